@@ -1,0 +1,26 @@
+"""The record that goes from a source of data to a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float, Int64, Shaped
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples side by side; the first axis of every field is the batch.
+
+    `x` is in the data's own units: integers as floats 0 ... levels - 1, binary cells as 0.0 and 1.0, real numbers as they came.
+    """
+
+    x: Float[Tensor, "batch *event"]
+    context: Float[Tensor, "batch features"] | None = None
+    observed: Bool[Tensor, "batch *event"] | None = None  # True where a cell was seen
+    label: Int64[Tensor, " batch"] | None = None  # -1 unknown
+    index: Int64[Tensor, " batch"] | None = None  # row in the data
+    weight: Shaped[Tensor, " batch"] | None = None  # 0 pads
+
+    def __len__(self) -> int:
+        return self.x.shape[0]

@@ -1,0 +1,79 @@
+"""A data set in memory (or memory-mapped), gathered by index and turned into model units on the fly."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import Enum
+
+import torch
+from jaxtyping import Int64, Shaped
+from torch import Tensor
+
+from vael.data.batch import Batch
+from vael.errors import StateError
+from vael.probability import Noise
+
+
+class Kind(Enum):
+    """What a cell of the data is, after the transform: it decides which likelihoods fit."""
+
+    BINARY = "binary"  # 0 or 1
+    INTEGER = "integer"  # 0 ... levels - 1
+    REAL = "real"
+
+
+class Transform(ABC):
+    """Abstract: how stored cells become the model's x; the same rows give other values each time only where `stochastic`."""
+
+    stochastic: bool = False
+
+    @abstractmethod
+    def __call__(self, x: Tensor, noise: Noise | None) -> Tensor:
+        """`x` is stored cells `[batch, *event]`; the result is floating point."""
+
+
+class AsFloat(Transform):
+    """The stored numbers as float32 (float64 stays)."""
+
+    def __call__(self, x: Tensor, noise: Noise | None) -> Tensor:
+        return x if x.dtype == torch.float64 else x.float()
+
+
+@dataclass(frozen=True)
+class Source:
+    """Examples of one split and what is known of them."""
+
+    name: str
+    x: Shaped[Tensor, "examples *event"]  # as stored: uint8 where it is
+    kind: Kind
+    fingerprint: str  # sha256 of the stored cells
+    levels: int | None = None  # for integers
+    label: Int64[Tensor, " examples"] | None = None
+    label_names: tuple[str, ...] = ()
+    transform: Transform = AsFloat()
+    notes: tuple[str, ...] = ()  # what every figure must say
+
+    def __len__(self) -> int:
+        return self.x.shape[0]
+
+    @property
+    def event(self) -> tuple[int, ...]:
+        """Shape of one example: `[channels, height, width]` for images, `[features]` for tables."""
+        return tuple(self.x.shape[1:])
+
+    def batch(self, index: Int64[Tensor, " batch"], noise: Noise | None = None) -> Batch:
+        """The examples at `index`, in model units. A stochastic transform needs `noise`."""
+        if self.transform.stochastic and noise is None:
+            raise StateError(f"{self.name}: the transform {type(self.transform).__name__} draws at random, but no noise was given")
+        x = self.transform(self.x[index], noise)
+        return Batch(x=x, label=None if self.label is None else self.label[index], index=index)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Training, validation and test data of one data set; the test split is None where none was given or set aside."""
+
+    train: Source
+    validation: Source
+    test: Source | None

@@ -1,0 +1,105 @@
+"""The variational autoencoder: a prior p(z), a likelihood p(x | z) and a posterior q(z | x) (Kingma & Welling 2013)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vael.data.batch import Batch
+from vael.models.core import EVERYTHING, Conditional, Levels, Model, Terms
+from vael.models.heads import Head, at_least_float32
+from vael.probability import Noise, bounded, diagonal_gaussian, divergence, draw
+
+
+class StandardNormal(Conditional):
+    """Prior N(0, I) over `features` latents."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("loc", torch.zeros(features), persistent=False)
+        self.register_buffer("scale", torch.ones(features), persistent=False)
+
+    def forward(self, context: Tensor | None = None) -> Distribution:
+        return diagonal_gaussian(self.loc, self.scale)
+
+
+class GaussianPosterior(Conditional):
+    """Encoder q(z | x) = N(μ(x), diag σ²(x)); the network gives 2 × features numbers: μ, then raw log σ.
+
+    log σ is bounded smoothly to (-7, 3): σ between 0.0009 and 20.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
+        loc, raw = at_least_float32(self.network(x)).chunk(2, dim=-1)
+        return diagonal_gaussian(loc, bounded(raw, -7.0, 3.0).exp())
+
+
+class Decoder(Conditional):
+    """Likelihood p(x | z): a network, and the head that reads its output as a distribution."""
+
+    def __init__(self, network: nn.Module, head: Head) -> None:
+        super().__init__()
+        self.network, self.head = network, head
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> Distribution:
+        samples, batch = z.shape[:2]
+        raw = self.network(z.flatten(0, 1))
+        return self.head(at_least_float32(raw).unflatten(0, (samples, batch)))
+
+
+def seen(cells: Tensor, observed: Tensor | None) -> Tensor:
+    """Sum of cell-wise log-densities `[samples, batch, *event]` over the cells that were seen: `[samples, batch]`."""
+    if observed is not None:
+        cells = torch.where(observed, cells, torch.zeros((), dtype=cells.dtype, device=cells.device))
+    return cells.flatten(2).sum(2)
+
+
+class VAE(Model):
+    """A variational autoencoder composed from a prior, a likelihood and a posterior."""
+
+    def __init__(self, prior: Conditional, likelihood: Conditional, posterior: Conditional) -> None:
+        super().__init__()
+        self.prior, self.likelihood, self.posterior = prior, likelihood, posterior
+
+    def forward(
+        self,
+        batch: Batch,
+        *,
+        samples: int = 1,
+        generator: torch.Generator | Noise,
+        reads: frozenset[str] = EVERYTHING,
+        posterior: tuple[Distribution, ...] | None = None,
+        latent: Levels | None = None,
+    ) -> Terms:
+        prior = self.prior(batch.context)
+        (q,) = posterior or (self.posterior(batch.x, batch.context),)
+        (z,) = latent or (draw(q, samples, generator),)
+        cells = self.likelihood(z, batch.context).log_prob(batch.x)
+        return Terms(
+            log_likelihood=seen(cells, batch.observed),
+            log_prior=prior.log_prob(z)[None] if "log_prior" in reads else None,
+            log_posterior=q.log_prob(z)[None] if "log_posterior" in reads else None,
+            divergence=divergence(q, prior, z)[None] if "divergence" in reads else None,
+            latent=(z,),
+            prior=(prior,),
+            posterior=(q,),
+        )
+
+    def decode(self, latent: Levels, context: Tensor | None = None) -> Distribution:
+        (z,) = latent
+        return self.likelihood(z, context)
+
+    def sample(self, samples: int, *, generator: torch.Generator | Noise, context: Tensor | None = None) -> Tensor:
+        z = draw(self.prior(context), samples, generator)
+        return draw(self.likelihood(z[None], context), 1, generator)[0, 0]
+
+    def reconstruct(self, batch: Batch) -> Tensor:
+        return self.likelihood(self.posterior(batch.x, batch.context).mean[None], batch.context).mean[0]
+
+    def encode(self, batch: Batch) -> Tensor:
+        return self.posterior(batch.x, batch.context).mean

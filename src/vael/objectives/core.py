@@ -1,0 +1,29 @@
+"""What an objective is: terms to a bound that is logged and a surrogate that is climbed, both to be maximised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from jaxtyping import Float
+from torch import Tensor
+
+from vael.models import Terms
+
+
+@dataclass(frozen=True)
+class Value:
+    """Nats per example."""
+
+    bound: Float[Tensor, " batch"]
+    surrogate: Float[Tensor, " batch"]
+
+
+class Objective(Protocol):
+    """Abstract: `(Terms, progress) -> Value`; progress is the share of training done, 0 to 1."""
+
+    reads: frozenset[str]  # the fields of Terms that it needs
+    is_bound: bool  # whether `bound` is a lower bound on log p(x) in expectation
+    couples: bool  # whether examples of a batch influence each other
+
+    def __call__(self, terms: Terms, progress: Tensor | float) -> Value: ...

@@ -1,0 +1,10 @@
+"""Distributions and numbers; no weights."""
+
+from vael.probability.divergence import divergence, has_closed_form
+from vael.probability.gaussian import bounded, diagonal_gaussian
+from vael.probability.sampling import Noise, PerExample, Recorded, Replayed, Stream, as_noise, detached, draw, register_draw
+
+__all__ = [
+    "Noise", "PerExample", "Recorded", "Replayed", "Stream", "as_noise", "bounded", "detached", "diagonal_gaussian", "divergence",
+    "draw", "has_closed_form", "register_draw",
+]  # fmt: skip

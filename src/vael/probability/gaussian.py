@@ -1,0 +1,20 @@
+"""Gaussian laws."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+from torch.distributions import Independent, Normal
+
+
+def diagonal_gaussian(loc: Tensor, scale: Tensor) -> Independent:
+    """N(loc, diag(scale²)) over the last axis: batch shape `[*batch]`, event shape `[features]`.
+
+    Its divergence from another diagonal Gaussian is the closed form that PyTorch registers for `Normal`.
+    """
+    return Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
+
+
+def bounded(raw: Tensor, low: float, high: float) -> Tensor:
+    """A smooth clip of `raw` to (low, high): the identity well inside, a gradient everywhere in float range near the bounds."""
+    return low + F.softplus((high - F.softplus(high - raw)) - low)

@@ -1,0 +1,180 @@
+"""Where randomness comes from. `draw` is the only place that samples, and every draw names its source of noise.
+
+A source of noise is a `torch.Generator` or a `Noise`: standard normal and uniform variates of a given shape. Keeping the
+standard variates apart from their transformation is the reparameterisation trick (Kingma & Welling 2013, section 2.4); it also
+lets a compiled step take the very numbers that the eager step would have drawn.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Bernoulli, Categorical, Distribution, Independent, Laplace, Normal
+
+from vael.errors import StateError
+
+
+class Noise(ABC):
+    """Abstract source of standard variates."""
+
+    @abstractmethod
+    def normal(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        """N(0, 1) variates of `shape`, with the dtype and device of `like`."""
+
+    @abstractmethod
+    def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        """U[0, 1) variates of `shape`, with the dtype and device of `like`."""
+
+
+class Stream(Noise):
+    """Variates from a `torch.Generator`, one after another."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator = generator
+
+    def normal(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        return torch.randn(tuple(shape), generator=self.generator, dtype=like.dtype, device=like.device)
+
+    def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        return torch.rand(tuple(shape), generator=self.generator, dtype=like.dtype, device=like.device)
+
+
+class PerExample(Noise):
+    """Variates that belong to examples: a function of (seed, example, number of the call), whatever the batch.
+
+    Shapes are `[samples, batch, *event]`; row `b` comes from a Philox counter keyed by `(seed, index[b])`, so an evaluation
+    gives the same number for every batch size. `skip` calls are passed over: block k of many draws starts with `skip=k`.
+    """
+
+    def __init__(self, seed: int, index: Tensor, skip: int = 0) -> None:
+        self.seed, self.index, self.calls = seed, index.tolist(), skip
+
+    def _rows(self, shape: Sequence[int], like: Tensor, sample: Callable[[np.random.Generator, list[int]], np.ndarray]) -> Tensor:
+        if len(shape) < 2 or shape[1] != len(self.index):
+            raise StateError(f"per-example noise is for {len(self.index)} examples on the second axis, but shape {tuple(shape)} was asked for")
+        event, call = [shape[0], *shape[2:]], self.calls
+        self.calls += 1
+        rows = [sample(np.random.Generator(np.random.Philox(key=[self.seed, row], counter=[0, 0, 0, call])), event) for row in self.index]
+        return torch.from_numpy(np.stack(rows, axis=1)).to(like.device, like.dtype)
+
+    def normal(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        kind = np.float64 if like.dtype == torch.float64 else np.float32
+        return self._rows(shape, like, lambda source, event: source.standard_normal(event, dtype=kind))
+
+    def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        kind = np.float64 if like.dtype == torch.float64 else np.float32
+        return self._rows(shape, like, lambda source, event: source.random(event, dtype=kind))
+
+
+class Recorded(Noise):
+    """Writes down what another source was asked for and gave, so that it can be given again."""
+
+    def __init__(self, source: Noise) -> None:
+        self.source, self.requests, self.variates = source, [], []
+
+    def _note(self, kind: str, shape: Sequence[int], given: Tensor) -> Tensor:
+        self.requests.append((kind, tuple(shape)))
+        self.variates.append(given)
+        return given
+
+    def normal(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        return self._note("normal", shape, self.source.normal(shape, like))
+
+    def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        return self._note("uniform", shape, self.source.uniform(shape, like))
+
+
+class Replayed(Noise):
+    """Gives variates that were drawn beforehand, in order."""
+
+    def __init__(self, variates: Sequence[Tensor]) -> None:
+        self.variates, self.given = variates, 0
+
+    def _next(self, shape: Sequence[int]) -> Tensor:
+        found = self.variates[self.given]
+        self.given += 1
+        if tuple(found.shape) != tuple(shape):
+            raise StateError(f"replayed noise number {self.given} has shape {tuple(found.shape)}, but {tuple(shape)} was asked for")
+        return found
+
+    def normal(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        return self._next(shape)
+
+    def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        return self._next(shape)
+
+
+def as_noise(source: torch.Generator | Noise) -> Noise:
+    """`source` itself if it is a `Noise`, else a `Stream` over the generator."""
+    return source if isinstance(source, Noise) else Stream(source)
+
+
+Draw = Callable[[Distribution, torch.Size, Noise], Tensor]
+_draws: dict[type[Distribution], Draw] = {}
+
+
+def register_draw(kind: type[Distribution]) -> Callable[[Draw], Draw]:
+    """Decorator: how a kind of distribution turns standard variates into a sample of a given shape (gradients where they exist)."""
+
+    def keep(function: Draw) -> Draw:
+        _draws[kind] = function
+        return function
+
+    return keep
+
+
+def draw(distribution: Distribution, samples: int, generator: torch.Generator | Noise) -> Tensor:
+    """`samples` independent draws, `[samples, *batch_shape, *event_shape]`; differentiable where the law can be reparameterised.
+
+    Errors: `StateError` for a kind of distribution without a registered way to draw (see `register_draw`).
+    """
+    shape = torch.Size((samples, *distribution.batch_shape, *distribution.event_shape))
+    return _draw(distribution, shape, as_noise(generator))
+
+
+def _draw(distribution: Distribution, shape: torch.Size, noise: Noise) -> Tensor:
+    if type(distribution) not in _draws:
+        raise StateError(f"no way to draw from {type(distribution).__name__} is known; register one with vael.probability.register_draw")
+    return _draws[type(distribution)](distribution, shape, noise)
+
+
+@register_draw(Independent)
+def _independent(distribution: Independent, shape: torch.Size, noise: Noise) -> Tensor:
+    return _draw(distribution.base_dist, shape, noise)
+
+
+@register_draw(Normal)
+def _normal(distribution: Normal, shape: torch.Size, noise: Noise) -> Tensor:
+    return distribution.loc + distribution.scale * noise.normal(shape, distribution.loc)
+
+
+@register_draw(Laplace)
+def _laplace(distribution: Laplace, shape: torch.Size, noise: Noise) -> Tensor:
+    centred = noise.uniform(shape, distribution.loc) - 0.5
+    # 2 |u| < 1 always, but rounding may reach 1 exactly: log1p(-1) is infinite
+    magnitude = (2 * centred.abs()).clamp(max=1 - torch.finfo(centred.dtype).eps)
+    return distribution.loc - distribution.scale * centred.sign() * torch.log1p(-magnitude)
+
+
+@register_draw(Bernoulli)
+def _bernoulli(distribution: Bernoulli, shape: torch.Size, noise: Noise) -> Tensor:
+    return (noise.uniform(shape, distribution.probs) < distribution.probs).to(distribution.probs.dtype)
+
+
+@register_draw(Categorical)
+def _categorical(distribution: Categorical, shape: torch.Size, noise: Noise) -> Tensor:
+    cumulative = distribution.probs.cumsum(-1)
+    point = noise.uniform(shape, distribution.probs).unsqueeze(-1) * cumulative[..., -1:]
+    return (point >= cumulative).sum(-1).clamp(max=cumulative.shape[-1] - 1)
+
+
+def detached(distribution: Distribution) -> Distribution:
+    """The same law with no gradient to its parameters, for sticking-the-landing and doubly reparameterised gradients."""
+    if isinstance(distribution, Independent):
+        return Independent(detached(distribution.base_dist), distribution.reinterpreted_batch_ndims, validate_args=False)
+    fields = {name: getattr(distribution, name) for name in type(distribution).arg_constraints if name in distribution.__dict__}
+    return type(distribution)(**{name: value.detach() if isinstance(value, Tensor) else value for name, value in fields.items()}, validate_args=False)
