@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 import torch
 from jaxtyping import Int64, Shaped
@@ -12,7 +14,6 @@ from torch import Tensor
 
 from vael.data.batch import Batch
 from vael.errors import StateError
-from vael.probability import Noise
 
 
 class Kind(Enum):
@@ -23,20 +24,30 @@ class Kind(Enum):
     REAL = "real"
 
 
+class Variates(Protocol):
+    """What a stochastic transform needs of a source of noise (`vael.probability.Noise` has it)."""
+
+    def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        """U[0, 1) variates of shape `[samples, batch, *event]`."""
+
+
 class Transform(ABC):
-    """Abstract: how stored cells become the model's x; the same rows give other values each time only where `stochastic`."""
+    """Abstract: how stored cells become the model's x; the same rows give other values each time only where `stochastic`.
+
+    A stochastic transform asks for variates of shape `[1, batch, *event]`, so that noise that belongs to examples can serve it.
+    """
 
     stochastic: bool = False
 
     @abstractmethod
-    def __call__(self, x: Tensor, noise: Noise | None) -> Tensor:
+    def __call__(self, x: Tensor, noise: Variates | None) -> Tensor:
         """`x` is stored cells `[batch, *event]`; the result is floating point."""
 
 
 class AsFloat(Transform):
     """The stored numbers as float32 (float64 stays)."""
 
-    def __call__(self, x: Tensor, noise: Noise | None) -> Tensor:
+    def __call__(self, x: Tensor, noise: Variates | None) -> Tensor:
         return x if x.dtype == torch.float64 else x.float()
 
 
@@ -62,7 +73,7 @@ class Source:
         """Shape of one example: `[channels, height, width]` for images, `[features]` for tables."""
         return tuple(self.x.shape[1:])
 
-    def batch(self, index: Int64[Tensor, " batch"], noise: Noise | None = None) -> Batch:
+    def batch(self, index: Int64[Tensor, " batch"], noise: Variates | None = None) -> Batch:
         """The examples at `index`, in model units. A stochastic transform needs `noise`."""
         if self.transform.stochastic and noise is None:
             raise StateError(f"{self.name}: the transform {type(self.transform).__name__} draws at random, but no noise was given")
