@@ -1,5 +1,6 @@
 """Tensor to tensor; no probability."""
 
 from vael.networks.dense import Dense
+from vael.networks.standardize import Standardize
 
-__all__ = ["Dense"]
+__all__ = ["Dense", "Standardize"]

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from vael.networks.initialize import gain, initialize
 
 
 class Dense(nn.Module):
     """A multilayer perceptron from any event shape to any other: flatten, hidden layers, one linear layer, unflatten."""
 
-    def __init__(self, inputs: Sequence[int], outputs: Sequence[int], hidden: Sequence[int] = (400,), activation: Callable[[], nn.Module] = nn.ReLU) -> None:
+    def __init__(
+        self, inputs: Sequence[int], outputs: Sequence[int], hidden: Sequence[int] = (400,), activation: Callable[[], nn.Module] = nn.ReLU
+    ) -> None:
         super().__init__()
         sizes = [math.prod(inputs), *hidden]
-        layers = [layer for a, b in zip(sizes, sizes[1:], strict=False) for layer in (nn.Linear(a, b), activation())]
+        layers = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), activation())]
         self.outputs = tuple(outputs)
         self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], math.prod(outputs)))
+        initialize(self, self.last, gain(activation))
+
+    @property
+    def last(self) -> nn.Linear:
+        """The layer that gives the output."""
+        return self.layers[-1]
 
     def forward(self, x: Float[Tensor, "batch *inputs"]) -> Float[Tensor, "batch *outputs"]:
         return self.layers(x.flatten(1)).unflatten(1, self.outputs)

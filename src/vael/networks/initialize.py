@@ -1,0 +1,42 @@
+"""How weights start: every layer keeps the size of what passes through it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+Weighted = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
+
+
+def gain(activation: Callable[[], nn.Module]) -> float:
+    """1 / √E[a(u)²] for u ~ N(0, 1): √2 for a rectifier (He et al. 2015), 1 for the identity, 1.59 for tanh, 1.68 for SiLU."""
+    u = torch.linspace(-8, 8, 4001, dtype=torch.float64)
+    weight = torch.exp(-0.5 * u.square())
+    with torch.no_grad():
+        a = activation().double()(u)
+    return float((weight.sum() / (weight * a.square()).sum()).sqrt())
+
+
+def unit_gain(layer: Weighted, factor: float = 1.0) -> None:
+    """Weights N(0, factor² / fan-in), biases 0: outputs have `factor` times the root mean square of the inputs, whatever the size.
+
+    An output of a transposed convolution of stride s meets 1 / s² of the kernel. Draws from PyTorch's default generator, as the
+    constructors of modules do: build under `torch.random.fork_rng` with a seed.
+    """
+    fan = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels * math.prod(layer.kernel_size) // layer.groups
+    if isinstance(layer, nn.ConvTranspose2d):
+        fan = max(1, fan // math.prod(layer.stride))
+    with torch.no_grad():
+        layer.weight.normal_(0.0, factor / math.sqrt(fan))
+        if layer.bias is not None:
+            layer.bias.zero_()
+
+
+def initialize(network: nn.Module, last: Weighted, factor: float = 1.0, final: float = 0.1) -> None:
+    """Give every layer unit gain and the last one less: the first outputs stay near its bias and the first steps are calm."""
+    for layer in network.modules():
+        if isinstance(layer, Weighted):
+            unit_gain(layer, final if layer is last else factor)

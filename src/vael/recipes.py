@@ -1,0 +1,79 @@
+"""Whole models in one call, made from parts.
+
+Every recipe takes the shape of one example, the head that reads the decoder's output, and the data's statistics if they are known:
+the encoder then sees data of unit scale, and the decoder starts at the data's mean. Weights are drawn from PyTorch's default
+generator: call a recipe under `torch.random.fork_rng` with a seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import singledispatch
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from vael.models import VAE, BernoulliHead, Decoder, GaussianPosterior, Head, StandardNormal
+from vael.networks import Dense, Standardize
+
+
+class Summary(Protocol):
+    """What a recipe needs of the statistics of the training data (`vael.data.statistics`)."""
+
+    mean: Tensor  # [*event]
+    std: Tensor  # [*event]
+
+
+@singledispatch
+def starting_output(head: Head, mean: Tensor, std: Tensor) -> Tensor | None:
+    """Raw output at which the head's law has the data's mean, `[channels_per_cell * channels, *space]`; None where 0 is a good start."""
+    return None
+
+
+@starting_output.register
+def _bernoulli(head: BernoulliHead, mean: Tensor, std: Tensor) -> Tensor:
+    return torch.logit(mean.clamp(0.005, 0.995))  # cells that were never seen on stay within reach of the gradient
+
+
+def outputs(event: Sequence[int], head: Head) -> tuple[int, ...]:
+    """Shape of the raw numbers that `head` asks for."""
+    return (head.channels_per_cell * event[0], *event[1:])
+
+
+def encoder(network: nn.Module, event: Sequence[int], statistics: Summary | None) -> GaussianPosterior:
+    """q(z | x) by a network that sees the data at unit scale: cell by cell for a table, with one scale for an image."""
+    if statistics is None:
+        return GaussianPosterior(network)
+    std = statistics.std.float()
+    scale = std.square().mean().sqrt().expand(std.shape) if len(event) > 1 else std
+    return GaussianPosterior(nn.Sequential(Standardize(statistics.mean.float(), scale), network))
+
+
+def assemble(encode: nn.Module, decode: nn.Module, event: Sequence[int], head: Head, latent: int, statistics: Summary | None) -> VAE:
+    """VAE with the prior N(0, I) from the two networks."""
+    return VAE(StandardNormal(latent), Decoder(decode, head), encoder(encode, event, statistics))
+
+
+def dense(
+    event: Sequence[int],
+    head: Head,
+    *,
+    latent: int = 20,
+    hidden: Sequence[int] = (400,),
+    activation: Callable[[], nn.Module] = nn.ReLU,
+    statistics: Summary | None = None,
+) -> VAE:
+    """Fully connected on both sides; `hidden` are the sizes from the data inwards, mirrored by the decoder (Kingma & Welling 2013)."""
+    encode = Dense(event, (2 * latent,), hidden, activation)
+    decode = Dense((latent,), outputs(event, head), hidden[::-1], activation)
+    start = None if statistics is None else starting_output(head, statistics.mean.float(), statistics.std.float())
+    if start is not None:
+        with torch.no_grad():
+            decode.last.bias.copy_(start.flatten())
+    return assemble(encode, decode, event, head, latent, statistics)
+
+
+def linear(event: Sequence[int], head: Head, *, latent: int, statistics: Summary | None = None) -> VAE:
+    """No hidden layer: with a Gaussian head of one σ the likelihood is that of probabilistic PCA (Tipping & Bishop 1999)."""
+    return dense(event, head, latent=latent, hidden=(), statistics=statistics)
