@@ -6,12 +6,17 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 from torch.distributions.kl import _dispatch_kl, kl_divergence
 
+_registered: dict[tuple[type, type], bool] = {}  # remembered, since the search by PyTorch cannot be compiled
+
 
 def has_closed_form(q: Distribution, p: Distribution) -> bool:
     """Whether KL(q || p) is registered with `torch.distributions.kl.register_kl`."""
     if isinstance(q, Independent) and isinstance(p, Independent):
         return has_closed_form(q.base_dist, p.base_dist)
-    return _dispatch_kl(type(q), type(p)) is not NotImplemented
+    kinds = (type(q), type(p))
+    if kinds not in _registered:
+        _registered[kinds] = _dispatch_kl(*kinds) is not NotImplemented
+    return _registered[kinds]
 
 
 def divergence(q: Distribution, p: Distribution, latent: Tensor) -> Tensor:

@@ -1,0 +1,81 @@
+"""What a way to climb a bound is: `init(data) -> State`, `step(State, Batch, Moment) -> Info`, whatever the loop around it does."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vael.data import Batch, Source
+from vael.probability import Noise
+
+
+@dataclass(frozen=True)
+class World:
+    """Where an algorithm runs."""
+
+    device: torch.device = torch.device("cpu")
+    precision: torch.dtype = torch.float32  # of matrix products inside networks; densities are float32 or better always
+    compiled: bool = False
+    rank: int = 0
+    size: int = 1  # processes that train together
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a step takes place."""
+
+    progress: float  # share of training done, 0 to 1
+    rate: float  # what the schedule makes of the learning rate, 0 to 1
+    noise: Noise
+    examples: int  # real examples in the global batch, over all processes
+
+
+@dataclass(frozen=True)
+class Info:
+    """What only the reader of a step needs: sums over the real examples of the batch, in nats."""
+
+    totals: Float[Tensor, " 4"]  # bound, distortion, divergence, number of examples
+
+
+class State(ABC):
+    """Abstract: everything that the next step needs, as named tensors that may be updated in place."""
+
+    @abstractmethod
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor by name: what a checkpoint holds."""
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Copy a checkpoint's tensors into this state."""
+        with torch.no_grad():
+            for name, mine in self.tensors().items():
+                mine.copy_(tensors[name])
+
+
+class Algorithm(ABC):
+    """Abstract way to climb a bound; the loop owns the state."""
+
+    model: nn.Module
+
+    @abstractmethod
+    def init(self, data: Source, world: World) -> State:
+        """The state before the first step."""
+
+    @abstractmethod
+    def step(self, state: State, batch: Batch, moment: Moment) -> Info:
+        """One step up; `state` is updated in place."""
+
+    @abstractmethod
+    def bound(self, state: State, batch: Batch, noise: Noise) -> Info:
+        """The bound that is climbed, at the weights that are judged (averaged ones where there are any)."""
+
+    @abstractmethod
+    def weights(self, state: State) -> dict[str, Tensor]:
+        """The weights that are judged, by their names in the model: what leaves the run."""
+
+    @abstractmethod
+    def skipped(self, state: State) -> int:
+        """Steps so far that were not taken because a gradient was not finite or leapt."""

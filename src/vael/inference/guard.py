@@ -1,0 +1,39 @@
+"""Which gradients are clipped and which steps are skipped, relative to a running norm: no threshold depends on the scale of the loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Clip gradients longer than `clip` running norms; skip a step that is not finite or longer than `spike` running norms.
+
+    The running norm follows a long gradient by at most a factor `clip` at a time, skipped or not, so no threshold can shut a run
+    out for ever. Its memory is `[running norm, steps seen, non-finite steps in a row]`.
+    """
+
+    clip: float = 4.0
+    spike: float = 100.0
+    decay: float = 0.98
+    settle: int = 20  # steps before anything is called a spike
+
+    def start(self, device: torch.device) -> Float[Tensor, " 3"]:
+        """Memory before the first step."""
+        return torch.zeros(3, device=device)
+
+    def __call__(self, norm: Tensor, surrogate: Tensor, memory: Float[Tensor, " 3"]) -> tuple[Tensor, Tensor]:
+        """(what the gradient is divided by, 1.0 where the step is skipped); `memory` is updated in place."""
+        running, seen, broken = memory.unbind()
+        finite = torch.isfinite(norm) & torch.isfinite(surrogate)
+        running = torch.where((seen == 0) & finite, norm, running)
+        follow = torch.where(finite, torch.minimum(norm, self.clip * running), running)
+        spike = (norm > self.spike * running) & (seen >= self.settle)
+        scale = torch.where(finite, (norm / (self.clip * running).clamp(min=1e-30)).clamp(min=1.0), torch.ones_like(norm))
+        skip = (~finite | spike).to(norm.dtype)
+        memory.copy_(torch.stack((torch.lerp(follow, running, self.decay), seen + finite, torch.where(finite, torch.zeros_like(broken), broken + 1))))
+        return scale, skip
