@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from vael.models import VAE, BernoulliHead, Decoder, GaussianPosterior, Head, StandardNormal
-from vael.networks import Dense, Standardize
+from vael.networks import ConvolutionDecoder, ConvolutionEncoder, Dense, Offset, Standardize, residual_stage
+from vael.networks.convolution import plain
 
 
 class Summary(Protocol):
@@ -50,8 +51,13 @@ def encoder(network: nn.Module, event: Sequence[int], statistics: Summary | None
     return GaussianPosterior(nn.Sequential(Standardize(statistics.mean.float(), scale), network))
 
 
-def assemble(encode: nn.Module, decode: nn.Module, event: Sequence[int], head: Head, latent: int, statistics: Summary | None) -> VAE:
-    """VAE with the prior N(0, I) from the two networks."""
+def offset(head: Head, statistics: Summary | None) -> Tensor | None:
+    """`starting_output` from statistics, if there are any."""
+    return None if statistics is None else starting_output(head, statistics.mean.float(), statistics.std.float())
+
+
+def compose(encode: nn.Module, decode: nn.Module, event: Sequence[int], head: Head, latent: int, statistics: Summary | None) -> VAE:
+    """VAE with the prior N(0, I) from an encoding and a decoding network."""
     return VAE(StandardNormal(latent), Decoder(decode, head), encoder(encode, event, statistics))
 
 
@@ -67,11 +73,43 @@ def dense(
     """Fully connected on both sides; `hidden` are the sizes from the data inwards, mirrored by the decoder (Kingma & Welling 2013)."""
     encode = Dense(event, (2 * latent,), hidden, activation)
     decode = Dense((latent,), outputs(event, head), hidden[::-1], activation)
-    start = None if statistics is None else starting_output(head, statistics.mean.float(), statistics.std.float())
+    start = offset(head, statistics)
     if start is not None:
         with torch.no_grad():
             decode.last.bias.copy_(start.flatten())
-    return assemble(encode, decode, event, head, latent, statistics)
+    return compose(encode, decode, event, head, latent, statistics)
+
+
+def convolutional(
+    event: Sequence[int],
+    head: Head,
+    *,
+    latent: int = 32,
+    channels: Sequence[int] = (64, 128, 256),
+    activation: Callable[[], nn.Module] = nn.ReLU,
+    stage: Callable[[int], nn.Module] = plain,
+    statistics: Summary | None = None,
+) -> VAE:
+    """Convolutions that halve the image once for each entry of `channels`, mirrored by the decoder; images of any size."""
+    encode = ConvolutionEncoder(event, (2 * latent,), channels, activation, stage)
+    decode = ConvolutionDecoder((latent,), outputs(event, head), channels, activation, stage)
+    start = offset(head, statistics)
+    return compose(encode, decode if start is None else nn.Sequential(decode, Offset(start)), event, head, latent, statistics)
+
+
+def residual(
+    event: Sequence[int],
+    head: Head,
+    *,
+    latent: int = 64,
+    channels: Sequence[int] = (64, 128, 256),
+    blocks: int = 2,
+    activation: Callable[[], nn.Module] = nn.ReLU,
+    statistics: Summary | None = None,
+) -> VAE:
+    """`convolutional` with `blocks` residual blocks at every resolution below the image's own."""
+    stage = residual_stage(blocks, len(channels), activation)
+    return convolutional(event, head, latent=latent, channels=channels, activation=activation, stage=stage, statistics=statistics)
 
 
 def linear(event: Sequence[int], head: Head, *, latent: int, statistics: Summary | None = None) -> VAE:

@@ -1,4 +1,4 @@
-"""Input layer that brings data to unit scale."""
+"""Layers that stand between the data's units and a network's."""
 
 from __future__ import annotations
 
@@ -22,3 +22,14 @@ class Standardize(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *event"]:
         return (x - self.shift) / self.scale
+
+
+class Offset(nn.Module):
+    """x + start, with `start` learned from then on: a bias for every cell, which a convolution does not have."""
+
+    def __init__(self, start: Tensor) -> None:
+        super().__init__()
+        self.start = nn.Parameter(start.clone())
+
+    def forward(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *event"]:
+        return x + self.start
