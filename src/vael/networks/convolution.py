@@ -93,7 +93,7 @@ class ConvolutionEncoder(nn.Module):
         features = (first, *channels)[-1] * sizes[-1][0] * sizes[-1][1]
         self.body = nn.Sequential(*body)
         self.last = nn.Linear(features, math.prod(outputs))
-        initialize(self, self.last, gain(activation))
+        initialize(self, gain(activation))
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch *outputs"]:
         return self.last(self.body(x).flatten(1)).unflatten(1, self.outputs)
@@ -121,12 +121,7 @@ class ConvolutionDecoder(nn.Module):
         self.deepest = ((final, *channels)[-1], *sizes[-1])
         self.first = nn.Linear(math.prod(inputs), math.prod(self.deepest))
         self.body = nn.Sequential(*body)
-        initialize(self, self.last, gain(activation))
-
-    @property
-    def last(self) -> nn.Linear | nn.ConvTranspose2d:
-        """The layer that gives the output."""
-        return [layer for layer in self.modules() if isinstance(layer, nn.Linear | nn.ConvTranspose2d)][-1]
+        initialize(self, gain(activation))
 
     def forward(self, z: Float[Tensor, "batch *inputs"]) -> Float[Tensor, "batch channels height width"]:
         return self.body(self.first(z.flatten(1)).unflatten(1, self.deepest))

@@ -23,7 +23,7 @@ class Dense(nn.Module):
         layers = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), activation())]
         self.outputs = tuple(outputs)
         self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], math.prod(outputs)))
-        initialize(self, self.last, gain(activation))
+        initialize(self, gain(activation))
 
     @property
     def last(self) -> nn.Linear:

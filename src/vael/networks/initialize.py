@@ -35,8 +35,9 @@ def unit_gain(layer: Weighted, factor: float = 1.0) -> None:
             layer.bias.zero_()
 
 
-def initialize(network: nn.Module, last: Weighted, factor: float = 1.0, final: float = 0.1) -> None:
-    """Give every layer unit gain and the last one less: the first outputs stay near its bias and the first steps are calm."""
-    for layer in network.modules():
-        if isinstance(layer, Weighted):
-            unit_gain(layer, final if layer is last else factor)
+def initialize(network: nn.Module, factor: float = 1.0, final: float = 0.1) -> None:
+    """Give every layer unit gain, the first as one that no activation precedes, and the last one less: calm first steps."""
+    *body, last = [layer for layer in network.modules() if isinstance(layer, Weighted)]
+    for layer in body:
+        unit_gain(layer, 1.0 if layer is body[0] else factor)
+    unit_gain(last, final)
