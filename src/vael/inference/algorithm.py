@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from vael.data import Batch, Source
+from vael.models import Model
 from vael.probability import Noise
 
 
@@ -58,7 +59,7 @@ class State(ABC):
 class Algorithm(ABC):
     """Abstract way to climb a bound; the loop owns the state."""
 
-    model: nn.Module
+    model: Model
 
     @abstractmethod
     def init(self, data: Source, world: World) -> State:
@@ -79,3 +80,6 @@ class Algorithm(ABC):
     @abstractmethod
     def skipped(self, state: State) -> int:
         """Steps so far that were not taken because a gradient was not finite or leapt."""
+
+    def check(self, state: State) -> None:
+        """Raise `StateError` when going on makes no sense; called now and then."""

@@ -24,7 +24,7 @@ class CompiledStep:
     def __init__(self, bound: Bound, state: AscentState, optimizer: AdamW, guard: Guard, world: World) -> None:
         self.bound, self.state, self.optimizer, self.guard, self.world = bound, state, optimizer, guard, world
         self.requests: list[tuple[str, tuple[int, ...]]] | None = None
-        self.compiled = torch.compile(self._step, fullgraph=True, dynamic=False, mode="max-autotune-no-cudagraphs" if False else None)
+        self.compiled = torch.compile(self._step, fullgraph=True, dynamic=False)
 
     def _learn_requests(self, batch: Batch) -> None:
         recorder = Recorded(_Zeros())

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from vael.data import Batch, Source
+from vael.errors import StateError
 from vael.inference.algorithm import Algorithm, Info, Moment, State, World
 from vael.inference.guard import Guard
 from vael.models import Model, Terms
 from vael.objectives import ELBO, Objective
-from vael.probability import Noise, Recorded, Replayed
+from vael.probability import Noise
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,14 @@ class GradientAscent(Algorithm):
     EMA_EVERY = 8
 
     def __init__(
-        self, model: Model, objective: Objective | None = None, *, samples: int = 1, optimizer: AdamW | None = None, guard: Guard | None = None, ema: float = 0.999
+        self,
+        model: Model,
+        objective: Objective | None = None,
+        *,
+        samples: int = 1,
+        optimizer: AdamW | None = None,
+        guard: Guard | None = None,
+        ema: float = 0.999,
     ) -> None:
         self.model, self.objective, self.samples = model, objective or ELBO(), samples
         self.optimizer, self.guard, self.ema = optimizer or AdamW(), guard or Guard(), ema
@@ -110,7 +118,7 @@ class GradientAscent(Algorithm):
             state.apply = DataParallelStep(bound, state, self.optimizer, self.guard, world)
         else:
             state.apply = EagerStep(bound, state, self.optimizer, self.guard, world)
-        self._judge = bound
+        self._judge = Bound(self.model, self.objective, 1)
         return state
 
     def step(self, state: AscentState, batch: Batch, moment: Moment) -> Info:
@@ -133,6 +141,14 @@ class GradientAscent(Algorithm):
 
     def skipped(self, state: AscentState) -> int:
         return int(state.calls - state.steps)
+
+    def check(self, state: AscentState) -> None:
+        broken = int(state.guard[2])
+        if broken > self.guard.patience:
+            raise StateError(
+                f"training diverged: the last {broken} gradients were not finite, so no step was taken; lower the learning rate "
+                f"({self.optimizer.learning_rate:g}), or look for extreme values in the data"
+            )
 
 
 class EagerStep:

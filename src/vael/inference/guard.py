@@ -21,6 +21,7 @@ class Guard:
     spike: float = 100.0
     decay: float = 0.98
     settle: int = 20  # steps before anything is called a spike
+    patience: int = 100  # non-finite steps in a row before training is given up
 
     def start(self, device: torch.device) -> Float[Tensor, " 3"]:
         """Memory before the first step."""

@@ -1,0 +1,50 @@
+"""State that a run can go on from, written so that a reader sees the old file or the new one and nothing between."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from vael.errors import FormatError
+
+STATE = "state.safetensors"
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write to a temporary name beside `path`, flush to disk, rename; a failure leaves `path` as it was and nothing beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], facts: dict[str, object] | None = None) -> None:
+    """Tensors and JSON facts as one safetensors file."""
+    plain = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    write_bytes(path, safetensors.torch.save(plain, metadata={"vael": json.dumps(facts or {})}))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
+    """Tensors and facts of a file that `write_tensors` wrote.
+
+    Errors: `FormatError` for a file that is missing, cut short or no safetensors file; nothing in it is ever executed.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {}).get("vael", "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118 (not a dict)
+    except FileNotFoundError as error:
+        raise FormatError(f"{path.name}: no such file in {path.parent}") from error
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise FormatError(f"{path}: not a whole safetensors file ({error}); restore it from a copy, or train anew without --resume") from error

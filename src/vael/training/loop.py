@@ -1,0 +1,362 @@
+"""One loop for every algorithm: batches in an order fixed by the seed, validation, best weights, checkpoints, an end."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vael.data import Batch, Source, Splits
+from vael.errors import StateError
+from vael.inference import Algorithm, Moment
+from vael.probability import PerExample, Stream
+from vael.training import distributed
+from vael.training.callbacks import Callback, Plan, Row, Tick
+from vael.training.checkpoint import STATE, read_tensors, write_bytes, write_tensors
+from vael.training.device import tune_process
+from vael.training.settings import Fit, Resolved, Settings, resolve
+
+AGREE_EVERY = 16  # steps between the agreements of several processes on whether to stop
+TICK_SECONDS = 0.5
+VALIDATIONS = 40  # at most so many in a run that is bounded by time
+CELLS_AT_ONCE = 4_000_000  # of data in one validation batch
+
+
+def mixed(*numbers: int) -> int:
+    """A 63-bit seed from several numbers (splitmix64), so that streams for neighbouring steps have nothing in common."""
+    state = 0x9E3779B97F4A7C15
+    for number in numbers:
+        state = (state ^ number) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
+        state = (state ^ (state >> 27)) * 0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF
+        state ^= state >> 31
+    return state >> 1
+
+
+def permutation(seed: int, epoch: int, examples: int) -> Tensor:
+    """The order of the examples in an epoch: a pure function of (seed, epoch)."""
+    return torch.randperm(examples, generator=torch.Generator().manual_seed(mixed(seed, 1, epoch)))
+
+
+def run(
+    algorithm: Algorithm,
+    data: Splits,
+    settings: Settings | Resolved | None = None,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    callbacks: Sequence[Callback] = (),
+) -> Fit:
+    """Train until the epochs, the time, the patience or a signal ends it.
+
+    With a `folder`, metrics.jsonl, checkpoint/ and model.safetensors are kept there, and `resume` goes on from the checkpoint: a
+    run killed at any moment and resumed ends, on the same processor with the same threads, in the same weights bit for bit.
+    Under torchrun every process calls this; process 0 alone writes.
+
+    Errors: `StateError` when nothing can be resumed, when the checkpoint is of another run, or when training diverges.
+    """
+    tune_process()
+    resolved = settings if isinstance(settings, Resolved) else resolve(settings or Settings(), algorithm.model, len(data.train))
+    if resolved.settings.threads:
+        torch.set_num_threads(resolved.settings.threads)
+    with distributed.process_group(resolved.world.device), interruptible() as interrupted:
+        training = Training(algorithm, data, resolved, folder, callbacks)
+        if resume:
+            training.restore()
+        return training.go(interrupted)
+
+
+@contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """SIGINT and SIGTERM set a flag instead of ending the process; the second one ends it after all."""
+    flag = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    former = {kind: signal.getsignal(kind) for kind in kinds}
+
+    def remember(number: int, frame: object) -> None:
+        flag.set()
+        signal.signal(number, former[signal.Signals(number)])
+
+    for kind in kinds:
+        signal.signal(kind, remember)
+    try:
+        yield flag
+    finally:
+        for kind in kinds:
+            signal.signal(kind, former[kind])
+
+
+class Training:
+    """A run under way; everything in it that a resumed run needs is in the checkpoint."""
+
+    def __init__(self, algorithm: Algorithm, data: Splits, resolved: Resolved, folder: Path | None, callbacks: Sequence[Callback]) -> None:
+        self.algorithm, self.data, self.resolved, self.folder = algorithm, data, resolved, folder
+        self.settings, self.world = resolved.settings, resolved.world
+        self.callbacks = callbacks if self.world.rank == 0 else ()
+        self.examples, self.started = len(data.train), time.perf_counter()
+        size = self.world.size
+        self.batch = math.ceil(min(self.settings.batch, self.examples) / size) * size
+        self.steps_per_epoch = math.ceil(self.examples / self.batch)
+        self.last_step = self.settings.epochs * self.steps_per_epoch if self.settings.epochs else None
+        self.state = algorithm.init(data.train, self.world)
+        self.totals = torch.zeros(4, device=self.world.device)
+        self.step, self.elapsed_before, self.time_start, self.progress = 0, 0.0, 0.0, 0.0
+        self.best, self.best_step, self.best_weights = -math.inf, 0, {name: w.detach().clone() for name, w in algorithm.weights(self.state).items()}
+        self.history: list[Row] = []
+        self.generator = torch.Generator(self.world.device)
+        self.checked = self.ticked = self.saved = self.validated = self.started
+        self.epoch_started, self.epoch_examples, self.validation_seconds = self.started, 0, 0.0
+        self.cache: list[Batch] | None = None
+
+    # order and noise
+
+    def _share(self, step: int) -> tuple[Tensor, Tensor | None, int]:
+        """Rows of this process at a step, their weights (None: all 1) and the number of real examples over all processes."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        if getattr(self, "_order_epoch", None) != epoch:
+            self._order, self._order_epoch = permutation(self.settings.seed, epoch, self.examples), epoch
+        index = self._order[position * self.batch : (position + 1) * self.batch]
+        real, weight = len(index), None
+        if real < self.batch:
+            weight = (torch.arange(self.batch) < real).float()
+            index = torch.cat((index, self._order[: self.batch - real].repeat(self.batch)[: self.batch - real]))
+        rank, size = self.world.rank, self.world.size
+        return index[rank::size], None if weight is None else weight[rank::size].to(self.world.device), real
+
+    def _take_step(self, step: int, progress: float) -> Tensor:
+        index, weight, real = self._share(step)
+        noise = Stream(self.generator.manual_seed(mixed(self.settings.seed, 2, step, self.world.rank)))
+        batch = self.data.train.batch(index.to(self.data.train.x.device), noise)
+        if weight is not None:
+            batch = replace(batch, weight=weight)
+        moment = Moment(progress, self.settings.schedule(progress), noise, real)
+        return self.algorithm.step(self.state, batch, moment).totals
+
+    # time
+
+    def _elapsed(self) -> float:
+        return self.elapsed_before + time.perf_counter() - self.started
+
+    def _update_progress(self) -> None:
+        shares = [self.step / self.last_step] if self.last_step else []
+        if self.settings.time_limit and (self.world.size == 1 or self.step % AGREE_EVERY == 0):
+            budget = self.settings.time_limit - self.validation_seconds
+            share = (self._elapsed() - self.time_start) / max(budget - self.time_start, 1e-9)
+            self._time_share = distributed.agreed(share, self.world.device)
+        if self.settings.time_limit:
+            shares.append(self._time_share)
+        self.progress = min(max(shares), 1.0)
+
+    def _rehearse(self) -> float:
+        """Seconds of a step, from a few that are undone; a compiled step is compiled here."""
+        kept = {name: tensor.clone() for name, tensor in self.state.tensors().items()}
+        seconds = []
+        for step in range(5):
+            begun = time.perf_counter()
+            self._take_step(step % self.steps_per_epoch, 0.0)
+            seconds.append(time.perf_counter() - begun)
+            if sum(seconds) > 5 and step:
+                break
+        self.state.load(kept)
+        return sorted(seconds)[len(seconds) // 2]
+
+    # the loop
+
+    def go(self, interrupted: threading.Event) -> Fit:
+        """Step until something ends the run; then judge, save and hand over."""
+        self._announce(self._rehearse())
+        self.time_start = 0.0 if self.elapsed_before else self._elapsed()
+        self.epoch_started = self.saved = self.validated = self.ticked = time.perf_counter()
+        stopped = ""
+        while not stopped:
+            self._update_progress()
+            stopped = self._reason_to_stop(interrupted)
+            if stopped:
+                break
+            self.totals += self._take_step(self.step, self.progress)
+            self.step += 1
+            self.epoch_examples += self.batch
+            self._between_steps()
+        return self._finish(stopped, interrupted.is_set())
+
+    def _reason_to_stop(self, interrupted: threading.Event) -> str:
+        if self.last_step and self.step >= self.last_step:
+            return f"all {self.settings.epochs} epochs are done"
+        if self.settings.time_limit and self.progress >= 1:
+            return f"the time limit of {self.settings.time_limit:g} s is reached"
+        if (self.world.size == 1 or self.step % AGREE_EVERY == 0) and distributed.any_of(interrupted.is_set(), self.world.device):
+            return "interrupted by a signal"
+        if self.settings.patience and self.step - self.best_step > self.settings.patience * self.steps_per_epoch and self.best_step:
+            return f"the validation bound has not risen for {self.settings.patience} epochs"
+        return ""
+
+    def _between_steps(self) -> None:
+        now = time.perf_counter()
+        if now - self.ticked > TICK_SECONDS:
+            self._tick(now)
+        if self.step % self.steps_per_epoch == 0:
+            self._end_epoch()
+        if self.folder and self.world.rank == 0 and now - self.saved > self.settings.checkpoint_every:
+            self.save()
+
+    def _end_epoch(self) -> None:
+        self.algorithm.check(self.state)
+        self._record("train", self.totals, self.epoch_examples / (time.perf_counter() - self.epoch_started))
+        self.totals.zero_()
+        due = time.perf_counter() - self.validated > (self.settings.time_limit or 0) / VALIDATIONS
+        if distributed.agreed(float(due), self.world.device) or self.step == self.last_step:
+            self._validate()
+        self.epoch_started, self.epoch_examples = time.perf_counter(), 0
+
+    def _finish(self, stopped: str, interrupted: bool) -> Fit:
+        if not interrupted and (not self.history or self.history[-1].step != self.step or self.history[-1].split != "validation"):
+            if float(self.totals[3]):
+                self._record("train", self.totals, self.epoch_examples / (time.perf_counter() - self.epoch_started))
+            self._validate()
+        if self.folder and self.world.rank == 0:
+            self.save()
+        skipped = self.algorithm.skipped(self.state)
+        if skipped:
+            self._tell("note", f"{skipped} of {self.step} steps were skipped because a gradient was not finite or leapt")
+        self.algorithm.model.load_state_dict({**self.algorithm.model.state_dict(), **self.best_weights})
+        self.algorithm.model.eval()
+        return Fit(
+            self.algorithm.model, tuple(self.history), self.step, self.step // self.steps_per_epoch, self._elapsed(), stopped, interrupted, skipped,
+            self.best, self.best_step, self.resolved,
+        )  # fmt: skip
+
+    # judging
+
+    def _validation_batches(self, source: Source) -> Iterator[Batch]:
+        """This process's share of the split, in model units; kept in memory when small, since its noise is the same each time."""
+        if self.cache is not None:
+            yield from self.cache
+            return
+        cells = math.prod(source.event)
+        mine = torch.arange(self.world.rank, len(source), self.world.size)
+        kept: list[Batch] | None = [] if cells * len(mine) < 64 * CELLS_AT_ONCE // 4 else None
+        for index in mine.split(max(1, min(512, CELLS_AT_ONCE // cells))):
+            batch = source.batch(index.to(source.x.device), PerExample(self.settings.seed, index))
+            if kept is not None:
+                kept.append(batch)
+            yield batch
+        self.cache = kept
+
+    def _validate(self) -> None:
+        begun = time.perf_counter()
+        totals = torch.zeros(4, dtype=torch.float64, device=self.world.device)
+        for batch in self._validation_batches(self.data.validation):
+            totals += self.algorithm.bound(self.state, batch, PerExample(self.settings.seed + 1, batch.index)).totals
+        totals = distributed.summed(totals)
+        seconds = time.perf_counter() - begun
+        elbo = float(totals[0] / totals[3])
+        self._record("validation", totals, len(self.data.validation) / seconds)
+        if elbo > self.best:
+            self.best, self.best_step = elbo, self.step
+            self.best_weights = {name: w.detach().clone() for name, w in self.algorithm.weights(self.state).items()}
+        self.validated = time.perf_counter()
+        self.validation_seconds = seconds if self.settings.time_limit else 0.0
+
+    def _record(self, split: str, totals: Tensor, speed: float) -> None:
+        sums = (distributed.summed(totals) if split == "train" else totals).tolist()
+        bound, distortion, divergence = (total / max(sums[3], 1.0) for total in sums[:3])
+        epoch = math.ceil(self.step / self.steps_per_epoch)
+        rate = self.settings.schedule(self.progress)
+        row = Row(self.step, epoch, split, bound, distortion, divergence, speed, self._elapsed(), self.algorithm.skipped(self.state), rate)
+        self.history.append(row)
+        if self.folder and self.world.rank == 0:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with open(self.folder / "metrics.jsonl", "a") as file:
+                file.write(json.dumps(asdict(row)) + "\n")
+        self._tell("row", row)
+
+    # telling
+
+    def _tell(self, what: str, word: object) -> None:
+        for callback in self.callbacks:
+            getattr(callback, what)(word)
+
+    def _announce(self, seconds_per_step: float) -> None:
+        left = self.last_step - self.step if self.last_step else None
+        expected = None if left is None else left * seconds_per_step * 1.05
+        if self.settings.time_limit:
+            expected = min(expected or math.inf, self.settings.time_limit)
+        parameters = sum(p.numel() for p in self.algorithm.model.parameters())
+        device, precision = str(self.world.device), str(self.world.precision).removeprefix("torch.")
+        self._tell("plan", Plan(parameters, self.examples, self.batch, self.last_step, device, precision, self.resolved.reasons[1], expected))
+
+    def _tick(self, now: float) -> None:
+        self.ticked = now
+        self.algorithm.check(self.state)
+        if not self.callbacks:
+            return
+        bound, distortion, divergence, count = self.totals.tolist()
+        speed = self.epoch_examples / max(now - self.epoch_started, 1e-9)
+        left = (self._elapsed() - self.time_start) * (1 - self.progress) / max(self.progress, 1e-6)
+        count = max(count, 1.0)
+        self._tell(
+            "tick",
+            Tick(self.step, self.step // self.steps_per_epoch + 1, self.progress, bound / count, distortion / count, divergence / count, speed, left),
+        )
+
+    # checkpoints
+
+    def save(self) -> None:
+        """Everything that going on needs, in one file; and the best weights on their own."""
+        facts = {
+            "step": self.step, "elapsed": self._elapsed(), "time_start": self.time_start, "best": self.best, "best_step": self.best_step,
+            "batch": self.batch, "seed": self.settings.seed, "fingerprint": self.data.train.fingerprint, "precision": str(self.world.precision),
+            "compiled": self.world.compiled, "size": self.world.size, "epoch_examples": self.epoch_examples,
+            "validation_seconds": self.validation_seconds,
+        }  # fmt: skip
+        tensors = {**self.state.tensors(), "totals": self.totals, **{f"best.{name}": w for name, w in self.best_weights.items()}}
+        write_tensors(self.folder / "checkpoint" / STATE, tensors, facts)
+        self._write_best()
+        self.saved = time.perf_counter()
+
+    def _write_best(self) -> None:
+        write_tensors(self.folder / "model.safetensors", {**self.algorithm.model.state_dict(), **self.best_weights}, {"step": self.best_step})
+
+    def restore(self) -> None:
+        """Go back to the checkpoint; lines of metrics.jsonl after it are dropped, since their steps will be made again."""
+        if self.folder is None or not (self.folder / "checkpoint" / STATE).exists():
+            raise StateError(f"nothing to resume: {self.folder} has no checkpoint; start without resuming")
+        tensors, facts = read_tensors(self.folder / "checkpoint" / STATE)
+        mine = {
+            "batch": self.batch, "seed": self.settings.seed, "fingerprint": self.data.train.fingerprint, "precision": str(self.world.precision),
+            "compiled": self.world.compiled, "size": self.world.size,
+        }  # fmt: skip
+        for name, value in mine.items():
+            if facts.get(name) != value:
+                raise StateError(
+                    f"the checkpoint in {self.folder} was made with {name} {facts.get(name)}, now it is {value}; resume with the same, or start a new run"
+                )
+        missing = sorted(self.state.tensors().keys() - tensors.keys())
+        if missing:
+            raise StateError(f"the checkpoint in {self.folder} lacks {missing[0]}, so it is of another model; start a new run")
+        self.state.load(tensors)
+        self.totals.copy_(tensors["totals"])
+        self.best_weights = {name.removeprefix("best."): w.to(self.world.device) for name, w in tensors.items() if name.startswith("best.")}
+        self.step, self.best, self.best_step = facts["step"], facts["best"], facts["best_step"]
+        self.elapsed_before, self.time_start = facts["elapsed"], facts["time_start"]
+        self.epoch_examples, self.validation_seconds = facts["epoch_examples"], facts["validation_seconds"]
+        self._trim_metrics()
+
+    def _trim_metrics(self) -> None:
+        path = self.folder / "metrics.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        rows = [Row(**json.loads(line)) for line in lines if line.endswith("}")]
+        self.history = [row for row in rows if row.step <= self.step]
+        if self.world.rank == 0:
+            write_bytes(path, "".join(json.dumps(asdict(row)) + "\n" for row in self.history).encode())
