@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import singledispatch
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from vael.models import VAE, BernoulliHead, Decoder, GaussianPosterior, Head, StandardNormal
+from vael.data import Batch
+from vael.models import VAE, BernoulliHead, Decoder, GaussianPosterior, Head, Model, StandardNormal
 from vael.networks import ConvolutionDecoder, ConvolutionEncoder, Dense, Offset, Standardize, residual_stage
 from vael.networks.convolution import plain
 
 
+@runtime_checkable
 class Summary(Protocol):
     """What a recipe needs of the statistics of the training data (`vael.data.statistics`)."""
 
@@ -115,3 +118,27 @@ def residual(
 def linear(event: Sequence[int], head: Head, *, latent: int, statistics: Summary | None = None) -> VAE:
     """No hidden layer: with a Gaussian head of one σ the likelihood is that of probabilistic PCA (Tipping & Bishop 1999)."""
     return dense(event, head, latent=latent, hidden=(), statistics=statistics)
+
+
+def lecture(event: Sequence[int], head: Head, *, latent: int = 2, statistics: Summary | None = None) -> VAE:
+    """One hidden layer of 256 and two latents: small enough to draw the whole latent space."""
+    return dense(event, head, latent=latent, hidden=(256,), statistics=statistics)
+
+
+def kingma_welling(event: Sequence[int], head: Head, *, latent: int = 20, statistics: Summary | None = None) -> VAE:
+    """One hidden layer of 500, as for MNIST in Kingma & Welling 2013."""
+    return dense(event, head, latent=latent, hidden=(500,), statistics=statistics)
+
+
+def burda(event: Sequence[int], head: Head, *, latent: int = 50, statistics: Summary | None = None) -> VAE:
+    """Two hidden layers of 200 tanh units: the network with one stochastic layer of Burda, Grosse & Salakhutdinov 2016."""
+    return dense(event, head, latent=latent, hidden=(200, 200), activation=nn.Tanh, statistics=statistics)
+
+
+def flops(model: Model, event: Sequence[int]) -> int:
+    """Floating-point operations of matrix products and convolutions to train on one example: forward, and twice that backward."""
+    like = next(model.parameters())
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        model(Batch(x=torch.zeros(1, *event, device=like.device, dtype=like.dtype)), generator=torch.Generator(like.device))
+    return 3 * counter.get_total_flops()
