@@ -176,3 +176,12 @@ def test_offset_is_learned():
     layer = Offset(torch.tensor([2.0, -1.0]))
     assert torch.equal(layer(torch.zeros(3, 2)), torch.tensor([[2.0, -1.0]] * 3))
     assert layer.start.requires_grad
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_exports_as_one_graph(kind):
+    """No branch depends on data: ONNX export and compilation see one graph, for any batch."""
+    network, x = seeded(decoder(kind, (1, 7, 9))).eval(), noise(3, LATENT)
+    graph = torch.export.export(network, (x,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    more = noise(5, LATENT, seed=4)
+    torch.testing.assert_close(graph.module()(more), network(more))
