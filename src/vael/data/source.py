@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int64, Shaped
@@ -24,6 +24,7 @@ class Kind(Enum):
     REAL = "real"
 
 
+@runtime_checkable
 class Variates(Protocol):
     """What a stochastic transform needs of a source of noise (`vael.probability.Noise` has it)."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -18,7 +18,7 @@ from vael.probability import Noise
 class World:
     """Where an algorithm runs."""
 
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     precision: torch.dtype = torch.float32  # of matrix products inside networks; densities are float32 or better always
     compiled: bool = False
     rank: int = 0
@@ -81,5 +81,5 @@ class Algorithm(ABC):
     def skipped(self, state: State) -> int:
         """Steps so far that were not taken because a gradient was not finite or leapt."""
 
-    def check(self, state: State) -> None:
+    def check(self, state: State) -> None:  # noqa: B027 (most algorithms cannot diverge)
         """Raise `StateError` when going on makes no sense; called now and then."""

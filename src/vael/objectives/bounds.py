@@ -67,7 +67,7 @@ class SampledELBO:
 
 
 def log_weights(terms: Terms) -> Tensor:
-    """log w = log p(x|z) + log p(z) - log q(z|x), `[samples, batch]`."""
+    """Logarithms of the importance weights, log w = log p(x|z) + log p(z) - log q(z|x), `[samples, batch]`."""
     return terms.log_likelihood + (terms.log_prior - terms.log_posterior).sum(0)
 
 

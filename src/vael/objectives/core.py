@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -19,6 +19,7 @@ class Value:
     surrogate: Float[Tensor, " batch"]
 
 
+@runtime_checkable
 class Objective(Protocol):
     """Abstract: `(Terms, progress) -> Value`; progress is the share of training done, 0 to 1."""
 

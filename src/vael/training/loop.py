@@ -112,6 +112,7 @@ class Training:
         self.state = algorithm.init(data.train, self.world)
         self.totals = torch.zeros(4, device=self.world.device)
         self.step, self.elapsed_before, self.time_start, self.progress = 0, 0.0, 0.0, 0.0
+        self.validated_step = 0
         self.best, self.best_step, self.best_weights = -math.inf, 0, {name: w.detach().clone() for name, w in algorithm.weights(self.state).items()}
         self.history: list[Row] = []
         self.generator = torch.Generator(self.world.device)
@@ -197,7 +198,7 @@ class Training:
             return f"the time limit of {self.settings.time_limit:g} s is reached"
         if (self.world.size == 1 or self.step % AGREE_EVERY == 0) and distributed.any_of(interrupted.is_set(), self.world.device):
             return "interrupted by a signal"
-        if self.settings.patience and self.step - self.best_step > self.settings.patience * self.steps_per_epoch and self.best_step:
+        if self.settings.patience and self.validated_step - self.best_step >= self.settings.patience * self.steps_per_epoch:
             return f"the validation bound has not risen for {self.settings.patience} epochs"
         return ""
 
@@ -265,7 +266,7 @@ class Training:
         if elbo > self.best:
             self.best, self.best_step = elbo, self.step
             self.best_weights = {name: w.detach().clone() for name, w in self.algorithm.weights(self.state).items()}
-        self.validated = time.perf_counter()
+        self.validated, self.validated_step = time.perf_counter(), self.step
         self.validation_seconds = seconds if self.settings.time_limit else 0.0
 
     def _record(self, split: str, totals: Tensor, speed: float) -> None:
@@ -340,7 +341,7 @@ class Training:
         for name, value in mine.items():
             if facts.get(name) != value:
                 raise StateError(
-                    f"the checkpoint in {self.folder} was made with {name} {facts.get(name)}, now it is {value}; resume with the same, or start a new run"
+                    f"the checkpoint in {self.folder} was made with {name} {facts.get(name)}, not {value}; resume with the same, or start a new run"
                 )
         missing = sorted(self.state.tensors().keys() - tensors.keys())
         if missing:

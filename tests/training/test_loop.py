@@ -1,0 +1,223 @@
+"""The loop: equal runs are equal, a killed run goes on as if nothing had happened, several processes train as one."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from vael.data import Kind, Source, Splits
+from vael.errors import StateError
+from vael.inference import GradientAscent
+from vael.models import VAE, BernoulliHead, Decoder, GaussianPosterior, StandardNormal
+from vael.networks import Dense
+from vael.training import Callback, Settings, permutation, run
+from vael.training.checkpoint import read_tensors
+
+
+def stripes(examples: int, seed: int) -> Source:
+    """Binary 4×4 images with one bright row or column and a little noise."""
+    generator = torch.Generator().manual_seed(seed)
+    place = torch.randint(0, 8, (examples,), generator=generator)
+    images = torch.zeros(examples, 4, 4, dtype=torch.uint8)
+    for i, k in enumerate(place.tolist()):
+        if k < 4:
+            images[i, k, :] = 1
+        else:
+            images[i, :, k - 4] = 1
+    flip = torch.rand(images.shape, generator=generator) < 0.05
+    return Source("stripes", (images ^ flip.to(torch.uint8))[:, None], Kind.BINARY, f"stripes-{examples}-{seed}")
+
+
+def splits() -> Splits:
+    return Splits(stripes(150, 0), stripes(50, 1), stripes(50, 2))
+
+
+def algorithm(**how) -> GradientAscent:
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        likelihood = Decoder(Dense((3,), (1, 4, 4), (16,)), BernoulliHead())
+        model = VAE(StandardNormal(3), likelihood, GaussianPosterior(Dense((1, 4, 4), (6,), (16,))))
+    return GradientAscent(model, **how)
+
+
+SETTINGS = Settings(epochs=6, batch=32, seed=5, compiled=False)
+
+
+class KillAt(Callback):
+    """Sends this process a signal once a given step is past (the loop calls `row` at the end of an epoch)."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def row(self, row) -> None:
+        if row.step >= self.step and row.split == "train":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def weights(fit) -> dict[str, torch.Tensor]:
+    return dict(fit.model.named_parameters())
+
+
+def test_two_runs_with_one_seed_are_equal_and_another_seed_is_not():
+    first, second = (run(algorithm(), splits(), SETTINGS) for _ in range(2))
+    assert all(torch.equal(a, weights(second)[name]) for name, a in weights(first).items())
+    other = run(algorithm(), splits(), replace(SETTINGS, seed=6))
+    assert any(not torch.equal(a, weights(other)[name]) for name, a in weights(first).items())
+
+
+def test_training_raises_the_bound():
+    fit = run(algorithm(), splits(), replace(SETTINGS, epochs=60))
+    validation = [row.elbo for row in fit.history if row.split == "validation"]
+    assert validation[-1] > validation[0] + 1.0  # nats; starts at 16 log 2 = 11.09
+    assert fit.best_elbo == max(validation)
+
+
+@pytest.mark.parametrize("step", [1, 12])
+def test_a_run_stopped_by_a_signal_and_resumed_ends_in_equal_weights(tmp_path, step):
+    whole = run(algorithm(), splits(), SETTINGS, folder=tmp_path / "whole")
+    half = run(algorithm(), splits(), SETTINGS, folder=tmp_path / "half", callbacks=[KillAt(step)])
+    assert half.interrupted
+    assert half.steps < whole.steps
+    resumed = run(algorithm(), splits(), SETTINGS, folder=tmp_path / "half", resume=True)
+    assert resumed.steps == whole.steps
+    assert all(torch.equal(a, weights(resumed)[name]) for name, a in weights(whole).items())
+    state_a, state_b = (read_tensors(tmp_path / name / "checkpoint" / "state.safetensors")[0] for name in ("whole", "half"))
+    assert all(torch.equal(state_a[name], state_b[name]) for name in state_a)
+    elbo = [[(r.step, r.split, r.elbo) for r in fit.history] for fit in (whole, resumed)]
+    assert elbo[0] == elbo[1]
+
+
+SCRIPT = """
+import sys, torch, pathlib
+sys.path.insert(0, {tests!r})
+from test_loop import algorithm, splits, SETTINGS
+from dataclasses import replace
+from vael.training import run
+torch.set_num_threads(1)
+folder = pathlib.Path(sys.argv[1])
+fit = run(algorithm(), splits(), replace(SETTINGS, epochs=int(sys.argv[2]), checkpoint_every=0.05), folder=folder, resume="resume" in sys.argv)
+"""
+
+
+def launch(tmp_path, folder, epochs, *more, torchrun=0):
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT.format(tests=os.path.dirname(__file__))))
+    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={torchrun}", "--master-port=0"] if torchrun else [sys.executable]
+    if torchrun:
+        command[-1:] = ["--standalone"]
+    return subprocess.Popen([*command, str(script), str(folder), str(epochs), *more], env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def test_a_run_killed_outright_in_mid_epoch_and_resumed_ends_in_equal_weights(tmp_path):
+    epochs = 400
+    assert launch(tmp_path, tmp_path / "whole", epochs).wait(120) == 0
+    process = launch(tmp_path, tmp_path / "half", epochs)
+    state = tmp_path / "half" / "checkpoint" / "state.safetensors"
+    deadline = time.monotonic() + 60
+    while not state.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    step = read_tensors(state)[1]["step"]
+    assert 0 < step < epochs * 5, "the kill came too late to prove anything"
+    assert launch(tmp_path, tmp_path / "half", epochs, "resume").wait(120) == 0
+    state_a, state_b = (read_tensors(tmp_path / name / "checkpoint" / "state.safetensors")[0] for name in ("whole", "half"))
+    assert all(torch.equal(state_a[name], state_b[name]) for name in state_a)
+
+
+def test_metrics_have_a_line_for_each_epoch_and_split_after_a_resume(tmp_path):
+    run(algorithm(), splits(), SETTINGS, folder=tmp_path, callbacks=[KillAt(12)])
+    run(algorithm(), splits(), SETTINGS, folder=tmp_path, resume=True)
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [(row["step"], row["split"]) for row in rows] == [(5 * e, split) for e in range(1, 7) for split in ("train", "validation")]
+
+
+def test_nothing_to_resume_is_refused(tmp_path):
+    with pytest.raises(StateError, match="nothing to resume"):
+        run(algorithm(), splits(), SETTINGS, folder=tmp_path, resume=True)
+
+
+def test_a_checkpoint_of_other_data_is_refused(tmp_path):
+    run(algorithm(), splits(), SETTINGS, folder=tmp_path)
+    with pytest.raises(StateError, match="fingerprint"):
+        run(algorithm(), replace(splits(), train=stripes(150, 9)), SETTINGS, folder=tmp_path, resume=True)
+
+
+def test_epochs_see_every_example_once_and_orders_differ():
+    orders = [permutation(1, epoch, 100) for epoch in range(2)]
+    assert all(order.sort().values.equal(torch.arange(100)) for order in orders)
+    assert not orders[0].equal(orders[1])
+    assert orders[0].equal(permutation(1, 0, 100))
+
+
+class Watch(GradientAscent):
+    """Notes the examples of every step (a test double: house rule 1 is about the library)."""
+
+    seen: list
+
+    def step(self, state, batch, moment):
+        real = batch.index if batch.weight is None else batch.index[batch.weight > 0]
+        self.seen.append((real.tolist(), moment.examples))
+        return super().step(state, batch, moment)
+
+
+def test_every_example_is_trained_on_in_every_epoch_though_the_last_batch_is_partial():
+    watch = Watch(algorithm().model)
+    watch.seen = []
+    run(watch, splits(), replace(SETTINGS, epochs=2))
+    steps = watch.seen[5:]  # the rehearsal's five come first
+    assert [n for _, n in steps] == [32, 32, 32, 32, 22] * 2
+    for epoch in (0, 1):
+        assert sorted(i for rows, _ in steps[5 * epoch : 5 * epoch + 5] for i in rows) == list(range(150))
+
+
+def test_fewer_examples_than_a_batch_still_train():
+    few = Splits(stripes(3, 0), stripes(2, 1), None)
+    fit = run(algorithm(), few, SETTINGS)
+    assert fit.steps == 6
+    assert math.isfinite(fit.best_elbo)
+
+
+def test_the_time_limit_ends_a_run_without_epochs():
+    begun = time.monotonic()
+    fit = run(algorithm(), splits(), Settings(epochs=None, time_limit=1.5, batch=32, compiled=False))
+    assert "time limit" in fit.stopped
+    assert time.monotonic() - begun < 10
+    assert fit.steps > 10
+
+
+def test_early_stopping_keeps_the_best_weights():
+    fit = run(algorithm(), splits(), replace(SETTINGS, epochs=2000, patience=3, schedule=lambda progress: 30.0))
+    assert "has not risen for 3 epochs" in fit.stopped
+    assert fit.best_step < fit.steps
+    best = max((row.elbo, row.step) for row in fit.history if row.split == "validation")
+    assert (fit.best_elbo, fit.best_step) == best
+
+
+def test_global_random_state_is_untouched():
+    before = torch.random.get_rng_state()
+    run(algorithm(), splits(), replace(SETTINGS, epochs=1))
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+@pytest.mark.parametrize("bad", [{"epochs": 0}, {"batch": 0}, {"time_limit": -1.0}, {"epochs": None}])
+def test_settings_that_make_no_sense_are_refused(bad):
+    with pytest.raises(StateError):
+        replace(SETTINGS, **bad)
+
+
+def test_two_processes_train_as_one(tmp_path):
+    """The same global batches; noise differs by rank, so the bound agrees to the noise of training and weights agree between the ranks."""
+    assert launch(tmp_path, tmp_path / "one", 60).wait(120) == 0
+    assert launch(tmp_path, tmp_path / "two", 60, torchrun=2).wait(180) == 0
+    rows = [[json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()] for name in ("one", "two")]
+    assert [(r["step"], r["split"]) for r in rows[0]] == [(r["step"], r["split"]) for r in rows[1]]  # one writer
+    assert abs(rows[0][-1]["elbo"] - rows[1][-1]["elbo"]) < 0.5
