@@ -1,0 +1,67 @@
+# Works on a bare machine with make and Python 3.11 or newer. Every target makes what it needs in .venv; a second call is quick.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# One worker per core (four at most), one thread each: more threads than cores make PyTorch many times slower.
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -gt 4 ] && echo 4 || echo $$n)
+PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+DEMO ?= runs/demo
+
+.PHONY: help demo test slow check format clean
+
+help:
+	@echo 'make demo    train on handwritten digits and write a report (about a minute after the installation)'
+	@echo 'make test    the tests that take seconds; set VAEL_DATA to a folder with MNIST and others to run those on real data too'
+	@echo 'make slow    the tests that take minutes'
+	@echo 'make check   formatting, lint, types and import order'
+	@echo 'make format  put the formatting right'
+	@echo 'make clean   remove .venv and caches'
+
+demo: $(VENV)/.installed
+	$(BIN)/vael train digits --run $(DEMO) --epochs 60 --seed 0
+	@echo
+	@echo 'Open $(DEMO)/report.html in a browser. The number with its error bar: $(BIN)/vael evaluate $(DEMO)'
+
+test: $(VENV)/.developed
+	$(PYTEST) -m 'not slow'
+
+slow: $(VENV)/.developed
+	$(PYTEST) -m slow --durations=10
+
+check: $(VENV)/.developed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyrefly check
+	$(BIN)/python -m pytest tests/test_house.py
+
+format: $(VENV)/.developed
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "vael needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true)."; \
+	  echo 'Install a newer one and name it: make PYTHON=python3.12'; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+	  echo "'$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt install python3-venv"; rm -rf $(VENV); exit 1; }
+	@touch $@
+
+# PyTorch first and by itself, at its pinned version: any other order may fetch a second build of it.
+$(VENV)/.torch: constraints.txt $(VENV)/.created
+	@echo 'Installing PyTorch (a few hundred megabytes the first time) ...'
+	$(PIP) install -c constraints.txt torch==$(shell sed -n 's/^torch==//p' constraints.txt)
+	@touch $@
+
+# The editable package is built with the pinned hatchling, not with whatever is newest.
+$(VENV)/.installed: pyproject.toml $(VENV)/.torch
+	$(PIP) install -c constraints.txt hatchling
+	$(PIP) install -c constraints.txt --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.developed: $(VENV)/.installed
+	$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@

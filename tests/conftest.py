@@ -1,0 +1,51 @@
+"""What every test can count on: one thread, its own random state, real data if there are any."""
+
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+
+def pytest_configure(config):
+    torch.set_num_threads(1)  # tests run side by side, one process per core
+
+
+def random_states():
+    """The global random states of Python, NumPy and PyTorch, as things that can be compared."""
+    kind, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 (the state that must stay as it is)
+    return random.getstate(), (kind, keys.tobytes(), *rest), torch.get_rng_state().numpy().tobytes()
+
+
+@pytest.fixture(autouse=True)
+def _own_random_state():
+    """Whatever a test draws from PyTorch's global generator is the same in any order of tests."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+@pytest.fixture
+def random_state_untouched():
+    """Ask for it where the body must not draw from, or seed, any global generator; fails at the end if it did."""
+    before = random_states()
+    yield
+    for name, was, now in zip(("random", "numpy.random", "torch"), before, random_states(), strict=True):
+        assert was == now, f"the global state of {name} was changed; draw from a torch.Generator or a vael.probability.Noise"
+
+
+@pytest.fixture(scope="session")
+def vael_data():
+    """Function from the name of a data set to its folder under VAEL_DATA; the test is skipped where it is not there."""
+    root = os.environ.get("VAEL_DATA")
+
+    def folder(name=""):
+        if not root:
+            pytest.skip("VAEL_DATA is not set, so there are no real data to test on")
+        if not (Path(root) / name).is_dir():
+            pytest.skip(f"VAEL_DATA has no folder {name}")
+        return Path(root) / name
+
+    return folder
