@@ -18,6 +18,7 @@ from vael.errors import StateError
 from vael.inference import GradientAscent
 from vael.models import VAE, BernoulliHead, Decoder, GaussianPosterior, StandardNormal
 from vael.networks import Dense
+from vael.objectives import ELBO, Beta
 from vael.training import Callback, Settings, permutation, run
 from vael.training.checkpoint import read_tensors
 
@@ -198,8 +199,15 @@ def test_early_stopping_keeps_the_best_weights():
     fit = run(algorithm(), splits(), replace(SETTINGS, epochs=2000, patience=3, schedule=lambda progress: 30.0))
     assert "has not risen for 3 epochs" in fit.stopped
     assert fit.best_step < fit.steps
-    best = max((row.elbo, row.step) for row in fit.history if row.split == "validation")
-    assert (fit.best_elbo, fit.best_step) == best
+    best = max((row for row in fit.history if row.split == "validation"), key=lambda row: row.elbo)  # the first of equals
+    assert (fit.best_elbo, fit.best_step) == (best.elbo, best.step)
+
+
+def test_no_early_stop_while_the_divergence_warms_up():
+    """Half of training is warm-up and nothing ever gets better (rate 0), so patience ends it right after the warm-up, not before."""
+    still = replace(SETTINGS, epochs=20, patience=2, schedule=lambda progress: 0.0)
+    assert run(algorithm(), splits(), still).epochs == 3
+    assert run(algorithm(objective=ELBO(Beta(warmup=0.5))), splits(), still).epochs == 10
 
 
 def test_global_random_state_is_untouched():

@@ -60,6 +60,7 @@ class Algorithm(ABC):
     """Abstract way to climb a bound; the loop owns the state."""
 
     model: Model
+    warmup: float = 0.0  # share of training before what is climbed is what is meant to be climbed
 
     @abstractmethod
     def init(self, data: Source, world: World) -> State:

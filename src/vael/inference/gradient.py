@@ -94,6 +94,7 @@ class GradientAscent(Algorithm):
         ema: float = 0.999,
     ) -> None:
         self.model, self.objective, self.samples = model, objective or ELBO(), samples
+        self.warmup = self.objective.warmup
         self.optimizer, self.guard, self.ema = optimizer or AdamW(), guard or Guard(), ema
 
     def init(self, data: Source, world: World) -> AscentState:

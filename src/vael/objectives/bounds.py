@@ -45,6 +45,10 @@ class ELBO:
     is_bound: ClassVar[bool] = True
     couples: ClassVar[bool] = False
 
+    @property
+    def warmup(self) -> float:
+        return self.beta.warmup
+
     def __call__(self, terms: Terms, progress: Tensor | float = 1.0) -> Value:
         reconstruction = terms.log_likelihood.mean(0)  # E_q[log p(x | z)]
         divergence = terms.divergence.sum(0).mean(0)  # KL(q(z | x) || p(z)), all levels
@@ -59,6 +63,10 @@ class SampledELBO:
     reads: ClassVar[frozenset[str]] = frozenset({"log_likelihood", "log_prior", "log_posterior"})
     is_bound: ClassVar[bool] = True
     couples: ClassVar[bool] = False
+
+    @property
+    def warmup(self) -> float:
+        return self.beta.warmup
 
     def __call__(self, terms: Terms, progress: Tensor | float = 1.0) -> Value:
         reconstruction = terms.log_likelihood.mean(0)  # E_q[log p(x | z)]
@@ -78,6 +86,7 @@ class ImportanceWeighted:
     reads: ClassVar[frozenset[str]] = frozenset({"log_likelihood", "log_prior", "log_posterior"})
     is_bound: ClassVar[bool] = True
     couples: ClassVar[bool] = False
+    warmup: ClassVar[float] = 0.0
 
     def __call__(self, terms: Terms, progress: Tensor | float = 1.0) -> Value:
         log_w = log_weights(terms)

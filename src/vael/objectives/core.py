@@ -27,4 +27,9 @@ class Objective(Protocol):
     is_bound: bool  # whether `bound` is a lower bound on log p(x) in expectation
     couples: bool  # whether examples of a batch influence each other
 
+    @property
+    def warmup(self) -> float:
+        """Share of training during which the surrogate is not yet the one that is meant."""
+        ...
+
     def __call__(self, terms: Terms, progress: Tensor | float) -> Value: ...

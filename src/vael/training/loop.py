@@ -198,7 +198,8 @@ class Training:
             return f"the time limit of {self.settings.time_limit:g} s is reached"
         if (self.world.size == 1 or self.step % AGREE_EVERY == 0) and distributed.any_of(interrupted.is_set(), self.world.device):
             return "interrupted by a signal"
-        if self.settings.patience and self.validated_step - self.best_step >= self.settings.patience * self.steps_per_epoch:
+        patient = self.settings.patience if self.progress >= self.algorithm.warmup else None
+        if patient and self.validated_step - self.best_step >= patient * self.steps_per_epoch:
             return f"the validation bound has not risen for {self.settings.patience} epochs"
         return ""
 

@@ -1,0 +1,27 @@
+"""The compiled step against the eager one; run by test_gradient.py without checked annotations, all in one compilation."""
+
+import torch
+from test_gradient import climb, model, source
+
+from vael.inference import AdamW, GradientAscent, Moment, World
+from vael.inference.compiled import CompiledStep
+from vael.objectives import ImportanceWeighted
+from vael.probability import Stream
+
+
+def test_the_compiled_step_makes_the_moves_of_the_eager_one_and_skips_what_it_skips():
+    how = {"objective": ImportanceWeighted(), "samples": 2, "optimizer": AdamW(learning_rate=0.01, weight_decay=0.1)}
+    eager, eager_totals = climb(GradientAscent(model(), **how), 12)
+    ascent = GradientAscent(model(), **how)
+    compiled, compiled_totals = climb(ascent, 12, World(compiled=True))
+    assert isinstance(compiled.apply, CompiledStep)
+    torch.testing.assert_close(eager_totals, compiled_totals, rtol=1e-5, atol=1e-4)
+    for name, tensor in eager.tensors().items():
+        torch.testing.assert_close(tensor, compiled.tensors()[name], rtol=1e-4, atol=2e-6, msg=lambda text, name=name: f"{name}: {text}")
+
+    before = [p.detach().clone() for p in compiled.parameters]
+    broken = source(bad=3).batch(torch.arange(32))
+    totals = ascent.step(compiled, broken, Moment(0.0, 1.0, Stream(torch.Generator().manual_seed(0)), 32)).totals
+    assert ascent.skipped(compiled) == 1
+    assert totals.tolist() == [0.0] * 4
+    assert all(torch.equal(a, b) for a, b in zip(before, compiled.parameters, strict=True))

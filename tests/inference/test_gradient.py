@@ -1,0 +1,126 @@
+"""Gradient ascent: the eager and the compiled step make the same moves, AdamW is PyTorch's, harmful steps are skipped."""
+
+import math
+import pathlib
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from vael.data import Kind, Source
+from vael.errors import StateError
+from vael.inference import AdamW, GradientAscent, Guard, Moment, World
+from vael.models import VAE, BernoulliHead, Decoder, GaussianPosterior, StandardNormal
+from vael.networks import Dense
+from vael.objectives import ELBO
+from vael.probability import Stream
+from vael.training.device import has_compiler
+
+CELLS = 12
+
+
+def source(bad: int | None = None) -> Source:
+    x = (torch.rand(64, CELLS, generator=torch.Generator().manual_seed(0)) < 0.3).float()
+    if bad is not None:
+        x[bad] = math.nan
+    return Source("dots", x, Kind.BINARY, "dots")
+
+
+def model() -> VAE:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return VAE(StandardNormal(3), Decoder(Dense((3,), (CELLS,), (8,)), BernoulliHead()), GaussianPosterior(Dense((CELLS,), (6,), (8,))))
+
+
+def climb(ascent: GradientAscent, steps: int, world: World | None = None, data: Source | None = None, rows=range(32)):
+    data = data or source()
+    state = ascent.init(data, world or World())
+    totals = []
+    for step in range(steps):
+        noise = Stream(torch.Generator().manual_seed(step))
+        totals.append(ascent.step(state, data.batch(torch.tensor(list(rows))), Moment(step / steps, 1.0, noise, len(rows))).totals)
+    return state, torch.stack(totals)
+
+
+def test_the_fused_update_is_pytorch_adamw():
+    ascent = GradientAscent(model(), optimizer=AdamW(learning_rate=0.01, weight_decay=0.1), guard=Guard(clip=1e9))
+    state, _ = climb(ascent, 5)
+    other = model()
+    optimizer = torch.optim.AdamW(other.parameters(), lr=0.01, weight_decay=0.1)
+    for step in range(5):
+        terms = other.terms(source().batch(torch.arange(32)), generator=torch.Generator().manual_seed(step))
+        optimizer.zero_grad()
+        (-ELBO()(terms, 0.0).surrogate.mean()).backward()
+        optimizer.step()
+    for mine, theirs in zip(state.parameters, other.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.skipif(not has_compiler(torch.device("cpu")), reason="no C++ compiler on this machine")
+def test_the_compiled_step_against_the_eager_one():
+    """In a process of its own: checked annotations cannot be compiled."""
+    cases = pathlib.Path(__file__).with_name("compiled_cases.py")
+    command = [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider", str(cases)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "1 passed" in done.stdout
+
+
+def test_a_run_of_broken_gradients_is_given_up_with_advice():
+    ascent = GradientAscent(model(), guard=Guard(patience=5))
+    state, _ = climb(ascent, 7, data=source(bad=3))
+    assert ascent.skipped(state) == 7
+    with pytest.raises(StateError, match="lower the learning rate"):
+        ascent.check(state)
+
+
+def test_bf16_networks_keep_float32_densities_and_nearly_the_same_bound():
+    _, exact = climb(GradientAscent(model()), 3)
+    _, rough = climb(GradientAscent(model()), 3, World(precision=torch.bfloat16))
+    assert rough.dtype == torch.float32
+    torch.testing.assert_close(exact[:, 0], rough[:, 0], rtol=2e-2, atol=0.5)
+    assert not torch.equal(exact, rough)
+
+
+def guard_run(norms: list[float], guard: Guard) -> tuple[list[float], list[float]]:
+    memory, scales, skips = guard.start(torch.device("cpu")), [], []
+    for norm in norms:
+        scale, skip = guard(torch.tensor(norm), torch.tensor(-1.0), memory)
+        scales.append(float(scale))
+        skips.append(float(skip))
+    return scales, skips
+
+
+def test_gradients_are_clipped_to_a_multiple_of_the_running_norm():
+    scales, skips = guard_run([1.0] * 30 + [8.0], Guard(clip=4.0))
+    assert scales == pytest.approx([1.0] * 30 + [2.0])
+    assert sum(skips) == 0
+
+
+def test_a_spike_is_skipped_and_a_lasting_rise_is_not_shut_out():
+    _, skips = guard_run([1.0] * 30 + [1000.0] + [1.0] * 5, Guard())
+    assert [i for i, skip in enumerate(skips) if skip] == [30]
+    _, skips = guard_run([1.0] * 30 + [1000.0] * 400, Guard())
+    assert skips[30] == 1
+    assert sum(skips[-100:]) == 0
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_a_broken_gradient_is_skipped_and_forgotten(broken):
+    scales, skips = guard_run([1.0] * 3 + [broken] + [1.0] * 3, Guard())
+    assert skips == [0, 0, 0, 1, 0, 0, 0]
+    assert scales == pytest.approx([1.0] * 7)
+
+
+def test_a_first_gradient_that_is_broken_does_not_set_the_running_norm():
+    scales, skips = guard_run([math.nan, 2.0, 2.0], Guard())
+    assert (scales, skips) == ([1.0] * 3, [1.0, 0.0, 0.0])
+
+
+def test_averaged_weights_follow_the_parameters():
+    ascent = GradientAscent(model(), ema=0.9)
+    state, _ = climb(ascent, 64)
+    for average, parameter in zip(state.averaged, state.parameters, strict=True):
+        assert not torch.equal(average, parameter)
+    assert ascent.weights(state).keys() == dict(ascent.model.named_parameters()).keys()
