@@ -58,7 +58,7 @@ $(VENV)/.torch: constraints.txt $(VENV)/.created
 
 # The editable package is built with the pinned hatchling, not with whatever is newest.
 $(VENV)/.installed: pyproject.toml $(VENV)/.torch
-	$(PIP) install -c constraints.txt hatchling
+	$(PIP) install -c constraints.txt hatchling editables
 	$(PIP) install -c constraints.txt --no-build-isolation -e .
 	@touch $@
 

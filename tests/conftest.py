@@ -1,7 +1,6 @@
 """What every test can count on: one thread, its own random state, real data if there are any."""
 
 import os
-import random
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,9 @@ def pytest_configure(config):
 
 
 def random_states():
-    """The global random states of Python, NumPy and PyTorch, as things that can be compared."""
+    """The global random states of NumPy and PyTorch, as things that can be compared (Python's own is used by beartype)."""
     kind, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 (the state that must stay as it is)
-    return random.getstate(), (kind, keys.tobytes(), *rest), torch.get_rng_state().numpy().tobytes()
+    return (kind, keys.tobytes(), *rest), torch.get_rng_state().numpy().tobytes()
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +31,7 @@ def random_state_untouched():
     """Ask for it where the body must not draw from, or seed, any global generator; fails at the end if it did."""
     before = random_states()
     yield
-    for name, was, now in zip(("random", "numpy.random", "torch"), before, random_states(), strict=True):
+    for name, was, now in zip(("numpy.random", "torch"), before, random_states(), strict=True):
         assert was == now, f"the global state of {name} was changed; draw from a torch.Generator or a vael.probability.Noise"
 
 

@@ -1,0 +1,195 @@
+"""A trained model as two ONNX graphs, encoder and decoder, that run without Python or PyTorch.
+
+Nothing is drawn inside a graph, so the same input gives the same output; whoever wants a sample of q(z | x) draws it outside,
+z = mean + exp(log_scale) * ε with ε ~ N(0, I).
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal
+
+from vael.errors import StateError
+from vael.models import VAE
+from vael.training.checkpoint import write_bytes
+
+OPSET = 18  # of the standard operators: the newest that the runtimes in wide use all know
+TOLERANCE = 1e-4  # largest difference from PyTorch, relative to the largest value (or absolute below 1)
+CHECKED = (1, 5)  # sizes of the batches that are compared; the graphs take any
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One exported graph. The first axis of every input and output is the batch, of any size."""
+
+    path: Path
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    error: float  # largest absolute difference from PyTorch, over all outputs
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What `export_onnx` wrote, and how far it is from PyTorch."""
+
+    encoder: Graph
+    decoder: Graph
+    opset: int
+
+    def __str__(self) -> str:
+        graphs = (self.encoder, self.decoder)
+        lines = [f"{g.path}: {', '.join(g.inputs)} -> {', '.join(g.outputs)}; max abs error against PyTorch {g.error:.1e}" for g in graphs]
+        return "\n".join([*lines, f"ONNX opset {self.opset}, float32, any batch size, nothing random inside"])
+
+
+class EncoderGraph(nn.Module):
+    """x `[batch, *event]` in the data's units to mean and log σ of q(z | x) = N(mean, diag σ²), each `[batch, features]`."""
+
+    names = ("mean", "log_scale")
+
+    def __init__(self, model: VAE) -> None:
+        super().__init__()
+        self.posterior = model.posterior
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        q = innermost(self.posterior(x, None))
+        if not isinstance(q, Normal):
+            raise StateError(f"the posterior is a {type(q).__name__}; only a diagonal Gaussian has a mean and a log-scale to export")
+        return q.loc, q.scale.log()
+
+
+class DecoderGraph(nn.Module):
+    """z `[batch, features]` to the mean of p(x | z), `[batch, *event]`, and the parameters of that law by their names."""
+
+    def __init__(self, model: VAE) -> None:
+        super().__init__()
+        self.likelihood = model.likelihood
+
+    def forward(self, z: Tensor) -> tuple[Tensor, ...]:
+        law = self.likelihood(z[None], None)
+        own = parameters(law)  # before the mean, which adds fields to some laws
+        return (law.mean[0], *(value[0] for value in own.values()))
+
+
+def innermost(law: Distribution) -> Distribution:
+    """The law whose cells `Independent` joins."""
+    while isinstance(law, Independent):
+        law = law.base_dist
+    return law
+
+
+def parameters(law: Distribution) -> dict[str, Tensor]:
+    """The tensors that a law was made of, by their names in `arg_constraints`, if they are one for each example."""
+    law = innermost(law)
+    fields = {name: vars(law)[name] for name in type(law).arg_constraints if name in vars(law)}
+    batch = law.batch_shape[:2]
+    return {name: value for name, value in fields.items() if isinstance(value, Tensor) and value.shape[:2] == batch}
+
+
+def export_onnx(model: VAE, event: Sequence[int], folder: Path | str) -> Exported:
+    """Write `encoder.onnx` (x -> mean, log_scale) and `decoder.onnx` (z -> mean, parameters of p(x | z)) into `folder`.
+
+    Both are run in ONNX Runtime and compared with PyTorch on batches of 1 and 5 before anything is written; the model itself stays
+    where it is and as it is. A model with a context is not exported.
+
+    Errors: `StateError` if the packages for it are not installed, the model cannot be traced, or the graphs do not agree with PyTorch.
+    """
+    runtime = needed()
+    model = copy.deepcopy(model).cpu().float().eval()
+    probe = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        latents = torch.randn(max(CHECKED), latent_features(model, event), generator=probe)
+        law = model.likelihood(latents[None], None)
+        EncoderGraph(model)(law.mean[0])  # a posterior that has no such outputs is refused before anything takes long
+        decoder = traced(DecoderGraph(model), "z", latents, ("mean", *parameters(law)))
+        encoder = traced(EncoderGraph(model), "x", law.mean[0], EncoderGraph.names)
+    checked = [compared(runtime, graph, Path(folder)) for graph in (encoder, decoder)]
+    for graph, record in zip((encoder, decoder), checked, strict=True):
+        write_bytes(record.path, graph.content)
+    return Exported(checked[0], checked[1], OPSET)
+
+
+def needed() -> ModuleType:
+    """ONNX Runtime, once everything that exporting takes is known to be there."""
+    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise StateError(f"exporting needs packages that are not installed ({', '.join(missing)}): pip install 'vael[onnx]'")
+    return importlib.import_module("onnxruntime")
+
+
+def latent_features(model: VAE, event: Sequence[int]) -> int:
+    """How many latents the model's posterior has for data of this shape."""
+    return model.posterior(torch.zeros(1, *event), None).mean.shape[-1]
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A graph in memory, with what it was traced from."""
+
+    module: nn.Module
+    content: bytes
+    input: str
+    outputs: tuple[str, ...]
+    example: Float[Tensor, "batch *rest"]
+
+    @property
+    def file(self) -> str:
+        return "encoder.onnx" if self.input == "x" else "decoder.onnx"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without PyTorch's notices about packages that it could export too and about its own internals."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def traced(module: nn.Module, name: str, example: Tensor, outputs: tuple[str, ...]) -> Traced:
+    """`module` as a graph whose batch may be of any size."""
+    try:
+        with quiet():
+            program = torch.onnx.export(
+                module, (example,), dynamo=True, input_names=[name], output_names=list(outputs), opset_version=OPSET,
+                dynamic_shapes=({0: torch.export.Dim("batch", min=1)},), external_data=False, verbose=False,
+            )  # fmt: skip
+    except torch.onnx.OnnxExporterError as error:
+        raise StateError(f"the model has an operation that ONNX opset {OPSET} does not have, or a branch that depends on data: {error}") from error
+    return Traced(module, program.model_proto.SerializeToString(), name, outputs, example)
+
+
+def compared(runtime: ModuleType, graph: Traced, folder: Path) -> Graph:
+    """The record of a graph that gives what PyTorch gives. Errors: `StateError` if it does not."""
+    session = runtime.InferenceSession(graph.content, providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for size in CHECKED:
+        with torch.no_grad():
+            expected = graph.module(graph.example[:size])
+        given = session.run(list(graph.outputs), {graph.input: graph.example[:size].numpy()})
+        for name, here, there in zip(graph.outputs, expected, map(torch.from_numpy, given), strict=True):
+            error = float((here - there).abs().max()) if here.shape == there.shape else float("inf")
+            worst = max(worst, error)
+            if not error <= TOLERANCE * max(1.0, float(here.abs().max())):
+                raise StateError(
+                    f"{graph.file} does not agree with PyTorch: {name} {tuple(there.shape)} differs by up to {error:.1e} on a batch of {size} "
+                    f"(expected {tuple(here.shape)}, at most {TOLERANCE:g} relative); nothing was written; other versions of onnx may export it"
+                )
+    return Graph(folder / graph.file, (graph.input,), graph.outputs, worst)

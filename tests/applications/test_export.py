@@ -1,0 +1,130 @@
+"""ONNX graphs: equal to PyTorch for any batch, the same twice, refused with a message when they cannot be had."""
+
+import copy
+import importlib.util
+
+import pytest
+import torch
+
+from vael.applications import export
+from vael.applications.export import export_onnx, parameters
+from vael.data import Batch
+from vael.errors import StateError
+from vael.models import VAE, BernoulliHead, Conditional, StandardNormal
+from vael.probability import diagonal_gaussian
+from vael.recipes import convolutional, dense, linear
+
+INSTALLED = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
+needs_onnx = pytest.mark.skipif(not INSTALLED, reason="onnx, onnxscript or onnxruntime is not installed: pip install 'vael[onnx]'")
+
+
+def build(make, event, **arguments):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return make(event, BernoulliHead(), **arguments)
+
+
+def images(batch, event):
+    return torch.rand(batch, *event, generator=torch.Generator().manual_seed(3)).round()
+
+
+def run(path, **given):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, map(torch.from_numpy, session.run(names, {k: v.numpy() for k, v in given.items()})), strict=True))
+
+
+CASES = {
+    "dense": (dense, (1, 8, 8), {"latent": 3, "hidden": (16,)}),
+    "convolutional": (convolutional, (3, 7, 9), {"latent": 4, "channels": (4, 6)}),
+}
+
+
+@pytest.fixture(scope="module", params=CASES)
+def case(request, tmp_path_factory):
+    """A model and what was exported of it, once for all tests here: an export takes seconds."""
+    if not INSTALLED:
+        pytest.skip("onnx, onnxscript or onnxruntime is not installed: pip install 'vael[onnx]'")
+    make, event, arguments = CASES[request.param]
+    model = build(make, event, **arguments).double()
+    before = torch.get_rng_state()
+    wrote = export_onnx(model, event, str(tmp_path_factory.mktemp(request.param) / "new"))
+    assert torch.equal(torch.get_rng_state(), before)
+    return model, event, wrote
+
+
+def test_graphs_give_what_pytorch_gives(case):
+    model, event, wrote = case
+    model = copy.deepcopy(model).float()
+    assert max(wrote.encoder.error, wrote.decoder.error) < 1e-5
+    for batch in (1, 5, 32):
+        x = images(batch, event)
+        code = run(wrote.encoder.path, x=x)
+        q = model.posterior(x).base_dist
+        torch.testing.assert_close(code["mean"], q.loc, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(code["log_scale"], q.scale.log(), rtol=1e-5, atol=1e-5)
+        cells = run(wrote.decoder.path, z=code["mean"])
+        torch.testing.assert_close(cells["mean"], model.reconstruct(Batch(x=x)), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(cells["logits"].sigmoid(), cells["mean"])
+        assert torch.equal(run(wrote.encoder.path, x=x)["mean"], code["mean"])
+
+
+def test_the_record_and_the_files_say_the_same(case):
+    import onnx
+
+    _, _, wrote = case
+    assert sorted(path.name for path in wrote.encoder.path.parent.iterdir()) == ["decoder.onnx", "encoder.onnx"]
+    for record in (wrote.encoder, wrote.decoder):
+        graph = onnx.load(record.path)
+        assert wrote.opset in [known.version for known in graph.opset_import if known.domain == ""]
+        assert record.outputs == tuple(output.name for output in graph.graph.output)
+        assert graph.graph.input[0].type.tensor_type.shape.dim[0].dim_param  # named, not a number
+        assert f"{record.path}: " in str(wrote)
+
+
+def test_the_model_is_left_as_it_was(case):
+    model, _, _ = case
+    assert model.training
+    assert next(model.parameters()).dtype == torch.float64
+
+
+def test_a_graph_that_disagrees_is_refused(case):
+    model, event, wrote = case
+    other = export.DecoderGraph(build(CASES["dense"][0], event, latent=wrote_latents(model, event), hidden=(5,)))
+    example = torch.randn(5, wrote_latents(model, event), generator=torch.Generator().manual_seed(0))
+    graph = export.Traced(other, wrote.decoder.path.read_bytes(), "z", wrote.decoder.outputs, example)
+    with pytest.raises(StateError, match=r"decoder\.onnx does not agree with PyTorch: mean"):
+        export.compared(export.needed(), graph, wrote.decoder.path.parent)
+
+
+def wrote_latents(model, event):
+    return export.latent_features(copy.deepcopy(model).float(), event)
+
+
+class Rotated(Conditional):
+    """A posterior that is no diagonal Gaussian."""
+
+    def forward(self, x, context=None):
+        return torch.distributions.MultivariateNormal(x[:, :2], torch.eye(2).expand(len(x), 2, 2), validate_args=False)
+
+
+@needs_onnx
+def test_another_posterior_is_refused(tmp_path):
+    model = build(linear, (5,), latent=2)
+    with pytest.raises(StateError, match="MultivariateNormal"):
+        export_onnx(VAE(StandardNormal(2), model.likelihood, Rotated()), (5,), tmp_path)
+
+
+def test_missing_packages_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(StateError, match=r"onnxruntime.*pip install 'vael\[onnx\]'"):
+        export_onnx(build(linear, (5,), latent=2), (5,), tmp_path)
+
+
+def test_parameters_are_those_a_law_was_made_of():
+    q = diagonal_gaussian(torch.zeros(1, 2, 3), torch.ones(1, 2, 3))
+    assert list(parameters(q)) == ["loc", "scale"]
+    law = BernoulliHead()(torch.zeros(1, 2, 3))
+    assert list(parameters(law)) == ["logits"]
