@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
@@ -63,8 +63,9 @@ class Source:
     levels: int | None = None  # for integers
     label: Int64[Tensor, " examples"] | None = None
     label_names: tuple[str, ...] = ()
-    transform: Transform = AsFloat()
+    transform: Transform = field(default_factory=AsFloat)
     notes: tuple[str, ...] = ()  # what every figure must say
+    columns: tuple[str, ...] = ()  # names of the features of a table
 
     def __len__(self) -> int:
         return self.x.shape[0]
@@ -78,7 +79,7 @@ class Source:
         """The examples at `index`, in model units. A stochastic transform needs `noise`."""
         if self.transform.stochastic and noise is None:
             raise StateError(f"{self.name}: the transform {type(self.transform).__name__} draws at random, but no noise was given")
-        x = self.transform(self.x[index], noise)
+        x = self.transform(self.x.index_select(0, index), noise)
         return Batch(x=x, label=None if self.label is None else self.label[index], index=index)
 
 
@@ -89,3 +90,5 @@ class Splits:
     train: Source
     validation: Source
     test: Source | None
+    origin: str = ""  # where the data were found
+    citation: str = ""  # whom to cite, and the terms as far as they are known

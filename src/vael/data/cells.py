@@ -1,0 +1,109 @@
+"""Looking at cells: which of their axes is which, what kind they are, and their fingerprint; a block at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vael.data.source import Kind
+from vael.errors import ShapeError, SupportError
+
+BLOCK = 2**22  # cells looked at in one go
+MOST_LEVELS = 2**16
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the cells of all parts of a data set have in common."""
+
+    minimum: float
+    maximum: float
+    whole: bool  # every cell is a whole number
+    two: bool  # no cell lies strictly between minimum and maximum
+
+
+def as_examples(x: np.ndarray, what: str) -> np.ndarray:
+    """The same cells as `[examples, features]` or `[examples, channels, height, width]`.
+
+    Two axes are a table; three are grey images; of four, the shorter one of the second and the last is the channels.
+    Errors: `ShapeError` for other numbers of axes, for axes of no length, and where second and last are equally long.
+    """
+    if x.ndim < 2 or x.ndim > 4 or 0 in x.shape:
+        raise ShapeError(
+            f"{what} has shape {x.shape}, but [examples, features], [examples, height, width] or [examples, height, width, channels] "
+            "(channels may stand second) was expected, with at least one of each; reshape it"
+        )
+    if x.ndim < 4:
+        return x if x.ndim == 2 else x[:, None]
+    if x.shape[1] == x.shape[3] > 1:
+        raise ShapeError(
+            f"{what} has shape {x.shape}: the second and the last axis are equally long, so which one is the channels cannot be told; "
+            "give grey images as [examples, height, width], or pad the images by a row"
+        )
+    return x if x.shape[1] <= x.shape[3] else x.transpose(0, 3, 1, 2)
+
+
+def blocks(x: np.ndarray) -> Iterator[np.ndarray]:
+    """Consecutive rows, a few million cells at a time."""
+    rows = max(1, BLOCK // max(1, x[:1].size))
+    for start in range(0, len(x), rows):
+        yield x[start : start + rows]
+
+
+def checked_numbers(x: np.ndarray, what: str) -> np.ndarray:
+    """`x` itself, if a tensor can hold it. Errors: `SupportError` for objects, text, dates and complex numbers."""
+    if x.dtype.kind not in "buif":
+        raise SupportError(
+            f"{what} holds cells of type {x.dtype}, but numbers were expected; turn each column into numbers (categories into codes) and save again"
+        )
+    return x
+
+
+def look(parts: Sequence[np.ndarray], what: str) -> Look:
+    """One pass over all cells. Errors: `SupportError` for cells that are not finite."""
+    found = [_look(block, what) for x in parts for block in blocks(x)]
+    minimum, maximum = min(part.minimum for part in found), max(part.maximum for part in found)
+    ends = {minimum, maximum}
+    two = all(part.two and {part.minimum, part.maximum} <= ends for part in found)
+    return Look(minimum, maximum, all(part.whole for part in found), two)
+
+
+def _look(block: np.ndarray, what: str) -> Look:
+    minimum, maximum = float(block.min()), float(block.max())
+    if not (np.isfinite(minimum) and np.isfinite(maximum)):
+        bad = int(np.count_nonzero(~np.isfinite(block)))
+        raise SupportError(
+            f"{what} holds {bad:,} cells that are not finite (NaN or infinite) in one block of {block.size:,}, but every cell must be a number, "
+            "since no likelihood here takes a mask; fill them in, or drop those rows"
+        )
+    whole = block.dtype.kind in "bui" or bool((block == np.floor(block)).all())
+    return Look(minimum, maximum, whole, bool(((block == minimum) | (block == maximum)).all()))
+
+
+def kind_of(x: np.ndarray, seen: Look, what: str) -> tuple[Kind, int | None]:
+    """The kind of the cells, and their levels if they are integers.
+
+    Only 0 and 1: binary. Stored as whole numbers 0 ... 65,535: integers, 256 levels for bytes of which one is above 127, else as many as
+    the largest cell asks for. Stored as floating point: real. Errors: `SupportError` for stored whole numbers outside of that range.
+    """
+    if seen.whole and seen.minimum >= 0 and seen.maximum <= 1:
+        return Kind.BINARY, None
+    if x.dtype.kind == "f":
+        return Kind.REAL, None
+    if seen.minimum < 0 or seen.maximum >= MOST_LEVELS:
+        raise SupportError(
+            f"{what} holds whole numbers from {seen.minimum:.0f} to {seen.maximum:.0f}, but integer likelihoods take 0 to {MOST_LEVELS - 1}; "
+            "shift them to begin at 0, or, if they are measurements, save them as floating point and load with dequantisation (--dequantize)"
+        )
+    return Kind.INTEGER, 256 if x.dtype == np.uint8 and seen.maximum > 127 else int(seen.maximum) + 1
+
+
+def fingerprint(x: np.ndarray) -> str:
+    """sha256 of type, shape and cells, in order: equal for equal data wherever they were stored."""
+    digest = hashlib.sha256(f"{x.dtype.name} {x.shape}".encode())
+    for block in blocks(x):
+        digest.update(np.ascontiguousarray(block).data)
+    return digest.hexdigest()

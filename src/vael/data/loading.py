@@ -1,0 +1,141 @@
+"""From a name or a path to three splits in model units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vael.data.cells import Look, as_examples, checked_numbers, fingerprint, kind_of, look
+from vael.data.finding import folder_of
+from vael.data.material import Material, Part
+from vael.data.named import known, read_named, unknown
+from vael.data.source import AsFloat, Kind, Source, Splits, Transform
+from vael.data.splitting import Sizes, split
+from vael.data.transforms import Binarize, Dequantization, DynamicBinarization, Threshold, binarized_once
+from vael.errors import SupportError
+
+STATIC_SEED = 0  # statically binarised data are one data set, whatever the seed of a run
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """How the stored cells of a data set are to be taken."""
+
+    kind: Kind
+    levels: int | None
+    transform: Transform
+    notes: tuple[str, ...] = ()
+    draw_once: float | None = None  # largest value, where cells are to be replaced by one Bernoulli draw
+
+
+def load(
+    data: str | Path,
+    *,
+    binarize: Binarize | None = None,
+    dequantize: bool = False,
+    seed: int = 0,
+    validation: float | None = None,
+    test: float | None = None,
+    levels: int | None = None,
+) -> Splits:
+    """Training, validation and test data of a name or a path, in memory as they were stored, with what they are found to be.
+
+    `validation` and `test` are shares below 1 or counts of examples to set aside (by default a tenth, validation at most 5,000) by a
+    permutation that is a function of `seed`; official splits stay as they are. `levels` overrides the number of integer levels found.
+    Errors: `FormatError` for files that are missing or damaged, `ShapeError` for arrays that are no examples, `SupportError` for cells
+    that are not finite or do not fit what is asked for, `StateError` for splits that cannot be made.
+    """
+    material = _arranged(_read(str(data)))
+    arrays = [part.x for part in material.parts]
+    seen = look(arrays, material.name)
+    meaning = _meaning(arrays[0], seen, material.name, levels)
+    if binarize is not None:
+        meaning = _binarized(meaning, seen, binarize, material.name)
+    if dequantize:
+        meaning = _dequantized(meaning, seen, material.name)
+    if meaning.draw_once is not None:
+        material = _drawn_once(material, meaning.draw_once)
+    material = split(material, Sizes(validation, test), seed)
+    train, validation_part, test_part = (_source(material, part, meaning) for part in (material.train, material.validation, material.test))
+    return Splits(train, validation_part, test_part, material.origin, material.citation)
+
+
+def _read(data: str) -> Material:
+    item = known(data)
+    if item is not None:
+        return read_named(item, folder_of(item))
+    raise unknown(data)
+
+
+def _arranged(material: Material) -> Material:
+    """Every part as `[examples, features]` or `[examples, channels, height, width]`."""
+
+    def arranged(part: Part | None) -> Part | None:
+        return None if part is None else Part(as_examples(checked_numbers(part.x, material.name), material.name), part.label)
+
+    return replace(material, train=arranged(material.train), validation=arranged(material.validation), test=arranged(material.test))
+
+
+def _meaning(x: np.ndarray, seen: Look, name: str, levels: int | None) -> Meaning:
+    kind, found = kind_of(x, seen, name)
+    if levels is None or kind is Kind.REAL:
+        return Meaning(kind, found, AsFloat())
+    if levels <= seen.maximum:
+        raise SupportError(f"{name} holds cells up to {seen.maximum:.0f}, which {levels} levels do not reach; {seen.maximum + 1:.0f} or more do")
+    return Meaning(Kind.INTEGER, levels, AsFloat())
+
+
+def _binarized(meaning: Meaning, seen: Look, how: Binarize, name: str) -> Meaning:
+    if meaning.kind is Kind.BINARY:
+        return replace(meaning, notes=(*meaning.notes, "cells were 0 and 1 already"))
+    if meaning.kind is Kind.REAL and (seen.minimum < 0 or seen.maximum > 1):
+        raise SupportError(
+            f"{name} holds real numbers from {seen.minimum:g} to {seen.maximum:g}, but only grey values can be binarised: whole numbers from 0, "
+            "or real numbers between 0 and 1; rescale them, or leave the binarisation out"
+        )
+    largest = 1.0 if meaning.levels is None else float(meaning.levels - 1)
+    if how is Binarize.DYNAMIC:
+        return Meaning(Kind.BINARY, None, DynamicBinarization(largest), (*meaning.notes, "dynamically binarised"))
+    if how is Binarize.THRESHOLD:
+        return Meaning(Kind.BINARY, None, Threshold(largest), (*meaning.notes, "binarised at half of the largest value"))
+    return Meaning(Kind.BINARY, None, AsFloat(), (*meaning.notes, "statically binarised"), draw_once=largest)
+
+
+def _dequantized(meaning: Meaning, seen: Look, name: str) -> Meaning:
+    if not seen.whole or isinstance(meaning.transform, DynamicBinarization | Threshold) or meaning.draw_once is not None:
+        raise SupportError(
+            f"{name}: only whole numbers as they were stored can be dequantised, but cells are "
+            f"{'binarised' if seen.whole else 'real numbers already'}; leave the dequantisation out"
+        )
+    note = "uniformly dequantised: the bound is one on the discrete log-likelihood"
+    return Meaning(Kind.REAL, None, Dequantization(), (*meaning.notes, note))
+
+
+def _drawn_once(material: Material, largest: float) -> Material:
+    """Before rows are set aside, so that the drawn data do not depend on the seed of the split."""
+
+    def drawn(part: Part | None, number: int) -> Part | None:
+        return None if part is None else Part(binarized_once(_tensor(part.x), largest, STATIC_SEED + number).numpy(), part.label)
+
+    return replace(material, train=drawn(material.train, 0), validation=drawn(material.validation, 1), test=drawn(material.test, 2))
+
+
+def _source(material: Material, part: Part | None, meaning: Meaning) -> Source | None:
+    if part is None:
+        return None
+    x = _tensor(part.x)
+    label = None if part.label is None else torch.from_numpy(np.ascontiguousarray(part.label, dtype=np.int64))
+    return Source(
+        material.name, x, meaning.kind, fingerprint(x.numpy()), meaning.levels, label, material.label_names, meaning.transform,
+        (*material.notes, *meaning.notes), material.columns,
+    )  # fmt: skip
+
+
+def _tensor(x: np.ndarray) -> torch.Tensor:
+    """Bytes stay bytes, other whole numbers become int32, floating point becomes float32."""
+    kind = np.uint8 if x.dtype.kind == "b" or x.dtype == np.uint8 else np.int32 if x.dtype.kind in "ui" else np.float32
+    return torch.from_numpy(np.ascontiguousarray(x, dtype=kind))
+

@@ -1,0 +1,38 @@
+"""What a reader of files hands over, before cells are looked at and splits are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Part:
+    """Examples as they were stored, `[examples, *event]` (perhaps memory-mapped), and a whole number each as label if there are any."""
+
+    x: np.ndarray
+    label: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True)
+class Material:
+    """All parts of a data set that the files hold; where only `train` is given, the others are set aside from it."""
+
+    name: str
+    train: Part
+    validation: Part | None = None
+    test: Part | None = None
+    label_names: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    origin: str = ""
+    citation: str = ""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Those that exist."""
+        return tuple(part for part in (self.train, self.validation, self.test) if part is not None)

@@ -1,0 +1,64 @@
+"""Which rows are for training, validation and test: a function of a seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from vael.data.material import Material, Part
+from vael.errors import StateError
+
+SHARE = 0.1  # of the examples in validation and in test, where nothing else was asked for
+MOST_VALIDATION = 5000  # by default: enough for a standard error of about 0.3 nats on MNIST
+STREAM = 0x5B1D  # apart from other uses of the same seed
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much to set aside: a share below 1, or a count; None is a tenth. An official split is kept as it is."""
+
+    validation: float | None = None
+    test: float | None = None
+
+
+def split(material: Material, sizes: Sizes, seed: int) -> Material:
+    """The same material with all three parts; rows keep their order within a part.
+
+    Errors: `StateError` for too few examples, for sizes that leave nothing, and for asking for a test split where an official one exists.
+    """
+    if sizes.test is not None and material.test is not None:
+        raise StateError(f"{material.name} has its own test split of {len(material.test):,} examples, which is kept; leave the test size out")
+    if sizes.validation is not None and material.validation is not None:
+        raise StateError(f"{material.name} has its own validation split of {len(material.validation):,} examples; leave the validation size out")
+    whole, left = len(material.train), len(material.train)
+    test = 0 if material.test is not None else _count(sizes.test, left, "test", None)
+    validation = 0 if material.validation is not None else _count(sizes.validation, left, "validation", MOST_VALIDATION)
+    if left - test - validation < 1 or (material.validation is None and not validation):
+        raise StateError(
+            f"{material.name} has {whole:,} examples to train on, of which {validation:,} for validation and {test:,} for test were to be set aside; "
+            "each split needs at least one (two for anything to be learned): give more data, or smaller shares"
+        )
+    order = torch.randperm(whole, generator=torch.Generator().manual_seed((seed << 16) ^ STREAM)).numpy()
+    rows = np.split(order, (test, test + validation))
+    parts = [rows_of(material.train, np.sort(part)) if len(part) else None for part in rows]
+    train = parts[2] if test or validation else material.train
+    return Material(
+        material.name, train, material.validation or parts[1], material.test or parts[0], material.label_names, material.columns, material.notes,
+        material.origin, material.citation,
+    )  # fmt: skip
+
+
+def _count(asked: float | None, examples: int, what: str, most: int | None) -> int:
+    if asked is None:
+        count = max(1, round(SHARE * examples))
+        return min(count, most) if most else count
+    if asked < 0 or (asked >= 1 and asked != int(asked)):
+        raise StateError(f"the {what} size is {asked:g}, but a share between 0 and 1 or a whole number of examples was expected")
+    return int(asked) if asked >= 1 or asked == 0 else max(1, round(asked * examples))
+
+
+def rows_of(part: Part, rows: np.ndarray) -> Part:
+    """Those rows of a part, copied into memory."""
+    return Part(part.x[rows], None if part.label is None else part.label[rows])
