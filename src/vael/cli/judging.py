@@ -1,0 +1,104 @@
+"""`vael evaluate` and `vael report`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vael.cli.parser import Parser, number, one_of
+
+if TYPE_CHECKING:
+    from vael.evaluation import Evaluation
+    from vael.specs import Run
+
+FIELDS = (
+    "data", "split", "examples", "elbo", "log_likelihood", "standard_error", "importance_samples", "bits_per_dim", "effective_sample_size",
+    "k_hat", "distortion", "divergence", "active_units", "latent_features", "seconds", "warnings",
+)  # fmt: skip
+IMPORTANCE_SAMPLES = 1000
+REPORTED_SAMPLES = 128
+
+
+def evaluate_options(parser: Parser) -> None:
+    """Everything that `vael evaluate` takes."""
+    parser.option("run", metavar="RUN", type=Path, help="run folder")
+    parser.option("--split", metavar="NAME", type=one_of("train", "validation", "test"), help="train, validation or test; default test")
+    parser.option("--importance-samples", metavar="K", type=number(int, 1), help=f"samples per example; default {IMPORTANCE_SAMPLES:,}")
+    parser.option("--batch", metavar="N", type=number(int, 1), help="examples at once; the numbers do not depend on it")
+    parser.option("--seed", metavar="N", type=number(int, 0), help="seed of the estimate; default 0")
+    parser.option("--threads", metavar="N", type=number(int, 1), help="threads of the processor")
+    parser.option("--json", action="store_true", help="print one JSON object")
+
+
+def report_options(parser: Parser) -> None:
+    """Everything that `vael report` takes."""
+    parser.option("run", metavar="RUN", type=Path, help="run folder")
+    parser.option("--importance-samples", metavar="K", type=number(int, 1), help=f"samples of the estimate of log p(x); default {REPORTED_SAMPLES}")
+    parser.option("--seed", metavar="N", type=number(int, 0), help="seed of pictures and estimate; default 0")
+    parser.option("--json", action="store_true", help="print one JSON object")
+
+
+def evaluate(given: argparse.Namespace) -> int:
+    """Judge the model of a run."""
+    import torch
+
+    from vael import specs
+    from vael.cli.wording import sentences
+
+    options = vars(given)
+    if "threads" in options:
+        torch.set_num_threads(options["threads"])
+    run = specs.load(options["run"])
+    count = options.get("importance_samples", IMPORTANCE_SAMPLES)
+    judged = judge(run, options.get("split"), count, options.get("seed", 0), options.get("batch"))
+    print(json.dumps(as_json(judged, run)) if options.get("json") else "\n".join(sentences(judged, run.spec)))
+    return 0
+
+
+def report(given: argparse.Namespace) -> int:
+    """Write the report of a run anew."""
+    from vael import specs
+
+    options = vars(given)
+    run, seed = specs.load(options["run"]), options.get("seed", 0)
+    judged = judge(run, None, options.get("importance_samples", REPORTED_SAMPLES), seed, None)
+    page = write_report(run, judged, seed)
+    print(json.dumps({"run": str(run.folder), "report": str(page), "evaluation": as_json(judged, run)}) if options.get("json") else page)
+    return 0
+
+
+def judge(run: Run, split: str | None, importance_samples: int, seed: int, batch: int | None) -> Evaluation:
+    """`vael.evaluation.evaluate` for a split of the run's data; None: test where there is one, else validation."""
+    from vael.evaluation import evaluate
+
+    name, source = run.split(split)
+    sizes = {} if batch is None else {"batch": batch}
+    return evaluate(run.model, source, split=name, importance_samples=importance_samples, seed=seed, **sizes)
+
+
+def write_report(run: Run, judged: Evaluation, seed: int = 0) -> Path:
+    """report.html and figures/ in the run's folder."""
+    from vael.cli.wording import objective
+    from vael.report import ReportInput, write
+
+    spec = run.spec
+    facts = (
+        ("network", f"{spec.model.recipe}, {', '.join(f'{name} {value}' for name, value in spec.model.arguments.items())}"),
+        ("likelihood", spec.model.likelihood),
+        ("objective", objective(spec)),
+        ("precision", f"{spec.training.precision} in networks, float32 in densities"),
+        ("seed", str(spec.training.seed)),
+        ("made with", f"vael {spec.versions.vael}, PyTorch {spec.versions.torch}, Python {spec.versions.python}"),
+    )
+    record = ReportInput(run.model, run.splits(), run.history, judged, facts, title=f"{spec.data.name}: {spec.model.recipe} VAE", seed=seed)
+    return write(run.folder, record)
+
+
+def as_json(judged: Evaluation, run: Run) -> dict[str, object]:
+    """The fields that `--json` promises, with null for what is no finite number, and what every figure must say of the data."""
+    found = {name: getattr(judged, name) for name in FIELDS if hasattr(judged, name)}
+    found |= {"notes": run.spec.data.notes, "estimator": f"importance-weighted, K = {judged.importance_samples}"}
+    return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in found.items()}

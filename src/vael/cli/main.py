@@ -1,0 +1,133 @@
+"""From the words on the command line to a command, and from an error to one message and an exit status."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import vael
+from vael.cli.parser import Parser, UsageError, nearest
+from vael.errors import VaelError
+
+DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: the module that has `<name>_options(parser)` and `<name>(given) -> exit status`, and what it does in one line."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "train": Command("training", "Train a model on data and write a run folder with the model, its numbers and a report."),
+    "evaluate": Command("judging", "Judge a trained model: bound, log-likelihood with its standard error, and whether they can be trusted."),
+    "sample": Command("using", "Draw new examples from a trained model."),
+    "reconstruct": Command("using", "Pass data through a trained model and write what comes back."),
+    "encode": Command("using", "Write the latent code (posterior mean) of every example."),
+    "report": Command("judging", "Write report.html and the figures of a run anew."),
+    "export": Command("using", "Write encoder and decoder as ONNX files, checked against PyTorch."),
+    "data": Command("listing", "List the data sets that have a name, or say what is known of one data set or file."),
+    "models": Command("listing", "List recipes (networks), likelihoods and estimators."),
+}
+
+HELP = """usage: vael COMMAND [ARGUMENTS]
+
+Train, judge and use variational autoencoders on your own data.
+
+{commands}
+
+Try `vael train`, which learns small handwritten digits in a minute, then `vael sample runs/...`.
+`vael COMMAND --help` explains a command. --version prints the version; --debug shows where an error came from.
+Exit status: 0 done, 2 what was given cannot be used, 130 interrupted with a checkpoint, 1 anything else."""
+
+
+def overview() -> str:
+    """The page that `vael --help` prints."""
+    return HELP.format(commands="\n".join(f"  {name:<12} {command.summary}" for name, command in COMMANDS.items()))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and give its exit status; every error ends as one message on standard error."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    debug = "--debug" in arguments
+    try:
+        with terminable():
+            return dispatch([word for word in arguments if word != "--debug"])
+    except KeyboardInterrupt:
+        return failed("interrupted", INTERRUPTED, debug)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (the reader of our output left; nothing more can be said to it)
+        return FAILED
+    except VaelError as error:
+        return failed(str(error), UNUSABLE, debug)
+    except MemoryError:
+        return failed("not enough memory; use a smaller --batch, a smaller model or less data", FAILED, debug)
+    except OSError as error:
+        return failed(told(error), FAILED, debug)
+    except Exception as error:
+        return failed(f"unexpected {type(error).__name__}: {error}; run again with --debug to see where, and please report it", FAILED, debug)
+
+
+def told(error: OSError) -> str:
+    """A sentence about what the operating system refused, and the way out."""
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full{where}; files written before are intact: make room, then go on with --resume if this was training"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"no permission{where}: {error.strerror}; choose another folder or file, or change its permissions"
+    return f"{error.strerror or error}{where}"
+
+
+def failed(message: str, status: int, debug: bool) -> int:
+    """Say why, on standard error, once: of several processes only the first speaks."""
+    if debug:
+        traceback.print_exc()
+    if os.environ.get("RANK", "0") == "0" or status == FAILED:
+        print(f"vael: {message}", file=sys.stderr)
+    return status
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM ends a command as SIGINT does; training itself takes both over while it can write a checkpoint."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+def dispatch(arguments: list[str]) -> int:
+    """Find the command and run it. Errors: `UsageError` for a command or an option that there is not."""
+    if not arguments or arguments[0] in ("--help", "-h", "help"):
+        print(overview())
+        return DONE
+    name, *rest = arguments
+    if name == "--version":
+        print(f"vael {vael.__version__}")
+        return DONE
+    if name not in COMMANDS:
+        kind = "option" if name.startswith("-") else "command"
+        raise UsageError(f"unknown {kind} {name}{nearest(name, COMMANDS)}; the commands are {', '.join(COMMANDS)}")
+    command = COMMANDS[name]
+    module = importlib.import_module(f"vael.cli.{command.module}")
+    parser = Parser(name, command.summary)
+    getattr(module, f"{name}_options")(parser)
+    parser.option("--debug", action="store_true", help="show where an error came from")
+    if "--help" in rest or "-h" in rest:
+        print(parser.format_help())
+        return DONE
+    return getattr(module, name)(parser.read(rest))

@@ -1,0 +1,96 @@
+"""Reading the command line, with the nearest name suggested for a wrong one."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import shutil
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from typing import NoReturn
+
+from vael.errors import VaelError
+
+
+class UsageError(VaelError):
+    """A command line that cannot be understood."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'name'?` for the known name nearest to `word`, or nothing."""
+    found = get_close_matches(word.lower(), list(known), n=1, cutoff=0.5)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+class Page(argparse.RawDescriptionHelpFormatter):
+    """Help that uses the width of the terminal up to 110 characters."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=28, width=min(shutil.get_terminal_size().columns, 110) - 2)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that raises `UsageError` instead of leaving, takes no abbreviations, and says which option may have been meant."""
+
+    def __init__(self, command: str, summary: str, epilog: str | None = None) -> None:
+        super().__init__(f"vael {command}", description=summary, epilog=epilog, allow_abbrev=False, formatter_class=Page)
+        self.names: list[str] = ["--help"]
+        self.section: argparse._ActionsContainer = self
+
+    def heading(self, title: str) -> None:
+        """The options that follow stand under this title."""
+        self.section = self.add_argument_group(title)
+
+    def option(self, *names: str, **how: object) -> None:
+        """`add_argument` that leaves what was not given out of the result, so that defaults stand in one place only."""
+        self.names += [name for name in names if name.startswith("--")]
+        self.section.add_argument(*names, **{"default": argparse.SUPPRESS, **how})  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; `{self.prog} --help` lists what there is")
+
+    def read(self, arguments: list[str]) -> argparse.Namespace:
+        """The options given. Errors: `UsageError`."""
+        given, unknown = self.parse_known_args(arguments)
+        if unknown:
+            name = unknown[0].split("=")[0]
+            kind = "option" if name.startswith("-") else "argument"
+            self.error(f"unknown {kind} {name}{nearest(name, self.names)}")
+        return given
+
+
+def number(kind: type, least: float, *, above: bool = False, most: float = math.inf) -> Callable[[str], float]:
+    """A reader of numbers of at least (or `above`) `least` and at most `most`."""
+    name = "a whole number" if kind is int else "a number"
+    limit = f"{'above' if above else 'of at least'} {least:g}" + (f" and at most {most:g}" if most < math.inf else "")
+
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not (value > least if above else value >= least) or value > most or value == math.inf:
+            raise argparse.ArgumentTypeError(f"expected {name} {limit}, got {text!r}")
+        return value
+
+    return read
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """Whole numbers above 0 separated by commas."""
+    read = number(int, 1)
+    try:
+        return tuple(int(read(part)) for part in text.split(","))
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"expected sizes of at least 1 separated by commas, such as 400,400; got {text!r}") from error
+
+
+def one_of(*names: str) -> Callable[[str], str]:
+    """A reader of one of several names."""
+
+    def read(text: str) -> str:
+        if text not in names:
+            raise argparse.ArgumentTypeError(f"expected one of {', '.join(names)}; got {text!r}{nearest(text, names)}")
+        return text
+
+    return read

@@ -1,0 +1,178 @@
+"""`vael train`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vael.cli.parser import Parser, UsageError, number, one_of, sizes
+
+if TYPE_CHECKING:
+    from vael.cli.progress import Bar, PlainLines
+    from vael.specs import Prepared, Run
+    from vael.training import Fit
+
+INTERRUPTED = 130
+IMPORTANCE_SAMPLES = 128
+OUTSIDE = {"run", "resume", "json", "report", "importance_samples"}  # options that are not part of a run's spec
+
+
+def train_options(parser: Parser) -> None:
+    """Everything that `vael train` takes."""
+    whole = number(int, 1)
+    parser.epilog = "What is left open is chosen from the data and the machine, said before training starts, and kept in run.json."
+    parser.usage = "vael train [DATA] [options]"
+    parser.option("data", nargs="?", metavar="DATA", help="a name (`vael data list`) or the path of your own data; default digits")
+    parser.option("--run", metavar="DIR", type=Path, help="folder of the run; default runs/DATA-TIME")
+    parser.option("--resume", action="store_true", help="go on with the run in --run from its last checkpoint")
+    parser.heading("model")
+    parser.option("--model", metavar="RECIPE", help="network by name (`vael models`)")
+    parser.option("--likelihood", metavar="NAME", help="likelihood by name (`vael models`)")
+    parser.option("--latent", metavar="N", type=whole, help="number of latents")
+    parser.option("--hidden", metavar="N,N", type=sizes, help="hidden sizes of a dense network, from the data inwards: 400,400")
+    parser.option("--channels", metavar="N,N", type=sizes, help="channels of a convolutional network, from the image inwards: 64,128,256")
+    parser.heading("data")
+    parser.option(
+        "--binarize", metavar="HOW", type=one_of("dynamic", "static", "threshold"), help="grey values to 0 and 1: dynamic, static, threshold"
+    )
+    parser.option("--dequantize", action="store_true", help="add uniform noise to integers, for a continuous likelihood")
+    parser.option("--size", metavar="N", type=whole, help="side that images of a folder are resized to")
+    parser.option("--validation", metavar="SHARE", type=number(float, 0, above=True), help="set aside for validation: a share below 1, or a count")
+    parser.heading("training")
+    parser.option("--epochs", metavar="N", type=whole, help="passes over the data; default from the size of the data")
+    parser.option("--time-limit", metavar="SECONDS", type=number(float, 0, above=True), help="end after so long, with the schedule fitted to it")
+    parser.option("--patience", metavar="N", type=whole, help="end after so many epochs without a better validation bound")
+    parser.option("--batch", metavar="N", type=whole, help="examples per step, over all processes; default 128")
+    parser.option("--lr", metavar="RATE", type=number(float, 0, above=True), help="learning rate of AdamW; default 0.001")
+    parser.option("--weight-decay", metavar="RATE", type=number(float, 0), help="decoupled weight decay; default 0")
+    parser.option("--estimator", metavar="NAME", help="closed-form (default), sampled or importance-weighted")
+    parser.option("--samples", metavar="N", type=whole, help="latent samples per example; default 1, importance-weighted 5")
+    parser.option("--beta", metavar="B", type=number(float, 0), help="weight of the divergence; default 1")
+    parser.option("--warmup", metavar="SHARE", type=number(float, 0, most=0.99), help="share of training in which it rises from 0; default 0")
+    parser.option("--seed", metavar="N", type=number(int, 0), help="seed of weights, order and noise; default 0")
+    parser.heading("machine")
+    parser.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, ...; default the GPU where there is one")
+    parser.option("--precision", metavar="NAME", help="float32 or bfloat16 in networks; default what the processor has units for")
+    parser.option("--threads", metavar="N", type=whole, help="threads of the processor")
+    parser.option("--compile", action=argparse.BooleanOptionalAction, help="compile the training step, or do not; default where it pays")
+    parser.heading("output")
+    parser.option("--importance-samples", metavar="K", type=whole, help=f"samples of the final estimate of log p(x); default {IMPORTANCE_SAMPLES}")
+    parser.option("--no-report", dest="report", action="store_false", help="write no report.html")
+    parser.option("--json", action="store_true", help="print one JSON object on standard output, all else on standard error")
+    parser.names += ["--no-compile"]
+
+
+def train(given: argparse.Namespace) -> int:
+    """Choose, say, train, judge, report."""
+    options = vars(given)
+    outside = {name: options.pop(name) for name in OUTSIDE & options.keys()}
+    if outside.get("resume"):
+        prepared, folder, resumes = resumed(options, outside.get("run"))
+    else:
+        prepared, folder, resumes = started(options, outside.get("run"))
+    say = speaker(bool(outside.get("json")))
+    describe(prepared, folder, resumes, say)
+    run, fit = carried_out(prepared, folder, resumes, say)
+    if fit.interrupted:
+        return interrupted(folder, fit)
+    if leading():
+        finish(run, fit, outside, say)
+    return 0
+
+
+def leading() -> bool:
+    """Whether this process is the one that prints and writes."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def speaker(json_wanted: bool) -> Callable[[str], None]:
+    """What prints a line for a person: on standard output, or beside the one JSON object on standard error."""
+    stream = sys.stderr if json_wanted else sys.stdout
+    return (lambda line: print(line, file=stream, flush=True)) if leading() else lambda line: None
+
+
+def started(options: dict[str, object], folder: Path | None) -> tuple[Prepared, Path, bool]:
+    """A new run, with run.json in its folder. Errors: those of `specs.prepare`, before anything is written."""
+    from vael import specs
+
+    asked = specs.request(**options)
+    folder = folder or Path("runs") / f"{slug(asked.data)}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    if leading():
+        specs.refuse_used(folder)
+    prepared = specs.prepare(asked)
+    specs.begin(prepared, folder)
+    return prepared, folder, False
+
+
+def slug(data: str) -> str:
+    """The name of some data as a part of a folder's name."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", Path(data).stem).strip("-").lower() or "data"
+
+
+def resumed(options: dict[str, object], folder: Path | None) -> tuple[Prepared, Path, bool]:
+    """The run of a folder, to go on with. Errors: `UsageError` where no folder was given, `StateError` for options that contradict it."""
+    from vael import specs
+
+    if folder is None:
+        raise UsageError("--resume needs the folder of the run to go on with; give it by --run DIR")
+    return specs.restart(folder, options), folder, specs.has_checkpoint(folder)
+
+
+def describe(prepared: Prepared, folder: Path, resumes: bool, say: Callable[[str], None]) -> None:
+    """Say what will be trained, on what, and why."""
+    from vael.cli.wording import summary
+
+    say(f"{'Going on with' if resumes else 'Training'} {folder}")
+    for line in (*summary(prepared.spec), *prepared.reasons):
+        say(f"  {line}")
+
+
+def carried_out(prepared: Prepared, folder: Path, resumes: bool, say: Callable[[str], None]) -> tuple[Run, Fit]:
+    """Train, with a live bar on a terminal and plain lines elsewhere."""
+    from vael import specs
+
+    watcher = watch(say, prepared.spec.training.time_limit)
+    try:
+        return specs.carry_out(prepared, folder, resume=resumes, callbacks=(watcher,))
+    finally:
+        watcher.close()
+
+
+def watch(say: Callable[[str], None], time_limit: float | None) -> Bar | PlainLines:
+    """A bar where there is a terminal to draw it on."""
+    from vael.cli.progress import Bar, PlainLines
+
+    live = sys.stdout.isatty() and leading() and os.environ.get("TERM") != "dumb"
+    return Bar(sys.stdout, time_limit) if live else PlainLines(say, time_limit)
+
+
+def interrupted(folder: Path, fit: Fit) -> int:
+    """Say where the checkpoint is."""
+    if leading():
+        print(f"vael: interrupted at step {fit.steps:,}; a checkpoint is written: go on with `vael train --run {folder} --resume`", file=sys.stderr)
+    return INTERRUPTED
+
+
+def finish(run: Run, fit: Fit, outside: dict[str, object], say: Callable[[str], None]) -> None:
+    """Judge the best weights on the test split, write the report, print the numbers."""
+    from vael.cli.judging import as_json, judge, write_report
+    from vael.cli.wording import sentences
+
+    count = int(outside.get("importance_samples", IMPORTANCE_SAMPLES))  # type: ignore[call-overload]
+    say(f"\nTraining ended after {fit.seconds:.0f} s and {fit.steps:,} steps: {fit.stopped}. Judging the weights of step {fit.best_step:,}.")
+    judged = judge(run, None, count, 0, None)
+    for line in sentences(judged, run):
+        say(line)
+    report = write_report(run, judged) if outside.get("report", True) else None
+    say(f"\nRun folder: {run.folder}" + (f"\nReport:     {report}" if report else ""))
+    if outside.get("json"):
+        story = {"run": str(run.folder), "report": report and str(report), "stopped": fit.stopped, "steps": fit.steps, "epochs": fit.epochs}
+        numbers = {"training_seconds": fit.seconds, "skipped": fit.skipped, "validation_elbo": fit.best_elbo, "best_step": fit.best_step}
+        print(json.dumps({**story, "parameters": run.spec.model.parameters, **numbers, "evaluation": as_json(judged, run)}))

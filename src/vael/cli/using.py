@@ -1,0 +1,164 @@
+"""`vael sample`, `reconstruct`, `encode` and `export`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vael.cli.parser import Parser, number
+from vael.errors import FormatError, SupportError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vael.data import Source
+    from vael.specs import Run
+
+SHOWN = 40  # pairs in a picture of reconstructions
+COLUMNS = 10
+ARRAYS, ALL = (".npy", ".csv"), (".png", ".npy", ".csv")
+
+
+def sample_options(parser: Parser) -> None:
+    """Everything that `vael sample` takes."""
+    common(parser)
+    parser.option("-n", "--count", metavar="N", type=number(int, 1), help="how many; default 64")
+    parser.option("--seed", metavar="N", type=number(int, 0), help="seed of the draws; default 0")
+    parser.option("--mean", action="store_true", help="write the mean of p(x | z) at each drawn z: calmer pictures, but no draws of x")
+
+
+def reconstruct_options(parser: Parser) -> None:
+    """Everything that `vael reconstruct` takes."""
+    common(parser)
+    from_data(parser)
+    parser.option("-n", "--count", metavar="N", type=number(int, 1), help=f"how many, from the first; default all, {SHOWN} in a picture")
+
+
+def encode_options(parser: Parser) -> None:
+    """Everything that `vael encode` takes."""
+    common(parser)
+    from_data(parser)
+
+
+def export_options(parser: Parser) -> None:
+    """Everything that `vael export` takes."""
+    common(parser, "-o FOLDER: where encoder.onnx and decoder.onnx go; default the run folder")
+
+
+def common(parser: Parser, output: str = "file, .png (a grid of images), .npy or .csv by its extension; default in the run folder") -> None:
+    """RUN, -o, --json."""
+    parser.option("run", metavar="RUN", type=Path, help="run folder")
+    parser.option("-o", "--output", metavar="FILE", type=Path, help=output)
+    parser.option("--json", action="store_true", help="print one JSON object")
+
+
+def from_data(parser: Parser) -> None:
+    """DATA."""
+    parser.option("data", metavar="DATA", nargs="?", help="a name or a path; default the run's own test split")
+
+
+def sample(given: argparse.Namespace) -> int:
+    """New examples from the prior and the likelihood."""
+    from vael import specs
+    from vael.applications import generation
+
+    options = vars(given)
+    target = options.get("output")
+    if target:
+        known_ending(target, ALL)
+    run = specs.load(options["run"])
+    draw = generation.mean_samples if options.get("mean") else generation.samples
+    x = draw(run.model, options.get("count", 64), options.get("seed", 0))
+    return done(store(target or default(run, "samples"), x, run), len(x), options)
+
+
+def reconstruct(given: argparse.Namespace) -> int:
+    """What the model makes of data."""
+    from vael import specs
+    from vael.applications import generation
+
+    options = vars(given)
+    if "output" in options:
+        known_ending(options["output"], ALL)
+    run = specs.load(options["run"])
+    target = options.get("output") or default(run, "reconstructions")
+    source = examples(run, options.get("data"))
+    count = options.get("count") or (SHOWN if target.suffix == ".png" else None)
+    x, y = generation.reconstructions(run.model, source, count)
+    shown = generation.beside(x, y, COLUMNS) if target.suffix == ".png" else y
+    return done(store(target, shown, run), len(y), options)
+
+
+def encode(given: argparse.Namespace) -> int:
+    """Posterior means of data."""
+    from vael import specs
+    from vael.applications import generation
+
+    options = vars(given)
+    if "output" in options:
+        known_ending(options["output"], ARRAYS)
+    run = specs.load(options["run"])
+    target = options.get("output") or run.folder / "codes.csv"
+    codes = generation.codes(run.model, examples(run, options.get("data")))
+    generation.write(target, codes, [f"z{number}" for number in range(1, codes.shape[1] + 1)])
+    return done(target, len(codes), options)
+
+
+def export(given: argparse.Namespace) -> int:
+    """Encoder and decoder as ONNX."""
+    from vael import specs
+    from vael.applications.export import export_onnx
+
+    options = vars(given)
+    run = specs.load(options["run"])
+    exported = export_onnx(run.model, run.spec.data.event, options.get("output") or run.folder)
+    print(json.dumps(asdict(exported), default=str) if options.get("json") else exported)
+    return 0
+
+
+def known_ending(path: Path, endings: tuple[str, ...]) -> None:
+    """Refuse a file that could not be written before any work is done. Errors: `FormatError`."""
+    if path.suffix.lower() not in endings:
+        raise FormatError(f"{path}: the file's extension says what is written, and it must be {', '.join(endings)}, not {path.suffix or 'missing'}")
+
+
+def is_image(event: tuple[int, ...]) -> bool:
+    """Whether examples of this shape can be shown."""
+    return len(event) == 3
+
+
+def default(run: Run, name: str) -> Path:
+    """Where it goes when nothing was said: a picture of images, a table of anything else."""
+    return run.folder / f"{name}{'.png' if is_image(run.spec.data.event) else '.csv'}"
+
+
+def store(path: Path, x: Tensor, run: Run) -> Path:
+    """Write cells as the extension says. Errors: `SupportError` for a picture of what is no image."""
+    from vael.applications import generation
+
+    if path.suffix.lower() != ".png":
+        generation.write(path, x, run.spec.data.columns)
+        return path
+    if not is_image(run.spec.data.event):
+        raise SupportError(f"{path}: examples of shape {run.spec.data.event} are no images, so there is no picture of them; write .npy or .csv")
+    from vael.report import display_of, save_grid
+
+    return save_grid(path, x, display_of(run.splits().train), columns=COLUMNS if len(x) > COLUMNS**2 else None)
+
+
+def examples(run: Run, data: str | None) -> Source:
+    """The run's test split, or all examples of other data. Errors: `ShapeError`, `SupportError` if the model cannot take them."""
+    if data is None:
+        return run.split()[1]
+    from vael.specs import examples_of
+
+    return examples_of(run.spec, data)
+
+
+def done(path: Path, count: int, options: dict[str, object]) -> int:
+    """Say what was written where."""
+    print(json.dumps({"file": str(path), "examples": count}) if options.get("json") else f"{path}: {count:,} examples")
+    return 0

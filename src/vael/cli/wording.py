@@ -1,0 +1,63 @@
+"""What is said about a run and its numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vael.evaluation import Evaluation
+    from vael.specs import RunSpec
+
+
+def sized(values: tuple[int, ...]) -> str:
+    """A shape as people write it."""
+    return " × ".join(map(str, values))
+
+
+def summary(spec: RunSpec) -> list[str]:
+    """What will be trained on what, a line each."""
+    data, model, training = spec.data, spec.model, spec.training
+    kind = f"{data.levels} levels" if data.levels else data.kind
+    prepared = f", {data.binarize} binarisation" if data.binarize else ", dequantised" if data.dequantize else ""
+    sizes = f"{data.train.examples:,} training, {data.held_out.examples:,} validation, {data.test.examples if data.test else 0:,} test"
+    arguments = ", ".join(f"{name} {sized(value) if isinstance(value, tuple) else value}" for name, value in model.arguments.items())
+    lines = [
+        f"data        {data.name}: {sized(data.event)}, {kind}{prepared}; {sizes}",
+        f"network     {model.recipe}: {arguments}",
+        f"likelihood  {model.likelihood}",
+        f"objective   {objective(spec)}",
+    ]
+    return [*lines, *(f"note        {note}" for note in data.notes), f"seed        {training.seed}"]
+
+
+def objective(spec: RunSpec) -> str:
+    """The bound that is climbed, and its weight where it is not the plain one."""
+    training = spec.training
+    samples = f"{training.samples} sample{'s' if training.samples > 1 else ''}"
+    if training.estimator == "importance-weighted":
+        return f"importance-weighted bound, {samples}"
+    how = "divergence in closed form" if training.estimator == "closed-form" else "all terms sampled"
+    weight = f", weight {training.beta:g} on the divergence" if training.beta != 1 else ""
+    warmup = f", warmed up over the first {training.warmup:.0%}" if training.warmup else ""
+    return f"evidence lower bound, {how}, {samples}{weight}{warmup}"
+
+
+def sentences(judged: Evaluation, spec: RunSpec) -> list[str]:
+    """The numbers of an evaluation for a person, each with its estimator."""
+    k = judged.importance_samples
+    lines = [f"{judged.data}, {judged.split} split, {judged.examples:,} examples; nats per example unless said otherwise"]
+    if judged.log_likelihood is not None:
+        error = f" ± {judged.standard_error:.2f}" if judged.standard_error is not None else ""
+        lines.append(f"  log p(x)     {judged.log_likelihood:10.2f}{error}   importance-weighted, K = {k:,}; ± is one standard error over examples")
+    if judged.bits_per_dim is not None:
+        lines.append(f"  bits per dim {judged.bits_per_dim:10.3f}   from log p(x)")
+    active = f"{judged.active_units} of {judged.latent_features} latents are active"
+    lines += [
+        f"  bound        {judged.elbo:10.2f}   evidence lower bound",
+        f"  distortion   {judged.distortion:10.2f}   expected -log p(x | z)",
+        f"  divergence   {judged.divergence:10.2f}   of q(z | x) from the prior; {active}",
+    ]
+    if judged.log_likelihood is not None and judged.effective_sample_size is not None and judged.k_hat is not None:
+        lines.append(f"  weights      effective sample size {judged.effective_sample_size:.1f} of {k:,}, k-hat {judged.k_hat:.2f}")
+    warnings = [f"  warning: {warning}" for warning in getattr(judged, "warnings", ())]
+    return [*lines, *warnings, *(f"  note: {note}" for note in spec.data.notes)]

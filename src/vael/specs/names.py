@@ -1,0 +1,72 @@
+"""Names that a person may write, and what they stand for."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+
+import torch
+
+from vael import objectives, recipes
+from vael.errors import FormatError, StateError
+from vael.models import VAE
+from vael.objectives import Beta, Objective
+
+RECIPES: dict[str, Callable[..., VAE]] = {
+    "dense": recipes.dense,
+    "convolutional": recipes.convolutional,
+    "residual": recipes.residual,
+    "linear": recipes.linear,
+    "lecture": recipes.lecture,
+    "kingma-welling": recipes.kingma_welling,
+    "burda": recipes.burda,
+}
+ESTIMATORS = {
+    "closed-form": "expected log-likelihood sampled, divergence in closed form (SGVB-B)",
+    "sampled": "all three log terms sampled (SGVB-A)",
+    "importance-weighted": "logarithm of the mean importance weight of several samples (IWAE)",
+}
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+SHORT = {"fp32": "float32", "bf16": "bfloat16"}
+OWN = ("event", "head", "statistics", "activation", "stage")  # arguments of a recipe that no one writes on a command line
+
+
+def meant(name: str, known: Iterable[str], what: str) -> str:
+    """`name` as it is known: case, hyphens and underscores are equal. Errors: `FormatError` with the nearest name for one that is not known."""
+    names = list(known)
+    wanted = name.lower().replace("_", "-")
+    if wanted in names:
+        return wanted
+    near = get_close_matches(wanted, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise FormatError(f"no {what} is called {name!r}; {hint}there are {', '.join(names)}")
+
+
+def arguments_of(recipe: str) -> dict[str, inspect.Parameter]:
+    """The arguments of a recipe that a spec can set."""
+    return {name: parameter for name, parameter in inspect.signature(RECIPES[recipe]).parameters.items() if name not in OWN}
+
+
+def name_of(recipe: Callable[..., VAE]) -> str:
+    """The name of a recipe. Errors: `FormatError` for one that has none."""
+    for name, known in RECIPES.items():
+        if known is recipe:
+            return name
+    raise FormatError(f"the recipe {getattr(recipe, '__name__', recipe)} has no name, so it cannot stand in run.json; build the model in Python")
+
+
+def precision(name: str) -> torch.dtype:
+    """The data type of a precision's name. Errors: `FormatError` for an unknown one."""
+    return PRECISIONS[meant(SHORT.get(name.lower(), name), PRECISIONS, "precision")]
+
+
+def objective(estimator: str, beta: float = 1.0, warmup: float = 0.0) -> Objective:
+    """The objective of an estimator's name. Errors: `FormatError` for an unknown name, `StateError` for a weight where there is no divergence."""
+    estimator = meant(estimator, ESTIMATORS, "estimator")
+    if estimator == "importance-weighted":
+        if (beta, warmup) != (1.0, 0.0):
+            raise StateError("the importance-weighted bound has no divergence term that beta or a warm-up could weigh; leave them out")
+        return objectives.ImportanceWeighted()
+    kind = objectives.SampledELBO if estimator == "sampled" else objectives.ELBO
+    return kind(Beta(beta, warmup))

@@ -1,0 +1,298 @@
+"""What a person asks for, and the run that it comes to once everything left open is chosen."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import platform
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+
+import torch
+
+import vael
+from vael.data import Binarize, Source, Splits, load, statistics
+from vael.errors import ShapeError, StateError
+from vael.inference import AdamW, GradientAscent
+from vael.models import VAE
+from vael.recipes import recommend
+from vael.specs import likelihoods, names
+from vael.specs.spec import DataSpec, ModelSpec, RunSpec, SplitSpec, TrainingSpec, Value, Versions
+from vael.training import Resolved, Settings, resolve
+
+STEPS = 4000  # that a run without --epochs and --time-limit takes at least
+EPOCHS = 20
+IMPORTANCE_SAMPLES = 5  # that the importance-weighted estimator takes unless told
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Options of training; None is chosen from the data and the machine, and what was chosen stands in run.json."""
+
+    data: str = "digits"
+    binarize: str | None = None
+    dequantize: bool = False
+    size: int | None = None
+    validation: float | None = None
+    model: str | None = None
+    likelihood: str | None = None
+    latent: int | None = None
+    hidden: tuple[int, ...] | None = None
+    channels: tuple[int, ...] | None = None
+    estimator: str = "closed-form"
+    samples: int | None = None
+    beta: float = 1.0
+    warmup: float = 0.0
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    epochs: int | None = None
+    time_limit: float | None = None
+    patience: int | None = None
+    batch: int = 128
+    seed: int = 0
+    device: str | None = None
+    precision: str | None = None
+    compile: bool | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that could start now."""
+
+    spec: RunSpec
+    splits: Splits
+    model: VAE
+    resolved: Resolved
+    reasons: tuple[str, ...]  # why the open choices were made so, in sentences
+
+    @property
+    def algorithm(self) -> GradientAscent:
+        """The way this run climbs its bound."""
+        chosen = self.spec.training
+        optimizer = AdamW(learning_rate=chosen.learning_rate, weight_decay=chosen.weight_decay)
+        objective = names.objective(chosen.estimator, chosen.beta, chosen.warmup)
+        return GradientAscent(self.model, objective, samples=chosen.samples, optimizer=optimizer)
+
+
+def request(data: str | Path = "digits", **options: object) -> Request:
+    """A `Request` from options by name. Errors: `StateError` for an option that there is not."""
+    known = [field.name for field in fields(Request)]
+    for name in options:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            raise StateError(f"training has no option {name!r}; {f'did you mean {near[0]}? ' if near else ''}there are {', '.join(known)}")
+    return Request(data=str(data), **options)  # type: ignore[arg-type]
+
+
+def as_request(spec: RunSpec) -> Request:
+    """What would have to be asked for to get this spec."""
+    data, model, chosen = spec.data, spec.model, spec.training
+    return Request(
+        data=data.source, binarize=data.binarize, dequantize=data.dequantize, size=data.size, validation=data.validation, model=model.recipe,
+        likelihood=model.likelihood, **{name: model.arguments.get(name) for name in ("latent", "hidden", "channels")},
+        estimator=chosen.estimator, samples=chosen.samples, beta=chosen.beta, warmup=chosen.warmup, lr=chosen.learning_rate,
+        weight_decay=chosen.weight_decay, epochs=chosen.epochs, time_limit=chosen.time_limit, patience=chosen.patience, batch=chosen.batch,
+        seed=chosen.seed, device=chosen.device, precision=chosen.precision, compile=chosen.compiled, threads=chosen.threads,
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+def canonical(name: str, value: object) -> object:
+    """An option as `as_request` writes it."""
+    if name == "data":
+        return source_of(str(value))
+    if name in ("model", "likelihood", "estimator") and isinstance(value, str):
+        return value.lower().replace("_", "-")
+    return names.SHORT.get(str(value), value) if name == "precision" else value
+
+
+def prepare(asked: Request) -> Prepared:
+    """Load the data, choose what was left open, build the model with weights drawn from the seed.
+
+    Errors: `FormatError` for data or names that cannot be found or read, `SupportError` for a likelihood that does not fit the data,
+    `StateError` for settings that make no sense.
+    """
+    names.objective(asked.estimator, asked.beta, asked.warmup)
+    settings = settings_of(asked)  # before the data are read, so that a slip does not cost the time that reading takes
+    splits = load_splits(asked.data, asked.binarize, asked.dequantize, asked.size, asked.validation)
+    data = describe(asked, splits)
+    model_spec, why = choose_model(asked, splits, data)
+    settings, why_long = choose_length(settings, asked, len(splits.train))
+    model = build_model(model_spec, data, settings.seed, splits.train)
+    model_spec = model_spec.model_copy(update={"parameters": sum(p.numel() for p in model.parameters())})
+    check_support(model, splits)
+    resolved = resolve(settings, model, len(splits.train))
+    spec = RunSpec(data=data, model=model_spec, training=describe_training(asked, resolved), versions=versions())
+    return Prepared(spec, splits, model, resolved, (*why, *why_long, *resolved.reasons))
+
+
+def prepare_again(spec: RunSpec) -> Prepared:
+    """The run of a spec, ready to go on: the same data, the same model, the same settings.
+
+    Errors: `StateError` if the data are no longer those that the run was trained on.
+    """
+    splits = splits_of(spec)
+    chosen = spec.training
+    settings = Settings(
+        epochs=chosen.epochs, batch=chosen.batch, seed=chosen.seed, time_limit=chosen.time_limit, patience=chosen.patience, device=chosen.device,
+        precision=names.precision(chosen.precision), compiled=chosen.compiled, threads=chosen.threads,
+    )  # fmt: skip
+    model = build_model(spec.model, spec.data, chosen.seed, splits.train)
+    return Prepared(spec, splits, model, resolve(settings, model, len(splits.train)), ())
+
+
+# data
+
+
+def load_splits(source: str, binarize: str | None, dequantize: bool, size: int | None, validation: float | None, seed: int = 0) -> Splits:
+    """`vael.data.load` with a binarisation by name and without the options that were left open."""
+    kind = None if binarize is None else Binarize(names.meant(binarize, [kind.value for kind in Binarize], "binarisation"))
+    given = {"size": size, "validation": validation}
+    return load(source, binarize=kind, dequantize=dequantize, seed=seed, **{name: value for name, value in given.items() if value is not None})
+
+
+def splits_of(spec: RunSpec) -> Splits:
+    """The data of a run. Errors: `StateError` if they changed since."""
+    data = spec.data
+    splits = load_splits(data.source, data.binarize, data.dequantize, data.size, data.validation, data.seed)
+    found = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    known = {"train": data.train, "validation": data.held_out, "test": data.test}
+    for name, split in known.items():
+        source = found[name]
+        if (source and source.fingerprint) != (split and split.fingerprint):
+            raise StateError(
+                f"{data.source}: the {name} split is no longer what the run was trained on (its fingerprint differs from run.json); "
+                "bring the original data back, or train a new run"
+            )
+    return splits
+
+
+def source_of(data: str) -> str:
+    """A path from the root, so that it is found from anywhere; a name as it is."""
+    return str(Path(data).absolute()) if Path(data).exists() else data
+
+
+def describe(asked: Request, splits: Splits) -> DataSpec:
+    """What run.json says of the data."""
+    train = splits.train
+    return DataSpec(
+        name=train.name, source=source_of(asked.data), binarize=asked.binarize, dequantize=asked.dequantize, size=asked.size,
+        validation=asked.validation, kind=train.kind.value, levels=train.levels, event=train.event, columns=train.columns,
+        train=describe_split(train), held_out=describe_split(splits.validation),
+        test=None if splits.test is None else describe_split(splits.test), notes=notes_of(splits),
+    )  # fmt: skip
+
+
+def describe_split(source: Source) -> SplitSpec:
+    """Size and fingerprint of a split."""
+    return SplitSpec(examples=len(source), fingerprint=source.fingerprint)
+
+
+def notes_of(splits: Splits) -> tuple[str, ...]:
+    """What every figure must say about these data, each thing once."""
+    found = (note for split in (splits.train, splits.validation, splits.test) if split for note in split.notes)
+    return tuple(dict.fromkeys(found))
+
+
+def examples_of(spec: RunSpec, data: str) -> Source:
+    """All examples of other data in their order, in the units of a run's own data.
+
+    Errors: `ShapeError` or `SupportError` for data that its model cannot take.
+    """
+    splits = load_splits(data, spec.data.binarize, spec.data.dequantize, spec.data.size, None)
+    found = splits.train
+    if found.event != spec.data.event:
+        raise ShapeError(f"{data} has examples of shape {found.event}, but the run was trained on {spec.data.event}; give data of that shape")
+    return found
+
+
+# model
+
+
+def choose_model(asked: Request, splits: Splits, data: DataSpec) -> tuple[ModelSpec, tuple[str, ...]]:
+    """Recipe and likelihood as asked for, else as the data suggest, and why."""
+    advice = recommend(splits)
+    advised = names.name_of(advice.recipe)
+    recipe = advised if asked.model is None else names.meant(asked.model, names.RECIPES, "recipe")
+    likelihood, arguments = likelihoods.describe(advice.head, data)
+    if asked.likelihood is not None:
+        likelihood = names.meant(asked.likelihood, likelihoods.LIKELIHOODS, "likelihood")
+        arguments = likelihoods.defaults(likelihood, data)
+    why = advice.reasons if (asked.model, asked.likelihood) == (None, None) else (f"{recipe} network and {likelihood} likelihood, as asked for",)
+    start = dict(advice.arguments) if recipe == advised else {}
+    chosen = resolve_arguments(recipe, start, asked)
+    return ModelSpec(recipe=recipe, arguments=chosen, likelihood=likelihood, likelihood_arguments=arguments, parameters=0), tuple(why)
+
+
+def resolve_arguments(recipe: str, start: dict[str, object], asked: Request) -> dict[str, Value]:
+    """Every argument of a recipe: as asked for, else as advised, else its default. Errors: `StateError` for one that the recipe has not."""
+    known = names.arguments_of(recipe)
+    given = {name: getattr(asked, name) for name in ("latent", "hidden", "channels") if getattr(asked, name) is not None}
+    for name in given:
+        if name not in known:
+            raise StateError(f"the recipe {recipe} has no --{name}: its options are {', '.join(known)}; choose another with --model, or leave it out")
+    values = {name: given.get(name, start.get(name, parameter.default)) for name, parameter in known.items()}
+    missing = [name for name, value in values.items() if value is inspect.Parameter.empty]
+    if missing:
+        raise StateError(f"the recipe {recipe} needs --{missing[0]}")
+    return {name: tuple(value) if isinstance(value, (list, tuple)) else value for name, value in values.items()}
+
+
+def build_model(spec: ModelSpec, data: DataSpec, seed: int, train: Source | None = None) -> VAE:
+    """The model of a spec with weights drawn from the seed; without data its shifts and scales wait for the weights to be loaded."""
+    known = likelihoods.blank(data.event) if train is None else statistics(train)
+    head = likelihoods.make(spec.likelihood, data, known, spec.likelihood_arguments)
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(seed)
+        try:
+            return names.RECIPES[spec.recipe](data.event, head, statistics=known, **spec.arguments)
+        except TypeError as error:
+            raise StateError(f"the recipe {spec.recipe} does not take the arguments {spec.arguments} of run.json ({error})") from error
+
+
+def check_support(model: VAE, splits: Splits) -> None:
+    """Refuse data that the likelihood cannot have made. Errors: `SupportError`."""
+    for split in (splits.train, splits.validation, splits.test):
+        if split is not None:
+            model.likelihood.head.check(split)
+
+
+# training
+
+
+def settings_of(asked: Request) -> Settings:
+    """Settings of the loop as asked for. Errors: `StateError` or `FormatError` for those that make no sense."""
+    epochs = EPOCHS if asked.epochs is None and asked.time_limit is None else asked.epochs
+    return Settings(
+        epochs=epochs, batch=asked.batch, seed=asked.seed, time_limit=asked.time_limit, patience=asked.patience, device=asked.device,
+        precision=asked.precision if asked.precision is None else names.precision(asked.precision), compiled=asked.compile, threads=asked.threads,
+    )  # fmt: skip
+
+
+def choose_length(settings: Settings, asked: Request, examples: int) -> tuple[Settings, tuple[str, ...]]:
+    """Enough epochs for `STEPS` steps where neither epochs nor a time limit was asked for, and why."""
+    if asked.epochs is not None or asked.time_limit is not None:
+        return settings, ()
+    epochs = max(EPOCHS, math.ceil(STEPS / math.ceil(examples / min(settings.batch, examples))))
+    if epochs == EPOCHS:
+        return settings, (f"{EPOCHS} epochs, as nothing else was asked for",)
+    return replace(settings, epochs=epochs), (f"{epochs} epochs, because a set of {examples:,} needs that many for {STEPS:,} steps",)
+
+
+def describe_training(asked: Request, resolved: Resolved) -> TrainingSpec:
+    """What run.json says of training."""
+    settings, world = resolved.settings, resolved.world
+    estimator = names.meant(asked.estimator, names.ESTIMATORS, "estimator")
+    samples = asked.samples or (IMPORTANCE_SAMPLES if estimator == "importance-weighted" else 1)
+    return TrainingSpec(
+        estimator=estimator, samples=samples, beta=asked.beta, warmup=asked.warmup, learning_rate=asked.lr, weight_decay=asked.weight_decay,
+        epochs=settings.epochs, time_limit=settings.time_limit, patience=settings.patience, batch=settings.batch, seed=settings.seed,
+        device=str(world.device), precision=str(world.precision).removeprefix("torch."), compiled=world.compiled, threads=settings.threads,
+        processes=world.size,
+    )  # fmt: skip
+
+
+def versions() -> Versions:
+    """What runs here."""
+    return Versions(vael=vael.__version__, torch=str(torch.__version__), python=platform.python_version())

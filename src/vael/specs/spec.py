@@ -1,0 +1,128 @@
+"""What a run is, with nothing left to choose: run.json and back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vael.errors import FormatError
+from vael.training.checkpoint import write_bytes
+
+SCHEMA = 1
+FILE = "run.json"
+Value = bool | int | float | str | tuple[int, ...] | None
+
+
+class Section(BaseModel):
+    """Base of all parts of a spec: fixed once made, and nothing in it that is not known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+
+
+class SplitSpec(Section):
+    """How many examples a split has, and the sha256 of their stored cells."""
+
+    examples: int = Field(ge=1)
+    fingerprint: str
+
+
+class DataSpec(Section):
+    """Which data, how they were turned into numbers, and what every figure must say about them."""
+
+    name: str
+    source: str  # the name or the absolute path they are loaded from
+    binarize: Literal["dynamic", "static", "threshold"] | None = None
+    dequantize: bool = False
+    size: int | None = Field(default=None, ge=1)
+    validation: float | None = Field(default=None, gt=0)  # share below 1, or a count, where the data set does not fix it
+    seed: int = 0  # of the splits and of static binarisation
+    kind: str
+    levels: int | None = None
+    event: tuple[int, ...]
+    columns: tuple[str, ...] = ()  # of a table
+    train: SplitSpec
+    held_out: SplitSpec  # the validation split
+    test: SplitSpec | None = None
+    notes: tuple[str, ...] = ()
+
+
+class ModelSpec(Section):
+    """A recipe and a likelihood by name, with their arguments."""
+
+    recipe: str
+    arguments: dict[str, Value] = {}
+    likelihood: str
+    likelihood_arguments: dict[str, Value] = {}
+    parameters: int = Field(ge=0)
+
+
+class TrainingSpec(Section):
+    """How the bound is climbed, on which machine, in which precision."""
+
+    estimator: Literal["closed-form", "sampled", "importance-weighted"] = "closed-form"
+    samples: int = Field(default=1, ge=1)
+    beta: float = Field(default=1.0, ge=0)
+    warmup: float = Field(default=0.0, ge=0, lt=1)  # share of training over which beta rises from 0
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    epochs: int | None = Field(default=20, ge=1)
+    time_limit: float | None = Field(default=None, gt=0)  # seconds
+    patience: int | None = Field(default=None, ge=1)  # epochs
+    batch: int = Field(default=128, ge=1)
+    seed: int = Field(default=0, ge=0)
+    device: str
+    precision: Literal["float32", "bfloat16"]
+    compiled: bool
+    threads: int | None = Field(default=None, ge=1)
+    processes: int = Field(default=1, ge=1)
+
+
+class Versions(Section):
+    """What the run was made with."""
+
+    vael: str
+    torch: str
+    python: str
+
+
+class RunSpec(Section):
+    """Everything that run.json holds."""
+
+    schema_version: int = SCHEMA
+    data: DataSpec
+    model: ModelSpec
+    training: TrainingSpec
+    versions: Versions
+
+
+def write_spec(folder: Path, spec: RunSpec) -> None:
+    """Write run.json, whole or not at all."""
+    write_bytes(folder / FILE, (spec.model_dump_json(indent=2) + "\n").encode())
+
+
+def read_spec(folder: Path) -> RunSpec:
+    """The spec of a run folder.
+
+    Errors: `FormatError` for a folder that is none, holds no run, or holds a run.json that does not parse or fit.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FormatError(f"{folder}: {'a file, not a run folder' if folder.exists() else 'no such folder'}; give the folder that `vael train` wrote")
+    if not (folder / FILE).is_file():
+        raise FormatError(f"{folder} is not a run folder: it has no {FILE}; give the folder that `vael train` wrote")
+    try:
+        known = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        version = known.get("schema_version") if isinstance(known, dict) else None
+        if isinstance(version, int) and version > SCHEMA:
+            raise FormatError(f"{folder / FILE} has schema {version}, but this vael reads up to {SCHEMA}; use the vael that wrote it, or a newer one")
+        return RunSpec.model_validate(known)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        what = f"{where}: {first['msg'].lower()}" if where else first["msg"].lower()
+        raise FormatError(f"{folder / FILE} does not fit: {what}; restore the file as `vael train` wrote it") from error
+    except ValueError as error:
+        raise FormatError(f"{folder / FILE} is not JSON ({error}); restore the file as `vael train` wrote it") from error
