@@ -1,4 +1,4 @@
-"""The whole step, forward, backward, guard and AdamW, as one compiled graph.
+"""The whole step, forward, backward, guard and update, as one compiled graph.
 
 The same formulas as the eager step with the same noise, drawn outside the graph and handed in; rounding may differ.
 """
@@ -13,16 +13,18 @@ from torch.func import functional_call, grad_and_value
 
 from vael.data import Batch
 from vael.inference.algorithm import Moment, World
-from vael.inference.gradient import AdamW, AscentState, Bound
+from vael.inference.gradient import AscentState, Bound
 from vael.inference.guard import Guard
+from vael.inference.optimizers import Optimizer, Slots, update
 from vael.probability import Recorded, Replayed
 
 
 class CompiledStep:
     """A step compiled for one shape of batch; what noise it takes is learnt by running the forward pass once."""
 
-    def __init__(self, bound: Bound, state: AscentState, optimizer: AdamW, guard: Guard, world: World) -> None:
+    def __init__(self, bound: Bound, state: AscentState, optimizer: Optimizer, guard: Guard, world: World) -> None:
         self.bound, self.state, self.optimizer, self.guard, self.world = bound, state, optimizer, guard, world
+        self.slots = Slots(state.parameters, state.first, state.second, state.steps)
         self.requests: list[tuple[str, tuple[int, ...]]] | None = None
         self.compiled = torch.compile(self._step, fullgraph=True, dynamic=False)
 
@@ -56,21 +58,8 @@ class CompiledStep:
         norm = torch.stack([g.square().sum() for g in gradients]).sum().sqrt()
         scale, skip = self.guard(norm, sums[0], state.guard)
         state.steps.add_(1 - skip)
-        self._update(gradients, scale, skip, rate)
+        update(self.optimizer, self.slots, gradients, rate, scale, skip)
         return torch.where(skip > 0, torch.zeros_like(sums), sums)[1:]
-
-    def _update(self, gradients: list[Tensor], scale: Tensor, skip: Tensor, rate: Tensor) -> None:
-        """AdamW (Loshchilov & Hutter 2019, algorithm 2), unchanged where the step is skipped."""
-        state, (b1, b2) = self.state, self.optimizer.betas
-        taken = skip == 0
-        correction1, correction2 = 1 - b1**state.steps, (1 - b2**state.steps).sqrt()
-        for p, g, m, v in zip(state.parameters, gradients, state.first, state.second, strict=True):
-            g = g / scale
-            m_new, v_new = torch.lerp(m, g, 1 - b1), b2 * v + (1 - b2) * g * g
-            p_new = p * (1 - rate * self.optimizer.weight_decay) - rate / correction1 * m_new / (v_new.sqrt() / correction2 + self.optimizer.epsilon)
-            m.copy_(torch.where(taken, m_new, m))
-            v.copy_(torch.where(taken, v_new, v))
-            p.copy_(torch.where(taken, p_new, p))
 
 
 class _Zeros(Recorded):

@@ -14,19 +14,10 @@ from vael.data import Batch, Source
 from vael.errors import StateError
 from vael.inference.algorithm import Algorithm, Info, Moment, State, World
 from vael.inference.guard import Guard
+from vael.inference.optimizers import AdamW, Optimizer, Slots, fused_update, update
 from vael.models import Model, Terms
 from vael.objectives import ELBO, Objective
 from vael.probability import Noise
-
-
-@dataclass(frozen=True)
-class AdamW:
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019); PyTorch's fused kernel, or the same formula inside a compiled step."""
-
-    learning_rate: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    epsilon: float = 1e-8
-    weight_decay: float = 0.0
 
 
 def sampled_divergence(terms: Terms) -> Tensor:
@@ -75,7 +66,7 @@ class AscentState(State):
 
 
 class GradientAscent(Algorithm):
-    """Climb `objective` by AdamW on all parameters of `model`.
+    """Climb `objective` on all parameters of `model`, by AdamW unless another optimiser is given.
 
     `ema` is the decay per step of the averaged weights that are judged and saved; they are updated every `EMA_EVERY` steps by the
     corresponding power, which costs an eighth and differs from the step-by-step average by less than the noise of a step.
@@ -89,7 +80,7 @@ class GradientAscent(Algorithm):
         objective: Objective | None = None,
         *,
         samples: int = 1,
-        optimizer: AdamW | None = None,
+        optimizer: Optimizer | None = None,
         guard: Guard | None = None,
         ema: float = 0.999,
     ) -> None:
@@ -155,8 +146,9 @@ class GradientAscent(Algorithm):
 class EagerStep:
     """Forward, backward, update, one operation after another."""
 
-    def __init__(self, bound: Bound, state: AscentState, optimizer: AdamW, guard: Guard, world: World) -> None:
+    def __init__(self, bound: Bound, state: AscentState, optimizer: Optimizer, guard: Guard, world: World) -> None:
         self.bound, self.state, self.optimizer, self.guard, self.world = bound, state, optimizer, guard, world
+        self.slots = Slots(state.parameters, state.first, state.second, state.steps)
 
     def gradients(self, batch: Batch, moment: Moment) -> tuple[Tensor, Sequence[Tensor]]:
         sums = self.bound(batch, moment.progress, moment.noise)
@@ -170,19 +162,15 @@ class EagerStep:
             norm = torch.nn.utils.get_total_norm(gradients)
             scale, skip = self.guard(norm, sums[0], state.guard)
             state.steps += 1 - skip
-            # the kernel divides by grad_scale and leaves everything alone where found_inf is 1: no wait for the device
-            torch._fused_adamw_(
-                state.parameters, gradients, state.first, state.second, [], [state.steps] * len(gradients),
-                lr=optimizer.learning_rate * moment.rate, beta1=optimizer.betas[0], beta2=optimizer.betas[1], eps=optimizer.epsilon,
-                weight_decay=optimizer.weight_decay, amsgrad=False, maximize=False, grad_scale=scale, found_inf=skip,
-            )  # fmt: skip
+            step = fused_update if isinstance(optimizer, AdamW) else update
+            step(optimizer, self.slots, gradients, optimizer.learning_rate * moment.rate, scale, skip)
             return torch.where(skip > 0, torch.zeros_like(sums), sums)[1:]
 
 
 class DataParallelStep(EagerStep):
     """The eager step with gradients averaged over processes, so that norm, clipping and skipping are decided alike by all."""
 
-    def __init__(self, bound: Bound, state: AscentState, optimizer: AdamW, guard: Guard, world: World) -> None:
+    def __init__(self, bound: Bound, state: AscentState, optimizer: Optimizer, guard: Guard, world: World) -> None:
         super().__init__(bound, state, optimizer, guard, world)
         self.parallel = nn.parallel.DistributedDataParallel(bound, device_ids=None if world.device.type == "cpu" else [world.device])
 
