@@ -6,9 +6,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # One worker per core (four at most), one thread each: more threads than cores make PyTorch many times slower.
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -gt 4 ] && echo 4 || echo $$n)
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
-DEMO ?= runs/demo
 
-.PHONY: help demo test slow check format clean
+.PHONY: help demo test slow check format tree clean
 
 help:
 	@echo 'make demo    train on handwritten digits and write a report (about a minute after the installation)'
@@ -16,12 +15,13 @@ help:
 	@echo 'make slow    the tests that take minutes'
 	@echo 'make check   formatting, lint, types and import order'
 	@echo 'make format  put the formatting right'
+	@echo 'make tree    write the tree of files in README.md anew'
 	@echo 'make clean   remove .venv and caches'
 
 demo: $(VENV)/.installed
-	$(BIN)/vael train digits --run $(DEMO) --epochs 60 --seed 0
+	$(BIN)/vael train digits
 	@echo
-	@echo 'Open $(DEMO)/report.html in a browser. The number with its error bar: $(BIN)/vael evaluate $(DEMO)'
+	@echo 'Open the report in a browser. What else there is: $(BIN)/vael --help'
 
 test: $(VENV)/.developed
 	$(PYTEST) -m 'not slow'
@@ -38,6 +38,9 @@ check: $(VENV)/.developed
 format: $(VENV)/.developed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+tree:
+	$(PYTHON) docs/tree.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache
