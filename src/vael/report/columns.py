@@ -1,0 +1,114 @@
+"""Figures of models of tables: each column against its reconstruction, samples against data, correlations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from vael.report import gather
+from vael.report.record import ReportInput
+from vael.report.style import DATA, INK, MODEL, Drawing, keep, new_figure, rule_lines
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SHOWN, ACROSS, BINS, CORRELATED, ROWS = 12, 4, 32, 40, 2000
+
+
+def column_name(place: int) -> str:
+    """What a column is called in a figure."""
+    return f"column {place + 1}"
+
+
+def _panels(columns: int) -> tuple[Figure, list[Axes]]:
+    across = min(ACROSS, columns)
+    rows = -(-columns // across)
+    figure = new_figure(1.85 * across, 1.75 * rows + 0.3)
+    axes = figure.subplots(rows, across, squeeze=False).flatten().tolist()
+    for spare in axes[columns:]:
+        spare.set_axis_off()
+    return figure, axes[:columns]
+
+
+def _limited(columns: int) -> str:
+    return "" if columns <= SHOWN else f" The first {SHOWN} of {columns} columns are shown."
+
+
+def scatters(record: ReportInput, folder: Path) -> Drawing:
+    """Original against reconstruction, column by column."""
+    x, again = gather.pairs(record, ROWS)
+    columns = x.shape[1]
+    figure, panels = _panels(min(columns, SHOWN))
+    for place, axes in enumerate(panels):
+        across, up = x[:, place], again[:, place]
+        axes.scatter(across, up, s=max(min(3000 / len(x), 8), 2), lw=0, alpha=0.5, color=MODEL, rasterized=True)
+        ends = [float(across.min()), float(across.max())]
+        axes.plot(ends, ends, color=INK, lw=0.8, ls=(0, (4, 3)))
+        r = float(gather.correlations(torch.stack((across, up), 1))[0, 1])
+        axes.set_title(f"{column_name(place)}, r = {r:.2f}")
+        axes.locator_params(nbins=4)
+        rule_lines(axes, axis="both")
+    figure.supxlabel("original", fontsize=8.5)
+    figure.supylabel("reconstruction", fontsize=8.5)
+    caption = (
+        f"Each column of {len(x):,} rows against the mean of p(x | z) at the mean of q(z | x); r is the correlation, the dashed line is equality."
+        f"{_limited(columns)} {record.source_line}"
+    )
+    return keep(figure, folder, "reconstructions", caption)
+
+
+def _density(axes: Axes, values: Tensor, edges: Tensor, colour: str, label: str, filled: bool) -> None:
+    heights = torch.histogram(values.double().clamp(edges[0], edges[-1]), edges, density=True).hist
+    axes.stairs(heights.numpy(), edges.numpy(), fill=filled, color=colour, lw=1.4, alpha=0.55 if filled else 1, label=label)
+
+
+def histograms(record: ReportInput, x: Tensor, drawn: Tensor, folder: Path) -> Drawing:
+    """How often each value occurs in the data and in draws from the model."""
+    columns = x.shape[1]
+    figure, panels = _panels(min(columns, SHOWN))
+    for place, axes in enumerate(panels):
+        low, high = float(x[:, place].min()), float(x[:, place].max())
+        room = 0.1 * (high - low) or 0.5
+        edges = torch.linspace(low - room, high + room, BINS + 1, dtype=torch.float64)
+        _density(axes, x[:, place], edges, DATA, "data", True)
+        _density(axes, drawn[:, place], edges, MODEL, "model", False)
+        axes.set(title=column_name(place), yticks=[])
+        axes.spines["left"].set_visible(False)
+        axes.locator_params(axis="x", nbins=4)
+        axes.tick_params(length=2.5, width=0.6)
+    panels[0].legend(loc="best", handlelength=1.0)
+    caption = (
+        f"Share of values in {len(x):,} rows of data (filled) and in {len(drawn):,} draws of x from the model (line: z from the prior, x from "
+        f"p(x | z)); what lies beyond the axes is counted in the outermost bins.{_limited(columns)} {record.source_line}"
+    )
+    return keep(figure, folder, "histograms", caption)
+
+
+def correlation(record: ReportInput, x: Tensor, drawn: Tensor, folder: Path) -> Drawing:
+    """Correlation matrices of data and of draws from the model, on one scale."""
+    columns = min(x.shape[1], CORRELATED)
+    figure = new_figure(7.0, 3.4)
+    axes = figure.subplots(1, 2)
+    image = None
+    matrices = [gather.correlations(part[:, :columns]) for part in (x, drawn)]
+    for place, title, matrix in zip(axes, ("data", "draws from the model"), matrices, strict=True):
+        image = place.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="none")
+        ticks = list(range(0, columns, max(-(-columns // 10), 1)))
+        place.set(title=title, xticks=ticks, yticks=ticks, xticklabels=[tick + 1 for tick in ticks], yticklabels=[tick + 1 for tick in ticks])
+        place.tick_params(length=0)
+    figure.colorbar(image, ax=axes, shrink=0.85, label="Pearson's correlation")
+    apart = float((matrices[0] - matrices[1]).abs().max())
+    limited = "" if columns == x.shape[1] else f" The first {columns} of {x.shape[1]} columns are shown."
+    caption = f"Correlation of each pair of columns; the two differ by at most {apart:.2f}.{limited} {record.source_line}"
+    return keep(figure, folder, "correlations", caption)
+
+
+def against_samples(record: ReportInput, folder: Path) -> list[Drawing]:
+    """Draws from the model against data: column by column and pair by pair."""
+    x = gather.model_units(record.shown, gather.few(record.shown, record.seed, gather.POINTS), record.seed)
+    _, drawn = gather.prior_samples(record, max(len(x), 500))
+    return [histograms(record, x, drawn, folder), correlation(record, x, drawn, folder)]

@@ -1,0 +1,168 @@
+"""Figures of any model: curves, divergence of each latent, the latent map."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from vael.report.gather import ACTIVE, Encoded, principal
+from vael.report.record import ReportInput
+from vael.report.style import ACTIVE_COLOUR, CLASSES, IDLE_COLOUR, INK, QUIET, TRAIN, VALIDATION, Drawing, keep, new_figure, rule_lines
+from vael.training import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LINES = ("png", "svg", "pdf")
+SKIPPED_START = 0.05  # share of the steps whose values may leave the axes: the first bounds dwarf everything after
+PANELS: tuple[tuple[str, Callable[[Row], float]], ...] = (
+    ("Bound (ELBO)", lambda row: row.elbo), ("Distortion −E log p(x | z)", lambda row: row.distortion),
+    ("Divergence KL(q ‖ p)", lambda row: row.divergence),
+)  # fmt: skip
+
+
+def value_range(rows: Sequence[Row], value: Callable[[Row], float]) -> tuple[float, float] | None:
+    """Limits of an axis that holds every finite value after the first 5 % of the steps; None if there are none."""
+    start = SKIPPED_START * max((row.step for row in rows), default=0)
+    late = torch.tensor([value(row) for row in rows if row.step >= start], dtype=torch.float64)
+    late = late[torch.isfinite(late)]
+    if not late.numel():
+        return None
+    room = 0.06 * float(late.max() - late.min()) or 0.5
+    return float(late.min()) - room, float(late.max()) + room
+
+
+def curves(record: ReportInput, folder: Path) -> Drawing:
+    """Bound, distortion and divergence against steps, for training and validation."""
+    figure = new_figure(7.4, 2.5)
+    axes = figure.subplots(1, 3)
+    for place, (title, value) in zip(axes, PANELS, strict=True):
+        for split, colour, width in (("train", TRAIN, 1.3), ("validation", VALIDATION, 1.7)):
+            rows = [row for row in record.history if row.split == split]
+            dots = "o" if len(rows) < 3 else None
+            place.plot([row.step for row in rows], [value(row) for row in rows], color=colour, lw=width, marker=dots, ms=3, label=split)
+        place.set(title=title, xlabel="step", ylim=value_range(record.history, value))
+        place.locator_params(axis="x", nbins=4)
+        rule_lines(place)
+    axes[0].set_ylabel("nats per example")
+    axes[0].legend(loc="lower right", handlelength=1.4)
+    caption = (
+        "Means over the examples of each split in nats per example: the bound is −distortion − divergence and should rise. "
+        "Training is measured while the weights move, validation with the averaged weights that are kept. "
+        "Values of the first 5 % of the steps may lie outside the axes."
+    )
+    return keep(figure, folder, "curves", caption, kinds=LINES)
+
+
+def _bars(axes: Axes, heights: Tensor, active: Tensor) -> None:
+    colours = [ACTIVE_COLOUR if one else IDLE_COLOUR for one in active.tolist()]
+    axes.bar(range(len(heights)), heights.tolist(), width=0.78, color=colours)
+    rule_lines(axes)
+
+
+def latents(record: ReportInput, seen: Encoded, folder: Path) -> Drawing | None:
+    """Divergence of each latent, largest first, and the variance of its posterior mean with the threshold of activity."""
+    if seen.per_latent is None:
+        return None
+    order, variance = seen.order, seen.variance
+    active, count = (variance > ACTIVE)[order], len(order)
+    figure = new_figure(min(2.4 + 0.3 * count, 7.4), 3.4)
+    top, bottom = figure.subplots(2, 1, sharex=True)
+    _bars(top, seen.per_latent[order], active)
+    _bars(bottom, variance[order], active)
+    top.set(ylabel="KL(q ‖ p)\nin nats")
+    bottom.axhline(ACTIVE, color=INK, lw=0.9, ls=(0, (4, 3)))
+    bottom.set(yscale="log", ylabel="variance of the\nposterior mean", xlabel="latent, by divergence")
+    bottom.text(1.005, ACTIVE, f"{ACTIVE:g}", transform=bottom.get_yaxis_transform(), va="center", fontsize=7.5)
+    step = -(-count // 32)
+    bottom.set_xticks(range(0, count, step), [str(order[place] + 1) for place in range(0, count, step)])
+    bottom.set_xlim(-0.7, count - 0.3)
+    figure.align_ylabels()
+    total = float(seen.per_latent.sum())
+    caption = (
+        f"Mean divergence of each latent in nats (sum {total:.2f}) over {len(seen.mean):,} examples, and the variance of its posterior mean: "
+        f"above {ACTIVE:g} a latent counts as active (blue: {int(active.sum())} of {count}; Burda, Grosse & Salakhutdinov 2016). {record.source_line}"
+    )
+    return keep(figure, folder, "divergence_per_latent", caption, kinds=LINES)
+
+
+def class_colours(count: int) -> list[str]:
+    """Ten colours that everyone can tell apart; beyond ten, even steps of viridis."""
+    if count <= len(CLASSES):
+        return list(CLASSES[:count])
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    return [to_hex(colormaps["viridis"](place / (count - 1))) for place in range(count)]
+
+
+def _class_name(record: ReportInput, label: int) -> str:
+    names = record.shown.label_names
+    return names[label] if 0 <= label < len(names) else str(label)
+
+
+def scatter(axes: Axes, points: Tensor, label: Tensor | None, name: Callable[[int], str]) -> None:
+    """Points coloured by label, each class named where its points lie; grey where a label is unknown or there is none."""
+    size = max(min(9000 / max(len(points), 1), 9), 2)
+    known = torch.full((len(points),), -1) if label is None else label
+    classes = [int(one) for one in known.unique() if one >= 0]
+    spots = {"s": size, "lw": 0, "rasterized": True}
+    unknown = points[known < 0]
+    axes.scatter(*unknown.T, color=VALIDATION if not classes else QUIET, alpha=0.5, **spots)
+    shuffled = torch.randperm(len(points), generator=torch.Generator().manual_seed(0))  # no class lies on top of the others
+    shuffled = shuffled[known[shuffled] >= 0]
+    colours = dict(zip(classes, class_colours(len(classes)), strict=True))
+    axes.scatter(*points[shuffled].T, c=[colours[int(one)] for one in known[shuffled]], alpha=0.75, **spots)
+    if len(classes) <= len(CLASSES):
+        handles = [axes.scatter([], [], s=18, lw=0, color=colours[one], label=name(one)) for one in classes]
+        if handles:
+            axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.2, borderaxespad=0.3)
+    for one in classes[:60]:
+        _write_name(axes, points[known == one].median(0).values.tolist(), name(one))
+
+
+def _write_name(axes: Axes, place: Sequence[float], text: str) -> None:
+    box = {"boxstyle": "round,pad=0.22", "facecolor": "white", "edgecolor": "none", "alpha": 0.82}
+    axes.text(*place, text, ha="center", va="center", fontsize=8, fontweight="bold", color="#000001", bbox=box)
+
+
+def _map(record: ReportInput, folder: Path, name: str, points: Tensor, seen: Encoded, axis: tuple[str, str], what: str) -> Drawing:
+    figure: Figure = new_figure(6.0, 5.0)
+    axes = figure.subplots()
+    scatter(axes, points, seen.label, lambda label: _class_name(record, label))
+    axes.set(xlabel=axis[0], ylabel=axis[1])
+    axes.tick_params(length=2.5, width=0.6)
+    if name != "latent_map_umap":
+        axes.set_aspect("equal", adjustable="datalim")
+    colour = "No labels are known." if seen.label is None or bool((seen.label < 0).all()) else "Colour and name: label, which the model never saw."
+    return keep(figure, folder, name, f"{what} of {len(points):,} examples. {colour} {record.source_line}")
+
+
+def latent_maps(record: ReportInput, seen: Encoded, folder: Path) -> list[Drawing]:
+    """The map of posterior means: directly for one or two latents, else by principal components and, where installed, UMAP."""
+    features = seen.mean.shape[1]
+    if features == 1:
+        points = torch.cat((seen.mean, torch.zeros_like(seen.mean)), dim=1)
+        return [_map(record, folder, "latent_map", points, seen, ("z₁", ""), "Posterior means")]
+    if features == 2:
+        return [_map(record, folder, "latent_map", seen.mean, seen, ("z₁", "z₂"), "Posterior means")]
+    points, (first, second) = principal(seen.mean)
+    axis = (f"first principal component ({first:.0%} of the variance)", f"second principal component ({second:.0%})")
+    what = f"Posterior means on their first two principal components, which explain {first + second:.0%} of the variance in {features} latents,"
+    return [_map(record, folder, "latent_map", points, seen, axis, what), *_umap(record, seen, folder)]
+
+
+def _umap(record: ReportInput, seen: Encoded, folder: Path) -> list[Drawing]:
+    if importlib.util.find_spec("umap") is None or len(seen.mean) < 50:
+        return []
+    import umap
+
+    placed = umap.UMAP(random_state=record.seed, n_jobs=1).fit_transform(seen.mean.numpy())
+    what = f"UMAP of the posterior means in {seen.mean.shape[1]} latents (neighbourhoods are kept, distances are not)"
+    return [_map(record, folder, "latent_map_umap", torch.from_numpy(placed).float(), seen, ("UMAP 1", "UMAP 2"), what)]

@@ -1,0 +1,166 @@
+"""What the pictures show, computed from the model in bounded memory; every draw comes from a seeded generator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import torch
+from jaxtyping import Float, Int64, Shaped
+from torch import Tensor
+from torch.distributions import Independent
+
+from vael.data import Batch, Source
+from vael.models import VAE
+from vael.probability import PerExample, draw
+from vael.probability import divergence as kl
+from vael.report.record import ReportInput
+
+POINTS = 5000  # of data in a map or a mean over data
+CELLS_IN_ALL = 200_000_000  # of data encoded for one report
+CELLS_AT_ONCE = 2_000_000  # of data in one pass
+ACTIVE = 0.01  # variance of the posterior mean over data above which a latent is active (Burda, Grosse & Salakhutdinov 2016)
+REACH = 3.0  # standard deviations of the prior that a traversal goes to either side
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Posterior of a part of the data."""
+
+    mean: Float[Tensor, "examples latents"]
+    divergence: Float[Tensor, "examples latents"] | None  # nats; None where the posterior does not fall into single latents
+    label: Int64[Tensor, " examples"] | None
+
+    @property
+    def per_latent(self) -> Float[Tensor, " latents"] | None:
+        """Mean divergence of each latent in nats."""
+        return None if self.divergence is None else self.divergence.mean(0)
+
+    @property
+    def variance(self) -> Float[Tensor, " latents"]:
+        """Variance over the data of each latent's posterior mean."""
+        return self.mean.var(0, correction=0)
+
+    @property
+    def order(self) -> list[int]:
+        """Latents from the most informative one to the least: by divergence, or by variance where there is none."""
+        measure = self.variance if self.per_latent is None else self.per_latent
+        return torch.argsort(measure, descending=True, stable=True).tolist()
+
+
+@contextmanager
+def looking(model: VAE) -> Iterator[torch.device]:
+    """The model in evaluation mode without gradients, left as it was found; gives its device."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield next((w.device for w in model.parameters()), torch.device("cpu"))
+    finally:
+        model.train(training)
+
+
+def spread(examples: int, wanted: int) -> Int64[Tensor, " chosen"]:
+    """`wanted` rows (or all) evenly spread over a split: fixed, whatever the seed."""
+    wanted = min(wanted, examples)
+    return (torch.arange(wanted) * examples) // max(wanted, 1)
+
+
+def few(source: Source, seed: int, wanted: int) -> Int64[Tensor, " chosen"]:
+    """`wanted` rows (or all) at random, in the order of the split; the same for the same seed."""
+    order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))
+    return order[:wanted].sort().values
+
+
+def model_units(source: Source, index: Int64[Tensor, " chosen"], seed: int) -> Float[Tensor, "chosen *event"]:
+    """Those rows as the model sees them; a stochastic transform takes noise that belongs to the rows."""
+    return source.batch(index, PerExample(seed, index)).x
+
+
+def single_latents(model: VAE, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Posterior mean, and the divergence latent by latent where prior and posterior are independent over latents."""
+    q, p = model.posterior(x, None), model.prior(None)
+    if isinstance(q, Independent) and isinstance(p, Independent):
+        return q.mean, kl(q.base_dist, p.base_dist, q.mean[None])[0]
+    return q.mean, None
+
+
+def encoded(record: ReportInput) -> Encoded:
+    """The posterior of up to 5,000 examples of the split that is shown (fewer where examples are very large)."""
+    source, cells = record.shown, max(record.shown.x[0].numel(), 1)
+    index = few(source, record.seed, max(min(POINTS, CELLS_IN_ALL // cells), 1))
+    means, divergences = [], []
+    with looking(record.model) as device:
+        for part in index.split(max(CELLS_AT_ONCE // cells, 1)):
+            mean, divergence = single_latents(record.model, model_units(source, part, record.seed).to(device))
+            means.append(mean.cpu())
+            divergences.append(None if divergence is None else divergence.cpu())
+    whole = None if divergences[0] is None else torch.cat(divergences)
+    return Encoded(torch.cat(means), whole, None if source.label is None else source.label[index].cpu())
+
+
+def decoded(model: VAE, z: Float[Tensor, "count latents"]) -> Float[Tensor, "count *event"]:
+    """Mean of p(x | z) for each latent point, a few points at a time."""
+    with looking(model) as device:
+        return torch.cat([model.decode((part[None].to(device),)).mean[0].float().cpu() for part in z.split(64)])
+
+
+def pairs(record: ReportInput, count: int) -> tuple[Tensor, Tensor]:
+    """Examples of the split that is shown, and their reconstructions (mean of p(x | z) at the mean of q(z | x))."""
+    source = record.shown
+    x = model_units(source, spread(len(source), count), record.seed)
+    with looking(record.model) as device:
+        rows = [record.model.reconstruct(Batch(x=part.to(device))).float().cpu() for part in x.split(64)]
+    return x, torch.cat(rows)
+
+
+def prior_samples(record: ReportInput, count: int) -> tuple[Tensor, Tensor]:
+    """Means of p(x | z) at draws z from the prior, and draws of x at the very same z."""
+    means, draws = [], []
+    with looking(record.model) as device:
+        generator = torch.Generator(device).manual_seed(record.seed)
+        z = draw(record.model.prior(None), count, generator)
+        for part in z.split(64):
+            law = record.model.decode((part[None],))
+            means.append(law.mean[0].float().cpu())
+            draws.append(draw(law, 1, generator)[0, 0].float().cpu())
+    return torch.cat(means), torch.cat(draws)
+
+
+def quantiles(side: int) -> Float[Tensor, " side"]:
+    """Φ⁻¹((i + ½) / side) for i = 0 ... side - 1: the middles of `side` slices of N(0, 1) with equal probability."""
+    return torch.tensor([NormalDist().inv_cdf((i + 0.5) / side) for i in range(side)])
+
+
+def manifold_points(side: int) -> Float[Tensor, "points 2"]:
+    """A square of latents row by row as a picture is read: z₁ grows to the right, z₂ upwards."""
+    across, up = quantiles(side), quantiles(side).flip(0)
+    return torch.stack((across.repeat(side), up.repeat_interleave(side)), dim=1)
+
+
+def traversal_points(latents: int, chosen: list[int], steps: int) -> Float[Tensor, "rows steps latents"]:
+    """For each chosen latent `steps` points from -3 to 3 (σ of the prior N(0, 1)), the other latents at 0."""
+    z = torch.zeros(len(chosen), steps, latents)
+    for row, latent in enumerate(chosen):
+        z[row, :, latent] = torch.linspace(-REACH, REACH, steps)
+    return z
+
+
+def principal(points: Float[Tensor, "examples latents"]) -> tuple[Float[Tensor, "examples 2"], tuple[float, float]]:
+    """Two principal components and the share of the variance that each explains; signs fixed by the largest loading."""
+    centred = points.double() - points.double().mean(0)
+    values, vectors = torch.linalg.eigh(centred.T @ centred)
+    axes = vectors.flip(1)[:, :2]
+    axes = axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
+    shares = values.flip(0).clamp(min=0) / values.clamp(min=0).sum().clamp(min=1e-300)
+    return (centred @ axes).float(), (float(shares[0]), float(shares[1]))
+
+
+def correlations(x: Shaped[Tensor, "examples columns"]) -> Float[Tensor, "columns columns"]:
+    """Pearson's correlation of each pair of columns; 0 where a column is constant."""
+    centred = x.double() - x.double().mean(0)
+    norms = centred.norm(dim=0)
+    unit = centred / torch.where(norms > 0, norms, torch.ones_like(norms))
+    return (unit.T @ unit).float()

@@ -1,0 +1,126 @@
+"""Figures of models of images: originals and reconstructions, samples, the manifold, traversals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vael.data import Kind
+from vael.report import gather
+from vael.report.grid import grid_image, shown_channels
+from vael.report.record import ReportInput
+from vael.report.style import Drawing, keep, new_figure
+
+COLUMNS, ROWS = 12, 3  # originals over reconstructions
+SIDE = 8  # of the square of samples
+MANIFOLD = 16  # images on a side of the manifold
+STEPS, SHOWN_LATENTS = 11, 12  # of a traversal
+SMALL = 64  # longest side of an image in the figures with many
+SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+Words = Sequence[tuple[float, str]]  # where a word stands (0 top or left, 1 bottom or right) and the word
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a sheet of images is laid out: images in a row, inches, pixels between them, words left of rows and under columns."""
+
+    columns: int
+    width: float = 6.4
+    gap: int = 3
+    rows: Words = ()
+    feet: Words = ()
+
+
+def as_images(x: Tensor) -> Tensor:
+    """`[count, channels, height, width]`, with one channel where the data have no axis of channels."""
+    return x[:, None] if x.dim() == 3 else x
+
+
+def is_picture(event: Sequence[int]) -> bool:
+    """Whether examples of this shape can be looked at as images."""
+    return len(event) in (2, 3)
+
+
+def sheet(record: ReportInput, folder: Path, name: str, x: Tensor, caption: str, layout: Layout) -> Drawing:
+    """A grid of images with words beside its rows and under its columns, as a figure."""
+    x = as_images(x)
+    grid = grid_image(x, record.scale, columns=layout.columns, gap=layout.gap, largest=SMALL if len(x) > 100 else 96)
+    margin = 0.08 + 0.066 * max(len(text) for _, text in layout.rows) if layout.rows else 0.0
+    foot, tall = (0.24 if layout.feet else 0.0), layout.width * grid.height / grid.width
+    figure = new_figure(layout.width + margin, tall + foot, layout=None)
+    axes = figure.add_axes((margin / (layout.width + margin), foot / (tall + foot), layout.width / (layout.width + margin), tall / (tall + foot)))
+    axes.set_axis_off()
+    axes.imshow(grid, interpolation="none", aspect="auto")
+    for middle, text in layout.rows:
+        axes.text(-0.06 / layout.width, 1 - middle, text, transform=axes.transAxes, ha="right", va="center")
+    for middle, text in layout.feet:
+        axes.text(middle, -0.06 / tall, text, transform=axes.transAxes, ha="center", va="top", fontsize=7.5)
+    return keep(figure, folder, name, f"{caption} {shown_channels(x.shape[1])}".strip())
+
+
+def middles(count: int, words: Sequence[str]) -> Words:
+    """Each word at the middle of its row or column among `count`; empty words are left out."""
+    return [((place + 0.5) / count, word) for place, word in enumerate(words) if word]
+
+
+def minus(value: float) -> str:
+    """A number with one digit and a real minus sign."""
+    return f"{value:.1f}".replace("-", "−")
+
+
+def reconstructions(record: ReportInput, folder: Path) -> Drawing:
+    """Rows of originals, each over the row of their reconstructions."""
+    x, again = gather.pairs(record, COLUMNS * ROWS)
+    columns = min(COLUMNS, len(x))
+    whole = len(x) // columns * columns
+    blocks = list(zip(x[:whole].split(columns), again[:whole].split(columns), strict=True))
+    words = middles(2 * len(blocks), ["original", "reconstruction"] * len(blocks))
+    caption = (
+        "Originals, and below each the mean of p(x | z) at the mean of q(z | x): no draw, so fine detail that the latents do not hold is "
+        f"averaged away. {record.source_line}"
+    )
+    rows = torch.cat([part for block in blocks for part in block])
+    return sheet(record, folder, "reconstructions", rows, caption, Layout(columns, max(0.52 * columns, 1), rows=words))
+
+
+def samples(record: ReportInput, folder: Path) -> list[Drawing]:
+    """Means and draws at the same latents from the prior."""
+    means, draws = gather.prior_samples(record, SIDE * SIDE)
+    kind = "grey is the probability of a one" if record.splits.train.kind is Kind.BINARY else "the decoder's noise is left out"
+    first = f"Means of p(x | z) at {SIDE * SIDE} latents drawn from the prior: {kind}."
+    second = "Draws of x from p(x | z) at the same latents, place by place: what the model says data look like, noise included."
+    layout = Layout(SIDE, 3.5)
+    return [sheet(record, folder, "sample_means", means, first, layout), sheet(record, folder, "sample_draws", draws, second, layout)]
+
+
+def manifold(record: ReportInput, folder: Path) -> Drawing:
+    """The decoder over a square of two latents, evenly spaced in probability."""
+    x = gather.decoded(record.model, gather.manifold_points(MANIFOLD))
+    ticks = [minus(float(z)) if place % 3 == 0 else "" for place, z in enumerate(gather.quantiles(MANIFOLD))]
+    edge = float(gather.quantiles(MANIFOLD)[-1])
+    layout = Layout(MANIFOLD, 5.6, 0, middles(MANIFOLD, ticks[::-1]), middles(MANIFOLD, ticks))
+    caption = (
+        f"Means of p(x | z) at {MANIFOLD} × {MANIFOLD} latents: z₁ grows to the right and z₂ upwards from −{edge:.2f} to {edge:.2f}, "
+        "spaced by the inverse normal distribution function, so that every image stands for the same share of the prior."
+    )
+    return sheet(record, folder, "manifold", x, caption, layout)
+
+
+def traversals(record: ReportInput, seen: gather.Encoded, folder: Path) -> Drawing:
+    """One row a latent, the most informative first: the mean of p(x | z) while it moves and the others stay at 0."""
+    chosen = seen.order[:SHOWN_LATENTS]
+    points = gather.traversal_points(seen.mean.shape[1], chosen, STEPS)
+    x = gather.decoded(record.model, points.flatten(0, 1))
+    nats = seen.per_latent
+    words = [f"z{latent + 1}".translate(SUBSCRIPTS) + ("" if nats is None else f", {float(nats[latent]):.2f} nats") for latent in chosen]
+    sigmas = [f"{minus(float(z))}σ" if abs(float(z)) > 1e-6 else "0" for z in torch.linspace(-gather.REACH, gather.REACH, STEPS)]
+    left = "" if len(chosen) == seen.mean.shape[1] else f" The {len(chosen)} largest of {seen.mean.shape[1]} are shown."
+    caption = (
+        "Means of p(x | z) while one latent goes from −3 to 3 standard deviations of the prior and the others stay at 0. Rows are sorted by the "
+        f"latent's mean divergence, which stands beside them.{left}"
+    )
+    return sheet(record, folder, "traversals", x, caption, Layout(STEPS, 5.6, rows=middles(len(chosen), words), feet=middles(STEPS, sigmas)))

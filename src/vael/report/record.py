@@ -1,0 +1,72 @@
+"""What a report is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from vael.data import Source, Splits
+from vael.models import VAE
+from vael.report.grid import Display, display_of
+from vael.training import Row
+
+
+@runtime_checkable
+class Numbers(Protocol):
+    """What a report prints of an evaluation (`vael.evaluation.Evaluation` has it); nats per example unless the name says otherwise."""
+
+    data: str
+    split: str
+    examples: int
+    elbo: float
+    log_likelihood: float | None  # importance-weighted estimate of log p(x)
+    standard_error: float | None  # over examples, of log_likelihood
+    importance_samples: int
+    bits_per_dim: float | None  # None for densities
+    effective_sample_size: float | None
+    k_hat: float | None
+    distortion: float
+    divergence: float
+    active_units: int
+    latent_features: int
+
+
+Facts = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class ReportInput:
+    """One finished run: a report reads it and never trains.
+
+    `facts` are (name, value) pairs for the header, in order; a fact of the report's own with the same name gives way.
+    """
+
+    model: VAE
+    splits: Splits
+    history: tuple[Row, ...] = ()
+    evaluation: Numbers | None = None
+    facts: Facts = ()
+    display: Display | None = None  # None: from the data
+    title: str = "A variational autoencoder"
+    seed: int = 0
+
+    @property
+    def shown(self) -> Source:
+        """The split that pictures are made from: test where there is one, else validation."""
+        return self.splits.test or self.splits.validation
+
+    @property
+    def shown_name(self) -> str:
+        """Name of the split that `shown` is."""
+        return "test" if self.splits.test else "validation"
+
+    @property
+    def scale(self) -> Display:
+        """Black and white of the pictures."""
+        return self.display or display_of(self.splits.train)
+
+    @property
+    def source_line(self) -> str:
+        """What every caption says of the data: name, split, size, and the notes that belong to them."""
+        notes = "".join(f" {note.rstrip('.')}." for note in self.shown.notes)
+        return f"{self.shown.name}, {self.shown_name} split of {len(self.shown):,} examples.{notes}"

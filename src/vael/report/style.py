@@ -1,0 +1,90 @@
+"""How figures look, and how they are written: for paper on white, for the page in the colours of the page."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vael.training.checkpoint import write_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, QUIET, RULE = "#1b1f23", "#5e6872", "#d4d9de"
+TRAIN, VALIDATION, DATA, MODEL = "#94a4a2", "#2f7fd0", "#8b979f", "#2f7fd0"
+ACTIVE_COLOUR, IDLE_COLOUR = "#2f7fd0", "#b4bcc2"
+CLASSES = (  # ten colours that stay apart for every kind of colour vision (Petroff 2021)
+    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
+)  # fmt: skip
+DPI = 200
+SETTINGS = {
+    "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 8.5, "axes.titlesize": 9, "axes.labelsize": 8.5,
+    "xtick.labelsize": 7.5, "ytick.labelsize": 7.5, "legend.fontsize": 8, "legend.frameon": False, "axes.linewidth": 0.7,
+    "text.color": INK, "axes.labelcolor": INK, "axes.titlecolor": INK, "axes.edgecolor": QUIET, "xtick.color": QUIET, "ytick.color": QUIET,
+    "xtick.labelcolor": INK, "ytick.labelcolor": INK, "grid.color": RULE, "grid.linewidth": 0.6, "axes.axisbelow": True, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.titlelocation": "left", "svg.fonttype": "path", "svg.hashsalt": "vael", "axes.unicode_minus": True,
+    "pdf.fonttype": 42, "savefig.facecolor": "none", "figure.facecolor": "none", "axes.facecolor": "none",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One finished figure: its name (also of its files), the markup for the page, and what stands under it."""
+
+    name: str
+    markup: str
+    caption: str
+    width: float  # inches
+
+
+def styled() -> object:
+    """Context in which matplotlib draws as the house does; its global settings are as they were afterwards."""
+    import matplotlib as mpl
+
+    return mpl.rc_context(SETTINGS)
+
+
+def new_figure(width: float, height: float, layout: str | None = "constrained") -> Figure:
+    """A figure of `width` × `height` inches outside pyplot's global state; `layout` as matplotlib names it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def rendered(figure: Figure, kind: str) -> bytes:
+    """The figure as a file of one kind, on white where the kind has no page behind it."""
+    stream = io.BytesIO()
+    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]
+    figure.savefig(stream, format=kind, dpi=DPI, metadata=dates, facecolor="white" if kind == "png" else "none")
+    return stream.getvalue()
+
+
+def inlined(svg: bytes, name: str, description: str) -> str:
+    """SVG for use inside a page: no prologue, ids of its own, and ink that follows the page from light to dark."""
+    text = svg.decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\b(id="|href="#|url\(#)', lambda found: f"{found[0]}{name}-", text)
+    for colour, variable in ((INK, "--ink"), (QUIET, "--quiet"), (RULE, "--rule")):
+        text = text.replace(colour, f"var({variable})")
+    return text.replace("<svg ", f'<svg role="img" aria-label="{description}" ', 1)
+
+
+def keep(figure: Figure, folder: Path, name: str, caption: str, *, kinds: tuple[str, ...] = ("png",)) -> Drawing:
+    """Write the figure's files and give it for the page as inline SVG."""
+    for kind in kinds:
+        write_bytes(folder / f"{name}.{kind}", rendered(figure, kind))
+    return Drawing(name, inlined(rendered(figure, "svg"), name, name.replace("_", " ")), caption, float(figure.get_figwidth()))
+
+
+def rule_lines(axes: Axes, *, axis: str = "y") -> None:
+    """Quiet lines to read values by."""
+    axes.grid(True, axis=axis)
+    axes.tick_params(length=2.5, width=0.6)

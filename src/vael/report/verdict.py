@@ -1,0 +1,225 @@
+"""How good a model is and what to try next, in plain sentences that rules derive from the numbers.
+
+Every rule is a function from `Findings` to a `Remark` or None and reads nothing else; its threshold stands above it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from vael.report.baseline import Baseline
+from vael.report.gather import ACTIVE, Encoded
+from vael.report.record import ReportInput
+
+
+class Tone(Enum):
+    """How a remark is to be taken."""
+
+    GOOD = "good"
+    PLAIN = "plain"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True)
+class Remark:
+    """One sentence or two; `what` names the rule."""
+
+    what: str
+    tone: Tone
+    text: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The numbers that the rules read; nats per example, None where not known."""
+
+    elbo: float | None = None
+    log_likelihood: float | None = None
+    standard_error: float | None = None
+    importance_samples: int | None = None
+    k_hat: float | None = None
+    divergence: float | None = None
+    active: int | None = None
+    latents: int | None = None
+    train: tuple[float, ...] = ()  # bound on the training split, in order
+    validation: tuple[float, ...] = ()
+    skipped: int = 0
+    steps: int = 0
+    baseline: Baseline | None = None
+
+    @property
+    def best_figure(self) -> float | None:
+        """The estimate of log p(x) where it was estimated, else the bound."""
+        return self.elbo if self.log_likelihood is None else self.log_likelihood
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A number with a real minus sign."""
+    return f"{value:,.{digits}f}".replace("-", "−")
+
+
+LITTLE_GAIN = 0.02  # share of the baseline's nats below which a gain counts as small
+
+
+def against_baseline(findings: Findings) -> Remark | None:
+    """Whether the model is better than independent cells."""
+    figure, baseline = findings.best_figure, findings.baseline
+    if figure is None or baseline is None or not math.isfinite(figure):
+        return None
+    name = "log p(x)" if findings.log_likelihood is not None else "the bound"
+    gain = figure - baseline.log_likelihood
+    facts = f"{name} is {signed(figure)} nats per example; {baseline.what}, reach {signed(baseline.log_likelihood)}"
+    if gain <= 0:
+        advice = "Something is wrong: train longer, lower the learning rate, or try another likelihood."
+        return Remark("baseline", Tone.WARNING, f"{facts}: the model is no better than that. {advice}")
+    little = " That is little: there is not much structure in the data, or it was not found yet."
+    much = "" if gain > LITTLE_GAIN * abs(baseline.log_likelihood) else little
+    text = f"{facts}. What the cells know of each other is worth {signed(gain)} nats ({signed(gain / math.log(2), 1)} bits) an example.{much}"
+    return Remark("baseline", Tone.GOOD if not much else Tone.PLAIN, text)
+
+
+COLLAPSED_NATS = 0.1
+
+
+def collapse(findings: Findings) -> Remark | None:
+    """Whether the decoder ignores the latents."""
+    none_active, silent = findings.active == 0, findings.divergence is not None and findings.divergence < COLLAPSED_NATS
+    if not (none_active or silent):
+        return None
+    nats = "" if findings.divergence is None else f" (divergence {findings.divergence:.3f} nats)"
+    text = (
+        f"The posterior has collapsed{nats}: latents say nothing about x, and every reconstruction is the same. Warm β up over more steps, "
+        "give the decoder less capacity of its own, or start from a lower learning rate."
+    )
+    return Remark("collapse", Tone.WARNING, text)
+
+
+def unused(findings: Findings) -> Remark | None:
+    """Whether there are more latents than are used, or more would be."""
+    active, latents = findings.active, findings.latents
+    if not active or latents is None:
+        return None
+    if active < latents:
+        text = (
+            f"{active} of {latents} latents are in use (variance of the posterior mean above {ACTIVE:g}); the others cost nothing but carry nothing."
+        )
+        return Remark("latents", Tone.PLAIN, text)
+    more = "with so few, more latents would very likely help." if latents <= 4 else "a larger latent space may help."
+    return Remark("latents", Tone.PLAIN, f"All {latents} latents are in use: {more}")
+
+
+OVERFIT_SHARE, FALL_SHARE = 0.05, 0.01  # of the validation bound's size
+
+
+def overfitting(findings: Findings) -> Remark | None:
+    """Whether the bound on training data leaves the one on validation data behind."""
+    if not findings.train or not findings.validation:
+        return None
+    last, best = findings.validation[-1], max(findings.validation)
+    gap, size = findings.train[-1] - last, max(abs(best), 1.0)
+    if gap <= OVERFIT_SHARE * size and best - last <= FALL_SHARE * size:
+        return None
+    text = f"Training is {signed(gap)} nats ahead of validation"
+    text += f", whose bound fell by {signed(best - last)} nats after its best" if best - last > FALL_SHARE * size else ""
+    text += ": the model learns its training data by heart. More data, dynamic binarisation of grey cells, weight decay or a smaller network help."
+    return Remark("overfitting", Tone.WARNING, text)
+
+
+RISING_SHARE = 0.02  # of the whole rise, still won in the last fifth of training
+FEWEST_VALIDATIONS = 5
+
+
+def rising(findings: Findings) -> Remark | None:
+    """Whether training was too short."""
+    bounds = [one for one in findings.validation if math.isfinite(one)]
+    if len(bounds) < FEWEST_VALIDATIONS or max(bounds) > bounds[-1]:
+        return None
+    start = bounds[-1 - max(len(bounds) // 5, 1)]
+    won, whole = bounds[-1] - start, bounds[-1] - bounds[0]
+    if whole <= 0 or won < RISING_SHARE * whole:
+        return None
+    text = f"The validation bound still rose by {signed(won)} nats in the last fifth of training: train for more epochs before anything else."
+    return Remark("rising", Tone.WARNING, text)
+
+
+K_HAT_LIMIT = 0.7  # Vehtari et al. 2024
+
+
+def estimator(findings: Findings) -> Remark | None:
+    """Whether the importance-weighted estimate is to be distrusted."""
+    if findings.k_hat is None or not findings.k_hat > K_HAT_LIMIT:
+        return None
+    text = (
+        f"The importance weights have heavy tails (k-hat {findings.k_hat:.2f}, above {K_HAT_LIMIT:g}): log p(x) with K = "
+        f"{findings.importance_samples:,} is a lower bound in expectation, but its error bar is not to be trusted. Evaluate with more samples."
+    )
+    return Remark("estimator", Tone.WARNING, text)
+
+
+LOOSE_SHARE = 0.15  # of the divergence
+
+
+def looseness(findings: Findings) -> Remark | None:
+    """Whether the bound is far below log p(x)."""
+    if findings.elbo is None or findings.log_likelihood is None or not findings.divergence:
+        return None
+    gap = findings.log_likelihood - findings.elbo
+    if not gap > LOOSE_SHARE * findings.divergence:
+        return None
+    text = (
+        f"The bound is {signed(gap)} nats below log p(x): so much q(z | x) misses of the true posterior. A larger encoder, longer training or "
+        "an importance-weighted objective would tighten it."
+    )
+    return Remark("looseness", Tone.PLAIN, text)
+
+
+SKIPPED_SHARE = 0.01
+
+
+def skipped(findings: Findings) -> Remark | None:
+    """Whether many steps were not taken."""
+    if findings.skipped <= SKIPPED_SHARE * max(findings.steps, 1):
+        return None
+    text = f"{findings.skipped:,} of {findings.steps:,} steps were skipped, since a gradient was not finite or leapt: lower the learning rate."
+    return Remark("skipped", Tone.WARNING, text)
+
+
+def unmeasured(findings: Findings) -> Remark | None:
+    """Whether there is no figure on unseen data at all."""
+    if findings.best_figure is not None:
+        return None
+    return Remark("unmeasured", Tone.PLAIN, "No evaluation stands in this report: `vael evaluate RUN` gives log p(x) with its error bar.")
+
+
+RULES = (against_baseline, unmeasured, collapse, unused, overfitting, rising, estimator, looseness, skipped)
+
+
+def remarks(findings: Findings) -> list[Remark]:
+    """What every rule has to say; a last word where none of them warns."""
+    found = [remark for rule in RULES if (remark := rule(findings)) is not None]
+    if findings.best_figure is not None and all(remark.tone is not Tone.WARNING for remark in found):
+        found.append(Remark("sound", Tone.GOOD, "Nothing in these numbers points to a fault in training."))
+    return found
+
+
+def findings_of(record: ReportInput, seen: Encoded, baseline: Baseline | None) -> Findings:
+    """The numbers of a run; activity and divergence from the report's own pass where nothing was evaluated."""
+    numbers, history = record.evaluation, record.history
+    findings = Findings(
+        active=int((seen.variance > ACTIVE).sum()),
+        latents=seen.mean.shape[1],
+        divergence=None if seen.per_latent is None else float(seen.per_latent.sum()),
+        train=tuple(row.elbo for row in history if row.split == "train"),
+        validation=tuple(row.elbo for row in history if row.split == "validation"),
+        skipped=max((row.skipped for row in history), default=0),
+        steps=max((row.step for row in history), default=0),
+        baseline=baseline,
+    )
+    if numbers is None:
+        return findings
+    return replace(
+        findings, elbo=numbers.elbo, log_likelihood=numbers.log_likelihood, standard_error=numbers.standard_error, k_hat=numbers.k_hat,
+        importance_samples=numbers.importance_samples, divergence=numbers.divergence, active=numbers.active_units, latents=numbers.latent_features,
+    )  # fmt: skip

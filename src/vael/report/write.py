@@ -1,0 +1,76 @@
+"""From a finished run to report.html and figures/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vael.report import columns, figures, gather, pictures
+from vael.report.baseline import independent_cells
+from vael.report.page import Page, Section, html
+from vael.report.record import Facts, ReportInput
+from vael.report.style import Drawing, styled
+from vael.report.verdict import findings_of, remarks
+from vael.training.checkpoint import write_bytes
+
+
+def write(folder: Path, record: ReportInput) -> Path:
+    """Write `folder`/report.html and `folder`/figures/; every file whole or not at all. Gives the path of the page.
+
+    The page holds everything it shows and loads nothing. Pictures come from the test split where there is one, else from
+    the validation split, and every caption says which. Draws come from `record.seed`, so the same run gives the same page.
+    """
+    folder = Path(folder)
+    seen = gather.encoded(record)
+    with styled():
+        sections = drawn(record, seen, folder / "figures")
+    page = Page(
+        title=record.title,
+        lead=record.source_line,
+        numbers=record.evaluation,
+        notes=record.shown.notes,
+        remarks=tuple(remarks(findings_of(record, seen, independent_cells(record)))),
+        facts=facts(record),
+        sections=sections,
+    )
+    write_bytes(folder / "report.html", html(page).encode())
+    return folder / "report.html"
+
+
+def facts(record: ReportInput) -> Facts:
+    """The facts given, then those of the data and the model that were not given."""
+    splits = {"train": record.splits.train, "validation": record.splits.validation, "test": record.splits.test}
+    sizes = ", ".join(f"{len(source):,} {name}" for name, source in splits.items() if source is not None)
+    train = record.splits.train
+    levels = f", {train.levels} levels" if train.levels else ""
+    own = (
+        ("data", train.name),
+        ("examples", sizes),
+        ("one example", " × ".join(map(str, train.event)) + f", {train.kind.value}{levels}"),
+        ("notes", " ".join(f"{note.rstrip('.')}." for note in record.shown.notes)),
+        ("fingerprint", train.fingerprint[:12]),
+        ("parameters", f"{sum(w.numel() for w in record.model.parameters()):,}"),
+        ("seed of the draws", str(record.seed)),
+    )
+    given = {name.lower() for name, _ in record.facts}
+    return record.facts + tuple((name, value) for name, value in own if value and name not in given)
+
+
+def drawn(record: ReportInput, seen: gather.Encoded, folder: Path) -> tuple[Section, ...]:
+    """The figures that fit this model and these data, under their headings."""
+    event, latents = record.shown.event, seen.mean.shape[1]
+    found: list[tuple[str, list[Drawing | None]]] = []
+    if record.history:
+        found.append(("Training", [figures.curves(record, folder)]))
+    if pictures.is_picture(event):
+        found.append(("Originals and reconstructions", [pictures.reconstructions(record, folder)]))
+        found.append(("Samples from the prior", [*pictures.samples(record, folder)]))
+    elif len(event) == 1:
+        found.append(("Originals and reconstructions", [columns.scatters(record, folder)]))
+        found.append(("Samples from the prior", [*columns.against_samples(record, folder)]))
+    found.append(("Latent map", [*figures.latent_maps(record, seen, folder)]))
+    if pictures.is_picture(event):
+        found += [("Manifold", [pictures.manifold(record, folder)])] if latents == 2 else []
+        found.append(("Traversals", [pictures.traversals(record, seen, folder)]))
+    found.append(("Divergence of each latent", [figures.latents(record, seen, folder)]))
+    kept = [(heading, tuple(one for one in drawings if one is not None)) for heading, drawings in found]
+    return tuple(Section(heading, drawings) for heading, drawings in kept if drawings)
