@@ -6,21 +6,11 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from vael.cli.wording import duration
 from vael.training import Callback, Plan, Row, Tick
 
 QUIET = 5.0  # seconds between plain lines, at least
 WIDTH = 20  # characters of the bar
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
-    if seconds < 1:
-        return "under a second"
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def numbers(elbo: float, distortion: float, divergence: float) -> str:
@@ -38,7 +28,7 @@ class Telling(Callback):
         length = f"{plan.steps:,} steps of {plan.batch}" if plan.steps else f"steps of {plan.batch} until the time limit"
         self.say(f"  {plan.parameters:,} parameters, {plan.examples:,} training examples, {length}, on {plan.device}")
         if plan.expected_seconds is not None:
-            self.say(f"  expected time: about {duration(plan.expected_seconds)}")
+            self.say(f"  expected time: {duration(plan.expected_seconds)}")
         elif self.time_limit:
             self.say(f"  expected time: {duration(self.time_limit)}, the time limit")
         self.say("")

@@ -127,11 +127,13 @@ def resumed(options: dict[str, object], folder: Path | None) -> tuple[Prepared, 
 
 def describe(prepared: Prepared, folder: Path, resumes: bool, say: Callable[[str], None]) -> None:
     """Say what will be trained, on what, and why."""
-    from vael.cli.wording import summary
+    from vael.cli.wording import reasons, summary
 
     say(f"{'Going on with' if resumes else 'Training'} {folder}")
-    for line in (*summary(prepared.spec), *prepared.reasons):
+    for line in summary(prepared.spec):
         say(f"  {line}")
+    for line in reasons(prepared.reasons):
+        say(line)
 
 
 def carried_out(prepared: Prepared, folder: Path, resumes: bool, say: Callable[[str], None]) -> tuple[Run, Fit]:
@@ -163,12 +165,13 @@ def interrupted(folder: Path, fit: Fit) -> int:
 def finish(run: Run, fit: Fit, outside: dict[str, object], say: Callable[[str], None]) -> None:
     """Judge the best weights on the test split, write the report, print the numbers."""
     from vael.cli.judging import as_json, judge, write_report
-    from vael.cli.wording import sentences
+    from vael.cli.wording import duration, sentences
 
     count = int(outside.get("importance_samples", IMPORTANCE_SAMPLES))  # type: ignore[call-overload]
-    say(f"\nTraining ended after {fit.seconds:.0f} s and {fit.steps:,} steps: {fit.stopped}. Judging the weights of step {fit.best_step:,}.")
+    say(f"\nTraining ended after {fit.steps:,} steps and {duration(fit.seconds)}: {fit.stopped}.")
+    say(f"The weights of step {fit.best_step:,} had the best validation bound, {fit.best_elbo:.2f}; they are kept, and judged now.\n")
     judged = judge(run, None, count, 0, None)
-    for line in sentences(judged, run):
+    for line in sentences(judged, run.spec):
         say(line)
     report = write_report(run, judged) if outside.get("report", True) else None
     say(f"\nRun folder: {run.folder}" + (f"\nReport:     {report}" if report else ""))

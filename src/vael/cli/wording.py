@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vael.evaluation import Evaluation
     from vael.specs import RunSpec
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    if seconds < 1:
+        return "less than 1 s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def reasons(sentences: Sequence[str]) -> list[str]:
+    """Why the open choices were made so, wrapped to the terminal; what was looked at stands in `summary` already."""
+    width = min(shutil.get_terminal_size().columns, 110) - 2
+    told = [sentence[0].upper() + sentence[1:] for sentence in sentences if not sentence.startswith("Data:")]
+    return [line for sentence in told for line in textwrap.wrap(sentence, width, initial_indent="  - ", subsequent_indent="    ")]
 
 
 def sized(values: tuple[int, ...]) -> str:
@@ -26,8 +45,18 @@ def summary(spec: RunSpec) -> list[str]:
         f"network     {model.recipe}: {arguments}",
         f"likelihood  {model.likelihood}",
         f"objective   {objective(spec)}",
+        f"length      {length(spec)}; batch {training.batch}, learning rate {training.learning_rate:g}, seed {training.seed}",
     ]
-    return [*lines, *(f"note        {note}" for note in data.notes), f"seed        {training.seed}"]
+    return [*lines, *(f"note        {note}" for note in data.notes)]
+
+
+def length(spec: RunSpec) -> str:
+    """When training ends at the latest."""
+    training = spec.training
+    ends = [f"{training.epochs:,} epoch{'s' if training.epochs > 1 else ''}"] if training.epochs else []
+    ends += [f"{training.time_limit:g} s"] if training.time_limit else []
+    patience = f", or {training.patience:,} epochs without a better validation bound" if training.patience else ""
+    return " or ".join(ends) + patience
 
 
 def objective(spec: RunSpec) -> str:

@@ -1,0 +1,131 @@
+"""Specs: run.json and back, names, and the same in Python."""
+
+import json
+
+import pytest
+import torch
+
+import vael
+from vael import specs
+from vael.errors import FormatError, StateError, SupportError
+from vael.objectives import ELBO, Beta, ImportanceWeighted, SampledELBO
+from vael.specs import names
+
+SMALL = {"binarize": "threshold", "latent": 2, "hidden": (16,), "epochs": 1, "compile": False, "precision": "float32"}
+
+
+@pytest.fixture(scope="module")
+def prepared():
+    return specs.prepare(specs.request("digits", **SMALL))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return vael.train("digits", run=tmp_path_factory.mktemp("runs") / "digits", **SMALL)
+
+
+def test_a_spec_survives_run_json(prepared, tmp_path):
+    specs.write_spec(tmp_path, prepared.spec)
+    assert specs.read_spec(tmp_path) == prepared.spec
+
+
+def test_a_spec_holds_what_was_chosen(prepared):
+    spec = prepared.spec
+    assert (spec.data.name, spec.data.binarize, spec.data.event) == ("digits", "threshold", (1, 8, 8))
+    assert spec.data.train.examples + spec.data.held_out.examples + spec.data.test.examples == 1797
+    assert spec.data.train.fingerprint == prepared.splits.train.fingerprint
+    assert (spec.model.recipe, spec.model.likelihood) == ("dense", "bernoulli")
+    assert spec.model.arguments == {"latent": 2, "hidden": (16,)}
+    assert spec.model.parameters == sum(p.numel() for p in prepared.model.parameters())
+    assert (spec.training.precision, spec.training.compiled, spec.training.epochs) == ("float32", False, 1)
+    assert spec.versions.vael == vael.__version__
+
+
+def test_building_gives_equal_weights_and_leaves_the_global_state_alone(prepared, random_state_untouched):
+    first, second = specs.build(prepared.spec), specs.build(prepared.spec)
+    for name, p in first.named_parameters():
+        assert torch.equal(p, dict(second.named_parameters())[name])
+    seed = prepared.spec.training.model_copy(update={"seed": 5})
+    other = specs.build(prepared.spec.model_copy(update={"training": seed}))
+    assert any(not torch.equal(p, q) for p, q in zip(first.parameters(), other.parameters(), strict=True))
+
+
+def test_what_would_have_to_be_asked_for_gives_the_same_spec(prepared):
+    from vael.specs.request import as_request
+
+    assert specs.prepare(as_request(prepared.spec)).spec == prepared.spec
+
+
+def test_training_in_python_gives_a_run_that_loads_as_it_was(run):
+    again = vael.load(run.folder)
+    assert again.spec == run.spec
+    assert again.history == run.history
+    for name, weight in run.model.state_dict().items():
+        assert torch.equal(weight, again.model.state_dict()[name]), name
+    assert not again.model.training
+    x = run.split()[1].batch(torch.arange(3))
+    assert torch.equal(run.model.encode(x), again.model.encode(x))
+
+
+def test_training_in_memory_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert vael.train("digits", **SMALL).folder is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_option_is_refused_with_the_nearest(tmp_path):
+    with pytest.raises(StateError, match="did you mean latent"):
+        vael.train("digits", latents=3)
+    with pytest.raises(StateError, match="run="):
+        vael.train(resume=True)
+    with pytest.raises(FormatError, match="no such folder"):
+        vael.load(tmp_path / "nowhere")
+
+
+def test_data_that_changed_since_are_refused(run, tmp_path):
+    spec = json.loads((run.folder / "run.json").read_text())
+    spec["data"]["test"]["fingerprint"] = "0" * 64
+    changed = vael.RunSpec.model_validate(spec)
+    with pytest.raises(StateError, match="test split is no longer"):
+        specs.prepare_again(changed)
+
+
+def test_a_likelihood_that_does_not_fit_the_data_is_refused():
+    with pytest.raises(SupportError, match="binarize"):
+        specs.prepare(specs.request("digits", likelihood="bernoulli"))
+
+
+def test_every_likelihood_can_be_made_from_its_description(prepared):
+    from vael.specs import likelihoods
+
+    data = specs.prepare(specs.request("digits", **{**SMALL, "binarize": None})).spec.data
+    for name in likelihoods.LIKELIHOODS:
+        arguments = likelihoods.defaults(name, data)
+        head = likelihoods.make(name, data, likelihoods.blank(data.event), arguments)
+        assert likelihoods.describe(head, data) == (name, arguments), name
+
+
+def test_names_stand_for_objects():
+    assert names.objective("closed-form", 2.0, 0.1) == ELBO(Beta(2.0, 0.1))
+    assert names.objective("sampled") == SampledELBO()
+    assert names.objective("Importance_Weighted") == ImportanceWeighted()
+    assert names.precision("bf16") is torch.bfloat16
+    assert names.meant("Kingma_Welling", names.RECIPES, "recipe") == "kingma-welling"
+    with pytest.raises(StateError, match="no divergence term"):
+        names.objective("importance-weighted", beta=4.0)
+    with pytest.raises(FormatError, match="did you mean dense"):
+        names.meant("dens", names.RECIPES, "recipe")
+
+
+def test_every_recipe_has_a_name():
+    for name, recipe in names.RECIPES.items():
+        assert names.name_of(recipe) == name
+        assert "latent" in names.arguments_of(name)
+
+
+def test_short_sets_get_enough_epochs_unless_told():
+    asked = specs.request("digits", binarize="threshold", compile=False)
+    training = specs.prepare(asked).spec.training
+    assert training.epochs * -(-1437 // 128) >= 4000
+    told = specs.prepare(specs.request("digits", binarize="threshold", time_limit=5.0)).spec.training
+    assert (told.epochs, told.time_limit) == (None, 5.0)
