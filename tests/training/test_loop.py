@@ -229,3 +229,37 @@ def test_two_processes_train_as_one(tmp_path):
     rows = [[json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()] for name in ("one", "two")]
     assert [(r["step"], r["split"]) for r in rows[0]] == [(r["step"], r["split"]) for r in rows[1]]  # one writer
     assert abs(rows[0][-1]["elbo"] - rows[1][-1]["elbo"]) < 0.5
+
+
+BROKEN = """
+import sys, torch
+sys.path.insert(0, {tests!r})
+import torch.distributed as dist
+from test_loop import algorithm, stripes
+from vael.inference import Moment, World
+from vael.probability import Stream
+torch.set_num_threads(1)
+dist.init_process_group("gloo")
+rank = dist.get_rank()
+ascent, data = algorithm(), stripes(32, 0)
+state = ascent.init(data, World(rank=rank, size=2))
+for step, bad in enumerate((False, True, False)):
+    batch = data.batch(torch.arange(16) + 16 * rank)
+    if bad and rank == 1:
+        batch.x[0] = float("nan")  # the data of one process alone
+    ascent.step(state, batch, Moment(0.0, 1.0, Stream(torch.Generator().manual_seed(10 * step + rank)), 32))
+weights = torch.cat([p.detach().flatten() for p in state.parameters])
+both = [torch.empty_like(weights) for _ in range(2)]
+dist.all_gather(both, weights)
+assert torch.equal(*both), "ranks went different ways"
+assert bool(torch.isfinite(weights).all()) and ascent.skipped(state) == 1, ascent.skipped(state)
+dist.destroy_process_group()
+"""
+
+
+def test_two_processes_skip_a_step_together_when_one_of_them_must(tmp_path):
+    script = tmp_path / "broken.py"
+    script.write_text(BROKEN.format(tests=os.path.dirname(__file__)))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", str(script)]
+    done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr[-3000:]

@@ -23,27 +23,13 @@ from vael.training import distributed
 from vael.training.callbacks import Callback, Plan, Row, Tick
 from vael.training.checkpoint import STATE, read_tensors, write_bytes, write_tensors
 from vael.training.device import tune_process
+from vael.training.order import Order
 from vael.training.settings import Fit, Resolved, Settings, resolve
 
 AGREE_EVERY = 16  # steps between the agreements of several processes on whether to stop
 TICK_SECONDS = 0.5
 VALIDATIONS = 40  # at most so many in a run that is bounded by time
 CELLS_AT_ONCE = 4_000_000  # of data in one validation batch
-
-
-def mixed(*numbers: int) -> int:
-    """A 63-bit seed from several numbers (splitmix64), so that streams for neighbouring steps have nothing in common."""
-    state = 0x9E3779B97F4A7C15
-    for number in numbers:
-        state = (state ^ number) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
-        state = (state ^ (state >> 27)) * 0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF
-        state ^= state >> 31
-    return state >> 1
-
-
-def permutation(seed: int, epoch: int, examples: int) -> Tensor:
-    """The order of the examples in an epoch: a pure function of (seed, epoch)."""
-    return torch.randperm(examples, generator=torch.Generator().manual_seed(mixed(seed, 1, epoch)))
 
 
 def run(
@@ -105,9 +91,8 @@ class Training:
         self.settings, self.world = resolved.settings, resolved.world
         self.callbacks = callbacks if self.world.rank == 0 else ()
         self.examples, self.started = len(data.train), time.perf_counter()
-        size = self.world.size
-        self.batch = math.ceil(min(self.settings.batch, self.examples) / size) * size
-        self.steps_per_epoch = math.ceil(self.examples / self.batch)
+        self.order = Order(self.examples, self.settings.batch, self.settings.seed, self.world.rank, self.world.size)
+        self.batch, self.steps_per_epoch = self.order.batch, self.order.steps_per_epoch
         self.last_step = self.settings.epochs * self.steps_per_epoch if self.settings.epochs else None
         self.state = algorithm.init(data.train, self.world)
         self.totals = torch.zeros(4, device=self.world.device)
@@ -120,28 +105,13 @@ class Training:
         self.epoch_started, self.epoch_examples, self.validation_seconds = self.started, 0, 0.0
         self.cache: list[Batch] | None = None
 
-    # order and noise
-
-    def _share(self, step: int) -> tuple[Tensor, Tensor | None, int]:
-        """Rows of this process at a step, their weights (None: all 1) and the number of real examples over all processes."""
-        epoch, position = divmod(step, self.steps_per_epoch)
-        if getattr(self, "_order_epoch", None) != epoch:
-            self._order, self._order_epoch = permutation(self.settings.seed, epoch, self.examples), epoch
-        index = self._order[position * self.batch : (position + 1) * self.batch]
-        real, weight = len(index), None
-        if real < self.batch:
-            weight = (torch.arange(self.batch) < real).float()
-            index = torch.cat((index, self._order[: self.batch - real].repeat(self.batch)[: self.batch - real]))
-        rank, size = self.world.rank, self.world.size
-        return index[rank::size], None if weight is None else weight[rank::size].to(self.world.device), real
-
     def _take_step(self, step: int, progress: float) -> Tensor:
-        index, weight, real = self._share(step)
-        noise = Stream(self.generator.manual_seed(mixed(self.settings.seed, 2, step, self.world.rank)))
-        batch = self.data.train.batch(index.to(self.data.train.x.device), noise)
-        if weight is not None:
-            batch = replace(batch, weight=weight)
-        moment = Moment(progress, self.settings.schedule(progress), noise, real)
+        share = self.order.share(step)
+        noise = Stream(self.generator.manual_seed(self.order.noise_seed(step)))
+        batch = self.data.train.batch(share.index.to(self.data.train.x.device), noise)
+        if share.weight is not None:
+            batch = replace(batch, weight=share.weight.to(self.world.device))
+        moment = Moment(progress, self.settings.schedule(progress), noise, share.real)
         return self.algorithm.step(self.state, batch, moment).totals
 
     # time
