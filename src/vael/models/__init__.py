@@ -1,7 +1,25 @@
 """Latent-variable models: conditionals composed, terms stated."""
 
 from vael.models.core import Conditional, Model, Terms
-from vael.models.heads import BernoulliHead, Head
+from vael.models.heads import (
+    BernoulliHead,
+    CategoricalHead,
+    ContinuousBernoulliHead,
+    CoupledLogisticMixtureHead,
+    CrossEntropyHead,
+    DiscretizedLogisticHead,
+    DiscretizedLogisticMixtureHead,
+    FixedScale,
+    GaussianHead,
+    Head,
+    LaplaceHead,
+    LearnedScale,
+    PredictedScale,
+)
 from vael.models.vae import VAE, Decoder, GaussianPosterior, StandardNormal
 
-__all__ = ["VAE", "BernoulliHead", "Conditional", "Decoder", "GaussianPosterior", "Head", "Model", "StandardNormal", "Terms"]
+__all__ = [
+    "VAE", "BernoulliHead", "CategoricalHead", "Conditional", "ContinuousBernoulliHead", "CoupledLogisticMixtureHead", "CrossEntropyHead",
+    "Decoder", "DiscretizedLogisticHead", "DiscretizedLogisticMixtureHead", "FixedScale", "GaussianHead", "GaussianPosterior", "Head",
+    "LaplaceHead", "LearnedScale", "Model", "PredictedScale", "StandardNormal", "Terms",
+]  # fmt: skip

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vael.data.batch import Batch
+from vael.errors import ShapeError
 from vael.models.core import EVERYTHING, Conditional, Levels, Model, Terms
 from vael.models.heads import Head, at_least_float32
 from vael.probability import Noise, bounded, diagonal_gaussian, divergence, draw
@@ -52,9 +53,22 @@ class Decoder(Conditional):
         return self.head(at_least_float32(raw).unflatten(0, (samples, batch)))
 
 
+def filled(x: Tensor, observed: Tensor | None) -> Tensor:
+    """`x` with 0 where no cell was seen, so that what stands there (NaN) reaches neither a network nor a gradient."""
+    return x if observed is None else torch.where(observed, x, torch.zeros_like(x))
+
+
 def seen(cells: Tensor, observed: Tensor | None) -> Tensor:
-    """Sum of cell-wise log-densities `[samples, batch, *event]` over the cells that were seen: `[samples, batch]`."""
+    """Sum of cell-wise log-densities `[samples, batch, *event]` over the cells that were seen: `[samples, batch]`.
+
+    Errors: `ShapeError` where the likelihood joins cells (coupled channels), so that they cannot be left out one by one.
+    """
     if observed is not None:
+        if cells.shape[2:] != observed.shape[1:]:
+            raise ShapeError(
+                f"log-densities of shape {tuple(cells.shape[2:])} for a mask of shape {tuple(observed.shape[1:])}: this likelihood joins the "
+                "channels of a pixel, so it cannot leave out single cells; use one without coupling"
+            )
         cells = torch.where(observed, cells, torch.zeros((), dtype=cells.dtype, device=cells.device))
     return cells.flatten(2).sum(2)
 
@@ -76,10 +90,10 @@ class VAE(Model):
         posterior: tuple[Distribution, ...] | None = None,
         latent: Levels | None = None,
     ) -> Terms:
-        prior = self.prior(batch.context)
-        (q,) = posterior or (self.posterior(batch.x, batch.context),)
+        prior, x = self.prior(batch.context), filled(batch.x, batch.observed)
+        (q,) = posterior or (self.posterior(x, batch.context),)
         (z,) = latent or (draw(q, samples, generator),)
-        cells = self.likelihood(z, batch.context).log_prob(batch.x)
+        cells = self.likelihood(z, batch.context).log_prob(x)
         return Terms(
             log_likelihood=seen(cells, batch.observed),
             log_prior=prior.log_prob(z)[None] if "log_prior" in reads else None,
@@ -99,7 +113,7 @@ class VAE(Model):
         return draw(self.likelihood(z[None], context), 1, generator)[0, 0]
 
     def reconstruct(self, batch: Batch) -> Tensor:
-        return self.likelihood(self.posterior(batch.x, batch.context).mean[None], batch.context).mean[0]
+        return self.likelihood(self.encode(batch)[None], batch.context).mean[0]
 
     def encode(self, batch: Batch) -> Tensor:
-        return self.posterior(batch.x, batch.context).mean
+        return self.posterior(filled(batch.x, batch.observed), batch.context).mean

@@ -16,5 +16,8 @@ def diagonal_gaussian(loc: Tensor, scale: Tensor) -> Independent:
 
 
 def bounded(raw: Tensor, low: float, high: float) -> Tensor:
-    """A smooth clip of `raw` to (low, high): the identity well inside, a gradient everywhere in float range near the bounds."""
+    """A smooth clip of `raw`: the identity well inside (low, high), with a gradient that never turns to zero just outside.
+
+    The lower bound is exact; the upper one is exceeded by at most log(1 + e^(low - high)), 5e-5 where they are 10 apart.
+    """
     return low + F.softplus((high - F.softplus(high - raw)) - low)

@@ -188,7 +188,11 @@ def _categorical(distribution: Categorical, shape: torch.Size, noise: Noise) -> 
 
 def detached(distribution: Distribution) -> Distribution:
     """The same law with no gradient to its parameters, for sticking-the-landing and doubly reparameterised gradients."""
-    if isinstance(distribution, Independent):
-        return Independent(detached(distribution.base_dist), distribution.reinterpreted_batch_ndims, validate_args=False)
-    fields = {name: getattr(distribution, name) for name in type(distribution).arg_constraints if name in distribution.__dict__}
-    return type(distribution)(**{name: value.detach() if isinstance(value, Tensor) else value for name, value in fields.items()}, validate_args=False)
+    copy = object.__new__(type(distribution))
+    copy.__dict__.update({name: _without_gradient(value) for name, value in vars(distribution).items()})
+    return copy
+
+
+def _without_gradient(value: object) -> object:
+    """Tensors detached, laws within laws too; anything else as it is."""
+    return value.detach() if isinstance(value, Tensor) else detached(value) if isinstance(value, Distribution) else value

@@ -1,0 +1,113 @@
+"""Mixtures of discretised logistics: one for each cell, or one for each pixel with its channels coupled (PixelCNN++)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.distributions import constraints
+
+from vael.errors import ShapeError
+from vael.probability.observation import Law, chosen, logistic_draw, logistic_mass, logistic_mean, several_levels
+from vael.probability.sampling import Noise, register_draw
+
+REAL: dict[str, constraints.Constraint] = {
+    "logits": constraints.real_vector, "loc": constraints.real, "log_scale": constraints.real,
+}  # fmt: skip
+
+
+class DiscretizedLogisticMixture(Law):
+    """Σ_k π_k DiscretizedLogistic(loc_k, s_k) for each cell, π the softmax of `logits`: integers 0 ... levels - 1, held as floats.
+
+    Parameters `[*batch, components]`, in units of one level; probabilities sum to one for all of them.
+    """
+
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = REAL
+
+    def __init__(self, logits: Tensor, loc: Tensor, log_scale: Tensor, levels: int) -> None:
+        self.logits, self.loc, self.log_scale = F.log_softmax(logits, dim=-1), loc, log_scale
+        self.levels = several_levels(levels)
+        super().__init__(torch.broadcast_shapes(logits.shape, loc.shape, log_scale.shape)[:-1])
+
+    @property
+    def mean(self) -> Tensor:
+        return (self.logits.exp() * logistic_mean(*torch.broadcast_tensors(self.loc, self.log_scale), self.levels)).sum(-1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return torch.logsumexp(self.logits + logistic_mass(value.unsqueeze(-1), self.loc, self.log_scale, self.levels), dim=-1)
+
+
+class CoupledLogisticMixture(Law):
+    """One mixture for all channels of a pixel; within a component the mean of a channel moves with the channels before it.
+
+    log p(x) = log Σ_k π_k Π_c DiscretizedLogistic(x_c | loc_kc + Σ_{j<c} w_kcj (x_j - (levels - 1) / 2), s_kc)
+    (Salimans, Karpathy, Chen & Kingma 2017, section 2.2), for any number of channels.
+
+    `loc`, `log_scale` are `[*batch, channels, *space, components]` in units of one level, `logits` `[*batch, *space, components]` and
+    `coupling` (w, pure numbers, rows c = 1, 2 ... of j < c) `[*batch, channels (channels - 1) / 2, *space, components]`; `space` is the number
+    of space axes. A value is `[*batch, channels, *space]` and its log-probability `[*batch, *space]`.
+
+    `mean` puts the mean of earlier channels where their values belong: exact as far as the means are linear in them, that is away
+    from the outermost levels and for scales of half a level or more; within a percent of a level's range otherwise.
+    """
+
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {**REAL, "coupling": constraints.real}
+
+    def __init__(self, logits: Tensor, loc: Tensor, log_scale: Tensor, coupling: Tensor, levels: int, *, space: int) -> None:
+        self.logits, self.loc, self.log_scale, self.coupling = F.log_softmax(logits, dim=-1), loc, log_scale, coupling
+        self.levels, self.space = several_levels(levels), space
+        channels = loc.shape[-space - 2]
+        if coupling.shape[-space - 2] != channels * (channels - 1) // 2:
+            raise ShapeError(
+                f"coupling of shape {tuple(coupling.shape)} for {channels} channels with {space} space axes: "
+                f"expected {channels * (channels - 1) // 2} numbers for each pixel and component, on axis {-space - 2}"
+            )
+        super().__init__(logits.shape[:-1], torch.Size((channels,)))
+
+    def _loc(self, channel: int, before: list[Tensor]) -> Tensor:
+        """Means of one channel, `[*batch, *space, components]`, given the channels before it, without or with a component axis of their own."""
+        axis, centre = -self.space - 2, (self.levels - 1) / 2
+        loc, row = self.loc.select(axis, channel), channel * (channel - 1) // 2
+        for j, x in enumerate(before):
+            loc = loc + self.coupling.select(axis, row + j) * (x - centre)
+        return loc
+
+    @property
+    def mean(self) -> Tensor:
+        found: list[Tensor] = []
+        for channel in range(self.event_shape[0]):
+            found.append(logistic_mean(self._loc(channel, found), self.log_scale.select(-self.space - 2, channel), self.levels))
+        return torch.stack([(self.logits.exp() * m).sum(-1) for m in found], dim=-self.space - 1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        xs = [x.unsqueeze(-1) for x in value.unbind(-self.space - 1)]
+        total = self.logits
+        for channel, x in enumerate(xs):
+            log_scale = self.log_scale.select(-self.space - 2, channel)
+            total = total + logistic_mass(x, self._loc(channel, xs[:channel]), log_scale, self.levels)
+        return torch.logsumexp(total, dim=-1)
+
+
+@register_draw(DiscretizedLogisticMixture)
+def _mixture(law: DiscretizedLogisticMixture, shape: torch.Size, noise: Noise) -> Tensor:
+    which = chosen(law.logits, noise.uniform(shape, law.logits))
+    return logistic_draw(_at(law.loc, which), _at(law.log_scale, which), law.levels, noise.uniform(shape, law.loc))
+
+
+@register_draw(CoupledLogisticMixture)
+def _coupled(law: CoupledLogisticMixture, shape: torch.Size, noise: Noise) -> Tensor:
+    pixels, axis = shape[:-1], -law.space - 2
+    which = chosen(law.logits, noise.uniform(pixels, law.logits))
+    found: list[Tensor] = []
+    for channel in range(law.event_shape[0]):
+        loc = _at(law._loc(channel, [x.unsqueeze(-1) for x in found]), which)
+        log_scale = _at(law.log_scale.select(axis, channel), which)
+        found.append(logistic_draw(loc, log_scale, law.levels, noise.uniform(pixels, law.loc)))
+    return torch.stack(found, dim=-law.space - 1)
+
+
+def _at(parameters: Tensor, which: Tensor) -> Tensor:
+    """The parameters of the components that were chosen."""
+    return parameters.expand(*which.shape, parameters.shape[-1]).gather(-1, which.unsqueeze(-1)).squeeze(-1)
