@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from vael.data import Batch
-from vael.models import BernoulliHead
-from vael.recipes import convolutional, dense, flops, linear, residual
+from vael.data import Batch, Kind, Source, Splits
+from vael.models import BernoulliHead, DiscretizedLogisticHead, GaussianHead
+from vael.recipes import convolutional, dense, flops, linear, recommend, residual
 
 EVENTS = [(1, 8, 8), (1, 7, 9), (1, 28, 28), (1, 28, 20), (3, 32, 32), (1, 64, 48), (4, 17, 31), (1, 256, 256)]
 RECIPES = {
@@ -109,3 +109,78 @@ def test_flops_of_dense_784_400_20():
 def test_flops_grow_with_the_image():
     small, large = (flops(build("convolutional", event), event) for event in [(1, 16, 16), (1, 32, 32)])
     assert 3 < large / small < 5
+
+
+def source(x, kind, levels=None):
+    return Source(name="made", x=x, kind=kind, fingerprint="", levels=levels)
+
+
+def splits(x, kind, levels=None):
+    whole = source(x, kind, levels)
+    return Splits(train=whole, validation=whole, test=None)
+
+
+def cells(rows, event, levels):
+    return torch.randint(0, levels, (rows, *event), generator=generator(3), dtype=torch.uint8)
+
+
+def moments(known):
+    x = known.x.float()
+    return SimpleNamespace(mean=x.mean(0), std=x.std(0, correction=0))
+
+
+def test_recommendations_follow_the_data():
+    binary = recommend(splits(cells(300, (1, 8, 8), 2), Kind.BINARY))
+    assert isinstance(binary.head, BernoulliHead)
+    assert binary.recipe is dense
+    grey = recommend(splits(cells(300, (1, 8, 8), 17), Kind.INTEGER, 17))
+    assert isinstance(grey.head, DiscretizedLogisticHead)
+    assert any("17 levels" in reason for reason in grey.reasons)
+    colour = recommend(splits(cells(300, (3, 32, 32), 256), Kind.INTEGER, 256))
+    assert colour.recipe is convolutional
+    real = recommend(splits(torch.randn(200, 7, generator=generator(4)), Kind.REAL))
+    assert isinstance(real.head, GaussianHead)
+    assert real.recipe is dense
+
+
+def test_sizes_follow_the_number_of_examples():
+    few, many = (recommend(splits(cells(1, (1, 28, 28), 2).expand(rows, 1, 28, 28), Kind.BINARY)) for rows in (400, 50_000))
+    assert max(few.arguments["hidden"]) < max(many.arguments["hidden"])
+    assert few.arguments["latent"] < many.arguments["latent"]
+
+
+RECOMMENDED = {
+    "digits": splits(cells(100, (1, 8, 8), 17), Kind.INTEGER, 17),
+    "binary": splits(cells(100, (1, 28, 28), 2), Kind.BINARY),
+    "colour": splits(cells(20, (3, 33, 18), 256), Kind.INTEGER, 256),
+    "photograph": splits(cells(3, (3, 256, 256), 256), Kind.INTEGER, 256),
+    "real image": splits(torch.randn(20, 2, 9, 7, generator=generator(4)), Kind.REAL),
+    "table": splits(torch.randn(200, 7, generator=generator(4)), Kind.REAL),
+    "one column": splits(torch.randn(200, 1, generator=generator(4)), Kind.REAL),
+    "counts": splits(cells(200, (5,), 9), Kind.INTEGER, 9),
+    "constant column": splits(torch.ones(50, 2), Kind.REAL),
+}
+
+
+@pytest.mark.parametrize("name", RECOMMENDED)
+def test_what_is_recommended_trains(name):
+    train = RECOMMENDED[name].train
+    chosen = recommend(RECOMMENDED[name])
+    assert all(reason.endswith(".") and len(reason) > 30 for reason in chosen.reasons)
+    model = chosen.build(train.event, moments(train))
+    terms = model.terms(train.batch(torch.arange(2)), generator=generator())
+    (terms.log_likelihood.mean() - terms.divergence.mean()).backward()
+    assert torch.isfinite(terms.log_likelihood).all()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+def test_a_photograph_stays_affordable():
+    """Below 4 GFLOP an example: at least 25 a second at 100 GFLOP/s."""
+    chosen = recommend(RECOMMENDED["photograph"])
+    assert flops(chosen.build((3, 256, 256)), (3, 256, 256)) < 4e9
+
+
+def test_a_recommendation_cannot_be_changed():
+    chosen = recommend(RECOMMENDED["binary"])
+    with pytest.raises(TypeError):
+        chosen.arguments["latent"] = 1

@@ -10,38 +10,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import singledispatch
 from types import MappingProxyType
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vael import data
 from vael.data import Batch, Kind, Source, Splits
-from vael.models import VAE, BernoulliHead, Decoder, GaussianPosterior, Head, Model, StandardNormal, heads
+from vael.models import (
+    VAE,
+    BernoulliHead,
+    Decoder,
+    DiscretizedLogisticHead,
+    GaussianHead,
+    GaussianPosterior,
+    Head,
+    LearnedScale,
+    Model,
+    StandardNormal,
+)
+from vael.models.heads import Moments
 from vael.networks import ConvolutionDecoder, ConvolutionEncoder, Dense, Offset, Standardize, residual_stage
 from vael.networks.convolution import plain
-
-
-@runtime_checkable
-class Summary(Protocol):
-    """What a recipe needs of the statistics of the training data (`vael.data.statistics`)."""
-
-    mean: Tensor  # [*event]
-    std: Tensor  # [*event]
-
-
-@singledispatch
-def starting_output(head: Head, mean: Tensor, std: Tensor) -> Tensor | None:
-    """Raw output at which the head's law has the data's mean, `[channels_per_cell * channels, *space]`; None where 0 is a good start."""
-    return None
-
-
-@starting_output.register
-def _bernoulli(head: BernoulliHead, mean: Tensor, std: Tensor) -> Tensor:
-    return torch.logit(mean.clamp(0.005, 0.995))  # cells that were never seen on stay within reach of the gradient
 
 
 def outputs(event: Sequence[int], head: Head) -> tuple[int, ...]:
@@ -49,7 +39,7 @@ def outputs(event: Sequence[int], head: Head) -> tuple[int, ...]:
     return (head.channels_per_cell * event[0], *event[1:])
 
 
-def encoder(network: nn.Module, event: Sequence[int], statistics: Summary | None) -> GaussianPosterior:
+def encoder(network: nn.Module, event: Sequence[int], statistics: Moments | None) -> GaussianPosterior:
     """q(z | x) by a network that sees the data at unit scale: cell by cell for a table, with one scale for an image."""
     if statistics is None:
         return GaussianPosterior(network)
@@ -58,12 +48,12 @@ def encoder(network: nn.Module, event: Sequence[int], statistics: Summary | None
     return GaussianPosterior(nn.Sequential(Standardize(statistics.mean.float(), scale), network))
 
 
-def offset(head: Head, statistics: Summary | None) -> Tensor | None:
-    """`starting_output` from statistics, if there are any."""
-    return None if statistics is None else starting_output(head, statistics.mean.float(), statistics.std.float())
+def offset(head: Head, statistics: Moments | None) -> Tensor | None:
+    """Raw output at which the head's law resembles the data, if it needs one and the statistics are known."""
+    return None if statistics is None else head.start(statistics.mean.float(), statistics.std.float())
 
 
-def compose(encode: nn.Module, decode: nn.Module, event: Sequence[int], head: Head, latent: int, statistics: Summary | None) -> VAE:
+def compose(encode: nn.Module, decode: nn.Module, event: Sequence[int], head: Head, latent: int, statistics: Moments | None) -> VAE:
     """VAE with the prior N(0, I) from an encoding and a decoding network."""
     return VAE(StandardNormal(latent), Decoder(decode, head), encoder(encode, event, statistics))
 
@@ -75,7 +65,7 @@ def dense(
     latent: int = 20,
     hidden: Sequence[int] = (400,),
     activation: Callable[[], nn.Module] = nn.SiLU,
-    statistics: Summary | None = None,
+    statistics: Moments | None = None,
 ) -> VAE:
     """Fully connected on both sides; `hidden` are the sizes from the data inwards, mirrored by the decoder (Kingma & Welling 2013).
 
@@ -99,7 +89,7 @@ def convolutional(
     channels: Sequence[int] = (64, 128, 256),
     activation: Callable[[], nn.Module] = nn.SiLU,
     stage: Callable[[int], nn.Module] = plain,
-    statistics: Summary | None = None,
+    statistics: Moments | None = None,
 ) -> VAE:
     """Convolutions that halve the image once for each entry of `channels`, mirrored by the decoder; images of any size."""
     encode = ConvolutionEncoder(event, (2 * latent,), channels, activation, stage)
@@ -116,29 +106,29 @@ def residual(
     channels: Sequence[int] = (64, 128, 256),
     blocks: int = 2,
     activation: Callable[[], nn.Module] = nn.SiLU,
-    statistics: Summary | None = None,
+    statistics: Moments | None = None,
 ) -> VAE:
     """`convolutional` with `blocks` residual blocks at every resolution below the image's own."""
     stage = residual_stage(blocks, len(channels), activation)
     return convolutional(event, head, latent=latent, channels=channels, activation=activation, stage=stage, statistics=statistics)
 
 
-def linear(event: Sequence[int], head: Head, *, latent: int, statistics: Summary | None = None) -> VAE:
+def linear(event: Sequence[int], head: Head, *, latent: int, statistics: Moments | None = None) -> VAE:
     """No hidden layer: with a Gaussian head of one σ the likelihood is that of probabilistic PCA (Tipping & Bishop 1999)."""
     return dense(event, head, latent=latent, hidden=(), statistics=statistics)
 
 
-def lecture(event: Sequence[int], head: Head, *, latent: int = 2, statistics: Summary | None = None) -> VAE:
+def lecture(event: Sequence[int], head: Head, *, latent: int = 2, statistics: Moments | None = None) -> VAE:
     """One hidden layer of 256 and two latents: small enough to draw the whole latent space."""
     return dense(event, head, latent=latent, hidden=(256,), activation=nn.ReLU, statistics=statistics)
 
 
-def kingma_welling(event: Sequence[int], head: Head, *, latent: int = 20, statistics: Summary | None = None) -> VAE:
+def kingma_welling(event: Sequence[int], head: Head, *, latent: int = 20, statistics: Moments | None = None) -> VAE:
     """One hidden layer of 500, as for MNIST in Kingma & Welling 2013."""
     return dense(event, head, latent=latent, hidden=(500,), activation=nn.ReLU, statistics=statistics)
 
 
-def burda(event: Sequence[int], head: Head, *, latent: int = 50, statistics: Summary | None = None) -> VAE:
+def burda(event: Sequence[int], head: Head, *, latent: int = 50, statistics: Moments | None = None) -> VAE:
     """Two hidden layers of 200 tanh units: the network with one stochastic layer of Burda, Grosse & Salakhutdinov 2016."""
     return dense(event, head, latent=latent, hidden=(200, 200), activation=nn.Tanh, statistics=statistics)
 
@@ -161,7 +151,7 @@ class Recommendation:
     arguments: Mapping[str, object]  # of the recipe, besides event, head and statistics; cannot be changed
     reasons: tuple[str, ...]  # whole sentences, to be read before training
 
-    def build(self, event: Sequence[int], statistics: Summary | None = None) -> VAE:
+    def build(self, event: Sequence[int], statistics: Moments | None = None) -> VAE:
         """The recommended model with new weights."""
         return self.recipe(event, self.head, statistics=statistics, **self.arguments)
 
@@ -192,17 +182,21 @@ def likelihood(source: Source) -> tuple[Head, str]:
     if source.kind is Kind.BINARY:
         return BernoulliHead(), "Likelihood: Bernoulli on logits, because every cell is 0 or 1."
     if source.kind is Kind.INTEGER:
-        return heads.DiscretizedLogisticHead(levels=source.levels), (
+        return DiscretizedLogisticHead(levels=source.levels), (
             f"Likelihood: discretised logistic over {source.levels} levels, because the cells are the integers 0 ... {source.levels - 1}: "
             "its probabilities sum to one over exactly these."
         )
-    known = data.statistics(source)
-    return heads.GaussianHead(known), "Likelihood: Gaussian with a learned, bounded σ, because the cells are real numbers."
+    from vael.data import statistics
+
+    spread = LearnedScale(source.event[0])
+    return GaussianHead(statistics(source), spread), (
+        "Likelihood: Gaussian with one learned, bounded σ for each channel or column, because the cells are real numbers."
+    )
 
 
-def power_of_two(number: float, low: int, high: int) -> int:
+def power_of_two(number: int, low: int, high: int) -> int:
     """The power of two next to `number`, within bounds."""
-    return max(low, min(high, 2 ** round(math.log2(max(1.0, number)))))
+    return max(low, min(high, 2 ** round(math.log2(max(1, number)))))
 
 
 def described(source: Source) -> str:
@@ -217,7 +211,7 @@ def described(source: Source) -> str:
 def table(source: Source) -> Choice:
     """Dense: width by columns and rows, so that few rows are not learned by heart."""
     columns, rows = source.event[0], len(source)
-    width = min(power_of_two(4 * columns, 32, 512), power_of_two(rows / 16, 32, 512))
+    width = min(power_of_two(4 * columns, 32, 512), power_of_two(rows // 16, 32, 512))
     latent = max(1, min(columns // 2, 32, rows // 50))
     reason = (
         f"Network: two dense hidden layers of {width} and {latent} latents, because a table has no neighbourhoods; "
@@ -234,7 +228,7 @@ def small_and_grey(event: Sequence[int]) -> bool:
 def grey(source: Source) -> Choice:
     """Dense with a smooth activation."""
     cells, rows = math.prod(source.event), len(source)
-    width = min(512, power_of_two(2 * cells, 32, 512), power_of_two(rows / 12, 32, 512))
+    width = min(512, power_of_two(2 * cells, 32, 512), power_of_two(rows // 12, 32, 512))
     latent = 40 if rows >= 10_000 else max(2, min(16, cells // 4))
     reason = (
         f"Network: two dense hidden layers of {width} SiLU units and {latent} latents, because at {cells} cells of one channel "
