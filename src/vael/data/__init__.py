@@ -1,8 +1,14 @@
 """Where batches come from; no models."""
 
 from vael.data.batch import Batch
+from vael.data.description import Description, catalogue, describe
+from vael.data.images import Images, Resample
 from vael.data.loading import load
 from vael.data.source import AsFloat, Kind, Source, Splits, Transform
+from vael.data.statistics import Statistics, statistics
 from vael.data.transforms import Binarize
 
-__all__ = ["AsFloat", "Batch", "Binarize", "Kind", "Source", "Splits", "Transform", "load"]
+__all__ = [
+    "AsFloat", "Batch", "Binarize", "Description", "Images", "Kind", "Resample", "Source", "Splits", "Statistics", "Transform", "catalogue",
+    "describe", "load", "statistics",
+]  # fmt: skip

@@ -91,19 +91,28 @@ def kind_of(x: np.ndarray, seen: Look, what: str) -> tuple[Kind, int | None]:
     """
     if seen.whole and seen.minimum >= 0 and seen.maximum <= 1:
         return Kind.BINARY, None
+    if max(-seen.minimum, seen.maximum) > np.finfo(np.float32).max:
+        raise SupportError(f"{what} holds numbers beyond 3e38, which float32 cannot hold; give them in another unit")
     if x.dtype.kind == "f":
         return Kind.REAL, None
     if seen.minimum < 0 or seen.maximum >= MOST_LEVELS:
         raise SupportError(
             f"{what} holds whole numbers from {seen.minimum:.0f} to {seen.maximum:.0f}, but integer likelihoods take 0 to {MOST_LEVELS - 1}; "
-            "shift them to begin at 0, or, if they are measurements, save them as floating point and load with dequantisation (--dequantize)"
+            "shift them to begin at 0, or load them with dequantisation (--dequantize), for a density"
         )
     return Kind.INTEGER, 256 if x.dtype == np.uint8 and seen.maximum > 127 else int(seen.maximum) + 1
 
 
-def fingerprint(x: np.ndarray) -> str:
-    """sha256 of type, shape and cells, in order: equal for equal data wherever they were stored."""
-    digest = hashlib.sha256(f"{x.dtype.name} {x.shape}".encode())
-    for block in blocks(x):
+def fingerprint(x: np.ndarray, rows: np.ndarray | None = None) -> str:
+    """sha256 of type, shape and cells (of some rows), in order: equal for equal data wherever they were stored."""
+    count = len(x) if rows is None else len(rows)
+    digest = hashlib.sha256(f"{x.dtype.name} {(count, *x.shape[1:])}".encode())
+    for block in blocks(x) if rows is None else (x[some] for some in blocks_of_rows(x, rows)):
         digest.update(np.ascontiguousarray(block).data)
     return digest.hexdigest()
+
+
+def blocks_of_rows(x: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """`rows` in groups that hold a few million cells of `x` each."""
+    size = max(1, BLOCK // max(1, x[:1].size))
+    yield from (rows[start : start + size] for start in range(0, len(rows), size))

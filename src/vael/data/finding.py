@@ -1,12 +1,12 @@
-"""Where the files of a named data set are: `$VAEL_DATA/<name>` first, then the cache."""
+"""Where the files of a named data set are: `$VAEL_DATA/<name>` first, then the cache, then wherever they can be fetched from."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from vael.data.downloading import fetch
 from vael.data.named import Named, key
-from vael.errors import FormatError
 
 
 def cache() -> Path:
@@ -16,19 +16,32 @@ def cache() -> Path:
 
 
 def folder_of(item: Named) -> Path:
-    """The folder with the files of a named data set. Errors: `FormatError` where it is nowhere and cannot be had."""
+    """The folder with the files of a named data set, which are fetched into the cache where they lie nowhere yet.
+
+    Errors: `FormatError` where they can neither be found nor fetched.
+    """
     found = located(item)
-    if found is None:
-        raise FormatError(f"{item.name} is neither in the folder that VAEL_DATA names nor in {cache()}; put its original files into one of them")
-    return found
+    return fetch(item, cache()) if found is None else found
 
 
 def located(item: Named) -> Path | None:
-    """The folder where a data set lies on this machine, if it does; `digits` needs none."""
+    """The folder where a data set lies on this machine, whole as far as the cache is concerned; a data set of the install needs none."""
+    if not item.files:
+        return Path()
     own = os.environ.get("VAEL_DATA")
-    for root in (Path(own) if own else None, cache()):
-        if root is not None and root.is_dir():
-            for folder in sorted(root.iterdir()):
-                if key(folder.name) == key(item.name) and folder.is_dir():
-                    return folder
-    return None if item.files else Path()
+    given = _inside(Path(own), item) if own else None
+    if given is not None:
+        return given
+    kept = _inside(cache(), item)
+    return kept if kept is not None and any(kept.iterdir()) and not _unfinished(kept, item) else None
+
+
+def _inside(root: Path, item: Named) -> Path | None:
+    folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    return next((folder for folder in folders if key(folder.name) == key(item.name)), None)
+
+
+def _unfinished(folder: Path, item: Named) -> bool:
+    """Whether some, but not all, of the files that can be fetched are there: a download that was cut off."""
+    there = [(folder / file.name).is_file() for file in item.files if file.url]
+    return any(there) and not all(there)

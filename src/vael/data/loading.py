@@ -10,13 +10,16 @@ import torch
 
 from vael.data.cells import Look, as_examples, checked_numbers, fingerprint, kind_of, look
 from vael.data.finding import folder_of
+from vael.data.images import Images
 from vael.data.material import Material, Part
 from vael.data.named import known, read_named, unknown
+from vael.data.reading import read_path
 from vael.data.source import AsFloat, Kind, Source, Splits, Transform
 from vael.data.splitting import Sizes, split
 from vael.data.transforms import Binarize, Dequantization, DynamicBinarization, Threshold, binarized_once
-from vael.errors import SupportError
+from vael.errors import StateError, SupportError
 
+AS_THEY_ARE = Images()
 STATIC_SEED = 0  # statically binarised data are one data set, whatever the seed of a run
 
 
@@ -40,22 +43,26 @@ def load(
     validation: float | None = None,
     test: float | None = None,
     levels: int | None = None,
+    images: Images = AS_THEY_ARE,
 ) -> Splits:
     """Training, validation and test data of a name or a path, in memory as they were stored, with what they are found to be.
 
     `validation` and `test` are shares below 1 or counts of examples to set aside (by default a tenth, validation at most 5,000) by a
-    permutation that is a function of `seed`; official splits stay as they are. `levels` overrides the number of integer levels found.
+    permutation that is a function of `seed`; official splits stay as they are. `levels` overrides the number of integer levels found,
+    and `images` says how a folder of images is read.
     Errors: `FormatError` for files that are missing or damaged, `ShapeError` for arrays that are no examples, `SupportError` for cells
     that are not finite or do not fit what is asked for, `StateError` for splits that cannot be made.
     """
-    material = _arranged(_read(str(data)))
+    material = _arranged(_read(str(data), images))
     arrays = [part.x for part in material.parts]
     seen = look(arrays, material.name)
-    meaning = _meaning(arrays[0], seen, material.name, levels)
+    if binarize is not None and dequantize:
+        raise StateError(f"{material.name} cannot be binarised and dequantised at once; leave one of them out")
+    if _black_and_white(arrays, seen):
+        material, seen = _as_zero_and_one(material), replace(seen, maximum=1.0)
+    meaning = _dequantized(seen, material.name) if dequantize else _meaning(arrays[0], seen, material.name, levels)
     if binarize is not None:
         meaning = _binarized(meaning, seen, binarize, material.name)
-    if dequantize:
-        meaning = _dequantized(meaning, seen, material.name)
     if meaning.draw_once is not None:
         material = _drawn_once(material, meaning.draw_once)
     material = split(material, Sizes(validation, test), seed)
@@ -63,11 +70,13 @@ def load(
     return Splits(train, validation_part, test_part, material.origin, material.citation)
 
 
-def _read(data: str) -> Material:
+def _read(data: str, images: Images) -> Material:
     item = known(data)
-    if item is not None:
+    if item is not None and not Path(data).is_file():
         return read_named(item, folder_of(item))
-    raise unknown(data)
+    if not Path(data).exists():
+        raise unknown(data)
+    return replace(read_path(Path(data), images), origin=str(Path(data)))
 
 
 def _arranged(material: Material) -> Material:
@@ -104,14 +113,22 @@ def _binarized(meaning: Meaning, seen: Look, how: Binarize, name: str) -> Meanin
     return Meaning(Kind.BINARY, None, AsFloat(), (*meaning.notes, "statically binarised"), draw_once=largest)
 
 
-def _dequantized(meaning: Meaning, seen: Look, name: str) -> Meaning:
-    if not seen.whole or isinstance(meaning.transform, DynamicBinarization | Threshold) or meaning.draw_once is not None:
-        raise SupportError(
-            f"{name}: only whole numbers as they were stored can be dequantised, but cells are "
-            f"{'binarised' if seen.whole else 'real numbers already'}; leave the dequantisation out"
-        )
-    note = "uniformly dequantised: the bound is one on the discrete log-likelihood"
-    return Meaning(Kind.REAL, None, Dequantization(), (*meaning.notes, note))
+def _dequantized(seen: Look, name: str) -> Meaning:
+    if not seen.whole:
+        raise SupportError(f"{name} holds real numbers already, but only whole numbers can be dequantised; leave the dequantisation out")
+    return Meaning(Kind.REAL, None, Dequantization(), ("uniformly dequantised: the bound is one on the discrete log-likelihood",))
+
+
+def _black_and_white(arrays: list[np.ndarray], seen: Look) -> bool:
+    return arrays[0].dtype == np.uint8 and seen.two and seen.minimum == 0 and seen.maximum == 255 and not isinstance(arrays[0], np.memmap)
+
+
+def _as_zero_and_one(material: Material) -> Material:
+    def scaled(part: Part | None) -> Part | None:
+        return None if part is None else Part(part.x // 255, part.label)
+
+    notes = (*material.notes, "only 0 and 255 occur, read as 0 and 1")
+    return replace(material, train=scaled(material.train), validation=scaled(material.validation), test=scaled(material.test), notes=notes)
 
 
 def _drawn_once(material: Material, largest: float) -> Material:
@@ -128,14 +145,19 @@ def _source(material: Material, part: Part | None, meaning: Meaning) -> Source |
         return None
     x = _tensor(part.x)
     label = None if part.label is None else torch.from_numpy(np.ascontiguousarray(part.label, dtype=np.int64))
+    rows = None if part.rows is None else torch.from_numpy(part.rows)
     return Source(
-        material.name, x, meaning.kind, fingerprint(x.numpy()), meaning.levels, label, material.label_names, meaning.transform,
-        (*material.notes, *meaning.notes), material.columns,
+        material.name, x, meaning.kind, fingerprint(x.numpy(), part.rows), meaning.levels, label, material.label_names, meaning.transform,
+        (*material.notes, *meaning.notes), material.columns, rows,
     )  # fmt: skip
 
 
+MAPPED = (np.uint8, np.int16, np.int32, np.int64, np.float32)  # what a tensor can hold as it lies on the disk
+
+
 def _tensor(x: np.ndarray) -> torch.Tensor:
-    """Bytes stay bytes, other whole numbers become int32, floating point becomes float32."""
+    """Bytes stay bytes, other whole numbers become int32, floating point becomes float32; memory-mapped cells stay what they are."""
+    if isinstance(x, np.memmap) and x.dtype in MAPPED:
+        return torch.from_numpy(x)
     kind = np.uint8 if x.dtype.kind == "b" or x.dtype == np.uint8 else np.int32 if x.dtype.kind in "ui" else np.float32
     return torch.from_numpy(np.ascontiguousarray(x, dtype=kind))
-

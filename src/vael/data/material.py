@@ -13,9 +13,10 @@ class Part:
 
     x: np.ndarray
     label: np.ndarray | None = None
+    rows: np.ndarray | None = None  # which rows of a memory-mapped `x` these are; None is all, in order
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.x if self.rows is None else self.rows)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vael.data import cifar
+from vael.data.arrays import labelled, read_amat, read_npz
 from vael.data.idx import read_idx
 from vael.data.material import Material, Part
 from vael.errors import FormatError
@@ -50,13 +52,6 @@ def needed(folder: Path, *names: str) -> Path:
     return found
 
 
-def labelled(x: np.ndarray, label: np.ndarray | None, where: Path) -> Part:
-    """Examples with their labels. Errors: `FormatError` where they differ in number."""
-    if label is not None and label.shape != (len(x),):
-        raise FormatError(f"{where} has {len(x):,} examples but labels of shape {label.shape}; one label for each was expected: check the files")
-    return Part(x, label)
-
-
 def _idx_part(folder: Path, stem: str) -> Part:
     def read(what: str) -> np.ndarray:
         names = [f"{stem}-{what}-ubyte", f"{stem}-{what.replace('-', '.')}-ubyte"]
@@ -84,12 +79,62 @@ def _numerals() -> tuple[str, ...]:
     return tuple("0123456789")
 
 
+def _binarized_mnist(folder: Path) -> Material:
+    """Splits as they were drawn once by Larochelle & Murray: an .npz of train, valid and test, or the original text files."""
+    packed = find(folder, "binarized_mnist.npz")
+    if packed is not None:
+        found = read_npz(packed)
+        parts = [found.train, found.validation, found.test]
+    else:
+        parts = [Part(read_amat(needed(folder, f"binarized_mnist_{split}.amat"))) for split in ("train", "valid", "test")]
+    if any(part is None or part.x[0].size != 28 * 28 for part in parts):
+        raise FormatError(f"{packed or folder} should have train, valid and test splits of 784 cells an example; fetch it again")
+    square = [Part(part.x.reshape(-1, 28, 28)) for part in parts if part is not None]
+    return Material("", square[0], square[1], square[2], notes=("statically binarised by Larochelle & Murray",))
+
+
+def _omniglot(folder: Path) -> Material:
+    """The 28×28 version of Burda, Grosse & Salakhutdinov: shares of grey in columns, each an image stored column after column."""
+    from scipy.io import loadmat
+
+    path = needed(folder, "chardata.mat")
+    try:
+        cells = loadmat(path)
+    except (ValueError, TypeError, OSError, NotImplementedError) as error:
+        raise FormatError(f"{path} could not be read as a MATLAB file ({error}); it is truncated or damaged: fetch it again") from error
+
+    def part(data: str, target: str) -> Part:
+        if data not in cells or cells[data].ndim != 2 or len(cells[data]) != 28 * 28:
+            raise FormatError(f"{path} has no array {data} of 784 rows; it is not the file that Burda et al. published: fetch it again")
+        x = cells[data].T.reshape(-1, 28, 28).transpose(0, 2, 1)
+        return labelled(np.ascontiguousarray(x, np.float32), cells[target].argmax(0) if target in cells else None, path)
+
+    return Material("", part("data", "target"), test=part("testdata", "testtarget"))
+
+
+def _frey_faces(folder: Path) -> Material:
+    """1,965 frames of one face, in the order of the film."""
+    path = find(folder, "freyfaces.npz", "frey_faces.npz")
+    if path is not None:
+        return read_npz(path)
+    from scipy.io import loadmat
+
+    path = needed(folder, "frey_rawface.mat", "freyfaces.npz")
+    return Material("", Part(np.ascontiguousarray(loadmat(path)["ff"].T.reshape(-1, 28, 20))))
+
+
 def _mnist_files(base: str, *checksums: str) -> tuple[File, ...]:
     names = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
     return tuple(File(f"{name}-ubyte.gz", f"{base}{name}-ubyte.gz", check) for name, check in zip(names, checksums, strict=True))
 
 
 FASHION = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+
+
+def _amat(split: str, checksum: str) -> File:
+    name = f"binarized_mnist_{split}.amat"
+    return File(name, f"http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/{name}", checksum)
+
 
 NAMED = {
     item.name: item
@@ -128,6 +173,34 @@ NAMED = {
                 "md5:bdb82020997e1d708af4cf47b453dcf7", "md5:e144d726b3acfaa3e44228e80efcd344",
                 "md5:5c965bf0a639b31b8f53240b1b52f4d7", "md5:7320c461ea6c1c855c0b718fb2a4b134",
             ),
+        ),
+        Named(
+            "binarized-mnist", "70,000 digits of MNIST, 28×28, binarised once and for all",
+            "Larochelle & Murray, The Neural Autoregressive Distribution Estimator, AISTATS 2011; no licence stated", _binarized_mnist,
+            (
+                _amat("train", "sha256:ad693b29f94c14277b095f5238ddefbbdaaae0939789dd2f4f0205278cee3e4d"),
+                _amat("valid", "sha256:1de3d397c40fe8eeb33dafd4099a1f665ec01e96d9be234aaeeac8a34930e2e2"),
+                _amat("test", "sha256:e6687bfea3f820c174f33b7865140b2a2dd2930ef786f35d45795fc193b5ab2c"),
+            ),
+        ),
+        Named(
+            "cifar10", "60,000 photographs of 10 kinds of things, 32×32, three colours of 256 levels",
+            "Krizhevsky, Learning Multiple Layers of Features from Tiny Images, technical report, 2009; no licence stated", cifar.read_folder,
+            (
+                File(
+                    cifar.ARCHIVE, f"https://www.cs.toronto.edu/~kriz/{cifar.ARCHIVE}",
+                    "sha256:c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+                ),
+            ),
+        ),
+        Named(
+            "omniglot", "32,415 characters of 50 alphabets, 28×28, shares of grey",
+            "Lake, Salakhutdinov & Tenenbaum, Human-level concept learning, Science 350, 2015; this version: Burda, Grosse & Salakhutdinov, "
+            "Importance Weighted Autoencoders, ICLR 2016; MIT licence", _omniglot, (File("chardata.mat"),),
+        ),
+        Named(
+            "frey-faces", "1,965 frames of one face, 28×20, 256 grey levels", "Brendan Frey, by way of Sam Roweis; no licence stated", _frey_faces,
+            (File("freyfaces.npz"),),
         ),
     )
 }  # fmt: skip

@@ -57,7 +57,7 @@ class Source:
     """Examples of one split and what is known of them."""
 
     name: str
-    x: Shaped[Tensor, "examples *event"]  # as stored: uint8 where it is
+    x: Shaped[Tensor, "stored *event"]  # as stored: uint8 where it is
     kind: Kind
     fingerprint: str  # sha256 of the stored cells
     levels: int | None = None  # for integers
@@ -66,9 +66,10 @@ class Source:
     transform: Transform = field(default_factory=AsFloat)
     notes: tuple[str, ...] = ()  # what every figure must say
     columns: tuple[str, ...] = ()  # names of the features of a table
+    rows: Int64[Tensor, " chosen"] | None = None  # which rows of a memory-mapped `x` are this split's; None is all, in order
 
     def __len__(self) -> int:
-        return self.x.shape[0]
+        return self.x.shape[0] if self.rows is None else len(self.rows)
 
     @property
     def event(self) -> tuple[int, ...]:
@@ -79,7 +80,8 @@ class Source:
         """The examples at `index`, in model units. A stochastic transform needs `noise`."""
         if self.transform.stochastic and noise is None:
             raise StateError(f"{self.name}: the transform {type(self.transform).__name__} draws at random, but no noise was given")
-        x = self.transform(self.x.index_select(0, index), noise)
+        stored = index if self.rows is None else self.rows[index.to(self.rows.device)].to(self.x.device)
+        x = self.transform(self.x.index_select(0, stored), noise)
         return Batch(x=x, label=None if self.label is None else self.label[index], index=index)
 
 

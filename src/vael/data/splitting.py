@@ -60,5 +60,6 @@ def _count(asked: float | None, examples: int, what: str, most: int | None) -> i
 
 
 def rows_of(part: Part, rows: np.ndarray) -> Part:
-    """Those rows of a part, copied into memory."""
-    return Part(part.x[rows], None if part.label is None else part.label[rows])
+    """Those rows of a part: copied into memory, or noted beside a memory-mapped array."""
+    label = None if part.label is None else part.label[rows]
+    return Part(part.x, label, rows) if isinstance(part.x, np.memmap) else Part(part.x[rows], label)

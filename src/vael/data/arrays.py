@@ -1,0 +1,112 @@
+"""Arrays that people saved: .npy and .npz, memory-mapped when large, and text of whitespace-separated 0 and 1 (.amat).
+
+In an .npz, the examples are `train` (or `x_train`), `valid` (`validation`, `x_valid`, ...) and `test` (`x_test`); or one array of any of the names
+in `WHOLE`, or the only array of two axes or more. Labels are `y` (`label`, `labels`, `target`), or `y_train` ... beside splits.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from vael.data.material import Material, Part
+from vael.errors import FormatError, ShapeError
+
+LARGE = 2**30  # bytes from which an .npy file stays on disk
+WHOLE = ("x", "data", "images", "faces", "arr_0", "features")
+LABEL = ("y", "label", "labels", "target", "targets")
+SPLITS = {"train": ("train",), "validation": ("valid", "validation", "val"), "test": ("test",)}
+
+
+def read_npy(path: Path, *, large: int = LARGE) -> Material:
+    """One array. Errors: `FormatError` for objects, ragged arrays and damaged files."""
+    with _told(path):
+        x = np.load(path, allow_pickle=False, mmap_mode="c" if path.stat().st_size >= large else None)
+    label = path.with_name(f"{path.stem}_labels.npy")
+    if not label.is_file():
+        return Material(path.stem, Part(x))
+    with _told(label):
+        return Material(path.stem, labelled(x, np.load(label, allow_pickle=False), label))
+
+
+def read_npz(path: Path) -> Material:
+    """Arrays by the names that the module describes. Errors: `FormatError` where no examples can be told among them."""
+    with _told(path), np.load(path, allow_pickle=False) as archive:
+        if not hasattr(archive, "files"):
+            raise FormatError(f"{path} is a single array, not an archive of arrays; give it the ending .npy")
+        arrays = {name.lower(): archive[name] for name in archive.files}
+    found = {split: _split(arrays, names, path) for split, names in SPLITS.items()}
+    train = found["train"]
+    if train is None:
+        train = _whole(arrays, path)
+        if found["validation"] is not None:
+            raise FormatError(f"{path} has a validation split but no array train; it holds {', '.join(arrays)}: rename the training examples")
+    return Material(path.stem, train, found["validation"], found["test"])
+
+
+def _split(arrays: Mapping[str, np.ndarray], names: tuple[str, ...], path: Path) -> Part | None:
+    for name in names:
+        for key in (name, f"x_{name}", f"{name}_x", f"{name}_images", f"{name}_data"):
+            if key in arrays:
+                return labelled(arrays[key], _label(arrays, [f"{y}_{name}" for y in LABEL] + [f"{name}_{y}" for y in LABEL]), path)
+    return None
+
+
+def _whole(arrays: Mapping[str, np.ndarray], path: Path) -> Part:
+    named = [name for name in WHOLE if name in arrays]
+    candidates = named[:1] or [name for name, array in arrays.items() if array.ndim > 1]
+    if len(candidates) != 1:
+        raise FormatError(
+            f"{path} holds {', '.join(f'{name} {array.shape}' for name, array in arrays.items()) or 'nothing'}, among which the examples cannot be "
+            "told; name them x (and y for labels), or train, valid and test"
+        )
+    return labelled(arrays[candidates[0]], _label(arrays, list(LABEL)), path)
+
+
+def _label(arrays: Mapping[str, np.ndarray], names: list[str]) -> np.ndarray | None:
+    return next((arrays[name] for name in names if name in arrays), None)
+
+
+def labelled(x: np.ndarray, label: np.ndarray | None, where: Path) -> Part:
+    """Examples with labels. Errors: `ShapeError` where they differ in number, `FormatError` for labels that are no whole numbers."""
+    if label is None:
+        return Part(x)
+    flat = label.reshape(-1) if label.ndim == 2 and 1 in label.shape else label
+    if flat.shape != x.shape[:1]:
+        raise ShapeError(f"{where}: {len(x):,} examples came with labels of shape {label.shape}; one label for each example was expected")
+    if flat.dtype.kind not in "bui" and not (flat.dtype.kind == "f" and (flat == np.floor(flat)).all()):
+        raise FormatError(f"{where}: labels are of type {label.dtype}, but whole numbers were expected; number the classes from 0")
+    return Part(x, flat.astype(np.int64))
+
+
+def read_amat(path: Path) -> np.ndarray:
+    """Text of 0 and 1, a row an example, as `[examples, cells]`. Errors: `FormatError` for other characters or rows of other lengths."""
+    raw = np.frombuffer(path.read_bytes(), np.uint8)
+    cells = raw[(raw == ord("0")) | (raw == ord("1"))] - ord("0")
+    rows = int(np.count_nonzero(raw == ord("\n"))) + (raw.size > 0 and raw[-1] != ord("\n"))
+    strange = raw.size - cells.size - int(np.isin(raw, [ord(c) for c in " \n\r\t"]).sum())
+    if strange or not rows or cells.size % rows:
+        raise FormatError(
+            f"{path} has {cells.size:,} cells of 0 and 1 in {rows:,} rows, and {strange:,} other characters; only 0 and 1, in rows of equal length, "
+            "were expected: fetch it again"
+        )
+    return cells.reshape(rows, -1)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turns what NumPy and the zip reader raise for damaged and unsafe files into a `FormatError`."""
+    try:
+        yield
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+        if "allow_pickle" in str(error) or "Object arrays" in str(error):
+            raise FormatError(
+                f"{path} holds Python objects (a ragged array is stored so), which are not read because they could run code; "
+                "save a plain array of numbers in which every example has the same shape"
+            ) from error
+        raise FormatError(f"{path} could not be read as an array ({error}); it is truncated, damaged or no such file: save it again") from error

@@ -1,0 +1,181 @@
+"""Folders of images: one size and one number of channels, labels from sub-folders, nothing dropped unsaid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from vael.data.material import Material, Part
+from vael.errors import FormatError, ShapeError
+
+ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"}
+SPLITS = {"train": "train", "valid": "validation", "val": "validation", "validation": "validation", "test": "test"}
+AT_ONCE = 64  # images decoded side by side
+SHOWN = 5  # files named in a message
+
+
+class Resample(Enum):
+    """How an image is made smaller."""
+
+    LANCZOS = Image.Resampling.LANCZOS  # sharp; may ring at edges
+    BOX = Image.Resampling.BOX  # mean over the area, which keeps grey shares right
+
+
+@dataclass(frozen=True)
+class Images:
+    """How a folder of images is to be read.
+
+    By default all must have one size. With `size` (height, width) each is cropped about its centre to that shape and made smaller,
+    never larger. A file that cannot be decoded is an error, or, with `skip_damaged`, left out and noted.
+    """
+
+    size: tuple[int, int] | None = None
+    resample: Resample = Resample.LANCZOS
+    skip_damaged: bool = False
+
+
+def read_folder(folder: Path, how: Images) -> Material:
+    """Splits from sub-folders train, valid and test if there are; labels from the sub-folders below, numbered by name.
+
+    Errors: `FormatError` for no images, damaged files, transparent or 16-bit ones, and grey mixed with colour; `ShapeError` for sizes
+    that differ or are too small.
+    """
+    inner = {SPLITS[path.name.lower()]: path for path in sorted(folder.iterdir()) if path.is_dir() and path.name.lower() in SPLITS}
+    roots = inner if "train" in inner else {"train": folder}
+    files = {split: image_files(root) for split, root in roots.items()}
+    if not files["train"]:
+        raise FormatError(
+            f"{roots['train']} has no images; files that end in {', '.join(sorted(ENDINGS))} were expected, in the folder or in one sub-folder for "
+            "each label"
+        )
+    names = sorted({path.relative_to(roots[split]).parts[0] for split in roots for path in files[split] if path.parent != roots[split]})
+    passed = sum(len(others(root)) for root in roots.values())
+    reader = _Reader(folder, how)
+    parts = {split: reader.part(files[split], roots[split], names) for split in roots if files[split]}
+    notes = (*reader.notes(), *((f"{passed:,} files that are no images were passed over",) if passed else ()))
+    return Material(folder.resolve().name, parts["train"], parts.get("validation"), parts.get("test"), tuple(names), notes=notes)
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Image files at any depth, sorted by path; hidden ones are left alone."""
+    return [path for path in visible(folder) if path.suffix.lower() in ENDINGS]
+
+
+def others(folder: Path) -> list[Path]:
+    """Files that are no images by their ending."""
+    return [path for path in visible(folder) if path.suffix.lower() not in ENDINGS]
+
+
+def visible(folder: Path) -> list[Path]:
+    """Files at any depth of which no part is hidden."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
+class _Reader:
+    """Reads the parts of one folder, which must agree in size and channels."""
+
+    def __init__(self, folder: Path, how: Images) -> None:
+        self.folder, self.how = folder, how
+        self.damaged: list[str] = []
+        self.first: tuple[Path, tuple[int, ...]] | None = None
+
+    def part(self, files: Sequence[Path], root: Path, names: Sequence[str]) -> Part:
+        kept: list[int] = []
+        x: np.ndarray | None = None
+        for place, cells in enumerate(self._decoded(files)):
+            if cells is None:
+                continue
+            self._agree(files[place], cells.shape)
+            if x is None:
+                x = np.empty((len(files), *cells.shape), np.uint8)
+            x[len(kept)] = cells
+            kept.append(place)
+        if x is None or (self.damaged and not self.how.skip_damaged):
+            raise FormatError(
+                f"{self.folder} has {len(self.damaged):,} images that cannot be decoded: {_some(self.damaged)}; replace or remove them, "
+                "or load with skip_damaged (--skip-damaged), which leaves them out and says so"
+            )
+        label = [self._label(files[place], root, names) for place in kept]
+        return Part(x[: len(kept)], np.array(label, np.int64) if names else None)
+
+    def _label(self, path: Path, root: Path, names: Sequence[str]) -> int:
+        return -1 if path.parent == root else names.index(path.relative_to(root).parts[0])
+
+    def _decoded(self, files: Sequence[Path]) -> Iterator[np.ndarray | None]:
+        with ThreadPoolExecutor() as pool:
+            for start in range(0, len(files), AT_ONCE):
+                yield from pool.map(self._cells, files[start : start + AT_ONCE])
+
+    def _cells(self, path: Path) -> np.ndarray | None:
+        try:
+            with Image.open(path) as image:
+                image.load()
+                upright = ImageOps.exif_transpose(image)
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            self.damaged.append(f"{path.relative_to(self.folder)} ({_reason(error)})")
+            return None
+        plain = _plain(upright, path)
+        if self.how.size is not None:
+            plain = self._smaller(plain, path, self.how.size)
+        cells = np.asarray(plain)
+        return cells[None] if cells.ndim == 2 else cells.transpose(2, 0, 1)
+
+    def _smaller(self, image: Image.Image, path: Path, size: tuple[int, int]) -> Image.Image:
+        height, width = size
+        if image.width < width or image.height < height:
+            raise ShapeError(
+                f"{path} is {image.height}×{image.width}, smaller than the size {height}×{width} that was asked for, and images are never made "
+                "larger; ask for a smaller size, or remove it"
+            )
+        return ImageOps.fit(image, (width, height), method=self.how.resample.value)
+
+    def _agree(self, path: Path, shape: tuple[int, ...]) -> None:
+        if self.first is None:
+            self.first = (path, shape)
+        before, expected = self.first
+        if shape[0] != expected[0]:
+            kinds = {1: "grey", 3: "in colour"}
+            raise FormatError(
+                f"{before} is {kinds[expected[0]]}, but {path} is {kinds[shape[0]]}; images of one data set must have equal channels: "
+                "convert all to grey or all to colour"
+            )
+        if shape != expected:
+            raise ShapeError(
+                f"{before} is {expected[1]}×{expected[2]}, but {path} is {shape[1]}×{shape[2]}; all images must have one size: "
+                "give a size (--size HEIGHTxWIDTH) to which each is cropped about its centre and made smaller"
+            )
+
+    def notes(self) -> tuple[str, ...]:
+        """What was done to the images, and which were left out."""
+        size = self.how.size
+        resized = (f"cropped about the centre and resized to {size[0]}×{size[1]} ({self.how.resample.name.lower()})",) if size else ()
+        left_out = (f"{len(self.damaged):,} damaged images left out: {_some(self.damaged)}",) if self.damaged else ()
+        return (*resized, *left_out)
+
+
+def _plain(image: Image.Image, path: Path) -> Image.Image:
+    """8-bit grey or red, green and blue. Errors: `FormatError` for transparency and for more than 8 bits."""
+    if image.mode in ("1", "L"):
+        return image.convert("L")
+    if image.mode.startswith(("I", "F")):
+        raise FormatError(f"{path} has more than 8 bits a channel (mode {image.mode}); convert it to 8 bits, or save the images as one .npy array")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        if image.getextrema()[3][0] < 255:
+            raise FormatError(f"{path} has transparent pixels; put it on a plain background, and save it without transparency")
+    return image.convert("L" if image.mode == "LA" else "RGB")
+
+
+def _reason(error: Exception) -> str:
+    return "too many pixels" if isinstance(error, Image.DecompressionBombError) else "not a whole image"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f", and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(sorted(names)[:SHOWN]) + more

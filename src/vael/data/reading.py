@@ -1,0 +1,62 @@
+"""From a path to what the file or folder there holds, by its ending."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from vael.data import cifar
+from vael.data.arrays import labelled, read_amat, read_npy, read_npz
+from vael.data.idx import is_idx, read_idx
+from vael.data.images import Images, read_folder
+from vael.data.material import Material, Part
+from vael.data.tables import read_csv
+from vael.errors import FormatError
+
+EXPECTED = ".npy, .npz, .csv (.tsv), .amat, IDX (.idx, -ubyte, .gz), CIFAR .bin, or a folder of images"
+
+
+def read_path(path: Path, images: Images) -> Material:
+    """The material in a file or folder. Errors: `FormatError` for an ending that is not known, and those of the readers."""
+    if path.is_dir():
+        return _folder(path, images)
+    if not path.stat().st_size:
+        raise FormatError(f"{path} is empty (0 bytes); write or fetch it again")
+    ending = path.suffix.lower()
+    if is_idx(path):
+        return _idx(path)
+    if ending == ".bin":
+        part = cifar.read_file(path)
+        return Material(path.stem, part, label_names=cifar.LABELS)
+    if ending == ".amat":
+        return Material(path.stem, Part(read_amat(path)))
+    readers = {".npy": read_npy, ".npz": read_npz, ".csv": read_csv, ".tsv": read_csv}
+    if ending not in readers:
+        raise FormatError(f"{path} ends in {ending or 'nothing'}, but {EXPECTED} was expected; save the data as one of these")
+    return readers[ending](path)
+
+
+def _folder(path: Path, images: Images) -> Material:
+    if list(path.glob("data_batch_*.bin")):
+        return _called(path, cifar.read_folder(path))
+    idx = sorted(file for file in path.iterdir() if file.is_file() and is_idx(file) and "images" in file.name)
+    if idx:
+        train = next((file for file in idx if "train" in file.name), idx[0])
+        test = next((file for file in idx if file is not train and re.search("t10k|test", file.name)), None)
+        return _called(path, Material("", _idx(train).train, test=None if test is None else _idx(test).train))
+    return read_folder(path, images)
+
+
+def _called(path: Path, material: Material) -> Material:
+    return Material(path.resolve().name, material.train, material.validation, material.test, material.label_names, notes=material.notes)
+
+
+def _idx(path: Path) -> Material:
+    """Images with the labels beside them, if a file has the same name but for `labels-idx1`."""
+    name = re.sub("images([-.])idx3", r"labels\1idx1", path.name)
+    beside = [path.with_name(name), path.with_name(name.removesuffix(".gz")), path.with_name(f"{name}.gz")]
+    found = next((file for file in beside if file != path and file.is_file()), None)
+    label = None if found is None else read_idx(found).astype(np.int64)
+    return Material(path.name.split(".")[0], labelled(read_idx(path), label, path))

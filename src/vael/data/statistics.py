@@ -1,0 +1,54 @@
+"""Mean, spread and range of every cell, in model units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vael.data.source import Source
+
+CELLS_AT_ONCE = 2**21
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What is known of the cells of one split, from `examples` of them."""
+
+    mean: Float[Tensor, "*event"]
+    std: Float[Tensor, "*event"]  # about the mean, divided by the number of examples; 0 where a cell is constant
+    minimum: float
+    maximum: float
+    examples: int
+
+
+class _Drawn:
+    """Variates for a stochastic transform, from a fixed seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        return torch.rand(tuple(shape), generator=self.generator, dtype=like.dtype).to(like.device)
+
+
+def statistics(source: Source, *, limit: int = 10_000, seed: int = 0) -> Statistics:
+    """Mean and standard deviation of each cell over at most `limit` examples, evenly spread over the split, in bounded memory.
+
+    A stochastic transform is drawn once for each, from `seed`. Sums are kept in float64 and joined block by block (Chan, Golub & LeVeque 1979).
+    """
+    count = min(limit, len(source))
+    chosen = (torch.arange(count) * len(source)) // count
+    noise, seen = _Drawn(seed), 0
+    mean = squares = torch.zeros(source.event, dtype=torch.float64, device=source.x.device)
+    minimum, maximum = torch.inf, -torch.inf
+    for index in chosen.split(max(1, CELLS_AT_ONCE // max(1, mean.numel()))):
+        x = source.batch(index.to(source.x.device), noise).x.double()
+        minimum, maximum = min(minimum, float(x.min())), max(maximum, float(x.max()))
+        difference, share = x.mean(0) - mean, len(x) / (seen + len(x))
+        squares = squares + (x - x.mean(0)).square().sum(0) + difference.square() * seen * share
+        mean, seen = mean + difference * share, seen + len(x)
+    return Statistics(mean.float(), (squares / seen).sqrt().float(), minimum, maximum, seen)
