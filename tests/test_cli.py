@@ -289,7 +289,7 @@ def test_a_signal_ends_with_130_and_a_checkpoint_from_which_resuming_gives_the_s
     with monkeypatch.context() as patch:
         stopped_by(patch, 2, lambda: os.kill(os.getpid(), kind))
         assert train(tmp_path / "cut") == 130
-    out, err = capsys.readouterr()
+    err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert "--resume" in err
     assert (tmp_path / "cut" / "checkpoint" / "state.safetensors").exists()

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 FIELDS = (
     "data", "split", "examples", "elbo", "log_likelihood", "standard_error", "importance_samples", "bits_per_dim", "effective_sample_size",
-    "k_hat", "distortion", "divergence", "active_units", "latent_features", "seconds", "warnings",
+    "k_hat", "distortion", "divergence", "active_units", "latent_features", "seconds",
+    "worst_effective_sample_size", "k_hat_above_limit", "seed", "estimator", "warnings",
 )  # fmt: skip
 IMPORTANCE_SAMPLES = 1000
 REPORTED_SAMPLES = 128
@@ -99,6 +100,6 @@ def write_report(run: Run, judged: Evaluation, seed: int = 0) -> Path:
 
 def as_json(judged: Evaluation, run: Run) -> dict[str, object]:
     """The fields that `--json` promises, with null for what is no finite number, and what every figure must say of the data."""
-    found = {name: getattr(judged, name) for name in FIELDS if hasattr(judged, name)}
-    found |= {"notes": run.spec.data.notes, "estimator": f"importance-weighted, K = {judged.importance_samples}"}
+    found = {name: getattr(judged, name) for name in FIELDS}
+    found["notes"] = tuple(dict.fromkeys((*run.spec.data.notes, *judged.notes)))
     return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in found.items()}

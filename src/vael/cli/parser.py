@@ -59,12 +59,12 @@ class Parser(argparse.ArgumentParser):
         return given
 
 
-def number(kind: type, least: float, *, above: bool = False, most: float = math.inf) -> Callable[[str], float]:
+def number(kind: type, least: int | float, *, above: bool = False, most: int | float = math.inf) -> Callable[[str], int | float]:
     """A reader of numbers of at least (or `above`) `least` and at most `most`."""
     name = "a whole number" if kind is int else "a number"
     limit = f"{'above' if above else 'of at least'} {least:g}" + (f" and at most {most:g}" if most < math.inf else "")
 
-    def read(text: str) -> float:
+    def read(text: str) -> int | float:
         try:
             value = kind(text)
         except ValueError:

@@ -88,5 +88,5 @@ def sentences(judged: Evaluation, spec: RunSpec) -> list[str]:
     ]
     if judged.log_likelihood is not None and judged.effective_sample_size is not None and judged.k_hat is not None:
         lines.append(f"  weights      effective sample size {judged.effective_sample_size:.1f} of {k:,}, k-hat {judged.k_hat:.2f}")
-    warnings = [f"  warning: {warning}" for warning in getattr(judged, "warnings", ())]
-    return [*lines, *warnings, *(f"  note: {note}" for note in spec.data.notes)]
+    notes = dict.fromkeys((*spec.data.notes, *judged.notes))
+    return [*lines, *(f"  warning: {warning}" for warning in judged.warnings), *(f"  note: {note}" for note in notes)]

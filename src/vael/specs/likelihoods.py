@@ -2,38 +2,160 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import attrgetter
 
 import torch
+from torch import Tensor
 
-from vael.data import Statistics
+from vael import models
 from vael.errors import FormatError
-from vael.models import BernoulliHead, Head
+from vael.models import FixedScale, GaussianHead, Head, LaplaceHead, LearnedScale, PredictedScale
+from vael.models.heads import Moments, Spread
 from vael.specs.spec import DataSpec, Value
 
 
 @dataclass(frozen=True)
 class Likelihood:
-    """A head that can be asked for by name. `make(data, known, **arguments)` builds it."""
+    """A head that can be asked for by name; `make(data, moments, **arguments)` builds it with what is not given chosen from the data."""
 
     summary: str
     kind: type[Head]
     make: Callable[..., Head]
-    arguments: tuple[str, ...] = ()  # attributes of the head that `make` takes back
+    arguments: Mapping[str, str] = field(default_factory=dict)  # of `make`, and where the head keeps them
+    spread: type[Spread] | None = None
 
+    def made(self, head: Head) -> bool:
+        """Whether a head is of this likelihood."""
+        return type(head) is self.kind and (self.spread is None or type(getattr(head, "spread", None)) is self.spread)
+
+
+@dataclass(frozen=True)
+class Blank:
+    """Moments in name only, where weights that will be loaded hold the real ones."""
+
+    mean: Tensor
+    std: Tensor
+    minimum: float = 0.0
+    maximum: float = 1.0
+
+
+def blank(event: tuple[int, ...]) -> Blank:
+    """Moments of nothing."""
+    return Blank(torch.zeros(event), torch.ones(event))
+
+
+def levels_of(data: DataSpec) -> int:
+    """How many values a cell can have; real cells have none, and every head that asks for levels refuses them."""
+    return data.levels or (2 if data.kind == "binary" else 256)
+
+
+def top_of(data: DataSpec, known: Moments) -> float:
+    """Where grey values end: at the highest level, or at the whole number above all real cells."""
+    if data.kind == "real":
+        return float(max(1, math.ceil(getattr(known, "maximum", 1.0))))
+    return float(levels_of(data) - 1)
+
+
+def bernoulli(data: DataSpec, known: Moments) -> Head:
+    """Cells 0 and 1."""
+    return models.BernoulliHead()
+
+
+def continuous_bernoulli(data: DataSpec, known: Moments, largest: int | float | None = None) -> Head:
+    """Grey values as real numbers."""
+    return models.ContinuousBernoulliHead(float(top_of(data, known) if largest is None else largest))
+
+
+def cross_entropy(data: DataSpec, known: Moments, largest: int | float | None = None) -> Head:
+    """Grey values under the Bernoulli formula."""
+    return models.CrossEntropyHead(float(top_of(data, known) if largest is None else largest))
+
+
+def discretized_logistic(data: DataSpec, known: Moments, levels: int | None = None) -> Head:
+    """Integers, one bell for each cell."""
+    return models.DiscretizedLogisticHead(levels or levels_of(data))
+
+
+def discretized_logistic_mixture(data: DataSpec, known: Moments, levels: int | None = None, components: int = 10) -> Head:
+    """Integers, several bells for each cell."""
+    return models.DiscretizedLogisticMixtureHead(levels or levels_of(data), components)
+
+
+def coupled_logistic_mixture(
+    data: DataSpec, known: Moments, levels: int | None = None, components: int = 10, channels: int | None = None
+) -> Head:  # fmt: skip
+    """Integers, several bells for each pixel with its channels coupled."""
+    return models.CoupledLogisticMixtureHead(levels or levels_of(data), components, channels or data.event[0])
+
+
+def categorical(data: DataSpec, known: Moments, levels: int | None = None) -> Head:
+    """Codes without an order."""
+    return models.CategoricalHead(levels or levels_of(data))
+
+
+def location_scale(kind: type[GaussianHead] | type[LaplaceHead], spread: Callable[..., Spread]) -> Callable[..., Head]:
+    """A maker of real-valued heads whose scale comes from `spread(data, **arguments)`."""
+
+    def make(data: DataSpec, known: Moments, **arguments: Value) -> Head:
+        return kind(known, spread(data, **arguments))
+
+    return make
+
+
+def one(data: DataSpec) -> Spread:
+    """One learned scale."""
+    return LearnedScale()
+
+
+def per_channel(data: DataSpec, channels: int | None = None) -> Spread:
+    """A learned scale for each channel or column."""
+    return LearnedScale(channels or data.event[0])
+
+
+def per_cell(data: DataSpec) -> Spread:
+    """A scale for each cell from the decoder."""
+    return PredictedScale()
+
+
+def fixed(data: DataSpec, sigma: int | float = 1.0) -> Spread:
+    """A scale that is given."""
+    return FixedScale(float(sigma))
+
+
+LEVELS, MIXTURE = {"levels": "levels"}, {"levels": "levels", "components": "components"}
+LARGEST, CHANNELS, SIGMA = {"largest": "largest"}, {"channels": "spread.channels"}, {"sigma": "spread.sigma"}
 
 LIKELIHOODS = {
-    "bernoulli": Likelihood("cells 0 and 1, on logits", BernoulliHead, lambda data, known: BernoulliHead()),
-}
+    "bernoulli": Likelihood("cells 0 and 1, on logits", models.BernoulliHead, bernoulli),
+    "discretized-logistic": Likelihood("integers, a logistic summed over each level", models.DiscretizedLogisticHead, discretized_logistic, LEVELS),
+    "discretized-logistic-mixture": Likelihood(
+        "integers, ten logistics for each cell", models.DiscretizedLogisticMixtureHead, discretized_logistic_mixture, MIXTURE
+    ),
+    "coupled-logistic-mixture": Likelihood(
+        "integers, ten logistics for each pixel, its channels coupled (PixelCNN++)", models.CoupledLogisticMixtureHead, coupled_logistic_mixture,
+        {**MIXTURE, "channels": "channels"},
+    ),
+    "categorical": Likelihood("integers as codes without an order", models.CategoricalHead, categorical, LEVELS),
+    "gaussian": Likelihood("real numbers, one σ, learned", GaussianHead, location_scale(GaussianHead, one), {}, LearnedScale),
+    "gaussian-per-channel": Likelihood(
+        "real numbers, a learned σ for each channel or column", GaussianHead, location_scale(GaussianHead, per_channel), CHANNELS, LearnedScale
+    ),
+    "gaussian-per-cell": Likelihood(
+        "real numbers, a σ for each cell from the decoder", GaussianHead, location_scale(GaussianHead, per_cell), {}, PredictedScale
+    ),
+    "gaussian-fixed": Likelihood(
+        "real numbers, σ = 1 in the units of the data", GaussianHead, location_scale(GaussianHead, fixed), SIGMA, FixedScale
+    ),
+    "laplace": Likelihood("real numbers with heavy tails, one scale, learned", LaplaceHead, location_scale(LaplaceHead, one), {}, LearnedScale),
+    "continuous-bernoulli": Likelihood("grey values as real numbers from 0 up", models.ContinuousBernoulliHead, continuous_bernoulli, LARGEST),
+    "cross-entropy": Likelihood("grey values as lectures do it: no likelihood", models.CrossEntropyHead, cross_entropy, LARGEST),
+}  # fmt: skip
 
 
-def blank(event: tuple[int, ...]) -> Statistics:
-    """Statistics of nothing, where weights that will be loaded hold the real ones."""
-    return Statistics(mean=torch.zeros(event), std=torch.ones(event), minimum=0.0, maximum=1.0)
-
-
-def make(name: str, data: DataSpec, known: Statistics, arguments: Mapping[str, Value]) -> Head:
+def make(name: str, data: DataSpec, known: Moments, arguments: Mapping[str, Value]) -> Head:
     """The head of a likelihood's name. Errors: `FormatError` for an unknown name or arguments that it does not take."""
     if name not in LIKELIHOODS:
         raise FormatError(f"no likelihood is called {name!r}; there are {', '.join(LIKELIHOODS)}")
@@ -43,19 +165,20 @@ def make(name: str, data: DataSpec, known: Statistics, arguments: Mapping[str, V
         raise FormatError(f"the likelihood {name} does not take the arguments {dict(arguments)} ({error})") from error
 
 
-def defaults(name: str, data: DataSpec) -> dict[str, Value]:
+def defaults(name: str, data: DataSpec, known: Moments) -> dict[str, Value]:
     """The arguments of a likelihood that was asked for by its name alone."""
-    return arguments_of(LIKELIHOODS[name], LIKELIHOODS[name].make(data, blank(data.event)))
+    return arguments_of(LIKELIHOODS[name], LIKELIHOODS[name].make(data, known))
 
 
 def arguments_of(known: Likelihood, head: Head) -> dict[str, Value]:
     """What a head was made with."""
-    return {name: getattr(head, name) for name in known.arguments}
+    return {name: attrgetter(place)(head) for name, place in known.arguments.items()}
 
 
-def describe(head: Head, data: DataSpec) -> tuple[str, dict[str, Value]]:
+def describe(head: Head) -> tuple[str, dict[str, Value]]:
     """Name and arguments of a head. Errors: `FormatError` for one that has no name."""
+    several = isinstance(head, GaussianHead) and isinstance(head.spread, LearnedScale) and head.spread.channels > 1
     for name, known in LIKELIHOODS.items():
-        if type(head) is known.kind:
+        if known.made(head) and (not several or "channels" in known.arguments):
             return name, arguments_of(known, head)
     raise FormatError(f"{type(head).__name__} has no name, so it cannot stand in run.json; train it in Python without a run folder")

@@ -61,7 +61,7 @@ def precision(name: str) -> torch.dtype:
     return PRECISIONS[meant(SHORT.get(name.lower(), name), PRECISIONS, "precision")]
 
 
-def objective(estimator: str, beta: float = 1.0, warmup: float = 0.0) -> Objective:
+def objective(estimator: str, beta: int | float = 1.0, warmup: int | float = 0.0) -> Objective:
     """The objective of an estimator's name. Errors: `FormatError` for an unknown name, `StateError` for a weight where there is no divergence."""
     estimator = meant(estimator, ESTIMATORS, "estimator")
     if estimator == "importance-weighted":

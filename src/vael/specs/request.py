@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 
 import vael
-from vael.data import Binarize, Source, Splits, load, statistics
+from vael import data as sets
+from vael.data import Binarize, Source, Splits, load
 from vael.errors import ShapeError, StateError
 from vael.inference import AdamW, GradientAscent
 from vael.models import VAE
@@ -34,7 +35,7 @@ class Request:
     binarize: str | None = None
     dequantize: bool = False
     size: int | None = None
-    validation: float | None = None
+    validation: int | float | None = None
     model: str | None = None
     likelihood: str | None = None
     latent: int | None = None
@@ -42,12 +43,12 @@ class Request:
     channels: tuple[int, ...] | None = None
     estimator: str = "closed-form"
     samples: int | None = None
-    beta: float = 1.0
-    warmup: float = 0.0
-    lr: float = 1e-3
-    weight_decay: float = 0.0
+    beta: int | float = 1.0
+    warmup: int | float = 0.0
+    lr: int | float = 1e-3
+    weight_decay: int | float = 0.0
     epochs: int | None = None
-    time_limit: float | None = None
+    time_limit: int | float | None = None
     patience: int | None = None
     batch: int = 128
     seed: int = 0
@@ -145,7 +146,7 @@ def prepare_again(spec: RunSpec) -> Prepared:
 # data
 
 
-def load_splits(source: str, binarize: str | None, dequantize: bool, size: int | None, validation: float | None, seed: int = 0) -> Splits:
+def load_splits(source: str, binarize: str | None, dequantize: bool, size: int | None, validation: int | float | None, seed: int = 0) -> Splits:
     """`vael.data.load` with a binarisation by name and without the options that were left open."""
     kind = None if binarize is None else Binarize(names.meant(binarize, [kind.value for kind in Binarize], "binarisation"))
     given = {"size": size, "validation": validation}
@@ -215,10 +216,10 @@ def choose_model(asked: Request, splits: Splits, data: DataSpec) -> tuple[ModelS
     advice = recommend(splits)
     advised = names.name_of(advice.recipe)
     recipe = advised if asked.model is None else names.meant(asked.model, names.RECIPES, "recipe")
-    likelihood, arguments = likelihoods.describe(advice.head, data)
+    likelihood, arguments = likelihoods.describe(advice.head)
     if asked.likelihood is not None:
         likelihood = names.meant(asked.likelihood, likelihoods.LIKELIHOODS, "likelihood")
-        arguments = likelihoods.defaults(likelihood, data)
+        arguments = likelihoods.defaults(likelihood, data, sets.statistics(splits.train))
     why = advice.reasons if (asked.model, asked.likelihood) == (None, None) else (f"{recipe} network and {likelihood} likelihood, as asked for",)
     start = dict(advice.arguments) if recipe == advised else {}
     chosen = resolve_arguments(recipe, start, asked)
@@ -241,7 +242,7 @@ def resolve_arguments(recipe: str, start: dict[str, object], asked: Request) -> 
 
 def build_model(spec: ModelSpec, data: DataSpec, seed: int, train: Source | None = None) -> VAE:
     """The model of a spec with weights drawn from the seed; without data its shifts and scales wait for the weights to be loaded."""
-    known = likelihoods.blank(data.event) if train is None else statistics(train)
+    known = likelihoods.blank(data.event) if train is None else sets.statistics(train)
     head = likelihoods.make(spec.likelihood, data, known, spec.likelihood_arguments)
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed)
