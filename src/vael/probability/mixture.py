@@ -49,8 +49,8 @@ class CoupledLogisticMixture(Law):
     `coupling` (w, pure numbers, rows c = 1, 2 ... of j < c) `[*batch, channels (channels - 1) / 2, *space, components]`; `space` is the number
     of space axes. A value is `[*batch, channels, *space]` and its log-probability `[*batch, *space]`.
 
-    `mean` puts the mean of earlier channels where their values belong: exact as far as the means are linear in them, that is away
-    from the outermost levels and for scales of half a level or more; within a percent of a level's range otherwise.
+    `mean` puts the mean of earlier channels where their values belong: exact as far as later means are linear in them, that is away from
+    the outermost levels and for scales of half a level or more, and near it elsewhere.
     """
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {**REAL, "coupling": constraints.real}

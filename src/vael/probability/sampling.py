@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -127,14 +128,15 @@ def as_noise(source: torch.Generator | Noise) -> Noise:
     return source if isinstance(source, Noise) else Stream(source)
 
 
-Draw = Callable[[Distribution, torch.Size, Noise], Tensor]
-_draws: dict[type[Distribution], Draw] = {}
+Kind = TypeVar("Kind", bound=Distribution)
+Draw = Callable[[Kind, torch.Size, Noise], Tensor]
+_draws: dict[type[Distribution], Draw[Any]] = {}
 
 
-def register_draw(kind: type[Distribution]) -> Callable[[Draw], Draw]:
+def register_draw(kind: type[Kind]) -> Callable[[Draw[Kind]], Draw[Kind]]:
     """Decorator: how a kind of distribution turns standard variates into a sample of a given shape (gradients where they exist)."""
 
-    def keep(function: Draw) -> Draw:
+    def keep(function: Draw[Kind]) -> Draw[Kind]:
         _draws[kind] = function
         return function
 

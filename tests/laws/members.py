@@ -1,0 +1,166 @@
+"""The one table of laws: every member stands here once and is put through every test of test_laws.py.
+
+A row says how to make the law from plain numbers, at which numbers to try it, and how to enumerate or integrate over its support.
+"""
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from scipy import stats
+from torch import Tensor
+from torch.distributions import Bernoulli, Distribution, Laplace, Normal
+
+from vael.probability import Codes, ContinuousBernoulli, CoupledLogisticMixture, DiscretizedLogistic, DiscretizedLogisticMixture
+
+LEVELS = 256
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Points of the support, `[points, rows, *event]`, and the logarithm of the measure of each, `[points, rows]`."""
+
+    points: Tensor
+    log_measure: Tensor
+
+
+@dataclass(frozen=True)
+class Member:
+    """A law made from the numbers of a row, `[rows, numbers]` -> batch shape `[rows]`."""
+
+    name: str
+    make: Callable[[Tensor], Distribution]
+    usual: tuple[tuple[float, ...], ...]  # numbers as a network gives them
+    extreme: tuple[tuple[float, ...], ...]  # numbers at and beyond the bounds
+    grid: Callable[[Tensor], Grid]
+    tails: tuple[float | tuple[float, ...], ...]  # values at which the tails are looked at
+    known: Callable[[tuple[float, ...], Tensor], Tensor] | None = None  # log-density by SciPy
+    discrete: bool = True
+    mean_error: float = 1e-9  # of `mean`, in units of x
+
+    def law(self, rows: tuple[tuple[float, ...], ...], dtype: torch.dtype = torch.float64) -> Distribution:
+        """The law of several rows."""
+        return self.make(torch.tensor(rows, dtype=dtype))
+
+
+def every(levels: int, channels: int | None = None) -> Callable[[Tensor], Grid]:
+    """All values of a discrete cell, or of several cells together."""
+    values = torch.arange(levels).double() if channels is None else torch.tensor(list(itertools.product(range(levels), repeat=channels))).double()
+
+    def grid(numbers: Tensor) -> Grid:
+        rows = len(numbers)
+        points = values[:, None].expand(len(values), rows, *values.shape[1:])
+        return Grid(points.to(numbers.dtype), torch.zeros(len(values), rows, dtype=numbers.dtype))
+
+    return grid
+
+
+def around(numbers: Tensor) -> Grid:
+    """Location ± 40 scales, by the trapezoid rule; numbers are (location, log-scale)."""
+    u = torch.linspace(-40, 40, 80001, dtype=numbers.dtype)[:, None]
+    loc, scale = numbers[:, 0], numbers[:, 1].exp()
+    return Grid(loc + scale * u, (scale * 0.001).log().expand(len(u), -1))
+
+
+def unit_interval(largest: float) -> Callable[[Tensor], Grid]:
+    """[0, largest] by Simpson's rule."""
+
+    def grid(numbers: Tensor) -> Grid:
+        n = 20001
+        weight = torch.tensor([4.0, 2.0], dtype=numbers.dtype).repeat(n // 2 + 1)[: n - 2]
+        weight = torch.cat([weight.new_ones(1), weight, weight.new_ones(1)]) * largest / (3 * (n - 1))
+        points = torch.linspace(0, largest, n, dtype=numbers.dtype)
+        return Grid(points[:, None].expand(n, len(numbers)), weight.log()[:, None].expand(n, len(numbers)))
+
+    return grid
+
+
+def mixture(components: int, levels: int) -> Callable[[Tensor], Distribution]:
+    """Numbers are logits, locations, log-scales of the components."""
+    return lambda n: DiscretizedLogisticMixture(*n.unflatten(-1, (3, components)).unbind(-2), levels)
+
+
+def coupled(channels: int, components: int, levels: int) -> Callable[[Tensor], Distribution]:
+    """Numbers are logits, locations, log-scales and couplings, the component last."""
+
+    def make(n: Tensor) -> Distribution:
+        sizes = [components, channels * components, channels * components, channels * (channels - 1) // 2 * components]
+        logits, loc, log_scale, coupling = n.split(sizes, dim=-1)
+        parts = (part.unflatten(-1, (-1, components)) for part in (loc, log_scale, coupling))
+        return CoupledLogisticMixture(logits, *parts, levels, space=0)
+
+    return make
+
+
+def logistic_by_scipy(numbers, x):
+    """log P of the unit bin around x, through the smaller of both tails; the outer bins open."""
+    law = stats.logistic(numbers[0], math.exp(numbers[1]))
+    low, high = (x - 0.5).where(x > 0, -math.inf), (x + 0.5).where(x < LEVELS - 1, math.inf)
+    below, above = law.cdf(high) - law.cdf(low), law.sf(low) - law.sf(high)
+    return torch.as_tensor(below).where(x < numbers[0], torch.as_tensor(above)).log()
+
+
+def continuous_bernoulli_by_scipy(largest):
+    """A truncated exponential: density ∝ e^(l x / largest); falling for l < 0, mirrored for l > 0."""
+
+    def known(numbers, x):
+        size = abs(numbers[0])
+        falling = x / largest if numbers[0] < 0 else 1 - x / largest
+        return torch.as_tensor(stats.truncexpon.logpdf(falling, b=size, scale=1 / size)) - math.log(largest)
+
+    return known
+
+
+PIXELS = (0.0, 1.0, 2.0, 127.0, 253.0, 254.0, 255.0)
+LOGISTIC = tuple((loc, s) for loc in (-1000.0, -0.5, 0.0, 127.25, 255.0, 300.0, 1e6) for s in (-20.0, -3.0, 0.0, 6.6, 20.0))
+CELLS = (0.0, 0.25, 1.0)
+
+MEMBERS = [
+    Member(
+        "bernoulli", lambda n: Bernoulli(logits=n[..., 0], validate_args=False), ((-2.0,), (0.0,), (0.7,)), ((-100.0,), (-20.0,), (20.0,), (100.0,)),
+        every(2), (0.0, 1.0), lambda n, x: torch.as_tensor(stats.bernoulli.logpmf(x, 1 / (1 + math.exp(-n[0])))),
+    ),
+    Member(
+        "continuous Bernoulli", lambda n: ContinuousBernoulli(n[..., 0]),
+        ((-3.0,), (-0.501,), (-0.499,), (-0.1,), (1e-3,), (0.49,), (0.51,), (4.0,)),
+        ((-100.0,), (-1e-6,), (0.0,), (100.0,)), unit_interval(1.0), CELLS, continuous_bernoulli_by_scipy(1.0), discrete=False,
+    ),
+    Member(
+        "continuous Bernoulli of 256 levels", lambda n: ContinuousBernoulli(n[..., 0], 256.0), ((-3.0,), (2.0,)), ((-100.0,), (100.0,)),
+        unit_interval(256.0), (0.0, 128.0, 256.0), continuous_bernoulli_by_scipy(256.0), discrete=False, mean_error=1e-8,
+    ),
+    Member(
+        "Gaussian", lambda n: Normal(n[..., 0], n[..., 1].exp(), validate_args=False), ((0.0, 0.0), (3.0, -2.0)),
+        ((0.0, -6.0), (0.0, 3.0), (100.0, -6.0)), around, (-10.0, 0.0, 3.0),
+        lambda n, x: torch.as_tensor(stats.norm.logpdf(x, n[0], math.exp(n[1]))), discrete=False, mean_error=1e-8,
+    ),
+    Member(
+        "Laplace", lambda n: Laplace(n[..., 0], n[..., 1].exp(), validate_args=False), ((0.0, 0.0), (3.0, -2.0)),
+        ((0.0, -6.0), (0.0, 3.0), (100.0, -6.0)), around, (-10.0, 0.0, 3.0),
+        lambda n, x: torch.as_tensor(stats.laplace.logpdf(x, n[0], math.exp(n[1]))), discrete=False, mean_error=1e-6,
+    ),
+    Member(
+        "categorical", Codes, ((0.0, 1.0, -1.0, 0.5, 2.0), (0.0, 0.0, 0.0, 0.0, 0.0)), ((100.0, -100.0, 0.0, 99.0, -1e4),), every(5),
+        (0.0, 1.0, 4.0), lambda n, x: torch.tensor(n).double().log_softmax(0)[x.long()],
+    ),
+    Member(
+        "discretised logistic", lambda n: DiscretizedLogistic(n[..., 0], n[..., 1], LEVELS),
+        ((100.0, 2.0), (3.3, 1.0), (250.0, 3.5), (127.5, -1.0)), LOGISTIC, every(LEVELS), PIXELS, logistic_by_scipy,
+    ),
+    Member(
+        "discretised logistic of 2 levels", lambda n: DiscretizedLogistic(n[..., 0], n[..., 1], 2), ((0.3, 0.0), (0.9, -2.0)),
+        ((0.5, -20.0), (-1e6, 3.0), (0.0, 20.0)), every(2), (0.0, 1.0),
+    ),
+    Member(
+        "mixture of discretised logistics", mixture(2, LEVELS), ((0.0, 1.0, 50.0, 200.0, 2.0, 1.0), (1.0, -1.0, 0.0, 255.0, 0.0, 3.0)),
+        tuple((0.0, logit, loc, 127.0, s, -3.0) for logit in (-100.0, 100.0) for loc, s in LOGISTIC), every(LEVELS), PIXELS,
+    ),
+    Member(
+        "coupled mixture", coupled(3, 2, 6),
+        ((0.3, -0.3, 1.5, 3.0, 2.5, 3.0, 2.0, 3.0, -0.4, 0.0, -0.5, -0.3, -0.4, 0.0, 0.4, -0.2, 0.1, 0.3, 0.3, 0.0),),
+        ((0.0, 50.0, -9.0, 2.0, 2.0, 300.0, 5.0, 2.0, -3.0, 3.0, 2.0, -3.0, 0.0, 20.0, 0.99, -0.99, 0.5, 0.5, -0.9, 0.0),),
+        every(6, 3), ((0.0, 0.0, 0.0), (5.0, 5.0, 5.0), (0.0, 3.0, 5.0)), mean_error=0.005,
+    ),
+]  # fmt: skip
