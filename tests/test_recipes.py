@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from vael.data import Batch, Kind, Source, Splits
+from vael.data import Batch, Kind, Source, Splits, statistics
 from vael.models import BernoulliHead, DiscretizedLogisticHead, GaussianHead
 from vael.recipes import convolutional, dense, flops, linear, recommend, residual
 
@@ -124,11 +124,6 @@ def cells(rows, event, levels):
     return torch.randint(0, levels, (rows, *event), generator=generator(3), dtype=torch.uint8)
 
 
-def moments(known):
-    x = known.x.float()
-    return SimpleNamespace(mean=x.mean(0), std=x.std(0, correction=0))
-
-
 def test_recommendations_follow_the_data():
     binary = recommend(splits(cells(300, (1, 8, 8), 2), Kind.BINARY))
     assert isinstance(binary.head, BernoulliHead)
@@ -167,7 +162,7 @@ def test_what_is_recommended_trains(name):
     train = RECOMMENDED[name].train
     chosen = recommend(RECOMMENDED[name])
     assert all(reason.endswith(".") and len(reason) > 30 for reason in chosen.reasons)
-    model = chosen.build(train.event, moments(train))
+    model = chosen.build(train.event, statistics(train))
     terms = model.terms(train.batch(torch.arange(2)), generator=generator())
     (terms.log_likelihood.mean() - terms.divergence.mean()).backward()
     assert torch.isfinite(terms.log_likelihood).all()

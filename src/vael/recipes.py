@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vael.data import Batch, Kind, Source, Splits
+from vael.data import Batch, Kind, Source, Splits, statistics
+from vael.errors import StateError
 from vael.models import (
     VAE,
     BernoulliHead,
@@ -182,12 +183,12 @@ def likelihood(source: Source) -> tuple[Head, str]:
     if source.kind is Kind.BINARY:
         return BernoulliHead(), "Likelihood: Bernoulli on logits, because every cell is 0 or 1."
     if source.kind is Kind.INTEGER:
+        if source.levels is None:
+            raise StateError(f"{source.name} holds integers, but its number of levels is not said; make the Source with levels=")
         return DiscretizedLogisticHead(levels=source.levels), (
             f"Likelihood: discretised logistic over {source.levels} levels, because the cells are the integers 0 ... {source.levels - 1}: "
             "its probabilities sum to one over exactly these."
         )
-    from vael.data import statistics
-
     spread = LearnedScale(source.event[0])
     return GaussianHead(statistics(source), spread), (
         "Likelihood: Gaussian with one learned, bounded σ for each channel or column, because the cells are real numbers."

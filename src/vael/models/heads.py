@@ -63,8 +63,13 @@ class Head(nn.Module, ABC):
 class Moments(Protocol):
     """What a head in the data's own units needs to know (`vael.data.statistics` gives it)."""
 
-    mean: Tensor  # [*event]
-    std: Tensor  # [*event]
+    @property
+    def mean(self) -> Tensor:
+        """`[*event]`."""
+
+    @property
+    def std(self) -> Tensor:
+        """`[*event]`."""
 
 
 def at_least_float32(raw: Tensor) -> Tensor:

@@ -22,13 +22,9 @@ class Dense(nn.Module):
         sizes = [math.prod(inputs), *hidden]
         layers = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), activation())]
         self.outputs = tuple(outputs)
-        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], math.prod(outputs)))
+        self.body = nn.Sequential(*layers)
+        self.last = nn.Linear(sizes[-1], math.prod(outputs))
         initialize(self, gain(activation))
 
-    @property
-    def last(self) -> nn.Linear:
-        """The layer that gives the output."""
-        return self.layers[-1]
-
     def forward(self, x: Float[Tensor, "batch *inputs"]) -> Float[Tensor, "batch *outputs"]:
-        return self.layers(x.flatten(1)).unflatten(1, self.outputs)
+        return self.last(self.body(x.flatten(1))).unflatten(1, self.outputs)
