@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SHOWN, ACROSS, BINS, CORRELATED, ROWS = 12, 4, 32, 40, 2000
+SHOWN, ACROSS, CORRELATED, ROWS = 12, 4, 40, 2000
 
 
 def column_name(place: int) -> str:
@@ -66,6 +66,11 @@ def _density(axes: Axes, values: Tensor, edges: Tensor, colour: str, label: str,
     axes.stairs(heights.numpy(), edges.numpy(), fill=filled, color=colour, lw=1.4, alpha=0.55 if filled else 1, label=label)
 
 
+def bins(rows: int) -> int:
+    """Bars of a histogram: twice the root of the number of rows, between 8 and 32."""
+    return min(max(round(2 * rows**0.5), 8), 32)
+
+
 def histograms(record: ReportInput, x: Tensor, drawn: Tensor, folder: Path) -> Drawing:
     """How often each value occurs in the data and in draws from the model."""
     columns = x.shape[1]
@@ -73,7 +78,7 @@ def histograms(record: ReportInput, x: Tensor, drawn: Tensor, folder: Path) -> D
     for place, axes in enumerate(panels):
         low, high = float(x[:, place].min()), float(x[:, place].max())
         room = 0.1 * (high - low) or 0.5
-        edges = torch.linspace(low - room, high + room, BINS + 1, dtype=torch.float64)
+        edges = torch.linspace(low - room, high + room, bins(len(x)) + 1, dtype=torch.float64)
         _density(axes, x[:, place], edges, DATA, "data", True)
         _density(axes, drawn[:, place], edges, MODEL, "model", False)
         axes.set(title=column_name(place), yticks=[])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vael.report.gather import ACTIVE, Encoded, principal
 from vael.report.record import ReportInput
-from vael.report.style import ACTIVE_COLOUR, CLASSES, IDLE_COLOUR, INK, QUIET, TRAIN, VALIDATION, Drawing, keep, new_figure, rule_lines
+from vael.report.style import ACTIVE_COLOUR, CLASSES, IDLE_COLOUR, INK, PAPER, QUIET, TRAIN, VALIDATION, Drawing, keep, new_figure, rule_lines
 from vael.training import Row
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def curves(record: ReportInput, folder: Path) -> Drawing:
             dots = "o" if len(rows) < 3 else None
             place.plot([row.step for row in rows], [value(row) for row in rows], color=colour, lw=width, marker=dots, ms=3, label=split)
         place.set(title=title, xlabel="step", ylim=value_range(record.history, value))
+        place.ticklabel_format(useOffset=False)
         place.locator_params(axis="x", nbins=4)
         rule_lines(place)
     axes[0].set_ylabel("nats per example")
@@ -109,7 +110,7 @@ def _class_name(record: ReportInput, label: int) -> str:
 
 def scatter(axes: Axes, points: Tensor, label: Tensor | None, name: Callable[[int], str]) -> None:
     """Points coloured by label, each class named where its points lie; grey where a label is unknown or there is none."""
-    size = max(min(9000 / max(len(points), 1), 9), 2)
+    size = max(min(9000 / max(len(points), 1), 14), 2)
     known = torch.full((len(points),), -1) if label is None else label
     classes = [int(one) for one in known.unique() if one >= 0]
     spots = {"s": size, "lw": 0, "rasterized": True}
@@ -128,8 +129,10 @@ def scatter(axes: Axes, points: Tensor, label: Tensor | None, name: Callable[[in
 
 
 def _write_name(axes: Axes, place: Sequence[float], text: str) -> None:
-    box = {"boxstyle": "round,pad=0.22", "facecolor": "white", "edgecolor": "none", "alpha": 0.82}
-    axes.text(*place, text, ha="center", va="center", fontsize=8, fontweight="bold", color="#000001", bbox=box)
+    from matplotlib.patheffects import withStroke
+
+    halo = [withStroke(linewidth=2.2, foreground=PAPER)]
+    axes.text(*place, text, ha="center", va="center", fontsize=9, fontweight="bold", color=INK, path_effects=halo)
 
 
 def _map(record: ReportInput, folder: Path, name: str, points: Tensor, seen: Encoded, axis: tuple[str, str], what: str) -> Drawing:

@@ -16,7 +16,7 @@ from vael.data import Kind, Source
 from vael.errors import ShapeError, SupportError
 from vael.training.checkpoint import write_bytes
 
-SMALLEST, LARGEST = 56, 96  # pixels that the longer side of one image in a grid may have, if it can be helped
+SMALLEST, LARGEST = 56, 80  # pixels that the longer side of one image in a grid may have, if it can be helped
 LOOKED_AT = 1000  # examples from which the range of real numbers is taken
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -27,6 +28,7 @@ h2 {{ font-size: 1.25rem; margin: 3rem 0 .8rem; padding-bottom: .3rem; border-bo
 .number {{ background: var(--card); border-radius: .6rem; padding: .8rem 1rem; break-inside: avoid; }}
 .number b {{ display: block; font-size: 1.45rem; font-weight: 650; font-variant-numeric: tabular-nums; white-space: nowrap; }}
 .number b small {{ font-size: .85rem; font-weight: 400; color: var(--quiet); }}
+.number:first-child {{ grid-column: span 2; }}
 .number span {{ display: block; font-size: .8rem; line-height: 1.4; color: var(--quiet); }}
 .number .name {{ color: var(--ink); font-size: .9rem; }}
 dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1.4rem; margin: 0; font-size: .92rem; }}
@@ -38,10 +40,10 @@ ul.remarks li.warning::before {{ content: "To look at: "; font-weight: 650; colo
 .figures {{ display: flex; flex-wrap: wrap; gap: 1rem 1.6rem; }}
 figure {{ margin: 0 0 1.2rem; max-width: 100%; break-inside: avoid; }}
 figure svg {{ display: block; width: 100%; height: auto; }}
-figure svg image {{ image-rendering: pixelated; }}
+figure svg.crisp image {{ image-rendering: pixelated; }}
 figcaption {{ font-size: .86rem; line-height: 1.5; color: var(--quiet); margin-top: .7rem; max-width: 50rem; }}
 footer {{ margin-top: 3rem; font-size: .82rem; color: var(--quiet); }}
-@media (max-width: 36rem) {{ dl {{ grid-template-columns: 1fr; }} dd {{ margin-bottom: .4rem; }} }}
+@media (max-width: 36rem) {{ .number:first-child {{ grid-column: auto; }} dl {{ grid-template-columns: 1fr; }} dd {{ margin-bottom: .4rem; }} }}
 @media print {{ main {{ max-width: none; padding: 0; }} :root {{ font-size: 9.5pt; }} body {{ font-size: 1rem; }} @page {{ margin: 1.8cm; }} }}
 """
 
@@ -81,16 +83,15 @@ def key_numbers(found: Numbers, notes: Sequence[str]) -> str:
         error = "" if found.standard_error is None else f" ± {found.standard_error:.2f}"
         how = f"importance-weighted, K = {found.importance_samples:,}; ± standard error over examples"
         cards.append(number("log p(x)", signed(found.log_likelihood) + error, nats, how))
-    cards.append(number("ELBO", signed(found.elbo), nats, f"single-sample bound on log p(x), {each}"))
+    cards.append(number("ELBO", signed(found.elbo), nats, f"lower bound on log p(x), {each}"))
     if found.bits_per_dim is not None:
         cards.append(number("bits per dimension", f"{found.bits_per_dim:.3f}", "bits", "from log p(x)"))
     cards.append(number("distortion", signed(found.distortion), nats, "−E log p(x | z), z from the posterior"))
     cards.append(number("divergence", signed(found.divergence), nats, "KL(q(z | x) ‖ p(z))"))
     cards.append(number("active units", f"{found.active_units} of {found.latent_features}", "latents", "variance of the posterior mean above 0.01"))
-    if found.effective_sample_size is not None:
-        cards.append(number("effective sample size", f"{found.effective_sample_size:,.1f}", "draws", f"of K = {found.importance_samples:,} weights"))
     if found.k_hat is not None:
-        cards.append(number("k-hat", f"{found.k_hat:.2f}", "", "tail of the weights; the error bar can be trusted below 0.7"))
+        size = "" if found.effective_sample_size is None else f"effective sample size {found.effective_sample_size:,.1f} of K; "
+        cards.append(number("importance weights", f"{found.k_hat:.2f}", "k-hat", f"{size}the error bar can be trusted below 0.7"))
     on = f"Measured on {found.data}, {found.split} split, {found.examples:,} examples." + "".join(f" {note.rstrip('.')}." for note in notes)
     return f'<div class="numbers">{"".join(cards)}</div><p class="lead">{escape(on)}</p>'
 
@@ -104,10 +105,14 @@ def _section(section: Section) -> str:
     return f'<section><h2>{escape(section.heading)}</h2><div class="figures">{figures}</div></section>'
 
 
+def _code(text: str) -> str:
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))
+
+
 def html(page: Page) -> str:
     """The whole document. It loads nothing, runs nothing, and says so to the browser."""
     facts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in page.facts)
-    said = "".join(f'<li class="{one.tone.value}">{escape(one.text)}</li>' for one in page.remarks)
+    said = "".join(f'<li class="{one.tone.value}">{_code(one.text)}</li>' for one in page.remarks)
     numbers = "" if page.numbers is None else key_numbers(page.numbers, page.notes)
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     return (

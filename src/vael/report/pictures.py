@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vael.data import Kind
 from vael.report import gather
-from vael.report.grid import grid_image, shown_channels
+from vael.report.grid import LARGEST, grid_image, shown_channels
 from vael.report.record import ReportInput
 from vael.report.style import Drawing, keep, new_figure
 
@@ -48,7 +48,7 @@ def is_picture(event: Sequence[int]) -> bool:
 def sheet(record: ReportInput, folder: Path, name: str, x: Tensor, caption: str, layout: Layout) -> Drawing:
     """A grid of images with words beside its rows and under its columns, as a figure."""
     x = as_images(x)
-    grid = grid_image(x, record.scale, columns=layout.columns, gap=layout.gap, largest=SMALL if len(x) > 100 else 96)
+    grid = grid_image(x, record.scale, columns=layout.columns, gap=layout.gap, largest=SMALL if len(x) > 100 else LARGEST)
     margin = 0.08 + 0.066 * max(len(text) for _, text in layout.rows) if layout.rows else 0.0
     foot, tall = (0.24 if layout.feet else 0.0), layout.width * grid.height / grid.width
     figure = new_figure(layout.width + margin, tall + foot, layout=None)
@@ -59,7 +59,7 @@ def sheet(record: ReportInput, folder: Path, name: str, x: Tensor, caption: str,
         axes.text(-0.06 / layout.width, 1 - middle, text, transform=axes.transAxes, ha="right", va="center")
     for middle, text in layout.feet:
         axes.text(middle, -0.06 / tall, text, transform=axes.transAxes, ha="center", va="top", fontsize=7.5)
-    return keep(figure, folder, name, f"{caption} {shown_channels(x.shape[1])}".strip())
+    return keep(figure, folder, name, f"{caption} {shown_channels(x.shape[1])}".strip(), crisp=True)
 
 
 def middles(count: int, words: Sequence[str]) -> Words:

@@ -69,4 +69,4 @@ class ReportInput:
     def source_line(self) -> str:
         """What every caption says of the data: name, split, size, and the notes that belong to them."""
         notes = "".join(f" {note.rstrip('.')}." for note in self.shown.notes)
-        return f"{self.shown.name}, {self.shown_name} split of {len(self.shown):,} examples.{notes}"
+        return f"Data: {self.shown.name}, {self.shown_name} split of {len(self.shown):,} examples.{notes}"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, QUIET, RULE = "#1b1f23", "#5e6872", "#d4d9de"
+INK, QUIET, RULE, PAPER = "#1b1f23", "#5e6872", "#d4d9de", "#fefefe"
 TRAIN, VALIDATION, DATA, MODEL = "#94a4a2", "#2f7fd0", "#8b979f", "#2f7fd0"
 ACTIVE_COLOUR, IDLE_COLOUR = "#2f7fd0", "#b4bcc2"
 CLASSES = (  # ten colours that stay apart for every kind of colour vision (Petroff 2021)
@@ -66,22 +66,23 @@ def rendered(figure: Figure, kind: str) -> bytes:
     return stream.getvalue()
 
 
-def inlined(svg: bytes, name: str, description: str) -> str:
-    """SVG for use inside a page: no prologue, ids of its own, and ink that follows the page from light to dark."""
+def inlined(svg: bytes, name: str, *, crisp: bool) -> str:
+    """SVG for use inside a page: no prologue, ids of its own, ink that follows the page from light to dark; `crisp` keeps cells sharp."""
     text = svg.decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'\b(id="|href="#|url\(#)', lambda found: f"{found[0]}{name}-", text)
-    for colour, variable in ((INK, "--ink"), (QUIET, "--quiet"), (RULE, "--rule")):
+    for colour, variable in ((INK, "--ink"), (QUIET, "--quiet"), (RULE, "--rule"), (PAPER, "--page")):
         text = text.replace(colour, f"var({variable})")
-    return text.replace("<svg ", f'<svg role="img" aria-label="{description}" ', 1)
+    looks = ' class="crisp"' if crisp else ""
+    return text.replace("<svg ", f'<svg role="img" aria-label="{name.replace("_", " ")}"{looks} ', 1)
 
 
-def keep(figure: Figure, folder: Path, name: str, caption: str, *, kinds: tuple[str, ...] = ("png",)) -> Drawing:
+def keep(figure: Figure, folder: Path, name: str, caption: str, *, kinds: tuple[str, ...] = ("png",), crisp: bool = False) -> Drawing:
     """Write the figure's files and give it for the page as inline SVG."""
     for kind in kinds:
         write_bytes(folder / f"{name}.{kind}", rendered(figure, kind))
-    return Drawing(name, inlined(rendered(figure, "svg"), name, name.replace("_", " ")), caption, float(figure.get_figwidth()))
+    return Drawing(name, inlined(rendered(figure, "svg"), name, crisp=crisp), caption, float(figure.get_figwidth()))
 
 
 def rule_lines(axes: Axes, *, axis: str = "y") -> None:

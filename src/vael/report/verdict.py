@@ -106,6 +106,8 @@ def unused(findings: Findings) -> Remark | None:
             f"{active} of {latents} latents are in use (variance of the posterior mean above {ACTIVE:g}); the others cost nothing but carry nothing."
         )
         return Remark("latents", Tone.PLAIN, text)
+    if overfitting(findings) is not None:
+        return Remark("latents", Tone.PLAIN, f"All {latents} latents are in use.")
     more = "with so few, more latents would very likely help." if latents <= 4 else "a larger latent space may help."
     return Remark("latents", Tone.PLAIN, f"All {latents} latents are in use: {more}")
 
@@ -121,9 +123,11 @@ def overfitting(findings: Findings) -> Remark | None:
     gap, size = findings.train[-1] - last, max(abs(best), 1.0)
     if gap <= OVERFIT_SHARE * size and best - last <= FALL_SHARE * size:
         return None
-    text = f"Training is {signed(gap)} nats ahead of validation"
-    text += f", whose bound fell by {signed(best - last)} nats after its best" if best - last > FALL_SHARE * size else ""
-    text += ": the model learns its training data by heart. More data, dynamic binarisation of grey cells, weight decay or a smaller network help."
+    ahead = f"Training is {signed(gap)} nats ahead of validation" if gap > OVERFIT_SHARE * size else ""
+    fell = f"the validation bound fell by {signed(best - last)} nats after its best" if best - last > FALL_SHARE * size else ""
+    text = " and ".join(part for part in (ahead, fell) if part)
+    text = text[0].upper() + text[1:] + ": the model learns its training data by heart. "
+    text += "More data, dynamic binarisation of grey cells, weight decay or a smaller network help."
     return Remark("overfitting", Tone.WARNING, text)
 
 

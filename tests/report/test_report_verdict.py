@@ -1,0 +1,115 @@
+import dataclasses
+
+import pytest
+import torch
+
+from vael.report import verdict
+from vael.report.baseline import Baseline, bernoulli, gaussian, histogram
+from vael.report.verdict import Findings, Tone, remarks
+
+SOUND = Findings(
+    elbo=-90.0, log_likelihood=-88.0, standard_error=0.2, importance_samples=1000, k_hat=0.3, divergence=25.0, active=18, latents=20,
+    train=(-200.0, -120.0, -95.0, -90.0, -89.0, -88.6, -88.5), validation=(-201.0, -121.0, -96.0, -91.0, -90.2, -90.1, -90.05),
+    steps=5000, baseline=Baseline(-206.0, "independent cells"),
+)  # fmt: skip
+
+
+def said(**changes):
+    return {one.what: one for one in remarks(dataclasses.replace(SOUND, **changes))}
+
+
+def test_a_sound_run_gets_no_warning_and_a_last_word():
+    assert {"baseline", "latents", "sound"} == set(said())
+    assert "118.00 nats" in said()["baseline"].text
+
+
+@pytest.mark.parametrize(
+    ("rule", "changes", "word"),
+    [
+        ("baseline", {"log_likelihood": -207.0}, "no better"),
+        ("collapse", {"active": 0}, "collapsed"),
+        ("collapse", {"divergence": 0.05}, "0.050 nats"),
+        ("overfitting", {"train": (-200.0, -60.0)}, "ahead"),
+        ("overfitting", {"validation": (-200.0, -85.0, -90.0)}, "fell by 5.00"),
+        ("rising", {"validation": (-200.0, -150.0, -120.0, -110.0, -100.0, -90.0)}, "more epochs"),
+        ("estimator", {"k_hat": 0.95}, "0.95"),
+        ("skipped", {"skipped": 100}, "100 of 5,000"),
+    ],
+)
+def test_each_warning_comes_with_its_cause_and_takes_the_last_word_away(rule, changes, word):
+    assert rule not in said() or said()[rule].tone is not Tone.WARNING
+    found = said(**changes)
+    assert found[rule].tone is Tone.WARNING
+    assert word in found[rule].text
+    assert "sound" not in found
+
+
+@pytest.mark.parametrize(
+    ("rule", "changes"),
+    [
+        ("overfitting", {"train": (-200.0, -86.0)}),
+        ("rising", {"validation": (-200.0, -90.1, -90.0, -90.0, -90.0, -90.0)}),
+        ("rising", {"validation": (-200.0, -150.0, -90.0)}),
+        ("estimator", {"k_hat": 0.7}),
+        ("estimator", {"k_hat": float("nan")}),
+        ("skipped", {"skipped": 50}),
+        ("looseness", {"log_likelihood": -87.0}),
+    ],
+)
+def test_rules_are_silent_at_their_thresholds(rule, changes):
+    assert rule not in said(**changes)
+
+
+def test_a_loose_bound_is_named_with_its_size():
+    assert "10.00 nats" in said(log_likelihood=-80.0)["looseness"].text
+
+
+def test_a_small_gain_is_called_small():
+    assert "little" in said(log_likelihood=-205.0, elbo=-205.5)["baseline"].text
+
+
+def test_latents_in_use():
+    assert "18 of 20" in said()["latents"].text
+    assert "more latents" in said(active=2, latents=2)["latents"].text
+    assert said(active=2, latents=2, train=(-60.0,))["latents"].text == "All 2 latents are in use."
+
+
+def test_without_an_evaluation_the_page_says_how_to_get_one():
+    found = said(elbo=None, log_likelihood=None, k_hat=None)
+    assert "vael evaluate" in found["unmeasured"].text
+    assert "sound" not in found
+
+
+def test_every_rule_is_silent_when_nothing_is_known():
+    assert [one.what for one in remarks(Findings())] == ["unmeasured"]
+
+
+def test_signed_has_a_real_minus_sign():
+    assert verdict.signed(-1234.5) == "−1,234.50"
+
+
+def test_bernoulli_baseline_is_the_marginal_likelihood():
+    fitted = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]])
+    share = torch.tensor([2.5 / 4, 0.5 / 4])
+    assert bernoulli(fitted, torch.tensor([[1.0, 1.0]])) == pytest.approx(float(share.log().sum()))
+
+
+def test_histogram_baseline_sums_to_one_over_levels():
+    fitted = torch.randint(0, 5, (40, 1, 1, 1), generator=torch.Generator().manual_seed(0)).float()
+    every = torch.arange(5.0).view(5, 1, 1, 1, 1)
+    total = sum(torch.tensor(histogram(fitted, level, 5), dtype=torch.float64).exp() for level in every)
+    assert float(total) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_histogram_baseline_keeps_cells_and_channels_apart():
+    fitted = torch.tensor([0.0, 1.0, 2.0, 3.0]).view(1, 2, 1, 2).expand(400, 2, 1, 2)
+    right = histogram(fitted, fitted[:3], 4)
+    assert -0.2 < right < 0
+    assert histogram(fitted, fitted[:3].flip(3), 4) < -15
+
+
+def test_gaussian_baseline_is_scipy_s():
+    stats = pytest.importorskip("scipy.stats")
+    fitted = torch.randn(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = stats.norm(fitted.mean(0), fitted.std(0, correction=0)).logpdf(fitted[:7]).sum(1).mean()
+    assert gaussian(fitted, fitted[:7]) == pytest.approx(expected, rel=1e-12)
