@@ -1,0 +1,42 @@
+"""What an evaluation found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Numbers of a model on one split: nats per example, means over all examples, unless the name says otherwise.
+
+    `log_likelihood` and what follows from it are None where the model has no likelihood (`notes` says so).
+    """
+
+    data: str
+    split: str
+    examples: int
+    elbo: float
+    distortion: float  # -E_q[log p(x | z)]
+    divergence: float  # KL(q(z | x) || p(z))
+    log_likelihood: float | None  # importance-weighted estimate of log p(x), a lower bound in expectation
+    standard_error: float | None  # over examples, of log_likelihood; None for a single example
+    importance_samples: int
+    bits_per_dim: float | None  # of log_likelihood; None for densities
+    effective_sample_size: float | None  # of the K weights, mean over examples
+    worst_effective_sample_size: float | None
+    k_hat: float | None  # of the weights, median over examples; None where K is too small
+    k_hat_above_limit: float | None  # share of examples above 0.7
+    active_units: int
+    latent_features: int
+    divergence_per_latent: Float[Tensor, " features"] | None
+    elbo_per_example: Float[Tensor, " examples"]
+    log_likelihood_per_example: Float[Tensor, " examples"] | None
+    k_hat_per_example: Float[Tensor, " examples"] | None
+    seed: int
+    seconds: float
+    estimator: str  # how the numbers were estimated, in a sentence
+    warnings: tuple[str, ...] = ()  # reasons not to trust a number
+    notes: tuple[str, ...] = ()  # what every figure must say
