@@ -10,7 +10,7 @@ from vael.applications import export
 from vael.applications.export import export_onnx, parameters
 from vael.data import Batch
 from vael.errors import StateError
-from vael.models import VAE, BernoulliHead, Conditional, StandardNormal
+from vael.models import VAE, BernoulliHead, Conditional, CoupledLogisticMixtureHead, StandardNormal
 from vael.probability import diagonal_gaussian
 from vael.recipes import convolutional, dense, linear
 
@@ -18,10 +18,10 @@ INSTALLED = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript"
 needs_onnx = pytest.mark.skipif(not INSTALLED, reason="onnx, onnxscript or onnxruntime is not installed: pip install 'vael[onnx]'")
 
 
-def build(make, event, **arguments):
+def build(make, event, head=None, **arguments):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return make(event, BernoulliHead(), **arguments)
+        return make(event, head or BernoulliHead(), **arguments)
 
 
 def images(batch, event):
@@ -38,7 +38,7 @@ def run(path, **given):
 
 CASES = {
     "dense": (dense, (1, 8, 8), {"latent": 3, "hidden": (16,)}),
-    "convolutional": (convolutional, (3, 7, 9), {"latent": 4, "channels": (4, 6)}),
+    "convolutional": (convolutional, (3, 7, 9), {"head": CoupledLogisticMixtureHead(levels=4, components=2), "latent": 4, "channels": (4, 6)}),
 }
 
 
@@ -67,7 +67,10 @@ def test_graphs_give_what_pytorch_gives(case):
         torch.testing.assert_close(code["log_scale"], q.scale.log(), rtol=1e-5, atol=1e-5)
         cells = run(wrote.decoder.path, z=code["mean"])
         torch.testing.assert_close(cells["mean"], model.reconstruct(Batch(x=x)), rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(cells["logits"].sigmoid(), cells["mean"])
+        law = model.decode((code["mean"][None],))
+        assert cells.keys() == {"mean", *parameters(law)}
+        for name, value in parameters(law).items():
+            torch.testing.assert_close(cells[name], value[0], rtol=1e-5, atol=1e-5)
         assert torch.equal(run(wrote.encoder.path, x=x)["mean"], code["mean"])
 
 
@@ -128,3 +131,6 @@ def test_parameters_are_those_a_law_was_made_of():
     assert list(parameters(q)) == ["loc", "scale"]
     law = BernoulliHead()(torch.zeros(1, 2, 3))
     assert list(parameters(law)) == ["logits"]
+    one_scale = torch.distributions.Normal(torch.zeros(1, 2, 3), torch.ones(1, 2, 3))
+    one_scale.scale = torch.ones(3)
+    assert parameters(one_scale)["scale"].shape == (1, 2, 3)

@@ -91,11 +91,17 @@ def innermost(law: Distribution) -> Distribution:
 
 
 def parameters(law: Distribution) -> dict[str, Tensor]:
-    """The tensors that a law was made of, by their names in `arg_constraints`, if they are one for each example."""
+    """The tensors that a law was made of, by their names in `arg_constraints`, each with the axes samples and batch."""
     law = innermost(law)
-    fields = {name: vars(law)[name] for name in type(law).arg_constraints if name in vars(law)}
-    batch = law.batch_shape[:2]
-    return {name: value for name, value in fields.items() if isinstance(value, Tensor) and value.shape[:2] == batch}
+    found = {name: vars(law)[name] for name in type(law).arg_constraints if isinstance(vars(law).get(name), Tensor)}
+    axes, batch = max(value.ndim for value in found.values()), tuple(law.batch_shape[:2])
+
+    def whole(value: Tensor) -> Tensor:
+        if value.ndim == axes and tuple(value.shape[:2]) == batch:  # an operation that does nothing would cost the output its name
+            return value
+        return value.reshape((1,) * (axes - value.ndim) + tuple(value.shape)).expand(*batch, *[-1] * (axes - 2))
+
+    return {name: whole(value) for name, value in found.items()}
 
 
 def export_onnx(model: VAE, event: Sequence[int], folder: Path | str) -> Exported:
@@ -112,9 +118,10 @@ def export_onnx(model: VAE, event: Sequence[int], folder: Path | str) -> Exporte
     with torch.no_grad():
         latents = torch.randn(max(CHECKED), latent_features(model, event), generator=probe)
         law = model.likelihood(latents[None], None)
-        EncoderGraph(model)(law.mean[0])  # a posterior that has no such outputs is refused before anything takes long
-        decoder = traced(DecoderGraph(model), "z", latents, ("mean", *parameters(law)))
-        encoder = traced(EncoderGraph(model), "x", law.mean[0], EncoderGraph.names)
+        names = ("mean", *parameters(law))
+        example = law.mean[0]  # in the data's units, without any data at hand
+        EncoderGraph(model)(example)  # a posterior that has no such outputs is refused before anything takes long
+        encoder, decoder = traced(EncoderGraph(model), "x", example, EncoderGraph.names), traced(DecoderGraph(model), "z", latents, names)
     checked = [compared(runtime, graph, Path(folder)) for graph in (encoder, decoder)]
     for graph, record in zip((encoder, decoder), checked, strict=True):
         write_bytes(record.path, graph.content)
@@ -173,6 +180,8 @@ def traced(module: nn.Module, name: str, example: Tensor, outputs: tuple[str, ..
             )  # fmt: skip
     except torch.onnx.OnnxExporterError as error:
         raise StateError(f"the model has an operation that ONNX opset {OPSET} does not have, or a branch that depends on data: {error}") from error
+    if program is None:  # only where no program was asked for
+        raise StateError("this version of PyTorch gave no ONNX program; use one that the constraints of vael name")
     return Traced(module, program.model_proto.SerializeToString(), name, outputs, example)
 
 
