@@ -23,10 +23,10 @@ LABEL = ("y", "label", "labels", "target", "targets")
 SPLITS = {"train": ("train",), "validation": ("valid", "validation", "val"), "test": ("test",)}
 
 
-def read_npy(path: Path, *, large: int = LARGE) -> Material:
+def read_npy(path: Path) -> Material:
     """One array. Errors: `FormatError` for objects, ragged arrays and damaged files."""
     with _told(path):
-        x = np.load(path, allow_pickle=False, mmap_mode="c" if path.stat().st_size >= large else None)
+        x = np.load(path, allow_pickle=False, mmap_mode="c" if path.stat().st_size >= LARGE else None)
     label = path.with_name(f"{path.stem}_labels.npy")
     if not label.is_file():
         return Material(path.stem, Part(x))

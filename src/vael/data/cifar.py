@@ -87,4 +87,5 @@ def _mosaic(path: Path, folder: Path) -> Part:
 
 
 def _joined(parts: list[Part]) -> Part:
-    return Part(np.concatenate([part.x for part in parts]), np.concatenate([part.label for part in parts]))
+    labels = [part.label for part in parts if part.label is not None]
+    return Part(np.concatenate([part.x for part in parts]), np.concatenate(labels))

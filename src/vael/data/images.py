@@ -165,10 +165,8 @@ def _plain(image: Image.Image, path: Path) -> Image.Image:
         return image.convert("L")
     if image.mode.startswith(("I", "F")):
         raise FormatError(f"{path} has more than 8 bits a channel (mode {image.mode}); convert it to 8 bits, or save the images as one .npy array")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        if image.getextrema()[3][0] < 255:
-            raise FormatError(f"{path} has transparent pixels; put it on a plain background, and save it without transparency")
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
+        raise FormatError(f"{path} has transparent pixels; put it on a plain background, and save it without transparency")
     return image.convert("L" if image.mode == "LA" else "RGB")
 
 

@@ -17,7 +17,7 @@ from vael.data.reading import read_path
 from vael.data.source import AsFloat, Kind, Source, Splits, Transform
 from vael.data.splitting import Sizes, split
 from vael.data.transforms import Binarize, Dequantization, DynamicBinarization, Threshold, binarized_once
-from vael.errors import StateError, SupportError
+from vael.errors import ShapeError, StateError, SupportError
 
 AS_THEY_ARE = Images()
 STATIC_SEED = 0  # statically binarised data are one data set, whatever the seed of a run
@@ -40,34 +40,35 @@ def load(
     binarize: Binarize | None = None,
     dequantize: bool = False,
     seed: int = 0,
-    validation: float | None = None,
-    test: float | None = None,
-    levels: int | None = None,
+    validation: float | int | None = None,
+    test: float | int | None = None,
+    size: int | tuple[int, int] | None = None,
     images: Images = AS_THEY_ARE,
 ) -> Splits:
     """Training, validation and test data of a name or a path, in memory as they were stored, with what they are found to be.
 
     `validation` and `test` are shares below 1 or counts of examples to set aside (by default a tenth, validation at most 5,000) by a
-    permutation that is a function of `seed`; official splits stay as they are. `levels` overrides the number of integer levels found,
-    and `images` says how a folder of images is read.
+    permutation that is a function of `seed`; official splits stay as they are. `images` says how a folder of images is read; `size` is
+    short for its size (height, width; one number for a square).
     Errors: `FormatError` for files that are missing or damaged, `ShapeError` for arrays that are no examples, `SupportError` for cells
     that are not finite or do not fit what is asked for, `StateError` for splits that cannot be made.
     """
-    material = _arranged(_read(str(data), images))
+    how = images if size is None else replace(images, size=(size, size) if isinstance(size, int) else size)
+    material = _arranged(_read(str(data), how))
     arrays = [part.x for part in material.parts]
     seen = look(arrays, material.name)
     if binarize is not None and dequantize:
         raise StateError(f"{material.name} cannot be binarised and dequantised at once; leave one of them out")
     if _black_and_white(arrays, seen):
         material, seen = _as_zero_and_one(material), replace(seen, maximum=1.0)
-    meaning = _dequantized(seen, material.name) if dequantize else _meaning(arrays[0], seen, material.name, levels)
+    meaning = _dequantized(seen, material.name) if dequantize else Meaning(*kind_of(arrays[0], seen, material.name), AsFloat())
     if binarize is not None:
         meaning = _binarized(meaning, seen, binarize, material.name)
     if meaning.draw_once is not None:
         material = _drawn_once(material, meaning.draw_once)
-    material = split(material, Sizes(validation, test), seed)
-    train, validation_part, test_part = (_source(material, part, meaning) for part in (material.train, material.validation, material.test))
-    return Splits(train, validation_part, test_part, material.origin, material.citation)
+    parts = split(material, Sizes(validation, test), seed)
+    train, held_out = _source(material, parts.train, meaning), _source(material, parts.validation, meaning)
+    return Splits(train, held_out, _maybe(material, parts.test, meaning), material.origin, material.citation)
 
 
 def _read(data: str, images: Images) -> Material:
@@ -81,20 +82,12 @@ def _read(data: str, images: Images) -> Material:
 
 def _arranged(material: Material) -> Material:
     """Every part as `[examples, features]` or `[examples, channels, height, width]`."""
-
-    def arranged(part: Part | None) -> Part | None:
-        return None if part is None else Part(as_examples(checked_numbers(part.x, material.name), material.name), part.label)
-
-    return replace(material, train=arranged(material.train), validation=arranged(material.validation), test=arranged(material.test))
-
-
-def _meaning(x: np.ndarray, seen: Look, name: str, levels: int | None) -> Meaning:
-    kind, found = kind_of(x, seen, name)
-    if levels is None or kind is Kind.REAL:
-        return Meaning(kind, found, AsFloat())
-    if levels <= seen.maximum:
-        raise SupportError(f"{name} holds cells up to {seen.maximum:.0f}, which {levels} levels do not reach; {seen.maximum + 1:.0f} or more do")
-    return Meaning(Kind.INTEGER, levels, AsFloat())
+    name = material.name
+    arranged = material.changed(lambda part, number: Part(as_examples(checked_numbers(part.x, name), name), part.label))
+    shapes = {part.x.shape[1:] for part in arranged.parts}
+    if len(shapes) > 1:
+        raise ShapeError(f"{name} has splits of different shapes {sorted(shapes)}; every example must have the same shape")
+    return arranged
 
 
 def _binarized(meaning: Meaning, seen: Look, how: Binarize, name: str) -> Meaning:
@@ -124,25 +117,20 @@ def _black_and_white(arrays: list[np.ndarray], seen: Look) -> bool:
 
 
 def _as_zero_and_one(material: Material) -> Material:
-    def scaled(part: Part | None) -> Part | None:
-        return None if part is None else Part(part.x // 255, part.label)
-
-    notes = (*material.notes, "only 0 and 255 occur, read as 0 and 1")
-    return replace(material, train=scaled(material.train), validation=scaled(material.validation), test=scaled(material.test), notes=notes)
+    scaled = material.changed(lambda part, number: Part(part.x // 255, part.label))
+    return replace(scaled, notes=(*material.notes, "only 0 and 255 occur, read as 0 and 1"))
 
 
 def _drawn_once(material: Material, largest: float) -> Material:
     """Before rows are set aside, so that the drawn data do not depend on the seed of the split."""
-
-    def drawn(part: Part | None, number: int) -> Part | None:
-        return None if part is None else Part(binarized_once(_tensor(part.x), largest, STATIC_SEED + number).numpy(), part.label)
-
-    return replace(material, train=drawn(material.train, 0), validation=drawn(material.validation, 1), test=drawn(material.test, 2))
+    return material.changed(lambda part, number: Part(binarized_once(_tensor(part.x), largest, STATIC_SEED + number).numpy(), part.label))
 
 
-def _source(material: Material, part: Part | None, meaning: Meaning) -> Source | None:
-    if part is None:
-        return None
+def _maybe(material: Material, part: Part | None, meaning: Meaning) -> Source | None:
+    return None if part is None else _source(material, part, meaning)
+
+
+def _source(material: Material, part: Part, meaning: Meaning) -> Source:
     x = _tensor(part.x)
     label = None if part.label is None else torch.from_numpy(np.ascontiguousarray(part.label, dtype=np.int64))
     rows = None if part.rows is None else torch.from_numpy(part.rows)

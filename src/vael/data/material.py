@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,6 +33,12 @@ class Material:
     notes: tuple[str, ...] = ()
     origin: str = ""
     citation: str = ""
+
+    def changed(self, change: Callable[[Part, int], Part]) -> Material:
+        """The same with every part that exists put through `change(part, number)`: 0 for training, 1 for validation, 2 for test."""
+        validation = None if self.validation is None else change(self.validation, 1)
+        test = None if self.test is None else change(self.test, 2)
+        return replace(self, train=change(self.train, 0), validation=validation, test=test)
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -70,8 +70,8 @@ def _mnist_family(label_names: tuple[str, ...]) -> Reader:
 def _digits(folder: Path) -> Material:
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
-    part = Part(bunch.images.astype(np.uint8), bunch.target.astype(np.int64))
+    cells, label = load_digits(return_X_y=True)
+    part = Part(np.asarray(cells, np.uint8).reshape(-1, 8, 8), np.asarray(label, np.int64))
     return Material("", part, label_names=_numerals(), origin="scikit-learn")
 
 
@@ -221,7 +221,7 @@ def unknown(name: str) -> FormatError:
     near = get_close_matches(name.lower().replace("_", "-"), NAMED, n=1, cutoff=0.5)
     meant = f"; did you mean {near[0]}?" if near else ""
     return FormatError(
-        f"{name} is neither the name of a data set nor a file or folder that exists{meant} Names are {', '.join(NAMED)}; "
+        f"{name} is neither the name of a data set nor a file or folder that exists{meant or '.'} Names are {', '.join(NAMED)}; "
         "files are .npy, .npz, .csv, IDX, CIFAR .bin, or a folder of images"
     )
 

@@ -19,12 +19,21 @@ STREAM = 0x5B1D  # apart from other uses of the same seed
 class Sizes:
     """How much to set aside: a share below 1, or a count; None is a tenth. An official split is kept as it is."""
 
-    validation: float | None = None
-    test: float | None = None
+    validation: float | int | None = None
+    test: float | int | None = None
 
 
-def split(material: Material, sizes: Sizes, seed: int) -> Material:
-    """The same material with all three parts; rows keep their order within a part.
+@dataclass(frozen=True)
+class Parts:
+    """The examples of each split; no test split where none was given or asked for."""
+
+    train: Part
+    validation: Part
+    test: Part | None
+
+
+def split(material: Material, sizes: Sizes, seed: int) -> Parts:
+    """Official splits as they are, and rows of the training examples for the others, in the order in which they were stored.
 
     Errors: `StateError` for too few examples, for sizes that leave nothing, and for asking for a test split where an official one exists.
     """
@@ -42,15 +51,12 @@ def split(material: Material, sizes: Sizes, seed: int) -> Material:
         )
     order = torch.randperm(whole, generator=torch.Generator().manual_seed((seed << 16) ^ STREAM)).numpy()
     rows = np.split(order, (test, test + validation))
-    parts = [rows_of(material.train, np.sort(part)) if len(part) else None for part in rows]
-    train = parts[2] if test or validation else material.train
-    return Material(
-        material.name, train, material.validation or parts[1], material.test or parts[0], material.label_names, material.columns, material.notes,
-        material.origin, material.citation,
-    )  # fmt: skip
+    part = [rows_of(material.train, np.sort(chosen)) for chosen in rows]
+    train = part[2] if test or validation else material.train
+    return Parts(train, material.validation or part[1], material.test or (part[0] if test else None))
 
 
-def _count(asked: float | None, examples: int, what: str, most: int | None) -> int:
+def _count(asked: float | int | None, examples: int, what: str, most: int | None) -> int:
     if asked is None:
         count = max(1, round(SHARE * examples))
         return min(count, most) if most else count
