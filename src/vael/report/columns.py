@@ -101,7 +101,7 @@ def correlation(record: ReportInput, x: Tensor, drawn: Tensor, folder: Path) -> 
     image = None
     matrices = [gather.correlations(part[:, :columns]) for part in (x, drawn)]
     for place, title, matrix in zip(axes, ("data", "draws from the model"), matrices, strict=True):
-        image = place.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="none")
+        image = place.imshow(matrix.numpy(), cmap="RdBu_r", vmin=-1, vmax=1, interpolation="none")
         ticks = list(range(0, columns, max(-(-columns // 10), 1)))
         place.set(title=title, xticks=ticks, yticks=ticks, xticklabels=[tick + 1 for tick in ticks], yticklabels=[tick + 1 for tick in ticks])
         place.tick_params(length=0)

@@ -1,0 +1,181 @@
+import html
+import re
+from dataclasses import dataclass
+
+import pytest
+import torch
+from PIL import Image
+from torch.distributions import Normal
+
+from vael import report
+from vael.data import Kind, Source, Splits
+from vael.models import BernoulliHead, Head
+from vael.recipes import dense
+from vael.training import Row
+
+FINGERPRINT = "0123456789abcdef" * 4
+
+
+class UnitGaussian(Head):
+    def forward(self, raw):
+        return Normal(raw, torch.ones_like(raw), validate_args=False)
+
+    def check(self, source):
+        pass
+
+
+@dataclass(frozen=True)
+class Numbers:
+    data: str = "bits"
+    split: str = "test"
+    examples: int = 30
+    elbo: float = -43.21
+    log_likelihood: float | None = -41.98
+    standard_error: float | None = 0.37
+    importance_samples: int = 500
+    bits_per_dim: float | None = 0.946
+    effective_sample_size: float | None = 77.7
+    k_hat: float | None = 0.41
+    distortion: float = 40.11
+    divergence: float = 3.1
+    active_units: int = 2
+    latent_features: int = 2
+
+
+def model(event, head, latent):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return dense(event, head, latent=latent, hidden=(8,))
+
+
+def history():
+    steps = range(10, 70, 10)
+    return tuple(Row(step, 1, split, -50 + step / 9, 45.0, 5.0, 1e3, 1.0, 0, 1e-3) for step in steps for split in ("train", "validation"))
+
+
+@pytest.fixture(scope="module")
+def grey(tmp_path_factory):
+    """2-D latents, grey binary images, labels, a test split with a note, an evaluation, history."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 2, (30, 1, 6, 5), generator=generator, dtype=torch.uint8)
+    source = Source("bits", x, Kind.BINARY, FINGERPRINT, label=torch.arange(30) % 3 - 1, label_names=("a", "b<"), notes=("1,000 test images",))
+    facts = (("model", "dense & small"), ("parameters", "many"))
+    given = report.ReportInput(model((1, 6, 5), BernoulliHead(), 2), Splits(source, source, source), history(), Numbers(), facts, title="A <title>")
+    folder = tmp_path_factory.mktemp("grey")
+    return report.write(folder, given).read_text()
+
+
+@pytest.fixture(scope="module")
+def colour(tmp_path_factory):
+    """10-D latents, RGB integers, no labels, no test split, no evaluation, no history."""
+    x = torch.randint(0, 256, (20, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    source = Source("tiles", x, Kind.INTEGER, FINGERPRINT, levels=256)
+    folder = tmp_path_factory.mktemp("colour")
+    report.write(folder, report.ReportInput(model((3, 8, 8), UnitGaussian(), 10), Splits(source, source, None)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """A table of numbers."""
+    source = Source("wines", torch.randn(50, 5, generator=torch.Generator().manual_seed(0)), Kind.REAL, FINGERPRINT)
+    folder = tmp_path_factory.mktemp("table")
+    report.write(folder, report.ReportInput(model((5,), UnitGaussian(), 3), Splits(source, source, source)))
+    return folder
+
+
+def headings(page):
+    return [html.unescape(one) for one in re.findall(r"<h2>(.*?)</h2>", page)]
+
+
+def text(page):
+    return html.unescape(re.sub(r"<[^>]+>", " ", page))
+
+
+def test_grey_page_has_every_section(grey):
+    assert headings(grey) == [
+        "How good is it, and what to try next", "Facts", "Training", "Originals and reconstructions", "Samples from the prior", "Latent map",
+        "Manifold", "Traversals", "Divergence of each latent",
+    ]  # fmt: skip
+
+
+def test_pages_load_nothing_and_run_nothing(grey, colour, table):
+    for page in (grey, (colour / "report.html").read_text(), (table / "report.html").read_text()):
+        loaded = re.findall(r'(?:src|href|srcset|data|action)\s*=\s*"([^"]*)"|url\(([^)]*)\)|@import\s+(\S+)', page)
+        addresses = [one for found in loaded for one in found if one]
+        assert addresses
+        assert all(one.startswith(("#", "data:image/")) for one in addresses)
+        assert "<script" not in page
+        assert "default-src 'none'" in page
+
+
+def test_ids_are_unique_and_every_reference_is_answered(grey):
+    ids = re.findall(r'\bid="([^"]*)"', grey)
+    references = re.findall(r'href="#([^"]*)"|url\(#([^)]*)\)', grey)
+    assert {one for pair in references for one in pair if one} <= set(ids)
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("number", ["−41.98 ± 0.37", "−43.21", "0.946", "40.11", "3.10", "2 of 2", "77.7", "0.41", "K = 500", "30 examples"])
+def test_numbers_printed_are_those_given(grey, number):
+    assert number in text(grey)
+
+
+def test_notes_stand_beside_every_figure_of_test_data_and_the_numbers(grey):
+    for name in ("reconstructions", "latent_map", "divergence_per_latent"):
+        caption = re.search(rf'<figure id="{name}".*?<figcaption>(.*?)</figcaption>', grey, re.DOTALL)[1]
+        assert "1,000 test images." in caption
+        assert "test split" in caption
+    assert "1,000 test images." in re.search(r"Measured on (.*?)</p>", grey)[1]
+
+
+def test_what_people_gave_is_escaped_and_their_facts_come_first(grey):
+    assert "<title>A &lt;title&gt;</title>" in grey
+    assert "<dd>dense &amp; small</dd>" in grey
+    assert "<dd>many</dd>" in grey
+    assert grey.count("<dt>parameters</dt>") == 1
+    assert f"<dd>{FINGERPRINT[:12]}</dd>" in grey
+
+
+def test_pictures_of_the_page_follow_its_colours(grey):
+    assert "fill: var(--ink)" in grey
+    assert "prefers-color-scheme: dark" in grey
+    assert "@media print" in grey
+
+
+def test_without_test_split_labels_evaluation_and_history(colour):
+    page = (colour / "report.html").read_text()
+    assert "Training" not in headings(page)
+    assert "Manifold" not in headings(page)
+    assert "validation split of 20" in page
+    assert "test split" not in page
+    assert "No labels are known" in page
+    assert "vael evaluate" in page
+    assert "of the variance in 10 latents" in page
+
+
+def test_figures_are_whole_png_files_and_nothing_is_left_over(colour):
+    names = {one.name for one in (colour / "figures").iterdir()}
+    assert {"reconstructions.png", "sample_means.png", "sample_draws.png", "latent_map.png", "traversals.png"} <= names
+    assert {"divergence_per_latent.png", "divergence_per_latent.svg", "divergence_per_latent.pdf"} <= names
+    assert not [one for one in names if one.startswith(".") or one.endswith(".tmp")]
+    for path in (colour / "figures").glob("*.png"):
+        with Image.open(path) as picture:
+            picture.load()
+            assert min(picture.size) > 150
+    with Image.open(colour / "figures" / "sample_means.png") as picture:
+        assert picture.size == (700, 700)
+
+
+def test_a_table_gets_columns_instead_of_images(table):
+    names = {one.stem for one in (table / "figures").iterdir()}
+    assert names == {"reconstructions", "histograms", "correlations", "latent_map", "divergence_per_latent"}
+    page = (table / "report.html").read_text()
+    assert "Pearson" in page or "Correlation of each pair" in page
+    assert "Traversals" not in headings(page)
+
+
+def test_the_same_run_gives_the_same_page(table, tmp_path):
+    source = Source("wines", torch.randn(50, 5, generator=torch.Generator().manual_seed(0)), Kind.REAL, FINGERPRINT)
+    report.write(tmp_path, report.ReportInput(model((5,), UnitGaussian(), 3), Splits(source, source, source)))
+    assert (tmp_path / "report.html").read_bytes() == (table / "report.html").read_bytes()
