@@ -39,10 +39,9 @@ def data(given: argparse.Namespace) -> int:
 
 def listed(json_wanted: bool) -> int:
     """Every data set with a name, and whether its files are here."""
-    from vael.data.finding import located
-    from vael.data.named import NAMED
+    from vael.data import catalogue
 
-    rows = [{"name": item.name, "summary": item.summary, "here": located(item) is not None} for item in NAMED.values()]
+    rows = [{"name": entry.name, "summary": entry.summary, "here": entry.found is not None} for entry in catalogue()]
     if json_wanted:
         print(json.dumps({"data": rows}))
         return 0
@@ -54,16 +53,13 @@ def listed(json_wanted: bool) -> int:
 
 def informed(name: str, json_wanted: bool) -> int:
     """How data would be read: kind, shape, splits, notes, source."""
-    from vael.data import load
+    from vael.data import describe, load
 
-    splits = load(name)
-    train = splits.train
-    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    found = describe(load(name))
     facts = {
-        "name": train.name, "event": train.event, "kind": train.kind.value, "levels": train.levels,
-        "examples": {part: len(source) for part, source in parts.items() if source is not None},
-        "labels": train.label_names or (None if train.label is None else len(train.label.unique())),
-        "notes": train.notes, "fingerprint": train.fingerprint, "origin": splits.origin, "citation": splits.citation,
+        "name": found.name, "event": found.event, "kind": found.kind.value, "levels": found.levels, "examples": dict(found.examples),
+        "labels": found.label_names, "columns": found.columns, "notes": found.notes, "fingerprint": dict(found.fingerprints)["train"],
+        "origin": found.origin, "citation": found.citation,
     }  # fmt: skip
     if json_wanted:
         print(json.dumps(facts))
@@ -98,7 +94,7 @@ def models(given: argparse.Namespace) -> int:
     for group, members in groups.items():
         print(f"{group} (--{OPTION[group]})")
         for name, summary in members.items():
-            print(f"  {name:<20} {summary}" + (f"\n{'':<23}{options[name]}" if group == "recipes" else ""))
+            print(f"  {name:<28} {summary}" + (f"\n{'':<31}{options[name]}" if group == "recipes" else ""))
         print()
     return 0
 

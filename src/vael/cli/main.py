@@ -112,6 +112,7 @@ def terminable() -> Iterator[None]:
 
 def dispatch(arguments: list[str]) -> int:
     """Find the command and run it. Errors: `UsageError` for a command or an option that there is not."""
+    arguments = arguments[arguments[:1] == ["--"] :]  # torchrun on Python 3.11 takes --run for its own unless `--` stands before it
     if not arguments or arguments[0] in ("--help", "-h", "help"):
         print(overview())
         return DONE

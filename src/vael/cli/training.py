@@ -27,7 +27,10 @@ OUTSIDE = {"run", "resume", "json", "report", "importance_samples"}  # options t
 def train_options(parser: Parser) -> None:
     """Everything that `vael train` takes."""
     whole = number(int, 1)
-    parser.epilog = "What is left open is chosen from the data and the machine, said before training starts, and kept in run.json."
+    parser.epilog = (
+        "What is left open is chosen from the data and the machine, said before training starts, and kept in run.json.\n"
+        "Several processes or GPUs: torchrun --nproc-per-node=2 -m vael -- train DATA --run DIR"
+    )
     parser.usage = "vael train [DATA] [options]"
     parser.option("data", nargs="?", metavar="DATA", help="a name (`vael data list`) or the path of your own data; default digits")
     parser.option("--run", metavar="DIR", type=Path, help="folder of the run; default runs/DATA-TIME")

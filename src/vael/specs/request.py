@@ -13,7 +13,7 @@ import torch
 
 import vael
 from vael import data as sets
-from vael.data import Binarize, Source, Splits, load
+from vael.data import Binarize, Images, Source, Splits, load
 from vael.errors import ShapeError, StateError
 from vael.inference import AdamW, GradientAscent
 from vael.models import VAE
@@ -149,8 +149,8 @@ def prepare_again(spec: RunSpec) -> Prepared:
 def load_splits(source: str, binarize: str | None, dequantize: bool, size: int | None, validation: int | float | None, seed: int = 0) -> Splits:
     """`vael.data.load` with a binarisation by name and without the options that were left open."""
     kind = None if binarize is None else Binarize(names.meant(binarize, [kind.value for kind in Binarize], "binarisation"))
-    given = {"size": size, "validation": validation}
-    return load(source, binarize=kind, dequantize=dequantize, seed=seed, **{name: value for name, value in given.items() if value is not None})
+    images = Images() if size is None else Images(size=(size, size))
+    return load(source, binarize=kind, dequantize=dequantize, seed=seed, validation=validation, images=images)
 
 
 def splits_of(spec: RunSpec) -> Splits:
