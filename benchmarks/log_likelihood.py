@@ -72,6 +72,10 @@ def contend(name: str, examples: int, samples: int, threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
+    if name == "vael":
+        from vael.training.device import tune_process  # as a training run does
+
+        tune_process()
     turn = {"vael": vael_turn, "pythae": pythae_turn}[name](examples, samples)
     turn()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
