@@ -21,8 +21,7 @@ from torch import nn
 from vael.data import Binarize, Splits, load, statistics
 from vael.evaluation import evaluate
 from vael.inference import AdamW, GradientAscent, Guard, Optimizer, RMSprop
-from vael.models import VAE, BernoulliHead, Head
-from vael.models.heads import CrossEntropyHead
+from vael.models import VAE, BernoulliHead, CrossEntropyHead, Head
 from vael.recipes import dense
 from vael.training import Callback, Constant, Row, Settings, run
 
@@ -75,7 +74,7 @@ EXPERIMENTS = {
     "lecture-grey": Experiment(
         "the same with cross-entropy on grey values: a training criterion, no likelihood",
         lambda: load("mnist"), 2, (256,), RMSprop(1e-3, decay=0.9, epsilon=1e-7), settings(256, epochs=50), 1000, "no number is given",
-        head=CrossEntropyHead,
+        head=lambda: CrossEntropyHead(largest=255.0),
     ),
 }  # fmt: skip
 
@@ -84,7 +83,7 @@ def model_of(experiment: Experiment, splits: Splits, seed: int) -> VAE:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         head = experiment.head()
-        known = None if experiment.head is BernoulliHead else statistics(splits.train)
+        known = None if isinstance(head, BernoulliHead) else statistics(splits.train)
         return dense(splits.train.event, head, latent=experiment.latent, hidden=experiment.hidden, activation=nn.ReLU, statistics=known)
 
 

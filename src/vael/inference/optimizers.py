@@ -84,5 +84,5 @@ def fused_update(optimizer: AdamW, slots: Slots, gradients: Sequence[Tensor], ra
     torch._fused_adamw_(
         slots.parameters, gradients, slots.first, slots.second, [], [slots.steps] * len(gradients),
         lr=rate, beta1=optimizer.betas[0], beta2=optimizer.betas[1], eps=optimizer.epsilon, weight_decay=optimizer.weight_decay,
-        amsgrad=False, maximize=False, grad_scale=scale, found_inf=skip,
+        amsgrad=False, maximize=False, grad_scale=scale.float(), found_inf=skip.float(),
     )  # fmt: skip
