@@ -5,7 +5,7 @@ from vael.data.description import Description, catalogue, describe
 from vael.data.images import Images, Resample
 from vael.data.loading import load
 from vael.data.source import AsFloat, Kind, Source, Splits, Transform
-from vael.data.statistics import Statistics, statistics
+from vael.data.summary import Statistics, statistics
 from vael.data.transforms import Binarize
 
 __all__ = [

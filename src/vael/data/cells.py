@@ -91,7 +91,7 @@ def kind_of(x: np.ndarray, seen: Look, what: str) -> tuple[Kind, int | None]:
     """
     if seen.whole and seen.minimum >= 0 and seen.maximum <= 1:
         return Kind.BINARY, None
-    if max(-seen.minimum, seen.maximum) > np.finfo(np.float32).max:
+    if max(-seen.minimum, seen.maximum) > float(np.finfo(np.float32).max):
         raise SupportError(f"{what} holds numbers beyond 3e38, which float32 cannot hold; give them in another unit")
     if x.dtype.kind == "f":
         return Kind.REAL, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import struct
 import zlib
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def read_idx(path: Path) -> np.ndarray:
             "the number of axes; fetch the file again, or check that it is IDX at all"
         )
     kind, axes = np.dtype(TYPES[raw[2]]), raw[3]
-    shape = tuple(int(length) for length in np.frombuffer(raw[4 : 4 + 4 * axes], ">u4"))
+    shape = tuple(length for (length,) in struct.iter_unpack(">I", raw[4 : 4 + 4 * min(axes, (len(raw) - 4) // 4)]))
     expected = 4 + 4 * axes + math.prod(shape) * kind.itemsize
     if len(shape) != axes or len(raw) != expected:
         raise FormatError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -93,15 +93,20 @@ def _binarized_mnist(folder: Path) -> Material:
     return Material("", square[0], square[1], square[2], notes=("statically binarised by Larochelle & Murray",))
 
 
+def _matlab(path: Path) -> Mapping[str, np.ndarray]:
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        return {name: cells for name, cells in loadmat(path).items() if isinstance(cells, np.ndarray)}
+    except (MatReadError, ValueError, TypeError, OSError, NotImplementedError) as error:
+        raise FormatError(f"{path} could not be read as a MATLAB file ({error}); it is truncated or damaged: fetch it again") from error
+
+
 def _omniglot(folder: Path) -> Material:
     """The 28×28 version of Burda, Grosse & Salakhutdinov: shares of grey in columns, each an image stored column after column."""
-    from scipy.io import loadmat
-
     path = needed(folder, "chardata.mat")
-    try:
-        cells = loadmat(path)
-    except (ValueError, TypeError, OSError, NotImplementedError) as error:
-        raise FormatError(f"{path} could not be read as a MATLAB file ({error}); it is truncated or damaged: fetch it again") from error
+    cells = _matlab(path)
 
     def part(data: str, target: str) -> Part:
         if data not in cells or cells[data].ndim != 2 or len(cells[data]) != 28 * 28:
@@ -117,10 +122,11 @@ def _frey_faces(folder: Path) -> Material:
     path = find(folder, "freyfaces.npz", "frey_faces.npz")
     if path is not None:
         return read_npz(path)
-    from scipy.io import loadmat
-
     path = needed(folder, "frey_rawface.mat", "freyfaces.npz")
-    return Material("", Part(np.ascontiguousarray(loadmat(path)["ff"].T.reshape(-1, 28, 20))))
+    cells = _matlab(path).get("ff")
+    if cells is None or cells.ndim != 2 or len(cells) != 28 * 20:
+        raise FormatError(f"{path} has no array ff of 560 rows; fetch it again")
+    return Material("", Part(np.ascontiguousarray(cells.T.reshape(-1, 28, 20))))
 
 
 def _mnist_files(base: str, *checksums: str) -> tuple[File, ...]:
