@@ -32,7 +32,7 @@ def prepare(folder):
     for name, tint in (("cats", 0.3), ("dogs", 0.7)):
         (folder / "photos" / name).mkdir(parents=True)
         for number in range(20):
-            height, width = rng.integers(20, 50, 2)
+            height, width = rng.integers(40, 60, 2)
             ramp = np.linspace(0, 1, width)[None, :, None] * rng.random(3) + tint * rng.random((height, width, 3))
             Image.fromarray((ramp / ramp.max() * 255).astype(np.uint8)).save(folder / "photos" / name / f"{number:03}.png")
     size = rng.normal(size=(150, 1))
