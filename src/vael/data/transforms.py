@@ -29,7 +29,7 @@ class DynamicBinarization(Transform):
 
     stochastic = True
 
-    def __init__(self, largest: float) -> None:
+    def __init__(self, largest: float | int) -> None:
         self.largest = largest
 
     def __call__(self, x: Tensor, noise: Variates | None) -> Tensor:
@@ -44,7 +44,7 @@ class DynamicBinarization(Transform):
 class Threshold(Transform):
     """1 where a cell is above half of the largest value, else 0."""
 
-    def __init__(self, largest: float) -> None:
+    def __init__(self, largest: float | int) -> None:
         self.largest = largest
 
     def __call__(self, x: Tensor, noise: Variates | None) -> Tensor:
@@ -63,7 +63,7 @@ class Dequantization(Transform):
         return whole + noise.uniform((1, *x.shape), whole)[0]
 
 
-def binarized_once(x: Shaped[Tensor, "examples *event"], largest: float, seed: int) -> UInt8[Tensor, "examples *event"]:
+def binarized_once(x: Shaped[Tensor, "examples *event"], largest: float | int, seed: int) -> UInt8[Tensor, "examples *event"]:
     """One Bernoulli draw for each cell, P(1) = x / largest, from `seed`; in blocks, so that memory stays bounded."""
     generator = torch.Generator().manual_seed(seed)
     rows = max(1, 2**22 // max(1, x[0].numel()))
