@@ -33,7 +33,7 @@ class DiscretizedLogisticMixture(Law):
 
     @property
     def mean(self) -> Tensor:
-        return (self.logits.exp() * logistic_mean(*torch.broadcast_tensors(self.loc, self.log_scale), self.levels)).sum(-1)
+        return (self.logits.exp() * logistic_mean(self.loc, self.log_scale, self.levels)).sum(-1)
 
     def log_prob(self, value: Tensor) -> Tensor:
         return torch.logsumexp(self.logits + logistic_mass(value.unsqueeze(-1), self.loc, self.log_scale, self.levels), dim=-1)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Bernoulli, Categorical, Distribution, Independent, Laplace, Normal
+from torch.distributions import Bernoulli, Categorical, Distribution, Independent, Laplace, MultivariateNormal, Normal
 
 from vael.errors import StateError
 
@@ -166,6 +166,12 @@ def _independent(distribution: Independent, shape: torch.Size, noise: Noise) -> 
 @register_draw(Normal)
 def _normal(distribution: Normal, shape: torch.Size, noise: Noise) -> Tensor:
     return distribution.loc + distribution.scale * noise.normal(shape, distribution.loc)
+
+
+@register_draw(MultivariateNormal)
+def _multivariate_normal(distribution: MultivariateNormal, shape: torch.Size, noise: Noise) -> Tensor:
+    standard = noise.normal(shape, distribution.loc)
+    return distribution.loc + (distribution.scale_tril @ standard.unsqueeze(-1)).squeeze(-1)
 
 
 @register_draw(Laplace)

@@ -1,0 +1,169 @@
+"""Models whose log p(x) is known exactly, to judge everything that estimates it.
+
+All in float64. A formula that stands in the package is written here a second time on purpose, by another route.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.distributions import Categorical, Distribution, Independent, MultivariateNormal, Normal
+
+from vael.data import Batch
+from vael.models import VAE, Conditional, Decoder, FixedScale, GaussianHead, StandardNormal
+from vael.probability import diagonal_gaussian
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+class Given(Conditional):
+    """A conditional made from a function of its first tensor."""
+
+    def __init__(self, function) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, given: Tensor | None = None, context: Tensor | None = None) -> Distribution:
+        return self.function(given)
+
+
+@dataclass(frozen=True)
+class LinearGaussian:
+    """p(z) = N(0, I), p(x | z) = N(W z + b, σ² I): p(x) = N(b, W Wᵀ + σ² I) and p(z | x) = N(M⁻¹ Wᵀ (x - b), σ² M⁻¹), M = Wᵀ W + σ² I."""
+
+    weight: Tensor  # W [cells, features]
+    bias: Tensor  # b [cells]
+    sigma: float
+
+    @staticmethod
+    def of_size(cells: int, features: int, sigma: float = 0.7, seed: int = 0, orthogonal: bool = False) -> "LinearGaussian":
+        """Random parameters; with `orthogonal` columns the exact posterior is a diagonal Gaussian."""
+        w = torch.randn(cells, features, generator=generator(seed), dtype=torch.float64)
+        if orthogonal:
+            w = torch.linalg.qr(w).Q * torch.arange(1, features + 1)
+        return LinearGaussian(w, torch.randn(cells, generator=generator(seed + 1), dtype=torch.float64), sigma)
+
+    @property
+    def marginal(self) -> MultivariateNormal:
+        covariance = self.weight @ self.weight.T + self.sigma**2 * torch.eye(len(self.bias), dtype=torch.float64)
+        return MultivariateNormal(self.bias, covariance)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Exact log p(x), `[batch]`."""
+        return self.marginal.log_prob(x)
+
+    def sample(self, examples: int, seed: int = 2) -> Tensor:
+        normal = torch.randn(examples, len(self.bias), generator=generator(seed), dtype=torch.float64)
+        return self.bias + normal @ torch.linalg.cholesky(self.marginal.covariance_matrix).T
+
+    def posterior(self, x: Tensor) -> MultivariateNormal:
+        """Exact p(z | x)."""
+        m = self.weight.T @ self.weight + self.sigma**2 * torch.eye(self.weight.shape[1], dtype=torch.float64)
+        return MultivariateNormal((x - self.bias) @ self.weight @ torch.linalg.inv(m), self.sigma**2 * torch.linalg.inv(m))
+
+    def diagonal_posterior(self, x: Tensor) -> Independent:
+        """Exact p(z | x) as a diagonal Gaussian, which it is where the columns of W are orthogonal."""
+        full = self.posterior(x)
+        return diagonal_gaussian(full.mean, full.variance.sqrt())
+
+    def decoder(self) -> Decoder:
+        """The likelihood as a linear network and a Gaussian head of fixed σ."""
+        network = nn.Linear(self.weight.shape[1], len(self.bias)).double()
+        with torch.no_grad():
+            network.weight.copy_(self.weight)
+            network.bias.copy_(self.bias)
+        return Decoder(network, GaussianHead(spread=FixedScale(self.sigma)))
+
+    def vae(self, posterior=None) -> VAE:
+        """A VAE of linear parts; its posterior is the exact one (or a function x -> q(z | x) that is given)."""
+        exact = self.diagonal_posterior if self.is_orthogonal else self.posterior
+        return VAE(StandardNormal(self.weight.shape[1]).double(), self.decoder(), Given(posterior or exact))
+
+    @property
+    def is_orthogonal(self) -> bool:
+        gram = self.weight.T @ self.weight
+        return bool((gram - gram.diag().diag()).abs().max() < 1e-12)
+
+
+def ppca(x: Tensor, features: int) -> float:
+    """Largest mean log-likelihood that probabilistic PCA reaches on the rows of `x`, nats per example (Tipping & Bishop 1999, eq. 8 to 12).
+
+    With the eigenvalues λ of the covariance (divided by the number of rows) in falling order and σ² the mean of those after the first
+    `features`: -½ (d log 2π + Σ_{i ≤ features} log λ_i + (d - features) log σ² + d).
+    """
+    x = x.double().flatten(1)
+    cells = x.shape[1]
+    eigenvalues = torch.linalg.eigvalsh((x - x.mean(0)).T @ (x - x.mean(0)) / len(x)).flip(0)
+    rest = eigenvalues[features:].mean()
+    return float(-0.5 * (cells * LOG_2PI + eigenvalues[:features].log().sum() + (cells - features) * rest.log() + cells))
+
+
+@dataclass(frozen=True)
+class Conjugate:
+    """p(z) = N(0, 1), p(x | z) = N(z, 1) at x = 1 with q(z) = N(0.2, 0.8), 0.8 a variance; the figures are by quadrature and closed form."""
+
+    x: float = 1.0
+    loc: float = 0.2
+    variance: float = 0.8
+    log_prob: float = -1.5155121235
+    elbo: float = -1.6705103089
+    chi_square: float = 0.17069  # χ²(p(z | x) || q), so that log p - E[L_K] ≈ χ² / 2K
+
+    def vae(self) -> VAE:
+        model = LinearGaussian(torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64), 1.0)
+        return model.vae(lambda x: diagonal_gaussian(torch.full_like(x, self.loc), torch.full_like(x, math.sqrt(self.variance))))
+
+    def batch(self, examples: int = 1) -> Batch:
+        return Batch(x=torch.full((examples, 1), self.x, dtype=torch.float64))
+
+
+@dataclass(frozen=True)
+class Enumerable:
+    """z one of `components` values, p(x | z) independent Bernoullis: log p(x) and p(z | x) by summing over all z."""
+
+    logits: Tensor  # of p(z) [components]
+    cells: Tensor  # logits of p(x | z) [components, cells]
+
+    @staticmethod
+    def of_size(components: int, cells: int, seed: int = 0) -> "Enumerable":
+        g = generator(seed)
+        return Enumerable(torch.randn(components, generator=g).double(), 2 * torch.randn(components, cells, generator=g).double())
+
+    def joint(self, x: Tensor) -> Tensor:
+        """log p(x, z) for every z, `[batch, components]`."""
+        likelihood = (x[:, None] * self.cells.sigmoid().log() + (1 - x[:, None]) * (-self.cells).sigmoid().log()).sum(-1)
+        return likelihood + self.logits.log_softmax(0)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return self.joint(x).logsumexp(1)
+
+    def sample(self, examples: int, seed: int = 1) -> Tensor:
+        z = torch.multinomial(self.logits.softmax(0), examples, replacement=True, generator=generator(seed))
+        return (torch.rand(examples, self.cells.shape[1], generator=generator(seed + 1), dtype=torch.float64) < self.cells[z].sigmoid()).double()
+
+    def vae(self, head, posterior=None) -> VAE:
+        """The same as a VAE with `head` (Bernoulli); its posterior is the exact one, or another function x -> q(z | x)."""
+
+        def exact(x):
+            return Categorical(logits=self.joint(x), validate_args=False)
+
+        prior = Given(lambda _: Categorical(logits=self.logits, validate_args=False))
+        return VAE(prior, Given(lambda z: head(self.cells[z])), Given(posterior or exact))
+
+
+def on_grid(model: VAE, x: Tensor, points: int = 201, reach: float = 6.0) -> Tensor:
+    """log p(x) of a VAE with the prior N(0, I) and one or two latents, by the trapezoid rule over [-reach, reach]: `[batch]`."""
+    features = model.prior(None).event_shape[0]
+    axis = torch.linspace(-reach, reach, points, dtype=x.dtype)
+    z = torch.cartesian_prod(*[axis] * features).reshape(-1, features)
+    step = float(axis[1] - axis[0])
+    with torch.no_grad():
+        likelihood = model.likelihood(z[:, None], None).log_prob(x).flatten(2).sum(2)
+        prior = Independent(Normal(torch.zeros(features, dtype=x.dtype), 1.0), 1).log_prob(z)
+        return torch.logsumexp(likelihood + prior[:, None], 0) + features * np.log(step)

@@ -1,0 +1,61 @@
+"""KL divergences: the closed form where there is one, the mean of log-ratios where there is none."""
+
+import math
+
+import pytest
+import torch
+from torch.distributions import Independent, Laplace, MultivariateNormal, Normal
+
+from vael.probability import bounded, diagonal_gaussian, divergence, draw, has_closed_form
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def gaussians():
+    q = diagonal_gaussian(torch.tensor([[0.3, -1.0], [0.0, 2.0]]).double(), torch.tensor([[0.5, 1.5], [1.0, 0.1]]).double())
+    return q, diagonal_gaussian(torch.zeros(2).double(), torch.ones(2).double())
+
+
+def test_of_gaussians_is_the_formula():
+    """½ Σ (μ² + σ² - 1 - log σ²): Kingma & Welling 2013, appendix B."""
+    q, p = gaussians()
+    loc, scale = q.base_dist.loc, q.base_dist.scale
+    exact = 0.5 * (loc**2 + scale**2 - 1 - 2 * scale.log()).sum(-1)
+    z = draw(q, 3, generator())
+    torch.testing.assert_close(divergence(q, p, z), exact.expand(3, 2))
+    assert float(divergence(p, p, z).abs().max()) == 0
+
+
+def test_the_fallback_agrees_with_the_closed_form():
+    """The mean of 40 000 log-ratios within 4 standard errors of the closed form, for 2 rows: false-alarm rate 1.3e-4."""
+    q, p = gaussians()
+    full = MultivariateNormal(torch.zeros(2).double(), torch.eye(2).double())  # the same law, of a kind without a registered form
+    z = draw(q, 40_000, generator())
+    assert has_closed_form(q, p)
+    assert not has_closed_form(q, full)
+    sampled, exact = divergence(q, full, z), divergence(q, p, z)[0]
+    assert ((sampled.mean(0) - exact).abs() <= 4 * sampled.std(0) / math.sqrt(40_000)).all()
+
+
+def test_whether_a_closed_form_exists_looks_into_independent():
+    q, _ = gaussians()
+    heavy = Independent(Laplace(torch.zeros(2), torch.ones(2)), 1)
+    assert has_closed_form(Normal(0.0, 1.0), Normal(0.0, 1.0))
+    assert has_closed_form(heavy, q)
+    assert not has_closed_form(q, q.base_dist)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize(("low", "high"), [(-7.0, 3.0), (-6.0, 3.0), (-3.0, 6.5)])
+def test_a_smooth_clip_stays_within_its_bounds_and_keeps_a_gradient(low, high, dtype):
+    raw = torch.cat([torch.linspace(-60, 60, 2001), torch.tensor([-1e30, 1e30])]).to(dtype).requires_grad_()
+    y = bounded(raw, low, high)
+    (slope,) = torch.autograd.grad(y.sum(), raw)
+    assert (y >= low).all()
+    assert (y <= high + math.log1p(math.exp(low - high)) + 1e-6).all()
+    assert (y.diff()[:-2] >= 0).all()
+    assert (slope[:-2] > 0).all()
+    middle = (raw - (low + high) / 2).abs() < 0.5
+    torch.testing.assert_close(y[middle], raw[middle], rtol=0, atol=0.05)
