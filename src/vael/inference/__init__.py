@@ -1,7 +1,8 @@
 """Ways to climb a bound."""
 
 from vael.inference.algorithm import Algorithm, Info, Moment, State, World
-from vael.inference.gradient import Bound, GradientAscent
+from vael.inference.bound import Bound
+from vael.inference.gradient import GradientAscent
 from vael.inference.guard import Guard
 from vael.inference.optimizers import AdamW, Optimizer, RMSprop
 

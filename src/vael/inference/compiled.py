@@ -13,9 +13,10 @@ from torch.func import functional_call, grad_and_value
 
 from vael.data import Batch
 from vael.inference.algorithm import Moment, World
-from vael.inference.gradient import AscentState, Bound
+from vael.inference.bound import Bound
 from vael.inference.guard import Guard
 from vael.inference.optimizers import Optimizer, Slots, update
+from vael.inference.steps import AscentState
 from vael.probability import Recorded, Replayed
 
 

@@ -1,68 +1,21 @@
-"""Gradient ascent on a bound: AdamW, clipping relative to a running norm, steps skipped when they would do harm, averaged weights."""
+"""Gradient ascent on a bound: clipping relative to a running norm, steps skipped when they would do harm, averaged weights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 
 from vael.data import Batch, Source
 from vael.errors import StateError
-from vael.inference.algorithm import Algorithm, Info, Moment, State, World
+from vael.inference.algorithm import Algorithm, Info, Moment, World
+from vael.inference.bound import Bound
 from vael.inference.guard import Guard
-from vael.inference.optimizers import AdamW, Optimizer, Slots, fused_update, update
-from vael.models import Model, Terms
+from vael.inference.optimizers import AdamW, Optimizer
+from vael.inference.steps import AscentState, DataParallelStep, EagerStep
+from vael.models import Model
 from vael.objectives import ELBO, Objective
 from vael.probability import Noise
-
-
-def sampled_divergence(terms: Terms) -> Tensor:
-    """KL(q || p) of each example as the terms have it: closed form if it was asked for, else the mean of log q(z|x) - log p(z)."""
-    if terms.divergence is not None:
-        return terms.divergence.sum(0).mean(0)
-    return (terms.log_posterior - terms.log_prior).sum(0).mean(0)
-
-
-class Bound(nn.Module):
-    """The one thing that data-parallel training, autocast and compilation wrap: batch to sums over its real examples.
-
-    Gives `[surrogate, bound, distortion, divergence, examples]`.
-    """
-
-    def __init__(self, model: Model, objective: Objective, samples: int = 1, precision: torch.dtype = torch.float32) -> None:
-        super().__init__()
-        self.model, self.objective, self.samples, self.precision = model, objective, samples, precision
-
-    def forward(self, batch: Batch, progress: Tensor | float, noise: Noise) -> Float[Tensor, " 5"]:
-        with torch.autocast(batch.x.device.type, dtype=torch.bfloat16, enabled=self.precision == torch.bfloat16):
-            terms = self.model(batch, samples=self.samples, generator=noise, reads=self.objective.reads)
-        value = self.objective(terms, progress)
-        rows = torch.stack((value.surrogate, value.bound, -terms.log_likelihood.mean(0), sampled_divergence(terms), torch.ones_like(value.bound)))
-        return rows.sum(1) if batch.weight is None else rows @ batch.weight.to(rows.dtype)
-
-
-@dataclass
-class AscentState(State):
-    """Live parameters, the moments of their gradient, their running average, and the guard's memory."""
-
-    names: tuple[str, ...]
-    parameters: tuple[Tensor, ...]
-    first: tuple[Tensor, ...]
-    second: tuple[Tensor, ...]
-    averaged: tuple[Tensor, ...]
-    steps: Tensor  # updates made
-    calls: Tensor  # steps asked for, skipped ones too
-    guard: Tensor  # see Guard
-    apply: Callable[[Batch, Moment], Tensor]  # the step as the world wants it: eager, data-parallel or compiled
-
-    def tensors(self) -> dict[str, Tensor]:
-        groups = {"parameter": self.parameters, "first": self.first, "second": self.second, "averaged": self.averaged}
-        named = {f"{group}.{name}": tensor for group, tensors in groups.items() for name, tensor in zip(self.names, tensors, strict=True)}
-        return {**named, "steps": self.steps, "calls": self.calls, "guard": self.guard}
 
 
 class GradientAscent(Algorithm):
@@ -141,43 +94,3 @@ class GradientAscent(Algorithm):
                 f"training diverged: the last {broken} gradients were not finite, so no step was taken; lower the learning rate "
                 f"({self.optimizer.learning_rate:g}), or look for extreme values in the data"
             )
-
-
-class EagerStep:
-    """Forward, backward, update, one operation after another."""
-
-    def __init__(self, bound: Bound, state: AscentState, optimizer: Optimizer, guard: Guard, world: World) -> None:
-        self.bound, self.state, self.optimizer, self.guard, self.world = bound, state, optimizer, guard, world
-        self.slots = Slots(state.parameters, state.first, state.second, state.steps)
-
-    def gradients(self, batch: Batch, moment: Moment) -> tuple[Tensor, Sequence[Tensor]]:
-        sums = self.bound(batch, moment.progress, moment.noise)
-        return sums, torch.autograd.grad(-sums[0] / moment.examples, self.state.parameters)
-
-    def __call__(self, batch: Batch, moment: Moment) -> Tensor:
-        state, optimizer = self.state, self.optimizer
-        sums, gradients = self.gradients(batch, moment)
-        with torch.no_grad():
-            sums = sums.detach()
-            norm = torch.nn.utils.get_total_norm(gradients)
-            scale, skip = self.guard(norm, sums[0], state.guard)
-            state.steps += 1 - skip
-            step = fused_update if isinstance(optimizer, AdamW) else update
-            step(optimizer, self.slots, gradients, optimizer.learning_rate * moment.rate, scale, skip)
-            return torch.where(skip > 0, torch.zeros_like(sums), sums)[1:]
-
-
-class DataParallelStep(EagerStep):
-    """The eager step with gradients averaged over processes, so that norm, clipping and skipping are decided alike by all."""
-
-    def __init__(self, bound: Bound, state: AscentState, optimizer: Optimizer, guard: Guard, world: World) -> None:
-        super().__init__(bound, state, optimizer, guard, world)
-        self.parallel = nn.parallel.DistributedDataParallel(bound, device_ids=None if world.device.type == "cpu" else [world.device])
-
-    def gradients(self, batch: Batch, moment: Moment) -> tuple[Tensor, Sequence[Tensor]]:
-        sums = self.parallel(batch, moment.progress, moment.noise)
-        for p in self.state.parameters:
-            p.grad = None
-        # the average over processes of (their sum × processes / all examples) is the mean over all examples
-        (-sums[0] * self.world.size / moment.examples).backward()
-        return sums, [p.grad for p in self.state.parameters]

@@ -1,0 +1,37 @@
+"""The one module that training wraps: a model and an objective, batch to sums."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vael.data import Batch
+from vael.models import Model, Terms
+from vael.objectives import Objective
+from vael.probability import Noise
+
+
+def sampled_divergence(terms: Terms) -> Tensor:
+    """KL(q || p) of each example as the terms have it: closed form if it was asked for, else the mean of log q(z|x) - log p(z)."""
+    if terms.divergence is not None:
+        return terms.divergence.sum(0).mean(0)
+    return (terms.log_posterior - terms.log_prior).sum(0).mean(0)
+
+
+class Bound(nn.Module):
+    """The one thing that data-parallel training, autocast and compilation wrap: batch to sums over its real examples.
+
+    Gives `[surrogate, bound, distortion, divergence, examples]`.
+    """
+
+    def __init__(self, model: Model, objective: Objective, samples: int = 1, precision: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.model, self.objective, self.samples, self.precision = model, objective, samples, precision
+
+    def forward(self, batch: Batch, progress: Tensor | float, noise: Noise) -> Float[Tensor, " 5"]:
+        with torch.autocast(batch.x.device.type, dtype=torch.bfloat16, enabled=self.precision == torch.bfloat16):
+            terms = self.model(batch, samples=self.samples, generator=noise, reads=self.objective.reads)
+        value = self.objective(terms, progress)
+        rows = torch.stack((value.surrogate, value.bound, -terms.log_likelihood.mean(0), sampled_divergence(terms), torch.ones_like(value.bound)))
+        return rows.sum(1) if batch.weight is None else rows @ batch.weight.to(rows.dtype)
