@@ -40,6 +40,8 @@ class Numbers:
     divergence: float = 3.1
     active_units: int = 2
     latent_features: int = 2
+    warnings: tuple[str, ...] = ("the error bar of one number is wide",)
+    notes: tuple[str, ...] = ("1,000 test images",)
 
 
 def model(event, head, latent):
@@ -127,6 +129,10 @@ def test_notes_stand_beside_every_figure_of_test_data_and_the_numbers(grey):
         assert "1,000 test images." in caption
         assert "test split" in caption
     assert "1,000 test images." in re.search(r"Measured on (.*?)</p>", grey)[1]
+
+
+def test_the_evaluation_s_own_warning_is_on_the_page(grey):
+    assert "The error bar of one number is wide." in grey
 
 
 def test_what_people_gave_is_escaped_and_their_facts_come_first(grey):

@@ -34,6 +34,7 @@ def test_a_sound_run_gets_no_warning_and_a_last_word():
         ("rising", {"validation": (-200.0, -150.0, -120.0, -110.0, -100.0, -90.0)}, "more epochs"),
         ("estimator", {"k_hat": 0.95}, "0.95"),
         ("skipped", {"skipped": 100}, "100 of 5,000"),
+        ("doubts", {"warnings": ("too few samples",)}, "Too few samples."),
     ],
 )
 def test_each_warning_comes_with_its_cause_and_takes_the_last_word_away(rule, changes, word):

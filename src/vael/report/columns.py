@@ -98,14 +98,14 @@ def correlation(record: ReportInput, x: Tensor, drawn: Tensor, folder: Path) -> 
     columns = min(x.shape[1], CORRELATED)
     figure = new_figure(7.0, 3.4)
     axes = figure.subplots(1, 2)
-    image = None
+    images = []
     matrices = [gather.correlations(part[:, :columns]) for part in (x, drawn)]
     for place, title, matrix in zip(axes, ("data", "draws from the model"), matrices, strict=True):
-        image = place.imshow(matrix.numpy(), cmap="RdBu_r", vmin=-1, vmax=1, interpolation="none")
+        images.append(place.imshow(matrix.numpy(), cmap="RdBu_r", vmin=-1, vmax=1, interpolation="none"))
         ticks = list(range(0, columns, max(-(-columns // 10), 1)))
         place.set(title=title, xticks=ticks, yticks=ticks, xticklabels=[tick + 1 for tick in ticks], yticklabels=[tick + 1 for tick in ticks])
         place.tick_params(length=0)
-    figure.colorbar(image, ax=axes, shrink=0.85, label="Pearson's correlation")
+    figure.colorbar(images[0], ax=axes, shrink=0.85, label="Pearson's correlation")
     apart = float((matrices[0] - matrices[1]).abs().max())
     limited = "" if columns == x.shape[1] else f" The first {columns} of {x.shape[1]} columns are shown."
     caption = f"Correlation of each pair of columns; the two differ by at most {apart:.2f}.{limited} {record.source_line}"

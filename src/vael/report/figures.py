@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -113,13 +114,13 @@ def scatter(axes: Axes, points: Tensor, label: Tensor | None, name: Callable[[in
     size = max(min(9000 / max(len(points), 1), 14), 2)
     known = torch.full((len(points),), -1) if label is None else label
     classes = [int(one) for one in known.unique() if one >= 0]
-    spots = {"s": size, "lw": 0, "rasterized": True}
+    spots: Any = {"s": size, "lw": 0, "rasterized": True}
     unknown = points[known < 0]
     axes.scatter(*unknown.T, color=VALIDATION if not classes else QUIET, alpha=0.5, **spots)
     shuffled = torch.randperm(len(points), generator=torch.Generator().manual_seed(0))  # no class lies on top of the others
     shuffled = shuffled[known[shuffled] >= 0]
     colours = dict(zip(classes, class_colours(len(classes)), strict=True))
-    axes.scatter(*points[shuffled].T, c=[colours[int(one)] for one in known[shuffled]], alpha=0.75, **spots)
+    axes.scatter(*points[shuffled].T, color=[colours[int(one)] for one in known[shuffled]], alpha=0.75, **spots)
     if len(classes) <= len(CLASSES):
         handles = [axes.scatter([], [], s=18, lw=0, color=colours[one], label=name(one)) for one in classes]
         if handles:
@@ -132,7 +133,7 @@ def _write_name(axes: Axes, place: Sequence[float], text: str) -> None:
     from matplotlib.patheffects import withStroke
 
     halo = [withStroke(linewidth=2.2, foreground=PAPER)]
-    axes.text(*place, text, ha="center", va="center", fontsize=9, fontweight="bold", color=INK, path_effects=halo)
+    axes.text(place[0], place[1], text, ha="center", va="center", fontsize=9, fontweight="bold", color=INK, path_effects=halo)
 
 
 def _map(record: ReportInput, folder: Path, name: str, points: Tensor, seen: Encoded, axis: tuple[str, str], what: str) -> Drawing:
@@ -164,8 +165,7 @@ def latent_maps(record: ReportInput, seen: Encoded, folder: Path) -> list[Drawin
 def _umap(record: ReportInput, seen: Encoded, folder: Path) -> list[Drawing]:
     if importlib.util.find_spec("umap") is None or len(seen.mean) < 50:
         return []
-    import umap
-
+    umap = importlib.import_module("umap")
     placed = umap.UMAP(random_state=record.seed, n_jobs=1).fit_transform(seen.mean.numpy())
     what = f"UMAP of the posterior means in {seen.mean.shape[1]} latents (neighbourhoods are kept, distances are not)"
     return [_map(record, folder, "latent_map_umap", torch.from_numpy(placed).float(), seen, ("UMAP 1", "UMAP 2"), what)]

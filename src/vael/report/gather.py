@@ -97,7 +97,8 @@ def encoded(record: ReportInput) -> Encoded:
             mean, divergence = single_latents(record.model, model_units(source, part, record.seed).to(device))
             means.append(mean.cpu())
             divergences.append(None if divergence is None else divergence.cpu())
-    whole = None if divergences[0] is None else torch.cat(divergences)
+    known = [one for one in divergences if one is not None]
+    whole = torch.cat(known) if known else None
     return Encoded(torch.cat(means), whole, None if source.label is None else source.label[index].cpu())
 
 

@@ -91,7 +91,9 @@ def key_numbers(found: Numbers, notes: Sequence[str]) -> str:
     cards.append(number("active units", f"{found.active_units} of {found.latent_features}", "latents", "variance of the posterior mean above 0.01"))
     if found.k_hat is not None:
         size = "" if found.effective_sample_size is None else f"effective sample size {found.effective_sample_size:,.1f} of K; "
-        cards.append(number("importance weights", f"{found.k_hat:.2f}", "k-hat", f"{size}the error bar can be trusted below 0.7"))
+        cards.append(
+            number("importance weights", f"{found.k_hat:.2f}", "k-hat", f"median over examples; {size}the error bar can be trusted below 0.7")
+        )
     on = f"Measured on {found.data}, {found.split} split, {found.examples:,} examples." + "".join(f" {note.rstrip('.')}." for note in notes)
     return f'<div class="numbers">{"".join(cards)}</div><p class="lead">{escape(on)}</p>'
 

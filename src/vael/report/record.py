@@ -24,11 +24,13 @@ class Numbers(Protocol):
     importance_samples: int
     bits_per_dim: float | None  # None for densities
     effective_sample_size: float | None
-    k_hat: float | None
+    k_hat: float | None  # median over examples
     distortion: float
     divergence: float
     active_units: int
     latent_features: int
+    warnings: tuple[str, ...]  # reasons not to trust a number
+    notes: tuple[str, ...]  # what every figure must say
 
 
 Facts = tuple[tuple[str, str], ...]

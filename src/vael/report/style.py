@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import re
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from vael.training.checkpoint import write_bytes
 
@@ -21,7 +22,7 @@ CLASSES = (  # ten colours that stay apart for every kind of colour vision (Petr
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
 )  # fmt: skip
 DPI = 200
-SETTINGS = {
+SETTINGS: Any = {
     "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 8.5, "axes.titlesize": 9, "axes.labelsize": 8.5,
     "xtick.labelsize": 7.5, "ytick.labelsize": 7.5, "legend.fontsize": 8, "legend.frameon": False, "axes.linewidth": 0.7,
     "text.color": INK, "axes.labelcolor": INK, "axes.titlecolor": INK, "axes.edgecolor": QUIET, "xtick.color": QUIET, "ytick.color": QUIET,
@@ -41,14 +42,14 @@ class Drawing:
     width: float  # inches
 
 
-def styled() -> object:
+def styled() -> AbstractContextManager[None]:
     """Context in which matplotlib draws as the house does; its global settings are as they were afterwards."""
     import matplotlib as mpl
 
     return mpl.rc_context(SETTINGS)
 
 
-def new_figure(width: float, height: float, layout: str | None = "constrained") -> Figure:
+def new_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
     """A figure of `width` × `height` inches outside pyplot's global state; `layout` as matplotlib names it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -85,7 +86,7 @@ def keep(figure: Figure, folder: Path, name: str, caption: str, *, kinds: tuple[
     return Drawing(name, inlined(rendered(figure, "svg"), name, crisp=crisp), caption, float(figure.get_figwidth()))
 
 
-def rule_lines(axes: Axes, *, axis: str = "y") -> None:
+def rule_lines(axes: Axes, *, axis: Literal["both", "y"] = "y") -> None:
     """Quiet lines to read values by."""
     axes.grid(True, axis=axis)
     axes.tick_params(length=2.5, width=0.6)

@@ -48,6 +48,7 @@ class Findings:
     skipped: int = 0
     steps: int = 0
     baseline: Baseline | None = None
+    warnings: tuple[str, ...] = ()  # of the evaluation
 
     @property
     def best_figure(self) -> float | None:
@@ -162,6 +163,13 @@ def estimator(findings: Findings) -> Remark | None:
     return Remark("estimator", Tone.WARNING, text)
 
 
+def doubts(findings: Findings) -> Remark | None:
+    """Whether the evaluation itself warns of its numbers, where the rule on k-hat has not spoken."""
+    if not findings.warnings or estimator(findings) is not None:
+        return None
+    return Remark("doubts", Tone.WARNING, " ".join(f"{one[:1].upper()}{one[1:].rstrip('.')}." for one in findings.warnings))
+
+
 LOOSE_SHARE = 0.15  # of the divergence
 
 
@@ -197,7 +205,7 @@ def unmeasured(findings: Findings) -> Remark | None:
     return Remark("unmeasured", Tone.PLAIN, "No evaluation stands in this report: `vael evaluate RUN` gives log p(x) with its error bar.")
 
 
-RULES = (against_baseline, unmeasured, collapse, unused, overfitting, rising, estimator, looseness, skipped)
+RULES = (against_baseline, unmeasured, collapse, unused, overfitting, rising, estimator, doubts, looseness, skipped)
 
 
 def remarks(findings: Findings) -> list[Remark]:
@@ -224,6 +232,7 @@ def findings_of(record: ReportInput, seen: Encoded, baseline: Baseline | None) -
     if numbers is None:
         return findings
     return replace(
-        findings, elbo=numbers.elbo, log_likelihood=numbers.log_likelihood, standard_error=numbers.standard_error, k_hat=numbers.k_hat,
+        findings, warnings=numbers.warnings,
+        elbo=numbers.elbo, log_likelihood=numbers.log_likelihood, standard_error=numbers.standard_error, k_hat=numbers.k_hat,
         importance_samples=numbers.importance_samples, divergence=numbers.divergence, active=numbers.active_units, latents=numbers.latent_features,
     )  # fmt: skip

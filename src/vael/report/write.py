@@ -27,7 +27,7 @@ def write(folder: Path, record: ReportInput) -> Path:
         title=record.title,
         lead=record.source_line,
         numbers=record.evaluation,
-        notes=record.shown.notes,
+        notes=tuple(dict.fromkeys((*record.shown.notes, *(record.evaluation.notes if record.evaluation else ())))),
         remarks=tuple(remarks(findings_of(record, seen, independent_cells(record)))),
         facts=facts(record),
         sections=sections,
