@@ -20,7 +20,9 @@ FIELDS = (
     "worst_effective_sample_size", "k_hat_above_limit", "seed", "estimator", "warnings",
 )  # fmt: skip
 IMPORTANCE_SAMPLES = 1000
-REPORTED_SAMPLES = 128
+TOGETHER = 256  # examples encoded at once
+AFFORDABLE = 100, 1000  # importance samples of an estimate that nobody asked for in particular
+WORK = 1e12  # floating-point operations it may take: half a minute of two small cores
 
 
 def evaluate_options(parser: Parser) -> None:
@@ -37,7 +39,7 @@ def evaluate_options(parser: Parser) -> None:
 def report_options(parser: Parser) -> None:
     """Everything that `vael report` takes."""
     parser.option("run", metavar="RUN", type=Path, help="run folder")
-    parser.option("--importance-samples", metavar="K", type=number(int, 1), help=f"samples of the estimate of log p(x); default {REPORTED_SAMPLES}")
+    parser.option("--importance-samples", metavar="K", type=number(int, 1), help="samples of the estimate of log p(x); default 100 to 1,000 by cost")
     parser.option("--seed", metavar="N", type=number(int, 0), help="seed of pictures and estimate; default 0")
     parser.option("--json", action="store_true", help="print one JSON object")
 
@@ -54,7 +56,7 @@ def evaluate(given: argparse.Namespace) -> int:
         torch.set_num_threads(options["threads"])
     run = specs.load(options["run"])
     count = options.get("importance_samples", IMPORTANCE_SAMPLES)
-    judged = judge(run, options.get("split"), count, options.get("seed", 0), options.get("batch"))
+    judged = judge(run, options.get("split"), importance_samples=count, seed=options.get("seed", 0), batch=options.get("batch"))
     print(json.dumps(as_json(judged, run)) if options.get("json") else "\n".join(sentences(judged, run.spec)))
     return 0
 
@@ -65,19 +67,28 @@ def report(given: argparse.Namespace) -> int:
 
     options = vars(given)
     run, seed = specs.load(options["run"]), options.get("seed", 0)
-    judged = judge(run, None, options.get("importance_samples", REPORTED_SAMPLES), seed, None)
+    judged = judge(run, importance_samples=options.get("importance_samples"), seed=seed)
     page = write_report(run, judged, seed)
     print(json.dumps({"run": str(run.folder), "report": str(page), "evaluation": as_json(judged, run)}) if options.get("json") else page)
     return 0
 
 
-def judge(run: Run, split: str | None, importance_samples: int, seed: int, batch: int | None) -> Evaluation:
-    """`vael.evaluation.evaluate` for a split of the run's data; None: test where there is one, else validation."""
+def judge(run: Run, split: str | None = None, *, importance_samples: int | None = None, seed: int = 0, batch: int | None = None) -> Evaluation:
+    """`vael.evaluation.evaluate` for a split of the run's data (None: test where there is one), with as many samples as asked for or affordable."""
     from vael.evaluation import evaluate
 
     name, source = run.split(split)
-    sizes = {} if batch is None else {"batch": batch}
-    return evaluate(run.model, source, split=name, importance_samples=importance_samples, seed=seed, **sizes)
+    count = importance_samples or affordable(run, len(source))
+    return evaluate(run.model, source, split=name, importance_samples=count, seed=seed, batch=batch or TOGETHER)
+
+
+def affordable(run: Run, examples: int) -> int:
+    """Importance samples for about `WORK` operations: a function of model and data, so that equal runs are judged alike."""
+    from vael.recipes import flops
+
+    fewest, most = AFFORDABLE
+    decoded = max(flops(run.model, run.spec.data.event) // 6, 1)  # forward is a third of a training step, and the decoder half of that
+    return max(fewest, min(most, round(WORK / (decoded * examples))))
 
 
 def write_report(run: Run, judged: Evaluation, seed: int = 0) -> Path:
@@ -95,7 +106,7 @@ def write_report(run: Run, judged: Evaluation, seed: int = 0) -> Path:
         ("made with", f"vael {spec.versions.vael}, PyTorch {spec.versions.torch}, Python {spec.versions.python}"),
     )
     record = ReportInput(run.model, run.splits(), run.history, judged, facts, title=f"{spec.data.name}: {spec.model.recipe} VAE", seed=seed)
-    return write(run.folder, record)
+    return write(run.inside(), record)
 
 
 def as_json(judged: Evaluation, run: Run) -> dict[str, object]:

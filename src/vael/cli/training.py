@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vael.cli.parser import Parser, UsageError, number, one_of, sizes
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from vael.training import Fit
 
 INTERRUPTED = 130
-IMPORTANCE_SAMPLES = 128
 OUTSIDE = {"run", "resume", "json", "report", "importance_samples"}  # options that are not part of a run's spec
 
 
@@ -47,6 +46,7 @@ def train_options(parser: Parser) -> None:
     )
     parser.option("--dequantize", action="store_true", help="add uniform noise to integers, for a continuous likelihood")
     parser.option("--size", metavar="N", type=whole, help="side that images of a folder are resized to")
+    parser.option("--skip-damaged", action="store_true", help="leave images out that cannot be decoded, and say so")
     parser.option("--validation", metavar="SHARE", type=number(float, 0, above=True), help="set aside for validation: a share below 1, or a count")
     parser.heading("training")
     parser.option("--epochs", metavar="N", type=whole, help="passes over the data; default from the size of the data")
@@ -66,7 +66,7 @@ def train_options(parser: Parser) -> None:
     parser.option("--threads", metavar="N", type=whole, help="threads of the processor")
     parser.option("--compile", action=argparse.BooleanOptionalAction, help="compile the training step, or do not; default where it pays")
     parser.heading("output")
-    parser.option("--importance-samples", metavar="K", type=whole, help=f"samples of the final estimate of log p(x); default {IMPORTANCE_SAMPLES}")
+    parser.option("--importance-samples", metavar="K", type=whole, help="samples of the final estimate of log p(x); default 100 to 1,000 by cost")
     parser.option("--no-report", dest="report", action="store_false", help="write no report.html")
     parser.option("--json", action="store_true", help="print one JSON object on standard output, all else on standard error")
     parser.names += ["--no-compile"]
@@ -74,7 +74,7 @@ def train_options(parser: Parser) -> None:
 
 def train(given: argparse.Namespace) -> int:
     """Choose, say, train, judge, report."""
-    options = vars(given)
+    options: dict[str, Any] = vars(given)
     outside = {name: options.pop(name) for name in OUTSIDE & options.keys()}
     if outside.get("resume"):
         prepared, folder, resumes = resumed(options, outside.get("run"))
@@ -101,7 +101,7 @@ def speaker(json_wanted: bool) -> Callable[[str], None]:
     return (lambda line: print(line, file=stream, flush=True)) if leading() else lambda line: None
 
 
-def started(options: dict[str, object], folder: Path | None) -> tuple[Prepared, Path, bool]:
+def started(options: dict[str, Any], folder: Path | None) -> tuple[Prepared, Path, bool]:
     """A new run, with run.json in its folder. Errors: those of `specs.prepare`, before anything is written."""
     from vael import specs
 
@@ -119,7 +119,7 @@ def slug(data: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", Path(data).stem).strip("-").lower() or "data"
 
 
-def resumed(options: dict[str, object], folder: Path | None) -> tuple[Prepared, Path, bool]:
+def resumed(options: dict[str, Any], folder: Path | None) -> tuple[Prepared, Path, bool]:
     """The run of a folder, to go on with. Errors: `UsageError` where no folder was given, `StateError` for options that contradict it."""
     from vael import specs
 
@@ -165,15 +165,14 @@ def interrupted(folder: Path, fit: Fit) -> int:
     return INTERRUPTED
 
 
-def finish(run: Run, fit: Fit, outside: dict[str, object], say: Callable[[str], None]) -> None:
+def finish(run: Run, fit: Fit, outside: dict[str, Any], say: Callable[[str], None]) -> None:
     """Judge the best weights on the test split, write the report, print the numbers."""
     from vael.cli.judging import as_json, judge, write_report
     from vael.cli.wording import duration, sentences
 
-    count = int(outside.get("importance_samples", IMPORTANCE_SAMPLES))  # type: ignore[call-overload]
     say(f"\nTraining ended after {fit.steps:,} steps and {duration(fit.seconds)}: {fit.stopped}.")
     say(f"The weights of step {fit.best_step:,} had the best validation bound, {fit.best_elbo:.2f}; they are kept, and judged now.\n")
-    judged = judge(run, None, count, 0, None)
+    judged = judge(run, importance_samples=outside.get("importance_samples"))
     for line in sentences(judged, run.spec):
         say(line)
     report = write_report(run, judged) if outside.get("report", True) else None

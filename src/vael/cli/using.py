@@ -101,7 +101,7 @@ def encode(given: argparse.Namespace) -> int:
     if "output" in options:
         known_ending(options["output"], ARRAYS)
     run = specs.load(options["run"])
-    target = options.get("output") or run.folder / "codes.csv"
+    target = options.get("output") or run.inside("codes.csv")
     codes = generation.codes(run.model, examples(run, options.get("data")))
     generation.write(target, codes, [f"z{number}" for number in range(1, codes.shape[1] + 1)])
     return done(target, len(codes), options)
@@ -114,7 +114,7 @@ def export(given: argparse.Namespace) -> int:
 
     options = vars(given)
     run = specs.load(options["run"])
-    exported = export_onnx(run.model, run.spec.data.event, options.get("output") or run.folder)
+    exported = export_onnx(run.model, run.spec.data.event, options.get("output") or run.inside())
     print(json.dumps(asdict(exported), default=str) if options.get("json") else exported)
     return 0
 
@@ -132,7 +132,7 @@ def is_image(event: tuple[int, ...]) -> bool:
 
 def default(run: Run, name: str) -> Path:
     """Where it goes when nothing was said: a picture of images, a table of anything else."""
-    return run.folder / f"{name}{'.png' if is_image(run.spec.data.event) else '.csv'}"
+    return run.inside(f"{name}{'.png' if is_image(run.spec.data.event) else '.csv'}")
 
 
 def store(path: Path, x: Tensor, run: Run) -> Path:

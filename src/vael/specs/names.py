@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from typing import cast
 
 import torch
 
@@ -67,6 +68,6 @@ def objective(estimator: str, beta: int | float = 1.0, warmup: int | float = 0.0
     if estimator == "importance-weighted":
         if (beta, warmup) != (1.0, 0.0):
             raise StateError("the importance-weighted bound has no divergence term that beta or a warm-up could weigh; leave them out")
-        return objectives.ImportanceWeighted()
+        return cast(Objective, objectives.ImportanceWeighted())
     kind = objectives.SampledELBO if estimator == "sampled" else objectives.ELBO
-    return kind(Beta(beta, warmup))
+    return cast(Objective, kind(Beta(beta, warmup)))

@@ -16,7 +16,7 @@ from vael import data as sets
 from vael.data import Binarize, Images, Source, Splits, load
 from vael.errors import ShapeError, StateError
 from vael.inference import AdamW, GradientAscent
-from vael.models import VAE
+from vael.models import VAE, Head
 from vael.recipes import recommend
 from vael.specs import likelihoods, names
 from vael.specs.spec import DataSpec, ModelSpec, RunSpec, SplitSpec, TrainingSpec, Value, Versions
@@ -35,6 +35,7 @@ class Request:
     binarize: str | None = None
     dequantize: bool = False
     size: int | None = None
+    skip_damaged: bool = False
     validation: int | float | None = None
     model: str | None = None
     likelihood: str | None = None
@@ -91,12 +92,14 @@ def as_request(spec: RunSpec) -> Request:
     """What would have to be asked for to get this spec."""
     data, model, chosen = spec.data, spec.model, spec.training
     return Request(
-        data=data.source, binarize=data.binarize, dequantize=data.dequantize, size=data.size, validation=data.validation, model=model.recipe,
-        likelihood=model.likelihood, **{name: model.arguments.get(name) for name in ("latent", "hidden", "channels")},
+        data=data.source, binarize=data.binarize, dequantize=data.dequantize, size=data.size, skip_damaged=data.skip_damaged,
+        validation=data.validation, model=model.recipe,
+        likelihood=model.likelihood,
+        **{name: model.arguments.get(name) for name in ("latent", "hidden", "channels")},  # type: ignore[arg-type]
         estimator=chosen.estimator, samples=chosen.samples, beta=chosen.beta, warmup=chosen.warmup, lr=chosen.learning_rate,
         weight_decay=chosen.weight_decay, epochs=chosen.epochs, time_limit=chosen.time_limit, patience=chosen.patience, batch=chosen.batch,
         seed=chosen.seed, device=chosen.device, precision=chosen.precision, compile=chosen.compiled, threads=chosen.threads,
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
 
 
 def canonical(name: str, value: object) -> object:
@@ -116,7 +119,7 @@ def prepare(asked: Request) -> Prepared:
     """
     names.objective(asked.estimator, asked.beta, asked.warmup)
     settings = settings_of(asked)  # before the data are read, so that a slip does not cost the time that reading takes
-    splits = load_splits(asked.data, asked.binarize, asked.dequantize, asked.size, asked.validation)
+    splits = load_splits(Reading(asked.data, asked.binarize, asked.dequantize, asked.size, asked.skip_damaged, asked.validation))
     data = describe(asked, splits)
     model_spec, why = choose_model(asked, splits, data)
     settings, why_long = choose_length(settings, asked, len(splits.train))
@@ -146,17 +149,36 @@ def prepare_again(spec: RunSpec) -> Prepared:
 # data
 
 
-def load_splits(source: str, binarize: str | None, dequantize: bool, size: int | None, validation: int | float | None, seed: int = 0) -> Splits:
-    """`vael.data.load` with a binarisation by name and without the options that were left open."""
-    kind = None if binarize is None else Binarize(names.meant(binarize, [kind.value for kind in Binarize], "binarisation"))
-    images = Images() if size is None else Images(size=(size, size))
-    return load(source, binarize=kind, dequantize=dequantize, seed=seed, validation=validation, images=images)
+@dataclass(frozen=True)
+class Reading:
+    """Which data, and how they are to be read."""
+
+    source: str
+    binarize: str | None
+    dequantize: bool
+    size: int | None
+    skip_damaged: bool
+    validation: int | float | None = None
+    seed: int = 0
+
+
+def reading_of(data: DataSpec) -> Reading:
+    """How the data of a run were read."""
+    return Reading(data.source, data.binarize, data.dequantize, data.size, data.skip_damaged, data.validation, data.seed)
+
+
+def load_splits(how: Reading) -> Splits:
+    """`vael.data.load` with the names of a command line."""
+    kind = None if how.binarize is None else Binarize(names.meant(how.binarize, [kind.value for kind in Binarize], "binarisation"))
+    images = Images(size=None if how.size is None else (how.size, how.size), skip_damaged=how.skip_damaged)
+    share = None if how.validation is None else float(how.validation)
+    return load(how.source, binarize=kind, dequantize=how.dequantize, seed=how.seed, validation=share, images=images)
 
 
 def splits_of(spec: RunSpec) -> Splits:
     """The data of a run. Errors: `StateError` if they changed since."""
     data = spec.data
-    splits = load_splits(data.source, data.binarize, data.dequantize, data.size, data.validation, data.seed)
+    splits = load_splits(reading_of(data))
     found = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     known = {"train": data.train, "validation": data.held_out, "test": data.test}
     for name, split in known.items():
@@ -178,7 +200,9 @@ def describe(asked: Request, splits: Splits) -> DataSpec:
     """What run.json says of the data."""
     train = splits.train
     return DataSpec(
-        name=train.name, source=source_of(asked.data), binarize=asked.binarize, dequantize=asked.dequantize, size=asked.size,
+        name=train.name, source=source_of(asked.data),
+        binarize=asked.binarize,  # type: ignore[arg-type]
+         dequantize=asked.dequantize, size=asked.size, skip_damaged=asked.skip_damaged,
         validation=asked.validation, kind=train.kind.value, levels=train.levels, event=train.event, columns=train.columns,
         train=describe_split(train), held_out=describe_split(splits.validation),
         test=None if splits.test is None else describe_split(splits.test), notes=notes_of(splits),
@@ -201,7 +225,7 @@ def examples_of(spec: RunSpec, data: str) -> Source:
 
     Errors: `ShapeError` or `SupportError` for data that its model cannot take.
     """
-    splits = load_splits(data, spec.data.binarize, spec.data.dequantize, spec.data.size, None)
+    splits = load_splits(replace(reading_of(spec.data), source=data, validation=None))
     found = splits.train
     if found.event != spec.data.event:
         raise ShapeError(f"{data} has examples of shape {found.event}, but the run was trained on {spec.data.event}; give data of that shape")
@@ -254,9 +278,10 @@ def build_model(spec: ModelSpec, data: DataSpec, seed: int, train: Source | None
 
 def check_support(model: VAE, splits: Splits) -> None:
     """Refuse data that the likelihood cannot have made. Errors: `SupportError`."""
+    head = model.get_submodule("likelihood.head")
     for split in (splits.train, splits.validation, splits.test):
-        if split is not None:
-            model.likelihood.head.check(split)
+        if split is not None and isinstance(head, Head):
+            head.check(split)
 
 
 # training
@@ -287,9 +312,12 @@ def describe_training(asked: Request, resolved: Resolved) -> TrainingSpec:
     estimator = names.meant(asked.estimator, names.ESTIMATORS, "estimator")
     samples = asked.samples or (IMPORTANCE_SAMPLES if estimator == "importance-weighted" else 1)
     return TrainingSpec(
-        estimator=estimator, samples=samples, beta=asked.beta, warmup=asked.warmup, learning_rate=asked.lr, weight_decay=asked.weight_decay,
+        estimator=estimator,  # type: ignore[arg-type]
+        samples=samples, beta=asked.beta, warmup=asked.warmup, learning_rate=asked.lr, weight_decay=asked.weight_decay,
         epochs=settings.epochs, time_limit=settings.time_limit, patience=settings.patience, batch=settings.batch, seed=settings.seed,
-        device=str(world.device), precision=str(world.precision).removeprefix("torch."), compiled=world.compiled, threads=settings.threads,
+        device=str(world.device),
+        precision=str(world.precision).removeprefix("torch."),  # type: ignore[arg-type]
+        compiled=world.compiled, threads=settings.threads,
         processes=world.size,
     )  # fmt: skip
 

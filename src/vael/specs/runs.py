@@ -32,6 +32,12 @@ class Run:
     history: tuple[Row, ...]
     folder: Path | None = None
 
+    def inside(self, name: str = "") -> Path:
+        """The path of a file in the run's folder. Errors: `StateError` for a run that has none."""
+        if self.folder is None:
+            raise StateError("this run was kept in memory only, so it has no folder; train with run= to have one")
+        return self.folder / name
+
     def splits(self) -> Splits:
         """The data of the run, loaded anew. Errors: `StateError` if they changed since."""
         return splits_of(self.spec)
@@ -155,8 +161,8 @@ def changed(spec: RunSpec, changes: Mapping[str, object]) -> RunSpec:
 def carry_out(prepared: Prepared, folder: Path | None = None, *, resume: bool = False, callbacks: Sequence[Callback] = ()) -> tuple[Run, Fit]:
     """Train, and give the run with how training went."""
     fit = training.run(prepared.algorithm, prepared.splits, prepared.resolved, folder=folder, resume=resume, callbacks=callbacks)
-    model = fit.model.cpu()
-    return Run(prepared.spec, model, fit.history, folder), fit
+    prepared.model.cpu()  # the fit's own model, with the weights that are kept
+    return Run(prepared.spec, prepared.model, fit.history, folder), fit
 
 
 def train(

@@ -37,7 +37,8 @@ class DataSpec(Section):
     binarize: Literal["dynamic", "static", "threshold"] | None = None
     dequantize: bool = False
     size: int | None = Field(default=None, ge=1)
-    validation: float | None = Field(default=None, gt=0)  # share below 1, or a count, where the data set does not fix it
+    skip_damaged: bool = False
+    validation: int | float | None = Field(default=None, gt=0)  # share below 1, or a count, where the data set does not fix it
     seed: int = 0  # of the splits and of static binarisation
     kind: str
     levels: int | None = None
