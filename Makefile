@@ -10,7 +10,7 @@ PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKE
 .PHONY: help demo test slow check format tree clean
 
 help:
-	@echo 'make demo    train on handwritten digits and write a report (about a minute after the installation)'
+	@echo 'make demo    train on handwritten digits and write a report (about a minute once everything is installed)'
 	@echo 'make test    the tests that take seconds; set VAEL_DATA to a folder with MNIST and others to run those on real data too'
 	@echo 'make slow    the tests that take minutes'
 	@echo 'make check   formatting, lint, types and import order'
@@ -19,7 +19,7 @@ help:
 	@echo 'make clean   remove .venv and caches'
 
 demo: $(VENV)/.installed
-	$(BIN)/vael train digits
+	$(BIN)/vael train digits --epochs 120
 	@echo
 	@echo 'Open the report in a browser. What else there is: $(BIN)/vael --help'
 
