@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,7 +81,19 @@ def judge(run: Run, split: str | None = None, *, importance_samples: int | None 
 
     name, source = run.split(split)
     count = importance_samples or affordable(run, len(source))
-    return evaluate(run.model, source, split=name, importance_samples=count, seed=seed, batch=batch or TOGETHER)
+    return evaluate(run.model, source, split=name, importance_samples=count, seed=seed, batch=batch or TOGETHER, progress=watch())
+
+
+def watch() -> Callable[[int, int], None] | None:
+    """A line that counts the examples judged, on a terminal only; it takes itself away."""
+    if not sys.stderr.isatty():
+        return None
+
+    def tell(done: int, examples: int) -> None:
+        line = "" if done >= examples else f"judging: {done:,} of {examples:,} examples"
+        print(f"\r\x1b[2K{line}", end="", file=sys.stderr, flush=True)
+
+    return tell
 
 
 def affordable(run: Run, examples: int) -> int:
@@ -105,6 +119,7 @@ def write_report(run: Run, judged: Evaluation, seed: int = 0) -> Path:
         ("seed", str(spec.training.seed)),
         ("made with", f"vael {spec.versions.vael}, PyTorch {spec.versions.torch}, Python {spec.versions.python}"),
     )
+    # pyrefly: ignore[bad-argument-type]  (a frozen record is what only reads such a protocol, but cannot be said of one)
     record = ReportInput(run.model, run.splits(), run.history, judged, facts, title=f"{spec.data.name}: {spec.model.recipe} VAE", seed=seed)
     return write(run.inside(), record)
 

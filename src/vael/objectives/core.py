@@ -23,9 +23,20 @@ class Value:
 class Objective(Protocol):
     """Abstract: `(Terms, progress) -> Value`; progress is the share of training done, 0 to 1."""
 
-    reads: frozenset[str]  # the fields of Terms that it needs
-    is_bound: bool  # whether `bound` is a lower bound on log p(x) in expectation
-    couples: bool  # whether examples of a batch influence each other
+    @property
+    def reads(self) -> frozenset[str]:
+        """The fields of Terms that it needs."""
+        ...
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether `bound` is a lower bound on log p(x) in expectation."""
+        ...
+
+    @property
+    def couples(self) -> bool:
+        """Whether examples of a batch influence each other."""
+        ...
 
     @property
     def warmup(self) -> float:

@@ -69,7 +69,8 @@ def drawn(record: ReportInput, seen: gather.Encoded, folder: Path) -> tuple[Sect
         found.append(("Samples from the prior", [*columns.against_samples(record, folder)]))
     found.append(("Latent map", [*figures.latent_maps(record, seen, folder)]))
     if pictures.is_picture(event):
-        found += [("Manifold", [pictures.manifold(record, folder)])] if latents == 2 else []
+        if latents == 2:
+            found.append(("Manifold", [pictures.manifold(record, folder)]))
         found.append(("Traversals", [pictures.traversals(record, seen, folder)]))
     found.append(("Divergence of each latent", [figures.latents(record, seen, folder)]))
     kept = [(heading, tuple(one for one in drawings if one is not None)) for heading, drawings in found]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -29,13 +31,13 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor], facts: dict[str, object] | None = None) -> None:
+def write_tensors(path: Path, tensors: dict[str, Tensor], facts: Mapping[str, object] | None = None) -> None:
     """Tensors and JSON facts as one safetensors file."""
     plain = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
-    write_bytes(path, safetensors.torch.save(plain, metadata={"vael": json.dumps(facts or {})}))
+    write_bytes(path, safetensors.torch.save(plain, metadata={"vael": json.dumps(dict(facts or {}))}))
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and facts of a file that `write_tensors` wrote.
 
     Errors: `FormatError` for a file that is missing, cut short or no safetensors file; nothing in it is ever executed.
