@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from vael.cli import main
 
@@ -259,6 +260,15 @@ def test_codes_and_reconstructions_are_deterministic_and_cover_the_test_split(ru
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
     assert np.load(tmp_path / "a.npy").shape == (180, 1, 8, 8)
+
+
+def test_a_picture_of_reconstructions_has_rows_of_originals_over_rows_of_what_became_of_them(run, tmp_path):
+    assert main(["reconstruct", str(run), "-n", "15", "-o", str(tmp_path / "pairs.png")]) == 0
+    picture = np.asarray(Image.open(tmp_path / "pairs.png"))
+    bands = np.array_split(picture, 4)  # ten originals, their reconstructions, five originals, their reconstructions
+    grey = [((band[4:-4, : picture.shape[1] // 2 - 4] % 255) != 0).mean() for band in bands]
+    assert grey[0] == grey[2] == 0
+    assert min(grey[1], grey[3]) > 0.5
 
 
 def test_data_of_another_shape_are_refused(run, tmp_path, refused):

@@ -95,6 +95,7 @@ def _table(array: np.ndarray, names: Sequence[str]) -> bytes:
 
 
 def beside(first: Tensor, second: Tensor, columns: int = 10) -> Tensor:
-    """Two sets of images in alternating rows of a grid of `columns`: originals above what became of them."""
-    pairs = zip(first.split(columns), second.split(columns), strict=True)
-    return torch.cat([image for pair in pairs for image in pair if len(image)])
+    """Two sets of images for a grid of `columns`: a row of the first above its row of the second; the last rows are filled with blank images."""
+    blank = first.new_full((-len(first) % columns, *first.shape[1:]), float(first.min()))
+    rows = [torch.cat((images, blank)).unflatten(0, (-1, columns)) for images in (first, second)]
+    return torch.stack(rows, dim=1).flatten(0, 2)

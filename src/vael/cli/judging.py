@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ FIELDS = (
     "worst_effective_sample_size", "k_hat_above_limit", "seed", "estimator", "warnings",
 )  # fmt: skip
 IMPORTANCE_SAMPLES = 1000
+SECONDS = 0.2  # between two looks at how far an evaluation is
 TOGETHER = 256  # examples encoded at once
 AFFORDABLE = 100, 1000  # importance samples of an estimate that nobody asked for in particular
 WORK = 1e12  # floating-point operations it may take: half a minute of two small cores
@@ -89,7 +91,13 @@ def watch() -> Callable[[int, int], None] | None:
     if not sys.stderr.isatty():
         return None
 
+    told = [0.0]
+
     def tell(done: int, examples: int) -> None:
+        now = time.monotonic()
+        if done < examples and now - told[0] < SECONDS:
+            return
+        told[0] = now
         line = "" if done >= examples else f"judging: {done:,} of {examples:,} examples"
         print(f"\r\x1b[2K{line}", end="", file=sys.stderr, flush=True)
 

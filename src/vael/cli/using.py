@@ -88,8 +88,9 @@ def reconstruct(given: argparse.Namespace) -> int:
     source = examples(run, options.get("data"))
     count = options.get("count") or (SHOWN if target.suffix == ".png" else None)
     x, y = generation.reconstructions(run.model, source, count)
-    shown = generation.beside(x, y, COLUMNS) if target.suffix == ".png" else y
-    return done(store(target, shown, run), len(y), options)
+    columns = min(COLUMNS, len(y))
+    shown = generation.beside(x, y, columns) if target.suffix == ".png" else y
+    return done(store(target, shown, run, columns), len(y), options)
 
 
 def encode(given: argparse.Namespace) -> int:
@@ -135,18 +136,18 @@ def default(run: Run, name: str) -> Path:
     return run.inside(f"{name}{'.png' if is_image(run.spec.data.event) else '.csv'}")
 
 
-def store(path: Path, x: Tensor, run: Run) -> Path:
-    """Write cells as the extension says. Errors: `SupportError` for a picture of what is no image."""
+def store(path: Path, x: Tensor, run: Run, columns: int | None = None) -> Path:
+    """Write cells as the extension says, images in `columns` (None: nearly square). Errors: `SupportError` for a picture of what is no image."""
     from vael.applications import generation
 
     if path.suffix.lower() != ".png":
         generation.write(path, x, run.spec.data.columns)
         return path
     if not is_image(run.spec.data.event):
-        raise SupportError(f"{path}: examples of shape {run.spec.data.event} are no images, so there is no picture of them; write .npy or .csv")
+        raise SupportError(f"{path}: examples of shape {run.spec.data.event} are no images, so there is no picture; write .npy or .csv")
     from vael.report import display_of, save_grid
 
-    return save_grid(path, x, display_of(run.splits().train), columns=COLUMNS if len(x) > COLUMNS**2 else None)
+    return save_grid(path, x, display_of(run.splits().train), columns=columns)
 
 
 def examples(run: Run, data: str | None) -> Source:
