@@ -69,7 +69,8 @@ EXPERIMENTS = {
     ),
     "lecture": Experiment(
         "784-256-2, RMSprop 1e-3, batch 256, 50 epochs, dynamically binarised MNIST (the lectures' network)",
-        lambda: load("mnist", binarize=Binarize.DYNAMIC), 2, (256,), RMSprop(1e-3, decay=0.9, epsilon=1e-7), settings(256, epochs=50), 1000, "no number is given",
+        lambda: load("mnist", binarize=Binarize.DYNAMIC), 2, (256,), RMSprop(1e-3, decay=0.9, epsilon=1e-7), settings(256, epochs=50), 1000,
+        "no number is given",
     ),
     "lecture-grey": Experiment(
         "the same with cross-entropy on grey values: a training criterion, no likelihood",
