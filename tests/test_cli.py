@@ -271,6 +271,17 @@ def test_a_picture_of_reconstructions_has_rows_of_originals_over_rows_of_what_be
     assert min(grey[1], grey[3]) > 0.5
 
 
+def test_codes_of_other_data_are_of_every_row_in_order(run, tmp_path):
+    x = np.random.default_rng(0).integers(0, 2, (37, 8, 8)).astype(np.uint8)
+    np.save(tmp_path / "a.npy", x)
+    np.save(tmp_path / "b.npy", x[::-1])
+    for name in ("a", "b"):
+        assert main(["encode", str(run), str(tmp_path / f"{name}.npy"), "-o", str(tmp_path / f"codes-{name}.npy")]) == 0
+    a, b = np.load(tmp_path / "codes-a.npy"), np.load(tmp_path / "codes-b.npy")
+    assert a.shape == (37, 2)
+    np.testing.assert_allclose(a, b[::-1], rtol=1e-5, atol=1e-6)
+
+
 def test_data_of_another_shape_are_refused(run, tmp_path, refused):
     np.save(tmp_path / "wide.npy", np.random.default_rng(0).integers(0, 2, (20, 5, 6)).astype(np.uint8))
     refused(["encode", run, tmp_path / "wide.npy"], "shape", "(1, 5, 6)", "(1, 8, 8)")

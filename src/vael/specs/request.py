@@ -14,6 +14,7 @@ import torch
 import vael
 from vael import data as sets
 from vael.data import Binarize, Images, Source, Splits, load
+from vael.data.splitting import MOST_VALIDATION, SHARE, STREAM
 from vael.errors import ShapeError, StateError
 from vael.inference import AdamW, GradientAscent
 from vael.models import VAE, Head
@@ -221,15 +222,27 @@ def notes_of(splits: Splits) -> tuple[str, ...]:
 
 
 def examples_of(spec: RunSpec, data: str) -> Source:
-    """All examples of other data in their order, in the units of a run's own data.
+    """The test split of data that have their own, else all examples in their order, in the units of a run's own data.
 
     Errors: `ShapeError` or `SupportError` for data that its model cannot take.
     """
-    splits = load_splits(replace(reading_of(spec.data), source=data, validation=None))
-    found = splits.train
+    found = joined(load_splits(replace(reading_of(spec.data), source=data, validation=None)))
     if found.event != spec.data.event:
         raise ShapeError(f"{data} has examples of shape {found.event}, but the run was trained on {spec.data.event}; give data of that shape")
     return found
+
+
+def joined(splits: Splits) -> Source:
+    """The official test split, or the rows of all splits back in the order in which they were stored."""
+    parts = [part for part in (splits.test, splits.validation, splits.train) if part is not None]
+    sizes, whole = [len(part) for part in parts], sum(len(part) for part in parts)
+    if splits.test is None or len(splits.test) != max(1, round(SHARE * whole)) or len(splits.validation) != min(len(splits.test), MOST_VALIDATION):
+        return splits.test or splits.train
+    order = torch.randperm(whole, generator=torch.Generator().manual_seed(STREAM))  # how `vael.data.splitting` sets rows aside from seed 0
+    rows = torch.cat([chosen.sort().values for chosen in order.split(sizes)])
+    x = torch.cat([part.x for part in parts])[rows.argsort()]
+    label = None if splits.train.label is None else torch.cat([part.label for part in parts])[rows.argsort()]  # type: ignore[misc]
+    return replace(splits.train, x=x, label=label)
 
 
 # model
