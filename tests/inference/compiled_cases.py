@@ -4,7 +4,7 @@ import torch
 from test_gradient import climb, model, source
 
 from vael.inference import AdamW, GradientAscent, Moment, World
-from vael.inference.compiled import CompiledStep
+from vael.inference.compiled import CompiledGradients
 from vael.objectives import ImportanceWeighted
 from vael.probability import Stream
 
@@ -14,7 +14,7 @@ def test_the_compiled_step_makes_the_moves_of_the_eager_one_and_skips_what_it_sk
     eager, eager_totals = climb(GradientAscent(model(), **how), 12)
     ascent = GradientAscent(model(), **how)
     compiled, compiled_totals = climb(ascent, 12, World(compiled=True))
-    assert isinstance(compiled.apply, CompiledStep)
+    assert isinstance(compiled.apply.gradients, CompiledGradients)
     torch.testing.assert_close(eager_totals, compiled_totals, rtol=1e-5, atol=1e-4)
     for name, tensor in eager.tensors().items():
         torch.testing.assert_close(tensor, compiled.tensors()[name], rtol=1e-4, atol=2e-6, msg=lambda text, name=name: f"{name}: {text}")

@@ -103,9 +103,14 @@ def test_bf16_networks_keep_float32_densities_and_nearly_the_same_bound():
 
 
 def guard_run(norms: list[float], guard: Guard) -> tuple[list[float], list[float]]:
-    memory, scales, skips = guard.start(torch.device("cpu")), [], []
+    """Divisors and skips, by tensors and by plain numbers, which must agree."""
+    memory, numbers, scales, skips = guard.start(torch.device("cpu")), [0.0] * 3, [], []
     for norm in norms:
-        scale, skip = guard(torch.tensor(norm), torch.tensor(-1.0), memory)
+        scale, skip = guard(torch.tensor(norm), memory)
+        other_scale, other_skip, numbers = guard.decide(norm, numbers)
+        assert float(skip) == other_skip
+        assert other_skip or float(scale) == pytest.approx(other_scale, rel=1e-5)
+        assert memory.tolist() == pytest.approx(numbers, rel=1e-5)
         scales.append(float(scale))
         skips.append(float(skip))
     return scales, skips

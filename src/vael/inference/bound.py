@@ -22,16 +22,21 @@ def sampled_divergence(terms: Terms) -> Tensor:
 class Bound(nn.Module):
     """The one thing that data-parallel training, autocast and compilation wrap: batch to sums over its real examples.
 
-    Gives `[surrogate, bound, distortion, divergence, examples]`.
+    Gives the surrogate's sum, the only one with a gradient, and `[bound, distortion, divergence, examples]`.
     """
 
     def __init__(self, model: Model, objective: Objective, samples: int = 1, precision: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.model, self.objective, self.samples, self.precision = model, objective, samples, precision
 
-    def forward(self, batch: Batch, progress: Tensor | float, noise: Noise) -> Float[Tensor, " 5"]:
+    def forward(self, batch: Batch, progress: Tensor | float, noise: Noise) -> tuple[Float[Tensor, ""], Float[Tensor, " 4"]]:
         with torch.autocast(batch.x.device.type, dtype=torch.bfloat16, enabled=self.precision == torch.bfloat16):
             terms = self.model(batch, samples=self.samples, generator=noise, reads=self.objective.reads)
         value = self.objective(terms, progress)
-        rows = torch.stack((value.surrogate, value.bound, -terms.log_likelihood.mean(0), sampled_divergence(terms), torch.ones_like(value.bound)))
-        return rows.sum(1) if batch.weight is None else rows @ batch.weight.to(rows.dtype)
+        with torch.no_grad():
+            bound = value.bound
+            rows = torch.stack((bound, -terms.log_likelihood.mean(0), sampled_divergence(terms), torch.ones_like(bound)))
+        if batch.weight is None:
+            return value.surrogate.sum(), rows.sum(1)
+        weight = batch.weight.to(rows.dtype)
+        return value.surrogate @ weight, rows @ weight

@@ -12,7 +12,7 @@ from vael.inference.algorithm import Algorithm, Info, Moment, World
 from vael.inference.bound import Bound
 from vael.inference.guard import Guard
 from vael.inference.optimizers import AdamW, Optimizer
-from vael.inference.steps import AscentState, DataParallelStep, EagerStep
+from vael.inference.steps import AscentState, DataParallelGradients, EagerGradients, Gradients, Step
 from vael.models import Model
 from vael.objectives import ELBO, Objective
 from vael.probability import Noise
@@ -55,16 +55,16 @@ class GradientAscent(Algorithm):
             guard=self.guard.start(world.device), apply=lambda batch, moment: torch.empty(0),
         )  # fmt: skip
         bound = Bound(self.model, self.objective, self.samples, world.precision)
-        if world.compiled:
-            from vael.inference.compiled import CompiledStep  # imports the compiler, seconds that an eager run need not pay
-
-            state.apply = CompiledStep(bound, state, self.optimizer, self.guard, world)
-        elif world.size > 1:
-            state.apply = DataParallelStep(bound, state, self.optimizer, self.guard, world)
-        else:
-            state.apply = EagerStep(bound, state, self.optimizer, self.guard, world)
+        state.apply = Step(self._gradients(bound, state, world), state, self.optimizer, self.guard)
         self._judge = Bound(self.model, self.objective, 1)
         return state
+
+    def _gradients(self, bound: Bound, state: AscentState, world: World) -> Gradients:
+        if world.compiled:
+            from vael.inference.compiled import CompiledGradients  # imports the compiler, seconds that an eager run need not pay
+
+            return CompiledGradients(bound, state)
+        return EagerGradients(bound, state.parameters) if world.size == 1 else DataParallelGradients(bound, state.parameters, world)
 
     def step(self, state: AscentState, batch: Batch, moment: Moment) -> Info:
         totals = state.apply(batch, moment)
@@ -78,8 +78,9 @@ class GradientAscent(Algorithm):
 
     @torch.no_grad()
     def bound(self, state: AscentState, batch: Batch, noise: Noise) -> Info:
-        sums = functional_call(self._judge, {f"model.{name}": w for name, w in self.weights(state).items()}, (batch, 1.0, noise))
-        return Info(sums[1:])
+        named = {f"model.{name}": w for name, w in self.weights(state).items()}
+        _, totals = functional_call(self._judge, named, (batch, 1.0, noise))
+        return Info(totals)
 
     def weights(self, state: AscentState) -> dict[str, Tensor]:
         return dict(zip(state.names, state.averaged if self.ema else state.parameters, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,8 @@ class Guard:
     """Clip gradients longer than `clip` running norms; skip a step that is not finite or longer than `spike` running norms.
 
     The running norm follows a long gradient by at most a factor `clip` at a time, skipped or not, so no threshold can shut a run
-    out for ever. Its memory is `[running norm, steps seen, non-finite steps in a row]`.
+    out for ever. The norm alone decides, since it is the same in every process that
+    trains together. Its memory is `[running norm, steps seen, non-finite steps in a row]`.
     """
 
     clip: float = 4.0
@@ -27,10 +29,13 @@ class Guard:
         """Memory before the first step."""
         return torch.zeros(3, device=device)
 
-    def __call__(self, norm: Tensor, surrogate: Tensor, memory: Float[Tensor, " 3"]) -> tuple[Tensor, Tensor]:
-        """(what the gradient is divided by, 1.0 where the step is skipped); `memory` is updated in place."""
+    def __call__(self, norm: Tensor, memory: Float[Tensor, " 3"]) -> tuple[Tensor, Tensor]:
+        """What the gradient is divided by, and 1.0 where the step is skipped; `memory` is updated in place.
+
+        Thirty operations on single numbers: cheap for a GPU that runs ahead; a processor had better use `decide`.
+        """
         running, seen, broken = memory.unbind()
-        finite = torch.isfinite(norm) & torch.isfinite(surrogate)
+        finite = torch.isfinite(norm)
         running = torch.where((seen == 0) & finite, norm, running)
         follow = torch.where(finite, torch.minimum(norm, self.clip * running), running)
         spike = (norm > self.spike * running) & (seen >= self.settle)
@@ -38,3 +43,14 @@ class Guard:
         skip = (~finite | spike).to(norm.dtype)
         memory.copy_(torch.stack((torch.lerp(follow, running, self.decay), seen + finite, torch.where(finite, torch.zeros_like(broken), broken + 1))))
         return scale, skip
+
+    def decide(self, norm: float, memory: list[float]) -> tuple[float, bool, list[float]]:
+        """The same in plain numbers: divisor, whether to skip, and the memory afterwards."""
+        running, seen, broken = memory
+        if not math.isfinite(norm):
+            return 1.0, True, [running, seen, broken + 1]
+        running = norm if seen == 0 else running
+        limit = self.clip * running
+        spike = norm > self.spike * running and seen >= self.settle
+        follow = min(norm, limit)
+        return max(norm / max(limit, 1e-30), 1.0), spike, [follow + self.decay * (running - follow), seen + 1, 0.0]

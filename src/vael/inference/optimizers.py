@@ -71,18 +71,19 @@ class Slots:
     steps: Tensor  # updates made, this one included unless it is skipped
 
 
-def update(optimizer: Optimizer, slots: Slots, gradients: Sequence[Tensor], rate: Tensor | float, scale: Tensor, skip: Tensor) -> None:
+def update(optimizer: Optimizer, slots: Slots, gradients: Sequence[Tensor], rate: float, scale: Tensor | None, skip: Tensor | None) -> None:
     """Move every parameter in place by `optimizer`, with gradients divided by `scale`; where `skip` is 1 nothing changes."""
     for p, g, m, v in zip(slots.parameters, gradients, slots.first, slots.second, strict=True):
-        moved = optimizer.move(p, g / scale, m, v, slots.steps, rate)
+        moved = optimizer.move(p, g if scale is None else g / scale, m, v, slots.steps, rate)
         for old, new in ((p, moved.parameter), (m, moved.first), (v, moved.second)):
-            old.copy_(torch.where(skip > 0, old, new))
+            old.copy_(new if skip is None else torch.where(skip > 0, old, new))
 
 
-def fused_update(optimizer: AdamW, slots: Slots, gradients: Sequence[Tensor], rate: float, scale: Tensor, skip: Tensor) -> None:
+def fused_update(optimizer: AdamW, slots: Slots, gradients: Sequence[Tensor], rate: float, scale: Tensor | None, skip: Tensor | None) -> None:
     """`update` for AdamW in one kernel of PyTorch's, which divides by `grad_scale` and leaves everything alone where `found_inf` is 1."""
     torch._fused_adamw_(
         slots.parameters, gradients, slots.first, slots.second, [], [slots.steps] * len(gradients),
         lr=rate, beta1=optimizer.betas[0], beta2=optimizer.betas[1], eps=optimizer.epsilon, weight_decay=optimizer.weight_decay,
-        amsgrad=False, maximize=False, grad_scale=scale.float(), found_inf=skip.float(),
+        amsgrad=False, maximize=False,
+        grad_scale=None if scale is None else scale.float(), found_inf=None if skip is None else skip.float(),
     )  # fmt: skip

@@ -1,7 +1,8 @@
-"""One step of gradient ascent, eager or data-parallel, and the state that it changes; see `compiled` for the third kind."""
+"""One step of gradient ascent and the state that it changes; gradients come eagerly, data-parallel, or compiled (see `compiled`)."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -35,41 +36,85 @@ class AscentState(State):
         return {**named, "steps": self.steps, "calls": self.calls, "guard": self.guard}
 
 
-class EagerStep:
-    """Forward, backward, update, one operation after another."""
+@dataclass(frozen=True)
+class Climb:
+    """Which way is up from here."""
 
-    def __init__(self, bound: Bound, state: AscentState, optimizer: Optimizer, guard: Guard, world: World) -> None:
-        self.bound, self.state, self.optimizer, self.guard, self.world = bound, state, optimizer, guard, world
-        self.slots = Slots(state.parameters, state.first, state.second, state.steps)
-
-    def gradients(self, batch: Batch, moment: Moment) -> tuple[Tensor, Sequence[Tensor]]:
-        sums = self.bound(batch, moment.progress, moment.noise)
-        return sums, torch.autograd.grad(-sums[0] / moment.examples, self.state.parameters)
-
-    def __call__(self, batch: Batch, moment: Moment) -> Tensor:
-        state, optimizer = self.state, self.optimizer
-        sums, gradients = self.gradients(batch, moment)
-        with torch.no_grad():
-            sums = sums.detach()
-            norm = torch.nn.utils.get_total_norm(gradients)
-            scale, skip = self.guard(norm, sums[0], state.guard)
-            state.steps += 1 - skip
-            step = fused_update if isinstance(optimizer, AdamW) else update
-            step(optimizer, self.slots, gradients, optimizer.learning_rate * moment.rate, scale, skip)
-            return torch.where(skip > 0, torch.zeros_like(sums), sums)[1:]
+    surrogate: Tensor  # sum over this process's examples
+    totals: Tensor  # [bound, distortion, divergence, examples], sums
+    gradients: Sequence[Tensor]
 
 
-class DataParallelStep(EagerStep):
-    """The eager step with gradients averaged over processes, so that norm, clipping and skipping are decided alike by all."""
+class Gradients(ABC):
+    """Abstract: what a batch gives (see `Bound`), with the gradient of the mean negative surrogate over the global batch."""
 
-    def __init__(self, bound: Bound, state: AscentState, optimizer: Optimizer, guard: Guard, world: World) -> None:
-        super().__init__(bound, state, optimizer, guard, world)
+    @abstractmethod
+    def __call__(self, batch: Batch, moment: Moment) -> Climb:
+        """One gradient for each parameter of the state."""
+
+
+class EagerGradients(Gradients):
+    """Forward and backward, one operation after another."""
+
+    def __init__(self, bound: Bound, parameters: Sequence[Tensor]) -> None:
+        self.bound, self.parameters = bound, parameters
+
+    def __call__(self, batch: Batch, moment: Moment) -> Climb:
+        surrogate, totals = self.bound(batch, moment.progress, moment.noise)
+        return Climb(surrogate.detach(), totals, torch.autograd.grad(-surrogate / moment.examples, self.parameters))
+
+
+class DataParallelGradients(Gradients):
+    """Averaged over processes, so that norm, clipping and skipping are decided alike by all."""
+
+    def __init__(self, bound: Bound, parameters: Sequence[Tensor], world: World) -> None:
+        self.parameters, self.world = parameters, world
         self.parallel = nn.parallel.DistributedDataParallel(bound, device_ids=None if world.device.type == "cpu" else [world.device])
 
-    def gradients(self, batch: Batch, moment: Moment) -> tuple[Tensor, Sequence[Tensor]]:
-        sums = self.parallel(batch, moment.progress, moment.noise)
-        for p in self.state.parameters:
+    def __call__(self, batch: Batch, moment: Moment) -> Climb:
+        surrogate, totals = self.parallel(batch, moment.progress, moment.noise)
+        for p in self.parameters:
             p.grad = None
         # the average over processes of (their sum × processes / all examples) is the mean over all examples
-        (-sums[0] * self.world.size / moment.examples).backward()
-        return sums, [p.grad for p in self.state.parameters]
+        (-surrogate * self.world.size / moment.examples).backward()
+        return Climb(surrogate.detach(), totals, [p.grad for p in self.parameters])
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: gradients, the guard's decision, the update."""
+
+    gradients: Gradients
+    state: AscentState
+    optimizer: Optimizer
+    guard: Guard
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch, moment: Moment) -> Tensor:
+        """Sums of bound, distortion, divergence and examples; zeros where the step was skipped."""
+        with torch.enable_grad():
+            climb = self.gradients(batch, moment)
+        norm = torch.nn.utils.get_total_norm(climb.gradients)
+        return (self._on_processor if norm.device.type == "cpu" else self._on_device)(climb, norm, moment)
+
+    def _on_processor(self, climb: Climb, norm: Tensor, moment: Moment) -> Tensor:
+        state = self.state
+        scale, skip, memory = self.guard.decide(float(norm), state.guard.tolist())
+        state.guard.copy_(torch.tensor(memory))
+        if skip:
+            return torch.zeros_like(climb.totals)
+        state.steps += 1
+        self._update(climb.gradients, moment, None if scale == 1 else torch.tensor(scale), None)
+        return climb.totals
+
+    def _on_device(self, climb: Climb, norm: Tensor, moment: Moment) -> Tensor:
+        """Without waiting for the device: what is decided there stays there."""
+        scale, skip = self.guard(norm, self.state.guard)
+        self.state.steps += 1 - skip
+        self._update(climb.gradients, moment, scale, skip)
+        return torch.where(skip > 0, torch.zeros_like(climb.totals), climb.totals)
+
+    def _update(self, gradients: Sequence[Tensor], moment: Moment, scale: Tensor | None, skip: Tensor | None) -> None:
+        slots = Slots(self.state.parameters, self.state.first, self.state.second, self.state.steps)
+        step = fused_update if isinstance(self.optimizer, AdamW) else update
+        step(self.optimizer, slots, gradients, self.optimizer.learning_rate * moment.rate, scale, skip)
