@@ -53,7 +53,7 @@ def train_options(parser: Parser) -> None:
     parser.option("--time-limit", metavar="SECONDS", type=number(float, 0, above=True), help="end after so long, with the schedule fitted to it")
     parser.option("--patience", metavar="N", type=whole, help="end after so many epochs without a better validation bound")
     parser.option("--batch", metavar="N", type=whole, help="examples per step, over all processes; default 128")
-    parser.option("--lr", metavar="RATE", type=number(float, 0, above=True), help="learning rate of AdamW; default 0.001")
+    parser.option("--lr", metavar="RATE", type=number(float, 0, above=True), help="learning rate of AdamW; default by the recipe, 0.001 or 0.004")
     parser.option("--weight-decay", metavar="RATE", type=number(float, 0), help="decoupled weight decay; default 0")
     parser.option("--estimator", metavar="NAME", help="closed-form (default), sampled or importance-weighted")
     parser.option("--samples", metavar="N", type=whole, help="latent samples per example; default 1, importance-weighted 5")

@@ -47,7 +47,7 @@ class Request:
     samples: int | None = None
     beta: int | float = 1.0
     warmup: int | float = 0.0
-    lr: int | float = 1e-3
+    lr: int | float | None = None  # None: what suits the recipe
     weight_decay: int | float = 0.0
     epochs: int | None = None
     time_limit: int | float | None = None
@@ -128,7 +128,7 @@ def prepare(asked: Request) -> Prepared:
     model_spec = model_spec.model_copy(update={"parameters": sum(p.numel() for p in model.parameters())})
     check_support(model, splits)
     resolved = resolve(settings, model, len(splits.train))
-    spec = RunSpec(data=data, model=model_spec, training=describe_training(asked, resolved), versions=versions())
+    spec = RunSpec(data=data, model=model_spec, training=describe_training(asked, resolved, model_spec.recipe), versions=versions())
     return Prepared(spec, splits, model, resolved, (*why, *why_long, *resolved.reasons))
 
 
@@ -319,14 +319,15 @@ def choose_length(settings: Settings, asked: Request, examples: int) -> tuple[Se
     return replace(settings, epochs=epochs), (f"{epochs} epochs, because a set of {examples:,} needs that many for {STEPS:,} steps",)
 
 
-def describe_training(asked: Request, resolved: Resolved) -> TrainingSpec:
+def describe_training(asked: Request, resolved: Resolved, recipe: str) -> TrainingSpec:
     """What run.json says of training."""
     settings, world = resolved.settings, resolved.world
     estimator = names.meant(asked.estimator, names.ESTIMATORS, "estimator")
+    rate = asked.lr or names.LEARNING_RATES.get(recipe, names.USUAL_LEARNING_RATE)
     samples = asked.samples or (IMPORTANCE_SAMPLES if estimator == "importance-weighted" else 1)
     return TrainingSpec(
         estimator=estimator,  # type: ignore[arg-type]
-        samples=samples, beta=asked.beta, warmup=asked.warmup, learning_rate=asked.lr, weight_decay=asked.weight_decay,
+        samples=samples, beta=asked.beta, warmup=asked.warmup, learning_rate=rate, weight_decay=asked.weight_decay,
         epochs=settings.epochs, time_limit=settings.time_limit, patience=settings.patience, batch=settings.batch, seed=settings.seed,
         device=str(world.device),
         precision=str(world.precision).removeprefix("torch."),  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from torch import nn
 
 from vael.errors import StateError
 
-WORTH_COMPILING = 1.5e13  # floating-point operations: about two minutes of two small cores
+WORTH_COMPILING = 5e12  # floating-point operations: some 100 seconds of two small cores
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 
 

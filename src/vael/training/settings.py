@@ -50,7 +50,7 @@ class Resolved:
     reasons: tuple[str, ...]
 
 
-NOMINAL_SPEED = 2e10  # floating-point operations a second that a time limit is taken to mean when compilation is decided on
+NOMINAL_SPEED = 5e10  # floating-point operations a second that a time limit is taken to mean when compilation is decided on
 
 
 def resolve(settings: Settings, model: nn.Module, examples: int) -> Resolved:
