@@ -19,7 +19,7 @@ help:
 	@echo 'make clean   remove .venv and caches'
 
 demo: $(VENV)/.installed
-	$(BIN)/vael train digits --epochs 120
+	$(BIN)/vael train digits
 	@echo
 	@echo 'Open the report in a browser. What else there is: $(BIN)/vael --help'
 

@@ -130,6 +130,18 @@ def test_every_recipe_has_a_name():
 def test_short_sets_get_enough_epochs_unless_told():
     asked = specs.request("digits", binarize="threshold", compile=False)
     training = specs.prepare(asked).spec.training
-    assert training.epochs * -(-1437 // 128) >= 4000
+    assert training.epochs * -(-1437 // 128) >= 2000
     told = specs.prepare(specs.request("digits", binarize="threshold", time_limit=5.0)).spec.training
     assert (told.epochs, told.time_limit) == (None, 5.0)
+
+
+def test_a_recipe_is_trained_as_it_usually_is_unless_told():
+    found = specs.prepare(specs.request("digits", compile=False, epochs=1)).spec.training
+    usual = names.HABITS["dense"]
+    assert (found.learning_rate, found.weight_decay, found.warmup) == (usual.learning_rate, usual.weight_decay, usual.warmup)
+    told = specs.prepare(specs.request("digits", compile=False, epochs=1, lr=0.01, weight_decay=0, warmup=0, batch=64)).spec.training
+    assert (told.learning_rate, told.weight_decay, told.warmup, told.batch) == (0.01, 0, 0, 64)
+    plain = specs.prepare(specs.request("digits", compile=False, epochs=1, estimator="importance-weighted")).spec.training
+    assert plain.warmup == 0  # it has no divergence term
+    other = specs.prepare(specs.request("digits", compile=False, epochs=1, model="lecture")).spec.training
+    assert other.learning_rate == 1e-3

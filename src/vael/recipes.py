@@ -229,7 +229,7 @@ def small_and_grey(event: Sequence[int]) -> bool:
 def grey(source: Source) -> Choice:
     """Dense with a smooth activation."""
     cells, rows = math.prod(source.event), len(source)
-    width = min(400, power_of_two(2 * cells, 32, 512), power_of_two(rows // 12, 32, 512))
+    width = min(300, power_of_two(2 * cells, 32, 512), power_of_two(rows // 12, 32, 512))
     latent = 40 if rows >= 10_000 else max(2, min(16, cells // 4))
     reason = (
         f"Network: two dense hidden layers of {width} SiLU units and {latent} latents, because at {cells} cells of one channel "

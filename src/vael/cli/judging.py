@@ -125,11 +125,23 @@ def write_report(run: Run, judged: Evaluation, seed: int = 0) -> Path:
         ("objective", objective(spec)),
         ("precision", f"{spec.training.precision} in networks, float32 in densities"),
         ("seed", str(spec.training.seed)),
+        *trained(run),
         ("made with", f"vael {spec.versions.vael}, PyTorch {spec.versions.torch}, Python {spec.versions.python}"),
     )
     # pyrefly: ignore[bad-argument-type]  (a frozen record is what only reads such a protocol, but cannot be said of one)
     record = ReportInput(run.model, run.splits(), run.history, judged, facts, title=f"{spec.data.name}: {spec.model.recipe} VAE", seed=seed)
     return write(run.inside(), record)
+
+
+def trained(run: Run) -> tuple[tuple[str, str], ...]:
+    """How long the run trained, and what its guard kept out, as its metrics say."""
+    if not run.history:
+        return ()
+    last, chosen = run.history[-1], run.spec.training
+    length = f"{last.step:,} steps of {chosen.batch} in {last.seconds:,.0f} s, learning rate {chosen.learning_rate:g}"
+    limit = f"of at most {chosen.time_limit:g} s" if chosen.time_limit else f"of {chosen.epochs} epochs"
+    skipped = f"{last.skipped:,} steps whose gradient was not finite or leapt" if last.skipped else "none"
+    return (("training", f"{length}, {limit}"), ("skipped", skipped))
 
 
 def as_json(judged: Evaluation, run: Run) -> dict[str, object]:

@@ -52,13 +52,20 @@ def train_options(parser: Parser) -> None:
     parser.option("--epochs", metavar="N", type=whole, help="passes over the data; default from the size of the data")
     parser.option("--time-limit", metavar="SECONDS", type=number(float, 0, above=True), help="end after so long, with the schedule fitted to it")
     parser.option("--patience", metavar="N", type=whole, help="end after so many epochs without a better validation bound")
-    parser.option("--batch", metavar="N", type=whole, help="examples per step, over all processes; default 128")
+    parser.option(
+        "--batch", metavar="N", type=whole, help="examples per step, over all processes; default 128, or 256 for dense networks and many examples"
+    )
     parser.option("--lr", metavar="RATE", type=number(float, 0, above=True), help="learning rate of AdamW; default by the recipe, 0.001 or 0.004")
-    parser.option("--weight-decay", metavar="RATE", type=number(float, 0), help="decoupled weight decay; default 0")
+    parser.option("--weight-decay", metavar="RATE", type=number(float, 0), help="decoupled weight decay; default by the recipe, 0 or 0.1")
     parser.option("--estimator", metavar="NAME", help="closed-form (default), sampled or importance-weighted")
     parser.option("--samples", metavar="N", type=whole, help="latent samples per example; default 1, importance-weighted 5")
     parser.option("--beta", metavar="B", type=number(float, 0), help="weight of the divergence; default 1")
-    parser.option("--warmup", metavar="SHARE", type=number(float, 0, most=0.99), help="share of training in which it rises from 0; default 0")
+    parser.option(
+        "--warmup",
+        metavar="SHARE",
+        type=number(float, 0, most=0.99),
+        help="share of training in which it rises from 0; default by the recipe, 0 or 0.2",
+    )
     parser.option("--seed", metavar="N", type=number(int, 0), help="seed of weights, order and noise; default 0")
     parser.heading("machine")
     parser.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, ...; default the GPU where there is one")

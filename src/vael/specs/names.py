@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import cast
 
@@ -23,8 +24,21 @@ RECIPES: dict[str, Callable[..., VAE]] = {
     "kingma-welling": recipes.kingma_welling,
     "burda": recipes.burda,
 }
-LEARNING_RATES = {"dense": 4e-3}  # SiLU networks of this size learn best at it; everything else, and published networks, at the usual one
-USUAL_LEARNING_RATE = 1e-3
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How a recipe is trained unless something else is asked for."""
+
+    learning_rate: int | float = 1e-3
+    weight_decay: int | float = 0.0
+    warmup: int | float = 0.0  # share of training in which the weight of the divergence rises to its final value
+    batch: int = 128  # for many examples
+
+
+# chosen on validation data of dynamically binarised MNIST (docs/lab-book.md); published networks keep the usual ones
+HABITS = {"dense": Habits(learning_rate=4e-3, weight_decay=0.1, warmup=0.2, batch=256)}
+MANY = 20_000  # examples from which on the larger batch pays
 ESTIMATORS = {
     "closed-form": "expected log-likelihood sampled, divergence in closed form (SGVB-B)",
     "sampled": "all three log terms sampled (SGVB-A)",

@@ -23,7 +23,7 @@ from vael.specs import likelihoods, names
 from vael.specs.spec import DataSpec, ModelSpec, RunSpec, SplitSpec, TrainingSpec, Value, Versions
 from vael.training import Resolved, Settings, resolve
 
-STEPS = 4000  # that a run without --epochs and --time-limit takes at least
+STEPS = 2000  # that a run without --epochs and --time-limit takes at least
 EPOCHS = 20
 IMPORTANCE_SAMPLES = 5  # that the importance-weighted estimator takes unless told
 
@@ -46,13 +46,13 @@ class Request:
     estimator: str = "closed-form"
     samples: int | None = None
     beta: int | float = 1.0
-    warmup: int | float = 0.0
-    lr: int | float | None = None  # None: what suits the recipe
-    weight_decay: int | float = 0.0
+    warmup: int | float | None = None  # as the next three: what suits the recipe
+    lr: int | float | None = None
+    weight_decay: int | float | None = None
     epochs: int | None = None
     time_limit: int | float | None = None
     patience: int | None = None
-    batch: int = 128
+    batch: int | None = None
     seed: int = 0
     device: str | None = None
     precision: str | None = None
@@ -118,18 +118,32 @@ def prepare(asked: Request) -> Prepared:
     Errors: `FormatError` for data or names that cannot be found or read, `SupportError` for a likelihood that does not fit the data,
     `StateError` for settings that make no sense.
     """
-    names.objective(asked.estimator, asked.beta, asked.warmup)
+    names.objective(asked.estimator, asked.beta, asked.warmup or 0.0)
     settings = settings_of(asked)  # before the data are read, so that a slip does not cost the time that reading takes
     splits = load_splits(Reading(asked.data, asked.binarize, asked.dequantize, asked.size, asked.skip_damaged, asked.validation))
     data = describe(asked, splits)
     model_spec, why = choose_model(asked, splits, data)
-    settings, why_long = choose_length(settings, asked, len(splits.train))
+    habits = habits_of(asked, model_spec.recipe, len(splits.train))
+    settings, why_long = choose_length(replace(settings, batch=habits.batch), asked, len(splits.train))
     model = build_model(model_spec, data, settings.seed, splits.train)
     model_spec = model_spec.model_copy(update={"parameters": sum(p.numel() for p in model.parameters())})
     check_support(model, splits)
     resolved = resolve(settings, model, len(splits.train))
-    spec = RunSpec(data=data, model=model_spec, training=describe_training(asked, resolved, model_spec.recipe), versions=versions())
+    spec = RunSpec(data=data, model=model_spec, training=describe_training(asked, resolved, habits), versions=versions())
     return Prepared(spec, splits, model, resolved, (*why, *why_long, *resolved.reasons))
+
+
+def habits_of(asked: Request, recipe: str, examples: int) -> names.Habits:
+    """As asked for, else as the recipe is usually trained; an estimator that knows no weight of the divergence gets no warm-up."""
+    usual = names.HABITS.get(recipe, names.Habits())
+    plain = names.meant(asked.estimator, names.ESTIMATORS, "estimator") == "importance-weighted"
+    batch = usual.batch if examples >= names.MANY else names.Habits().batch
+    return names.Habits(
+        learning_rate=usual.learning_rate if asked.lr is None else asked.lr,
+        weight_decay=usual.weight_decay if asked.weight_decay is None else asked.weight_decay,
+        warmup=(0.0 if plain else usual.warmup) if asked.warmup is None else asked.warmup,
+        batch=batch if asked.batch is None else asked.batch,
+    )
 
 
 def prepare_again(spec: RunSpec) -> Prepared:
@@ -304,7 +318,7 @@ def settings_of(asked: Request) -> Settings:
     """Settings of the loop as asked for. Errors: `StateError` or `FormatError` for those that make no sense."""
     epochs = EPOCHS if asked.epochs is None and asked.time_limit is None else asked.epochs
     return Settings(
-        epochs=epochs, batch=asked.batch, seed=asked.seed, time_limit=asked.time_limit, patience=asked.patience, device=asked.device,
+        epochs=epochs, batch=asked.batch or 128, seed=asked.seed, time_limit=asked.time_limit, patience=asked.patience, device=asked.device,
         precision=asked.precision if asked.precision is None else names.precision(asked.precision), compiled=asked.compile, threads=asked.threads,
     )  # fmt: skip
 
@@ -319,15 +333,14 @@ def choose_length(settings: Settings, asked: Request, examples: int) -> tuple[Se
     return replace(settings, epochs=epochs), (f"{epochs} epochs, because a set of {examples:,} needs that many for {STEPS:,} steps",)
 
 
-def describe_training(asked: Request, resolved: Resolved, recipe: str) -> TrainingSpec:
+def describe_training(asked: Request, resolved: Resolved, habits: names.Habits) -> TrainingSpec:
     """What run.json says of training."""
     settings, world = resolved.settings, resolved.world
     estimator = names.meant(asked.estimator, names.ESTIMATORS, "estimator")
-    rate = asked.lr or names.LEARNING_RATES.get(recipe, names.USUAL_LEARNING_RATE)
     samples = asked.samples or (IMPORTANCE_SAMPLES if estimator == "importance-weighted" else 1)
     return TrainingSpec(
         estimator=estimator,  # type: ignore[arg-type]
-        samples=samples, beta=asked.beta, warmup=asked.warmup, learning_rate=rate, weight_decay=asked.weight_decay,
+        samples=samples, beta=asked.beta, warmup=habits.warmup, learning_rate=habits.learning_rate, weight_decay=habits.weight_decay,
         epochs=settings.epochs, time_limit=settings.time_limit, patience=settings.patience, batch=settings.batch, seed=settings.seed,
         device=str(world.device),
         precision=str(world.precision).removeprefix("torch."),  # type: ignore[arg-type]
