@@ -1,4 +1,4 @@
-"""The picture in README.md, from the figures of two runs: python docs/picture.py RUN RUN_WITH_TWO_LATENTS"""
+"""Make the picture in README.md from the figures of two runs: python docs/picture.py RUN RUN_WITH_TWO_LATENTS."""
 
 import pathlib
 import sys
@@ -10,6 +10,7 @@ FIGURES = ((0, "reconstructions"), (0, "sample_means"), (1, "manifold"), (1, "la
 
 
 def main(runs: list[pathlib.Path]) -> None:
+    """Put four figures on one sheet."""
     found = [Image.open(runs[run] / "figures" / f"{name}.png").convert("RGB") for run, name in FIGURES]
     rows = [found[:2], found[2:]]
     scaled = [[image.resize((round(image.width * HEIGHT / image.height), HEIGHT), Image.Resampling.LANCZOS) for image in row] for row in rows]

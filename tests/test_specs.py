@@ -130,7 +130,7 @@ def test_every_recipe_has_a_name():
 def test_short_sets_get_enough_epochs_unless_told():
     asked = specs.request("digits", binarize="threshold", compile=False)
     training = specs.prepare(asked).spec.training
-    assert training.epochs * -(-1437 // 128) >= 2000
+    assert training.epochs * -(-1437 // training.batch) >= 2000
     told = specs.prepare(specs.request("digits", binarize="threshold", time_limit=5.0)).spec.training
     assert (told.epochs, told.time_limit) == (None, 5.0)
 
@@ -145,3 +145,7 @@ def test_a_recipe_is_trained_as_it_usually_is_unless_told():
     assert plain.warmup == 0  # it has no divergence term
     other = specs.prepare(specs.request("digits", compile=False, epochs=1, model="lecture")).spec.training
     assert other.learning_rate == 1e-3
+
+
+def test_few_examples_get_small_batches():
+    assert [names.batch_for(examples) for examples in (3, 320, 1437, 2048, 60_000)] == [16, 16, 64, 128, 128]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -39,6 +40,13 @@ class Habits:
 # chosen on validation data of dynamically binarised MNIST (docs/lab-book.md); published networks keep the usual ones
 HABITS = {"dense": Habits(learning_rate=4e-3, weight_decay=0.1, warmup=0.2, batch=256)}
 MANY = 20_000  # examples from which on the larger batch pays
+
+
+def batch_for(examples: int) -> int:
+    """The usual batch, smaller where an epoch would have fewer than sixteen steps: a power of two from 16 on."""
+    return min(Habits().batch, max(16, 2 ** int(math.log2(max(examples, 16) / 16))))
+
+
 ESTIMATORS = {
     "closed-form": "expected log-likelihood sampled, divergence in closed form (SGVB-B)",
     "sampled": "all three log terms sampled (SGVB-A)",

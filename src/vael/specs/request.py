@@ -137,7 +137,7 @@ def habits_of(asked: Request, recipe: str, examples: int) -> names.Habits:
     """As asked for, else as the recipe is usually trained; an estimator that knows no weight of the divergence gets no warm-up."""
     usual = names.HABITS.get(recipe, names.Habits())
     plain = names.meant(asked.estimator, names.ESTIMATORS, "estimator") == "importance-weighted"
-    batch = usual.batch if examples >= names.MANY else names.Habits().batch
+    batch = usual.batch if examples >= names.MANY else names.batch_for(examples)
     return names.Habits(
         learning_rate=usual.learning_rate if asked.lr is None else asked.lr,
         weight_decay=usual.weight_decay if asked.weight_decay is None else asked.weight_decay,
