@@ -15,7 +15,7 @@ import pathlib
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -42,7 +42,7 @@ class Experiment:
     importance_samples: int
     expected: str
     head: Callable[[], Head] = BernoulliHead
-    objective: Objective = ELBO()
+    objective: Objective = field(default_factory=ELBO)
     default_weights: bool = False  # weights start as PyTorch's layers do by themselves
 
 

@@ -1,8 +1,11 @@
 """The compiled step against the eager one; run by test_gradient.py without checked annotations, all in one compilation."""
 
+import pytest
 import torch
 from test_gradient import climb, model, source
+from torch import nn
 
+from vael.errors import StateError
 from vael.inference import AdamW, GradientAscent, Moment, World
 from vael.inference.compiled import CompiledGradients
 from vael.objectives import ImportanceWeighted
@@ -25,3 +28,11 @@ def test_the_compiled_step_makes_the_moves_of_the_eager_one_and_skips_what_it_sk
     assert ascent.skipped(compiled) == 1
     assert totals.tolist() == [0.0] * 4
     assert all(torch.equal(a, b) for a, b in zip(before, compiled.parameters, strict=True))
+
+    other = climb(GradientAscent(model(nn.SiLU), **how), 3)[1]  # the first model's graph must not serve the second
+    other_compiled = climb(GradientAscent(model(nn.SiLU), **how), 3, World(compiled=True))[1]
+    torch.testing.assert_close(other, other_compiled, rtol=1e-5, atol=1e-4)
+    assert not torch.allclose(other, eager_totals[:3], rtol=1e-5, atol=1e-4)
+
+    with pytest.raises(StateError, match="pad the batch"):
+        ascent.step(compiled, source().batch(torch.arange(8)), Moment(0.0, 1.0, Stream(torch.Generator()), 8))

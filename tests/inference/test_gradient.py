@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 
 from vael.data import Kind, Source
 from vael.errors import StateError
@@ -28,10 +29,14 @@ def source(bad: int | None = None) -> Source:
     return Source("dots", x, Kind.BINARY, "dots")
 
 
-def model() -> VAE:
+def model(activation=nn.ReLU) -> VAE:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return VAE(StandardNormal(3), Decoder(Dense((3,), (CELLS,), (8,)), BernoulliHead()), GaussianPosterior(Dense((CELLS,), (6,), (8,))))
+        return VAE(
+            StandardNormal(3),
+            Decoder(Dense((3,), (CELLS,), (8,), activation), BernoulliHead()),
+            GaussianPosterior(Dense((CELLS,), (6,), (8,), activation)),
+        )
 
 
 def climb(ascent: GradientAscent, steps: int, world: World | None = None, data: Source | None = None, rows=range(32)):
