@@ -13,6 +13,7 @@ from vael.data import Kind, Source
 from vael.errors import StateError
 from vael.inference import AdamW, GradientAscent, Guard, Moment, RMSprop, World
 from vael.inference.optimizers import Slots, fused_update, update
+from vael.inference.steps import length
 from vael.models import VAE, BernoulliHead, Decoder, GaussianPosterior, StandardNormal
 from vael.networks import Dense
 from vael.objectives import ELBO
@@ -153,3 +154,11 @@ def test_averaged_weights_follow_the_parameters():
     for average, parameter in zip(state.averaged, state.parameters, strict=True):
         assert not torch.equal(average, parameter)
     assert ascent.weights(state).keys() == dict(ascent.model.named_parameters()).keys()
+
+
+def test_the_length_of_gradients_is_their_norm():
+    generator = torch.Generator().manual_seed(0)
+    gradients = [torch.randn(shape, generator=generator) for shape in ((7, 5), (3,))]
+    gradients.append(torch.randn(2, 3, 4, generator=generator).transpose(0, 2))
+    torch.testing.assert_close(length(gradients), torch.nn.utils.get_total_norm(gradients))
+    assert math.isnan(float(length([*gradients, torch.tensor([math.nan])])))

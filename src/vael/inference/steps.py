@@ -80,6 +80,13 @@ class DataParallelGradients(Gradients):
         return Climb(surrogate.detach(), totals, [p.grad for p in self.parameters])
 
 
+def length(gradients: Sequence[Tensor]) -> Tensor:
+    """Euclidean norm of all gradients together; a processor takes inner products, a third less work than its norms."""
+    if gradients[0].device.type != "cpu":
+        return torch.nn.utils.get_total_norm(gradients)
+    return torch.stack([torch.dot(flat, flat) for flat in (g.flatten() for g in gradients)]).sum().sqrt()
+
+
 @dataclass(frozen=True)
 class Step:
     """One step: gradients, the guard's decision, the update."""
@@ -94,7 +101,7 @@ class Step:
         """Sums of bound, distortion, divergence and examples; zeros where the step was skipped."""
         with torch.enable_grad():
             climb = self.gradients(batch, moment)
-        norm = torch.nn.utils.get_total_norm(climb.gradients)
+        norm = length(climb.gradients)
         return (self._on_processor if norm.device.type == "cpu" else self._on_device)(climb, norm, moment)
 
     def _on_processor(self, climb: Climb, norm: Tensor, moment: Moment) -> Tensor:
