@@ -11,6 +11,7 @@ from torch.distributions import Independent, MultivariateNormal, Normal, Student
 from vael.data import Batch, Kind, Source
 from vael.errors import StateError
 from vael.evaluation import evaluate
+from vael.evaluation.evaluate import _rows
 from vael.evaluation.likelihood import by_terms, joint
 from vael.models import VAE, BernoulliHead, Conditional, Decoder, GaussianPosterior, Head, StandardNormal
 from vael.networks import Dense
@@ -129,6 +130,14 @@ def test_grid_over_two_latents_agrees():
     assert (found.log_likelihood_per_example - exact).abs().mean() < 4 * error
     worst = (1 / found.worst_effective_sample_size - 1 / 4000) ** 0.5
     assert (found.log_likelihood_per_example - exact).abs().max() < 4 * worst
+
+
+def test_little_memory_means_few_latents_at_once():
+    model, data = binary()
+    one = data.batch(torch.arange(1))
+    assert 1 < _rows(model, one, 30_000) < 100
+    assert _rows(model, one, 1) == 1
+    assert _rows(model, one, 1 << 30) == 500
 
 
 @pytest.mark.parametrize("sizes", [{"batch": 1}, {"batch": 7}, {"batch": 128}, {"memory": 30_000}])

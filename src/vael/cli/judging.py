@@ -80,7 +80,9 @@ def report(given: argparse.Namespace) -> int:
 def judge(run: Run, split: str | None = None, *, importance_samples: int | None = None, seed: int = 0, batch: int | None = None) -> Evaluation:
     """`vael.evaluation.evaluate` for a split of the run's data (None: test where there is one), with as many samples as asked for or affordable."""
     from vael.evaluation import evaluate
+    from vael.training.device import tune_process
 
+    tune_process()
     name, source = run.split(split)
     count = importance_samples or affordable(run, len(source))
     return evaluate(run.model, source, split=name, importance_samples=count, seed=seed, batch=batch or TOGETHER, progress=watch())
