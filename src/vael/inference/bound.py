@@ -30,6 +30,7 @@ class Bound(nn.Module):
         self.model, self.objective, self.samples, self.precision = model, objective, samples, precision
 
     def forward(self, batch: Batch, progress: Tensor | float, noise: Noise) -> tuple[Float[Tensor, ""], Float[Tensor, " 4"]]:
+        """Sums at a batch, in nats, with matrix products in the precision asked for; rows of weight 0 count for nothing."""
         with torch.autocast(batch.x.device.type, dtype=torch.bfloat16, enabled=self.precision == torch.bfloat16):
             terms = self.model(batch, samples=self.samples, generator=noise, reads=self.objective.reads)
         value = self.objective(terms, progress)

@@ -42,6 +42,7 @@ class GradientAscent(Algorithm):
         self.optimizer, self.guard, self.ema = optimizer or AdamW(), guard or Guard(), ema
 
     def init(self, data: Source, world: World) -> AscentState:
+        """Moments and averages at zero and at the weights; the model is moved to the device and set to train."""
         self.model.to(world.device).train()
         named = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         parameters = tuple(named.values())

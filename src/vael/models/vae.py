@@ -90,6 +90,7 @@ class VAE(Model):
         posterior: tuple[Distribution, ...] | None = None,
         latent: Levels | None = None,
     ) -> Terms:
+        """The terms of a batch: one level, `samples` latents an example."""
         prior, x = self.prior(batch.context), filled(batch.x, batch.observed)
         (q,) = posterior or (self.posterior(x, batch.context),)
         (z,) = latent or (draw(q, samples, generator),)
