@@ -86,6 +86,7 @@ class _Reader:
         self.first: tuple[Path, tuple[int, ...]] | None = None
 
     def part(self, files: Sequence[Path], root: Path, names: Sequence[str]) -> Part:
+        """The images of `files` that could be decoded, with the label that each one's folder under `root` gives it."""
         kept: list[int] = []
         x: np.ndarray | None = None
         for place, cells in enumerate(self._decoded(files)):
