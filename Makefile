@@ -7,12 +7,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -gt 4 ] && echo 4 || echo $$n)
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: help demo test slow check format tree clean
+.PHONY: help demo test slow docs check format tree clean
 
 help:
 	@echo 'make demo    train on handwritten digits and write a report (about a minute once everything is installed)'
 	@echo 'make test    the tests that take seconds; set VAEL_DATA to a folder with MNIST and others to run those on real data too'
 	@echo 'make slow    the tests that take minutes'
+	@echo 'make docs    the pages under docs/, every one of them executed, to docs/_build/html'
 	@echo 'make check   formatting, lint, types and import order'
 	@echo 'make format  put the formatting right'
 	@echo 'make tree    write the tree of files in README.md anew'
@@ -28,6 +29,10 @@ test: $(VENV)/.developed
 
 slow: $(VENV)/.developed
 	$(PYTEST) -m slow --durations=10
+
+docs: $(VENV)/.documented
+	$(BIN)/sphinx-build -W --keep-going -j 2 -b html docs docs/_build/html
+	@echo 'Open docs/_build/html/index.html in a browser.'
 
 check: $(VENV)/.developed
 	$(BIN)/ruff check
@@ -67,4 +72,8 @@ $(VENV)/.installed: pyproject.toml $(VENV)/.torch
 
 $(VENV)/.developed: $(VENV)/.installed
 	$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+$(VENV)/.documented: $(VENV)/.developed
+	$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev,docs]'
 	@touch $@

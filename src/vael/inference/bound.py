@@ -13,9 +13,11 @@ from vael.probability import Noise
 
 
 def sampled_divergence(terms: Terms) -> Tensor:
-    """KL(q || p) of each example as the terms have it: closed form if it was asked for, else the mean of log q(z|x) - log p(z)."""
+    """KL(q || p) of each example as the terms have it: closed form, else the mean of log q(z|x) - log p(z), else (no prior) 0."""
     if terms.divergence is not None:
         return terms.divergence.sum(0).mean(0)
+    if terms.log_posterior is None:
+        return torch.zeros_like(terms.log_likelihood[0])
     return (terms.log_posterior - terms.log_prior).sum(0).mean(0)
 
 

@@ -95,7 +95,7 @@ class Training:
         self.batch, self.steps_per_epoch = self.order.batch, self.order.steps_per_epoch
         self.last_step = self.settings.epochs * self.steps_per_epoch if self.settings.epochs else None
         self.state = algorithm.init(data.train, self.world)
-        self.totals = torch.zeros(4, device=self.world.device)
+        self.totals = torch.zeros(4, dtype=torch.float64, device=self.world.device)
         self.step, self.elapsed_before, self.time_start, self.progress = 0, 0.0, 0.0, 0.0
         self.validated_step = 0
         self.best, self.best_step, self.best_weights = -math.inf, 0, {name: w.detach().clone() for name, w in algorithm.weights(self.state).items()}

@@ -1,0 +1,28 @@
+"""How Sphinx builds the pages: `make docs`. Every page of the gallery is executed, and an error in one of them fails the build."""
+
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE / "gallery"), *filter(None, [os.environ.get("PYTHONPATH")])])  # for the kernels
+os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+sys.path.insert(0, str(HERE.parent / "src"))
+
+from vael import __version__  # noqa: E402 (found through the path above)
+
+project = "vael"
+release = version = __version__
+author = "the authors of vael"
+extensions = ["myst_nb", "sphinx.ext.mathjax", "sphinx-mathjax-offline"]
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
+myst_heading_anchors = 3
+nb_execution_mode = "force"  # the pages show what the library does now, not what it once did
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_merge_streams = True
+html_theme = "furo"
+html_title = "vael"
+html_static_path: list[str] = []
+exclude_patterns = ["_build"]
+suppress_warnings = ["myst.header", "misc.highlighting_failure", "mystnb.unknown_mime_type"]
