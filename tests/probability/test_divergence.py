@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 from torch.distributions import Independent, Laplace, MultivariateNormal, Normal
+from torch.distributions.kl import kl_divergence
 
-from vael.probability import bounded, diagonal_gaussian, divergence, draw, has_closed_form
+from vael.probability import bounded, diagonal_gaussian, divergence, draw, has_closed_form, standard_gaussian
 
 
 def generator(seed=0):
@@ -59,3 +60,22 @@ def test_a_smooth_clip_stays_within_its_bounds_and_keeps_a_gradient(low, high, d
     assert (slope[:-2] > 0).all()
     middle = (raw - (low + high) / 2).abs() < 0.5
     torch.testing.assert_close(y[middle], raw[middle], rtol=0, atol=0.05)
+
+
+def test_the_standard_gaussian_is_the_gaussian_with_mean_0_and_variance_1():
+    """Density, divergence and its gradient, draws: those of PyTorch's general law, by fewer operations."""
+    zeros, ones = torch.zeros(5, dtype=torch.float64), torch.ones(5, dtype=torch.float64)
+    quick, general = standard_gaussian(zeros, ones), diagonal_gaussian(zeros, ones)
+    loc = torch.linspace(-3, 3, 15, dtype=torch.float64).reshape(3, 5).requires_grad_()
+    scale = torch.linspace(0.01, 4, 15, dtype=torch.float64).reshape(3, 5).requires_grad_()
+    q = diagonal_gaussian(loc, scale)
+    torch.testing.assert_close(quick.log_prob(loc), general.log_prob(loc), rtol=1e-13, atol=1e-13)
+    mine, known = kl_divergence(q, quick), kl_divergence(q, general)
+    torch.testing.assert_close(mine, known, rtol=1e-13, atol=1e-13)
+    for a, b in zip(torch.autograd.grad(mine.sum(), (loc, scale)), torch.autograd.grad(known.sum(), (loc, scale)), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-13, atol=1e-13)
+    drawn = [draw(law, 7, torch.Generator().manual_seed(3)) for law in (quick, general)]
+    assert torch.equal(*drawn)
+    assert has_closed_form(q, quick)
+    assert torch.equal(quick.mean, zeros)
+    assert torch.equal(quick.variance, ones)

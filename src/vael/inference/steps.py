@@ -61,7 +61,7 @@ class EagerGradients(Gradients):
 
     def __call__(self, batch: Batch, moment: Moment) -> Climb:
         surrogate, totals = self.bound(batch, moment.progress, moment.noise)
-        return Climb(surrogate.detach(), totals, torch.autograd.grad(-surrogate / moment.examples, self.parameters))
+        return Climb(surrogate.detach(), totals, torch.autograd.grad(surrogate * (-1 / moment.examples), self.parameters))
 
 
 class DataParallelGradients(Gradients):

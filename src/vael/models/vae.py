@@ -10,7 +10,7 @@ from vael.data.batch import Batch
 from vael.errors import ShapeError
 from vael.models.core import EVERYTHING, Conditional, Levels, Model, Terms
 from vael.models.heads import Head, at_least_float32
-from vael.probability import Noise, bounded, diagonal_gaussian, divergence, draw
+from vael.probability import Noise, bounded, diagonal_gaussian, divergence, draw, standard_gaussian
 
 
 class StandardNormal(Conditional):
@@ -22,7 +22,7 @@ class StandardNormal(Conditional):
         self.register_buffer("scale", torch.ones(features), persistent=False)
 
     def forward(self, context: Tensor | None = None) -> Distribution:
-        return diagonal_gaussian(self.loc, self.scale)
+        return standard_gaussian(self.loc, self.scale)
 
 
 class GaussianPosterior(Conditional):

@@ -35,6 +35,16 @@ class Beta:
         share = progress / self.warmup
         return self.final * (share.clamp(max=1.0) if isinstance(share, Tensor) else min(share, 1.0))
 
+    @property
+    def is_one(self) -> bool:
+        """Whether the divergence has its own weight from beginning to end."""
+        return self.final == 1 and self.warmup == 0
+
+    def value(self, reconstruction: Tensor, divergence: Tensor, progress: Tensor | float) -> Value:
+        """The bound, and what is climbed: the same where the weight is one."""
+        bound = reconstruction - divergence
+        return Value(bound=bound, surrogate=bound if self.is_one else reconstruction - self(progress) * divergence)
+
 
 @dataclass(frozen=True)
 class ELBO:
@@ -52,7 +62,7 @@ class ELBO:
     def __call__(self, terms: Terms, progress: Tensor | float = 1.0) -> Value:
         reconstruction = terms.log_likelihood.mean(0)  # E_q[log p(x | z)]
         divergence = terms.divergence.sum(0).mean(0)  # KL(q(z | x) || p(z)), all levels
-        return Value(bound=reconstruction - divergence, surrogate=reconstruction - self.beta(progress) * divergence)
+        return self.beta.value(reconstruction, divergence, progress)
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,7 @@ class SampledELBO:
     def __call__(self, terms: Terms, progress: Tensor | float = 1.0) -> Value:
         reconstruction = terms.log_likelihood.mean(0)  # E_q[log p(x | z)]
         divergence = (terms.log_posterior - terms.log_prior).sum(0).mean(0)  # E_q[log q(z | x) - log p(z)]
-        return Value(bound=reconstruction - divergence, surrogate=reconstruction - self.beta(progress) * divergence)
+        return self.beta.value(reconstruction, divergence, progress)
 
 
 def log_weights(terms: Terms) -> Tensor:
