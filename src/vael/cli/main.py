@@ -30,6 +30,7 @@ class Command:
 
 COMMANDS = {
     "train": Command("training", "Train a model on data and write a run folder with the model, its numbers and a report."),
+    "sweep": Command("sweeping", "Train with several weights of the divergence and set the results side by side: what each term of the loss does."),
     "evaluate": Command("judging", "Judge a trained model: bound, log-likelihood with its standard error, and whether they can be trusted."),
     "sample": Command("using", "Draw new examples from a trained model."),
     "reconstruct": Command("using", "Pass data through a trained model and write what comes back."),

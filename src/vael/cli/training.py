@@ -61,6 +61,9 @@ def train_options(parser: Parser) -> None:
     parser.option("--samples", metavar="N", type=whole, help="latent samples per example; default 1, importance-weighted 5")
     parser.option("--beta", metavar="B", type=number(float, 0), help="weight of the divergence; default 1")
     parser.option(
+        "--terms", metavar="WHICH", type=one_of("both", "reconstruction", "divergence"), help="terms of the bound that are climbed; default both"
+    )
+    parser.option(
         "--warmup",
         metavar="SHARE",
         type=number(float, 0, most=0.99),
@@ -178,7 +181,7 @@ def finish(run: Run, fit: Fit, outside: dict[str, Any], say: Callable[[str], Non
     from vael.cli.wording import duration, sentences
 
     say(f"\nTraining ended after {fit.steps:,} steps and {duration(fit.seconds)}: {fit.stopped}.")
-    say(f"The weights of step {fit.best_step:,} had the best validation bound, {fit.best_elbo:.2f}; they are kept, and judged now.\n")
+    say(f"The weights of step {fit.best_step:,} were best on the validation split, bound {fit.best_elbo:.2f}; they are kept, and judged now.\n")
     judged = judge(run, importance_samples=outside.get("importance_samples"))
     for line in sentences(judged, run.spec):
         say(line)

@@ -63,6 +63,8 @@ def objective(spec: RunSpec) -> str:
     """The bound that is climbed, and its weight where it is not the plain one."""
     training = spec.training
     samples = f"{training.samples} sample{'s' if training.samples > 1 else ''}"
+    if training.terms != "both":
+        return f"the {training.terms} alone, {samples}: no bound is climbed"
     if training.estimator == "importance-weighted":
         return f"importance-weighted bound, {samples}"
     how = "divergence in closed form" if training.estimator == "closed-form" else "all terms sampled"

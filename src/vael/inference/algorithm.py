@@ -40,6 +40,7 @@ class Info:
     """What only the reader of a step needs: sums over the real examples of the batch, in nats."""
 
     totals: Float[Tensor, " 4"]  # bound, distortion, divergence, number of examples
+    climbed: Float[Tensor, ""] | None = None  # what is climbed at the end of training, by which weights are chosen; None: the bound
 
 
 class State(ABC):

@@ -80,8 +80,8 @@ class GradientAscent(Algorithm):
     @torch.no_grad()
     def bound(self, state: AscentState, batch: Batch, noise: Noise) -> Info:
         named = {f"model.{name}": w for name, w in self.weights(state).items()}
-        _, totals = functional_call(self._judge, named, (batch, 1.0, noise))
-        return Info(totals)
+        climbed, totals = functional_call(self._judge, named, (batch, 1.0, noise))
+        return Info(totals, climbed)
 
     def weights(self, state: AscentState) -> dict[str, Tensor]:
         return dict(zip(state.names, state.averaged if self.ema else state.parameters, strict=True))

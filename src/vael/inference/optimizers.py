@@ -62,6 +62,22 @@ class RMSprop(Optimizer):
 
 
 @dataclass(frozen=True)
+class Adagrad(Optimizer):
+    """Gradients over the root of the sum of their squares so far, cell by cell (Duchi, Hazan & Singer 2011, figure 1, diagonal).
+
+    θ ← θ - rate · g / (√Σ g² + ε). The second slot holds the sum, which only grows; the first stays at zero, since there is no momentum.
+    A gradient that is multiplied by a constant, as the N/M of a minibatch does, leaves every step the same but for ε.
+    """
+
+    learning_rate: float = 1e-2
+    epsilon: float = 1e-10
+
+    def move(self, p: Tensor, g: Tensor, m: Tensor, v: Tensor, steps: Tensor, rate: Tensor | float) -> Moved:
+        v = v + g * g
+        return Moved(p - rate * g / (v.sqrt() + self.epsilon), m, v)
+
+
+@dataclass(frozen=True)
 class Slots:
     """What an optimiser works on, tensor by tensor."""
 

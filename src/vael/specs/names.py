@@ -86,9 +86,17 @@ def precision(name: str) -> torch.dtype:
     return PRECISIONS[meant(SHORT.get(name.lower(), name), PRECISIONS, "precision")]
 
 
-def objective(estimator: str, beta: int | float = 1.0, warmup: int | float = 0.0) -> Objective:
+TERMS = {"both": 1.0, "reconstruction": 0.0, "divergence": math.inf}  # which terms of the bound are climbed, as a weight of the divergence
+
+
+def objective(estimator: str, beta: int | float = 1.0, warmup: int | float = 0.0, terms: str = "both") -> Objective:
     """The objective of an estimator's name. Errors: `FormatError` for an unknown name, `StateError` for a weight where there is no divergence."""
     estimator = meant(estimator, ESTIMATORS, "estimator")
+    weight = TERMS[meant(terms, TERMS, "choice of terms")]
+    if weight != 1:
+        if beta != 1:
+            raise StateError(f"beta {beta:g} weighs two terms against each other, but of the two only the {terms} is to be climbed; leave one out")
+        beta, warmup = weight, 0.0
     if estimator == "importance-weighted":
         if (beta, warmup) != (1.0, 0.0):
             raise StateError("the importance-weighted bound has no divergence term that beta or a warm-up could weigh; leave them out")

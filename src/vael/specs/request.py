@@ -46,6 +46,7 @@ class Request:
     estimator: str = "closed-form"
     samples: int | None = None
     beta: int | float = 1.0
+    terms: str = "both"
     warmup: int | float | None = None  # as the next three: what suits the recipe
     lr: int | float | None = None
     weight_decay: int | float | None = None
@@ -75,7 +76,7 @@ class Prepared:
         """The way this run climbs its bound."""
         chosen = self.spec.training
         optimizer = AdamW(learning_rate=chosen.learning_rate, weight_decay=chosen.weight_decay)
-        objective = names.objective(chosen.estimator, chosen.beta, chosen.warmup)
+        objective = names.objective(chosen.estimator, chosen.beta, chosen.warmup, chosen.terms)
         return GradientAscent(self.model, objective, samples=chosen.samples, optimizer=optimizer)
 
 
@@ -97,7 +98,7 @@ def as_request(spec: RunSpec) -> Request:
         validation=data.validation, model=model.recipe,
         likelihood=model.likelihood,
         **{name: model.arguments.get(name) for name in ("latent", "hidden", "channels")},  # type: ignore[arg-type]
-        estimator=chosen.estimator, samples=chosen.samples, beta=chosen.beta, warmup=chosen.warmup, lr=chosen.learning_rate,
+        estimator=chosen.estimator, samples=chosen.samples, beta=chosen.beta, terms=chosen.terms, warmup=chosen.warmup, lr=chosen.learning_rate,
         weight_decay=chosen.weight_decay, epochs=chosen.epochs, time_limit=chosen.time_limit, patience=chosen.patience, batch=chosen.batch,
         seed=chosen.seed, device=chosen.device, precision=chosen.precision, compile=chosen.compiled, threads=chosen.threads,
     )  # fmt: skip
@@ -118,7 +119,7 @@ def prepare(asked: Request) -> Prepared:
     Errors: `FormatError` for data or names that cannot be found or read, `SupportError` for a likelihood that does not fit the data,
     `StateError` for settings that make no sense.
     """
-    names.objective(asked.estimator, asked.beta, asked.warmup or 0.0)
+    names.objective(asked.estimator, asked.beta, asked.warmup or 0.0, asked.terms)
     settings = settings_of(asked)  # before the data are read, so that a slip does not cost the time that reading takes
     splits = load_splits(Reading(asked.data, asked.binarize, asked.dequantize, asked.size, asked.skip_damaged, asked.validation))
     data = describe(asked, splits)
@@ -136,7 +137,7 @@ def prepare(asked: Request) -> Prepared:
 def habits_of(asked: Request, recipe: str, examples: int) -> names.Habits:
     """As asked for, else as the recipe is usually trained; an estimator that knows no weight of the divergence gets no warm-up."""
     usual = names.HABITS.get(recipe, names.Habits())
-    plain = names.meant(asked.estimator, names.ESTIMATORS, "estimator") == "importance-weighted"
+    plain = names.meant(asked.estimator, names.ESTIMATORS, "estimator") == "importance-weighted" or asked.terms != "both"
     batch = usual.batch if examples >= names.MANY else names.batch_for(examples)
     return names.Habits(
         learning_rate=usual.learning_rate if asked.lr is None else asked.lr,
@@ -340,7 +341,9 @@ def describe_training(asked: Request, resolved: Resolved, habits: names.Habits) 
     samples = asked.samples or (IMPORTANCE_SAMPLES if estimator == "importance-weighted" else 1)
     return TrainingSpec(
         estimator=estimator,  # type: ignore[arg-type]
-        samples=samples, beta=asked.beta, warmup=habits.warmup, learning_rate=habits.learning_rate, weight_decay=habits.weight_decay,
+        samples=samples, beta=asked.beta,
+        terms=asked.terms,  # type: ignore[arg-type]
+        warmup=habits.warmup, learning_rate=habits.learning_rate, weight_decay=habits.weight_decay,
         epochs=settings.epochs, time_limit=settings.time_limit, patience=settings.patience, batch=settings.batch, seed=settings.seed,
         device=str(world.device),
         precision=str(world.precision).removeprefix("torch."),  # type: ignore[arg-type]

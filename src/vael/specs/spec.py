@@ -66,6 +66,7 @@ class TrainingSpec(Section):
     estimator: Literal["closed-form", "sampled", "importance-weighted"] = "closed-form"
     samples: int = Field(default=1, ge=1)
     beta: float = Field(default=1.0, ge=0)
+    terms: Literal["both", "reconstruction", "divergence"] = "both"  # of the bound, that are climbed
     warmup: float = Field(default=0.0, ge=0, lt=1)  # share of training over which beta rises from 0
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)

@@ -98,7 +98,8 @@ class Training:
         self.totals = torch.zeros(4, dtype=torch.float64, device=self.world.device)
         self.step, self.elapsed_before, self.time_start, self.progress = 0, 0.0, 0.0, 0.0
         self.validated_step = 0
-        self.best, self.best_step, self.best_weights = -math.inf, 0, {name: w.detach().clone() for name, w in algorithm.weights(self.state).items()}
+        self.best = self.best_elbo = -math.inf  # what is climbed, and the bound, where the former is highest
+        self.best_step, self.best_weights = 0, {name: w.detach().clone() for name, w in algorithm.weights(self.state).items()}
         self.history: list[Row] = []
         self.generator = torch.Generator(self.world.device)
         self.checked = self.ticked = self.saved = self.validated = self.started
@@ -205,7 +206,7 @@ class Training:
         self.algorithm.model.eval()
         return Fit(
             self.algorithm.model, tuple(self.history), self.step, self.step // self.steps_per_epoch, self._elapsed(), stopped, interrupted, skipped,
-            self.best, self.best_step, self.resolved,
+            self.best_elbo, self.best_step, self.resolved,
         )  # fmt: skip
 
     # judging
@@ -227,15 +228,17 @@ class Training:
 
     def _validate(self) -> None:
         begun = time.perf_counter()
-        totals = torch.zeros(4, dtype=torch.float64, device=self.world.device)
+        totals = torch.zeros(5, dtype=torch.float64, device=self.world.device)
         for batch in self._validation_batches(self.data.validation):
-            totals += self.algorithm.bound(self.state, batch, PerExample(self.settings.seed + 1, batch.index)).totals
+            info = self.algorithm.bound(self.state, batch, PerExample(self.settings.seed + 1, batch.index))
+            totals[:4] += info.totals
+            totals[4] += info.totals[0] if info.climbed is None else info.climbed
         totals = distributed.summed(totals)
         seconds = time.perf_counter() - begun
-        elbo = float(totals[0] / totals[3])
-        self._record("validation", totals, len(self.data.validation) / seconds)
-        if elbo > self.best:
-            self.best, self.best_step = elbo, self.step
+        climbed = float(totals[4] / totals[3])
+        self._record("validation", totals[:4], len(self.data.validation) / seconds)
+        if climbed > self.best:
+            self.best, self.best_elbo, self.best_step = climbed, float(totals[0] / totals[3]), self.step
             self.best_weights = {name: w.detach().clone() for name, w in self.algorithm.weights(self.state).items()}
         self.validated, self.validated_step = time.perf_counter(), self.step
         self.validation_seconds = seconds if self.settings.time_limit else 0.0
@@ -287,7 +290,8 @@ class Training:
     def save(self) -> None:
         """Everything that going on needs, in one file; and the best weights on their own."""
         facts = {
-            "step": self.step, "elapsed": self._elapsed(), "time_start": self.time_start, "best": self.best, "best_step": self.best_step,
+            "step": self.step, "elapsed": self._elapsed(), "time_start": self.time_start, "best": self.best, "best_elbo": self.best_elbo,
+            "best_step": self.best_step,
             "batch": self.batch, "seed": self.settings.seed, "fingerprint": self.data.train.fingerprint, "precision": str(self.world.precision),
             "compiled": self.world.compiled, "size": self.world.size, "epoch_examples": self.epoch_examples,
             "validation_seconds": self.validation_seconds,
@@ -321,6 +325,7 @@ class Training:
         self.totals.copy_(tensors["totals"])
         self.best_weights = {name.removeprefix("best."): w.to(self.world.device) for name, w in tensors.items() if name.startswith("best.")}
         self.step, self.best, self.best_step = facts["step"], facts["best"], facts["best_step"]
+        self.best_elbo = facts.get("best_elbo", self.best)
         self.elapsed_before, self.time_start = facts["elapsed"], facts["time_start"]
         self.epoch_examples, self.validation_seconds = facts["epoch_examples"], facts["validation_seconds"]
         self._trim_metrics()

@@ -1,0 +1,139 @@
+"""Models that differ in what they climb, side by side: reconstructions, samples, latent maps, and the plane of rate and distortion."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from vael.report import gather, pictures
+from vael.report.figures import LINES, scatter
+from vael.report.page import Page, Section, html
+from vael.report.record import Numbers, ReportInput
+from vael.report.style import CLASSES, INK, QUIET, Drawing, keep, new_figure, rule_lines, styled
+from vael.training.checkpoint import write_bytes
+
+SHOWN = 12  # images in a row
+ACROSS = 4  # latent maps in a row
+LEAD = (
+    "The same network, data and seed; only what is climbed differs. Distortion is -E log p(x | z), rate is KL(q(z | x) || p(z)); their sum is "
+    "the negative bound on log p(x)."
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One trained model of a sweep."""
+
+    label: str  # what it climbed
+    record: ReportInput
+    judged: Numbers
+
+
+def write(folder: Path, points: Sequence[Point], title: str) -> Path:
+    """Write `folder`/sweep.html, sweep.json and figures/; every file whole or not at all. Gives the path of the page."""
+    figures = folder / "figures"
+    with styled():
+        drawings = [("Rate and distortion", (plane(points, figures),))]
+        if pictures.is_picture(points[0].record.shown.event):
+            drawings.append(("Reconstructions", (reconstructions(points, figures),)))
+            drawings.append(("Samples", (samples(points, figures),)))
+        drawings.append(("Latent maps", (maps(points, figures),)))
+    sections = tuple(Section(heading, found) for heading, found in drawings)
+    record = points[0].record
+    page = Page(title, f"{LEAD} {record.source_line}", None, record.shown.notes, (), tuple(facts(points)), sections)
+    write_bytes(folder / "sweep.json", (json.dumps([numbers(one) for one in points], indent=2) + "\n").encode())
+    write_bytes(folder / "sweep.html", html(page).encode())
+    return folder / "sweep.html"
+
+
+def numbers(point: Point) -> dict[str, object]:
+    """What was measured at a point, nats per example."""
+    judged = point.judged
+    fields = ("split", "examples", "elbo", "distortion", "divergence", "log_likelihood", "standard_error", "importance_samples", "active_units")
+    return {"climbed": point.label, **{name: getattr(judged, name) for name in fields}}
+
+
+def facts(points: Sequence[Point]) -> list[tuple[str, str]]:
+    """A line of numbers for every point."""
+    found = []
+    for point in points:
+        judged = point.judged
+        line = f"distortion {judged.distortion:.2f}, rate {judged.divergence:.2f}, bound {judged.elbo:.2f}".replace("-", "\N{MINUS SIGN}")
+        found.append((point.label, f"{line} nats; {judged.active_units} of {judged.latent_features} latents active"))
+    return found
+
+
+def plane(points: Sequence[Point], folder: Path) -> Drawing:
+    """Distortion against rate, with lines of equal bound; the best bound is the line nearest to the origin."""
+    figure = new_figure(6.0, 4.2)
+    axes = figure.subplots()
+    rates, distortions = [one.judged.divergence for one in points], [one.judged.distortion for one in points]
+    low, high = min(r + d for r, d in zip(rates, distortions, strict=True)), max(distortions)
+    far = max(rates) * 1.08 + 1
+    for total in (low, low + 0.25 * (high - low), low + 0.5 * (high - low)):
+        axes.plot([0, far], [total, total - far], color=QUIET, lw=0.7, ls=(0, (4, 3)), zorder=1)
+    axes.scatter(rates, distortions, color=[CLASSES[place % len(CLASSES)] for place in range(len(points))], s=34, zorder=3)
+    for place, point in enumerate(points):
+        up = 6 if place % 2 else -11
+        axes.annotate(point.label, (rates[place], distortions[place]), xytext=(6, up), textcoords="offset points", fontsize=7.5, color=INK)
+    room = 0.08 * (high - min(distortions)) + 1
+    axes.set(
+        xlabel="rate KL(q || p) in nats", ylabel="distortion in nats", xlim=(-0.02 * far, far * 1.12), ylim=(min(distortions) - room, high + room)
+    )
+    rule_lines(axes, axis="both")
+    caption = (
+        f"Test distortion against rate. Along a dashed line the bound is the same; the lowest one passes through the best bound, {-low:.2f} nats. "
+        f"{points[0].record.source_line}"
+    )
+    return keep(figure, folder, "rate_distortion", caption, kinds=LINES)
+
+
+def reconstructions(points: Sequence[Point], folder: Path) -> Drawing:
+    """Originals on top, then a row of reconstructions for each point."""
+    first = points[0].record
+    rows = [gather.pairs(first, SHOWN)[0], *(gather.pairs(one.record, SHOWN)[1] for one in points)]
+    words = pictures.middles(len(rows), ["original", *(one.label for one in points)])
+    caption = f"Means of p(x | z) at the mean of q(z | x). {first.source_line}"
+    layout = pictures.Layout(len(rows[0]), 5.6, rows=words)
+    return pictures.sheet(first, folder, "sweep_reconstructions", torch.cat(rows), caption, layout)
+
+
+def samples(points: Sequence[Point], folder: Path) -> Drawing:
+    """A row of means at draws from the prior for each point; the draws are the same in every row."""
+    rows = [gather.prior_samples(one.record, SHOWN)[0] for one in points]
+    words = pictures.middles(len(rows), [one.label for one in points])
+    caption = "Means of p(x | z) at latents drawn from the prior, the same latents in every row."
+    layout = pictures.Layout(SHOWN, 5.6, rows=words)
+    return pictures.sheet(points[0].record, folder, "sweep_samples", torch.cat(rows), caption, layout)
+
+
+def maps(points: Sequence[Point], folder: Path) -> Drawing:
+    """Posterior means of the shown split for each point, with the circle that holds 95 % of the prior."""
+    down = -(-len(points) // ACROSS)
+    across = min(ACROSS, len(points))
+    figure = new_figure(1.9 * across + 0.5, 2.1 * down)
+    places = figure.subplots(down, across, squeeze=False).flatten()
+    for axes in places[len(points) :]:
+        axes.set_axis_off()
+    for axes, point in zip(places, points, strict=False):
+        seen = gather.encoded(point.record)
+        mean = seen.mean if seen.mean.shape[1] == 2 else gather.principal(seen.mean)[0] if seen.mean.shape[1] > 2 else seen.mean.repeat(1, 2)
+        scatter(axes, mean, seen.label, lambda label: str(label))
+        if axes.get_legend() is not None:
+            axes.get_legend().remove()
+        from matplotlib.patches import Circle
+
+        axes.add_patch(Circle((0, 0), 2.4477, fill=False, color=INK, lw=0.8, ls=(0, (4, 3))))  # square root of the 95 % point of chi-square, 2
+        axes.set(title=point.label)
+        axes.tick_params(length=2, width=0.5, labelsize=6.5)
+        axes.set_aspect("equal", adjustable="datalim")
+    two = points[0].judged.latent_features == 2
+    what = "Posterior means" if two else "Posterior means on their first two principal components"
+    caption = (
+        f"{what}; colour and name: label, which no model saw. The dashed circle holds 95 % of the prior; axes differ. {points[0].record.source_line}"
+    )
+    return keep(figure, folder, "sweep_maps", caption)

@@ -1,0 +1,82 @@
+"""`vael sweep`: what each term of the loss does, in one command."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from test_cli import SMALL
+from vael.cli import main
+from vael.errors import StateError
+from vael.models import Terms
+from vael.objectives import ELBO, Beta, SampledELBO
+from vael.specs import names, read_spec
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweeps") / "digits"
+    options = ["--hidden", "32", "--epochs", "60", "--betas", "1,8", "--no-compile", "--importance-samples", "20"]
+    assert main(["sweep", "digits", "--binarize", "threshold", "--run", str(folder), *options]) == 0
+    return folder
+
+
+def test_every_point_is_a_run_and_the_page_shows_them(swept):
+    names = {"reconstruction-only", "beta-1", "beta-8", "divergence-only"}
+    assert {path.name for path in swept.iterdir() if path.is_dir()} == {*names, "figures"}
+    assert {name: read_spec(swept / name).training.terms for name in names} == {
+        "reconstruction-only": "reconstruction", "beta-1": "both", "beta-8": "both", "divergence-only": "divergence",
+    }  # fmt: skip
+    assert read_spec(swept / "beta-8").training.beta == 8
+    page = (swept / "sweep.html").read_text()
+    for figure in ("rate_distortion", "sweep_reconstructions", "sweep_samples", "sweep_maps"):
+        assert (swept / "figures" / f"{figure}.png").stat().st_size > 5000
+        assert f'id="{figure}"' in page
+
+
+def test_each_term_does_what_the_lecture_says(swept):
+    """Reconstruction alone pays most for its codes; the divergence alone pays nothing and reconstructs worst; weight one has the best bound."""
+    points = {point["climbed"]: point for point in json.loads((swept / "sweep.json").read_text())}
+    free, both, heavy, collapsed = (points[name] for name in ("reconstruction only", "β = 1", "β = 8", "divergence only"))
+    assert free["divergence"] > both["divergence"] > heavy["divergence"] > collapsed["divergence"]
+    assert collapsed["divergence"] < 0.01
+    assert collapsed["distortion"] > heavy["distortion"] > both["distortion"]
+    assert both["elbo"] == max(point["elbo"] for point in points.values())
+    for point in points.values():
+        assert point["elbo"] == pytest.approx(-point["distortion"] - point["divergence"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("option", "word"),
+    [
+        (["--beta", "2"], "--beta"),
+        (["--resume"], "--resume"),
+        (["--betas", "1,-1"], "above 0"),
+        (["--betas", "x"], "0.25,1,4"),
+        (["--no-report"], "--no-report"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(option, word, capsys, tmp_path):
+    assert main(["sweep", "digits", "--run", str(tmp_path / "run"), *SMALL[:4], *option]) == 2
+    assert word in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_term_alone_takes_no_weight():
+    with pytest.raises(StateError, match="leave one out"):
+        names.objective("closed-form", beta=2.0, terms="divergence")
+    with pytest.raises(StateError, match="infinite"):
+        Beta(math.inf, warmup=0.1)
+
+
+@pytest.mark.parametrize("kind", [ELBO, SampledELBO])
+def test_an_infinite_weight_climbs_the_divergence_alone(kind):
+    """Logged is the bound; what is climbed has a gradient of exactly zero to the reconstruction."""
+    log_likelihood, log_posterior, log_prior, divergence = (torch.tensor([[-3.0, -1.0]], requires_grad=True) for _ in range(4))
+    terms = Terms(log_likelihood, log_prior[None], log_posterior[None], divergence[None])
+    value = kind(Beta(math.inf))(terms, 0.3)
+    slopes = torch.autograd.grad(value.surrogate.sum(), log_likelihood, retain_graph=True)
+    assert torch.equal(slopes[0], torch.zeros(1, 2))
+    assert torch.equal(value.bound, kind()(terms, 0.3).bound)
+    assert torch.equal(value.surrogate, -kind()(terms, 0.3).bound.new_tensor([-3.0, -1.0]) if kind is ELBO else torch.zeros(2))
