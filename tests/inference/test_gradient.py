@@ -11,7 +11,7 @@ from torch import nn
 
 from vael.data import Kind, Source
 from vael.errors import StateError
-from vael.inference import AdamW, GradientAscent, Guard, Moment, RMSprop, World
+from vael.inference import Adagrad, AdamW, GradientAscent, Guard, Moment, RMSprop, World
 from vael.inference.optimizers import Slots, fused_update, update
 from vael.inference.steps import length
 from vael.models import VAE, BernoulliHead, Decoder, GaussianPosterior, StandardNormal
@@ -54,10 +54,11 @@ PAIRS = [
     (AdamW(learning_rate=0.01, weight_decay=0.1), lambda ps: torch.optim.AdamW(ps, lr=0.01, weight_decay=0.1)),
     (RMSprop(learning_rate=0.01), lambda ps: torch.optim.RMSprop(ps, lr=0.01)),
     (RMSprop(learning_rate=0.01, decay=0.9, centered=True), lambda ps: torch.optim.RMSprop(ps, lr=0.01, alpha=0.9, centered=True)),
+    (Adagrad(learning_rate=0.01), lambda ps: torch.optim.Adagrad(ps, lr=0.01)),
 ]
 
 
-@pytest.mark.parametrize(("mine", "theirs"), PAIRS, ids=["adamw", "rmsprop", "centered-rmsprop"])
+@pytest.mark.parametrize(("mine", "theirs"), PAIRS, ids=["adamw", "rmsprop", "centered-rmsprop", "adagrad"])
 def test_the_updates_are_those_of_pytorch(mine, theirs):
     state, _ = climb(GradientAscent(model(), optimizer=mine, guard=Guard(clip=1e9)), 5)
     other = model()
