@@ -318,3 +318,17 @@ def test_frey_faces(vael_data):
 
 def test_images_is_the_record_of_how_folders_are_read():
     assert Images().size is None
+
+
+def test_a_subset_is_those_rows_with_a_fingerprint_of_its_own():
+    digits = load("digits").train
+    chosen = torch.tensor([5, 3, 900])
+    part = digits.subset(chosen)
+    assert len(part) == 3
+    assert torch.equal(part.batch(torch.tensor([1, 2])).x, digits.batch(torch.tensor([3, 900])).x)
+    assert torch.equal(part.batch(torch.tensor([1, 2])).label, digits.batch(torch.tensor([3, 900])).label)
+    assert torch.equal(part.subset(torch.tensor([2])).batch(torch.tensor([0])).x, digits.batch(torch.tensor([900])).x)
+    assert len({digits.fingerprint, part.fingerprint, digits.subset(torch.arange(3)).fingerprint}) == 3
+    for wrong in ([-1], [len(digits)], []):
+        with pytest.raises(ShapeError, match="examples"):
+            digits.subset(torch.tensor(wrong, dtype=torch.int64))

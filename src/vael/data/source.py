@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
@@ -13,7 +14,7 @@ from jaxtyping import Int64, Shaped
 from torch import Tensor
 
 from vael.data.batch import Batch
-from vael.errors import StateError
+from vael.errors import ShapeError, StateError
 
 
 class Kind(Enum):
@@ -75,6 +76,14 @@ class Source:
     def event(self) -> tuple[int, ...]:
         """Shape of one example: `[channels, height, width]` for images, `[features]` for tables."""
         return tuple(self.x.shape[1:])
+
+    def subset(self, index: Int64[Tensor, " chosen"]) -> Source:
+        """The examples at `index` as a source of their own, without a copy of the cells. Errors: `ShapeError` for rows that there are not."""
+        if not len(index) or int(index.min()) < 0 or int(index.max()) >= len(self):
+            raise ShapeError(f"{self.name} has {len(self):,} examples, but rows {index[:5].tolist()} ... were asked for; give rows from 0 on")
+        rows = index if self.rows is None else self.rows[index]
+        fingerprint = hashlib.sha256(self.fingerprint.encode() + index.cpu().numpy().tobytes()).hexdigest()
+        return replace(self, rows=rows, label=None if self.label is None else self.label[index], fingerprint=fingerprint)
 
     def batch(self, index: Int64[Tensor, " batch"], noise: Variates | None = None) -> Batch:
         """The examples at `index`, in model units. A stochastic transform needs `noise`."""
