@@ -3,5 +3,8 @@
 from vael.objectives.bounds import ELBO, Beta, ImportanceWeighted, SampledELBO, log_weights
 from vael.objectives.core import Objective, Value
 from vael.objectives.reconstruction import Reconstruction
+from vael.objectives.score_function import ScoreFunction, leave_one_out
 
-__all__ = ["ELBO", "Beta", "ImportanceWeighted", "Objective", "Reconstruction", "SampledELBO", "Value", "log_weights"]
+__all__ = [
+    "ELBO", "Beta", "ImportanceWeighted", "Objective", "Reconstruction", "SampledELBO", "ScoreFunction", "Value", "leave_one_out", "log_weights",
+]  # fmt: skip
