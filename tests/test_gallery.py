@@ -1,0 +1,59 @@
+"""Pages of the gallery: every one is complete, and calls only what the library has. `make docs` executes them."""
+
+import ast
+import importlib
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+GALLERY = ROOT / "docs" / "gallery"
+PAGES = sorted(path for path in GALLERY.glob("*/*.md"))
+EACH = pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.stem}")
+HEADER = "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n# "
+
+
+def runner():
+    spec = importlib.util.spec_from_file_location("page", ROOT / "docs" / "page.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@EACH
+def test_a_page_is_complete(page):
+    text = page.read_text()
+    assert text.startswith(HEADER), "MyST-NB would not execute it"
+    assert len(re.findall(r"^## Exercise$", text, re.MULTILINE)) == 1
+    assert re.search(r"^\*(Lecture \d|Beyond)", text, re.MULTILINE), "the line that says which section of which lecture this is"
+    assert runner().cells(text), "a page without code"
+    assert "$" in text, "a page without a formula"
+
+
+@EACH
+def test_a_page_calls_what_there_is(page, monkeypatch):
+    monkeypatch.syspath_prepend(str(GALLERY))
+    for _, code in runner().cells(page.read_text()):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ("vael", "show"):
+                module = importlib.import_module(node.module)
+                missing = [alias.name for alias in node.names if not hasattr(module, alias.name) and not _is_module(node.module, alias.name)]
+                assert missing == [], f"{node.module} has no {missing}"
+    sys.modules.pop("show", None)
+
+
+def _is_module(package, name):
+    return importlib.util.find_spec(f"{package}.{name}") is not None
+
+
+def test_the_runner_stops_at_an_error_and_shows_values(tmp_path, capsys):
+    page = tmp_path / "folder" / "page.md"
+    page.parent.mkdir()
+    page.write_text(HEADER + "T\n```{code-cell}\n:tags: [remove-input]\nx = 20\nx + 1\n```\n\n```{code-cell}\n1 / (x - 20)\n```\n")
+    with pytest.raises(ZeroDivisionError) as raised:
+        runner().run(page, tmp_path / "out")
+    assert capsys.readouterr().out == "21\n"
+    assert raised.tb.tb_next is None or any(entry.lineno == 14 for entry in raised.traceback)
