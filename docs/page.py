@@ -17,7 +17,7 @@ def cells(text: str) -> list[tuple[int, str]]:
     """First line and code of every cell; options (`:tags: ...`, or between lines of ---) are left out."""
     found = []
     for block in CELL.finditer(text):
-        code = re.sub(r"\A---\n.*?^---$|^:\w+:.*$", lambda cut: "\n" * cut[0].count("\n"), block[1], flags=re.DOTALL | re.MULTILINE)
+        code = re.sub(r"\A---\n.*?^---$|^:\w+:[^\n]*$", lambda cut: "\n" * cut[0].count("\n"), block[1], flags=re.DOTALL | re.MULTILINE)
         found.append((text[: block.start(1)].count("\n"), code))
     return found
 

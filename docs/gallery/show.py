@@ -18,7 +18,9 @@ __all__ = ["CLASSES", "TRAIN", "VALIDATION", "images", "mnist", "style"]
 def style() -> None:
     """Figures as the house draws them, on white."""
     torch.set_num_threads(min(2, torch.get_num_threads()))
-    plt.rcParams.update({**SETTINGS, "figure.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": 130, "figure.constrained_layout.use": True})
+    plt.rcParams.update(
+        {**SETTINGS, "figure.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": 130, "figure.constrained_layout.use": True}
+    )
     plt.rcParams["axes.prop_cycle"] = plt.cycler(color=CLASSES)
 
 
