@@ -1,14 +1,15 @@
 """Where batches come from; no models."""
 
 from vael.data.batch import Batch
+from vael.data.corruption import Corruption, GaussianNoise, Masking, SaltAndPepper
 from vael.data.description import Description, catalogue, describe
 from vael.data.images import Images, Resample
 from vael.data.loading import load
 from vael.data.source import AsFloat, Kind, Source, Splits, Transform
 from vael.data.summary import Statistics, statistics
-from vael.data.transforms import Binarize
+from vael.data.transforms import Binarize, unit_interval
 
 __all__ = [
-    "AsFloat", "Batch", "Binarize", "Description", "Images", "Kind", "Resample", "Source", "Splits", "Statistics", "Transform", "catalogue",
-    "describe", "load", "statistics",
+    "AsFloat", "Batch", "Binarize", "Corruption", "Description", "GaussianNoise", "Images", "Kind", "Masking", "Resample", "SaltAndPepper", "Source", "Splits", "Statistics", "Transform", "catalogue",
+    "describe", "load", "statistics", "unit_interval",
 ]  # fmt: skip

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 
 import torch
 from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
-from vael.data.source import Transform, Variates
-from vael.errors import StateError
+from vael.data.source import Kind, Source, Splits, Transform, Variates
+from vael.errors import StateError, SupportError
 
 
 class Binarize(Enum):
@@ -49,6 +50,32 @@ class Threshold(Transform):
 
     def __call__(self, x: Tensor, noise: Variates | None) -> Tensor:
         return _as_float(x > self.largest / 2)
+
+
+class UnitInterval(Transform):
+    """x / largest: grey values in [0, 1]."""
+
+    def __init__(self, largest: float | int) -> None:
+        self.largest = largest
+
+    def __call__(self, x: Tensor, noise: Variates | None) -> Tensor:
+        return (x if x.dtype == torch.float64 else x.float()) / self.largest
+
+
+def unit_interval(splits: Splits) -> Splits:
+    """Integers 0 ... levels - 1 as grey values in [0, 1], for networks that are trained on a squared error or a cross-entropy of them.
+
+    Such values are no longer integers, so no figure is a likelihood of the data as stored. Errors: `SupportError` for cells that are no
+    integers.
+    """
+
+    def grey(source: Source) -> Source:
+        if source.kind is not Kind.INTEGER or source.levels is None:
+            raise SupportError(f"{source.name}: grey values in [0, 1] are made of integers, but the cells are {source.kind.value}; leave them as they are")
+        return replace(source, kind=Kind.REAL, levels=None, transform=UnitInterval(source.levels - 1))
+
+    test = None if splits.test is None else grey(splits.test)
+    return replace(splits, train=grey(splits.train), validation=grey(splits.validation), test=test)
 
 
 class Dequantization(Transform):

@@ -200,6 +200,26 @@ class GreyCrossEntropy(Law):
         return self.logits * (value / self.largest) - softplus(self.logits)
 
 
+class SquaredError(Law):
+    """-(x - loc)² where a law has its logarithm: what an autoencoder is trained on. In squared units of the data, not in nats.
+
+    Up to scale and a constant it is a Gaussian with σ² = ½; it is normalised over nothing, so nothing can be drawn from it.
+    """
+
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"loc": constraints.real}
+
+    def __init__(self, loc: Tensor) -> None:
+        self.loc = loc
+        super().__init__(loc.shape)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return -(value - self.loc).square()
+
+
 @register_draw(DiscretizedLogistic)
 def _discretized_logistic(law: DiscretizedLogistic, shape: torch.Size, noise: Noise) -> Tensor:
     return logistic_draw(law.loc, law.log_scale, law.levels, noise.uniform(shape, law.loc))
