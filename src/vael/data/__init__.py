@@ -10,6 +10,6 @@ from vael.data.summary import Statistics, statistics
 from vael.data.transforms import Binarize, unit_interval
 
 __all__ = [
-    "AsFloat", "Batch", "Binarize", "Corruption", "Description", "GaussianNoise", "Images", "Kind", "Masking", "Resample", "SaltAndPepper", "Source", "Splits", "Statistics", "Transform", "catalogue",
-    "describe", "load", "statistics", "unit_interval",
+    "AsFloat", "Batch", "Binarize", "Corruption", "Description", "GaussianNoise", "Images", "Kind", "Masking", "Resample", "SaltAndPepper",
+    "Source", "Splits", "Statistics", "Transform", "catalogue", "describe", "load", "statistics", "unit_interval",
 ]  # fmt: skip

@@ -71,7 +71,9 @@ def unit_interval(splits: Splits) -> Splits:
 
     def grey(source: Source) -> Source:
         if source.kind is not Kind.INTEGER or source.levels is None:
-            raise SupportError(f"{source.name}: grey values in [0, 1] are made of integers, but the cells are {source.kind.value}; leave them as they are")
+            raise SupportError(
+                f"{source.name}: grey values in [0, 1] are made of integers, but the cells are {source.kind.value}; leave them as they are"
+            )
         return replace(source, kind=Kind.REAL, levels=None, transform=UnitInterval(source.levels - 1))
 
     test = None if splits.test is None else grey(splits.test)
