@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vael.data import Batch, Kind, Source, Splits, statistics
 from vael.errors import StateError
+from vael.inference import Adagrad, GradientAscent, Guard
 from vael.models import (
     VAE,
     BernoulliHead,
@@ -33,6 +34,7 @@ from vael.models import (
 from vael.models.heads import Moments
 from vael.networks import ConvolutionDecoder, ConvolutionEncoder, Dense, Offset, Standardize, residual_stage
 from vael.networks.convolution import plain
+from vael.training import Constant, Fit, Settings, run
 
 
 def outputs(event: Sequence[int], head: Head) -> tuple[int, ...]:
@@ -132,6 +134,18 @@ def kingma_welling(event: Sequence[int], head: Head, *, latent: int = 20, statis
 def burda(event: Sequence[int], head: Head, *, latent: int = 50, statistics: Moments | None = None) -> VAE:
     """Two hidden layers of 200 tanh units: the network with one stochastic layer of Burda, Grosse & Salakhutdinov 2016."""
     return dense(event, head, latent=latent, hidden=(200, 200), activation=nn.Tanh, statistics=statistics)
+
+
+def auto_encoding_vb(model: Model, data: Splits, *, epochs: int, learning_rate: float = 0.02, seed: int = 0) -> Fit:
+    """Algorithm 1 of Kingma & Welling 2013 as it stands: SGVB-B with L = 1 on minibatches of M = 100, Adagrad, nothing clipped or averaged.
+
+    Minibatches are consecutive parts of a new permutation in each epoch, so that every example comes once an epoch. The mean over the
+    minibatch is climbed instead of N/M times its sum, which leaves Adagrad's steps as they are, with ε in the
+    same units.
+    """
+    plain_steps = Guard(clip=1e9, spike=1e9)
+    ascent = GradientAscent(model, samples=1, optimizer=Adagrad(learning_rate=learning_rate), guard=plain_steps, ema=0.0)
+    return run(ascent, data, Settings(epochs=epochs, batch=100, seed=seed, schedule=Constant()))
 
 
 def flops(model: Model, event: Sequence[int]) -> int:
