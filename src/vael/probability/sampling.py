@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Bernoulli, Categorical, Distribution, Independent, Laplace, MultivariateNormal, Normal
+from torch.distributions import Bernoulli, Categorical, Distribution, Independent, Laplace, MultivariateNormal, Normal, OneHotCategorical
 
 from vael.errors import StateError
 
@@ -192,6 +192,12 @@ def _categorical(distribution: Categorical, shape: torch.Size, noise: Noise) -> 
     cumulative = distribution.probs.cumsum(-1)
     point = noise.uniform(shape, distribution.probs).unsqueeze(-1) * cumulative[..., -1:]
     return (point >= cumulative).sum(-1).clamp(max=cumulative.shape[-1] - 1)
+
+
+@register_draw(OneHotCategorical)
+def _one_hot_categorical(distribution: OneHotCategorical, shape: torch.Size, noise: Noise) -> Tensor:
+    code = _draw(Categorical(probs=distribution.probs, validate_args=False), shape[:-1], noise)
+    return torch.nn.functional.one_hot(code, shape[-1]).to(distribution.probs.dtype)
 
 
 def detached(distribution: Distribution) -> Distribution:
