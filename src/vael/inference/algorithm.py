@@ -85,3 +85,7 @@ class Algorithm(ABC):
 
     def check(self, state: State) -> None:  # noqa: B027 (most algorithms cannot diverge)
         """Raise `StateError` when going on makes no sense; called now and then."""
+
+    def converged(self, state: State) -> str:
+        """Why the algorithm has nothing left to gain, as a sentence that ends the run; empty while it has."""
+        return ""

@@ -172,7 +172,7 @@ class Training:
         patient = self.settings.patience if self.progress >= self.algorithm.warmup else None
         if patient and self.validated_step - self.best_step >= patient * self.steps_per_epoch:
             return f"the validation bound has not risen for {self.settings.patience} epochs"
-        return ""
+        return self.algorithm.converged(self.state)
 
     def _between_steps(self) -> None:
         now = time.perf_counter()
