@@ -208,6 +208,24 @@ def test_a_start_resembles_the_data(name):
         torch.testing.assert_close(law.log_scale.exp()[0, 0] * math.pi / math.sqrt(3), std, rtol=0.05, atol=0.1)
 
 
+@pytest.mark.parametrize("name", ["mixture", "coupled", "continuous Bernoulli"])
+def test_a_start_has_the_moments_of_the_data(name):
+    """Of a mixture the mean and the deviation, away from the edges; of a continuous Bernoulli the mean, from one end to the other."""
+    head, largest = HEADS[name], HEADS[name].largest if name == "continuous Bernoulli" else 255.0
+    share = torch.rand(EVENT, generator=generator(1))
+    mean, std = (
+        largest * (0.02 + 0.96 * share if name == "continuous Bernoulli" else 0.4 + 0.2 * share),
+        15 + 15 * torch.rand(EVENT, generator=generator(2)),
+    )
+    start = head.start(mean, std)
+    assert start.shape == (head.channels_per_cell * 3, 4, 5)
+    law = head(start[None, None])
+    torch.testing.assert_close(law.mean[0, 0], mean, rtol=1e-3, atol=1e-3 * largest)
+    if name != "continuous Bernoulli":
+        drawn = draw(law, 4000, generator(3))[:, 0, 0]
+        torch.testing.assert_close(drawn.std(0), std, rtol=0.15, atol=0.5)
+
+
 # what fits, and what is refused
 
 

@@ -132,6 +132,14 @@ class ContinuousBernoulliHead(Head):
     def forward(self, raw: Float[Tensor, "samples batch *raw"]) -> Distribution:
         return ContinuousBernoulli(raw, self.largest)
 
+    def start(self, mean: Tensor, std: Tensor) -> Tensor:
+        low, high = torch.full_like(mean, -100.0), torch.full_like(mean, 100.0)
+        for _ in range(40):  # the mean rises with the logit, so halving finds it
+            middle = (low + high) / 2
+            below = ContinuousBernoulli(middle, self.largest).mean < mean
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        return (low + high) / 2
+
     def check(self, source: Source) -> None:
         real_numbers(source, "the continuous Bernoulli")
         within(source, self.largest, "the continuous Bernoulli")
@@ -326,6 +334,10 @@ class DiscretizedLogisticMixtureHead(Head):
         logits, loc, log_scale = raw.unflatten(2, (3, self.components, -1)).movedim(3, -1).unbind(2)
         return DiscretizedLogisticMixture(logits, self.units.loc(loc + self.places), self.units.log_scale(log_scale), self.levels)
 
+    def start(self, mean: Tensor, std: Tensor) -> Tensor:
+        loc, log_scale = side_by_side(self.units, self.places, mean, std)
+        return torch.cat([torch.zeros_like(loc), loc, log_scale]).flatten(0, 1)
+
     def check(self, source: Source) -> None:
         whole_numbers(source, self.levels, "the mixture of discretised logistics")
 
@@ -353,6 +365,12 @@ class CoupledLogisticMixtureHead(Head):
             logits.squeeze(2), self.units.loc(loc + self.places), self.units.log_scale(log_scale), coupling.tanh(), self.levels, space=raw.dim() - 3
         )
 
+    def start(self, mean: Tensor, std: Tensor) -> Tensor:
+        loc, log_scale = (part.movedim(0, 1).flatten(0, 1) for part in side_by_side(self.units, self.places, mean, std))
+        raw = mean.new_zeros(self.channels_per_cell * self.channels, *mean.shape[1:])
+        raw[self.components :][: len(loc)], raw[self.components + len(loc) :][: len(loc)] = loc, log_scale
+        return raw
+
     def check(self, source: Source) -> None:
         whole_numbers(source, self.levels, "the coupled mixture of discretised logistics")
         if source.event[0] != self.channels:
@@ -362,3 +380,11 @@ class CoupledLogisticMixtureHead(Head):
 def places(components: int) -> Tensor:
     """Where components start: the middles of equal parts of (-1, 1)."""
     return (2 * torch.arange(components) + 1) / components - 1
+
+
+def side_by_side(units: LevelUnits, places: Tensor, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+    """Raw locations and log-scales `[components, *event]` of logistics whose equal mixture has such moments; they stand where a Gaussian has mass."""
+    spots = 0.8 * torch.special.ndtri((places.to(mean) + 1) / 2)
+    within = (1 - spots.square().mean()).sqrt()
+    loc, log_scale = zip(*(units.start(mean + spot * std, within * std) for spot in spots), strict=True)
+    return torch.stack(loc) - places.to(mean).view(-1, *[1] * mean.dim()), torch.stack(log_scale)
