@@ -16,24 +16,31 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vael.data import Batch, Kind, Source, Splits, statistics
-from vael.errors import StateError
+from vael.data import Batch, Corruption, Kind, Source, Splits, statistics
+from vael.errors import ShapeError, StateError
 from vael.inference import Adagrad, GradientAscent, Guard
 from vael.models import (
     VAE,
+    ActivationDivergence,
+    Autoencoder,
     BernoulliHead,
+    Contraction,
     Decoder,
     DiscretizedLogisticHead,
     GaussianHead,
     GaussianPosterior,
     Head,
     LearnedScale,
+    LogisticContraction,
     Model,
+    Penalty,
+    SquaredErrorHead,
     StandardNormal,
 )
 from vael.models.heads import Moments
-from vael.networks import ConvolutionDecoder, ConvolutionEncoder, Dense, Offset, Standardize, residual_stage
+from vael.networks import ConvolutionDecoder, ConvolutionEncoder, Dense, Offset, Standardize, TopK, residual_stage
 from vael.networks.convolution import plain
+from vael.networks.initialize import gain, unit_gain
 from vael.training import Constant, Fit, Settings, run
 
 
@@ -42,13 +49,18 @@ def outputs(event: Sequence[int], head: Head) -> tuple[int, ...]:
     return (head.channels_per_cell * event[0], *event[1:])
 
 
-def encoder(network: nn.Module, event: Sequence[int], statistics: Moments | None) -> GaussianPosterior:
-    """q(z | x) by a network that sees the data at unit scale: cell by cell for a table, with one scale for an image."""
+def unit_scale(event: Sequence[int], statistics: Moments | None) -> list[nn.Module]:
+    """The layer that brings data to unit scale, if the statistics are known: cell by cell for a table, with one scale for an image."""
     if statistics is None:
-        return GaussianPosterior(network)
+        return []
     std = statistics.std.float()
     scale = std.square().mean().sqrt().expand(std.shape) if len(event) > 1 else std
-    return GaussianPosterior(nn.Sequential(Standardize(statistics.mean.float(), scale), network))
+    return [Standardize(statistics.mean.float(), scale)]
+
+
+def encoder(network: nn.Module, event: Sequence[int], statistics: Moments | None) -> GaussianPosterior:
+    """q(z | x) by a network that sees the data at unit scale."""
+    return GaussianPosterior(network if statistics is None else nn.Sequential(*unit_scale(event, statistics), network))
 
 
 def offset(head: Head, statistics: Moments | None) -> Tensor | None:
@@ -59,6 +71,14 @@ def offset(head: Head, statistics: Moments | None) -> Tensor | None:
 def compose(encode: nn.Module, decode: nn.Module, event: Sequence[int], head: Head, latent: int, statistics: Moments | None) -> VAE:
     """VAE with the prior N(0, I) from an encoding and a decoding network."""
     return VAE(StandardNormal(latent), Decoder(decode, head), encoder(encode, event, statistics))
+
+
+def started(decode: Dense, start: Tensor | None) -> Dense:
+    """The network with `start` as the bias of its last layer."""
+    if start is not None:
+        with torch.no_grad():
+            decode.last.bias.copy_(start.flatten())
+    return decode
 
 
 def dense(
@@ -76,11 +96,7 @@ def dense(
     epochs, log p(x) on validation data is -93.4 nats against -96.0.
     """
     encode = Dense(event, (2 * latent,), hidden, activation)
-    decode = Dense((latent,), outputs(event, head), hidden[::-1], activation)
-    start = offset(head, statistics)
-    if start is not None:
-        with torch.no_grad():
-            decode.last.bias.copy_(start.flatten())
+    decode = started(Dense((latent,), outputs(event, head), hidden[::-1], activation), offset(head, statistics))
     return compose(encode, decode, event, head, latent, statistics)
 
 
@@ -134,6 +150,84 @@ def kingma_welling(event: Sequence[int], head: Head, *, latent: int = 20, statis
 def burda(event: Sequence[int], head: Head, *, latent: int = 50, statistics: Moments | None = None) -> VAE:
     """Two hidden layers of 200 tanh units: the network with one stochastic layer of Burda, Grosse & Salakhutdinov 2016."""
     return dense(event, head, latent=latent, hidden=(200, 200), activation=nn.Tanh, statistics=statistics)
+
+
+def autoencoder(
+    event: Sequence[int],
+    head: Head | None = None,
+    *,
+    latent: int = 32,
+    hidden: Sequence[int] = (256,),
+    code: nn.Module | None = None,
+    corruption: Corruption | None = None,
+    penalties: Mapping[str, Penalty] | None = None,
+    statistics: Moments | None = None,
+) -> Autoencoder:
+    """Fully connected on both sides of a code without a law, by squared error unless another head is given (Hinton & Salakhutdinov 2006).
+
+    `code` is what the last layer of the encoder goes through; with a `corruption` it is a denoising autoencoder (Vincent et al. 2008).
+    """
+    head = head or SquaredErrorHead(statistics)
+    encode = nn.Sequential(*unit_scale(event, statistics), Dense(event, (latent,), hidden, nn.SiLU), *([] if code is None else [code]))
+    decode = started(Dense((latent,), outputs(event, head), hidden[::-1], nn.SiLU), offset(head, statistics))
+    return Autoencoder(encode, Decoder(decode, head), corruption=corruption, penalties=penalties)
+
+
+def k_sparse(event: Sequence[int], k: int, *, latent: int = 256, statistics: Moments | None = None) -> Autoencoder:
+    """Linear on both sides; of each code only the k largest numbers stay (Makhzani & Frey 2014)."""
+    if k > latent:
+        raise ShapeError(f"k = {k} numbers are to stay of a code of {latent}; expected k of at most {latent}")
+    return autoencoder(event, latent=latent, hidden=(), code=TopK(k), statistics=statistics)
+
+
+def sparse(event: Sequence[int], *, latent: int = 256, target: float = 0.05, statistics: Moments | None = None) -> Autoencoder:
+    """Logistic units, each on for a share `target` of the data; the penalty `sparsity` awaits its weight (Ng 2011)."""
+    penalties = {"sparsity": ActivationDivergence(target)}
+    return autoencoder(event, latent=latent, hidden=(), code=nn.Sigmoid(), penalties=penalties, statistics=statistics)
+
+
+def contractive(event: Sequence[int], *, latent: int = 256, hidden: Sequence[int] = (), statistics: Moments | None = None) -> Autoencoder:
+    """Codes that move little with x; the penalty `contraction` awaits its weight (Rifai et al. 2011).
+
+    Exact in closed form for one logistic layer; through hidden layers, or with statistics, from one random probe.
+    """
+    closed = not hidden and statistics is None
+    penalties = {"contraction": LogisticContraction() if closed else Contraction(probes=1)}
+    return autoencoder(event, latent=latent, hidden=hidden, code=nn.Sigmoid(), penalties=penalties, statistics=statistics)
+
+
+def stacked(
+    event: Sequence[int],
+    head: Head | None = None,
+    *,
+    features: Sequence[int] = (512, 256, 128, 32),
+    activation: Callable[[], nn.Module] = nn.SiLU,
+    statistics: Moments | None = None,
+) -> tuple[Autoencoder, ...]:
+    """Shallow autoencoders, from the data to `features[0]`, from there to `features[1]` ..., the last code linear.
+
+    For `vael.training.pretrain` and `vael.models.unrolled` (Hinton & Salakhutdinov 2006); unrolled as they are, they are the same deep
+    network without pre-training.
+    """
+    head = head or SquaredErrorHead(statistics)
+    sizes, last = [tuple(event), *((n,) for n in features)], len(features)
+
+    def layer(inputs: Sequence[int], shape: Sequence[int], first: bool) -> Dense:
+        network = Dense(inputs, shape, ())
+        unit_gain(network.last, 1.0 if first else gain(activation))
+        return network
+
+    def shallow(level: int) -> Autoencoder:
+        below, above = sizes[level - 1], sizes[level]
+        before = unit_scale(event, statistics) if level == 1 else []
+        encode = nn.Sequential(*before, layer(below, above, level == 1), nn.Identity() if level == last else activation())
+        back = layer(above, outputs(event, head) if level == 1 else below, level == last)
+        back = started(back, offset(head, statistics)) if level == 1 else back
+        return Autoencoder(
+            encode, Decoder(nn.Sequential(back, nn.Identity() if level == 1 else activation()), head if level == 1 else SquaredErrorHead())
+        )
+
+    return tuple(shallow(level) for level in range(1, last + 1))
 
 
 def auto_encoding_vb(model: Model, data: Splits, *, epochs: int, learning_rate: float = 0.02, seed: int = 0) -> Fit:

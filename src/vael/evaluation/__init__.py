@@ -2,7 +2,11 @@
 
 from vael.evaluation.collapse import Collapse, collapse, divergence_per_latent
 from vael.evaluation.evaluate import evaluate
+from vael.evaluation.reconstruction import ReconstructionError, psnr, reconstruction_error
 from vael.evaluation.record import Evaluation
 from vael.evaluation.weights import ImportanceWeights, pareto_shape, tail_size
 
-__all__ = ["Collapse", "Evaluation", "ImportanceWeights", "collapse", "divergence_per_latent", "evaluate", "pareto_shape", "tail_size"]
+__all__ = [
+    "Collapse", "Evaluation", "ImportanceWeights", "ReconstructionError", "collapse", "divergence_per_latent", "evaluate", "pareto_shape",
+    "psnr", "reconstruction_error", "tail_size",
+]  # fmt: skip

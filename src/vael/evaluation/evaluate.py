@@ -78,7 +78,7 @@ def _check(source: Source, samples: int, batch: int, memory: int, seed: int) -> 
         raise StateError(f"seed={seed}: expected a whole number of at least 0")
 
 
-def _like(model: nn.Module) -> Tensor:
+def reference(model: nn.Module) -> Tensor:
     """A tensor with the dtype and device that densities are computed in."""
     weight = next((w for w in (*model.parameters(), *model.buffers()) if w.is_floating_point()), torch.zeros(0))
     if weight.dtype not in (torch.float32, torch.float64):
@@ -87,12 +87,12 @@ def _like(model: nn.Module) -> Tensor:
 
 
 def _judge_all(model: Model, source: Source, plan: _Plan, progress: Progress | None) -> tuple[Judged, bool]:
-    like, parts, done = _like(model), [], 0
-    first = _batch(source, range(1), plan.seed, like)
+    like, parts, done = reference(model), [], 0
+    first = batch_at(source, range(1), plan.seed, like)
     rows = _rows(model, first, plan.memory)
     size = min(plan.batch, max(1, rows // min(plan.samples, NOISE_BLOCK)))
     for start in range(0, len(source), size):
-        given = _batch(source, range(start, min(start + size, len(source))), plan.seed, like)
+        given = batch_at(source, range(start, min(start + size, len(source))), plan.seed, like)
         parts.append(judge(model, given, _posterior(model, given), samples=plan.samples, seed=plan.seed + 1, rows=rows))
         done += len(given)
         if progress:
@@ -100,7 +100,7 @@ def _judge_all(model: Model, source: Source, plan: _Plan, progress: Progress | N
     return _joined(parts), has_closed_form(_posterior(model, first), model.prior(first.context))
 
 
-def _batch(source: Source, rows: range, seed: int, like: Tensor) -> Batch:
+def batch_at(source: Source, rows: range, seed: int, like: Tensor) -> Batch:
     """The examples in the model's dtype and on its device; what the transform draws belongs to (seed, example)."""
     index = torch.arange(rows.start, rows.stop)
     given = source.batch(index.to(source.x.device), PerExample(seed, index))

@@ -87,7 +87,8 @@ class Contraction(Penalty):
             raise ShapeError(f"a Jacobian was to be estimated from {self.probes} probes; expected at least 1, or None for the exact norm")
 
     def __call__(self, coded: Coded) -> Float[Tensor, " batch"]:
-        code, pull = vjp(coded.encoder, coded.x)
+        given = vjp(coded.encoder, coded.x)
+        code, pull = given[0], given[1]
         directions = torch.eye(code.shape[1], dtype=code.dtype, device=code.device)[:, None].expand(-1, *code.shape)
         if self.probes is not None:
             directions = 1 - 2 * (coded.noise.uniform((self.probes, *code.shape), code) < 0.5).to(code.dtype)

@@ -3,7 +3,11 @@
 from vael.training.callbacks import Callback, Plan, Row, Tick
 from vael.training.loop import run
 from vael.training.order import Order, permutation
+from vael.training.pretraining import encoded, pretrain
 from vael.training.schedules import Constant, WarmupCosine
 from vael.training.settings import Fit, Resolved, Settings, resolve
 
-__all__ = ["Callback", "Constant", "Fit", "Order", "Plan", "Resolved", "Row", "Settings", "Tick", "WarmupCosine", "permutation", "resolve", "run"]
+__all__ = [
+    "Callback", "Constant", "Fit", "Order", "Plan", "Resolved", "Row", "Settings", "Tick", "WarmupCosine", "encoded", "permutation", "pretrain",
+    "resolve", "run",
+]  # fmt: skip
