@@ -2,6 +2,7 @@
 
 from vael.inference.algorithm import Algorithm, Info, Moment, State, World
 from vael.inference.bound import Bound
+from vael.inference.decomposition import Decomposition, Iteration, decompose, half_steps
 from vael.inference.estimators import (
     Baseline,
     Estimate,
@@ -14,11 +15,15 @@ from vael.inference.estimators import (
     score_function,
     spread,
 )
+from vael.inference.expectation_maximization import Cause, ExpectationMaximization, Rescue
 from vael.inference.gradient import GradientAscent
 from vael.inference.guard import Guard
 from vael.inference.optimizers import Adagrad, AdamW, Optimizer, RMSprop
+from vael.inference.starts import AsGiven, BestOf, KMeans, KMeansPlusPlus, RandomExamples, Start
 
 __all__ = [
-    "Adagrad", "AdamW", "Algorithm", "Baseline", "Bound", "Estimate", "GradientAscent", "Guard", "Info", "LeaveOneOut", "Moment", "NoBaseline",
-    "OptimalBaseline", "Optimizer", "RMSprop", "Spread", "State", "World", "dataset_total", "reparameterized", "score_function", "spread",
+    "Adagrad", "AdamW", "Algorithm", "AsGiven", "Baseline", "BestOf", "Bound", "Cause", "Decomposition", "Estimate", "ExpectationMaximization",
+    "GradientAscent", "Guard", "Info", "Iteration", "KMeans", "KMeansPlusPlus", "LeaveOneOut", "Moment", "NoBaseline", "OptimalBaseline",
+    "Optimizer", "RMSprop", "RandomExamples", "Rescue", "Spread", "Start", "State", "World", "dataset_total", "decompose", "half_steps",
+    "reparameterized", "score_function", "spread",
 ]  # fmt: skip

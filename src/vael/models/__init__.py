@@ -2,7 +2,9 @@
 
 from vael.models.autoencoder import Autoencoder, SquaredErrorHead, unrolled
 from vael.models.core import Conditional, Model, Terms
+from vael.models.covariance import Covariance, Diagonal, Full, Spherical, Tied
 from vael.models.discrete import BernoulliPosterior, BernoulliPrior
+from vael.models.gaussian_mixture import Components, GaussianMixture, Moments
 from vael.models.heads import (
     BernoulliHead,
     CategoricalHead,
@@ -19,11 +21,13 @@ from vael.models.heads import (
     PredictedScale,
 )
 from vael.models.penalties import AbsoluteActivation, ActivationDivergence, Contraction, LogisticContraction, Penalty
+from vael.models.support import real_numbers
 from vael.models.vae import VAE, Decoder, GaussianPosterior, StandardNormal
 
 __all__ = [
-    "VAE", "AbsoluteActivation", "ActivationDivergence", "Autoencoder", "BernoulliHead", "BernoulliPosterior", "BernoulliPrior",
-    "CategoricalHead", "Conditional", "ContinuousBernoulliHead", "Contraction", "CoupledLogisticMixtureHead", "CrossEntropyHead", "Decoder",
-    "DiscretizedLogisticHead", "DiscretizedLogisticMixtureHead", "FixedScale", "GaussianHead", "GaussianPosterior", "Head", "LaplaceHead",
-    "LearnedScale", "LogisticContraction", "Model", "Penalty", "PredictedScale", "SquaredErrorHead", "StandardNormal", "Terms", "unrolled",
+    "VAE", "AbsoluteActivation", "ActivationDivergence", "Autoencoder", "BernoulliHead", "BernoulliPosterior", "BernoulliPrior", "CategoricalHead",
+    "Components", "Conditional", "ContinuousBernoulliHead", "Contraction", "CoupledLogisticMixtureHead", "Covariance", "CrossEntropyHead",
+    "Decoder", "Diagonal", "DiscretizedLogisticHead", "DiscretizedLogisticMixtureHead", "FixedScale", "Full", "GaussianHead", "GaussianMixture",
+    "GaussianPosterior", "Head", "LaplaceHead", "LearnedScale", "LogisticContraction", "Model", "Moments", "Penalty", "PredictedScale", "Spherical",
+    "SquaredErrorHead", "StandardNormal", "Terms", "Tied", "real_numbers", "unrolled",
 ]  # fmt: skip
