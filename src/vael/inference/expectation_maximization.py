@@ -19,7 +19,7 @@ from vael.probability import Noise, Stream
 
 EMPTY = 1e-6  # examples in a component, below which it is taken to be empty
 ROOM = 256  # rescues that are remembered
-RESCUES = 20  # for each component, after which going on makes no sense
+RESCUES = 10  # for each component, after which going on makes no sense
 ROWS = 8192  # of data looked at together
 START_ROWS = 20_000  # of data, chosen at random, that a start looks at
 
