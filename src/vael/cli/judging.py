@@ -34,6 +34,13 @@ def evaluate_options(parser: Parser) -> None:
     parser.option("run", metavar="RUN", type=Path, help="run folder")
     parser.option("--split", metavar="NAME", type=one_of("train", "validation", "test"), help="train, validation or test; default test")
     parser.option("--importance-samples", metavar="K", type=number(int, 1), help=f"samples per example; default {IMPORTANCE_SAMPLES:,}")
+    parser.option(
+        "--proposal",
+        metavar="NAME",
+        type=one_of("encoder", "laplace"),
+        help="what the samples are drawn from: the encoder's posterior (default), or "
+        "laplace, a Gaussian fitted to each example, which lacks less of log p(x) and takes about twice as long",
+    )
     parser.option("--batch", metavar="N", type=number(int, 1), help="examples at once; the numbers do not depend on it")
     parser.option("--seed", metavar="N", type=number(int, 0), help="seed of the estimate; default 0")
     parser.option("--threads", metavar="N", type=number(int, 1), help="threads of the processor")
@@ -60,7 +67,8 @@ def evaluate(given: argparse.Namespace) -> int:
         torch.set_num_threads(options["threads"])
     run = specs.load(options["run"])
     count = options.get("importance_samples", IMPORTANCE_SAMPLES)
-    judged = judge(run, options.get("split"), importance_samples=count, seed=options.get("seed", 0), batch=options.get("batch"))
+    how = {name: options[name] for name in ("seed", "batch", "proposal") if name in options}
+    judged = judge(run, options.get("split"), importance_samples=count, **how)
     print(json.dumps(as_json(judged, run)) if options.get("json") else "\n".join(sentences(judged, run.spec)))
     return 0
 
@@ -77,15 +85,18 @@ def report(given: argparse.Namespace) -> int:
     return 0
 
 
-def judge(run: Run, split: str | None = None, *, importance_samples: int | None = None, seed: int = 0, batch: int | None = None) -> Evaluation:
+def judge(
+    run: Run, split: str | None = None, *, importance_samples: int | None = None, seed: int = 0, batch: int = TOGETHER, proposal: str = "encoder"
+) -> Evaluation:
     """`vael.evaluation.evaluate` for a split of the run's data (None: test where there is one), with as many samples as asked for or affordable."""
-    from vael.evaluation import evaluate
+    from vael.evaluation import evaluate, evaluate_refined
     from vael.training.device import tune_process
 
     tune_process()
     name, source = run.split(split)
     count = importance_samples or affordable(run, len(source))
-    return evaluate(run.model, source, split=name, importance_samples=count, seed=seed, batch=batch or TOGETHER, progress=watch())
+    how = evaluate_refined if proposal == "laplace" else evaluate
+    return how(run.model, source, split=name, importance_samples=count, seed=seed, batch=batch, progress=watch())
 
 
 def watch() -> Callable[[int, int], None] | None:

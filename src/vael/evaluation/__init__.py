@@ -4,9 +4,10 @@ from vael.evaluation.collapse import Collapse, collapse, divergence_per_latent
 from vael.evaluation.evaluate import evaluate
 from vael.evaluation.reconstruction import ReconstructionError, psnr, reconstruction_error
 from vael.evaluation.record import Evaluation
+from vael.evaluation.refined import evaluate_refined
 from vael.evaluation.weights import ImportanceWeights, pareto_shape, tail_size
 
 __all__ = [
-    "Collapse", "Evaluation", "ImportanceWeights", "ReconstructionError", "collapse", "divergence_per_latent", "evaluate", "pareto_shape",
-    "psnr", "reconstruction_error", "tail_size",
+    "Collapse", "Evaluation", "ImportanceWeights", "ReconstructionError", "collapse", "divergence_per_latent", "evaluate", "evaluate_refined",
+    "pareto_shape", "psnr", "reconstruction_error", "tail_size",
 ]  # fmt: skip

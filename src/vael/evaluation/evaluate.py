@@ -188,7 +188,7 @@ def _warnings(found: Evaluation) -> Iterator[str]:
     if share is not None and share > UNTRUSTED_SHARE:
         yield (
             f"k-hat is above {K_HAT_LIMIT:g} for {share:.0%} of the examples: their weights have so heavy a tail that log p(x) is too low by an "
-            "unknown amount; use more draws, or a posterior closer to the true one"
+            "unknown amount; use more draws or, if they came from the encoder, proposals fitted to each example (--proposal laplace)"
         )
     if found.standard_error is None:
         yield "a single example has no standard error; evaluate on more"

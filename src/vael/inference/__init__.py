@@ -18,12 +18,13 @@ from vael.inference.estimators import (
 from vael.inference.expectation_maximization import Cause, ExpectationMaximization, Rescue
 from vael.inference.gradient import GradientAscent
 from vael.inference.guard import Guard
+from vael.inference.laplace import LaplacePosterior, refined
 from vael.inference.optimizers import Adagrad, AdamW, Optimizer, RMSprop
 from vael.inference.starts import AsGiven, BestOf, KMeans, KMeansPlusPlus, RandomExamples, Start
 
 __all__ = [
     "Adagrad", "AdamW", "Algorithm", "AsGiven", "Baseline", "BestOf", "Bound", "Cause", "Decomposition", "Estimate", "ExpectationMaximization",
-    "GradientAscent", "Guard", "Info", "Iteration", "KMeans", "KMeansPlusPlus", "LeaveOneOut", "Moment", "NoBaseline", "OptimalBaseline",
+    "GradientAscent", "Guard", "Info", "Iteration", "KMeans", "KMeansPlusPlus", "LaplacePosterior", "LeaveOneOut", "Moment", "NoBaseline", "OptimalBaseline",
     "Optimizer", "RMSprop", "RandomExamples", "Rescue", "Spread", "Start", "State", "World", "dataset_total", "decompose", "half_steps",
-    "reparameterized", "score_function", "spread",
+    "refined", "reparameterized", "score_function", "spread",
 ]  # fmt: skip

@@ -1,0 +1,107 @@
+"""The posterior as its own density has it: a Gaussian at the mode of p(z | x), as wide as the curvature there says."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Distribution, MultivariateNormal
+from torch.func import grad, jvp
+
+from vael.errors import StateError
+from vael.models import VAE, Conditional
+from vael.models.vae import seen
+
+AT_ONCE = 4096  # latents that are differentiated together
+FLOOR = 0.5  # of the prior's least precision: a direction in which log p(x, z) is not concave gets at most twice the prior's variance
+
+
+class LaplacePosterior(Conditional):
+    """q(z | x) = N(z*, H⁻¹): z* is the mode of log p(x, z) in z, H minus its Hessian there (MacKay 2003, chapter 27).
+
+    No network: for every example the mode is looked for anew, from the mean of the model's own posterior, by `steps` of Adam in units of that
+    posterior's width and one step of Newton's where it leads up. As a proposal for importance weights it knows what a diagonal
+    Gaussian cannot: how latents depend on each other given x. `widen` multiplies its deviations, so that its tails are not the thinner ones. Costs
+    about as much as decoding `3 steps + 11 features` latents per example. It has no gradient to the model's weights: it judges, it does not train.
+
+    Errors: `StateError` for a model without one vector of latents.
+    """
+
+    def __init__(self, model: VAE, *, steps: int = 30, widen: float = 1.1) -> None:
+        super().__init__()
+        if steps < 1 or not 0 < widen < math.inf:
+            raise StateError(f"steps={steps}, widen={widen}: expected at least one step and a finite factor above 0")
+        self.prior, self.likelihood, self.posterior = model.prior, model.likelihood, model.posterior
+        self.steps, self.widen = steps, widen
+
+    def forward(self, x: Float[Tensor, "batch *event"], context: Tensor | None = None) -> Distribution:
+        with torch.inference_mode(False), torch.no_grad():  # gradients are needed here even where a number is being judged
+            x, context = x.clone(), None if context is None else context.clone()
+            q = self.posterior(x, context)
+            if len(q.event_shape) != 1:
+                raise StateError(f"latents of shape {tuple(q.event_shape)}: the curvature is known for one vector of latents per example only")
+            about = _Joint(self, x, context)
+            z = self._climbed(about, q.mean, q.stddev)
+            curvature = about.curvature(z)
+            z = self._newton(about, z, curvature)
+            covariance = torch.cholesky_inverse(torch.linalg.cholesky(curvature))
+            return MultivariateNormal(z, scale_tril=self.widen * torch.linalg.cholesky(covariance), validate_args=False)
+
+    def _climbed(self, about: _Joint, start: Tensor, width: Tensor) -> Tensor:
+        """Adam (Kingma & Ba 2015) in units of the posterior's width, its rate falling from 0.3 to 0.03."""
+        u, first, second = (torch.zeros_like(start) for _ in range(3))
+        for step in range(1, self.steps + 1):
+            slope = width * about.slope(start + width * u)
+            first, second = first.lerp(slope, 0.1), second.lerp(slope * slope, 0.02)
+            rate = 0.3 * 0.1 ** (step / self.steps)
+            u = u + rate * (first / (1 - 0.9**step)) / ((second / (1 - 0.98**step)).sqrt() + 1e-8)
+        reached = start + width * u
+        return torch.where((about(reached) > about(start))[:, None], reached, start)
+
+    def _newton(self, about: _Joint, z: Tensor, curvature: Tensor) -> Tensor:
+        """One step to where the parabola at z has its top, for the examples that it leads up."""
+        further = z + torch.cholesky_solve(about.slope(z)[..., None], torch.linalg.cholesky(curvature))[..., 0]
+        return torch.where((about(further) > about(z))[:, None], further, z)
+
+
+class _Joint:
+    """log p(x, z) of every example of a batch, its slope and its curvature in z."""
+
+    def __init__(self, parts: LaplacePosterior, x: Tensor, context: Tensor | None) -> None:
+        self.parts, self.x, self.context = parts, x, context
+
+    def _at(self, z: Tensor, x: Tensor, context: Tensor | None) -> Tensor:
+        """`[samples, batch]` for z `[samples, batch, features]`."""
+        return seen(self.parts.likelihood(z, context).log_prob(x), None) + self.parts.prior(context).log_prob(z)
+
+    def __call__(self, z: Tensor) -> Tensor:
+        return self._at(z[None], self.x, self.context)[0]
+
+    def slope(self, z: Tensor) -> Tensor:
+        """∂ log p(x, z) / ∂z, `[batch, features]`."""
+        return grad(lambda point: self(point).sum())(z)
+
+    def curvature(self, z: Tensor) -> Tensor:
+        """Minus the Hessian in z, `[batch, features, features]`, with its eigenvalues kept above the floor."""
+        parts = zip(*(self._split(field, z) for field in (z, self.x, self.context)), strict=True)
+        hessian = torch.cat([self._hessian(*part) for part in parts])
+        values, vectors = torch.linalg.eigh(-(hessian + hessian.mT) / 2)
+        least = FLOOR / self.parts.prior(self.context).variance.max()
+        return (vectors * values.clamp(min=least)[:, None, :]) @ vectors.mT
+
+    def _split(self, field: Tensor | None, z: Tensor) -> tuple[Tensor | None, ...]:
+        size = max(1, AT_ONCE // z.shape[1])
+        return (None,) * -(-len(z) // size) if field is None else field.split(size)
+
+    def _hessian(self, z: Tensor, x: Tensor, context: Tensor | None) -> Tensor:
+        """Every column at once: the slope's derivative along each axis, examples repeated once for each axis."""
+        axes = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)[:, None].expand(-1, len(z), -1)
+        slope = grad(lambda point: self._at(point, x, context).sum())
+        return jvp(slope, (z.expand_as(axes).contiguous(),), (axes.contiguous(),))[1].movedim(0, 1)
+
+
+def refined(model: VAE, *, steps: int = 30, widen: float = 1.1) -> VAE:
+    """The same prior and likelihood with `LaplacePosterior` in place of the encoder: the same log p(x), with a tighter bound on it."""
+    return VAE(model.prior, model.likelihood, LaplacePosterior(model, steps=steps, widen=widen)).train(model.training)
