@@ -311,6 +311,19 @@ def test_a_component_that_collapses_is_placed_anew_and_recorded():
     assert falls
     assert falls <= {rescue.iteration for rescue in em.rescued}
     assert model.log_prob(x).isfinite().all()
+    assert fit.best_step > em.rescued[-1].iteration  # what was about to collapse had the highest bound, and was not kept
+    assert fit.best_elbo < max(values)
+
+
+def test_a_spike_has_as_high_a_likelihood_as_one_likes():
+    """One component on one of n points, variance v in d dimensions: log p(X) rises by d/2 log(1/v) as v falls; no maximum exists."""
+    x = blobs(0)
+    values = []
+    for variance in (1e-50, 1e-100):
+        covariance = torch.stack((variance * torch.eye(2).double(), torch.cov(x.T)))
+        model = GaussianMixture(2, 2).assign(Components(torch.tensor([0.01, 0.99]).double(), torch.stack((x[0], x.mean(0))), covariance))
+        values.append(float(model.log_prob(x).sum()))
+    assert values[1] - values[0] == pytest.approx(50 * math.log(10), rel=1e-6)
 
 
 def test_an_empty_component_is_placed_anew():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import torch
@@ -20,6 +20,7 @@ from vael.probability import Noise, Stream
 EMPTY = 1e-6  # examples in a component, below which it is taken to be empty
 ROOM = 256  # rescues that are remembered
 RESCUES = 10  # for each component, after which going on makes no sense
+RESCUED = 1e5  # nats per example by which weights after a rescue are preferred to those before it
 ROWS = 8192  # of data looked at together
 START_ROWS = 20_000  # of data, chosen at random, that a start looks at
 
@@ -128,7 +129,9 @@ class ExpectationMaximization(Algorithm):
     @torch.no_grad()
     def bound(self, state: MixtureState, batch: Batch, noise: Noise) -> Info:
         x = batch.x.to(state.components.mean)
-        return self._expect(x, torch.ones_like(x[:, 0]) if batch.weight is None else batch.weight.to(x))[0]
+        info, _ = self._expect(x, torch.ones_like(x[:, 0]) if batch.weight is None else batch.weight.to(x))
+        # a component about to collapse has a huge bound and is worth nothing, so whatever comes after its rescue is judged better
+        return replace(info, climbed=info.totals[0] + info.totals[3] * RESCUED * state.rescues) if int(state.rescues) else info
 
     def weights(self, state: MixtureState) -> dict[str, Tensor]:
         return dict(self.model.named_parameters())
