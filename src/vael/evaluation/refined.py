@@ -27,9 +27,9 @@ def evaluate_refined(
 ) -> Evaluation:
     """`evaluate`, with log p(x) and what tells whether to trust it from K draws of `LaplacePosterior` in place of the encoder's posterior.
 
-    The importance-weighted mean is a lower bound on log p(x) in expectation whatever it draws from, and the closer the proposal is to p(z | x) the less
-    it lacks: proposals are chosen example by example without a look at the estimate. Bound, distortion, divergence and active latents are
-    still those of the encoder. Errors: as `evaluate`, and `StateError` for a model that is no `VAE`.
+    The importance-weighted mean is a lower bound on log p(x) in expectation whatever it draws from, and the closer the proposal is to
+    p(z | x), the less it lacks; proposals are chosen example by example without a look at the estimate. Bound, distortion, divergence and
+    active latents are still those of the encoder. Errors: as `evaluate`, and `StateError` for a model that is no `VAE`.
     """
     if not isinstance(model, VAE):
         raise StateError(f"{type(model).__name__} has no prior and likelihood to fit proposals to; evaluate it with its own posterior")
