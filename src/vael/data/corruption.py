@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from vael.data.source import Source
@@ -33,7 +33,7 @@ class Corruption(ABC):
     Every number that is drawn comes from `noise`: noise that belongs to examples damages each the same way whatever the batch.
     """
 
-    def __call__(self, x: Float[Tensor, "batch *event"], noise: StandardVariates, samples: int = 1) -> Float[Tensor, "samples batch *event"]:
+    def __call__(self, x: Shaped[Tensor, "batch *event"], noise: StandardVariates, samples: int = 1) -> Float[Tensor, "samples batch *event"]:
         """`samples` damaged copies of every example. Errors: `SupportError` for cells of an integer type, which cannot hold noise."""
         if not x.is_floating_point():
             raise SupportError(f"cells of type {x.dtype} were to be corrupted; expected floating point: take x from a Batch, or call x.float()")
@@ -47,7 +47,7 @@ class Corruption(ABC):
         """Refuse data that the corruption was not made for. Errors: `SupportError`."""
 
 
-def share(probability: float, what: str) -> None:
+def share(probability: float | int, what: str) -> None:
     """Refuse what is no probability."""
     if not 0 <= probability <= 1:
         raise SupportError(f"{what} has probability {probability}; expected a number from 0 to 1")
@@ -57,7 +57,7 @@ def share(probability: float, what: str) -> None:
 class Masking(Corruption):
     """Each cell is replaced by 0 with the given probability, the others stay."""
 
-    probability: float
+    probability: float | int
 
     def __post_init__(self) -> None:
         share(self.probability, "masking")
@@ -70,7 +70,7 @@ class Masking(Corruption):
 class GaussianNoise(Corruption):
     """x̃ = x + σ ε, ε ~ N(0, 1) for each cell; `sigma` is in the units of the data."""
 
-    sigma: float
+    sigma: float | int
 
     def __post_init__(self) -> None:
         if not 0 <= self.sigma < math.inf:
@@ -84,9 +84,9 @@ class GaussianNoise(Corruption):
 class SaltAndPepper(Corruption):
     """With the given probability a cell becomes `low` or `high`, each as often; the others stay."""
 
-    probability: float
-    low: float = 0.0
-    high: float = 1.0
+    probability: float | int
+    low: float | int = 0
+    high: float | int = 1
 
     def __post_init__(self) -> None:
         share(self.probability, "salt-and-pepper noise")

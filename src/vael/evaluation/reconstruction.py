@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -93,8 +92,12 @@ def reconstruction_error(
     return ReconstructionError(source.name, len(source), peak, float(out.mean()), float(given.mean()), out)
 
 
-def _errors(model: Model, clean: Batch, corruption: Corruption | None, seed: int) -> Iterator[Tensor]:
+def _errors(model: Model, clean: Batch, corruption: Corruption | None, seed: int) -> tuple[Tensor, Tensor]:
     """Of what comes out and of what went in, `[batch]`, mean over cells, on the processor."""
     x = clean.x if corruption is None else corruption(clean.x, PerExample(seed + 1, clean.index))[0]
-    for seen in (model.reconstruct(Batch(x=x, context=clean.context)), x):
-        yield (seen - clean.x).double().square().flatten(1).mean(1).cpu()
+    out = model.reconstruct(Batch(x=x, context=clean.context))
+    return _per_cell(out, clean.x), _per_cell(x, clean.x)
+
+
+def _per_cell(seen: Tensor, x: Tensor) -> Tensor:
+    return (seen - x).double().square().flatten(1).mean(1).cpu()

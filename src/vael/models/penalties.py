@@ -52,7 +52,7 @@ class ActivationDivergence(Penalty):
     Errors: `SupportError` for a target outside (0, 1) and for codes outside [0, 1].
     """
 
-    target: float = 0.05
+    target: float | int = 0.05
 
     def __post_init__(self) -> None:
         if not 0 < self.target < 1:
@@ -60,15 +60,21 @@ class ActivationDivergence(Penalty):
 
     def __call__(self, coded: Coded) -> Float[Tensor, " batch"]:
         code, rho = coded.code, self.target
-        if not torch.compiler.is_compiling() and bool(((code < 0) | (code > 1)).any()):
-            raise SupportError(
-                f"codes lie in [{float(code.min()):.3g}, {float(code.max()):.3g}], but a divergence between activations needs them in [0, 1]; "
-                "end the encoder in torch.nn.Sigmoid()"
-            )
+        if not torch.compiler.is_compiling():
+            in_unit_interval(code.detach())
         weight = code.new_ones(len(code)) if coded.weight is None else coded.weight.to(code.dtype)
         mean = (weight @ code / weight.sum().clamp(min=1)).clamp(1e-6, 1 - 1e-6)
         divergence = rho * (rho / mean).log() + (1 - rho) * ((1 - rho) / (1 - mean)).log()
         return divergence.sum().expand(len(code))
+
+
+def in_unit_interval(code: Tensor) -> None:
+    """Refuse codes that are no activations between 0 and 1. Errors: `SupportError`."""
+    low, high = float(code.min()), float(code.max())
+    if low < 0 or high > 1:
+        raise SupportError(
+            f"codes lie in [{low:.3g}, {high:.3g}], but a divergence between activations needs them in [0, 1]; end the encoder in torch.nn.Sigmoid()"
+        )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import ClassVar
 
 from torch import Tensor
@@ -20,7 +19,7 @@ class Reconstruction:
     It is a bound on nothing: a reconstruction is rewarded and the code costs nothing.
     """
 
-    weights: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    weights: Mapping[str, float] = field(default_factory=dict)
     reads: ClassVar[frozenset[str]] = frozenset({"log_likelihood", "penalties"})
     is_bound: ClassVar[bool] = False
     couples: ClassVar[bool] = False
