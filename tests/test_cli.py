@@ -362,3 +362,18 @@ def test_two_processes_train_as_one(tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["evaluation"]["examples"] == 180
     assert json.loads((tmp_path / "run" / "run.json").read_text())["training"]["processes"] == 2
+
+
+def test_photographs_can_be_brought_to_a_height_and_a_width(tmp_path, capsys):
+    """Not only to squares; what was asked for is kept, so that the run can be judged again."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(12):
+        Image.fromarray(np.random.default_rng(number).integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(folder / f"{number}.png")
+    run = tmp_path / "run"
+    assert main(["train", str(folder), "--size", "8x12", "--run", str(run), "--epochs", "1", "--latent", "2", *SMALL[4:]]) == 0
+    assert json.loads((run / "run.json").read_text())["data"]["event"] == [3, 8, 12]
+    assert main(["evaluate", str(run), "--importance-samples", "2"]) == 0
+    for wrong in ("8x", "0x4", "2x3x4", "big"):
+        assert main(["train", str(folder), "--size", wrong, "--run", str(tmp_path / "other")]) == 2
+        assert "48x64" in capsys.readouterr().err

@@ -85,6 +85,18 @@ def sizes(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"expected sizes of at least 1 separated by commas, such as 400,400; got {text!r}") from error
 
 
+def side_or_sides(text: str) -> int | tuple[int, int]:
+    """A side, or height and width with an x between them."""
+    read = number(int, 1)
+    try:
+        sides = [int(read(part)) for part in text.lower().replace("×", "x").split("x")]
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"expected a side such as 32, or height and width such as 48x64; got {text!r}") from error
+    if len(sides) > 2:
+        raise argparse.ArgumentTypeError(f"expected one or two sides, such as 32 or 48x64; got {text!r}")
+    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
 def one_of(*names: str) -> Callable[[str], str]:
     """A reader of one of several names."""
 

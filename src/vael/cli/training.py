@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vael.cli.parser import Parser, UsageError, number, one_of, sizes
+from vael.cli.parser import Parser, UsageError, number, one_of, side_or_sides, sizes
 
 if TYPE_CHECKING:
     from vael.cli.progress import Bar, PlainLines
@@ -45,7 +45,7 @@ def train_options(parser: Parser) -> None:
         "--binarize", metavar="HOW", type=one_of("dynamic", "static", "threshold"), help="grey values to 0 and 1: dynamic, static, threshold"
     )
     parser.option("--dequantize", action="store_true", help="add uniform noise to integers, for a continuous likelihood")
-    parser.option("--size", metavar="N", type=whole, help="side that images of a folder are resized to")
+    parser.option("--size", metavar="N|HxW", type=side_or_sides, help="side, or height and width, that images of a folder are resized to")
     parser.option("--skip-damaged", action="store_true", help="leave images out that cannot be decoded, and say so")
     parser.option("--validation", metavar="SHARE", type=number(float, 0, above=True), help="set aside for validation: a share below 1, or a count")
     parser.heading("training")

@@ -35,7 +35,7 @@ class Request:
     data: str = "digits"
     binarize: str | None = None
     dequantize: bool = False
-    size: int | None = None
+    size: int | tuple[int, int] | None = None  # height and width; one number for a square
     skip_damaged: bool = False
     validation: int | float | None = None
     model: str | None = None
@@ -172,7 +172,7 @@ class Reading:
     source: str
     binarize: str | None
     dequantize: bool
-    size: int | None
+    size: int | tuple[int, int] | None
     skip_damaged: bool
     validation: int | float | None = None
     seed: int = 0
@@ -186,7 +186,7 @@ def reading_of(data: DataSpec) -> Reading:
 def load_splits(how: Reading) -> Splits:
     """`vael.data.load` with the names of a command line."""
     kind = None if how.binarize is None else Binarize(names.meant(how.binarize, [kind.value for kind in Binarize], "binarisation"))
-    images = Images(size=None if how.size is None else (how.size, how.size), skip_damaged=how.skip_damaged)
+    images = Images(size=(how.size, how.size) if isinstance(how.size, int) else how.size, skip_damaged=how.skip_damaged)
     share = None if how.validation is None else float(how.validation)
     return load(how.source, binarize=kind, dequantize=how.dequantize, seed=how.seed, validation=share, images=images)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -22,6 +22,9 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
 
+Side = Annotated[int, Field(ge=1)]
+
+
 class SplitSpec(Section):
     """How many examples a split has, and the sha256 of their stored cells."""
 
@@ -36,7 +39,7 @@ class DataSpec(Section):
     source: str  # the name or the absolute path they are loaded from
     binarize: Literal["dynamic", "static", "threshold"] | None = None
     dequantize: bool = False
-    size: int | None = Field(default=None, ge=1)
+    size: Side | tuple[Side, Side] | None = None  # height and width that images of a folder are brought to; one number for a square
     skip_damaged: bool = False
     validation: int | float | None = Field(default=None, gt=0)  # share below 1, or a count, where the data set does not fix it
     seed: int = 0  # of the splits and of static binarisation
