@@ -26,6 +26,7 @@ from vael.inference import (
     decompose,
     half_steps,
 )
+from vael.inference.expectation_maximization import examples
 from vael.models import Components, Diagonal, Full, GaussianMixture, Spherical, Tied
 from vael.probability import Stream
 from vael.training import Callback, Settings, run
@@ -295,6 +296,14 @@ def test_starts_are_proper_and_depend_on_the_seed_alone(name, start, random_stat
     assert not torch.equal(models[0].components.mean, models[2].components.mean)
     assert models[0].log_prob(x).isfinite().all()
     assert float(models[0].components.weight.sum()) == pytest.approx(1)
+
+
+def test_a_start_on_part_of_the_data_looks_at_distinct_examples():
+    source = Source("numbers", torch.arange(100.0)[:, None], Kind.REAL, "numbers")
+    some = examples(source, 30, seed=1)
+    assert some.unique().numel() == len(some) == 30
+    assert torch.equal(some, examples(source, 30, seed=1))
+    assert torch.equal(examples(source, 100, seed=1), source.x)
 
 
 # what goes wrong

@@ -91,10 +91,10 @@ class ExpectationMaximization(Algorithm):
 
     def init(self, data: Source, world: World) -> MixtureState:
         self._check(data, world)
-        model, noise = self.model, Stream(torch.Generator().manual_seed(self.seed))
+        model, noise = self.model, Stream(torch.Generator(world.device).manual_seed(self.seed))
         model.to(world.device)
         self.examples, whole = len(data), covariance_of(data, model, self.floor)
-        self.start(model, examples(data, START_ROWS, noise).to(model.components.mean), whole, noise)
+        self.start(model, examples(data, START_ROWS, self.seed).to(model.components.mean), whole, noise)
         theta = model.components
         number = torch.zeros((), dtype=torch.int64, device=world.device)
         self._state = MixtureState(
@@ -224,11 +224,11 @@ def empty(theta: Components, model: GaussianMixture) -> Moments:
     return Moments(torch.zeros_like(theta.weight), torch.zeros_like(theta.mean), second)
 
 
-def examples(data: Source, most: int, noise: Noise) -> Float[Tensor, "examples features"]:
+def examples(data: Source, most: int, seed: int) -> Float[Tensor, "examples features"]:
     """All examples, or as many as `most` drawn at random."""
-    keys = noise.uniform((1, len(data)), torch.zeros(0))[0]
-    index = torch.arange(len(data)) if len(data) <= most else keys.topk(most).indices
-    return data.batch(index.to(data.x.device), noise).x
+    generator = torch.Generator().manual_seed(seed)
+    index = torch.arange(len(data)) if len(data) <= most else torch.randperm(len(data), generator=generator)[:most]
+    return data.batch(index.to(data.x.device), Stream(generator)).x
 
 
 def covariance_of(data: Source, model: GaussianMixture, floor: float) -> Tensor:
