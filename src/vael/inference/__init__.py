@@ -17,6 +17,7 @@ from vael.inference.estimators import (
 )
 from vael.inference.expectation_maximization import Cause, ExpectationMaximization, Rescue
 from vael.inference.gradient import GradientAscent
+from vael.inference.grid import GridPosterior, posterior_on_grid
 from vael.inference.guard import Guard
 from vael.inference.laplace import LaplacePosterior, refined
 from vael.inference.optimizers import Adagrad, AdamW, Optimizer, RMSprop
@@ -24,7 +25,7 @@ from vael.inference.starts import AsGiven, BestOf, KMeans, KMeansPlusPlus, Rando
 
 __all__ = [
     "Adagrad", "AdamW", "Algorithm", "AsGiven", "Baseline", "BestOf", "Bound", "Cause", "Decomposition", "Estimate", "ExpectationMaximization",
-    "GradientAscent", "Guard", "Info", "Iteration", "KMeans", "KMeansPlusPlus", "LaplacePosterior", "LeaveOneOut", "Moment", "NoBaseline", "OptimalBaseline",
-    "Optimizer", "RMSprop", "RandomExamples", "Rescue", "Spread", "Start", "State", "World", "dataset_total", "decompose", "half_steps",
-    "refined", "reparameterized", "score_function", "spread",
+    "GradientAscent", "GridPosterior", "Guard", "Info", "Iteration", "KMeans", "KMeansPlusPlus", "LaplacePosterior", "LeaveOneOut", "Moment",
+    "NoBaseline", "OptimalBaseline", "Optimizer", "RMSprop", "RandomExamples", "Rescue", "Spread", "Start", "State", "World", "dataset_total",
+    "decompose", "half_steps", "posterior_on_grid", "refined", "reparameterized", "score_function", "spread",
 ]  # fmt: skip
