@@ -342,6 +342,16 @@ def test_an_empty_component_is_placed_anew():
     run(em, splits(x), Settings(epochs=3, batch=len(x)))
     assert [(r.iteration, r.component, r.cause) for r in em.rescued] == [(1, 1, Cause.EMPTY)]
     assert float(em.model.components.weight.min()) > 0.01
+    em = ExpectationMaximization(GaussianMixture(2, 2), floor=0.0, tolerance=1e9)
+    state = em.init(splits(x).train, World())
+    step(em, state, Batch(x=x))
+    em.model.assign(far)
+    step(em, state, Batch(x=x))
+    assert em.rescued
+    assert not em.converged(state)  # nothing can be compared with the bound of before
+    step(em, state, Batch(x=x))
+    step(em, state, Batch(x=x))
+    assert em.converged(state)
 
 
 def test_components_that_keep_collapsing_end_the_run():
@@ -411,8 +421,11 @@ def test_a_run_that_was_interrupted_ends_in_the_same_bits(tmp_path):
     x = torch.cat([torch.randn(200, 2, generator=generator()).double(), torch.full((20, 2), 3.0, dtype=torch.float64)])
 
     class Stop(Callback):
+        def __init__(self, epoch):
+            self.epoch = epoch
+
         def row(self, row):
-            if row.epoch == 9 and row.split == "train":
+            if row.epoch == self.epoch and row.split == "train":
                 raise KeyboardInterrupt
 
     def go(folder, resume=False, callbacks=()):
@@ -421,10 +434,10 @@ def test_a_run_that_was_interrupted_ends_in_the_same_bits(tmp_path):
         return em, run(em, splits(x), settings, folder=folder, resume=resume, callbacks=callbacks)
 
     em, fit = go(tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        go(tmp_path / "cut", callbacks=(Stop(),))
-    other, resumed = go(tmp_path / "cut", resume=True)
     assert em.rescued
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path / "cut", callbacks=(Stop(em.rescued[0].iteration),))  # before the last batch of the epoch that ends in a rescue
+    other, resumed = go(tmp_path / "cut", resume=True)
     assert em.rescued == other.rescued
     assert resumed.steps == fit.steps
     for name, weight in em.model.state_dict().items():
