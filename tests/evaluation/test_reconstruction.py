@@ -7,7 +7,7 @@ import torch
 
 from vael.data import GaussianNoise, Kind, Masking, Source
 from vael.errors import StateError, SupportError
-from vael.evaluation import psnr, reconstruction_error
+from vael.evaluation import code_sensitivity, psnr, reconstruction_error
 from vael.models import Autoencoder, Decoder, SquaredErrorHead
 from vael.networks import Dense
 from vael.recipes import autoencoder
@@ -63,6 +63,21 @@ def test_the_batch_moves_no_figure(batch):
     assert parts.squared_error == pytest.approx(whole.squared_error, rel=1e-5)
     other = reconstruction_error(model, source(), corruption=Masking(0.5), peak=1.0, seed=1)
     assert other.given_squared_error != whole.given_squared_error
+
+
+def test_how_far_damage_moves_codes_is_known_for_the_identity():
+    """σ² / Var x, to 5 standard errors, false-alarm rate 6e-7."""
+    data = source()
+    variance = float(data.x.double().flatten(1).var(0, correction=0).mean())
+    found = code_sensitivity(identity(), data, GaussianNoise(0.2))
+    assert abs(found - 0.04 / variance) < 5 * 0.04 / variance * math.sqrt(2 / 1024)
+    assert code_sensitivity(identity(), data, GaussianNoise(0.2), batch=7) == pytest.approx(found, rel=1e-6)
+    assert code_sensitivity(identity(), data, GaussianNoise(0)) == 0
+    with pytest.raises(StateError, match="at least two"):
+        code_sensitivity(identity(), source(1), GaussianNoise(0.2))
+    same = Source("same", torch.ones(4, 16), Kind.REAL, "f")
+    with pytest.raises(StateError, match="one and the same code"):
+        code_sensitivity(identity(), same, GaussianNoise(0.2))
 
 
 def test_the_peak_follows_the_kind_where_it_can():

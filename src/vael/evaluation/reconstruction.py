@@ -92,6 +92,27 @@ def reconstruction_error(
     return ReconstructionError(source.name, len(source), peak, float(out.mean()), float(given.mean()), out)
 
 
+def code_sensitivity(model: Model, source: Source, corruption: Corruption, *, seed: int = 0, batch: int = 512) -> float:
+    """E‖g(x̃) - g(x)‖² / E‖g(x) - E g(x)‖²: how far damage moves the codes, against how far apart the codes of different examples are.
+
+    0: the codes do not notice; 2: the code of a damaged example says no more of it than that of another. Noise is a function of
+    (seed, example). Errors: `StateError` for fewer than two examples, for a batch below 1, and for codes that are all the same.
+    """
+    if len(source) < 2 or batch < 1:
+        raise StateError(f"{source.name}: {len(source)} examples in batches of {batch}; expected at least two examples and a batch of 1")
+    like, clean, moved = reference(model), [], []
+    with torch.inference_mode():
+        for start in range(0, len(source), batch):
+            given = batch_at(source, range(start, min(start + batch, len(source))), seed, like)
+            damaged = corruption(given.x, PerExample(seed + 1, given.index))[0]
+            clean.append(model.encode(given).double())
+            moved.append((model.encode(Batch(x=damaged, context=given.context)).double() - clean[-1]).square().sum(1))
+    spread = float(torch.cat(clean).var(0, correction=0).sum())
+    if not spread:
+        raise StateError(f"{source.name}: all examples have one and the same code, so nothing can be said of how far damage moves it")
+    return float(torch.cat(moved).mean()) / spread
+
+
 def _errors(model: Model, clean: Batch, corruption: Corruption | None, seed: int) -> tuple[Tensor, Tensor]:
     """Of what comes out and of what went in, `[batch]`, mean over cells, on the processor."""
     x = clean.x if corruption is None else corruption(clean.x, PerExample(seed + 1, clean.index))[0]
