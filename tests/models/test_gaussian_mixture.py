@@ -125,7 +125,7 @@ def test_the_m_step_is_the_maximum(kind):
     """Any small move away from it lowers E_r[log p(x, z|θ)], for 20 random directions."""
     model, x = mixture(kind), points(count=200)
     r = model.encode(Batch(x=x))
-    best = model.maximizer(model.moments(x, r))
+    best = model.maximizer(model.statistics(x, r))
     at_best = (r * model.assign(best).log_joint(x)).sum()
     for seed in range(20):
         g = generator(100 + seed)
@@ -141,10 +141,10 @@ def test_the_m_step_is_the_maximum(kind):
 
 
 @EACH
-def test_moments_of_batches_add_up(kind):
+def test_statistics_of_batches_add_up(kind):
     model, x = mixture(kind), points(count=60)
     r = model.encode(Batch(x=x))
-    whole, parts = model.moments(x, r), [model.moments(x[rows], r[rows]) for rows in torch.arange(60).split(25)]
+    whole, parts = model.statistics(x, r), [model.statistics(x[rows], r[rows]) for rows in torch.arange(60).split(25)]
     for name in ("count", "first", "second"):
         torch.testing.assert_close(sum(getattr(p, name) for p in parts), getattr(whole, name), rtol=1e-12, atol=1e-12)
 

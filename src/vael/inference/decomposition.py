@@ -75,6 +75,6 @@ def half_steps(model: GaussianMixture, x: Float[Tensor, "batch features"], itera
     for number in range(iterations):
         q = model.encode(Batch(x=x))
         after_e = decompose(model.log_joint(x), q)
-        model.assign(copied(model.maximizer(model.moments(x, q))))
+        model.assign(copied(model.maximizer(model.statistics(x, q))))
         found.append(Iteration(number, after_e, decompose(model.log_joint(x), q)))
     return tuple(found)

@@ -14,7 +14,7 @@ from vael.data import Batch, Source
 from vael.errors import ShapeError, StateError, SupportError
 from vael.inference.algorithm import Algorithm, Info, Moment, State, World
 from vael.inference.starts import SINGULAR, KMeansPlusPlus, Start
-from vael.models import Components, Diagonal, GaussianMixture, Moments, Spherical, real_numbers
+from vael.models import Components, Diagonal, GaussianMixture, Spherical, SufficientStatistics, real_numbers
 from vael.probability import Noise, Stream
 
 EMPTY = 1e-6  # examples in a component, below which it is taken to be empty
@@ -46,7 +46,7 @@ class MixtureState(State):
     """Live θ, the statistics of the epoch so far, and what convergence and rescues are judged by."""
 
     components: Components
-    moments: Moments
+    statistics: SufficientStatistics
     sums: Float[Tensor, " 2"]  # Σ log p(x) and examples, of the epoch so far
     bounds: Float[Tensor, " 2"]  # mean log p(x) at the last two E-steps since the last rescue
     iteration: Tensor
@@ -58,7 +58,7 @@ class MixtureState(State):
 
     def tensors(self) -> dict[str, Tensor]:
         theta = {"weight": self.components.weight, "mean": self.components.mean, "covariance": self.components.covariance}
-        sums = {"count": self.moments.count, "first": self.moments.first, "second": self.moments.second}
+        sums = {"count": self.statistics.count, "first": self.statistics.first, "second": self.statistics.second}
         own = {name: getattr(self, name) for name in ("sums", "bounds", "iteration", "seats", "keys", "rescued", "rescues")}
         return {**theta, **sums, **own}
 
@@ -172,8 +172,8 @@ class ExpectationMaximization(Algorithm):
         return Info(rows @ weight), r
 
     def _gather(self, state: MixtureState, x: Tensor, responsibilities: Tensor, info: Info) -> None:
-        found = self.model.moments(x, responsibilities)
-        for mine, new in ((state.moments.count, found.count), (state.moments.first, found.first), (state.moments.second, found.second)):
+        found = self.model.statistics(x, responsibilities)
+        for mine, new in ((state.statistics.count, found.count), (state.statistics.first, found.first), (state.statistics.second, found.second)):
             mine.add_(new)
         state.sums.add_(info.totals[[0, 3]])
 
@@ -187,7 +187,7 @@ class ExpectationMaximization(Algorithm):
     # M-step
 
     def _maximize(self, state: MixtureState) -> None:
-        found, empty_now = self.model.maximizer(state.moments, self.floor), state.moments.count < EMPTY
+        found, empty_now = self.model.maximizer(state.statistics, self.floor), state.statistics.count < EMPTY
         thin = ~(self.model.kind.thinness(found.covariance, state.whole) > SINGULAR)
         state.bounds.copy_(torch.stack((state.bounds[1], state.sums[0] / state.sums[1])))
         state.iteration += 1
@@ -200,7 +200,7 @@ class ExpectationMaximization(Algorithm):
         if bool(lost.any()):
             found = self._rescue(state, found, lost, empty_now)
         self.model.assign(found)
-        for tensor in (state.moments.count, state.moments.first, state.moments.second, state.sums):
+        for tensor in (state.statistics.count, state.statistics.first, state.statistics.second, state.sums):
             tensor.zero_()
         state.keys.fill_(-1.0)
 
@@ -218,10 +218,10 @@ class ExpectationMaximization(Algorithm):
         return Components(weight / weight.sum(), mean, covariance)
 
 
-def empty(theta: Components, model: GaussianMixture) -> Moments:
+def empty(theta: Components, model: GaussianMixture) -> SufficientStatistics:
     """Statistics of no examples."""
     second = torch.zeros_like(model.kind.second_moment(theta.weight[None], theta.mean[:1], theta.mean))
-    return Moments(torch.zeros_like(theta.weight), torch.zeros_like(theta.mean), second)
+    return SufficientStatistics(torch.zeros_like(theta.weight), torch.zeros_like(theta.mean), second)
 
 
 def examples(data: Source, most: int, seed: int) -> Float[Tensor, "examples features"]:

@@ -145,7 +145,7 @@ class BestOf(Start):
         before = copied(model.components)
         try:
             for _ in range(self.iterations):
-                model.assign(model.maximizer(model.moments(x, model.encode(Batch(x=x)))))
+                model.assign(model.maximizer(model.statistics(x, model.encode(Batch(x=x)))))
         except SupportError:
             model.assign(before)
             return -math.inf

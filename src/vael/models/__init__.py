@@ -4,7 +4,7 @@ from vael.models.autoencoder import Autoencoder, SquaredErrorHead, unrolled
 from vael.models.core import Conditional, Model, Terms
 from vael.models.covariance import Covariance, Diagonal, Full, Spherical, Tied
 from vael.models.discrete import BernoulliPosterior, BernoulliPrior
-from vael.models.gaussian_mixture import Components, GaussianMixture, Moments
+from vael.models.gaussian_mixture import Components, GaussianMixture, SufficientStatistics
 from vael.models.heads import (
     BernoulliHead,
     CategoricalHead,
@@ -28,6 +28,6 @@ __all__ = [
     "VAE", "AbsoluteActivation", "ActivationDivergence", "Autoencoder", "BernoulliHead", "BernoulliPosterior", "BernoulliPrior", "CategoricalHead",
     "Components", "Conditional", "ContinuousBernoulliHead", "Contraction", "CoupledLogisticMixtureHead", "Covariance", "CrossEntropyHead",
     "Decoder", "Diagonal", "DiscretizedLogisticHead", "DiscretizedLogisticMixtureHead", "FixedScale", "Full", "GaussianHead", "GaussianMixture",
-    "GaussianPosterior", "Head", "LaplaceHead", "LearnedScale", "LogisticContraction", "Model", "Moments", "Penalty", "PredictedScale", "Spherical",
-    "SquaredErrorHead", "StandardNormal", "Terms", "Tied", "real_numbers", "unrolled",
+    "GaussianPosterior", "Head", "LaplaceHead", "LearnedScale", "LogisticContraction", "Model", "Penalty", "PredictedScale", "Spherical",
+    "SquaredErrorHead", "StandardNormal", "SufficientStatistics", "Terms", "Tied", "real_numbers", "unrolled",
 ]  # fmt: skip

@@ -26,7 +26,7 @@ class Components:
 
 
 @dataclass(frozen=True)
-class Moments:
+class SufficientStatistics:
     """Expected sufficient statistics under responsibilities r, about the centres c_k; those of batches add up."""
 
     count: Float[Tensor, " components"]  # Σ_i r_ik
@@ -193,23 +193,23 @@ class GaussianMixture(Model):
 
     # the two steps
 
-    def moments(self, x: Float[Tensor, "batch features"], responsibilities: Float[Tensor, "batch components"]) -> Moments:
+    def statistics(self, x: Float[Tensor, "batch features"], responsibilities: Float[Tensor, "batch components"]) -> SufficientStatistics:
         """Sufficient statistics about the present means, which lie near the next ones: hardly a digit is lost to cancellation."""
         x, centre = x.to(self.likelihood.mean), self.likelihood.mean
         count = responsibilities.sum(0)
         first = torch.stack([r @ (x - c) for r, c in zip(responsibilities.mT, centre, strict=True)])
-        return Moments(count, first, self.kind.second_moment(responsibilities, x, centre))
+        return SufficientStatistics(count, first, self.kind.second_moment(responsibilities, x, centre))
 
-    def maximizer(self, moments: Moments, floor: float = 0.0) -> Components:
+    def maximizer(self, statistics: SufficientStatistics, floor: float = 0.0) -> Components:
         """The θ that maximises E_r[log p(X, Z | θ)], in closed form.
 
         τ_k = N_k / N, μ_k = Σ_i r_ik x_i / N_k, Σ_k = Σ_i r_ik (x_i - μ_k)(x_i - μ_k)ᵀ / N_k, with N_k = Σ_i r_ik (Dempster, Laird & Rubin
         1977); averaged as the kind of covariance asks, plus `floor` I, which is no longer the maximum where it is not 0.
         """
-        count = moments.count.clamp(min=torch.finfo(moments.count.dtype).tiny)
-        offset = moments.first / count[:, None]
-        covariance = self.kind.raised(self.kind.estimate(moments.second, count, offset), floor)
-        return Components(moments.count / moments.count.sum(), self.likelihood.mean + offset, covariance)
+        count = statistics.count.clamp(min=torch.finfo(statistics.count.dtype).tiny)
+        offset = statistics.first / count[:, None]
+        covariance = self.kind.raised(self.kind.estimate(statistics.second, count, offset), floor)
+        return Components(statistics.count / statistics.count.sum(), self.likelihood.mean + offset, covariance)
 
     @property
     def free_parameters(self) -> int:
