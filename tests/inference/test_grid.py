@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import integrate, stats
 from torch import nn
-from torch.distributions import MultivariateNormal, kl_divergence
+from torch.distributions import AffineTransform, Independent, MultivariateNormal, Normal, TransformedDistribution, kl_divergence
 
 from oracles import Conjugate, Enumerable, Given, LinearGaussian, on_grid
 from vael.data import Batch, Binarize, load, statistics
@@ -196,6 +196,30 @@ def test_refused():
         posterior_on_grid(case.vae(), case.batch(), tolerance=0.0)
     with pytest.raises(SupportError, match="at most 0 points"):
         posterior_on_grid(case.vae(), case.batch(), most=0)
+    unknown = Given(lambda _: Independent(TransformedDistribution(Normal(torch.zeros(1).double(), 1.0), [AffineTransform(0.0, 2.0)]), 1))
+    with pytest.raises(StateError, match="does not know its mean"):
+        posterior_on_grid(VAE(unknown, case.vae().likelihood, case.vae().posterior), case.batch())
     plain = Autoencoder(Dense((3,), (2,), (4,)), Decoder(Dense((2,), (3,), (4,)), SquaredErrorHead()))
     with pytest.raises(StateError, match="expected a VAE"):
         posterior_on_grid(plain, Batch(x=torch.zeros(1, 3)))
+
+
+def test_a_bound_with_a_restricted_posterior_is_highest_elsewhere():
+    """x = θ z + noise at x = 2.5: log p(x) is highest at θ = √(x² - 1); with the variance of q kept at 0.8, the bound is highest at a smaller θ."""
+    x, q = 2.5, torch.linspace(-1, 4, 501, dtype=torch.float64)
+    thetas = torch.linspace(0.05, 4, 80, dtype=torch.float64)
+    bounds, evidences = [], []
+    for theta in thetas:
+        exact = LinearGaussian(theta.reshape(1, 1), torch.zeros(1, dtype=torch.float64), 1.0)
+        posterior = exact.posterior(torch.full((1, 1), x, dtype=torch.float64))
+        law = Normal(posterior.mean[0, 0], posterior.variance.flatten()[0].sqrt())
+        evidences.append(float(exact.log_prob(torch.full((1, 1), x, dtype=torch.float64))))
+        bounds.append(evidences[-1] - float(kl_divergence(Normal(q, math.sqrt(0.8)), law).min()))
+    assert float(thetas[int(np.argmax(evidences))]) == pytest.approx(math.sqrt(x**2 - 1), abs=0.05)
+    best = thetas[int(np.argmax(bounds))]
+    assert float(best) == pytest.approx(1.34, abs=0.05)
+    exact = LinearGaussian(best.reshape(1, 1), torch.zeros(1, dtype=torch.float64), 1.0)
+    mean = float(exact.posterior(torch.full((1, 1), x, dtype=torch.float64)).mean)
+    model = exact.vae(lambda x: diagonal_gaussian(torch.full_like(x, mean), torch.full_like(x, math.sqrt(0.8))))
+    (found,) = posterior_on_grid(model, Batch(x=torch.full((1, 1), x, dtype=torch.float64)))
+    assert found.elbo == pytest.approx(max(bounds), abs=1e-4)

@@ -7,6 +7,7 @@ import torch
 
 from oracles import Conjugate, LinearGaussian
 from vael.data import Batch
+from vael.models import Terms
 from vael.objectives import ImportanceWeighted, SampledELBO
 from vael.probability import diagonal_gaussian
 
@@ -43,3 +44,12 @@ def test_the_gap_is_the_divergence_from_the_posterior():
 def test_ten_to_the_minus_fifty():
     assert math.log(1e-50) == pytest.approx(-115.13, abs=5e-3)
     assert float(torch.tensor(1e-50)) == 0.0  # in single precision it is gone; its logarithm is not
+
+
+@pytest.mark.parametrize(("low", "high", "gap"), [(1.0, 9.0, math.log(5) - math.log(3)), (4.0, 6.0, math.log(5) - math.log(24) / 2)])
+def test_two_values_of_equal_odds(low, high, gap):
+    """The worked pairs of the page, as two weights of one example: log 5 against log 3, a gap of 0.5108; with 4 and 6 a 25th of it."""
+    weights = torch.tensor([[low], [high]], dtype=torch.float64).log()
+    terms = Terms(log_likelihood=weights, log_prior=torch.zeros(1, 2, 1).double(), log_posterior=torch.zeros(1, 2, 1).double())
+    assert float(ImportanceWeighted()(terms).bound) == pytest.approx(math.log(5), abs=1e-12)
+    assert float(ImportanceWeighted()(terms).bound - SampledELBO()(terms).bound) == pytest.approx(gap, abs=1e-12)

@@ -136,20 +136,28 @@ class Joint:
         return log_likelihood, log_prior, log_q
 
     def at(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        z = z.to(self.batch.x.device)
         terms = self.model.terms(
             self.batch, samples=len(z), generator=torch.Generator(), reads=READS, posterior=(self.q,), latent=(z[:, None],)
         )  # the latent is given, so nothing is drawn
-        return terms.log_likelihood[:, 0], terms.log_prior[0, :, 0], terms.log_posterior[0, :, 0]
+        return terms.log_likelihood[:, 0].cpu(), terms.log_prior[0, :, 0].cpu(), terms.log_posterior[0, :, 0].cpu()
 
     def edges(self, reach: float) -> list[Tensor]:
         """Where each axis is cut at first: coarsely over the prior, finely about q."""
-        features = self.q.event_shape[0]
-        loc, scale = (getattr(self.prior, name).expand(1, features)[0] for name in ("mean", "stddev"))
-        columns = zip(loc, scale, self.q.mean[0], self.q.stddev[0], strict=True)
+        (loc, scale), (mean_of_q, width_of_q) = centred(self.prior), centred(self.q)
+        columns = zip(loc.expand_as(mean_of_q), scale.expand_as(mean_of_q), mean_of_q, width_of_q, strict=True)
         return [
             torch.cat([breaks(m, s, reach), *(mean + sign * k * width for k in POSTERIOR_BREAKS for sign in SIGNS)]).unique()
             for m, s, mean, width in columns
         ]
+
+
+def centred(law: Distribution) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of a law over one vector, `[features]`. Errors: `StateError` where it does not know them."""
+    try:
+        return law.mean.reshape(-1).double().cpu(), law.stddev.reshape(-1).double().cpu()
+    except (NotImplementedError, AttributeError):
+        raise StateError(f"{type(law).__name__} does not know its mean or its deviation, so a grid cannot be laid around it") from None
 
 
 SIGNS = torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
