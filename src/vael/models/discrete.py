@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, Distribution, Independent
+from torch.distributions import Distribution
 
 from vael.models.core import Conditional
 from vael.models.heads import at_least_float32
-
-
-def independent_bernoulli(logits: Tensor) -> Independent:
-    """Zeros and ones over the last axis, independent of each other."""
-    return Independent(Bernoulli(logits=logits, validate_args=False), 1, validate_args=False)
+from vael.probability import independent_bits
 
 
 class BernoulliPrior(Conditional):
@@ -23,7 +19,7 @@ class BernoulliPrior(Conditional):
         self.logits = nn.Parameter(torch.zeros(features))
 
     def forward(self, context: Tensor | None = None) -> Distribution:
-        return independent_bernoulli(self.logits)
+        return independent_bits(self.logits)
 
 
 class BernoulliPosterior(Conditional):
@@ -34,4 +30,4 @@ class BernoulliPosterior(Conditional):
         self.network = network
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
-        return independent_bernoulli(at_least_float32(self.network(x)))
+        return independent_bits(at_least_float32(self.network(x)))
