@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vael.data.source import Kind, Source
+from vael.data.transforms import UnitInterval
 from vael.errors import SupportError
 
 
@@ -42,7 +43,8 @@ def real_numbers(source: Source, law: str) -> None:
 
 def within(source: Source, largest: float, law: str) -> None:
     """Refuse cells below 0 or above `largest`, as the model will see them (noise on whole numbers adds up to one level)."""
-    low, high = float(source.x.min()), float(source.x.max())
+    unit = source.transform.largest if isinstance(source.transform, UnitInterval) else 1
+    low, high = float(source.x.min()) / unit, float(source.x.max()) / unit
     high += float(source.transform.stochastic and source.kind is Kind.REAL)
     if low < 0 or high > largest:
         raise SupportError(f"{source.name}: {law} takes cells in [0, {largest:g}], but they lie in [{low:g}, {high:g}]; say how large they may be")
