@@ -24,7 +24,9 @@ from vael.models import (
     ActivationDivergence,
     Autoencoder,
     BernoulliHead,
+    Conditional,
     Contraction,
+    CorrelatedGaussianPosterior,
     Decoder,
     DiscretizedLogisticHead,
     GaussianHead,
@@ -37,6 +39,7 @@ from vael.models import (
     SquaredErrorHead,
     StandardNormal,
 )
+from vael.models.correlated import numbers_of
 from vael.models.heads import Moments
 from vael.networks import ConvolutionDecoder, ConvolutionEncoder, Dense, Offset, Standardize, TopK, residual_stage
 from vael.networks.convolution import plain
@@ -58,9 +61,23 @@ def unit_scale(event: Sequence[int], statistics: Moments | None) -> list[nn.Modu
     return [Standardize(statistics.mean.float(), scale)]
 
 
-def encoder(network: nn.Module, event: Sequence[int], statistics: Moments | None) -> GaussianPosterior:
+@dataclass(frozen=True)
+class Latents:
+    """How many latents a model has, and whether its posterior knows how they depend on each other given x."""
+
+    features: int
+    correlated: bool = False
+
+    @property
+    def numbers(self) -> int:
+        """What the posterior asks of its network."""
+        return numbers_of(self.features) if self.correlated else 2 * self.features
+
+
+def encoder(network: nn.Module, event: Sequence[int], latents: Latents, statistics: Moments | None) -> Conditional:
     """q(z | x) by a network that sees the data at unit scale."""
-    return GaussianPosterior(network if statistics is None else nn.Sequential(*unit_scale(event, statistics), network))
+    whole = network if statistics is None else nn.Sequential(*unit_scale(event, statistics), network)
+    return CorrelatedGaussianPosterior(whole, latents.features) if latents.correlated else GaussianPosterior(whole)
 
 
 def offset(head: Head, statistics: Moments | None) -> Tensor | None:
@@ -68,9 +85,9 @@ def offset(head: Head, statistics: Moments | None) -> Tensor | None:
     return None if statistics is None else head.start(statistics.mean.float(), statistics.std.float())
 
 
-def compose(encode: nn.Module, decode: nn.Module, event: Sequence[int], head: Head, latent: int, statistics: Moments | None) -> VAE:
+def compose(encode: nn.Module, decode: nn.Module, event: Sequence[int], head: Head, latents: Latents, statistics: Moments | None) -> VAE:
     """VAE with the prior N(0, I) from an encoding and a decoding network."""
-    return VAE(StandardNormal(latent), Decoder(decode, head), encoder(encode, event, statistics))
+    return VAE(StandardNormal(latents.features), Decoder(decode, head), encoder(encode, event, latents, statistics))
 
 
 def started(decode: Dense, start: Tensor | None) -> Dense:
@@ -87,17 +104,21 @@ def dense(
     *,
     latent: int = 20,
     hidden: Sequence[int] = (400,),
+    correlated: bool = False,
     activation: Callable[[], nn.Module] = nn.SiLU,
     statistics: Moments | None = None,
 ) -> VAE:
     """Fully connected on both sides; `hidden` are the sizes from the data inwards, mirrored by the decoder (Kingma & Welling 2013).
 
+    With `correlated` the posterior has a full covariance.
+
     SiLU is the activation because it learns faster than a rectifier: on dynamically binarised MNIST, 512-512 and 40 latents after 7
     epochs, log p(x) on validation data is -93.4 nats against -96.0.
     """
-    encode = Dense(event, (2 * latent,), hidden, activation)
+    latents = Latents(latent, correlated)
+    encode = Dense(event, (latents.numbers,), hidden, activation)
     decode = started(Dense((latent,), outputs(event, head), hidden[::-1], activation), offset(head, statistics))
-    return compose(encode, decode, event, head, latent, statistics)
+    return compose(encode, decode, event, head, latents, statistics)
 
 
 def convolutional(
@@ -106,15 +127,17 @@ def convolutional(
     *,
     latent: int = 32,
     channels: Sequence[int] = (64, 128, 256),
+    correlated: bool = False,
     activation: Callable[[], nn.Module] = nn.SiLU,
     stage: Callable[[int], nn.Module] = plain,
     statistics: Moments | None = None,
 ) -> VAE:
     """Convolutions that halve the image once for each entry of `channels`, mirrored by the decoder; images of any size."""
-    encode = ConvolutionEncoder(event, (2 * latent,), channels, activation, stage)
+    latents = Latents(latent, correlated)
+    encode = ConvolutionEncoder(event, (latents.numbers,), channels, activation, stage)
     decode = ConvolutionDecoder((latent,), outputs(event, head), channels, activation, stage)
     start = offset(head, statistics)
-    return compose(encode, decode if start is None else nn.Sequential(decode, Offset(start)), event, head, latent, statistics)
+    return compose(encode, decode if start is None else nn.Sequential(decode, Offset(start)), event, head, latents, statistics)
 
 
 def residual(
@@ -124,12 +147,15 @@ def residual(
     latent: int = 64,
     channels: Sequence[int] = (64, 128, 256),
     blocks: int = 2,
+    correlated: bool = False,
     activation: Callable[[], nn.Module] = nn.SiLU,
     statistics: Moments | None = None,
 ) -> VAE:
     """`convolutional` with `blocks` residual blocks at every resolution below the image's own."""
     stage = residual_stage(blocks, len(channels), activation)
-    return convolutional(event, head, latent=latent, channels=channels, activation=activation, stage=stage, statistics=statistics)
+    return convolutional(
+        event, head, latent=latent, channels=channels, correlated=correlated, activation=activation, stage=stage, statistics=statistics
+    )
 
 
 def linear(event: Sequence[int], head: Head, *, latent: int, statistics: Moments | None = None) -> VAE:
@@ -166,6 +192,18 @@ def autoencoder(
     """Fully connected on both sides of a code without a law, by squared error unless another head is given (Hinton & Salakhutdinov 2006).
 
     `code` is what the last layer of the encoder goes through; with a `corruption` it is a denoising autoencoder (Vincent et al. 2008).
+
+    >>> from vael.data import Masking, load, statistics, unit_interval
+    >>> from vael.evaluation import reconstruction_error
+    >>> from vael.inference import GradientAscent
+    >>> from vael.objectives import Reconstruction
+    >>> from vael.recipes import autoencoder
+    >>> from vael.training import Settings, run
+    >>> digits = unit_interval(load("digits"))
+    >>> model = autoencoder(digits.train.event, corruption=Masking(0.5), statistics=statistics(digits.train))
+    >>> fit = run(GradientAscent(model, Reconstruction()), digits, Settings(epochs=5, batch=32))
+    >>> reconstruction_error(fit.model, digits.test, corruption=Masking(0.5), peak=1.0).gain > 2  # decibels
+    True
     """
     head = head or SquaredErrorHead(statistics)
     encode = nn.Sequential(*unit_scale(event, statistics), Dense(event, (latent,), hidden, nn.SiLU), *([] if code is None else [code]))

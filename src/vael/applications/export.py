@@ -1,7 +1,7 @@
 """A trained model as two ONNX graphs, encoder and decoder, that run without Python or PyTorch.
 
 Nothing is drawn inside a graph, so the same input gives the same output; whoever wants a sample of q(z | x) draws it outside,
-z = mean + exp(log_scale) * ε with ε ~ N(0, I).
+z = mean + exp(log_scale) * ε with ε ~ N(0, I), or mean + scale_tril ε where latents depend on each other given x.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from types import ModuleType
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
 from vael.errors import StateError
-from vael.models import VAE
+from vael.models import VAE, CorrelatedGaussianPosterior
 from vael.training.checkpoint import write_bytes
 
 OPSET = 18  # of the standard operators: the newest that the runtimes in wide use all know
@@ -55,18 +55,26 @@ class Exported:
 
 
 class EncoderGraph(nn.Module):
-    """x `[batch, *event]` in the data's units to mean and log σ of q(z | x) = N(mean, diag σ²), each `[batch, features]`."""
+    """x `[batch, *event]` in the data's units to mean and log σ of q(z | x) = N(mean, diag σ²), each `[batch, features]`.
 
-    names = ("mean", "log_scale")
+    A posterior with full covariance gives mean and scale_tril, L of N(mean, L Lᵀ), `[batch, features, features]`.
+    """
 
     def __init__(self, model: VAE) -> None:
         super().__init__()
         self.posterior = model.posterior
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the outputs."""
+        return ("mean", "scale_tril" if isinstance(self.posterior, CorrelatedGaussianPosterior) else "log_scale")
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         q = innermost(self.posterior(x, None))
+        if isinstance(q, MultivariateNormal):
+            return q.loc, q.scale_tril
         if not isinstance(q, Normal):
-            raise StateError(f"the posterior is a {type(q).__name__}; only a diagonal Gaussian has a mean and a log-scale to export")
+            raise StateError(f"the posterior is a {type(q).__name__}; only a Gaussian has a mean and a scale to export")
         return q.loc, q.scale.log()
 
 
@@ -121,7 +129,7 @@ def export_onnx(model: VAE, event: Sequence[int], folder: Path | str) -> Exporte
         names = ("mean", *parameters(law))
         example = law.mean[0]  # in the data's units, without any data at hand
         EncoderGraph(model)(example)  # a posterior that has no such outputs is refused before anything takes long
-        encoder, decoder = traced(EncoderGraph(model), "x", example, EncoderGraph.names), traced(DecoderGraph(model), "z", latents, names)
+        encoder, decoder = traced(encode := EncoderGraph(model), "x", example, encode.names), traced(DecoderGraph(model), "z", latents, names)
     checked = [compared(runtime, graph, Path(folder)) for graph in (encoder, decoder)]
     for graph, record in zip((encoder, decoder), checked, strict=True):
         write_bytes(record.path, graph.content)

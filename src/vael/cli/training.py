@@ -40,6 +40,10 @@ def train_options(parser: Parser) -> None:
     parser.option("--latent", metavar="N", type=whole, help="number of latents")
     parser.option("--hidden", metavar="N,N", type=sizes, help="hidden sizes of a dense network, from the data inwards: 400,400")
     parser.option("--channels", metavar="N,N", type=sizes, help="channels of a convolutional network, from the image inwards: 64,128,256")
+    parser.option(
+        "--correlated", action=argparse.BooleanOptionalAction, help="posterior with full covariance, or with independent latents; default by the data"
+    )
+    parser.names += ["--no-correlated"]
     parser.heading("data")
     parser.option(
         "--binarize", metavar="HOW", type=one_of("dynamic", "static", "threshold"), help="grey values to 0 and 1: dynamic, static, threshold"

@@ -2,6 +2,7 @@
 
 from vael.models.autoencoder import Autoencoder, SquaredErrorHead, unrolled
 from vael.models.core import Conditional, Model, Terms
+from vael.models.correlated import CorrelatedGaussianPosterior
 from vael.models.covariance import Covariance, Diagonal, Full, Spherical, Tied
 from vael.models.discrete import BernoulliPosterior, BernoulliPrior
 from vael.models.gaussian_mixture import Components, GaussianMixture, SufficientStatistics
@@ -26,8 +27,8 @@ from vael.models.vae import VAE, Decoder, GaussianPosterior, StandardNormal
 
 __all__ = [
     "VAE", "AbsoluteActivation", "ActivationDivergence", "Autoencoder", "BernoulliHead", "BernoulliPosterior", "BernoulliPrior", "CategoricalHead",
-    "Components", "Conditional", "ContinuousBernoulliHead", "Contraction", "CoupledLogisticMixtureHead", "Covariance", "CrossEntropyHead",
-    "Decoder", "Diagonal", "DiscretizedLogisticHead", "DiscretizedLogisticMixtureHead", "FixedScale", "Full", "GaussianHead", "GaussianMixture",
+    "Components", "Conditional", "ContinuousBernoulliHead", "Contraction", "CorrelatedGaussianPosterior",
+    "CoupledLogisticMixtureHead", "Covariance", "CrossEntropyHead", "Decoder", "Diagonal", "DiscretizedLogisticHead", "DiscretizedLogisticMixtureHead", "FixedScale", "Full", "GaussianHead", "GaussianMixture",
     "GaussianPosterior", "Head", "LaplaceHead", "LearnedScale", "LogisticContraction", "Model", "Penalty", "PredictedScale", "Spherical",
     "SquaredErrorHead", "StandardNormal", "SufficientStatistics", "Terms", "Tied", "real_numbers", "unrolled",
 ]  # fmt: skip

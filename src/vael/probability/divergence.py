@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.distributions import Distribution, Independent
-from torch.distributions.kl import _dispatch_kl, kl_divergence
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
+from torch.distributions.kl import _dispatch_kl, kl_divergence, register_kl
 
 _registered: dict[tuple[type, type], bool] = {}  # remembered, since the search by PyTorch cannot be compiled
 
@@ -13,10 +13,22 @@ def has_closed_form(q: Distribution, p: Distribution) -> bool:
     """Whether KL(q || p) is registered with `torch.distributions.kl.register_kl`."""
     if isinstance(q, Independent) and isinstance(p, Independent):
         return has_closed_form(q.base_dist, p.base_dist)
+    if isinstance(q, MultivariateNormal) and isinstance(p, Independent):
+        return isinstance(p.base_dist, Normal) and p.event_shape == q.event_shape
     kinds = (type(q), type(p))
     if kinds not in _registered:
         _registered[kinds] = _dispatch_kl(*kinds) is not NotImplemented
     return _registered[kinds]
+
+
+@register_kl(MultivariateNormal, Independent)
+def _correlated_from_independent(q: MultivariateNormal, p: Independent) -> Tensor:
+    """½ Σ_j ((Σ_jj + (μ_j - m_j)²) / s_j² - 1 + log s_j²) - Σ_j log L_jj for N(μ, L Lᵀ) from N(m, diag s²): no solve is needed."""
+    if not isinstance(p.base_dist, Normal):
+        raise NotImplementedError
+    loc, scale, tril = p.base_dist.loc, p.base_dist.scale, q.scale_tril
+    spread = (tril.square().sum(-1) + (q.loc - loc).square()) / scale.square()
+    return (0.5 * (spread - 1) + scale.log() - tril.diagonal(dim1=-2, dim2=-1).log()).sum(-1)
 
 
 def divergence(q: Distribution, p: Distribution, latent: Tensor) -> Tensor:

@@ -43,6 +43,7 @@ class Request:
     latent: int | None = None
     hidden: tuple[int, ...] | None = None
     channels: tuple[int, ...] | None = None
+    correlated: bool | None = None
     estimator: str = "closed-form"
     samples: int | None = None
     beta: int | float = 1.0
@@ -97,7 +98,7 @@ def as_request(spec: RunSpec) -> Request:
         data=data.source, binarize=data.binarize, dequantize=data.dequantize, size=data.size, skip_damaged=data.skip_damaged,
         validation=data.validation, model=model.recipe,
         likelihood=model.likelihood,
-        **{name: model.arguments.get(name) for name in ("latent", "hidden", "channels")},  # type: ignore[arg-type]
+        **{name: model.arguments.get(name) for name in ("latent", "hidden", "channels", "correlated")},  # type: ignore[arg-type]
         estimator=chosen.estimator, samples=chosen.samples, beta=chosen.beta, terms=chosen.terms, warmup=chosen.warmup, lr=chosen.learning_rate,
         weight_decay=chosen.weight_decay, epochs=chosen.epochs, time_limit=chosen.time_limit, patience=chosen.patience, batch=chosen.batch,
         seed=chosen.seed, device=chosen.device, precision=chosen.precision, compile=chosen.compiled, threads=chosen.threads,
@@ -281,7 +282,7 @@ def choose_model(asked: Request, splits: Splits, data: DataSpec) -> tuple[ModelS
 def resolve_arguments(recipe: str, start: dict[str, object], asked: Request) -> dict[str, Value]:
     """Every argument of a recipe: as asked for, else as advised, else its default. Errors: `StateError` for one that the recipe has not."""
     known = names.arguments_of(recipe)
-    given = {name: getattr(asked, name) for name in ("latent", "hidden", "channels") if getattr(asked, name) is not None}
+    given = {name: getattr(asked, name) for name in ("latent", "hidden", "channels", "correlated") if getattr(asked, name) is not None}
     for name in given:
         if name not in known:
             raise StateError(f"the recipe {recipe} has no --{name}: its options are {', '.join(known)}; choose another with --model, or leave it out")
