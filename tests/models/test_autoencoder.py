@@ -1,13 +1,14 @@
 """Autoencoders: what they state, what they refuse, and penalties against second implementations."""
 
 import copy
+import doctest
 
 import pytest
 import torch
 from torch import nn
 from torch.func import functional_call, jacrev, vmap
 
-from vael.data import Batch, GaussianNoise, Kind, Masking, SaltAndPepper, Source
+from vael.data import Batch, GaussianNoise, Kind, Masking, SaltAndPepper, Source, Splits, unit_interval
 from vael.errors import ShapeError, StateError, SupportError
 from vael.evaluation import evaluate
 from vael.models import (
@@ -55,6 +56,14 @@ def test_the_terms_are_minus_the_squared_error_summed_over_cells():
     torch.testing.assert_close(model.decode(stated.latent).mean[0], model.reconstruct(given))
 
 
+def test_the_example_in_the_documentation_runs():
+    found = doctest.DocTestRunner(verbose=False)
+    for example in doctest.DocTestFinder(recurse=False).find(autoencoder, "autoencoder", globs={}):
+        found.run(example)
+    assert found.tries > 3
+    assert found.failures == 0
+
+
 def test_the_squared_error_is_in_the_units_of_the_data():
     class Moments:
         mean, std = torch.full(EVENT, 100.0), torch.full(EVENT, 50.0)
@@ -69,6 +78,13 @@ def test_cross_entropy_is_a_loss_as_well():
     p = model.reconstruct(given)
     expected = (given.x * p.log() + (1 - given.x) * (1 - p).log()).flatten(1).sum(1)
     torch.testing.assert_close(terms(model, given).log_likelihood, expected[None])
+
+
+def test_grey_values_in_the_unit_interval_suit_the_cross_entropy():
+    grey = Source("grey", torch.tensor([[0], [51], [255]], dtype=torch.uint8), Kind.INTEGER, "f", levels=256)
+    CrossEntropyHead().check(unit_interval(Splits(grey, grey, None)).train)
+    with pytest.raises(SupportError, match=r"lie in \[0, 255\]"):
+        CrossEntropyHead().check(grey)
 
 
 def test_cells_that_were_not_seen_count_for_nothing():
