@@ -21,6 +21,7 @@ from vael.errors import ShapeError, StateError
 from vael.inference import Adagrad, GradientAscent, Guard
 from vael.models import (
     VAE,
+    VQVAE,
     ActivationDivergence,
     Autoencoder,
     BernoulliHead,
@@ -41,7 +42,8 @@ from vael.models import (
 )
 from vael.models.correlated import numbers_of
 from vael.models.heads import Moments
-from vael.networks import ConvolutionDecoder, ConvolutionEncoder, Dense, Offset, Standardize, TopK, residual_stage
+from vael.models.quantized import one_level, two_levels
+from vael.networks import ConvolutionDecoder, ConvolutionEncoder, Dense, FiniteScalar, Offset, Quantizer, Standardize, TopK, residual_stage
 from vael.networks.convolution import plain
 from vael.networks.initialize import gain, unit_gain
 from vael.training import Constant, Fit, Settings, run
@@ -266,6 +268,23 @@ def stacked(
         )
 
     return tuple(shallow(level) for level in range(1, last + 1))
+
+
+def vq_vae(event: Sequence[int], head: Head, book: Quantizer, *, channels: Sequence[int] = (32, 64), statistics: Moments | None = None) -> VQVAE:
+    """Codes on one grid, halved once for each of `channels` (van den Oord, Vinyals & Kavukcuoglu 2017); the prior over codes is uniform."""
+    return one_level(event, head, book, channels, statistics)
+
+
+def vq_vae_2(
+    event: Sequence[int], head: Head, top: Quantizer, bottom: Quantizer, *, channels: Sequence[int] = (32,), statistics: Moments | None = None
+) -> VQVAE:
+    """Codes on two grids, the top's half the bottom's (Razavi, van den Oord & Vinyals 2019)."""
+    return two_levels(event, head, (top, bottom), channels, statistics)
+
+
+def finite_scalar(event: Sequence[int], head: Head, *levels: int, channels: Sequence[int] = (32, 64), statistics: Moments | None = None) -> VQVAE:
+    """`vq_vae` without a code book: each of a few numbers is rounded to one of so many levels (Mentzer et al. 2023)."""
+    return one_level(event, head, FiniteScalar(levels), channels, statistics)
 
 
 def auto_encoding_vb(model: Model, data: Splits, *, epochs: int, learning_rate: float = 0.02, seed: int = 0) -> Fit:

@@ -14,6 +14,7 @@ from vael.inference.guard import Guard
 from vael.inference.optimizers import AdamW, Optimizer
 from vael.inference.steps import AscentState, DataParallelGradients, EagerGradients, Gradients, Step
 from vael.models import Model
+from vael.networks import moving_buffers, moving_parts
 from vael.objectives import ELBO, Objective
 from vael.probability import Noise
 
@@ -23,6 +24,9 @@ class GradientAscent(Algorithm):
 
     `ema` is the decay per step of the averaged weights that are judged and saved; they are updated every `EMA_EVERY` steps by the
     corresponding power, which costs an eighth and differs from the step-by-step average by less than the noise of a step.
+
+    Buffers that move in training (`vael.networks.Moving`) move once a step was taken, are part of the state, and are averaged and saved
+    like weights. Errors: `StateError` for such a model in a compiled step or in several processes.
     """
 
     EMA_EVERY = 8
@@ -44,6 +48,8 @@ class GradientAscent(Algorithm):
     def init(self, data: Source, world: World) -> AscentState:
         """Moments and averages at zero and at the weights; the model is moved to the device and set to train."""
         self.model.to(world.device).train()
+        self.parts, moving = moving_parts(self.model), moving_buffers(self.model)
+        self._check(moving, world)
         named = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         parameters = tuple(named.values())
 
@@ -54,11 +60,20 @@ class GradientAscent(Algorithm):
             tuple(named), parameters, like(), like(), tuple(p.detach().clone() for p in parameters),
             steps=torch.zeros((), device=world.device), calls=torch.zeros((), device=world.device),
             guard=self.guard.start(world.device), apply=lambda batch, moment: torch.empty(0),
+            moving=moving, moving_averaged={name: b.clone() for name, b in moving.items() if b.is_floating_point()},
         )  # fmt: skip
         bound = Bound(self.model, self.objective, self.samples, world.precision)
         state.apply = Step(self._gradients(bound, state, world), state, self.optimizer, self.guard)
         self._judge = Bound(self.model, self.objective, 1)
         return state
+
+    @staticmethod
+    def _check(moving: dict[str, Tensor], world: World) -> None:
+        if moving and (world.compiled or world.size > 1):
+            raise StateError(
+                f"{next(iter(moving))} moves with every step, which neither a compiled step nor several processes can do; "
+                "train with compiled=False in one process"
+            )
 
     def _gradients(self, bound: Bound, state: AscentState, world: World) -> Gradients:
         if world.compiled:
@@ -69,22 +84,30 @@ class GradientAscent(Algorithm):
 
     def step(self, state: AscentState, batch: Batch, moment: Moment) -> Info:
         totals = state.apply(batch, moment)
+        if self.parts and bool(totals[3] > 0):  # not skipped
+            for part in self.parts:
+                part.move()
         state.calls += 1
         calls = int(state.calls)
         if calls % self.EMA_EVERY == 0:
             decay = min(self.ema, (1 + calls) / (10 + calls)) ** self.EMA_EVERY
             with torch.no_grad():
                 torch._foreach_lerp_(state.averaged, state.parameters, 1 - decay)
+                for name, average in state.moving_averaged.items():
+                    average.lerp_(state.moving[name], 1 - decay)
         return Info(totals)
 
     @torch.no_grad()
     def bound(self, state: AscentState, batch: Batch, noise: Noise) -> Info:
         named = {f"model.{name}": w for name, w in self.weights(state).items()}
+        self.model.eval()
         climbed, totals = functional_call(self._judge, named, (batch, 1.0, noise))
+        self.model.train()
         return Info(totals, climbed)
 
     def weights(self, state: AscentState) -> dict[str, Tensor]:
-        return dict(zip(state.names, state.averaged if self.ema else state.parameters, strict=True))
+        weights = dict(zip(state.names, state.averaged if self.ema else state.parameters, strict=True))
+        return {**weights, **state.moving, **(state.moving_averaged if self.ema else {})}
 
     def skipped(self, state: AscentState) -> int:
         return int(state.calls - state.steps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -29,10 +29,14 @@ class AscentState(State):
     calls: Tensor  # steps asked for, skipped ones too
     guard: Tensor  # see Guard
     apply: Callable[[Batch, Moment], Tensor]  # the step as the world wants it: eager, data-parallel or compiled
+    moving: dict[str, Tensor] = field(default_factory=dict)  # live buffers that steps move, such as a code book
+    moving_averaged: dict[str, Tensor] = field(default_factory=dict)  # those of them that can be averaged
 
     def tensors(self) -> dict[str, Tensor]:
         groups = {"parameter": self.parameters, "first": self.first, "second": self.second, "averaged": self.averaged}
         named = {f"{group}.{name}": tensor for group, tensors in groups.items() for name, tensor in zip(self.names, tensors, strict=True)}
+        named |= {f"moving.{name}": tensor for name, tensor in self.moving.items()}
+        named |= {f"moving_averaged.{name}": tensor for name, tensor in self.moving_averaged.items()}
         return {**named, "steps": self.steps, "calls": self.calls, "guard": self.guard}
 
 

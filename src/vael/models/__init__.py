@@ -1,6 +1,7 @@
 """Latent-variable models: conditionals composed, terms stated."""
 
 from vael.models.autoencoder import Autoencoder, SquaredErrorHead, unrolled
+from vael.models.codes import AutoregressiveCodes, CodeGrid, CodePrior, UniformCodes
 from vael.models.core import Conditional, Model, Terms
 from vael.models.correlated import CorrelatedGaussianPosterior
 from vael.models.covariance import Covariance, Diagonal, Full, Spherical, Tied
@@ -22,13 +23,15 @@ from vael.models.heads import (
     PredictedScale,
 )
 from vael.models.penalties import AbsoluteActivation, ActivationDivergence, Contraction, LogisticContraction, Penalty
+from vael.models.quantized import VQVAE, Coder, OneLevel, TwoLevels
 from vael.models.support import real_numbers
 from vael.models.vae import VAE, Decoder, GaussianPosterior, StandardNormal
 
 __all__ = [
-    "VAE", "AbsoluteActivation", "ActivationDivergence", "Autoencoder", "BernoulliHead", "BernoulliPosterior", "BernoulliPrior", "CategoricalHead",
-    "Components", "Conditional", "ContinuousBernoulliHead", "Contraction", "CorrelatedGaussianPosterior",
-    "CoupledLogisticMixtureHead", "Covariance", "CrossEntropyHead", "Decoder", "Diagonal", "DiscretizedLogisticHead", "DiscretizedLogisticMixtureHead", "FixedScale", "Full", "GaussianHead", "GaussianMixture",
-    "GaussianPosterior", "Head", "LaplaceHead", "LearnedScale", "LogisticContraction", "Model", "Penalty", "PredictedScale", "Spherical",
-    "SquaredErrorHead", "StandardNormal", "SufficientStatistics", "Terms", "Tied", "real_numbers", "unrolled",
+    "VAE", "VQVAE", "AbsoluteActivation", "ActivationDivergence", "Autoencoder", "AutoregressiveCodes", "BernoulliHead", "BernoulliPosterior",
+    "BernoulliPrior", "CategoricalHead", "CodeGrid", "CodePrior", "Coder", "Components", "Conditional", "ContinuousBernoulliHead", "Contraction",
+    "CorrelatedGaussianPosterior", "CoupledLogisticMixtureHead", "Covariance", "CrossEntropyHead", "Decoder", "Diagonal",
+    "DiscretizedLogisticHead", "DiscretizedLogisticMixtureHead", "FixedScale", "Full", "GaussianHead", "GaussianMixture", "GaussianPosterior",
+    "Head", "LaplaceHead", "LearnedScale", "LogisticContraction", "Model", "OneLevel", "Penalty", "PredictedScale", "Spherical",
+    "SquaredErrorHead", "StandardNormal", "SufficientStatistics", "Terms", "Tied", "TwoLevels", "UniformCodes", "real_numbers", "unrolled",
 ]  # fmt: skip

@@ -1,9 +1,28 @@
 """Tensor to tensor; no probability."""
 
+from vael.networks.autoregressive import GatedPixelCNN
 from vael.networks.convolution import ConvolutionDecoder, ConvolutionEncoder
 from vael.networks.dense import Dense
+from vael.networks.grid import GridDecoder, GridEncoder, grid_size
+from vael.networks.moving import Moving, moving_buffers, moving_parts
+from vael.networks.quantizer import (
+    CodeBook,
+    CodeUse,
+    FiniteScalar,
+    PassThrough,
+    Quantized,
+    Quantizer,
+    RotationTrick,
+    StraightThrough,
+    code_use,
+    nearest,
+)
 from vael.networks.residual import ResidualBlock, residual_stage
 from vael.networks.sparse import TopK
 from vael.networks.standardize import Offset, Standardize
 
-__all__ = ["ConvolutionDecoder", "ConvolutionEncoder", "Dense", "Offset", "ResidualBlock", "Standardize", "TopK", "residual_stage"]
+__all__ = [
+    "CodeBook", "CodeUse", "ConvolutionDecoder", "ConvolutionEncoder", "Dense", "FiniteScalar", "GatedPixelCNN", "GridDecoder", "GridEncoder",
+    "Moving", "Offset", "PassThrough", "Quantized", "Quantizer", "ResidualBlock", "RotationTrick", "Standardize", "StraightThrough", "TopK",
+    "code_use", "grid_size", "moving_buffers", "moving_parts", "nearest", "residual_stage",
+]  # fmt: skip

@@ -1,6 +1,7 @@
 """Running an algorithm in the world."""
 
 from vael.training.callbacks import Callback, Plan, Row, Tick
+from vael.training.coding import coded, coded_splits
 from vael.training.loop import run
 from vael.training.order import Order, permutation
 from vael.training.pretraining import encoded, pretrain
@@ -8,6 +9,6 @@ from vael.training.schedules import Constant, WarmupCosine
 from vael.training.settings import Fit, Resolved, Settings, resolve
 
 __all__ = [
-    "Callback", "Constant", "Fit", "Order", "Plan", "Resolved", "Row", "Settings", "Tick", "WarmupCosine", "encoded", "permutation", "pretrain",
-    "resolve", "run",
+    "Callback", "Constant", "Fit", "Order", "Plan", "Resolved", "Row", "Settings", "Tick", "WarmupCosine", "coded", "coded_splits", "encoded",
+    "permutation", "pretrain", "resolve", "run",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from vael.errors import StateError
+from vael.networks import moving_parts
 
 WORTH_COMPILING = 5e12  # floating-point operations: some 100 seconds of two small cores
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
@@ -80,6 +81,8 @@ def automatic_compilation(device: torch.device, model: nn.Module, examples: floa
     Compilation costs some 10 to 40 seconds of a small processor once; it wins a third on dense networks, and next to nothing on
     convolutions, whose time is spent in kernels that are compiled already.
     """
+    if moving_parts(model):
+        return False, "eager, because every step moves a code book"
     if not has_compiler(device):
         return False, "eager, because no C++ compiler was found; install g++ to make long runs faster"
     convolutions = any(isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)) for m in model.modules())
