@@ -31,7 +31,7 @@ slow: $(VENV)/.developed
 	$(PYTEST) -m slow --durations=10
 
 docs: $(VENV)/.documented
-	$(BIN)/sphinx-build -W --keep-going -j 2 -b html docs docs/_build/html
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -W --keep-going -j 2 -b html docs docs/_build/html
 	@echo 'Open docs/_build/html/index.html in a browser.'
 
 check: $(VENV)/.developed
