@@ -35,7 +35,7 @@ def test_a_spec_holds_what_was_chosen(prepared):
     assert spec.data.train.examples + spec.data.held_out.examples + spec.data.test.examples == 1797
     assert spec.data.train.fingerprint == prepared.splits.train.fingerprint
     assert (spec.model.recipe, spec.model.likelihood) == ("dense", "bernoulli")
-    assert spec.model.arguments == {"latent": 2, "hidden": (16,), "correlated": False}
+    assert spec.model.arguments == {"latent": 2, "hidden": (16,), "correlated": True}
     assert spec.model.parameters == sum(p.numel() for p in prepared.model.parameters())
     assert (spec.training.precision, spec.training.compiled, spec.training.epochs) == ("float32", False, 1)
     assert spec.versions.vael == vael.__version__

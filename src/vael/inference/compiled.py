@@ -6,6 +6,7 @@ outside: PyTorch's fused AdamW takes a third of the time of the kernel that the 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import FunctionType, MethodType
@@ -58,7 +59,8 @@ class CompiledGradients(Gradients):
         noise = [moment.noise.normal(shape, like) if kind == "normal" else moment.noise.uniform(shape, like) for kind, shape in self.requests]
         weight = batch.weight if batch.weight is not None else torch.ones(len(batch), device=like.device)
         scalars = torch.tensor([moment.progress, 1.0 / moment.examples], device=like.device)
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # the compiler's own, about itself
             surrogate, totals, gradients = self.compiled(replace(batch, weight=weight, index=None, label=None), noise, scalars, self.state.parameters)
         return Climb(surrogate, totals, gradients)
 
