@@ -20,6 +20,7 @@ ROWS = [  # a row imports only rows below it
     {"cli", "explorer"},
     {"report", "estimators"},
     {"specs"},
+    {"recommendation"},
     {"recipes"},
     {"applications"},
     {"evaluation"},

@@ -18,7 +18,7 @@ from vael.data.splitting import MOST_VALIDATION, SHARE, STREAM
 from vael.errors import ShapeError, StateError
 from vael.inference import AdamW, GradientAscent
 from vael.models import VAE, Head
-from vael.recipes import recommend
+from vael.recommendation import recommend
 from vael.specs import likelihoods, names
 from vael.specs.spec import DataSpec, ModelSpec, RunSpec, SplitSpec, TrainingSpec, Value, Versions
 from vael.training import Resolved, Settings, resolve

@@ -1,0 +1,124 @@
+"""Which model follows the data, and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from vael.data import Kind, Source, Splits, statistics
+from vael.errors import StateError
+from vael.models import VAE, BernoulliHead, DiscretizedLogisticHead, GaussianHead, Head, LearnedScale
+from vael.models.heads import Moments
+from vael.recipes import convolutional, dense
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """Which model follows the data, and why."""
+
+    recipe: Callable[..., VAE]
+    head: Head
+    arguments: Mapping[str, object]  # of the recipe, besides event, head and statistics; cannot be changed
+    reasons: tuple[str, ...]  # whole sentences, to be read before training
+
+    def build(self, event: Sequence[int], statistics: Moments | None = None) -> VAE:
+        """The recommended model with new weights."""
+        return self.recipe(event, self.head, statistics=statistics, **self.arguments)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A recipe, its arguments and a reason."""
+
+    recipe: Callable[..., VAE]
+    arguments: Mapping[str, object]
+    reason: str
+
+
+def recommend(splits: Splits) -> Recommendation:
+    """Likelihood, network and sizes that follow the training data; looks at the training split only.
+
+    Errors: `SupportError` where the likelihood cannot take the data (`Head.check`).
+    """
+    source = splits.train
+    head, because = likelihood(source)
+    head.check(source)
+    choice = table(source) if len(source.event) == 1 else grey(source) if small_and_grey(source.event) else colour(source)
+    return Recommendation(choice.recipe, head, MappingProxyType(dict(choice.arguments)), (described(source), because, choice.reason))
+
+
+def likelihood(source: Source) -> tuple[Head, str]:
+    """The head that follows the kind of the cells, and why."""
+    if source.kind is Kind.BINARY:
+        return BernoulliHead(), "Likelihood: Bernoulli on logits, because every cell is 0 or 1."
+    if source.kind is Kind.INTEGER:
+        if source.levels is None:
+            raise StateError(f"{source.name} holds integers, but its number of levels is not said; make the Source with levels=")
+        return DiscretizedLogisticHead(levels=source.levels), (
+            f"Likelihood: discretised logistic over {source.levels} levels, because the cells are the integers 0 ... {source.levels - 1}: "
+            "its probabilities sum to one over exactly these."
+        )
+    spread = LearnedScale(source.event[0])
+    return GaussianHead(statistics(source), spread), (
+        "Likelihood: Gaussian with one learned, bounded σ for each channel or column, because the cells are real numbers."
+    )
+
+
+def power_of_two(number: int, low: int, high: int) -> int:
+    """The power of two next to `number`, within bounds."""
+    return max(low, min(high, 2 ** round(math.log2(max(1, number)))))
+
+
+def described(source: Source) -> str:
+    """Number, size and kind of the examples in a sentence."""
+    channels, *size = source.event
+    several = "" if channels == 1 else f" of {channels} channels"
+    examples = f"{'x'.join(map(str, size))} images{several}" if size else f"rows of {channels} columns"
+    cells = {Kind.BINARY: "0 or 1", Kind.INTEGER: f"integers of {source.levels} levels", Kind.REAL: "real numbers"}[source.kind]
+    return f"Data: {len(source)} {examples}; cells are {cells}."
+
+
+def table(source: Source) -> Choice:
+    """Dense: width by columns and rows, so that few rows are not learned by heart."""
+    columns, rows = source.event[0], len(source)
+    width = min(power_of_two(4 * columns, 32, 512), power_of_two(rows // 16, 32, 512))
+    latent = max(1, min(columns // 2, 32, rows // 50))
+    reason = (
+        f"Network: two dense hidden layers of {width} and {latent} latents, because a table has no neighbourhoods; "
+        f"width by {columns} columns and {rows} rows."
+    )
+    return Choice(dense, {"latent": latent, "hidden": (width, width)}, reason)
+
+
+def small_and_grey(event: Sequence[int]) -> bool:
+    """Whether a dense network sees the image at a lower price than a convolutional one."""
+    return event[0] == 1 and math.prod(event) <= 1024
+
+
+def grey(source: Source) -> Choice:
+    """Dense with a smooth activation, and a posterior with full covariance (docs/lab-book.md: 0.7 to 0.9 nats of log p(x) at equal time)."""
+    cells, rows = math.prod(source.event), len(source)
+    width = min(300, power_of_two(2 * cells, 32, 512), power_of_two(rows // 12, 32, 512))
+    latent = 24 if rows >= 10_000 else max(2, min(16, cells // 4))
+    reason = (
+        f"Network: two dense hidden layers of {width} SiLU units, because at {cells} cells of one channel they learn more per second than "
+        f"convolutions; width by {cells} cells and {rows} examples. Posterior: full covariance over {latent} latents."
+    )
+    return Choice(dense, {"latent": latent, "hidden": (width, width), "correlated": True}, reason)
+
+
+def colour(source: Source) -> Choice:
+    """Convolutions down to about 4 × 4, narrower where the image is large, so that an example costs about the same."""
+    height, width = source.event[1:]
+    levels = max(1, round(math.log2(max(2.0, min(height, width) / 4))))
+    first = 32 if height * width <= 64 * 64 else 16
+    widest = 256 if len(source) >= 5000 else 128
+    channels = tuple(min(widest, first * 2**level) for level in range(levels))
+    latent = 128 if len(source) >= 5000 else 32
+    reason = (
+        f"Network: convolutions that halve the {height}x{width} image {levels} times, with {', '.join(map(str, channels))} channels and "
+        f"{latent} latents, because neighbouring pixels belong together; sizes by the image and {len(source)} examples."
+    )
+    return Choice(convolutional, {"latent": latent, "channels": channels}, reason)
