@@ -24,14 +24,16 @@ from vael.models.heads import (
 )
 from vael.models.penalties import AbsoluteActivation, ActivationDivergence, Contraction, LogisticContraction, Penalty
 from vael.models.quantized import VQVAE, Coder, OneLevel, TwoLevels
+from vael.models.state_space import BackwardSummary, ForwardSummary, GaussianTransition, GaussianUpdate, StateSpace, state_space
 from vael.models.support import real_numbers
 from vael.models.vae import VAE, Decoder, GaussianPosterior, StandardNormal
 
 __all__ = [
-    "VAE", "VQVAE", "AbsoluteActivation", "ActivationDivergence", "Autoencoder", "AutoregressiveCodes", "BernoulliHead", "BernoulliPosterior",
-    "BernoulliPrior", "CategoricalHead", "CodeGrid", "CodePrior", "Coder", "Components", "Conditional", "ContinuousBernoulliHead", "Contraction",
-    "CorrelatedGaussianPosterior", "CoupledLogisticMixtureHead", "Covariance", "CrossEntropyHead", "Decoder", "Diagonal",
-    "DiscretizedLogisticHead", "DiscretizedLogisticMixtureHead", "FixedScale", "Full", "GaussianHead", "GaussianMixture", "GaussianPosterior",
-    "Head", "LaplaceHead", "LearnedScale", "LogisticContraction", "Model", "OneLevel", "Penalty", "PredictedScale", "Spherical",
-    "SquaredErrorHead", "StandardNormal", "SufficientStatistics", "Terms", "Tied", "TwoLevels", "UniformCodes", "real_numbers", "unrolled",
+    "VAE", "VQVAE", "AbsoluteActivation", "ActivationDivergence", "Autoencoder", "AutoregressiveCodes", "BackwardSummary", "BernoulliHead",
+    "BernoulliPosterior", "BernoulliPrior", "CategoricalHead", "CodeGrid", "CodePrior", "Coder", "Components", "Conditional",
+    "ContinuousBernoulliHead", "Contraction", "CorrelatedGaussianPosterior", "CoupledLogisticMixtureHead", "Covariance", "CrossEntropyHead",
+    "Decoder", "Diagonal", "DiscretizedLogisticHead", "DiscretizedLogisticMixtureHead", "FixedScale", "ForwardSummary", "Full", "GaussianHead",
+    "GaussianMixture", "GaussianPosterior", "GaussianTransition", "GaussianUpdate", "Head", "LaplaceHead", "LearnedScale", "LogisticContraction",
+    "Model", "OneLevel", "Penalty", "PredictedScale", "Spherical", "SquaredErrorHead", "StandardNormal", "StateSpace", "SufficientStatistics",
+    "Terms", "Tied", "TwoLevels", "UniformCodes", "real_numbers", "state_space", "unrolled",
 ]  # fmt: skip
