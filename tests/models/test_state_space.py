@@ -146,3 +146,17 @@ def test_what_makes_no_sense_is_refused():
         model(replace(given, observed=given.x > 0), generator=torch.Generator())
     with pytest.raises(ShapeError, match="one for each"):
         model(given, generator=torch.Generator(), latent=(torch.zeros(1, 2, 8),))
+
+
+@pytest.mark.slow
+def test_predicted_frames_are_nearer_than_copies_of_the_last_one():
+    data = digits(1000)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = state_space((10, 16, 16), BernoulliHead(), latent=16, hidden=96)
+    run(GradientAscent(model, ELBO(), optimizer=AdamW(4e-3), ema=0.98), data, Settings(epochs=30, batch=64, compiled=False))
+    x = data.test.batch(torch.arange(100)).x
+    with torch.no_grad():
+        predicted = model.predict(x[:, :6], 4, samples=20, generator=torch.Generator().manual_seed(0))
+    error, copied = ((guess - x[:, 6:]).square().mean((0, 2, 3)) for guess in (predicted, x[:, 5:6]))
+    assert (error < 0.8 * copied).all()

@@ -102,7 +102,7 @@ class StateSpace(Model):
         for t in range(x.shape[1]):
             p = self.initial(None) if before is None else self.transition(before)
             q = self.update(z, summary[:, t])
-            z = q.mean + q.stddev * noise[:, :, t] if noise is not None else latent[t]
+            z = latent[t] if latent is not None else q.mean + q.stddev * noise[:, :, t]
             steps.append((p, q, z))
             before = z
         return self._terms(x, steps, reads)
@@ -124,27 +124,35 @@ class StateSpace(Model):
 
     def means(self, x: Float[Tensor, "batch time *space"]) -> Levels:
         """z_1 ... z_t at the means of q, one after another, `[1, batch, features]` each."""
-        summary, z, found = self.summary(x), x.new_zeros(1, len(x), *self.initial(None).event_shape), []
+        return self._states(x, 1, None)
+
+    def _states(self, x: Tensor, samples: int, noise: Noise | None) -> Levels:
+        summary, z, found = self.summary(x), x.new_zeros(samples, len(x), *self.initial(None).event_shape), []
         for t in range(x.shape[1]):
-            z = self.update(z, summary[:, t]).mean
+            z = _step(self.update(z, summary[:, t]), noise)
             found.append(z)
         return tuple(found)
 
-    def predict(self, x: Float[Tensor, "batch time *space"], steps: int) -> Float[Tensor, "batch steps *space"]:
-        """Mean frames after the ones seen: the latents roll on by the means of the transition, no frame between is looked at or made."""
-        z, future = self.means(x)[-1], []
+    def predict(
+        self, x: Float[Tensor, "batch time *space"], steps: int, *, samples: int = 1, generator: torch.Generator | Noise | None = None
+    ) -> Float[Tensor, "batch steps *space"]:
+        """Mean frames after the ones seen; no frame between is looked at or made.
+
+        With a `generator` the mean over `samples` ways that the latents may take; without one they roll on by the means of q and the transition.
+        """
+        noise = None if generator is None else as_noise(generator)
+        z, future = self._states(x, samples, noise)[-1], []
         for _ in range(steps):
-            z = self.transition(z).mean
+            z = _step(self.transition(z), noise)
             future.append(z)
-        return self.decode(tuple(future)).mean[0]
+        return self.decode(tuple(future)).mean.mean(0)
 
     def sample(self, samples: int, *, generator: torch.Generator | Noise, context: Tensor | None = None, frames: int = 16) -> Tensor:
         """New sequences `[samples, frames, *space]`."""
         noise = as_noise(generator)
         z = [draw(self.initial(None), samples, noise)[None]]
         while len(z) < frames:
-            law = self.transition(z[-1])
-            z.append(law.mean + law.stddev * noise.normal(law.mean.shape, law.mean))
+            z.append(_step(self.transition(z[-1]), noise))
         return draw(self.decode(tuple(z)), 1, noise)[0, 0]
 
     def reconstruct(self, batch: Batch) -> Tensor:
@@ -153,6 +161,11 @@ class StateSpace(Model):
     def encode(self, batch: Batch) -> Tensor:
         """The means of all latents, one after another, `[batch, time × features]`."""
         return torch.cat([z[0] for z in self.means(batch.x)], -1)
+
+
+def _step(law: Distribution, noise: Noise | None) -> Tensor:
+    """A draw, or the mean where there is no noise."""
+    return law.mean if noise is None else law.mean + law.stddev * noise.normal(law.mean.shape, law.mean)
 
 
 def state_space(event: Sequence[int], head: Head, *, latent: int = 8, hidden: int = 64, filters: bool = False) -> StateSpace:
