@@ -45,13 +45,13 @@ def entropy(p: Float[Tensor, "*batch outcomes"]) -> Float[Tensor, " *batch"]:
     return -torch.xlogy(law, law).sum(-1)
 
 
-def cross_entropy(p: Float[Tensor, "*batch outcomes"], q: Float[Tensor, "*other outcomes"]) -> Float[Tensor, " *broadcast"]:
+def cross_entropy(p: Float[Tensor, "*batch outcomes"], q: Float[Tensor, "*other support"]) -> Float[Tensor, " *broadcast"]:
     """H(p, q) = -Σ_x p(x) log q(x) = H(p) + KL(p || q) in nats; infinite where q misses what p can give."""
     truth, law = pair(p, q)
     return -torch.xlogy(truth, law).sum(-1)
 
 
-def discrete_divergence(p: Float[Tensor, "*batch outcomes"], q: Float[Tensor, "*other outcomes"]) -> Float[Tensor, " *broadcast"]:
+def discrete_divergence(p: Float[Tensor, "*batch outcomes"], q: Float[Tensor, "*other support"]) -> Float[Tensor, " *broadcast"]:
     """KL(p || q) = Σ_x p(x) log(p(x) / q(x)) in nats (Kullback & Leibler 1951), with 0 log 0 = 0.
 
     Never negative (Gibbs' inequality), 0 only for p = q, not symmetric, infinite where q(x) = 0 < p(x). Differences in rounding are not let
