@@ -97,7 +97,7 @@ class StateSpace(Model):
         if latent is not None and len(latent) != x.shape[1]:
             raise ShapeError(f"{len(latent)} latents were given for sequences of {x.shape[1]} frames; expected one for each")
         summary, size = self.summary(x), self.initial(None).event_shape
-        noise = as_noise(generator).normal((samples, len(x), x.shape[1], *size), at_least_float32(x)) if latent is None else None
+        noise = as_noise(generator).normal((samples, len(x), x.shape[1], *size), at_least_float32(x)) if latent is None else x
         z, before, steps = x.new_zeros(samples, len(x), *size), None, []
         for t in range(x.shape[1]):
             p = self.initial(None) if before is None else self.transition(before)
