@@ -4,7 +4,24 @@ from vael.probability.binary import Bit, independent_bits
 from vael.probability.divergence import divergence, has_closed_form
 from vael.probability.gaussian import bounded, diagonal_gaussian
 from vael.probability.information import bits, cross_entropy, discrete_divergence, entropy, self_information
+from vael.probability.joint import DensityOnAxis, JointDensity
 from vael.probability.mixture import CoupledLogisticMixture, DiscretizedLogisticMixture
+from vael.probability.multivariate import (
+    DivergenceTerms,
+    cholesky,
+    contained,
+    divergence_from_standard,
+    divergence_terms,
+    ellipse,
+    gaussian,
+    gaussian_divergence,
+    gaussian_entropy,
+    log_density,
+    log_determinant,
+    sample_covariance,
+    sample_mean,
+    squared_mahalanobis,
+)
 from vael.probability.observation import Codes, ContinuousBernoulli, DiscretizedLogistic, GreyCrossEntropy, Law, SquaredError
 from vael.probability.quadrature import (
     Axis,
@@ -21,11 +38,15 @@ from vael.probability.quadrature import (
 from vael.probability.sampling import Noise, PerExample, Recorded, Replayed, Stream, as_noise, detached, draw, register_draw
 from vael.probability.standard import Standard, standard_gaussian
 from vael.probability.tables import Table, Variable, bayes, chain, independent, total_probability
+from vael.probability.wasserstein import gaussian_wasserstein
 
 __all__ = [
-    "Axis", "Bit", "Codes", "ContinuousBernoulli", "Cost", "CoupledLogisticMixture", "DiscretizedLogistic", "DiscretizedLogisticMixture",
-    "GreyCrossEntropy", "Grid", "Law", "Noise", "PerExample", "Recorded", "Replayed", "SquaredError", "Standard", "Stream", "Table", "Variable",
-    "as_noise", "bayes", "bits", "bounded", "box", "chain", "cross_entropy", "detached", "diagonal_gaussian", "discrete_divergence", "divergence",
-    "draw", "entropy", "gauss_hermite", "gauss_legendre", "has_closed_form", "independent", "independent_bits", "integrate", "log_integrate",
-    "midpoints", "register_draw", "self_information", "standard_gaussian", "total_probability", "trapezoid",
+    "Axis", "Bit", "Codes", "ContinuousBernoulli", "Cost", "CoupledLogisticMixture", "DensityOnAxis", "DiscretizedLogistic",
+    "DiscretizedLogisticMixture", "DivergenceTerms", "GreyCrossEntropy", "Grid", "JointDensity", "Law", "Noise", "PerExample", "Recorded",
+    "Replayed", "SquaredError", "Standard", "Stream", "Table", "Variable", "as_noise", "bayes", "bits", "bounded", "box", "chain", "cholesky",
+    "contained", "cross_entropy", "detached", "diagonal_gaussian", "discrete_divergence", "divergence", "divergence_from_standard",
+    "divergence_terms", "draw", "ellipse", "entropy", "gauss_hermite", "gauss_legendre", "gaussian_wasserstein", "gaussian", "gaussian_divergence", "gaussian_entropy",
+    "has_closed_form", "independent", "independent_bits", "integrate", "log_density", "log_determinant", "log_integrate", "midpoints",
+    "register_draw", "sample_covariance", "sample_mean", "self_information", "squared_mahalanobis", "standard_gaussian", "total_probability",
+    "trapezoid",
 ]  # fmt: skip
