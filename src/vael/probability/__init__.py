@@ -45,8 +45,8 @@ __all__ = [
     "DiscretizedLogisticMixture", "DivergenceTerms", "GreyCrossEntropy", "Grid", "JointDensity", "Law", "Noise", "PerExample", "Recorded",
     "Replayed", "SquaredError", "Standard", "Stream", "Table", "Variable", "as_noise", "bayes", "bits", "bounded", "box", "chain", "cholesky",
     "contained", "cross_entropy", "detached", "diagonal_gaussian", "discrete_divergence", "divergence", "divergence_from_standard",
-    "divergence_terms", "draw", "ellipse", "entropy", "gauss_hermite", "gauss_legendre", "gaussian_wasserstein", "gaussian", "gaussian_divergence", "gaussian_entropy",
-    "has_closed_form", "independent", "independent_bits", "integrate", "log_density", "log_determinant", "log_integrate", "midpoints",
-    "register_draw", "sample_covariance", "sample_mean", "self_information", "squared_mahalanobis", "standard_gaussian", "total_probability",
-    "trapezoid",
+    "divergence_terms", "draw", "ellipse", "entropy", "gauss_hermite", "gauss_legendre", "gaussian", "gaussian_divergence", "gaussian_entropy",
+    "gaussian_wasserstein", "has_closed_form", "independent", "independent_bits", "integrate", "log_density", "log_determinant", "log_integrate",
+    "midpoints", "register_draw", "sample_covariance", "sample_mean", "self_information", "squared_mahalanobis", "standard_gaussian",
+    "total_probability", "trapezoid",
 ]  # fmt: skip
