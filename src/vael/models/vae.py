@@ -61,16 +61,18 @@ def filled(x: Tensor, observed: Tensor | None) -> Tensor:
 def seen(cells: Tensor, observed: Tensor | None) -> Tensor:
     """Sum of cell-wise log-densities `[samples, batch, *event]` over the cells that were seen: `[samples, batch]`.
 
+    A likelihood that joins all cells of an example gives `[samples, batch]` already.
+
     Errors: `ShapeError` where the likelihood joins cells (coupled channels), so that they cannot be left out one by one.
     """
     if observed is not None:
         if cells.shape[2:] != observed.shape[1:]:
             raise ShapeError(
-                f"log-densities of shape {tuple(cells.shape[2:])} for a mask of shape {tuple(observed.shape[1:])}: this likelihood joins the "
-                "channels of a pixel, so it cannot leave out single cells; use one without coupling"
+                f"log-densities of shape {tuple(cells.shape[2:])} for a mask of shape {tuple(observed.shape[1:])}: this likelihood joins "
+                "cells (the channels of a pixel, or all), so it cannot leave out single ones; use one without coupling"
             )
         cells = torch.where(observed, cells, torch.zeros((), dtype=cells.dtype, device=cells.device))
-    return cells.flatten(2).sum(2)
+    return cells.flatten(2).sum(2) if cells.dim() > 2 else cells
 
 
 class VAE(Model):

@@ -5,6 +5,7 @@ from vael.probability.divergence import divergence, has_closed_form
 from vael.probability.gaussian import bounded, diagonal_gaussian
 from vael.probability.information import bits, cross_entropy, discrete_divergence, entropy, self_information
 from vael.probability.joint import DensityOnAxis, JointDensity
+from vael.probability.joint_gaussian import JointGaussian
 from vael.probability.mixture import CoupledLogisticMixture, DiscretizedLogisticMixture
 from vael.probability.multivariate import (
     DivergenceTerms,
@@ -42,9 +43,9 @@ from vael.probability.wasserstein import gaussian_wasserstein
 
 __all__ = [
     "Axis", "Bit", "Codes", "ContinuousBernoulli", "Cost", "CoupledLogisticMixture", "DensityOnAxis", "DiscretizedLogistic",
-    "DiscretizedLogisticMixture", "DivergenceTerms", "GreyCrossEntropy", "Grid", "JointDensity", "Law", "Noise", "PerExample", "Recorded",
-    "Replayed", "SquaredError", "Standard", "Stream", "Table", "Variable", "as_noise", "bayes", "bits", "bounded", "box", "chain", "cholesky",
-    "contained", "cross_entropy", "detached", "diagonal_gaussian", "discrete_divergence", "divergence", "divergence_from_standard",
+    "DiscretizedLogisticMixture", "DivergenceTerms", "GreyCrossEntropy", "Grid", "JointDensity", "JointGaussian", "Law", "Noise", "PerExample",
+    "Recorded", "Replayed", "SquaredError", "Standard", "Stream", "Table", "Variable", "as_noise", "bayes", "bits", "bounded", "box", "chain",
+    "cholesky", "contained", "cross_entropy", "detached", "diagonal_gaussian", "discrete_divergence", "divergence", "divergence_from_standard",
     "divergence_terms", "draw", "ellipse", "entropy", "gauss_hermite", "gauss_legendre", "gaussian", "gaussian_divergence", "gaussian_entropy",
     "gaussian_wasserstein", "has_closed_form", "independent", "independent_bits", "integrate", "log_density", "log_determinant", "log_integrate",
     "midpoints", "register_draw", "sample_covariance", "sample_mean", "self_information", "squared_mahalanobis", "standard_gaussian",
