@@ -8,7 +8,7 @@ import torch
 from scipy import optimize
 
 from vael.errors import ShapeError, StateError, SupportError
-from vael.inference.variations import Functional, arc_length, bound, normalized_optimum, stationary_density
+from vael.inference.variations import Functional, arc_length, factor_bound, normalized_optimum, stationary_density
 from vael.probability.quadrature import midpoints
 
 X = torch.linspace(0, 1, 41, dtype=torch.float64)
@@ -52,7 +52,7 @@ def test_the_normalised_optimum_is_a_product_with_the_inverse_normaliser():
     torch.testing.assert_close(found.density, (F - log_normalizer).exp(), atol=1e-11, rtol=1e-10)
     assert float(found.multipliers[-1]) == pytest.approx(log_normalizer - 1, abs=1e-11)
     assert float(AXIS.weights @ found.density) == pytest.approx(1, abs=1e-10)
-    assert float(bound(found.density, F, AXIS)) == pytest.approx(log_normalizer, abs=1e-10)
+    assert float(factor_bound(found.density, F, AXIS)) == pytest.approx(log_normalizer, abs=1e-10)
     assert bool((found.multipliers.diff() > 0).all())
 
 
@@ -61,7 +61,7 @@ def test_the_optimum_against_a_general_constrained_optimiser():
     f, w = -0.5 * axis.nodes**2 + 0.8 * axis.nodes + 3, axis.weights.numpy()
     slope = lambda q: -w * (f.numpy() - np.log(q) - 1)  # noqa: E731
     theirs = optimize.minimize(
-        lambda q: -float(bound(torch.from_numpy(q), f, axis)), np.full(16, 1 / 6), jac=slope, bounds=[(1e-9, None)] * 16, method="SLSQP",
+        lambda q: -float(factor_bound(torch.from_numpy(q), f, axis)), np.full(16, 1 / 6), jac=slope, bounds=[(1e-9, None)] * 16, method="SLSQP",
         constraints={"type": "eq", "fun": lambda q: w @ q - 1, "jac": lambda q: w}, options={"ftol": 1e-15, "maxiter": 500},
     )  # fmt: skip
     np.testing.assert_allclose(normalized_optimum(f, axis).density, theirs.x, atol=1e-5)
@@ -77,14 +77,14 @@ def test_no_sum_of_exp_f_and_a_constant_is_the_optimum():
     additive = small.exp() + constant
     assert float(AXIS.weights @ additive) == pytest.approx(1, abs=1e-12)
     assert float((additive / small.exp()).max() / (additive / small.exp()).min()) > 10
-    assert float(bound(additive, small, AXIS)) < float(bound(best, small, AXIS)) - 1
+    assert float(factor_bound(additive, small, AXIS)) < float(factor_bound(best, small, AXIS)) - 1
 
 
 def test_without_the_constraint_the_optimum_has_another_mass():
     free, best = stationary_density(F, 0.0), normalized_optimum(F, AXIS).density
     assert float(AXIS.weights @ free) == pytest.approx(math.exp(float((F + AXIS.weights.log()).logsumexp(0)) - 1), rel=1e-12)
-    assert float(bound(free, F, AXIS)) > float(bound(best, F, AXIS))
-    assert float(bound(free, F, AXIS)) > float(bound(F.exp(), F, AXIS))  # the lecture's, without the 1
+    assert float(factor_bound(free, F, AXIS)) > float(factor_bound(best, F, AXIS))
+    assert float(factor_bound(free, F, AXIS)) > float(factor_bound(F.exp(), F, AXIS))  # the lecture's, without the 1
 
 
 def test_bad_functions_are_refused():

@@ -74,7 +74,7 @@ class Optimum:
     multipliers: Float[Tensor, " iterations"]  # the last one is λ
 
 
-def bound(q: Float[Tensor, " points"], f: Float[Tensor, " points"], axis: Axis) -> Float[Tensor, ""]:
+def factor_bound(q: Float[Tensor, " points"], f: Float[Tensor, " points"], axis: Axis) -> Float[Tensor, ""]:
     """L[q] = E_q[f] + H(q) = ∫ (q f - q log q) dz, in nats; with f = E_{-j}[log p(x, z)] it is what a factor q_j climbs."""
     if q.shape != axis.nodes.shape or f.shape != axis.nodes.shape:
         raise ShapeError(f"q {tuple(q.shape)} and f {tuple(f.shape)} on {len(axis)} points; expected a value of each at every point")
