@@ -70,10 +70,26 @@ def test_its_divergence_from_the_prior_is_the_closed_form_of_full_gaussians():
         torch.testing.assert_close(*(torch.autograd.grad(one.sum(), numbers, retain_graph=True)[0] for one in (mine, known)), rtol=1e-10, atol=1e-10)
 
 
+def test_the_divergence_of_a_diagonal_from_a_full_covariance_is_closed_too():
+    """Against the formula written out with an inverse and determinants."""
+    full = law(raw(3), 3)
+    loc, scale = torch.tensor([0.3, -1.0, 2.0]).double(), torch.tensor([0.5, 2.0, 1.0]).double()
+    q = diagonal_gaussian(loc.expand(4, 3), scale.expand(4, 3))
+    assert has_closed_form(q, full)
+    inverse, apart = torch.linalg.inv(full.covariance_matrix), full.loc - loc
+    known = 0.5 * (
+        (inverse.diagonal(dim1=1, dim2=2) * scale**2).sum(1) + torch.einsum("bi,bij,bj->b", apart, inverse, apart) - 3
+        + torch.logdet(full.covariance_matrix) - 2 * scale.log().sum()
+    )  # fmt: skip
+    torch.testing.assert_close(divergence(q, full, loc.expand(1, 4, 3))[0], known, rtol=1e-10, atol=1e-10)
+
+
 def test_where_there_is_no_closed_form_none_is_claimed():
     from torch.distributions import Independent
 
-    assert not has_closed_form(law(raw(3), 3), Independent(Laplace(torch.zeros(3).double(), torch.ones(3).double()), 1))
+    other = Independent(Laplace(torch.zeros(3).double(), torch.ones(3).double()), 1)
+    assert not has_closed_form(law(raw(3), 3), other)
+    assert not has_closed_form(other, law(raw(3), 3))
 
 
 def unbounded(value):

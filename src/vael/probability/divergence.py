@@ -13,8 +13,9 @@ def has_closed_form(q: Distribution, p: Distribution) -> bool:
     """Whether KL(q || p) is registered with `torch.distributions.kl.register_kl`."""
     if isinstance(q, Independent) and isinstance(p, Independent):
         return has_closed_form(q.base_dist, p.base_dist)
-    if isinstance(q, MultivariateNormal) and isinstance(p, Independent):
-        return isinstance(p.base_dist, Normal) and p.event_shape == q.event_shape
+    for full, other in ((q, p), (p, q)):
+        if isinstance(full, MultivariateNormal) and isinstance(other, Independent):
+            return isinstance(other.base_dist, Normal) and other.event_shape == full.event_shape
     kinds = (type(q), type(p))
     if kinds not in _registered:
         _registered[kinds] = _dispatch_kl(*kinds) is not NotImplemented
@@ -29,6 +30,14 @@ def _correlated_from_independent(q: MultivariateNormal, p: Independent) -> Tenso
     loc, scale, tril = p.base_dist.loc, p.base_dist.scale, q.scale_tril
     spread = (tril.square().sum(-1) + (q.loc - loc).square()) / scale.square()
     return (0.5 * (spread - 1) + scale.log() - tril.diagonal(dim1=-2, dim2=-1).log()).sum(-1)
+
+
+@register_kl(Independent, MultivariateNormal)
+def _independent_from_correlated(q: Independent, p: MultivariateNormal) -> Tensor:
+    """As between two full covariances, of which the first is diagonal."""
+    if not isinstance(q.base_dist, Normal):
+        raise NotImplementedError
+    return kl_divergence(MultivariateNormal(q.base_dist.loc, scale_tril=q.base_dist.scale.diag_embed(), validate_args=False), p)
 
 
 def divergence(q: Distribution, p: Distribution, latent: Tensor) -> Tensor:
