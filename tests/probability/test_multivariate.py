@@ -130,6 +130,31 @@ def test_the_case_of_the_vae():
     assert float(divergence_from_standard(mean, scale)) == pytest.approx(expected, abs=1e-12)
 
 
+def test_the_expectations_of_the_kl_loss():
+    """E[εᵀ σ² ε] = Σ σ_i², which E[εᵀ ε] = d alone does not give: that would be d σ² with one σ for all."""
+    mean, scale = numbers(0.5, -1.0, 0.0), numbers(0.3, 1.0, 2.0)
+    epsilon, log_weight = Grid.power(gauss_hermite(0.0, 1.0, 4), 3).nodes()
+    weight = (log_weight + torch.distributions.Normal(0.0, 1.0).log_prob(epsilon).sum(1)).exp()
+    z = mean + scale * epsilon
+    assert float(weight @ epsilon.square().sum(1)) == pytest.approx(3)
+    spread = float(weight @ (epsilon**2 * scale**2).sum(1))
+    assert spread == pytest.approx(5.09)
+    assert spread != pytest.approx(3 * float(scale.mean()) ** 2, rel=0.2)
+    assert float(weight @ z.square().sum(1)) == pytest.approx(1.25 + 5.09)
+    law = gaussian(mean, (scale**2).diag_embed())
+    ratio = law.log_prob(z) - torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(1)
+    assert float(weight @ ratio) == pytest.approx(float(divergence_from_standard(mean, scale)), abs=1e-10)
+
+
+def test_the_log_determinant_is_what_keeps_a_covariance_finite():
+    x = LECTURE.loc + torch.randn(200, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64) @ LECTURE.scale_tril.mT
+    laws = [gaussian(LECTURE.loc, scale**2 * LECTURE.covariance_matrix) for scale in (0.5, 1.0, 2.0, 20.0)]
+    forms = [float(squared_mahalanobis(x, law).mean()) for law in laws]
+    densities = [float(log_density(x, law).mean()) for law in laws]
+    assert forms == sorted(forms, reverse=True)  # without log |Σ| the widest wins
+    assert max(densities) == densities[1]
+
+
 def test_gradients_of_the_divergence():
     mean = numbers(0.3, -0.2).requires_grad_()
     factor = numbers([1.0, 0.2], [0.1, 0.8]).requires_grad_()
