@@ -12,7 +12,7 @@ import torch
 from vael.data import Batch, Kind, Source, Splits
 from vael.errors import ShapeError, StateError, SupportError
 from vael.evaluation import evaluate_codes
-from vael.inference import AdamW, GradientAscent
+from vael.inference import AdamW, GradientAscent, World
 from vael.models import AutoregressiveCodes, BernoulliHead, CodeGrid, DiscretizedLogisticHead, UniformCodes
 from vael.networks import CodeBook, FiniteScalar, RotationTrick, moving_buffers
 from vael.objectives import ELBO, Reconstruction
@@ -239,6 +239,9 @@ def test_a_step_that_is_skipped_moves_no_code_book():
 def test_several_processes_and_compiled_steps_are_refused():
     with pytest.raises(StateError, match="compiled=False in one process"):
         run(climbing(one()), splits(), replace(SETTINGS, compiled=True))
+    with pytest.raises(StateError, match="compiled=False in one process"):
+        climbing(one()).init(splits().train, World(size=2))
+    assert moving_buffers(scalar()) == {}, "nothing moves in a fixed grid"
 
 
 def test_the_automatic_choice_is_eager():

@@ -95,6 +95,9 @@ class VQVAE(Model):
     and levels; `Reconstruction(weights={"commitment": 0.25})` climbs what the paper does. A latent level is codes
     `[samples, batch, height, width]`. `prior` may be exchanged for one that was trained on the codes (`AutoregressiveCodes`).
 
+    The weight stands beside a likelihood summed over cells: one that outweighs what the decoder first gains from the codes shrinks all z
+    together and training stands still (MNIST, two levels: at 0.25 for five epochs, at 0.05 not); then take a smaller one.
+
     Errors: `ShapeError` for a prior over other grids.
     """
 
