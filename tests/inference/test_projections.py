@@ -147,3 +147,39 @@ def test_bad_input_is_refused():
         factorized_projection(correlated(0.5), (midpoints(0.0, 1.0, 3), midpoints(0.0, 1.0, 2)), f64(1.0, 2.0), 1)
     with pytest.raises(SupportError, match="log mass"):
         forward_projection(lambda z: torch.full_like(z[:, 0], -math.inf), LINE)
+
+
+def test_the_two_minima_agree_in_two_dimensions_and_not_in_three():
+    for features in (2, 3, 10):
+        covariance = 0.1 * torch.eye(features, dtype=torch.float64) + 0.9
+        ends = [fit(torch.zeros(features, dtype=torch.float64), covariance).divergence for fit in (forward_gaussian, reverse_gaussian)]
+        log_det = (features - 1) * math.log(0.1) + math.log(0.1 + 0.9 * features)  # eigenvalues 0.1 (n - 1 times) and 0.1 + 0.9 n
+        diagonal = 10 * (1 - 0.9 / (0.1 + 0.9 * features))  # of the precision, by Sherman and Morrison
+        assert ends[0] == pytest.approx(-0.5 * log_det, rel=1e-10)
+        assert ends[1] == pytest.approx(0.5 * (features * math.log(diagonal) + log_det), rel=1e-10)
+        assert (abs(ends[0] - ends[1]) < 1e-10) == (features == 2)
+
+
+def test_coordinate_ascent_shrinks_errors_by_the_squared_correlation_a_sweep():
+    from vael.inference.mean_field import GaussianMeanField
+
+    for rho in (0.5, 0.9, 0.99):
+        field = GaussianMeanField(f64(0.0, 0.0), torch.linalg.inv(correlated(rho)))
+        path = field.path(f64(-0.5, 2.5), 5)
+        torch.testing.assert_close(path[4::2] / path[2:-2:2], torch.full((4, 2), rho**2, dtype=torch.float64))
+
+
+def test_a_factor_without_its_own_latent_loses_the_bound():
+    axis = midpoints(-6.0, 6.0, 120)
+    z = torch.stack(torch.meshgrid(axis.nodes, axis.nodes, indexing="ij"), -1)
+    log_p = torch.distributions.MultivariateNormal(f64(0.0, 0.0), correlated(0.9)).log_prob(z)
+    found = factorized_projection(log_p, (axis, axis), torch.exp(-0.5 * axis.nodes.square()), 40)
+    own = log_p @ (found.second * axis.weights)  # E_{-1}[log P(z_1, z_2)], which varies with z_1
+    other = (log_p + axis.weights.log()[:, None]).logsumexp(0) @ (found.second * axis.weights)  # E_{-1}[log P(z_2)]: one number, so q_1 would be flat
+    assert other.dim() == 0
+    assert float(own.max() - own.min()) > 10
+    entropy = lambda q: -float(torch.xlogy(q, q) @ axis.weights)  # noqa: E731
+    flat = torch.full_like(own, 1 / 12)
+    best, worse = (float((q * axis.weights) @ own) + entropy(q) + entropy(found.second) for q in (found.first, flat))
+    assert best == pytest.approx(-0.8303656, abs=1e-5)
+    assert worse < best - 10
