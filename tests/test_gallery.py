@@ -57,3 +57,11 @@ def test_the_runner_stops_at_an_error_and_shows_values(tmp_path, capsys):
         runner().run(page, tmp_path / "out")
     assert capsys.readouterr().out == "21\n"
     assert raised.traceback[-1].lineno + 1 == 14  # of the page
+
+
+def test_the_table_of_lectures_names_every_page_and_tests_that_exist():
+    table = (ROOT / "docs" / "lectures.md").read_text()
+    assert [str(page.relative_to(ROOT / "docs")) for page in PAGES if f"({page.relative_to(ROOT / 'docs')})" not in table] == []
+    named = set(re.findall(r"`([\w/]+\.py)`", table))
+    assert named
+    assert [name for name in sorted(named) if not (ROOT / "tests" / name).is_file()] == []
