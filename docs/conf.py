@@ -1,8 +1,11 @@
 """How Sphinx builds the pages: `make docs`. Every page of the gallery is executed, and an error in one of them fails the build."""
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
+
+from sphinx.util.fileutil import copy_asset
 
 HERE = Path(__file__).parent
 os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE / "gallery"), *filter(None, [os.environ.get("PYTHONPATH")])])  # for the kernels
@@ -14,7 +17,8 @@ from vael import __version__  # noqa: E402 (found through the path above)
 project = "vael"
 release = version = __version__
 author = "the authors of vael"
-extensions = ["myst_nb", "sphinx.ext.mathjax", "sphinx-mathjax-offline"]
+extensions = ["myst_nb", "sphinx.ext.mathjax"]
+mathjax_path = "mathjax/tex-chtml.js"  # copied below, so that formulas are set without a network
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
 nb_execution_mode = "force"  # the pages show what the library does now, not what it once did
@@ -27,3 +31,16 @@ html_static_path = ["static"]
 html_css_files = ["gallery.css"]
 exclude_patterns = ["_build"]
 suppress_warnings = ["myst.header", "misc.highlighting_failure", "mystnb.unknown_mime_type"]
+
+
+def copy_mathjax(app, exception) -> None:
+    """MathJax, which the package sphinx-mathjax-offline carries; its own extension would keep pages from being read side by side."""
+    package = importlib.util.find_spec("sphinx-mathjax-offline")
+    if exception is None and app.builder.format == "html":
+        copy_asset(Path(package.origin).parent / "static" / "mathjax", Path(app.outdir) / "_static" / "mathjax")
+
+
+def setup(app) -> dict[str, bool]:
+    """Pages may be read side by side."""
+    app.connect("build-finished", copy_mathjax)
+    return {"parallel_read_safe": True}
