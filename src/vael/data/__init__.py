@@ -5,12 +5,14 @@ from vael.data.corruption import Corruption, GaussianNoise, Masking, SaltAndPepp
 from vael.data.description import Description, catalogue, describe
 from vael.data.images import Images, Resample
 from vael.data.loading import load
+from vael.data.schema import Column, ColumnKind, Schema
 from vael.data.source import AsFloat, Kind, Source, Splits, Transform
 from vael.data.summary import Statistics, statistics
 from vael.data.synthetic import moving_digits
 from vael.data.transforms import Binarize, unit_interval
 
 __all__ = [
-    "AsFloat", "Batch", "Binarize", "Corruption", "Description", "GaussianNoise", "Images", "Kind", "Masking", "Resample", "SaltAndPepper",
-    "Source", "Splits", "Statistics", "Transform", "catalogue", "describe", "load", "moving_digits", "statistics", "unit_interval",
+    "AsFloat", "Batch", "Binarize", "Column", "ColumnKind", "Corruption", "Description", "GaussianNoise", "Images", "Kind", "Masking", "Resample",
+    "SaltAndPepper", "Schema", "Source", "Splits", "Statistics", "Transform", "catalogue", "describe", "load", "moving_digits", "statistics",
+    "unit_interval",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from jaxtyping import Int64, Shaped
 from torch import Tensor
 
 from vael.data.batch import Batch
+from vael.data.schema import Schema
 from vael.errors import ShapeError, StateError
 
 
@@ -23,6 +24,7 @@ class Kind(Enum):
     BINARY = "binary"  # 0 or 1
     INTEGER = "integer"  # 0 ... levels - 1
     REAL = "real"
+    MIXED = "mixed"  # columns of several kinds: see the schema
 
 
 @runtime_checkable
@@ -67,6 +69,8 @@ class Source:
     transform: Transform = field(default_factory=AsFloat)
     notes: tuple[str, ...] = ()  # what every figure must say
     columns: tuple[str, ...] = ()  # names of the features of a table
+    schema: Schema | None = None  # of a table whose columns are of several kinds
+    gaps: bool = False  # whether cells may be missing: stored as NaN
     rows: Int64[Tensor, " chosen"] | None = None  # which rows of a memory-mapped `x` are this split's; None is all, in order
 
     def __len__(self) -> int:
@@ -91,7 +95,8 @@ class Source:
             raise StateError(f"{self.name}: the transform {type(self.transform).__name__} draws at random, but no noise was given")
         stored = index if self.rows is None else self.rows[index.to(self.rows.device)].to(self.x.device)
         x = self.transform(self.x.index_select(0, stored), noise)
-        return Batch(x=x, label=None if self.label is None else self.label[index], index=index)
+        observed = ~torch.isnan(x) if self.gaps else None
+        return Batch(x=x, observed=observed, label=None if self.label is None else self.label[index], index=index)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from vael.errors import StateError
 from vael.evaluation.collapse import collapse
 from vael.evaluation.likelihood import NOISE_BLOCK, Judged, by_terms, judge
 from vael.evaluation.record import Evaluation
-from vael.models import BernoulliHead, Head, Model
+from vael.models import BernoulliHead, Conditional, Head, Model
+from vael.models.vae import shown
 from vael.probability import PerExample, has_closed_form
 
 K_HAT_LIMIT = 0.7
@@ -110,7 +111,8 @@ def batch_at(source: Source, rows: range, seed: int, like: Tensor) -> Batch:
 
 def _posterior(model: Model, given: Batch) -> Distribution:
     """q(z | x)."""
-    posterior = model.posterior(given.x, given.context) if isinstance(getattr(model, "posterior", None), nn.Module) else None
+    encoder = getattr(model, "posterior", None)
+    posterior = encoder(shown(given.x, given.observed, encoder), given.context) if isinstance(encoder, Conditional) else None
     if not isinstance(posterior, Distribution) or len(posterior.event_shape) != 1:
         raise StateError(f"{type(model).__name__} has no posterior over one vector of latents, which importance sampling needs; evaluate a VAE")
     return posterior

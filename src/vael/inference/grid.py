@@ -15,7 +15,6 @@ from torch.distributions import Distribution
 from vael.data import Batch
 from vael.errors import StateError, SupportError
 from vael.models import VAE, Model
-from vael.models.vae import filled
 from vael.probability import Grid, divergence, gauss_legendre, has_closed_form
 
 MOST_FEATURES = 3
@@ -118,7 +117,7 @@ class Joint:
     def of(model: Model, batch: Batch) -> Joint:
         if not isinstance(model, VAE):
             raise StateError(f"a posterior on a grid of {type(model).__name__}; expected a VAE: a prior, a likelihood and a posterior")
-        q, prior = model.posterior(filled(batch.x, batch.observed), batch.context), model.prior(batch.context)
+        q, prior = model.infer(batch), model.prior(batch.context)
         if len(q.event_shape) != 1 or q.support is None or q.support.is_discrete:
             raise SupportError(f"{type(q).__name__} over {tuple(q.event_shape)}: a grid is for one vector of continuous latents")
         if q.event_shape[0] > MOST_FEATURES:

@@ -36,7 +36,12 @@ class Terms:
 
 
 class Conditional(nn.Module, ABC):
-    """Abstract: given tensors, a distribution. Prior, encoder and decoder are the same kind of thing."""
+    """Abstract: given tensors, a distribution. Prior, encoder and decoder are the same kind of thing.
+
+    An encoder with `sees_gaps` is given NaN where a cell was not seen, so that it can tell; any other is given 0 there.
+    """
+
+    sees_gaps: bool = False
 
     @abstractmethod
     def forward(self, *given: Tensor | None) -> Distribution:

@@ -26,9 +26,9 @@ class CorrelatedGaussianPosterior(Conditional):
     Errors: `ShapeError` for a network with another number of outputs.
     """
 
-    def __init__(self, network: nn.Module, features: int) -> None:
+    def __init__(self, network: nn.Module, features: int, *, sees_gaps: bool = False) -> None:
         super().__init__()
-        self.network, self.features = network, features
+        self.network, self.features, self.sees_gaps = network, features, sees_gaps
         below = torch.tril_indices(features, features, -1)
         self.register_buffer("below", below[0] * features + below[1], persistent=False)
 

@@ -31,9 +31,9 @@ class GaussianPosterior(Conditional):
     log σ is bounded smoothly to (-7, 3): σ between 0.0009 and 20.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, *, sees_gaps: bool = False) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.sees_gaps = network, sees_gaps
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
         loc, raw = at_least_float32(self.network(x)).chunk(2, dim=-1)
@@ -56,6 +56,13 @@ class Decoder(Conditional):
 def filled(x: Tensor, observed: Tensor | None) -> Tensor:
     """`x` with 0 where no cell was seen, so that what stands there (NaN) reaches neither a network nor a gradient."""
     return x if observed is None else torch.where(observed, x, torch.zeros_like(x))
+
+
+def shown(x: Tensor, observed: Tensor | None, encoder: Conditional) -> Tensor:
+    """What an encoder is given of `x`: NaN in the gaps if it can see them, else 0."""
+    if observed is None or not encoder.sees_gaps:
+        return filled(x, observed)
+    return torch.where(observed, x, torch.full_like(x, torch.nan))
 
 
 def seen(cells: Tensor, observed: Tensor | None) -> Tensor:
@@ -94,7 +101,7 @@ class VAE(Model):
     ) -> Terms:
         """The terms of a batch: one level, `samples` latents an example."""
         prior, x = self.prior(batch.context), filled(batch.x, batch.observed)
-        (q,) = posterior or (self.posterior(x, batch.context),)
+        (q,) = posterior or (self.infer(batch),)
         (z,) = latent or (draw(q, samples, generator),)
         cells = self.likelihood(z, batch.context).log_prob(x)
         return Terms(
@@ -119,4 +126,8 @@ class VAE(Model):
         return self.likelihood(self.encode(batch)[None], batch.context).mean[0]
 
     def encode(self, batch: Batch) -> Tensor:
-        return self.posterior(filled(batch.x, batch.observed), batch.context).mean
+        return self.infer(batch).mean
+
+    def infer(self, batch: Batch) -> Distribution:
+        """q(z | x), given the cells that were seen."""
+        return self.posterior(shown(batch.x, batch.observed, self.posterior), batch.context)

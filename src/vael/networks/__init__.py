@@ -3,6 +3,7 @@
 from vael.networks.autoregressive import GatedPixelCNN
 from vael.networks.convolution import ConvolutionDecoder, ConvolutionEncoder
 from vael.networks.dense import Dense
+from vael.networks.gaps import Gaps
 from vael.networks.grid import GridDecoder, GridEncoder, grid_size
 from vael.networks.moving import Moving, moving_buffers, moving_parts
 from vael.networks.quantizer import (
@@ -22,7 +23,7 @@ from vael.networks.sparse import TopK
 from vael.networks.standardize import Offset, Standardize
 
 __all__ = [
-    "CodeBook", "CodeUse", "ConvolutionDecoder", "ConvolutionEncoder", "Dense", "FiniteScalar", "GatedPixelCNN", "GridDecoder", "GridEncoder",
+    "CodeBook", "CodeUse", "ConvolutionDecoder", "ConvolutionEncoder", "Dense", "FiniteScalar", "Gaps", "GatedPixelCNN", "GridDecoder", "GridEncoder",
     "Moving", "Offset", "PassThrough", "Quantized", "Quantizer", "ResidualBlock", "RotationTrick", "Standardize", "StraightThrough", "TopK",
     "code_use", "grid_size", "moving_buffers", "moving_parts", "nearest", "residual_stage",
 ]  # fmt: skip

@@ -1,0 +1,55 @@
+"""What the columns of a table are: the agreement between the data a model was trained on and the data it is used on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class ColumnKind(Enum):
+    """What a column measures: it decides which likelihood its cells have."""
+
+    REAL = "real"  # any number
+    POSITIVE = "positive"  # a real number above 0, perhaps of many magnitudes
+    COUNT = "count"  # a whole number with an order and distances
+    ORDINAL = "ordinal"  # levels with an order, without distances
+    CATEGORICAL = "categorical"  # levels without an order
+    BOOLEAN = "boolean"  # two levels
+    DATE = "date"  # days, with their fraction, since `origin`
+
+
+LEVELS = frozenset({ColumnKind.ORDINAL, ColumnKind.CATEGORICAL, ColumnKind.BOOLEAN})
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. In the matrix a cell is a float32: the code of its level, or its value minus `origin`; NaN where it is missing."""
+
+    name: str
+    kind: ColumnKind
+    levels: tuple[str, ...] = ()  # as they are written, in the order of their codes; for the kinds that have levels
+    rare: tuple[tuple[str, int], ...] = ()  # levels that were too rare for a code of their own, with their counts: they share the last code
+    origin: float = 0.0  # subtracted before a value becomes float32, so that no digits are lost; for a date, its days since 1970-01-01
+    minimum: float | None = None  # least and largest value seen in training, origin not subtracted; samples keep within
+    maximum: float | None = None
+    decimals: int | None = None  # digits after the point that the values have, at most; None for as many as it takes
+    spikes: tuple[float, ...] = ()  # single values that many cells have (a zero, a cap), origin not subtracted
+    missing: bool = False  # whether cells were missing in training
+    pattern: str = ""  # how a date is written, as strftime has it
+
+    @property
+    def codes(self) -> int:
+        """How many codes the cells of a column with levels can have; 0 for numbers."""
+        return len(self.levels) + bool(self.rare) if self.kind in LEVELS else 0
+
+
+@dataclass(frozen=True)
+class Schema:
+    """All columns, in the order of the table."""
+
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(column.name for column in self.columns)
