@@ -12,7 +12,6 @@ from vael.data import Batch, Kind, Source
 from vael.errors import StateError
 from vael.evaluation import evaluate
 from vael.evaluation.evaluate import _rows
-from vael.evaluation.likelihood import by_terms, joint
 from vael.models import VAE, BernoulliHead, Conditional, Decoder, GaussianPosterior, Head, StandardNormal
 from vael.networks import Dense
 from vael.objectives import SampledELBO
@@ -169,18 +168,6 @@ def test_more_draws_raise_the_estimate():
     model, data, exact = linear(narrow=0.8, examples=64)
     gaps = [float((exact - evaluate(model, data, importance_samples=k).log_likelihood_per_example).mean()) for k in (1, 10, 1000)]
     assert gaps[0] > gaps[1] > gaps[2] > -0.01
-
-
-def test_short_way_of_bernoulli_equals_the_definition():
-    model, data = binary()
-    model.double()
-    batch = data.batch(torch.arange(len(data)))
-    batch = replace(batch, x=batch.x.double())
-    with torch.no_grad():
-        q = model.posterior(batch.x)
-        z = 20 * draw(q, 6, PerExample(0, batch.index))  # logits reach ±100
-        for fast, slow in zip(joint(model, batch, q, z)[:2], by_terms(model, batch, q, z)[:2], strict=True):
-            torch.testing.assert_close(fast, slow, rtol=1e-12, atol=1e-10)
 
 
 def test_bits_per_dim_and_weighting_of_the_last_batch():

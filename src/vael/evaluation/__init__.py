@@ -7,11 +7,13 @@ from vael.evaluation.evaluate import evaluate
 from vael.evaluation.reconstruction import ReconstructionError, code_sensitivity, psnr, reconstruction_error
 from vael.evaluation.record import Evaluation
 from vael.evaluation.refined import evaluate_refined
+from vael.evaluation.rows import RowTerms, row_batches, row_terms
 from vael.evaluation.samples import FeatureMoments, FrechetDistance, feature_moments, frechet_distance
 from vael.evaluation.weights import ImportanceWeights, pareto_shape, tail_size
 
 __all__ = [
     "Classifier", "ClassifierSettings", "CodeEvaluation", "Collapse", "Evaluation", "FeatureMoments", "FrechetDistance", "ImportanceWeights",
-    "ReconstructionError", "accuracy", "classifier_features", "code_sensitivity", "collapse", "divergence_per_latent", "evaluate", "evaluate_codes",
-    "evaluate_refined", "feature_moments", "frechet_distance", "pareto_shape", "psnr", "reconstruction_error", "tail_size", "train_classifier",
+    "ReconstructionError", "RowTerms", "accuracy", "classifier_features", "code_sensitivity", "collapse", "divergence_per_latent", "evaluate",
+    "evaluate_codes", "evaluate_refined", "feature_moments", "frechet_distance", "pareto_shape", "psnr", "reconstruction_error", "row_batches",
+    "row_terms", "tail_size", "train_classifier",
 ]  # fmt: skip

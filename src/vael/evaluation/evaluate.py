@@ -14,7 +14,7 @@ from torch.distributions import Distribution
 from vael.data import Batch, Source
 from vael.errors import StateError
 from vael.evaluation.collapse import collapse
-from vael.evaluation.likelihood import NOISE_BLOCK, Judged, by_terms, judge
+from vael.evaluation.likelihood import NOISE_BLOCK, Judged, joint, judge
 from vael.evaluation.record import Evaluation
 from vael.models import BernoulliHead, Conditional, Head, Model
 from vael.models.vae import shown
@@ -124,7 +124,7 @@ def _rows(model: Model, given: Batch, memory: int) -> int:
     layers = [layer for layer in model.modules() if not list(layer.children())]
     hooks = [layer.register_forward_hook(lambda layer, given, out: sizes.append(out.nbytes) if isinstance(out, Tensor) else None) for layer in layers]
     try:
-        by_terms(model, given, q := _posterior(model, given), q.mean[None])
+        joint(model, given, q := _posterior(model, given), q.mean[None])
     finally:
         for hook in hooks:
             hook.remove()

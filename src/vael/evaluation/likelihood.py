@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
@@ -14,7 +13,7 @@ from torch.distributions import Distribution
 from vael.data import Batch
 from vael.evaluation.collapse import divergence_per_latent
 from vael.evaluation.weights import ImportanceWeights
-from vael.models import VAE, BernoulliHead, Model
+from vael.models import Model
 from vael.objectives import log_weights
 from vael.probability import PerExample, divergence, draw, has_closed_form
 
@@ -67,28 +66,7 @@ def latents(posterior: Distribution, batch: Batch, samples: int, seed: int) -> I
 
 
 def joint(model: Model, batch: Batch, posterior: Distribution, z: Tensor) -> tuple[Tensor, Tensor, Distribution]:
-    """Log p(x | z) and log w, both `[samples, batch]` in nats, and the prior; binary cells by the short way of `bernoulli`."""
-    if not is_bernoulli(model, batch):
-        return by_terms(model, batch, posterior, z)
-    prior, law = model.prior(batch.context), model.decode((z,), batch.context)
-    log_likelihood = bernoulli(law.logits, batch.x)
-    return log_likelihood, log_likelihood + (prior.log_prob(z) - posterior.log_prob(z)), prior
-
-
-def by_terms(model: Model, batch: Batch, posterior: Distribution, z: Tensor) -> tuple[Tensor, Tensor, Distribution]:
-    """`joint` by the model's own terms: the definition."""
+    """Log p(x | z) and log w, both `[samples, batch]` in nats, and the prior."""
     unused = PerExample(0, batch.index)  # the latent is given, so nothing is drawn
     terms = model.terms(batch, samples=len(z), generator=unused, reads=READS, posterior=(posterior,), latent=(z,))
     return terms.log_likelihood, log_weights(terms), terms.prior[0]
-
-
-def is_bernoulli(model: Model, batch: Batch) -> bool:
-    """Whether every cell was seen and is Bernoulli on logits."""
-    head = getattr(model.likelihood, "head", None) if isinstance(model, VAE) else None
-    return type(head) is BernoulliHead and batch.observed is None
-
-
-def bernoulli(logits: Float[Tensor, "samples batch *event"], x: Float[Tensor, "batch *event"]) -> Float[Tensor, "samples batch"]:
-    """Log p(x | z) = Σ x·l - log(1 + e^l) over cells with logits l, in nats: a matrix product and one pass, a third less than cell by cell."""
-    flat = logits.flatten(2)
-    return torch.einsum("sbc,bc->sb", flat, x.flatten(1)) - F.softplus(flat, threshold=40.0).sum(2)  # 20, the default, is 2e-9 off in float64

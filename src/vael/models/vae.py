@@ -10,7 +10,7 @@ from vael.data.batch import Batch
 from vael.errors import ShapeError
 from vael.models.core import EVERYTHING, Conditional, Levels, Model, Terms
 from vael.models.heads import Head, at_least_float32
-from vael.probability import Noise, bounded, diagonal_gaussian, divergence, draw, standard_gaussian
+from vael.probability import Noise, bounded, diagonal_gaussian, divergence, draw, standard_gaussian, total_log_prob
 
 
 class StandardNormal(Conditional):
@@ -103,9 +103,9 @@ class VAE(Model):
         prior, x = self.prior(batch.context), filled(batch.x, batch.observed)
         (q,) = posterior or (self.infer(batch),)
         (z,) = latent or (draw(q, samples, generator),)
-        cells = self.likelihood(z, batch.context).log_prob(x)
+        law = self.likelihood(z, batch.context)
         return Terms(
-            log_likelihood=seen(cells, batch.observed),
+            log_likelihood=total_log_prob(law, x) if batch.observed is None else seen(law.log_prob(x), batch.observed),
             log_prior=prior.log_prob(z)[None] if "log_prior" in reads else None,
             log_posterior=q.log_prob(z)[None] if "log_posterior" in reads else None,
             divergence=divergence(q, prior, z)[None] if "divergence" in reads else None,

@@ -36,18 +36,19 @@ from vael.probability.quadrature import (
     midpoints,
     trapezoid,
 )
-from vael.probability.sampling import Noise, PerExample, Recorded, Replayed, Stream, as_noise, detached, draw, register_draw
+from vael.probability.sampling import Common, Noise, PerExample, Recorded, Replayed, Stream, as_noise, detached, draw, register_draw
 from vael.probability.standard import Standard, standard_gaussian
 from vael.probability.tables import Table, Variable, bayes, chain, independent, total_probability
+from vael.probability.totals import total_log_prob
 from vael.probability.wasserstein import gaussian_wasserstein
 
 __all__ = [
-    "Axis", "Bit", "Codes", "ContinuousBernoulli", "Cost", "CoupledLogisticMixture", "DensityOnAxis", "DiscretizedLogistic",
+    "Axis", "Bit", "Codes", "Common", "ContinuousBernoulli", "Cost", "CoupledLogisticMixture", "DensityOnAxis", "DiscretizedLogistic",
     "DiscretizedLogisticMixture", "DivergenceTerms", "GreyCrossEntropy", "Grid", "JointDensity", "JointGaussian", "Law", "Noise", "PerExample",
     "Recorded", "Replayed", "SquaredError", "Standard", "Stream", "Table", "Variable", "as_noise", "bayes", "bits", "bounded", "box", "chain",
     "cholesky", "contained", "cross_entropy", "detached", "diagonal_gaussian", "discrete_divergence", "divergence", "divergence_from_standard",
     "divergence_terms", "draw", "ellipse", "entropy", "gauss_hermite", "gauss_legendre", "gaussian", "gaussian_divergence", "gaussian_entropy",
     "gaussian_wasserstein", "has_closed_form", "independent", "independent_bits", "integrate", "log_density", "log_determinant", "log_integrate",
     "midpoints", "register_draw", "sample_covariance", "sample_mean", "self_information", "squared_mahalanobis", "standard_gaussian",
-    "total_probability", "trapezoid",
+    "total_log_prob", "total_probability", "trapezoid",
 ]  # fmt: skip

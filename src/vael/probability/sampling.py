@@ -85,6 +85,34 @@ class PerExample(Noise):
         return self._rows(shape, like, lambda source, event: source.random(event, dtype=kind))
 
 
+class Common(Noise):
+    """The same variates for every example, in pairs of opposite sign: a function of (seed, number of the call), whatever the batch.
+
+    Common random numbers make figures of many examples comparable and cost next to nothing; the mean over an even number of samples is
+    exact for all that is linear in the variates (antithetic variates, Hammersley & Morton 1956). Shapes are `[samples, batch, *event]`.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed, self.calls = seed, 0
+
+    def _generator(self) -> torch.Generator:
+        self.calls += 1
+        return torch.Generator().manual_seed((self.seed << 20) + self.calls)
+
+    def _paired(self, shape: Sequence[int], like: Tensor, draw: Callable[..., Tensor], opposite: Callable[[Tensor], Tensor]) -> Tensor:
+        half = (shape[0] + 1) // 2
+        first = draw((half, 1, *shape[2:]), generator=self._generator(), dtype=torch.float64)
+        both = torch.stack((first, opposite(first)), dim=1).flatten(0, 1)[: shape[0]]
+        return both.to(like.device, like.dtype).expand(tuple(shape))
+
+    def normal(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        return self._paired(shape, like, torch.randn, torch.neg)
+
+    def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        below = 1 - torch.finfo(like.dtype).eps  # 1 itself is no value of U[0, 1)
+        return self._paired(shape, like, torch.rand, lambda u: 1 - u).clamp(max=below)
+
+
 class Recorded(Noise):
     """Writes down what another source was asked for and gave, so that it can be given again."""
 

@@ -1,0 +1,72 @@
+"""Figures of rows against the evaluation that is proven elsewhere, and against themselves in other company."""
+
+import pytest
+import torch
+
+from vael.data import Kind, Source, statistics
+from vael.errors import StateError
+from vael.evaluation import evaluate
+from vael.evaluation.rows import row_terms
+from vael.models import BernoulliHead, GaussianHead, LearnedScale
+from vael.recipes import dense
+
+
+def table(rows=300, gaps=False):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(rows, 5, generator=generator) @ torch.randn(5, 5, generator=generator)
+    if gaps:
+        x[torch.rand(x.shape, generator=generator) < 0.2] = torch.nan
+    return Source("table", x, Kind.REAL, "", gaps=gaps)
+
+
+def model_of(source):
+    whole = Source("filled", torch.nan_to_num(source.x), Kind.REAL, "")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        known = statistics(whole)
+        return dense((5,), GaussianHead(known, LearnedScale(5)), latent=2, hidden=(16,), statistics=known)
+
+
+def all_rows(model, source, **how):
+    parts = list(row_terms(model, source, **how))
+    return torch.cat([part.distortion for part in parts]), torch.cat([part.divergence for part in parts])
+
+
+def test_rows_agree_with_the_evaluation():
+    """Mean over 300 rows of 512 common draws against 2,000 draws of its own for each row."""
+    source = table()
+    model = model_of(source)
+    distortion, divergence = all_rows(model, source, samples=512)
+    found = evaluate(model, source, importance_samples=2000)
+    assert float(divergence.mean()) == pytest.approx(found.divergence, rel=1e-5)
+    assert float(distortion.mean()) == pytest.approx(found.distortion, rel=5e-3)
+    torch.testing.assert_close(-(distortion + divergence).double(), found.elbo_per_example, rtol=0.05, atol=0.3)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_a_row_has_the_same_figures_alone_and_among_others(gaps):
+    source = table(gaps=gaps)
+    model = model_of(source).double()
+    together = all_rows(model, source)
+    for row in (0, 7, 299):
+        alone = all_rows(model, source.subset(torch.tensor([row])))
+        for one, many in zip(alone, together, strict=True):
+            torch.testing.assert_close(one[0], many[row], rtol=1e-12, atol=1e-12)
+    assert all(bool(torch.isfinite(part).all()) for part in together)
+
+
+def test_blocks_of_images_cover_every_row_once():
+    x = torch.rand(9000, 1, 4, 4, generator=torch.Generator().manual_seed(0)).round()
+    source = Source("images", x.to(torch.uint8), Kind.BINARY, "")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = dense((1, 4, 4), BernoulliHead(), latent=2, hidden=(8,))
+    parts = list(row_terms(model, source))
+    assert [len(part.bound) for part in parts] == [8192, 808]
+    again = torch.cat([part.bound for part in row_terms(model, source)])
+    assert torch.equal(again, torch.cat([part.bound for part in parts]))
+
+
+def test_no_samples_are_refused():
+    with pytest.raises(StateError, match="samples=0"):
+        next(row_terms(model_of(table()), table(), samples=0))
