@@ -136,6 +136,8 @@ def efficacy(
     """
     if target not in schema.names:
         raise SupportError(f"there is no column {target!r} to predict; the columns are {', '.join(schema.names[:20])}")
+    if len(schema.names) < 2:
+        raise SupportError(f"the table has no column besides {target!r} to predict it from; nothing can be learned")
     place = schema.names.index(target)
     task = task_of(schema.columns[place])
     encoder = FeatureEncoder(schema, place, train)
