@@ -94,16 +94,16 @@ def sdgym_learners(task: Task) -> tuple[Learner, ...]:
             Learner("decision tree", lambda seed: DecisionTreeClassifier(max_depth=15, class_weight="balanced", random_state=seed)),
             Learner("AdaBoost", lambda seed: AdaBoostClassifier(random_state=seed)),
             Learner("logistic regression", lambda seed: LogisticRegression(class_weight="balanced", max_iter=50)),
-            Learner("network (50)", lambda seed: MLPClassifier((50,), max_iter=50, random_state=seed)),
+            Learner("network (50)", lambda seed: MLPClassifier(hidden_layer_sizes=(50,), max_iter=50, random_state=seed)),
         )
     if task is Task.CLASSES:
         return (
             Learner("decision tree", lambda seed: DecisionTreeClassifier(max_depth=30, class_weight="balanced", random_state=seed)),
-            Learner("network (100)", lambda seed: MLPClassifier((100,), max_iter=50, random_state=seed)),
+            Learner("network (100)", lambda seed: MLPClassifier(hidden_layer_sizes=(100,), max_iter=50, random_state=seed)),
         )
     return (
         Learner("linear regression", lambda seed: LinearRegression()),
-        Learner("network (100)", lambda seed: MLPRegressor((100,), max_iter=50, random_state=seed)),
+        Learner("network (100)", lambda seed: MLPRegressor(hidden_layer_sizes=(100,), max_iter=50, random_state=seed)),
     )
 
 
