@@ -76,6 +76,11 @@ class SyntheticQuality:
         return mean_distance(self.marginals)
 
     @property
+    def marginal_floor_mean(self) -> float:
+        """Mean floor over columns."""
+        return mean_distance(self.marginal_floor)
+
+    @property
     def worst(self) -> MarginalDistance | None:
         """The column whose distance is farthest above its floor; None where no column has one."""
         known = [(one.distance - floor.distance, place) for place, (one, floor) in enumerate(zip(self.marginals, self.marginal_floor, strict=True))]

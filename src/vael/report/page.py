@@ -67,6 +67,8 @@ class Page:
     remarks: tuple[Remark, ...]
     facts: Facts
     sections: tuple[Section, ...]
+    cards: str = ""  # key numbers that are not those of an evaluation, as `number` makes them
+    footer: str = "Nats are summed over cells and averaged over examples. Figures are also in `figures/`."
 
 
 def number(name: str, value: str, unit: str, how: str) -> str:
@@ -115,7 +117,8 @@ def html(page: Page) -> str:
     """The whole document. It loads nothing, runs nothing, and says so to the browser."""
     facts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in page.facts)
     said = "".join(f'<li class="{one.tone.value}">{_code(one.text)}</li>' for one in page.remarks)
-    numbers = "" if page.numbers is None else key_numbers(page.numbers, page.notes)
+    numbers = page.cards and f'<div class="numbers">{page.cards}</div>'
+    numbers += "" if page.numbers is None else key_numbers(page.numbers, page.notes)
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">'
@@ -124,5 +127,5 @@ def html(page: Page) -> str:
         f'<header><h1>{escape(page.title)}</h1><p class="lead">{escape(page.lead)}</p>{numbers}</header>'
         f'<section><h2>How good is it, and what to try next</h2><ul class="remarks">{said}</ul></section>'
         f"<section><h2>Facts</h2><dl>{facts}</dl></section>{''.join(_section(one) for one in page.sections)}"
-        "<footer>Nats are summed over cells and averaged over examples. Figures are also in <code>figures/</code>.</footer></main></body></html>\n"
+        f"<footer>{_code(page.footer)}</footer></main></body></html>\n"
     )

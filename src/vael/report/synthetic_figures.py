@@ -1,0 +1,164 @@
+"""Figures of the quality page of a synthetic table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vael.data.constraints import columns_of
+from vael.data.schema import LEVELS, Column
+from vael.evaluation.efficacy import Efficacy
+from vael.evaluation.privacy import ClosestRecords
+from vael.evaluation.synthetic import SyntheticQuality, Tables
+from vael.report.style import DATA, INK, MODEL, QUIET, TRAIN, Drawing, inlined, new_figure, rendered, rule_lines
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SHOWN, ACROSS, LISTED, MATRIX = 24, 4, 40, 40
+BARS, LONGEST = 8, 14  # levels in a panel, letters of a name
+BINS = 24
+
+
+def drawing(figure: Figure, name: str, caption: str) -> Drawing:
+    """The figure for the page alone, without files beside it."""
+    return Drawing(name, inlined(rendered(figure, "svg"), name, crisp=False), caption, float(figure.get_figwidth()))
+
+
+def short(name: str) -> str:
+    """A name that fits beside an axis."""
+    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+
+
+def limited(count: int, shown: int) -> str:
+    """What a caption says where not all columns are shown."""
+    return "" if count <= shown else f" The first {shown} of {count} columns are shown."
+
+
+def distances(quality: SyntheticQuality) -> Drawing:
+    """Distance of each column, with its floor, the largest on top."""
+    pairs = zip(quality.marginals, quality.marginal_floor, strict=True)
+    rows = sorted(((one.distance, floor.distance, one.column) for one, floor in pairs if one.distance == one.distance), reverse=True)[:LISTED]
+    figure = new_figure(7.0, 0.6 + 0.19 * max(len(rows), 2))
+    axes = figure.subplots()
+    places = np.arange(len(rows))
+    axes.barh(places, [one[0] for one in rows], color=MODEL, height=0.62, label="synthetic against held-out rows")
+    axes.plot([one[1] for one in rows], places, "|", color=INK, ms=8, mew=1.6, label="training against held-out rows")
+    axes.set(yticks=places, yticklabels=[short(one[2]) for one in rows], xlabel="distance, from 0 (equal) to 1 (apart)")
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.legend(loc="lower right", handlelength=1.0)
+    axes.grid(True, axis="x")
+    caption = (
+        "Total variation for columns with levels, Kolmogorov-Smirnov distance for numbers: the largest difference of the shares of rows that any "
+        "set of levels, or any cut in two, has in the two tables. The tick is what equal laws have with so few rows."
+        f"{limited(len(quality.marginals), LISTED)}"
+    )
+    return drawing(figure, "distances", caption)
+
+
+def histograms(tables: Tables) -> Drawing:
+    """How often each value occurs in real rows and in synthetic ones."""
+    columns = tables.schema.columns[:SHOWN]
+    across = min(ACROSS, len(columns))
+    down = -(-len(columns) // across)
+    figure = new_figure(1.85 * across, 1.6 * down + 0.3)
+    panels = figure.subplots(down, across, squeeze=False).flatten().tolist()
+    real, drawn = columns_of(tables.schema, tables.holdout), columns_of(tables.schema, tables.synthetic)
+    for place, column in enumerate(columns):
+        first, second = (one[place][~np.isnan(one[place])] for one in (real, drawn))
+        panel(panels[place], column, first, second)
+    for spare in panels[len(columns) :]:
+        spare.set_axis_off()
+    panels[0].legend(loc="best", handlelength=1.0)
+    caption = (
+        "Share of each value among the cells that are not missing: held-out rows filled, synthetic rows as a line. Numbers between the 0.5 % and the "
+        f"99.5 % quantile of the held-out rows; the rest is counted in the outermost bins.{limited(len(tables.schema.columns), SHOWN)}"
+    )
+    return drawing(figure, "histograms", caption)
+
+
+def panel(axes: Axes, column: Column, real: np.ndarray, drawn: np.ndarray) -> None:
+    """One column."""
+    axes.set(title=short(column.name), yticks=[])
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(length=2.5, width=0.6)
+    if not len(real) or not len(drawn):
+        return
+    if column.kind in LEVELS:
+        codes = np.argsort(-np.bincount(real.astype(int), minlength=column.codes), kind="stable")[:BARS]
+        names = [*column.levels, "(rare)"]
+        shares = [[float((one == code).mean()) for code in codes] for one in (real, drawn)]
+        edges = np.arange(len(codes) + 1) - 0.5
+        axes.set_xticks(np.arange(len(codes)), [names[code][:6] for code in codes], rotation=45 if len(codes) > 3 else 0)
+    else:
+        low, high = np.quantile(real, [0.005, 0.995])
+        room = 0.02 * (high - low) or 0.5
+        edges = np.linspace(low - room, high + room, BINS + 1)
+        shares = [np.histogram(np.clip(one, edges[0], edges[-1]), edges)[0] / len(one) for one in (real, drawn)]
+        axes.locator_params(axis="x", nbins=4)
+    axes.stairs(shares[0], edges, fill=True, color=DATA, alpha=0.55, label="real")
+    axes.stairs(shares[1], edges, color=MODEL, lw=1.4, label="synthetic")
+
+
+def association_maps(quality: SyntheticQuality) -> Drawing:
+    """Associations of real rows, of synthetic rows, and their difference."""
+    found = quality.associations
+    names = found.first.columns[:MATRIX]
+    figure = new_figure(7.4, 3.2)
+    axes = figure.subplots(1, 3)
+    image = None
+    matrices = (("held-out rows", found.second.matrix), ("synthetic rows", found.first.matrix), ("synthetic − held-out", found.difference))
+    for place, (title, matrix) in zip(axes, matrices, strict=True):
+        image = place.imshow(matrix[: len(names), : len(names)], cmap="RdBu_r", vmin=-1, vmax=1, interpolation="none")
+        step = max(-(-len(names) // 15), 1)
+        ticks = list(range(0, len(names), step))
+        place.set_xticks(ticks, [short(names[tick]) for tick in ticks], rotation=90, fontsize=6)
+        place.set_yticks(ticks, [short(names[tick]) for tick in ticks] if place is axes[0] else [], fontsize=6)
+        place.set_title(title)
+        place.tick_params(length=0)
+    if image is not None:
+        figure.colorbar(image, ax=axes, shrink=0.7)
+    caption = (
+        "Association of each pair: rank correlation of two numbers, Cramér's V of two columns with levels, correlation ratio of a number "
+        f"given levels (both corrected for chance). White on the right is agreement: on average pairs differ by {found.mean:.3f}, training from held-out rows by "
+        f"{quality.association_floor.mean:.3f}.{limited(len(found.first.columns), MATRIX)}"
+    )
+    return drawing(figure, "associations", caption)
+
+
+def learners(found: Efficacy) -> Drawing:
+    """Each learner, trained on synthetic and on real rows."""
+    figure = new_figure(5.2, 0.9 + 0.42 * len(found.real))
+    axes = figure.subplots()
+    places = np.arange(len(found.real))
+    for shift, scores, colour, name in (
+        (-0.17, found.real, TRAIN, "trained on real rows"),
+        (0.17, found.synthetic, MODEL, "trained on synthetic rows"),
+    ):
+        axes.barh(places + shift, [one.value for one in scores], height=0.3, color=colour, label=name)
+        for place, one in zip(places, scores, strict=True):
+            axes.text(max(one.value, 0) + 0.01, place + shift, f"{one.value:.3f}", va="center", fontsize=7, color=QUIET)
+    axes.set_yticks(places, [one.learner for one in found.real])
+    axes.invert_yaxis()
+    axes.set_xlabel(f"{found.measure} on {found.tested:,} real rows that neither had")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.4, 1.25), ncols=2, handlelength=1.0)
+    return drawing(figure, "learners", f"Predicting {found.target} ({found.task.value}) from all other columns.")
+
+
+def closest(found: ClosestRecords) -> Drawing:
+    """Distribution of the distance to the closest record, to training and to held-out rows."""
+    figure = new_figure(5.2, 2.5)
+    axes = figure.subplots()
+    for one, colour, style, name in ((found.to_holdout, INK, (0, (4, 3)), "to held-out rows"), (found.to_train, MODEL, "-", "to training rows")):
+        ordered = np.sort(one)
+        axes.plot(ordered, (np.arange(len(ordered)) + 1) / len(ordered), color=colour, lw=1.5, ls=style, label=name)
+    axes.set(xlabel="distance to the closest record", ylabel="share of synthetic rows", ylim=(0, 1))
+    axes.legend(loc="lower right")
+    rule_lines(axes, axis="both")
+    caption = (
+        f"Of {found.compared:,} training and as many held-out rows. The two lines agree where nothing was memorised; a line to training rows that "
+        "lies on the left, above all near 0, means that training rows come through."
+    )
+    return drawing(figure, "closest", caption)
