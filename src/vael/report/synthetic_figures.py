@@ -122,8 +122,8 @@ def association_maps(quality: SyntheticQuality) -> Drawing:
         figure.colorbar(image, ax=axes, shrink=0.7)
     caption = (
         "Association of each pair: rank correlation of two numbers, Cramér's V of two columns with levels, correlation ratio of a number "
-        f"given levels (both corrected for chance). White on the right is agreement: on average pairs differ by {found.mean:.3f}, training from held-out rows by "
-        f"{quality.association_floor.mean:.3f}.{limited(len(found.first.columns), MATRIX)}"
+        f"given levels (both corrected for chance). White on the right is agreement: pairs differ by "
+        f"{found.mean:.3f} on average, training from held-out rows by {quality.association_floor.mean:.3f}.{limited(len(found.first.columns), MATRIX)}"
     )
     return drawing(figure, "associations", caption)
 
