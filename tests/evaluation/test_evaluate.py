@@ -15,7 +15,7 @@ from vael.evaluation.evaluate import _rows
 from vael.models import VAE, BernoulliHead, Conditional, Decoder, GaussianPosterior, Head, StandardNormal
 from vael.networks import Dense
 from vael.objectives import SampledELBO
-from vael.probability import PerExample, diagonal_gaussian, draw
+from vael.probability import PerExample, diagonal_gaussian
 
 
 class FixedGaussian(Head):

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from vael.data import Batch, Source
-from vael.errors import FormatError, StateError
+from vael.data.output import row_file
+from vael.errors import StateError
+from vael.evaluation import row_batches
 from vael.models import VAE, Model
 from vael.probability import PerExample, draw
-from vael.training.checkpoint import write_bytes
 
 AT_ONCE = 256  # examples that pass through a model together
 
@@ -60,6 +58,13 @@ def reconstructions(model: Model, source: Source, limit: int | None = None) -> t
     return torch.cat([x for x, _ in pairs]), torch.cat([y for _, y in pairs])
 
 
+def code_blocks(model: VAE, source: Source) -> Iterator[Float[Tensor, "batch features"]]:
+    """The mean of q(z | x) for every example in order, many at a time: for more examples than fit into memory."""
+    for batch in row_batches(model, source):
+        with torch.inference_mode():
+            yield model.encode(batch)
+
+
 @torch.no_grad()
 def codes(model: Model, source: Source, limit: int | None = None) -> Float[Tensor, "examples features"]:
     """The mean of q(z | x) for every example, in order; deterministic."""
@@ -67,31 +72,12 @@ def codes(model: Model, source: Source, limit: int | None = None) -> Float[Tenso
 
 
 def write(path: Path, values: Float[Tensor, "examples *event"], names: Sequence[str] = ()) -> None:
-    """Write the values in the format that the extension names, whole or not at all.
+    """Write the values as float32 in the format that the extension names (.npy, .csv, .parquet), whole or not at all.
 
-    .npy holds float32 of shape `[examples, *event]`; .csv one line per example under a line of `names`.
-    Errors: `FormatError` for another extension.
+    .npy keeps the shape `[examples, *event]`; the others have a column for each cell, with its name. Errors: `FormatError` for another extension.
     """
-    array = values.detach().cpu().float().numpy()
-    writers = {".npy": _array, ".csv": _table}
-    if path.suffix.lower() not in writers:
-        raise FormatError(f"{path}: arrays are written as {' or '.join(writers)}, not as {path.suffix or 'a file without an extension'}")
-    write_bytes(path, writers[path.suffix.lower()](array, names))
-
-
-def _array(array: np.ndarray, names: Sequence[str]) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _table(array: np.ndarray, names: Sequence[str]) -> bytes:
-    rows = array.reshape(len(array), -1)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names or [f"x{cell}" for cell in range(rows.shape[1])])
-    writer.writerows([[np.format_float_positional(cell, trim="-") for cell in row] for row in rows])
-    return text.getvalue().encode()
+    with row_file(path, names) as file:
+        file.add(values.detach().cpu().float().numpy())
 
 
 def beside(first: Tensor, second: Tensor, columns: int = 10) -> Tensor:

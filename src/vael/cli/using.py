@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 SHOWN = 40  # pairs in a picture of reconstructions
 COLUMNS = 10
-ARRAYS, ALL = (".npy", ".csv"), (".png", ".npy", ".csv")
+ARRAYS, ALL = (".npy", ".csv", ".parquet"), (".png", ".npy", ".csv", ".parquet")
 
 
 def sample_options(parser: Parser) -> None:
@@ -97,15 +98,19 @@ def encode(given: argparse.Namespace) -> int:
     """Posterior means of data."""
     from vael import specs
     from vael.applications import generation
+    from vael.data.output import row_file
 
     options = vars(given)
     if "output" in options:
         known_ending(options["output"], ARRAYS)
     run = specs.load(options["run"])
     target = options.get("output") or run.inside("codes.csv")
-    codes = generation.codes(run.model, examples(run, options.get("data")))
-    generation.write(target, codes, [f"z{number}" for number in range(1, codes.shape[1] + 1)])
-    return done(target, len(codes), options)
+    features = run.model.prior.loc.shape[-1]
+    with row_file(target, [f"z{number}" for number in range(1, features + 1)]) as file:
+        for source in rows(run, options.get("data")):
+            for codes in generation.code_blocks(run.model, source):
+                file.add(codes.numpy())
+    return done(target, file.rows, options)
 
 
 def export(given: argparse.Namespace) -> int:
@@ -157,6 +162,13 @@ def examples(run: Run, data: str | None) -> Source:
     from vael.specs import examples_of
 
     return examples_of(run.spec, data)
+
+
+def rows(run: Run, data: str | None) -> Iterator[Source]:
+    """The run's test split, or all examples of other data a block at a time. Errors: as `examples`."""
+    from vael.specs import rows_of
+
+    yield from [run.split()[1]] if data is None else rows_of(run.spec, data)
 
 
 def done(path: Path, count: int, options: dict[str, object]) -> int:

@@ -1,0 +1,144 @@
+"""Rows of numbers written as they come: a file that is whole at the end, or not there at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from vael.errors import FormatError, ShapeError
+
+HEADER = 128  # bytes of an .npy header, so that the number of rows can be filled in at the end
+
+
+@contextmanager
+def written(path: Path) -> Iterator[BinaryIO]:
+    """A file under a temporary name beside `path`, renamed when all is written; a failure leaves `path` as it was and nothing beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class RowFile(ABC):
+    """Abstract: a file that rows `[rows, *event]` are added to, all of one event shape; used in a `with` block."""
+
+    def __init__(self, path: Path, names: Sequence[str] = ()) -> None:
+        self.path, self.names, self.rows = path, tuple(names), 0
+        self.event: tuple[int, ...] | None = None
+        self._place = written(path)
+
+    def __enter__(self) -> RowFile:
+        self.file = self._place.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self._finish()
+        except BaseException as trouble:
+            if kind is None:
+                kind, error, trace = type(trouble), trouble, trouble.__traceback__
+        finally:
+            self._place.__exit__(kind, error, trace)
+
+    def add(self, rows: np.ndarray) -> None:
+        """Write more rows. Errors: `ShapeError` for rows of another shape than the first, or than there are names."""
+        if self.event is None:
+            self.event = rows.shape[1:]
+            cells = int(np.prod(self.event))
+            self.names = self.names or tuple(f"x{cell}" for cell in range(cells))
+            if len(self.names) != cells:
+                raise ShapeError(f"{self.path}: rows of {cells} cells came with {len(self.names)} names; give one name for each cell")
+            self._begin(rows)
+        elif rows.shape[1:] != self.event:
+            raise ShapeError(f"{self.path}: rows of shape {rows.shape[1:]} came after rows of shape {self.event}; all must have the same shape")
+        self.rows += len(rows)
+        self._add(rows)
+
+    @abstractmethod
+    def _begin(self, rows: np.ndarray) -> None: ...
+
+    @abstractmethod
+    def _add(self, rows: np.ndarray) -> None: ...
+
+    @abstractmethod
+    def _finish(self) -> None: ...
+
+    def _columns(self, rows: np.ndarray) -> pa.RecordBatch:
+        flat = np.ascontiguousarray(rows.reshape(len(rows), len(self.names)).T)
+        return pa.RecordBatch.from_arrays([pa.array(column) for column in flat], names=list(self.names))
+
+
+class ArrayRows(RowFile):
+    """`.npy`, of the dtype and event shape of the rows; names are not kept."""
+
+    def _begin(self, rows: np.ndarray) -> None:
+        self.dtype = rows.dtype
+        self.file.write(b"\0" * HEADER)
+
+    def _add(self, rows: np.ndarray) -> None:
+        self.file.write(np.ascontiguousarray(rows, self.dtype).data)
+
+    def _finish(self) -> None:
+        dtype, event = getattr(self, "dtype", np.dtype(np.float32)), self.event or ()
+        fields = f"{{'descr': {np.lib.format.dtype_to_descr(dtype)!r}, 'fortran_order': False, 'shape': {(self.rows, *event)!r}, }}"
+        length = HEADER - 10
+        self.file.seek(0)
+        self.file.write(np.lib.format.magic(1, 0) + length.to_bytes(2, "little") + fields.ljust(length - 1).encode("latin1") + b"\n")
+        self.file.seek(0, os.SEEK_END)
+
+
+class TextRows(RowFile):
+    """`.csv`: a line of names, then a line for each row."""
+
+    def _begin(self, rows: np.ndarray) -> None:
+        line = io.StringIO(newline="")
+        csv.writer(line, lineterminator="\n").writerow(self.names)
+        self.file.write(line.getvalue().encode())
+
+    def _add(self, rows: np.ndarray) -> None:
+        pa.csv.write_csv(self._columns(rows), self.file, pa.csv.WriteOptions(include_header=False))
+
+    def _finish(self) -> None:
+        pass  # every row is written
+
+
+class ParquetRows(RowFile):
+    """`.parquet`: a column for each name."""
+
+    def _begin(self, rows: np.ndarray) -> None:
+        self.writer = pa.parquet.ParquetWriter(self.file, self._columns(rows[:0]).schema)
+
+    def _add(self, rows: np.ndarray) -> None:
+        self.writer.write_batch(self._columns(rows))
+
+    def _finish(self) -> None:
+        if self.event is not None:
+            self.writer.close()
+
+
+KINDS: dict[str, type[RowFile]] = {".npy": ArrayRows, ".csv": TextRows, ".parquet": ParquetRows}
+
+
+def row_file(path: Path, names: Sequence[str] = ()) -> RowFile:
+    """The kind of file that the extension names. Errors: `FormatError` for another extension."""
+    if path.suffix.lower() not in KINDS:
+        raise FormatError(f"{path}: rows are written as {', '.join(KINDS)}, not as {path.suffix or 'a file without an extension'}")
+    return KINDS[path.suffix.lower()](path, names)
