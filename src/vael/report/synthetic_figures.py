@@ -123,7 +123,8 @@ def association_maps(quality: SyntheticQuality) -> Drawing:
     caption = (
         "Association of each pair: rank correlation of two numbers, Cramér's V of two columns with levels, correlation ratio of a number "
         f"given levels (both corrected for chance). White on the right is agreement: pairs differ by "
-        f"{found.mean:.3f} on average, training from held-out rows by {quality.association_floor.mean:.3f}.{limited(len(found.first.columns), MATRIX)}"
+        f"{found.mean:.3f} on average, training from held-out rows by {quality.association_floor.mean:.3f}."
+        f"{limited(len(found.first.columns), MATRIX)}"
     )
     return drawing(figure, "associations", caption)
 
