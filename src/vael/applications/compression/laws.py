@@ -12,8 +12,8 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import constriction
 import numpy as np
-from constriction.stream import model as entropy
 from jaxtyping import Float, Int32
 
 from vael.applications.compression.stack import Stack
@@ -100,7 +100,7 @@ class Gaussians(OneQuestion):
 
     def question(self) -> tuple[Question, tuple[int, int]]:
         flat = (self.loc.ravel(), self.scale.ravel())
-        return Question(entropy.QuantizedGaussian(self.low, self.high), flat), self.loc.shape
+        return Question(constriction.stream.model.QuantizedGaussian(self.low, self.high), flat), self.loc.shape
 
 
 class CorrelatedGaussians(Law):
@@ -115,7 +115,7 @@ class CorrelatedGaussians(Law):
         self.loc, self.scale, self.shear, self.low, self.high = loc, scale, shear, low, high
 
     def questions(self) -> Questions:
-        model, found = entropy.QuantizedGaussian(self.low, self.high), np.empty(self.loc.shape, np.int32)
+        model, found = constriction.stream.model.QuantizedGaussian(self.low, self.high), np.empty(self.loc.shape, np.int32)
         off = np.zeros(self.loc.shape)  # how far symbols lie from their conditional means
         for i in range(self.loc.shape[1]):
             mean = np.round(16 * (self.loc[:, i] + (self.shear[:, i, :i] * off[:, :i]).sum(1))) / 16
@@ -136,7 +136,7 @@ class Bits(OneQuestion):
         self.probability = probability
 
     def question(self) -> tuple[Question, tuple[int, int]]:
-        return Question(entropy.Bernoulli(perfect=False), (self.probability.ravel(),)), self.probability.shape
+        return Question(constriction.stream.model.Bernoulli(perfect=False), (self.probability.ravel(),)), self.probability.shape
 
 
 class Tables(OneQuestion):
@@ -148,7 +148,7 @@ class Tables(OneQuestion):
 
     def question(self) -> tuple[Question, tuple[int, int]]:
         rows = self.probabilities.reshape(-1, self.probabilities.shape[-1])
-        return Question(entropy.Categorical(perfect=False), (rows,)), self.probabilities.shape[:2]
+        return Question(constriction.stream.model.Categorical(perfect=False), (rows,)), self.probabilities.shape[:2]
 
 
 class Mass(Protocol):
@@ -175,7 +175,7 @@ class Halvings(Law):
             total = under + above
             upper = np.where(total > 0, above / np.where(total > 0, total, 1), 0.5)
             finite(upper)
-            answer = yield Question(entropy.Bernoulli(perfect=False), (upper.ravel(),))
+            answer = yield Question(constriction.stream.model.Bernoulli(perfect=False), (upper.ravel(),))
             low = low + (answer.reshape(self.shape) << digit).astype(np.int32)
         return low
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Int32
+
 from vael.applications.compression.laws import Law
 
 Symbols = Int32[np.ndarray, "examples symbols"]

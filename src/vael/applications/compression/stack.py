@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Self
 
+import constriction
 import numpy as np
-from constriction.stream.stack import AnsCoder
 
 from vael.errors import FormatError
 
@@ -29,7 +29,7 @@ class Stack:
         self.known = bottom(words)
         above = np.empty(0, np.uint32) if stored is None else stored
         start = np.concatenate([self.known[: words if kept is None else kept], above])
-        self.coder = AnsCoder(start, seal=stored is None) if len(start) else AnsCoder()
+        self.coder = constriction.stream.stack.AnsCoder(start, seal=stored is None) if len(start) else constriction.stream.stack.AnsCoder()
 
     @property
     def bits(self) -> int:
@@ -62,4 +62,6 @@ class Stack:
         """Errors: `FormatError` unless the stack holds the known words again, and nothing else."""
         fresh = type(self)(len(self.known))
         if not np.array_equal(self.coder.get_compressed(), fresh.coder.get_compressed()):
-            raise FormatError("the bits that the coder started from did not come back: these are not the bits, or not the model, that were coded with")
+            raise FormatError(
+                "the bits that the coder started from did not come back: these are not the bits or the model that they were coded with"
+            )

@@ -1,0 +1,140 @@
+"""The default level: the model itself in float64, always on the same number of examples, on one thread."""
+
+from __future__ import annotations
+
+import copy
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vael.applications.compression.laws import Law
+from vael.applications.compression.level import Level, Symbols
+from vael.applications.compression.reading import LatentGrid, law_of_cells, law_of_latents
+from vael.data import Batch
+from vael.errors import ShapeError, SupportError
+from vael.models import VAE, Head
+from vael.probability import total_log_prob
+
+BINS = 1 << 9  # of the latents' grid in a unit: finer than any posterior deviation but the least
+REACH = 16  # the grid ends so far from 0
+MOST_EXAMPLES, MOST_CELLS = 256, 1 << 18  # in one call of a network
+
+
+class SafeLevel(Level):
+    """Prior, likelihood and posterior of a `VAE` with Gaussian latents, computed in float64 for blocks of one shape.
+
+    The integers are the same wherever PyTorch, NumPy, constriction and the kind of processor are; elsewhere they are very likely, not surely,
+    the same, which a decoder finds out by checksums.
+
+    Errors: `SupportError` for a likelihood that gives no probabilities, `ShapeError` for sizes below 1.
+    """
+
+    name = "safe"
+
+    def __init__(self, model: VAE, event: tuple[int, ...], levels: int, *, batch: int | None = None, bins: int = BINS) -> None:
+        head = getattr(model.likelihood, "head", None)
+        if isinstance(head, Head) and not (head.discrete and head.is_likelihood):
+            raise SupportError(
+                f"the likelihood ({type(head).__name__}) gives no probabilities of whole numbers, so nothing can be coded with it; train with "
+                "--likelihood bernoulli, discretized-logistic, discretized-logistic-mixture, coupled-logistic-mixture or categorical"
+            )
+        self.event, self.cells, self.levels, self.bins = event, int(np.prod(event)), levels, bins
+        self.grid, self._last = LatentGrid(bins, REACH * bins), {}
+        self.batch = max(1, min(MOST_EXAMPLES, MOST_CELLS // self.cells)) if batch is None else batch
+        if self.batch < 1 or bins < 1:
+            raise ShapeError(f"batch {self.batch} and bins {bins}: expected at least 1 each")
+        self.model = copy.deepcopy(model).cpu().double().eval()
+        with fixed():
+            self.latents = (self._infer(np.zeros((1, self.cells), np.int32)).event_shape[0],)
+
+    @property
+    def settings(self) -> Mapping[str, int]:
+        return {"batch": self.batch, "bins": self.bins}
+
+    @property
+    def build(self) -> Mapping[str, str]:
+        return build_facts()
+
+    def posterior(self, level: int, below: Symbols) -> Law:
+        with fixed():
+            return law_of_latents(self._infer(below), self.grid, len(below))
+
+    def likelihood(self, level: int, above: Symbols) -> Law:
+        with fixed():
+            return law_of_cells(self._decode(above), self.levels, len(above))
+
+    def prior(self, examples: int) -> Law:
+        with fixed():
+            return law_of_latents(self.model.prior(None), self.grid, examples)
+
+    def ideal(self, x: Symbols, latents: tuple[Symbols, ...]) -> np.ndarray:
+        with fixed():
+            z, count = self._latents(latents[0]), len(x)
+            conditional = total_log_prob(self._decode(latents[0]), self._cells(x))[0]
+            nats = self._infer(x).log_prob(z[0]) - self.model.prior(None).log_prob(z[0]) - conditional
+            return nats[:count].numpy()
+
+    def _infer(self, x: Symbols) -> Distribution:
+        """q(z | x) for a whole batch, of which the first examples are those asked for."""
+        return self._remembered("posterior", x, lambda: self.model.infer(Batch(x=self._cells(x))))
+
+    def _decode(self, z: Symbols) -> Distribution:
+        """p(x | z) for a whole batch."""
+        return self._remembered("likelihood", z, lambda: self.model.decode((self._latents(z),), None))
+
+    def _remembered(self, what: str, given: Symbols, compute: Callable[[], Distribution]) -> Distribution:
+        """What was computed last for the same symbols, or anew: the same law serves the coding and the bound."""
+        before = self._last.get(what)
+        if before is None or not np.array_equal(before[0], given):
+            self._last[what] = before = (given, compute())
+        return before[1]
+
+    def _cells(self, x: Symbols) -> Tensor:
+        return torch.from_numpy(self._padded(x, self.cells)).view(self.batch, *self.event)
+
+    def _latents(self, z: Symbols) -> Tensor:
+        return torch.from_numpy(self._padded(z, z.shape[1]))[None] / self.bins
+
+    def _padded(self, symbols: Symbols, width: int) -> np.ndarray:
+        """A batch of its one size, zeros where there are no examples."""
+        if len(symbols) > self.batch:
+            raise ShapeError(f"{len(symbols)} examples at once, but this coder works on {self.batch}; give at most as many")
+        whole = np.zeros((self.batch, width))
+        whole[: len(symbols)] = symbols
+        return whole
+
+
+@contextmanager
+def fixed() -> Iterator[None]:
+    """One thread, no gradients: sums in one order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def build_facts() -> dict[str, str]:
+    """What the last bit of a float64 result may depend on."""
+    return {
+        "torch": str(torch.__version__), "numpy": np.__version__, "constriction": version("constriction"),
+        "instructions": torch.backends.cpu.get_cpu_capability(), "machine": platform.machine(), "system": platform.system(),
+        "processor": processor(),
+    }  # fmt: skip
+
+
+def processor() -> str:
+    """The model of the processor as far as the system tells."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(errors="replace").splitlines() if cpuinfo.is_file() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor())
