@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vael.cli import quality
 from vael.cli.parser import Parser, number
 from vael.errors import FormatError, SupportError
 
@@ -29,6 +30,7 @@ def sample_options(parser: Parser) -> None:
     parser.option("-n", "--count", metavar="N", type=number(int, 1), help="how many; default 64")
     parser.option("--seed", metavar="N", type=number(int, 0), help="seed of the draws; default 0")
     parser.option("--mean", action="store_true", help="write the mean of p(x | z) at each drawn z: calmer pictures, but no draws of x")
+    quality.table_options(parser)
 
 
 def reconstruct_options(parser: Parser) -> None:
@@ -71,9 +73,28 @@ def sample(given: argparse.Namespace) -> int:
     if target:
         known_ending(target, ALL)
     run = specs.load(options["run"])
+    quality.refuse_tables_options(run, options)
+    target = target or default(run, "samples")
+    if quality.wants_table(run, options):
+        return sample_table(run, target, options)
     draw = generation.mean_samples if options.get("mean") else generation.samples
     x = draw(run.model, options.get("count", 64), options.get("seed", 0))
-    return done(store(target or default(run, "samples"), x, run), len(x), options)
+    return done(store(target, x, run), len(x), options)
+
+
+def sample_table(run: Run, target: Path, options: dict[str, object]) -> int:
+    """Rows that keep the rules of their columns, and the page about them if it was asked for."""
+    seed = int(str(options.get("seed", 0)))
+    x = quality.draw_table(run, int(str(options.get("count", 64))), seed, options)
+    if "quality" not in options:
+        return done(store(target, quality.gapped(run, x, seed, options), run), len(x), options)
+    found = quality.write_page(run, x, seed, options)
+    store(target, quality.gapped(run, x, seed, options), run)
+    if options.get("json"):
+        print(json.dumps({"file": str(target), "examples": len(x), "page": str(options["quality"]), **quality.numbers(found)}))
+        return 0
+    print(f"{target}: {len(x):,} examples\n{quality.sentences(found, options['quality'])}")
+    return 0
 
 
 def reconstruct(given: argparse.Namespace) -> int:

@@ -58,6 +58,7 @@ class Efficacy:
     synthetic: tuple[Score, ...]
     real: tuple[Score, ...]
     tested: int
+    baseline: float  # what the commonest class of the real training rows (or their mean) reaches: nothing is learned below
 
     @property
     def value(self) -> tuple[float, float]:
@@ -146,7 +147,8 @@ def efficacy(
         raise SupportError(f"column {target!r} has one value only in the real rows, so there is nothing to predict; choose another target")
     chosen, positive = learners(task), _rarer(seen.y)
     scores = [tuple(_score(one, rows, unseen, positive, task, seed) for one in chosen) for rows in (drawn, seen)]
-    return Efficacy(target, task, scores[0], scores[1], len(unseen.y))
+    constant = float((unseen.y == _commonest(seen.y)).mean()) if task is not Task.NUMBER else 0.0
+    return Efficacy(target, task, scores[0], scores[1], len(unseen.y), constant)
 
 
 def _chosen(table: Tensor, place: int, seed: int) -> Tensor:
@@ -159,6 +161,11 @@ def _chosen(table: Tensor, place: int, seed: int) -> Tensor:
 def _rarer(codes: np.ndarray) -> float:
     values, counts = np.unique(codes, return_counts=True)
     return float(values[counts.argmin()])
+
+
+def _commonest(codes: np.ndarray) -> float:
+    values, counts = np.unique(codes, return_counts=True)
+    return float(values[counts.argmax()])
 
 
 @dataclass(frozen=True)

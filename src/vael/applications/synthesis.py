@@ -1,0 +1,113 @@
+"""Synthetic tables: rows drawn from a model of a table that keep the rules of its columns, and what they are worth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from vael.applications.aggregate import aggregate_samples, fit_aggregate
+from vael.applications.generation import samples
+from vael.data import Kind, Source, Splits
+from vael.data.constraints import enforced
+from vael.data.schema import Column, ColumnKind, Schema
+from vael.errors import SupportError
+from vael.evaluation.rows import row_terms
+from vael.evaluation.synthetic import Settings, SyntheticQuality, Tables, judge_synthetic
+from vael.models import VAE, GaussianMixture
+
+MOST = 50_000  # rows of real data that a judge is given
+BOUNDS = 2_000  # rows of each split whose bound is computed
+MOST_DECIMALS = 6
+
+
+def schema_of(source: Source) -> Schema:
+    """The schema of a table; of a table of plain numbers, one made from the ranges and the decimals of its cells.
+
+    Errors: `SupportError` for examples that are no rows of a table.
+    """
+    if source.schema is not None:
+        return source.schema
+    if len(source.event) != 1:
+        raise SupportError(f"{source.name}: examples of shape {source.event} are no rows of a table; synthetic tables need a table")
+    names = source.columns or tuple(f"x{place}" for place in range(source.event[0]))
+    cells = rows_of(source, everything(source)).double().numpy()
+    return Schema(tuple(_numeric(name, cells[:, place], source.kind) for place, name in enumerate(names)))
+
+
+def _numeric(name: str, cells: np.ndarray, kind: Kind) -> Column:
+    known = cells[~np.isnan(cells)]
+    what = ColumnKind.REAL if kind is Kind.REAL else ColumnKind.COUNT
+    if not len(known):
+        return Column(name, what, missing=True)
+    return Column(
+        name, what, minimum=float(known.min()), maximum=float(known.max()), decimals=_decimals(known), missing=len(known) < len(cells)
+    )  # fmt: skip
+
+
+def _decimals(cells: np.ndarray) -> int | None:
+    """Fewest decimals from which the float32 cells can be told apart from nothing else; None where it takes more than six."""
+    for digits in range(MOST_DECIMALS + 1):
+        if np.array_equal(np.round(cells, digits).astype(np.float32), cells.astype(np.float32)):
+            return digits
+    return None
+
+
+def everything(source: Source, most: int = MOST, seed: int = 0) -> Int64[Tensor, " chosen"]:
+    """All rows, or `most` of them chosen by `seed`, in order."""
+    if len(source) <= most:
+        return torch.arange(len(source))
+    return torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))[:most].sort().values
+
+
+def rows_of(source: Source, index: Int64[Tensor, " chosen"]) -> Float[Tensor, "chosen columns"]:
+    """Cells in the units of the schema, NaN where missing. Errors: `StateError` for a source that draws its cells at random."""
+    return source.batch(index).x.flatten(1).float()
+
+
+def synthetic_rows(model: VAE, schema: Schema, count: int, seed: int = 0, *, sampler: GaussianMixture | None = None) -> Float[Tensor, "rows columns"]:
+    """`count` complete rows that keep the range, the levels and the decimals of every column.
+
+    z comes from the prior, or from `sampler` (see `latent_sampler`); x from p(x | z), moved to the nearest cell that keeps the rules.
+    """
+    drawn = samples(model, count, seed) if sampler is None else aggregate_samples(model, sampler, count, seed)
+    return enforced(schema, drawn.flatten(1))
+
+
+def latent_sampler(model: VAE, train: Source, seed: int = 0) -> GaussianMixture:
+    """A mixture fitted to the codes of the training rows, to draw z from instead of the prior; the model's bound does not change."""
+    return fit_aggregate(model, train, seed=seed)
+
+
+def with_gaps(x: Float[Tensor, "rows columns"], train: Source, seed: int = 0) -> Float[Tensor, "rows columns"]:
+    """`x` with the gaps of training rows drawn at random: which cells are missing together is as in training, whatever the values are."""
+    if not train.gaps:
+        return x
+    like = torch.randint(0, len(train), (len(x),), generator=torch.Generator().manual_seed(seed))
+    return torch.where(rows_of(train, like).isnan(), torch.full_like(x, torch.nan), x)
+
+
+def judge_rows(
+    model: VAE, splits: Splits, x: Float[Tensor, "rows columns"], settings: Settings | None = None
+) -> tuple[Tables, SyntheticQuality]:  # fmt: skip
+    """Compare complete synthetic rows with the rows that trained the model and with rows held out (test, else validation).
+
+    Where the table has gaps, the rows are given gaps of the same patterns first: otherwise everybody could tell them apart.
+    Errors: `ShapeError` for too few rows, `SupportError` for a target that there is not.
+    """
+    how = settings or Settings()
+    train, holdout = splits.train, splits.test or splits.validation
+    seen, unseen = (everything(source, seed=how.seed) for source in (train, holdout))
+    tables = Tables(schema_of(train), with_gaps(x, train, how.seed), rows_of(train, seen), rows_of(holdout, unseen))
+    bounds = (_bounds(model, train, how.seed), _bounds(model, holdout, how.seed))
+    found = judge_synthetic(tables, how, bounds=bounds)
+    gapped = ("Gaps were drawn for the comparison, with the patterns of the training rows.",) if train.gaps and not bool(x.isnan().any()) else ()
+    return tables, replace(found, notes=(*found.notes, *gapped))
+
+
+def _bounds(model: VAE, source: Source, seed: int) -> Float[Tensor, " rows"]:
+    chosen = source.subset(everything(source, BOUNDS, seed))
+    return torch.cat([terms.bound for terms in row_terms(model, chosen, seed=seed)])

@@ -1,0 +1,127 @@
+"""The part of `vael sample` that makes and judges synthetic tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vael.cli.parser import Parser, UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vael.evaluation.synthetic import SyntheticQuality
+    from vael.specs import Run
+
+FEWEST = 20  # rows that can be judged
+SAMPLERS = ("prior", "mixture")
+TABLE_OPTIONS = ("quality", "target", "sampler", "with_gaps")
+
+
+def table_options(parser: Parser) -> None:
+    """What `vael sample` takes for tables alone."""
+    parser.heading("tables")
+    parser.option("--quality", metavar="PAGE.html", type=Path, help="judge the rows against real ones and write a page: how good, how private")
+    parser.option("--target", metavar="COLUMN", help="what learners predict for the page; default the last column with few levels")
+    parser.option(
+        "--sampler", choices=SAMPLERS, help="where z comes from: prior (default), or mixture, fitted to the codes of the training rows; "
+        "it changes the samples, not the model or its bound",
+    )  # fmt: skip
+    parser.option("--with-gaps", action="store_true", help="leave cells empty as in the training rows; default complete rows")
+
+
+def is_table(run: Run) -> bool:
+    """Whether the run's examples are rows of a table."""
+    return len(run.spec.data.event) == 1
+
+
+def wants_table(run: Run, options: Mapping[str, object]) -> bool:
+    """Whether rows of a table are drawn by their rules: where the model has a schema, or an option for tables was given."""
+    return is_table(run) and (getattr(run.spec.data, "schema", None) is not None or any(name in options for name in TABLE_OPTIONS))
+
+
+def refuse_tables_options(run: Run, options: Mapping[str, object]) -> None:
+    """Refuse before any work. Errors: `UsageError` for options for tables with a model of something else, and for what could not be judged."""
+    asked = [name for name in TABLE_OPTIONS if name in options]
+    if asked and not is_table(run):
+        raise UsageError(f"--{asked[0].replace('_', '-')} is for tables, but this model is of examples of shape {run.spec.data.event}; leave it out")
+    if "target" in options and "quality" not in options:
+        raise UsageError("--target says what is predicted for the quality page; give --quality PAGE.html with it, or leave it out")
+    if asked and "mean" in options:
+        raise UsageError("--mean gives no draws, so nothing can be said of them as a table; leave it out")
+    if "target" in options and str(options["target"]) not in (run.spec.data.columns or [str(options["target"])]):
+        raise UsageError(f"--target {options['target']}: no such column; the columns are {', '.join(run.spec.data.columns[:20])}")
+    if "quality" in options and int(str(options.get("count", 64))) < FEWEST:
+        raise UsageError(f"-n {options['count']}: too few rows to be judged; ask for at least {FEWEST}, better thousands")
+    page = options.get("quality")
+    if isinstance(page, Path) and page.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"--quality {page}: the page is an .html file; give its name so")
+
+
+def draw_table(run: Run, count: int, seed: int, options: Mapping[str, object]) -> Tensor:
+    """Complete rows that keep the rules of their columns."""
+    from vael.applications import synthesis
+
+    train = run.splits().train
+    sampler = synthesis.latent_sampler(run.model, train, seed) if options.get("sampler") == "mixture" else None
+    return synthesis.synthetic_rows(run.model, synthesis.schema_of(train), count, seed, sampler=sampler)
+
+
+def gapped(run: Run, x: Tensor, seed: int, options: Mapping[str, object]) -> Tensor:
+    """The rows as they are to be written."""
+    from vael.applications import synthesis
+
+    return synthesis.with_gaps(x, run.splits().train, seed) if options.get("with_gaps") else x
+
+
+def write_page(run: Run, x: Tensor, seed: int, options: Mapping[str, object]) -> SyntheticQuality:
+    """Judge the rows and write the page."""
+    from vael.applications.synthesis import judge_rows
+    from vael.evaluation.synthetic import Settings
+    from vael.report.synthetic import QualityInput, write_quality
+
+    target = options.get("target")
+    tables, quality = judge_rows(run.model, run.splits(), x, Settings(target=None if target is None else str(target), seed=seed))
+    facts = (
+        ("run", str(run.folder)),
+        ("data", run.spec.data.name),
+        ("sampler", str(options.get("sampler", "prior"))),
+        ("seed of the draws", str(seed)),
+    )
+    page = Path(str(options["quality"]))
+    write_quality(page, QualityInput(tables, quality, f"Synthetic rows of {run.spec.data.name}", facts))
+    return quality
+
+
+def sentences(quality: SyntheticQuality, page: object) -> str:
+    """What is printed."""
+    from vael.report.synthetic_verdict import quality_remarks
+
+    said = [f"  {'! ' if one.tone.value == 'warning' else ''}{one.text}" for one in quality_remarks(quality)]
+    return "\n".join([*said, f"Quality page: {page}"])
+
+
+def numbers(quality: SyntheticQuality) -> dict[str, object]:
+    """What is printed as JSON."""
+    test, found = quality.two_sample.found, quality.efficacy
+    return {
+        "two_sample_auc": test.auc,
+        "two_sample_standard_error": test.standard_error,
+        "two_sample_null_error": test.null_error,
+        "marginal_distance": quality.marginal,
+        "marginal_floor": quality.marginal_floor_mean,
+        "association_distance": quality.associations.mean,
+        "association_floor": quality.association_floor.mean,
+        "target": None if found is None else found.target,
+        "measure": None if found is None else found.measure,
+        "trained_on_synthetic": None if found is None else found.value[0],
+        "trained_on_real": None if found is None else found.value[1],
+        "share_closer_to_training": quality.closest.share_closer,
+        "share_closer_null_error": quality.closest.null_error,
+        "copies": quality.closest.copies,
+        "copies_of_held_out": quality.closest.holdout_copies,
+        "membership_auc": quality.closeness.found.auc,
+        "membership_auc_by_bound": None if quality.bound is None else quality.bound.found.auc,
+        "constraints_broken": sum(one.cells for one in quality.violations),
+    }
