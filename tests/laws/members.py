@@ -13,7 +13,7 @@ from scipy import stats
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Laplace, Normal
 
-from vael.probability import Codes, ContinuousBernoulli, CoupledLogisticMixture, DiscretizedLogistic, DiscretizedLogisticMixture
+from vael.probability import Codes, ContinuousBernoulli, CoupledLogisticMixture, DiscretizedLogistic, DiscretizedLogisticMixture, TabulatedMixture
 
 LEVELS = 256
 
@@ -116,6 +116,7 @@ def continuous_bernoulli_by_scipy(largest):
 PIXELS = (0.0, 1.0, 2.0, 127.0, 253.0, 254.0, 255.0)
 LOGISTIC = tuple((loc, s) for loc in (-1000.0, -0.5, 0.0, 127.25, 255.0, 300.0, 1e6) for s in (-20.0, -3.0, 0.0, 6.6, 20.0))
 CELLS = (0.0, 0.25, 1.0)
+TABLE = torch.tensor([[3.0, 0.0, -1.0, 0.5, -2.0], [0.0, 0.3, 0.1, -0.2, 40.0]]).double()
 
 MEMBERS = [
     Member(
@@ -144,6 +145,10 @@ MEMBERS = [
     Member(
         "categorical", Codes, ((0.0, 1.0, -1.0, 0.5, 2.0), (0.0, 0.0, 0.0, 0.0, 0.0)), ((100.0, -100.0, 0.0, 99.0, -1e4),), every(5),
         (0.0, 1.0, 4.0), lambda n, x: torch.tensor(n).double().log_softmax(0)[x.long()],
+    ),
+    Member(
+        "mixture of tabulated laws", lambda n: TabulatedMixture(n, TABLE.to(n)), ((0.0, 1.0), (-1.0, 2.0)), ((100.0, -100.0), (-1e4, 0.0)), every(5),
+        (0.0, 1.0, 4.0), lambda n, x: (torch.tensor(n).double().softmax(0) @ TABLE.softmax(1))[x.long()].log(),
     ),
     Member(
         "discretised logistic", lambda n: DiscretizedLogistic(n[..., 0], n[..., 1], LEVELS),

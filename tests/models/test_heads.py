@@ -13,7 +13,7 @@ from torch.distributions import Normal
 from vael.data import Kind, Source
 from vael.data.transforms import Dequantization
 from vael.errors import ShapeError, SupportError
-from vael.models import heads
+from vael.models import TabulatedMixtureHead, heads
 from vael.models.heads import FixedScale, LearnedScale, PredictedScale
 from vael.probability import DiscretizedLogistic, draw
 
@@ -41,6 +41,7 @@ HEADS = {
     "categorical": heads.CategoricalHead(7),
     "discretised logistic": heads.DiscretizedLogisticHead(),
     "mixture": heads.DiscretizedLogisticMixtureHead(256, 4),
+    "tabulated": TabulatedMixtureHead(256, 4),
     "coupled": heads.CoupledLogisticMixtureHead(256, 4, channels=3),
 }
 EACH = pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
@@ -247,6 +248,7 @@ FITS = {
     "categorical": {"binary"},
     "discretised logistic": {"binary", "pixels"},
     "mixture": {"binary", "pixels"},
+    "tabulated": {"binary", "pixels"},
     "coupled": {"binary", "pixels"},
 }
 

@@ -28,6 +28,7 @@ from vael.models.penalties import AbsoluteActivation, ActivationDivergence, Cont
 from vael.models.quantized import VQVAE, Coder, OneLevel, TwoLevels
 from vael.models.state_space import BackwardSummary, ForwardSummary, GaussianTransition, GaussianUpdate, StateSpace, state_space
 from vael.models.support import real_numbers
+from vael.models.tabulated import TabulatedMixtureHead
 from vael.models.vae import VAE, Decoder, GaussianPosterior, StandardNormal
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Covariance", "CrossEntropyHead", "Decoder", "Diagonal", "DiscretizedLogisticHead", "DiscretizedLogisticMixtureHead", "FixedScale",
     "ForwardSummary", "Full", "GaussianHead", "GaussianMixture", "GaussianPosterior", "GaussianTransition", "GaussianUpdate", "Head",
     "JointGaussianHead", "LaplaceHead", "LearnedScale", "LogisticContraction", "MixturePrior", "Model", "OneLevel", "Penalty", "PredictedScale",
-    "Spherical", "SquaredErrorHead", "StandardNormal", "StateSpace", "SufficientStatistics", "Terms", "Tied", "TwoLevels", "UniformCodes",
+    "Spherical", "SquaredErrorHead", "StandardNormal", "StateSpace", "SufficientStatistics",
+    "TabulatedMixtureHead", "Terms", "Tied", "TwoLevels", "UniformCodes",
     "real_numbers", "state_space", "unrolled",
 ]  # fmt: skip

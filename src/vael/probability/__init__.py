@@ -39,13 +39,15 @@ from vael.probability.quadrature import (
 from vael.probability.sampling import Common, Noise, PerExample, Recorded, Replayed, Stream, as_noise, detached, draw, register_draw
 from vael.probability.standard import Standard, standard_gaussian
 from vael.probability.tables import Table, Variable, bayes, chain, independent, total_probability
+from vael.probability.tabulated import TabulatedMixture
 from vael.probability.totals import total_log_prob
 from vael.probability.wasserstein import gaussian_wasserstein
 
 __all__ = [
     "Axis", "Bit", "Codes", "Common", "ContinuousBernoulli", "Cost", "CoupledLogisticMixture", "DensityOnAxis", "DiscretizedLogistic",
     "DiscretizedLogisticMixture", "DivergenceTerms", "GreyCrossEntropy", "Grid", "JointDensity", "JointGaussian", "Law", "Noise", "PerExample",
-    "Recorded", "Replayed", "SquaredError", "Standard", "Stream", "Table", "Variable", "as_noise", "bayes", "bits", "bounded", "box", "chain",
+    "Recorded", "Replayed", "SquaredError", "Standard", "Stream", "Table",
+    "TabulatedMixture", "Variable", "as_noise", "bayes", "bits", "bounded", "box", "chain",
     "cholesky", "contained", "cross_entropy", "detached", "diagonal_gaussian", "discrete_divergence", "divergence", "divergence_from_standard",
     "divergence_terms", "draw", "ellipse", "entropy", "gauss_hermite", "gauss_legendre", "gaussian", "gaussian_divergence", "gaussian_entropy",
     "gaussian_wasserstein", "has_closed_form", "independent", "independent_bits", "integrate", "log_density", "log_determinant", "log_integrate",

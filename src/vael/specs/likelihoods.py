@@ -91,6 +91,11 @@ def coupled_logistic_mixture(
     return models.CoupledLogisticMixtureHead(levels or levels_of(data), components, channels or data.event[0])
 
 
+def tabulated_mixture(data: DataSpec, known: Moments, levels: int | None = None, components: int = 8) -> Head:
+    """Integers, a mixture for each cell of laws that all cells share."""
+    return models.TabulatedMixtureHead(levels or levels_of(data), components)
+
+
 def categorical(data: DataSpec, known: Moments, levels: int | None = None) -> Head:
     """Codes without an order."""
     return models.CategoricalHead(levels or levels_of(data))
@@ -137,6 +142,9 @@ LIKELIHOODS = {
     "coupled-logistic-mixture": Likelihood(
         "integers, ten logistics for each pixel, its channels coupled (PixelCNN++)", models.CoupledLogisticMixtureHead, coupled_logistic_mixture,
         {**MIXTURE, "channels": "channels"},
+    ),
+    "tabulated-mixture": Likelihood(
+        "integers, eight laws over all levels that are learned and shared by all cells", models.TabulatedMixtureHead, tabulated_mixture, MIXTURE
     ),
     "categorical": Likelihood("integers as codes without an order", models.CategoricalHead, categorical, LEVELS),
     "gaussian": Likelihood("real numbers, one σ, learned", GaussianHead, location_scale(GaussianHead, one), {}, LearnedScale),
