@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent, MultivariateNormal, Normal
 
-from vael.applications.compression.laws import Bits, CorrelatedGaussians, Following, Gaussians, Halvings, Law, Parts, Tables
+from vael.applications.compression.laws import BisectedGaussians, Bits, CorrelatedGaussians, Following, Gaussians, Halvings, Law, Parts, Tables
 from vael.errors import SupportError
 from vael.probability import Codes, CoupledLogisticMixture, DiscretizedLogistic, DiscretizedLogisticMixture
 
@@ -102,9 +102,7 @@ def law_of_cells(law: Distribution, levels: int, examples: int) -> Law:
     """
     few_enough(levels, law)
     if law.event_shape:
-        raise SupportError(
-            f"{type(law).__name__} joins the cells of an example, so they have no tables of their own; use another likelihood"
-        )
+        raise SupportError(f"{type(law).__name__} joins the cells of an example, so they have no tables of their own; use another likelihood")
     values = torch.arange(levels, dtype=torch.float64).view(levels, *[1] * len(law.batch_shape))
     probabilities = law.log_prob(values).exp().movedim(0, -1)[0, :examples]
     return Tables(coarse(probabilities, 2.0**26).reshape(examples, -1, levels))
@@ -155,20 +153,25 @@ class LatentGrid:
     reach: int
 
 
+def prior_of_latents(law: Distribution, grid: LatentGrid, examples: int) -> Law:
+    """The prior on the grid, for so many examples. Errors: `SupportError` for one that is not Gaussian with independent latents."""
+    return Gaussians(*diagonal(law, grid, examples), -grid.reach, grid.reach - 1)
+
+
+def diagonal(law: Distribution, grid: LatentGrid, examples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation in bins of the first examples, or of as many where the law is one for all. Errors: `SupportError` for other laws."""
+    if not isinstance(law, Independent) or not isinstance(law.base_dist, Normal):
+        inner = type(law.base_dist if isinstance(law, Independent) else law).__name__
+        raise SupportError(f"latents under {inner} cannot be coded yet: a Gaussian prior with independent latents, and Gaussian posteriors, can")
+    parts = law.base_dist.loc, law.base_dist.scale
+    loc, scale = (part.expand(examples, -1) if part.dim() == 1 else part[:examples] for part in parts)
+    return coarse(loc, 16.0 * grid.bins) * grid.bins, np.exp(coarse(scale.log())) * grid.bins
+
+
 @singledispatch
 def law_of_latents(law: Distribution, grid: LatentGrid, examples: int) -> Law:
-    """The law of latents on the grid, for the first examples of a batch. Errors: `SupportError` for laws that are not Gaussian."""
-    raise SupportError(f"latents under {type(law).__name__} cannot be coded yet: Gaussian posteriors and priors, diagonal or correlated, can")
-
-
-@law_of_latents.register
-def _independent(law: Independent, grid: LatentGrid, examples: int) -> Law:
-    if not isinstance(law.base_dist, Normal):
-        raise SupportError(f"latents under {type(law.base_dist).__name__} cannot be coded yet: Gaussian posteriors and priors can")
-    shape = (examples, law.event_shape[0])
-    loc, scale = (part.expand(-1 if part.dim() > 1 else examples, -1)[:examples] for part in (law.base_dist.loc, law.base_dist.scale))
-    middle = np.clip(np.round(16.0 * grid.bins * loc.double().numpy()) / 16, -4 * grid.reach, 4 * grid.reach)
-    return Gaussians(middle.reshape(shape), np.exp(coarse(scale.log())) * grid.bins, -grid.reach, grid.reach - 1)
+    """The posterior on the grid, for the first examples of a batch. Errors: `SupportError` for laws that are not Gaussian."""
+    return BisectedGaussians(*diagonal(law, grid, examples), grid.reach)
 
 
 @law_of_latents.register
@@ -177,4 +180,4 @@ def _correlated(law: MultivariateNormal, grid: LatentGrid, examples: int) -> Law
     deviation = factor.diagonal(dim1=-2, dim2=-1)
     loc, shear = law.loc[:examples], factor / deviation[..., None, :]
     scale = np.exp(coarse(deviation.log())) * grid.bins
-    return CorrelatedGaussians(coarse(loc, 16.0 * grid.bins) * grid.bins, scale, coarse(shear, 2.0**12), -grid.reach, grid.reach - 1)
+    return CorrelatedGaussians(coarse(loc, 16.0 * grid.bins) * grid.bins, scale, coarse(shear, 2.0**12), grid.reach)

@@ -16,7 +16,7 @@ from torch.distributions import Distribution
 
 from vael.applications.compression.laws import Law
 from vael.applications.compression.level import Level, Symbols
-from vael.applications.compression.reading import LatentGrid, law_of_cells, law_of_latents
+from vael.applications.compression.reading import LatentGrid, law_of_cells, law_of_latents, prior_of_latents
 from vael.data import Batch
 from vael.errors import ShapeError, SupportError
 from vael.models import VAE, Head
@@ -72,7 +72,7 @@ class SafeLevel(Level):
 
     def prior(self, examples: int) -> Law:
         with fixed():
-            return law_of_latents(self.model.prior(None), self.grid, examples)
+            return prior_of_latents(self.model.prior(None), self.grid, examples)
 
     def ideal(self, x: Symbols, latents: tuple[Symbols, ...]) -> np.ndarray:
         with fixed():

@@ -62,6 +62,4 @@ class Stack:
         """Errors: `FormatError` unless the stack holds the known words again, and nothing else."""
         fresh = type(self)(len(self.known))
         if not np.array_equal(self.coder.get_compressed(), fresh.coder.get_compressed()):
-            raise FormatError(
-                "the bits that the coder started from did not come back: these are not the bits or the model that they were coded with"
-            )
+            raise FormatError("the bits that the coder started from did not come back: these are not the bits or the model that they were coded with")
