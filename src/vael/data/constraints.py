@@ -7,7 +7,7 @@ from enum import Enum
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from vael.data.schema import LEVELS, Column, ColumnKind, Schema
@@ -58,6 +58,13 @@ def columns_of(schema: Schema, x: Float[Tensor, "rows columns"]) -> list[np.ndar
         raise ShapeError(f"a table of {x.shape[1]} columns, but its schema has {len(schema.columns)}: {', '.join(schema.names[:8])}; give them all")
     cells = x.detach().cpu().double().numpy()
     return [cells[:, place] + (0.0 if column.kind in LEVELS else column.origin) for place, column in enumerate(schema.columns)]
+
+
+def whole_codes(column: Column, cells: Float[np.ndarray, " rows"]) -> Int[np.ndarray, " rows"]:
+    """Codes of a column with levels as integers; a gap has the code after the last, what is no level the one after that."""
+    known = np.nan_to_num(cells, nan=0.0, posinf=-1.0)
+    level = (known >= 0) & (known < column.codes) & (known == np.round(known))
+    return np.where(np.isnan(cells), column.codes, np.where(level, known, column.codes + 1)).astype(int)
 
 
 def precision(column: Column) -> float:

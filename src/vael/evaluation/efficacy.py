@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from vael.data.constraints import columns_of
+from vael.data.constraints import columns_of, whole_codes
 from vael.data.schema import LEVELS, Column, ColumnKind, Schema
 from vael.errors import ShapeError, SupportError
 
@@ -198,8 +198,7 @@ class FeatureEncoder:
         column, gap = self.schema.columns[place], np.isnan(cells)
         gaps = [gap.astype(np.float64)] if column.missing and column.kind is not ColumnKind.CATEGORICAL else []
         if column.kind is ColumnKind.CATEGORICAL and column.codes > 2:
-            codes = np.where(gap, column.codes, cells).astype(int)
-            return [np.eye(column.codes + 1)[codes][:, : column.codes + column.missing]]
+            return [np.eye(column.codes + 2)[whole_codes(column, cells)][:, : column.codes + column.missing]]
         known = self.train[place][~np.isnan(self.train[place])]
         filled = np.where(gap, np.median(known) if len(known) else 0.0, cells)
         return [filled if column.kind in LEVELS else scaled(filled, known), *gaps]

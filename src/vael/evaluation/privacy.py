@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from vael.data.constraints import columns_of
+from vael.data.constraints import columns_of, whole_codes
 from vael.data.schema import LEVELS, Schema
 from vael.errors import ShapeError
 from vael.evaluation.ranking import RankedApart, ranked_apart
@@ -136,8 +136,7 @@ def positions(schema: Schema, x: Float[Tensor, "rows columns"], train: Float[Ten
     for column, cells, known in zip(schema.columns, columns_of(schema, x), columns_of(schema, train), strict=True):
         gap = np.isnan(cells)
         if column.kind in LEVELS:
-            codes = np.where(gap, column.codes, cells).astype(int)
-            blocks.append(np.eye(column.codes + 1)[codes] / math.sqrt(2))
+            blocks.append(np.eye(column.codes + 2)[whole_codes(column, cells)] / math.sqrt(2))
         else:
             # a gap is at distance 1 from every number: a coordinate of its own, and the middle of the others
             place = np.where(gap, 0.5, position(np.nan_to_num(cells), known[~np.isnan(known)]))
