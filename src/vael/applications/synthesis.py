@@ -20,6 +20,7 @@ from vael.evaluation.synthetic import Settings, SyntheticQuality, Tables, judge_
 from vael.models import VAE, GaussianMixture
 
 MOST = 50_000  # rows of real data that a judge is given
+ENOUGH = 1_000  # held-out rows
 BOUNDS = 2_000  # rows of each split whose bound is computed
 MOST_DECIMALS = 6
 
@@ -93,19 +94,26 @@ def with_gaps(x: Float[Tensor, "rows columns"], train: Source, seed: int = 0) ->
 def judge_rows(
     model: VAE, splits: Splits, x: Float[Tensor, "rows columns"], settings: Settings | None = None
 ) -> tuple[Tables, SyntheticQuality]:  # fmt: skip
-    """Compare complete synthetic rows with the rows that trained the model and with rows held out (test, else validation).
+    """Compare complete synthetic rows with the rows that trained the model and with rows held out.
 
-    Where the table has gaps, the rows are given gaps of the same patterns first: otherwise everybody could tell them apart.
+    These are the test split, and the validation split too where there are fewer than `ENOUGH` of them. Where the table has gaps, the rows are given gaps of the same patterns first: otherwise everybody could tell them apart.
     Errors: `ShapeError` for too few rows, `SupportError` for a target that there is not.
     """
     how = settings or Settings()
-    train, holdout = splits.train, splits.test or splits.validation
-    seen, unseen = (everything(source, seed=how.seed) for source in (train, holdout))
-    tables = Tables(schema_of(train), with_gaps(x, train, how.seed), rows_of(train, seen), rows_of(holdout, unseen))
-    bounds = (_bounds(model, train, how.seed), _bounds(model, holdout, how.seed))
+    train, held = splits.train, held_out(splits)
+    unseen = torch.cat([rows_of(source, everything(source, seed=how.seed)) for source in held])
+    tables = Tables(schema_of(train), with_gaps(x, train, how.seed), rows_of(train, everything(train, seed=how.seed)), unseen)
+    bounds = (_bounds(model, train, how.seed), torch.cat([_bounds(model, source, how.seed) for source in held]))
     found = judge_synthetic(tables, how, bounds=bounds)
     gapped = ("Gaps were drawn for the comparison, with the patterns of the training rows.",) if train.gaps and not bool(x.isnan().any()) else ()
     return tables, replace(found, notes=(*found.notes, *gapped))
+
+
+def held_out(splits: Splits) -> list[Source]:
+    """The splits whose rows the model was not trained on, as many as it takes."""
+    if splits.test is None:
+        return [splits.validation]
+    return [splits.test] if len(splits.test) >= ENOUGH else [splits.test, splits.validation]
 
 
 def _bounds(model: VAE, source: Source, seed: int) -> Float[Tensor, " rows"]:
