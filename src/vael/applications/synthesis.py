@@ -96,7 +96,8 @@ def judge_rows(
 ) -> tuple[Tables, SyntheticQuality]:  # fmt: skip
     """Compare complete synthetic rows with the rows that trained the model and with rows held out.
 
-    These are the test split, and the validation split too where there are fewer than `ENOUGH` of them. Where the table has gaps, the rows are given gaps of the same patterns first: otherwise everybody could tell them apart.
+    These are the test split, and the validation split too where there are fewer than `ENOUGH` of them. Where the table has gaps, the rows are
+    given gaps of the same patterns first: otherwise everybody could tell them apart.
     Errors: `ShapeError` for too few rows, `SupportError` for a target that there is not.
     """
     how = settings or Settings()
