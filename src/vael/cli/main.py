@@ -35,6 +35,8 @@ COMMANDS = {
     "sample": Command("using", "Draw new examples from a trained model."),
     "reconstruct": Command("using", "Pass data through a trained model and write what comes back."),
     "encode": Command("using", "Write the latent code (posterior mean) of every example."),
+    "compress": Command("compressing", "Compress images or arrays without loss with a trained model."),
+    "decompress": Command("compressing", "Give back, to the last byte, what vael compress wrote."),
     "report": Command("judging", "Write report.html and the figures of a run anew."),
     "export": Command("using", "Write encoder and decoder as ONNX files, checked against PyTorch."),
     "data": Command("listing", "List the data sets that have a name, or say what is known of one data set or file."),

@@ -62,6 +62,17 @@ def read_folder(folder: Path, how: Images) -> Material:
     return Material(folder.resolve().name, parts["train"], parts.get("validation"), parts.get("test"), tuple(names), notes=notes)
 
 
+def read_images(folder: Path) -> tuple[list[Path], np.ndarray]:
+    """Every image of a folder with its path, whatever its sub-folder: cells `[images, channels, height, width]`, all of one size.
+
+    Errors: those of `read_folder`; a damaged file is one.
+    """
+    files = image_files(folder)
+    if not files:
+        raise FormatError(f"{folder} has no images; files that end in {', '.join(sorted(ENDINGS))} were expected")
+    return files, _Reader(folder, Images()).part(files, folder, []).x
+
+
 def image_files(folder: Path) -> list[Path]:
     """Image files at any depth, sorted by path; hidden ones are left alone."""
     return [path for path in visible(folder) if path.suffix.lower() in ENDINGS]

@@ -12,12 +12,11 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-import constriction
 import numpy as np
 from jaxtyping import Float, Int32
 from scipy.special import ndtr
 
-from vael.applications.compression.stack import Stack
+from vael.applications.compression.stack import LIBRARY, Stack
 from vael.errors import SupportError
 
 Symbols = Int32[np.ndarray, "examples symbols"]
@@ -105,7 +104,7 @@ class Gaussians(OneQuestion):
 
     def question(self) -> tuple[Question, tuple[int, int]]:
         flat = (self.loc.ravel(), self.scale.ravel())
-        return Question(constriction.stream.model.QuantizedGaussian(self.low, self.high), flat), self.loc.shape
+        return Question(LIBRARY.stream.model.QuantizedGaussian(self.low, self.high), flat), self.loc.shape
 
 
 class Bits(OneQuestion):
@@ -116,7 +115,7 @@ class Bits(OneQuestion):
         self.probability = probability
 
     def question(self) -> tuple[Question, tuple[int, int]]:
-        return Question(constriction.stream.model.Bernoulli(perfect=False), (self.probability.ravel(),)), self.probability.shape
+        return Question(LIBRARY.stream.model.Bernoulli(perfect=False), (self.probability.ravel(),)), self.probability.shape
 
 
 class Tables(OneQuestion):
@@ -128,7 +127,7 @@ class Tables(OneQuestion):
 
     def question(self) -> tuple[Question, tuple[int, int]]:
         rows = self.probabilities.reshape(-1, self.probabilities.shape[-1])
-        return Question(constriction.stream.model.Categorical(perfect=False), (rows,)), self.probabilities.shape[:2]
+        return Question(LIBRARY.stream.model.Categorical(perfect=False), (rows,)), self.probabilities.shape[:2]
 
 
 class Mass(Protocol):
@@ -155,7 +154,7 @@ class Halvings(Law):
             total = under + above
             upper = np.where(total > 0, above / np.where(total > 0, total, 1), 0.5)
             finite(upper)
-            answer = yield Question(constriction.stream.model.Bernoulli(perfect=False), (upper.ravel(),))
+            answer = yield Question(LIBRARY.stream.model.Bernoulli(perfect=False), (upper.ravel(),))
             low = low + (answer.reshape(self.shape) << digit).astype(np.int32)
         return low
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Self
+from typing import Any, Self
 
 import constriction
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from vael.errors import FormatError
 
 WORD = 32  # bits
+LIBRARY: Any = constriction  # its inner modules are attributes, of which no type checker knows
 MARK = b"vael bits-back"
 
 
@@ -29,7 +30,7 @@ class Stack:
         self.known = bottom(words)
         above = np.empty(0, np.uint32) if stored is None else stored
         start = np.concatenate([self.known[: words if kept is None else kept], above])
-        self.coder = constriction.stream.stack.AnsCoder(start, seal=stored is None) if len(start) else constriction.stream.stack.AnsCoder()
+        self.coder = LIBRARY.stream.stack.AnsCoder(start, seal=stored is None) if len(start) else LIBRARY.stream.stack.AnsCoder()
 
     @property
     def bits(self) -> int:

@@ -1,0 +1,163 @@
+"""The file: what it says of itself, blocks, and checksums of everything, so that damage is found and named before anything is decoded.
+
+| bytes | what |
+|---|---|
+| 8 | `89 56 41 45 4c 0d 0a 1a`: no text, and spoilt by whatever changes the ends of lines |
+| 2 | format version |
+| 4 | length of the header |
+| ... | header: JSON, deflated |
+| 16 | start of the SHA-256 of all bytes before |
+| ... | blocks, one after another, as long as the header says |
+| 32 | SHA-256 of all bytes before |
+
+Whole numbers are little-endian, words of coded blocks too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from vael.errors import FormatError
+
+MAGIC, VERSION = b"\x89VAEL\r\n\x1a", 1
+FRONT = struct.Struct("<8sHI")
+SHORT, LONG = 16, 32  # bytes of checksums
+LARGEST_HEADER = 1 << 28
+
+Count = Annotated[int, Field(ge=0)]
+Several = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """Base of all parts of a header: fixed once made, and nothing in it that is not known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Layout(Section):
+    """What was compressed, and how the cells of a model become it again."""
+
+    kind: Literal["array", "images"]
+    dtype: str
+    shape: tuple[Count, ...]  # of the whole, examples first
+    factor: Several = 1  # that a cell is multiplied by
+    channels_last: bool = False
+    names: tuple[str, ...] = ()  # of images, as paths in their folder
+    note: str = ""  # what of the original is not in the file
+
+
+class BlockFacts(Section):
+    """A block: whether it was coded or goes raw, how long it is, and checksums of what is stored and of what it stands for."""
+
+    examples: Several
+    coded: bool
+    size: Count
+    stored: str
+    decoded: str
+    kept: Count = 0
+    groups: tuple[Several, ...] = ()
+
+    @model_validator(mode="after")
+    def _whole(self) -> BlockFacts:
+        if self.coded and (sum(self.groups) != self.examples or self.size % 4):
+            raise ValueError("a coded block whose groups do not add up")
+        return self
+
+
+class Header(Section):
+    """Everything that a decoder must know before it begins."""
+
+    vael: str
+    constriction: str  # major and minor version: the coder's arithmetic is part of the format
+    model: str  # fingerprint
+    level: str
+    settings: dict[str, int]
+    build: dict[str, str]
+    cells: Several
+    levels: Several
+    layout: Layout
+    blocks: tuple[BlockFacts, ...]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Header:
+        if not self.layout.shape or sum(block.examples for block in self.blocks) != self.layout.shape[0]:
+            raise ValueError("blocks that do not add up to the examples")
+        if self.layout.kind == "images" and len(self.layout.names) != self.layout.shape[0]:
+            raise ValueError("not one name for each image")
+        return self
+
+
+def checksum(content: bytes) -> str:
+    """The start of the SHA-256, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()[: 2 * SHORT]
+
+
+def pack(header: Header, payloads: list[bytes]) -> bytes:
+    """The whole file."""
+    told = zlib.compress(header.model_dump_json(exclude_defaults=True).encode(), 9)
+    front = FRONT.pack(MAGIC, VERSION, len(told)) + told
+    body = b"".join([front, hashlib.sha256(front).digest()[:SHORT], *payloads])
+    return body + hashlib.sha256(body).digest()
+
+
+def unpack(content: bytes, name: str) -> tuple[Header, list[bytes]]:
+    """Header and blocks of a file that is whole. Errors: `FormatError` for any other, which names what is wrong and where."""
+    header, start = _header(content, name)
+    end = start + sum(block.size for block in header.blocks) + LONG
+    if len(content) < end:
+        raise FormatError(f"{name} is cut short: it has {len(content):,} bytes and should have {end:,}; copy or fetch it again")
+    if len(content) > end:
+        raise FormatError(f"{name} has {len(content) - end:,} bytes after its end; something was added to it: copy or fetch it again")
+    payloads = _payloads(header, content, start, name)
+    if hashlib.sha256(content[:-LONG]).digest() != content[-LONG:]:
+        raise FormatError(f"{name} is damaged: the checksum of the whole file does not fit; copy or fetch it again")
+    return header, payloads
+
+
+def _header(content: bytes, name: str) -> tuple[Header, int]:
+    """The header, and where the blocks begin."""
+    if content[: len(MAGIC)] != MAGIC[: len(content)]:
+        raise FormatError(f"{name} is not a file that `vael compress` wrote, or its first bytes are damaged")
+    if len(content) < FRONT.size:
+        raise FormatError(f"{name} is cut short: it has only {len(content)} bytes; copy or fetch it again")
+    _, version, length = FRONT.unpack_from(content)
+    if version != VERSION:
+        raise FormatError(f"{name} says that it has format version {version}, but this vael reads {VERSION}; use the vael that wrote it")
+    front = content[: FRONT.size + length]
+    start = len(front) + SHORT
+    if len(content) < FRONT.size + length + SHORT:
+        raise FormatError(f"{name} is cut short within its header, or its length there is damaged; copy or fetch it again")
+    if hashlib.sha256(front).digest()[:SHORT] != content[len(front) : start]:
+        raise FormatError(f"{name} is damaged: the checksum of its header does not fit; copy or fetch it again")
+    return _parsed(front[FRONT.size :], name), start
+
+
+def _parsed(told: bytes, name: str) -> Header:
+    """A header whose checksum fits; what does not parse all the same was not written by this program."""
+    try:
+        opened = zlib.decompressobj()
+        text = opened.decompress(told, LARGEST_HEADER)
+        if not opened.eof or opened.unused_data:
+            raise ValueError("it is too long, or not whole")
+        return Header.model_validate_json(text)
+    except (zlib.error, ValidationError, ValueError) as error:
+        raise FormatError(f"{name} has a header that does not parse ({type(error).__name__}); it was not written by `vael compress`") from error
+
+
+def _payloads(header: Header, content: bytes, start: int, name: str) -> list[bytes]:
+    found, first = [], 1
+    for number, block in enumerate(header.blocks, 1):
+        payload = content[start : start + block.size]
+        if checksum(payload) != block.stored:
+            raise FormatError(
+                f"{name} is damaged in block {number} of {len(header.blocks)} (examples {first:,} to {first + block.examples - 1:,}): its checksum "
+                "does not fit; copy or fetch it again"
+            )
+        found.append(payload)
+        start, first = start + block.size, first + block.examples
+    return found

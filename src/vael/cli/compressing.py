@@ -1,0 +1,148 @@
+"""`vael compress` and `vael decompress`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vael.cli.parser import Parser, UsageError, one_of
+
+if TYPE_CHECKING:
+    from vael.applications.compression import Compressed
+
+SECONDS = 0.2  # between two looks at how far it is
+
+
+def compress_options(parser: Parser) -> None:
+    """Everything that `vael compress` takes."""
+    parser.option("run", metavar="RUN", type=Path, help="run folder")
+    parser.option("data", metavar="DATA", nargs="?", help="a name or a path (.npy, a folder of images, ...); default the run's own test split")
+    parser.option("-o", "--output", metavar="FILE", type=Path, help="the compressed file")
+    parser.option(
+        "--level",
+        metavar="NAME",
+        type=one_of("safe", "portable"),
+        help="safe (default): float64, decodes where PyTorch and processor are the same; portable: integer arithmetic, decodes anywhere",
+    )
+    parser.option("--json", action="store_true", help="print one JSON object")
+
+
+def decompress_options(parser: Parser) -> None:
+    """Everything that `vael decompress` takes."""
+    parser.option("run", metavar="RUN", type=Path, help="the run folder that the file was compressed with")
+    parser.option("file", metavar="FILE", type=Path, help="the compressed file")
+    parser.option("-o", "--output", metavar="FILE", type=Path, help="an .npy file, or a new folder for images")
+    parser.option("--json", action="store_true", help="print one JSON object")
+
+
+def compress(given: argparse.Namespace) -> int:
+    """Data to a file."""
+    from vael import specs
+    from vael.specs import archives
+
+    options = vars(given)
+    target = wanted(options)
+    run = specs.load(options["run"])
+    with Watch("compressed and compared") as watch:
+        done = archives.compress(run, options.get("data"), target, level=options.get("level", "safe"), progress=watch.tell)
+    print(json.dumps(as_json(done, target)) if options.get("json") else "\n".join(told(done, target)))
+    return 0
+
+
+def decompress(given: argparse.Namespace) -> int:
+    """A file to data."""
+    from vael import specs
+    from vael.specs import archives
+
+    options = vars(given)
+    target = wanted(options)
+    run = specs.load(options["run"])
+    with Watch("decompressed and checked") as watch:
+        done = archives.decompress(run, options["file"], target, progress=watch.tell)
+    speed = done.array.nbytes / 1e6 / done.seconds
+    if options.get("json"):
+        facts = {"file": str(target), "kind": done.layout.kind, "shape": done.array.shape, "dtype": str(done.array.dtype)}
+        print(json.dumps({**facts, "notes": done.notes, "seconds": done.seconds, "megabytes_per_second": speed}))
+        return 0
+    what = "images" if done.layout.kind == "images" else f"examples, {done.array.dtype} {' × '.join(map(str, done.array.shape))}"
+    print(f"{target}: {len(done.array):,} {what}, every block checked, {speed:.2f} MB/s")
+    for note in done.notes:
+        print(f"note: {note}")
+    return 0
+
+
+def wanted(options: dict[str, object]) -> Path:
+    """Where it goes. Errors: `UsageError` where nothing was said."""
+    target = options.get("output")
+    if not isinstance(target, Path):
+        raise UsageError("-o FILE is missing: say where the result goes")
+    return target
+
+
+def rates(done: Compressed) -> dict[str, float | None]:
+    """Megabytes of the original a second, and the ratio."""
+    megabytes = done.original_bytes / 1e6
+    return {
+        "encode_megabytes_per_second": megabytes / done.encode_seconds if done.encode_seconds else None,
+        "verify_megabytes_per_second": megabytes / done.verify_seconds if done.verify_seconds else None,
+    }
+
+
+def as_json(done: Compressed, target: Path) -> dict[str, object]:
+    """Everything but the content."""
+    facts = {name: value for name, value in vars(done).items() if name not in ("content", "raw", "layout")}
+    return {"file": str(target), "bytes": len(done.content), **facts, "note": done.layout.note,
+            "raw_blocks": len(done.raw), "raw_reasons": sorted(set(done.raw)), **rates(done)}  # fmt: skip
+
+
+def told(done: Compressed, target: Path) -> list[str]:
+    """What a person wants to know."""
+    size, speed = len(done.content), rates(done)
+    lines = [
+        f"{target}: {done.examples:,} examples, {done.original_bytes:,} bytes -> {size:,} bytes ({done.original_bytes / size:.2f} times smaller)"
+    ]
+    if done.net_bits_per_dim is not None and done.elbo_bits_per_dim is not None:
+        lines += [
+            f"  net rate    {done.net_bits_per_dim:.4f} bits/dim, what the examples add",
+            f"  -ELBO       {done.elbo_bits_per_dim:.4f} bits/dim, what they would at best; the coder is "
+            f"{done.net_bits_per_dim / done.elbo_bits_per_dim - 1:+.2%} off",
+        ]
+    lines.append(f"  gross rate  {done.gross_bits_per_dim:.4f} bits/dim, the whole file with first bits, checksums and header")
+    speeds = f"{speed['encode_megabytes_per_second']:.2f} MB/s, decoded and compared at {speed['verify_megabytes_per_second']:.2f} MB/s"
+    lines.append(f"  speed       {speeds}; {done.blocks} block{'s' if done.blocks > 1 else ''}, each compared with the original")
+    lines += [f"  note        {count} of {done.blocks} blocks went raw: {why}" for why, count in Counter(done.raw).items()]
+    return [*lines, f"  note        {done.layout.note}"] if done.layout.note else lines
+
+
+class Watch:
+    """Counts the examples that are done: a line that takes itself away on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, what: str) -> None:
+        self.what, self.last, self.live = what, time.monotonic(), sys.stderr.isatty()
+        self.every: float = SECONDS if self.live else 10.0
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.live:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+    @property
+    def tell(self) -> Callable[[int, int], None]:
+        """The function to call with what is done and how much there is."""
+
+        def tell(done: int, examples: int) -> None:
+            if time.monotonic() - self.last < self.every:
+                return
+            self.last = time.monotonic()
+            line = f"{self.what}: {done:,} of {examples:,} examples"
+            print(f"\r{line}\033[K" if self.live else line, end="" if self.live else "\n", file=sys.stderr, flush=True)
+
+        return tell

@@ -1,0 +1,156 @@
+"""A run's model as a compressor of data: what is compressed, and what is given back."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from vael.applications.compression import Compressed, Contents, Decompressed, Header, Level, from_array, from_cells, from_folder, safe_names
+from vael.applications.compression import compress as compress_contents
+from vael.applications.compression import decompress as decompress_content
+from vael.applications.compression.archive import fingerprint
+from vael.applications.compression.levels import make_level
+from vael.data import Kind, Source
+from vael.data.images import image_files
+from vael.errors import FormatError, StateError, SupportError
+from vael.evaluation.evaluate import batch_at
+from vael.specs.likelihoods import levels_of
+from vael.specs.request import examples_of
+from vael.specs.runs import Run
+from vael.training.checkpoint import write_bytes
+
+AT_ONCE = 4096  # examples put through the transform together
+Progress = Callable[[int, int], None]
+
+
+def compress(
+    run: Run, data: Path | str | None, target: Path | str, *, level: str = "safe", progress: Progress | None = None
+) -> Compressed:  # fmt: skip
+    """Write `data` (None: the run's test split) to the file `target`, coded bits-back with the run's model.
+
+    Every block is decoded and compared with what it came from before anything is written. An array (.npy) comes back as it was; so do the
+    pixels and names of a folder of images; of anything else the cells come back as an array.
+    Errors: `ShapeError`, `SupportError`, `FormatError` for data or a model with which that cannot be done.
+    """
+    coder = level_of(run, level)
+    done = compress_contents(coder, contents_of(run, data), fingerprint_of(run), progress=progress)
+    write_bytes(Path(target), done.content)
+    return done
+
+
+def decompress(run: Run, file: Path | str, target: Path | str, *, progress: Progress | None = None) -> Decompressed:
+    """Write what the file holds to `target`: an array as .npy, images as a new folder. Whole and exact, or not at all.
+
+    Errors: `FormatError` for a file that is damaged, cut short, of another version, of another model, or that does not come out exactly;
+    `StateError` for a folder that holds something.
+    """
+    file, target = Path(file), Path(target)
+    if not file.is_file():
+        raise FormatError(f"{file}: {'a folder, not a file' if file.is_dir() else 'no such file'}; give a file that `vael compress` wrote")
+    done = decompress_content(file.read_bytes(), str(file), fingerprint_of(run), lambda header: level_in(run, header), progress=progress)
+    give_back(done, file, target)
+    return done
+
+
+def fingerprint_of(run: Run) -> str:
+    """Of the weights and of what run.json says of the model."""
+    return fingerprint(run.model, f"{run.spec.model.model_dump_json()} {run.spec.data.event} {symbols_of(run)}")
+
+
+def level_of(run: Run, name: str) -> Level:
+    """A level by name, as it is usually set. Errors: `SupportError` for a model of real numbers, `FormatError` for an unknown name."""
+    if run.spec.data.kind not in (Kind.BINARY.value, Kind.INTEGER.value):
+        raise SupportError(
+            f"the run was trained on cells that are {run.spec.data.kind}, so its model gives densities and no probabilities to code with; train on "
+            "whole numbers or zeros and ones (without --dequantize)"
+        )
+    return make_level(name, run.model, run.spec.data.event, symbols_of(run))
+
+
+def level_in(run: Run, header: Header) -> Level:
+    """The level that a file names, set as it says."""
+    return make_level(header.level, run.model, run.spec.data.event, header.levels, header.settings)
+
+
+def symbols_of(run: Run) -> int:
+    """How many values a cell can have: as the likelihood counts them."""
+    head = run.model.get_submodule("likelihood.head")
+    return int(getattr(head, "levels", 0) or levels_of(run.spec.data))
+
+
+def contents_of(run: Run, data: Path | str | None) -> Contents:
+    """What is to be compressed, in the units of the run's model. Errors: `ShapeError`, `SupportError`, `FormatError` for what it cannot take."""
+    if data is None:
+        return cells_of(run.split()[1])
+    path, event, symbols = Path(data), run.spec.data.event, symbols_of(run)
+    if path.is_file() and path.suffix.lower() == ".npy":
+        x = array_in(path)
+        factor = factor_of(x, symbols)
+        if factor is not None or run.spec.data.binarize is None:
+            return from_array(x, str(path), event, factor or 1)
+    elif path.is_dir() and image_files(path) and not list(path.glob("data_batch_*.bin")):
+        found = from_folder(path, event)
+        factor = factor_of(found.array, symbols)
+        if factor is not None or run.spec.data.binarize is None:
+            return from_folder(path, event, factor or 1)
+    return cells_of(examples_of(run.spec, str(data)))
+
+
+def array_in(path: Path) -> np.ndarray:
+    """An array of numbers. Errors: `FormatError` for a file that holds none."""
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise FormatError(f"{path} could not be read as an array of numbers ({error}); save it again") from error
+
+
+def factor_of(x: np.ndarray, symbols: int) -> int | None:
+    """What the cells of a model of zeros and ones are to be multiplied by: 1, or 255 for black and white; None where cells have other values."""
+    if symbols > 2:
+        return 1
+    values = np.unique(x)
+    return next((factor for factor in (1, 255) if np.isin(values, (0, factor)).all()), None)
+
+
+def cells_of(source: Source) -> Contents:
+    """The cells of a source; what a transform draws at random is drawn once, from seed 0, and kept."""
+    if source.kind not in (Kind.BINARY, Kind.INTEGER):
+        raise SupportError(f"{source.name} holds cells that are {source.kind.value}, but only whole numbers can be coded without loss")
+    like, parts = torch.zeros(0), []
+    for start in range(0, len(source), AT_ONCE):
+        parts.append(batch_at(source, range(start, min(start + AT_ONCE, len(source))), 0, like).x.to(torch.int32).numpy())
+    return from_cells(source, np.concatenate(parts))
+
+
+def give_back(done: Decompressed, file: Path, target: Path) -> None:
+    """Write an array, or a folder of images, whole or not at all."""
+    if done.layout.kind == "images":
+        write_images(done, file, target)
+        return
+    if target.suffix.lower() != ".npy":
+        raise FormatError(f"{target}: {file} holds an array, which is written as .npy; give a file name that ends so")
+    buffer = io.BytesIO()
+    np.save(buffer, done.array, allow_pickle=False)
+    write_bytes(target, buffer.getvalue())
+
+
+def write_images(done: Decompressed, file: Path, target: Path) -> None:
+    """Images as PNG in a folder that was not there, or was empty. Errors: `StateError` for another, `FormatError` for names that lead elsewhere."""
+    names = safe_names(done.layout, str(file))
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise StateError(f"{target} is there already; {file} holds {len(names):,} images, so give the name of a new folder")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        for name, cells in zip(names, done.array, strict=True):
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(cells[0] if len(cells) == 1 else cells.transpose(1, 2, 0)).save(temporary / name)
+        os.replace(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
