@@ -9,10 +9,12 @@ from vael.data.schema import Column, ColumnKind, Schema
 from vael.data.source import AsFloat, Kind, Source, Splits, Transform
 from vael.data.summary import Statistics, statistics
 from vael.data.synthetic import moving_digits
+from vael.data.tables import OnError, Table, read_table
+from vael.data.tabular import load_table
 from vael.data.transforms import Binarize, unit_interval
 
 __all__ = [
-    "AsFloat", "Batch", "Binarize", "Column", "ColumnKind", "Corruption", "Description", "GaussianNoise", "Images", "Kind", "Masking", "Resample",
-    "SaltAndPepper", "Schema", "Source", "Splits", "Statistics", "Transform", "catalogue", "describe", "load", "moving_digits", "statistics",
-    "unit_interval",
+    "AsFloat", "Batch", "Binarize", "Column", "ColumnKind", "Corruption", "Description", "GaussianNoise", "Images", "Kind", "Masking", "OnError",
+    "Resample", "SaltAndPepper", "Schema", "Source", "Splits", "Statistics", "Table", "Transform", "catalogue", "describe", "load", "load_table",
+    "moving_digits", "read_table", "statistics", "unit_interval",
 ]  # fmt: skip

@@ -37,7 +37,7 @@ def located(item: Named) -> Path | None:
 
 
 def _inside(root: Path, item: Named) -> Path | None:
-    folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    folders = [path for place in (root, root / "tabular") if place.is_dir() for path in sorted(place.iterdir()) if path.is_dir()]
     return next((folder for folder in folders if key(folder.name) == key(item.name)), None)
 
 

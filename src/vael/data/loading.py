@@ -16,6 +16,7 @@ from vael.data.named import known, read_named, unknown
 from vael.data.reading import read_path
 from vael.data.source import AsFloat, Kind, Source, Splits, Transform
 from vael.data.splitting import Sizes, split
+from vael.data.tabular import mixed
 from vael.data.transforms import Binarize, Dequantization, DynamicBinarization, Threshold, binarized_once
 from vael.errors import ShapeError, StateError, SupportError
 
@@ -54,7 +55,12 @@ def load(
     that are not finite or do not fit what is asked for, `StateError` for splits that cannot be made.
     """
     how = images if size is None else replace(images, size=(size, size) if isinstance(size, int) else size)
-    material = _arranged(_read(str(data), how))
+    material = _read(str(data), how)
+    if material.schema is not None:
+        if binarize is not None or dequantize:
+            raise StateError(f"{material.name} is a table with columns of several kinds, each with a likelihood of its own; leave the transform out")
+        return mixed(material, split(material, Sizes(validation, test), seed))
+    material = _arranged(material)
     arrays = [part.x for part in material.parts]
     seen = look(arrays, material.name)
     if binarize is not None and dequantize:

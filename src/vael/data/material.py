@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vael.data.schema import Schema
+
 
 @dataclass(frozen=True)
 class Part:
@@ -33,6 +35,7 @@ class Material:
     notes: tuple[str, ...] = ()
     origin: str = ""
     citation: str = ""
+    schema: Schema | None = None  # of a table whose columns are of several kinds
 
     def changed(self, change: Callable[[Part, int], Part]) -> Material:
         """The same with every part that exists put through `change(part, number)`: 0 for training, 1 for validation, 2 for test."""

@@ -8,11 +8,13 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from vael.data import cifar
 from vael.data.arrays import labelled, read_amat, read_npz
 from vael.data.idx import read_idx
 from vael.data.material import Material, Part
+from vael.data.tables import read_table
 from vael.errors import FormatError
 
 Reader = Callable[[Path], Material]
@@ -129,6 +131,32 @@ def _frey_faces(folder: Path) -> Material:
     return Material("", Part(np.ascontiguousarray(cells.T.reshape(-1, 28, 20))))
 
 
+ADULT = (
+    "age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation", "relationship", "race", "sex", "capital-gain",
+    "capital-loss", "hours-per-week", "native-country", "income",
+)  # fmt: skip
+
+
+def _adult(folder: Path) -> Material:
+    """Census rows of 1994: the official training and test rows, names added, the points after the test labels taken off."""
+    train = read_table(pa.table(_adult_columns(needed(folder, "adult.data"))))
+    test = read_table(pa.table(_adult_columns(needed(folder, "adult.test"))), train.schema)
+    return Material("", Part(train.x.numpy()), test=Part(test.x.numpy()), columns=train.schema.names, schema=train.schema)
+
+
+def _adult_columns(path: Path) -> dict[str, pa.Array]:
+    lines = [line.rstrip(".").split(", ") for line in path.read_text().splitlines() if line.count(",") == len(ADULT) - 1]
+    if not lines:
+        raise FormatError(f"{path} has no rows of {len(ADULT)} cells; fetch it again")
+    return {name: pa.array(cells) for name, cells in zip(ADULT, zip(*lines, strict=True), strict=True)}
+
+
+def _housing(folder: Path) -> Material:
+    """Block groups of the census of 1990."""
+    table = read_table(needed(folder, "housing.csv"))
+    return Material("", Part(table.x.numpy()), columns=table.schema.names, schema=table.schema)
+
+
 def _mnist_files(base: str, *checksums: str) -> tuple[File, ...]:
     names = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
     return tuple(File(f"{name}-ubyte.gz", f"{base}{name}-ubyte.gz", check) for name, check in zip(names, checksums, strict=True))
@@ -207,6 +235,15 @@ NAMED = {
         Named(
             "frey-faces", "1,965 frames of one face, 28×20, 256 grey levels", "Brendan Frey, by way of Sam Roweis; no licence stated", _frey_faces,
             (File("freyfaces.npz"),),
+        ),
+        Named(
+            "adult", "48,842 people of the census of 1994, 15 columns of numbers and levels, some cells missing",
+            "Becker & Kohavi, Adult, UCI Machine Learning Repository, 1996; CC BY 4.0", _adult, (File("adult.data"), File("adult.test")),
+        ),
+        Named(
+            "california-housing", "20,640 block groups of the census of 1990, 10 columns of numbers and levels, some cells missing",
+            "Pace & Barry, Sparse spatial autoregressions, Statistics & Probability Letters 33(3), 1997; no licence stated", _housing,
+            (File("housing.csv"),),
         ),
     )
 }  # fmt: skip

@@ -12,10 +12,10 @@ from vael.data.arrays import labelled, read_amat, read_npy, read_npz
 from vael.data.idx import is_idx, read_idx
 from vael.data.images import Images, read_folder
 from vael.data.material import Material, Part
-from vael.data.tables import read_csv
+from vael.data.tabular import is_table_file, table_material
 from vael.errors import FormatError
 
-EXPECTED = ".npy, .npz, .csv (.tsv), .amat, IDX (.idx, -ubyte, .gz), CIFAR .bin, or a folder of images"
+EXPECTED = ".npy, .npz, .csv (.tsv, .txt, .data), .parquet, .amat, IDX (.idx, -ubyte, .gz), CIFAR .bin, or a folder of images"
 
 
 def read_path(path: Path, images: Images) -> Material:
@@ -32,7 +32,9 @@ def read_path(path: Path, images: Images) -> Material:
         return Material(path.stem, part, label_names=cifar.LABELS)
     if ending == ".amat":
         return Material(path.stem, Part(read_amat(path)))
-    readers = {".npy": read_npy, ".npz": read_npz, ".csv": read_csv, ".tsv": read_csv}
+    if is_table_file(path):
+        return table_material(path)
+    readers = {".npy": read_npy, ".npz": read_npz}
     if ending not in readers:
         raise FormatError(f"{path} ends in {ending or 'nothing'}, but {EXPECTED} was expected; save the data as one of these")
     return readers[ending](path)

@@ -48,6 +48,7 @@ class Schema:
     """All columns, in the order of the table."""
 
     columns: tuple[Column, ...]
+    left_out: tuple[str, ...] = ()  # columns of the data that are no part of the model: texts that name rows
 
     @property
     def names(self) -> tuple[str, ...]:

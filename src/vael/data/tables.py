@@ -1,69 +1,329 @@
-"""Tables of numbers as text: comma-separated (or semicolon, or tab), with or without a line of names."""
+"""Tables between files or data frames and the matrix that a model sees: read by a schema, held to it, and written back as they came."""
 
 from __future__ import annotations
 
 import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from enum import Enum
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from vael.data.material import Material, Part
+from vael.data.inference import codes, infer_schema, missing_text, numbers, parsed_dates
+from vael.data.output import written
+from vael.data.schema import LEVELS, Column, ColumnKind, Schema
+from vael.data.text import Layout, check_names, read_text
 from vael.errors import FormatError, ShapeError, SupportError
 
+TEXT = (".csv", ".tsv", ".txt", ".data", ".tab")
+DAY = 86_400_000_000  # microseconds
 
-def read_csv(path: Path) -> Material:
-    """Every column a feature, as float32, with its name.
 
-    Errors: `SupportError` for columns that are not numbers and for empty cells, `ShapeError` for rows of another length.
+@runtime_checkable
+class Frame(Protocol):
+    """A table of pandas, polars, Arrow or any other library that hands over its columns by Arrow's C interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The columns."""
+
+
+class OnError(Enum):
+    """What becomes of a row that cannot be read."""
+
+    STOP = "stop"
+    SKIP = "skip"  # it is listed in `Table.skipped`
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A row that was left out, and why."""
+
+    row: int  # counted from 1, without the line of names
+    reason: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows as a model sees them, beside the cells as they came."""
+
+    schema: Schema
+    x: Float[Tensor, "rows columns"]  # NaN where missing
+    original: pa.Table  # the same rows with all columns, as text or as they were typed
+    layout: Layout | None = None  # of a text file
+    rows: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # their numbers in the data, from 1
+    skipped: tuple[Skipped, ...] = ()
+
+
+def arrow_table(data: Path | str | Frame) -> tuple[pa.Table, Layout | None]:
+    """A file or a frame as Arrow columns: of text for a text file, typed otherwise. Errors: `FormatError`, `ShapeError`."""
+    if not isinstance(data, Path | str):
+        table = data if isinstance(data, pa.Table) else pa.table(data)
+        kept = [name for name in table.column_names if not name.startswith("__index_level_")]  # the index of a pandas frame is no column
+        check_names("the table", [str(name) for name in table.column_names])
+        return table.select(kept), None
+    path = Path(data)
+    if path.suffix.lower() == ".parquet":
+        try:
+            return pa.parquet.read_table(path), None
+        except (pa.ArrowException, OSError) as error:
+            raise FormatError(f"{path} is no whole Parquet file ({error}); write or fetch it again") from error
+    found = read_text(path)
+    return found.table, found.layout
+
+
+def named(data: object) -> str:
+    """What to call the data in a message."""
+    return str(data) if isinstance(data, Path | str) else "the table"
+
+
+def read_table(data: Path | str | Frame, schema: Schema | None = None, *, on_error: OnError = OnError.STOP) -> Table:
+    """The rows of a file or a frame by a schema, or by what their columns are found to be.
+
+    Columns are found by their names, in any order; further columns are kept in `original` and no more.
+    Errors: `ShapeError` for a column that is missing, `SupportError` for cells that do not fit the schema (named with column and row; with
+    `OnError.SKIP` the row is left out and listed instead), and those of the readers.
     """
-    rows = _rows(path)
-    named = any(not _is_number(cell) and cell.strip().lower() not in MISSING for cell in rows[0]) if rows else False
-    names = [name.strip() for name in rows[0]] if named else []
-    body = rows[1:] if names else rows
-    if not body:
-        raise FormatError(f"{path} has no rows of numbers; give a table with one example a line")
-    width = len(names or body[0])
-    columns = tuple(names) or tuple(f"column {number}" for number in range(1, width + 1))
-    for line, row in enumerate(body, 1 + bool(names)):
-        if len(row) != width:
-            raise ShapeError(f"{path}, row {line}: {len(row)} cells, but {width} were expected as in the first row; check its commas and quotes")
-    x = np.stack([_column([row[place] for row in body], name, path) for place, name in enumerate(columns)], axis=1)
-    return Material(path.stem, Part(x), columns=columns)
+    table, layout = arrow_table(data)
+    where = named(data)
+    if not table.num_rows:
+        raise FormatError(f"{where} has no rows; give a table with one example a row")
+    if schema is None:
+        schema, found = infer_schema(table, where)
+        matrix = np.stack([_coded(one.column, one.values) for one in found], axis=1)
+        return Table(schema, torch.from_numpy(matrix), table, layout, np.arange(1, table.num_rows + 1))
+    return by_schema(table, schema, where, layout, on_error)
 
 
-def _rows(path: Path) -> list[list[str]]:
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            first = file.readline()
-            mark = max(",;\t", key=first.count)
-            file.seek(0)
-            return [row for row in csv.reader(file, delimiter=mark) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise FormatError(f"{path} is not a table in UTF-8 text ({error}); save it as CSV in UTF-8") from error
+def by_schema(table: pa.Table, schema: Schema, where: str, layout: Layout | None, on_error: OnError) -> Table:
+    """Rows held to a schema that is known."""
+    places = [place_of(table, schema, number, where) for number in range(len(schema.columns))]
+    matrix = np.empty((table.num_rows, len(places)), np.float32)
+    reasons: dict[int, str] = {}
+    for number, (column, place) in enumerate(zip(schema.columns, places, strict=True)):
+        values, reason = valued(column, table.column(place))
+        for row in np.flatnonzero(values == -np.inf) if reason else ():
+            reasons.setdefault(int(row), f"column {column.name!r}: {_shown(table.column(place)[int(row)])} {reason}")
+        matrix[:, number] = _coded(column, np.where(np.isneginf(values), np.nan, values))
+    for row in np.flatnonzero(np.isnan(matrix).all(axis=1)):
+        reasons.setdefault(int(row), "every cell of the row is missing, so nothing is known of it")
+    if reasons and on_error is OnError.STOP:
+        row = min(reasons)
+        more = f" ({len(reasons):,} rows are in trouble)" if len(reasons) > 1 else ""
+        raise SupportError(f"{where}, row {row + 1:,}, {reasons[row]}{more}; correct it, or leave such rows out (--on-error skip)")
+    kept = np.array([row for row in range(table.num_rows) if row not in reasons], np.int64)
+    if not len(kept):
+        raise SupportError(f"{where}: none of the {table.num_rows:,} rows fits the model; row 1: {reasons[0]}")
+    skipped = tuple(Skipped(row + 1, reasons[row]) for row in sorted(reasons))
+    return Table(schema, torch.from_numpy(matrix[kept]), table.take(pa.array(kept)) if skipped else table, layout, kept + 1, skipped)
 
 
-MISSING = {"", "na", "nan", "n/a", "null", "none", "?"}
+def place_of(table: pa.Table, schema: Schema, number: int, where: str) -> int:
+    """Where a column of the schema stands. Errors: `ShapeError` for one that is not there."""
+    name = schema.columns[number].name
+    if name in table.column_names:
+        return table.column_names.index(name)
+    nameless = all(one == f"column {place}" for place, one in enumerate(table.column_names, 1))
+    if nameless and table.num_columns == len(schema.columns):
+        return number  # a file without names has its columns in the order of training
+    near = get_close_matches(name, table.column_names, n=1, cutoff=0.6)
+    hint = f"did {near[0]!r} mean it? " if near else ""
+    raise ShapeError(
+        f"{where} has no column {name!r}, which the model was trained on; {hint}there are {', '.join(table.column_names[:20])}: rename or add it "
+        "(with empty cells if it is not known)"
+    )
 
 
-def _column(cells: list[str], name: str, path: Path) -> np.ndarray:
-    missing = sum(cell.strip().lower() in MISSING for cell in cells)
-    wrong = next((cell for cell in cells if not _is_number(cell) and cell.strip().lower() not in MISSING), None)
-    if wrong is not None:
-        raise SupportError(f"{path}: column {name!r} holds {wrong!r}, but numbers were expected; turn its categories into 0/1 columns, or drop it")
-    if missing:
-        raise SupportError(
-            f"{path}: column {name!r} has {missing:,} empty cells of {len(cells):,}, but every cell must be a number, since no likelihood here "
-            "takes a mask; fill them in (with the column's median, say), or drop those rows or the column"
+def _shown(cell: pa.Scalar) -> str:
+    return repr(cell.as_py())
+
+
+def valued(column: Column, cells: pa.ChunkedArray) -> tuple[np.ndarray, str]:
+    """Cells as numbers (codes, or values with the origin still in them), NaN where missing, -inf where they do not fit, and why not."""
+    text = pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type) or "string" in str(cells.type)
+    if column.kind in LEVELS:
+        return _as_codes(column, cells, text)
+    if column.kind is ColumnKind.DATE:
+        return _as_days(column, cells, text)
+    return _as_numbers(column, cells, text)
+
+
+def _as_codes(column: Column, cells: pa.ChunkedArray, text: bool) -> tuple[np.ndarray, str]:
+    as_text = pc.cast(cells, pa.string())
+    absent = missing_text(as_text) if text else np.asarray(pc.is_null(cells).to_numpy())
+    found = codes(column, pc.utf8_trim_whitespace(as_text), absent)
+    found[found == -1] = -np.inf
+    levels = ", ".join(column.levels[:8]) + (" ..." if len(column.levels) > 8 else "")
+    return found, f"is no level that was seen in training ({levels})"
+
+
+def _as_days(column: Column, cells: pa.ChunkedArray, text: bool) -> tuple[np.ndarray, str]:
+    if not text:
+        try:
+            micros = pc.cast(pc.cast(cells, pa.timestamp("us"), safe=False), pa.int64())
+        except pa.ArrowException:
+            return np.full(len(cells), -np.inf), "is no date, as the column is in training"
+        return np.array(pc.cast(micros, pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64) / DAY, ""
+    absent = missing_text(cells)
+    days = parsed_dates(cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells, absent, column.pattern)
+    days[np.isnan(days) & ~absent] = -np.inf
+    return days, f"is no date written as {column.pattern}"
+
+
+def _as_numbers(column: Column, cells: pa.ChunkedArray, text: bool) -> tuple[np.ndarray, str]:
+    if not text:
+        try:
+            values = np.array(pc.cast(cells, pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
+        except pa.ArrowException:
+            return np.full(len(cells), -np.inf), "is no number, as the column is in training"
+    else:
+        absent = missing_text(cells)
+        whole = numbers(cells, absent)
+        values = _one_by_one(cells, absent) if whole is None else whole
+    outside = np.isinf(values) | (np.abs(values) > np.finfo(np.float32).max)
+    values[outside] = -np.inf
+    reason = "is no finite number below 3e38"
+    if column.kind is ColumnKind.COUNT:
+        values[np.isfinite(values) & (values != np.round(values))] = -np.inf
+        reason = "is no whole number, as the column is in training"
+    if column.kind is ColumnKind.POSITIVE:
+        values[values <= 0] = -np.inf
+        reason = "is no number above 0, as the column is in training"
+    return values, reason
+
+
+def _one_by_one(cells: pa.ChunkedArray, absent: np.ndarray) -> np.ndarray:
+    found = np.full(len(absent), np.nan)
+    for row, cell in enumerate(cells.to_pylist()):
+        if not absent[row]:
+            try:
+                found[row] = float(cell)
+            except ValueError:
+                found[row] = -np.inf
+    return found
+
+
+def _coded(column: Column, values: np.ndarray) -> np.ndarray:
+    """The float32 of a cell."""
+    return (values if column.kind in LEVELS else values - column.origin).astype(np.float32)
+
+
+def arrow_cells(schema: Schema, x: Float[Tensor, "rows columns"], seed: int = 0) -> pa.Table:
+    """Rows of a matrix as typed columns: levels as text, counts as whole numbers, dates as dates; null where NaN.
+
+    Cells of the code that rare levels share become one of them, drawn by how often each was.
+    Errors: `ShapeError` for a matrix of another width.
+    """
+    if x.shape[1] != len(schema.columns):
+        raise ShapeError(f"a matrix of {x.shape[1]} columns came with a schema of {len(schema.columns)}; give a column for each")
+    cells = x.detach().cpu().double().numpy()
+    random = np.random.default_rng(seed)
+    return pa.table({column.name: _typed(column, cells[:, place], random) for place, column in enumerate(schema.columns)})
+
+
+def _typed(column: Column, cells: np.ndarray, random: np.random.Generator) -> pa.Array:
+    gone = np.isnan(cells)
+    if column.kind in LEVELS:
+        return pa.array(_texts(column, np.where(gone, 0, np.round(cells)).astype(int), random), pa.string(), mask=gone)
+    values = np.where(gone, 0.0, cells) + column.origin
+    if column.kind is ColumnKind.DATE:
+        micros = np.round(values * DAY).astype(np.int64)
+        kind = pa.date32() if column.decimals == 0 else pa.timestamp("us")
+        return pc.cast(pa.array(micros, pa.timestamp("us"), mask=gone), kind, safe=False)
+    rounded = values if column.decimals is None else np.round(values, column.decimals)
+    if column.kind is ColumnKind.COUNT or column.decimals == 0:
+        return pa.array(np.round(rounded).astype(np.int64), mask=gone)
+    if column.decimals is None:  # no more digits than float32 had
+        rounded = np.array([float(np.format_float_positional(np.float32(value), trim="0")) for value in rounded]) if not column.origin else rounded
+    return pa.array(rounded, mask=gone)
+
+
+def _texts(column: Column, found: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    texts = np.array([*column.levels, ""], dtype=object)[np.clip(found, 0, len(column.levels))]
+    rare = np.flatnonzero(found >= len(column.levels))
+    if column.rare and len(rare):
+        names, counts = zip(*column.rare, strict=True)
+        texts[rare] = random.choice(np.array(names, dtype=object), len(rare), p=np.array(counts) / sum(counts))
+    return texts
+
+
+def written_cells(column: Column, cells: pa.Array) -> list[str]:
+    """Typed cells as they are written in text: as many digits as the data have, dates by their pattern, nothing where null."""
+    if column.kind is ColumnKind.DATE:
+        return ["" if cell is None else cell.strftime(column.pattern or "%Y-%m-%d") for cell in cells.to_pylist()]
+    if pa.types.is_floating(cells.type):
+        return ["" if cell is None else _digits(cell, column.decimals) for cell in cells.to_pylist()]
+    return ["" if cell is None else str(cell) for cell in cells.to_pylist()]
+
+
+def _digits(value: float, decimals: int | None) -> str:
+    if decimals is None:
+        return np.format_float_positional(value, trim="-") if 1e-5 <= abs(value) < 1e16 or value == 0 else repr(value)
+    return f"{value:.{decimals}f}"
+
+
+def completed(table: Table, x: Float[Tensor, "rows columns"], seed: int = 0) -> pa.Table:
+    """The table as it came with the cells of `x` where a cell of a modelled column was missing; every other cell is the very one that came."""
+    fresh, original = arrow_cells(table.schema, x, seed), table.original
+    gaps = torch.isnan(table.x).numpy()
+    for number, column in enumerate(table.schema.columns):
+        if not gaps[:, number].any():
+            continue
+        place = place_of(original, table.schema, number, "the table")
+        old, new = original.column(place), fresh.column(number)
+        if pa.types.is_string(old.type) or pa.types.is_large_string(old.type):
+            new = pa.chunked_array([pa.array(written_cells(column, new.combine_chunks()), old.type)])
+        elif old.type != new.type:
+            new = (
+                pc.cast(new, old.type, safe=False) if not pa.types.is_dictionary(old.type) else pc.cast(new, old.type.value_type).dictionary_encode()
+            )
+            old = pc.cast(old, new.type) if pa.types.is_dictionary(old.type) else old
+        joined = pc.if_else(pa.array(gaps[:, number]), new.combine_chunks(), old.combine_chunks())
+        original = original.set_column(place, original.column_names[place], joined)
+    return original
+
+
+def write_rows(path: Path, schema: Schema, x: Float[Tensor, "rows columns"], *, layout: Layout | None = None, seed: int = 0) -> None:
+    """New rows in the names, order, types and digits of the data: .csv (or another text) or .parquet. Errors: `FormatError` for another ending."""
+    table = arrow_cells(schema, x, seed)
+    if path.suffix.lower() == ".parquet":
+        write_arrow(path, table)
+        return
+    texts = {column.name: pa.array(written_cells(column, table.column(column.name).combine_chunks())) for column in schema.columns}
+    write_arrow(path, pa.table(texts), layout)
+
+
+def write_arrow(path: Path, table: pa.Table, layout: Layout | None = None) -> None:
+    """An Arrow table as .parquet, or its cells as text with the layout of the data, whole or not at all. Errors: `FormatError` for another ending."""
+    ending = path.suffix.lower()
+    if ending == ".parquet":
+        with written(path) as file:
+            pa.parquet.write_table(table, file)
+        return
+    if ending not in TEXT:
+        raise FormatError(
+            f"{path}: tables are written as .csv (or {', '.join(TEXT[1:])}) or .parquet, not as {ending or 'a file without an extension'}"
         )
-    values = np.array(cells, np.float64)
-    if not np.isfinite(values).all() or (np.abs(values) > np.finfo(np.float32).max).any():
-        raise SupportError(f"{path}: column {name!r} holds infinite numbers or such beyond 3e38; give finite numbers in another unit")
-    return values.astype(np.float32)
+    how = layout or Layout("\t" if ending in (".tsv", ".tab") else ",")
+    with written(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-16" if how.encoding == "utf-16" else how.encoding, newline="", write_through=True)
+        writer = csv.writer(text, delimiter=how.mark, lineterminator="\n")
+        if how.named:
+            writer.writerow(table.column_names)
+        for batch in table.to_batches(max_chunksize=65536):
+            writer.writerows(zip(*(_plain(column) for column in batch.columns), strict=True))
+        text.flush()
+        text.detach()
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return cell.strip().lower() not in MISSING
+def _plain(column: pa.Array) -> Sequence[object]:
+    return ["" if cell is None else cell for cell in column.to_pylist()]

@@ -1,0 +1,103 @@
+"""Schemas as JSON: shown, edited by hand, and read again with every mistake named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+
+from vael.data.output import written
+from vael.data.schema import LEVELS, Column, ColumnKind, Schema
+from vael.errors import FormatError
+
+VERSION = 1
+OPTIONAL = {f.name: f.default for f in fields(Column) if f.name not in ("name", "kind")}
+
+
+def as_record(schema: Schema) -> dict[str, object]:
+    """A schema as what JSON can hold; what a column leaves at its default is left out."""
+    return {"vael_schema": VERSION, "columns": [_column(column) for column in schema.columns], "left_out": list(schema.left_out)}
+
+
+def _column(column: Column) -> dict[str, object]:
+    kept = {name: getattr(column, name) for name, default in OPTIONAL.items() if getattr(column, name) != default}
+    return {"name": column.name, "kind": column.kind.value, **kept}
+
+
+def write_schema(path: Path, schema: Schema) -> None:
+    """A schema as a file that a person can read and edit, whole or not at all."""
+    record = as_record(schema)
+    lines = ",\n".join(f"    {json.dumps(column, ensure_ascii=False)}" for column in record["columns"])  # type: ignore[union-attr]
+    left = json.dumps(record["left_out"], ensure_ascii=False)
+    with written(path) as file:
+        file.write(f'{{\n  "vael_schema": {VERSION},\n  "columns": [\n{lines}\n  ],\n  "left_out": {left}\n}}\n'.encode())
+
+
+def read_schema(path: Path) -> Schema:
+    """The schema in a file. Errors: `FormatError` for a file that is none, naming the column and the entry."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise FormatError(f"{path}: there is no such schema; `vael data info TABLE --schema {path.name}` writes one to start from") from error
+    except (UnicodeDecodeError, ValueError) as error:
+        raise FormatError(f"{path} is not JSON ({error}); correct it there") from error
+    return from_record(record, str(path))
+
+
+def from_record(record: object, where: str = "the schema") -> Schema:
+    """A schema from what JSON held. Errors: `FormatError`, naming the column and the entry."""
+    if not isinstance(record, Mapping) or record.get("vael_schema") != VERSION or not isinstance(record.get("columns"), list):
+        raise FormatError(f'{where} is no schema of version {VERSION}: expected {{"vael_schema": {VERSION}, "columns": [...]}}')
+    columns = tuple(_read(entry, number, where) for number, entry in enumerate(record["columns"], 1))
+    names = [column.name for column in columns]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None or not columns:
+        trouble = "has no columns" if not columns else f"has two columns called {twice!r}"
+        raise FormatError(f"{where} {trouble}; expected at least one column, each with a name of its own")
+    return Schema(columns, tuple(str(name) for name in record.get("left_out", ())))
+
+
+def _read(entry: object, number: int, where: str) -> Column:
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
+        raise FormatError(f'{where}: column {number} has no name; expected {{"name": ..., "kind": ...}}')
+    what = f"{where}: column {entry['name']!r}"
+    kinds = [kind.value for kind in ColumnKind]
+    if entry.get("kind") not in kinds:
+        raise FormatError(f"{what} has the kind {entry.get('kind')!r}; expected one of {', '.join(kinds)}")
+    unknown = [name for name in entry if name not in OPTIONAL and name not in ("name", "kind")]
+    if unknown:
+        raise FormatError(f"{what} has the entry {unknown[0]!r}; there are {', '.join(OPTIONAL)}")
+    column = Column(entry["name"], ColumnKind(entry["kind"]), **{name: _value(what, name, entry[name]) for name in OPTIONAL if name in entry})
+    return _checked(column, what)
+
+
+def _value(what: str, name: str, value: object) -> object:
+    """An entry as the column holds it. Errors: `FormatError` for one of another type."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    fits = {
+        "levels": isinstance(value, list) and all(isinstance(level, str) for level in value),
+        "rare": isinstance(value, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in value),
+        "spikes": isinstance(value, list) and all(isinstance(spike, int | float) for spike in value),
+        "origin": number, "minimum": number or value is None, "maximum": number or value is None,
+        "decimals": value is None or (isinstance(value, int) and 0 <= value <= 15),
+        "missing": isinstance(value, bool), "pattern": isinstance(value, str),
+    }  # fmt: skip
+    if not fits[name]:
+        raise FormatError(f"{what}: {name} is {value!r}, which it cannot be; a default is {OPTIONAL[name]!r}")
+    if name == "rare":
+        return tuple((str(level), int(count)) for level, count in value)  # type: ignore[union-attr]
+    return tuple(value) if isinstance(value, list) else float(value) if name in ("origin", "minimum", "maximum") and number else value  # type: ignore[arg-type]
+
+
+def _checked(column: Column, what: str) -> Column:
+    """Errors: `FormatError` for entries that contradict each other."""
+    if (column.kind in LEVELS) != bool(column.levels):
+        raise FormatError(f"{what} is {column.kind.value} and has {len(column.levels)} levels; levels belong to {', '.join(k.value for k in LEVELS)}")
+    if len(set(column.levels)) < len(column.levels) or (column.kind is ColumnKind.BOOLEAN and len(column.levels) != 2):
+        raise FormatError(f"{what} has the levels {', '.join(column.levels[:10])}; each once was expected, and two of a boolean")
+    if column.minimum is not None and column.maximum is not None and column.minimum > column.maximum:
+        raise FormatError(f"{what} has a minimum of {column.minimum:g} above its maximum of {column.maximum:g}; exchange them")
+    if column.kind is ColumnKind.POSITIVE and column.minimum is not None and column.minimum <= 0:
+        raise FormatError(f"{what} is positive, but its minimum is {column.minimum:g}; call it real, or leave out the cells that are not above 0")
+    return column

@@ -1,0 +1,86 @@
+"""Tables as data to train on: three splits of coded rows, with the schema that they were read by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vael.data.cells import fingerprint
+from vael.data.finding import folder_of
+from vael.data.material import Material, Part
+from vael.data.named import known
+from vael.data.schema import Column, ColumnKind, Schema
+from vael.data.source import Kind, Source, Splits
+from vael.data.splitting import Parts, Sizes, split
+from vael.data.tables import TEXT, Frame, named, read_table
+
+NUMBERS = frozenset({ColumnKind.REAL, ColumnKind.POSITIVE, ColumnKind.COUNT})
+
+
+def is_table_file(path: Path) -> bool:
+    """Whether a path holds a table, by its ending."""
+    return path.suffix.lower() in (*TEXT, ".parquet")
+
+
+def plain(schema: Schema, x: np.ndarray) -> bool:
+    """Whether a table is nothing but complete numbers without spikes, or nothing but 0 and 1: then no schema is needed to model it."""
+    if np.isnan(x).any() or any(column.missing for column in schema.columns):
+        return False
+    return all(column.kind in NUMBERS and not column.spikes for column in schema.columns) or all(_bit(column) for column in schema.columns)
+
+
+def _bit(column: Column) -> bool:
+    return column.kind is ColumnKind.BOOLEAN and column.levels == ("0", "1")
+
+
+def table_material(data: Path | str | Frame, schema: Schema | None = None) -> Material:
+    """The rows of a table; without a schema where the table is `plain` and none was given."""
+    table = read_table(data, schema)
+    path = Path(data) if isinstance(data, Path | str) else None
+    x, name = table.x.numpy(), path.stem if path else named(data)
+    notes = (f"left out: {', '.join(table.schema.left_out)} (texts that differ in most rows)",) if table.schema.left_out else ()
+    if schema is None and plain(table.schema, x):
+        shift = np.array([column.origin for column in table.schema.columns])
+        return Material(name, Part((x + shift).astype(np.float32)), columns=table.schema.names, notes=notes)
+    return Material(name, Part(x), columns=table.schema.names, notes=notes, schema=table.schema)
+
+
+def load_table(
+    data: Path | str | Frame,
+    *,
+    schema: Schema | None = None,
+    seed: int = 0,
+    validation: float | int | None = None,
+    test: float | int | None = None,
+) -> Splits:
+    """Training, validation and test rows of a table: a file (.csv, .parquet ...), a data frame, or a named table, by a schema or by what it is.
+
+    Every split has `Kind.MIXED` and the schema. Splits are made as `vael.data.load` makes them.
+    Errors: those of `read_table`, and `StateError` for splits that cannot be made.
+    """
+    item = known(str(data)) if isinstance(data, Path | str) and not Path(data).is_file() else None
+    if item is not None:
+        found = item.read(folder_of(item))
+        material = replace(found, name=item.name, origin=str(folder_of(item)), citation=item.citation)
+    else:
+        chosen = schema or read_table(data).schema
+        material = replace(table_material(data, chosen), origin=str(data) if isinstance(data, Path | str) else "")
+    return mixed(material, split(material, Sizes(validation, test), seed))
+
+
+def mixed(material: Material, parts: Parts) -> Splits:
+    """Splits of a table with a schema."""
+    schema = material.schema
+    gaps = any(bool(np.isnan(part.x).any()) for part in material.parts) or any(column.missing for column in (schema.columns if schema else ()))
+
+    def source(part: Part) -> Source:
+        x = np.ascontiguousarray(part.x if part.rows is None else part.x[part.rows], np.float32)
+        return Source(
+            material.name, torch.from_numpy(x), Kind.MIXED, fingerprint(x), notes=material.notes, columns=material.columns, schema=schema, gaps=gaps
+        )
+
+    test = None if parts.test is None else source(parts.test)
+    return Splits(source(parts.train), source(parts.validation), test, material.origin, material.citation)
