@@ -1,0 +1,146 @@
+"""What all estimators share: parameters, fitting, and files without pickle."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from abc import ABC
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.random import RandomState
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+import vael
+from vael.errors import FormatError, StateError
+from vael.estimators.core import Fitted, fit
+from vael.estimators.network import Sizes, Training, build
+from vael.training.checkpoint import read_tensors, write_tensors
+
+FORMAT = 1
+ENTROPY = 2**31 - 1
+
+
+class VAEEstimator(BaseEstimator, ABC):
+    """Abstract: a variational autoencoder of numeric columns, trained when `fit` is called.
+
+    The columns are brought to unit scale, the model is trained in float32 and used in float64 with blocks of one shape, so that a row gets the
+    same answer, bit for bit, alone and among others. Parameters that are None follow the table: `n_components` latents,
+    `hidden_layer_sizes` of the encoder (mirrored by the decoder), `max_iter` epochs at most (training stops when a tenth of the rows, set
+    aside, gain no more), `batch_size`. `random_state` None takes fresh entropy from the system; no global random state is read or moved.
+    """
+
+    _gaps = False  # whether NaN is a missing cell
+
+    def __init__(
+        self,
+        n_components: int | None = None,
+        *,
+        hidden_layer_sizes: Sequence[int] | None = None,
+        max_iter: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | int = 2e-3,
+        random_state: int | RandomState | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Train on the rows of `X`; `y` is not used. Errors: `ValueError` for what is no finite number, `StateError` for bad parameters."""
+        self._train(self._read(X, reset=True))
+        return self
+
+    def _read(self, X: Any, *, reset: bool = False) -> np.ndarray:
+        """`X` as a float64 matrix with the columns that were trained on."""
+        if not reset:
+            check_is_fitted(self)
+        finite = "allow-nan" if self._gaps else True
+        return validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite=finite)
+
+    def _train(self, x: np.ndarray) -> None:
+        how = Training(self._count("max_iter"), self._count("batch_size"), float(self.learning_rate), seed_of(self.random_state))
+        hidden = None if self.hidden_layer_sizes is None else tuple(self.hidden_layer_sizes)
+        self.fitted_, self.n_iter_ = fit(x, self._count("n_components"), hidden, self._gaps, how)
+
+    def _count(self, name: str) -> int | None:
+        value = getattr(self, name)
+        if value is not None and (not isinstance(value, (int, np.integer)) or value < 1):
+            raise StateError(f"{name}={value!r}: expected a whole number of at least 1, or None to have it follow the table")
+        return None if value is None else int(value)
+
+    # files
+
+    def save(self, path: Path | str) -> None:
+        """Write parameters and fitted state as one safetensors file, whole or not at all; nothing in it can be executed.
+
+        A `random_state` that is an object is kept as None. Errors: `NotFittedError` before `fit`.
+        """
+        check_is_fitted(self)
+        tensors = {f"model.{name}": value for name, value in self.fitted_.model.state_dict().items()}
+        arrays = {"shift": self.fitted_.shift, "scale": self.fitted_.scale}
+        write_tensors(Path(path), tensors | {name: torch.from_numpy(np.asarray(array)) for name, array in arrays.items()}, self._facts())
+
+    def _facts(self) -> dict[str, object]:
+        parameters = {name: plain(value) for name, value in self.get_params(deep=False).items()}
+        names = getattr(self, "feature_names_in_", None)
+        state = {name: plain(getattr(self, name)) for name in ("n_iter_", "n_features_in_", *self._state)}
+        return {
+            "format": FORMAT, "estimator": type(self).__name__, "version": vael.__version__, "parameters": parameters,
+            "sizes": asdict(self.fitted_.sizes), "state": state, "columns": None if names is None else [str(name) for name in names],
+        }  # fmt: skip
+
+    _state: tuple[str, ...] = ()  # further numbers that `fit` finds
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """The estimator that `save` wrote. Errors: `FormatError` for a file that is damaged, of another kind, or holds another estimator."""
+        tensors, facts = read_tensors(Path(path))
+        if facts.get("format") != FORMAT or facts.get("estimator") != cls.__name__:
+            held = f"{facts.get('estimator')} of format {facts.get('format')}" if facts else "no estimator"
+            raise FormatError(f"{path} holds {held}, but {cls.__name__} of format {FORMAT} was asked for; load it with the class that saved it")
+        try:
+            return cls._restored(tensors, facts)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise FormatError(f"{path} is not what {cls.__name__}.save writes ({error}); restore it from a copy, or fit anew") from error
+
+    @classmethod
+    def _restored(cls, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> Self:
+        estimator = cls(**{name: listed(value) for name, value in facts["parameters"].items()})
+        sizes = Sizes(**{name: listed(value) for name, value in facts["sizes"].items()})
+        model = build(sizes).double().eval()
+        model.load_state_dict({name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")})
+        estimator.fitted_ = Fitted(model, sizes, tensors["shift"].numpy(), tensors["scale"].numpy())
+        for name, value in facts["state"].items():
+            setattr(estimator, name, value)
+        if facts["columns"] is not None:
+            estimator.feature_names_in_ = np.asarray(facts["columns"], dtype=object)
+        return estimator
+
+
+def seed_of(random_state: int | RandomState | None) -> int:
+    """A seed: the number itself where there is one, fresh entropy for None, a draw from a `RandomState`."""
+    return secrets.randbelow(ENTROPY) if random_state is None else int(check_random_state(random_state).randint(ENTROPY))
+
+
+def plain(value: object) -> object:
+    """A parameter or a number as JSON has it."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    return None if isinstance(value, RandomState) else json.loads(json.dumps(value))
+
+
+def listed(value: object) -> object:
+    """Sizes as a tuple again."""
+    return tuple(value) if isinstance(value, list) else value
