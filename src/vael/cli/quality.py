@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vael.cli.parser import Parser, UsageError
+from vael.errors import VaelError
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
+    from vael.data.schema import Schema
     from vael.evaluation.synthetic import SyntheticQuality
     from vael.specs import Run
 
@@ -36,9 +40,25 @@ def is_table(run: Run) -> bool:
     return len(run.spec.data.event) == 1
 
 
-def wants_table(run: Run, options: Mapping[str, object]) -> bool:
-    """Whether rows of a table are drawn by their rules: where the model has a schema, or an option for tables was given."""
-    return is_table(run) and (getattr(run.spec.data, "schema", None) is not None or any(name in options for name in TABLE_OPTIONS))
+def rules_of(run: Run, options: Mapping[str, object]) -> Schema | None:
+    """The rules that drawn rows keep: the schema that the model was trained with, else ranges and decimals of the training rows.
+
+    None for what is no table of named columns (unless an option for tables was given), and, with a warning, where the data are no longer at hand.
+    """
+    from vael.applications.synthesis import schema_of
+    from vael.data.schema import Schema
+
+    known = next((one for one in vars(run.spec.data).values() if isinstance(one, Schema)), None)
+    asked = any(name in options for name in TABLE_OPTIONS)
+    if known is not None or not is_table(run) or not (run.spec.data.columns or asked) or "mean" in options:
+        return known
+    try:
+        return schema_of(run.splits().train)
+    except VaelError as error:
+        if asked:
+            raise
+        print(f"vael: warning: the training rows are not at hand, so ranges and decimals are not kept ({error})", file=sys.stderr)
+        return None
 
 
 def refuse_tables_options(run: Run, options: Mapping[str, object]) -> None:
@@ -59,13 +79,33 @@ def refuse_tables_options(run: Run, options: Mapping[str, object]) -> None:
         raise UsageError(f"--quality {page}: the page is an .html file; give its name so")
 
 
-def draw_table(run: Run, count: int, seed: int, options: Mapping[str, object]) -> Tensor:
+def draw_table(run: Run, schema: Schema, count: int, seed: int, options: Mapping[str, object]) -> Tensor:
     """Complete rows that keep the rules of their columns."""
     from vael.applications import synthesis
 
-    train = run.splits().train
-    sampler = synthesis.latent_sampler(run.model, train, seed) if options.get("sampler") == "mixture" else None
-    return synthesis.synthetic_rows(run.model, synthesis.schema_of(train), count, seed, sampler=sampler)
+    sampler = synthesis.latent_sampler(run.model, run.splits().train, seed) if options.get("sampler") == "mixture" else None
+    return synthesis.synthetic_rows(run.model, schema, count, seed, sampler=sampler)
+
+
+def store_table(path: Path, schema: Schema, x: Tensor, seed: int) -> Path:
+    """Write rows in the types and digits of the table: .npy as codes and numbers. Errors: `FormatError` for a picture."""
+    from vael.applications.generation import write
+    from vael.data.constraints import columns_of
+    from vael.data.tables import write_rows
+
+    if path.suffix.lower() == ".npy":
+        write(path, torch_of(columns_of(schema, x)), schema.names)
+    else:
+        write_rows(path, schema, x, seed=seed)
+    return path
+
+
+def torch_of(columns: Sequence[np.ndarray]) -> Tensor:
+    """Columns as a matrix."""
+    import numpy as np
+    import torch
+
+    return torch.from_numpy(np.stack(columns, axis=1))
 
 
 def gapped(run: Run, x: Tensor, seed: int, options: Mapping[str, object]) -> Tensor:

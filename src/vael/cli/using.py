@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vael.data import Source
+    from vael.data.schema import Schema
     from vael.specs import Run
 
 SHOWN = 40  # pairs in a picture of reconstructions
@@ -75,21 +76,22 @@ def sample(given: argparse.Namespace) -> int:
     run = specs.load(options["run"])
     quality.refuse_tables_options(run, options)
     target = target or default(run, "samples")
-    if quality.wants_table(run, options):
-        return sample_table(run, target, options)
+    schema = quality.rules_of(run, options)
+    if schema is not None and target.suffix.lower() != ".png":
+        return sample_table(run, schema, target, options)
     draw = generation.mean_samples if options.get("mean") else generation.samples
     x = draw(run.model, options.get("count", 64), options.get("seed", 0))
     return done(store(target, x, run), len(x), options)
 
 
-def sample_table(run: Run, target: Path, options: dict[str, object]) -> int:
+def sample_table(run: Run, schema: Schema, target: Path, options: dict[str, object]) -> int:
     """Rows that keep the rules of their columns, and the page about them if it was asked for."""
     seed = int(str(options.get("seed", 0)))
-    x = quality.draw_table(run, int(str(options.get("count", 64))), seed, options)
+    x = quality.draw_table(run, schema, int(str(options.get("count", 64))), seed, options)
     if "quality" not in options:
-        return done(store(target, quality.gapped(run, x, seed, options), run), len(x), options)
+        return done(quality.store_table(target, schema, quality.gapped(run, x, seed, options), seed), len(x), options)
     found = quality.write_page(run, x, seed, options)
-    store(target, quality.gapped(run, x, seed, options), run)
+    quality.store_table(target, schema, quality.gapped(run, x, seed, options), seed)
     if options.get("json"):
         print(json.dumps({"file": str(target), "examples": len(x), "page": str(options["quality"]), **quality.numbers(found)}))
         return 0
