@@ -67,6 +67,7 @@ class Problem:
 def adult(seed: int) -> Problem:
     path = Path(os.environ["VAEL_DATA"]) / "tabular" / "adult" / "adult.data"
     rows = [[cell.strip(" .\t") for cell in line.split(",")] for line in path.read_text().splitlines() if line.strip()]
+    rows = [[cell if cell != "?" else "unknown" for cell in row] for row in rows]  # SDGym has it as a level, not as a gap
     order = np.random.default_rng(seed).permutation(len(rows))
     schema = adult_schema(rows)
     train, test = ([rows[place] for place in part] for part in (order[:-10_000], order[-10_000:]))
