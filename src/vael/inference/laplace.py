@@ -12,7 +12,7 @@ from torch.func import grad, jvp
 
 from vael.errors import StateError
 from vael.models import VAE, Conditional
-from vael.models.vae import seen
+from vael.models.vae import filled, seen, shown
 
 AT_ONCE = 4096  # latents that are differentiated together
 FLOOR = 0.5  # of the prior's least precision: a direction in which log p(x, z) is not concave gets at most twice the prior's variance
@@ -25,9 +25,12 @@ class LaplacePosterior(Conditional):
     posterior's width and one step of Newton's where it leads up. As a proposal for importance weights it knows what a diagonal
     Gaussian cannot: how latents depend on each other given x. `widen` multiplies its deviations, so that its tails are not the thinner ones. Costs
     about as much as decoding `3 steps + 11 features` latents per example. It has no gradient to the model's weights: it judges, it does not train.
+    Where x is NaN no cell was seen: the posterior is then that given the others.
 
     Errors: `StateError` for a model without one vector of latents.
     """
+
+    sees_gaps = True
 
     def __init__(self, model: VAE, *, steps: int = 30, widen: float = 1.1) -> None:
         super().__init__()
@@ -39,10 +42,11 @@ class LaplacePosterior(Conditional):
     def forward(self, x: Float[Tensor, "batch *event"], context: Tensor | None = None) -> Distribution:
         with torch.inference_mode(False), torch.no_grad():  # gradients are needed here even where a number is being judged
             x, context = x.clone(), None if context is None else context.clone()
-            q = self.posterior(x, context)
+            observed = ~torch.isnan(x) if bool(torch.isnan(x).any()) else None
+            q = self.posterior(shown(x, observed, self.posterior), context)
             if len(q.event_shape) != 1:
                 raise StateError(f"latents of shape {tuple(q.event_shape)}: the curvature is known for one vector of latents per example only")
-            about = _Joint(self, x, context)
+            about = _Joint(self, filled(x, observed), context, observed)
             z = self._climbed(about, q.mean, q.stddev)
             curvature = about.curvature(z)
             z = self._newton(about, z, curvature)
@@ -69,15 +73,15 @@ class LaplacePosterior(Conditional):
 class _Joint:
     """log p(x, z) of every example of a batch, its slope and its curvature in z."""
 
-    def __init__(self, parts: LaplacePosterior, x: Tensor, context: Tensor | None) -> None:
-        self.parts, self.x, self.context = parts, x, context
+    def __init__(self, parts: LaplacePosterior, x: Tensor, context: Tensor | None, observed: Tensor | None) -> None:
+        self.parts, self.x, self.context, self.observed = parts, x, context, observed
 
-    def _at(self, z: Tensor, x: Tensor, context: Tensor | None) -> Tensor:
+    def _at(self, z: Tensor, x: Tensor, context: Tensor | None, observed: Tensor | None) -> Tensor:
         """`[samples, batch]` for z `[samples, batch, features]`."""
-        return seen(self.parts.likelihood(z, context).log_prob(x), None) + self.parts.prior(context).log_prob(z)
+        return seen(self.parts.likelihood(z, context).log_prob(x), observed) + self.parts.prior(context).log_prob(z)
 
     def __call__(self, z: Tensor) -> Tensor:
-        return self._at(z[None], self.x, self.context)[0]
+        return self._at(z[None], self.x, self.context, self.observed)[0]
 
     def slope(self, z: Tensor) -> Tensor:
         """∂ log p(x, z) / ∂z, `[batch, features]`."""
@@ -85,7 +89,7 @@ class _Joint:
 
     def curvature(self, z: Tensor) -> Tensor:
         """Minus the Hessian in z, `[batch, features, features]`, with its eigenvalues kept above the floor."""
-        parts = zip(*(self._split(field, z) for field in (z, self.x, self.context)), strict=True)
+        parts = zip(*(self._split(field, z) for field in (z, self.x, self.context, self.observed)), strict=True)
         hessian = torch.cat([self._hessian(*part) for part in parts])
         values, vectors = torch.linalg.eigh(-(hessian + hessian.mT) / 2)
         least = FLOOR / self.parts.prior(self.context).variance.max()
@@ -95,10 +99,10 @@ class _Joint:
         size = max(1, AT_ONCE // z.shape[1])
         return (None,) * -(-len(z) // size) if field is None else field.split(size)
 
-    def _hessian(self, z: Tensor, x: Tensor, context: Tensor | None) -> Tensor:
+    def _hessian(self, z: Tensor, x: Tensor, context: Tensor | None, observed: Tensor | None) -> Tensor:
         """Every column at once: the slope's derivative along each axis, examples repeated once for each axis."""
         axes = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)[:, None].expand(-1, len(z), -1)
-        slope = grad(lambda point: self._at(point, x, context).sum())
+        slope = grad(lambda point: self._at(point, x, context, observed).sum())
         return jvp(slope, (z.expand_as(axes).contiguous(),), (axes.contiguous(),))[1].movedim(0, 1)
 
 

@@ -1,0 +1,95 @@
+"""A region of an example from the rest of it: the conditional mean of the cells that were not seen, and draws of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from vael.applications.generation import seeded
+from vael.data import Batch
+from vael.errors import ShapeError, StateError
+from vael.inference import refined
+from vael.models import VAE
+from vael.objectives import log_weights
+from vael.probability import Common, draw
+
+READS = frozenset({"log_prior", "log_posterior"})
+CANDIDATES = 128  # latents for each example
+AT_ONCE = 32  # examples
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of an image in rows and columns, `top` to `bottom - 1` and `left` to `right - 1`, counted from 0."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def outside(self, x: Float[Tensor, "batch channels height width"]) -> Bool[Tensor, "batch channels height width"]:
+        """Which cells are seen: those outside. Errors: `ShapeError` for a rectangle that is empty or not within the image."""
+        height, width = x.shape[-2:]
+        if not (0 <= self.top < self.bottom <= height and 0 <= self.left < self.right <= width):
+            raise ShapeError(
+                f"region {self.top}:{self.bottom},{self.left}:{self.right} of images {height} high and {width} wide: expected "
+                f"0 <= y0 < y1 <= {height} and 0 <= x0 < x1 <= {width}"
+            )
+        seen = torch.ones_like(x, dtype=torch.bool)
+        seen[..., self.top : self.bottom, self.left : self.right] = False
+        return seen
+
+
+@dataclass(frozen=True)
+class Inpainted:
+    """What can be said of cells that were not seen; seen cells are as they came."""
+
+    mean: Float[Tensor, "batch *event"]  # E[x | seen cells]
+    draws: Float[Tensor, "draws batch *event"]  # from p(x | seen cells), by resampling of the latents
+    effective_samples: Float[Tensor, " batch"]  # of the weights: near 1 says that few latents carry the answer
+
+
+def inpaint(model: VAE, batch: Batch, *, draws: int = 1, candidates: int = CANDIDATES, seed: int = 0) -> Inpainted:
+    """E[x | seen] = Σ w_k E[x | z_k] / Σ w_k over z_k from a Gaussian at the mode of log p(seen cells, z), w = p(seen, z) / q(z).
+
+    Draws choose a latent with probability w_k / Σ w and then draw cells from p(x | z) (sampling importance resampling, Rubin 1987).
+    Deterministic for a seed. Errors: `StateError` for a batch without a mask of seen cells, or fewer than one candidate; `ShapeError` for a
+    likelihood that joins cells, which cannot leave any out.
+    """
+    if batch.observed is None or candidates < 1 or draws < 0:
+        raise StateError(f"{candidates} candidates, {draws} draws: expected a batch with `observed`, at least one candidate, and draws from 0 on")
+    noise, parts = seeded(max(1, draws), seed), torch.arange(len(batch)).split(AT_ONCE)
+    found = [_inpainted(model, _at(batch, index), draws, candidates, noise, seed) for index in parts]
+    return Inpainted(
+        torch.cat([one.mean for one in found]), torch.cat([one.draws for one in found], dim=1), torch.cat([one.effective_samples for one in found])
+    )
+
+
+def _at(batch: Batch, index: Tensor) -> Batch:
+    observed, context = batch.observed, batch.context
+    if observed is None:
+        raise StateError("the batch has no mask of seen cells; give it `observed`")
+    return replace(
+        batch, x=batch.x[index], observed=observed[index], context=None if context is None else context[index], label=None, index=None, weight=None
+    )
+
+
+@torch.no_grad()
+def _inpainted(model: VAE, batch: Batch, draws: int, candidates: int, noise: torch.Generator, seed: int) -> Inpainted:
+    proposer = refined(model, widen=1.0)
+    q = proposer.infer(batch)
+    z = draw(q, candidates, Common(seed))
+    log_w = log_weights(model.terms(batch, samples=candidates, generator=Common(seed), reads=READS, posterior=(q,), latent=(z,)))
+    share = log_w.softmax(0)
+    means = model.decode((z,), batch.context).mean
+    mean = torch.einsum("sb,sb...->b...", share, means)
+    if draws:
+        chosen = torch.multinomial(share.mT, draws, replacement=True, generator=noise)  # [batch, draws]
+        latent = torch.gather(z, 0, chosen.mT[..., None].expand(-1, -1, z.shape[-1]))
+        drawn = draw(model.decode((latent,), batch.context), 1, noise)[0]
+    else:
+        drawn = means[:0]
+    return Inpainted(torch.where(batch.observed, batch.x, mean), torch.where(batch.observed, batch.x, drawn), 1 / share.square().sum(0))

@@ -1,0 +1,158 @@
+"""Latents to generate from: the prior at a temperature, one class, attributes added and taken away, and codes made better for each example."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.distributions import Distribution, MultivariateNormal
+
+from vael.applications.generation import AT_ONCE, batches, seeded
+from vael.data import Batch, Source
+from vael.errors import ShapeError, StateError
+from vael.models import VAE
+from vael.probability import Common, diagonal_gaussian, draw
+
+READS = frozenset({"divergence"})
+JUDGES = 64  # variates that say whether a fitted posterior is better than the encoder's
+
+
+def prior_latents(model: VAE, count: int, *, temperature: float = 1.0, seed: int = 0) -> Float[Tensor, "examples features"]:
+    """Draws from the prior, their distance from its mean multiplied by `temperature`: variance temperature² times the prior's.
+
+    Below 1 they are more usual and less varied. At any temperature but 1 what is decoded from them is no draw from p(x).
+    Errors: `StateError` for a temperature below 0 or fewer than one draw.
+    """
+    return _tempered(model.prior(None), count, temperature, seed)
+
+
+def _tempered(law: Distribution, count: int, temperature: float, seed: int) -> Tensor:
+    if not 0 <= temperature < math.inf:
+        raise StateError(f"temperature {temperature}: expected a finite number of at least 0, where 1 leaves the law as it is")
+    with torch.no_grad():
+        return law.mean + temperature * (draw(law, count, seeded(count, seed)) - law.mean)
+
+
+@torch.no_grad()
+def drawn(model: VAE, z: Float[Tensor, "examples features"], seed: int = 0) -> Float[Tensor, "examples *event"]:
+    """One draw from p(x | z) at each latent; `vael.applications.traversal.decoded` gives the means."""
+    noise = seeded(len(z), seed)
+    return torch.cat([draw(model.decode((part[None],)), 1, noise)[0, 0] for part in z.split(AT_ONCE)])
+
+
+@dataclass(frozen=True)
+class LatentGaussian:
+    """A Gaussian over latents: mean and covariance of the aggregate posterior of some examples."""
+
+    mean: Float[Tensor, " features"]
+    covariance: Float[Tensor, "features features"]
+    examples: int
+
+    def sample(self, count: int, *, temperature: float = 1.0, seed: int = 0) -> Float[Tensor, "examples features"]:
+        """Draws, their distance from the mean multiplied by `temperature`. Errors: as `prior_latents`."""
+        return _tempered(MultivariateNormal(self.mean, self.covariance), count, temperature, seed)
+
+
+@torch.no_grad()
+def aggregate_gaussian(model: VAE, source: Source) -> LatentGaussian:
+    """The Gaussian with the moments of q(z) = 1/N Σ q(z | x_n): covariance of the posterior means, plus the mean posterior covariance."""
+    laws = [model.infer(batch) for batch in batches(source)]
+    means = torch.cat([law.mean for law in laws]).double()
+    within = torch.stack([_covariance(law).double().sum(0) for law in laws]).sum(0) / len(means)
+    centred = means - means.mean(0)
+    like = laws[0].mean
+    covariance = within + centred.mT @ centred / len(means)
+    return LatentGaussian(means.mean(0).to(like), ((covariance + covariance.mT) / 2).to(like), len(means))
+
+
+def _covariance(law: Distribution) -> Tensor:
+    return law.covariance_matrix if isinstance(law, MultivariateNormal) else torch.diag_embed(law.variance)
+
+
+def of_class(source: Source, name: str) -> Source:
+    """The examples of a class, named by its label's name or number. Errors: `StateError` for data without labels or without that class."""
+    if source.label is None:
+        raise StateError(f"{source.name} has no labels, so a class cannot be picked; give data with labels, or leave the class out")
+    numbers = sorted(int(number) for number in source.label.unique() if number >= 0)
+    names = {source.label_names[number] if number < len(source.label_names) else str(number): number for number in numbers}
+    names = {str(number): number for number in numbers} | names
+    if name not in names:
+        raise StateError(f"{source.name} has no class {name!r}; its classes are {', '.join(names)}")
+    return source.subset((source.label == names[name]).nonzero()[:, 0])
+
+
+def attribute_direction(codes: Float[Tensor, "examples features"], has: Bool[Tensor, " marks"]) -> Float[Tensor, " features"]:
+    """Mean code of the examples that have an attribute minus that of those that have not (Larsen et al. 2016, section 4.2).
+
+    Add a multiple of it to a latent to give or take the attribute. Errors: `StateError` where all examples have it or none, `ShapeError`.
+    """
+    if len(codes) != len(has):
+        raise ShapeError(f"{len(codes)} codes and {len(has)} marks: expected one mark, whether the attribute is there, for each code")
+    if bool(has.all()) or not bool(has.any()):
+        raise StateError(f"{int(has.sum())} of {len(has)} examples have the attribute: expected some that have it and some that have not")
+    return codes[has].mean(0) - codes[~has].mean(0)
+
+
+def with_attribute(
+    z: Float[Tensor, " features"], direction: Float[Tensor, " features"], amounts: Sequence[float]
+) -> Float[Tensor, "frames features"]:
+    """Z + a × direction for each amount a: 1 gives all of an attribute, -1 takes it, 0 is z itself."""
+    return z + torch.as_tensor(list(amounts), dtype=z.dtype)[:, None] * direction
+
+
+@dataclass(frozen=True)
+class Optimized:
+    """Posteriors fitted to examples one by one, and what that gained: both bounds in nats by the same variates, `bound` never the lower."""
+
+    posterior: Distribution
+    bound: Float[Tensor, " batch"]
+    bound_of_encoder: Float[Tensor, " batch"]
+
+
+def optimized(model: VAE, batch: Batch, *, steps: int = 100, samples: int = 8, rate: float = 0.1, seed: int = 0) -> Optimized:
+    """Climb the ELBO of each example in shift and scales of q(z | x), from the encoder's (semi-amortised: Kim et al. 2018).
+
+    By Adam (Kingma & Ba 2015) in units of the encoder's width, over `samples` new variates a step, in opposite pairs. Encoder and result are then
+    judged with `JUDGES` other variates, and the better is kept, so none gets worse. Errors: `StateError` for sizes below 1.
+    """
+    if steps < 1 or samples < 1 or not rate > 0:
+        raise StateError(f"steps={steps}, samples={samples}, rate={rate}: expected at least one step and one sample, and a rate above 0")
+    with torch.no_grad():
+        q = model.infer(batch)
+    start = torch.zeros(2, *q.mean.shape, dtype=q.mean.dtype)
+    reached = _climbed(model, batch, q, start, [rate * 0.5 * (1 + math.cos(math.pi * step / steps)) for step in range(steps)], samples, Common(seed))
+    before, after = (_bound(model, batch, q, move, JUDGES, Common(seed + 1))[0] for move in (start, reached))
+    kept = torch.where((after > before)[:, None], reached, start)
+    return Optimized(_moved(q, kept), torch.where(after > before, after, before), before)
+
+
+def _climbed(model: VAE, batch: Batch, q: Distribution, move: Tensor, rates: Sequence[float], samples: int, noise: Common) -> Tensor:
+    """Adam with a rate for each step."""
+    slow, size = torch.zeros_like(move), torch.zeros_like(move)
+    for step, rate in enumerate(rates, 1):
+        slope = _bound(model, batch, q, move, samples, noise)[1]
+        slow, size = slow.lerp(slope, 0.1), size.lerp(slope.square(), 0.01)
+        move = move + rate * (slow / (1 - 0.9**step)) / ((size / (1 - 0.99**step)).sqrt() + 1e-8)
+    return move
+
+
+def _moved(q: Distribution, move: Float[Tensor, "2 batch features"]) -> Distribution:
+    """Q shifted by multiples of its width, and stretched along the axes."""
+    loc, stretch = q.mean + q.stddev * move[0], move[1].exp()
+    if isinstance(q, MultivariateNormal):
+        return MultivariateNormal(loc, scale_tril=stretch[..., None] * q.scale_tril, validate_args=False)
+    return diagonal_gaussian(loc, q.stddev * stretch)
+
+
+def _bound(model: VAE, batch: Batch, q: Distribution, move: Tensor, samples: int, noise: Common) -> tuple[Tensor, Tensor]:
+    """The ELBO of each example, and its slope in `move`."""
+    with torch.enable_grad():
+        leaf = move.clone().requires_grad_()
+        terms = model.terms(batch, samples=samples, generator=noise, reads=READS, posterior=(_moved(q, leaf),))
+        bound = terms.log_likelihood.mean(0) - terms.divergence.sum(0).mean(0)
+        (slope,) = torch.autograd.grad(bound.sum(), leaf)
+    return bound.detach(), slope
