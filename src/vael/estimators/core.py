@@ -42,7 +42,7 @@ class Fitted:
         return self._original(blockwise(lambda part: self.model.decode((part[None],)).mean[0], z))
 
     def bounds(self, x: Matrix, samples: int) -> Float64[np.ndarray, " rows"]:
-        """log 1/K Σ p(x, z_k) / q(z_k | x) in nats (Burda, Grosse & Salakhutdinov 2016), with the same variates for every row."""
+        """Log 1/K Σ p(x, z_k) / q(z_k | x) in nats (Burda, Grosse & Salakhutdinov 2016), with the same variates for every row."""
         return blockwise(lambda part: self._log_weights(part, samples)[0].logsumexp(0) - math.log(samples), self._standard(x)) - self._log_scale
 
     def sampled(self, rows: int, seed: int) -> Matrix:

@@ -33,7 +33,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):
         hidden_layer_sizes: Sequence[int] | None = None,
         max_iter: int | None = None,
         batch_size: int | None = None,
-        learning_rate: float | int = 2e-3,
+        learning_rate: float | int = 4e-3,
         random_state: int | RandomState | None = None,
     ) -> None:
         super().__init__(

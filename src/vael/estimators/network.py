@@ -17,7 +17,7 @@ from vael.inference import AdamW, GradientAscent
 from vael.models import VAE, Decoder, GaussianHead, GaussianPosterior, LearnedScale, StandardNormal
 from vael.networks import Dense
 from vael.networks.gaps import Gaps
-from vael.objectives import ELBO, Beta, ImportanceWeighted
+from vael.objectives import ELBO, Beta
 from vael.recommendation import table
 from vael.training import Fit, Settings, run
 
@@ -28,9 +28,10 @@ PATIENCE = 0.2  # of the epochs, without a better bound on the rows set aside
 LEAST_PATIENCE = 10
 WARMUP = 0.2  # of the epochs
 HELD_OUT, LEAST_HELD_OUT, MOST_HELD_OUT = 0.1, 20, 5000  # share, rows from which on rows are set aside, and how many at most
-IMPORTANCE = 10  # draws in training where cells are missing (MIWAE)
-HIDDEN_SHARE = 0.25  # of the cells, hidden anew at each step where the model is to cope with gaps
+HIDDEN_SHARE = 0.1  # of the cells, hidden anew at each step where the model is to cope with gaps
 WEIGHT_DECAY = 0.01
+EMA = 0.99  # of the weights that are judged and kept: short, because many tables are learned in a few hundred steps
+LEAST_WIDTH = 128  # of hidden layers where cells are missing: the encoder has as many tasks as there are sets of seen cells
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,9 @@ def build(sizes: Sizes, seed: int = 0) -> VAE:
 def sized(x: Float[Tensor, "rows columns"], latent: int | None, hidden: Sequence[int] | None, gaps: bool) -> Sizes:
     """The sizes asked for, else those that are recommended for a table of this size. Errors: `StateError` for a size below 1."""
     advised = table(Source(name="X", x=x, kind=Kind.REAL, fingerprint="")).arguments
-    chosen = Sizes(x.shape[1], latent or int(str(advised["latent"])), tuple(advised["hidden"] if hidden is None else hidden), gaps)  # type: ignore[arg-type]
-    if latent is not None and latent < 1 or not all(int(width) >= 1 for width in chosen.hidden):
+    usual = tuple(max(int(width), LEAST_WIDTH if gaps else 1) for width in advised["hidden"])  # type: ignore[attr-defined]
+    chosen = Sizes(x.shape[1], latent or int(str(advised["latent"])), usual if hidden is None else tuple(hidden), gaps)
+    if (latent is not None and latent < 1) or not all(int(width) >= 1 for width in chosen.hidden):
         raise StateError(f"n_components={latent} and hidden_layer_sizes={hidden}: expected whole numbers of at least 1, or None")
     return replace(chosen, latent=int(chosen.latent), hidden=tuple(int(width) for width in chosen.hidden))
 
@@ -117,10 +119,10 @@ def settings_of(how: Training, rows: int) -> Settings:
 def trained(x: Float[Tensor, "rows columns"], sizes: Sizes, how: Training) -> tuple[VAE, Fit]:
     """A model fitted to standardised rows, its weights those of the best bound on the rows set aside; and how training went.
 
-    Rows with gaps are fitted by the importance-weighted bound over the cells that were seen (Mattei & Frellsen 2019), others by the ELBO.
+    The bound is the ELBO over the cells that were seen (Mattei & Frellsen 2019, with one draw).
     """
     splits, model = splits_of(x, sizes.gaps, how.seed), build(sizes, how.seed)
-    objective, samples = (ImportanceWeighted(), IMPORTANCE) if sizes.gaps else (ELBO(Beta(1.0, WARMUP)), 1)
-    ascent = GradientAscent(model, objective, samples=samples, optimizer=AdamW(learning_rate=how.learning_rate, weight_decay=WEIGHT_DECAY))
+    optimizer = AdamW(learning_rate=how.learning_rate, weight_decay=WEIGHT_DECAY)
+    ascent = GradientAscent(model, ELBO(Beta(1.0, WARMUP)), optimizer=optimizer, ema=EMA)
     fit = run(ascent, splits, settings_of(how, len(splits.train)))
     return model.double().eval(), fit
