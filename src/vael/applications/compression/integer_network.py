@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,7 @@ from torch import Tensor
 from vael.errors import FormatError, SupportError
 
 LARGEST = 2.0**51  # of any sum, so that adding a half and rounding down is exact too
-Integers = Float64[Tensor, "batch *event"]
+Integers = Float64[Tensor, "batch ..."]
 Facts = Mapping[str, int | list[int]]
 
 
@@ -58,7 +58,7 @@ class Stage(ABC):
         return [(field.name, getattr(self, field.name)) for field in fields(self)]  # type: ignore[arg-type]
 
     @classmethod
-    def read(cls, facts: Facts, tensors: Mapping[str, Tensor]) -> Self:
+    def read(cls, facts: Facts, tensors: Mapping[str, Tensor]) -> Stage:
         """The record of facts and tensors as a file holds them."""
         plain = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
         return cls(**plain, **{name: tensor.double() for name, tensor in tensors.items()})

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
-Whole = Int64[np.ndarray, "*shape"]
+Whole = Int64[np.ndarray, "..."]
 
 FRACTION = 20  # arguments of a distribution function are in units of 2^-20
 STEP = 14  # tabulated every 2^14 units, 1/64; straight lines in between
