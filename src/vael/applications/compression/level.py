@@ -11,7 +11,7 @@ from jaxtyping import Int32
 
 from vael.applications.compression.laws import Law
 
-Symbols = Int32[np.ndarray, "examples symbols"]
+Symbols = Int32[np.ndarray, "examples _"]
 
 
 class Level(ABC):

@@ -15,17 +15,30 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent, MultivariateNormal, Normal
 
-from vael.applications.compression.laws import BisectedGaussians, Bits, CorrelatedGaussians, Following, Gaussians, Halvings, Law, Parts, Tables
+from vael.applications.compression.laws import (
+    BisectedGaussians,
+    Bits,
+    CorrelatedGaussians,
+    Following,
+    Gaussians,
+    Halvings,
+    Law,
+    Parts,
+    Tables,
+    finite,
+)
 from vael.errors import SupportError
-from vael.probability import Codes, CoupledLogisticMixture, DiscretizedLogistic, DiscretizedLogisticMixture
+from vael.probability import Codes, CoupledLogisticMixture, DiscretizedLogistic, DiscretizedLogisticMixture, TabulatedMixture
 
 FINE = 64.0  # steps of a unit
 MOST_TABLE = 1 << 12  # levels of a law that is coded by a table
 
 
 def coarse(parameter: Tensor, steps: float = FINE) -> np.ndarray:
-    """To the nearest 1/steps, float64."""
-    return np.round(parameter.detach().double().cpu().numpy() * steps) / steps
+    """To the nearest 1/steps, float64. Errors: `SupportError` for numbers that are not finite."""
+    exact = parameter.detach().double().cpu().numpy()
+    finite(exact)
+    return np.round(exact * steps) / steps
 
 
 def flat(parameter: Tensor, examples: int) -> np.ndarray:
@@ -60,6 +73,17 @@ class Logistics:
         place = (edge[..., None] - 0.5 - self.loc) * self.rate
         place = np.where(edge[..., None] <= 0, -np.inf, place)
         return np.where(edge[..., None] >= self.levels, np.inf, place)
+
+
+class SharedLaws:
+    """Masses Σ_k w_k P_k(low ≤ x < high) of laws that all cells share, `[components, levels]`; weights `[examples, cells, components]`."""
+
+    def __init__(self, weight: np.ndarray, laws: np.ndarray) -> None:
+        self.weight, self.below = weight, np.concatenate([np.zeros((1, len(laws))), laws.T.cumsum(0)])
+        self.top = len(self.below) - 1
+
+    def __call__(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        return (self.weight * (self.below[np.minimum(high, self.top)] - self.below[np.minimum(low, self.top)])).sum(-1)
 
 
 class CoupledChannels(Following):
@@ -138,6 +162,12 @@ def _logistic(law: DiscretizedLogistic, levels: int, examples: int) -> Law:
 def _mixture(law: DiscretizedLogisticMixture, levels: int, examples: int) -> Law:
     logits, loc, log_scale = (_pixels(part, examples) for part in (law.logits, law.loc, law.log_scale))
     return Halvings(Logistics(np.exp(logits), loc, log_scale, law.levels), loc.shape[:2], law.levels)
+
+
+@law_of_cells.register
+def _tabulated(law: TabulatedMixture, levels: int, examples: int) -> Law:
+    weight, laws = np.exp(_pixels(law.logits, examples)), coarse(law.table.exp(), 2.0**40)
+    return Halvings(SharedLaws(weight, laws), weight.shape[:2], law.levels)
 
 
 @law_of_cells.register
