@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vael.cli import latents
 from vael.cli.parser import Parser, UsageError
 from vael.errors import VaelError
 
@@ -68,6 +69,8 @@ def refuse_tables_options(run: Run, options: Mapping[str, object]) -> None:
         raise UsageError(f"--{asked[0].replace('_', '-')} is for tables, but this model is of examples of shape {run.spec.data.event}; leave it out")
     if "target" in options and "quality" not in options:
         raise UsageError("--target says what is predicted for the quality page; give --quality PAGE.html with it, or leave it out")
+    if options.get("sampler") == "mixture" and latents.wants_latents(options):
+        raise UsageError("--sampler mixture already says where z comes from; leave it out, or --class and --temperature")
     if asked and "mean" in options:
         raise UsageError("--mean gives no draws, so nothing can be said of them as a table; leave it out")
     if "target" in options and str(options["target"]) not in (run.spec.data.columns or [str(options["target"])]):
@@ -82,7 +85,10 @@ def refuse_tables_options(run: Run, options: Mapping[str, object]) -> None:
 def draw_table(run: Run, schema: Schema, count: int, seed: int, options: Mapping[str, object]) -> Tensor:
     """Complete rows that keep the rules of their columns."""
     from vael.applications import synthesis
+    from vael.data.constraints import enforced
 
+    if latents.wants_latents(options):
+        return enforced(schema, latents.latent_samples(run, count, options).flatten(1))
     sampler = synthesis.latent_sampler(run.model, run.splits().train, seed) if options.get("sampler") == "mixture" else None
     return synthesis.synthetic_rows(run.model, schema, count, seed, sampler=sampler)
 

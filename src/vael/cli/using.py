@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vael.cli import quality
+from vael.cli import latents, quality
 from vael.cli.parser import Parser, number
 from vael.errors import FormatError, SupportError
 
@@ -31,6 +31,7 @@ def sample_options(parser: Parser) -> None:
     parser.option("-n", "--count", metavar="N", type=number(int, 1), help="how many; default 64")
     parser.option("--seed", metavar="N", type=number(int, 0), help="seed of the draws; default 0")
     parser.option("--mean", action="store_true", help="write the mean of p(x | z) at each drawn z: calmer pictures, but no draws of x")
+    latents.latent_options(parser)
     quality.table_options(parser)
 
 
@@ -79,8 +80,8 @@ def sample(given: argparse.Namespace) -> int:
     schema = quality.rules_of(run, options)
     if schema is not None and target.suffix.lower() != ".png":
         return sample_table(run, schema, target, options)
-    draw = generation.mean_samples if options.get("mean") else generation.samples
-    x = draw(run.model, options.get("count", 64), options.get("seed", 0))
+    count, seed, draw = options.get("count", 64), options.get("seed", 0), generation.mean_samples if options.get("mean") else generation.samples
+    x = latents.latent_samples(run, count, options) if latents.wants_latents(options) else draw(run.model, count, seed)
     return done(store(target, x, run), len(x), options)
 
 
