@@ -70,7 +70,8 @@ def read_images(folder: Path) -> tuple[list[Path], np.ndarray]:
     files = image_files(folder)
     if not files:
         raise FormatError(f"{folder} has no images; files that end in {', '.join(sorted(ENDINGS))} were expected")
-    return files, _Reader(folder, Images()).part(files, folder, []).x
+    names = sorted({path.relative_to(folder).parts[0] for path in files})
+    return files, _Reader(folder, Images()).part(files, folder, names).x
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -100,27 +100,32 @@ def compress(level: Level, contents: Contents, model: str, *, block: int = BLOCK
 
 def _compressed(level: Level, array: np.ndarray, layout: Layout) -> _Block:
     """A block, coded if it can be."""
-    plain, begun, coded, why = np.ascontiguousarray(array).tobytes(), time.perf_counter(), None, ""
-    encoded = begun
+    begun = time.perf_counter()
+    plain = np.ascontiguousarray(array).tobytes()
+    coded, why, encoded = _tried(level, array, layout)
+    raw = zlib.compress(plain, 6)
+    if coded is not None and 4 * len(coded.words) >= len(raw):
+        coded, why = None, "coded, they were no smaller than deflated"
+    payload = raw if coded is None else coded.words.astype("<u4").tobytes()
+    facts = BlockFacts(
+        examples=len(array), coded=coded is not None, size=len(payload), stored=checksum(payload), decoded=checksum(plain),
+        kept=0 if coded is None else coded.kept, groups=() if coded is None else coded.groups,
+    )  # fmt: skip
+    return _Block(facts, payload, why, coded, encoded, time.perf_counter() - begun - encoded)
+
+
+def _tried(level: Level, array: np.ndarray, layout: Layout) -> tuple[Coded | None, str, float]:
+    """A block coded, decoded and compared, and the seconds that coding took; or why it cannot be."""
+    begun = time.perf_counter()
     try:
         cells = to_cells(array, layout, level.levels)
         coded = encode(level, cells)
-        encoded = time.perf_counter()
-        if not np.array_equal(decode(level, coded.words, coded.kept, coded.groups), cells):
-            why = "decoded, it was not what was encoded"
-    except VaelError as error:
-        why = str(error)
-    raw = zlib.compress(plain, 6)
-    if not why and coded is not None and 4 * len(coded.words) >= len(raw):
-        why = "coded, it was no smaller than deflated"
-    words = None if why or coded is None else coded.words.astype("<u4").tobytes()
-    payload = raw if words is None else words
-    facts = BlockFacts(
-        examples=len(array), coded=words is not None, size=len(payload), stored=checksum(payload), decoded=checksum(plain),
-        kept=0 if words is None else coded.kept, groups=() if words is None else coded.groups,
-    )  # fmt: skip
-    now = time.perf_counter()
-    return _Block(facts, payload, why, None if why else coded, encoded - begun, now - encoded)
+        encoded = time.perf_counter() - begun
+        if np.array_equal(decode(level, coded.words, coded.kept, coded.groups), cells):
+            return coded, "", encoded
+        return None, "decoded, they were not what was encoded", encoded
+    except FAILURES as error:
+        return None, str(error), time.perf_counter() - begun
 
 
 def _summary(content: bytes, contents: Contents, level: Level, done: list[_Block]) -> Compressed:
@@ -204,5 +209,5 @@ def differences(written: Mapping[str, str], here: Mapping[str, str]) -> str:
 def _mismatch(name: str, where: str, differs: str) -> str:
     said = f"{name}, {where}: what is decoded is not what was encoded, so nothing is written"
     if differs:
-        return f"{said}. {differs[0].upper()}{differs[1:]}; the level safe needs the same build: decompress there, or compress with --level portable"
+        return f"{said}. When it was written, {differs}; the level safe needs the same build: decompress there, or compress with --level portable"
     return f"{said}, though the file is whole and was written by a build like this one; try again, and if it fails again, please report it"

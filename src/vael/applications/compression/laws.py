@@ -8,9 +8,8 @@ compute the same probabilities by the same operations on arrays of the same shap
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float, Int32
@@ -130,11 +129,8 @@ class Tables(OneQuestion):
         return Question(LIBRARY.stream.model.Categorical(perfect=False), (rows,)), self.probabilities.shape[:2]
 
 
-class Mass(Protocol):
-    """P(low ≤ x < high) of every symbol for whole `low` and `high`, `[examples, symbols]`, up to a factor of each symbol's own."""
-
-    def __call__(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """The masses."""
+# P(low ≤ x < high) of every symbol for whole `low` and `high`, `[examples, symbols]`, up to a factor of each symbol's own
+Mass = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class Halvings(Law):

@@ -23,6 +23,7 @@ from vael.models import VAE, Head
 from vael.probability import total_log_prob
 
 BINS = 1 << 9  # of the latents' grid in a unit: finer than any posterior deviation but the least
+MOST_BINS = 1 << 16
 REACH = 16  # the grid ends so far from 0
 MOST_EXAMPLES, MOST_CELLS = 256, 1 << 18  # in one call of a network
 
@@ -48,8 +49,8 @@ class SafeLevel(Level):
         self.event, self.cells, self.levels, self.bins = event, int(np.prod(event)), levels, bins
         self.grid, self._last = LatentGrid(bins, REACH * bins), {}
         self.batch = max(1, min(MOST_EXAMPLES, MOST_CELLS // self.cells)) if batch is None else batch
-        if self.batch < 1 or bins < 1:
-            raise ShapeError(f"batch {self.batch} and bins {bins}: expected at least 1 each")
+        if self.batch < 1 or not 1 <= bins <= MOST_BINS:
+            raise ShapeError(f"batch {self.batch} and bins {bins}: expected at least 1 each, and at most {MOST_BINS:,} bins")
         self.model = copy.deepcopy(model).cpu().double().eval()
         with fixed():
             self.latents = (self._infer(np.zeros((1, self.cells), np.int32)).event_shape[0],)

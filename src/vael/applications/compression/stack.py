@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Self
+from typing import Any
 
 import constriction
 import numpy as np
@@ -39,17 +39,11 @@ class Stack:
 
     def push(self, symbols: np.ndarray, model: object, *parameters: np.ndarray) -> None:
         """Push symbols so that the first is popped first."""
-        self.coder.encode_reverse(np.ascontiguousarray(symbols, np.int32), model, *parameters)
+        self.coder.encode_reverse(np.ascontiguousarray(symbols, np.int32), model, *map(np.ascontiguousarray, parameters))
 
     def pop(self, model: object, *parameters: np.ndarray) -> np.ndarray:
         """As many symbols as there are parameters."""
-        return self.coder.decode(model, *parameters)
-
-    def copy(self) -> Self:
-        """Another stack with the same bits."""
-        twin = object.__new__(type(self))
-        twin.known, twin.coder = self.known, self.coder.clone()
-        return twin
+        return self.coder.decode(model, *map(np.ascontiguousarray, parameters))  # of another layout constriction would read other numbers
 
     def stored(self) -> tuple[np.ndarray, int]:
         """The words that differ from the known ones, and how many of these lie untouched below."""
