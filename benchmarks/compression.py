@@ -1,0 +1,174 @@
+"""Lossless compression of whole test sets: vael against gzip, bz2, xz, PNG and WebP, in one table for each data set.
+
+    python benchmarks/compression.py [--data binary grey colour] [--binary RUN] [--grey RUN] [--colour RUN] [--level safe|portable ...]
+                                     [--examples N] [--time-limit SECONDS] [--folder FOLDER]
+
+binary is MNIST binarised dynamically (one draw, seed 0), grey is MNIST in 256 levels, colour is CIFAR-10; always the official 10,000 test
+images unless `--examples` says fewer. A data set for which no run is given is learned first, for `--time-limit` seconds (default 300).
+Every file is decompressed and compared. gzip, bz2 and xz get the whole set as one stream, binary cells packed to bits; PNG (optimised)
+and WebP (lossless) get an image each, and all bytes of their files count. Rates are bits per dimension; speed counts the bytes of the
+cells as they are stored (a byte each).
+"""
+
+from __future__ import annotations
+
+import argparse
+import bz2
+import gzip
+import io
+import json
+import lzma
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import vael
+from vael.evaluation import evaluate
+from vael.specs import archives
+
+TRAINED = {
+    "binary": ("mnist", {"binarize": "dynamic"}),
+    "grey": ("mnist", {"model": "principal"}),
+    "colour": ("cifar10", {"model": "principal", "latent": 384, "likelihood": "coupled-logistic"}),
+}
+TITLES = {"binary": "MNIST, binarised", "grey": "MNIST, 8 bits", "colour": "CIFAR-10, 8 bits"}
+STREAMS: dict[str, tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]] = {
+    "gzip -9": (lambda content: gzip.compress(content, 9), gzip.decompress),
+    "bz2 -9": (lambda content: bz2.compress(content, 9), bz2.decompress),
+    "xz -9e": (lambda content: lzma.compress(content, preset=9 | lzma.PRESET_EXTREME), lzma.decompress),
+}
+IMAGES = {
+    "PNG, optimised": {"format": "PNG", "optimize": True},
+    "WebP, lossless": {"format": "WEBP", "lossless": True, "quality": 100, "exact": True},
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way of compressing one data set."""
+
+    data: str
+    method: str
+    net: float | None  # bits per dimension
+    elbo: float | None  # the same, -ELBO at the latents that were used
+    gross: float
+    encode: float  # megabytes of cells a second, the check not counted
+    decode: float
+
+
+def rate(content_bytes: int, x: np.ndarray) -> float:
+    """Bits per dimension."""
+    return 8 * content_bytes / x.size
+
+
+def streams(data: str, x: np.ndarray) -> Iterator[Row]:
+    """The general compressors."""
+    plain = (np.packbits(x) if data == "binary" else x).tobytes()
+    for name, (pack, unpack) in STREAMS.items():
+        begun = time.perf_counter()
+        content = pack(plain)
+        packed = time.perf_counter()
+        assert unpack(content) == plain
+        speeds = x.size / 1e6 / (packed - begun), x.size / 1e6 / (time.perf_counter() - packed)
+        yield Row(data, name, None, None, rate(len(content), x), *speeds)
+
+
+def pictures(data: str, x: np.ndarray) -> Iterator[Row]:
+    """The image formats, a file for each image; zeros and ones as one-bit PNG, and as black and white for WebP, which has no such mode."""
+    for name, how in IMAGES.items():
+        flat = [cells[0] if len(cells) == 1 else cells.transpose(1, 2, 0) for cells in x]
+        shown = [Image.fromarray(cells * 255) if data == "binary" else Image.fromarray(cells) for cells in flat]
+        if data == "binary" and how["format"] == "PNG":
+            shown = [image.convert("1", dither=Image.Dither.NONE) for image in shown]
+        begun, files = time.perf_counter(), []
+        for image in shown:
+            image.save(buffer := io.BytesIO(), **how)
+            files.append(buffer.getvalue())
+        packed = time.perf_counter()
+        back = [np.asarray(Image.open(io.BytesIO(file)).convert(image.mode)) for file, image in zip(files, shown, strict=True)]
+        seconds = time.perf_counter() - packed
+        assert all(np.array_equal(one, np.asarray(image)) for one, image in zip(back, shown, strict=True))
+        yield Row(data, name, None, None, rate(sum(map(len, files)), x), x.size / 1e6 / (packed - begun), x.size / 1e6 / seconds)
+
+
+def ours(data: str, x: np.ndarray, run: vael.Run, level: str, folder: Path) -> Row:
+    """Vael at a level of care."""
+    np.save(folder / "x.npy", x)
+    file = folder / f"{data}-{level}.vael"
+    done = archives.compress(run, folder / "x.npy", file, level=level)
+    back = archives.decompress(run, file, folder / "back.npy")
+    assert (folder / "back.npy").read_bytes() == (folder / "x.npy").read_bytes()
+    assert not done.raw, done.raw
+    megabytes = x.size / 1e6
+    speeds = megabytes / done.encode_seconds, megabytes / back.seconds
+    return Row(data, f"vael, {level}", done.net_bits_per_dim, done.elbo_bits_per_dim, done.gross_bits_per_dim, *speeds)
+
+
+def bound(run: vael.Run, examples: int | None) -> float:
+    """-ELBO of the test split in bits per dimension as `vael evaluate` computes it, which knows nothing of coding."""
+    import torch
+
+    source = run.split("test")[1]
+    source = source.subset(torch.arange(examples)) if examples else source
+    judged = evaluate(run.model, source, importance_samples=1)
+    return -judged.elbo / np.log(2) / np.prod(source.event)
+
+
+def shown(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def table(rows: list[Row]) -> Iterator[str]:
+    """Markdown."""
+    yield "| data | method | net | -ELBO there | gross (file) | encode MB/s | decode MB/s |"
+    yield "|---|---|---|---|---|---|---|"
+    for row in rows:
+        rates = " | ".join((shown(row.net, 4), shown(row.elbo, 4), shown(row.gross, 4), shown(row.encode, 2), shown(row.decode, 2)))
+        yield f"| {TITLES[row.data]} | {row.method} | {rates} |"
+
+
+def learned(data: str, given: Path | None, seconds: int, folder: Path) -> vael.Run:
+    """The run that was given, or one of our own."""
+    if given is not None:
+        return vael.load(given)
+    name, options = TRAINED[data]
+    return vael.train(name, run=folder / data, time_limit=seconds, **options)
+
+
+def measured(data: str, options: argparse.Namespace, folder: Path) -> Iterator[Row]:
+    """All rows of a data set."""
+    run = learned(data, getattr(options, data), options.time_limit, folder)
+    x = archives.contents_of(run, None).array[: options.examples].astype(np.uint8)
+    print(f"{TITLES[data]}: {len(x):,} images, -ELBO by `vael evaluate` {bound(run, options.examples):.4f} bits/dim", flush=True)
+    for level in options.level:
+        yield ours(data, x, run, level, folder)
+    yield from streams(data, x)
+    yield from pictures(data, x)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", nargs="+", choices=list(TRAINED), default=list(TRAINED))
+    for name in TRAINED:
+        parser.add_argument(f"--{name}", type=Path, help=f"a run that was trained on {TITLES[name]}")
+    parser.add_argument("--level", nargs="+", default=["safe"], choices=["safe", "portable"])
+    parser.add_argument("--examples", type=int)
+    parser.add_argument("--time-limit", type=int, default=300)
+    parser.add_argument("--folder", type=Path, help="where runs that are trained here are kept; default a temporary one")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = [row for data in options.data for row in measured(data, options, folder)]
+    print("\n".join(table(rows)))
+    print(json.dumps([asdict(row) for row in rows]))
+
+
+if __name__ == "__main__":
+    main()
