@@ -47,12 +47,13 @@ def rules_of(run: Run, options: Mapping[str, object]) -> Schema | None:
     None for what is no table of named columns (unless an option for tables was given), and, with a warning, where the data are no longer at hand.
     """
     from vael.applications.synthesis import schema_of
-    from vael.data.schema import Schema
+    from vael.data.schema_file import from_record
 
-    known = next((one for one in vars(run.spec.data).values() if isinstance(one, Schema)), None)
-    asked = any(name in options for name in TABLE_OPTIONS)
-    if known is not None or not is_table(run) or not (run.spec.data.columns or asked) or "mean" in options:
-        return known
+    known, asked = getattr(run.spec.data, "table", None), any(name in options for name in TABLE_OPTIONS)
+    if known is not None:
+        return from_record(known)
+    if not is_table(run) or not (run.spec.data.columns or asked) or "mean" in options:
+        return None
     try:
         return schema_of(run.splits().train)
     except VaelError as error:
