@@ -22,6 +22,8 @@ from vael.models import (
     VQVAE,
     ActivationDivergence,
     Autoencoder,
+    ColumnsHead,
+    ColumnsInput,
     Conditional,
     Contraction,
     CorrelatedGaussianPosterior,
@@ -117,6 +119,29 @@ def dense(
     return compose(encode, decode, event, head, latents, statistics)
 
 
+def table(
+    event: Sequence[int],
+    head: ColumnsHead,
+    *,
+    latent: int = 16,
+    hidden: Sequence[int] = (256, 256),
+    correlated: bool = False,
+    activation: Callable[[], nn.Module] = nn.SiLU,
+    statistics: Moments | None = None,
+) -> VAE:
+    """Rows of a table with columns of several kinds and gaps: the encoder sees which cells are missing, the decoder has a law for each column.
+
+    (Mattei & Frellsen 2019 for the gaps; Nazabal, Olmos, Ghahramani & Valera 2020 for the kinds.)
+    """
+    if not isinstance(head, ColumnsHead):
+        raise ShapeError(f"the recipe table has one law for each column, but {type(head).__name__} was given; use the likelihood columns")
+    latents, shown = Latents(latent, correlated), ColumnsInput(head.schema, getattr(statistics, "sample", None))
+    network = nn.Sequential(shown, Dense((shown.features,), (latents.numbers,), hidden, activation))
+    posterior = CorrelatedGaussianPosterior(network, latent, sees_gaps=True) if correlated else GaussianPosterior(network, sees_gaps=True)
+    decode = Dense((latent,), (head.raw_numbers,), hidden[::-1], activation)
+    return VAE(StandardNormal(latent), Decoder(decode, head), posterior)
+
+
 def convolutional(
     event: Sequence[int],
     head: Head,
@@ -157,6 +182,14 @@ def residual(
 def linear(event: Sequence[int], head: Head, *, latent: int, statistics: Moments | None = None) -> VAE:
     """No hidden layer: with a Gaussian head of one σ the likelihood is that of probabilistic PCA (Tipping & Bishop 1999)."""
     return dense(event, head, latent=latent, hidden=(), statistics=statistics)
+
+
+def principal(event: Sequence[int], head: Head, *, latent: int = 256, statistics: Moments | None = None) -> VAE:
+    """One hidden layer of 2 × latent SiLU units on both sides, which `start_at_principal_components` makes a factor analysis of the data.
+
+    From there on training lets scales and means bend with the latents. For pixels of several levels.
+    """
+    return dense(event, head, latent=latent, hidden=(2 * latent,), statistics=statistics)
 
 
 def lecture(event: Sequence[int], head: Head, *, latent: int = 2, statistics: Moments | None = None) -> VAE:

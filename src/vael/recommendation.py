@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from vael.data import Kind, Source, Splits, statistics
+import torch
+
+from vael.data import Kind, Schema, Source, Splits, statistics
 from vael.errors import StateError
-from vael.models import VAE, BernoulliHead, DiscretizedLogisticHead, GaussianHead, Head, LearnedScale
+from vael.models import VAE, BernoulliHead, ColumnsHead, DiscretizedLogisticHead, GaussianHead, Head, LearnedScale
 from vael.models.heads import Moments
 from vael.recipes import convolutional, dense
+from vael.recipes import table as recipe_table
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ def recommend(splits: Splits) -> Recommendation:
     Errors: `SupportError` where the likelihood cannot take the data (`Head.check`).
     """
     source = splits.train
+    if source.schema is not None:
+        return columns(source, source.schema)
     head, because = likelihood(source)
     head.check(source)
     choice = table(source) if len(source.event) == 1 else grey(source) if small_and_grey(source.event) else colour(source)
@@ -90,6 +96,27 @@ def table(source: Source) -> Choice:
         f"width by {columns} columns and {rows} rows."
     )
     return Choice(dense, {"latent": latent, "hidden": (width, width)}, reason)
+
+
+def columns(source: Source, schema: Schema) -> Recommendation:
+    """A law for each column, and a network by columns and rows."""
+    head = ColumnsHead(schema, sample=statistics(source).sample)
+    head.check(source)
+    number, rows = len(schema.columns), len(source)
+    width = min(power_of_two(16 * number, 64, 256), power_of_two(rows // 8, 32, 256))
+    latent = max(2, min(number, 32, rows // 20))
+    kinds = Counter(column.kind.value for column in schema.columns)
+    several = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    missing = float(torch.isnan(source.x).float().mean()) if source.gaps else 0.0
+    reasons = (
+        f"Data: {rows} rows of {number} columns: {several}"
+        + (f"; {missing:.1%} of the cells are missing." if source.gaps else "; no cell is missing."),
+        "Likelihood: a law for each column by its kind, numbers as mixtures of five logistics, levels by their probabilities; the bound counts the "
+        "cells that were seen.",
+        f"Network: two dense hidden layers of {width} and {latent} latents, by {number} columns and {rows} rows; the encoder sees which cells are "
+        "missing.",
+    )
+    return Recommendation(recipe_table, head, MappingProxyType({"latent": latent, "hidden": (width, width)}), reasons)
 
 
 def small_and_grey(event: Sequence[int]) -> bool:

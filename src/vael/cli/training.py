@@ -52,6 +52,7 @@ def train_options(parser: Parser) -> None:
     parser.option("--size", metavar="N|HxW", type=side_or_sides, help="side, or height and width, that images of a folder are resized to")
     parser.option("--skip-damaged", action="store_true", help="leave images out that cannot be decoded, and say so")
     parser.option("--validation", metavar="SHARE", type=number(float, 0, above=True), help="set aside for validation: a share below 1, or a count")
+    parser.option("--schema", metavar="FILE", help="what the columns of a table are (JSON; `vael data info TABLE --schema FILE` writes one)")
     parser.heading("training")
     parser.option("--epochs", metavar="N", type=whole, help="passes over the data; default from the size of the data")
     parser.option("--time-limit", metavar="SECONDS", type=number(float, 0, above=True), help="end after so long, with the schedule fitted to it")

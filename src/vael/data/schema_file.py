@@ -21,7 +21,7 @@ def as_record(schema: Schema) -> dict[str, object]:
 
 
 def _column(column: Column) -> dict[str, object]:
-    kept = {name: getattr(column, name) for name, default in OPTIONAL.items() if getattr(column, name) != default}
+    kept = {name: json.loads(json.dumps(getattr(column, name))) for name, default in OPTIONAL.items() if getattr(column, name) != default}
     return {"name": column.name, "kind": column.kind.value, **kept}
 
 

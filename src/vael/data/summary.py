@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vael.data.source import Source
+from vael.data.source import Kind, Source
 
 CELLS_AT_ONCE = 2**21
 
@@ -23,6 +23,7 @@ class Statistics:
     minimum: float
     maximum: float
     examples: int
+    sample: Float[Tensor, "rows columns"] | None = None  # rows of a table whose columns are of several kinds, NaN where missing
 
 
 class _Drawn:
@@ -38,10 +39,13 @@ class _Drawn:
 def statistics(source: Source, *, limit: int = 10_000, seed: int = 0) -> Statistics:
     """Mean and standard deviation of each cell over at most `limit` examples, evenly spread over the split, in bounded memory.
 
-    A stochastic transform is drawn once for each, from `seed`. Sums are kept in float64 and joined block by block (Chan, Golub & LeVeque 1979).
+    Missing cells count for nothing. A stochastic transform is drawn once for each, from `seed`. Sums are kept in float64 and joined
+    block by block (Chan, Golub & LeVeque 1979).
     """
     count = min(limit, len(source))
     chosen = (torch.arange(count) * len(source)) // count
+    if source.kind is Kind.MIXED or source.gaps:
+        return _of_table(source.batch(chosen.to(source.x.device)).x)
     noise, seen = _Drawn(seed), 0
     mean = squares = torch.zeros(source.event, dtype=torch.float64, device=source.x.device)
     minimum, maximum = torch.inf, -torch.inf
@@ -52,3 +56,13 @@ def statistics(source: Source, *, limit: int = 10_000, seed: int = 0) -> Statist
         squares = squares + (x - x.mean(0)).square().sum(0) + difference.square() * seen * share
         mean, seen = mean + difference * share, seen + len(x)
     return Statistics(mean.float(), (squares / seen).sqrt().float(), minimum, maximum, seen)
+
+
+def _of_table(x: Tensor) -> Statistics:
+    """Of the cells that were seen; a column without any has mean 0 and spread 0."""
+    seen = ~torch.isnan(x)
+    wide, number = torch.nan_to_num(x).double(), seen.sum(0).clamp(min=1)
+    mean = wide.sum(0) / number
+    squares = torch.where(seen, (wide - mean).square(), torch.zeros_like(wide)).sum(0)
+    known = x[seen] if seen.any() else torch.zeros(1)
+    return Statistics(mean.float(), (squares / number).sqrt().float(), float(known.min()), float(known.max()), len(x), x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from vael.applications.compression import compress as compress_contents
 from vael.applications.compression import decompress as decompress_content
 from vael.applications.compression.archive import fingerprint
 from vael.applications.compression.levels import make_level
+from vael.applications.compression.portable import IntegerVAE, PortableLevel, load_portable, quantise
 from vael.data import Kind, Source
 from vael.data.images import image_files
 from vael.errors import FormatError, StateError, SupportError
@@ -64,6 +65,41 @@ def fingerprint_of(run: Run) -> str:
     return fingerprint(run.model, f"{run.spec.model.model_dump_json()} {run.spec.data.event} {symbols_of(run)}")
 
 
+PORTABLE = "portable.safetensors"  # in the run's folder: its model in whole numbers
+SHOWN = 256  # training examples that show how large the numbers between layers grow
+
+
+def portable(run: Run, settings: Mapping[str, int] | None = None) -> Level:
+    """The model in whole numbers that lies beside the weights; made, and put there, where it is missing and nothing is to be read with it.
+
+    Errors: `FormatError` where a file was written with other whole numbers than those that are there, or there are none.
+    """
+    path = run.inside(PORTABLE)
+    if settings is None:
+        return PortableLevel(made_portable(run, path), run.model)
+    if not path.exists():
+        raise FormatError(f"{path} is missing: the file was written with it, so bring it along with the run folder")
+    level = PortableLevel(load_portable(path), run.model)
+    if dict(settings) != dict(level.settings):
+        raise FormatError(
+            f"{path} is not the one that the file was written with: it holds other whole numbers; bring back the one that lay beside the run"
+        )
+    return level
+
+
+def made_portable(run: Run, path: Path) -> IntegerVAE:
+    """The stored model in whole numbers if it was made of the run's weights, else a new one that is stored."""
+    source = fingerprint_of(run)
+    if path.exists() and (known := load_portable(path)).source == source:
+        return known
+    train = run.splits().train
+    rows = [number * len(train) // SHOWN for number in range(SHOWN)] if len(train) > SHOWN else range(len(train))
+    examples = torch.cat([batch_at(train, range(row, row + 1), 0, torch.zeros(0)).x for row in rows])
+    made = quantise(run.model, examples, symbols_of(run), source=source)
+    made.save(path)
+    return made
+
+
 def level_of(run: Run, name: str) -> Level:
     """A level by name, as it is usually set. Errors: `SupportError` for a model of real numbers, `FormatError` for an unknown name."""
     if run.spec.data.kind not in (Kind.BINARY.value, Kind.INTEGER.value):
@@ -71,11 +107,13 @@ def level_of(run: Run, name: str) -> Level:
             f"the run was trained on cells that are {run.spec.data.kind}, so its model gives densities and no probabilities to code with; train on "
             "whole numbers or zeros and ones (without --dequantize)"
         )
-    return make_level(name, run.model, run.spec.data.event, symbols_of(run))
+    return portable(run) if name == PortableLevel.name else make_level(name, run.model, run.spec.data.event, symbols_of(run))
 
 
 def level_in(run: Run, header: Header) -> Level:
     """The level that a file names, set as it says."""
+    if header.level == PortableLevel.name:
+        return portable(run, header.settings)
     return make_level(header.level, run.model, run.spec.data.event, header.levels, header.settings)
 
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from vael import models
-from vael.errors import FormatError
+from vael.data.schema_file import from_record
+from vael.errors import FormatError, SupportError
 from vael.models import FixedScale, GaussianHead, Head, LaplaceHead, LearnedScale, PredictedScale
 from vael.models.heads import Moments, Spread
 from vael.specs.spec import DataSpec, Value
@@ -91,6 +92,11 @@ def coupled_logistic_mixture(
     return models.CoupledLogisticMixtureHead(levels or levels_of(data), components, channels or data.event[0])
 
 
+def coupled_logistic(data: DataSpec, known: Moments, levels: int | None = None, components: int = 1, channels: int | None = None) -> Head:
+    """Integers, one bell for each cell, the channels of a pixel coupled."""
+    return models.CoupledLogisticMixtureHead(levels or levels_of(data), components, channels or data.event[0])
+
+
 def tabulated_mixture(data: DataSpec, known: Moments, levels: int | None = None, components: int = 8) -> Head:
     """Integers, a mixture for each cell of laws that all cells share."""
     return models.TabulatedMixtureHead(levels or levels_of(data), components)
@@ -99,6 +105,16 @@ def tabulated_mixture(data: DataSpec, known: Moments, levels: int | None = None,
 def categorical(data: DataSpec, known: Moments, levels: int | None = None) -> Head:
     """Codes without an order."""
     return models.CategoricalHead(levels or levels_of(data))
+
+
+def columns(data: DataSpec, known: Moments, components: int = 5) -> Head:
+    """One law for each column of a table."""
+    if data.table is None:
+        raise SupportError(
+            f"{data.name} has no schema, so the likelihood `columns` cannot tell what its columns are; give a table with levels, gaps or spikes, "
+            "or one of plain numbers with a schema (--schema)"
+        )
+    return models.ColumnsHead(from_record(data.table, "run.json"), components, getattr(known, "sample", None))
 
 
 def location_scale(kind: type[GaussianHead] | type[LaplaceHead], spread: Callable[..., Spread]) -> Callable[..., Head]:
@@ -143,6 +159,10 @@ LIKELIHOODS = {
         "integers, ten logistics for each pixel, its channels coupled (PixelCNN++)", models.CoupledLogisticMixtureHead, coupled_logistic_mixture,
         {**MIXTURE, "channels": "channels"},
     ),
+    "coupled-logistic": Likelihood(
+        "integers, a logistic for each cell, the channels of a pixel coupled", models.CoupledLogisticMixtureHead, coupled_logistic,
+        {**MIXTURE, "channels": "channels"},
+    ),
     "tabulated-mixture": Likelihood(
         "integers, eight laws over all levels that are learned and shared by all cells", models.TabulatedMixtureHead, tabulated_mixture, MIXTURE
     ),
@@ -159,6 +179,7 @@ LIKELIHOODS = {
     ),
     "laplace": Likelihood("real numbers with heavy tails, one scale, learned", LaplaceHead, location_scale(LaplaceHead, one), {}, LearnedScale),
     "continuous-bernoulli": Likelihood("grey values as real numbers from 0 up", models.ContinuousBernoulliHead, continuous_bernoulli, LARGEST),
+    "columns": Likelihood("tables: a law for each column by its kind", models.ColumnsHead, columns, {"components": "components"}),
     "cross-entropy": Likelihood("grey values as lectures do it: no likelihood", models.CrossEntropyHead, cross_entropy, LARGEST),
 }  # fmt: skip
 

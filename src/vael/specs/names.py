@@ -12,19 +12,27 @@ from typing import cast
 import torch
 
 from vael import objectives, recipes
+from vael.data import Source
 from vael.errors import FormatError, StateError
 from vael.models import VAE
+from vael.models.principal import start_at_principal_components
 from vael.objectives import Beta, Objective
 
 RECIPES: dict[str, Callable[..., VAE]] = {
     "dense": recipes.dense,
+    "table": recipes.table,
     "convolutional": recipes.convolutional,
     "residual": recipes.residual,
     "linear": recipes.linear,
+    "principal": recipes.principal,
     "lecture": recipes.lecture,
     "kingma-welling": recipes.kingma_welling,
     "burda": recipes.burda,
 }
+
+
+# weights from the data themselves, where a recipe has them
+STARTS: dict[str, Callable[[VAE, Source], None]] = {"principal": start_at_principal_components}
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,11 @@ class Habits:
 
 
 # chosen on validation data of dynamically binarised MNIST (docs/lab-book.md); published networks keep the usual ones
-HABITS = {"dense": Habits(learning_rate=4e-3, weight_decay=0.1, warmup=0.2, batch=256)}
+HABITS = {
+    "principal": Habits(learning_rate=5e-4, batch=64),
+    "dense": Habits(learning_rate=4e-3, weight_decay=0.1, warmup=0.2, batch=256),
+    "table": Habits(learning_rate=2e-3, weight_decay=0.01, batch=256),
+}
 MANY = 20_000  # examples from which on the larger batch pays
 
 

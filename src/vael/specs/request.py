@@ -13,7 +13,8 @@ import torch
 
 import vael
 from vael import data as sets
-from vael.data import Binarize, Images, Source, Splits, load
+from vael.data import Binarize, Images, Schema, Source, Splits, load, load_table
+from vael.data.schema_file import as_record, from_record, read_schema
 from vael.data.splitting import MOST_VALIDATION, SHARE, STREAM
 from vael.errors import ShapeError, StateError
 from vael.inference import AdamW, GradientAscent
@@ -38,6 +39,7 @@ class Request:
     size: int | tuple[int, int] | None = None  # height and width; one number for a square
     skip_damaged: bool = False
     validation: int | float | None = None
+    schema: str | None = None  # a file that says what the columns of a table are
     model: str | None = None
     likelihood: str | None = None
     latent: int | None = None
@@ -122,12 +124,16 @@ def prepare(asked: Request) -> Prepared:
     """
     names.objective(asked.estimator, asked.beta, asked.warmup or 0.0, asked.terms)
     settings = settings_of(asked)  # before the data are read, so that a slip does not cost the time that reading takes
-    splits = load_splits(Reading(asked.data, asked.binarize, asked.dequantize, asked.size, asked.skip_damaged, asked.validation))
+    splits = load_splits(
+        Reading(asked.data, asked.binarize, asked.dequantize, asked.size, asked.skip_damaged, asked.validation, schema=schema_of(asked))
+    )
     data = describe(asked, splits)
     model_spec, why = choose_model(asked, splits, data)
     habits = habits_of(asked, model_spec.recipe, len(splits.train))
     settings, why_long = choose_length(replace(settings, batch=habits.batch), asked, len(splits.train))
     model = build_model(model_spec, data, settings.seed, splits.train)
+    if model_spec.recipe in names.STARTS:
+        names.STARTS[model_spec.recipe](model, splits.train)
     model_spec = model_spec.model_copy(update={"parameters": sum(p.numel() for p in model.parameters())})
     check_support(model, splits)
     resolved = resolve(settings, model, len(splits.train))
@@ -177,11 +183,18 @@ class Reading:
     skip_damaged: bool
     validation: int | float | None = None
     seed: int = 0
+    schema: Schema | None = None
+
+
+def schema_of(asked: Request) -> Schema | None:
+    """The schema in the file that was given. Errors: `FormatError`."""
+    return None if asked.schema is None else read_schema(Path(asked.schema))
 
 
 def reading_of(data: DataSpec) -> Reading:
     """How the data of a run were read."""
-    return Reading(data.source, data.binarize, data.dequantize, data.size, data.skip_damaged, data.validation, data.seed)
+    schema = None if data.table is None else from_record(data.table, "run.json")
+    return Reading(data.source, data.binarize, data.dequantize, data.size, data.skip_damaged, data.validation, data.seed, schema)
 
 
 def load_splits(how: Reading) -> Splits:
@@ -189,6 +202,8 @@ def load_splits(how: Reading) -> Splits:
     kind = None if how.binarize is None else Binarize(names.meant(how.binarize, [kind.value for kind in Binarize], "binarisation"))
     images = Images(size=(how.size, how.size) if isinstance(how.size, int) else how.size, skip_damaged=how.skip_damaged)
     share = None if how.validation is None else float(how.validation)
+    if how.schema is not None and how.binarize is None and not how.dequantize:
+        return load_table(how.source, schema=how.schema, seed=how.seed, validation=share)
     return load(how.source, binarize=kind, dequantize=how.dequantize, seed=how.seed, validation=share, images=images)
 
 
@@ -221,6 +236,7 @@ def describe(asked: Request, splits: Splits) -> DataSpec:
         binarize=asked.binarize,  # type: ignore[arg-type]
          dequantize=asked.dequantize, size=asked.size, skip_damaged=asked.skip_damaged,
         validation=asked.validation, kind=train.kind.value, levels=train.levels, event=train.event, columns=train.columns,
+        table=None if train.schema is None else as_record(train.schema), gaps=train.gaps,
         train=describe_split(train), held_out=describe_split(splits.validation),
         test=None if splits.test is None else describe_split(splits.test), notes=notes_of(splits),
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -47,6 +47,8 @@ class DataSpec(Section):
     levels: int | None = None
     event: tuple[int, ...]
     columns: tuple[str, ...] = ()  # of a table
+    table: dict[str, Any] | None = None  # the schema of a table with columns of several kinds
+    gaps: bool = False  # whether cells may be missing
     train: SplitSpec
     held_out: SplitSpec  # the validation split
     test: SplitSpec | None = None

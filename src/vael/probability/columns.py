@@ -1,0 +1,167 @@
+"""One law for each column of a table, side by side: numbers, whole numbers, spikes, and levels with and without an order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from vael.probability.observation import Law, softplus
+from vael.probability.sampling import Noise, register_draw
+from vael.probability.warp import Warp
+
+QUANTILES = 16  # points at which a component's mean is taken
+OPEN = -torch.inf
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Where the columns of numbers stand and what is fixed of their laws."""
+
+    place: Int64[Tensor, " numbers"]  # among all columns
+    warp: Warp
+    whole: Bool[Tensor, " numbers"]
+    floor: Float[Tensor, " numbers"]  # the least whole number that there can be, which gets the whole lower tail; -inf where there is none
+    low: Float[Tensor, " numbers"]  # what draws and means keep within
+    high: Float[Tensor, " numbers"]
+    spikes: Float[Tensor, "numbers spikes"]  # NaN where there are fewer
+
+
+@dataclass(frozen=True)
+class NumberParameters:
+    """What the decoder says of columns of numbers: Σ_k π_k Logistic(g(v) | μ_k, s_k), and how probable each spike is."""
+
+    logits: Float[Tensor, "samples batch numbers components"]
+    loc: Float[Tensor, "samples batch numbers components"]
+    log_scale: Float[Tensor, "samples batch numbers components"]
+    spike_logits: Float[Tensor, "samples batch numbers choices"]  # the first is none of the spikes
+
+
+class Columns(Law):
+    """p(x) = Π_j p_j(x_j), one factor for each column, `[samples, batch, columns]`.
+
+    * real, positive, date: Σ_k π_k Logistic(g(v) | μ_k, s_k) g'(v), a density in the column's own units;
+    * count: P(v) = Σ_k π_k [F_k(g(v + ½)) - F_k(g(v - ½))], which sums to one over the whole numbers (from `floor` on, if there is one);
+    * spikes a_1 ... of a number: ρ_0 times the law above plus ρ_i at v = a_i, a density with regard to Lebesgue measure and counts at the spikes;
+    * levels: log-probabilities of the codes, however the head came by them.
+    """
+
+    def __init__(
+        self,
+        columns: int,
+        numbers: Numbers,
+        given: NumberParameters,
+        levels: Int64[Tensor, " levels"],
+        logits: Float[Tensor, "samples batch levels codes"],
+    ) -> None:
+        self.numbers, self.given, self.levels, self.log_probs = numbers, given, levels, logits
+        super().__init__(torch.Size((*logits.shape[:2], columns)))
+
+    def log_prob(self, value: Float[Tensor, "batch columns"]) -> Float[Tensor, "samples batch columns"]:
+        found = self.log_probs.new_zeros(self.batch_shape)
+        if len(self.numbers.place):
+            found = found.index_copy(2, self.numbers.place, self._of_numbers(value.index_select(-1, self.numbers.place)))
+        if len(self.levels):
+            codes = value.index_select(-1, self.levels).long().clamp(0, self.log_probs.shape[-1] - 1)
+            chosen = self.log_probs.gather(-1, codes.expand(self.log_probs.shape[:-1]).unsqueeze(-1)).squeeze(-1)
+            found = found.index_copy(2, self.levels, chosen)
+        return found
+
+    def _of_numbers(self, v: Tensor) -> Tensor:
+        given = self.given
+        rate = torch.exp(-given.log_scale)
+        lower, width, log_slope = _edges(self.numbers, v)
+        a = (lower.unsqueeze(-1) - given.loc) * rate
+        density = -a - 2 * softplus(-a) - given.log_scale  # of a logistic at a, numbers that are not whole
+        b = a + width.unsqueeze(-1) * rate
+        bottom = (v <= self.numbers.floor).unsqueeze(-1)
+        zero = torch.zeros((), dtype=a.dtype, device=a.device)
+        mass = -softplus(-b) + torch.where(bottom, zero, torch.log(-torch.expm1(-width.unsqueeze(-1) * rate)) - softplus(a))
+        each = torch.where(self.numbers.whole.unsqueeze(-1), mass, density)
+        smooth = torch.logsumexp(F.log_softmax(given.logits, -1) + each, -1) + log_slope
+        if not self.numbers.spikes.shape[1]:
+            return smooth
+        choice = F.log_softmax(given.spike_logits, -1)
+        at = v.unsqueeze(-1) == self.numbers.spikes  # [batch, numbers, spikes]
+        smooth = choice[..., 0] + smooth
+        none = torch.full_like(choice[..., 1:], OPEN)
+        spike = torch.where(at, choice[..., 1:], none).amax(-1)
+        # beside a spike of a density there is nothing: a single value has no mass there; whole numbers have both
+        both = torch.where(self.numbers.whole, torch.logaddexp(smooth, torch.where(at.any(-1), spike, smooth.detach() - 100)), spike)
+        return torch.where(at.any(-1), both, smooth)
+
+    @property
+    def mean(self) -> Tensor:
+        """E[x] of numbers, by the midpoints of equally probable slices of each component, kept within the range; the most probable code of levels."""
+        found = self.log_probs.new_zeros(self.batch_shape)
+        if len(self.numbers.place):
+            found = found.index_copy(2, self.numbers.place, self._mean_of_numbers())
+        if len(self.levels):
+            found = found.index_copy(2, self.levels, self.log_probs.argmax(-1).to(found.dtype))
+        return found
+
+    def _mean_of_numbers(self) -> Tensor:
+        given, total = self.given, 0.0
+        weight = F.softmax(given.logits, -1)
+        for middle in ((torch.arange(QUANTILES, dtype=torch.float64) + 0.5) / QUANTILES).logit().tolist():
+            y = given.loc + middle * given.log_scale.exp()
+            total = total + (weight * self._within(self.numbers.warp.inverse(y.movedim(-1, 0))).movedim(0, -1)).sum(-1) / QUANTILES
+        if not self.numbers.spikes.shape[1]:
+            return total
+        choice = F.softmax(given.spike_logits, -1)
+        return choice[..., 0] * total + (choice[..., 1:] * self.numbers.spikes.nan_to_num()).sum(-1)
+
+    def _within(self, v: Tensor) -> Tensor:
+        return torch.minimum(torch.maximum(v, self.numbers.low), self.numbers.high)
+
+    def drawn(self, shape: torch.Size, noise: Noise) -> Tensor:
+        """Draws `[*shape]`; numbers within the range of the data, whole where they are; no gradient."""
+        found = self.log_probs.new_zeros(shape)
+        if len(self.numbers.place):
+            found = found.index_copy(-1, self.numbers.place, self._draw_numbers(shape, noise))
+        if len(self.levels):
+            cumulative = self.log_probs.exp().cumsum(-1)
+            point = noise.uniform((*shape[:-1], len(self.levels)), cumulative).unsqueeze(-1) * cumulative[..., -1:]
+            codes = (point >= cumulative).sum(-1).clamp(max=cumulative.shape[-1] - 1)
+            found = found.index_copy(-1, self.levels, codes.to(found.dtype))
+        return found.detach()
+
+    def _draw_numbers(self, shape: torch.Size, noise: Noise) -> Tensor:
+        given, wanted = self.given, (*shape[:-1], len(self.numbers.place))
+        component = _chosen(given.logits, noise.uniform(wanted, given.loc))
+        loc, log_scale = (one.expand(*component.shape, -1).gather(-1, component.unsqueeze(-1)).squeeze(-1) for one in (given.loc, given.log_scale))
+        uniform = noise.uniform(wanted, loc).clamp(1e-7, 1 - 1e-7)
+        v = self._within(self.numbers.warp.inverse(loc + log_scale.exp() * torch.logit(uniform)))
+        v = torch.where(self.numbers.whole, v.round(), v)
+        if not self.numbers.spikes.shape[1]:
+            return v
+        choice = _chosen(given.spike_logits, noise.uniform(wanted, loc))
+        spikes = torch.cat((torch.zeros_like(self.numbers.spikes[:, :1]), self.numbers.spikes.nan_to_num()), 1)
+        at = spikes.expand(*choice.shape, -1).gather(-1, choice.unsqueeze(-1)).squeeze(-1)
+        return torch.where(choice == 0, v, at)
+
+
+def _edges(numbers: Numbers, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """G at the lower edge of a whole number (at v itself for others), the width of its bin, and log g' (0 for whole numbers).
+
+    In float64, as the bins of large numbers are narrower than float32 can tell.
+    """
+    warp, wide = numbers.warp.double(), v.double()
+    lower = warp(torch.where(numbers.whole, wide - 0.5, wide))
+    width = torch.where(numbers.whole, warp(wide + 0.5) - lower, torch.ones_like(lower)).clamp(min=1e-12)
+    slope = torch.where(numbers.whole, torch.zeros_like(lower), warp.log_slope(wide))
+    return lower.to(v.dtype), width.to(v.dtype), slope.to(v.dtype)
+
+
+def _chosen(logits: Tensor, uniform: Tensor) -> Tensor:
+    """The code at which the cumulative probability passes a uniform variate."""
+    cumulative = F.softmax(logits, -1).cumsum(-1)
+    return (uniform.unsqueeze(-1) * cumulative[..., -1:] >= cumulative).sum(-1).clamp(max=logits.shape[-1] - 1)
+
+
+@register_draw(Columns)
+def _columns(law: Columns, shape: torch.Size, noise: Noise) -> Tensor:
+    return law.drawn(shape, noise)
