@@ -1,6 +1,6 @@
 """Synthetic tables under the protocols of SDGym 0.2 (Xu, Skoularidou, Cuesta-Infante & Veeramachaneni 2019), from file to file.
 
-    python benchmarks/synthetic.py [adult] [grid] [gridr] [ring] [asia] [--seeds 3] [--sampler prior|mixture] [--epochs N] [--option NAME=VALUE ...]
+    python benchmarks/synthetic.py [adult] [grid] [gridr] [ring] [asia] [--seeds 3] [--epochs N] [--option NAME=VALUE ...]
 
 Each synthesizer is given a CSV of the training rows and gives a CSV of as many rows; `vael` does so by its own commands, `vael train` and
 `vael sample`, with default settings unless options are given. Adult: 22,561 rows of adult.data to train on and 10,000 to test on (shuffled by the
@@ -34,6 +34,8 @@ from sklearn.mixture import GaussianMixture
 
 from vael.cli import main
 from vael.data.schema import Column, ColumnKind, Schema
+from vael.data.schema_file import write_schema
+from vael.data.tables import read_table
 from vael.evaluation.efficacy import efficacy, sdgym_learners
 
 PUBLISHED = {  # SDGym 0.2.1: (real rows, TVAE)
@@ -197,12 +199,12 @@ def asia(seed: int) -> Problem:
 # synthesizers
 
 
-def identity(problem: Problem, seed: int, given: argparse.Namespace) -> Rows:
+def identity(problem: Problem, seed: int) -> Rows:
     """The training rows themselves: what a perfect synthesizer would reach."""
     return problem.train
 
 
-def independent(problem: Problem, seed: int, given: argparse.Namespace) -> Rows:
+def independent(problem: Problem, seed: int) -> Rows:
     """Each column shuffled by itself."""
     rng = np.random.default_rng(seed)
     return [
@@ -211,19 +213,25 @@ def independent(problem: Problem, seed: int, given: argparse.Namespace) -> Rows:
     ]
 
 
-def vael(problem: Problem, seed: int, given: argparse.Namespace) -> Rows:
-    """By the commands."""
-    with tempfile.TemporaryDirectory() as folder:
-        table, drawn = Path(folder) / "train.csv", Path(folder) / "drawn.csv"
-        with open(table, "w", newline="") as file:
-            csv.writer(file).writerows([problem.names, *problem.train])
-        options = " ".join(f"--{one.replace('=', ' ')}" for one in given.option) + (f" --epochs {given.epochs}" if given.epochs else "")
-        command(f"train {table} --run {folder}/run --seed {seed} {options}")
-        command(f"sample {folder}/run -n {len(problem.train)} --seed {seed} -o {drawn} --sampler {given.sampler}")
-        with open(drawn, newline="") as file:
-            names, *rows = csv.reader(file)
-        places = [names.index(name) for name in problem.names]
-        return [[row[place] for place in places] for row in rows]
+def trained(problem: Problem, seed: int, given: argparse.Namespace, folder: Path) -> Path:
+    """The run that `vael train` makes of the training rows, with a law for each column (as a schema asks for, for plain numbers too)."""
+    table, run = folder / "train.csv", folder / "run"
+    with open(table, "w", newline="") as file:
+        csv.writer(file).writerows([problem.names, *problem.train])
+    write_schema(folder / "schema.json", read_table(table).schema)
+    options = " ".join(f"--{one.replace('=', ' ')}" for one in given.option) + (f" --epochs {given.epochs}" if given.epochs else "")
+    command(f"train {table} --schema {folder}/schema.json --run {run} --seed {seed} --importance-samples 1 {options}")
+    return run
+
+
+def drawn(problem: Problem, run: Path, seed: int, sampler: str) -> Rows:
+    """By `vael sample`."""
+    path = run.parent / f"{sampler}.csv"
+    command(f"sample {run} -n {len(problem.train)} --seed {seed} -o {path} --sampler {sampler}")
+    with open(path, newline="") as file:
+        names, *rows = csv.reader(file)
+    places = [names.index(name) for name in problem.names]
+    return [[row[place] for place in places] for row in rows]
 
 
 def command(line: str) -> None:
@@ -235,30 +243,41 @@ def command(line: str) -> None:
 
 
 PROBLEMS = {"adult": adult, "grid": plane("grid"), "gridr": plane("gridr"), "ring": plane("ring"), "asia": asia}
-SYNTHESIZERS = {"real rows": identity, "independent": independent, "vael": vael}
+SIMPLE = {"real rows": identity, "independent": independent}
+SAMPLERS = ("prior", "mixture")
 
 
 def measured(name: str, given: argparse.Namespace) -> None:
     real, tvae = PUBLISHED[name]
     what = "accuracy, F1" if name == "adult" else "L_syn, L_test"
     print(f"\n{name} ({what}): published real rows {real[0]}, {real[1]}; published TVAE {tvae[0]}, {tvae[1]}", flush=True)
-    for label, synthesize in SYNTHESIZERS.items():
-        found, seconds, said = [], [], ""
-        for seed in range(given.seeds):
-            problem, begun = PROBLEMS[name](seed), time.perf_counter()
-            rows = synthesize(problem, seed, given)
+    found: dict[str, list[tuple[float, float]]] = {}
+    seconds = []
+    for seed in range(given.seeds):
+        problem = PROBLEMS[name](seed)
+        for label, synthesize in SIMPLE.items():
+            told(found, label, seed, problem.judge(synthesize(problem, seed)))
+        with tempfile.TemporaryDirectory() as folder:
+            begun = time.perf_counter()
+            run = trained(problem, seed, given, Path(folder))
             seconds.append(time.perf_counter() - begun)
-            first, second, said = problem.judge(rows)
-            found.append((first, second))
-        figures = "  ".join(f"{statistics.fmean(one):8.4f} ± {statistics.stdev(one) if len(one) > 1 else 0:.4f}" for one in zip(*found, strict=True))
-        print(f"{label:<12} {figures}   {statistics.fmean(seconds):6.1f} s   last seed: {said}", flush=True)
+            for sampler in SAMPLERS:
+                told(found, f"vael, {sampler}", seed, problem.judge(drawn(problem, run, seed, sampler)))
+    for label, figures in found.items():
+        said = "  ".join(f"{statistics.fmean(one):8.4f} ± {statistics.stdev(one) if len(one) > 1 else 0:.4f}" for one in zip(*figures, strict=True))
+        print(f"{name:<6} {label:<14} {said}", flush=True)
+    print(f"{name:<6} training took {statistics.fmean(seconds):.0f} s a seed on average", flush=True)
+
+
+def told(found: dict[str, list[tuple[float, float]]], label: str, seed: int, judged: tuple[float, float, str]) -> None:
+    found.setdefault(label, []).append(judged[:2])
+    print(f"  seed {seed} {label:<14} {judged[0]:8.4f} {judged[1]:8.4f}   {judged[2]}", flush=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("problems", nargs="*", choices=[*PROBLEMS, []], help="default all")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--sampler", default="prior")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--option", action="append", default=[], help="NAME=VALUE, passed on to `vael train`")
     arguments = parser.parse_args()
