@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import ABC
 from collections.abc import Callable, Iterator
 
-import constriction
 import numpy as np
 
 from vael.applications.compression.integer_tables import FRACTION, RATE, RAW, TOP, Curve, Whole
 from vael.applications.compression.laws import Following, Law, Question, Questions, Symbols
+from vael.applications.compression.stack import LIBRARY
 
 PRECISION = 24  # bits of a probability
 
@@ -24,9 +24,12 @@ def ratio(part: Whole, total: Whole) -> Whole:
     return np.where(whole > 0, np.clip(found, 1, (1 << PRECISION) - 1), 1 << (PRECISION - 1))
 
 
+BERNOULLI = LIBRARY.stream.model.Bernoulli(perfect=False)
+
+
 def bits(probability: Whole) -> Question:
     """Bits that are 1 with so many parts in 2^24: an exact number in float64, whose only use is to be cut back to 24 bits."""
-    return Question(constriction.stream.model.Bernoulli(perfect=False), (probability.ravel() / float(1 << PRECISION),))
+    return Question(BERNOULLI, (probability.ravel() / float(1 << PRECISION),))
 
 
 class IntegerBits(Law):

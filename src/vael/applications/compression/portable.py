@@ -46,6 +46,7 @@ class IntegerVAE:
     levels: int
     features: int
     correlated: bool
+    source: str = ""  # fingerprint of the model in floating point that it was made of
 
     @property
     def tensors(self) -> dict[str, Tensor]:
@@ -60,6 +61,7 @@ class IntegerVAE:
         """The plain numbers beside them."""
         return {
             "version": VERSION, "event": list(self.event), "levels": self.levels, "features": self.features, "correlated": self.correlated,
+            "source": self.source,
             "head": {"kind": self.head.kind, **self.head.facts}, "encoder": self.encoder.facts, "decoder": self.decoder.facts,
             "limits": [self.encoder.limit, self.decoder.limit],
         }  # fmt: skip
@@ -111,10 +113,10 @@ def assembled(tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> Int
     head = kind({name: int(value) for name, value in said.items()}, {name: tensor.long().numpy() for name, tensor in part("head").items()})
     normal, rates = (tensors[name].long().numpy() for name in ("normal", "rates"))
     event, levels, features = tuple(facts["event"]), int(facts["levels"]), int(facts["features"])  # type: ignore[arg-type, call-overload]
-    return IntegerVAE(networks[0], networks[1], head, normal, rates, event, levels, features, bool(facts["correlated"]))
+    return IntegerVAE(networks[0], networks[1], head, normal, rates, event, levels, features, bool(facts["correlated"]), str(facts["source"]))
 
 
-def quantise(model: VAE, examples: Tensor, levels: int, *, seed: int = 0) -> IntegerVAE:
+def quantise(model: VAE, examples: Tensor, levels: int, *, source: str = "", seed: int = 0) -> IntegerVAE:
     """A trained VAE in whole numbers; some hundred training examples `[batch, *event]` show how large its numbers grow.
 
     Errors: `SupportError` for a prior, posterior, head or layer that has no form in whole numbers.
@@ -130,13 +132,14 @@ def quantise(model: VAE, examples: Tensor, levels: int, *, seed: int = 0) -> Int
         q = level.model.infer(Batch(x=x))
         features, generator = q.event_shape[0], torch.Generator().manual_seed(seed)
         z = torch.cat([draw(q, 1, generator)[0], torch.randn(len(x), features, generator=generator, dtype=torch.float64)])
-    encoder = quantise_network(level.model.posterior.network, x, unit=0, limit=levels - 1)
-    decoder = quantise_network(level.model.likelihood.network, z, unit=BINS.bit_length() - 1, limit=REACH * BINS)
+    encoder = quantise_network(level.model.get_submodule("posterior.network"), x, unit=0, limit=levels - 1)
+    decoder = quantise_network(level.model.get_submodule("likelihood.network"), z, unit=BINS.bit_length() - 1, limit=REACH * BINS)
     rates = function_grid(torch.exp(-bounded(raw_numbers(LOW, HIGH, FINE), -7.0, 3.0)) * 2.0**RATE, LOW, FINE).values
     correlated = isinstance(posterior, CorrelatedGaussianPosterior)
     return IntegerVAE(
-        encoder, decoder, quantise_head(likelihood.head), normal_curve().values, rates, tuple(examples.shape[1:]), levels, features, correlated
-    )
+        encoder=encoder, decoder=decoder, head=quantise_head(likelihood.head), normal=normal_curve().values, rates=rates,
+        event=tuple(examples.shape[1:]), levels=levels, features=features, correlated=correlated, source=source,
+    )  # fmt: skip
 
 
 class PortableLevel(Level):
@@ -158,7 +161,7 @@ class PortableLevel(Level):
 
     @property
     def settings(self) -> Mapping[str, int]:
-        return {}
+        return {"integers": int(self.integers.fingerprint[:12], 16)}
 
     @property
     def build(self) -> Mapping[str, str]:
