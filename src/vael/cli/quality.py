@@ -84,12 +84,16 @@ def refuse_tables_options(run: Run, options: Mapping[str, object]) -> None:
 
 
 def draw_table(run: Run, schema: Schema, count: int, seed: int, options: Mapping[str, object]) -> Tensor:
-    """Complete rows that keep the rules of their columns."""
+    """Complete rows that keep the rules of their columns, by whatever way of drawing was asked for."""
     from vael.applications import synthesis
+    from vael.applications.generation import mean_samples
+    from vael.cli import latents
     from vael.data.constraints import enforced
 
     if latents.wants_latents(options):
         return enforced(schema, latents.latent_samples(run, count, options).flatten(1))
+    if "mean" in options:
+        return enforced(schema, mean_samples(run.model, count, seed).flatten(1))
     sampler = synthesis.latent_sampler(run.model, run.splits().train, seed) if options.get("sampler") == "mixture" else None
     return synthesis.synthetic_rows(run.model, schema, count, seed, sampler=sampler)
 
