@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vael.data import Kind, Source, Splits
+from vael.models import ColumnsHead
 from vael.report.gather import few, model_units
 from vael.report.record import ReportInput
 
@@ -67,7 +68,17 @@ def independent_cells(record: ReportInput) -> Baseline | None:
     """The baseline on the split that is shown; None where the model states no likelihood, or where cells are missing."""
     if not getattr(getattr(record.model.likelihood, "head", None), "is_likelihood", True):
         return None
+    head = getattr(record.model.likelihood, "head", None)
+    if isinstance(head, ColumnsHead):
+        return Baseline(columns(head, _rows(record.shown, JUDGED, record.seed)), "independent columns, each with its own law")
     return of_splits(record.splits, record.shown, record.seed)
+
+
+@torch.no_grad()
+def columns(head: ColumnsHead, judged: Tensor) -> float:
+    """Mean log p over the cells that were seen, of the law that each column had in the training data before the networks learned anything."""
+    cells = head(judged.new_zeros(1, len(judged), head.raw_numbers)).log_prob(torch.nan_to_num(judged))[0]
+    return float(torch.where(torch.isnan(judged), torch.zeros_like(cells), cells).sum(1).mean())
 
 
 def of_splits(splits: Splits, shown: Source, seed: int) -> Baseline | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vael.report import columns, figures, gather, pictures
+from vael.report import columns, figures, gather, mixed_columns, pictures
 from vael.report.baseline import independent_cells
 from vael.report.page import Page, Section, html
 from vael.report.record import Facts, ReportInput
@@ -64,6 +64,9 @@ def drawn(record: ReportInput, seen: gather.Encoded, folder: Path) -> tuple[Sect
     if pictures.is_picture(event):
         found.append(("Originals and reconstructions", [pictures.reconstructions(record, folder)]))
         found.append(("Samples from the prior", [*pictures.samples(record, folder)]))
+    elif record.shown.schema is not None:
+        found.append(("What comes back of each column", [mixed_columns.returned(record, folder)]))
+        found.append(("Samples from the prior", [*mixed_columns.against_samples(record, folder)]))
     elif len(event) == 1:
         found.append(("Originals and reconstructions", [columns.scatters(record, folder)]))
         found.append(("Samples from the prior", [*columns.against_samples(record, folder)]))
