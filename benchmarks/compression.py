@@ -18,6 +18,7 @@ import gzip
 import io
 import json
 import lzma
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -123,13 +124,13 @@ def shown(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def table(rows: list[Row]) -> Iterator[str]:
+HEAD = "| data | method | net | -ELBO there | gross (file) | encode MB/s | decode MB/s |\n|---|---|---:|---:|---:|---:|---:|"
+
+
+def line(row: Row) -> str:
     """Markdown."""
-    yield "| data | method | net | -ELBO there | gross (file) | encode MB/s | decode MB/s |"
-    yield "|---|---|---|---|---|---|---|"
-    for row in rows:
-        rates = " | ".join((shown(row.net, 4), shown(row.elbo, 4), shown(row.gross, 4), shown(row.encode, 2), shown(row.decode, 2)))
-        yield f"| {TITLES[row.data]} | {row.method} | {rates} |"
+    rates = " | ".join((shown(row.net, 4), shown(row.elbo, 4), shown(row.gross, 4), shown(row.encode, 2), shown(row.decode, 2)))
+    return f"| {TITLES[row.data]} | {row.method} | {rates} |"
 
 
 def learned(data: str, given: Path | None, seconds: int, folder: Path) -> vael.Run:
@@ -144,7 +145,7 @@ def measured(data: str, options: argparse.Namespace, folder: Path) -> Iterator[R
     """All rows of a data set."""
     run = learned(data, getattr(options, data), options.time_limit, folder)
     x = archives.contents_of(run, None).array[: options.examples].astype(np.uint8)
-    print(f"{TITLES[data]}: {len(x):,} images, -ELBO by `vael evaluate` {bound(run, options.examples):.4f} bits/dim", flush=True)
+    print(f"{TITLES[data]}: {len(x):,} images, -ELBO by `vael evaluate` {bound(run, options.examples):.4f} bits/dim", file=sys.stderr, flush=True)
     for level in options.level:
         yield ours(data, x, run, level, folder)
     yield from streams(data, x)
@@ -165,8 +166,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        rows = [row for data in options.data for row in measured(data, options, folder)]
-    print("\n".join(table(rows)))
+        print(HEAD, flush=True)
+        rows = []
+        for row in (row for data in options.data for row in measured(data, options, folder)):
+            rows.append(row)
+            print(line(row), flush=True)  # as it comes, so that an interruption costs the rest only
     print(json.dumps([asdict(row) for row in rows]))
 
 

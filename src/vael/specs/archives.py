@@ -102,6 +102,8 @@ def made_portable(run: Run, path: Path) -> IntegerVAE:
 
 def level_of(run: Run, name: str) -> Level:
     """A level by name, as it is usually set. Errors: `SupportError` for a model of real numbers, `FormatError` for an unknown name."""
+    if run.spec.data.kind == Kind.MIXED.value:
+        raise SupportError("the run was trained on a table with columns of several kinds, which cannot be compressed yet; images and arrays can")
     if run.spec.data.kind not in (Kind.BINARY.value, Kind.INTEGER.value):
         raise SupportError(
             f"the run was trained on cells that are {run.spec.data.kind}, so its model gives densities and no probabilities to code with; train on "
