@@ -3,16 +3,19 @@
 A row says how to make the law from plain numbers, at which numbers to try it, and how to enumerate or integrate over its support.
 """
 
+import copy
 import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import columns_of_tables as c
 import torch
 from scipy import stats
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Laplace, Normal
 
+from vael.models import ColumnsHead
 from vael.probability import Codes, ContinuousBernoulli, CoupledLogisticMixture, DiscretizedLogistic, DiscretizedLogisticMixture, TabulatedMixture
 
 LEVELS = 256
@@ -62,6 +65,19 @@ def around(numbers: Tensor) -> Grid:
     u = torch.linspace(-40, 40, 80001, dtype=numbers.dtype)[:, None]
     loc, scale = numbers[:, 0], numbers[:, 1].exp()
     return Grid(loc + scale * u, (scale * 0.001).log().expand(len(u), -1))
+
+
+def counted(least: int, most: int) -> Callable[[Tensor], Grid]:
+    """Whole numbers between two ends."""
+    points = torch.arange(least, most + 1).double()[:, None]
+    return lambda n: Grid(points.expand(-1, len(n)).to(n.dtype), torch.zeros(len(points), len(n), dtype=n.dtype))
+
+
+def along(head: ColumnsHead, reach: float = 30.0, number: int = 100_001) -> Callable[[Tensor], Grid]:
+    """Real numbers, dense where the warp of a column says that it lies; each with half the distance between its neighbours."""
+    v = copy.deepcopy(head).double().scales.warp().inverse(torch.linspace(-reach, reach, number, dtype=torch.float64)[:, None])
+    measure = torch.cat((v[1:2] - v[:1], (v[2:] - v[:-2]) / 2, v[-1:] - v[-2:-1])).log()
+    return lambda n: Grid(v.expand(-1, len(n)).to(n.dtype), measure.expand(-1, len(n)).to(n.dtype))
 
 
 def unit_interval(largest: float) -> Callable[[Tensor], Grid]:
@@ -167,5 +183,42 @@ MEMBERS = [
         ((0.3, -0.3, 1.5, 3.0, 2.5, 3.0, 2.0, 3.0, -0.4, 0.0, -0.5, -0.3, -0.4, 0.0, 0.4, -0.2, 0.1, 0.3, 0.3, 0.0),),
         ((0.0, 50.0, -9.0, 2.0, 2.0, 300.0, 5.0, 2.0, -3.0, 3.0, 2.0, -3.0, 0.0, 20.0, 0.99, -0.99, 0.5, 0.5, -0.9, 0.0),),
         every(6, 3), ((0.0, 0.0, 0.0), (5.0, 5.0, 5.0), (0.0, 3.0, 5.0)), mean_error=0.005,
+    ),
+]  # fmt: skip
+
+HEAD = ((0.0, -0.7, -1.0), (0.0, 0.4, -2.0))  # logit, location, log-scale of one component
+TWO = ((0.0, 1.0, -1.0, 0.7, -1.5, -2.0), (2.0, -1.0, 0.0, -0.4, -1.0, -1.0))
+WILD = tuple((a, -a, loc, 0.0, s, -3.0) for a in (-100.0, 100.0) for loc in (-30.0, 0.0, 30.0) for s in (-20.0, 0.0, 20.0))
+
+MEMBERS += [
+    Member(
+        "column of counts", lambda n: c.OneColumn(c.COUNT, n), HEAD, ((0.0, -30.0, 20.0), (0.0, 30.0, -20.0), (0.0, 0.0, 20.0)),
+        counted(0, 5000), (0.0, 1.0, 20.0, 60.0), c.logistic(c.COUNT), mean_error=0.02,
+    ),
+    Member(
+        "column of counts with spikes", lambda n: c.OneColumn(c.MIXED_COUNT, n), tuple((*row, 0.5, -0.5, 0.0) for row in TWO),
+        tuple((*row, *choice) for row in WILD for choice in ((100.0, -100.0, 0.0), (-100.0, 100.0, 0.0))),
+        counted(0, 5000), (0.0, 1.0, 99.0), mean_error=0.02,
+    ),
+    Member(
+        "column of counts with a heavy tail", lambda n: c.OneColumn(c.HEAVY_COUNT, n), ((0.0, 1.0, -0.5, 0.2, -3.0, -2.5),), (),
+        counted(0, 200_000), (0.0, 1.0, 10.0, 1e4, 1e6), mean_error=0.2,
+    ),
+    Member("column of whole numbers", lambda n: c.OneColumn(c.NEGATIVE, n), TWO, WILD, counted(-3000, 3000), (-20.0, 0.0, 20.0), mean_error=0.02),
+    Member(
+        "column of real numbers with heavy tails", lambda n: c.OneColumn(c.REAL, n), ((0.0, 1.0, -0.5, 0.2, -2.0, -2.5),), WILD, along(c.REAL),
+        (-1e4, 0.0, 1.0, 1e4), discrete=False, mean_error=0.05,
+    ),
+    Member(
+        "column of positive numbers", lambda n: c.OneColumn(c.POSITIVE, n), ((0.0, 0.3, -1.5), (0.0, -1.0, -2.0)), ((0.0, 20.0, 20.0),),
+        along(c.POSITIVE), (1e-3, 1.0, 7.0, 1e4), c.fisk(c.POSITIVE), discrete=False, mean_error=0.2,
+    ),
+    Member(
+        "ordinal column", lambda n: c.OneColumn(c.ORDINAL, n), ((0.3, 0.0, 0.0, 0.0), (-2.0, 0.0, 0.0, 0.0)),
+        ((100.0, 0.0, 0.0, 0.0), (-100.0, 0.0, 0.0, 0.0)), every(4), (0.0, 1.0, 3.0),
+    ),
+    Member(
+        "categorical column", lambda n: c.OneColumn(c.LEVELS, n), ((0.3, 0.0, -1.0), (-2.0, 1.0, 0.0)), ((100.0, -100.0, 0.0),), every(3),
+        (0.0, 1.0, 2.0),
     ),
 ]  # fmt: skip

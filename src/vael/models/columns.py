@@ -153,7 +153,7 @@ class ColumnsHead(Head):
             raise ShapeError(f"the network gives {raw.shape[-1]} numbers for a row, but the columns take {self.raw_numbers}")
         numbers, spikes, levels = (self.start_at + self.gain * raw).split(self.sizes, dim=-1)
         logits, loc, log_scale = numbers.unflatten(-1, (3, len(self.scales.columns), self.components)).unbind(2)
-        choices = spikes.unflatten(-1, (len(self.scales.columns), -1)) if spikes.shape[-1] else spikes.unsqueeze(-1)
+        choices = spikes.unflatten(-1, (len(self.scales.columns), self.sizes[1] // max(len(self.scales.columns), 1)))
         given = NumberParameters(logits, loc, bounded(log_scale, *LOG_SCALE), self._possible(choices))
         return Columns(len(self.schema.columns), self.scales.numbers(), given, self.codes.place, self._log_probs(levels))
 
