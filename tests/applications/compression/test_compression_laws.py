@@ -24,6 +24,7 @@ from vael.probability import (
 
 EXAMPLES, LEVELS = 6, 40
 GRID = LatentGrid(64, 64 * 8)
+GOLDEN = [3370436483, 640010689, 551599791, 1060607914, 7870]
 
 
 @register_draw(Binomial)
@@ -178,3 +179,11 @@ def test_laws_without_a_table_are_refused():
         law_of_latents(Independent(Bernoulli(logits=torch.zeros(1, 4)), 1), GRID, 1)
     with pytest.raises(SupportError, match="Normal cannot be coded yet"):
         prior_of_latents(Normal(torch.zeros(1, 4), 1.0), GRID, 1)
+
+
+def test_the_coder_writes_what_it_always_wrote():
+    """A golden file: other words would be another format, and every file that was ever written would be lost with it."""
+    stack = Stack(2)
+    Bits(np.array([[0.125, 0.5, 0.75, 0.25] * 8])).push(stack, np.array([[0, 1, 1, 0] * 4 + [1, 0, 0, 1] * 4], np.int32))
+    Tables(np.array([[[0.5, 0.25, 0.125, 0.125]] * 16])).push(stack, np.arange(16, dtype=np.int32)[None] % 4)
+    assert stack.coder.get_compressed().tolist() == GOLDEN
