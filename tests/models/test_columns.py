@@ -1,0 +1,220 @@
+"""Laws of the columns of a table: normalised, sampled as they say, exact with gaps; and a model of them that learns what is there."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from vael.data import Batch, Column, ColumnKind, Kind, Schema, Source
+from vael.errors import ShapeError, SupportError
+from vael.models import ColumnsHead, ColumnsInput
+from vael.probability import draw
+from vael.recipes import table
+
+SCHEMA = Schema(
+    (
+        Column("real", ColumnKind.REAL, minimum=-30.0, maximum=30.0),
+        Column("heavy", ColumnKind.REAL, minimum=-1e6, maximum=1e6, spikes=(0.0,)),
+        Column("positive", ColumnKind.POSITIVE, minimum=1e-3, maximum=1e4),
+        Column("count", ColumnKind.COUNT, minimum=0.0, maximum=60.0, decimals=0, spikes=(7.0, 12.0)),
+        Column("year", ColumnKind.COUNT, minimum=1990.0, maximum=2020.0, decimals=0, origin=1990.0),
+        Column("level", ColumnKind.CATEGORICAL, levels=("a", "b", "c", "d")),
+        Column("bit", ColumnKind.BOOLEAN, levels=("no", "yes"), missing=True),
+        Column("grade", ColumnKind.ORDINAL, levels=("low", "middle", "high")),
+        Column("day", ColumnKind.DATE, origin=18_000.0, minimum=18_000.0, maximum=19_000.0, decimals=0, pattern="%Y-%m-%d"),
+    )
+)
+
+
+def rows(count=2000, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal():
+        return torch.randn(count, generator=generator)
+
+    def uniform():
+        return torch.rand(count, generator=generator)
+
+    heavy = torch.where(uniform() < 0.3, torch.zeros(count), normal().sinh() * 50)
+    whole = torch.where(uniform() < 0.2, torch.full((count,), 7.0), (uniform() * 30).floor())
+    columns = [
+        normal() * 5, heavy, (normal() * 2).exp(), whole, (uniform() * 31).floor().clamp(max=30), (uniform() * 4).floor(),
+        (uniform() < 0.2).float(), (uniform() * 3).floor(), (uniform() * 1000).floor(),
+    ]  # fmt: skip
+    return torch.stack(columns, 1)
+
+
+def head_and_raw(seed=1, wild=1.0):
+    head = ColumnsHead(SCHEMA, components=3, sample=rows())
+    raw = wild * torch.randn(1, 1, head.raw_numbers, generator=torch.Generator().manual_seed(seed))
+    return head, raw
+
+
+def density_of(head, raw, place, points):
+    """p_j at many points of one column, the others anywhere."""
+    x = rows(1).repeat(len(points), 1)
+    x[:, place] = points
+    with torch.no_grad():
+        return head(raw.expand(1, len(points), -1)).log_prob(x)[0, :, place].double().exp()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_probabilities_sum_to_one(seed):
+    head, raw = head_and_raw(seed, wild=2.0)
+    for place, points in ((3, torch.arange(0.0, 4000.0)), (5, torch.arange(4.0)), (6, torch.arange(2.0)), (7, torch.arange(3.0))):
+        assert float(density_of(head, raw, place, points).sum()) == pytest.approx(1, abs=2e-5)
+    years = density_of(head, raw, 4, torch.arange(-1990.0, 6000.0))  # whole numbers from 0 on, less the origin
+    assert float(years.sum()) == pytest.approx(1, abs=2e-5)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_densities_integrate_to_one_with_their_spikes(seed):
+    head, raw = head_and_raw(seed)
+    warp = head.scales.warp()
+    numbers = {0: 0, 1: 1, 2: 2, 8: 5}
+    for place, number in numbers.items():
+        y = torch.linspace(-60, 60, 200_001, dtype=torch.float64)
+        grid = torch.zeros(len(y), len(head.scales.columns), dtype=torch.float64)
+        grid[:, number] = y
+        v = warp.double().inverse(grid)[:, number]
+        slope = -warp.double().log_slope(torch.where(torch.arange(grid.shape[1]) == number, v[:, None], torch.ones_like(grid)))[:, number]
+        inside = (slope < 60) & (v.abs() < 1e30) & (v.abs() > (1e-28 if place == 2 else -1))
+        density = torch.zeros_like(y)
+        density[inside] = density_of(head, raw, place, v[inside].float()) * slope[inside].exp()
+        spike = float(density_of(head, raw, 1, torch.zeros(1))) if place == 1 else 0.0
+        at = v.float() == 0 if place == 1 else torch.zeros(len(v), dtype=torch.bool)
+        density[at] = 0.0
+        assert float(torch.trapezoid(density, y)) + spike == pytest.approx(1, abs=2e-3)
+
+
+def test_draws_follow_the_law():
+    """40,000 draws: shares of codes, of spikes and of whole numbers within 5 standard errors (false alarm below 1e-4 in all)."""
+    head, raw = head_and_raw(5, wild=0.7)
+    law = head(raw)
+    x = draw(law, 40_000, torch.Generator().manual_seed(0)).reshape(40_000, -1)
+    for place, points in ((5, range(4)), (6, range(2)), (7, range(3)), (3, (7, 12, 3)), (1, (0,))):
+        for point in points:
+            share = float((x[:, place] == point).double().mean())
+            exact = float(density_of(head, raw, place, torch.tensor([float(point)])))
+            assert abs(share - exact) <= 5 * math.sqrt(exact * (1 - exact) / 40_000) + 1e-4
+    kept = torch.stack([x.min(0).values, x.max(0).values])
+    for place, column in enumerate(SCHEMA.columns):
+        if column.minimum is not None:
+            assert column.minimum - column.origin <= float(kept[0, place])
+            assert float(kept[1, place]) <= column.maximum - column.origin
+    assert torch.equal(x[:, 3], x[:, 3].round())
+    mean = law.mean[0, 0]
+    for place in (0, 3, 4, 8):
+        error = float(x[:, place].double().std()) / 200
+        assert abs(float(x[:, place].double().mean()) - float(mean[place])) <= 5 * error + 0.02 * float(x[:, place].std())
+
+
+def test_the_start_is_each_columns_own_law():
+    x = rows(20_000, seed=3)
+    head = ColumnsHead(SCHEMA, sample=rows(10_000))
+    with torch.no_grad():
+        cells = head(torch.zeros(1, len(x), head.raw_numbers)).log_prob(x)[0]
+    entropy = {"level": math.log(4), "bit": -0.2 * math.log(0.2) - 0.8 * math.log(0.8), "grade": math.log(3)}
+    for name, exact in entropy.items():
+        assert float(-cells[:, SCHEMA.names.index(name)].mean()) == pytest.approx(exact, abs=0.02)
+    gaussian = math.log(5) + 0.5 * math.log(2 * math.pi * math.e)
+    assert gaussian < float(-cells[:, 0].mean()) < gaussian + 0.1  # no law is better than the true one
+
+
+def test_gradients_are_finite_where_parameters_and_cells_are_wild():
+    head = ColumnsHead(SCHEMA, sample=rows())
+    for size in (1.0, 30.0, 300.0):
+        raw = (size * torch.randn(2, 50, head.raw_numbers, generator=torch.Generator().manual_seed(0))).requires_grad_()
+        x = rows(50)
+        x[0], x[1, 0], x[1, 1], x[1, 3] = 0.0, 1e9, -1e9, 1e6
+        cells = head(raw).log_prob(x)
+        cells.sum().backward()
+        assert bool(torch.isfinite(cells).all())
+        assert bool(torch.isfinite(raw.grad).all())
+
+
+def test_the_balance_leaves_the_bound_and_evens_the_gradients():
+    x = rows(4000)
+    head = ColumnsHead(SCHEMA, sample=x)
+    plain = ColumnsHead(SCHEMA, sample=x)
+    plain.gain.fill_(1.0)
+    owner = head._owners()
+
+    def lengths(of):
+        raw = torch.zeros(1, len(x), of.raw_numbers, requires_grad=True)
+        of(raw).log_prob(x).sum().backward()
+        return torch.zeros(len(SCHEMA.columns)).index_add(0, owner, raw.grad[0].square().mean(0)).sqrt()
+
+    before, after = lengths(plain), lengths(head)
+    assert float(after.max() / after.min()) < float(before.max() / before.min())
+    raw = torch.randn(1, 7, head.raw_numbers, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(head(raw / head.gain).log_prob(x[:7]), plain(raw).log_prob(x[:7]), rtol=1e-4, atol=1e-4)
+
+
+def small(gaps=False):
+    """Two columns of levels with a joint law that can be written out, and the entropy of it."""
+    joint = torch.tensor([[0.4, 0.05, 0.05], [0.02, 0.03, 0.45]])
+    generator = torch.Generator().manual_seed(0)
+    code = torch.multinomial(joint.flatten(), 4000, replacement=True, generator=generator)
+    x = torch.stack((code // 3, code % 3), 1).float()
+    if gaps:
+        x[torch.rand(x.shape, generator=generator) < 0.3] = torch.nan
+    schema = Schema(
+        (Column("a", ColumnKind.BOOLEAN, levels=("0", "1"), missing=gaps), Column("b", ColumnKind.CATEGORICAL, levels=("x", "y", "z"), missing=gaps))
+    )
+    return joint, Source("small", x, Kind.MIXED, "", schema=schema, columns=("a", "b"), gaps=gaps)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_a_model_learns_a_joint_law_and_never_passes_it(gaps):
+    """log p of a two-column table: above independence by most of the mutual information, not above the truth (4,000 rows)."""
+    from vael.inference import AdamW, GradientAscent
+    from vael.objectives import ImportanceWeighted
+    from vael.training import Settings, run
+
+    joint, source = small(gaps)
+    from vael.data import Splits, statistics
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        head = ColumnsHead(source.schema, sample=source.x)
+        model = table((2,), head, latent=2, hidden=(32,), statistics=statistics(source))
+    algorithm = GradientAscent(model, ImportanceWeighted(), samples=8, optimizer=AdamW(learning_rate=5e-3))
+    run(algorithm, Splits(source, source, None), Settings(epochs=30 if gaps else 12, batch=128, seed=0, compiled=False))
+    every = torch.cartesian_prod(torch.arange(2.0), torch.arange(3.0))
+    with torch.no_grad():
+        z = draw(model.prior(None), 20_000, torch.Generator().manual_seed(1))[:, None]
+        law = model.decode((z.expand(-1, 1, -1),))
+        shares = torch.stack([law.log_prob(row[None]).double().sum(-1).exp().mean() for row in every]).view(2, 3)
+    assert float(shares.sum()) == pytest.approx(1, abs=1e-5)
+    independent = joint.sum(1, keepdim=True) * joint.sum(0, keepdim=True)
+    apart = float((joint.double() * (joint.double() / shares).log()).sum())
+    mutual = float((joint * (joint / independent).log()).sum())
+    assert 0 <= apart < 0.2 * mutual
+
+
+def test_what_is_shown_of_gaps_does_not_depend_on_what_stands_there():
+    shown = ColumnsInput(SCHEMA, rows())
+    x = rows(6)
+    x[1, 3] = x[2, 5] = x[3, 0] = torch.nan
+    found = shown(x)
+    assert found.shape == (6, shown.features)
+    assert bool(torch.isfinite(found).all())
+    assert torch.equal(found[:, -9:] == 0, torch.isnan(x))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = table((9,), ColumnsHead(SCHEMA, sample=rows()), latent=3, hidden=(16,))
+    batch = Batch(x=x, observed=~torch.isnan(x))
+    other = replace(batch, x=torch.where(batch.observed, x, torch.full_like(x, 3.0)))
+    first, second = (model.terms(one, generator=torch.Generator().manual_seed(0)) for one in (batch, other))
+    assert torch.equal(first.log_likelihood, second.log_likelihood)
+    assert torch.equal(first.divergence, second.divergence)
+
+
+def test_other_columns_are_refused():
+    head = ColumnsHead(SCHEMA, sample=rows())
+    with pytest.raises(SupportError, match="have none"):
+        head.check(Source("plain", rows(), Kind.REAL, ""))
+    with pytest.raises(ShapeError, match="gives 5 numbers"):
+        head(torch.zeros(1, 2, 5))
