@@ -219,3 +219,11 @@ def test_one_column_is_judged_without_a_prediction() -> None:
     assert found.efficacy is None
     assert "Nothing was predicted" in found.notes[0]
     assert found.associations.largest is None
+
+
+def test_a_wide_table_is_judged_by_its_first_pairs() -> None:
+    schema = Schema(tuple(Column(f"x{place}", ColumnKind.REAL) for place in range(120)))
+    found = judge_synthetic(Tables(schema, *(torch.randn(40, 120, generator=torch.Generator().manual_seed(seed)) for seed in range(3))))
+    assert found.associations.first.matrix.shape == (64, 64)
+    assert any("first 64 of 120 columns" in note for note in found.notes)
+    assert found.two_sample.telling == ()

@@ -13,6 +13,7 @@ from vael.data.constraints import columns_of
 from vael.data.schema import LEVELS, Schema
 from vael.errors import ShapeError
 
+MOST_COLUMNS = 64  # whose pairs are looked at: the first ones
 FEWEST = 8  # rows in which both columns were seen, below which no association is given
 
 
@@ -68,16 +69,19 @@ def association_distance(schema: Schema, x: Float[Tensor, "rows columns"], y: Fl
 
 
 def associations(schema: Schema, x: Float[Tensor, "rows columns"]) -> Associations:
-    """Every pair of columns, by the rows that have both. Errors: `ShapeError` for a table of another width or without rows."""
+    """Every pair of the first `MOST_COLUMNS` columns, by the rows that have both.
+
+    Errors: `ShapeError` for a table of another width or without rows.
+    """
     if not len(x):
         raise ShapeError("a table without rows has no associations; give one with rows")
-    cells, count = columns_of(schema, x), len(schema.columns)
+    cells, count = columns_of(schema, x), min(len(schema.columns), MOST_COLUMNS)
     leveled = [column.kind in LEVELS for column in schema.columns]
     matrix = np.eye(count)
     for i in range(count):
         for j in range(i):
             matrix[i, j] = matrix[j, i] = _pair(cells[i], cells[j], leveled[i], leveled[j])
-    return Associations(schema.names, matrix)
+    return Associations(schema.names[:count], matrix)
 
 
 def _pair(x: np.ndarray, y: np.ndarray, x_leveled: bool, y_leveled: bool) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor
 from vael.data.constraints import Violation, violations
 from vael.data.schema import LEVELS, Schema
 from vael.errors import ShapeError, SupportError
-from vael.evaluation.associations import AssociationDistance, association_distance
+from vael.evaluation.associations import MOST_COLUMNS, AssociationDistance, association_distance
 from vael.evaluation.efficacy import Efficacy, Learner, Task, efficacy, quick_learners
 from vael.evaluation.marginals import MarginalDistance, marginals
 from vael.evaluation.privacy import ClosestRecords, Membership, bound_attack, closeness_attack, closest_records
@@ -112,6 +112,8 @@ def judge_synthetic(
     schema, x, seen, unseen = tables.schema, *(rows[:MOST] for rows in (tables.synthetic, shuffled(tables.train, how.seed), tables.holdout))
     matched = seen[: max(len(x), FEWEST)]
     predicted, notes = _predicted(tables, how)
+    if len(schema.columns) > MOST_COLUMNS:
+        notes = (*notes, f"Associations are those of the first {MOST_COLUMNS} of {len(schema.columns)} columns.")
     return SyntheticQuality(
         rows=(len(tables.synthetic), len(tables.train), len(tables.holdout)),
         violations=violations(schema, tables.synthetic),
