@@ -42,7 +42,8 @@ def two_sample_test(
     """Gradient-boosted trees learn to tell half of the rows of `x` from half of the rows of `y`, and are judged on the other halves.
 
     Both tables give equally many rows, drawn by `seed` (at most `MOST`); a missing cell is a value of its own. `telling` says whether
-    columns are shuffled one by one to find out which of them tell (not in tables of more than 100 columns). Deterministic. Errors: `ShapeError` for fewer than 8 rows in a table.
+    columns are shuffled one by one to find out which of them tell (not in tables of more than 100 columns). Deterministic.
+    Errors: `ShapeError` for fewer than 8 rows in a table.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
