@@ -88,12 +88,15 @@ def test_grey_values_of_a_run_that_binarises_are_kept_as_binarised_cells(folder,
 def test_what_cannot_be_used_is_refused_in_one_message(folder, tmp_path, capsys):
     file = compressed(folder, None)
     np.save(tmp_path / "wide.npy", np.zeros((5, 9, 9), np.uint8))
+    np.save(tmp_path / "own.npy", digits(5))
     (tmp_path / "torn.vael").write_bytes(file.read_bytes()[:-5])
     (tmp_path / "text.npy").write_bytes(b"no array")
     bars = str(folder / "bars")
     for arguments, word in [
         (["compress", bars, str(tmp_path / "wide.npy"), "-o", "x"], "trained on"),
         (["compress", bars, str(tmp_path / "text.npy"), "-o", "x"], "could not be read"),
+        (["compress", bars, str(tmp_path / "own.npy"), "-o", str(tmp_path / "own.npy")], "the data themselves"),
+        (["decompress", bars, str(file), "-o", str(file)], "the compressed file itself"),
         (["compress", bars], "-o FILE is missing"),
         (["compress", bars, "-o", "x", "--level", "fast"], "expected one of safe, portable"),
         (["compress", str(folder / "real"), "-o", "x"], "densities"),

@@ -38,8 +38,10 @@ def compress(
 
     Every block is decoded and compared with what it came from before anything is written. An array (.npy) comes back as it was; so do the
     pixels and names of a folder of images; of anything else the cells come back as an array.
-    Errors: `ShapeError`, `SupportError`, `FormatError` for data or a model with which that cannot be done.
+    Errors: `ShapeError`, `SupportError`, `FormatError` for data or a model with which that cannot be done, `StateError` for one file as both.
     """
+    if data is not None and Path(data).exists() and Path(target).exists() and os.path.samefile(data, target):
+        raise StateError(f"{target} is the data themselves; give another name for the compressed file")
     coder = level_of(run, level)
     done = compress_contents(coder, contents_of(run, data), fingerprint_of(run), progress=progress)
     write_bytes(Path(target), done.content)
@@ -50,11 +52,13 @@ def decompress(run: Run, file: Path | str, target: Path | str, *, progress: Prog
     """Write what the file holds to `target`: an array as .npy, images as a new folder. Whole and exact, or not at all.
 
     Errors: `FormatError` for a file that is damaged, cut short, of another version, of another model, or that does not come out exactly;
-    `StateError` for a folder that holds something.
+    `StateError` for a folder that holds something, and for one file as both.
     """
     file, target = Path(file), Path(target)
     if not file.is_file():
         raise FormatError(f"{file}: {'a folder, not a file' if file.is_dir() else 'no such file'}; give a file that `vael compress` wrote")
+    if target.exists() and os.path.samefile(file, target):
+        raise StateError(f"{target} is the compressed file itself; give another name for what comes out of it")
     done = decompress_content(file.read_bytes(), str(file), fingerprint_of(run), lambda header: level_in(run, header), progress=progress)
     give_back(done, file, target)
     return done
