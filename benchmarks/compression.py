@@ -34,7 +34,7 @@ from vael.specs import archives
 
 TRAINED = {
     "binary": ("mnist", {"binarize": "dynamic"}),
-    "grey": ("mnist", {"model": "principal"}),
+    "grey": ("mnist", {"model": "dense", "likelihood": "tabulated-mixture"}),
     "colour": ("cifar10", {"model": "principal", "latent": 384, "likelihood": "coupled-logistic"}),
 }
 TITLES = {"binary": "MNIST, binarised", "grey": "MNIST, 8 bits", "colour": "CIFAR-10, 8 bits"}
