@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import secrets
 from abc import ABC
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +24,8 @@ from vael.training.checkpoint import read_tensors, write_tensors
 
 FORMAT = 1
 ENTROPY = 2**31 - 1
+Parameter = Any  # a constructor takes anything, and what makes no sense is refused by `fit`: the rule of scikit-learn
+Own = TypeVar("Own", bound="VAEEstimator")
 
 
 class VAEEstimator(BaseEstimator, ABC):
@@ -33,20 +34,20 @@ class VAEEstimator(BaseEstimator, ABC):
     The columns are brought to unit scale, the model is trained in float32 and used in float64 with blocks of one shape, so that a row gets the
     same answer, bit for bit, alone and among others. Parameters that are None follow the table: `n_components` latents,
     `hidden_layer_sizes` of the encoder (mirrored by the decoder), `max_iter` epochs at most (training stops when a tenth of the rows, set
-    aside, gain no more), `batch_size`. `random_state` None takes fresh entropy from the system; no global random state is read or moved.
+    aside, gain no more), `batch_size`. `learning_rate` is AdamW's at its highest. `random_state` None takes fresh entropy from the system; no global random state is read or moved.
     """
 
     _gaps = False  # whether NaN is a missing cell
 
     def __init__(
         self,
-        n_components: int | None = None,
+        n_components: Parameter = None,
         *,
-        hidden_layer_sizes: Sequence[int] | None = None,
-        max_iter: int | None = None,
-        batch_size: int | None = None,
-        learning_rate: float | int = 4e-3,
-        random_state: int | RandomState | None = None,
+        hidden_layer_sizes: Parameter = None,
+        max_iter: Parameter = None,
+        batch_size: Parameter = None,
+        learning_rate: Parameter = 4e-3,
+        random_state: Parameter = None,
     ) -> None:
         self.n_components = n_components
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -55,7 +56,7 @@ class VAEEstimator(BaseEstimator, ABC):
         self.learning_rate = learning_rate
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self: Own, X: Any, y: Any = None) -> Own:
         """Train on the rows of `X`; `y` is not used. Errors: `ValueError` for what is no finite number, `StateError` for bad parameters."""
         self._train(self._read(X, reset=True))
         return self
@@ -102,7 +103,7 @@ class VAEEstimator(BaseEstimator, ABC):
     _state: tuple[str, ...] = ()  # further numbers that `fit` finds
 
     @classmethod
-    def load(cls, path: Path | str) -> Self:
+    def load(cls: type[Own], path: Path | str) -> Own:
         """The estimator that `save` wrote. Errors: `FormatError` for a file that is damaged, of another kind, or holds another estimator."""
         tensors, facts = read_tensors(Path(path))
         if facts.get("format") != FORMAT or facts.get("estimator") != cls.__name__:
@@ -114,7 +115,7 @@ class VAEEstimator(BaseEstimator, ABC):
             raise FormatError(f"{path} is not what {cls.__name__}.save writes ({error}); restore it from a copy, or fit anew") from error
 
     @classmethod
-    def _restored(cls, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> Self:
+    def _restored(cls: type[Own], tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> Own:
         estimator = cls(**{name: listed(value) for name, value in facts["parameters"].items()})
         sizes = Sizes(**{name: listed(value) for name, value in facts["sizes"].items()})
         model = build(sizes).double().eval()

@@ -18,7 +18,7 @@ class VAEDensity(DensityMixin, VAEEstimator):
     """A density of numeric rows: `score_samples` bounds log p(x) from below, `sample` draws new rows (Kingma & Welling 2013).
 
     The bound is log 1/K Σ p(x, z_k) / q(z_k | x) with K = 16 (Burda, Grosse & Salakhutdinov 2016): below log p(x) in expectation over its
-    draws, which are the same for every row and every call.
+    draws, which are a function of the row, so that a row scores the same wherever and whenever it is asked about.
     """
 
     def score_samples(self, X: Any) -> np.ndarray:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from numpy.random import RandomState
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags
 
-from vael.estimators.base import VAEEstimator
+from vael.estimators.base import Parameter, VAEEstimator
 
 FILL_DRAWS = 64
 
@@ -27,14 +25,14 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):
 
     def __init__(
         self,
-        n_components: int | None = None,
+        n_components: Parameter = None,
         *,
-        add_indicator: bool = False,
-        hidden_layer_sizes: Sequence[int] | None = None,
-        max_iter: int | None = None,
-        batch_size: int | None = None,
-        learning_rate: float | int = 4e-3,
-        random_state: int | RandomState | None = None,
+        add_indicator: Parameter = False,
+        hidden_layer_sizes: Parameter = None,
+        max_iter: Parameter = None,
+        batch_size: Parameter = None,
+        learning_rate: Parameter = 4e-3,
+        random_state: Parameter = None,
     ) -> None:
         super().__init__(
             n_components, hidden_layer_sizes=hidden_layer_sizes, max_iter=max_iter, batch_size=batch_size,
@@ -42,7 +40,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):
         )  # fmt: skip
         self.add_indicator = add_indicator
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None) -> VAEImputer:
         """Train on rows with gaps (NaN)."""
         x = self._read(X, reset=True)
         self._train(x)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from numpy.random import RandomState
 from sklearn.base import OutlierMixin
 
 from vael.errors import StateError
-from vael.estimators.base import VAEEstimator
+from vael.estimators.base import Parameter, VAEEstimator
 from vael.estimators.transformer import BOUND_DRAWS
 
 
@@ -25,14 +23,14 @@ class VAEOutlierDetector(OutlierMixin, VAEEstimator):
 
     def __init__(
         self,
-        n_components: int | None = None,
+        n_components: Parameter = None,
         *,
-        contamination: float = 0.1,
-        hidden_layer_sizes: Sequence[int] | None = None,
-        max_iter: int | None = None,
-        batch_size: int | None = None,
-        learning_rate: float | int = 4e-3,
-        random_state: int | RandomState | None = None,
+        contamination: Parameter = 0.1,
+        hidden_layer_sizes: Parameter = None,
+        max_iter: Parameter = None,
+        batch_size: Parameter = None,
+        learning_rate: Parameter = 4e-3,
+        random_state: Parameter = None,
     ) -> None:
         super().__init__(
             n_components, hidden_layer_sizes=hidden_layer_sizes, max_iter=max_iter, batch_size=batch_size,
@@ -40,7 +38,7 @@ class VAEOutlierDetector(OutlierMixin, VAEEstimator):
         )  # fmt: skip
         self.contamination = contamination
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None) -> VAEOutlierDetector:
         """Train on rows that may hold a share of outliers. Errors: `StateError` for a contamination outside (0, 0.5]."""
         if not 0 < self.contamination <= 0.5:
             raise StateError(f"contamination={self.contamination}: expected a share above 0 and at most 0.5")
