@@ -47,7 +47,7 @@ class Habits:
 
 # chosen on validation data of dynamically binarised MNIST (docs/lab-book.md); published networks keep the usual ones
 HABITS = {
-    "principal": Habits(learning_rate=5e-4, batch=64),
+    "principal": Habits(learning_rate=2e-5, batch=64),
     "dense": Habits(learning_rate=4e-3, weight_decay=0.1, warmup=0.2, batch=256),
     "table": Habits(learning_rate=2e-3, weight_decay=0.01, batch=256),
 }
