@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PICTURES, FILMS, ARRAYS = (".png",), (".gif", ".html"), (".npy", ".csv", ".parquet")
 FRAMES, FILM_FRAMES = 11, 31
 SHOWN, DRAWS = 8, 4
+SIDE = 64  # pixels that an image of a strip has at least, nearly
 
 
 # vael interpolate
@@ -126,7 +127,7 @@ def inpaint(given: argparse.Namespace) -> int:
         return using.done(using.store(target, found.mean, run), count, options)
     blank = torch.where(region.outside(batch.x), batch.x, batch.x.min())
     rows = torch.cat((batch.x[None], blank[None], found.mean[None], found.draws))
-    return using.done(using.store(target, rows.flatten(0, 1), run, count), count, options)
+    return using.done(using.store(target, enlarged(rows.flatten(0, 1), target), run, count), count, options)
 
 
 def hidden(batch: Batch, region: Region) -> Batch:
@@ -180,12 +181,20 @@ def picked(run: Run, options: Mapping[str, object], rows: list[int], source: Sou
     return source.batch(index, PerExample(0, index))
 
 
+def enlarged(x: Tensor, target: Path) -> Tensor:
+    """Small images for a picture with cells of several pixels, so that a strip of them can be seen; anything else as it is."""
+    if target.suffix.lower() != ".png" or x.dim() != 4:
+        return x
+    factor = max(1, SIDE // max(x.shape[-2:]))
+    return x.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
+
+
 def written(run: Run, target: Path, x: Tensor, options: dict[str, object], title: str) -> int:
     """Frames as a strip, a film, or cells. Errors: `SupportError` for a film of what is no image."""
     from vael.applications import traversal
 
     if target.suffix.lower() not in FILMS:
-        return using.done(using.store(target, x, run, len(x)), len(x), options)
+        return using.done(using.store(target, enlarged(x, target), run, len(x)), len(x), options)
     if not using.is_image(run.spec.data.event):
         raise SupportError(f"{target}: examples of shape {run.spec.data.event} are no images, so there is no film; write .npy or .csv")
     from vael.report import display_of

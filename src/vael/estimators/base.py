@@ -34,7 +34,8 @@ class VAEEstimator(BaseEstimator, ABC):
     The columns are brought to unit scale, the model is trained in float32 and used in float64 with blocks of one shape, so that a row gets the
     same answer, bit for bit, alone and among others. Parameters that are None follow the table: `n_components` latents,
     `hidden_layer_sizes` of the encoder (mirrored by the decoder), `max_iter` epochs at most (training stops when a tenth of the rows, set
-    aside, gain no more), `batch_size`. `learning_rate` is AdamW's at its highest. `random_state` None takes fresh entropy from the system; no global random state is read or moved.
+    aside, gain no more), `batch_size`. `learning_rate` is AdamW's at its highest.
+    `random_state` None takes fresh entropy from the system; no global random state is read or moved.
     """
 
     _gaps = False  # whether NaN is a missing cell

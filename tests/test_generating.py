@@ -1,0 +1,82 @@
+"""`vael sample --class`, `interpolate`, `attribute` and `inpaint` as a person types them."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vael.cli import main
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    assert main(["train", "digits", "--epochs", "1", "--run", str(folder)]) == 0
+    return str(folder)
+
+
+def array(command, path):
+    assert main([*command, "-o", str(path)]) == 0
+    return np.load(path)
+
+
+def test_samples_of_a_class_at_a_temperature_are_decided_by_the_seed(run, tmp_path):
+    command = ["sample", run, "-n", "6", "--class", "3", "--temperature", "0.7"]
+    first, second, other = (array([*command, "--seed", seed], tmp_path / f"{seed}.npy") for seed in ("1", "1", "2"))
+    assert first.shape == (6, 1, 8, 8)
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+def test_at_temperature_zero_all_means_are_one(run, tmp_path):
+    found = array(["sample", run, "-n", "3", "--temperature", "0", "--mean"], tmp_path / "cold.npy")
+    np.testing.assert_allclose(found, found[:1].repeat(3, 0), rtol=1e-6)
+
+
+def test_an_interpolation_ends_at_the_reconstructions(run, tmp_path):
+    whole = array(["reconstruct", run], tmp_path / "all.npy")
+    for extra in ([], ["--spherical"]):
+        found = array(["interpolate", run, "--from", "3", "--to", "7", "--frames", "5", *extra], tmp_path / "path.npy")
+        assert len(found) == 5
+        np.testing.assert_allclose(found[[0, -1]], whole[[2, 6]], rtol=1e-4, atol=1e-4)
+
+
+def test_films_and_strips(run, tmp_path, capsys):
+    assert main(["interpolate", run, "--frames", "4", "-o", str(tmp_path / "f.gif"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["examples"] == 4
+    with Image.open(tmp_path / "f.gif") as film:
+        assert film.n_frames == 6  # there and back
+    assert main(["attribute", run, "--of", "2", "--give", "8", "--take", "1", "-o", str(tmp_path / "s.png")]) == 0
+    assert main(["attribute", run, "--give", "8", "-o", str(tmp_path / "s.html")]) == 0
+    with Image.open(tmp_path / "s.png") as strip:
+        assert strip.width > 11 * 60
+
+
+def test_inpainting_keeps_what_was_seen(run, tmp_path):
+    found = array(["inpaint", run, "--region", "0:4,2:8", "-n", "3"], tmp_path / "in.npy")
+    whole = array(["interpolate", run, "--frames", "2"], tmp_path / "two.npy")
+    assert found.shape == (3, 1, 8, 8)
+    assert np.array_equal(found[:, :, 4:], np.round(found[:, :, 4:]))
+    assert not np.array_equal(found[:, :, :4, 2:], np.round(found[:, :, :4, 2:]))
+    assert whole.shape == (2, 1, 8, 8)
+    assert main(["inpaint", run, "--region", "0:4,0:8", "-n", "2", "-o", str(tmp_path / "in.png")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["sample", "RUN", "--class", "horse"], "no class 'horse'"),
+        (["sample", "RUN", "--temperature", "-1"], "at least 0"),
+        (["interpolate", "RUN", "--to", "9000"], "counted from 1"),
+        (["interpolate", "RUN", "--from", "0"], "at least 1"),
+        (["interpolate", "RUN", "-o", "x.txt"], "extension"),
+        (["attribute", "RUN"], "--give"),
+        (["inpaint", "RUN"], "--region is missing"),
+        (["inpaint", "RUN", "--region", "0:9,0:8"], "0 <= y0 < y1 <= 8"),
+        (["inpaint", "RUN", "--region", "1:2,0:8", "-o", "x.csv"], "extension"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_message(run, command, said, capsys):
+    assert main([run if word == "RUN" else word for word in command]) == 2
+    assert said in capsys.readouterr().err
