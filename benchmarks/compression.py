@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -32,7 +33,7 @@ import vael
 from vael.evaluation import evaluate
 from vael.specs import archives
 
-TRAINED = {
+TRAINED: dict[str, tuple[str, dict[str, Any]]] = {
     "binary": ("mnist", {"binarize": "dynamic"}),
     "grey": ("mnist", {"model": "dense", "likelihood": "tabulated-mixture"}),
     "colour": ("cifar10", {"model": "principal", "latent": 384, "likelihood": "coupled-logistic"}),

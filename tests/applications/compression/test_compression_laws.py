@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Binomial, Independent, MultivariateNormal, Normal
 
-from vael.applications.compression.laws import Bits, Gaussians, Tables
+from vael.applications.compression.laws import BisectedGaussians, Bits, Tables
 from vael.applications.compression.reading import LatentGrid, law_of_cells, law_of_latents, prior_of_latents
 from vael.applications.compression.stack import Stack
 from vael.errors import FormatError, SupportError
@@ -164,7 +164,7 @@ def test_untouched_known_words_are_not_stored():
         again.finished()
 
 
-@pytest.mark.parametrize("make", [lambda bad: Bits(bad), lambda bad: Tables(bad[..., None]), lambda bad: Gaussians(bad, np.ones((1, 2)), -4, 3)])
+@pytest.mark.parametrize("make", [lambda bad: Bits(bad), lambda bad: Tables(bad[..., None]), lambda bad: BisectedGaussians(bad, np.ones((1, 2)), 4)])
 def test_numbers_that_are_not_finite_are_refused(make):
     with pytest.raises(SupportError, match="not finite"):
         make(np.array([[0.5, np.nan]]))

@@ -90,22 +90,6 @@ class OneQuestion(Law, ABC):
         yield symbols.ravel()
 
 
-class Gaussians(OneQuestion):
-    """N(loc, scale²) of each symbol cut into unit bins around the whole numbers low ... high, the outer two open; both in units of a bin.
-
-    Every bin keeps a probability of 2⁻²⁴ at least, which costs a prior next to nothing. A posterior, from which symbols are drawn, would give
-    a thousandth of them to places without any mass: `BisectedGaussians` is for those.
-    """
-
-    def __init__(self, loc: Reals, scale: Reals, low: int, high: int) -> None:
-        finite(loc, scale)
-        self.loc, self.scale, self.low, self.high = loc, scale, low, high
-
-    def question(self) -> tuple[Question, tuple[int, int]]:
-        flat = (self.loc.ravel(), self.scale.ravel())
-        return Question(LIBRARY.stream.model.QuantizedGaussian(self.low, self.high), flat), self.loc.shape
-
-
 class Bits(OneQuestion):
     """0 or 1 with P(1) given for each symbol."""
 
@@ -176,7 +160,11 @@ class GaussianMass:
 
 
 class BisectedGaussians(Law):
-    """N(loc, scale²) of each symbol, cut into unit bins around -reach ... reach - 1: what `Gaussians` is, without its leak of probability."""
+    """N(loc, scale²) of each symbol, cut into unit bins around -reach ... reach - 1, the outer two open; both in units of a bin.
+
+    constriction's own quantised Gaussian keeps 2⁻²⁴ for every bin. To push under it costs next to nothing, but symbols that are *drawn* from
+    it, as bits-back coding does, would fall a thousandth of the time where there is no mass; halvings leak a millionth.
+    """
 
     def __init__(self, loc: Reals, scale: Reals, reach: int) -> None:
         finite(loc, scale)

@@ -20,7 +20,6 @@ from vael.applications.compression.laws import (
     Bits,
     CorrelatedGaussians,
     Following,
-    Gaussians,
     Halvings,
     Law,
     Parts,
@@ -185,7 +184,7 @@ class LatentGrid:
 
 def prior_of_latents(law: Distribution, grid: LatentGrid, examples: int) -> Law:
     """The prior on the grid, for so many examples. Errors: `SupportError` for one that is not Gaussian with independent latents."""
-    return Gaussians(*diagonal(law, grid, examples), -grid.reach, grid.reach - 1)
+    return BisectedGaussians(*diagonal(law, grid, examples), grid.reach)
 
 
 def diagonal(law: Distribution, grid: LatentGrid, examples: int) -> tuple[np.ndarray, np.ndarray]:

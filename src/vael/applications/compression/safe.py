@@ -23,6 +23,7 @@ from vael.models import VAE, Head
 from vael.probability import total_log_prob
 
 BINS = 1 << 9  # of the latents' grid in a unit: finer than any posterior deviation but the least
+FINE_BINS = 1 << 12  # the same where nothing limits it: posteriors of hundreds of latents are narrow
 MOST_BINS = 1 << 16
 REACH = 16  # the grid ends so far from 0
 MOST_EXAMPLES, MOST_CELLS = 256, 1 << 18  # in one call of a network
@@ -39,7 +40,7 @@ class SafeLevel(Level):
 
     name = "safe"
 
-    def __init__(self, model: VAE, event: tuple[int, ...], levels: int, *, batch: int | None = None, bins: int = BINS) -> None:
+    def __init__(self, model: VAE, event: tuple[int, ...], levels: int, *, batch: int | None = None, bins: int = FINE_BINS) -> None:
         head = getattr(model.likelihood, "head", None)
         if isinstance(head, Head) and not (head.discrete and head.is_likelihood):
             raise SupportError(
