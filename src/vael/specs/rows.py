@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from vael.data import Kind, Source
+from vael.data import Kind, OnError, Source, Table, read_table
 from vael.data.blocks import Like, array_blocks
+from vael.data.schema_file import from_record
+from vael.errors import StateError
 from vael.specs.request import examples_of
 from vael.specs.spec import DataSpec, RunSpec
 
@@ -18,6 +20,9 @@ def rows_of(spec: RunSpec, data: str) -> Iterator[Source]:
     """
     path = Path(data)
     plain = spec.data.binarize is None and not spec.data.dequantize
+    if spec.data.table is not None and path.is_file():
+        yield table_of(spec, data)[0]
+        return
     if not (plain and path.is_file() and path.suffix.lower() == ".npy"):
         yield examples_of(spec, data)
         return
@@ -25,6 +30,18 @@ def rows_of(spec: RunSpec, data: str) -> Iterator[Source]:
     for block in array_blocks(path):
         yield like.source(block, first)
         first += len(block)
+
+
+def table_of(spec: RunSpec, data: str, *, skip: bool = False) -> tuple[Source, Table]:
+    """The rows of a table by the schema of a run, and the table as it came; with `skip`, rows that do not fit are left out and listed there.
+
+    Errors: `StateError` for a run that was not trained on such a table, and those of `vael.data.read_table`.
+    """
+    if spec.data.table is None:
+        raise StateError(f"the run was trained on {spec.data.name}, whose examples of shape {spec.data.event} have no schema; give data of that kind")
+    table = read_table(Path(data), from_record(spec.data.table, "run.json"), on_error=OnError.SKIP if skip else OnError.STOP)
+    source = Source(Path(data).name, table.x, Kind.MIXED, "", schema=table.schema, gaps=True, columns=table.schema.names)
+    return source, table
 
 
 def like_of(data: DataSpec, name: str) -> Like:

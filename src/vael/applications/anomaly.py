@@ -1,0 +1,223 @@
+"""Which rows do not belong: scores behind one sign convention, p-values calibrated on rows that do belong, and the cells that say why.
+
+**Every score is higher the stranger a row is.** A p-value is small for a strange row.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
+
+from vael.data import Batch, Source
+from vael.errors import StateError
+from vael.evaluation import row_batches, row_terms
+from vael.models import VAE, ColumnsHead
+from vael.models.vae import filled
+from vael.probability import Common
+
+READS = frozenset({"divergence"})
+NEIGHBOURS, REFERENCE = 5, 5000
+FEW_CELLS = 256  # up to which the surprise of every cell is a place in the space of neighbours
+LEAST_HELD_OUT = 10
+
+
+class Score(Enum):
+    """What strangeness is taken to be, in nats unless said otherwise."""
+
+    COMBINED = "combined"  # bound and neighbours, each in units of its spread on held-out rows; no unit
+    BOUND = "bound"  # minus the bound on log p(x)
+    TYPICALITY = "typicality"  # |bound - its median on held-out rows|: too likely is strange too (Nalisnick et al. 2019)
+    DISTORTION = "distortion"  # E_q[-log p(x | z)]
+    DIVERGENCE = "divergence"  # KL(q(z | x) || p(z))
+    RATIO = "ratio"  # minus the bound, less what a simple code needs (Ren et al. 2019; Serrà et al. 2020)
+    NEIGHBOURS = "neighbours"  # distance to the fifth nearest training row in the space of codes and surprises; no unit
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a model says of some rows, one entry a row."""
+
+    distortion: Float[Tensor, " rows"]
+    divergence: Float[Tensor, " rows"]
+    code: Float[Tensor, "rows latents"]  # mean of q(z | x)
+    surprise: Float[Tensor, "rows *event"]  # -log p(x_j | z) at that mean; 0 where a cell is missing
+    background: Float[Tensor, " rows"]  # what a simple code needs
+
+    @property
+    def bound(self) -> Float[Tensor, " rows"]:
+        """The bound on log p(x)."""
+        return -(self.distortion + self.divergence)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Rows judged."""
+
+    score: Float[Tensor, " rows"]
+    bound: Float[Tensor, " rows"]
+    p_value: Float[Tensor, " rows"]
+    reasons: Float[Tensor, "rows *event"]  # by how many nats each cell is more surprising than it usually is
+
+    def flagged(self, threshold: float) -> Bool[Tensor, " rows"]:
+        """Rows whose p-value is at most `threshold`."""
+        return self.p_value <= threshold
+
+
+@dataclass(frozen=True)
+class Usual:
+    """How scores of rows that belong lie: to put two scores on one scale."""
+
+    middle: float
+    spread: float
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Usual:
+        low, middle, high = np.quantile(values, [0.1, 0.5, 0.9])
+        return cls(float(middle), float(max(high - low, 1e-9)))
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Distance from the middle in units of the spread, large ones on a logarithmic scale, so that no score rules the other."""
+        return np.arcsinh((values - self.middle) / self.spread)
+
+
+class AnomalyDetector:
+    """A trained model, what it says of rows that it was trained on, and how rows that belong score.
+
+    p(x) = (1 + #{held-out rows with a score at least that of x}) / (n + 1): where held-out rows and new ones come from one law, at most a share α
+    of new rows has p ≤ α, whatever the model (Vovk, Gammerman & Shafer 2005; Bates et al. 2023). With n held-out rows no p-value is below
+    1 / (n + 1): 99 rows are needed for one of 0.01.
+
+    `contamination` is the share of rows in training and held-out data that do not belong: so many of the strangest are left out of the
+    neighbours and of the calibration. Everything is a function of the rows and the seed; a row scores the same alone and among others.
+    Errors: `StateError` for fewer than 10 held-out rows, or a contamination that is not in [0, ½).
+    """
+
+    def __init__(
+        self,
+        model: VAE,
+        train: Source,
+        held_out: Source,
+        *,
+        score: Score = Score.COMBINED,
+        contamination: float = 0.0,
+        samples: int = 4,
+        seed: int = 0,
+    ) -> None:
+        if len(held_out) < LEAST_HELD_OUT or not 0 <= contamination < 0.5:
+            raise StateError(
+                f"{len(held_out)} held-out rows and a contamination of {contamination:g}: expected at least {LEAST_HELD_OUT} rows that were not "
+                "trained on, and a share from 0 to below one half"
+            )
+        self.model, self.kind, self.samples, self.seed = model.eval(), score, samples, seed
+        self.head = getattr(model.likelihood, "head", None)
+        reference = self._belonging(self._all(_few(train, REFERENCE)), contamination)
+        self.deviation = reference.code.std(0, correction=0).clamp(min=1e-6)
+        cells = reference.surprise.flatten(1)
+        self.least, self.roughness = cells.min(0).values, cells.std(0, correction=0).clamp(min=1e-6)
+        self.neighbours = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(cells))).fit(self._place(reference))
+        held = self._belonging(self._all(held_out), contamination)
+        self.usual_cells, self.middle_bound = held.surprise.median(0).values, float(held.bound.median())
+        self.usual = {kind: Usual.of(self._raw(held, kind)) for kind in (Score.BOUND, Score.NEIGHBOURS)}
+        self.calibration = np.sort(self._score(held))
+
+    @property
+    def least_p_value(self) -> float:
+        """1 / (n + 1): no p-value lies below."""
+        return 1 / (len(self.calibration) + 1)
+
+    def judge(self, source: Source) -> Iterator[Verdict]:
+        """Every row in order, a block at a time; memory does not grow with their number."""
+        for measured in self._measure(source):
+            score = self._score(measured)
+            beyond = len(self.calibration) - np.searchsorted(self.calibration, score, side="left")
+            p_value = torch.from_numpy((1 + beyond) / (len(self.calibration) + 1))
+            reasons = torch.where(measured.surprise == 0, torch.zeros_like(measured.surprise), measured.surprise - self.usual_cells)
+            yield Verdict(torch.from_numpy(score), measured.bound, p_value, reasons)
+
+    def _score(self, measured: Measured) -> np.ndarray:
+        if self.kind is not Score.COMBINED:
+            return self._raw(measured, self.kind)
+        return sum(usual(self._raw(measured, kind)) for kind, usual in self.usual.items())  # type: ignore[return-value]
+
+    def _raw(self, measured: Measured, kind: Score) -> np.ndarray:
+        if kind is Score.NEIGHBOURS:
+            return self.neighbours.kneighbors(self._place(measured))[0][:, -1]
+        values = {
+            Score.BOUND: -measured.bound,
+            Score.TYPICALITY: (measured.bound - self.middle_bound).abs(),
+            Score.DISTORTION: measured.distortion,
+            Score.DIVERGENCE: measured.divergence,
+            Score.RATIO: -measured.bound - measured.background,
+        }
+        return values[kind].double().numpy()
+
+    def _place(self, measured: Measured) -> np.ndarray:
+        """A row in the space of neighbours: its code in units of the codes' spread, and the root of the surprise of its cells.
+
+        The root of a Gaussian's surprise is the distance of a cell from what was expected. Of many cells only their sum counts.
+        """
+        code, cells = measured.code / self.deviation, measured.surprise.flatten(1)
+        if cells.shape[1] > FEW_CELLS:
+            cells = cells.sum(1, keepdim=True)
+            least, roughness = self.least.sum(), self.roughness.square().sum().sqrt()
+        else:
+            least, roughness = self.least, self.roughness
+        return torch.cat((code, ((cells - least).clamp(min=0) / roughness).sqrt()), 1).double().numpy()
+
+    def _belonging(self, measured: Measured, contamination: float) -> Measured:
+        kept = torch.argsort(measured.bound, descending=True)[: max(LEAST_HELD_OUT, round(len(measured.bound) * (1 - contamination)))].sort().values
+        return measured if not contamination else Measured(*(getattr(measured, name)[kept] for name in Measured.__dataclass_fields__))
+
+    def _all(self, source: Source) -> Measured:
+        parts = list(self._measure(source))
+        return Measured(*(torch.cat([getattr(part, name) for part in parts]) for name in Measured.__dataclass_fields__))
+
+    def _measure(self, source: Source) -> Iterator[Measured]:
+        for batch in row_batches(self.model, source, self.seed):
+            with torch.inference_mode():
+                terms = self.model.terms(batch, samples=self.samples, generator=Common(self.seed), reads=READS)
+                code = terms.posterior[0].mean
+                surprise = self._surprise(batch, code)
+            yield Measured(-terms.log_likelihood.mean(0), terms.divergence.mean(1).sum(0), code, surprise, self._background(batch))
+
+    def _surprise(self, batch: Batch, code: Tensor) -> Tensor:
+        x = filled(batch.x, batch.observed)
+        cells = -self.model.decode((code[None],), batch.context).log_prob(x)[0]
+        if cells.dim() == 1:
+            return cells[:, None]
+        return cells if batch.observed is None else torch.where(batch.observed, cells, torch.zeros_like(cells))
+
+    def _background(self, batch: Batch) -> Tensor:
+        """What a simple code needs for each row in nats: columns by their own laws, whole numbers by zlib, real numbers as standard normal ones."""
+        x = filled(batch.x, batch.observed)
+        if isinstance(self.head, ColumnsHead):
+            cells = self.head(x.new_zeros(1, len(x), self.head.raw_numbers)).log_prob(x)[0].detach()
+            return -(cells if batch.observed is None else torch.where(batch.observed, cells, torch.zeros_like(cells))).sum(1)
+        if not x.shape[1:] or bool((x != x.round()).any()) or float(x.max()) > 255 or float(x.min()) < 0:
+            return 0.5 * x.flatten(1).square().sum(1)
+        lengths = [len(zlib.compress(row.tobytes(), 9)) for row in x.flatten(1).to(torch.uint8).numpy()]
+        return torch.tensor(lengths, dtype=x.dtype) * 8 * float(np.log(2))
+
+
+def _few(source: Source, most: int) -> Source:
+    return source if len(source) <= most else source.subset((torch.arange(most) * len(source)) // most)
+
+
+def without_the_strangest(model: VAE, source: Source, share: float, *, seed: int = 0) -> Source:
+    """The rows of a contaminated training set whose bound is not among the lowest `share`: to train on again.
+
+    (Trimming, as in Zhou & Paffenroth 2017.) Errors: `StateError` for a share outside [0, ½).
+    """
+    if not 0 <= share < 0.5:
+        raise StateError(f"a share of {share:g} of the rows was to be left out; expected one from 0 to below one half")
+    bound = torch.cat([part.bound for part in row_terms(model, source, samples=4, seed=seed)])
+    kept = torch.argsort(bound, descending=True)[: len(bound) - round(share * len(bound))].sort().values
+    return replace(source.subset(kept), notes=(*source.notes, f"without the {share:.0%} of rows with the lowest bound"))

@@ -1,0 +1,175 @@
+"""`vael score`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vael.cli.parser import Parser, number, one_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vael.applications.anomaly import AnomalyDetector, Verdict
+    from vael.data import Source
+    from vael.data.tables import Skipped
+    from vael.specs import Run
+
+SCORES = ("combined", "bound", "typicality", "distortion", "divergence", "ratio", "neighbours")
+ENDINGS = (".csv", ".parquet", ".npy")
+WHY = 3  # cells named for a row
+SHOWN = 10  # rows named on the screen
+USUAL_THRESHOLD = 0.01
+
+
+def score_options(parser: Parser) -> None:
+    """Everything that `vael score` takes."""
+    parser.epilog = "A higher score is stranger; a p-value is the share of rows that belong and score as high. Rows are counted from 1."
+    parser.option("run", metavar="RUN", type=Path, help="run folder")
+    parser.option("data", metavar="DATA", nargs="?", help="a name or a path; default the run's own test split")
+    parser.option("-o", "--output", metavar="FILE", type=Path, help=".csv, .parquet or .npy; default scores.csv in the run folder")
+    parser.option("--score", metavar="NAME", type=one_of(*SCORES), help=f"{', '.join(SCORES)}; default combined")
+    parser.option("--threshold", metavar="P", type=number(float, 0, above=True, most=1), help="flag rows with a p-value up to this; default 0.01")
+    parser.option("--contamination", metavar="SHARE", type=number(float, 0, most=0.49), help="of the training rows that do not belong; default 0")
+    parser.option("--explain", action="store_true", help="name the cells that make each flagged row strange")
+    parser.option("--on-error", type=one_of("stop", "skip"), metavar="stop|skip", help="what to do with a row that cannot be read; default stop")
+    parser.option("--json", action="store_true", help="print one JSON object")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A flagged row."""
+
+    row: int
+    score: float
+    p_value: float
+    why: str
+
+
+def score(given: argparse.Namespace) -> int:
+    """Scores, p-values and flags of every row."""
+    from vael import specs
+    from vael.applications.anomaly import AnomalyDetector, Score
+    from vael.cli.using import known_ending
+    from vael.data.output import row_file
+
+    options = vars(given)
+    run = specs.load(options["run"])
+    target = options.get("output") or run.inside("scores.csv")
+    known_ending(target, ENDINGS)
+    sources, skipped = rows(run, options.get("data"), options.get("on_error", "stop"))
+    splits = run.splits()
+    contamination = float(options.get("contamination", 0.0))
+    detector = AnomalyDetector(
+        run.model, splits.train, splits.validation, score=Score(options.get("score", "combined")), contamination=contamination
+    )  # fmt: skip
+    threshold = float(options.get("threshold", USUAL_THRESHOLD))
+    flagged: list[Line] = []
+    numbers, left = Rows(skipped), 0
+    with row_file(target, ("row", "score", "bound", "p_value", "flag")) as file:
+        for source in sources:
+            for verdict in detector.judge(source):
+                places = numbers.take(len(verdict.score))
+                file.add(table(verdict, places, threshold).numpy())
+                flagged += lines(verdict, places, threshold, names(run), bool(options.get("explain")))
+                left += len(places)
+    say(target, left, flagged, skipped, detector, threshold, options)
+    return 0
+
+
+class Rows:
+    """The numbers of consecutive rows, those that were skipped left out."""
+
+    def __init__(self, skipped: tuple[Skipped, ...]) -> None:
+        self.next, self.skipped = 1, {one.row for one in skipped}
+
+    def take(self, count: int) -> list[int]:
+        """The next `count` of them."""
+        found: list[int] = []
+        while len(found) < count:
+            if self.next not in self.skipped:
+                found.append(self.next)
+            self.next += 1
+        return found
+
+
+def rows(run: Run, data: str | None, on_error: str) -> tuple[Iterator[Source], tuple[Skipped, ...]]:
+    """The rows to judge, and those that could not be read. Errors: `SupportError` for the first of those unless they are to be skipped."""
+    from vael.specs import rows_of, table_of
+
+    if data is None:
+        return iter([run.split()[1]]), ()
+    if run.spec.data.table is not None:
+        source, table = table_of(run.spec, data, skip=on_error == "skip")
+        return iter([source]), table.skipped
+    return rows_of(run.spec, data), ()
+
+
+def table(verdict: Verdict, places: list[int], threshold: float) -> Tensor:
+    """What is written for each row."""
+    import torch
+
+    columns = (torch.tensor(places), verdict.score, verdict.bound, verdict.p_value, verdict.flagged(threshold))
+    return torch.stack([column.double() for column in columns], dim=1)
+
+
+def names(run: Run) -> tuple[str, ...]:
+    """What the cells of an example are called."""
+    import itertools
+
+    if run.spec.data.columns:
+        return run.spec.data.columns
+    return tuple(",".join(map(str, place)) for place in itertools.product(*(range(size) for size in run.spec.data.event)))
+
+
+def lines(verdict: Verdict, places: list[int], threshold: float, cells: tuple[str, ...], explain: bool) -> list[Line]:
+    """The flagged rows, with the cells that are most more surprising than usual."""
+    found = []
+    for row in verdict.flagged(threshold).nonzero().squeeze(1).tolist():
+        reasons, why = verdict.reasons[row].flatten(), ""
+        if explain and len(reasons) == len(cells):
+            top = reasons.topk(min(WHY, len(reasons)))
+            why = "; ".join(
+                f"{cells[cell]} (+{value:.1f} nats)" for value, cell in zip(top.values.tolist(), top.indices.tolist(), strict=True) if value > 0
+            )
+        found.append(Line(places[row], float(verdict.score[row]), float(verdict.p_value[row]), why))
+    return found
+
+
+def say(
+    target: Path,
+    count: int,
+    flagged: list[Line],
+    skipped: tuple[Skipped, ...],
+    detector: AnomalyDetector,
+    threshold: float,
+    options: dict[str, object],
+) -> None:
+    """What was found."""
+    warning = ""
+    if detector.least_p_value > threshold:
+        warning = (
+            f"{len(detector.calibration):,} held-out rows give p-values from {detector.least_p_value:.3f} on, so {threshold:g} cannot be reached and "
+            f"nothing is flagged; {round(1 / threshold) - 1:,} rows are needed: train with more data, or take a higher --threshold"
+        )
+    if options.get("json"):
+        record = {
+            "file": str(target), "examples": count, "flagged": len(flagged), "threshold": threshold, "score": detector.kind.value,
+            "held_out": len(detector.calibration), "warning": warning or None, "skipped": [vars(one) for one in skipped],
+            "rows": [vars(line) for line in flagged],
+        }  # fmt: skip
+        print(json.dumps(record))
+        return
+    print(f"{target}: {count:,} examples, {len(flagged):,} flagged at p ≤ {threshold:g} (score {detector.kind.value}; higher is stranger)")
+    for line in sorted(flagged, key=lambda line: -line.score)[:SHOWN]:
+        print(f"  row {line.row:,}: score {line.score:.3g}, p = {line.p_value:.4f}" + (f"; {line.why}" if line.why else ""))
+    if len(flagged) > SHOWN:
+        print(f"  ... and {len(flagged) - SHOWN:,} more in the file")
+    for one in skipped[:SHOWN]:
+        print(f"  row {one.row:,} was skipped: {one.reason}")
+    if warning:
+        print(f"note: {warning}")
