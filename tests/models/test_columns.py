@@ -119,7 +119,7 @@ def test_the_start_is_each_columns_own_law():
     for name, exact in entropy.items():
         assert float(-cells[:, SCHEMA.names.index(name)].mean()) == pytest.approx(exact, abs=0.02)
     gaussian = math.log(5) + 0.5 * math.log(2 * math.pi * math.e)
-    assert gaussian < float(-cells[:, 0].mean()) < gaussian + 0.1  # no law is better than the true one
+    assert abs(float(-cells[:, 0].mean()) - gaussian) < 0.025 + 0.01  # 5 standard errors of 20,000 rows, and what a finite mixture may lack
 
 
 def test_gradients_are_finite_where_parameters_and_cells_are_wild():
