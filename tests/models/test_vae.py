@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.distributions import Independent, Laplace, MultivariateNormal
 
-from oracles import Conjugate, LinearGaussian, generator
+from oracles import Conjugate, Given, LinearGaussian, generator
 from vael.data import Batch
 from vael.errors import ShapeError
 from vael.models import VAE, Decoder, GaussianPosterior, StandardNormal, heads
@@ -151,3 +151,29 @@ def test_padding_leaves_the_terms_of_the_others_alone():
     padded = replace(batch, weight=torch.tensor([1.0, 1, 1, 1, 0]))
     terms = [model.terms(b, generator=generator(), latent=(z,)).log_likelihood for b in (batch, padded)]
     assert torch.equal(*terms)
+
+
+def test_the_bound_with_gaps_is_the_exact_marginal_of_the_cells_that_were_seen():
+    """A linear Gaussian model with the exact p(z | x of the seen cells): ELBO = log N(x_seen; b_seen, (W Wᵀ + σ² I)_seen), any gaps, none too."""
+    oracle = LinearGaussian.of_size(5, 2)
+    x = oracle.sample(6)
+    observed = torch.rand(x.shape, generator=generator(4)) < 0.6
+    observed[0], observed[1] = True, False
+
+    def exact(given):
+        seen = (~torch.isnan(given)).double()
+        precision = torch.eye(2).double() + torch.einsum("ck,bc,cl->bkl", oracle.weight, seen, oracle.weight) / oracle.sigma**2
+        known = (torch.nan_to_num(given) - oracle.bias) * seen @ oracle.weight / oracle.sigma**2
+        return MultivariateNormal(torch.linalg.solve(precision, known), torch.linalg.inv(precision))
+
+    posterior = Given(exact)
+    posterior.sees_gaps = True
+    model = VAE(StandardNormal(2).double(), oracle.decoder(), posterior)
+    terms = model.terms(Batch(x=x.masked_fill(~observed, torch.nan), observed=observed), samples=3, generator=generator(5))
+    weights = terms.log_likelihood + terms.log_prior.sum(0) - terms.log_posterior.sum(0)
+    joint = oracle.marginal
+    for row, seen in enumerate(observed):
+        covariance = joint.covariance_matrix[seen][:, seen]
+        law = MultivariateNormal(joint.mean[seen], covariance) if seen.any() else None
+        known = law.log_prob(x[row, seen]) if law else torch.zeros(()).double()
+        torch.testing.assert_close(weights[:, row], known.expand(3), rtol=1e-9, atol=1e-9)

@@ -38,6 +38,18 @@ class ColumnScales(nn.Module):
     A column whose largest numbers lie far beyond its middle is warped, so that its tail comes near; positive numbers go by their logarithm.
     """
 
+    place: Tensor
+    logarithmic: Tensor
+    centre: Tensor
+    width: Tensor
+    shift: Tensor
+    scale: Tensor
+    floor: Tensor
+    low: Tensor
+    high: Tensor
+    spikes: Tensor
+    whole: Tensor
+
     def __init__(self, schema: Schema, sample: Float[Tensor, "rows columns"] | None = None) -> None:
         super().__init__()
         self.columns = tuple(column for column in schema.columns if is_number(column))
@@ -88,6 +100,9 @@ class ColumnScales(nn.Module):
 class ColumnCodes(nn.Module):
     """Where the columns of levels stand, and how many codes each has."""
 
+    place: Tensor
+    valid: Tensor
+
     def __init__(self, schema: Schema) -> None:
         super().__init__()
         self.columns = tuple(column for column in schema.columns if not is_number(column))
@@ -129,6 +144,10 @@ class ColumnsHead(Head):
     The raw numbers of each column are multiplied by a constant of that column, so that at the start the gradients of all columns are equally
     long: no kind of column drowns the others, and the bound stays what it is.
     """
+
+    ordinal: Tensor
+    start_at: Tensor
+    gain: Tensor
 
     def __init__(self, schema: Schema, components: int = 5, sample: Float[Tensor, "rows columns"] | None = None) -> None:
         super().__init__()
