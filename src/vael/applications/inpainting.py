@@ -79,8 +79,8 @@ def _at(batch: Batch, index: Tensor) -> Batch:
 
 @torch.no_grad()
 def _inpainted(model: VAE, batch: Batch, draws: int, candidates: int, noise: torch.Generator, seed: int) -> Inpainted:
-    proposer = refined(model, widen=1.0)
-    q = proposer.infer(batch)
+    seen = torch.ones_like(batch.x, dtype=torch.bool) if batch.observed is None else batch.observed
+    q = refined(model, widen=1.0).infer(batch)
     z = draw(q, candidates, Common(seed))
     log_w = log_weights(model.terms(batch, samples=candidates, generator=Common(seed), reads=READS, posterior=(q,), latent=(z,)))
     share = log_w.softmax(0)
@@ -92,4 +92,4 @@ def _inpainted(model: VAE, batch: Batch, draws: int, candidates: int, noise: tor
         drawn = draw(model.decode((latent,), batch.context), 1, noise)[0]
     else:
         drawn = means[:0]
-    return Inpainted(torch.where(batch.observed, batch.x, mean), torch.where(batch.observed, batch.x, drawn), 1 / share.square().sum(0))
+    return Inpainted(torch.where(seen, batch.x, mean), torch.where(seen, batch.x, drawn), 1 / share.square().sum(0))

@@ -153,6 +153,6 @@ def _bound(model: VAE, batch: Batch, q: Distribution, move: Tensor, samples: int
     with torch.enable_grad():
         leaf = move.clone().requires_grad_()
         terms = model.terms(batch, samples=samples, generator=noise, reads=READS, posterior=(_moved(q, leaf),))
-        bound = terms.log_likelihood.mean(0) - terms.divergence.sum(0).mean(0)
+        bound = terms.log_likelihood.mean(0) - terms.divergence.sum(0).mean(0)  # type: ignore[union-attr]
         (slope,) = torch.autograd.grad(bound.sum(), leaf)
     return bound.detach(), slope

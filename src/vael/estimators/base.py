@@ -14,7 +14,7 @@ import torch
 from numpy.random import RandomState
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data  # type: ignore[attr-defined]
 
 import vael
 from vael.errors import FormatError, StateError
@@ -118,18 +118,19 @@ class VAEEstimator(BaseEstimator, ABC):
     @classmethod
     def _restored(cls: type[Own], tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> Own:
         estimator = cls(**{name: listed(value) for name, value in facts["parameters"].items()})
-        sizes = Sizes(**{name: listed(value) for name, value in facts["sizes"].items()})
+        known = facts["sizes"]
+        sizes = Sizes(int(known["features"]), int(known["latent"]), tuple(int(width) for width in known["hidden"]), bool(known["gaps"]))
         model = build(sizes).double().eval()
         model.load_state_dict({name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")})
         estimator.fitted_ = Fitted(model, sizes, tensors["shift"].numpy(), tensors["scale"].numpy())
         for name, value in facts["state"].items():
             setattr(estimator, name, value)
         if facts["columns"] is not None:
-            estimator.feature_names_in_ = np.asarray(facts["columns"], dtype=object)
+            setattr(estimator, "feature_names_in_", np.asarray(facts["columns"], dtype=object))  # noqa: B010 (an attribute only after frames)
         return estimator
 
 
-def seed_of(random_state: int | RandomState | None) -> int:
+def seed_of(random_state: Parameter) -> int:
     """A seed: the number itself where there is one, fresh entropy for None, a draw from a `RandomState`."""
     return secrets.randbelow(ENTROPY) if random_state is None else int(check_random_state(random_state).randint(ENTROPY))
 

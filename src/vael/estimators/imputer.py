@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils import Tags
 
 from vael.estimators.base import Parameter, VAEEstimator
 
@@ -57,9 +56,9 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):
         """Names of the columns of `transform`: those of the input, then `missingindicator_<name>`."""
         names = super().get_feature_names_out(input_features)
         added = [f"missingindicator_{names[column]}" for column in self.indicated_] if self.add_indicator else []
-        return np.concatenate((names, np.asarray(added, dtype=object)))
+        return np.asarray([*names, *added], dtype=object)
 
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
         tags.input_tags.allow_nan = True
         return tags

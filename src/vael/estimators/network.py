@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -17,7 +18,7 @@ from vael.inference import AdamW, GradientAscent
 from vael.models import VAE, Decoder, GaussianHead, GaussianPosterior, LearnedScale, StandardNormal
 from vael.networks import Dense
 from vael.networks.gaps import Gaps
-from vael.objectives import ELBO, Beta
+from vael.objectives import ELBO, Beta, Objective
 from vael.recommendation import table
 from vael.training import Fit, Settings, run
 
@@ -123,6 +124,6 @@ def trained(x: Float[Tensor, "rows columns"], sizes: Sizes, how: Training) -> tu
     """
     splits, model = splits_of(x, sizes.gaps, how.seed), build(sizes, how.seed)
     optimizer = AdamW(learning_rate=how.learning_rate, weight_decay=WEIGHT_DECAY)
-    ascent = GradientAscent(model, ELBO(Beta(1.0, WARMUP)), optimizer=optimizer, ema=EMA)
+    ascent = GradientAscent(model, cast(Objective, ELBO(Beta(1.0, WARMUP))), optimizer=optimizer, ema=EMA)
     fit = run(ascent, splits, settings_of(how, len(splits.train)))
     return model.double().eval(), fit
