@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from vael.data import Batch, Kind, Source, Splits, statistics
-from vael.models import BernoulliHead, DiscretizedLogisticHead, GaussianHead
+from vael.models import BernoulliHead, DiscretizedLogisticHead, GaussianHead, TabulatedMixtureHead
 from vael.recipes import convolutional, dense, flops, linear, residual
 from vael.recommendation import recommend
 
@@ -180,3 +180,12 @@ def test_a_recommendation_cannot_be_changed():
     chosen = recommend(RECOMMENDED["binary"])
     with pytest.raises(TypeError):
         chosen.arguments["latent"] = 1
+
+
+def test_levels_that_stand_out_share_laws():
+    """Ink on paper: most cells at one of 256 levels; few levels, or none that stands out, keep the logistic."""
+    ink = cells(300, (1, 8, 8), 256) * (torch.rand(300, 1, 8, 8, generator=generator(5)) < 0.3)
+    advice = recommend(splits(ink, Kind.INTEGER, 256))
+    assert isinstance(advice.head, TabulatedMixtureHead)
+    assert any("70% of the cells" in reason for reason in advice.reasons)
+    assert isinstance(recommend(splits(cells(300, (1, 8, 8), 256), Kind.INTEGER, 256)).head, DiscretizedLogisticHead)

@@ -12,10 +12,12 @@ import torch
 
 from vael.data import Kind, Schema, Source, Splits, statistics
 from vael.errors import StateError
-from vael.models import VAE, BernoulliHead, ColumnsHead, DiscretizedLogisticHead, GaussianHead, Head, LearnedScale
+from vael.models import VAE, BernoulliHead, ColumnsHead, DiscretizedLogisticHead, GaussianHead, Head, LearnedScale, TabulatedMixtureHead
 from vael.models.heads import Moments
 from vael.recipes import convolutional, dense
 from vael.recipes import table as recipe_table
+
+STANDS_OUT, MANY_LEVELS = 0.25, 64  # share of the cells at one level, and number of levels, from which on laws over the levels are shared
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,11 @@ def likelihood(source: Source) -> tuple[Head, str]:
     if source.kind is Kind.INTEGER:
         if source.levels is None:
             raise StateError(f"{source.name} holds integers, but its number of levels is not said; make the Source with levels=")
+        if len(source.event) == 3 and small_and_grey(source.event) and source.levels >= MANY_LEVELS and (share := commonest(source)) > STANDS_OUT:
+            return TabulatedMixtureHead(source.levels), (
+                f"Likelihood: eight laws over {source.levels} levels that all cells share, mixed for each cell, because one level alone holds "
+                f"{share:.0%} of the cells: no bell fits that (docs/lab-book.md)."
+            )
         return DiscretizedLogisticHead(levels=source.levels), (
             f"Likelihood: discretised logistic over {source.levels} levels, because the cells are the integers 0 ... {source.levels - 1}: "
             "its probabilities sum to one over exactly these."
@@ -70,6 +77,13 @@ def likelihood(source: Source) -> tuple[Head, str]:
     return GaussianHead(statistics(source), spread), (
         "Likelihood: Gaussian with one learned, bounded σ for each channel or column, because the cells are real numbers."
     )
+
+
+def commonest(source: Source) -> float:
+    """The share of the cells, in at most 1,000 examples, that are at the level where most are."""
+    count = min(1000, len(source))
+    x = source.batch((torch.arange(count) * len(source)) // count).x
+    return float(x.long().flatten().bincount().max()) / x.numel()
 
 
 def power_of_two(number: int, low: int, high: int) -> int:

@@ -31,6 +31,7 @@ HEADS = {
     "discretised logistic": DiscretizedLogisticHead(LEVELS),
     "mixture": DiscretizedLogisticMixtureHead(LEVELS, 3),
     "coupled": CoupledLogisticMixtureHead(LEVELS, 3, 3),
+    "coupled, one": CoupledLogisticMixtureHead(LEVELS, 1, 3),
     "tabulated": TabulatedMixtureHead(LEVELS, 4),
     "categorical": CategoricalHead(LEVELS),
     "Bernoulli": BernoulliHead(),

@@ -168,7 +168,7 @@ def rates(units: LevelUnits) -> Whole:
 def logistics(kind: type[IntegerLogistics], facts: Facts, places: Tensor, units: LevelUnits) -> IntegerHead:
     """A head of logistics with its tables."""
     more = {"tanh": function_grid(torch.tanh(raw_numbers(-8, 8, FINE)) * 2.0**RAW, -8, FINE).values} if kind is IntegerCoupledLogistics else {}
-    softmax = {} if facts["components"] == 1 else {"exponential": exponential().values}
+    softmax = {} if facts["components"] == 1 and not more else {"exponential": exponential().values}
     spots = to_whole(places.double() * 2.0**RAW)
     return kind(facts, {"logistic": logistic_curve().values, "rate": rates(units), "places": spots, **softmax, **more})
 
