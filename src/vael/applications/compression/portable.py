@@ -157,7 +157,7 @@ class PortableLevel(Level):
             raise ShapeError(f"batch {batch}: expected at least 1")
         self.latents = (integers.features,)
         self._normals = (Curve(integers.normal), BINS.bit_length() - 1, REACH * BINS)
-        self._safe = None if model is None else SafeLevel(model, integers.event, integers.levels, batch=self.batch)
+        self._safe = None if model is None else SafeLevel(model, integers.event, integers.levels, batch=self.batch, bins=BINS)
 
     @property
     def settings(self) -> Mapping[str, int]:
