@@ -41,6 +41,7 @@ COMMANDS = {
     "compress": Command("compressing", "Compress images or arrays without loss with a trained model."),
     "decompress": Command("compressing", "Give back, to the last byte, what vael compress wrote."),
     "score": Command("scoring", "Find the rows that do not belong: scores, p-values, flags, and the cells that say why."),
+    "impute": Command("imputing", "Fill the empty cells of a table; every other cell stays as it came."),
     "report": Command("judging", "Write report.html and the figures of a run anew."),
     "export": Command("using", "Write encoder and decoder as ONNX files, checked against PyTorch."),
     "data": Command("listing", "List the data sets that have a name, or say what is known of one data set or file."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from vael.data import Kind, OnError, Source, Table, read_table
+from vael.data import Kind, OnError, Schema, Source, Table, read_table
 from vael.data.blocks import Like, array_blocks
 from vael.data.schema_file import from_record
 from vael.errors import StateError
@@ -32,14 +32,16 @@ def rows_of(spec: RunSpec, data: str) -> Iterator[Source]:
         first += len(block)
 
 
-def table_of(spec: RunSpec, data: str, *, skip: bool = False) -> tuple[Source, Table]:
-    """The rows of a table by the schema of a run, and the table as it came; with `skip`, rows that do not fit are left out and listed there.
+def table_of(spec: RunSpec, data: str, *, skip: bool = False, schema: Schema | None = None) -> tuple[Source, Table]:
+    """The rows of a table by the schema of a run (or one made for it), and the table as it came.
+
+    With `skip`, rows that do not fit are left out and listed in the table.
 
     Errors: `StateError` for a run that was not trained on such a table, and those of `vael.data.read_table`.
     """
-    if spec.data.table is None:
+    if spec.data.table is None and schema is None:
         raise StateError(f"the run was trained on {spec.data.name}, whose examples of shape {spec.data.event} have no schema; give data of that kind")
-    table = read_table(Path(data), from_record(spec.data.table, "run.json"), on_error=OnError.SKIP if skip else OnError.STOP)
+    table = read_table(Path(data), schema or from_record(spec.data.table, "run.json"), on_error=OnError.SKIP if skip else OnError.STOP)
     source = Source(Path(data).name, table.x, Kind.MIXED, "", schema=table.schema, gaps=True, columns=table.schema.names)
     return source, table
 

@@ -1,0 +1,115 @@
+"""Cells that are missing, from the cells that were seen: their conditional mean, how sure it is, and draws of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vael.data import Batch, Source
+from vael.errors import StateError
+from vael.evaluation import row_batches
+from vael.inference import refined
+from vael.models import VAE
+from vael.models.vae import filled
+from vael.objectives import log_weights
+from vael.probability import Common, Noise, draw
+from vael.probability.columns import Columns
+
+READS = frozenset({"log_prior", "log_posterior"})
+LATENTS_AT_ONCE = 2**15
+
+
+@dataclass(frozen=True)
+class Imputed:
+    """Rows with their gaps filled; cells that were seen are as they came, and certain."""
+
+    x: Float[Tensor, "rows columns"]  # E[x_missing | x_seen]; of a column with levels the most probable one
+    deviation: Float[Tensor, "rows columns"]  # standard deviation given the seen cells; of levels 1 - probability of the chosen one
+    low: Float[Tensor, "rows columns"]  # quantiles given the seen cells
+    high: Float[Tensor, "rows columns"]
+    draws: Float[Tensor, "draws rows columns"]  # multiple imputations: draws from p(x_missing | x_seen)
+    effective_samples: Float[Tensor, " rows"]  # of the weights: near 1 says that few latents carry the answer
+
+
+def impute(
+    model: VAE, source: Source, *, samples: int = 200, draws: int = 0, interval: float = 0.9, fitted: bool = False, seed: int = 0
+) -> Iterator[Imputed]:
+    """Every row of a source with gaps, in order, a block at a time.
+
+    z_k ~ q(z | x_seen), w_k ∝ p(x_seen | z_k) p(z_k) / q(z_k | x_seen), and E[x_missing | x_seen] ≈ Σ w_k E[x_missing | z_k]: exact as the number of
+    samples grows (self-normalised importance weights, Mattei & Frellsen 2019, section 3.3). Draws choose a latent with probability w_k and a cell
+    from p(x | z_k) (sampling importance resampling, Rubin 1987). Cells are taken to be missing at random: whether one is missing depends on
+    nothing but the cells that were seen.
+
+    With `fitted` latents are proposed by a Gaussian at the mode of p(z | x_seen) instead of by the encoder, which is the way for an encoder
+    that was never shown a gap, and is taken for those. A row has the same answer alone and among others.
+    Errors: `StateError` for numbers that make no sense, or for data without gaps.
+    """
+    if samples < 1 or draws < 0 or not 0 < interval < 1:
+        raise StateError(f"samples={samples}, draws={draws}, interval={interval:g}: expected at least one sample, draws from 0 on, a share in (0, 1)")
+    if not source.gaps:
+        raise StateError(f"{source.name} has no gaps, so there is nothing to fill in")
+    proposer = model if model.posterior.sees_gaps and not fitted else refined(model, widen=1.1)
+    size = max(1, LATENTS_AT_ONCE // samples)
+    for batch in row_batches(model.eval(), source, seed):
+        for index in torch.arange(len(batch)).split(size):
+            with torch.no_grad():
+                yield _imputed(model, proposer, _at(batch, index), samples, draws, interval, seed)
+
+
+def _at(batch: Batch, index: Tensor) -> Batch:
+    parts = {name: getattr(batch, name)[index] for name in ("x", "observed", "context") if getattr(batch, name) is not None}
+    return replace(batch, **parts, label=None, index=None, weight=None)
+
+
+def _imputed(model: VAE, proposer: VAE, batch: Batch, samples: int, draws: int, interval: float, seed: int) -> Imputed:
+    noise, observed, x = Common(seed), batch.observed, filled(batch.x, batch.observed)
+    q = proposer.infer(batch)
+    z = draw(q, samples, noise)
+    log_w = log_weights(model.terms(batch, samples=samples, generator=noise, reads=READS, posterior=(q,), latent=(z,)))
+    share = log_w.double().softmax(0).to(x.dtype)
+    law = model.decode((z,), batch.context)
+    cells = draw(law, 1, _EachLatent(noise))[0]  # one of each latent
+    mean = torch.einsum("sb,sbc->bc", share, law.mean)
+    deviation = (torch.einsum("sb,sbc->bc", share, cells.square()) - torch.einsum("sb,sbc->bc", share, cells).square()).clamp(min=0).sqrt()
+    if isinstance(law, Columns) and len(law.levels):
+        probability, code = torch.einsum("sb,sblc->blc", share, law.log_probs.exp()).max(-1)
+        mean = mean.index_copy(1, law.levels, code.to(mean.dtype))
+        deviation = deviation.index_copy(1, law.levels, 1 - probability)
+    order = cells.argsort(0)
+    reached = share.unsqueeze(-1).expand_as(cells).gather(0, order).cumsum(0)
+    bounds = [cells.gather(0, order).gather(0, _first(reached, level)[None])[0] for level in ((1 - interval) / 2, (1 + interval) / 2)]
+    resampled = cells[:0]
+    if draws:
+        point = noise.uniform((draws, 1), share).expand(draws, share.shape[1])
+        chosen = (point.unsqueeze(1) >= share.cumsum(0)).sum(1).clamp(max=samples - 1)  # [draws, batch]
+        latent = torch.gather(z, 0, chosen.unsqueeze(-1).expand(-1, -1, z.shape[-1]))
+        resampled = draw(model.decode((latent,), batch.context), 1, _EachLatent(noise))[0]
+
+    def keep(found: Tensor) -> Tensor:
+        return torch.where(observed, x, found) if observed is not None else found
+
+    gap = torch.zeros_like(deviation) if observed is None else torch.where(observed, torch.zeros_like(deviation), deviation)
+    return Imputed(keep(mean), gap, keep(bounds[0]), keep(bounds[1]), keep(resampled), 1 / share.square().sum(0))
+
+
+class _EachLatent(Noise):
+    """Variates `[1, latents, batch, *event]` from noise that gives `[latents, batch, *event]`: each latent has its own."""
+
+    def __init__(self, inner: Noise) -> None:
+        self.inner = inner
+
+    def normal(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        return self.inner.normal(shape[1:], like)[None]
+
+    def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        return self.inner.uniform(shape[1:], like)[None]
+
+
+def _first(reached: Tensor, level: float) -> Tensor:
+    """Where a cumulative share first reaches a level."""
+    return (reached < level).sum(0).clamp(max=len(reached) - 1)
