@@ -57,4 +57,6 @@ def test_common_noise_is_one_draw_for_all_examples_in_opposite_pairs():
     assert not torch.equal(first, second)
     assert not torch.equal(first, Common(4).normal((2, 1, 2), torch.zeros(0)))
     uniform = Common(0).uniform((1001, 3, 5), torch.zeros(0))
-    assert 0 <= float(uniform.min()) and float(uniform.max()) < 1 and abs(float(uniform[:1000, 0].mean()) - 0.5) < 1e-6
+    assert float(uniform.min()) >= 0
+    assert float(uniform.max()) < 1
+    assert abs(float(uniform[:1000, 0].mean()) - 0.5) < 1e-6

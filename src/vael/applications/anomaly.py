@@ -186,7 +186,8 @@ class AnomalyDetector:
                 terms = self.model.terms(batch, samples=self.samples, generator=Common(self.seed), reads=READS)
                 code = terms.posterior[0].mean
                 surprise = self._surprise(batch, code)
-            yield Measured(-terms.log_likelihood.mean(0), terms.divergence.mean(1).sum(0), code, surprise, self._background(batch))
+                divergence = torch.zeros(len(batch)) if terms.divergence is None else terms.divergence.mean(1).sum(0)
+            yield Measured(-terms.log_likelihood.mean(0), divergence, code, surprise, self._background(batch))
 
     def _surprise(self, batch: Batch, code: Tensor) -> Tensor:
         x = filled(batch.x, batch.observed)

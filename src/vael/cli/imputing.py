@@ -12,6 +12,7 @@ from vael.cli.parser import Parser, number, one_of
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from vael.data import Schema
     from vael.data.tables import Table
     from vael.specs import Run
 
@@ -69,7 +70,7 @@ def impute(given: argparse.Namespace) -> int:
     return 0
 
 
-def schema_of(run: Run) -> object:
+def schema_of(run: Run) -> Schema | None:
     """The rules of a run's columns, for runs on plain numbers too."""
     from vael.applications.synthesis import schema_of as made
 

@@ -5,17 +5,26 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vael.cli.parser import Parser, UsageError, nearest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vael.data import Column, Schema, Splits
 
 ACTIONS = ("list", "info")
 
 
 def data_options(parser: Parser) -> None:
     """Everything that `vael data` takes."""
-    parser.usage = "vael data list [--json]\n       vael data info NAME [--json]"
+    parser.usage = "vael data list [--json]\n       vael data info NAME [--schema FILE] [--json]"
     parser.option("action", metavar="list | info", nargs="?", help="list: data sets that have a name; info: what is known of one")
     parser.option("name", metavar="NAME", nargs="?", help="a name, or the path of your own data")
+    parser.option("--schema", metavar="FILE", help="write what the columns of a table are as JSON, to be edited and given to `vael train --schema`")
     parser.option("--json", action="store_true", help="print one JSON object")
 
 
@@ -34,7 +43,7 @@ def data(given: argparse.Namespace) -> int:
         return listed(bool(options.get("json")))
     if "name" not in options:
         raise UsageError("data info needs the name of a data set (`vael data list`) or a path")
-    return informed(options["name"], bool(options.get("json")))
+    return informed(options["name"], bool(options.get("json")), options.get("schema"))
 
 
 def listed(json_wanted: bool) -> int:
@@ -51,23 +60,74 @@ def listed(json_wanted: bool) -> int:
     return 0
 
 
-def informed(name: str, json_wanted: bool) -> int:
-    """How data would be read: kind, shape, splits, notes, source."""
+def informed(name: str, json_wanted: bool, schema_file: str | None = None) -> int:
+    """How data would be read: kind, shape, splits, notes, source; of a table what its columns are."""
     from vael.data import describe, load
+    from vael.data.schema_file import as_record, write_schema
 
-    found = describe(load(name))
+    splits = load(name)
+    found, columns = describe(splits), table_of(name, splits)
+    if schema_file is not None:
+        if columns is None:
+            raise UsageError(f"{name} is no table, so there is no schema to write; leave --schema out")
+        write_schema(Path(schema_file), columns[0])
     facts = {
         "name": found.name, "event": found.event, "kind": found.kind.value, "levels": found.levels, "examples": dict(found.examples),
         "labels": found.label_names, "columns": found.columns, "notes": found.notes, "fingerprint": dict(found.fingerprints)["train"],
         "origin": found.origin, "citation": found.citation,
     }  # fmt: skip
     if json_wanted:
-        print(json.dumps(facts))
+        print(json.dumps({**facts, "schema": None if columns is None else as_record(columns[0])}))
         return 0
     for key, value in facts.items():
-        if value:
+        if value and not (key == "columns" and columns):
             print(f"{key:<12} {plain(value)}")
+    if columns is not None:
+        print("columns\n" + "\n".join(column_lines(*columns)))
+    if schema_file is not None:
+        print(f"{schema_file}: the schema; edit it and give it to `vael train {name} --schema {schema_file}`")
     return 0
+
+
+def table_of(name: str, splits: Splits) -> tuple[Schema, Tensor] | None:
+    """The schema of a table and its training rows; None for other data."""
+    from vael.data import read_table
+    from vael.data.tabular import is_table_file
+
+    if splits.train.schema is not None:
+        return splits.train.schema, splits.train.x
+    if Path(name).is_file() and is_table_file(Path(name)):
+        found = read_table(Path(name))
+        return found.schema, found.x
+    return None
+
+
+def column_lines(schema: Schema, x: Tensor) -> list[str]:
+    """One line for each column: kind, levels or range, spikes, and how many cells are missing."""
+    width = min(max(len(name) for name in schema.names), 30)
+    lines = []
+    for place, column in enumerate(schema.columns):
+        missing = float(x[:, place].isnan().float().mean())
+        about = levels_of(column) if column.levels else range_of(column)
+        gaps = f"; {missing:.1%} missing" if missing else ""
+        lines.append(f"  {column.name:<{width}}  {column.kind.value:<11}  {about}{gaps}")
+    return lines + [f"  {name:<{width}}  left out     a number or text that names its row" for name in schema.left_out]
+
+
+def levels_of(column: Column) -> str:
+    """The levels, as many as fit on a line."""
+    shown, rare = ", ".join(column.levels[:5]), f" and {len(column.rare)} rare ones" if column.rare else ""
+    return f"{len(column.levels)} levels: {shown}{', ...' if len(column.levels) > 5 else ''}{rare}"
+
+
+def range_of(column: Column) -> str:
+    """The range of numbers or dates, their decimals and spikes."""
+    if column.pattern and column.minimum is not None and column.maximum is not None:
+        ends = [(datetime(1970, 1, 1) + timedelta(days=end)).strftime(column.pattern) for end in (column.minimum, column.maximum)]
+        return f"{ends[0]} to {ends[1]}"
+    spikes = f"; spikes at {', '.join(f'{spike:g}' for spike in column.spikes)}" if column.spikes else ""
+    digits = "" if not column.decimals else f", {column.decimals} decimals"
+    return f"{column.minimum:g} to {column.maximum:g}{digits}{spikes}"
 
 
 def plain(value: object) -> str:

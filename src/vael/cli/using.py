@@ -129,7 +129,7 @@ def encode(given: argparse.Namespace) -> int:
         known_ending(options["output"], ARRAYS)
     run = specs.load(options["run"])
     target = options.get("output") or run.inside("codes.csv")
-    features = run.model.prior.loc.shape[-1]
+    features = run.model.prior(None).event_shape[0]
     with row_file(target, [f"z{number}" for number in range(1, features + 1)]) as file:
         for source in rows(run, options.get("data")):
             for codes in generation.code_blocks(run.model, source):

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from vael.data.output import written
 from vael.data.schema import LEVELS, Column, ColumnKind, Schema
@@ -68,7 +69,8 @@ def _read(entry: object, number: int, where: str) -> Column:
     unknown = [name for name in entry if name not in OPTIONAL and name not in ("name", "kind")]
     if unknown:
         raise FormatError(f"{what} has the entry {unknown[0]!r}; there are {', '.join(OPTIONAL)}")
-    column = Column(entry["name"], ColumnKind(entry["kind"]), **{name: _value(what, name, entry[name]) for name in OPTIONAL if name in entry})
+    values: dict[str, Any] = {name: _value(what, name, entry[name]) for name in OPTIONAL if name in entry}
+    column = Column(entry["name"], ColumnKind(entry["kind"]), **values)
     return _checked(column, what)
 
 

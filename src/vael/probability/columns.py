@@ -104,7 +104,7 @@ class Columns(Law):
         return found
 
     def _mean_of_numbers(self) -> Tensor:
-        given, total = self.given, 0.0
+        given, total = self.given, torch.zeros_like(self.given.loc[..., 0])
         weight = F.softmax(given.logits, -1)
         for middle in ((torch.arange(QUANTILES, dtype=torch.float64) + 0.5) / QUANTILES).logit().tolist():
             y = given.loc + middle * given.log_scale.exp()
