@@ -38,6 +38,12 @@ def prepare(folder):
     size = rng.normal(size=(150, 1))
     table = np.hstack([5.8 + size, 3.0 + 0.4 * rng.normal(size=(150, 1)), 3.7 + 1.6 * size + 0.3 * rng.normal(size=(150, 1))])
     np.savetxt(folder / "measurements.csv", table, delimiter=",", header="length,width,mass", comments="", fmt="%.3f")
+    days = np.datetime64("1998-04-02") + rng.integers(0, 5000, 150)
+    columns = (rng.choice(["ash", "oak", "elm"], 150), rng.integers(50, 250, 150) / 10, rng.integers(0, 9, 150), days)
+    trees = np.stack([column.astype(object).astype(str) for column in columns], 1)
+    trees[rng.random(trees.shape) < 0.1] = ""
+    trees[(trees == "").all(1), 0] = "ash"
+    np.savetxt(folder / "trees.csv", trees, delimiter=",", header="kind,height,nests,planted", comments="", fmt="%s")
 
 
 def command(line):

@@ -39,7 +39,7 @@ from vael.models import (
 from vael.models.correlated import numbers_of
 from vael.models.heads import Moments
 from vael.models.quantized import one_level, two_levels
-from vael.networks import ConvolutionDecoder, ConvolutionEncoder, Dense, FiniteScalar, Offset, Quantizer, Standardize, TopK, residual_stage
+from vael.networks import ConvolutionDecoder, ConvolutionEncoder, Dense, FiniteScalar, Gaps, Offset, Quantizer, Standardize, TopK, residual_stage
 from vael.networks.convolution import plain
 from vael.networks.initialize import gain, unit_gain
 from vael.training import Constant, Fit, Settings, run
@@ -117,6 +117,16 @@ def dense(
     encode = Dense(event, (latents.numbers,), hidden, activation)
     decode = started(Dense((latent,), outputs(event, head), hidden[::-1], activation), offset(head, statistics))
     return compose(encode, decode, event, head, latents, statistics)
+
+
+def gapped(event: Sequence[int], head: Head, *, latent: int = 10, hidden: Sequence[int] = (128,), statistics: Moments | None = None) -> VAE:
+    """Columns of plain numbers with gaps: dense, the encoder sees which cells are missing (Mattei & Frellsen 2019).
+
+    One hidden layer: a second one cost a tenth in mean squared error of filled cells on three small tables (docs/lab-book.md).
+    """
+    inputs = nn.Sequential(Gaps(nn.Sequential(*unit_scale(event, statistics))), Dense((2 * event[0],), (2 * latent,), hidden, nn.SiLU))
+    decode = started(Dense((latent,), outputs(event, head), hidden[::-1], nn.SiLU), offset(head, statistics))
+    return VAE(StandardNormal(latent), Decoder(decode, head), GaussianPosterior(inputs, sees_gaps=True))
 
 
 def table(

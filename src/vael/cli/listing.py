@@ -90,16 +90,14 @@ def informed(name: str, json_wanted: bool, schema_file: str | None = None) -> in
 
 
 def table_of(name: str, splits: Splits) -> tuple[Schema, Tensor] | None:
-    """The schema of a table and its training rows; None for other data."""
+    """The schema of a table and its rows (of a named one those of training); None for other data."""
     from vael.data import read_table
     from vael.data.tabular import is_table_file
 
-    if splits.train.schema is not None:
-        return splits.train.schema, splits.train.x
     if Path(name).is_file() and is_table_file(Path(name)):
         found = read_table(Path(name))
         return found.schema, found.x
-    return None
+    return None if splits.train.schema is None else (splits.train.schema, splits.train.x)
 
 
 def column_lines(schema: Schema, x: Tensor) -> list[str]:

@@ -70,7 +70,7 @@ def arrow_table(data: Path | str | Frame) -> tuple[pa.Table, Layout | None]:
         table = data if isinstance(data, pa.Table) else pa.table(data)
         kept = [name for name in table.column_names if not name.startswith("__index_level_")]  # the index of a pandas frame is no column
         check_names("the table", [str(name) for name in table.column_names])
-        return table.select(kept), None
+        return pa.table({name: without_views(table.column(name)) for name in kept}), None
     path = Path(data)
     if path.suffix.lower() == ".parquet":
         try:
@@ -79,6 +79,14 @@ def arrow_table(data: Path | str | Frame) -> tuple[pa.Table, Layout | None]:
             raise FormatError(f"{path} is no whole Parquet file ({error}); write or fetch it again") from error
     found = read_text(path)
     return found.table, found.layout
+
+
+def without_views(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text that is stored as views (polars) in the ordinary way, which Arrow's functions take."""
+    kind = column.type
+    if pa.types.is_dictionary(kind) and "view" in str(kind.value_type):
+        return pa.chunked_array([pa.array(column.to_pylist(), pa.string()).dictionary_encode()])
+    return pc.cast(column, pa.string()) if "view" in str(kind) else column
 
 
 def named(data: object) -> str:
@@ -174,7 +182,7 @@ def _as_days(column: Column, cells: pa.ChunkedArray, text: bool) -> tuple[np.nda
             return np.full(len(cells), -np.inf), "is no date, as the column is in training"
         return np.array(pc.cast(micros, pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64) / DAY, ""
     absent = missing_text(cells)
-    days = parsed_dates(cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells, absent, column.pattern)
+    days = parsed_dates(cells, absent, column.pattern)
     days[np.isnan(days) & ~absent] = -np.inf
     return days, f"is no date written as {column.pattern}"
 
