@@ -68,8 +68,6 @@ def test_frames_and_parquet_say_the_same(tmp_path):
     torch.testing.assert_close(read_table(tmp_path / "t.parquet", first.schema).x, first.x, equal_nan=True)
     grades = pandas.Categorical(["low", "high", "mid"] * 9, ["low", "mid", "high"], ordered=True)
     ordered = pandas.DataFrame({"grade": grades, "v": [1.0, 2.5, 3.1] * 9})
-        {"grade": pandas.Categorical(["low", "high", "mid"] * 9, ["low", "mid", "high"], ordered=True), "v": [1.0, 2.5, 3.1] * 9}
-    )
     column = read_table(ordered).schema.columns[0]
     assert (column.kind, column.levels) == (ColumnKind.ORDINAL, ("low", "mid", "high"))
     assert load_table(frame).train.kind is Kind.MIXED
