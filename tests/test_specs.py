@@ -7,6 +7,8 @@ import torch
 
 import vael
 from vael import specs
+from vael.data import Column, ColumnKind, Schema
+from vael.data.schema_file import as_record
 from vael.errors import FormatError, StateError, SupportError
 from vael.objectives import ELBO, Beta, ImportanceWeighted, SampledELBO
 from vael.specs import names
@@ -98,15 +100,16 @@ def test_a_likelihood_that_does_not_fit_the_data_is_refused():
 def test_every_likelihood_can_be_made_from_its_description(prepared):
     from vael.specs import likelihoods
 
-    data = specs.prepare(specs.request("digits", **{**SMALL, "binarize": None})).spec.data
+    schema = Schema((Column("a", ColumnKind.REAL), Column("b", ColumnKind.BOOLEAN, levels=("no", "yes"))))
+    data = specs.prepare(specs.request("digits", **{**SMALL, "binarize": None})).spec.data.model_copy(update={"table": as_record(schema)})
     for name in likelihoods.LIKELIHOODS:
         known = likelihoods.blank(data.event)
         arguments = likelihoods.defaults(name, data, known)
         head = likelihoods.make(name, data, known, arguments)
         found = likelihoods.describe(head)
-        same = "gaussian" if name == "gaussian-per-channel" else name  # with one channel they are one
-        assert found[0] == same
-        assert found[1] == ({} if same != name else arguments)
+        same = {"gaussian-per-channel": "gaussian", "coupled-logistic": "coupled-logistic-mixture"}  # of one channel, of one component
+        assert found[0] == same.get(name, name)
+        assert found[1] == ({} if name == "gaussian-per-channel" else arguments)
 
 
 def test_names_stand_for_objects():

@@ -48,8 +48,12 @@ given_columns = st.tuples(
 )  # fmt: skip
 
 
+# training flushes denormals for the whole process, and Hypothesis refuses to make any then
+CELLS = st.floats(width=32, allow_infinity=True, allow_nan=True, allow_subnormal=False)
+
+
 @settings(max_examples=100, deadline=None)
-@given(given_columns, st.lists(st.floats(width=32, allow_infinity=True, allow_nan=True), min_size=1, max_size=20))
+@given(given_columns, st.lists(CELLS, min_size=1, max_size=20))
 def test_whatever_came_keeps_the_rules_afterwards(drawn: tuple[ColumnKind, tuple[int, int], int, int], cells: list[float]) -> None:
     kind, ends, decimals, origin = drawn
     low, high = float(min(ends)), float(max(ends))

@@ -37,8 +37,9 @@ def row_terms(model: VAE, source: Source, *, samples: int = 2, seed: int = 0) ->
     """Distortion and divergence of every example in order, a block at a time, memory bounded by the block.
 
     The expectation is over `samples` latents whose standard variates are the same for all examples, in opposite pairs (`Common`): a
-    row has the same figures alone and among others, up to rounding. The error of so few variates is then much the same in all rows: it does not
-    disturb their order, and it does not average out, so a figure to be reported comes from `vael.evaluation.evaluate`. What a transform draws belongs to (seed, row).
+    row has the same figures alone and among others, up to rounding. The error of so few variates is then much the same in all rows: it
+    hardly disturbs their order, but does not average out, so a figure to be reported comes from `vael.evaluation.evaluate`. What a
+    transform draws belongs to (seed, row).
     Errors: `StateError` for fewer than one sample.
     """
     if samples < 1:
