@@ -112,7 +112,10 @@ def test_images_are_scored_by_the_command(tmp_path, capsys):
     np.save(tmp_path / "some.npy", digits)
     capsys.readouterr()
     assert main(["score", str(tmp_path / "run"), str(tmp_path / "some.npy"), "-o", str(tmp_path / "s.csv"), "--explain"]) == 0
-    assert "row 4: score" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "row 4: score" in out
+    assert "s-why.png: the strangest images" in out
+    assert (tmp_path / "s-why.png").read_bytes().startswith(b"\x89PNG")
     found = np.loadtxt(tmp_path / "s.csv", delimiter=",", skiprows=1)
     assert found.shape == (20, 5)
     assert int(found[:, 1].argmax()) == 3

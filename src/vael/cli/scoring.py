@@ -35,7 +35,7 @@ def score_options(parser: Parser) -> None:
     parser.option("--score", metavar="NAME", type=one_of(*SCORES), help=f"{', '.join(SCORES)}; default combined")
     parser.option("--threshold", metavar="P", type=number(float, 0, above=True, most=1), help="flag rows with a p-value up to this; default 0.01")
     parser.option("--contamination", metavar="SHARE", type=number(float, 0, most=0.49), help="of the training rows that do not belong; default 0")
-    parser.option("--explain", action="store_true", help="name the cells that make each flagged row strange")
+    parser.option("--explain", action="store_true", help="name the cells that make each flagged row strange; of images write a picture too")
     parser.option("--on-error", type=one_of("stop", "skip"), metavar="stop|skip", help="what to do with a row that cannot be read; default stop")
     parser.option("--json", action="store_true", help="print one JSON object")
 
@@ -69,16 +69,58 @@ def score(given: argparse.Namespace) -> int:
     )  # fmt: skip
     threshold = float(options.get("threshold", USUAL_THRESHOLD))
     flagged: list[Line] = []
-    numbers, left = Rows(skipped), 0
+    numbers, left, pictures = Rows(skipped), 0, Pictures()
+    explain = bool(options.get("explain"))
     with row_file(target, ("row", "score", "bound", "p_value", "flag")) as file:
         for source in sources:
+            begin = 0
             for verdict in detector.judge(source):
                 places = numbers.take(len(verdict.score))
                 file.add(table(verdict, places, threshold).numpy())
-                flagged += lines(verdict, places, threshold, names(run), bool(options.get("explain")))
-                left += len(places)
+                flagged += lines(verdict, places, threshold, names(run), explain)
+                if explain and len(source.event) == 3:
+                    pictures.look(source, begin, verdict, threshold)
+                begin, left = begin + len(places), left + len(places)
     say(target, left, flagged, skipped, detector, threshold, options)
+    shown = pictures.written(target.with_name(f"{target.stem}-why.png"), splits.train)
+    if shown is not None and not options.get("json"):
+        print(f"{shown}: the strangest images, below each the pixels that make it so")
     return 0
+
+
+class Pictures:
+    """The strangest flagged images, each with the surprise of its pixels."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[float, Tensor, Tensor]] = []
+
+    def look(self, source: Source, begin: int, verdict: Verdict, threshold: float) -> None:
+        """Keep those among some rows, `begin` the first of them, that are stranger than what was kept."""
+        import torch
+
+        from vael.evaluation.evaluate import batch_at
+
+        rows = verdict.flagged(threshold).nonzero().squeeze(1)
+        if not len(rows) or verdict.reasons.shape[1:] != source.event:
+            return
+        images = batch_at(source, range(begin, begin + len(verdict.score)), 0, torch.zeros(0)).x
+        self.found += [(float(verdict.score[row]), images[row], verdict.reasons[row]) for row in rows.tolist()]
+        self.found = sorted(self.found, key=lambda one: -one[0])[:SHOWN]
+
+    def written(self, path: Path, train: Source) -> Path | None:
+        """The picture: images above, white where a pixel is most more surprising than usual below; None where there is nothing to show."""
+        import torch
+
+        from vael.applications.generation import beside
+        from vael.report import display_of, save_grid
+
+        if not self.found:
+            return None
+        images, reasons = torch.stack([image for _, image, _ in self.found]), torch.stack([why for _, _, why in self.found])
+        surprise = reasons.clamp(min=0)
+        peak = surprise.flatten(1).amax(1).clamp(min=1e-9)[:, None, None, None]
+        low, high = float(images.min()), float(images.max())
+        return save_grid(path, beside(images, low + (high - low) * surprise / peak, len(images)), display_of(train), columns=len(images))
 
 
 class Rows:
