@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from vael.data import Kind, OnError, Schema, Source, Table, read_table
+from vael.data import Column, ColumnKind, Kind, OnError, Schema, Source, Table, read_table
 from vael.data.blocks import Like, array_blocks
 from vael.data.schema_file import from_record
+from vael.data.tabular import is_table_file
 from vael.errors import StateError
 from vael.specs.request import examples_of
 from vael.specs.spec import DataSpec, RunSpec
@@ -22,6 +23,10 @@ def rows_of(spec: RunSpec, data: str) -> Iterator[Source]:
     plain = spec.data.binarize is None and not spec.data.dequantize
     if spec.data.table is not None and path.is_file():
         yield table_of(spec, data)[0]
+        return
+    if plain and path.is_file() and is_table_file(path) and spec.data.columns:
+        numbers = Schema(tuple(Column(name, ColumnKind.REAL) for name in spec.data.columns))
+        yield like_of(spec.data, path.name).source(read_table(path, numbers).x.numpy())
         return
     if not (plain and path.is_file() and path.suffix.lower() == ".npy"):
         yield examples_of(spec, data)
