@@ -97,7 +97,8 @@ class AnomalyDetector:
     0.05) and not from about a hundred on. With n held-out rows no p-value is below 1 / (n + 1): 99 rows are needed for one of 0.01.
 
     `contamination` is the share of rows in training and held-out data that do not belong: so many of the strangest are left out of the
-    neighbours and of the calibration. Declared where there are none, it flags more rows that belong than the threshold says. Everything is a function of the rows and the seed; a row scores the same alone and among others.
+    neighbours and of the calibration. Declared where there are none, it flags more rows that belong than the threshold says. Everything is a
+    function of the rows and the seed; a row scores the same alone and among others.
     Errors: `StateError` for fewer than 10 held-out rows, or a contamination that is not in [0, ½).
     """
 
