@@ -1,6 +1,6 @@
 """Synthetic tables under the protocols of SDGym 0.2 (Xu, Skoularidou, Cuesta-Infante & Veeramachaneni 2019), from file to file.
 
-    python benchmarks/synthetic.py [adult] [grid] [gridr] [ring] [asia] [--seeds 3] [--epochs N] [--option NAME=VALUE ...]
+    python benchmarks/synthetic.py [adult] [grid] [gridr] [ring] [asia] [alarm] [child] [insurance] [--seeds 3] [--epochs N] [--option NAME=VALUE ...]
 
 Each synthesizer is given a CSV of the training rows and gives a CSV of as many rows; `vael` does so by its own commands, `vael train` and
 `vael sample`, with default settings unless options are given. Adult: 22,561 rows of adult.data to train on and 10,000 to test on (shuffled by the
@@ -26,12 +26,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from sklearn.mixture import GaussianMixture
 
+from networks import Network, asia, shipped
 from vael.cli import main
 from vael.data.schema import Column, ColumnKind, Schema
 from vael.data.schema_file import write_schema
@@ -41,6 +43,8 @@ from vael.evaluation.efficacy import efficacy, sdgym_learners
 PUBLISHED = {  # SDGym 0.2.1: (real rows, TVAE)
     "adult": ((0.8256, 0.6616), (0.8108, 0.6302)), "grid": ((-3.477, -3.503), (-3.388, -5.190)), "gridr": ((-3.608, -3.636), (-3.821, -3.725)),
     "ring": ((-1.713, -1.704), (-1.654, -1.933)), "asia": ((-2.251, -2.241), (-2.353, -2.267)),
+    "alarm": ((-10.234, -10.302), (-11.357, -10.755)), "child": ((-12.046, -12.042), (-12.285, -12.248)),
+    "insurance": ((-12.850, -12.959), (-14.293, -13.823)),
 }  # fmt: skip
 EDUCATION = (
     "Preschool", "1st-4th", "5th-6th", "7th-8th", "9th", "10th", "11th", "12th", "HS-grad", "Prof-school", "Assoc-voc", "Assoc-acdm",
@@ -143,57 +147,23 @@ def plane(kind: str) -> Callable[[int], Problem]:
     return make
 
 
-# the network `asia` (Lauritzen & Spiegelhalter 1988): parents, and P(yes | parents) by the parents' values, the last one fastest, yes first
-
-ASIA = {
-    "asia": ((), (0.01,)), "tub": (("asia",), (0.05, 0.01)), "smoke": ((), (0.5,)), "lung": (("smoke",), (0.1, 0.01)),
-    "bronc": (("smoke",), (0.6, 0.3)), "either": (("lung", "tub"), (1.0, 1.0, 1.0, 0.0)), "xray": (("either",), (0.98, 0.05)),
-    "dysp": (("bronc", "either"), (0.9, 0.8, 0.7, 0.1)),
-}  # fmt: skip
-Tables = dict[str, np.ndarray]
+# Bayesian networks
 
 
-def configuration(x: dict[str, np.ndarray], name: str) -> np.ndarray:
-    """Index of the parents' values."""
-    index = np.zeros(len(next(iter(x.values()))), int)
-    for parent in ASIA[name][0]:
-        index = 2 * index + (~x[parent]).astype(int)
-    return index
+def levels(network: Callable[[], Network]) -> Callable[[int], Problem]:
+    def make(seed: int) -> Problem:
+        rng, truth = np.random.default_rng(seed), network()
+        train, test = truth.sample(10_000, rng), truth.sample(10_000, rng)
+        names = list(truth.nodes)
 
+        def judge(synthetic: Rows) -> tuple[float, float, str]:
+            cells = {name: np.array([int(cell[1:]) for cell in column]) for name, column in zip(names, zip(*synthetic, strict=True), strict=True)}
+            return truth.log_prob(cells), truth.fitted(cells).log_prob(test), f"truth {truth.log_prob(test):.3f}"
 
-def network_log_prob(x: dict[str, np.ndarray], tables: Tables) -> float:
-    """Mean of log(p + 1e-8), as SDGym has it."""
-    p = np.ones(len(x["asia"]))
-    for name in ASIA:
-        yes = tables[name][configuration(x, name)]
-        p = p * np.where(x[name], yes, 1 - yes)
-    return float(np.log(p + 1e-8).mean())
+        rows = [[f"v{code}" for code in row] for row in np.stack([train[name] for name in names], 1)]  # some of pgmpy's names read as gaps
+        return Problem(names, rows, judge)
 
-
-def fitted(x: dict[str, np.ndarray]) -> Tables:
-    """Shares of yes; 1/2 where the parents never had these values."""
-    tables = {}
-    for name, (parents, _) in ASIA.items():
-        index, size = configuration(x, name), 2 ** len(parents)
-        count, yes = np.bincount(index, minlength=size), np.bincount(index, x[name], minlength=size)
-        tables[name] = np.where(count > 0, yes / np.maximum(count, 1), 0.5)
-    return tables
-
-
-def asia(seed: int) -> Problem:
-    rng, tables = np.random.default_rng(seed), {name: np.array(p) for name, (_, p) in ASIA.items()}
-    x: dict[str, np.ndarray] = {}
-    for name, (parents, _) in ASIA.items():
-        yes = tables[name][configuration(x, name) if parents else np.zeros(20_000, int)]
-        x[name] = rng.random(20_000) < yes
-    train, test = ({name: cells[half] for name, cells in x.items()} for half in (np.s_[:10_000], np.s_[10_000:]))
-
-    def judge(synthetic: Rows) -> tuple[float, float, str]:
-        cells = {name: np.array(column) == "yes" for name, column in zip(ASIA, zip(*synthetic, strict=True), strict=True)}
-        return network_log_prob(cells, tables), network_log_prob(test, fitted(cells)), f"truth {network_log_prob(test, tables):.3f}"
-
-    rows = [["yes" if cell else "no" for cell in row] for row in np.stack([train[name] for name in ASIA], 1)]
-    return Problem(list(ASIA), rows, judge)
+    return make
 
 
 # synthesizers
@@ -242,7 +212,8 @@ def command(line: str) -> None:
         raise SystemExit(f"`vael {line}` ended with {status}\n{printed.getvalue()}")
 
 
-PROBLEMS = {"adult": adult, "grid": plane("grid"), "gridr": plane("gridr"), "ring": plane("ring"), "asia": asia}
+PROBLEMS = {"adult": adult, **{name: plane(name) for name in ("grid", "gridr", "ring")}, "asia": levels(asia)}
+PROBLEMS |= {name: levels(partial(shipped, name)) for name in ("alarm", "child", "insurance")}
 SIMPLE = {"real rows": identity, "independent": independent}
 SAMPLERS = ("prior", "mixture")
 
