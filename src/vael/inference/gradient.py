@@ -64,7 +64,7 @@ class GradientAscent(Algorithm):
         )  # fmt: skip
         bound = Bound(self.model, self.objective, self.samples, world.precision)
         state.apply = Step(self._gradients(bound, state, world), state, self.optimizer, self.guard)
-        self._judge = Bound(self.model, self.objective, 1)
+        self._judge = Bound(self.model, self.objective, self.samples)  # with fewer, a bound of several samples is another bound
         return state
 
     @staticmethod
