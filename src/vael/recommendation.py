@@ -12,7 +12,7 @@ import torch
 
 from vael.data import Kind, Schema, Source, Splits, statistics
 from vael.errors import StateError
-from vael.models import VAE, BernoulliHead, ColumnsHead, DiscretizedLogisticHead, GaussianHead, Head, LearnedScale, TabulatedMixtureHead
+from vael.models import VAE, BernoulliHead, ColumnsHead, DiscretizedLogisticHead, GaussianHead, Head, LearnedScale, TabulatedMixtureHead, heaped
 from vael.models.heads import Moments
 from vael.recipes import convolutional, dense
 from vael.recipes import table as recipe_table
@@ -114,7 +114,8 @@ def table(source: Source) -> Choice:
 
 def columns(source: Source, schema: Schema) -> Recommendation:
     """A law for each column, and a network by columns and rows."""
-    head = ColumnsHead(schema, sample=statistics(source).sample)
+    sample = statistics(source).sample
+    head = ColumnsHead(schema, sample=sample, tables=heaped(schema, sample))
     head.check(source)
     number, rows = len(schema.columns), len(source)
     width = min(power_of_two(16 * number, 64, 256), power_of_two(rows // 8, 32, 256))

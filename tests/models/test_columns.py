@@ -8,7 +8,7 @@ import torch
 
 from vael.data import Batch, Column, ColumnKind, Kind, Schema, Source
 from vael.errors import ShapeError, SupportError
-from vael.models import ColumnsHead, ColumnsInput
+from vael.models import ColumnsHead, ColumnsInput, heaped
 from vael.probability import draw
 from vael.recipes import table
 
@@ -120,6 +120,31 @@ def test_the_start_is_each_columns_own_law():
         assert float(-cells[:, SCHEMA.names.index(name)].mean()) == pytest.approx(exact, abs=0.02)
     gaussian = math.log(5) + 0.5 * math.log(2 * math.pi * math.e)
     assert abs(float(-cells[:, 0].mean()) - gaussian) < 0.025 + 0.01  # 5 standard errors of 20,000 rows, and what a finite mixture may lack
+
+
+def test_few_whole_numbers_have_a_free_probability_each():
+    """Teeth that no smooth law has: the start is the histogram itself, other whole numbers stay possible, and all sums to one."""
+    generator = torch.Generator().manual_seed(0)
+    hours = torch.where(torch.rand(10_000, generator=generator) < 0.6, torch.tensor(40.0), (torch.rand(10_000, generator=generator) * 12).floor() * 5)
+    many = (torch.rand(10_000, generator=generator) * 5000).floor()
+    schema = Schema((Column("hours", ColumnKind.COUNT, minimum=0.0), Column("pay", ColumnKind.COUNT, minimum=0.0), Column("x", ColumnKind.REAL)))
+    x = torch.stack((hours, many, torch.randn(10_000, generator=generator)), 1)
+    x[:5, 0] = torch.nan
+    tables = heaped(schema, x)
+    assert tables == (12, 0, 0)
+    assert heaped(schema, x[:, 1:].new_zeros(0, 3)) == ()
+    head = ColumnsHead(schema, sample=x, tables=tables)
+    with torch.no_grad():
+        law = head(torch.zeros(1, 6000, head.raw_numbers))
+        cells = law.log_prob(torch.stack((torch.arange(6000.0), torch.arange(6000.0), torch.zeros(6000)), 1))[0].double()
+    assert float(cells[:, 0].exp().sum()) == pytest.approx(1, abs=1e-4)
+    for value in range(0, 60, 5):
+        assert float(cells[value, 0].exp()) == pytest.approx(float((hours[5:] == value).float().mean()), abs=1e-3)
+    assert 0 < float(cells[41, 0].exp()) < 1e-3
+    loaded = ColumnsHead(schema, tables=tables)
+    loaded.load_state_dict(head.state_dict())
+    assert torch.equal(loaded(torch.zeros(1, 6000, head.raw_numbers)).log_probs, law.log_probs)
+    assert torch.equal(loaded.scales.spikes.nan_to_num(-1), head.scales.spikes.nan_to_num(-1))
 
 
 def test_gradients_are_finite_where_parameters_and_cells_are_wild():

@@ -3,7 +3,7 @@
 from vael.models.autoencoder import Autoencoder, SquaredErrorHead, unrolled
 from vael.models.bayesian_mixture import BayesianGaussianMixture, MixturePrior
 from vael.models.codes import AutoregressiveCodes, CodeGrid, CodePrior, UniformCodes
-from vael.models.columns import ColumnsHead, ColumnsInput
+from vael.models.columns import ColumnsHead, ColumnsInput, heaped
 from vael.models.core import Conditional, Model, Terms
 from vael.models.correlated import CorrelatedGaussianPosterior
 from vael.models.covariance import Covariance, Diagonal, Full, Spherical, Tied
@@ -90,6 +90,7 @@ __all__ = [
     "Tied",
     "TwoLevels",
     "UniformCodes",
+    "heaped",
     "real_numbers",
     "state_space",
     "unrolled",

@@ -23,13 +23,38 @@ LINEAR = 1000.0  # spreads within which a column without heavy tails is taken as
 TAIL = 8.0  # spreads between quartiles beyond which a value is far out
 IMPOSSIBLE = -1e4  # a logit of what cannot be
 BALANCE = (1 / 3, 3.0)
-MOST_SPIKES = 3
+MOST_VALUES, MOST_CHOICES = 128, 2048  # values that a column of whole numbers may have for a free probability of each, and of all columns
+FEWEST = 3  # cells, of at most 10,000, that a value must have for that
 QUANTILES, FITTING = 128, 40  # cells and steps by which the law of a column is fitted before training
 
 
 def is_number(column: Column) -> bool:
     """Whether the cells of a column are numbers, not codes."""
     return column.kind not in LEVELS
+
+
+def heaped(schema: Schema, sample: Float[Tensor, "rows columns"] | None) -> tuple[int, ...]:
+    """How many values of each column of numbers get a free probability: of whole numbers with few different values all but rare ones, else none.
+
+    People round and heap (a working week of 40 hours, a bonus of 5,000): no smooth law has such teeth.
+    """
+    places = [place for place, column in enumerate(schema.columns) if is_number(column)]
+    most = min(MOST_VALUES, MOST_CHOICES // max(len(places), 1))
+    counts = [_often(schema.columns[place], None if sample is None else sample[:, place], most) for place in places]
+    return tuple(counts) if any(counts) else ()
+
+
+def _often(column: Column, cells: Tensor | None, most: int) -> int:
+    if cells is None or column.kind is not ColumnKind.COUNT:
+        return 0
+    values, counts = cells[~torch.isnan(cells)].unique(return_counts=True)
+    return int((counts >= FEWEST).sum()) if len(values) <= most else 0
+
+
+def _commonest(cells: Tensor, size: int) -> list[float]:
+    """The `size` commonest values in order; of equally common ones the smaller."""
+    values, counts = cells[~torch.isnan(cells)].unique(return_counts=True)
+    return sorted(values[counts.argsort(descending=True, stable=True)[:size]].tolist())
 
 
 class ColumnScales(nn.Module):
@@ -47,10 +72,11 @@ class ColumnScales(nn.Module):
     floor: Tensor
     low: Tensor
     high: Tensor
-    spikes: Tensor
+    values: Tensor  # spikes, 0 where a column has fewer
+    filled: Tensor
     whole: Tensor
 
-    def __init__(self, schema: Schema, sample: Float[Tensor, "rows columns"] | None = None) -> None:
+    def __init__(self, schema: Schema, sample: Float[Tensor, "rows columns"] | None = None, tables: tuple[int, ...] = ()) -> None:
         super().__init__()
         self.columns = tuple(column for column in schema.columns if is_number(column))
         self.register_buffer("place", torch.tensor([p for p, c in enumerate(schema.columns) if is_number(c)], dtype=torch.int64), persistent=False)
@@ -66,13 +92,22 @@ class ColumnScales(nn.Module):
         self._fixed("floor", floor)
         self._fixed("low", [-math.inf if end[0] is None else end[0] - origin for end, origin in ends])
         self._fixed("high", [math.inf if end[1] is None else end[1] - origin for end, origin in ends])
-        most = max([len(column.spikes) for column in self.columns], default=0)
-        spikes = [[spike - c.origin for spike in c.spikes] + [math.nan] * (most - len(c.spikes)) for c in self.columns]
-        self.register_buffer("spikes", torch.tensor(spikes, dtype=torch.float32).reshape(len(self.columns), most), persistent=False)
+        spikes = [self._spikes(number, sample, size) for number, size in enumerate(tables or [0] * len(self.columns))]
+        most = max(map(len, spikes), default=0)
+        padded = torch.tensor([one + [0.0] * (most - len(one)) for one in spikes], dtype=torch.float32)
+        self.register_buffer("values", padded.reshape(len(self.columns), most), persistent=bool(tables))
+        filled = torch.tensor([[place < len(one) for place in range(most)] for one in spikes], dtype=torch.bool)
+        self.register_buffer("filled", filled.reshape(len(self.columns), most), persistent=False)
         self._fixed("whole", [c.kind is ColumnKind.COUNT for c in self.columns], torch.bool)
 
     def _fixed(self, name: str, values: list[float] | list[bool], dtype: torch.dtype = torch.float32) -> None:
         self.register_buffer(name, torch.tensor(values, dtype=dtype), persistent=False)
+
+    def _spikes(self, number: int, sample: Tensor | None, size: int) -> list[float]:
+        """Values with a probability of their own: the commonest ones, or those that the schema names; 0 where weights will say."""
+        if not size:
+            return [spike - self.columns[number].origin for spike in self.columns[number].spikes]
+        return [0.0] * size if sample is None else _commonest(sample[:, self.place[number]], size)
 
     def _seen(self, number: int, cells: Tensor) -> Tensor:
         column, v = self.columns[number], cells[~torch.isnan(cells)].double()
@@ -87,6 +122,11 @@ class ColumnScales(nn.Module):
         t = v.clamp(min=1e-30).log() if column.kind is ColumnKind.POSITIVE else torch.asinh((v - centre) / width)
         spread = t.std(correction=0)
         return torch.stack((centre, width, t.mean(), spread if spread > 1e-12 else torch.ones_like(spread) * 1 / width))
+
+    @property
+    def spikes(self) -> Float[Tensor, "numbers spikes"]:
+        """Values with a probability of their own, NaN where a column has fewer."""
+        return torch.where(self.filled, self.values, torch.full_like(self.values, math.nan))
 
     def warp(self) -> Warp:
         """The map that brings every column to mean 0 and spread 1."""
@@ -120,7 +160,7 @@ class ColumnsInput(nn.Module):
     def __init__(self, schema: Schema, sample: Float[Tensor, "rows columns"] | None = None) -> None:
         super().__init__()
         self.scales, self.codes = ColumnScales(schema, sample), ColumnCodes(schema)
-        self.features = len(schema.columns) + len(self.scales.columns) + self.scales.spikes.numel() + int(self.codes.valid.sum())
+        self.features = len(schema.columns) + len(self.scales.columns) + self.scales.filled.numel() + int(self.codes.valid.sum())
 
     def forward(self, x: Float[Tensor, "batch columns"]) -> Float[Tensor, "batch features"]:
         seen = ~torch.isnan(x)
@@ -143,17 +183,21 @@ class ColumnsHead(Head):
 
     The raw numbers of each column are multiplied by a constant of that column, so that at the start the gradients of all columns are equally
     long: no kind of column drowns the others, and the bound stays what it is.
+
+    `tables` says for each column of numbers how many of its commonest values have a free probability each, beside the mixture (`heaped`).
     """
 
     ordinal: Tensor
     start_at: Tensor
     gain: Tensor
 
-    def __init__(self, schema: Schema, components: int = 5, sample: Float[Tensor, "rows columns"] | None = None) -> None:
+    def __init__(
+        self, schema: Schema, components: int = 5, sample: Float[Tensor, "rows columns"] | None = None, tables: tuple[int, ...] = ()
+    ) -> None:
         super().__init__()
-        self.schema, self.components = schema, components
-        self.scales, self.codes = ColumnScales(schema, sample), ColumnCodes(schema)
-        numbers, spikes = len(self.scales.columns), self.scales.spikes.shape[1]
+        self.schema, self.components, self.tables = schema, components, tuple(tables)
+        self.scales, self.codes = ColumnScales(schema, sample, self.tables), ColumnCodes(schema)
+        numbers, spikes = len(self.scales.columns), self.scales.filled.shape[1]
         ordinal = torch.tensor([column.kind is ColumnKind.ORDINAL for column in self.codes.columns], dtype=torch.bool)
         self.register_buffer("ordinal", ordinal, persistent=False)
         self.sizes = (3 * components * numbers, numbers * (spikes + 1) if spikes else 0, len(self.codes.columns) * self.codes.most)
@@ -179,9 +223,9 @@ class ColumnsHead(Head):
 
     def _possible(self, choices: Tensor) -> Tensor:
         """Logits of none and of each spike, those that a column has not made impossible."""
-        if not self.scales.spikes.shape[1]:
+        if not self.scales.filled.shape[1]:
             return choices
-        lacking = F.pad(torch.isnan(self.scales.spikes), (1, 0))
+        lacking = F.pad(~self.scales.filled, (1, 0))
         return torch.where(lacking, torch.full_like(choices, IMPOSSIBLE), choices)
 
     def _log_probs(self, levels: Tensor) -> Tensor:
@@ -249,8 +293,7 @@ class ColumnsHead(Head):
             found = self(raw.expand(1, QUANTILES, -1)).log_prob(known)[0]
             raw.grad = torch.autograd.grad(-torch.where(seen, found, torch.zeros_like(found)).sum() / QUANTILES, raw)[0]
             steps.step()
-        of_numbers = self.sizes[0] + self.sizes[1]
-        self.start_at[:of_numbers] += raw.detach()[0, 0, :of_numbers]
+        self.start_at[: self.sizes[0]] += raw.detach()[0, 0, : self.sizes[0]]  # spikes have their shares already
 
     def _spike_logits(self, number: int, sample: Tensor) -> Tensor:
         cells = sample[:, int(self.scales.place[number])]
@@ -272,7 +315,7 @@ class ColumnsHead(Head):
 
     def _owners(self) -> Tensor:
         """The column of each raw number."""
-        numbers, spikes = self.scales.place, self.scales.spikes.shape[1] + 1
+        numbers, spikes = self.scales.place, self.scales.filled.shape[1] + 1
         of_numbers = numbers.repeat_interleave(self.components).repeat(3)
         of_spikes = numbers.repeat_interleave(spikes) if self.sizes[1] else numbers[:0]
         return torch.cat((of_numbers, of_spikes, self.codes.place.repeat_interleave(self.codes.most)))

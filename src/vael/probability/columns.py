@@ -14,7 +14,6 @@ from vael.probability.sampling import Noise, register_draw
 from vael.probability.warp import Warp
 
 QUANTILES = 16  # points at which a component's mean is taken
-OPEN = -torch.inf
 
 
 @dataclass(frozen=True)
@@ -87,11 +86,11 @@ class Columns(Law):
         choice = F.log_softmax(given.spike_logits, -1)
         at = v.unsqueeze(-1) == self.numbers.spikes  # [batch, numbers, spikes]
         smooth = choice[..., 0] + smooth
-        none = torch.full_like(choice[..., 1:], OPEN)
-        spike = torch.where(at, choice[..., 1:], none).amax(-1)
+        place, hit = at.to(torch.uint8).argmax(-1) + 1, at.any(-1)
+        spike = choice.gather(-1, place.expand(choice.shape[:-1]).unsqueeze(-1)).squeeze(-1)
         # beside a spike of a density there is nothing: a single value has no mass there; whole numbers have both
-        both = torch.where(self.numbers.whole, torch.logaddexp(smooth, torch.where(at.any(-1), spike, smooth.detach() - 100)), spike)
-        return torch.where(at.any(-1), both, smooth)
+        both = torch.where(self.numbers.whole, torch.logaddexp(smooth, torch.where(hit, spike, smooth.detach() - 100)), spike)
+        return torch.where(hit, both, smooth)
 
     @property
     def mean(self) -> Tensor:

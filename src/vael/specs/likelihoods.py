@@ -107,14 +107,15 @@ def categorical(data: DataSpec, known: Moments, levels: int | None = None) -> He
     return models.CategoricalHead(levels or levels_of(data))
 
 
-def columns(data: DataSpec, known: Moments, components: int = 5) -> Head:
+def columns(data: DataSpec, known: Moments, components: int = 5, tables: tuple[int, ...] | None = None) -> Head:
     """One law for each column of a table."""
     if data.table is None:
         raise SupportError(
             f"{data.name} has no schema, so the likelihood `columns` cannot tell what its columns are; give a table with levels, gaps or spikes, "
             "or one of plain numbers with a schema (--schema)"
         )
-    return models.ColumnsHead(from_record(data.table, "run.json"), components, getattr(known, "sample", None))
+    schema, sample = from_record(data.table, "run.json"), getattr(known, "sample", None)
+    return models.ColumnsHead(schema, components, sample, models.heaped(schema, sample) if tables is None else tables)
 
 
 def location_scale(kind: type[GaussianHead] | type[LaplaceHead], spread: Callable[..., Spread]) -> Callable[..., Head]:
@@ -179,7 +180,7 @@ LIKELIHOODS = {
     ),
     "laplace": Likelihood("real numbers with heavy tails, one scale, learned", LaplaceHead, location_scale(LaplaceHead, one), {}, LearnedScale),
     "continuous-bernoulli": Likelihood("grey values as real numbers from 0 up", models.ContinuousBernoulliHead, continuous_bernoulli, LARGEST),
-    "columns": Likelihood("tables: a law for each column by its kind", models.ColumnsHead, columns, {"components": "components"}),
+    "columns": Likelihood("tables: a law for each column by its kind", models.ColumnsHead, columns, {"components": "components", "tables": "tables"}),
     "cross-entropy": Likelihood("grey values as lectures do it: no likelihood", models.CrossEntropyHead, cross_entropy, LARGEST),
 }  # fmt: skip
 
