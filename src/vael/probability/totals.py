@@ -32,7 +32,7 @@ def _bernoulli(law: Bernoulli, x: Tensor) -> Tensor:
 
     One exponential a cell and one logarithm for many: half the time of a softplus for each. Cells are 0 or 1.
     """
-    signed = (law.logits * (1 - 2 * x)).flatten(2)
+    signed = torch.addcmul(law.logits, law.logits, x, value=-2).flatten(2)  # in one pass over memory; exact, as x is 0 or 1
     return log_product(signed.abs().sigmoid_()) - signed.relu_().sum(2)
 
 
