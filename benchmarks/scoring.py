@@ -3,7 +3,8 @@
     python benchmarks/scoring.py [--threads 2] [--rounds 4]
 
 30 numeric columns with the network that `vael train` takes for 100,000 rows (15 latents, 128-128), and MNIST-sized binary images with
-784-400-20: with ReLU, as in the other systems' examples (and in `speed.py`), and with SiLU, which `vael train` takes. The best of several rounds, beside the machine's matrix peak in the same run.
+784-400-20: with ReLU, as in the other systems' examples (and in `speed.py`), and with SiLU, which `vael train` takes.
+The best of several rounds, beside the machine's matrix peak in the same run.
 """
 
 from __future__ import annotations
