@@ -22,7 +22,9 @@ SECONDS = 0.2  # between two looks at how far it is
 def compress_options(parser: Parser) -> None:
     """Everything that `vael compress` takes."""
     parser.option("run", metavar="RUN", type=Path, help="run folder")
-    parser.option("data", metavar="DATA", nargs="?", help="a name or a path (.npy, a folder of images, ...); default the run's own test split")
+    parser.option(
+        "data", metavar="DATA", nargs="?", help="a name or a path (.npy, a folder of images, a table, ...); default the run's own test split"
+    )
     parser.option("-o", "--output", metavar="FILE", type=Path, help="the compressed file")
     parser.option(
         "--level",
@@ -37,7 +39,7 @@ def decompress_options(parser: Parser) -> None:
     """Everything that `vael decompress` takes."""
     parser.option("run", metavar="RUN", type=Path, help="the run folder that the file was compressed with")
     parser.option("file", metavar="FILE", type=Path, help="the compressed file")
-    parser.option("-o", "--output", metavar="FILE", type=Path, help="an .npy file, or a new folder for images")
+    parser.option("-o", "--output", metavar="FILE", type=Path, help="an .npy file, a new folder for images, .csv or .parquet for a table")
     parser.option("--json", action="store_true", help="print one JSON object")
 
 
@@ -70,7 +72,8 @@ def decompress(given: argparse.Namespace) -> int:
         facts = {"file": str(target), "kind": done.layout.kind, "shape": done.array.shape, "dtype": str(done.array.dtype)}
         print(json.dumps({**facts, "notes": done.notes, "seconds": done.seconds, "megabytes_per_second": speed}))
         return 0
-    what = "images" if done.layout.kind == "images" else f"examples, {done.array.dtype} {' × '.join(map(str, done.array.shape))}"
+    named = {"images": "images", "table": f"rows of {done.array.shape[-1]} modelled columns"}
+    what = named.get(done.layout.kind) or f"examples, {done.array.dtype} {' × '.join(map(str, done.array.shape))}"
     print(f"{target}: {len(done.array):,} {what}, every block checked, {speed:.2f} MB/s")
     for note in done.notes:
         print(f"note: {note}")
@@ -103,21 +106,29 @@ def as_json(done: Compressed, target: Path) -> dict[str, object]:
 
 def told(done: Compressed, target: Path) -> list[str]:
     """What a person wants to know."""
-    size, speed = len(done.content), rates(done)
-    lines = [
-        f"{target}: {done.examples:,} examples, {done.original_bytes:,} bytes -> {size:,} bytes ({done.original_bytes / size:.2f} times smaller)"
-    ]
+    size, speed, table = len(done.content), rates(done), done.layout.kind == "table"
+    what = "rows" if table else "examples"
+    lines = [f"{target}: {done.examples:,} {what}, {done.original_bytes:,} bytes -> {size:,} bytes ({done.original_bytes / size:.2f} times smaller)"]
     if done.net_bits_per_dim is not None and done.elbo_bits_per_dim is not None:
+        off = f"{done.net_bits_per_dim / done.elbo_bits_per_dim - 1:+.2%}" if done.elbo_bits_per_dim else "nothing"
         lines += [
-            f"  net rate    {done.net_bits_per_dim:.4f} bits/dim, what the examples add",
-            f"  -ELBO       {done.elbo_bits_per_dim:.4f} bits/dim, what they would at best; the coder is "
-            f"{done.net_bits_per_dim / done.elbo_bits_per_dim - 1:+.2%} off",
+            f"  net rate    {rate(done.net_bits_per_dim, done)}, what the {what} add",
+            f"  -ELBO       {rate(done.elbo_bits_per_dim, done)}, what they would at best; the coder is {off} off",
         ]
-    lines.append(f"  gross rate  {done.gross_bits_per_dim:.4f} bits/dim, the whole file with first bits, checksums and header")
+    lines.append(f"  gross rate  {rate(done.gross_bits_per_dim, done)}, the whole file with first bits, checksums and header")
+    if table:
+        lines.append(f"  beside      {done.beside_bytes:,} bytes of the file: columns and cells that are not coded, and how the table was written")
     speeds = f"{speed['encode_megabytes_per_second']:.2f} MB/s, decoded and compared at {speed['verify_megabytes_per_second']:.2f} MB/s"
     lines.append(f"  speed       {speeds}; {done.blocks} block{'s' if done.blocks > 1 else ''}, each compared with the original")
     lines += [f"  note        {count} of {done.blocks} blocks went raw: {why}" for why, count in Counter(done.raw).items()]
-    return [*lines, f"  note        {done.layout.note}"] if done.layout.note else lines
+    return [*lines, *(f"  note        {note}" for note in done.layout.note.split("; ") if note)]
+
+
+def rate(bits_per_dim: float, done: Compressed) -> str:
+    """Bits of a cell, and of tables those of a row."""
+    if done.layout.kind != "table":
+        return f"{bits_per_dim:.4f} bits/dim"
+    return f"{bits_per_dim * done.cells:.2f} bits/row, {bits_per_dim:.4f} bits/cell"
 
 
 class Watch:

@@ -12,19 +12,33 @@ import numpy as np
 import torch
 from PIL import Image
 
-from vael.applications.compression import Compressed, Contents, Decompressed, Header, Level, from_array, from_cells, from_folder, safe_names
+from vael.applications.compression import (
+    Compressed,
+    Contents,
+    Decompressed,
+    Header,
+    Level,
+    SafeLevel,
+    from_array,
+    from_cells,
+    from_folder,
+    safe_names,
+)
 from vael.applications.compression import compress as compress_contents
 from vael.applications.compression import decompress as decompress_content
 from vael.applications.compression.archive import fingerprint
+from vael.applications.compression.grids import WIDEST
 from vael.applications.compression.levels import make_level
 from vael.applications.compression.portable import IntegerVAE, PortableLevel, load_portable, quantise
 from vael.data import Kind, Source
 from vael.data.images import image_files
+from vael.data.tables import Frame
 from vael.errors import FormatError, StateError, SupportError
 from vael.evaluation.evaluate import batch_at
 from vael.specs.likelihoods import levels_of
 from vael.specs.request import examples_of
 from vael.specs.runs import Run
+from vael.specs.table_archives import table_level, table_of, write_table
 from vael.training.checkpoint import write_bytes
 
 AT_ONCE = 4096  # examples put through the transform together
@@ -32,24 +46,30 @@ Progress = Callable[[int, int], None]
 
 
 def compress(
-    run: Run, data: Path | str | None, target: Path | str, *, level: str = "safe", progress: Progress | None = None
+    run: Run, data: Path | str | Frame | None, target: Path | str, *, level: str = "safe", progress: Progress | None = None
 ) -> Compressed:  # fmt: skip
     """Write `data` (None: the run's test split) to the file `target`, coded bits-back with the run's model.
 
     Every block is decoded and compared with what it came from before anything is written. An array (.npy) comes back as it was; so do the
-    pixels and names of a folder of images; of anything else the cells come back as an array.
+    pixels and names of a folder of images, and every cell of a table, a text file to the last byte where it is regular; of anything else
+    the cells come back as an array.
     Errors: `ShapeError`, `SupportError`, `FormatError` for data or a model with which that cannot be done, `StateError` for one file as both.
     """
-    if data is not None and Path(data).exists() and Path(target).exists() and os.path.samefile(data, target):
+    if isinstance(data, Path | str) and Path(data).exists() and Path(target).exists() and os.path.samefile(data, target):
         raise StateError(f"{target} is the data themselves; give another name for the compressed file")
-    coder = level_of(run, level)
-    done = compress_contents(coder, contents_of(run, data), fingerprint_of(run), progress=progress)
+    if run.spec.data.kind == Kind.MIXED.value:
+        contents = table_of(run, data)
+        coder: Level = table_level(run, contents.layout) if level == SafeLevel.name else level_of(run, level)
+    else:
+        coder = level_of(run, level)
+        contents = contents_of(run, data if data is None or isinstance(data, Path | str) else refuse_frame(run))
+    done = compress_contents(coder, contents, fingerprint_of(run), progress=progress)
     write_bytes(Path(target), done.content)
     return done
 
 
 def decompress(run: Run, file: Path | str, target: Path | str, *, progress: Progress | None = None) -> Decompressed:
-    """Write what the file holds to `target`: an array as .npy, images as a new folder. Whole and exact, or not at all.
+    """Write what the file holds to `target`: an array as .npy, images as a new folder, a table as .csv or .parquet. Whole and exact, or not at all.
 
     Errors: `FormatError` for a file that is damaged, cut short, of another version, of another model, or that does not come out exactly;
     `StateError` for a folder that holds something, and for one file as both.
@@ -60,8 +80,16 @@ def decompress(run: Run, file: Path | str, target: Path | str, *, progress: Prog
     if target.exists() and os.path.samefile(file, target):
         raise StateError(f"{target} is the compressed file itself; give another name for what comes out of it")
     done = decompress_content(file.read_bytes(), str(file), fingerprint_of(run), lambda header: level_in(run, header), progress=progress)
-    give_back(done, file, target)
+    if done.layout.kind == "table":
+        write_table(run, done, file, target)
+    else:
+        give_back(done, file, target)
     return done
+
+
+def refuse_frame(run: Run) -> str:
+    """Errors: `SupportError`: only a run on a table takes one."""
+    raise SupportError(f"a table was given, but the run was trained on {run.spec.data.name}; give an array or images of shape {run.spec.data.event}")
 
 
 def fingerprint_of(run: Run) -> str:
@@ -107,7 +135,12 @@ def made_portable(run: Run, path: Path) -> IntegerVAE:
 def level_of(run: Run, name: str) -> Level:
     """A level by name, as it is usually set. Errors: `SupportError` for a model of real numbers, `FormatError` for an unknown name."""
     if run.spec.data.kind == Kind.MIXED.value:
-        raise SupportError("the run was trained on a table with columns of several kinds, which cannot be compressed yet; images and arrays can")
+        raise SupportError("there are portable files of images and arrays only; compress tables at the level safe")
+    if run.spec.data.kind == Kind.REAL.value and run.spec.data.columns:
+        raise SupportError(
+            "the run was trained on a table of plain numbers, whose model gives densities and no probabilities to code with; write its schema "
+            "(vael data info TABLE --schema FILE.json) and train by it (vael train TABLE --schema FILE.json): numbers of declared decimals are coded"
+        )
     if run.spec.data.kind not in (Kind.BINARY.value, Kind.INTEGER.value):
         raise SupportError(
             f"the run was trained on cells that are {run.spec.data.kind}, so its model gives densities and no probabilities to code with; train on "
@@ -117,7 +150,9 @@ def level_of(run: Run, name: str) -> Level:
 
 
 def level_in(run: Run, header: Header) -> Level:
-    """The level that a file names, set as it says."""
+    """The level that a file names, set as it says. Errors: `FormatError` for one that this run cannot have."""
+    if header.layout.kind == "table" and header.level == SafeLevel.name:
+        return table_level(run, header.layout, header.settings)
     if header.level == PortableLevel.name:
         return portable(run, header.settings)
     return make_level(header.level, run.model, run.spec.data.event, header.levels, header.settings)
@@ -125,6 +160,8 @@ def level_in(run: Run, header: Header) -> Level:
 
 def symbols_of(run: Run) -> int:
     """How many values a cell can have: as the likelihood counts them."""
+    if run.spec.data.kind == Kind.MIXED.value:
+        return WIDEST
     head = run.model.get_submodule("likelihood.head")
     return int(getattr(head, "levels", 0) or levels_of(run.spec.data))
 

@@ -147,7 +147,7 @@ def test_what_is_wrong_is_named(whole):
 
 def rewritten(whole, change=None, payloads=None, **fields):
     """A file whose checksums all fit, with other facts in its header."""
-    header, found = unpack(whole.content, "x")
+    header, found, _ = unpack(whole.content, "x")
     facts = {**json.loads(header.model_dump_json()), **fields}
     if change:
         change(facts)
@@ -172,7 +172,7 @@ def test_a_header_that_this_program_would_not_write_is_refused(whole):
         facts["blocks"][0]["examples"] = 41
 
     for fields in ({"surprise": 1}, {"cells": 0}, {"levels": "many"}):
-        header, payloads = unpack(whole.content, "x")
+        header, payloads, _ = unpack(whole.content, "x")
         told = zlib.compress(json.dumps({**json.loads(header.model_dump_json()), **fields}).encode())
         front = FRONT.pack(whole.content[:8], 1, len(told)) + told
         body = front + bytes.fromhex(checksum(front)) + b"".join(payloads)

@@ -15,7 +15,7 @@ from torch import nn
 
 import vael
 from vael.applications.compression.bits_back import Coded, decode, encode
-from vael.applications.compression.container import BlockFacts, Header, Layout, checksum, pack, unpack
+from vael.applications.compression.container import BlockFacts, Header, Layout, checksum, facts_beside, pack, unpack
 from vael.applications.compression.contents import Contents, to_cells, to_original
 from vael.applications.compression.level import Level
 from vael.errors import FormatError, ShapeError, VaelError
@@ -42,6 +42,8 @@ class Compressed:
     encode_seconds: float
     verify_seconds: float
     layout: Layout
+    cells: int = 1  # of an example
+    beside_bytes: int = 0  # of the file, what is kept beside the blocks
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Decompressed:
     layout: Layout
     notes: tuple[str, ...]
     seconds: float
+    beside: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -93,9 +96,10 @@ def compress(level: Level, contents: Contents, model: str, *, block: int = BLOCK
             progress(min(start + size, len(contents)), len(contents))
     header = Header(
         vael=vael.__version__, constriction=coder(), model=model, level=level.name, settings=dict(level.settings), build=dict(level.build),
-        cells=level.cells, levels=level.levels, layout=contents.layout, blocks=tuple(part.facts for part in done),
+        cells=level.cells, levels=level.levels, layout=contents.layout,
+        beside=facts_beside(contents.beside), blocks=tuple(part.facts for part in done),
     )  # fmt: skip
-    return _summary(pack(header, [part.payload for part in done]), contents, level, done)
+    return _summary(pack(header, [part.payload for part in done], contents.beside), contents, level, done)
 
 
 def _compressed(level: Level, array: np.ndarray, layout: Layout) -> _Block:
@@ -133,11 +137,12 @@ def _summary(content: bytes, contents: Contents, level: Level, done: list[_Block
     dims = level.cells * sum(examples for _, examples in coded)
     return Compressed(
         content=content, examples=len(contents), blocks=len(done), raw=tuple(part.why for part in done if part.why),
-        original_bytes=contents.array.nbytes,
+        original_bytes=contents.array.nbytes if contents.original_bytes is None else contents.original_bytes,
         net_bits_per_dim=sum(part.net for part, _ in coded) / dims if dims else None,
         elbo_bits_per_dim=sum(part.ideal for part, _ in coded) / math.log(2) / dims if dims else None,
         gross_bits_per_dim=8 * len(content) / (level.cells * len(contents)),
         encode_seconds=sum(part.encoded for part in done), verify_seconds=sum(part.verified for part in done), layout=contents.layout,
+        cells=level.cells, beside_bytes=len(contents.beside),
     )  # fmt: skip
 
 
@@ -150,7 +155,7 @@ def decompress(
     decoded is not what was encoded: nothing that is wrong is ever given back.
     """
     begun = time.perf_counter()
-    header, payloads = unpack(content, name)
+    header, payloads, beside = unpack(content, name)
     level = _fitting(header, name, model, level_of)
     differs = differences(header.build, level.build)
     event = header.layout.shape[1:]
@@ -164,7 +169,8 @@ def decompress(
         if progress:
             progress(first, len(whole))
     notes = (f"written elsewhere ({differs}), but every block was checked and is exact",) if differs else ()
-    return Decompressed(whole, header.layout, (*notes, *((header.layout.note,) if header.layout.note else ())), time.perf_counter() - begun)
+    notes = (*notes, *((header.layout.note,) if header.layout.note else ()))
+    return Decompressed(whole, header.layout, notes, time.perf_counter() - begun, beside)
 
 
 def _fitting(header: Header, name: str, model: str, level_of: Callable[[Header], Level]) -> Level:

@@ -7,6 +7,7 @@
 | 4 | length of the header |
 | ... | header: JSON, deflated |
 | 16 | start of the SHA-256 of all bytes before |
+| ... | what is kept beside the blocks of a table, as long as the header says |
 | ... | blocks, one after another, as long as the header says |
 | 32 | SHA-256 of all bytes before |
 
@@ -42,13 +43,14 @@ class Section(BaseModel):
 class Layout(Section):
     """What was compressed, and how the cells of a model become it again."""
 
-    kind: Literal["array", "images"]
+    kind: Literal["array", "images", "table"]
     dtype: str
     shape: tuple[Count, ...]  # of the whole, examples first
     factor: Several = 1  # that a cell is multiplied by
     channels_last: bool = False
     names: tuple[str, ...] = ()  # of images, as paths in their folder
     note: str = ""  # what of the original is not in the file
+    gaps: tuple[tuple[Count, ...], ...] = ()  # of a table, how often each state of a cell followed each (`column_laws.count_states`)
 
 
 class BlockFacts(Section):
@@ -69,6 +71,13 @@ class BlockFacts(Section):
         return self
 
 
+class BesideFacts(Section):
+    """What is kept beside the blocks: how long it is, and its checksum."""
+
+    size: Count = 0
+    stored: str = ""
+
+
 class Header(Section):
     """Everything that a decoder must know before it begins."""
 
@@ -81,6 +90,7 @@ class Header(Section):
     cells: Several
     levels: Several
     layout: Layout
+    beside: BesideFacts = BesideFacts()
     blocks: tuple[BlockFacts, ...]
 
     @model_validator(mode="after")
@@ -97,26 +107,35 @@ def checksum(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[: 2 * SHORT]
 
 
-def pack(header: Header, payloads: list[bytes]) -> bytes:
-    """The whole file."""
+def facts_beside(beside: bytes) -> BesideFacts:
+    """What the header says of it."""
+    return BesideFacts(size=len(beside), stored=checksum(beside)) if beside else BesideFacts()
+
+
+def pack(header: Header, payloads: list[bytes], beside: bytes = b"") -> bytes:
+    """The whole file; `beside` is what the header says of it."""
     told = zlib.compress(header.model_dump_json(exclude_defaults=True).encode(), 9)
     front = FRONT.pack(MAGIC, VERSION, len(told)) + told
-    body = b"".join([front, hashlib.sha256(front).digest()[:SHORT], *payloads])
+    body = b"".join([front, hashlib.sha256(front).digest()[:SHORT], beside, *payloads])
     return body + hashlib.sha256(body).digest()
 
 
-def unpack(content: bytes, name: str) -> tuple[Header, list[bytes]]:
-    """Header and blocks of a file that is whole. Errors: `FormatError` for any other, which names what is wrong and where."""
+def unpack(content: bytes, name: str) -> tuple[Header, list[bytes], bytes]:
+    """Header, blocks and what is beside them of a file that is whole. Errors: `FormatError` for any other, which names what is wrong and where."""
     header, start = _header(content, name)
-    end = start + sum(block.size for block in header.blocks) + LONG
+    first = start + header.beside.size
+    end = first + sum(block.size for block in header.blocks) + LONG
     if len(content) < end:
         raise FormatError(f"{name} is cut short: it has {len(content):,} bytes and should have {end:,}; copy or fetch it again")
     if len(content) > end:
         raise FormatError(f"{name} has {len(content) - end:,} bytes after its end; something was added to it: copy or fetch it again")
-    payloads = _payloads(header, content, start, name)
+    beside = content[start:first]
+    if beside and checksum(beside) != header.beside.stored:
+        raise FormatError(f"{name} is damaged in what stands beside the blocks: its checksum does not fit; copy or fetch it again")
+    payloads = _payloads(header, content, first, name)
     if hashlib.sha256(content[:-LONG]).digest() != content[-LONG:]:
         raise FormatError(f"{name} is damaged: the checksum of the whole file does not fit; copy or fetch it again")
-    return header, payloads
+    return header, payloads, beside
 
 
 def _header(content: bytes, name: str) -> tuple[Header, int]:

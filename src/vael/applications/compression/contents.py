@@ -22,6 +22,8 @@ class Contents:
     name: str
     array: np.ndarray
     layout: Layout
+    beside: bytes = b""  # of a table: all that is no symbol
+    original_bytes: int | None = None  # None: those of the array
 
     def __len__(self) -> int:
         return len(self.array)
@@ -68,6 +70,8 @@ def from_cells(source: Source, x: np.ndarray) -> Contents:
 
 def to_cells(block: np.ndarray, layout: Layout, levels: int) -> Symbols:
     """A block as cells 0 ... levels - 1 `[examples, cells]`. Errors: `FormatError` where that would lose anything: the block goes raw."""
+    if layout.kind == "table":
+        return np.ascontiguousarray(block, np.int32)
     with np.errstate(invalid="ignore"):
         cells = np.floor_divide(block.astype(np.float64), layout.factor)
     whole = np.where(np.isfinite(cells), cells, -1)

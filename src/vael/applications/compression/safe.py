@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import platform
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -29,29 +30,22 @@ REACH = 16  # the grid ends so far from 0
 MOST_EXAMPLES, MOST_CELLS = 256, 1 << 18  # in one call of a network
 
 
-class SafeLevel(Level):
-    """Prior, likelihood and posterior of a `VAE` with Gaussian latents, computed in float64 for blocks of one shape.
+class FloatLevel(Level):
+    """Abstract: prior, likelihood and posterior of a `VAE` with Gaussian latents, computed in float64 for blocks of one shape.
 
     The integers are the same wherever PyTorch, NumPy, constriction and the kind of processor are; elsewhere they are very likely, not surely,
     the same, which a decoder finds out by checksums.
 
-    Errors: `SupportError` for a likelihood that gives no probabilities, `ShapeError` for sizes below 1.
+    Errors: `ShapeError` for sizes below 1.
     """
 
     name = "safe"
 
-    def __init__(self, model: VAE, event: tuple[int, ...], levels: int, *, batch: int | None = None, bins: int = FINE_BINS) -> None:
-        head = getattr(model.likelihood, "head", None)
-        if isinstance(head, Head) and not (head.discrete and head.is_likelihood):
-            raise SupportError(
-                f"the likelihood ({type(head).__name__}) gives no probabilities of whole numbers, so nothing can be coded with it; train with "
-                "--likelihood bernoulli, discretized-logistic, discretized-logistic-mixture, coupled-logistic-mixture or categorical"
-            )
-        self.event, self.cells, self.levels, self.bins = event, int(np.prod(event)), levels, bins
-        self.grid, self._last = LatentGrid(bins, REACH * bins), {}
-        self.batch = max(1, min(MOST_EXAMPLES, MOST_CELLS // self.cells)) if batch is None else batch
+    def __init__(self, model: VAE, *, batch: int, bins: int = FINE_BINS) -> None:
+        self.batch, self.bins = batch, bins
         if self.batch < 1 or not 1 <= bins <= MOST_BINS:
             raise ShapeError(f"batch {self.batch} and bins {bins}: expected at least 1 each, and at most {MOST_BINS:,} bins")
+        self.grid, self._last = LatentGrid(bins, REACH * bins), {}
         self.model = copy.deepcopy(model).cpu().double().eval()
         with fixed():
             self.latents = (self._infer(np.zeros((1, self.cells), np.int32)).event_shape[0],)
@@ -70,7 +64,7 @@ class SafeLevel(Level):
 
     def likelihood(self, level: int, above: Symbols) -> Law:
         with fixed():
-            return law_of_cells(self._decode(above), self.levels, len(above))
+            return self._law(self._decode(above), len(above))
 
     def prior(self, examples: int) -> Law:
         with fixed():
@@ -79,13 +73,24 @@ class SafeLevel(Level):
     def ideal(self, x: Symbols, latents: tuple[Symbols, ...]) -> np.ndarray:
         with fixed():
             z, count = self._latents(latents[0]), len(x)
-            conditional = total_log_prob(self._decode(latents[0]), self._cells(x))[0]
-            nats = self._infer(x).log_prob(z[0]) - self.model.prior(None).log_prob(z[0]) - conditional
-            return nats[:count].numpy()
+            divergence = self._infer(x).log_prob(z[0]) - self.model.prior(None).log_prob(z[0])
+            return divergence[:count].numpy() - self._log_prob(self._decode(latents[0]), x)
+
+    @abstractmethod
+    def _batch(self, x: Symbols) -> Batch:
+        """The examples as the model takes them, filled up to a whole batch."""
+
+    @abstractmethod
+    def _law(self, law: Distribution, examples: int) -> Law:
+        """P(x | z) of the first examples."""
+
+    @abstractmethod
+    def _log_prob(self, law: Distribution, x: Symbols) -> np.ndarray:
+        """Log p(x | z) of each example as the model has it, nats."""
 
     def _infer(self, x: Symbols) -> Distribution:
         """q(z | x) for a whole batch, of which the first examples are those asked for."""
-        return self._remembered("posterior", x, lambda: self.model.infer(Batch(x=self._cells(x))))
+        return self._remembered("posterior", x, lambda: self.model.infer(self._batch(x)))
 
     def _decode(self, z: Symbols) -> Distribution:
         """p(x | z) for a whole batch."""
@@ -98,19 +103,45 @@ class SafeLevel(Level):
             self._last[what] = before = (given, compute())
         return before[1]
 
-    def _cells(self, x: Symbols) -> Tensor:
-        return torch.from_numpy(self._padded(x, self.cells)).view(self.batch, *self.event)
-
     def _latents(self, z: Symbols) -> Tensor:
         return torch.from_numpy(self._padded(z, z.shape[1]))[None] / self.bins
 
-    def _padded(self, symbols: Symbols, width: int) -> np.ndarray:
+    def _padded(self, symbols: np.ndarray, width: int) -> np.ndarray:
         """A batch of its one size, zeros where there are no examples."""
         if len(symbols) > self.batch:
             raise ShapeError(f"{len(symbols)} examples at once, but this coder works on {self.batch}; give at most as many")
         whole = np.zeros((self.batch, width))
         whole[: len(symbols)] = symbols
         return whole
+
+
+class SafeLevel(FloatLevel):
+    """Images and arrays: every cell a whole number from 0 to `levels` - 1.
+
+    Errors: `SupportError` for a likelihood that gives no probabilities, `ShapeError` for sizes below 1.
+    """
+
+    def __init__(self, model: VAE, event: tuple[int, ...], levels: int, *, batch: int | None = None, bins: int = FINE_BINS) -> None:
+        head = getattr(model.likelihood, "head", None)
+        if isinstance(head, Head) and not (head.discrete and head.is_likelihood):
+            raise SupportError(
+                f"the likelihood ({type(head).__name__}) gives no probabilities of whole numbers, so nothing can be coded with it; train with "
+                "--likelihood bernoulli, discretized-logistic, discretized-logistic-mixture, coupled-logistic-mixture or categorical"
+            )
+        self.event, self.cells, self.levels = event, int(np.prod(event)), levels
+        super().__init__(model, batch=max(1, min(MOST_EXAMPLES, MOST_CELLS // self.cells)) if batch is None else batch, bins=bins)
+
+    def _batch(self, x: Symbols) -> Batch:
+        return Batch(x=self._cells(x))
+
+    def _law(self, law: Distribution, examples: int) -> Law:
+        return law_of_cells(law, self.levels, examples)
+
+    def _log_prob(self, law: Distribution, x: Symbols) -> np.ndarray:
+        return total_log_prob(law, self._cells(x))[0, : len(x)].numpy()
+
+    def _cells(self, x: Symbols) -> Tensor:
+        return torch.from_numpy(self._padded(x, self.cells)).view(self.batch, *self.event)
 
 
 @contextmanager

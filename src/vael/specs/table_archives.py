@@ -1,0 +1,104 @@
+"""Tables to be compressed with a run's model, and written again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+
+from vael.applications.compression import Decompressed, Layout, Original, TableLevel, table_contents
+from vael.applications.compression.contents import Contents
+from vael.applications.compression.tables import Beside, rebuilt, text_of, unpacked
+from vael.data import Column, ColumnKind, Schema
+from vael.data.inference import missing_text
+from vael.data.schema import LEVELS
+from vael.data.schema_file import from_record
+from vael.data.tables import DAY, Frame, arrow_cells, given_rows, named, valued, write_arrow
+from vael.data.text import TEXT
+from vael.data.text import Layout as TextLayout
+from vael.errors import FormatError, StateError
+from vael.specs.runs import Run
+from vael.training.checkpoint import write_bytes
+
+pc: Any = pa.compute  # its functions are made when it is imported
+
+
+def schema_of(run: Run) -> Schema:
+    """What the columns of a run's table are. Errors: `StateError` for a run that was trained on other data."""
+    if run.spec.data.table is None:
+        raise StateError(f"the run was trained on {run.spec.data.name}, which is no table with a schema; give data of that kind")
+    return from_record(run.spec.data.table, "run.json")
+
+
+def table_level(run: Run, layout: Layout, settings: Mapping[str, int] | None = None) -> TableLevel:
+    """The default level for the table of a run. Errors: those of `TableLevel`, `FormatError` for settings that it does not take."""
+    try:
+        return TableLevel(run.model, schema_of(run), layout.gaps, **dict(settings or {}))
+    except TypeError as error:
+        raise FormatError(f"the level safe does not take the settings {dict(settings or {})} for tables; use the vael that wrote them") from error
+
+
+def table_of(run: Run, data: Path | str | Frame | None) -> Contents:
+    """A table as symbols and what stands beside them. Errors: those of the readers, `ShapeError` for a column that is missing."""
+    return table_contents(original_of(run, data), schema_of(run))
+
+
+def original_of(run: Run, data: Path | str | Frame | None) -> Original:
+    """A table as it came: a file or a frame, or the run's own test split in the types of its columns. Errors: those of the readers."""
+    if data is None:
+        name, source = run.split()
+        table = arrow_cells(schema_of(run), source.x)
+        return Original(f"the {name} split of {run.spec.data.name}", table, size=table.nbytes)
+    given, path = given_rows(data), Path(data) if isinstance(data, Path | str) else None
+    if not given.table.num_rows:
+        raise FormatError(f"{named(data)} has no rows; give a table with one example a row")
+    raw = path.read_bytes() if path is not None else None
+    return Original(named(data), given.table, given.layout, raw if given.layout else None, len(raw) if raw else given.table.nbytes)
+
+
+def write_table(run: Run, done: Decompressed, file: Path, target: Path) -> None:
+    """Write a table: the bytes of the text file where they were kept, else its cells as text, or typed columns as .parquet.
+
+    Errors: `FormatError` for another ending, and where text does not come out as it went in.
+    """
+    if target.suffix.lower() not in (*TEXT, ".parquet"):
+        raise FormatError(f"{target}: {file} holds a table, which is written as {', '.join((*TEXT, '.parquet'))}; give a file name that ends so")
+    schema, beside = schema_of(run), unpacked(done.beside, str(file))
+    table = rebuilt(beside, done.array, schema)
+    if target.suffix.lower() == ".parquet":
+        write_arrow(target, table if beside.told.layout is None else typed_columns(beside, table, schema))
+        return
+    content = text_of(beside.told, table, schema, str(file))
+    if content is not None:
+        write_bytes(target, content)
+    else:
+        write_arrow(target, table, TextLayout(*beside.told.layout) if beside.told.layout else None)
+
+
+def typed_columns(beside: Beside, table: pa.Table, schema: Schema) -> pa.Table:
+    """Columns of text as the schema types them; one with a cell that is no such number or date stays text."""
+    for form, column in zip(beside.told.columns, schema.columns, strict=True):
+        found = typed(column, table.column(form.place))
+        table = table if found is None else table.set_column(form.place, table.column_names[form.place], found)
+    for name in beside.told.counters:
+        table = table.set_column(table.column_names.index(name), name, pc.cast(table.column(name), pa.int64()))
+    return table
+
+
+def typed(column: Column, cells: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray | None:
+    """Cells of text as levels, numbers or dates, null where missing; None where one is neither."""
+    if column.kind in LEVELS:
+        return pc.if_else(pa.array(missing_text(cells)), pa.scalar(None, cells.type), cells)
+    values, _ = valued(column, cells)
+    gone = np.isnan(values)
+    if np.isneginf(values).any():
+        return None
+    if column.kind is ColumnKind.DATE:
+        micros = pa.array(np.round(np.where(gone, 0.0, values) * DAY).astype(np.int64), pa.timestamp("us"), mask=gone)
+        return pc.cast(micros, pa.date32()) if column.decimals == 0 else micros
+    whole = column.kind is ColumnKind.COUNT or column.decimals == 0
+    return pc.cast(pa.array(np.where(gone, 0.0, values), mask=gone), pa.int64() if whole else pa.float64())
