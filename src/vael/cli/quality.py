@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vael.cli import latents
+from vael.cli import conditions, latents
 from vael.cli.parser import Parser, UsageError
 from vael.errors import VaelError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FEWEST = 20  # rows that can be judged
 SAMPLERS = ("prior", "mixture")
-TABLE_OPTIONS = ("quality", "target", "sampler", "with_gaps")
+TABLE_OPTIONS = ("quality", "target", "sampler", "with_gaps", "given")
 
 
 def table_options(parser: Parser) -> None:
@@ -33,6 +33,7 @@ def table_options(parser: Parser) -> None:
         "--sampler", choices=SAMPLERS, help="where z comes from: prior (default), or mixture, fitted to the codes of the training rows; "
         "it changes the samples, not the model or its bound",
     )  # fmt: skip
+    conditions.condition_options(parser)
     parser.option("--with-gaps", action="store_true", help="leave cells empty as in the training rows; default complete rows")
 
 
@@ -68,6 +69,7 @@ def refuse_tables_options(run: Run, options: Mapping[str, object]) -> None:
     asked = [name for name in TABLE_OPTIONS if name in options]
     if asked and not is_table(run):
         raise UsageError(f"--{asked[0].replace('_', '-')} is for tables, but this model is of examples of shape {run.spec.data.event}; leave it out")
+    conditions.refuse_conditions(options)
     if "target" in options and "quality" not in options:
         raise UsageError("--target says what is predicted for the quality page; give --quality PAGE.html with it, or leave it out")
     if options.get("sampler") == "mixture" and latents.wants_latents(options):
@@ -90,6 +92,8 @@ def draw_table(run: Run, schema: Schema, count: int, seed: int, options: Mapping
     from vael.cli import latents
     from vael.data.constraints import enforced
 
+    if asked := options.get("given"):
+        return conditions.conditional_rows(run, schema, count, seed, list(asked) if isinstance(asked, list) else [])
     if latents.wants_latents(options):
         return enforced(schema, latents.latent_samples(run, count, options).flatten(1))
     if "mean" in options:

@@ -1,0 +1,92 @@
+"""The part of `vael sample` that draws rows with given values in some columns."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from vael.cli.parser import Parser, UsageError, nearest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vael.data.schema import Column, Schema
+    from vael.specs import Run
+
+FEW = 100.0  # effective latents below which draws repeat themselves
+OTHER_WAYS = ("class", "temperature", "sampler", "quality", "with_gaps", "mean")
+
+
+def condition_options(parser: Parser) -> None:
+    """What `vael sample` takes for rows with given values."""
+    parser.option(
+        "--given", metavar="COLUMN=VALUE", action="append",
+        help="rows with this value in this column, the rest drawn given it; several times for several columns",
+    )  # fmt: skip
+
+
+def refuse_conditions(options: Mapping[str, object]) -> None:
+    """Errors: `UsageError` for options that say otherwise where rows come from, or what is done with them."""
+    clash = [name for name in OTHER_WAYS if name in options]
+    if "given" in options and clash:
+        raise UsageError(f"--given draws from p(rest | given); --{clash[0].replace('_', '-')} does not go with it: leave one out")
+
+
+def conditional_rows(run: Run, schema: Schema, count: int, seed: int, conditions: list[str]) -> Tensor:
+    """Rows that have the given values and keep the rules of their columns elsewhere; says where few latents carry them. Errors: `UsageError`."""
+    import torch
+
+    from vael.applications.conditional import conditional_samples
+    from vael.data.constraints import enforced
+
+    given = cells(schema, conditions)
+    found = conditional_samples(run.model, given, count, seed)
+    if found.effective_samples < FEW:
+        print(
+            f"vael: warning: these values together are rare or new to the model: the rows hang on {found.effective_samples:.0f} latents "
+            f"(better {FEW:.0f} or more), so they vary less than they should; give fewer columns",
+            file=sys.stderr,
+        )
+    return torch.where(torch.isnan(given), enforced(schema, found.x), given)
+
+
+def cells(schema: Schema, conditions: list[str]) -> Tensor:
+    """A row of codes and numbers, NaN where nothing was given. Errors: `UsageError` naming column and value, `SupportError` for what is no number."""
+    import pyarrow as pa
+
+    from vael.data.tables import read_table
+
+    known: dict[str, str] = {}
+    for text in conditions:
+        name = max((name for name in schema.names if text.startswith(f"{name}=")), key=len, default="")
+        value = text[len(name) + 1 :].strip()
+        if not name:
+            asked = text.partition("=")[0]
+            way = "" if "=" in text else "; write COLUMN=VALUE"
+            raise UsageError(f"--given {text}: there is no column {asked!r}{near(asked, schema.names)}{way}")
+        if name in known or not value:
+            raise UsageError(
+                f"--given {text}: {'the column was given before' if name in known else 'there is no value'}; give one value for a column"
+            )
+        check_level(schema.columns[schema.names.index(name)], value)
+        known[name] = value
+    row = pa.table({name: pa.array([known.get(name, "")], pa.string()) for name in schema.names})
+    return read_table(row, schema).x[0]
+
+
+def check_level(column: Column, value: str) -> None:
+    """Errors: `UsageError` for a level that was not seen in training, or that shares its code with others."""
+    if not column.codes or value in column.levels:
+        return
+    if value in dict(column.rare):
+        raise UsageError(f"--given {column.name}={value}: this level is so rare that it shares its code with others; give another, or leave it out")
+    levels = ", ".join(column.levels[:12]) + (" ..." if len(column.levels) > 12 else "")
+    raise UsageError(f"--given {column.name}={value}: column {column.name!r} has no level {value!r}{near(value, column.levels)}; there are {levels}")
+
+
+def near(word: str, names: tuple[str, ...]) -> str:
+    """The nearest name, whatever its case."""
+    lower = {name.lower(): name for name in names}
+    hint = nearest(word, lower)
+    return hint and f"; did you mean {lower[hint.split('mean ')[1].rstrip('?')]}?"
