@@ -33,7 +33,7 @@ def test_a_single_row_in_another_order_of_columns(plain):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a,b,c\n1,2,3\n1,,3\n", "row 2, b: nan came, but the model was trained on finite numbers"),
+        ("a,b,c\n1,2,3\n1,,3\n", "row 2, column 'b': an empty cell came, but the model was trained on finite numbers"),
         ("a,b,c\n1,2,3\n1,red,3\n", "row 2, column 'b': 'red' is no finite number"),
         ("a,b\n1,2\n", "no column 'c'"),
     ],

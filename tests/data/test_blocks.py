@@ -50,7 +50,7 @@ def test_a_block_becomes_a_source():
 def test_cells_of_another_kind_are_named(kind, levels, bad):
     x = X.copy() % 2 if kind is Kind.BINARY else X.copy()
     x[4, 1] = bad
-    with pytest.raises(SupportError, match=r"t, row 105, b: .* came"):
+    with pytest.raises(SupportError, match=r"t, row 105, column 'b': .* came"):
         Like("t", (3,), kind, levels, ("a", "b", "c")).source(x, first=100)
 
 

@@ -45,13 +45,16 @@ def test_rows_agree_with_the_evaluation():
 
 @pytest.mark.parametrize("gaps", [False, True])
 def test_a_row_has_the_same_figures_alone_and_among_others(gaps):
-    source = table(gaps=gaps)
-    model = model_of(source).double()
+    """To the last bit of float32: in any company, at any place."""
+    source = table(5000, gaps=gaps)
+    model = model_of(source)
     together = all_rows(model, source)
-    for row in (0, 7, 299):
-        alone = all_rows(model, source.subset(torch.tensor([row])))
-        for one, many in zip(alone, together, strict=True):
-            torch.testing.assert_close(one[0], many[row], rtol=1e-12, atol=1e-12)
+    order = torch.randperm(5000, generator=torch.Generator().manual_seed(1))
+    for one, many in zip(all_rows(model, source.subset(order)), together, strict=True):
+        assert torch.equal(one, many[order])
+    for row in (0, 7, 4095, 4999):
+        for one, many in zip(all_rows(model, source.subset(torch.tensor([row]))), together, strict=True):
+            assert float(one[0]) == float(many[row])
     assert all(bool(torch.isfinite(part).all()) for part in together)
 
 
@@ -62,7 +65,7 @@ def test_blocks_of_images_cover_every_row_once():
         torch.manual_seed(0)
         model = dense((1, 4, 4), BernoulliHead(), latent=2, hidden=(8,))
     parts = list(row_terms(model, source))
-    assert [len(part.bound) for part in parts] == [8192, 808]
+    assert [len(part.bound) for part in parts] == [4096, 4096, 808]
     again = torch.cat([part.bound for part in row_terms(model, source)])
     assert torch.equal(again, torch.cat([part.bound for part in parts]))
 

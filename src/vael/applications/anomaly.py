@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vael.data import Batch, Source
 from vael.errors import StateError
-from vael.evaluation import row_batches, row_terms
+from vael.evaluation import row_blocks, row_terms
 from vael.models import VAE, ColumnsHead
 from vael.models.vae import filled
 from vael.probability import Common
@@ -27,6 +27,7 @@ READS = frozenset({"divergence"})
 NEIGHBOURS, REFERENCE = 5, 5000
 FEW_CELLS = 256  # up to which the surprise of every cell is a place in the space of neighbours
 LEAST_HELD_OUT = 10
+LOOKED_UP = 256  # rows at once among the neighbours
 
 
 class Score(Enum):
@@ -152,7 +153,7 @@ class AnomalyDetector:
 
     def _raw(self, measured: Measured, kind: Score) -> np.ndarray:
         if kind is Score.NEIGHBOURS:
-            return self.neighbours.kneighbors(self._place(measured))[0][:, -1]
+            return self._distance(self._place(measured))
         values = {
             Score.BOUND: -measured.bound,
             Score.TYPICALITY: (measured.bound - self.middle_bound).abs(),
@@ -161,6 +162,13 @@ class AnomalyDetector:
             Score.RATIO: -measured.bound - measured.background,
         }
         return values[kind].double().numpy()
+
+    def _distance(self, places: np.ndarray) -> np.ndarray:
+        """From the fifth nearest row of training, in blocks of one size: what is near another row does not round its distance."""
+        blocks = [places[start : start + LOOKED_UP] for start in range(0, len(places), LOOKED_UP)]
+        whole = [np.concatenate((block, np.repeat(block[-1:], LOOKED_UP - len(block), axis=0))) for block in blocks]
+        near = [self.neighbours.kneighbors(block)[0][:, -1] for block in whole]
+        return np.concatenate([found[: len(block)] for found, block in zip(near, blocks, strict=True)])
 
     def _place(self, measured: Measured) -> np.ndarray:
         """A row in the space of neighbours: its code in units of the codes' spread, and the root of the surprise of its cells.
@@ -184,13 +192,15 @@ class AnomalyDetector:
         return Measured(*(torch.cat([getattr(part, name) for part in parts]) for name in Measured.__dataclass_fields__))
 
     def _measure(self, source: Source) -> Iterator[Measured]:
-        for batch in row_batches(self.model, source, self.seed):
+        for block in row_blocks(self.model, source, self.seed, self.samples):
+            batch = block.batch
             with torch.inference_mode():
                 terms = self.model.terms(batch, samples=self.samples, generator=Common(self.seed), reads=READS)
                 code = terms.posterior[0].mean
                 surprise = self._surprise(batch, code)
                 divergence = torch.zeros(len(batch)) if terms.divergence is None else terms.divergence.mean(1).sum(0)
-            yield Measured(-terms.log_likelihood.mean(0), divergence, code, surprise, self._background(batch))
+                found = (-terms.log_likelihood.mean(0), divergence, code, surprise, self._background(batch))
+            yield Measured(*(part[: block.rows] for part in found))
 
     def _surprise(self, batch: Batch, code: Tensor) -> Tensor:
         x = filled(batch.x, batch.observed)

@@ -12,7 +12,7 @@ from torch import Tensor
 from vael.data import Batch, Source
 from vael.data.output import row_file
 from vael.errors import StateError
-from vael.evaluation import row_batches
+from vael.evaluation import row_blocks
 from vael.models import VAE, Model
 from vael.probability import PerExample, draw
 
@@ -59,10 +59,10 @@ def reconstructions(model: Model, source: Source, limit: int | None = None) -> t
 
 
 def code_blocks(model: VAE, source: Source) -> Iterator[Float[Tensor, "batch features"]]:
-    """The mean of q(z | x) for every example in order, many at a time: for more examples than fit into memory."""
-    for batch in row_batches(model, source):
+    """The mean of q(z | x) for every example in order, many at a time: for more examples than fit into memory. A row is the same in any company."""
+    for block in row_blocks(model, source):
         with torch.inference_mode():
-            yield model.encode(batch)
+            yield model.encode(block.batch)[: block.rows]
 
 
 @torch.no_grad()

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vael.cli.parser import Parser, number, one_of
+from vael.errors import StateError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import pyarrow as pa
 
     from vael.data import Schema
-    from vael.data.tables import Table
-    from vael.specs import Run
+    from vael.data.output import CellFile
+    from vael.data.tables import Skipped
+    from vael.data.text import Layout
+    from vael.specs import Piece, Run
 
 FEW = 10.0  # effective samples below which a row's answer hangs on few latents
-SHOWN = 10
 
 
 def impute_options(parser: Parser) -> None:
@@ -36,13 +39,10 @@ def impute_options(parser: Parser) -> None:
 
 
 def impute(given: argparse.Namespace) -> int:
-    """The table with its gaps filled."""
-    import torch
-
+    """The table with its gaps filled, a block of rows at a time."""
     from vael import specs
-    from vael.applications.imputation import impute as fill
     from vael.cli.using import known_ending
-    from vael.data.tables import completed, write_arrow
+    from vael.data import OnError
 
     options = vars(given)
     path = options["data"]
@@ -51,56 +51,101 @@ def impute(given: argparse.Namespace) -> int:
         if one is not None:
             known_ending(one, (".csv", ".tsv", ".txt", ".data", ".parquet"))
     run = specs.load(options["run"])
-    source, table = specs.table_of(run.spec, str(path), skip=options.get("on_error") == "skip", schema=schema_of(run))
-    how = {"samples": options.get("samples", 200), "draws": options.get("multiple", 0), "seed": options.get("seed", 0)}
-    parts = list(fill(run.model, source, fitted=bool(options.get("fitted")), **how))
-    gaps = torch.isnan(table.x)
-    answers = [target]
-    if options.get("multiple"):
-        draws = torch.cat([part.draws for part in parts], dim=1)
-        answers = [target.with_name(f"{target.stem}-{number}{target.suffix}") for number in range(1, len(draws) + 1)]
-        for file, x in zip(answers, draws, strict=True):
-            write_arrow(file, completed(table, within(table, x), how["seed"]), table.layout)
-    else:
-        write_arrow(target, completed(table, within(table, torch.cat([part.x for part in parts])), how["seed"]), table.layout)
-    if options.get("uncertainty"):
-        write_uncertainty(options["uncertainty"], table, torch.cat([part.deviation for part in parts]))
-    few = int((torch.cat([part.effective_samples for part in parts])[gaps.any(1)] < FEW).sum())
-    say(answers, table, int(gaps.sum()), few, bool(options.get("json")))
+    rules = schema_of(run)
+    multiple = options.get("multiple")
+    answers = [target.with_name(f"{target.stem}-{one}{target.suffix}") for one in range(1, multiple + 1)] if multiple else [target]
+    counts = Counts()
+    with ExitStack() as files:
+        sheets = Sheets(files, answers, options.get("uncertainty"))
+        for piece in specs.pieces(run.spec, str(path), on_error=OnError(options.get("on_error", "stop")), schema=rules):
+            filled(run, piece, sheets, counts, options)
+    say(answers, counts, bool(options.get("json")))
     return 0
+
+
+class Counts:
+    """What was filled."""
+
+    def __init__(self) -> None:
+        self.rows, self.cells, self.all_cells, self.few = 0, 0, 0, 0
+        self.skipped: list[Skipped] = []
+
+
+class Sheets:
+    """The files that the answers go to, all of them whole at the end or none there; they begin with the first rows, whose layout is theirs."""
+
+    def __init__(self, files: ExitStack, answers: list[Path], uncertainty: Path | None) -> None:
+        self.files, self.paths, self.uncertainty = files, answers, uncertainty
+        self.sheets: list[CellFile] = []
+
+    def add(self, tables: list[pa.Table], unsure: pa.Table, layout: Layout | None) -> None:
+        """The same rows of every answer."""
+        from vael.data.output import cell_file
+
+        if not self.sheets:
+            self.sheets = [self.files.enter_context(cell_file(path, layout)) for path in self.paths]
+            if self.uncertainty is not None:
+                self.sheets.append(self.files.enter_context(cell_file(self.uncertainty)))
+        for sheet, table in zip(self.sheets, [*tables, unsure], strict=False):
+            sheet.add(table)
+
+
+def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: dict[str, Any]) -> None:
+    """Some rows with their gaps filled."""
+    import pyarrow as pa
+    import torch
+
+    from vael.applications.imputation import impute as fill
+    from vael.data.constraints import enforced
+    from vael.data.tables import completed
+
+    table = piece.table
+    if table is None:
+        raise StateError(f"{options['data']} is no table, but gaps are filled in tables: give a .csv or .parquet file")
+    counts.skipped += table.skipped
+    if not len(table.x):
+        return
+    seed = options.get("seed", 0)
+    how = {"samples": options.get("samples", 200), "draws": options.get("multiple", 0), "seed": seed, "fitted": bool(options.get("fitted"))}
+    parts = list(fill(run.model, piece.source, **how))
+    draws = torch.cat([part.draws for part in parts], dim=1) if options.get("multiple") else torch.cat([part.x for part in parts])[None]
+    deviation = torch.cat([part.deviation for part in parts]).double().numpy()
+    unsure = pa.table({name: deviation[:, place] for place, name in enumerate(table.schema.names)})
+    sheets.add([completed(table, enforced(table.schema, x), seed) for x in draws], unsure, table.layout)
+    gaps = torch.isnan(table.x)
+    counts.rows, counts.cells, counts.all_cells = counts.rows + len(gaps), counts.cells + int(gaps.sum()), counts.all_cells + gaps.numel()
+    counts.few += int((torch.cat([part.effective_samples for part in parts])[gaps.any(1)] < FEW).sum())
 
 
 def schema_of(run: Run) -> Schema | None:
     """The rules of a run's columns, for runs on plain numbers too."""
     from vael.applications.synthesis import schema_of as made
 
+    if len(run.spec.data.event) != 1:
+        raise StateError(
+            f"the run was trained on {run.spec.data.name}, whose examples of shape {run.spec.data.event} are no rows of a table; give a run on one"
+        )
     return None if run.spec.data.table is not None else made(run.splits().train)
 
 
-def within(table: Table, x: Tensor) -> Tensor:
-    """Numbers with the decimals and in the range of their columns."""
-    from vael.data.constraints import enforced
-
-    return enforced(table.schema, x)
-
-
-def write_uncertainty(path: Path, table: Table, deviation: Tensor) -> None:
-    """A column for each column, 0 where the cell was seen."""
-    import pyarrow as pa
-
-    from vael.data.tables import write_arrow
-
-    write_arrow(path, pa.table({name: deviation[:, place].double().numpy() for place, name in enumerate(table.schema.names)}))
-
-
-def say(answers: list[Path], table: Table, cells: int, few: int, as_json: bool) -> None:
+def say(answers: list[Path], counts: Counts, as_json: bool) -> None:
     """What was filled."""
+    from vael.cli.using import list_skipped
+
     if as_json:
-        record = {"files": [str(file) for file in answers], "examples": len(table.x), "filled": cells, "rows_with_few_effective_samples": few}
-        print(json.dumps({**record, "skipped": [vars(one) for one in table.skipped]}))
+        record = {
+            "files": [str(file) for file in answers],
+            "examples": counts.rows,
+            "filled": counts.cells,
+            "rows_with_few_effective_samples": counts.few,
+        }
+        print(json.dumps({**record, "rows_with_few_effective_samples": counts.few, "skipped": [vars(one) for one in counts.skipped]}))
         return
-    print(f"{', '.join(map(str, answers))}: {len(table.x):,} rows, {cells:,} cells filled ({cells / table.x.numel():.1%})")
-    for one in table.skipped[:SHOWN]:
-        print(f"  row {one.row:,} was skipped: {one.reason}")
-    if few:
-        print(f"note: {few:,} rows have fewer than {FEW:.0f} effective samples: their answers hang on few latents; try --fitted, or more --samples")
+    share = counts.cells / max(1, counts.all_cells)
+    print(f"{', '.join(map(str, answers))}: {counts.rows:,} rows, {counts.cells:,} cells filled ({share:.1%})")
+    list_skipped(counts.skipped)
+    if counts.few:
+        print(
+            f"note: {counts.few:,} rows have fewer than {FEW:.0f} effective samples: their answers hang on few latents; "
+            "try --fitted, or more --samples"
+        )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from vael.cli.parser import Parser, number, one_of
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
     from vael.applications.anomaly import AnomalyDetector, Verdict
@@ -54,14 +54,13 @@ def score(given: argparse.Namespace) -> int:
     """Scores, p-values and flags of every row."""
     from vael import specs
     from vael.applications.anomaly import AnomalyDetector, Score
-    from vael.cli.using import known_ending
+    from vael.cli.using import known_ending, rows
     from vael.data.output import row_file
 
     options = vars(given)
     run = specs.load(options["run"])
     target = options.get("output") or run.inside("scores.csv")
     known_ending(target, ENDINGS)
-    sources, skipped = rows(run, options.get("data"), options.get("on_error", "stop"))
     splits = run.splits()
     contamination = float(options.get("contamination", 0.0))
     detector = AnomalyDetector(
@@ -69,18 +68,20 @@ def score(given: argparse.Namespace) -> int:
     )  # fmt: skip
     threshold = float(options.get("threshold", USUAL_THRESHOLD))
     flagged: list[Line] = []
-    numbers, left, pictures = Rows(skipped), 0, Pictures()
+    skipped: list[Skipped] = []
+    left, pictures = 0, Pictures()
     explain = bool(options.get("explain"))
     with row_file(target, ("row", "score", "bound", "p_value", "flag")) as file:
-        for source in sources:
-            begin = 0
-            for verdict in detector.judge(source):
-                places = numbers.take(len(verdict.score))
+        for piece in rows(run, options.get("data"), options.get("on_error")):
+            skipped, begin = skipped + list(piece.skipped), 0
+            for verdict in detector.judge(piece.source):
+                places = piece.rows[begin : begin + len(verdict.score)]
                 file.add(table(verdict, places, threshold).numpy())
                 flagged += lines(verdict, places, threshold, names(run), explain)
-                if explain and len(source.event) == 3:
-                    pictures.look(source, begin, verdict, threshold)
-                begin, left = begin + len(places), left + len(places)
+                if explain and len(piece.source.event) == 3:
+                    pictures.look(piece.source, begin, verdict, threshold)
+                begin += len(places)
+            left += begin
     say(target, left, flagged, skipped, detector, threshold, options)
     shown = pictures.written(target.with_name(f"{target.stem}-why.png"), splits.train)
     if shown is not None and not options.get("json"):
@@ -123,39 +124,11 @@ class Pictures:
         return save_grid(path, beside(images, low + (high - low) * surprise / peak, len(images)), display_of(train), columns=len(images))
 
 
-class Rows:
-    """The numbers of consecutive rows, those that were skipped left out."""
-
-    def __init__(self, skipped: tuple[Skipped, ...]) -> None:
-        self.next, self.skipped = 1, {one.row for one in skipped}
-
-    def take(self, count: int) -> list[int]:
-        """The next `count` of them."""
-        found: list[int] = []
-        while len(found) < count:
-            if self.next not in self.skipped:
-                found.append(self.next)
-            self.next += 1
-        return found
-
-
-def rows(run: Run, data: str | None, on_error: str) -> tuple[Iterator[Source], tuple[Skipped, ...]]:
-    """The rows to judge, and those that could not be read. Errors: `SupportError` for the first of those unless they are to be skipped."""
-    from vael.specs import rows_of, table_of
-
-    if data is None:
-        return iter([run.split()[1]]), ()
-    if run.spec.data.table is not None:
-        source, table = table_of(run.spec, data, skip=on_error == "skip")
-        return iter([source]), table.skipped
-    return rows_of(run.spec, data), ()
-
-
-def table(verdict: Verdict, places: list[int], threshold: float) -> Tensor:
+def table(verdict: Verdict, places: np.ndarray, threshold: float) -> Tensor:
     """What is written for each row."""
     import torch
 
-    columns = (torch.tensor(places), verdict.score, verdict.bound, verdict.p_value, verdict.flagged(threshold))
+    columns = (torch.from_numpy(places), verdict.score, verdict.bound, verdict.p_value, verdict.flagged(threshold))
     return torch.stack([column.double() for column in columns], dim=1)
 
 
@@ -168,7 +141,7 @@ def names(run: Run) -> tuple[str, ...]:
     return tuple(",".join(map(str, place)) for place in itertools.product(*(range(size) for size in run.spec.data.event)))
 
 
-def lines(verdict: Verdict, places: list[int], threshold: float, cells: tuple[str, ...], explain: bool) -> list[Line]:
+def lines(verdict: Verdict, places: np.ndarray, threshold: float, cells: tuple[str, ...], explain: bool) -> list[Line]:
     """The flagged rows, with the cells that are most more surprising than usual."""
     found = []
     for row in verdict.flagged(threshold).nonzero().squeeze(1).tolist():
@@ -178,7 +151,7 @@ def lines(verdict: Verdict, places: list[int], threshold: float, cells: tuple[st
             why = "; ".join(
                 f"{cells[cell]} (+{value:.1f} nats)" for value, cell in zip(top.values.tolist(), top.indices.tolist(), strict=True) if value > 0
             )
-        found.append(Line(places[row], float(verdict.score[row]), float(verdict.p_value[row]), why))
+        found.append(Line(int(places[row]), float(verdict.score[row]), float(verdict.p_value[row]), why))
     return found
 
 
@@ -186,12 +159,14 @@ def say(
     target: Path,
     count: int,
     flagged: list[Line],
-    skipped: tuple[Skipped, ...],
+    skipped: list[Skipped],
     detector: AnomalyDetector,
     threshold: float,
     options: dict[str, object],
 ) -> None:
     """What was found."""
+    from vael.cli.using import list_skipped
+
     warning = ""
     if detector.least_p_value > threshold:
         warning = (
@@ -211,7 +186,6 @@ def say(
         print(f"  row {line.row:,}: score {line.score:.3g}, p = {line.p_value:.4f}" + (f"; {line.why}" if line.why else ""))
     if len(flagged) > SHOWN:
         print(f"  ... and {len(flagged) - SHOWN:,} more in the file")
-    for one in skipped[:SHOWN]:
-        print(f"  row {one.row:,} was skipped: {one.reason}")
+    list_skipped(skipped)
     if warning:
         print(f"note: {warning}")

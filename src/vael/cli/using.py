@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vael.cli import latents, quality
-from vael.cli.parser import Parser, number
+from vael.cli.parser import Parser, number, one_of
 from vael.errors import FormatError, SupportError
 
 if TYPE_CHECKING:
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
     from vael.data import Source
     from vael.data.schema import Schema
-    from vael.specs import Run
+    from vael.data.tables import Skipped
+    from vael.specs import Piece, Run
 
 SHOWN = 40  # pairs in a picture of reconstructions
 COLUMNS = 10
+LISTED = 10  # rows that were skipped, on the screen
 ARRAYS, ALL = (".npy", ".csv", ".parquet"), (".png", ".npy", ".csv", ".parquet")
 
 
@@ -46,6 +48,7 @@ def encode_options(parser: Parser) -> None:
     """Everything that `vael encode` takes."""
     common(parser)
     from_data(parser)
+    parser.option("--on-error", type=one_of("stop", "skip"), metavar="stop|skip", help="what to do with a row that cannot be read; default stop")
 
 
 def export_options(parser: Parser) -> None:
@@ -130,11 +133,13 @@ def encode(given: argparse.Namespace) -> int:
     run = specs.load(options["run"])
     target = options.get("output") or run.inside("codes.csv")
     features = run.model.prior(None).event_shape[0]
+    skipped: list[Skipped] = []
     with row_file(target, [f"z{number}" for number in range(1, features + 1)]) as file:
-        for source in rows(run, options.get("data")):
-            for codes in generation.code_blocks(run.model, source):
+        for piece in rows(run, options.get("data"), options.get("on_error")):
+            skipped += piece.skipped
+            for codes in generation.code_blocks(run.model, piece.source):
                 file.add(codes.numpy())
-    return done(target, file.rows, options)
+    return done(target, file.rows, options, skipped)
 
 
 def export(given: argparse.Namespace) -> int:
@@ -188,14 +193,33 @@ def examples(run: Run, data: str | None) -> Source:
     return examples_of(run.spec, data)
 
 
-def rows(run: Run, data: str | None) -> Iterator[Source]:
+def rows(run: Run, data: str | None, on_error: str | None = None) -> Iterator[Piece]:
     """The run's test split, or all examples of other data a block at a time. Errors: as `examples`."""
-    from vael.specs import rows_of
+    import numpy as np
 
-    yield from [run.split()[1]] if data is None else rows_of(run.spec, data)
+    from vael.data import OnError
+    from vael.specs import Piece, pieces
+
+    if data is not None:
+        return pieces(run.spec, data, on_error=OnError(on_error or "stop"))
+    source = run.split()[1]
+    return iter([Piece(source, np.arange(1, len(source) + 1))])
 
 
-def done(path: Path, count: int, options: dict[str, object]) -> int:
-    """Say what was written where."""
-    print(json.dumps({"file": str(path), "examples": count}) if options.get("json") else f"{path}: {count:,} examples")
+def done(path: Path, count: int, options: dict[str, object], skipped: Sequence[Skipped] = ()) -> int:
+    """Say what was written where, and which rows were not."""
+    if options.get("json"):
+        listed = {"skipped": [vars(one) for one in skipped]} if skipped else {}
+        print(json.dumps({"file": str(path), "examples": count, **listed}))
+        return 0
+    print(f"{path}: {count:,} examples")
+    list_skipped(skipped)
     return 0
+
+
+def list_skipped(skipped: Sequence[Skipped]) -> None:
+    """The first of the rows that were left out, and how many more there are."""
+    for one in skipped[:LISTED]:
+        print(f"  row {one.row:,} was skipped: {one.reason}")
+    if len(skipped) > LISTED:
+        print(f"  ... and {len(skipped) - LISTED:,} more rows were skipped (all are listed with --json)")

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from vael.data.cells import as_examples, checked_numbers
+from vael.data.numerals import FORMS, read_by
+from vael.data.schema import ColumnKind, Schema
 from vael.data.source import AsFloat, Kind, Source, Transform
+from vael.data.tables import Forms, Given, OnError, Skipped, Table, by_schema, counted, is_text, none_fits, parquet_file, without_views
+from vael.data.text import text_table
 from vael.errors import FormatError, ShapeError, SupportError
 
 ROWS = 2**16
 CELLS = 2**22
+NUMBERS = frozenset({ColumnKind.REAL, ColumnKind.POSITIVE, ColumnKind.COUNT})
 
 
 @dataclass(frozen=True)
@@ -46,8 +53,14 @@ class Like:
         )  # fmt: skip
 
     def _check(self, cells: np.ndarray, first: int) -> None:
+        wrong = self.misfits(cells, most=1)
+        for row, reason in wrong.items():
+            raise SupportError(f"{self.name}, row {first + row + 1}, {reason}; correct the cell, or leave the row out")
+
+    def misfits(self, cells: np.ndarray, most: int | None = None) -> dict[int, str]:
+        """What is wrong with the rows that data of this kind cannot have, by their place; of the first `most` of them."""
         if self.transform.stochastic or not isinstance(self.transform, AsFloat):
-            return  # what is stored is not what the likelihood sees
+            return {}  # what is stored is not what the likelihood sees
         if self.kind is Kind.REAL:
             fits = np.abs(cells) <= np.finfo(np.float32).max
             fits = fits | np.isnan(cells) if self.gaps else fits
@@ -55,14 +68,18 @@ class Like:
             top = 1 if self.kind is Kind.BINARY else (self.levels or 1) - 1
             fits = (cells >= 0) & (cells <= top)
             fits = fits if cells.dtype.kind in "bui" else fits & (cells == np.floor(cells))
-        if not fits.all():
-            place = tuple(int(axis[0]) for axis in np.nonzero(~fits))
-            expected = {Kind.REAL: "finite numbers", Kind.BINARY: "0 or 1", Kind.INTEGER: f"whole numbers 0 ... {(self.levels or 1) - 1}"}
-            where = self.columns[place[1]] if len(place) == 2 and self.columns else "cell " + ", ".join(map(str, place[1:]))
-            raise SupportError(
-                f"{self.name}, row {first + place[0] + 1}, {where}: {cells[place]} came, but the model was trained on {expected[self.kind]}; "
-                "correct the cell, or leave the row out"
-            )
+        if fits.all():
+            return {}
+        rows = np.flatnonzero(~fits.reshape(len(fits), -1).all(1))
+        return {int(row): self._wrong(cells[row], fits[row]) for row in rows[:most]}
+
+    def _wrong(self, cells: np.ndarray, fits: np.ndarray) -> str:
+        """What is wrong with a row."""
+        place = tuple(int(axis[0]) for axis in np.nonzero(~fits))
+        expected = {Kind.REAL: "finite numbers", Kind.BINARY: "0 or 1", Kind.INTEGER: f"whole numbers 0 ... {(self.levels or 1) - 1}"}
+        where = f"column {self.columns[place[0]]!r}" if len(place) == 1 and self.columns else "cell " + ", ".join(map(str, place))
+        came = "an empty cell" if np.isnan(cells[place]) else cells[place]
+        return f"{where}: {came} came, but the model was trained on {expected[self.kind]}"
 
 
 def array_blocks(path: Path, rows: int | None = None) -> Iterator[np.ndarray]:
@@ -84,3 +101,79 @@ def array_blocks(path: Path, rows: int | None = None) -> Iterator[np.ndarray]:
         for start in range(0, shape[0], size):
             count = min(size, shape[0] - start)
             yield np.fromfile(file, dtype, count * int(np.prod(shape[1:]))).reshape(count, *shape[1:])
+
+
+def table_blocks(
+    path: Path, schema: Schema, *, on_error: OnError = OnError.STOP, like: Like | None = None, rows: int | None = None
+) -> Iterator[Table]:
+    """Rows of a table by a schema, `rows` of those that fit at a time (the last time fewer), read as they are needed.
+
+    The cells are those of `vael.data.read_table`, bit for bit; `like` says what else they must be.
+    Errors: as there, for the first row that does not fit (with `OnError.SKIP` rows are left out and listed instead).
+    """
+    misfits, rows = None if like is None else like.misfits, rows or ROWS
+    left: list[Table] = []
+    found, skipped = 0, []
+    for given, forms in given_blocks(path, schema, on_error):
+        block = by_schema(given, schema, str(path), on_error, forms, misfits)
+        left.append(block)
+        skipped += block.skipped[: 1 - len(skipped)] if not skipped else []
+        found += len(block.x)
+        while sum(len(one.x) for one in left) >= rows:
+            whole = _joined(left)
+            yield _cut(whole, slice(0, rows), whole.skipped)
+            left = [_cut(whole, slice(rows, None), ())]
+    if not found:
+        raise none_fits(str(path), skipped) if skipped else FormatError(f"{path} has no rows; give a table with one example a row")
+    whole = _joined(left)
+    if len(whole.x) or whole.skipped:
+        yield whole
+
+
+def given_blocks(path: Path, schema: Schema, on_error: OnError = OnError.STOP) -> Iterator[tuple[Given, Forms]]:
+    """Rows as they came, and the forms that numbers are written in, as the whole file has them."""
+    if path.suffix.lower() == ".parquet":
+        yield from _parquet_blocks(path, schema)
+        return
+    text = text_table(path)
+    forms = _forms((block.table for block in text.blocks()), schema) if text.commas else dict.fromkeys(schema.names, FORMS[0])
+    for block in text.blocks():
+        if block.ragged and on_error is OnError.STOP:
+            raise text.too_ragged(block.ragged)
+        yield Given(block.table, block.rows, text.layout, block.ragged), forms
+
+
+def _parquet_blocks(path: Path, schema: Schema) -> Iterator[tuple[Given, Forms]]:
+    file, first = parquet_file(path), 1
+    kinds = {field.name: field.type for field in file.schema_arrow}
+    texts = [column.name for column in schema.columns if column.name in kinds and is_text(kinds[column.name]) and column.kind in NUMBERS]
+    forms = _forms((pa.table(batch) for batch in file.iter_batches(ROWS, columns=texts)), schema) if texts else {}
+    for batch in file.iter_batches(ROWS):
+        table = pa.table({name: without_views(pa.chunked_array([column])) for name, column in zip(batch.schema.names, batch.columns, strict=True)})
+        yield counted(table, first), forms
+        first += table.num_rows
+
+
+def _forms(tables: Iterable[pa.Table], schema: Schema) -> Forms:
+    """The form of every column of numbers that is written as text."""
+    wanted = [column.name for column in schema.columns if column.kind in NUMBERS]
+    counts = {name: np.zeros(len(FORMS), np.int64) for name in wanted}
+    for table in tables:
+        for name in set(wanted) & set(table.column_names):
+            counts[name] += read_by(pc.cast(table.column(name), pa.string()))
+    return {name: FORMS[int(count.argmax())] for name, count in counts.items()}
+
+
+def _joined(blocks: list[Table]) -> Table:
+    first = blocks[0]
+    if len(blocks) == 1:
+        return first
+    skipped = tuple(one for block in blocks for one in block.skipped)
+    return Table(
+        first.schema, torch.cat([block.x for block in blocks]), pa.concat_tables([block.original for block in blocks]), first.layout,
+        np.concatenate([block.rows for block in blocks]), skipped,
+    )  # fmt: skip
+
+
+def _cut(table: Table, part: slice, skipped: tuple[Skipped, ...]) -> Table:
+    return replace(table, x=table.x[part], original=table.original[part], rows=table.rows[part], skipped=skipped)

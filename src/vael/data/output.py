@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from vael.data.text import TEXT, Layout
 from vael.errors import FormatError, ShapeError
 
 HEADER = 128  # bytes of an .npy header, so that the number of rows can be filled in at the end
@@ -142,3 +143,97 @@ def row_file(path: Path, names: Sequence[str] = ()) -> RowFile:
     if path.suffix.lower() not in KINDS:
         raise FormatError(f"{path}: rows are written as {', '.join(KINDS)}, not as {path.suffix or 'a file without an extension'}")
     return KINDS[path.suffix.lower()](path, names)
+
+
+class CellFile(ABC):
+    """Abstract: a table of typed columns that rows are added to, whole at the end or not there at all; used in a `with` block."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.rows = path, 0
+        self.kind: pa.Schema | None = None
+        self._place = written(path)
+
+    def __enter__(self) -> CellFile:
+        self.file = self._place.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self._finish()
+        except BaseException as trouble:
+            if kind is None:
+                kind, error, trace = type(trouble), trouble, trouble.__traceback__
+        finally:
+            self._place.__exit__(kind, error, trace)
+
+    def add(self, table: pa.Table) -> None:
+        """Write more rows. Errors: `ShapeError` for other columns than the first had."""
+        if self.kind is None:
+            self.kind = table.schema
+            self._begin(table.schema)
+        elif table.schema.names != self.kind.names:
+            raise ShapeError(f"{self.path}: columns {table.schema.names} came after {self.kind.names}; all rows must have the same")
+        self.rows += table.num_rows
+        self._add(table)
+
+    @abstractmethod
+    def _begin(self, schema: pa.Schema) -> None: ...
+
+    @abstractmethod
+    def _add(self, table: pa.Table) -> None: ...
+
+    @abstractmethod
+    def _finish(self) -> None: ...
+
+
+class TextCells(CellFile):
+    """Cells as text, in the layout of a file that they came from."""
+
+    def __init__(self, path: Path, layout: Layout | None = None) -> None:
+        super().__init__(path)
+        self.layout = layout or Layout("\t" if path.suffix.lower() in (".tsv", ".tab") else ",")
+
+    def _begin(self, schema: pa.Schema) -> None:
+        self.text = io.TextIOWrapper(self.file, encoding=self.layout.encoding, newline="", write_through=True)
+        self.writer = csv.writer(self.text, delimiter=self.layout.mark, lineterminator="\n")
+        if self.layout.named:
+            self.writer.writerow(schema.names)
+
+    def _add(self, table: pa.Table) -> None:
+        for batch in table.to_batches(max_chunksize=65536):
+            self.writer.writerows(zip(*(_plain(column) for column in batch.columns), strict=True))
+
+    def _finish(self) -> None:
+        if self.kind is not None:
+            self.text.flush()
+            self.text.detach()
+
+
+def _plain(column: pa.Array) -> Sequence[object]:
+    return ["" if cell is None else cell for cell in column.to_pylist()]
+
+
+class ParquetCells(CellFile):
+    """Columns as they are typed."""
+
+    def _begin(self, schema: pa.Schema) -> None:
+        self.writer = pa.parquet.ParquetWriter(self.file, schema)
+
+    def _add(self, table: pa.Table) -> None:
+        self.writer.write_table(table.cast(self.kind) if table.schema != self.kind else table)
+
+    def _finish(self) -> None:
+        if self.kind is not None:
+            self.writer.close()
+
+
+def cell_file(path: Path, layout: Layout | None = None) -> CellFile:
+    """The kind of table that the extension names; `layout` is for text. Errors: `FormatError` for another extension."""
+    ending = path.suffix.lower()
+    if ending == ".parquet":
+        return ParquetCells(path)
+    if ending not in TEXT:
+        raise FormatError(
+            f"{path}: tables are written as .csv (or {', '.join(TEXT[1:])}) or .parquet, not as {ending or 'a file without an extension'}"
+        )
+    return TextCells(path, layout)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import Enum
@@ -19,13 +17,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vael.data.inference import codes, infer_schema, missing_text, numbers, parsed_dates
-from vael.data.output import written
+from vael.data.inference import codes, infer_schema, missing_text, parsed_dates
+from vael.data.numerals import Form, numbers_of
+from vael.data.output import cell_file
 from vael.data.schema import LEVELS, Column, ColumnKind, Schema
-from vael.data.text import Layout, check_names, read_text
+from vael.data.text import Layout, Ragged, check_names, read_text
 from vael.errors import FormatError, ShapeError, SupportError
 
-TEXT = (".csv", ".tsv", ".txt", ".data", ".tab")
 DAY = 86_400_000_000  # microseconds
 
 
@@ -64,21 +62,45 @@ class Table:
     skipped: tuple[Skipped, ...] = ()
 
 
-def arrow_table(data: Path | str | Frame) -> tuple[pa.Table, Layout | None]:
+@dataclass(frozen=True)
+class Given:
+    """Consecutive rows as they came."""
+
+    table: pa.Table
+    rows: np.ndarray  # their numbers, from 1
+    layout: Layout | None = None  # of a text file
+    ragged: tuple[Ragged, ...] = ()  # rows of another length among them, which are not in the table
+
+
+def given_rows(data: Path | str | Frame, on_error: OnError = OnError.STOP) -> Given:
     """A file or a frame as Arrow columns: of text for a text file, typed otherwise. Errors: `FormatError`, `ShapeError`."""
     if not isinstance(data, Path | str):
         table = data if isinstance(data, pa.Table) else pa.table(data)
         kept = [name for name in table.column_names if not name.startswith("__index_level_")]  # the index of a pandas frame is no column
         check_names("the table", [str(name) for name in table.column_names])
-        return pa.table({name: without_views(table.column(name)) for name in kept}), None
-    path = Path(data)
-    if path.suffix.lower() == ".parquet":
-        try:
-            return pa.parquet.read_table(path), None
-        except (pa.ArrowException, OSError) as error:
-            raise FormatError(f"{path} is no whole Parquet file ({error}); write or fetch it again") from error
-    found = read_text(path)
-    return found.table, found.layout
+        return counted(pa.table({name: without_views(table.column(name)) for name in kept}))
+    if Path(data).suffix.lower() == ".parquet":
+        file = parquet_file(Path(data))
+        return counted(pa.table({name: without_views(column) for name, column in zip(file.schema_arrow.names, file.read().columns, strict=True)}))
+    found, block = read_text(Path(data))
+    if block.ragged and on_error is OnError.STOP:
+        raise found.too_ragged(block.ragged)
+    return Given(block.table, block.rows, found.layout, block.ragged)
+
+
+def counted(table: pa.Table, first: int = 1) -> Given:
+    """Rows with their numbers."""
+    return Given(table, np.arange(first, first + table.num_rows))
+
+
+def parquet_file(path: Path) -> pa.parquet.ParquetFile:
+    """A Parquet file that is whole. Errors: `FormatError` for another, `ShapeError` for two columns of one name."""
+    try:
+        file = pa.parquet.ParquetFile(path, buffer_size=1 << 16)
+    except (pa.ArrowException, OSError) as error:
+        raise FormatError(f"{path} is no whole Parquet file ({error}); write or fetch it again") from error
+    check_names(path, file.schema_arrow.names)
+    return file
 
 
 def without_views(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -101,38 +123,64 @@ def read_table(data: Path | str | Frame, schema: Schema | None = None, *, on_err
     Errors: `ShapeError` for a column that is missing, `SupportError` for cells that do not fit the schema (named with column and row; with
     `OnError.SKIP` the row is left out and listed instead), and those of the readers.
     """
-    table, layout = arrow_table(data)
-    where = named(data)
-    if not table.num_rows:
+    given, where = given_rows(data, on_error if schema else OnError.STOP), named(data)
+    if not given.table.num_rows:
         raise FormatError(f"{where} has no rows; give a table with one example a row")
     if schema is None:
-        schema, found = infer_schema(table, where)
+        schema, found = infer_schema(given.table, where)
         matrix = np.stack([_coded(one.column, one.values) for one in found], axis=1)
-        return Table(schema, torch.from_numpy(matrix), table, layout, np.arange(1, table.num_rows + 1))
-    return by_schema(table, schema, where, layout, on_error)
+        return Table(schema, torch.from_numpy(matrix), given.table, given.layout, given.rows)
+    kept = by_schema(given, schema, where, on_error)
+    if not len(kept.x):
+        raise none_fits(where, kept.skipped)
+    return kept
 
 
-def by_schema(table: pa.Table, schema: Schema, where: str, layout: Layout | None, on_error: OnError) -> Table:
-    """Rows held to a schema that is known."""
+def none_fits(where: str, skipped: Sequence[Skipped]) -> SupportError:
+    """What to say where no row is left."""
+    return SupportError(f"{where}: none of the {len(skipped):,} rows fits the model; row {skipped[0].row:,}: {skipped[0].reason}")
+
+
+Forms = Mapping[str, Form]
+Misfits = Callable[[np.ndarray], dict[int, str]]
+
+
+def by_schema(given: Given, schema: Schema, where: str, on_error: OnError, forms: Forms | None = None, misfits: Misfits | None = None) -> Table:
+    """Rows held to a schema that is known, those that do not fit left out and listed.
+
+    `forms` are those of the numbers that are written as text, where they were found in more rows than these; `misfits` finds what else is
+    wrong with rows of the matrix.
+    Errors: with `OnError.STOP` a `SupportError` for the first row that does not fit.
+    """
+    matrix, reasons = fitted(given.table, schema, where, forms or {})
+    for row, reason in (misfits(matrix) if misfits else {}).items():
+        reasons.setdefault(row, reason)
+    if reasons and on_error is OnError.STOP:
+        row = min(reasons)
+        more = f" (so are {len(reasons) - 1:,} more near it)" if len(reasons) > 1 else ""
+        raise SupportError(f"{where}, row {given.rows[row]:,}, {reasons[row]}{more}; correct it, or leave such rows out (--on-error skip)")
+    skipped = [Skipped(int(given.rows[row]), reason) for row, reason in reasons.items()]
+    skipped += [Skipped(one.row, f"{one.cells} cells, but {given.table.num_columns} were expected ({one.text[:60]!r})") for one in given.ragged]
+    kept = np.setdiff1d(np.arange(given.table.num_rows), np.array(list(reasons), np.int64))
+    table = given.table.take(pa.array(kept)) if reasons else given.table
+    listed = tuple(sorted(skipped, key=lambda one: one.row))
+    return Table(schema, torch.from_numpy(matrix[kept] if reasons else matrix), table, given.layout, given.rows[kept], listed)
+
+
+def fitted(table: pa.Table, schema: Schema, where: str, forms: Forms) -> tuple[np.ndarray, dict[int, str]]:
+    """The matrix of some rows, and what is wrong with those that do not fit. Errors: `ShapeError` for a column that is missing."""
     places = [place_of(table, schema, number, where) for number in range(len(schema.columns))]
     matrix = np.empty((table.num_rows, len(places)), np.float32)
     reasons: dict[int, str] = {}
     for number, (column, place) in enumerate(zip(schema.columns, places, strict=True)):
-        values, reason = valued(column, table.column(place))
-        for row in np.flatnonzero(values == -np.inf) if reason else ():
+        values, reason = valued(column, table.column(place), forms.get(column.name))
+        wrong = np.isneginf(values)
+        for row in np.flatnonzero(wrong) if reason else ():
             reasons.setdefault(int(row), f"column {column.name!r}: {_shown(table.column(place)[int(row)])} {reason}")
-        matrix[:, number] = _coded(column, np.where(np.isneginf(values), np.nan, values))
+        matrix[:, number] = _coded(column, np.where(wrong, np.nan, values))
     for row in np.flatnonzero(np.isnan(matrix).all(axis=1)):
         reasons.setdefault(int(row), "every cell of the row is missing, so nothing is known of it")
-    if reasons and on_error is OnError.STOP:
-        row = min(reasons)
-        more = f" ({len(reasons):,} rows are in trouble)" if len(reasons) > 1 else ""
-        raise SupportError(f"{where}, row {row + 1:,}, {reasons[row]}{more}; correct it, or leave such rows out (--on-error skip)")
-    kept = np.array([row for row in range(table.num_rows) if row not in reasons], np.int64)
-    if not len(kept):
-        raise SupportError(f"{where}: none of the {table.num_rows:,} rows fits the model; row 1: {reasons[0]}")
-    skipped = tuple(Skipped(row + 1, reasons[row]) for row in sorted(reasons))
-    return Table(schema, torch.from_numpy(matrix[kept]), table.take(pa.array(kept)) if skipped else table, layout, kept + 1, skipped)
+    return matrix, reasons
 
 
 def place_of(table: pa.Table, schema: Schema, number: int, where: str) -> int:
@@ -155,14 +203,19 @@ def _shown(cell: pa.Scalar) -> str:
     return repr(cell.as_py())
 
 
-def valued(column: Column, cells: pa.ChunkedArray) -> tuple[np.ndarray, str]:
+def valued(column: Column, cells: pa.ChunkedArray, form: Form | None = None) -> tuple[np.ndarray, str]:
     """Cells as numbers (codes, or values with the origin still in them), NaN where missing, -inf where they do not fit, and why not."""
-    text = pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type) or "string" in str(cells.type)
+    text = is_text(cells.type)
     if column.kind in LEVELS:
         return _as_codes(column, cells, text)
     if column.kind is ColumnKind.DATE:
         return _as_days(column, cells, text)
-    return _as_numbers(column, cells, text)
+    return _as_numbers(column, cells, text, form)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether cells are text, whole or as levels."""
+    return "string" in str(kind)
 
 
 def _as_codes(column: Column, cells: pa.ChunkedArray, text: bool) -> tuple[np.ndarray, str]:
@@ -187,16 +240,15 @@ def _as_days(column: Column, cells: pa.ChunkedArray, text: bool) -> tuple[np.nda
     return days, f"is no date written as {column.pattern}"
 
 
-def _as_numbers(column: Column, cells: pa.ChunkedArray, text: bool) -> tuple[np.ndarray, str]:
+def _as_numbers(column: Column, cells: pa.ChunkedArray, text: bool, form: Form | None) -> tuple[np.ndarray, str]:
     if not text:
         try:
             values = np.array(pc.cast(cells, pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
         except pa.ArrowException:
             return np.full(len(cells), -np.inf), "is no number, as the column is in training"
     else:
-        absent = missing_text(cells)
-        whole = numbers(cells, absent)
-        values = _one_by_one(cells, absent) if whole is None else whole
+        as_text = pc.cast(cells, pa.string())
+        values = numbers_of(as_text, missing_text(as_text), form)
     outside = np.isinf(values) | (np.abs(values) > np.finfo(np.float32).max)
     values[outside] = -np.inf
     reason = "is no finite number below 3e38"
@@ -209,39 +261,39 @@ def _as_numbers(column: Column, cells: pa.ChunkedArray, text: bool) -> tuple[np.
     return values, reason
 
 
-def _one_by_one(cells: pa.ChunkedArray, absent: np.ndarray) -> np.ndarray:
-    found = np.full(len(absent), np.nan)
-    for row, cell in enumerate(cells.to_pylist()):
-        if not absent[row]:
-            try:
-                found[row] = float(cell)
-            except ValueError:
-                found[row] = -np.inf
-    return found
-
-
 def _coded(column: Column, values: np.ndarray) -> np.ndarray:
     """The float32 of a cell."""
     return (values if column.kind in LEVELS else values - column.origin).astype(np.float32)
 
 
-def arrow_cells(schema: Schema, x: Float[Tensor, "rows columns"], seed: int = 0) -> pa.Table:
+def arrow_cells(schema: Schema, x: Float[Tensor, "rows columns"], seed: int = 0, rows: np.ndarray | None = None) -> pa.Table:
     """Rows of a matrix as typed columns: levels as text, counts as whole numbers, dates as dates; null where NaN.
 
-    Cells of the code that rare levels share become one of them, drawn by how often each was.
+    Cells of the code that rare levels share become one of them, drawn by how often each was: a function of seed, column and number of the
+    row (`rows`; from 1 on unless given), so that rows written in blocks are those that are written at once.
     Errors: `ShapeError` for a matrix of another width.
     """
     if x.shape[1] != len(schema.columns):
         raise ShapeError(f"a matrix of {x.shape[1]} columns came with a schema of {len(schema.columns)}; give a column for each")
     cells = x.detach().cpu().double().numpy()
-    random = np.random.default_rng(seed)
-    return pa.table({column.name: _typed(column, cells[:, place], random) for place, column in enumerate(schema.columns)})
+    numbers = np.arange(1, len(x) + 1) if rows is None else rows
+    return pa.table({one.name: _typed(one, cells[:, place], _shares(seed, place, numbers)) for place, one in enumerate(schema.columns)})
 
 
-def _typed(column: Column, cells: np.ndarray, random: np.random.Generator) -> pa.Array:
+def _shares(seed: int, column: int, rows: np.ndarray) -> np.ndarray:
+    """A number in [0, 1) for each row: the mixing of a counter by Steele, Lea & Flood (2014, SplitMix64)."""
+    start = np.random.SeedSequence((seed, column)).generate_state(1, np.uint64)[0]
+    with np.errstate(over="ignore"):
+        mixed = start + rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _typed(column: Column, cells: np.ndarray, shares: np.ndarray) -> pa.Array:
     gone = np.isnan(cells)
     if column.kind in LEVELS:
-        return pa.array(_texts(column, np.where(gone, 0, np.round(cells)).astype(int), random), pa.string(), mask=gone)
+        return pa.array(_texts(column, np.where(gone, 0, np.round(cells)).astype(int), shares), pa.string(), mask=gone)
     values = np.where(gone, 0.0, cells) + column.origin
     if column.kind is ColumnKind.DATE:
         micros = np.round(values * DAY).astype(np.int64)
@@ -255,12 +307,13 @@ def _typed(column: Column, cells: np.ndarray, random: np.random.Generator) -> pa
     return pa.array(rounded, mask=gone)
 
 
-def _texts(column: Column, found: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _texts(column: Column, found: np.ndarray, shares: np.ndarray) -> np.ndarray:
     texts = np.array([*column.levels, ""], dtype=object)[np.clip(found, 0, len(column.levels))]
     rare = np.flatnonzero(found >= len(column.levels))
     if column.rare and len(rare):
         names, counts = zip(*column.rare, strict=True)
-        texts[rare] = random.choice(np.array(names, dtype=object), len(rare), p=np.array(counts) / sum(counts))
+        reached = np.cumsum(counts) / sum(counts)
+        texts[rare] = np.array(names, dtype=object)[np.minimum(np.searchsorted(reached, shares[rare], side="right"), len(names) - 1)]
     return texts
 
 
@@ -281,7 +334,7 @@ def _digits(value: float, decimals: int | None) -> str:
 
 def completed(table: Table, x: Float[Tensor, "rows columns"], seed: int = 0) -> pa.Table:
     """The table as it came with the cells of `x` where a cell of a modelled column was missing; every other cell is the very one that came."""
-    fresh, original = arrow_cells(table.schema, x, seed), table.original
+    fresh, original = arrow_cells(table.schema, x, seed, table.rows), table.original
     gaps = torch.isnan(table.x).numpy()
     for number, column in enumerate(table.schema.columns):
         if not gaps[:, number].any():
@@ -312,26 +365,5 @@ def write_rows(path: Path, schema: Schema, x: Float[Tensor, "rows columns"], *, 
 
 def write_arrow(path: Path, table: pa.Table, layout: Layout | None = None) -> None:
     """An Arrow table as .parquet, or its cells as text with the layout of the data, whole or not at all. Errors: `FormatError` for another ending."""
-    ending = path.suffix.lower()
-    if ending == ".parquet":
-        with written(path) as file:
-            pa.parquet.write_table(table, file)
-        return
-    if ending not in TEXT:
-        raise FormatError(
-            f"{path}: tables are written as .csv (or {', '.join(TEXT[1:])}) or .parquet, not as {ending or 'a file without an extension'}"
-        )
-    how = layout or Layout("\t" if ending in (".tsv", ".tab") else ",")
-    with written(path) as file:
-        text = io.TextIOWrapper(file, encoding="utf-16" if how.encoding == "utf-16" else how.encoding, newline="", write_through=True)
-        writer = csv.writer(text, delimiter=how.mark, lineterminator="\n")
-        if how.named:
-            writer.writerow(table.column_names)
-        for batch in table.to_batches(max_chunksize=65536):
-            writer.writerows(zip(*(_plain(column) for column in batch.columns), strict=True))
-        text.flush()
-        text.detach()
-
-
-def _plain(column: pa.Array) -> Sequence[object]:
-    return ["" if cell is None else cell for cell in column.to_pylist()]
+    with cell_file(path, layout) as file:
+        file.add(table)

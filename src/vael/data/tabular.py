@@ -15,7 +15,8 @@ from vael.data.named import known
 from vael.data.schema import Column, ColumnKind, Schema
 from vael.data.source import Kind, Source, Splits
 from vael.data.splitting import Parts, Sizes, split
-from vael.data.tables import TEXT, Frame, named, read_table
+from vael.data.tables import Frame, named, read_table
+from vael.data.text import TEXT
 
 NUMBERS = frozenset({ColumnKind.REAL, ColumnKind.POSITIVE, ColumnKind.COUNT})
 

@@ -3,42 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from vael.data import Column, ColumnKind, Kind, OnError, Schema, Source, Table, read_table
-from vael.data.blocks import Like, array_blocks
+from vael.data.blocks import Like, array_blocks, table_blocks
 from vael.data.schema_file import from_record
+from vael.data.tables import Skipped
 from vael.data.tabular import is_table_file
-from vael.errors import StateError
+from vael.errors import FormatError, ShapeError, StateError
 from vael.specs.request import examples_of
 from vael.specs.spec import DataSpec, RunSpec
 
 
-def rows_of(spec: RunSpec, data: str) -> Iterator[Source]:
-    """All examples of a file as sources of consecutive rows; of data with a test split of their own, that one.
+@dataclass(frozen=True)
+class Piece:
+    """Consecutive rows of a file."""
 
+    source: Source
+    rows: np.ndarray  # their numbers, from 1
+    table: Table | None = None  # of a table, the cells as they came
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Rows before or among them that were left out."""
+        return () if self.table is None else self.table.skipped
+
+
+def pieces(spec: RunSpec, data: str, *, on_error: OnError = OnError.STOP, schema: Schema | None = None) -> Iterator[Piece]:
+    """All examples of a file as consecutive rows; of data with a test split of their own, that one. Tables and `.npy` files are read as needed.
+
+    `schema` has the rules of columns for a run on plain numbers, whose rows may then have gaps.
     Errors: `ShapeError`, `SupportError` or `FormatError` for data that the model of the run cannot take.
     """
     path = Path(data)
     plain = spec.data.binarize is None and not spec.data.dequantize
-    if spec.data.table is not None and path.is_file():
-        yield table_of(spec, data)[0]
-        return
-    if plain and path.is_file() and is_table_file(path) and spec.data.columns:
-        numbers = Schema(tuple(Column(name, ColumnKind.REAL) for name in spec.data.columns))
-        yield like_of(spec.data, path.name).source(read_table(path, numbers).x.numpy())
-        return
-    if not (plain and path.is_file() and path.suffix.lower() == ".npy"):
-        yield examples_of(spec, data)
-        return
-    like, first = like_of(spec.data, path.name), 0
+    refuse_other_files(spec, path)
+    if path.is_file() and (spec.data.table is not None or schema is not None):
+        rules = schema or from_record(spec.data.table, "run.json")
+        for table in table_blocks(path, rules, on_error=on_error):
+            yield Piece(as_source(path.name, table), table.rows, table)
+    elif plain and path.is_file() and is_table_file(path) and spec.data.columns:
+        numbers, like = Schema(tuple(Column(name, ColumnKind.REAL) for name in spec.data.columns)), like_of(spec.data, path.name)
+        for table in table_blocks(path, numbers, on_error=on_error, like=like):
+            if len(table.x) or table.skipped:
+                yield Piece(like.source(table.x.numpy()) if len(table.x) else as_source(path.name, table), table.rows, table)
+    elif plain and path.is_file() and path.suffix.lower() == ".npy":
+        yield from array_pieces(like_of(spec.data, path.name), path)
+    else:
+        source = examples_of(spec, data)
+        yield Piece(source, np.arange(1, len(source) + 1))
+
+
+def array_pieces(like: Like, path: Path) -> Iterator[Piece]:
+    """The examples of an `.npy` file."""
+    first = 0
     for block in array_blocks(path):
-        yield like.source(block, first)
+        yield Piece(like.source(block, first), np.arange(first + 1, first + len(block) + 1))
         first += len(block)
 
 
+def rows_of(spec: RunSpec, data: str) -> Iterator[Source]:
+    """The sources of `pieces`."""
+    return (piece.source for piece in pieces(spec, data))
+
+
+def refuse_other_files(spec: RunSpec, path: Path) -> None:
+    """Errors: `ShapeError` for a table where the run was trained on images, `FormatError` for what is no table where it was trained on one."""
+    event, columns = spec.data.event, spec.data.columns
+    if path.is_file() and is_table_file(path) and len(event) == 3:
+        raise ShapeError(
+            f"{path} is a table, but the run was trained on images of shape {event} ({spec.data.name}); give a folder of images, or an .npy array"
+        )
+    if spec.data.table is not None and path.exists() and not is_table_file(path):
+        what = "a folder" if path.is_dir() else "an array" if path.suffix.lower() in (".npy", ".npz") else "no table"
+        raise FormatError(
+            f"{path} is {what}, but the run was trained on a table with the columns {', '.join(columns[:8])}{' ...' if len(columns) > 8 else ''} "
+            f"({spec.data.name}); give a .csv or .parquet file with these columns"
+        )
+    if spec.data.table is None and columns and path.is_dir():
+        raise FormatError(f"{path} is a folder, but the run was trained on a table ({spec.data.name}); give a .csv, .parquet or .npy file")
+
+
+def as_source(name: str, table: Table) -> Source:
+    """The rows of a table with a schema."""
+    return Source(name, table.x, Kind.MIXED, "", schema=table.schema, gaps=True, columns=table.schema.names)
+
+
 def table_of(spec: RunSpec, data: str, *, skip: bool = False, schema: Schema | None = None) -> tuple[Source, Table]:
-    """The rows of a table by the schema of a run (or one made for it), and the table as it came.
+    """The rows of a table by the schema of a run (or one made for it), and the table as it came, all at once.
 
     With `skip`, rows that do not fit are left out and listed in the table.
 
@@ -46,9 +101,9 @@ def table_of(spec: RunSpec, data: str, *, skip: bool = False, schema: Schema | N
     """
     if spec.data.table is None and schema is None:
         raise StateError(f"the run was trained on {spec.data.name}, whose examples of shape {spec.data.event} have no schema; give data of that kind")
+    refuse_other_files(spec, Path(data))
     table = read_table(Path(data), schema or from_record(spec.data.table, "run.json"), on_error=OnError.SKIP if skip else OnError.STOP)
-    source = Source(Path(data).name, table.x, Kind.MIXED, "", schema=table.schema, gaps=True, columns=table.schema.names)
-    return source, table
+    return as_source(Path(data).name, table), table
 
 
 def like_of(data: DataSpec, name: str) -> Like:
