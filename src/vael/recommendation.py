@@ -119,7 +119,7 @@ def columns(source: Source, schema: Schema) -> Recommendation:
     head.check(source)
     number, rows = len(schema.columns), len(source)
     width = min(power_of_two(16 * number, 64, 256), power_of_two(rows // 8, 32, 256))
-    latent = max(2, min(number, 32, rows // 20))
+    latent = max(2, min(max(number, 4), 32, rows // 20))
     kinds = Counter(column.kind.value for column in schema.columns)
     several = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     missing = float(torch.isnan(source.x).float().mean()) if source.gaps else 0.0

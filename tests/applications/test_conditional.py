@@ -81,7 +81,8 @@ def run(tmp_path_factory):
     rows = zip(np.where(heavy, "oak", "Elm"), np.where(heavy, 40, 10) + rng.integers(0, 9, 600), rng.normal(size=600).round(2), strict=True)
     with open(folder / "trees.csv", "w", newline="") as file:
         csv.writer(file).writerows([("kind", "age", "a=b"), *rows])
-    assert main(["train", str(folder / "trees.csv"), "--run", str(folder / "run"), "--epochs", "12", "--lr", "0.01", "--importance-samples", "2", "--no-report"]) == 0
+    options = ["--epochs", "12", "--lr", "0.01", "--importance-samples", "2", "--no-report"]
+    assert main(["train", str(folder / "trees.csv"), "--run", str(folder / "run"), *options]) == 0
     return folder
 
 

@@ -43,13 +43,14 @@ class Habits:
     weight_decay: int | float = 0.0
     warmup: int | float = 0.0  # share of training in which the weight of the divergence rises to its final value
     batch: int = 128  # for many examples
+    steps: int = 2000  # at least, where no length is asked for
 
 
 # chosen on validation data of dynamically binarised MNIST (docs/lab-book.md); published networks keep the usual ones
 HABITS = {
     "principal": Habits(learning_rate=2e-5, batch=64),
     "dense": Habits(learning_rate=4e-3, weight_decay=0.1, warmup=0.2, batch=256),
-    "table": Habits(learning_rate=2e-3, weight_decay=0.01, batch=256),
+    "table": Habits(learning_rate=2e-3, weight_decay=0.01, batch=256, steps=6000),  # as many as TVAE takes on 10,000 rows
 }
 MANY = 20_000  # examples from which on the larger batch pays
 

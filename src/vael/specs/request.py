@@ -24,8 +24,7 @@ from vael.specs import likelihoods, names
 from vael.specs.spec import DataSpec, ModelSpec, RunSpec, SplitSpec, TrainingSpec, Value, Versions
 from vael.training import Resolved, Settings, resolve
 
-STEPS = 2000  # that a run without --epochs and --time-limit takes at least
-EPOCHS = 20
+EPOCHS, MOST_EPOCHS = 20, 300  # of a run without --epochs and --time-limit; more than 300 only where fewer steps than usual would be taken
 IMPORTANCE_SAMPLES = 5  # that the importance-weighted estimator takes unless told
 
 
@@ -130,7 +129,7 @@ def prepare(asked: Request) -> Prepared:
     data = describe(asked, splits)
     model_spec, why = choose_model(asked, splits, data)
     habits = habits_of(asked, model_spec.recipe, len(splits.train))
-    settings, why_long = choose_length(replace(settings, batch=habits.batch), asked, len(splits.train))
+    settings, why_long = choose_length(replace(settings, batch=habits.batch), asked, len(splits.train), habits.steps)
     model = build_model(model_spec, data, settings.seed, splits.train)
     if model_spec.recipe in names.STARTS:
         names.STARTS[model_spec.recipe](model, splits.train)
@@ -151,6 +150,7 @@ def habits_of(asked: Request, recipe: str, examples: int) -> names.Habits:
         weight_decay=usual.weight_decay if asked.weight_decay is None else asked.weight_decay,
         warmup=(0.0 if plain else usual.warmup) if asked.warmup is None else asked.warmup,
         batch=batch if asked.batch is None else asked.batch,
+        steps=usual.steps,
     )
 
 
@@ -341,14 +341,16 @@ def settings_of(asked: Request) -> Settings:
     )  # fmt: skip
 
 
-def choose_length(settings: Settings, asked: Request, examples: int) -> tuple[Settings, tuple[str, ...]]:
-    """Enough epochs for `STEPS` steps where neither epochs nor a time limit was asked for, and why."""
+def choose_length(settings: Settings, asked: Request, examples: int, steps: int) -> tuple[Settings, tuple[str, ...]]:
+    """Enough epochs for `steps` steps where neither epochs nor a time limit was asked for, and why."""
     if asked.epochs is not None or asked.time_limit is not None:
         return settings, ()
-    epochs = max(EPOCHS, math.ceil(STEPS / math.ceil(examples / min(settings.batch, examples))))
+    in_an_epoch = math.ceil(examples / min(settings.batch, examples))
+    fewest = math.ceil(names.Habits().steps / in_an_epoch)
+    epochs = max(EPOCHS, fewest, min(MOST_EPOCHS, math.ceil(steps / in_an_epoch)))
     if epochs == EPOCHS:
         return settings, (f"{EPOCHS} epochs, as nothing else was asked for",)
-    return replace(settings, epochs=epochs), (f"{epochs} epochs, because a set of {examples:,} needs that many for {STEPS:,} steps",)
+    return replace(settings, epochs=epochs), (f"{epochs} epochs, because a set of {examples:,} needs that many for {epochs * in_an_epoch:,} steps",)
 
 
 def describe_training(asked: Request, resolved: Resolved, habits: names.Habits) -> TrainingSpec:
