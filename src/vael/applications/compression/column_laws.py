@@ -113,7 +113,7 @@ class NumberMass:
         column = cells % len(self.grids.place)
         a, b = (self._edge(cells, column, edge) for edge in (low, high))
         open_ = np.isinf(a)
-        width = np.where(open_, 1.0, -np.expm1(np.where(open_, -1.0, a - b)))
+        width = np.where(open_, 1.0, -np.expm1(np.where(open_, 0.0, a) - np.where(open_, 1.0, b)))
         smooth = (self.weight[cells] * sigmoid(b) * sigmoid(-a) * width).sum(-1)
         if self.choice is None:
             return smooth
