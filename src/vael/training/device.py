@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from vael.errors import StateError
+from vael.models import ColumnsHead
 from vael.networks import moving_parts
 
 WORTH_COMPILING = 5e12  # floating-point operations: some 100 seconds of two small cores
@@ -78,15 +79,16 @@ def has_compiler(device: torch.device) -> bool:
 def automatic_compilation(device: torch.device, model: nn.Module, examples: float) -> tuple[bool, str]:
     """Whether to compile the step for a run over so many examples, and why, from the amount of work alone, so that equal runs choose alike.
 
-    Compilation costs some 10 to 40 seconds of a small processor once; it wins a third on dense networks, and next to nothing on
-    convolutions, whose time is spent in kernels that are compiled already.
+    Compilation costs some 10 to 40 seconds of a small processor once; it wins a third on dense networks, three quarters on the laws of a
+    table's columns, and next to nothing on convolutions, whose time is spent in kernels that are compiled already.
     """
     if moving_parts(model):
         return False, "eager, because every step moves a code book"
     if not has_compiler(device):
         return False, "eager, because no C++ compiler was found; install g++ to make long runs faster"
     convolutions = any(isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)) for m in model.modules())
-    work = 6.0 * sum(p.numel() for p in model.parameters()) * examples
+    small_operations = any(isinstance(m, ColumnsHead) for m in model.modules())  # they take as long as the matrix products
+    work = 6.0 * sum(p.numel() for p in model.parameters()) * examples * (2 if small_operations else 1)
     if convolutions and device.type == "cpu":
         return False, "eager, because compilation does not speed convolutions up on a processor"
     if work < WORTH_COMPILING:
