@@ -1,13 +1,16 @@
-"""Lossless compression of whole test sets: vael against gzip, bz2, xz, PNG and WebP, in one table for each data set.
+"""Lossless compression of whole test sets: vael against gzip, bz2, xz, PNG and WebP, and of tables against Parquet, in one table for each data set.
 
     python benchmarks/compression.py [--data binary grey colour] [--binary RUN] [--grey RUN] [--colour RUN] [--level safe|portable ...]
-                                     [--examples N] [--time-limit SECONDS] [--folder FOLDER]
+                                     [--examples N] [--time-limit SECONDS] [--folder FOLDER] [--tables NAME_OR_FILE ...] [--table RUN ...]
 
 binary is MNIST binarised dynamically (one draw, seed 0), grey is MNIST in 256 levels, colour is CIFAR-10; always the official 10,000 test
 images unless `--examples` says fewer. A data set for which no run is given is learned first, for `--time-limit` seconds (default 300).
 Every file is decompressed and compared. gzip, bz2 and xz get the whole set as one stream, binary cells packed to bits; PNG (optimised)
 and WebP (lossless) get an image each, and all bytes of their files count. Rates are bits per dimension; speed counts the bytes of the
 cells as they are stored (a byte each).
+
+`--tables adult housing.csv` does the same for tables instead: the test split (of a file without one the validation split) is written as CSV, which
+gzip, bz2 and xz get, and as Parquet with Zstandard; rates are bits per row, speed counts the bytes of the CSV file. `--table` gives their runs.
 """
 
 from __future__ import annotations
@@ -153,6 +156,48 @@ def measured(data: str, options: argparse.Namespace, folder: Path) -> Iterator[R
     yield from pictures(data, x)
 
 
+def tables(name: str, given: Path | None, options: argparse.Namespace, folder: Path) -> Iterator[str]:
+    """Lines of Markdown for a table."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from vael.data.tables import write_arrow, written_cells
+    from vael.specs.table_archives import original_of, schema_of
+
+    run = vael.load(given) if given else vael.train(name, run=folder / Path(name).stem, time_limit=options.time_limit)
+    typed = original_of(run, None).table.slice(0, options.examples)
+    columns = schema_of(run).columns
+    text = {column.name: written_cells(column, typed.column(column.name).combine_chunks()) for column in columns}
+    write_arrow(folder / "rows.csv", pa.table(text))
+    pq.write_table(typed, folder / "rows.parquet", compression="zstd", compression_level=19)
+    plain, rows, title = (folder / "rows.csv").read_bytes(), typed.num_rows, f"{Path(name).stem}, {typed.num_rows:,} rows"
+    done = archives.compress(run, folder / "rows.csv", folder / "rows.vael")
+    back = archives.decompress(run, folder / "rows.vael", folder / "back.csv")
+    assert (folder / "back.csv").read_bytes() == plain
+    assert not done.raw, done.raw
+    net, elbo = done.cells * (done.net_bits_per_dim or 0), done.cells * (done.elbo_bits_per_dim or 0)
+    speed = f"{len(plain) / 1e6 / done.encode_seconds:.2f} | {len(plain) / 1e6 / back.seconds:.2f}"
+    yield f"| {title} | CSV | | | {8 * len(plain) / rows:.1f} | | | |"
+    yield f"| | vael, safe | {net:.2f} | {elbo:.2f} | {8 * len(done.content) / rows:.2f} | {8 * done.beside_bytes / rows:.2f} | {speed} |"
+    for method, (pack, unpack) in STREAMS.items():
+        begun = time.perf_counter()
+        content = pack(plain)
+        packed = time.perf_counter()
+        assert unpack(content) == plain
+        speed = f"{len(plain) / 1e6 / (packed - begun):.2f} | {len(plain) / 1e6 / (time.perf_counter() - packed):.1f}"
+        yield f"| | {method} | | | {8 * len(content) / rows:.2f} | | {speed} |"
+    yield f"| | Parquet, zstd -19 | | | {8 * (folder / 'rows.parquet').stat().st_size / rows:.2f} | | | |"
+
+
+def tabulate(options: argparse.Namespace, folder: Path) -> None:
+    """Measure tables and print."""
+    names = ("table", "method", "net bits/row", "-ELBO there", "gross (file)", "of it beside", "encode MB/s", "decode MB/s")
+    print(f"| {' | '.join(names)} |\n|---|---|{'---:|' * 6}")
+    for number, name in enumerate(options.tables):
+        for row in tables(name, options.table[number] if number < len(options.table) else None, options, folder):
+            print(row, flush=True)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -163,10 +208,15 @@ def main() -> None:
     parser.add_argument("--examples", type=int)
     parser.add_argument("--time-limit", type=int, default=300)
     parser.add_argument("--folder", type=Path, help="where runs that are trained here are kept; default a temporary one")
+    parser.add_argument("--tables", nargs="+", default=[], metavar="NAME_OR_FILE")
+    parser.add_argument("--table", nargs="+", default=[], type=Path, metavar="RUN", help="runs that were trained on them, in their order")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
+        if options.tables:
+            tabulate(options, folder)
+            return
         print(HEAD, flush=True)
         rows = []
         for row in (row for data in options.data for row in measured(data, options, folder)):

@@ -17,7 +17,7 @@ from vael.errors import ShapeError, SupportError
 from vael.models import VAE
 from vael.probability.columns import Columns
 
-ROWS = 1024  # in one call of a network
+ROWS = 512  # in one call of a network
 
 
 class TableLevel(FloatLevel):
