@@ -80,6 +80,15 @@ def test_what_is_wrong_is_said_first_and_by_name() -> None:
     assert "Keep the model itself to yourself" in text or "Do not hand the table out" in text
 
 
+def test_few_rows_are_not_called_a_good_table() -> None:
+    tables = Tables(SCHEMA, *(law(24, seed) for seed in range(3)))
+    quality = judge_synthetic(tables)
+    assert tones(quality)["two-sample"] is Tone.PLAIN
+    assert "24 rows are too few" in {remark.what: remark.text for remark in quality_remarks(quality)}["two-sample"]
+    apart = judge_synthetic(replace(tables, synthetic=tables.synthetic + torch.tensor([9.0, 0.0, 0.0])))
+    assert apart.two_sample.found.auc > 0.95  # leaves of twenty rows would see nothing here
+
+
 def test_copies_are_a_warning() -> None:
     train = law(300, 2)
     quality = judge_synthetic(Tables(SCHEMA, train.clone(), train, law(300, 3)))

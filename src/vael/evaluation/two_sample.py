@@ -15,6 +15,7 @@ from vael.evaluation.ranking import RankedApart, ranked_apart
 
 NATIVE = 255  # levels that the trees split by subsets; columns with more are split by their codes
 MOST = 20_000  # rows of each table
+LEAF = 20  # rows in a leaf of a tree, fewer where there are few rows
 MOST_COLUMNS = 100  # of a table whose columns are shuffled one by one
 
 
@@ -54,7 +55,9 @@ def two_sample_test(
     parts = [tree_features(schema, table)[generator.permutation(len(table))[:size]] for table in (x, y)]
     learn, judge = (np.concatenate([part[half] for part in parts]) for half in (np.s_[: size // 2], np.s_[size // 2 :]))
     label = np.repeat([1, 0], size // 2)
-    model = HistGradientBoostingClassifier(categorical_features=native(schema), max_iter=100, early_stopping=False, random_state=0)
+    model = HistGradientBoostingClassifier(
+        categorical_features=native(schema), max_iter=100, early_stopping=False, min_samples_leaf=min(LEAF, max(2, size // 8)), random_state=0
+    )
     model.fit(learn, label)
     found = _judged(model, judge)
     told = _telling(schema, model, judge, found.auc, generator) if telling and len(schema.columns) <= MOST_COLUMNS else ()

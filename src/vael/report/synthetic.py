@@ -80,7 +80,7 @@ def _facts(quality: SyntheticQuality) -> Facts:
     rows = [
         ("two-sample test", str(quality.two_sample)),
         ("columns that tell most", ", ".join(f"{name} ({fall:+.3f})" for name, fall in quality.two_sample.telling[:5])),
-        ("column farthest off", "" if worst is None else f"{worst.column} ({worst.distance:.3f})"),
+        ("column farthest above its floor", "" if worst is None else f"{worst.column} ({worst.distance:.3f})"),
         ("pair farthest off", "" if pair is None else f"{pair[0]} and {pair[1]} ({pair[2]:+.2f})"),
         ("closest records", str(quality.closest)),
         (

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN, ACROSS, LISTED, MATRIX = 24, 4, 40, 40
-BARS, LONGEST = 8, 14  # levels in a panel, letters of a name
+BARS, LONGEST, LEVEL = 8, 14, 10  # levels in a panel, letters of the name of a column and of a level
 BINS = 24
 
 
@@ -27,9 +27,9 @@ def drawing(figure: Figure, name: str, caption: str) -> Drawing:
     return Drawing(name, inlined(rendered(figure, "svg"), name, crisp=False), caption, float(figure.get_figwidth()))
 
 
-def short(name: str) -> str:
+def short(name: str, most: int = LONGEST) -> str:
     """A name that fits beside an axis."""
-    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+    return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def limited(count: int, shown: int) -> str:
@@ -63,7 +63,7 @@ def histograms(tables: Tables) -> Drawing:
     columns = tables.schema.columns[:SHOWN]
     across = min(ACROSS, len(columns))
     down = -(-len(columns) // across)
-    figure = new_figure(1.85 * across, 1.6 * down + 0.3)
+    figure = new_figure(1.85 * across, 1.75 * down + 0.3)
     panels = figure.subplots(down, across, squeeze=False).flatten().tolist()
     real, drawn = columns_of(tables.schema, tables.holdout), columns_of(tables.schema, tables.synthetic)
     for place, column in enumerate(columns):
@@ -91,7 +91,7 @@ def panel(axes: Axes, column: Column, real: np.ndarray, drawn: np.ndarray) -> No
         names = [*column.levels, "(rare)"]
         shares = [[float((one == code).mean()) for code in codes] for one in (real, drawn)]
         edges = np.arange(len(codes) + 1) - 0.5
-        axes.set_xticks(np.arange(len(codes)), [names[code][:6] for code in codes], rotation=45 if len(codes) > 3 else 0)
+        axes.set_xticks(np.arange(len(codes)), [short(names[code], LEVEL) for code in codes], rotation=50 if len(codes) > 3 else 0, fontsize=6)
     else:
         low, high = np.quantile(real, [0.005, 0.995])
         room = 0.02 * (high - low) or 0.5
@@ -106,7 +106,7 @@ def association_maps(quality: SyntheticQuality) -> Drawing:
     """Associations of real rows, of synthetic rows, and their difference."""
     found = quality.associations
     names = found.first.columns[:MATRIX]
-    figure = new_figure(7.4, 3.2)
+    figure = new_figure(7.4, 2.7)
     axes = figure.subplots(1, 3)
     image = None
     matrices = (("held-out rows", found.second.matrix), ("synthetic rows", found.first.matrix), ("synthetic − held-out", found.difference))

@@ -21,9 +21,13 @@ def told_apart(quality: SyntheticQuality) -> Remark:
     """How well a classifier tells the table from real rows, and by which columns."""
     test = quality.two_sample.found
     if test.deviations <= CHANCE:
-        text = (
-            f"A classifier cannot tell synthetic from real rows: AUC {test.auc:.3f} on {test.positives + test.negatives:,} rows that it had not seen."
-        )
+        rows, seen = test.positives + test.negatives, 0.5 + CHANCE * test.null_error
+        if not test.null_error or seen >= FAR:
+            text = (
+                f"{rows} rows are too few for a classifier to tell synthetic from real ones by (AUC {test.auc:.3f}); that says nothing of the table."
+            )
+            return Remark("two-sample", Tone.PLAIN, text)
+        text = f"A classifier cannot tell synthetic from real rows: AUC {test.auc:.3f} on {rows:,} rows that it had not seen."
         return Remark("two-sample", Tone.GOOD, text)
     by = [f"`{name}`" for name, fall in quality.two_sample.telling[:3] if fall > TELLS]
     columns = f", mostly by {', '.join(by)}" if by else ""
