@@ -25,7 +25,6 @@ OUTSIDE = {"run", "resume", "json", "report", "importance_samples"}  # options t
 
 def train_options(parser: Parser) -> None:
     """Everything that `vael train` takes."""
-    whole = number(int, 1)
     parser.epilog = (
         "What is left open is chosen from the data and the machine, said before training starts, and kept in run.json.\n"
         "Several processes or GPUs: torchrun --nproc-per-node=2 -m vael -- train DATA --run DIR"
@@ -34,6 +33,15 @@ def train_options(parser: Parser) -> None:
     parser.option("data", nargs="?", metavar="DATA", help="a name (`vael data list`) or the path of your own data; default digits")
     parser.option("--run", metavar="DIR", type=Path, help="folder of the run; default runs/DATA-TIME")
     parser.option("--resume", action="store_true", help="go on with the run in --run from its last checkpoint")
+    _model_options(parser)
+    _data_options(parser)
+    _training_options(parser)
+    _machine_options(parser)
+    _output_options(parser)
+
+
+def _model_options(parser: Parser) -> None:
+    whole = number(int, 1)
     parser.heading("model")
     parser.option("--model", metavar="RECIPE", help="network by name (`vael models`)")
     parser.option("--likelihood", metavar="NAME", help="likelihood by name (`vael models`)")
@@ -44,6 +52,9 @@ def train_options(parser: Parser) -> None:
         "--correlated", action=argparse.BooleanOptionalAction, help="posterior with full covariance, or with independent latents; default by the data"
     )
     parser.names += ["--no-correlated"]
+
+
+def _data_options(parser: Parser) -> None:
     parser.heading("data")
     parser.option(
         "--binarize", metavar="HOW", type=one_of("dynamic", "static", "threshold"), help="grey values to 0 and 1: dynamic, static, threshold"
@@ -53,6 +64,10 @@ def train_options(parser: Parser) -> None:
     parser.option("--skip-damaged", action="store_true", help="leave images out that cannot be decoded, and say so")
     parser.option("--validation", metavar="SHARE", type=number(float, 0, above=True), help="set aside for validation: a share below 1, or a count")
     parser.option("--schema", metavar="FILE", help="what the columns of a table are (JSON; `vael data info TABLE --schema FILE` writes one)")
+
+
+def _training_options(parser: Parser) -> None:
+    whole = number(int, 1)
     parser.heading("training")
     parser.option("--epochs", metavar="N", type=whole, help="passes over the data; default from the size of the data")
     parser.option("--time-limit", metavar="SECONDS", type=number(float, 0, above=True), help="end after so long, with the schedule fitted to it")
@@ -75,11 +90,19 @@ def train_options(parser: Parser) -> None:
         help="share of training in which it rises from 0; default by the recipe, 0 or 0.2",
     )
     parser.option("--seed", metavar="N", type=number(int, 0), help="seed of weights, order and noise; default 0")
+
+
+def _machine_options(parser: Parser) -> None:
+    whole = number(int, 1)
     parser.heading("machine")
     parser.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, ...; default the GPU where there is one")
     parser.option("--precision", metavar="NAME", help="float32 or bfloat16 in networks; default what the processor has units for")
     parser.option("--threads", metavar="N", type=whole, help="threads of the processor")
     parser.option("--compile", action=argparse.BooleanOptionalAction, help="compile the training step, or do not; default where it pays")
+
+
+def _output_options(parser: Parser) -> None:
+    whole = number(int, 1)
     parser.heading("output")
     parser.option("--importance-samples", metavar="K", type=whole, help="samples of the final estimate of log p(x); default 100 to 1,000 by cost")
     parser.option("--no-report", dest="report", action="store_false", help="write no report.html")

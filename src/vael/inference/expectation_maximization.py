@@ -90,6 +90,7 @@ class ExpectationMaximization(Algorithm):
     # the loop's doors
 
     def init(self, data: Source, world: World) -> MixtureState:
+        """Means, covariances and weights where `start` puts them. Errors: `StateError` for several processes, `SupportError` for missing cells."""
         self._check(data, world)
         model, noise = self.model, Stream(torch.Generator(world.device).manual_seed(self.seed))
         model.to(world.device)

@@ -83,6 +83,7 @@ class GradientAscent(Algorithm):
         return EagerGradients(bound, state.parameters) if world.size == 1 else DataParallelGradients(bound, state.parameters, world)
 
     def step(self, state: AscentState, batch: Batch, moment: Moment) -> Info:
+        """One step of the optimiser, one move of moving parts, and every `EMA_EVERY` steps one of the averages."""
         totals = state.apply(batch, moment)
         if self.parts and bool(totals[3] > 0):  # not skipped
             for part in self.parts:

@@ -115,6 +115,7 @@ class Joint:
 
     @staticmethod
     def of(model: Model, batch: Batch) -> Joint:
+        """The factors of p(x, z) at a batch. Errors: `StateError` where the latents are no vector of real numbers, or the model is no VAE."""
         if not isinstance(model, VAE):
             raise StateError(f"a posterior on a grid of {type(model).__name__}; expected a VAE: a prior, a likelihood and a posterior")
         q, prior = model.infer(batch), model.prior(batch.context)

@@ -40,6 +40,7 @@ class LaplacePosterior(Conditional):
         self.steps, self.widen = steps, widen
 
     def forward(self, x: Float[Tensor, "batch *event"], context: Tensor | None = None) -> Distribution:
+        """N(z*, H⁻¹) at each example, widened; batch shape `[batch]`, event shape `[features]`."""
         with torch.inference_mode(False), torch.no_grad():  # gradients are needed here even where a number is being judged
             x, context = x.clone(), None if context is None else context.clone()
             observed = ~torch.isnan(x) if bool(torch.isnan(x).any()) else None

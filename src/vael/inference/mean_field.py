@@ -46,6 +46,7 @@ class CoordinateAscent(Algorithm):
         self.model, self.start, self.tolerance, self.examples = model, start.double(), tolerance, 0
 
     def init(self, data: Source, world: World) -> MeanFieldState:
+        """The law of the parameters from the first responsibilities. Errors: `StateError`, `ShapeError`, `SupportError` for what it cannot work on."""
         if world.size > 1:
             raise StateError(f"coordinate ascent was asked of {world.size} processes together; start it in one process")
         if len(self.start) != len(data) or data.event != (self.model.mean.shape[1],):
@@ -63,6 +64,7 @@ class CoordinateAscent(Algorithm):
 
     @torch.no_grad()
     def step(self, state: MeanFieldState, batch: Batch, moment: Moment) -> Info:
+        """The law of the assignments, then of the parameters: the bound cannot fall. Errors: `StateError` for a batch that is not all data."""
         weight = torch.ones(len(batch), dtype=torch.float64) if batch.weight is None else batch.weight.double()
         if int(weight.sum()) != self.examples:
             raise StateError(

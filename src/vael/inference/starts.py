@@ -111,6 +111,7 @@ class KMeans(Seeds):
     iterations: int = 100
 
     def means(self, x: Tensor, components: int, noise: Noise) -> Tensor:
+        """`[components, features]`, where Lloyd's iterations stop."""
         mean, former = self.seeds.means(x, components, noise), None
         for _ in range(self.iterations):
             code = nearest(x, mean)

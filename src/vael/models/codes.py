@@ -49,6 +49,7 @@ class CodePrior(ABC):
 
     @abstractmethod
     def draw_codes(self, samples: int, generator: torch.Generator | Noise) -> Levels:
+        """Codes cell by cell, level by level, each from its law given those before it."""
         """Codes of every level, `[samples, height, width]` each."""
 
     def split(self, flat: Tensor) -> Levels:

@@ -33,6 +33,7 @@ class CorrelatedGaussianPosterior(Conditional):
         self.register_buffer("below", below[0] * features + below[1], persistent=False)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
+        """q(z | x), batch shape `[batch]`, event shape `[features]`. Errors: `ShapeError` where the network gives another count of numbers."""
         raw, size = at_least_float32(self.network(x)), self.features
         if raw.shape[-1] != numbers_of(size):
             raise ShapeError(
