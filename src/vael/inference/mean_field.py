@@ -46,7 +46,7 @@ class CoordinateAscent(Algorithm):
         self.model, self.start, self.tolerance, self.examples = model, start.double(), tolerance, 0
 
     def init(self, data: Source, world: World) -> MeanFieldState:
-        """The law of the parameters from the first responsibilities. Errors: `StateError`, `ShapeError`, `SupportError` for what it cannot work on."""
+        """The law of the parameters from the first responsibilities. Errors: `StateError`, `ShapeError`, `SupportError` for what it cannot use."""
         if world.size > 1:
             raise StateError(f"coordinate ascent was asked of {world.size} processes together; start it in one process")
         if len(self.start) != len(data) or data.event != (self.model.mean.shape[1],):
