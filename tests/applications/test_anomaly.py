@@ -55,13 +55,53 @@ def test_p_values_keep_their_promise(detector):
     assert float(p.min()) >= detector.least_p_value == 1 / 401
 
 
+def test_one_per_cent_of_fresh_normal_rows_is_flagged_at_one_per_cent(model):
+    """P(p ≤ 0.01) = 2 / 200 just, for 199 rows of calibration that chose nothing. The share of 500 fresh rows has a deviation of
+    √(0.01 · 0.99 (1/201 + 1/500)) = 0.0083 over calibrations and rows; of the mean over 40 independent ones, four of them (false alarm below 1e-4)."""
+    first = AnomalyDetector(model, rows(2000, 0), rows(400, 1))
+    shares = []
+    for draw in range(40):
+        detector = first.calibrated(rows(199, 1000 + 2 * draw))
+        shares.append(float((joined(detector, rows(500, 1001 + 2 * draw))[1] <= 0.01).double().mean()))
+    assert abs(float(np.mean(shares)) - 0.01) < 4 * 0.0083 / math.sqrt(40)
+    assert first.least_p_value == 1 / 401  # as it was
+
+
+def test_a_run_flags_as_many_fresh_rows_as_the_threshold_says():
+    """Four runs on 30 rows, weights chosen on 30, calibrated on 99 that chose nothing: 5 % of 1,000 fresh rows have p ≤ 0.05; the share has a
+    deviation of √(0.05 · 0.95 (1/101 + 1/1000)) = 0.0228, the mean of four half of it: four of those (false alarm below 1e-4)."""
+    shares = []
+    for seed in range(4):
+        train, held = rows(30, 100 + seed), rows(30, 200 + seed)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            made = linear((8,), GaussianHead(statistics(train), LearnedScale(8)), latent=6, statistics=statistics(train))
+        algorithm = GradientAscent(made, ELBO(), optimizer=AdamW(learning_rate=3e-2))
+        fitted = run(algorithm, Splits(train, held, None), Settings(epochs=30, batch=30, compiled=False)).model
+        detector = AnomalyDetector(fitted, train, held, calibration=rows(99, 300 + seed))
+        shares.append(float((joined(detector, rows(1000, 400 + seed))[1] <= 0.05).double().mean()))
+    assert abs(np.mean(shares) - 0.05) < 4 * 0.0228 / 2
+
+
+def test_rows_of_calibration_are_compared_with_the_others(model):
+    held = Source("held", rows(199, 1).x, Kind.REAL, "held")
+    detector = AnomalyDetector(model, rows(2000, 0), rows(400, 2), calibration=held)
+    p = joined(detector, held)[1]
+    torch.testing.assert_close(p.sort().values, torch.arange(1, 200).double() / 199)
+    assert float(joined(detector, Source("same", held.x, Kind.REAL, ""))[1].min()) == pytest.approx(2 / 200)
+    with pytest.raises(StateError, match="9 rows to calibrate"):
+        detector.calibrated(rows(9, 1))
+
+
 def test_a_row_scores_the_same_alone_and_among_others(detector):
-    source = rows(300, 3)
-    together, again = joined(detector, source)[0], joined(detector, source)[0]
-    assert torch.equal(together, again)
-    for row in (0, 150, 299):
-        alone = joined(detector, source.subset(torch.tensor([row])))[0]
-        torch.testing.assert_close(alone[0], together[row], rtol=1e-4, atol=1e-4)
+    """To the last bit."""
+    source = rows(5000, 3)
+    together, again = joined(detector, source), joined(detector, source.subset(torch.arange(5000).flip(0)))
+    for one, other in zip(together, again, strict=True):
+        assert torch.equal(one, other.flip(0))
+    for row in (0, 150, 4999):
+        for one, many in zip(joined(detector, source.subset(torch.tensor([row]))), together, strict=True):
+            assert torch.equal(one[0], many[row])
 
 
 def test_the_bound_orders_rows_as_the_exact_density_does(model):

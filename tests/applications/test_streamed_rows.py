@@ -158,3 +158,31 @@ def test_a_file_is_whole_or_not_there(mixed, tmp_path, monkeypatch, capsys, verb
     assert main([verb, str(mixed / "run"), str(path), "-o", str(tmp_path / "o.csv")]) == 2
     assert "row 300, column 'kind': 'birch' is no level" in capsys.readouterr().err
     assert sorted(one.name for one in tmp_path.iterdir()) == ["bad.csv"]
+
+
+def test_reasons_stand_in_the_file(mixed, tmp_path, capsys):
+    cells = columns(60, 4, gaps=False)
+    cells["height"][7] = "95.00"
+    path = written(tmp_path / "odd.csv", cells)
+    for ending in ("csv", "parquet"):
+        out = tmp_path / f"s.{ending}"
+        command = ["score", str(mixed / "run"), str(path), "-o", str(out), "--threshold", "0.05", "--reasons", "2"]
+        assert main([*command, "--calibrate", str(mixed / "t.csv")]) == 0
+        found = (pa.csv.read_csv(out) if ending == "csv" else pa.parquet.read_table(out)).to_pylist()
+        assert [*found[0]] == ["row", "score", "bound", "p_value", "flag", "reason_1", "surprise_1", "usual_1", "reason_2", "surprise_2", "usual_2"]
+        assert (found[7]["flag"], found[7]["reason_1"]) == (1, "height")
+        assert found[7]["surprise_1"] > 5
+        low, high = map(float, found[7]["usual_1"].split(" to "))
+        assert 2 < low < 6 < high < 16
+        assert all(not one["reason_1"] for one in found if not one["flag"])
+    assert main([*command[:4], str(tmp_path / "s.npy"), "--reasons", "1"]) == 2
+    assert "reasons are text" in capsys.readouterr().err
+
+
+def test_few_rows_of_calibration_are_said(mixed, tmp_path, capsys):
+    assert main(["score", str(mixed / "run"), str(mixed / "new.csv"), "-o", str(tmp_path / "s.csv")]) == 0
+    out = capsys.readouterr().out
+    assert "0 flagged" in out
+    assert "70 held-out rows give p-values from 0.014 on, so 0.01 cannot be reached and nothing is flagged; 99 rows are needed" in out
+    assert main(["score", str(mixed / "run"), str(mixed / "new.csv"), "-o", str(tmp_path / "s.csv"), "--calibrate", str(mixed / "t.csv")]) == 0
+    assert "cannot be reached" not in capsys.readouterr().out

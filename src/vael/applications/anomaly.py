@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from jaxtyping import Bool, Float
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
+from vael.applications.attribution import conditional_surprise
 from vael.data import Batch, Source
 from vael.errors import StateError
 from vael.evaluation import row_blocks, row_terms
@@ -27,6 +29,7 @@ READS = frozenset({"divergence"})
 NEIGHBOURS, REFERENCE = 5, 5000
 FEW_CELLS = 256  # up to which the surprise of every cell is a place in the space of neighbours
 LEAST_HELD_OUT = 10
+EXPLAINED = 256  # held-out rows that say what is usual of a cell given the others
 LOOKED_UP = 256  # rows at once among the neighbours
 
 
@@ -92,10 +95,11 @@ class Usual:
 class AnomalyDetector:
     """A trained model, what it says of rows that it was trained on, and how rows that belong score.
 
-    p(x) = (1 + #{held-out rows with a score at least that of x}) / (n + 1): where held-out rows and new ones come from one law, at most a share α
-    of new rows has p ≤ α on average (Vovk, Gammerman & Shafer 2005; Bates et al. 2023). That is exact where the held-out rows chose nothing
-    else; those of a run also chose its best weights and set the two scales of `Score.COMBINED`, which shows with few of them (n = 19: 6 % below
-    0.05) and not from about a hundred on. With n held-out rows no p-value is below 1 / (n + 1): 99 rows are needed for one of 0.01.
+    p(x) = (1 + #{rows of calibration with a score at least that of x}) / (n + 1): where those rows and new ones come from one law and the score was
+    made without either, a share of at most α of new rows has p ≤ α on average (Vovk, Gammerman & Shafer 2005; Bates et al. 2023), and just
+    α where α (n + 1) is a whole number. So `calibration` should be rows that chose nothing: `held_out`, which is taken where there is none, chose the
+    best weights of a run, and here the scales of `Score.COMBINED` (with n = 19 that is 6 % below 0.05). Rows of calibration that are judged
+    themselves are compared with the others, p = #/n, which is as exact. No p-value is below 1 / (n + 1): 99 rows are needed for one of 0.01.
 
     `contamination` is the share of rows in training and held-out data that do not belong: so many of the strangest are left out of the
     neighbours and of the calibration. Declared where there are none, it flags more rows that belong than the threshold says. Everything is a
@@ -109,6 +113,7 @@ class AnomalyDetector:
         train: Source,
         held_out: Source,
         *,
+        calibration: Source | None = None,
         score: Score = Score.COMBINED,
         contamination: float = 0.0,
         samples: int = 4,
@@ -130,7 +135,21 @@ class AnomalyDetector:
         seen = torch.where(held.surprise == 0, torch.full_like(held.surprise, torch.nan), held.surprise)  # 0 is a gap
         self.usual_cells, self.middle_bound = seen.nanmedian(0).values.nan_to_num(), float(held.bound.median())
         self.usual = {kind: Usual.of(self._raw(held, kind)) for kind in (Score.BOUND, Score.NEIGHBOURS)}
-        self.calibration = np.sort(self._score(held))
+        self.held_out = held_out
+        self.calibration, self._of_calibration = self._calibrated(calibration or held_out, contamination)
+        self._usual_given: Tensor | None = None
+
+    def calibrated(self, source: Source, *, contamination: float = 0.0) -> AnomalyDetector:
+        """The same detector with p-values by other rows that belong. Errors: `StateError` for fewer than 10 of them."""
+        other = copy.copy(self)
+        other.calibration, other._of_calibration = self._calibrated(source, contamination)
+        return other
+
+    def _calibrated(self, source: Source, contamination: float) -> tuple[np.ndarray, str]:
+        """Sorted scores of calibrating rows, and their fingerprint where they are compared with each other."""
+        if len(source) < LEAST_HELD_OUT:
+            raise StateError(f"{len(source)} rows to calibrate p-values on: expected at least {LEAST_HELD_OUT}")
+        return np.sort(self._score(self._belonging(self._all(source), contamination))), "" if contamination else source.fingerprint
 
     @property
     def least_p_value(self) -> float:
@@ -139,17 +158,36 @@ class AnomalyDetector:
 
     def judge(self, source: Source) -> Iterator[Verdict]:
         """Every row in order, a block at a time; memory does not grow with their number."""
+        own = int(bool(source.fingerprint) and source.fingerprint == self._of_calibration)
         for measured in self._measure(source):
             score = self._score(measured)
             beyond = len(self.calibration) - np.searchsorted(self.calibration, score, side="left")
-            p_value = torch.from_numpy((1 + beyond) / (len(self.calibration) + 1))
+            p_value = torch.from_numpy((1 - own + beyond) / (len(self.calibration) + 1 - own))  # a row that calibrates is not its own witness
             reasons = torch.where(measured.surprise == 0, torch.zeros_like(measured.surprise), measured.surprise - self.usual_cells)
             yield Verdict(torch.from_numpy(score), measured.bound, p_value, reasons)
 
-    def _score(self, measured: Measured) -> np.ndarray:
-        if self.kind is not Score.COMBINED:
-            return self._raw(measured, self.kind)
-        return sum(usual(self._raw(measured, kind)) for kind, usual in self.usual.items())  # type: ignore[return-value]
+    def scores(self, source: Source, kind: Score | None = None) -> Float[Tensor, " rows"]:
+        """The score of every row, of the detector's own kind or another."""
+        return torch.from_numpy(np.concatenate([self._score(part, kind) for part in self._measure(source)]))
+
+    def explain(self, source: Source, reasons: Float[Tensor, "rows *event"]) -> Float[Tensor, "rows *event"]:
+        """By how many nats each cell of a few rows is more surprising, given the others, than it usually is.
+
+        With an encoder that sees gaps by `conditional_surprise`; else `reasons`, those of `judge`, which take a cell's own part in its code.
+        """
+        if len(source.event) != 1 or not self.model.posterior.sees_gaps:
+            return reasons
+        if self._usual_given is None:
+            usual = torch.cat(list(conditional_surprise(self.model, _few(self.held_out, EXPLAINED), seed=self.seed)))
+            self._usual_given = torch.where(usual == 0, torch.full_like(usual, torch.nan), usual).nanmedian(0).values.nan_to_num()
+        found = torch.cat(list(conditional_surprise(self.model, source, seed=self.seed)))
+        return torch.where(found == 0, torch.zeros_like(found), found - self._usual_given)
+
+    def _score(self, measured: Measured, kind: Score | None = None) -> np.ndarray:
+        kind = kind or self.kind
+        if kind is not Score.COMBINED:
+            return self._raw(measured, kind)
+        return sum(usual(self._raw(measured, part)) for part, usual in self.usual.items())  # type: ignore[return-value]
 
     def _raw(self, measured: Measured, kind: Score) -> np.ndarray:
         if kind is Score.NEIGHBOURS:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vael.cli.parser import Parser, number, one_of
+from vael.errors import FormatError
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
     from vael.applications.anomaly import AnomalyDetector, Verdict
-    from vael.data import Source
+    from vael.cli.reasons import Reason
+    from vael.data import Source, Splits
+    from vael.data.output import CellFile, RowFile
     from vael.data.tables import Skipped
     from vael.specs import Run
 
@@ -23,6 +27,8 @@ SCORES = ("combined", "bound", "typicality", "distortion", "divergence", "ratio"
 ENDINGS = (".csv", ".parquet", ".npy")
 WHY = 3  # cells named for a row
 SHOWN = 10  # rows named on the screen
+MOST_IN_JSON = 10_000  # rows that --json lists, the strangest
+COLUMNS = ("row", "score", "bound", "p_value", "flag")
 USUAL_THRESHOLD = 0.01
 
 
@@ -35,7 +41,9 @@ def score_options(parser: Parser) -> None:
     parser.option("--score", metavar="NAME", type=one_of(*SCORES), help=f"{', '.join(SCORES)}; default combined")
     parser.option("--threshold", metavar="P", type=number(float, 0, above=True, most=1), help="flag rows with a p-value up to this; default 0.01")
     parser.option("--contamination", metavar="SHARE", type=number(float, 0, most=0.49), help="of the training rows that do not belong; default 0")
+    parser.option("--calibrate", metavar="FILE", help="rows that belong and were not trained on, to calibrate p-values; default the run's test split")
     parser.option("--explain", action="store_true", help="name the cells that make each flagged row strange; of images write a picture too")
+    parser.option("--reasons", metavar="N", type=number(int, 1), help="write the N cells that make each flagged row strange into the file too")
     parser.option("--on-error", type=one_of("stop", "skip"), metavar="stop|skip", help="what to do with a row that cannot be read; default stop")
     parser.option("--json", action="store_true", help="print one JSON object")
 
@@ -53,31 +61,33 @@ class Line:
 def score(given: argparse.Namespace) -> int:
     """Scores, p-values and flags of every row."""
     from vael import specs
-    from vael.applications.anomaly import AnomalyDetector, Score
+    from vael.cli.reasons import Reasons
     from vael.cli.using import known_ending, rows
-    from vael.data.output import row_file
 
     options = vars(given)
     run = specs.load(options["run"])
     target = options.get("output") or run.inside("scores.csv")
     known_ending(target, ENDINGS)
+    if "reasons" in options and target.suffix.lower() == ".npy":
+        raise FormatError(f"{target}: reasons are text, which .npy does not hold; write .csv or .parquet")
     splits = run.splits()
-    contamination = float(options.get("contamination", 0.0))
-    detector = AnomalyDetector(
-        run.model, splits.train, splits.validation, score=Score(options.get("score", "combined")), contamination=contamination
-    )  # fmt: skip
+    detector = detector_of(run, splits, options)
     threshold = float(options.get("threshold", USUAL_THRESHOLD))
-    flagged: list[Line] = []
     skipped: list[Skipped] = []
-    left, pictures = 0, Pictures()
+    flagged, pictures = Flagged(bool(options.get("json"))), Pictures()
+    most = int(options.get("reasons", 0))
     explain = bool(options.get("explain"))
-    with row_file(target, ("row", "score", "bound", "p_value", "flag")) as file:
+    reasons = Reasons(run, splits.train, max(most, WHY * explain))
+    left = 0
+    with sheet(target, most) as file:
         for piece in rows(run, options.get("data"), options.get("on_error")):
             skipped, begin = skipped + list(piece.skipped), 0
             for verdict in detector.judge(piece.source):
                 places = piece.rows[begin : begin + len(verdict.score)]
-                file.add(table(verdict, places, threshold).numpy())
-                flagged += lines(verdict, places, threshold, names(run), explain)
+                strange = verdict.flagged(threshold).nonzero().squeeze(1)
+                why = dict(zip(strange.tolist(), reasons.of(detector, piece.source, verdict, strange, begin), strict=True))
+                write(file, table(verdict, places, threshold), why, most, bool(reasons.usual))
+                flagged.add(Line(int(places[row]), float(verdict.score[row]), float(verdict.p_value[row]), told(why[row], explain)) for row in why)
                 if explain and len(piece.source.event) == 3:
                     pictures.look(piece.source, begin, verdict, threshold)
                 begin += len(places)
@@ -132,33 +142,71 @@ def table(verdict: Verdict, places: np.ndarray, threshold: float) -> Tensor:
     return torch.stack([column.double() for column in columns], dim=1)
 
 
-def names(run: Run) -> tuple[str, ...]:
-    """What the cells of an example are called."""
-    import itertools
-
-    if run.spec.data.columns:
-        return run.spec.data.columns
-    return tuple(",".join(map(str, place)) for place in itertools.product(*(range(size) for size in run.spec.data.event)))
+def told(reasons: list[Reason], explain: bool) -> str:
+    """Reasons in one line."""
+    return "; ".join(map(str, reasons[:WHY])) if explain else ""
 
 
-def lines(verdict: Verdict, places: np.ndarray, threshold: float, cells: tuple[str, ...], explain: bool) -> list[Line]:
-    """The flagged rows, with the cells that are most more surprising than usual."""
-    found = []
-    for row in verdict.flagged(threshold).nonzero().squeeze(1).tolist():
-        reasons, why = verdict.reasons[row].flatten(), ""
-        if explain and len(reasons) == len(cells):
-            top = reasons.topk(min(WHY, len(reasons)))
-            why = "; ".join(
-                f"{cells[cell]} (+{value:.1f} nats)" for value, cell in zip(top.values.tolist(), top.indices.tolist(), strict=True) if value > 0
-            )
-        found.append(Line(int(places[row]), float(verdict.score[row]), float(verdict.p_value[row]), why))
-    return found
+def detector_of(run: Run, splits: Splits, options: dict[str, Any]) -> AnomalyDetector:
+    """The detector of a run, calibrated on rows that chose nothing: those that were given, else the test split, where there is one."""
+    import torch
+
+    from vael.applications.anomaly import AnomalyDetector, Score
+    from vael.specs import pieces
+
+    share = float(options.get("contamination", 0.0))
+    detector = AnomalyDetector(
+        run.model, splits.train, splits.validation, calibration=splits.test, score=Score(options.get("score", "combined")), contamination=share
+    )
+    if "calibrate" not in options:
+        return detector
+    found = [piece.source for piece in pieces(run.spec, options["calibrate"])]
+    whole = found[0] if len(found) == 1 else replace(found[0], x=torch.cat([one.x for one in found]))
+    return detector.calibrated(whole, contamination=share)
+
+
+def sheet(target: Path, reasons: int) -> RowFile | CellFile:
+    """The file of scores: of numbers alone, or with texts beside them."""
+    from vael.data.output import cell_file, row_file
+
+    return cell_file(target) if reasons else row_file(target, COLUMNS)
+
+
+def write(file: RowFile | CellFile, scores: Tensor, why: dict[int, list[Reason]], most: int, usual: bool) -> None:
+    """Some rows of it."""
+    import pyarrow as pa
+
+    from vael.cli.reasons import with_reasons
+    from vael.data.output import CellFile
+
+    if not isinstance(file, CellFile):
+        file.add(scores.numpy())
+        return
+    columns = {name: pa.array(scores[:, place].numpy()) for place, name in enumerate(COLUMNS)}
+    whole = {name: columns[name].cast(pa.int64()) for name in ("row", "flag")}
+    file.add(with_reasons(pa.table({**columns, **whole}), why, most, usual))
+
+
+class Flagged:
+    """The strangest of the flagged rows, and how many there are: a file of any length has its place in memory."""
+
+    def __init__(self, many: bool) -> None:
+        self.most, self.count = MOST_IN_JSON if many else SHOWN, 0
+        self.lines: list[Line] = []
+
+    def add(self, lines: Iterable[Line]) -> None:
+        """More rows."""
+        before = len(self.lines)
+        self.lines += lines
+        self.count += len(self.lines) - before
+        if len(self.lines) > self.most:
+            self.lines = sorted(self.lines, key=lambda line: -line.score)[: self.most]
 
 
 def say(
     target: Path,
     count: int,
-    flagged: list[Line],
+    flagged: Flagged,
     skipped: list[Skipped],
     detector: AnomalyDetector,
     threshold: float,
@@ -171,21 +219,21 @@ def say(
     if detector.least_p_value > threshold:
         warning = (
             f"{len(detector.calibration):,} held-out rows give p-values from {detector.least_p_value:.3f} on, so {threshold:g} cannot be reached and "
-            f"nothing is flagged; {round(1 / threshold) - 1:,} rows are needed: train with more data, or take a higher --threshold"
+            f"nothing is flagged; {round(1 / threshold) - 1:,} rows are needed: train with more data, give them by --calibrate, or raise --threshold"
         )
     if options.get("json"):
         record = {
-            "file": str(target), "examples": count, "flagged": len(flagged), "threshold": threshold, "score": detector.kind.value,
+            "file": str(target), "examples": count, "flagged": flagged.count, "threshold": threshold, "score": detector.kind.value,
             "held_out": len(detector.calibration), "warning": warning or None, "skipped": [vars(one) for one in skipped],
-            "rows": [vars(line) for line in flagged],
+            "rows": [vars(line) for line in sorted(flagged.lines, key=lambda line: line.row)],
         }  # fmt: skip
         print(json.dumps(record))
         return
-    print(f"{target}: {count:,} examples, {len(flagged):,} flagged at p ≤ {threshold:g} (score {detector.kind.value}; higher is stranger)")
-    for line in sorted(flagged, key=lambda line: -line.score)[:SHOWN]:
+    print(f"{target}: {count:,} examples, {flagged.count:,} flagged at p ≤ {threshold:g} (score {detector.kind.value}; higher is stranger)")
+    for line in sorted(flagged.lines, key=lambda line: -line.score)[:SHOWN]:
         print(f"  row {line.row:,}: score {line.score:.3g}, p = {line.p_value:.4f}" + (f"; {line.why}" if line.why else ""))
-    if len(flagged) > SHOWN:
-        print(f"  ... and {len(flagged) - SHOWN:,} more in the file")
+    if flagged.count > SHOWN:
+        print(f"  ... and {flagged.count - SHOWN:,} more in the file")
     list_skipped(skipped)
     if warning:
         print(f"note: {warning}")

@@ -1,0 +1,124 @@
+"""The cells that make rows strange, in words: for the screen and as columns of a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from torch import Tensor
+
+    from vael.applications.anomaly import AnomalyDetector, Verdict
+    from vael.data import Schema, Source
+    from vael.specs import Run
+
+PARTS = 8  # into which the longer side of an image is cut to name a region
+LEVELS_NAMED = 3
+ROWS_LOOKED_AT = 5000
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A cell or a region that is more surprising than it usually is."""
+
+    name: str
+    surprise: float  # in nats, more than usual
+    usual: str  # of a column, the middle nine tenths of its values in training, or its commonest levels
+
+    def __str__(self) -> str:
+        return f"{self.name} (+{self.surprise:.1f} nats{f'; usually {self.usual}' if self.usual else ''})"
+
+
+class Reasons:
+    """What to call the cells of a run, and what is usual in them."""
+
+    def __init__(self, run: Run, train: Source, most: int) -> None:
+        self.event, self.most = run.spec.data.event, most
+        self.names, self.usual = names_of(run), usual_of(train) if most and len(self.event) == 1 else ()
+
+    def of(self, detector: AnomalyDetector, source: Source, verdict: Verdict, rows: Tensor, first: int) -> list[list[Reason]]:
+        """The reasons of each of some rows, which are counted from the start of the verdict; `first` is where that starts in the source."""
+        if not len(rows) or not self.most:
+            return [[] for _ in rows]
+        surprise = detector.explain(source.subset(rows + first), verdict.reasons[rows])
+        if surprise.shape[1:] != self.event:
+            return [[] for _ in rows]
+        return regions(surprise, self.most) if len(self.event) == 3 else ranked(surprise, self.names, self.usual, self.most)
+
+
+def ranked(surprise: Tensor, names: tuple[str, ...], usual: tuple[str, ...], most: int) -> list[list[Reason]]:
+    """The most surprising cells of each row that are more surprising than usual."""
+    top = surprise.topk(min(most, surprise.shape[1]))
+    told = usual or ("",) * len(names)
+    pairs = zip(top.values.tolist(), top.indices.tolist(), strict=True)
+    return [[Reason(names[cell], value, told[cell]) for value, cell in zip(values, cells, strict=True) if value > 0] for values, cells in pairs]
+
+
+def regions(surprise: Tensor, most: int) -> list[list[Reason]]:
+    """The most surprising squares of each image."""
+    from torch.nn import functional
+
+    height, width = surprise.shape[2:]
+    side = -(-max(height, width) // PARTS)
+    whole = functional.pad(surprise.sum(1, keepdim=True), (0, -width % side, 0, -height % side))
+    sums = functional.avg_pool2d(whole, side)[:, 0] * side**2
+    down, across = (spans(count, side, size) for count, size in zip(sums.shape[1:], (height, width), strict=True))
+    return ranked(sums.flatten(1), tuple(f"rows {one}, columns {other}" for one in down for other in across), (), most)
+
+
+def spans(count: int, side: int, size: int) -> list[str]:
+    """Lines of pixels from 1 on, in groups."""
+    return [f"{place * side + 1}-{min((place + 1) * side, size)}" for place in range(count)]
+
+
+def names_of(run: Run) -> tuple[str, ...]:
+    """What the cells of an example are called."""
+    return run.spec.data.columns or tuple(f"column {place}" for place in range(1, run.spec.data.event[0] + 1))
+
+
+def usual_of(train: Source) -> tuple[str, ...]:
+    """What is usual in each column: the middle nine tenths of its numbers, or its commonest levels."""
+    import torch
+
+    from vael.applications.synthesis import schema_of
+    from vael.data.schema import LEVELS
+
+    index = torch.arange(len(train)) if len(train) <= ROWS_LOOKED_AT else torch.arange(ROWS_LOOKED_AT) * len(train) // ROWS_LOOKED_AT
+    rules: Schema = schema_of(train)
+    x = train.x.index_select(0, index if train.rows is None else train.rows[index]).double()
+    found = []
+    for place, column in enumerate(rules.columns):
+        cells = x[:, place][~x[:, place].isnan()]
+        if column.kind in LEVELS:
+            counts = torch.bincount(cells.long(), minlength=column.codes)
+            often = counts.argsort(descending=True, stable=True)[:LEVELS_NAMED].tolist()
+            named = [(*column.levels, "one of the rare levels")[code] for code in often if counts[code]]
+            found.append(", ".join(named) + (" ..." if int((counts > 0).sum()) > LEVELS_NAMED else ""))
+        else:
+            found.append(" to ".join(_written(rules, place, torch.quantile(cells, level).item()) for level in (0.05, 0.95)) if len(cells) else "")
+    return tuple(found)
+
+
+def _written(rules: Schema, place: int, value: float) -> str:
+    import torch
+
+    from vael.data.tables import arrow_cells, written_cells
+
+    row = torch.zeros(1, len(rules.columns), dtype=torch.float64)
+    row[0, place] = value
+    return written_cells(rules.columns[place], arrow_cells(rules, row.float()).column(place).combine_chunks())[0]
+
+
+def with_reasons(table: pa.Table, reasons: dict[int, list[Reason]], most: int, tell_usual: bool) -> pa.Table:
+    """A table of scores with `reason_1`, `surprise_1`, `usual_1` ... for each of its rows that has some, empty elsewhere."""
+    import pyarrow as pa
+
+    empty: list[Reason] = []
+    for number in range(most):
+        found = [one[number] if len(one := reasons.get(row, empty)) > number else None for row in range(table.num_rows)]
+        table = table.append_column(f"reason_{number + 1}", pa.array([one and one.name for one in found], pa.string()))
+        table = table.append_column(f"surprise_{number + 1}", pa.array([one and one.surprise for one in found], pa.float64()))
+        if tell_usual:
+            table = table.append_column(f"usual_{number + 1}", pa.array([one and one.usual for one in found], pa.string()))
+    return table
