@@ -270,9 +270,8 @@ def with_text(told: BesideForm, original: Original, schema: Schema) -> BesideFor
     """With the form of the text file, where that gives every byte of it back."""
     if original.raw is None or original.layout is None:
         return told
-    texts, layout = texts_of(told, original.table, schema), original.layout
-    form = text_form(original.raw, layout.mark, layout.named, layout.encoding, rows_of(original.table.slice(0, 64)), texts)
-    if form is None or form.content(rows_of(original.table), texts, frozenset({"", "NA"})) != original.raw:
+    form = text_form(original.raw, original.layout, rows_of(original.table), texts_of(told, original.table, schema))
+    if form is None:
         return told
     return told.model_copy(update={"text": form, "digest": hashlib.sha256(original.raw).hexdigest()})
 
@@ -295,7 +294,7 @@ def text_of(told: BesideForm, table: pa.Table, schema: Schema, name: str) -> byt
     """
     if told.text is None:
         return None
-    content = told.text.content(rows_of(table), texts_of(told, table, schema), frozenset({"", "NA"}))
+    content = told.text.content(rows_of(table), texts_of(told, table, schema))
     if hashlib.sha256(content).hexdigest() != told.digest:
         raise FormatError(f"{name}: the text that comes out is not the one that went in, so nothing is written; another version of vael wrote it")
     return content

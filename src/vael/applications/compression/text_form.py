@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute
 from pydantic import BaseModel, ConfigDict
 
+from vael.data.text import Layout
+
 pc: Any = pa.compute  # its functions are made when it is imported
 TRIED = 20  # rows by which the form of a file is told
 
@@ -60,12 +62,19 @@ class TextForm(BaseModel):
     tail: str  # after the last row
     head: str  # the line of names as it stands, with its end; empty where there is none
     encoding: str
+    odd: dict[int, str] = {}  # lines that are written otherwise than the others
 
-    def content(self, rows: Iterable[Sequence[str]], texts: Sequence[bool], absent: frozenset[str]) -> bytes:
-        """The whole file; `texts` says which columns are no numbers, `absent` which cells say that there is nothing."""
-        between, quoted = self.mark + self.pad, self._quoting(texts, absent)
-        body = self.end.join(between.join(quoted(row)) for row in rows)
-        return encoded(self.head + body + self.tail, self.encoding)
+    def content(self, rows: Iterable[Sequence[str]], texts: Sequence[bool]) -> bytes:
+        """The whole file; `texts` says which columns are no numbers."""
+        lines = self.lines(rows, texts)
+        for place, line in self.odd.items():
+            lines[place] = line
+        return encoded(self.head + self.end.join(lines) + self.tail, self.encoding)
+
+    def lines(self, rows: Iterable[Sequence[str]], texts: Sequence[bool]) -> list[str]:
+        """The rows as most of them are written."""
+        between, quoted = self.mark + self.pad, self._quoting(texts, frozenset({"", "NA"}))
+        return [between.join(quoted(row)) for row in rows]
 
     def _quoting(self, texts: Sequence[bool], absent: frozenset[str]) -> Callable[[Sequence[str]], Iterable[str]]:
         needs = re.compile('["\r\n' + re.escape(self.mark) + "]")
@@ -82,21 +91,27 @@ def encoded(text: str, encoding: str) -> bytes:
     return codecs.BOM_UTF16_LE + text.encode("utf-16-le") if encoding == "utf-16" else text.encode(encoding)
 
 
-def text_form(raw: bytes, mark: str, named: bool, encoding: str, rows: Sequence[Sequence[str]], texts: Sequence[bool]) -> TextForm | None:
-    """The form in which the first rows come out as they stand in the file, or None."""
+def text_form(raw: bytes, layout: Layout, rows: Sequence[Sequence[str]], texts: Sequence[bool]) -> TextForm | None:
+    """The form in which the file comes out as it stands, with the lines that are written in another one; None where lines are not rows."""
     try:
-        text = raw.decode(encoding)
+        text = raw.decode(layout.encoding)
     except UnicodeDecodeError:
         return None
     end = "\r\n" if "\r\n" in text else "\n" if "\n" in text else "\r"
-    head, _, rest = text.partition(end) if named else ("", "", text)
-    tail = rest[len(rest.rstrip("\r\n")) :]
-    first = list(itertools.islice(rows, TRIED))
-    for quotes, pad in itertools.product(Quotes, ("", " ")):
-        tried = TextForm(mark=mark, pad=pad, quotes=quotes, end=end, tail="", head="", encoding="utf-8")
-        if rest.startswith(tried.content(first, texts, frozenset({"", "NA"})).decode()):
-            return tried.model_copy(update={"tail": tail, "head": head + end if named else "", "encoding": encoding})
-    return None
+    head, _, rest = text.partition(end) if layout.named else ("", "", text)
+    body = rest.rstrip("\r\n")
+    tried = [
+        TextForm(mark=layout.mark, pad=pad, quotes=quotes, end=end, tail=rest[len(body) :], head=head + end if layout.named else "",
+                 encoding=layout.encoding)
+        for quotes, pad in itertools.product(Quotes, ("", " "))
+    ]  # fmt: skip
+    first = [body.startswith(end.join(form.lines(rows[:TRIED], texts))) for form in tried]
+    alike = [len(set(form.lines(rows[:TRIED], texts)) & set(body.split(end, TRIED)[:TRIED])) for form in tried]
+    form = tried[first.index(True) if any(first) else alike.index(max(alike))]
+    lines, made = body.split(end), form.lines(rows, texts)
+    if end.join(made) != body and len(made) == len(lines):
+        form = form.model_copy(update={"odd": {place: line for place, (line, own) in enumerate(zip(lines, made, strict=True)) if line != own}})
+    return form if form.content(rows, texts) == raw else None
 
 
 def number_form(values: np.ndarray, cells: pa.ChunkedArray, decimals: int) -> NumberForm:
