@@ -11,6 +11,7 @@ import torch
 
 from vael.cli.main import main
 from vael.data import ColumnKind, Kind, OnError, load, load_table, read_table
+from vael.data.inference import infer_schema
 from vael.data.schema_file import from_record, read_schema, write_schema
 from vael.data.tables import completed, write_arrow, write_rows
 from vael.errors import FormatError, ShapeError, SupportError
@@ -196,3 +197,10 @@ def test_data_info_shows_and_writes_the_schema(tmp_path, capsys):
     assert "2001-01-03 to 2001-12-03" in out
     assert read_schema(tmp_path / "s.json").names == ("kind", "height", "nests", "alive", "planted")
     assert main(["data", "info", "digits", "--schema", str(tmp_path / "s2.json")]) == 2
+
+
+def test_codes_of_digits_that_begin_with_0_are_names():
+    cells = {"postcode": ["04109", "10115", "80331", "04109"] * 10, "count": ["0", "10", "20", "3"] * 10, "share": ["0.5", "01.5", "2", "0"] * 10}
+    schema, _ = infer_schema(pa.table(cells))
+    assert [column.kind for column in schema.columns] == [ColumnKind.CATEGORICAL, ColumnKind.COUNT, ColumnKind.REAL]
+    assert schema.columns[0].levels == ("04109", "10115", "80331")

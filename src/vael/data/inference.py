@@ -14,7 +14,9 @@ from vael.data.schema import Column, ColumnKind, Schema
 from vael.data.text import MISSING
 from vael.errors import SupportError
 
-PAIRS = ({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"}, {"0", "1"}, {"on", "off"})
+PAIRS = (
+    {"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"}, {"0", "1"}, {"on", "off"}, {"ja", "nein"}, {"oui", "non"}, {"si", "no"}, {"sí", "no"},
+)  # fmt: skip
 PATTERNS = (
     "%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ",
     "%Y-%m-%d %H:%M", "%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M",
@@ -139,11 +141,16 @@ def _text(name: str, column: pa.ChunkedArray, where: str) -> Found | None:
     days, pattern = dates(column, absent)
     if days is not None:
         return _dates(name, days, pattern)
-    values = numbers(column, absent)
+    values = None if padded(column) else numbers(column, absent)
     if values is not None:
         return _number(name, values, where, written_decimals(column, absent))
     _refuse_mixture(name, column, absent, where)
     return _levels(name, column, absent, None)
+
+
+def padded(column: pa.ChunkedArray) -> bool:
+    """Whether a cell is of digits that begin with 0 (postal codes, numbers of articles): a name, from which a number would lose the 0."""
+    return bool(pc.any(pc.match_substring_regex(column, r"^\s*0\d+\s*$")).as_py())
 
 
 def _refuse_mixture(name: str, column: pa.ChunkedArray, absent: np.ndarray, where: str) -> None:
