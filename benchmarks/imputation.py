@@ -4,7 +4,8 @@
 
 Columns are standardised on all cells, as in the notebooks of MIWAE; each imputer is fitted to the gapped table and fills that same table
 (transductive). The number is the mean squared error over the missing cells, mean and standard deviation over masks; one setting for all
-tables: 10 latents, one hidden layer of 128, the ELBO of the seen cells, AdamW 0.002 with decay 0.1, batch 32, proposals fitted to each row.
+tables: 10 latents, one hidden layer of 128, the importance-weighted bound of the seen cells with 20 samples (MIWAE), AdamW 0.002 with decay 0.1,
+batch 32. `VAEImputer` and `vael train` on a small table of numbers with gaps do the same, on all rows and on those that they train on.
 Coverage is the share of missing cells within their 90 % interval.
 """
 
@@ -25,6 +26,7 @@ from vael.applications.imputation import impute
 from vael.data import Kind, Source, Splits, statistics
 from vael.inference import AdamW, GradientAscent
 from vael.models import GaussianHead, LearnedScale
+from vael.objectives import ImportanceWeighted
 from vael.recipes import gapped
 from vael.training import Settings, run
 
@@ -43,9 +45,9 @@ def ours(y: np.ndarray, seed: int, epochs: int):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = gapped((y.shape[1],), GaussianHead(known, LearnedScale(y.shape[1])), statistics=known)
-    algorithm = GradientAscent(model, optimizer=AdamW(learning_rate=2e-3, weight_decay=0.1))
+    algorithm = GradientAscent(model, ImportanceWeighted(), samples=20, optimizer=AdamW(learning_rate=2e-3, weight_decay=0.1))
     fit = run(algorithm, Splits(source, source, None), Settings(epochs=epochs, batch=32, seed=seed, compiled=False))
-    parts = list(impute(fit.model, source, samples=500, fitted=True))
+    parts = list(impute(fit.model, source, samples=500))
     return [torch.cat([getattr(part, name) for part in parts]).double().numpy() for name in ("x", "low", "high")]
 
 

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from vael.errors import FormatError, ShapeError, StateError
+from vael.errors import FormatError, ShapeError, StateError, SupportError
 from vael.estimators import VAEDensity, VAEImputer, VAEOutlierDetector, VAETransformer
 
 ALL = (VAETransformer, VAEDensity, VAEOutlierDetector, VAEImputer)
@@ -40,7 +40,7 @@ def rows():
 
 @pytest.fixture(scope="module")
 def learned(rows):
-    return VAEDensity(3, random_state=0, max_iter=80).fit(rows)
+    return VAEDensity(3, random_state=0, max_iter=60).fit(rows)
 
 
 def gapped(x, share=0.3, seed=0):
@@ -213,6 +213,16 @@ def test_outliers_are_found_and_the_share_is_as_said(rows):
         VAEOutlierDetector(contamination=0.7).fit(x)
 
 
+def test_p_values_are_those_of_the_detector_beneath(rows):
+    """(1 + #{held-out scores at least as strange}) / (n + 1); "auto" takes rows up to 0.05 for outliers."""
+    detector = VAEOutlierDetector(max_iter=3, random_state=0).fit(rows)
+    strange = -detector.score_samples(rows)
+    held_out = detector._detector.calibration
+    expected = (1 + (held_out[None] >= strange[:, None]).sum(1)) / (len(held_out) + 1)
+    assert np.array_equal(detector.p_values(rows), expected)
+    assert np.array_equal(detector.predict(rows) == -1, expected <= 0.05)
+
+
 def test_an_imputer_does_better_than_the_mean_and_leaves_seen_cells_alone():
     x = StandardScaler().fit_transform(load_wine().data)
     holes = gapped(x)
@@ -238,11 +248,94 @@ def test_awkward_tables(kind):
 
 
 def test_a_column_or_a_row_without_any_cell():
+    """As `SimpleImputer` has it."""
     x = gapped(np.random.default_rng(0).normal(size=(40, 3)))
     x[:, 1], x[5] = np.nan, np.nan
-    filled = VAEImputer(**QUICK).fit_transform(x)
-    assert np.isfinite(filled).all()
-    assert (np.abs(filled[:, 1]) < 4).all()
+    left, kept = (VAEImputer(keep_empty_features=keep, **QUICK).fit(x) for keep in (False, True))
+    assert list(left.get_feature_names_out()) == ["x0", "x2"]
+    assert np.array_equal(left.transform(x), kept.transform(x)[:, [0, 2]])
+    assert np.isfinite(left.transform(x)).all()
+    assert not kept.transform(x)[:, 1].any()
+    with pytest.raises(StateError, match="nothing to learn from"):
+        VAEImputer().fit(np.full((3, 2), np.nan))
+
+
+def test_a_number_may_stand_for_a_missing_cell(rows):
+    holes = gapped(rows[:60])
+    marked = np.where(np.isnan(holes), -1.0, holes)
+    found = VAEImputer(missing_values=-1, **QUICK).fit_transform(marked)
+    assert np.array_equal(found, VAEImputer(**QUICK).fit_transform(holes))
+    with pytest.raises(ValueError, match="NaN"):
+        VAEImputer(missing_values=-1, **QUICK).fit(holes)
+
+
+# frames with columns of several kinds
+
+
+def trees(frame_of, count=120):
+    noise = np.random.default_rng(0)
+    z = noise.normal(size=count)
+    days = np.datetime64("2020-01-01", "us") + (100 * z + 500).astype(int) * np.timedelta64(1, "D").astype("timedelta64[us]")
+    return frame_of({
+        "height": np.exp(z + 0.2 * noise.normal(size=count)).round(3), "kind": np.where(z + 0.3 * noise.normal(size=count) > 0, "oak", "ash"),
+        "nests": noise.poisson(3, count), "marked": z > 0.5, "planted": days,
+    })  # fmt: skip
+
+
+def test_a_mixed_frame_is_taken_as_a_table():
+    """Codes, densities, new rows of the same types, outliers; a column that is missing or a level that is new is named."""
+    pandas = pytest.importorskip("pandas")
+    frame = trees(pandas.DataFrame)
+    frame["grade"] = pandas.Categorical(np.where(frame.height > 1, "b", "a"))
+    density = VAEDensity(**QUICK).fit(frame)
+    made = density.sample(30)
+    assert list(made.dtypes) == list(frame.dtypes)
+    assert set(made.kind) <= {"oak", "ash"}
+    assert made.height.between(frame.height.min(), frame.height.max()).all()
+    assert np.array_equal(density.score_samples(frame)[7:8], density.score_samples(frame.iloc[7:8]))
+    codes = VAETransformer(2, **QUICK).fit(frame)
+    assert list(codes.inverse_transform(codes.transform(frame)).columns) == list(frame.columns)
+    detector = VAEOutlierDetector(max_iter=15, random_state=0).fit(frame)
+    odd = frame.iloc[:1].assign(height=1e5, nests=400)
+    assert list(detector.predict(odd)) == [-1]
+    for trouble, word in ((frame.assign(kind="yew"), "yew"), (frame.drop(columns="nests"), "nests"), (frame.to_numpy(), "frame")):
+        with pytest.raises((SupportError, StateError, ValueError), match=word):
+            density.score_samples(trouble)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_gaps_of_a_mixed_frame_are_filled_in_kind(library, tmp_path):
+    made = pytest.importorskip(library)
+    frame = trees(made.DataFrame)
+    gone = np.random.default_rng(1).random((len(frame), 5)) < 0.2
+    gone[gone.all(1), 0] = False
+    if library == "pandas":
+        holes = frame.mask(gone)
+    else:
+        holes = frame.with_columns(
+            [made.when(made.Series(gone[:, k])).then(None).otherwise(made.col(name)).alias(name) for k, name in enumerate(frame.columns)]
+        )
+    imputer = VAEImputer(add_indicator=True, max_iter=10, random_state=0).fit(holes)
+    filled = imputer.transform(holes)
+    assert type(filled) is type(frame)
+    assert list(filled.columns) == list(imputer.get_feature_names_out())
+    before, cells = (np.array([one[name].to_list() for name in frame.columns], dtype=object).T for one in (frame, filled))
+    assert np.array_equal(before[~gone], cells[~gone])
+    assert not any(cell is None or cell != cell for cell in cells.ravel())
+    imputer.save(tmp_path / "imputer")
+    assert VAEImputer.load(tmp_path / "imputer").transform(holes).equals(filled)
+    alone = imputer.transform(holes[3:4])
+    assert all(alone[name].to_list() == filled[name].to_list()[3:4] for name in frame.columns)
+
+
+def test_a_mixed_frame_in_a_pipeline_and_a_search():
+    pandas = pytest.importorskip("pandas")
+    frame = trees(pandas.DataFrame)
+    model = make_pipeline(VAEImputer(**QUICK), VAETransformer(**QUICK), LogisticRegression())
+    search = GridSearchCV(model, {"vaetransformer__n_components": [1, 2]}, cv=2, error_score="raise")
+    assert search.fit(frame.assign(kind=frame.kind.mask(frame.nests == 1)), frame.height > 1).best_score_ > 0.4
+    columns = ColumnTransformer([("all", VAETransformer(2, **QUICK), ["height", "kind"])])
+    assert columns.fit_transform(frame).shape == (len(frame), 2)
 
 
 @pytest.mark.parametrize("parameter", [{"n_components": 0}, {"max_iter": -1}, {"batch_size": 0}, {"hidden_layer_sizes": (8, 0)}])

@@ -74,10 +74,10 @@ def _imputed(model: VAE, proposer: VAE, batch: Batch, samples: int, draws: int, 
     share = log_w.double().softmax(0).to(x.dtype)
     law = model.decode((z,), batch.context)
     cells = draw(law, 1, _EachLatent(noise))[0]  # one of each latent
-    mean = torch.einsum("sb,sbc->bc", share, law.mean)
-    deviation = (torch.einsum("sb,sbc->bc", share, cells.square()) - torch.einsum("sb,sbc->bc", share, cells).square()).clamp(min=0).sqrt()
+    mean = _weighed(share, law.mean)
+    deviation = (_weighed(share, cells.square()) - _weighed(share, cells).square()).clamp(min=0).sqrt()
     if isinstance(law, Columns) and len(law.levels):
-        probability, code = torch.einsum("sb,sblc->blc", share, law.log_probs.exp()).max(-1)
+        probability, code = _weighed(share, law.log_probs.exp()).max(-1)
         mean = mean.index_copy(1, law.levels, code.to(mean.dtype))
         deviation = deviation.index_copy(1, law.levels, 1 - probability)
     order = cells.argsort(0)
@@ -95,6 +95,11 @@ def _imputed(model: VAE, proposer: VAE, batch: Batch, samples: int, draws: int, 
 
     gap = torch.zeros_like(deviation) if observed is None else torch.where(observed, torch.zeros_like(deviation), deviation)
     return Imputed(keep(mean), gap, keep(bounds[0]), keep(bounds[1]), keep(resampled), 1 / share.square().sum(0))
+
+
+def _weighed(share: Float[Tensor, "samples batch"], values: Float[Tensor, "samples batch *cells"]) -> Float[Tensor, "batch *cells"]:
+    """Σ share × values, added up in one order wherever a row stands; a matrix product would round by its place."""
+    return (share.reshape(*share.shape, *[1] * (values.dim() - 2)) * values).sum(0)
 
 
 class _EachLatent(Noise):

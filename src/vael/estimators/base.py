@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import secrets
 from abc import ABC
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,21 +18,28 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data  # type: ignore[attr-defined]
 
 import vael
+from vael.data import Splits
+from vael.data.tables import Frame, Table
 from vael.errors import FormatError, StateError
-from vael.estimators.core import Fitted, fit
-from vael.estimators.network import Sizes, Training, build
+from vael.estimators import frames
+from vael.estimators.core import Fitted, Told, fit
+from vael.estimators.network import Rows, Sizes, Training, build
 from vael.training.checkpoint import read_tensors, write_tensors
 
-FORMAT = 1
+FORMAT = 2
 ENTROPY = 2**31 - 1
 Parameter = Any  # a constructor takes anything, and what makes no sense is refused by `fit`: the rule of scikit-learn
 Own = TypeVar("Own", bound="VAEEstimator")
 
 
 class VAEEstimator(BaseEstimator, ABC):
-    """Abstract: a variational autoencoder of numeric columns, trained when `fit` is called.
+    """Abstract: a variational autoencoder of the columns of a table, trained when `fit` is called.
 
-    The columns are brought to unit scale, the model is trained in float32 and used in float64 with blocks of one shape, so that a row gets the
+    Arrays and frames of numbers are numbers. A frame (pandas, polars, Arrow) with a column of text, levels or dates is a table: each column has a
+    law by its kind, its cells may be missing, and it is recognised by its names from then on. Everything is an array where scikit-learn has arrays;
+    rows of a table are frames.
+
+    Numbers are brought to unit scale, the model is trained in float32 and used in float64 with blocks of one shape, so that a row gets the
     same answer, bit for bit, alone and among others. Parameters that are None follow the table: `n_components` latents,
     `hidden_layer_sizes` of the encoder (mirrored by the decoder), `max_iter` epochs at most (training stops when a tenth of the rows, set
     aside, gain no more), `batch_size`. `learning_rate` is AdamW's at its highest.
@@ -39,6 +47,8 @@ class VAEEstimator(BaseEstimator, ABC):
     """
 
     _gaps = False  # whether NaN is a missing cell
+    _keeps_rows = False  # whether rows of training are needed after training, and so stand in the file
+    form_: frames.Form | None  # of a frame with columns of several kinds
 
     def __init__(
         self,
@@ -59,20 +69,45 @@ class VAEEstimator(BaseEstimator, ABC):
 
     def fit(self: Own, X: Any, y: Any = None) -> Own:
         """Train on the rows of `X`; `y` is not used. Errors: `ValueError` for what is no finite number, `StateError` for bad parameters."""
-        self._train(self._read(X, reset=True))
+        self._train(self._begin(X))
         return self
 
+    def _begin(self, X: Any) -> np.ndarray:
+        """The rows to train on, and the schema of a frame with columns of several kinds."""
+        self.form_ = None
+        if not frames.is_mixed(X):
+            return self._read(X, reset=True)
+        validate_data(self, X, reset=True, skip_check_array=True)
+        table, self.form_ = frames.begin(X, self._missing(), empty=self._gaps)
+        return frames.codes(table)
+
     def _read(self, X: Any, *, reset: bool = False) -> np.ndarray:
-        """`X` as a float64 matrix with the columns that were trained on."""
+        """`X` as a float64 matrix with the columns that were trained on; of a frame with columns of several kinds as codes."""
         if not reset:
             check_is_fitted(self)
+        if not reset and self.form_ is not None:
+            return frames.codes(self._table(X, self.form_))
         finite = "allow-nan" if self._gaps else True
         return validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite=finite)
+
+    def _table(self, X: Any, form: frames.Form) -> Table:
+        if not isinstance(X, Frame):
+            raise StateError(
+                f"{type(self).__name__} was trained on a frame with columns of several kinds, but {type(X).__name__} was given; give a frame"
+            )
+        validate_data(self, X, reset=False, skip_check_array=True)
+        return frames.read(X, form, self._missing())
+
+    def _missing(self) -> object:
+        """What stands in a cell that is missing, besides the ways that every frame knows."""
+        return None
 
     def _train(self, x: np.ndarray) -> None:
         how = Training(self._count("max_iter"), self._count("batch_size"), float(self.learning_rate), seed_of(self.random_state))
         hidden = None if self.hidden_layer_sizes is None else tuple(self.hidden_layer_sizes)
-        self.fitted_, self.n_iter_ = fit(x, self._count("n_components"), hidden, self._gaps, how)
+        schema = None if self.form_ is None else self.form_.schema
+        fitted, self.n_iter_ = fit(Told(x, self._gaps, schema), self._count("n_components"), hidden, how)
+        self.fitted_ = fitted if self._keeps_rows else replace(fitted, splits=None)
 
     def _count(self, name: str) -> int | None:
         value = getattr(self, name)
@@ -89,8 +124,12 @@ class VAEEstimator(BaseEstimator, ABC):
         """
         check_is_fitted(self)
         tensors = {f"model.{name}": value for name, value in self.fitted_.model.state_dict().items()}
-        arrays = {"shift": self.fitted_.shift, "scale": self.fitted_.scale}
+        arrays = {"shift": self.fitted_.shift, "scale": self.fitted_.scale, **self._kept()}
         write_tensors(Path(path), tensors | {name: torch.from_numpy(np.asarray(array)) for name, array in arrays.items()}, self._facts())
+
+    def _kept(self) -> dict[str, np.ndarray]:
+        splits = self.fitted_.splits
+        return {} if splits is None else {"train": splits.train.x.numpy(), "held_out": splits.validation.x.numpy()}
 
     def _facts(self) -> dict[str, object]:
         parameters = {name: plain(value) for name, value in self.get_params(deep=False).items()}
@@ -98,7 +137,8 @@ class VAEEstimator(BaseEstimator, ABC):
         state = {name: plain(getattr(self, name)) for name in ("n_iter_", "n_features_in_", *self._state)}
         return {
             "format": FORMAT, "estimator": type(self).__name__, "version": vael.__version__, "parameters": parameters,
-            "sizes": asdict(self.fitted_.sizes), "state": state, "columns": None if names is None else [str(name) for name in names],
+            "sizes": asdict(self.fitted_.sizes), "form": self.form_ and self.form_.record(),
+            "state": state, "columns": None if names is None else [str(name) for name in names],
         }  # fmt: skip
 
     _state: tuple[str, ...] = ()  # further numbers that `fit` finds
@@ -118,11 +158,14 @@ class VAEEstimator(BaseEstimator, ABC):
     @classmethod
     def _restored(cls: type[Own], tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> Own:
         estimator = cls(**{name: listed(value) for name, value in facts["parameters"].items()})
-        known = facts["sizes"]
-        sizes = Sizes(int(known["features"]), int(known["latent"]), tuple(int(width) for width in known["hidden"]), bool(known["gaps"]))
-        model = build(sizes).double().eval()
+        estimator.form_ = None if facts["form"] is None else frames.Form.of_record(facts["form"])
+        schema = None if estimator.form_ is None else estimator.form_.schema
+        sizes = Sizes(**{name: listed(value) for name, value in facts["sizes"].items()})
+        model = build(sizes, schema=schema).double().eval()
         model.load_state_dict({name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")})
-        estimator.fitted_ = Fitted(model, sizes, tensors["shift"].numpy(), tensors["scale"].numpy())
+        rows = [Rows(tensors[name], sizes.gaps, schema).source() for name in ("train", "held_out") if name in tensors]
+        splits = Splits(rows[0], rows[1], None) if rows else None
+        estimator.fitted_ = Fitted(model, sizes, tensors["shift"].numpy(), tensors["scale"].numpy(), schema, splits)
         for name, value in facts["state"].items():
             setattr(estimator, name, value)
         if facts["columns"] is not None:
@@ -141,9 +184,11 @@ def plain(value: object) -> object:
         return value.item()
     if isinstance(value, (list, tuple)):
         return [plain(one) for one in value]
-    return None if isinstance(value, RandomState) else json.loads(json.dumps(value))
+    return None if isinstance(value, RandomState) or type(value).__name__ == "NAType" else json.loads(json.dumps(value))
 
 
-def listed(value: object) -> object:
-    """Sizes as a tuple again."""
+def listed(value: object) -> Any:
+    """Sizes as a tuple again, and NaN as the one that NumPy has."""
+    if isinstance(value, float) and math.isnan(value):
+        return np.nan
     return tuple(value) if isinstance(value, list) else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,17 +13,22 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from vael.data import Batch
-from vael.estimators.network import Sizes, Training, sized, trained
+from vael.applications.anomaly import LEAST_HELD_OUT, REFERENCE, AnomalyDetector
+from vael.applications.imputation import impute
+from vael.data import Batch, Schema, Source, Splits
+from vael.errors import StateError
+from vael.estimators.network import Rows, Sizes, Training, sized, trained
 from vael.estimators.steady import steady
 from vael.models import VAE
 from vael.objectives import log_weights
-from vael.probability import Common, Noise, PerExample, draw
+from vael.probability import Noise, PerExample, draw
 
 Matrix = Float64[np.ndarray, "rows columns"]
 
 BLOCK = 64  # rows that pass through the networks together, always: products of another shape round in another way
 FARTHEST = 1e100  # standard deviations; squares of what lies beyond would overflow
+FAR = 1e6  # standard deviations beyond which cells are all alike for proposals and for a detector
+FILL_DRAWS = 500  # latents for each row of numbers; a fifth where columns have laws of many parameters
 READS = frozenset({"log_prior", "log_posterior"})
 
 
@@ -35,6 +40,8 @@ class Fitted:
     sizes: Sizes
     shift: Float64[np.ndarray, " columns"]
     scale: Float64[np.ndarray, " columns"]
+    schema: Schema | None = None  # of a frame with columns of several kinds: cells are codes then, shift 0 and scale 1
+    splits: Splits | None = None  # rows that were learned from, and set aside; kept for a detector only
 
     @cached_property
     def judge(self) -> VAE:
@@ -63,14 +70,44 @@ class Fitted:
         with torch.no_grad():
             return self._original(self.judge.sample(rows, generator=torch.Generator().manual_seed(seed)).numpy())
 
-    def filled(self, x: Matrix, samples: int) -> Matrix:
-        """`x` with E[x | seen cells] in its gaps: means of p(x | z_k), weighted by w_k / Σ w (Mattei & Frellsen 2019, equation 12)."""
-        found = self._original(blockwise(lambda part: self._expected(part, samples), self._standard(x)))
+    def filled(self, x: Matrix) -> Matrix:
+        """`x` with E[x | seen cells] in its gaps (`vael.applications.imputation`), of levels the most probable."""
+        found = self._original(blockwise(self._expected, self._standard(x).clip(-FAR, FAR)))
         return np.where(np.isnan(x), found, x)
 
-    def _expected(self, part: Tensor, samples: int) -> Tensor:
-        log_w, z = self._log_weights(part, samples, Common(0))
-        return (log_w.softmax(0)[..., None] * self.judge.decode((z,)).mean).sum(0)
+    def _expected(self, part: Tensor) -> Tensor:
+        if not bool(part.isnan().any()):
+            return part
+        return next(impute(self.judge, Rows(part, True, self.schema).source(), samples=FILL_DRAWS if self.schema is None else FILL_DRAWS // 5)).x
+
+    def detector(self, contamination: float) -> AnomalyDetector:
+        """What finds rows that do not belong, measured on the rows of training."""
+        if self.splits is None:
+            raise StateError("the rows of training were not kept, so there is nothing to compare with; fit again")
+        train, held_out = (self._at_least(source, LEAST_HELD_OUT) for source in (self.splits.train, self.splits.validation))
+        return AnomalyDetector(self.judge, train, held_out, contamination=contamination)
+
+    def with_few_rows(self) -> Fitted:
+        """With no more rows of training than a detector compares with."""
+        if self.splits is None:
+            return self
+        train, count = self.splits.train, min(len(self.splits.train), REFERENCE)
+        return replace(
+            self, splits=Splits(self._at(train, (torch.arange(count) * len(train)) // count), self._at_least(self.splits.validation, 1), None)
+        )
+
+    def _at_least(self, source: Source, count: int) -> Source:
+        """Few rows several times, until there are enough."""
+        return self._at(source, torch.arange(max(len(source), count)) % len(source))
+
+    def _at(self, source: Source, rows: Tensor) -> Source:
+        return Rows(source.batch(rows).x.double(), self.sizes.gaps, self.schema).source()
+
+    def judged(self, detector: AnomalyDetector, x: Matrix) -> Float64[np.ndarray, "rows 2"]:
+        """Scores (higher is stranger) and p-values; blocks of one size are the detector's own affair."""
+        rows = Rows(torch.from_numpy(self._standard(x).clip(-FAR, FAR)), self.sizes.gaps, self.schema)
+        found = [torch.stack((part.score.double(), part.p_value.double()), 1) for part in detector.judge(rows.source())]
+        return torch.cat(found).numpy()
 
     def _log_weights(self, part: Tensor, samples: int, noise: Noise) -> tuple[Tensor, Tensor]:
         given = batch_of(part)
@@ -91,13 +128,23 @@ class Fitted:
         return x * self.scale + self.shift
 
 
-def fit(x: Matrix, latent: int | None, hidden: tuple[int, ...] | None, gaps: bool, how: Training) -> tuple[Fitted, int]:
+@dataclass(frozen=True)
+class Told:
+    """Rows as `fit` was given them."""
+
+    x: Matrix  # numbers, or the codes of a table with a schema
+    gaps: bool = False
+    schema: Schema | None = None
+
+
+def fit(told: Told, latent: int | None, hidden: tuple[int, ...] | None, how: Training) -> tuple[Fitted, int]:
     """The model fitted to rows, and the epochs that it took; NaN is a gap."""
-    shift, scale = location_and_scale(x)
-    cells = torch.from_numpy(((x - shift) / scale).astype(np.float32))
-    sizes = sized(cells, latent, hidden, gaps)
-    model, run = trained(cells, sizes, how)
-    return Fitted(model, sizes, shift, scale), max(1, run.epochs)
+    columns = told.x.shape[1]
+    shift, scale = (np.zeros(columns), np.ones(columns)) if told.schema else location_and_scale(told.x)
+    rows = Rows(torch.from_numpy(((told.x - shift) / scale).astype(np.float32)), told.gaps or told.schema is not None, told.schema)
+    sizes = sized(rows, latent, hidden)
+    model, run, splits = trained(rows, sizes, how)
+    return Fitted(model, sizes, shift, scale, told.schema, splits), max(1, run.epochs)
 
 
 def location_and_scale(x: Matrix) -> tuple[Float64[np.ndarray, " columns"], Float64[np.ndarray, " columns"]]:

@@ -10,6 +10,7 @@ from sklearn.base import DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
 from vael.errors import StateError
+from vael.estimators import frames
 from vael.estimators.base import VAEEstimator, seed_of
 from vael.estimators.transformer import BOUND_DRAWS
 
@@ -29,9 +30,14 @@ class VAEDensity(DensityMixin, VAEEstimator):
         """Mean of `score_samples`, in nats per row."""
         return float(self.score_samples(X).mean())
 
-    def sample(self, n_samples: int = 1, random_state: int | RandomState | None = None) -> np.ndarray:
-        """New rows `[n_samples, columns]`; a `random_state` of None takes that of the estimator. Errors: `StateError` for fewer than one."""
+    def sample(self, n_samples: int = 1, random_state: int | RandomState | None = None) -> Any:
+        """New rows `[n_samples, columns]`, of a table a frame; a `random_state` of None takes that of the estimator.
+
+        Errors: `StateError` for fewer than one row.
+        """
         check_is_fitted(self)
         if n_samples < 1:
             raise StateError(f"n_samples={n_samples}: expected at least 1")
-        return self.fitted_.sampled(n_samples, seed_of(self.random_state if random_state is None else random_state))
+        seed = seed_of(self.random_state if random_state is None else random_state)
+        x = self.fitted_.sampled(n_samples, seed)
+        return x if self.form_ is None else frames.new_rows(self.form_, x, seed)

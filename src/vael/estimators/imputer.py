@@ -1,32 +1,40 @@
-"""Missing cells of numeric rows."""
+"""Missing cells of rows."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data  # type: ignore[attr-defined]
 
+from vael.errors import StateError
+from vael.estimators import frames
 from vael.estimators.base import Parameter, VAEEstimator
-
-FILL_DRAWS = 64
 
 
 class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):
     """Missing cells filled with their conditional mean given the cells that were seen, by importance weights (Mattei & Frellsen 2019).
 
-    Training needs no complete row. Cells that were seen come back bit for bit; a column without any seen cell in training is filled with 0.
-    `add_indicator` appends a column of 0 and 1 for each column that had missing cells in training.
+    `vael.applications.imputation` on a model of the rows that were seen, which need not be complete: fewer than 5,000 rows of numbers are all
+    learned from, by the importance-weighted bound. Cells that were seen come back bit for bit.
+
+    `missing_values` is what stands in a cell that is missing: NaN (None, pandas.NA), or a number such as -1; in a frame of several kinds also a text.
+    A column without any seen cell in training is left out, or filled with 0 with `keep_empty_features`. `add_indicator` appends a column of 0 and 1
+    for each column that had missing cells in training.
     """
 
     _gaps = True
-    _state = ("indicated_",)
+    _state = ("indicated_", "kept_")
 
     def __init__(
         self,
         n_components: Parameter = None,
         *,
+        missing_values: Parameter = np.nan,
         add_indicator: Parameter = False,
+        keep_empty_features: Parameter = False,
         hidden_layer_sizes: Parameter = None,
         max_iter: Parameter = None,
         batch_size: Parameter = None,
@@ -37,28 +45,66 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):
             n_components, hidden_layer_sizes=hidden_layer_sizes, max_iter=max_iter, batch_size=batch_size,
             learning_rate=learning_rate, random_state=random_state,
         )  # fmt: skip
-        self.add_indicator = add_indicator
+        self.missing_values, self.add_indicator, self.keep_empty_features = missing_values, add_indicator, keep_empty_features
 
     def fit(self, X: Any, y: Any = None) -> VAEImputer:
-        """Train on rows with gaps (NaN)."""
-        x = self._read(X, reset=True)
-        self._train(x)
+        """Train on rows with gaps. Errors: as `VAETransformer.fit`, and `StateError` where no cell was seen at all."""
+        x = self._begin(X)
+        if not self.kept_:
+            raise StateError(f"none of the {x.shape[1]} columns has a cell that was seen, so there is nothing to learn from")
+        self._train(x[:, self.kept_])
         self.indicated_ = np.flatnonzero(np.isnan(x).any(0)).tolist()
         return self
 
-    def transform(self, X: Any) -> np.ndarray:
+    def _begin(self, X: Any) -> np.ndarray:
+        x = super()._begin(X)
+        self.kept_ = np.flatnonzero(~np.isnan(x).all(0)).tolist()
+        return x
+
+    def _read(self, X: Any, *, reset: bool = False) -> np.ndarray:
+        if reset or self.form_ is None:
+            finite = "allow-nan" if self._of_nan else True
+            if not reset:
+                check_is_fitted(self)
+            x = validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite=finite)
+            return x if self._of_nan else np.where(x == self.missing_values, np.nan, x)
+        return frames.codes(self._table(X, self.form_))
+
+    @property
+    def _of_nan(self) -> bool:
+        """Whether a missing cell is written as NaN, None or NA."""
+        value = self.missing_values
+        return value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and math.isnan(value))
+
+    def _missing(self) -> object:
+        return None if self._of_nan else self.missing_values
+
+    def transform(self, X: Any) -> Any:
         """`X` with its gaps filled; deterministic. Errors: `ValueError` for infinite cells or other columns."""
+        check_is_fitted(self)
+        if self.form_ is not None:
+            return self._table_filled(X, self.form_)
         x = self._read(X)
-        found = self.fitted_.filled(x, FILL_DRAWS)
-        return np.hstack((found, np.isnan(x[:, self.indicated_]))) if self.add_indicator else found
+        found = np.zeros_like(x)
+        found[:, self.kept_] = self.fitted_.filled(x[:, self.kept_])
+        kept = found if self.keep_empty_features else found[:, self.kept_]
+        return np.hstack((kept, np.isnan(x[:, self.indicated_]))) if self.add_indicator else kept
+
+    def _table_filled(self, X: Any, form: frames.Form) -> Any:
+        table = self._table(X, form)
+        x = frames.codes(table)
+        more = {f"missingindicator_{table.schema.names[place]}": np.isnan(x[:, place]) for place in self.indicated_ if self.add_indicator}
+        return frames.filled(table, self.fitted_.filled(x), X, more)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns of `transform`: those of the input, then `missingindicator_<name>`."""
         names = super().get_feature_names_out(input_features)
-        added = [f"missingindicator_{names[column]}" for column in self.indicated_] if self.add_indicator else []
-        return np.asarray([*names, *added], dtype=object)
+        kept = names if self.keep_empty_features or self.form_ is not None else names[self.kept_]
+        modelled = names if self.form_ is None else self.form_.schema.names
+        added = [f"missingindicator_{modelled[column]}" for column in self.indicated_] if self.add_indicator else []
+        return np.asarray([*kept, *added], dtype=object)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()  # type: ignore[misc]
-        tags.input_tags.allow_nan = True
+        tags.input_tags.allow_nan = self._of_nan
         return tags

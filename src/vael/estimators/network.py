@@ -9,17 +9,17 @@ from typing import cast
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from vael.data import Kind, Source, Splits
+from vael.data import Kind, Schema, Source, Splits, statistics
 from vael.data.source import Transform, Variates
 from vael.errors import StateError
 from vael.inference import AdamW, GradientAscent
-from vael.models import VAE, Decoder, GaussianHead, GaussianPosterior, LearnedScale, StandardNormal
-from vael.networks import Dense
-from vael.networks.gaps import Gaps
-from vael.objectives import ELBO, Beta, Objective
-from vael.recommendation import table
+from vael.models import VAE, ColumnsHead, GaussianHead, LearnedScale
+from vael.objectives import ELBO, Beta, ImportanceWeighted, Objective
+from vael.recipes import dense, gapped
+from vael.recipes import table as of_table
+from vael.recommendation import columns, table
 from vael.training import Fit, Settings, run
 
 EPOCHS = 20  # at least
@@ -32,7 +32,8 @@ HELD_OUT, LEAST_HELD_OUT, MOST_HELD_OUT = 0.1, 20, 5000  # share, rows from whic
 HIDDEN_SHARE = 0.1  # of the cells, hidden anew at each step where the model is to cope with gaps
 WEIGHT_DECAY = 0.01
 EMA = 0.99  # of the weights that are judged and kept: short, because many tables are learned in a few hundred steps
-LEAST_WIDTH = 128  # of hidden layers where cells are missing: the encoder has as many tasks as there are sets of seen cells
+FEW = 5000  # rows with gaps below which all are learned from, as benchmarks/imputation.py does, with its settings:
+FILL_LATENT, FILL_HIDDEN, FILL_BATCH, FILL_EPOCHS, FILL_DECAY, FILL_SAMPLES = 10, (128,), 32, 150, 0.1, 20
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Sizes:
     latent: int
     hidden: tuple[int, ...]
     gaps: bool = False
+    tables: tuple[int, ...] = ()  # of a frame with a schema: for each column of numbers, how many of its values have a free probability
 
 
 @dataclass(frozen=True)
@@ -76,54 +78,88 @@ class HiddenCells(Transform):
         return torch.where(noise.uniform((1, *x.shape), x)[0] < self.probability, torch.nan, x)
 
 
-def build(sizes: Sizes, seed: int = 0) -> VAE:
-    """p(z) = N(0, I), p(x | z) = N(μ(z), diag σ²) with one learned σ for each column, q(z | x) = N(m(x), diag s²(x)); weights from `seed`."""
-    cells, law = sizes.features * (2 if sizes.gaps else 1), GaussianHead(UnitScale(sizes.features), LearnedScale(sizes.features))
+@dataclass(frozen=True)
+class Rows:
+    """Rows to be modelled: standardised numbers, or the codes of a table with a schema; NaN is a gap."""
+
+    x: Float[Tensor, "rows columns"]
+    gaps: bool = False
+    schema: Schema | None = None
+
+    def source(self, transform: Transform | None = None) -> Source:
+        """As a source of examples."""
+        kind, names = (Kind.REAL, ()) if self.schema is None else (Kind.MIXED, self.schema.names)
+        whole = Source(name="X", x=self.x, kind=kind, fingerprint="", gaps=self.gaps, schema=self.schema, columns=names)
+        return whole if transform is None else replace(whole, transform=transform)
+
+    @property
+    def few(self) -> bool:
+        """Whether gaps are to be filled in so few rows of numbers that all of them are needed to learn from."""
+        return self.gaps and self.schema is None and len(self.x) < FEW
+
+
+def build(sizes: Sizes, seed: int = 0, rows: Rows | None = None, schema: Schema | None = None) -> VAE:
+    """A recipe for numbers (one learned σ for each column), for numbers with gaps, or for the columns of a schema; weights from `seed`.
+
+    The laws of a schema begin at `rows`, where they are given.
+    """
+    event, how = (sizes.features,), {"latent": sizes.latent, "hidden": sizes.hidden}
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed)
-        encode: nn.Module = Dense((cells,), (2 * sizes.latent,), sizes.hidden, nn.SiLU)
-        decode = Dense((sizes.latent,), (sizes.features,), sizes.hidden[::-1], nn.SiLU)
-    encode = nn.Sequential(Gaps(), encode) if sizes.gaps else encode
-    return VAE(StandardNormal(sizes.latent), Decoder(decode, law), GaussianPosterior(encode, sees_gaps=sizes.gaps))
+        if schema is not None:
+            known = None if rows is None else statistics(rows.source())
+            head = ColumnsHead(schema, sample=None if known is None else known.sample, tables=sizes.tables)
+            return of_table(event, head, statistics=known, **how)  # type: ignore[arg-type]
+        law = GaussianHead(UnitScale(sizes.features), LearnedScale(sizes.features))
+        return (gapped if sizes.gaps else dense)(event, law, **how)  # type: ignore[arg-type]
 
 
-def sized(x: Float[Tensor, "rows columns"], latent: int | None, hidden: Sequence[int] | None, gaps: bool) -> Sizes:
+def sized(rows: Rows, latent: int | None, hidden: Sequence[int] | None) -> Sizes:
     """The sizes asked for, else those that are recommended for a table of this size. Errors: `StateError` for a size below 1."""
-    advised = table(Source(name="X", x=x, kind=Kind.REAL, fingerprint="")).arguments
-    usual = tuple(max(int(width), LEAST_WIDTH if gaps else 1) for width in advised["hidden"])  # type: ignore[attr-defined]
-    chosen = Sizes(x.shape[1], latent or int(str(advised["latent"])), usual if hidden is None else tuple(hidden), gaps)
-    if (latent is not None and latent < 1) or not all(int(width) >= 1 for width in chosen.hidden):
+    if (latent is not None and latent < 1) or not all(int(width) >= 1 for width in hidden or ()):
         raise StateError(f"n_components={latent} and hidden_layer_sizes={hidden}: expected whole numbers of at least 1, or None")
-    return replace(chosen, latent=int(chosen.latent), hidden=tuple(int(width) for width in chosen.hidden))
+    advised, tables = {"latent": FILL_LATENT, "hidden": FILL_HIDDEN}, ()
+    if rows.schema is not None:
+        advice = columns(rows.source(), rows.schema)
+        advised, tables = dict(advice.arguments), getattr(advice.head, "tables", ())  # type: ignore[assignment]
+    elif not rows.gaps:
+        advised = dict(table(rows.source()).arguments)  # type: ignore[arg-type]
+    widths = advised["hidden"] if hidden is None else hidden
+    return Sizes(rows.x.shape[1], int(latent or advised["latent"]), tuple(int(width) for width in widths), rows.gaps, tables)  # type: ignore[arg-type, attr-defined]
 
 
-def splits_of(x: Float[Tensor, "rows columns"], gaps: bool, seed: int) -> Splits:
+def splits_of(rows: Rows, seed: int) -> Splits:
     """Rows to climb on and rows set aside to know when to stop; a few rows serve for both."""
-    transform = {"transform": HiddenCells(HIDDEN_SHARE)} if gaps else {}
-    whole = Source(name="X", x=x, kind=Kind.REAL, fingerprint="", gaps=gaps, **transform)  # type: ignore[arg-type]
-    if len(x) < LEAST_HELD_OUT:
+    whole = rows.source(HiddenCells(HIDDEN_SHARE) if rows.gaps and rows.schema is None and not rows.few else None)
+    if len(rows.x) < LEAST_HELD_OUT or rows.few:
         return Splits(whole, whole, None)
-    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
-    aside = min(MOST_HELD_OUT, max(1, round(HELD_OUT * len(x))))
+    order = torch.randperm(len(rows.x), generator=torch.Generator().manual_seed(seed))
+    aside = min(MOST_HELD_OUT, max(1, round(HELD_OUT * len(rows.x))))
     return Splits(whole.subset(order[aside:].sort().values), whole.subset(order[:aside].sort().values), None)
 
 
-def settings_of(how: Training, rows: int) -> Settings:
+def settings_of(how: Training, rows: Rows) -> Settings:
     """Length, batch and patience by the number of rows."""
-    batch = how.batch or (256 if rows >= 20_000 else min(128, max(16, 2 ** int(math.log2(max(rows, 16) / 16)))))
-    steps = math.ceil(rows / min(batch, rows))
-    epochs = how.epochs or min(MOST_EPOCHS, max(EPOCHS, math.ceil(STEPS / steps)))
-    patience = max(LEAST_PATIENCE, round(PATIENCE * epochs))
+    count = len(rows.x)
+    usual = FILL_BATCH if rows.few else 256 if count >= 20_000 else min(128, max(16, 2 ** int(math.log2(max(count, 16) / 16))))
+    batch = how.batch or usual
+    steps = math.ceil(count / min(batch, count))
+    epochs = how.epochs or min(MOST_EPOCHS, max(FILL_EPOCHS if rows.few else EPOCHS, 0 if rows.few else math.ceil(STEPS / steps)))
+    patience = None if rows.few else max(LEAST_PATIENCE, round(PATIENCE * epochs))
     return Settings(epochs=epochs, batch=batch, seed=how.seed, patience=patience, device="cpu", precision=torch.float32, compiled=False)
 
 
-def trained(x: Float[Tensor, "rows columns"], sizes: Sizes, how: Training) -> tuple[VAE, Fit]:
-    """A model fitted to standardised rows, its weights those of the best bound on the rows set aside; and how training went.
+def trained(rows: Rows, sizes: Sizes, how: Training) -> tuple[VAE, Fit, Splits]:
+    """A model fitted to rows, its weights those of the best bound on the rows set aside; how training went; and on which rows.
 
-    The bound is the ELBO over the cells that were seen (Mattei & Frellsen 2019, with one draw).
+    The bound is the ELBO of the cells that were seen; of few rows with gaps that of importance weights (Mattei & Frellsen 2019), on all rows.
     """
-    splits, model = splits_of(x, sizes.gaps, how.seed), build(sizes, how.seed)
-    optimizer = AdamW(learning_rate=how.learning_rate, weight_decay=WEIGHT_DECAY)
-    ascent = GradientAscent(model, cast(Objective, ELBO(Beta(1.0, WARMUP))), optimizer=optimizer, ema=EMA)
-    fit = run(ascent, splits, settings_of(how, len(splits.train)))
-    return model.double().eval(), fit
+    splits, model = splits_of(rows, how.seed), build(sizes, how.seed, rows, rows.schema)
+    if rows.few:
+        optimizer = AdamW(learning_rate=how.learning_rate / 2, weight_decay=FILL_DECAY)
+        ascent = GradientAscent(model, cast(Objective, ImportanceWeighted()), samples=FILL_SAMPLES, optimizer=optimizer)
+    else:
+        optimizer = AdamW(learning_rate=how.learning_rate / (1 if rows.schema is None else 2), weight_decay=WEIGHT_DECAY)
+        ascent = GradientAscent(model, cast(Objective, ELBO(Beta(1.0, WARMUP))), optimizer=optimizer, ema=EMA)
+    fit = run(ascent, splits, settings_of(how, rows))
+    return model.double().eval(), fit, splits

@@ -5,27 +5,37 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.base import OutlierMixin
 
+from vael.applications.anomaly import AnomalyDetector
 from vael.errors import StateError
 from vael.estimators.base import Parameter, VAEEstimator
-from vael.estimators.transformer import BOUND_DRAWS
+
+MOST_CONTAMINATION = 0.49
+
+
+AUTOMATIC = 0.05  # p-value up to which a row is an outlier where no share was given
 
 
 class VAEOutlierDetector(OutlierMixin, VAEEstimator):
-    """Outliers by a bound on log p(x): `predict` gives -1 for them and 1 for others, as all of scikit-learn does.
+    """Outliers by `vael.applications.anomaly.AnomalyDetector`: its default score, bound on log p(x) and neighbours combined, and its p-values.
 
-    `contamination` is the share of outliers among the training rows, in (0, 0.5]: `offset_` is that quantile of their scores, and
-    `decision_function` is `score_samples - offset_`, negative for outliers.
+    `predict` gives -1 for outliers and 1 for others, as all of scikit-learn does. `contamination` is "auto", or the share of outliers among the
+    training rows, in (0, 0.5]. With a share, `offset_` is that quantile of their scores, and so many of the strangest rows do not calibrate. With
+    "auto" training rows are taken to belong, and a row is an outlier where its p-value among the rows set aside is at most 0.05.
+    `decision_function` is `score_samples - offset_`, negative for outliers. A file of `save` holds the rows that are compared with: up to 10,000
+    rows of the training data.
     """
 
+    _keeps_rows = True
     _state = ("offset_",)
 
     def __init__(
         self,
         n_components: Parameter = None,
         *,
-        contamination: Parameter = 0.1,
+        contamination: Parameter = "auto",
         hidden_layer_sizes: Parameter = None,
         max_iter: Parameter = None,
         batch_size: Parameter = None,
@@ -40,19 +50,42 @@ class VAEOutlierDetector(OutlierMixin, VAEEstimator):
 
     def fit(self, X: Any, y: Any = None) -> VAEOutlierDetector:
         """Train on rows that may hold a share of outliers. Errors: `StateError` for a contamination outside (0, 0.5]."""
-        if not 0 < self.contamination <= 0.5:
-            raise StateError(f"contamination={self.contamination}: expected a share above 0 and at most 0.5")
-        x = self._read(X, reset=True)
+        if self.contamination != "auto" and not 0 < self.contamination <= 0.5:
+            raise StateError(f"contamination={self.contamination!r}: expected 'auto', or a share above 0 and at most 0.5")
+        x = self._begin(X)
         self._train(x)
-        self.offset_ = float(np.percentile(self._scores(x), 100 * self.contamination))
+        self.fitted_ = self.fitted_.with_few_rows()
+        self._detector = self._compared()
+        self.offset_ = self._offset(x)
         return self
 
-    def _scores(self, x: np.ndarray) -> np.ndarray:
-        return self.fitted_.bounds(x, BOUND_DRAWS)
+    def _offset(self, x: np.ndarray) -> float:
+        if self.contamination != "auto":
+            return float(np.percentile(-self._judged(x)[:, 0], 100 * self.contamination))
+        calibration = np.sort(self._detector.calibration)
+        outliers = int(AUTOMATIC * (len(calibration) + 1))  # held-out rows that may score as high: 1 + # <= 0.05 (n + 1)
+        return -float(calibration[-outliers]) if outliers else -float(np.nextafter(calibration[-1], np.inf))
+
+    def _compared(self) -> AnomalyDetector:
+        share = 0.0 if self.contamination == "auto" else min(float(self.contamination), MOST_CONTAMINATION)
+        return self.fitted_.detector(share)
+
+    @classmethod
+    def _restored(cls, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> VAEOutlierDetector:
+        estimator = super()._restored(tensors, facts)
+        estimator._detector = estimator._compared()
+        return estimator
+
+    def _judged(self, x: np.ndarray) -> np.ndarray:
+        return self.fitted_.judged(self._detector, x)
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Scores in nats, higher for usual rows; deterministic."""
-        return self._scores(self._read(X))
+        """Scores, higher for usual rows (the opposite sign of `vael score`); deterministic."""
+        return -self._judged(self._read(X))[:, 0]
+
+    def p_values(self, X: Any) -> np.ndarray:
+        """(1 + #{rows set aside that are at least as strange}) / (n + 1), as `vael score` has them; with fewer than 20 rows none were set aside."""
+        return self._judged(self._read(X))[:, 1]
 
     def decision_function(self, X: Any) -> np.ndarray:
         """`score_samples - offset_`: negative for outliers."""

@@ -9,6 +9,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from vael.errors import ShapeError
+from vael.estimators import frames
 from vael.estimators.base import VAEEstimator
 
 BOUND_DRAWS = 16
@@ -31,13 +32,14 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, VAEEstim
         """Means of q(z | x), `[rows, n_components]`; deterministic."""
         return self.fitted_.codes(self._read(X))
 
-    def inverse_transform(self, X: Any) -> np.ndarray:
-        """Means of p(x | z) in the units of the data, `[rows, columns]`. Errors: `ShapeError` for another number of latents."""
+    def inverse_transform(self, X: Any) -> Any:
+        """Means of p(x | z) in the units of the data, `[rows, columns]`; of a table a frame. Errors: `ShapeError` for another number of latents."""
         check_is_fitted(self)
         z = check_array(X, dtype=np.float64)
         if z.shape[1] != self._n_features_out:
             raise ShapeError(f"latents of shape {z.shape}: expected [rows, {self._n_features_out}], as transform gives them")
-        return self.fitted_.decoded(z)
+        x = self.fitted_.decoded(z)
+        return x if self.form_ is None else frames.new_rows(self.form_, x, 0)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean bound on log p(x) over rows, in nats: higher is better, for `GridSearchCV`."""

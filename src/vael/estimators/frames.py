@@ -1,0 +1,134 @@
+"""Data frames whose columns are of several kinds: read as tables with a schema, and given back as the frames that came."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from jaxtyping import Float64
+
+from vael.data.constraints import enforced
+from vael.data.schema import Schema
+from vael.data.schema_file import as_record, from_record
+from vael.data.tables import Frame, Table, arrow_cells, completed, given_rows, read_table
+from vael.errors import SupportError
+
+LIBRARIES = ("pandas", "polars")
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the frame was that an estimator was trained on."""
+
+    schema: Schema  # of the columns that are modelled
+    library: str
+    types: pa.Schema  # of all columns
+
+    def record(self) -> dict[str, object]:
+        """What JSON can hold."""
+        return {"schema": as_record(self.schema), "library": self.library, "types": base64.b64encode(self.types.serialize()).decode()}
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Form:
+        """The form that `record` was of."""
+        types = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(record["types"])))
+        return cls(from_record(record["schema"], "the file"), str(record["library"]), types)
+
+
+def is_mixed(X: object) -> bool:
+    """Whether something is a data frame with a column that is no number: text, levels, dates."""
+    if not isinstance(X, Frame) or not hasattr(X, "columns"):
+        return False
+    return not all(_is_number(kind) for kind in _arrow(X).schema.types)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return any(test(kind) for test in (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null))
+
+
+def _arrow(X: Frame) -> pa.Table:
+    try:
+        return given_rows(X).table
+    except (pa.ArrowException, TypeError) as error:
+        raise SupportError(f"the frame has a column whose cells are of several types ({error}); make each column one type") from error
+
+
+def library_of(X: object) -> str:
+    """Whose frame it is; Arrow's where it is of neither pandas nor polars."""
+    name = type(X).__module__.partition(".")[0]
+    return name if name in LIBRARIES else "pyarrow"
+
+
+def begin(X: Any, missing: object = None, *, empty: bool = False) -> tuple[Table, Form]:
+    """A frame to train on, by what its columns are; cells equal to `missing` are gaps. With `empty`, columns without a cell are left out.
+
+    Errors: those of `vael.data.read_table`.
+    """
+    table = _without_missing(_arrow(X), missing)
+    if empty:
+        table = table.select([name for name in table.column_names if table.column(name).null_count < len(table)])
+    found = read_table(table)
+    return found, Form(found.schema, library_of(X), table.schema.remove_metadata())
+
+
+def read(X: Any, form: Form, missing: object = None) -> Table:
+    """A frame by the form of the one that was trained on. Errors: those of `vael.data.read_table`."""
+    table = _without_missing(_arrow(X), missing)
+    for place, name in enumerate(table.column_names):
+        if pa.types.is_null(table.schema.types[place]) and name in form.types.names:  # of so few rows that no cell says what it is
+            table = table.set_column(place, name, _cast(table.column(name), form.types.field(name).type))
+    return read_table(table, form.schema)
+
+
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if pa.types.is_dictionary(kind):
+        return pc.cast(column, kind.value_type).dictionary_encode()
+    return column if column.type == kind else pc.cast(column, kind, safe=False)
+
+
+def _without_missing(table: pa.Table, missing: object) -> pa.Table:
+    return table if missing is None else pa.table({name: _without(table.column(name), missing) for name in table.column_names})
+
+
+def _without(column: pa.ChunkedArray, missing: object) -> pa.ChunkedArray:
+    plain = pc.cast(column, column.type.value_type) if pa.types.is_dictionary(column.type) else column
+    try:
+        found = pc.call_function("equal", [plain, pa.scalar(missing).cast(plain.type)])
+    except pa.ArrowException:
+        return column  # of a type that has no such value
+    return pc.call_function("if_else", [pc.fill_null(found, False), pa.scalar(None, plain.type), plain])
+
+
+def codes(table: Table) -> Float64[np.ndarray, "rows columns"]:
+    """Cells as a model sees them."""
+    return table.x.double().numpy()
+
+
+def new_rows(form: Form, x: np.ndarray, seed: int) -> Any:
+    """Rows of a model as a frame of the types that were trained on, which keeps the rules of its columns."""
+    made = arrow_cells(form.schema, enforced(form.schema, torch.from_numpy(x)), seed)
+    typed = {name: _cast(made.column(name), form.types.field(name).type) for name in made.column_names}
+    return as_frame(pa.table(typed), form.library)
+
+
+def filled(table: Table, x: np.ndarray, like: Any, more: dict[str, np.ndarray]) -> Any:
+    """The frame as it came, with cells of `x` in its gaps and further columns behind."""
+    whole = completed(table, enforced(table.schema, torch.from_numpy(x)))
+    for name, cells in more.items():
+        whole = whole.append_column(name, pa.array(cells))
+    found = as_frame(whole, library_of(like))
+    return found.set_axis(like.index, axis=0) if library_of(like) == "pandas" else found
+
+
+def as_frame(table: pa.Table, library: str) -> Any:
+    """An Arrow table as a frame of a library."""
+    if library == "pandas":
+        return table.to_pandas()
+    return import_module("polars").from_arrow(table) if library == "polars" else table
