@@ -28,7 +28,7 @@ from vael.data import Kind, Source, Splits, statistics
 from vael.inference import AdamW, GradientAscent
 from vael.objectives import ELBO, Beta
 from vael.recommendation import recommend
-from vael.specs.names import HABITS, MANY, batch_for
+from vael.specs.names import HABITS, MANY, batch_for, name_of
 from vael.training import Settings, run
 
 STEPS, EPOCHS, NEIGHBOURS = 2000, 20, 5
@@ -57,16 +57,21 @@ def source(x: np.ndarray) -> Source:
 def detector(train: np.ndarray, seed: int) -> AnomalyDetector:
     """What `vael train` and `vael score` make of a table by default."""
     held = max(10, len(train) // 10)
-    splits = Splits(source(train[held:]), source(train[:held]), None)
-    habits, rows = HABITS["dense"], len(train) - held
+    return detector_on(Splits(source(train[held:]), source(train[:held]), None), seed)
+
+
+def detector_on(splits: Splits, seed: int, *, epochs: int | None = None) -> AnomalyDetector:
+    """What they make of rows that are set aside already."""
+    advice, rows = recommend(splits), len(splits.train)
+    habits = HABITS[name_of(advice.recipe)]
     batch = habits.batch if rows >= MANY else batch_for(rows)
-    epochs = max(EPOCHS, math.ceil(STEPS / math.ceil(rows / min(batch, rows))))
+    enough = max(EPOCHS, math.ceil(STEPS / math.ceil(rows / min(batch, rows))))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = recommend(splits).build(splits.train.event, statistics(splits.train))
+        model = advice.build(splits.train.event, statistics(splits.train))
     optimizer = AdamW(learning_rate=habits.learning_rate, weight_decay=habits.weight_decay)
     algorithm = GradientAscent(model, ELBO(Beta(1.0, habits.warmup)), optimizer=optimizer)
-    fit = run(algorithm, splits, Settings(epochs=epochs, batch=batch, seed=seed, compiled=False))
+    fit = run(algorithm, splits, Settings(epochs=epochs or enough, batch=batch, seed=seed, compiled=False))
     return AnomalyDetector(fit.model, splits.train, splits.validation)
 
 
@@ -79,9 +84,7 @@ def judged(path: Path, seed: int, most: int) -> dict[str, float]:
     seconds = time.perf_counter() - begun
     result = {"vael": roc_auc_score(anomaly, scores)}
     for kind in (Score.BOUND, Score.NEIGHBOURS, Score.DISTORTION):
-        found.kind = kind
-        measured = [found._score(part) for part in found._measure(source(test))]
-        result[kind.value] = roc_auc_score(anomaly, np.concatenate(measured))
+        result[kind.value] = roc_auc_score(anomaly, found.scores(source(test), kind).numpy())
     begun = time.perf_counter()
     near = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(train))).fit(train).kneighbors(test)[0][:, -1]
     result["k-NN"], result["seconds k-NN"] = roc_auc_score(anomaly, near), time.perf_counter() - begun

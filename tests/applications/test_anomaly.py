@@ -57,7 +57,7 @@ def test_p_values_keep_their_promise(detector):
 
 def test_one_per_cent_of_fresh_normal_rows_is_flagged_at_one_per_cent(model):
     """P(p ≤ 0.01) = 2 / 200 just, for 199 rows of calibration that chose nothing. The share of 500 fresh rows has a deviation of
-    √(0.01 · 0.99 (1/201 + 1/500)) = 0.0083 over calibrations and rows; of the mean over 40 independent ones, four of them (false alarm below 1e-4)."""
+    √(0.01 · 0.99 (1/201 + 1/500)) = 0.0083 over calibrations and rows; of the mean over 40 of them, four of those (false alarm below 1e-4)."""
     first = AnomalyDetector(model, rows(2000, 0), rows(400, 1))
     shares = []
     for draw in range(40):

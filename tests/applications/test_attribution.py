@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from oracles import LinearGaussian
 
+from oracles import LinearGaussian
 from vael.applications.attribution import conditional_surprise
 from vael.data import Kind, Source
 from vael.errors import ShapeError, StateError

@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,8 @@ def score(given: argparse.Namespace) -> int:
     known_ending(target, ENDINGS)
     if "reasons" in options and target.suffix.lower() == ".npy":
         raise FormatError(f"{target}: reasons are text, which .npy does not hold; write .csv or .parquet")
+    data = rows(run, options.get("data"), options.get("on_error"))
+    first = next(data)  # what cannot be read is said before anything is measured
     splits = run.splits()
     detector = detector_of(run, splits, options)
     threshold = float(options.get("threshold", USUAL_THRESHOLD))
@@ -80,7 +83,7 @@ def score(given: argparse.Namespace) -> int:
     reasons = Reasons(run, splits.train, max(most, WHY * explain))
     left = 0
     with sheet(target, most) as file:
-        for piece in rows(run, options.get("data"), options.get("on_error")):
+        for piece in chain((first,), data):
             skipped, begin = skipped + list(piece.skipped), 0
             for verdict in detector.judge(piece.source):
                 places = piece.rows[begin : begin + len(verdict.score)]

@@ -209,7 +209,7 @@ def rows(run: Run, data: str | None, on_error: str | None = None) -> Iterator[Pi
 def done(path: Path, count: int, options: dict[str, object], skipped: Sequence[Skipped] = ()) -> int:
     """Say what was written where, and which rows were not."""
     if options.get("json"):
-        listed = {"skipped": [vars(one) for one in skipped]} if skipped else {}
+        listed = {"skipped": [vars(one) for one in skipped]} if "on_error" in options else {}
         print(json.dumps({"file": str(path), "examples": count, **listed}))
         return 0
     print(f"{path}: {count:,} examples")

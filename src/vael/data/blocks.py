@@ -113,18 +113,19 @@ def table_blocks(
     """
     misfits, rows = None if like is None else like.misfits, rows or ROWS
     left: list[Table] = []
-    found, skipped = 0, []
+    found, lost = 0, 0
+    first: Skipped | None = None
     for given, forms in given_blocks(path, schema, on_error):
         block = by_schema(given, schema, str(path), on_error, forms, misfits)
         left.append(block)
-        skipped += block.skipped[: 1 - len(skipped)] if not skipped else []
+        first, lost = first or next(iter(block.skipped), None), lost + len(block.skipped)
         found += len(block.x)
         while sum(len(one.x) for one in left) >= rows:
             whole = _joined(left)
             yield _cut(whole, slice(0, rows), whole.skipped)
             left = [_cut(whole, slice(rows, None), ())]
     if not found:
-        raise none_fits(str(path), skipped) if skipped else FormatError(f"{path} has no rows; give a table with one example a row")
+        raise none_fits(str(path), lost, first) if first else FormatError(f"{path} has no rows; give a table with one example a row")
     whole = _joined(left)
     if len(whole.x) or whole.skipped:
         yield whole

@@ -132,13 +132,13 @@ def read_table(data: Path | str | Frame, schema: Schema | None = None, *, on_err
         return Table(schema, torch.from_numpy(matrix), given.table, given.layout, given.rows)
     kept = by_schema(given, schema, where, on_error)
     if not len(kept.x):
-        raise none_fits(where, kept.skipped)
+        raise none_fits(where, len(kept.skipped), kept.skipped[0])
     return kept
 
 
-def none_fits(where: str, skipped: Sequence[Skipped]) -> SupportError:
+def none_fits(where: str, count: int, first: Skipped) -> SupportError:
     """What to say where no row is left."""
-    return SupportError(f"{where}: none of the {len(skipped):,} rows fits the model; row {skipped[0].row:,}: {skipped[0].reason}")
+    return SupportError(f"{where}: none of the {count:,} rows fits the model; row {first.row:,}: {first.reason}")
 
 
 Forms = Mapping[str, Form]
