@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
-from vael.applications.compression.grids import Grid
+from vael.applications.compression.grids import WIDEST, Grid
 from vael.applications.compression.laws import Law, Question, Questions, Symbols, finite
 from vael.applications.compression.reading import coarse, sigmoid
 from vael.applications.compression.stack import LIBRARY
@@ -88,6 +88,26 @@ def number_grids(grids: Sequence[Grid]) -> NumberGrids:
     return NumberGrids(np.array(place, np.int64), facts[:, 0].astype(np.int64), facts[:, 1], facts[:, 2], facts[:, 3])
 
 
+class Spikes:
+    """Σ of ρ_i over the spikes a_i with low ≤ a_i < high, by their running totals in order of place.
+
+    `choice` is ρ of each cell, none of the spikes first; `places` are the spikes of each column, negative where there are fewer.
+    """
+
+    def __init__(self, choice: Float[np.ndarray, "cells choices"], places: Float[np.ndarray, "numbers spikes"]) -> None:
+        order, columns = np.argsort(places, axis=1, kind="stable"), np.arange(len(choice)) % len(places)
+        self.none, self.count = choice[:, 0], places.shape
+        sorted_ = np.take_along_axis(choice[:, 1:], order[columns], axis=1)
+        self.below = np.concatenate([np.zeros((len(choice), 1)), sorted_.cumsum(1)], axis=1)
+        held = np.clip(np.take_along_axis(places, order, axis=1), -1.0, WIDEST)
+        self.keys = (held + 2.0 * WIDEST * np.arange(len(places))[:, None]).ravel()  # of one column after another, in one order
+
+    def __call__(self, cells: Int64[np.ndarray, " cells"], low: np.ndarray, high: np.ndarray) -> Float[np.ndarray, " cells"]:
+        column = cells % self.count[0]
+        under, over = (np.searchsorted(self.keys, edge + 2.0 * WIDEST * column) - column * self.count[1] for edge in (low, high))
+        return self.below[cells, over] - self.below[cells, under]
+
+
 class NumberMass:
     """P(low ≤ step < high) of the cells of columns of numbers under `Columns`: ρ_0 Σ_k π_k [F_k(g(high)) - F_k(g(low))] and the spikes between.
 
@@ -106,8 +126,10 @@ class NumberMass:
         self.logarithmic = numbers.warp.logarithmic.numpy()
         self.floor = numbers.floor.double().numpy()
         spikes = numbers.spikes.double().numpy() + grids.origin[:, None]
-        self.choice = (choice / choice.sum(-1, keepdims=True)).reshape(len(self.weight), -1) if spikes.shape[1] else None
-        self.spikes = np.nan_to_num(np.round(spikes * grids.rate[:, None]) - grids.first[:, None], nan=-1.0)
+        self.spikes = None if not spikes.shape[1] else Spikes(
+            (choice / choice.sum(-1, keepdims=True)).reshape(len(self.weight), -1),
+            np.nan_to_num(np.round(spikes * grids.rate[:, None]) - grids.first[:, None], nan=-1.0),
+        )  # fmt: skip
 
     def __call__(self, cells: Int64[np.ndarray, " cells"], low: np.ndarray, high: np.ndarray) -> Float[np.ndarray, " cells"]:
         column = cells % len(self.grids.place)
@@ -115,11 +137,7 @@ class NumberMass:
         open_ = np.isinf(a)
         width = np.where(open_, 1.0, -np.expm1(np.where(open_, 0.0, a) - np.where(open_, 1.0, b)))
         smooth = (self.weight[cells] * sigmoid(b) * sigmoid(-a) * width).sum(-1)
-        if self.choice is None:
-            return smooth
-        spikes = self.spikes[column]
-        within = (spikes >= low[:, None]) & (spikes < high[:, None])
-        return self.choice[cells, 0] * smooth + (self.choice[cells, 1:] * within).sum(-1)
+        return smooth if self.spikes is None else self.spikes.none[cells] * smooth + self.spikes(cells, low, high)
 
     def _edge(self, cells: np.ndarray, column: np.ndarray, edge: np.ndarray) -> Float[np.ndarray, "cells components"]:
         """Where the lower edge of a step lies on the logistics' own scales; below the least value there can be, infinitely far."""
