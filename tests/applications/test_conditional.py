@@ -101,8 +101,9 @@ def test_the_command_draws_rows_with_the_given_values(run, capsys):
     ("conditions", "message"),
     [
         (["kid=oak"], "there is no column 'kid'; did you mean kind?"), (["kind=elm"], "no level 'elm'; did you mean Elm?; there are Elm, oak"),
-        (["kind"], "write COLUMN=VALUE"), (["age=old"], "'age'"), (["age=4.5"], "whole number"), (["kind=oak", "kind=Elm"], "was given before"),
-        (["kind="], "there is no value"),
+        (["kind"], "write COLUMN=VALUE"),
+        (["age=old"], "column 'age': 'old' is no whole number"), (["age=4.5"], "--given: column 'age'"),
+        (["kind=oak", "kind=Elm"], "was given before"), (["kind="], "there is no value"),
     ],
 )  # fmt: skip
 def test_conditions_that_do_not_fit_are_named(run, conditions, message, capsys, tmp_path):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from vael.cli.parser import Parser, UsageError, nearest
+from vael.errors import SupportError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +53,7 @@ def conditional_rows(run: Run, schema: Schema, count: int, seed: int, conditions
 
 
 def cells(schema: Schema, conditions: list[str]) -> Tensor:
-    """A row of codes and numbers, NaN where nothing was given. Errors: `UsageError` naming column and value, `SupportError` for what is no number."""
+    """A row of codes and numbers, NaN where nothing was given. Errors: `UsageError` naming column and value."""
     import pyarrow as pa
 
     from vael.data.tables import read_table
@@ -72,7 +73,11 @@ def cells(schema: Schema, conditions: list[str]) -> Tensor:
         check_level(schema.columns[schema.names.index(name)], value)
         known[name] = value
     row = pa.table({name: pa.array([known.get(name, "")], pa.string()) for name in schema.names})
-    return read_table(row, schema).x[0]
+    try:
+        return read_table(row, schema).x[0]
+    except SupportError as error:
+        reason = str(error).removeprefix("the table, row 1, ").partition(";")[0]
+        raise UsageError(f"--given: {reason}; write the value as the table has it") from error
 
 
 def check_level(column: Column, value: str) -> None:
