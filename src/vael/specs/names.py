@@ -50,7 +50,7 @@ class Habits:
 HABITS = {
     "principal": Habits(learning_rate=2e-5, batch=64),
     "dense": Habits(learning_rate=4e-3, weight_decay=0.1, warmup=0.2, batch=256),
-    "table": Habits(learning_rate=2e-3, weight_decay=0.01, batch=256, steps=6000),  # as many as TVAE takes on 10,000 rows
+    "table": Habits(learning_rate=2e-3, weight_decay=0.01, warmup=0.1, batch=256, steps=7000),  # as TVAE: 6,000 on 10,000 rows
 }
 MANY = 20_000  # examples from which on the larger batch pays
 
