@@ -157,12 +157,11 @@ def detector_of(run: Run, splits: Splits, options: dict[str, Any]) -> AnomalyDet
     from vael.applications.anomaly import AnomalyDetector, Score
     from vael.specs import pieces
 
-    share = float(options.get("contamination", 0.0))
-    detector = AnomalyDetector(
-        run.model, splits.train, splits.validation, calibration=splits.test, score=Score(options.get("score", "combined")), contamination=share
-    )
+    kind, share = Score(options.get("score", "combined")), float(options.get("contamination", 0.0))
+    detector = AnomalyDetector(run.model, splits.train, splits.validation, calibration=splits.test, score=kind, contamination=share)
     if "calibrate" not in options:
-        return detector
+        strange = 0.0 if "contamination" in options else run.spec.data.contamination  # training left them out already, the test split has them
+        return detector.calibrated(splits.test, contamination=strange) if strange and splits.test is not None else detector
     found = [piece.source for piece in pieces(run.spec, options["calibrate"])]
     whole = found[0] if len(found) == 1 else replace(found[0], x=torch.cat([one.x for one in found]))
     return detector.calibrated(whole, contamination=share)

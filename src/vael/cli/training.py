@@ -63,6 +63,12 @@ def _data_options(parser: Parser) -> None:
     parser.option("--size", metavar="N|HxW", type=side_or_sides, help="side, or height and width, that images of a folder are resized to")
     parser.option("--skip-damaged", action="store_true", help="leave images out that cannot be decoded, and say so")
     parser.option("--validation", metavar="SHARE", type=number(float, 0, above=True), help="set aside for validation: a share below 1, or a count")
+    parser.option(
+        "--contamination",
+        metavar="SHARE",
+        type=number(float, 0, most=0.49),
+        help="of the rows that do not belong: train, leave the strangest out, train again; default 0",
+    )
     parser.option("--schema", metavar="FILE", help="what the columns of a table are (JSON; `vael data info TABLE --schema FILE` writes one)")
 
 

@@ -38,6 +38,7 @@ class Request:
     size: int | tuple[int, int] | None = None  # height and width; one number for a square
     skip_damaged: bool = False
     validation: int | float | None = None
+    contamination: float = 0.0  # share of the rows that does not belong
     schema: str | None = None  # a file that says what the columns of a table are
     model: str | None = None
     likelihood: str | None = None
@@ -97,7 +98,7 @@ def as_request(spec: RunSpec) -> Request:
     data, model, chosen = spec.data, spec.model, spec.training
     return Request(
         data=data.source, binarize=data.binarize, dequantize=data.dequantize, size=data.size, skip_damaged=data.skip_damaged,
-        validation=data.validation, model=model.recipe,
+        validation=data.validation, contamination=data.contamination, model=model.recipe,
         likelihood=model.likelihood,
         **{name: model.arguments.get(name) for name in ("latent", "hidden", "channels", "correlated")},  # type: ignore[arg-type]
         estimator=chosen.estimator, samples=chosen.samples, beta=chosen.beta, terms=chosen.terms, warmup=chosen.warmup, lr=chosen.learning_rate,
@@ -137,7 +138,8 @@ def prepare(asked: Request) -> Prepared:
     check_support(model, splits)
     resolved = resolve(settings, model, len(splits.train))
     spec = RunSpec(data=data, model=model_spec, training=describe_training(asked, resolved, habits), versions=versions())
-    return Prepared(spec, splits, model, resolved, (*why, *why_long, *resolved.reasons))
+    twice = (f"Trained twice, then without the {asked.contamination:.0%} of the rows with the lowest bound, because so many do not belong",)
+    return Prepared(spec, splits, model, resolved, (*why, *why_long, *(twice if asked.contamination else ()), *resolved.reasons))
 
 
 def habits_of(asked: Request, recipe: str, examples: int) -> names.Habits:
@@ -235,7 +237,8 @@ def describe(asked: Request, splits: Splits) -> DataSpec:
         name=train.name, source=source_of(asked.data),
         binarize=asked.binarize,  # type: ignore[arg-type]
          dequantize=asked.dequantize, size=asked.size, skip_damaged=asked.skip_damaged,
-        validation=asked.validation, kind=train.kind.value, levels=train.levels, event=train.event, columns=train.columns,
+        validation=asked.validation, contamination=asked.contamination, kind=train.kind.value, levels=train.levels, event=train.event,
+        columns=train.columns,
         table=None if train.schema is None else as_record(train.schema), gaps=train.gaps,
         train=describe_split(train), held_out=describe_split(splits.validation),
         test=None if splits.test is None else describe_split(splits.test), notes=notes_of(splits),

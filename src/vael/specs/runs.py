@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,6 +14,8 @@ from vael import training
 from vael.data import Source, Splits
 from vael.errors import FormatError, StateError
 from vael.models import VAE
+from vael.specs.contamination import LeftOut, left_out, strangest
+from vael.specs.names import STARTS
 from vael.specs.request import Prepared, as_request, build_model, canonical, prepare, prepare_again, request, splits_of
 from vael.specs.spec import RunSpec, read_spec, write_spec
 from vael.training import Callback, Fit, Row, distributed
@@ -31,6 +33,7 @@ class Run:
     model: VAE
     history: tuple[Row, ...]
     folder: Path | None = None
+    left_out: LeftOut | None = None  # rows that were taken to be strange, and not learned from
 
     def inside(self, name: str = "") -> Path:
         """The path of a file in the run's folder. Errors: `StateError` for a run that has none."""
@@ -39,8 +42,9 @@ class Run:
         return self.folder / name
 
     def splits(self) -> Splits:
-        """The data of the run, loaded anew. Errors: `StateError` if they changed since."""
-        return splits_of(self.spec)
+        """The data of the run, loaded anew, without the rows that were left out of it. Errors: `StateError` if they changed since."""
+        splits = splits_of(self.spec)
+        return splits if self.left_out is None else self.left_out.without(splits)
 
     def split(self, name: str | None = None) -> tuple[str, Source]:
         """A split of the data by name and the name; None: test where there is one, else validation. Errors: `StateError` where it is missing."""
@@ -69,7 +73,7 @@ def load(folder: Path | str) -> Run:
         raise StateError(f"{folder} has no {WEIGHTS} yet: training never got to write one; go on with `vael train --run {folder} --resume`")
     model = build(spec)
     fill(model, folder / WEIGHTS)
-    return Run(spec, model.eval(), read_history(folder), folder)
+    return Run(spec, model.eval(), read_history(folder), folder, left_out(folder))
 
 
 def fill(model: torch.nn.Module, path: Path) -> None:
@@ -140,6 +144,8 @@ def restart(folder: Path, changes: Mapping[str, object] | None = None) -> Prepar
     """
     spec = changed(read_spec(folder), changes or {})
     prepared = prepare_again(spec)
+    known = left_out(folder)
+    prepared = prepared if known is None else replace(prepared, splits=known.without(prepared.splits))
     if distributed.rank() == 0:
         if not has_checkpoint(folder):
             (folder / METRICS).unlink(missing_ok=True)
@@ -159,10 +165,28 @@ def changed(spec: RunSpec, changes: Mapping[str, object]) -> RunSpec:
 
 
 def carry_out(prepared: Prepared, folder: Path | None = None, *, resume: bool = False, callbacks: Sequence[Callback] = ()) -> tuple[Run, Fit]:
-    """Train, and give the run with how training went."""
+    """Train, and give the run with how training went; where a share of the data is said not to belong, train twice, the second time without it."""
+    gone = None if folder is None else left_out(folder)
+    if prepared.spec.data.contamination and gone is None:
+        fit = training.run(prepared.algorithm, prepared.splits, prepared.resolved, callbacks=callbacks)
+        if fit.interrupted:
+            return Run(prepared.spec, prepared.model.cpu(), fit.history, folder), fit
+        gone = strangest(fit.model.cpu(), prepared.splits, prepared.spec.data.contamination)
+        if folder is not None and distributed.rank() == 0:
+            gone.write(folder)
+        prepared = afresh(prepared, gone.without(prepared.splits))
     fit = training.run(prepared.algorithm, prepared.splits, prepared.resolved, folder=folder, resume=resume, callbacks=callbacks)
     prepared.model.cpu()  # the fit's own model, with the weights that are kept
-    return Run(prepared.spec, prepared.model, fit.history, folder), fit
+    return Run(prepared.spec, prepared.model, fit.history, folder, gone), fit
+
+
+def afresh(prepared: Prepared, splits: Splits) -> Prepared:
+    """The same run on other rows, its model as it would begin on them."""
+    spec = prepared.spec
+    model = build_model(spec.model, spec.data, spec.training.seed, splits.train)
+    if spec.model.recipe in STARTS:
+        STARTS[spec.model.recipe](model, splits.train)
+    return replace(prepared, splits=splits, model=model)
 
 
 def train(

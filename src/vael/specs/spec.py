@@ -43,6 +43,7 @@ class DataSpec(Section):
     skip_damaged: bool = False
     validation: int | float | None = Field(default=None, gt=0)  # share below 1, or a count, where the data set does not fix it
     seed: int = 0  # of the splits and of static binarisation
+    contamination: float = Field(default=0.0, ge=0, lt=0.5)  # share of the rows of training and validation that is left out
     kind: str
     levels: int | None = None
     event: tuple[int, ...]
