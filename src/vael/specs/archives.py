@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,9 +82,9 @@ def decompress(run: Run, file: Path | str, target: Path | str, *, progress: Prog
         raise StateError(f"{target} is the compressed file itself; give another name for what comes out of it")
     done = decompress_content(file.read_bytes(), str(file), fingerprint_of(run), lambda header: level_in(run, header), progress=progress)
     if done.layout.kind == "table":
-        write_table(run, done, file, target)
-    else:
-        give_back(done, file, target)
+        said = write_table(run, done, file, target)
+        return replace(done, notes=(*(note for note in done.notes if note != done.layout.note), said))
+    give_back(done, file, target)
     return done
 
 

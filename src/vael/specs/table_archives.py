@@ -60,8 +60,8 @@ def original_of(run: Run, data: Path | str | Frame | None) -> Original:
     return Original(named(data), given.table, given.layout, raw if given.layout else None, len(raw) if raw else given.table.nbytes)
 
 
-def write_table(run: Run, done: Decompressed, file: Path, target: Path) -> None:
-    """Write a table: the bytes of the text file where they were kept, else its cells as text, or typed columns as .parquet.
+def write_table(run: Run, done: Decompressed, file: Path, target: Path) -> str:
+    """Write a table: the bytes of the text file where they were kept, else its cells as text, or typed columns as .parquet; which, in words.
 
     Errors: `FormatError` for another ending, and where text does not come out as it went in.
     """
@@ -71,12 +71,13 @@ def write_table(run: Run, done: Decompressed, file: Path, target: Path) -> None:
     table = rebuilt(beside, done.array, schema)
     if target.suffix.lower() == ".parquet":
         write_arrow(target, table if beside.told.layout is None else typed_columns(beside, table, schema))
-        return
+        return "every cell with its type" if beside.told.layout is None else "the cells of a text file, typed as the run's schema says"
     content = text_of(beside.told, table, schema, str(file))
     if content is not None:
         write_bytes(target, content)
-    else:
-        write_arrow(target, table, TextLayout(*beside.told.layout) if beside.told.layout else None)
+        return "byte for byte the file that was compressed"
+    write_arrow(target, table, TextLayout(*beside.told.layout) if beside.told.layout else None)
+    return "every cell as it was" if beside.told.layout else "typed cells, written as text"
 
 
 def typed_columns(beside: Beside, table: pa.Table, schema: Schema) -> pa.Table:
