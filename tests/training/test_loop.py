@@ -195,6 +195,13 @@ def test_the_time_limit_ends_a_run_without_epochs():
     assert fit.steps > 10
 
 
+def test_a_long_set_up_leaves_half_of_the_time_limit_for_training(monkeypatch):
+    monkeypatch.setattr("vael.training.loop.Training._rehearse", lambda self: time.sleep(1.5) or 0.01)
+    fit = run(algorithm(), splits(), Settings(epochs=None, time_limit=1.0, batch=32, compiled=False))
+    assert fit.steps >= 1
+    assert "time limit" in fit.stopped
+
+
 def test_early_stopping_keeps_the_best_weights():
     fit = run(algorithm(), splits(), replace(SETTINGS, epochs=2000, patience=3, schedule=lambda progress: 30.0))
     assert "has not risen for 3 epochs" in fit.stopped

@@ -76,6 +76,15 @@ def has_compiler(device: torch.device) -> bool:
     return any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "g++", "clang++"))
 
 
+def work_per_example(model: nn.Module) -> float:
+    """Floating-point operations of a step, an example: what its time is reckoned by, never less than one.
+
+    The laws of a table's columns are many small operations, which take as long as the matrix products.
+    """
+    columns = any(isinstance(part, ColumnsHead) for part in model.modules())
+    return max(6.0 * sum(p.numel() for p in model.parameters()), 1.0) * (2 if columns else 1)
+
+
 def automatic_compilation(device: torch.device, model: nn.Module, examples: float) -> tuple[bool, str]:
     """Whether to compile the step for a run over so many examples, and why, from the amount of work alone, so that equal runs choose alike.
 
@@ -87,8 +96,7 @@ def automatic_compilation(device: torch.device, model: nn.Module, examples: floa
     if not has_compiler(device):
         return False, "eager, because no C++ compiler was found; install g++ to make long runs faster"
     convolutions = any(isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)) for m in model.modules())
-    small_operations = any(isinstance(m, ColumnsHead) for m in model.modules())  # they take as long as the matrix products
-    work = 6.0 * sum(p.numel() for p in model.parameters()) * examples * (2 if small_operations else 1)
+    work = work_per_example(model) * examples
     if convolutions and device.type == "cpu":
         return False, "eager, because compilation does not speed convolutions up on a processor"
     if work < WORTH_COMPILING:

@@ -123,7 +123,8 @@ class Training:
     def _update_progress(self) -> None:
         shares = [self.step / self.last_step] if self.last_step else []
         if self.settings.time_limit and (self.world.size == 1 or self.step % AGREE_EVERY == 0):
-            budget = self.settings.time_limit - self.validation_seconds
+            # where setting up (a compiler on a busy machine) took most of the limit, half of it is left for training all the same
+            budget = max(self.settings.time_limit - self.validation_seconds, self.time_start + self.settings.time_limit / 2)
             share = (self._elapsed() - self.time_start) / max(budget - self.time_start, 1e-9)
             self._time_share = distributed.agreed(share, self.world.device)
         if self.settings.time_limit:

@@ -12,7 +12,7 @@ from vael.errors import StateError
 from vael.inference import World
 from vael.training import distributed
 from vael.training.callbacks import Row
-from vael.training.device import automatic_compilation, automatic_precision, usable
+from vael.training.device import automatic_compilation, automatic_precision, usable, work_per_example
 from vael.training.schedules import WarmupCosine
 
 
@@ -59,9 +59,8 @@ def resolve(settings: Settings, model: nn.Module, examples: int) -> Resolved:
     precision = settings.precision or automatic_precision(device)
     words = "asked for" if settings.precision else "bf16 units found" if precision == torch.bfloat16 else "no bf16 units found"
     if settings.compiled is None:
-        size = max(6.0 * sum(p.numel() for p in model.parameters()), 1.0)
         seen = [float(settings.epochs * examples)] if settings.epochs else []
-        seen += [settings.time_limit * NOMINAL_SPEED / size] if settings.time_limit else []
+        seen += [settings.time_limit * NOMINAL_SPEED / work_per_example(model)] if settings.time_limit else []
         compiled, why = automatic_compilation(device, model, min(seen))
         compiled, why = (compiled, why) if distributed.size() == 1 else (False, "eager, because several processes train together")
     else:
