@@ -10,14 +10,16 @@ from types import MappingProxyType
 
 import torch
 
-from vael.data import Kind, Schema, Source, Splits, statistics
+from vael.data import ColumnKind, Kind, Schema, Source, Splits, statistics
 from vael.errors import StateError
 from vael.models import VAE, BernoulliHead, ColumnsHead, DiscretizedLogisticHead, GaussianHead, Head, LearnedScale, TabulatedMixtureHead, heaped
 from vael.models.heads import Moments
-from vael.recipes import convolutional, dense
+from vael.recipes import convolutional, dense, gapped
 from vael.recipes import table as recipe_table
 
 STANDS_OUT, MANY_LEVELS = 0.25, 64  # share of the cells at one level, and number of levels, from which on laws over the levels are shared
+
+FEW = 5000  # rows of numbers with gaps below which one σ serves each column
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,9 @@ def table(source: Source) -> Choice:
 
 
 def columns(source: Source, schema: Schema) -> Recommendation:
-    """A law for each column, and a network by columns and rows."""
+    """A law for each column, and a network by columns and rows; of few rows of numbers with gaps one σ for each column."""
+    if source.gaps and len(source) < FEW and plain_numbers(schema):
+        return gapped_numbers(source)
     sample = statistics(source).sample
     head = ColumnsHead(schema, sample=sample, tables=heaped(schema, sample))
     head.check(source)
@@ -132,6 +136,26 @@ def columns(source: Source, schema: Schema) -> Recommendation:
         "missing.",
     )
     return Recommendation(recipe_table, head, MappingProxyType({"latent": latent, "hidden": (width, width)}), reasons)
+
+
+def plain_numbers(schema: Schema) -> bool:
+    """Whether columns are nothing but numbers, not all of them whole."""
+    kinds = {column.kind for column in schema.columns}
+    return kinds <= {ColumnKind.REAL, ColumnKind.POSITIVE, ColumnKind.COUNT} and kinds != {ColumnKind.COUNT}
+
+
+def gapped_numbers(source: Source) -> Recommendation:
+    """What fills gaps best: half of the cells of breast cancer, mean squared error 0.27 where a law for each column gives 0.35 (docs/lab-book.md)."""
+    head = GaussianHead(statistics(source), LearnedScale(source.event[0]))
+    head.check(source)
+    missing = float(torch.isnan(source.x).float().mean())
+    reasons = (
+        f"Data: {len(source)} rows of {source.event[0]} columns of numbers; {missing:.1%} of the cells are missing.",
+        "Likelihood: Gaussian with one learned σ for each column, because rows are few: a law that changes from row to row learns them by heart; the "
+        "bound, of importance weights, counts the cells that were seen.",
+        "Network: one dense hidden layer of 128 and 10 latents, by what fills gaps best; the encoder sees which cells are missing.",
+    )
+    return Recommendation(gapped, head, MappingProxyType({"latent": 10, "hidden": (128,)}), reasons)
 
 
 def small_and_grey(event: Sequence[int]) -> bool:

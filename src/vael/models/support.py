@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vael.data.schema import LEVELS
 from vael.data.source import Kind, Source
 from vael.data.transforms import UnitInterval
 from vael.errors import SupportError
@@ -31,9 +32,14 @@ def whole_numbers(source: Source, levels: int, law: str) -> None:
 
 
 def real_numbers(source: Source, law: str) -> None:
-    """Refuse integers: a density on them can grow without bound and is no likelihood."""
-    no_nan(source)
-    if source.kind is not Kind.REAL:
+    """Refuse integers: a density on them can grow without bound and is no likelihood. Columns of a table may be numbers of any kind."""
+    if not source.gaps:
+        no_nan(source)
+    if source.kind is Kind.MIXED and source.schema is not None:
+        levels = [column.name for column in source.schema.columns if column.kind in LEVELS]
+        if levels:
+            raise SupportError(f"{source.name}: {law} takes numbers, but column {levels[0]!r} has levels; use the likelihood `columns`")
+    elif source.kind is not Kind.REAL:
         way = "the Bernoulli likelihood" if source.kind is Kind.BINARY else f"a discretised logistic over {source.levels} levels"
         raise SupportError(
             f"{source.name}: {law} takes real numbers, but the cells are {source.kind.value}, on which a density is no likelihood; use {way}"

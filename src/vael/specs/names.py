@@ -21,6 +21,7 @@ from vael.objectives import Beta, Objective
 RECIPES: dict[str, Callable[..., VAE]] = {
     "dense": recipes.dense,
     "table": recipes.table,
+    "gapped": recipes.gapped,
     "convolutional": recipes.convolutional,
     "residual": recipes.residual,
     "linear": recipes.linear,
@@ -44,6 +45,8 @@ class Habits:
     warmup: int | float = 0.0  # share of training in which the weight of the divergence rises to its final value
     batch: int = 128  # for many examples
     steps: int = 2000  # at least, where no length is asked for
+    estimator: str = "closed-form"
+    samples: int | None = None  # None: what the estimator takes
 
 
 # chosen on validation data of dynamically binarised MNIST (docs/lab-book.md); published networks keep the usual ones
@@ -51,6 +54,7 @@ HABITS = {
     "principal": Habits(learning_rate=2e-5, batch=64),
     "dense": Habits(learning_rate=4e-3, weight_decay=0.1, warmup=0.2, batch=256),
     "table": Habits(learning_rate=2e-3, weight_decay=0.01, warmup=0.1, batch=256, steps=7000),  # as TVAE: 6,000 on 10,000 rows
+    "gapped": Habits(learning_rate=2e-3, weight_decay=0.1, estimator="importance-weighted", samples=20),  # benchmarks/imputation.py
 }
 MANY = 20_000  # examples from which on the larger batch pays
 

@@ -46,7 +46,7 @@ class Request:
     hidden: tuple[int, ...] | None = None
     channels: tuple[int, ...] | None = None
     correlated: bool | None = None
-    estimator: str = "closed-form"
+    estimator: str | None = None  # as what suits the recipe
     samples: int | None = None
     beta: int | float = 1.0
     terms: str = "both"
@@ -122,7 +122,7 @@ def prepare(asked: Request) -> Prepared:
     Errors: `FormatError` for data or names that cannot be found or read, `SupportError` for a likelihood that does not fit the data,
     `StateError` for settings that make no sense.
     """
-    names.objective(asked.estimator, asked.beta, asked.warmup or 0.0, asked.terms)
+    names.objective(asked.estimator or "closed-form", asked.beta, asked.warmup or 0.0, asked.terms)
     settings = settings_of(asked)  # before the data are read, so that a slip does not cost the time that reading takes
     splits = load_splits(
         Reading(asked.data, asked.binarize, asked.dequantize, asked.size, asked.skip_damaged, asked.validation, schema=schema_of(asked))
@@ -145,7 +145,10 @@ def prepare(asked: Request) -> Prepared:
 def habits_of(asked: Request, recipe: str, examples: int) -> names.Habits:
     """As asked for, else as the recipe is usually trained; an estimator that knows no weight of the divergence gets no warm-up."""
     usual = names.HABITS.get(recipe, names.Habits())
-    plain = names.meant(asked.estimator, names.ESTIMATORS, "estimator") == "importance-weighted" or asked.terms != "both"
+    weighed = asked.beta != 1 or asked.warmup or asked.terms != "both"  # so there must be a divergence to weigh
+    estimator = names.meant(asked.estimator or ("closed-form" if weighed else usual.estimator), names.ESTIMATORS, "estimator")
+    plain = estimator == "importance-weighted" or asked.terms != "both"
+    fewest = IMPORTANCE_SAMPLES if estimator == "importance-weighted" else 1
     batch = usual.batch if examples >= names.MANY else names.batch_for(examples)
     return names.Habits(
         learning_rate=usual.learning_rate if asked.lr is None else asked.lr,
@@ -153,6 +156,8 @@ def habits_of(asked: Request, recipe: str, examples: int) -> names.Habits:
         warmup=(0.0 if plain else usual.warmup) if asked.warmup is None else asked.warmup,
         batch=batch if asked.batch is None else asked.batch,
         steps=usual.steps,
+        estimator=estimator,
+        samples=asked.samples or ((usual.samples if estimator == usual.estimator else None) or fewest),
     )
 
 
@@ -359,11 +364,9 @@ def choose_length(settings: Settings, asked: Request, examples: int, steps: int)
 def describe_training(asked: Request, resolved: Resolved, habits: names.Habits) -> TrainingSpec:
     """What run.json says of training."""
     settings, world = resolved.settings, resolved.world
-    estimator = names.meant(asked.estimator, names.ESTIMATORS, "estimator")
-    samples = asked.samples or (IMPORTANCE_SAMPLES if estimator == "importance-weighted" else 1)
     return TrainingSpec(
-        estimator=estimator,  # type: ignore[arg-type]
-        samples=samples, beta=asked.beta,
+        estimator=habits.estimator,  # type: ignore[arg-type]
+        samples=habits.samples or 1, beta=asked.beta,
         terms=asked.terms,  # type: ignore[arg-type]
         warmup=habits.warmup, learning_rate=habits.learning_rate, weight_decay=habits.weight_decay,
         epochs=settings.epochs, time_limit=settings.time_limit, patience=settings.patience, batch=settings.batch, seed=settings.seed,
