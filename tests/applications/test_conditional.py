@@ -97,6 +97,21 @@ def test_the_command_draws_rows_with_the_given_values(run, capsys):
     assert "200 examples" in capsys.readouterr().out
 
 
+def test_rows_of_a_table_come_from_the_mixture_while_the_training_rows_are_at_hand(run, tmp_path, capsys):
+    def written(*words):
+        assert main(["sample", str(run / "run"), "-n", "30", "-o", str(tmp_path / "out.csv"), *words]) == 0
+        return (tmp_path / "out.csv").read_text()
+
+    usual, prior = written(), written("--sampler", "prior")
+    assert usual == written("--sampler", "mixture") != prior
+    (run / "trees.csv").rename(run / "away.csv")
+    capsys.readouterr()
+    assert written() == prior
+    assert "z comes from the prior" in capsys.readouterr().err
+    assert main(["sample", str(run / "run"), "-o", str(tmp_path / "none.csv"), "--sampler", "mixture"]) == 2
+    (run / "away.csv").rename(run / "trees.csv")
+
+
 @pytest.mark.parametrize(
     ("conditions", "message"),
     [

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from vael.cli import conditions, latents
 from vael.cli.parser import Parser, UsageError
-from vael.errors import VaelError
+from vael.errors import StateError, VaelError
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from vael.data import Source
     from vael.data.schema import Schema
     from vael.evaluation.synthetic import SyntheticQuality
     from vael.specs import Run
@@ -30,8 +31,8 @@ def table_options(parser: Parser) -> None:
     parser.option("--quality", metavar="PAGE.html", type=Path, help="judge the rows against real ones and write a page: how good, how private")
     parser.option("--target", metavar="COLUMN", help="what learners predict for the page; default the last column with few levels")
     parser.option(
-        "--sampler", choices=SAMPLERS, help="where z comes from: prior (default), or mixture, fitted to the codes of the training rows; "
-        "it changes the samples, not the model or its bound",
+        "--sampler", choices=SAMPLERS, help="where z comes from: the prior, or a mixture fitted to codes of the training rows (default for tables "
+        "with a schema); it changes the samples, not the model or its bound",
     )  # fmt: skip
     conditions.condition_options(parser)
     parser.option("--with-gaps", action="store_true", help="leave cells empty as in the training rows; default complete rows")
@@ -98,8 +99,28 @@ def draw_table(run: Run, schema: Schema, count: int, seed: int, options: Mapping
         return enforced(schema, latents.latent_samples(run, count, options).flatten(1))
     if "mean" in options:
         return enforced(schema, mean_samples(run.model, count, seed).flatten(1))
-    sampler = synthesis.latent_sampler(run.model, run.splits().train, seed) if options.get("sampler") == "mixture" else None
+    train = training_rows(run, options)
+    sampler = None if train is None else synthesis.latent_sampler(run.model, train, seed)
     return synthesis.synthetic_rows(run.model, schema, count, seed, sampler=sampler)
+
+
+def sampler_of(run: Run, options: Mapping[str, object]) -> str:
+    """Where z comes from unless told: the mixture, which was as good or better for tables of several kinds of columns, else the prior."""
+    other = any(name in options for name in ("mean", "given")) or latents.wants_latents(options)
+    return str(options.get("sampler", "prior" if run.spec.data.table is None or other else "mixture"))
+
+
+def training_rows(run: Run, options: Mapping[str, object]) -> Source | None:
+    """The rows that a mixture is fitted to; None for the prior, and with a warning where nobody asked and the rows are no longer at hand."""
+    if sampler_of(run, options) == "prior":
+        return None
+    try:
+        return run.splits().train
+    except (VaelError, OSError) as error:
+        if "sampler" in options:
+            raise StateError(f"a mixture is fitted to the training rows, which are not at hand ({error}); use --sampler prior") from error
+        print(f"vael: warning: the training rows are not at hand, so z comes from the prior ({error})", file=sys.stderr)
+        return None
 
 
 def store_table(path: Path, schema: Schema, x: Tensor, seed: int) -> Path:
@@ -141,7 +162,7 @@ def write_page(run: Run, x: Tensor, seed: int, options: Mapping[str, object]) ->
     facts = (
         ("run", str(run.folder)),
         ("data", run.spec.data.name),
-        ("sampler", str(options.get("sampler", "prior"))),
+        ("sampler", sampler_of(run, options)),
         ("seed of the draws", str(seed)),
     )
     page = Path(str(options["quality"]))
