@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -215,6 +216,25 @@ def test_what_cannot_be_used_is_refused_in_one_message(folder, tmp_path, capsys)
         assert (out, err.count("\n")) == ("", 1), err
         assert word in err
     assert not list(tmp_path.glob("x*"))
+
+
+def test_another_schema_is_another_model(run, folder, tmp_path):
+    """Levels that were renamed in run.json would come out as other words."""
+    archives.compress(run, folder / "t.csv", tmp_path / "x.vael")
+    renamed = json.loads(json.dumps(run.spec.data.table).replace('"north"', '"NORTH"'))
+    assert renamed != run.spec.data.table
+    other = replace(run, spec=run.spec.model_copy(update={"data": run.spec.data.model_copy(update={"table": renamed})}))
+    with pytest.raises(FormatError, match="another model"):
+        archives.decompress(other, tmp_path / "x.vael", tmp_path / "x.parquet")
+
+
+def test_a_row_without_a_cell_and_one_row_alone_come_back(run, tmp_path):
+    columns = table(3, seed=7)
+    alone = written(tmp_path / "one.csv", {name: cells[:1] for name, cells in columns.items()})
+    assert there_and_back(run, alone, tmp_path)[1].read_bytes() == alone.read_bytes()
+    columns = {name: ["", *cells[1:]] for name, cells in columns.items()}
+    file = written(tmp_path / "x.csv", columns)
+    assert there_and_back(run, file, tmp_path)[1].read_bytes() == file.read_bytes()
 
 
 def test_a_run_on_other_data_refuses_a_frame(tmp_path):

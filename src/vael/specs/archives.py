@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -94,8 +95,9 @@ def refuse_frame(run: Run) -> str:
 
 
 def fingerprint_of(run: Run) -> str:
-    """Of the weights and of what run.json says of the model."""
-    return fingerprint(run.model, f"{run.spec.model.model_dump_json()} {run.spec.data.event} {symbols_of(run)}")
+    """Of the weights and of what run.json says of the model, and of a table's columns."""
+    columns = "" if run.spec.data.table is None else f" {json.dumps(run.spec.data.table, sort_keys=True)}"
+    return fingerprint(run.model, f"{run.spec.model.model_dump_json()} {run.spec.data.event} {symbols_of(run)}{columns}")
 
 
 PORTABLE = "portable.safetensors"  # in the run's folder: its model in whole numbers
