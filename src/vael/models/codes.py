@@ -49,7 +49,6 @@ class CodePrior(ABC):
 
     @abstractmethod
     def draw_codes(self, samples: int, generator: torch.Generator | Noise) -> Levels:
-        """Codes cell by cell, level by level, each from its law given those before it."""
         """Codes of every level, `[samples, height, width]` each."""
 
     def split(self, flat: Tensor) -> Levels:
@@ -133,6 +132,7 @@ class AutoregressiveCodes(Model, CodePrior):
 
     @torch.no_grad()
     def draw_codes(self, samples: int, generator: torch.Generator | Noise) -> Levels:
+        """Codes cell by cell, level by level, each from its law given those before it."""
         noise, like = as_noise(generator), next(self.parameters())
         codes = [torch.zeros(samples, grid.height, grid.width, dtype=torch.int64, device=like.device) for grid in self.grids]
         for level, grid in enumerate(self.grids):
