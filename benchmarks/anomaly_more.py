@@ -4,7 +4,7 @@
 
 contaminated: ADBench sets, no labels at all: trained on every row and judged on the same rows; with a share of 10 % declared for every
 set, the rows with the lowest bound are left out and the model is trained again. bundled: one class of scikit-learn's tables as normal, half of it
-to train on. digits: one digit of MNIST as normal (2,000 training images, 1,000 test images), in grey, for `EPOCHS` epochs. adult: rows of the mixed table with
+to train on. digits: one digit of MNIST as normal (2,000 training images, 1,000 test images), in grey. adult: rows of the mixed table with
 one cell taken from another row, which is planted where it differs. k-NN (k = 5) and isolation forest are scikit-learn's; they see one-hot,
 standardised columns of a mixed table.
 """

@@ -171,7 +171,7 @@ def carry_out(prepared: Prepared, folder: Path | None = None, *, resume: bool = 
         fit = training.run(prepared.algorithm, prepared.splits, prepared.resolved, callbacks=callbacks)
         if fit.interrupted:
             return Run(prepared.spec, prepared.model.cpu(), fit.history, folder), fit
-        gone = strangest(fit.model.cpu(), prepared.splits, prepared.spec.data.contamination)
+        gone = strangest(prepared.model.cpu(), prepared.splits, prepared.spec.data.contamination)
         if folder is not None and distributed.rank() == 0:
             gone.write(folder)
         prepared = afresh(prepared, gone.without(prepared.splits))
