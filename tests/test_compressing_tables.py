@@ -203,6 +203,9 @@ def test_what_cannot_be_used_is_refused_in_one_message(folder, tmp_path, capsys)
     for arguments, word in [
         (["compress", run, str(short), "-o", "x"], "no column 'height'"),
         (["compress", run, str(tmp_path / "empty.csv"), "-o", "x"], "no rows"),
+        (["compress", run, str(tmp_path / "none.csv"), "-o", "x"], "no such file"),
+        (["compress", run, str(tmp_path), "-o", "x"], "a folder"),
+        (["compress", run, str(tmp_path / "t.vael"), "-o", "x"], "no table"),
         (["compress", run, str(file), "-o", "x", "--level", "portable"], "level safe"),
         (["compress", str(tmp_path / "plain"), str(numbers), "-o", "x"], "--schema"),
         (["decompress", run, str(tmp_path / "t.vael"), "-o", "x.npy"], ".parquet"),

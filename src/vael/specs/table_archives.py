@@ -53,7 +53,14 @@ def original_of(run: Run, data: Path | str | Frame | None) -> Original:
         name, source = run.split()
         table = arrow_cells(schema_of(run), source.x)
         return Original(f"the {name} split of {run.spec.data.name}", table, size=table.nbytes)
-    given, path = given_rows(data), Path(data) if isinstance(data, Path | str) else None
+    path = Path(data) if isinstance(data, Path | str) else None
+    if path is not None and not (path.is_file() and path.suffix.lower() in (*TEXT, ".parquet")):
+        what = "a folder" if path.is_dir() else "no such file" if not path.exists() else "no table"
+        raise FormatError(
+            f"{path}: {what}; the run was trained on a table, so give a file that ends in {', '.join((*TEXT, '.parquet'))}, or leave it out for the "
+            "rows that the run set aside"
+        )
+    given = given_rows(data)
     if not given.table.num_rows:
         raise FormatError(f"{named(data)} has no rows; give a table with one example a row")
     raw = path.read_bytes() if path is not None else None
