@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from vael.specs import Run
 
 PICTURES, FILMS, ARRAYS = (".png",), (".gif", ".html"), (".npy", ".csv", ".parquet")
+TABLES = (".csv", ".parquet")
 FRAMES, FILM_FRAMES = 11, 31
-SHOWN, DRAWS = 8, 4
+SHOWN, DRAWS, FILM_DRAWS = 8, 4, 12
 SIDE = 64  # pixels that an image of a strip has at least, nearly
 
 
@@ -101,7 +102,7 @@ def class_direction(run: Run, give: str, take: object) -> Tensor:
 
 def inpaint_options(parser: Parser) -> None:
     """Everything that `vael inpaint` takes."""
-    common(parser, "file: .png (original, what was seen, mean, draws, one column for each image) or .npy (the means); default in the run folder")
+    common(parser, "file: .png (original, what was seen, mean, draws, one column for each image), .gif or .html (a film of draws), .npy (means)")
     parser.option("--region", metavar="Y0:Y1,X0:X1", help="rows Y0 to Y1 - 1 and columns X0 to X1 - 1 of the image, counted from 0, are hidden")
     parser.option("-n", "--count", metavar="N", type=number(int, 1), help=f"how many images, from the first; default {SHOWN}")
     parser.option("--draws", metavar="N", type=number(int, 0), help=f"draws of the hidden cells below the mean; default {DRAWS}")
@@ -116,13 +117,17 @@ def inpaint(given: argparse.Namespace) -> int:
 
     options = vars(given)
     region = region_of(options.get("region"))
-    run, target = opened(options, "inpainted", films=False)
+    run, target = opened(options, "inpainted", ARRAYS[:1])
     if not using.is_image(run.spec.data.event):
         raise SupportError(f"examples of shape {run.spec.data.event} are no images, so there is no region; for a table use `vael impute`")
     source = using.examples(run, options.get("data"))
     count = min(len(source), int(options.get("count", SHOWN)))
     batch = picked(run, options, list(range(1, count + 1)), source)
-    found = inpainting.inpaint(run.model, hidden(batch, region), draws=int(options.get("draws", DRAWS)), seed=int(options.get("seed", 0)))
+    film = target.suffix.lower() in FILMS
+    draws = int(options.get("draws", FILM_DRAWS if film else DRAWS))
+    found = inpainting.inpaint(run.model, hidden(batch, region), draws=max(draws, film), seed=int(options.get("seed", 0)))
+    if film:  # each frame a draw, the images side by side
+        return written(run, target, torch.cat(found.draws.unbind(1), dim=-1), options, "inpainted")
     if target.suffix.lower() != ".png":
         return using.done(using.store(target, found.mean, run), count, options)
     blank = torch.where(region.outside(batch.x), batch.x, batch.x.min())
@@ -156,13 +161,13 @@ def common(parser: Parser, output: str) -> None:
     using.from_data(parser)
 
 
-def opened(options: Mapping[str, object], name: str, *, films: bool = True) -> tuple[Run, Path]:
+def opened(options: Mapping[str, object], name: str, arrays: tuple[str, ...] = ARRAYS) -> tuple[Run, Path]:
     """The run, and where the result goes. Errors: `FormatError` for an extension that cannot be written."""
     from vael import specs
 
     asked = options.get("output")
     if isinstance(asked, Path):
-        using.known_ending(asked, (*PICTURES, *(FILMS if films else ()), *(ARRAYS if films else ARRAYS[:1])))
+        using.known_ending(asked, (*PICTURES, *FILMS, *arrays))
     run = specs.load(Path(str(options["run"])))
     return run, asked if isinstance(asked, Path) else using.default(run, name)
 
@@ -189,10 +194,23 @@ def enlarged(x: Tensor, target: Path) -> Tensor:
     return x.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
 
 
+def rows_of_table(run: Run, target: Path, x: Tensor) -> Path:
+    """Rows with levels by name and numbers in the digits and the range of their columns."""
+    from vael.data.constraints import enforced
+    from vael.data.schema_file import from_record
+    from vael.data.tables import write_rows
+
+    schema = from_record(run.spec.data.table, "run.json")
+    write_rows(target, schema, enforced(schema, x))
+    return target
+
+
 def written(run: Run, target: Path, x: Tensor, options: dict[str, object], title: str) -> int:
     """Frames as a strip, a film, or cells. Errors: `SupportError` for a film of what is no image."""
     from vael.applications import traversal
 
+    if target.suffix.lower() in TABLES and run.spec.data.table is not None:
+        return using.done(rows_of_table(run, target, x), len(x), options)
     if target.suffix.lower() not in FILMS:
         return using.done(using.store(target, enlarged(x, target), run, len(x)), len(x), options)
     if not using.is_image(run.spec.data.event):
