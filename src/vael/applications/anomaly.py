@@ -18,7 +18,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from vael.applications.attribution import conditional_surprise
-from vael.data import Batch, Source
+from vael.data import Batch, Kind, Source
 from vael.errors import StateError
 from vael.evaluation import row_blocks, row_terms
 from vael.models import VAE, ColumnsHead
@@ -36,7 +36,7 @@ LOOKED_UP = 256  # rows at once among the neighbours
 class Score(Enum):
     """What strangeness is taken to be, in nats unless said otherwise."""
 
-    COMBINED = "combined"  # bound and neighbours, each in units of its spread on held-out rows; no unit
+    COMBINED = "combined"  # bound (of images of whole numbers, ratio) and neighbours, each in units of its spread on held-out rows; no unit
     BOUND = "bound"  # minus the bound on log p(x)
     TYPICALITY = "typicality"  # |bound - its median on held-out rows|: too likely is strange too (Nalisnick et al. 2019)
     DISTORTION = "distortion"  # E_q[-log p(x | z)]
@@ -134,7 +134,8 @@ class AnomalyDetector:
         held = self._belonging(self._all(held_out), contamination)
         seen = torch.where(held.surprise == 0, torch.full_like(held.surprise, torch.nan), held.surprise)  # 0 is a gap
         self.usual_cells, self.middle_bound = seen.nanmedian(0).values.nan_to_num(), float(held.bound.median())
-        self.usual = {kind: Usual.of(self._raw(held, kind)) for kind in (Score.BOUND, Score.NEIGHBOURS)}
+        grey = len(train.event) == 3 and train.kind in (Kind.BINARY, Kind.INTEGER)  # the bound of an image counts its ink
+        self.usual = {kind: Usual.of(self._raw(held, kind)) for kind in (Score.RATIO if grey else Score.BOUND, Score.NEIGHBOURS)}
         self.held_out = held_out
         self.calibration, self._of_calibration = self._calibrated(calibration or held_out, contamination)
         self._usual_given: Tensor | None = None
