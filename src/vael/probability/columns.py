@@ -86,7 +86,8 @@ class Columns(Law):
         choice = F.log_softmax(given.spike_logits, -1)
         at = v.unsqueeze(-1) == self.numbers.spikes  # [batch, numbers, spikes]
         smooth = choice[..., 0] + smooth
-        place, hit = at.to(torch.uint8).argmax(-1) + 1, at.any(-1)
+        order = torch.arange(1, at.shape[-1] + 1, device=v.device)  # no argmax: the compiler's gives places beyond the last one
+        place, hit = (at * order).amax(-1), at.any(-1)
         spike = choice.gather(-1, place.expand(choice.shape[:-1]).unsqueeze(-1)).squeeze(-1)
         # beside a spike of a density there is nothing: a single value has no mass there; whole numbers have both
         both = torch.where(self.numbers.whole, torch.logaddexp(smooth, torch.where(hit, spike, smooth.detach() - 100)), spike)
