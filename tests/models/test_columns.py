@@ -147,6 +147,12 @@ def test_few_whole_numbers_have_a_free_probability_each():
     assert torch.equal(loaded.scales.spikes.nan_to_num(-1), head.scales.spikes.nan_to_num(-1))
 
 
+def test_columns_without_spikes_cost_nothing_for_those_with():
+    """Two of six columns of numbers have spikes, two at most: the network gives 2 × 3 numbers for them, not 6 × 3."""
+    head = ColumnsHead(SCHEMA, components=3)
+    assert head.raw_numbers == 3 * 3 * 6 + 2 * 3 + 3 * 4
+
+
 def test_gradients_are_finite_where_parameters_and_cells_are_wild():
     head = ColumnsHead(SCHEMA, sample=rows())
     for size in (1.0, 30.0, 300.0):

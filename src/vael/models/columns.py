@@ -72,7 +72,8 @@ class ColumnScales(nn.Module):
     floor: Tensor
     low: Tensor
     high: Tensor
-    values: Tensor  # spikes, 0 where a column has fewer
+    spiked: Tensor  # the columns of numbers with spikes
+    values: Tensor  # their spikes, 0 where a column has fewer
     filled: Tensor
     whole: Tensor
 
@@ -92,12 +93,14 @@ class ColumnScales(nn.Module):
         self._fixed("floor", floor)
         self._fixed("low", [-math.inf if end[0] is None else end[0] - origin for end, origin in ends])
         self._fixed("high", [math.inf if end[1] is None else end[1] - origin for end, origin in ends])
-        spikes = [self._spikes(number, sample, size) for number, size in enumerate(tables or [0] * len(self.columns))]
+        every = [self._spikes(number, sample, size) for number, size in enumerate(tables or [0] * len(self.columns))]
+        self.register_buffer("spiked", torch.tensor([n for n, one in enumerate(every) if one], dtype=torch.int64), persistent=False)
+        spikes = [one for one in every if one]
         most = max(map(len, spikes), default=0)
         padded = torch.tensor([one + [0.0] * (most - len(one)) for one in spikes], dtype=torch.float32)
-        self.register_buffer("values", padded.reshape(len(self.columns), most), persistent=bool(tables))
+        self.register_buffer("values", padded.reshape(len(spikes), most), persistent=bool(tables))
         filled = torch.tensor([[place < len(one) for place in range(most)] for one in spikes], dtype=torch.bool)
-        self.register_buffer("filled", filled.reshape(len(self.columns), most), persistent=False)
+        self.register_buffer("filled", filled.reshape(len(spikes), most), persistent=False)
         self._fixed("whole", [c.kind is ColumnKind.COUNT for c in self.columns], torch.bool)
 
     def _fixed(self, name: str, values: list[float] | list[bool], dtype: torch.dtype = torch.float32) -> None:
@@ -124,7 +127,7 @@ class ColumnScales(nn.Module):
         return torch.stack((centre, width, t.mean(), spread if spread > 1e-12 else torch.ones_like(spread) * 1 / width))
 
     @property
-    def spikes(self) -> Float[Tensor, "numbers spikes"]:
+    def spikes(self) -> Float[Tensor, "spiked spikes"]:
         """Values with a probability of their own, NaN where a column has fewer."""
         return torch.where(self.filled, self.values, torch.full_like(self.values, math.nan))
 
@@ -134,7 +137,7 @@ class ColumnScales(nn.Module):
 
     def numbers(self) -> Numbers:
         """What is fixed of the laws."""
-        return Numbers(self.place, self.warp(), self.whole, self.floor, self.low, self.high, self.spikes)
+        return Numbers(self.place, self.warp(), self.whole, self.floor, self.low, self.high, self.spiked, self.spikes)
 
 
 class ColumnCodes(nn.Module):
@@ -167,7 +170,8 @@ class ColumnsInput(nn.Module):
         x = torch.nan_to_num(x)
         v, known = x.index_select(1, self.scales.place), seen.index_select(1, self.scales.place)
         number = torch.where(known, self.scales.warp()(v).clamp(-10.0, 10.0), torch.zeros_like(v))
-        spike = (v.unsqueeze(-1) == self.scales.spikes) & known.unsqueeze(-1)
+        spiked = self.scales.spiked
+        spike = (v.index_select(1, spiked).unsqueeze(-1) == self.scales.spikes) & known.index_select(1, spiked).unsqueeze(-1)
         codes, given = x.index_select(1, self.codes.place), seen.index_select(1, self.codes.place)
         hot = (codes.unsqueeze(-1) == torch.arange(self.codes.most, device=x.device, dtype=x.dtype)) & given.unsqueeze(-1)
         parts = (number, spike.flatten(1).to(x.dtype), hot[:, self.codes.valid].to(x.dtype), seen.to(x.dtype))
@@ -197,10 +201,10 @@ class ColumnsHead(Head):
         super().__init__()
         self.schema, self.components, self.tables = schema, components, tuple(tables)
         self.scales, self.codes = ColumnScales(schema, sample, self.tables), ColumnCodes(schema)
-        numbers, spikes = len(self.scales.columns), self.scales.filled.shape[1]
+        numbers, (spiked, spikes) = len(self.scales.columns), self.scales.filled.shape
         ordinal = torch.tensor([column.kind is ColumnKind.ORDINAL for column in self.codes.columns], dtype=torch.bool)
         self.register_buffer("ordinal", ordinal, persistent=False)
-        self.sizes = (3 * components * numbers, numbers * (spikes + 1) if spikes else 0, len(self.codes.columns) * self.codes.most)
+        self.sizes = (3 * components * numbers, spiked * (spikes + 1), len(self.codes.columns) * self.codes.most)
         self.register_buffer("start_at", torch.zeros(self.raw_numbers))
         self.register_buffer("gain", torch.ones(self.raw_numbers))
         self.thresholds = nn.Parameter(torch.zeros(int(ordinal.sum()), self.codes.most)) if ordinal.any() else None
@@ -217,14 +221,12 @@ class ColumnsHead(Head):
             raise ShapeError(f"the network gives {raw.shape[-1]} numbers for a row, but the columns take {self.raw_numbers}")
         numbers, spikes, levels = (self.start_at + self.gain * raw).split(self.sizes, dim=-1)
         logits, loc, log_scale = numbers.unflatten(-1, (3, len(self.scales.columns), self.components)).unbind(2)
-        choices = spikes.unflatten(-1, (len(self.scales.columns), self.sizes[1] // max(len(self.scales.columns), 1)))
+        choices = spikes.unflatten(-1, (len(self.scales.spiked), self.scales.filled.shape[1] + 1))
         given = NumberParameters(logits, loc, bounded(log_scale, *LOG_SCALE), self._possible(choices))
         return Columns(len(self.schema.columns), self.scales.numbers(), given, self.codes.place, self._log_probs(levels))
 
     def _possible(self, choices: Tensor) -> Tensor:
         """Logits of none and of each spike, those that a column has not made impossible."""
-        if not self.scales.filled.shape[1]:
-            return choices
         lacking = F.pad(~self.scales.filled, (1, 0))
         return torch.where(lacking, torch.full_like(choices, IMPOSSIBLE), choices)
 
@@ -260,8 +262,8 @@ class ColumnsHead(Head):
         middle = torch.logit((torch.arange(self.components) + 0.5) / self.components) / 1.8  # components spread over a unit Gaussian
         parts = numbers.view(3, len(self.scales.columns), self.components)
         parts[1], parts[2] = middle, math.log(0.9 / self.components) + 1.0
-        if len(spikes):
-            spikes.view(len(self.scales.columns), -1).copy_(torch.stack([self._spike_logits(n, sample) for n in range(len(self.scales.columns))]))
+        for number, row in enumerate(spikes.view(len(self.scales.spiked), self.scales.filled.shape[1] + 1)):
+            row.copy_(self._spike_logits(number, sample))
         for number, place in enumerate(self.codes.place.tolist()):
             cells = sample[:, place]
             counts = torch.bincount(cells[~torch.isnan(cells)].long(), minlength=self.codes.most).float() + 0.5
@@ -295,10 +297,10 @@ class ColumnsHead(Head):
             steps.step()
         self.start_at[: self.sizes[0]] += raw.detach()[0, 0, : self.sizes[0]]  # spikes have their shares already
 
-    def _spike_logits(self, number: int, sample: Tensor) -> Tensor:
-        cells = sample[:, int(self.scales.place[number])]
+    def _spike_logits(self, spiked: int, sample: Tensor) -> Tensor:
+        cells = sample[:, int(self.scales.place[self.scales.spiked[spiked]])]
         cells = cells[~torch.isnan(cells)]
-        counts = torch.stack([(cells == spike).sum() for spike in self.scales.spikes[number]]).float() + 0.5
+        counts = torch.stack([(cells == spike).sum() for spike in self.scales.spikes[spiked]]).float() + 0.5
         return torch.cat(((len(cells) - counts.sum() + 1.0).clamp(min=0.5)[None], counts)).log()
 
     @torch.enable_grad()
@@ -317,5 +319,5 @@ class ColumnsHead(Head):
         """The column of each raw number."""
         numbers, spikes = self.scales.place, self.scales.filled.shape[1] + 1
         of_numbers = numbers.repeat_interleave(self.components).repeat(3)
-        of_spikes = numbers.repeat_interleave(spikes) if self.sizes[1] else numbers[:0]
+        of_spikes = numbers[self.scales.spiked].repeat_interleave(spikes)
         return torch.cat((of_numbers, of_spikes, self.codes.place.repeat_interleave(self.codes.most)))

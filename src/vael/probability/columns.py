@@ -26,7 +26,8 @@ class Numbers:
     floor: Float[Tensor, " numbers"]  # the least whole number that there can be, which gets the whole lower tail; -inf where there is none
     low: Float[Tensor, " numbers"]  # what draws and means keep within
     high: Float[Tensor, " numbers"]
-    spikes: Float[Tensor, "numbers spikes"]  # NaN where there are fewer
+    spiked: Int64[Tensor, " spiked"]  # those, among the numbers, with spikes
+    spikes: Float[Tensor, "spiked spikes"]  # NaN where there are fewer
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class NumberParameters:
     logits: Float[Tensor, "samples batch numbers components"]
     loc: Float[Tensor, "samples batch numbers components"]
     log_scale: Float[Tensor, "samples batch numbers components"]
-    spike_logits: Float[Tensor, "samples batch numbers choices"]  # the first is none of the spikes
+    spike_logits: Float[Tensor, "samples batch spiked choices"]  # the first is none of the spikes
 
 
 class Columns(Law):
@@ -81,16 +82,21 @@ class Columns(Law):
         mass = -softplus(-b) + torch.where(bottom, zero, torch.log(-torch.expm1(-width.unsqueeze(-1) * rate)) - softplus(a))
         each = torch.where(self.numbers.whole.unsqueeze(-1), mass, density)
         smooth = torch.logsumexp(F.log_softmax(given.logits, -1) + each, -1) + log_slope
-        if not self.numbers.spikes.shape[1]:
+        spiked = self.numbers.spiked
+        if not len(spiked):
             return smooth
-        choice = F.log_softmax(given.spike_logits, -1)
-        at = v.unsqueeze(-1) == self.numbers.spikes  # [batch, numbers, spikes]
+        return smooth.index_copy(-1, spiked, self._with_spikes(v.index_select(-1, spiked), smooth.index_select(-1, spiked)))
+
+    def _with_spikes(self, v: Tensor, smooth: Tensor) -> Tensor:
+        choice = F.log_softmax(self.given.spike_logits, -1)
+        at = v.unsqueeze(-1) == self.numbers.spikes  # [batch, spiked, spikes]
         smooth = choice[..., 0] + smooth
         order = torch.arange(1, at.shape[-1] + 1, device=v.device)  # no argmax: the compiler's gives places beyond the last one
         place, hit = (at * order).amax(-1), at.any(-1)
         spike = choice.gather(-1, place.expand(choice.shape[:-1]).unsqueeze(-1)).squeeze(-1)
         # beside a spike of a density there is nothing: a single value has no mass there; whole numbers have both
-        both = torch.where(self.numbers.whole, torch.logaddexp(smooth, torch.where(hit, spike, smooth.detach() - 100)), spike)
+        whole = self.numbers.whole.index_select(0, self.numbers.spiked)
+        both = torch.where(whole, torch.logaddexp(smooth, torch.where(hit, spike, smooth.detach() - 100)), spike)
         return torch.where(hit, both, smooth)
 
     @property
@@ -109,10 +115,11 @@ class Columns(Law):
         for middle in ((torch.arange(QUANTILES, dtype=torch.float64) + 0.5) / QUANTILES).logit().tolist():
             y = given.loc + middle * given.log_scale.exp()
             total = total + (weight * self._within(self.numbers.warp.inverse(y.movedim(-1, 0))).movedim(0, -1)).sum(-1) / QUANTILES
-        if not self.numbers.spikes.shape[1]:
+        choice, spiked = F.softmax(given.spike_logits, -1), self.numbers.spiked
+        if not len(spiked):
             return total
-        choice = F.softmax(given.spike_logits, -1)
-        return choice[..., 0] * total + (choice[..., 1:] * self.numbers.spikes.nan_to_num()).sum(-1)
+        at = choice[..., 0] * total.index_select(-1, spiked) + (choice[..., 1:] * self.numbers.spikes.nan_to_num()).sum(-1)
+        return total.index_copy(-1, spiked, at)
 
     def _within(self, v: Tensor) -> Tensor:
         return torch.minimum(torch.maximum(v, self.numbers.low), self.numbers.high)
@@ -136,12 +143,13 @@ class Columns(Law):
         uniform = noise.uniform(wanted, loc).clamp(1e-7, 1 - 1e-7)
         v = self._within(self.numbers.warp.inverse(loc + log_scale.exp() * torch.logit(uniform)))
         v = torch.where(self.numbers.whole, v.round(), v)
-        if not self.numbers.spikes.shape[1]:
+        spiked = self.numbers.spiked
+        if not len(spiked):
             return v
-        choice = _chosen(given.spike_logits, noise.uniform(wanted, loc))
+        choice = _chosen(given.spike_logits, noise.uniform((*shape[:-1], len(spiked)), loc))
         spikes = torch.cat((torch.zeros_like(self.numbers.spikes[:, :1]), self.numbers.spikes.nan_to_num()), 1)
         at = spikes.expand(*choice.shape, -1).gather(-1, choice.unsqueeze(-1)).squeeze(-1)
-        return torch.where(choice == 0, v, at)
+        return v.index_copy(-1, spiked, torch.where(choice == 0, v.index_select(-1, spiked), at))
 
 
 def _edges(numbers: Numbers, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,7 +13,7 @@ from vael.applications.compression.laws import Law, Question, Questions, Symbols
 from vael.applications.compression.reading import coarse, sigmoid
 from vael.applications.compression.stack import LIBRARY
 from vael.errors import FormatError
-from vael.probability.columns import Columns
+from vael.probability.columns import Columns, Numbers
 
 STATES = 3  # of a cell: coded, missing, kept beside
 EDGES = float(1 << 16)  # steps of a unit spread that locations are brought to
@@ -125,11 +125,18 @@ class NumberMass:
         self.warp = [one.double().numpy() for one in (numbers.warp.centre, numbers.warp.width, numbers.warp.shift, numbers.warp.scale)]
         self.logarithmic = numbers.warp.logarithmic.numpy()
         self.floor = numbers.floor.double().numpy()
-        spikes = numbers.spikes.double().numpy() + grids.origin[:, None]
-        self.spikes = None if not spikes.shape[1] else Spikes(
-            (choice / choice.sum(-1, keepdims=True)).reshape(len(self.weight), -1),
-            np.nan_to_num(np.round(spikes * grids.rate[:, None]) - grids.first[:, None], nan=-1.0),
-        )  # fmt: skip
+        self.spikes = self._of_all(choice / choice.sum(-1, keepdims=True), numbers) if len(numbers.spiked) else None
+
+    def _of_all(self, choice: Float[np.ndarray, "examples spiked choices"], numbers: Numbers) -> Spikes:
+        """Columns without spikes beside those with: never one of them."""
+        grids, spiked = self.grids, numbers.spiked.numpy()
+        every = np.zeros((len(choice), len(grids.place), choice.shape[-1]))
+        every[..., 0] = 1.0
+        every[:, spiked] = choice
+        places = np.full((len(grids.place), choice.shape[-1] - 1), -1.0)
+        values = numbers.spikes.double().numpy() + grids.origin[spiked, None]
+        places[spiked] = np.nan_to_num(np.round(values * grids.rate[spiked, None]) - grids.first[spiked, None], nan=-1.0)
+        return Spikes(every.reshape(len(self.weight), -1), places)
 
     def __call__(self, cells: Int64[np.ndarray, " cells"], low: np.ndarray, high: np.ndarray) -> Float[np.ndarray, " cells"]:
         column = cells % len(self.grids.place)
