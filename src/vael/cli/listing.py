@@ -102,30 +102,37 @@ def table_of(name: str, splits: Splits) -> tuple[Schema, Tensor] | None:
 
 def column_lines(schema: Schema, x: Tensor) -> list[str]:
     """One line for each column: kind, levels or range, spikes, and how many cells are missing."""
-    width = min(max(len(name) for name in schema.names), 30)
+    width = min(max(len(name) for name in (*schema.names, *schema.left_out)), 30)
     lines = []
     for place, column in enumerate(schema.columns):
         missing = float(x[:, place].isnan().float().mean())
         about = levels_of(column) if column.levels else range_of(column)
         gaps = f"; {missing:.1%} missing" if missing else ""
         lines.append(f"  {column.name:<{width}}  {column.kind.value:<11}  {about}{gaps}")
-    return lines + [f"  {name:<{width}}  left out     a number or text that names its row" for name in schema.left_out]
+    return lines + [f"  {name:<{width}}  left out" for name in schema.left_out]
 
 
 def levels_of(column: Column) -> str:
     """The levels, as many as fit on a line."""
     shown, rare = ", ".join(column.levels[:5]), f" and {len(column.rare)} rare ones" if column.rare else ""
-    return f"{len(column.levels)} levels: {shown}{', ...' if len(column.levels) > 5 else ''}{rare}"
+    return f"{len(column.levels)} level{'s' if len(column.levels) > 1 else ''}: {shown}{', ...' if len(column.levels) > 5 else ''}{rare}"
 
 
 def range_of(column: Column) -> str:
-    """The range of numbers or dates, their decimals and spikes."""
-    if column.pattern and column.minimum is not None and column.maximum is not None:
-        ends = [(datetime(1970, 1, 1) + timedelta(days=end)).strftime(column.pattern) for end in (column.minimum, column.maximum)]
-        return f"{ends[0]} to {ends[1]}"
+    """The range of numbers or dates, their decimals and spikes, and how they are written."""
+    from vael.data import ColumnKind
+    from vael.data.dates import written_date
+
+    if column.minimum is None or column.maximum is None:
+        return ""
+    if column.kind is ColumnKind.DATE:
+        ends = [written_date(datetime(1970, 1, 1) + timedelta(days=end), column.pattern) for end in (column.minimum, column.maximum)]
+        return f"{ends[0]} to {ends[1]}, written {column.pattern}"
     spikes = f"; spikes at {', '.join(f'{spike:g}' for spike in column.spikes)}" if column.spikes else ""
-    digits = "" if not column.decimals else f", {column.decimals} decimals"
-    return f"{column.minimum:g} to {column.maximum:g}{digits}{spikes}"
+    digits = f", {column.decimals} decimal{'s' if column.decimals > 1 else ''}" if column.decimals else ""
+    written = f"; written as {column.pattern}" if column.pattern else ""
+    ends = [f"{end:.0f}" if column.kind is ColumnKind.COUNT else f"{end:g}" for end in (column.minimum, column.maximum)]
+    return f"{ends[0]} to {ends[1]}{digits}{spikes}{written}"
 
 
 def plain(value: object) -> str:

@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from vael.data.cells import as_examples, checked_numbers
-from vael.data.numerals import FORMS, read_by
+from vael.data.cells import as_examples, black_and_white, checked_numbers
+from vael.data.inference import is_text
+from vael.data.numerals import FORMS, form_of, numeral_of, read_by
 from vael.data.schema import ColumnKind, Schema
 from vael.data.source import AsFloat, Kind, Source, Transform
-from vael.data.tables import Forms, Given, OnError, Skipped, Table, by_schema, counted, is_text, none_fits, parquet_file, without_views
+from vael.data.tables import Forms, Given, OnError, Skipped, Table, by_schema, counted, none_fits, parquet_file, without_views
 from vael.data.text import text_table
 from vael.errors import FormatError, ShapeError, SupportError
 
@@ -42,7 +43,9 @@ class Like:
 
         Errors: `ShapeError` for another shape of example, `SupportError` for cells that data of this kind do not have, with the row.
         """
-        cells = as_examples(checked_numbers(x, self.name), self.name)
+        cells = as_examples(checked_numbers(x, self.name), self.name, self.event)
+        if self.kind is Kind.BINARY and isinstance(self.transform, AsFloat) and black_and_white(cells):
+            cells = cells // 255
         if cells.shape[1:] != self.event:
             raise ShapeError(f"{self.name} has examples of shape {cells.shape[1:]}, but the model takes {self.event}; give data of that shape")
         self._check(cells, first)
@@ -137,7 +140,8 @@ def given_blocks(path: Path, schema: Schema, on_error: OnError = OnError.STOP) -
         yield from _parquet_blocks(path, schema)
         return
     text = text_table(path)
-    forms = _forms((block.table for block in text.blocks()), schema) if text.commas else dict.fromkeys(schema.names, FORMS[0])
+    asked = text.commas or any(numeral_of(column).form is not FORMS[0] for column in schema.columns)
+    forms = _forms((block.table for block in text.blocks()), schema) if asked else dict.fromkeys(schema.names, FORMS[0])
     for block in text.blocks():
         if block.ragged and on_error is OnError.STOP:
             raise text.too_ragged(block.ragged)
@@ -157,12 +161,12 @@ def _parquet_blocks(path: Path, schema: Schema) -> Iterator[tuple[Given, Forms]]
 
 def _forms(tables: Iterable[pa.Table], schema: Schema) -> Forms:
     """The form of every column of numbers that is written as text."""
-    wanted = [column.name for column in schema.columns if column.kind in NUMBERS]
+    wanted = {column.name: column for column in schema.columns if column.kind in NUMBERS}
     counts = {name: np.zeros(len(FORMS), np.int64) for name in wanted}
     for table in tables:
         for name in set(wanted) & set(table.column_names):
-            counts[name] += read_by(pc.cast(table.column(name), pa.string()))
-    return {name: FORMS[int(count.argmax())] for name, count in counts.items()}
+            counts[name] += read_by(pc.cast(table.column(name), pa.string()), wanted[name])
+    return {name: form_of(count, wanted[name]) for name, count in counts.items()}
 
 
 def _joined(blocks: list[Table]) -> Table:
@@ -172,7 +176,7 @@ def _joined(blocks: list[Table]) -> Table:
     skipped = tuple(one for block in blocks for one in block.skipped)
     return Table(
         first.schema, torch.cat([block.x for block in blocks]), pa.concat_tables([block.original for block in blocks]), first.layout,
-        np.concatenate([block.rows for block in blocks]), skipped,
+        np.concatenate([block.rows for block in blocks]), skipped, first.forms,
     )  # fmt: skip
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vael.data.dates import DAY, told_dates
+from vael.data.numerals import decimal_commas, nothing, told_numbers
 from vael.data.schema import Column, ColumnKind, Schema
 from vael.data.text import MISSING
 from vael.errors import SupportError
@@ -17,11 +18,6 @@ from vael.errors import SupportError
 PAIRS = (
     {"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"}, {"0", "1"}, {"on", "off"}, {"ja", "nein"}, {"oui", "non"}, {"si", "no"}, {"sí", "no"},
 )  # fmt: skip
-PATTERNS = (
-    "%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ",
-    "%Y-%m-%d %H:%M", "%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M",
-)  # fmt: skip
-DAY = 86_400.0
 EXACT = 2**24  # whole numbers that float32 can hold
 MOST_DECIMALS = 6
 SPIKE = 0.03  # least share of a value that is a spike
@@ -30,8 +26,6 @@ LEAST_ROWS = 5  # of a level, for a code of its own where there are many levels
 MANY = 10  # levels from which rare ones are pooled
 IDENTIFIER = 0.5  # share of different texts from which a column names its rows instead of describing them
 MOST_LEVELS = 1000
-GERMAN = re.compile(r"[+-]?\d{1,3}(\.\d{3})*,\d+$|[+-]?\d+(,\d+)?$")
-THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?$|[+-]?\d+(\.\d+)?$")
 
 
 @dataclass(frozen=True)
@@ -48,51 +42,54 @@ def missing_text(column: pa.ChunkedArray) -> np.ndarray:
     return np.asarray(pc.is_in(lower, pa.array(sorted(MISSING))).to_numpy()) | np.asarray(pc.is_null(column).to_numpy())
 
 
-def numbers(column: pa.ChunkedArray, absent: np.ndarray) -> np.ndarray | None:
-    """The cells of a column of text as float64, NaN where missing; None if one of them is no number.
-
-    Numbers with a decimal comma, or with commas or points between thousands, are understood where all cells of the column are so.
-    """
-    shown = pc.if_else(pa.array(~absent), column, pa.scalar(None, pa.string()))
-    for form in (lambda text: text, thousands, decimal_comma):
-        written = form(shown)
-        if written is None:
-            continue
-        try:
-            return np.array(pc.cast(written, pa.float64()).to_numpy(zero_copy_only=False), np.float64)
-        except pa.ArrowInvalid:
-            continue
-    return None
-
-
-def thousands(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """Cells such as 1,234.5 without their commas."""
-    return pc.replace_substring(column, ",", "") if _all(column, THOUSANDS) else None
-
-
-def decimal_comma(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """Cells such as 1.234,5 as programs write them."""
-    return pc.replace_substring(pc.replace_substring(column, ".", ""), ",", ".") if _all(column, GERMAN) else None
-
-
-def _all(column: pa.ChunkedArray, form: re.Pattern[str]) -> bool:
-    return all(form.match(cell.strip()) for cell in pc.unique(column).to_pylist() if cell is not None)
-
-
-def infer_schema(table: pa.Table, where: str = "the table") -> tuple[Schema, tuple[Found, ...]]:
+def infer_schema(table: pa.Table, where: str = "the table", *, comma: bool = False) -> tuple[Schema, tuple[Found, ...]]:
     """Every column's kind from its cells: of text (a CSV file) or of types (Parquet, a data frame).
 
-    Texts that are different in most rows (names, identifiers, free text) and columns that count the rows are left out of the model and named
-    in `Schema.left_out`.
-    Errors: `SupportError` for infinite numbers, columns without a single cell, and types that are no column of a table.
+    Columns without a cell, of types that are no column of a table, texts that are different in most rows (names, identifiers, free text), and
+    columns that count the rows are left out of the model and named in `Schema.left_out`; `why_left_out` says why. `comma` says that commas are
+    decimal marks rather than marks between thousands where they could be either; other columns may say so too.
+    Errors: `SupportError` for infinite numbers, for words among numbers, and where no column is left.
     """
-    found = [told(name, table.column(name), where) for name in table.column_names]
+    commas = decimal_mark(table, comma)
+    found = [told(name, table.column(name), where, commas) for name in table.column_names]
     found = [None if one is None or counts_rows(one) else one for one in found]
     kept = tuple(one for one in found if one is not None)
     if not kept:
-        raise SupportError(f"{where} has no column that can be modelled: each is text that differs in most rows; add numbers or levels")
+        reasons = "; ".join(f"{name}: {why_left_out(table.column(name))}" for name in table.column_names[:5])
+        raise SupportError(f"{where} has no column that can be modelled ({reasons}); add numbers or levels")
     left = tuple(name for name, one in zip(table.column_names, found, strict=True) if one is None)
     return Schema(tuple(one.column for one in kept), left), kept
+
+
+def decimal_mark(table: pa.Table, comma: bool) -> bool:
+    """Whether commas are decimal marks in a table of text: what its columns say without doubt, or `comma`."""
+    columns = [column for column in table.columns if pa.types.is_string(column.type)]
+    said = {decimal_commas(column, missing_text(column) | nothing(column)) for column in columns}
+    return comma if said >= {True, False} or not said & {True, False} else True in said
+
+
+def why_left_out(column: pa.ChunkedArray) -> str:
+    """Why a column is no part of the model."""
+    kind = column.type
+    if column.null_count == len(column) or (is_text(kind) and missing_text(pc.cast(column, pa.string())).all()):
+        return "no cell that is not missing"
+    if not modelled(kind):
+        return f"of type {kind}"
+    text = pc.utf8_trim_whitespace(pc.cast(column, pa.string())) if is_text(kind) else None
+    names = text is not None and (padded(text) or told_numbers(text, missing_text(text)) is None)
+    return "text that differs in most rows" if names else "counts the rows"
+
+
+def modelled(kind: pa.DataType) -> bool:
+    """Whether columns of a type can be modelled: numbers, texts, booleans, dates and times."""
+    plain, types = kind.value_type if pa.types.is_dictionary(kind) else kind, pa.types
+    tests = (types.is_integer, types.is_floating, types.is_decimal, types.is_boolean, types.is_timestamp, types.is_date, types.is_time, is_text)
+    return any(test(plain) for test in tests)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether cells are text, whole or as levels."""
+    return "string" in str(kind)
 
 
 def counts_rows(found: Found) -> bool:
@@ -101,49 +98,53 @@ def counts_rows(found: Found) -> bool:
     return found.column.kind is ColumnKind.COUNT and len(values) >= FEW and bool((values == values[0] + np.arange(len(values))).all())
 
 
-def told(name: str, column: pa.ChunkedArray, where: str) -> Found | None:
-    """What one column is; None for texts that name rows."""
+def told(name: str, column: pa.ChunkedArray, where: str, comma: bool = False) -> Found | None:
+    """What one column is; None for texts that name rows, and for columns without cells or of types that are not modelled."""
     kind = column.type
+    if not modelled(kind) or column.null_count == len(column):
+        return None
     if pa.types.is_dictionary(kind):
-        return _levels(name, pc.cast(column, pa.string()), _null(column), _ordered(column))
+        return _levels(name, pc.utf8_trim_whitespace(pc.cast(column, pa.string())), _null(column), _ordered(column))
     if pa.types.is_boolean(kind):
         return _levels(name, pc.cast(column, pa.string()), _null(column), None)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return _dates(name, _days(column), "")
+        return _dates(name, days_of(column), "")
+    if pa.types.is_time(kind):
+        return _dates(name, days_of(column), "%H:%M:%S")
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         values = np.array(pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
         return _number(name, values, where, decimals_of(values))
-    if pa.types.is_null(kind):
-        raise SupportError(f"{where}: column {name!r} has no cell at all; leave it out")
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or "string" in str(kind)):
-        raise SupportError(f"{where}: column {name!r} is of type {kind}, but numbers, texts, booleans or dates were expected; convert it")
-    return _text(name, pc.cast(column, pa.string()), where)
+    return _text(name, pc.utf8_trim_whitespace(pc.cast(column, pa.string())), where, comma)
 
 
 def _ordered(column: pa.ChunkedArray) -> tuple[str, ...] | None:
     """The levels of an ordered dictionary, in its order."""
     if not column.type.ordered:
         return None
-    return tuple(str(level) for level in column.chunk(0).dictionary.to_pylist())
+    return tuple(str(level).strip() for level in column.chunk(0).dictionary.to_pylist())
 
 
 def _null(column: pa.ChunkedArray) -> np.ndarray:
     return np.asarray(pc.is_null(column).to_numpy())
 
 
-def _text(name: str, column: pa.ChunkedArray, where: str) -> Found | None:
+def _text(name: str, column: pa.ChunkedArray, where: str, comma: bool) -> Found | None:
     absent = missing_text(column)
     if absent.all():
-        raise SupportError(f"{where}: column {name!r} has no cell that is not missing; leave it out")
+        return None
     distinct = {cell.lower() for cell in pc.unique(column.filter(pa.array(~absent))).to_pylist()}
     if len(distinct) == 2 and distinct in PAIRS:
         return _levels(name, column, absent, None)
-    days, pattern = dates(column, absent)
-    if days is not None:
-        return _dates(name, days, pattern)
-    values = None if padded(column) else numbers(column, absent)
-    if values is not None:
-        return _number(name, values, where, written_decimals(column, absent))
+    without = absent | nothing(column)
+    if not without.all():
+        days, pattern = told_dates(column, without)
+        if days is not None:
+            return _dates(name, days, pattern)
+        found = None if padded(column) else told_numbers(column, without, comma)
+        if found is not None:
+            values, numeral = found
+            made = _number(name, values, where, written_decimals(numeral.form.plain(numeral.bare(column)), without))
+            return made and replace(made, column=replace(made.column, pattern=numeral.pattern))
     _refuse_mixture(name, column, absent, where)
     return _levels(name, column, absent, None)
 
@@ -160,8 +161,9 @@ def _refuse_mixture(name: str, column: pa.ChunkedArray, absent: np.ndarray, wher
     wrong = [int(row) for row in sample if not _parses(cells[row])]
     if wrong and len(wrong) < 0.1 * len(sample) and len({cells[row] for row in sample}) > 2 * MANY:
         raise SupportError(
-            f"{where}: column {name!r} holds {cells[wrong[0]]!r} in row {wrong[0] + 1:,} among numbers; write a number there, leave the cell empty, "
-            "or give the column's kind in a schema (--schema)"
+            f"{where}: column {name!r} holds {cells[wrong[0]]!r} in row {wrong[0] + 1:,} among numbers"
+            + (f" ({len(wrong):,} such cells among the first {len(sample):,})" if len(wrong) > 1 else "")
+            + "; write a number there, or leave the cell empty"
         )
 
 
@@ -173,31 +175,11 @@ def _parses(cell: str) -> bool:
     return True
 
 
-def dates(column: pa.ChunkedArray, absent: np.ndarray) -> tuple[np.ndarray | None, str]:
-    """Days since 1970-01-01 and the pattern that all cells are written in, or None."""
-    shown = column.filter(pa.array(~absent))
-    first = str(shown[0])
-    if not any(mark in first for mark in "-/.:") and not re.fullmatch(r"(19|20)\d{6}", first):
-        return None, ""
-    for pattern in PATTERNS:
-        if pc.strptime(shown.slice(0, 20), pattern, "s", error_is_null=True).null_count:
-            continue
-        days = parsed_dates(column, absent, pattern)
-        if not np.isnan(days[~absent]).any():
-            return days, pattern
-    return None, ""
-
-
-def parsed_dates(column: pa.ChunkedArray, absent: np.ndarray, pattern: str) -> np.ndarray:
-    """Days since 1970-01-01, NaN where a cell is missing or not written so."""
-    shown = pc.if_else(pa.array(~absent), column, pa.scalar(None, pa.string()))
-    seconds = pc.cast(pc.strptime(shown, pattern, "s", error_is_null=True), pa.int64())
-    return np.array(pc.cast(seconds, pa.float64()).to_numpy(zero_copy_only=False), np.float64) / DAY
-
-
-def _days(column: pa.ChunkedArray) -> np.ndarray:
-    seconds = pc.cast(pc.cast(column, pa.timestamp("us"), safe=False), pa.int64())
-    return np.array(pc.cast(seconds, pa.float64()).to_numpy(zero_copy_only=False), np.float64) / (1e6 * DAY)
+def days_of(column: pa.ChunkedArray) -> np.ndarray:
+    """Days since 1970-01-01 of typed dates, moments (in UTC) and times of day. Errors: `pyarrow.ArrowException` for other types."""
+    kind = pa.time64("us") if pa.types.is_time(column.type) else pa.timestamp("us")
+    micros = pc.cast(pc.cast(column, kind, safe=False), pa.int64())
+    return np.array(pc.cast(micros, pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64) / (1e6 * DAY)
 
 
 def _dates(name: str, days: np.ndarray, pattern: str) -> Found:
@@ -243,10 +225,10 @@ def codes(column: Column, cells: pa.ChunkedArray, absent: np.ndarray) -> np.ndar
     return found
 
 
-def _number(name: str, values: np.ndarray, where: str, decimals: int | None) -> Found:
+def _number(name: str, values: np.ndarray, where: str, decimals: int | None) -> Found | None:
     seen = values[~np.isnan(values)]
     if not len(seen):
-        raise SupportError(f"{where}: column {name!r} has no cell that is not missing; leave it out")
+        return None
     if np.isinf(seen).any() or np.abs(seen).max() > np.finfo(np.float32).max:
         row = int(np.flatnonzero(np.isinf(values) | (np.abs(values) > np.finfo(np.float32).max))[0]) + 1
         raise SupportError(
@@ -255,8 +237,9 @@ def _number(name: str, values: np.ndarray, where: str, decimals: int | None) -> 
     least, most = float(seen.min()), float(seen.max())
     whole = decimals == 0 and bool((seen == np.floor(seen)).all())
     wide = max(abs(least), abs(most)) > 1e3 * (most - least) > 0 or (whole and max(abs(least), abs(most)) >= EXACT > most - least)
+    origin = least if least == most != float(np.float32(least)) else float(np.floor(least)) if wide else 0.0
     column = Column(
-        name, _kind(seen, whole), origin=float(np.floor(least)) if wide else 0.0, minimum=least, maximum=most, decimals=decimals,
+        name, _kind(seen, whole), origin=origin, minimum=least, maximum=most, decimals=decimals,
         spikes=spikes(seen), missing=len(seen) < len(values),
     )  # fmt: skip
     return Found(column, values)
@@ -293,8 +276,7 @@ def written_decimals(column: pa.ChunkedArray, absent: np.ndarray) -> int | None:
         text = cell.lower()
         if "e" in text or "inf" in text:
             return None
-        mark = max(text.rfind("."), text.rfind(",") if text.count(",") == 1 and "." not in text else -1)
-        most = max(most, len(text[mark + 1 :].rstrip("0")) if mark >= 0 else 0)
+        most = max(most, len(text.partition(".")[2].strip().rstrip("0")))
     return most if most <= MOST_DECIMALS else None
 
 

@@ -1,12 +1,15 @@
-"""Numbers written as text: with a decimal point or comma, with or without marks between thousands; one form for all cells of a column."""
+"""Numbers written as text: with a decimal point or comma, with or without marks between thousands and a unit around; one form for a column."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from vael.data.schema import Column
 
 
 @dataclass(frozen=True)
@@ -14,41 +17,162 @@ class Form:
     """A way to write numbers."""
 
     pattern: str  # that every cell fits
-    without: str = ""  # mark between thousands
+    sample: str  # 1234.5, written so
+    without: str = ""  # marks between thousands
     comma: bool = False  # whether a comma is the decimal mark
 
     def plain(self, cells: pa.ChunkedArray) -> pa.ChunkedArray:
         """The cells as programs write numbers."""
-        shorter = pc.replace_substring(cells, self.without, "") if self.without else cells
+        shorter = pc.replace_substring_regex(cells, f"[{self.without}]", "") if self.without else cells
         return pc.replace_substring(shorter, ",", ".") if self.comma else shorter
 
+    def written(self, text: str) -> str:
+        """A number as programs write it, in this form, without marks between thousands."""
+        return text.replace(".", ",") if self.comma else text
 
+
+SPACES = " \u00a0\u202f"
+FEW = 10  # numbers up to which words after them are taken for levels: 2 doors, 36 months
 FORMS = (
-    Form(r"^[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity)$"),
-    Form(r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$|^[+-]?\d+(\.\d+)?$", ","),
-    Form(r"^[+-]?\d{1,3}(\.\d{3})*,\d+$|^[+-]?\d+(,\d+)?$", ".", comma=True),
+    Form(r"^[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity)$", "1234.5"),
+    Form(r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?$|^[+-]?\d+(\.\d+)?$", "1,234.5", ","),
+    Form(r"^[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?$|^[+-]?\d+(,\d+)?$", "1.234,5", ".", comma=True),
+    Form(r"^[+-]?[1-9]\d{0,2}(['’]\d{3})+(\.\d+)?$|^[+-]?\d+(\.\d+)?$", "1'234.5", "'’"),
+    Form(rf"^[+-]?[1-9]\d{{0,2}}([{SPACES}]\d{{3}})+(,\d+)?$|^[+-]?\d+(,\d+)?$", "1 234,5", SPACES, comma=True),
 )
+MARKS = ",'’\u00a0\u202f"  # that are in a file if the form of its numbers is in question
+WRITTEN = re.compile("|".join(re.escape(form.sample) for form in FORMS))
+MONEY = "$€£¥₹₽₩₺₫฿₴₦₱₿"
+CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR|KRW|TRY"
+BEFORE = rf"(?:(?:US|A|C|CA|AU|NZ|HK|S|R)?[{MONEY}]|{CODES}|kr\.?|Rs\.?|≈|~)"
+AFTER = r"(?:[%‰°" + MONEY + r"]|°[CFK]|[A-Za-zµΩ€$/²³%]{1,12}|kr\.)"
+UNIT = re.compile(rf"[+-]?(?P<before>{BEFORE}[{SPACES}]?)?[+-]?[\d.,'’{SPACES}]*\d(?P<after>[{SPACES}]?{AFTER})?")
+NOTHING = frozenset({
+    "-", "--", "---", "–", "—", ".", "..", "...", "*", "n.a.", "n. a.", "k.a.", "k. a.", "nd", "n/d", "n.d.", "nil", "missing", "unknown", "no data",
+    "not available", "not applicable", "unbekannt", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!",
+    "#wert!", "#bezug!", "-nan(ind)", "1.#qnan",
+})  # fmt: skip
+"""What stands for a missing cell among numbers and dates; among levels it may be one of them."""
 
 
-def read_by(cells: pa.ChunkedArray) -> np.ndarray:
-    """How many cells each of `FORMS` reads; the form of a column is the first of those that read most (`np.argmax`)."""
-    trimmed = pc.utf8_trim_whitespace(cells)
+@dataclass(frozen=True)
+class Numeral:
+    """How the numbers of a column are written: their form, and what stands before and after each."""
+
+    form: Form = FORMS[0]
+    before: str = ""
+    after: str = ""
+
+    @property
+    def pattern(self) -> str:
+        """As `Column.pattern` has it: 1234.5 written so; nothing where that is how programs write it."""
+        text = f"{self.before}{self.form.sample}{self.after}"
+        return "" if text == FORMS[0].sample else text
+
+    def bare(self, cells: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Cells without what stands around the numbers."""
+        if self.before:
+            sign = rf"^([+-]?)\s*{re.escape(self.before.strip())}\s*"
+            cells = pc.replace_substring_regex(cells, sign, r"\1")
+        return pc.replace_substring_regex(cells, rf"\s*{re.escape(self.after.strip())}$", "") if self.after else cells
+
+    def written(self, text: str) -> str:
+        """A number as programs write it, as the column has it."""
+        return f"{self.before}{self.form.written(text)}{self.after}"
+
+
+def numeral_of(column: Column) -> Numeral:
+    """How a column of numbers is written, by its schema."""
+    found = WRITTEN.search(column.pattern)
+    if found is None:
+        return Numeral()
+    form = next(form for form in FORMS if form.sample == found[0])
+    return Numeral(form, column.pattern[: found.start()], column.pattern[found.end() :])
+
+
+def nothing(cells: pa.ChunkedArray) -> np.ndarray:
+    """Where a cell says that there is no number."""
+    lower = pc.utf8_lower(pc.utf8_trim_whitespace(cells))
+    return np.asarray(pc.fill_null(pc.is_in(lower, pa.array(sorted(NOTHING))), False).to_numpy())
+
+
+def told_numbers(cells: pa.ChunkedArray, absent: np.ndarray, comma: bool = False) -> tuple[np.ndarray, Numeral] | None:
+    """The cells as float64, NaN where absent, and how they are written; None if one of them is no number.
+
+    With `comma` the decimal mark of the table is a comma, which decides where a mark could also stand between thousands.
+    """
+    shown = pc.utf8_trim_whitespace(pc.if_else(pa.array(~absent), cells, pa.scalar(None, cells.type)))
+    first = next((cell.as_py() for cell in shown if cell.is_valid), "")
+    if not re.search(r"\d|inf", first, re.IGNORECASE):
+        return None
+    numeral = _units(shown)
+    bare = numeral.bare(shown)
+    first_commas = comma and pc.any(pc.match_substring_regex(bare, "[.,]")).as_py()
+    for form in sorted(FORMS, key=lambda one: not one.comma) if first_commas else FORMS:
+        if form is not FORMS[0] and not _all(bare, form.pattern):
+            continue
+        try:
+            values = np.array(pc.cast(form.plain(bare), pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+        except pa.ArrowInvalid:
+            continue
+        return values, Numeral(form, numeral.before, numeral.after)
+    return None
+
+
+def decimal_commas(cells: pa.ChunkedArray, absent: np.ndarray) -> bool | None:
+    """Whether a column of numbers can only be read with a decimal comma (True), or only with a point (False); None where neither is sure."""
+    shown = pc.utf8_trim_whitespace(pc.if_else(pa.array(~absent), cells, pa.scalar(None, cells.type)))
+    first = next((cell.as_py() for cell in shown if cell.is_valid), "")
+    if not re.search(r"\d", first) or not pc.any(pc.match_substring_regex(shown, "[.,]")).as_py():
+        return None
+    bare = _units(shown).bare(shown)
+    point, comma = (any(_all(bare, form.pattern) for form in FORMS if form.comma is mark) for mark in (False, True))
+    return comma if point != comma else None
+
+
+def _all(cells: pa.ChunkedArray, pattern: str) -> bool:
+    return bool(pc.all(pc.match_substring_regex(cells, pattern)).as_py())
+
+
+def _units(shown: pa.ChunkedArray) -> Numeral:
+    """What stands before and after the numbers of a column, if it is the same in all of them."""
+    first = next((cell.as_py() for cell in shown if cell.is_valid), "")
+    found = UNIT.fullmatch(first)
+    before, after = (found["before"] or "", found["after"] or "") if found else ("", "")
+    if re.fullmatch(r"[eE]\d*", after) or not (before or after):
+        return Numeral()
+    around = rf"^[+-]?\s*{re.escape(before.strip())}\s*[+-]?[\d.,'’{SPACES}]*\d\s*{re.escape(after.strip())}$"
+    words = re.search("[A-Za-z]", after) and after.strip() not in CODES.split("|")
+    levels = words and pc.count_distinct(shown).as_py() <= FEW
+    return Numeral(before=before, after=after) if not levels and _all(shown, around) else Numeral()
+
+
+def read_by(cells: pa.ChunkedArray, column: Column) -> np.ndarray:
+    """How many cells each of `FORMS` reads; see `form_of`."""
+    trimmed = numeral_of(column).bare(pc.utf8_trim_whitespace(cells))
     counts = [pc.sum(pc.match_substring_regex(trimmed, form.pattern)).as_py() or 0 for form in FORMS]
     return np.array(counts, np.int64)
 
 
-def has_commas(cells: pa.ChunkedArray) -> bool:
-    """Whether the form is in question at all."""
-    return bool(pc.any(pc.match_substring(cells, ",")).as_py())
+def form_of(counts: np.ndarray, column: Column) -> Form:
+    """The form that reads most cells; of several the one that the column had in training, or else the first."""
+    own = numeral_of(column).form
+    return own if counts[FORMS.index(own)] == counts.max() else FORMS[int(counts.argmax())]
 
 
-def numbers_of(cells: pa.ChunkedArray, absent: np.ndarray, form: Form | None = None) -> np.ndarray:
-    """Cells as float64, NaN where absent, -inf where a cell is no number; of the form that reads most of them unless one is given."""
+def in_question(cells: pa.ChunkedArray, column: Column) -> bool:
+    """Whether the cells could be in any form but that of programs."""
+    return bool(column.pattern) or bool(pc.any(pc.match_substring_regex(cells, f"[{MARKS}]")).as_py())
+
+
+def numbers_of(cells: pa.ChunkedArray, absent: np.ndarray, column: Column, form: Form) -> np.ndarray:
+    """Cells as float64, NaN where absent, -inf where a cell is no number in this form."""
     shown = pc.utf8_trim_whitespace(pc.if_else(pa.array(~absent), cells, pa.scalar(None, cells.type)))
-    if form is None:
-        form = FORMS[int(read_by(shown).argmax())] if has_commas(shown) else FORMS[0]
-    written = form.plain(shown)
+    bare = numeral_of(column).bare(shown)
+    written = form.plain(bare)
     try:
+        if form is not FORMS[0] and not _all(bare, form.pattern):
+            written = pc.if_else(pc.match_substring_regex(bare, form.pattern), written, pa.scalar("no number", cells.type))
         return np.array(pc.cast(written, pa.float64()).to_numpy(zero_copy_only=False), np.float64)
     except pa.ArrowInvalid:
         return _one_by_one(written, absent)

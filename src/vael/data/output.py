@@ -195,9 +195,9 @@ class TextCells(CellFile):
 
     def _begin(self, schema: pa.Schema) -> None:
         self.text = io.TextIOWrapper(self.file, encoding=self.layout.encoding, newline="", write_through=True)
-        self.writer = csv.writer(self.text, delimiter=self.layout.mark, lineterminator="\n")
+        self.writer = csv.writer(self.text, delimiter=self.layout.mark, lineterminator=self.layout.ending)
         if self.layout.named:
-            self.writer.writerow(schema.names)
+            self.writer.writerow(self.layout.header or schema.names)
 
     def _add(self, table: pa.Table) -> None:
         for batch in table.to_batches(max_chunksize=65536):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
@@ -17,8 +17,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vael.data.inference import codes, infer_schema, missing_text, parsed_dates
-from vael.data.numerals import Form, numbers_of
+from vael.data.dates import parsed_dates, resolution, written_date
+from vael.data.inference import codes, days_of, infer_schema, is_text, missing_text
+from vael.data.numerals import FORMS, Form, form_of, in_question, nothing, numbers_of, numeral_of, read_by
 from vael.data.output import cell_file
 from vael.data.schema import LEVELS, Column, ColumnKind, Schema
 from vael.data.text import Layout, Ragged, check_names, read_text
@@ -60,6 +61,7 @@ class Table:
     layout: Layout | None = None  # of a text file
     rows: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # their numbers in the data, from 1
     skipped: tuple[Skipped, ...] = ()
+    forms: Mapping[str, Form] = field(default_factory=dict)  # of columns of numbers that came as text
 
 
 @dataclass(frozen=True)
@@ -127,9 +129,9 @@ def read_table(data: Path | str | Frame, schema: Schema | None = None, *, on_err
     if not given.table.num_rows:
         raise FormatError(f"{where} has no rows; give a table with one example a row")
     if schema is None:
-        schema, found = infer_schema(given.table, where)
+        schema, found = infer_schema(given.table, where, comma=given.layout is not None and given.layout.mark == ";")
         matrix = np.stack([_coded(one.column, one.values) for one in found], axis=1)
-        return Table(schema, torch.from_numpy(matrix), given.table, given.layout, given.rows)
+        return Table(schema, torch.from_numpy(matrix), given.table, given.layout, given.rows, forms=forms_of(given.table, schema))
     kept = by_schema(given, schema, where, on_error)
     if not len(kept.x):
         raise none_fits(where, len(kept.skipped), kept.skipped[0])
@@ -152,7 +154,8 @@ def by_schema(given: Given, schema: Schema, where: str, on_error: OnError, forms
     wrong with rows of the matrix.
     Errors: with `OnError.STOP` a `SupportError` for the first row that does not fit.
     """
-    matrix, reasons = fitted(given.table, schema, where, forms or {})
+    forms = forms_of(given.table, schema) if forms is None else forms
+    matrix, reasons = fitted(given.table, schema, where, forms)
     for row, reason in (misfits(matrix) if misfits else {}).items():
         reasons.setdefault(row, reason)
     if reasons and on_error is OnError.STOP:
@@ -164,7 +167,23 @@ def by_schema(given: Given, schema: Schema, where: str, on_error: OnError, forms
     kept = np.setdiff1d(np.arange(given.table.num_rows), np.array(list(reasons), np.int64))
     table = given.table.take(pa.array(kept)) if reasons else given.table
     listed = tuple(sorted(skipped, key=lambda one: one.row))
-    return Table(schema, torch.from_numpy(matrix[kept] if reasons else matrix), table, given.layout, given.rows[kept], listed)
+    return Table(schema, torch.from_numpy(matrix[kept] if reasons else matrix), table, given.layout, given.rows[kept], listed, forms)
+
+
+def forms_of(table: pa.Table, schema: Schema) -> Forms:
+    """The form that each column of numbers is written in, where it is text."""
+    found = {}
+    for column in schema.columns:
+        if column.kind not in LEVELS and column.kind is not ColumnKind.DATE and column.name in table.column_names:
+            cells = table.column(column.name)
+            if is_text(cells.type):
+                found[column.name] = written_form(pc.cast(cells, pa.string()), column)
+    return found
+
+
+def written_form(cells: pa.ChunkedArray, column: Column) -> Form:
+    """The form of the numbers in some cells."""
+    return form_of(read_by(cells, column), column) if in_question(cells, column) else FORMS[0]
 
 
 def fitted(table: pa.Table, schema: Schema, where: str, forms: Forms) -> tuple[np.ndarray, dict[int, str]]:
@@ -213,11 +232,6 @@ def valued(column: Column, cells: pa.ChunkedArray, form: Form | None = None) -> 
     return _as_numbers(column, cells, text, form)
 
 
-def is_text(kind: pa.DataType) -> bool:
-    """Whether cells are text, whole or as levels."""
-    return "string" in str(kind)
-
-
 def _as_codes(column: Column, cells: pa.ChunkedArray, text: bool) -> tuple[np.ndarray, str]:
     as_text = pc.cast(cells, pa.string())
     absent = missing_text(as_text) if text else np.asarray(pc.is_null(cells).to_numpy())
@@ -230,11 +244,10 @@ def _as_codes(column: Column, cells: pa.ChunkedArray, text: bool) -> tuple[np.nd
 def _as_days(column: Column, cells: pa.ChunkedArray, text: bool) -> tuple[np.ndarray, str]:
     if not text:
         try:
-            micros = pc.cast(pc.cast(cells, pa.timestamp("us"), safe=False), pa.int64())
+            return days_of(cells), ""
         except pa.ArrowException:
             return np.full(len(cells), -np.inf), "is no date, as the column is in training"
-        return np.array(pc.cast(micros, pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64) / DAY, ""
-    absent = missing_text(cells)
+    absent = missing_text(cells) | nothing(cells)
     days = parsed_dates(cells, absent, column.pattern)
     days[np.isnan(days) & ~absent] = -np.inf
     return days, f"is no date written as {column.pattern}"
@@ -248,7 +261,7 @@ def _as_numbers(column: Column, cells: pa.ChunkedArray, text: bool, form: Form |
             return np.full(len(cells), -np.inf), "is no number, as the column is in training"
     else:
         as_text = pc.cast(cells, pa.string())
-        values = numbers_of(as_text, missing_text(as_text), form)
+        values = numbers_of(as_text, missing_text(as_text) | nothing(as_text), column, form or written_form(as_text, column))
     outside = np.isinf(values) | (np.abs(values) > np.finfo(np.float32).max)
     values[outside] = -np.inf
     reason = "is no finite number below 3e38"
@@ -296,7 +309,8 @@ def _typed(column: Column, cells: np.ndarray, shares: np.ndarray) -> pa.Array:
         return pa.array(_texts(column, np.where(gone, 0, np.round(cells)).astype(int), shares), pa.string(), mask=gone)
     values = np.where(gone, 0.0, cells) + column.origin
     if column.kind is ColumnKind.DATE:
-        micros = np.round(values * DAY).astype(np.int64)
+        step = resolution(column.pattern)
+        micros = (np.round(values * (DAY / step)) * step).astype(np.int64)
         kind = pa.date32() if column.decimals == 0 else pa.timestamp("us")
         return pc.cast(pa.array(micros, pa.timestamp("us"), mask=gone), kind, safe=False)
     rounded = values if column.decimals is None else np.round(values, column.decimals)
@@ -317,16 +331,19 @@ def _texts(column: Column, found: np.ndarray, shares: np.ndarray) -> np.ndarray:
     return texts
 
 
-def written_cells(column: Column, cells: pa.Array) -> list[str]:
-    """Typed cells as they are written in text: as many digits as the data have, dates by their pattern, nothing where null."""
+def written_cells(column: Column, cells: pa.Array, form: Form = FORMS[0]) -> list[str]:
+    """Typed cells as they are written in text: as many digits as the data have, units around them, dates by their pattern, nothing where null."""
     if column.kind is ColumnKind.DATE:
-        return ["" if cell is None else cell.strftime(column.pattern or "%Y-%m-%d") for cell in cells.to_pylist()]
-    if pa.types.is_floating(cells.type):
-        return ["" if cell is None else _digits(cell, column.decimals) for cell in cells.to_pylist()]
-    return ["" if cell is None else str(cell) for cell in cells.to_pylist()]
+        return ["" if cell is None else written_date(cell, column.pattern or "%Y-%m-%d") for cell in cells.to_pylist()]
+    if column.kind in LEVELS:
+        return ["" if cell is None else str(cell) for cell in cells.to_pylist()]
+    numeral = replace(numeral_of(column), form=form)
+    return ["" if cell is None else numeral.written(_digits(cell, column.decimals)) for cell in cells.to_pylist()]
 
 
-def _digits(value: float, decimals: int | None) -> str:
+def _digits(value: float | int, decimals: int | None) -> str:
+    if isinstance(value, int):
+        return str(value)
     if decimals is None:
         return np.format_float_positional(value, trim="-") if 1e-5 <= abs(value) < 1e16 or value == 0 else repr(value)
     return f"{value:.{decimals}f}"
@@ -342,7 +359,7 @@ def completed(table: Table, x: Float[Tensor, "rows columns"], seed: int = 0) -> 
         place = place_of(original, table.schema, number, "the table")
         old, new = original.column(place), fresh.column(number)
         if pa.types.is_string(old.type) or pa.types.is_large_string(old.type):
-            new = pa.chunked_array([pa.array(written_cells(column, new.combine_chunks()), old.type)])
+            new = pa.chunked_array([pa.array(written_cells(column, new.combine_chunks(), table.forms.get(column.name, FORMS[0])), old.type)])
         elif old.type != new.type:
             new = (
                 pc.cast(new, old.type, safe=False) if not pa.types.is_dictionary(old.type) else pc.cast(new, old.type.value_type).dictionary_encode()

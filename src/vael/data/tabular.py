@@ -9,27 +9,29 @@ import numpy as np
 import torch
 
 from vael.data.cells import fingerprint
+from vael.data.compressed import plain_name
 from vael.data.finding import folder_of
+from vael.data.inference import why_left_out
 from vael.data.material import Material, Part
 from vael.data.named import known
 from vael.data.schema import Column, ColumnKind, Schema
 from vael.data.source import Kind, Source, Splits
 from vael.data.splitting import Parts, Sizes, split
-from vael.data.tables import Frame, named, read_table
+from vael.data.tables import Frame, Table, named, read_table
 from vael.data.text import TEXT
 
 NUMBERS = frozenset({ColumnKind.REAL, ColumnKind.POSITIVE, ColumnKind.COUNT})
 
 
 def is_table_file(path: Path) -> bool:
-    """Whether a path holds a table, by its ending."""
-    return path.suffix.lower() in (*TEXT, ".parquet")
+    """Whether a path holds a table, by its ending: of text (perhaps compressed) or Parquet."""
+    return path.suffix.lower() == ".parquet" or plain_name(path).suffix.lower() in TEXT
 
 
 def plain(schema: Schema, x: np.ndarray) -> bool:
     """Whether a table is nothing but complete numbers without spikes, or nothing but 0 and 1: then no schema is needed to model it."""
-    if np.isnan(x).any() or any(column.missing for column in schema.columns):
-        return False
+    if np.isnan(x).any() or any(column.missing or column.origin or column.pattern for column in schema.columns):
+        return False  # an origin keeps digits that float32 would lose, a pattern has a unit
     return all(column.kind in NUMBERS and not column.spikes for column in schema.columns) or all(_bit(column) for column in schema.columns)
 
 
@@ -41,12 +43,22 @@ def table_material(data: Path | str | Frame, schema: Schema | None = None) -> Ma
     """The rows of a table; without a schema where the table is `plain` and none was given."""
     table = read_table(data, schema)
     path = Path(data) if isinstance(data, Path | str) else None
-    x, name = table.x.numpy(), path.stem if path else named(data)
-    notes = (f"left out: {', '.join(table.schema.left_out)} (texts that differ in most rows)",) if table.schema.left_out else ()
+    x, name = table.x.numpy(), plain_name(path).stem if path else named(data)
+    notes = notes_on(table)
     if schema is None and plain(table.schema, x):
-        shift = np.array([column.origin for column in table.schema.columns])
-        return Material(name, Part((x + shift).astype(np.float32)), columns=table.schema.names, notes=notes)
+        return Material(name, Part(x), columns=table.schema.names, notes=notes)
     return Material(name, Part(x), columns=table.schema.names, notes=notes, schema=table.schema)
+
+
+def notes_on(table: Table) -> tuple[str, ...]:
+    """Which columns are no part of the model and why, and whether the first line was taken for names."""
+    gone: dict[str, list[str]] = {}
+    for name in table.schema.left_out:
+        if name in table.original.column_names:
+            gone.setdefault(why_left_out(table.original.column(name)), []).append(name)
+    left = tuple(f"left out: {', '.join(names[:12])}{' ...' if len(names) > 12 else ''} ({why})" for why, names in gone.items())
+    nameless = table.layout is not None and not table.layout.named
+    return (*left, *(("the first line was taken for a row, not for names; columns go by their places",) if nameless else ()))
 
 
 def load_table(

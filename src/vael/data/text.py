@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from vael.data.compressed import content
 from vael.errors import FormatError, ShapeError
 
 MISSING = frozenset({"", "na", "nan", "n/a", "null", "none", "?", "-nan", "#n/a", "<na>", "nat"})
@@ -24,6 +25,8 @@ TEXT = (".csv", ".tsv", ".txt", ".data", ".tab")  # endings of files
 MARKS = (",", ";", "\t", "|", " ")
 BLOCK = 1 << 22  # bytes of text that are parsed at once
 LOOKED_AT = 64  # lines from which the separator and the names are told
+SEPARATOR = re.compile(r'"?sep=(\\t|[,;|\t ])"?', re.IGNORECASE)
+MARKS_OF_NUMBERS = (",", "'", "’", "\u00a0", "\u202f")
 NUMBER = re.compile(r"[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?$|[+-]?inf(inity)?$", re.IGNORECASE)
 
 
@@ -34,6 +37,8 @@ class Layout:
     mark: str = ","
     named: bool = True  # whether the first line holds names
     encoding: str = "utf-8"
+    ending: str = "\n"  # of lines
+    header: tuple[str, ...] = ()  # names as they were written, where columns are called otherwise: an empty name, spaces around it
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Ragged:
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive rows as they were written: every cell as text, spaces around it removed."""
+    """Consecutive rows as they were written: every cell as text."""
 
     table: pa.Table  # of strings; names from the first line, or `column 1` ...
     rows: np.ndarray  # their numbers, from 1
@@ -62,8 +67,8 @@ class TextTable:
     layout: Layout
     names: tuple[str, ...]
     before: int  # lines before the first row
-    quotes: bool  # whether there is a quotation mark anywhere
-    commas: bool  # whether a cell may hold a comma
+    quotes: int  # how many quotation marks there are
+    commas: bool  # whether a cell may hold a comma, or another mark of numbers
 
     def blocks(self, size: int = BLOCK) -> Iterator[Block]:
         """All rows in order, `size` bytes of text at a time. Errors: `FormatError` for text that is no table."""
@@ -74,8 +79,9 @@ class TextTable:
             return "skip"
 
         first, passed = 1, 0
+        last: Block | None = None
         try:
-            with open(self.path, encoding=self.layout.encoding) as file:
+            with content(self.path) as raw, io.TextIOWrapper(raw, encoding=self.layout.encoding) as file:
                 for _ in range(self.before):
                     file.readline()
                 stream = pa.PythonFile(io.BufferedReader(_Recoded(file, self.layout.mark), 1 << 20), mode="r")
@@ -84,10 +90,13 @@ class TextTable:
                     rows = _numbers(first, batch.num_rows, gone)
                     first = int(rows[-1]) + 1 if len(rows) else first
                     new, passed = tuple(wrong[passed:]), len(wrong)
-                    yield Block(pa.table({name: pa.compute.utf8_trim_whitespace(batch.column(name)) for name in self.names}), rows, new)
+                    last = Block(pa.table(dict(zip(self.names, batch.columns, strict=True))), rows, new)
+                    yield last
         except pa.ArrowInvalid as error:
             if "Empty CSV" not in str(error):
                 raise FormatError(f"{self.path} could not be read as a table ({error}); check its quotes and separators") from error
+        if last is not None and self.quotes % 2:
+            self._check_end(last)
         if wrong[passed:]:
             yield Block(pa.table({name: pa.array([], pa.string()) for name in self.names}), np.zeros(0, np.int64), tuple(wrong[passed:]))
 
@@ -95,23 +104,39 @@ class TextTable:
         return pa.csv.open_csv(
             stream,
             read_options=pa.csv.ReadOptions(column_names=list(self.names), use_threads=False, block_size=size),
-            parse_options=pa.csv.ParseOptions(delimiter=self.layout.mark, invalid_row_handler=note, newlines_in_values=self.quotes),
+            parse_options=pa.csv.ParseOptions(delimiter=self.layout.mark, invalid_row_handler=note, newlines_in_values=self.quotes > 0),
             convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(self.names, pa.string()), strings_can_be_null=False),
         )
 
+    def _check_end(self, last: Block) -> None:
+        """Errors: `FormatError` where the last cell goes on to the end of the file because a quotation mark is not closed."""
+        for name in self.names if last.table.num_rows else ():
+            cell = str(last.table.column(name)[-1])
+            lines = cell.rstrip("\n").count("\n") + 1
+            if lines > 1:
+                raise FormatError(
+                    f"{self.path}, row {last.rows[-1]:,}, column {name!r}: a text that begins with {cell[:40]!r} goes on for {lines:,} lines, "
+                    "to the end of the file; close its quotation mark"
+                )
+
     def too_ragged(self, found: Sequence[Ragged]) -> ShapeError:
         """What to say of rows of another length."""
-        one = found[0]
+        one, names = found[0], len(self.names)
+        way = "check separators and quotes, or leave such rows out (--on-error skip)"
+        if names == 1 and one.row <= LOOKED_AT:
+            way = "if lines stand above the line of names (a title), delete them, or begin them with #"
+        elif len(found) > 1 and all(row.cells == names + 1 for row in found):
+            way = "give the column of row names a name, or delete the separator that ends the lines"
         return ShapeError(
-            f"{self.path}, row {max(1, one.row):,}: {one.cells} cells, but {len(self.names)} were expected as in the first line ({one.text[:60]!r}); "
-            f"{len(found):,} rows are so: check separators and quotes, or leave such rows out (--on-error skip)"
+            f"{self.path}, row {max(1, one.row):,}: {one.cells} cells, but {names} were expected as in the first line ({one.text[:60]!r}); "
+            f"{len(found):,} rows are so: {way}"
         )
 
 
 class _Recoded(io.RawIOBase):
     """Text as bytes in UTF-8, spaces between cells brought to one where they separate."""
 
-    def __init__(self, file: TextIO, mark: str) -> None:
+    def __init__(self, file: io.TextIOWrapper, mark: str) -> None:
         self.file, self.mark, self.rest = file, mark, memoryview(b"")
 
     def readable(self) -> bool:
@@ -148,27 +173,61 @@ def is_number(cell: str) -> bool:
 def text_table(path: Path) -> TextTable:
     """What a file of text is as a table: its encoding, separator and names.
 
+    Empty lines at the top, lines that begin with # there, and the line `sep=;` of spreadsheets are passed over.
     Errors: `FormatError` for files that are empty or no text, `ShapeError` for two columns of one name.
     """
-    encoding, quotes, commas = looked_at(path)
-    with open(path, encoding=encoding) as file:
-        blank = 0
-        while (line := file.readline()) and not line.strip():
-            blank += 1
-        lines = [line.rstrip("\n")] + [more.rstrip("\n") for more in itertools.islice(file, LOOKED_AT - 1)]
-    lines = [one for one in lines if one.strip()]
-    if not lines:
+    seen = looked_at(path)
+    with content(path) as raw, io.TextIOWrapper(raw, encoding=seen.encoding) as file:
+        lines = [line.rstrip("\n") for line in itertools.islice(file, LOOKED_AT)]
+        while lines and not any(_said(line) for line in lines) and (more := file.readline()):
+            lines.append(more.rstrip("\n"))
+        lines += [line.rstrip("\n") for line in itertools.islice(file, LOOKED_AT)]
+    before, declared = top_of(lines)
+    shown = [one for one in lines[before:] if one.strip()]
+    if not shown:
         raise FormatError(f"{path} is empty; give a table with one example a line")
-    mark = separator(lines)
-    reader = csv.reader(lines, delimiter=mark, skipinitialspace=True)
+    marked = re.match(r"#[ \t]+(?=.)", shown[0])  # as numpy.savetxt begins the line of names
+    shown[0] = shown[0][marked.end() :] if marked else shown[0]
+    mark = declared or separator(shown)
+    reader = csv.reader(shown, delimiter=mark, skipinitialspace=True)
     first = [next(reader)]
     taken = reader.line_num
     first += [row for row in reader if row]
     first = [[cell for cell in row if cell] for row in first] if mark == " " else first
     named = has_names(first)
-    names = [(name.strip() if named else "") or f"column {number}" for number, name in enumerate(first[0], 1)]
+    header = tuple(first[0])
+    names = [(name.strip() if named else "") or f"column {number}" for number, name in enumerate(header, 1)]
+    spaced = next(csv.reader(shown, delimiter=mark))  # with the spaces around names
+    header = tuple(spaced) if len(spaced) == len(names) else header
+    header = ((marked[0] if marked else "") + header[0], *header[1:])
     check_names(path, names)
-    return TextTable(path, Layout(mark, named, encoding), tuple(names), blank + taken * named, quotes, commas and (mark != "," or quotes))
+    layout = Layout(mark, named, seen.encoding, seen.ending, header if named and list(header) != names else ())
+    commas = bool(seen.marks - {mark}) or (mark in seen.marks and seen.quotes > 0)
+    return TextTable(path, layout, tuple(names), before + taken * named, seen.quotes, commas)
+
+
+def _said(line: str) -> bool:
+    """Whether a line is no comment and not empty."""
+    return bool(line.strip()) and not line.lstrip().startswith("#")
+
+
+def top_of(lines: list[str]) -> tuple[int, str]:
+    """How many lines stand above the names, and the separator if one of them declares it."""
+    before, declared = 0, ""
+    while before < len(lines) and not _said(lines[before]):
+        before += 1
+    found = SEPARATOR.fullmatch(lines[before].strip()) if before < len(lines) else None
+    if found:
+        return before + 1, found[1].replace("\\t", "\t")
+    comments = [number for number in range(before) if lines[number].strip()]
+    if comments and before < len(lines):  # the last comment may hold the names, as numpy.savetxt writes them
+        mark = separator([line for line in lines[before:] if line.strip()])
+        cells = [
+            len([cell for cell in row if cell or mark != " "])
+            for row in csv.reader((lines[comments[-1]].lstrip("# "), lines[before]), delimiter=mark)
+        ]
+        before = comments[-1] if cells[0] == cells[-1] else before
+    return before, declared
 
 
 def read_text(path: Path) -> tuple[TextTable, Block]:
@@ -184,30 +243,40 @@ def read_text(path: Path) -> tuple[TextTable, Block]:
     return found, Block(pa.concat_tables([block.table for block in blocks]), np.concatenate([block.rows for block in blocks]), ragged)
 
 
-def looked_at(path: Path) -> tuple[str, bool, bool]:
-    """The encoding of a file: UTF-8 (with or without a mark), UTF-16 with a mark, else Latin-1; whether it has quotation marks, and commas.
+@dataclass(frozen=True)
+class Seen:
+    """What a file of text has from end to end."""
+
+    encoding: str
+    ending: str  # of its lines
+    quotes: int  # how many quotation marks
+    marks: frozenset[str]  # that could stand in numbers
+
+
+def looked_at(path: Path) -> Seen:
+    """The encoding of a file: UTF-8 (with or without a mark), UTF-16 with a mark, else Latin-1; and which marks it has.
 
     Errors: `FormatError` for bytes that are no text.
     """
-    with open(path, "rb") as file:
-        start = file.read(4)
+    with content(path) as raw:
+        start = raw.read(4)
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encodings = ("utf-16",)
     else:
         encodings = ("utf-8-sig",) if start.startswith(codecs.BOM_UTF8) else ("utf-8", "cp1252")
     for encoding in encodings:
         try:
-            with open(path, encoding=encoding) as file:
+            with content(path) as raw, io.TextIOWrapper(raw, encoding=encoding) as file:
                 text = file.read(1 << 20)
                 if "\0" in text[:100_000] or _binary(text[:100_000]):
                     continue
-                quotes = commas = False
+                quotes, marks = 0, set[str]()
                 while text:
-                    quotes, commas = quotes or '"' in text, commas or "," in text
+                    quotes, marks = quotes + text.count('"'), marks | {mark for mark in MARKS_OF_NUMBERS if mark in text}
                     text = file.read(1 << 20)
+                return Seen(encoding, "\r\n" if file.newlines == "\r\n" else "\n", quotes, frozenset(marks))
         except UnicodeError:
             continue
-        return encoding, quotes, commas
     raise FormatError(f"{path} is not a table of text in UTF-8, UTF-16 or Latin-1; save it as CSV in UTF-8, or as Parquet")
 
 
@@ -232,7 +301,7 @@ def separator(lines: list[str]) -> str:
 def has_names(rows: list[list[str]]) -> bool:
     """Whether the first line holds names: it has no number where the lines below have only numbers, or its words do not come again below."""
     top, below = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
-    if any(is_number(cell) for cell in top) or not any(cell.strip() for cell in top):
+    if not any(cell.strip() for cell in top) or (any(is_number(cell) for cell in top) and not numbered(top, below)):
         return False
     if not below:
         return all(not is_missing(cell) for cell in top)
@@ -240,6 +309,23 @@ def has_names(rows: list[list[str]]) -> bool:
     if any(all(is_number(cell) or is_missing(cell) for cell in column) for column in columns):
         return True
     return not any(cell.strip() in {value.strip() for value in column} for cell, column in zip(top, columns, strict=True))
+
+
+def numbered(top: list[str], below: list[list[str]]) -> bool:
+    """Whether the numbers of the first line are names: years in steps, or columns counted from 0 or 1 as programs do where there are no names."""
+    places = [place for place, cell in enumerate(top) if cell.strip().isdecimal()]
+    if sum(is_number(cell) for cell in top) != len(places) or not below:
+        return False
+    values = [int(top[place]) for place in places]
+    words = [(place, cell.strip()) for place, cell in enumerate(top) if cell.strip() and place not in places]
+    if any(cell in {row[place].strip() for row in below} for place, cell in words):
+        return False
+    steps = {second - first for first, second in itertools.pairwise(values)}
+    if all(1800 <= value <= 2100 for value in values):
+        years = [cell for row in below for cell in (row[place].strip() for place in places) if cell.isdecimal() and 1800 <= int(cell) <= 2100]
+        return len(values) > 1 and len(steps) == 1 and steps <= set(range(-10, 11)) - {0} and len(years) < 0.5 * len(below) * len(places)
+    unlike = len(values) > 4 or any(not cell.strip().isdecimal() for row in below for cell in row)
+    return unlike and len(values) > 2 and len(places) >= len(top) - 1 and values[0] in (0, 1) and steps == {1}
 
 
 def check_names(where: object, names: list[str]) -> None:

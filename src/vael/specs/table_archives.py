@@ -14,10 +14,12 @@ from vael.applications.compression import Decompressed, Layout, Original, TableL
 from vael.applications.compression.contents import Contents
 from vael.applications.compression.tables import Beside, rebuilt, text_of, unpacked
 from vael.data import Column, ColumnKind, Schema
+from vael.data.compressed import content
 from vael.data.inference import missing_text
 from vael.data.schema import LEVELS
 from vael.data.schema_file import from_record
 from vael.data.tables import DAY, Frame, arrow_cells, given_rows, named, valued, write_arrow
+from vael.data.tabular import is_table_file
 from vael.data.text import TEXT
 from vael.data.text import Layout as TextLayout
 from vael.errors import FormatError, StateError
@@ -54,7 +56,7 @@ def original_of(run: Run, data: Path | str | Frame | None) -> Original:
         table = arrow_cells(schema_of(run), source.x)
         return Original(f"the {name} split of {run.spec.data.name}", table, size=table.nbytes)
     path = Path(data) if isinstance(data, Path | str) else None
-    if path is not None and not (path.is_file() and path.suffix.lower() in (*TEXT, ".parquet")):
+    if path is not None and not (path.is_file() and is_table_file(path)):
         what = "a folder" if path.is_dir() else "no such file" if not path.exists() else "no table"
         raise FormatError(
             f"{path}: {what}; the run was trained on a table, so give a file that ends in {', '.join((*TEXT, '.parquet'))}, or leave it out for the "
@@ -63,8 +65,18 @@ def original_of(run: Run, data: Path | str | Frame | None) -> Original:
     given = given_rows(data)
     if not given.table.num_rows:
         raise FormatError(f"{named(data)} has no rows; give a table with one example a row")
-    raw = path.read_bytes() if path is not None else None
-    return Original(named(data), given.table, given.layout, raw if given.layout else None, len(raw) if raw else given.table.nbytes)
+    if path is not None:
+        with content(path) as file:
+            raw = file.read()
+    else:
+        raw = None
+    table = given.table if given.layout is None else trimmed(given.table)
+    return Original(named(data), table, given.layout, raw if given.layout else None, len(raw) if raw else given.table.nbytes)
+
+
+def trimmed(table: pa.Table) -> pa.Table:
+    """Cells of text without the spaces around them."""
+    return pa.table({name: pc.utf8_trim_whitespace(table.column(name)) for name in table.column_names})
 
 
 def write_table(run: Run, done: Decompressed, file: Path, target: Path) -> str:

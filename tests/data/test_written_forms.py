@@ -1,0 +1,288 @@
+"""Tables in the forms that spreadsheets, loggers and other programs write: units, decimal commas, times, compressed files, odd first lines."""
+
+import bz2
+import gzip
+import zipfile
+from datetime import date, datetime, time, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from vael.data import ColumnKind, load, read_table
+from vael.data.blocks import table_blocks
+from vael.data.dates import resolution, told_dates, written_date
+from vael.data.inference import why_left_out
+from vael.data.numerals import told_numbers
+from vael.data.tables import completed, write_arrow, write_rows
+from vael.errors import FormatError, ShapeError
+
+
+def cells(*texts):
+    return pa.chunked_array([pa.array(texts, pa.string())])
+
+
+@pytest.mark.parametrize(
+    ("texts", "comma", "values", "pattern"),
+    [
+        (("$1,234.50", "-$7.00", "$12"), False, (1234.5, -7, 12), "$1,234.5"),
+        (("12 %", "7 %", "100 %"), False, (12, 7, 100), "1234.5 %"),
+        (("1.234,50 €", "7,00 €", "2.000 €"), False, (1234.5, 7, 2000), "1.234,5 €"),
+        (("EUR 1,234.5", "EUR 7"), False, (1234.5, 7), "EUR 1,234.5"),
+        (("1'234.5", "7"), False, (1234.5, 7), "1'234.5"),
+        (("1 234,5", "7,25"), False, (1234.5, 7.25), "1 234,5"),
+        (("0,567", "1,250"), False, (0.567, 1.25), "1.234,5"),  # no mark stands between thousands after a 0
+        (("1,234", "7,512"), False, (1234, 7512), "1,234.5"),
+        (("1,234", "7,512"), True, (1.234, 7.512), "1.234,5"),
+        (("1.234", "7.512"), True, (1234, 7512), "1.234,5"),
+        (("1.234", "7.512"), False, (1.234, 7.512), ""),
+    ],
+)
+def test_numbers_with_units_and_marks(texts, comma, values, pattern):
+    found, numeral = told_numbers(cells(*texts), np.zeros(len(texts), bool), comma)
+    np.testing.assert_allclose(found, values)
+    assert numeral.pattern == pattern
+
+
+@pytest.mark.parametrize("texts", [("A12", "A13"), ("36 months", "60 months"), ("12 kg", "13 lb"), ("1.2.3", "4"), ("tall", "1"), ("12e", "13f")])
+def test_names_and_levels_are_no_numbers(texts):
+    assert told_numbers(cells(*texts), np.zeros(2, bool)) is None
+
+
+@pytest.mark.parametrize(
+    ("texts", "pattern"),
+    [
+        (("2024-03-01T00:00:01Z", "2024-03-01T00:00:00.250Z"), "%Y-%m-%dT%H:%M:%S.%3fZ"),
+        (("2024-03-01 10:00:00.123456", "2024-03-01 10:00:01.500000"), "%Y-%m-%d %H:%M:%S.%f"),
+        (("2024-03-01 00:30:00+01:00", "2024-07-01 00:00:00+02:00"), "%Y-%m-%d %H:%M:%S%:z"),
+        (("01/03/2024 10:00:00", "31/03/2024 10:00:00"), "%d/%m/%Y %H:%M:%S"),
+        (("3/1/2024, 10:00 PM", "3/31/2024, 1:00 AM"), "%m/%d/%Y, %I:%M %p"),
+        (("Mar 01, 2024", "Dec 24, 1999"), "%b %d, %Y"),
+        (("01 March 2024", "24 December 1999"), "%d %B %Y"),
+        (("03/01/24", "12/31/99"), "%m/%d/%y"),
+        (("01.03.24", "31.12.99"), "%d.%m.%y"),
+        (("01-Mar-2024", "24-Dec-1999"), "%d-%b-%Y"),
+        (("2024-03", "1999-12"), "%Y-%m"),
+        (("00:10", "23:59"), "%H:%M"),
+        (("12:10 AM", "11:59 PM"), "%I:%M %p"),
+    ],
+)
+def test_dates_and_times_are_read_and_written_again(texts, pattern):
+    days, found = told_dates(cells(*texts), np.zeros(2, bool))
+    assert found == pattern
+    again = [written_date(datetime(1970, 1, 1) + timedelta(days=day), found) for day in days]
+    np.testing.assert_allclose(told_dates(cells(*again), np.zeros(2, bool))[0], days, atol=1e-9)
+    if "%:z" not in pattern and "%3f" not in pattern and pattern[:2] != "%m":
+        assert tuple(again) == texts
+
+
+def test_moments_are_those_of_the_calendar():
+    days, _ = told_dates(cells("2024-03-01 00:30:00+01:00", "2024-07-01 00:00:00.5+02:00"), np.zeros(2, bool))
+    np.testing.assert_allclose(
+        days, [(date(2024, 2, 29) - date(1970, 1, 1)).days + 23.5 / 24, (date(2024, 6, 30) - date(1970, 1, 1)).days + 79_200.5 / 86_400]
+    )
+    days, _ = told_dates(cells("03/01/24", "12/31/99"), np.zeros(2, bool))
+    assert [date(1970, 1, 1) + timedelta(days=day) for day in days] == [date(2024, 3, 1), date(1999, 12, 31)]  # not of the first century
+    assert resolution("%Y-%m-%d %H:%M") == 60_000_000
+
+
+@pytest.mark.parametrize("text", ["1.2.3", "16:9", "5.1", "10-12", "192.168.1.1", "1/2", "A-1", "555-1234", "12-34", "2024-W01"])
+def test_versions_ratios_and_numbers_are_no_dates(text):
+    assert told_dates(cells(text, text), np.zeros(2, bool)) == (None, "")
+
+
+def german(path, rows=60):
+    rng = np.random.default_rng(0)
+    lines = ["\ufeff Ort;Größe ;Umsatz;Anteil;Zeit;"]
+    for row in range(rows):
+        umsatz = f"{rng.integers(1, 9)}.{rng.integers(0, 1000):03},{rng.integers(0, 100):02} €" if row % 7 else "-"
+        moment = f"{1 + row % 28:02}.03.2024 {row % 24:02}:{rng.integers(0, 60):02}" if row % 11 else ""
+        lines.append(f"{['Köln', 'Bonn'][row % 2]}; 1,{rng.integers(10, 99)};{umsatz};{row * 7 % 100} %;{moment};")
+    path.write_bytes(("\r\n".join(lines) + "\r\n").encode())
+    return path
+
+
+def test_gaps_are_filled_in_the_form_of_the_file(tmp_path):
+    path = german(tmp_path / "t.csv")
+    table = read_table(path)
+    assert table.schema.names == ("Ort", "Größe", "Umsatz", "Anteil", "Zeit")
+    assert table.schema.left_out == ("column 6",)
+    assert [column.pattern for column in table.schema.columns] == ["", "1.234,5", "1.234,5 €", "1234.5 %", "%d.%m.%Y %H:%M"]
+    assert table.schema.columns[2].decimals == 2
+    assert table.schema.columns[3].kind is ColumnKind.COUNT
+    middle = torch.nanmedian(table.x, 0).values
+    filled = completed(table, torch.where(table.x.isnan(), middle, table.x))
+    write_arrow(tmp_path / "filled.csv", filled, table.layout)
+    before, after = path.read_bytes().split(b"\r\n"), (tmp_path / "filled.csv").read_bytes().split(b"\r\n")
+    assert len(before) == len(after)
+    assert before[0] == after[0]
+    gaps = table.x.isnan().numpy()
+    for old, new, gap in zip(before[1:-1], after[1:-1], gaps, strict=True):
+        differ = [place for place, (one, other) in enumerate(zip(old.split(b";"), new.split(b";"), strict=True)) if one != other]
+        assert differ == list(np.flatnonzero(gap))  # spaces around cells, ends of lines and empty columns stay
+    again = read_table(tmp_path / "filled.csv", table.schema)  # what was written is what the model reads
+    torch.testing.assert_close(again.x, torch.where(table.x.isnan(), middle, table.x), rtol=0, atol=6e-3)
+    for rows in (7, 1000):
+        blocks = list(table_blocks(tmp_path / "filled.csv", table.schema, rows=rows))
+        torch.testing.assert_close(torch.cat([block.x for block in blocks]), again.x, rtol=0, atol=0)
+
+
+def test_a_file_without_a_comma_is_read_as_training_was(tmp_path):
+    schema = read_table(german(tmp_path / "t.csv")).schema
+    (tmp_path / "u.csv").write_text("Ort;Größe;Umsatz;Anteil;Zeit\nBonn;2;1.234;5;01.03.2024 10:00\n")
+    assert read_table(tmp_path / "u.csv", schema).x[0, 2] == 1234
+    (block,) = table_blocks(tmp_path / "u.csv", schema)
+    assert block.x[0, 2] == 1234
+
+
+def test_a_point_among_decimal_commas_is_named(tmp_path):
+    """It was read as a mark between thousands: 15."""
+    (tmp_path / "t.csv").write_text("a;b\n" + "".join(f"{n},5;x\n" for n in range(40)))
+    schema = read_table(tmp_path / "t.csv").schema
+    (tmp_path / "u.csv").write_text("a;b\n1,5;x\n1.5;x\n")
+    with pytest.raises(Exception, match=r"row 2, column 'a': '1\.5' is no"):
+        read_table(tmp_path / "u.csv", schema)
+
+
+def test_minutes_are_not_cut_to_the_minute_before(tmp_path):
+    """In float32 a minute is off by a little, and strftime cuts."""
+    moments = [datetime(2024, 1, 1) + timedelta(minutes=10 * row) for row in range(2000)]
+    lines = [f"{moment:%Y-%m-%d %H:%M},{row % 3}" for row, moment in enumerate(moments)]
+    (tmp_path / "t.csv").write_text("\n".join(["when,b", *lines]) + "\n")
+    table = read_table(tmp_path / "t.csv")
+    write_rows(tmp_path / "again.csv", table.schema, table.x)
+    assert (tmp_path / "again.csv").read_text() == (tmp_path / "t.csv").read_text()
+
+
+TEXT = "a,b\n" + "".join(f"{n}.5,{'xyz'[n % 3]}\n" for n in range(40))
+
+
+def packed(folder, name, text=TEXT):
+    path = folder / name
+    if name.endswith(".zip"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("inside.csv", text)
+    else:
+        path.write_bytes({".gz": gzip.compress, ".bz2": bz2.compress}[path.suffix](text.encode()))
+    return path
+
+
+@pytest.mark.parametrize("name", ["t.csv.gz", "t.csv.bz2", "t.csv.zip", "t.zip"])
+def test_compressed_text_is_read(tmp_path, name):
+    (tmp_path / "t.csv").write_text(TEXT)
+    path, plain = packed(tmp_path, name), read_table(tmp_path / "t.csv")
+    assert torch.equal(read_table(path).x, plain.x)
+    (block,) = table_blocks(path, plain.schema)
+    assert torch.equal(block.x, plain.x)
+    assert load(path).train.name == "t"
+
+
+@pytest.mark.parametrize("name", ["t.csv.gz", "t.csv.bz2", "t.csv.zip"])
+def test_damaged_compressed_text_is_refused(tmp_path, name):
+    path = packed(tmp_path, name, TEXT * 300)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(FormatError, match=r"t\.csv\.\w+ is (damaged or cut off|a \.zip with 0 files)"):
+        read_table(path)
+
+
+def test_a_zip_of_two_files_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "t.csv.zip", "w") as archive:
+        archive.writestr("a.csv", TEXT)
+        archive.writestr("b.csv", TEXT)
+    with pytest.raises(FormatError, match="with 2 files"):
+        read_table(tmp_path / "t.csv.zip")
+
+
+ROWS = "".join(f"{n % 7}.5,{n % 3},{n * 7 % 5}\n" for n in range(40))
+
+
+@pytest.mark.parametrize(
+    ("top", "names"),
+    [
+        ("a,b,c\n", ("a", "b", "c")),
+        ("# written by a program\n#\na,b,c\n", ("a", "b", "c")),
+        ("# a,b,c\n", ("a", "b", "c")),  # numpy.savetxt
+        ("sep=,\na,b,c\n", ("a", "b", "c")),  # spreadsheets
+        ("2019,2020,2021\n", ("2019", "2020", "2021")),
+        ("land,2019,2020\n", ("land", "2019", "2020")),
+        ("0,1,2\n", ("0", "1", "2")),  # pandas, where columns have no names
+        ("3,1,4\n", ("column 1", "column 2", "column 3")),
+    ],
+)
+def test_first_lines(tmp_path, top, names):
+    (tmp_path / "t.csv").write_text(top + ROWS)
+    table = read_table(tmp_path / "t.csv")
+    assert table.schema.names == names
+    assert len(table.x) == 40 + (names[0] == "column 1")
+    (block,) = table_blocks(tmp_path / "t.csv", table.schema)
+    assert torch.equal(block.x, table.x)
+
+
+def test_years_in_the_first_row_are_no_names(tmp_path):
+    (tmp_path / "t.csv").write_text("".join(f"{1990 + n * 7 % 30},{1991 + n * 7 % 30},{n % 4}\n" for n in range(30)))
+    assert read_table(tmp_path / "t.csv").schema.names == ("column 1", "column 2", "column 3")
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "error"),
+    [
+        ("Report of 2024\na,b\n1,2\n3,4\n", "delete them, or begin them with #", ShapeError),
+        ("a,b\n1,2,\n3,4,\n", "delete the separator that ends the lines", ShapeError),
+        ('a,b\n1,"x\n2,y\n3,z\n', "row 1, column 'b': a text that begins with 'x.*goes on for 3 lines", FormatError),
+    ],
+)
+def test_slips_of_whole_files_are_named(tmp_path, text, words, error):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(error, match=words):
+        read_table(tmp_path / "t.csv")
+
+
+def test_what_cannot_be_modelled_is_left_out_and_said(tmp_path):
+    rows = 30
+    table = pa.table(
+        {
+            "a": np.arange(rows) * 7 % 11, "none": pa.nulls(rows), "gone": pa.array([None] * rows, pa.float64()), "list": [{"q": 1}] * rows,
+            "id": np.arange(rows), "name": [f"n{row}" for row in range(rows)], "when": [time(row % 24) for row in range(rows)],
+        }
+    )  # fmt: skip
+    found = read_table(table)
+    assert found.schema.names == ("a", "when")
+    assert found.schema.columns[1].kind is ColumnKind.DATE
+    assert [why_left_out(table.column(name)) for name in found.schema.left_out] == [
+        "no cell that is not missing", "no cell that is not missing", "of type struct<q: int64>", "counts the rows",
+        "text that differs in most rows",
+    ]  # fmt: skip
+    torch.testing.assert_close(read_table(table, found.schema).x, found.x)
+    (tmp_path / "t.csv").write_text("a,gone,b\n" + "".join(f"{n % 3},,{n % 5}.5\n" for n in range(30)))
+    assert load(tmp_path / "t.csv").train.notes == ("left out: gone (no cell that is not missing)",)
+
+
+def test_words_for_nothing_among_numbers_are_gaps(tmp_path):
+    (tmp_path / "t.csv").write_text(
+        "a,sign\n" + "".join(f"{'-' if n % 9 == 1 else '#DIV/0!' if n % 9 == 2 else n / 8},{'+-'[n % 2]}\n" for n in range(90))
+    )
+    table = read_table(tmp_path / "t.csv")
+    assert int(table.x[:, 0].isnan().sum()) == 20
+    assert table.schema.columns[0].missing
+    assert table.schema.columns[1].levels == ("+", "-")
+    assert not table.x[:, 1].isnan().any()
+    (block,) = table_blocks(tmp_path / "t.csv", table.schema)
+    torch.testing.assert_close(block.x, table.x, equal_nan=True)
+
+
+def test_digits_of_large_numbers_are_kept(tmp_path):
+    """A table of plain numbers was kept in float32 without its origin: a moment in seconds was off by a minute."""
+    (tmp_path / "t.csv").write_text("t,v,k\n" + "".join(f"{1_709_251_200 + 7 * (n * 31 % 97)},{n * 13 % 29},20240301123\n" for n in range(60)))
+    table = read_table(tmp_path / "t.csv")
+    write_rows(tmp_path / "again.csv", table.schema, table.x)
+    assert (tmp_path / "again.csv").read_text() == (tmp_path / "t.csv").read_text()
+    splits = load(tmp_path / "t.csv")
+    assert splits.train.schema is not None  # its origin is needed
+
+
+def test_spaces_in_typed_texts_are_no_part_of_a_level():
+    table = pa.table({"a": pa.array([" x", "y ", "x"] * 10).dictionary_encode(), "b": [" u", "v", "u "] * 10, "c": np.arange(30) % 4})
+    found = read_table(table)
+    assert [column.levels for column in found.schema.columns[:2]] == [("x", "y"), ("u", "v")]
+    assert torch.equal(read_table(table, found.schema).x, found.x)
