@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,21 +25,24 @@ SPLITS = {"train": ("train",), "validation": ("valid", "validation", "val"), "te
 
 
 def read_npy(path: Path) -> Material:
-    """One array. Errors: `FormatError` for objects, ragged arrays and damaged files."""
+    """One array, with the labels in `<name>_labels.npy` beside it. Errors: `FormatError` for objects, ragged arrays and damaged files."""
+    begins(path, b"\x93NUMPY")
     with _told(path):
         x = np.load(path, allow_pickle=False, mmap_mode="c" if path.stat().st_size >= LARGE else None)
     label = path.with_name(f"{path.stem}_labels.npy")
     if not label.is_file():
         return Material(path.stem, Part(x))
     with _told(label):
-        return Material(path.stem, labelled(x, np.load(label, allow_pickle=False), label))
+        return named(Material(path.stem, labelled(x, np.load(label, allow_pickle=False), label)))
 
 
 def read_npz(path: Path) -> Material:
     """Arrays by the names that the module describes. Errors: `FormatError` where no examples can be told among them."""
-    with _told(path), np.load(path, allow_pickle=False) as archive:
-        if not hasattr(archive, "files"):
+    with _told(path), open(path, "rb") as file:
+        if file.read(6) == b"\x93NUMPY":
             raise FormatError(f"{path} is a single array, not an archive of arrays; give it the ending .npy")
+    begins(path, b"PK")
+    with _told(path), np.load(path, allow_pickle=False) as archive:
         arrays = {name.lower(): archive[name] for name in archive.files}
     found = {split: _split(arrays, names, path) for split, names in SPLITS.items()}
     train = found["train"]
@@ -46,7 +50,25 @@ def read_npz(path: Path) -> Material:
         train = _whole(arrays, path)
         if found["validation"] is not None:
             raise FormatError(f"{path} has a validation split but no array train; it holds {', '.join(arrays)}: rename the training examples")
-    return Material(path.stem, train, found["validation"], found["test"])
+    return named(Material(path.stem, train, found["validation"], found["test"]))
+
+
+def named(material: Material) -> Material:
+    """Labels that are words as numbers by the order of the words, which become the names of the labels."""
+    words = [part.label for part in material.parts if part.label is not None and part.label.dtype.kind in "US"]
+    if not words:
+        return material
+    names = np.unique(np.concatenate(words))
+    found = material.changed(lambda part, number: Part(part.x, None if part.label is None else np.searchsorted(names, part.label)))
+    return replace(found, label_names=tuple(name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names))
+
+
+def begins(path: Path, with_these: bytes) -> None:
+    """Errors: `FormatError` for a file that is of another kind than its ending says (which NumPy would take for Python objects)."""
+    with open(path, "rb") as file:
+        found = file.read(len(with_these))
+    if found != with_these:
+        raise FormatError(f"{path} is no {path.suffix} file: it begins with {found!r}, not {with_these!r}; save the array again, with its own ending")
 
 
 def _split(arrays: Mapping[str, np.ndarray], names: tuple[str, ...], path: Path) -> Part | None:
@@ -73,14 +95,16 @@ def _label(arrays: Mapping[str, np.ndarray], names: list[str]) -> np.ndarray | N
 
 
 def labelled(x: np.ndarray, label: np.ndarray | None, where: Path) -> Part:
-    """Examples with labels. Errors: `ShapeError` where they differ in number, `FormatError` for labels that are no whole numbers."""
+    """Examples with labels. Errors: `ShapeError` where they differ in number, `FormatError` for labels that are neither whole numbers nor words."""
     if label is None:
         return Part(x)
     flat = label.reshape(-1) if label.ndim == 2 and 1 in label.shape else label
     if flat.shape != x.shape[:1]:
         raise ShapeError(f"{where}: {len(x):,} examples came with labels of shape {label.shape}; one label for each example was expected")
-    if flat.dtype.kind not in "bui" and not (flat.dtype.kind == "f" and (flat == np.floor(flat)).all()):
-        raise FormatError(f"{where}: labels are of type {label.dtype}, but whole numbers were expected; number the classes from 0")
+    if flat.dtype.kind in "US":
+        return Part(x, flat)
+    if flat.dtype.kind not in "bui" and not (flat.dtype.kind == "f" and np.isfinite(flat).all() and (flat == np.floor(flat)).all()):
+        raise FormatError(f"{where}: labels are of type {label.dtype}, but whole numbers or words were expected; number the classes from 0")
     return Part(x, flat.astype(np.int64))
 
 
@@ -104,7 +128,7 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
-        if "allow_pickle" in str(error) or "Object arrays" in str(error):
+        if "allow_pickle=False" in str(error) or "Object arrays" in str(error):
             raise FormatError(
                 f"{path} holds Python objects (a ragged array is stored so), which are not read because they could run code; "
                 "save a plain array of numbers in which every example has the same shape"

@@ -154,7 +154,8 @@ def _parquet_blocks(path: Path, schema: Schema) -> Iterator[tuple[Given, Forms]]
     texts = [column.name for column in schema.columns if column.name in kinds and is_text(kinds[column.name]) and column.kind in NUMBERS]
     forms = _forms((pa.table(batch) for batch in file.iter_batches(ROWS, columns=texts)), schema) if texts else {}
     for batch in file.iter_batches(ROWS):
-        table = pa.table({name: without_views(pa.chunked_array([column])) for name, column in zip(batch.schema.names, batch.columns, strict=True)})
+        columns = zip(batch.schema.names, batch.columns, strict=True)
+        table = pa.table({name: without_views(pa.chunked_array([column])) for name, column in columns}, metadata=file.schema_arrow.metadata)
         yield counted(table, first), forms
         first += table.num_rows
 

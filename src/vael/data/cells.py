@@ -25,10 +25,11 @@ class Look:
     two: bool  # no cell lies strictly between minimum and maximum
 
 
-def as_examples(x: np.ndarray, what: str) -> np.ndarray:
+def as_examples(x: np.ndarray, what: str, event: tuple[int, ...] | None = None) -> np.ndarray:
     """The same cells as `[examples, features]` or `[examples, channels, height, width]`.
 
-    Two axes are a table; three are grey images; of four, the shorter one of the second and the last is the channels.
+    Two axes are a table; three are grey images; of four, the shorter one of the second and the last is the channels, unless `event` (channels,
+    height, width) is known and one of both fits.
     Errors: `ShapeError` for other numbers of axes, for axes of no length, and where second and last are equally long.
     """
     if x.ndim < 2 or x.ndim > 4 or 0 in x.shape:
@@ -38,12 +39,15 @@ def as_examples(x: np.ndarray, what: str) -> np.ndarray:
         )
     if x.ndim < 4:
         return x if x.ndim == 2 else x[:, None]
+    moved = x.transpose(0, 3, 1, 2)
+    if event in (x.shape[1:], moved.shape[1:]):
+        return x if x.shape[1:] == event else moved
     if x.shape[1] == x.shape[3] > 1:
         raise ShapeError(
             f"{what} has shape {x.shape}: the second and the last axis are equally long, so which one is the channels cannot be told; "
             "give grey images as [examples, height, width], or pad the images by a row"
         )
-    return x if x.shape[1] <= x.shape[3] else x.transpose(0, 3, 1, 2)
+    return x if x.shape[1] <= x.shape[3] else moved
 
 
 def blocks(x: np.ndarray) -> Iterator[np.ndarray]:
@@ -81,6 +85,26 @@ def _look(block: np.ndarray, what: str) -> Look:
         )
     whole = block.dtype.kind in "bui" or bool((block == np.floor(block)).all())
     return Look(minimum, maximum, whole, bool(((block == minimum) | (block == maximum)).all()))
+
+
+def black_and_white(x: np.ndarray) -> bool:
+    """Whether bytes are 0 and 255 and nothing else, as 1-bit images are stored; 0 alone is 0."""
+    return x.dtype == np.uint8 and x.size > 0 and int(x.max()) == 255 and all(bool(((block == 0) | (block == 255)).all()) for block in blocks(x))
+
+
+def steps_of(x: np.ndarray, seen: Look) -> str:
+    """What numbers stored as floating point are steps of, where they are (grey values from a file): "1/255", "1/127.5" or "1"; else nothing."""
+    if x.dtype.kind != "f":
+        return ""
+    cells = next(blocks(x)).astype(np.float64)
+    if x.ndim > 2 and seen.whole:
+        return "1"
+    for low, scale, name in ((0.0, 255.0, "1/255"), (-1.0, 127.5, "1/127.5")):
+        if low <= seen.minimum and seen.maximum <= 1:
+            steps = (cells - low) * scale
+            if (np.abs(steps - np.round(steps)) <= max(1e-4, scale * float(np.finfo(x.dtype).eps))).all():
+                return name
+    return ""
 
 
 def kind_of(x: np.ndarray, seen: Look, what: str) -> tuple[Kind, int | None]:

@@ -41,7 +41,7 @@ def read_folder(folder: Path) -> Material:
     train = _joined([_batch(folder, f"data_batch_{number}") for number in range(1, 6)])
     test = _batch(folder, "test_batch")
     notes = () if len(test) == OFFICIAL_TEST else (f"{len(test):,} test images (the official test split has {OFFICIAL_TEST:,})",)
-    return Material("", train, test=test, label_names=LABELS, notes=notes)
+    return Material("", train, test=test, label_names=LABELS, notes=notes, channels_first=True)
 
 
 def _batch(folder: Path, name: str) -> Part:

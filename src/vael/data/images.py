@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,8 +16,15 @@ from PIL import Image, ImageOps
 from vael.data.material import Material, Part
 from vael.errors import FormatError, ShapeError
 
-ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"}
-SPLITS = {"train": "train", "valid": "validation", "val": "validation", "validation": "validation", "test": "test"}
+ENDINGS = {
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".avif", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".pnm",
+}  # fmt: skip
+FOREIGN = {".heic", ".heif", ".raw", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".psd", ".svg", ".jxl"}  # pictures that are not read, and said to be so
+SPLITS = {
+    "train": "train", "training": "train", "valid": "validation", "val": "validation", "validation": "validation", "dev": "validation",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+AS_THEY_ARE = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}  # modes of which no pixel is changed
 AT_ONCE = 64  # images decoded side by side
 SHOWN = 5  # files named in a message
 
@@ -46,8 +55,7 @@ def read_folder(folder: Path, how: Images) -> Material:
     Errors: `FormatError` for no images, damaged files, transparent or 16-bit ones, and grey mixed with colour; `ShapeError` for sizes
     that differ or are too small.
     """
-    inner = {SPLITS[path.name.lower()]: path for path in sorted(folder.iterdir()) if path.is_dir() and path.name.lower() in SPLITS}
-    roots = inner if "train" in inner else {"train": folder}
+    roots = _roots(folder)
     files = {split: image_files(root) for split, root in roots.items()}
     if not files["train"]:
         raise FormatError(
@@ -56,37 +64,77 @@ def read_folder(folder: Path, how: Images) -> Material:
         )
     names = sorted({path.relative_to(roots[split]).parts[0] for split in roots for path in files[split] if path.parent != roots[split]})
     passed = sum(len(others(root)) for root in roots.values())
+    outside = len(image_files(folder)) - sum(map(len, files.values())) if folder not in roots.values() else 0
     reader = _Reader(folder, how)
     parts = {split: reader.part(files[split], roots[split], names) for split in roots if files[split]}
-    notes = (*reader.notes(), *((f"{passed:,} files that are no images were passed over",) if passed else ()))
-    return Material(folder.resolve().name, parts["train"], parts.get("validation"), parts.get("test"), tuple(names), notes=notes)
+    notes = (
+        *reader.notes(), *((f"{passed:,} files that are no images were passed over",) if passed else ()),
+        *((f"{outside:,} images outside of the sub-folders {', '.join(root.name for root in roots.values())} were passed over",) if outside else ()),
+    )  # fmt: skip
+    return Material(
+        folder.resolve().name, parts["train"], parts.get("validation"), parts.get("test"), tuple(names), notes=notes, channels_first=True
+    )  # fmt: skip
 
 
-def read_images(folder: Path) -> tuple[list[Path], np.ndarray]:
-    """Every image of a folder with its path, whatever its sub-folder: cells `[images, channels, height, width]`, all of one size.
+def _roots(folder: Path) -> dict[str, Path]:
+    """The folder of each split: the whole is for training where no sub-folder is called so. Errors: `FormatError` for two folders of one split."""
+    found: dict[str, Path] = {}
+    for path in sorted(path for path in folder.iterdir() if path.is_dir() and path.name.lower() in SPLITS):
+        split = SPLITS[path.name.lower()]
+        if split in found:
+            raise FormatError(f"{folder} has two sub-folders for {split}, {found[split].name} and {path.name}; keep one of them")
+        found[split] = path
+    return found if "train" in found else {"train": folder}
+
+
+def read_image(path: Path, how: Images) -> Material:
+    """A single image. Errors: those of `read_folder`."""
+    reader = _Reader(path.parent, how)
+    part = reader.part([path], path.parent, ())
+    return Material(path.stem, part, notes=reader.notes(), channels_first=True)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images with their paths: cells `[images, channels, height, width]`, and what of them is not in the cells."""
+
+    files: list[Path]
+    x: np.ndarray
+    notes: tuple[str, ...]
+
+
+def read_images(folder: Path) -> Pictures:
+    """Every image of a folder with its path, whatever its sub-folder, all of one size.
 
     Errors: those of `read_folder`; a damaged file is one.
     """
     files = image_files(folder)
     if not files:
         raise FormatError(f"{folder} has no images; files that end in {', '.join(sorted(ENDINGS))} were expected")
-    names = sorted({path.relative_to(folder).parts[0] for path in files})
-    return files, _Reader(folder, Images()).part(files, folder, names).x
+    reader = _Reader(folder, Images())
+    x = reader.part(files, folder, sorted({path.relative_to(folder).parts[0] for path in files})).x
+    return Pictures(files, x, reader.notes())
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Image files at any depth, sorted by path; hidden ones are left alone."""
-    return [path for path in visible(folder) if path.suffix.lower() in ENDINGS]
+    """Images by their ending at any depth, sorted by path, those among them that cannot be read too; hidden ones are left alone."""
+    return [path for path in visible(folder) if path.suffix.lower() in ENDINGS | FOREIGN]
 
 
 def others(folder: Path) -> list[Path]:
     """Files that are no images by their ending."""
-    return [path for path in visible(folder) if path.suffix.lower() not in ENDINGS]
+    return [path for path in visible(folder) if path.suffix.lower() not in ENDINGS | FOREIGN]
 
 
 def visible(folder: Path) -> list[Path]:
-    """Files at any depth of which no part is hidden."""
-    return sorted(path for path in folder.rglob("*") if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    """Files at any depth of which no part is hidden; links are followed, those that lead nowhere are there, and those that lead back are not."""
+    found: list[Path] = []
+    for place, folders, files in os.walk(folder, followlinks=True):
+        here = Path(os.path.realpath(place))
+        ahead = {name: Path(os.path.realpath(os.path.join(place, name))) for name in folders if not name.startswith(".")}
+        folders[:] = [name for name, path in ahead.items() if path != here and path not in here.parents]
+        found += [Path(place, name) for name in files if not name.startswith(".")]
+    return sorted(found)
 
 
 class _Reader:
@@ -95,6 +143,7 @@ class _Reader:
     def __init__(self, folder: Path, how: Images) -> None:
         self.folder, self.how = folder, how
         self.damaged: list[str] = []
+        self.changed: Counter[str] = Counter()  # what was done to how many images
         self.first: tuple[Path, tuple[int, ...]] | None = None
 
     def part(self, files: Sequence[Path], root: Path, names: Sequence[str]) -> Part:
@@ -126,14 +175,22 @@ class _Reader:
                 yield from pool.map(self._cells, files[start : start + AT_ONCE])
 
     def _cells(self, path: Path) -> np.ndarray | None:
+        if path.suffix.lower() in FOREIGN:
+            self.damaged.append(f"{path.relative_to(self.folder)} (a format that is not read)")
+            return None
         try:
             with Image.open(path) as image:
+                several, deep = image.format != "MPO" and getattr(image, "n_frames", 1) > 1, _deep(image)
                 image.load()
                 upright = ImageOps.exif_transpose(image)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             self.damaged.append(f"{path.relative_to(self.folder)} ({_reason(error)})")
             return None
-        plain = _plain(upright, path)
+        plain = _plain(upright, path, deep)
+        if several:
+            self.changed["with several frames, of which the first is taken"] += 1
+        if upright.mode not in AS_THEY_ARE:
+            self.changed[f"in {upright.mode}, converted to RGB"] += 1
         if self.how.size is not None:
             plain = self._smaller(plain, path, self.how.size)
         cells = np.asarray(plain)
@@ -169,14 +226,19 @@ class _Reader:
         size = self.how.size
         resized = (f"cropped about the centre and resized to {size[0]}×{size[1]} ({self.how.resample.name.lower()})",) if size else ()
         left_out = (f"{len(self.damaged):,} damaged images left out: {_some(self.damaged)}",) if self.damaged else ()
-        return (*resized, *left_out)
+        return (*resized, *left_out, *(f"{count:,} images {what}" for what, count in sorted(self.changed.items())))
 
 
-def _plain(image: Image.Image, path: Path) -> Image.Image:
+def _deep(image: Image.Image) -> bool:
+    """Whether a file that is not loaded yet has more than 8 bits a channel, which would be cut off in silence where it is in colour."""
+    return any(";16" in str(tile[3]) or ";12" in str(tile[3]) for tile in getattr(image, "tile", ()))
+
+
+def _plain(image: Image.Image, path: Path, deep: bool = False) -> Image.Image:
     """8-bit grey or red, green and blue. Errors: `FormatError` for transparency and for more than 8 bits."""
-    if image.mode in ("1", "L"):
+    if image.mode in ("1", "L") and not deep:
         return image.convert("L")
-    if image.mode.startswith(("I", "F")):
+    if image.mode.startswith(("I", "F")) or deep:
         raise FormatError(f"{path} has more than 8 bits a channel (mode {image.mode}); convert it to 8 bits, or save the images as one .npy array")
     if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
         raise FormatError(f"{path} has transparent pixels; put it on a plain background, and save it without transparency")
@@ -184,7 +246,11 @@ def _plain(image: Image.Image, path: Path) -> Image.Image:
 
 
 def _reason(error: Exception) -> str:
-    return "too many pixels" if isinstance(error, Image.DecompressionBombError) else "not a whole image"
+    if isinstance(error, Image.DecompressionBombError):
+        return "too many pixels"
+    if isinstance(error, FileNotFoundError | PermissionError):
+        return "a link that leads nowhere" if isinstance(error, FileNotFoundError) else "no permission to read it"
+    return "not a whole image"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vael.data.cells import Look, as_examples, checked_numbers, fingerprint, kind_of, look
+from vael.data.cells import Look, as_examples, checked_numbers, fingerprint, kind_of, look, steps_of
 from vael.data.finding import folder_of
 from vael.data.images import Images
 from vael.data.material import Material, Part
@@ -32,7 +32,8 @@ class Meaning:
     levels: int | None
     transform: Transform
     notes: tuple[str, ...] = ()
-    draw_once: float | None = None  # largest value, where cells are to be replaced by one Bernoulli draw
+    largest: float | None = None  # value that stands for a probability of 1, where cells are binarised
+    draw_once: bool = False  # whether cells are to be replaced by one Bernoulli draw
 
 
 def load(
@@ -55,7 +56,7 @@ def load(
     that are not finite or do not fit what is asked for, `StateError` for splits that cannot be made.
     """
     how = images if size is None else replace(images, size=(size, size) if isinstance(size, int) else size)
-    material = _read(str(data), how)
+    material = read(str(data), how)
     if material.schema is not None:
         if binarize is not None or dequantize:
             raise StateError(f"{material.name} is a table with columns of several kinds, each with a likelihood of its own; leave the transform out")
@@ -67,17 +68,18 @@ def load(
         raise StateError(f"{material.name} cannot be binarised and dequantised at once; leave one of them out")
     if _black_and_white(arrays, seen):
         material, seen = _as_zero_and_one(material), replace(seen, maximum=1.0)
-    meaning = _dequantized(seen, material.name) if dequantize else Meaning(*kind_of(arrays[0], seen, material.name), AsFloat())
+    meaning = _dequantized(seen, material.name) if dequantize else _as_stored(arrays[0], seen, material.name)
     if binarize is not None:
         meaning = _binarized(meaning, seen, binarize, material.name)
-    if meaning.draw_once is not None:
-        material = _drawn_once(material, meaning.draw_once)
+    if meaning.draw_once and meaning.largest is not None:
+        material = _drawn_once(material, meaning.largest)
     parts = split(material, Sizes(validation, test), seed)
     train, held_out = _source(material, parts.train, meaning), _source(material, parts.validation, meaning)
     return Splits(train, held_out, _maybe(material, parts.test, meaning), material.origin, material.citation)
 
 
-def _read(data: str, images: Images) -> Material:
+def read(data: str, images: Images = AS_THEY_ARE) -> Material:
+    """What the files of a name or a path hold, before cells are looked at. Errors: `FormatError`, `ShapeError`."""
     item = known(data)
     if item is not None and not Path(data).is_file():
         return read_named(item, folder_of(item))
@@ -89,14 +91,31 @@ def _read(data: str, images: Images) -> Material:
 def _arranged(material: Material) -> Material:
     """Every part as `[examples, features]` or `[examples, channels, height, width]`."""
     name = material.name
-    arranged = material.changed(lambda part, number: Part(as_examples(checked_numbers(part.x, name), name), part.label))
+
+    def one(part: Part, number: int) -> Part:
+        known = part.x.shape[1:] if material.channels_first else None
+        return Part(as_examples(checked_numbers(part.x, name), name, known), part.label)
+
+    arranged = material.changed(one)
     shapes = {part.x.shape[1:] for part in arranged.parts}
     if len(shapes) > 1:
         raise ShapeError(f"{name} has splits of different shapes {sorted(shapes)}; every example must have the same shape")
     return arranged
 
 
+def _as_stored(x: np.ndarray, seen: Look, name: str) -> Meaning:
+    """Cells as they are; where real numbers are the steps of an image file, that their density is no probability is noted."""
+    kind, levels = kind_of(x, seen, name)
+    steps = steps_of(x, seen) if kind is Kind.REAL else ""
+    said = (
+        f"every cell is a multiple of {steps}, stored as a real number: log p(x) is that of a density and cannot be compared with probabilities "
+        "of the levels (save whole numbers, uint8, for those)"
+    )
+    return Meaning(kind, levels, AsFloat(), (said,) if steps else ())
+
+
 def _binarized(meaning: Meaning, seen: Look, how: Binarize, name: str) -> Meaning:
+    meaning = replace(meaning, notes=())
     if meaning.kind is Kind.BINARY:
         return replace(meaning, notes=(*meaning.notes, "cells were 0 and 1 already"))
     if meaning.kind is Kind.REAL and (seen.minimum < 0 or seen.maximum > 1):
@@ -106,10 +125,10 @@ def _binarized(meaning: Meaning, seen: Look, how: Binarize, name: str) -> Meanin
         )
     largest = 1.0 if meaning.levels is None else float(meaning.levels - 1)
     if how is Binarize.DYNAMIC:
-        return Meaning(Kind.BINARY, None, DynamicBinarization(largest), (*meaning.notes, "dynamically binarised"))
+        return Meaning(Kind.BINARY, None, DynamicBinarization(largest), (*meaning.notes, "dynamically binarised"), largest)
     if how is Binarize.THRESHOLD:
-        return Meaning(Kind.BINARY, None, Threshold(largest), (*meaning.notes, "binarised at half of the largest value"))
-    return Meaning(Kind.BINARY, None, AsFloat(), (*meaning.notes, "statically binarised"), draw_once=largest)
+        return Meaning(Kind.BINARY, None, Threshold(largest), (*meaning.notes, "binarised at half of the largest value"), largest)
+    return Meaning(Kind.BINARY, None, AsFloat(), (*meaning.notes, "statically binarised"), largest, draw_once=True)
 
 
 def _dequantized(seen: Look, name: str) -> Meaning:
@@ -142,7 +161,7 @@ def _source(material: Material, part: Part, meaning: Meaning) -> Source:
     rows = None if part.rows is None else torch.from_numpy(part.rows)
     return Source(
         material.name, x, meaning.kind, fingerprint(x.numpy(), part.rows), meaning.levels, label, material.label_names, meaning.transform,
-        (*material.notes, *meaning.notes), material.columns, rows=rows,
+        (*material.notes, *meaning.notes), material.columns, largest=meaning.largest, rows=rows,
     )  # fmt: skip
 
 

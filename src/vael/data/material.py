@@ -36,6 +36,7 @@ class Material:
     origin: str = ""
     citation: str = ""
     schema: Schema | None = None  # of a table whose columns are of several kinds
+    channels_first: bool = False  # whether four axes are known to be examples, channels, height and width
 
     def changed(self, change: Callable[[Part, int], Part]) -> Material:
         """The same with every part that exists put through `change(part, number)`: 0 for training, 1 for validation, 2 for test."""

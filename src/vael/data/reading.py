@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,12 @@ import numpy as np
 from vael.data import cifar
 from vael.data.arrays import labelled, read_amat, read_npy, read_npz
 from vael.data.idx import is_idx, read_idx
-from vael.data.images import Images, read_folder
+from vael.data.images import ENDINGS, FOREIGN, Images, read_folder, read_image
 from vael.data.material import Material, Part
 from vael.data.tabular import is_table_file, table_material
 from vael.errors import FormatError
 
-EXPECTED = ".npy, .npz, .csv (.tsv, .txt, .data), .parquet, .amat, IDX (.idx, -ubyte, .gz), CIFAR .bin, or a folder of images"
+EXPECTED = ".npy, .npz, .csv (.tsv, .txt, .data), .parquet, .amat, IDX (.idx, -ubyte, .gz), CIFAR .bin, an image or a folder of images"
 
 
 def read_path(path: Path, images: Images) -> Material:
@@ -29,9 +30,11 @@ def read_path(path: Path, images: Images) -> Material:
         return _idx(path)
     if ending == ".bin":
         part = cifar.read_file(path)
-        return Material(path.stem, part, label_names=cifar.LABELS)
+        return Material(path.stem, part, label_names=cifar.LABELS, channels_first=True)
     if ending == ".amat":
         return Material(path.stem, Part(read_amat(path)))
+    if ending in ENDINGS | FOREIGN:
+        return read_image(path, images)
     if is_table_file(path):
         return table_material(path)
     readers = {".npy": read_npy, ".npz": read_npz}
@@ -52,7 +55,7 @@ def _folder(path: Path, images: Images) -> Material:
 
 
 def _called(path: Path, material: Material) -> Material:
-    return Material(path.resolve().name, material.train, material.validation, material.test, material.label_names, notes=material.notes)
+    return replace(material, name=path.resolve().name)
 
 
 def _idx(path: Path) -> Material:

@@ -71,6 +71,7 @@ class Source:
     columns: tuple[str, ...] = ()  # names of the features of a table
     schema: Schema | None = None  # of a table whose columns are of several kinds
     gaps: bool = False  # whether cells may be missing: stored as NaN
+    largest: float | None = None  # stored value that stands for a probability of 1, where cells were binarised
     rows: Int64[Tensor, " chosen"] | None = None  # which rows of a memory-mapped `x` are this split's; None is all, in order
 
     def __len__(self) -> int:

@@ -13,9 +13,10 @@ import torch
 
 import vael
 from vael import data as sets
-from vael.data import Binarize, Images, Schema, Source, Splits, load, load_table
+from vael.data import Binarize, Images, Kind, Schema, Source, Splits, load, load_table
+from vael.data.matching import Trained, joined, matching
 from vael.data.schema_file import as_record, from_record, read_schema
-from vael.data.splitting import MOST_VALIDATION, SHARE, STREAM
+from vael.data.tabular import is_table_file
 from vael.errors import ShapeError, StateError
 from vael.inference import AdamW, GradientAscent
 from vael.models import VAE, Head
@@ -192,6 +193,11 @@ class Reading:
     seed: int = 0
     schema: Schema | None = None
 
+    @property
+    def images(self) -> Images:
+        """How images are read."""
+        return Images(size=(self.size, self.size) if isinstance(self.size, int) else self.size, skip_damaged=self.skip_damaged)
+
 
 def schema_of(asked: Request) -> Schema | None:
     """The schema in the file that was given. Errors: `FormatError`."""
@@ -207,11 +213,10 @@ def reading_of(data: DataSpec) -> Reading:
 def load_splits(how: Reading) -> Splits:
     """`vael.data.load` with the names of a command line."""
     kind = None if how.binarize is None else Binarize(names.meant(how.binarize, [kind.value for kind in Binarize], "binarisation"))
-    images = Images(size=(how.size, how.size) if isinstance(how.size, int) else how.size, skip_damaged=how.skip_damaged)
     share = None if how.validation is None else float(how.validation)
     if how.schema is not None and how.binarize is None and not how.dequantize:
         return load_table(how.source, schema=how.schema, seed=how.seed, validation=share)
-    return load(how.source, binarize=kind, dequantize=how.dequantize, seed=how.seed, validation=share, images=images)
+    return load(how.source, binarize=kind, dequantize=how.dequantize, seed=how.seed, validation=share, images=how.images)
 
 
 def splits_of(spec: RunSpec) -> Splits:
@@ -242,8 +247,8 @@ def describe(asked: Request, splits: Splits) -> DataSpec:
         name=train.name, source=source_of(asked.data),
         binarize=asked.binarize,  # type: ignore[arg-type]
          dequantize=asked.dequantize, size=asked.size, skip_damaged=asked.skip_damaged,
-        validation=asked.validation, contamination=asked.contamination, kind=train.kind.value, levels=train.levels, event=train.event,
-        columns=train.columns,
+        validation=asked.validation, contamination=asked.contamination, kind=train.kind.value, levels=train.levels,
+        largest=train.largest, event=train.event, columns=train.columns,
         table=None if train.schema is None else as_record(train.schema), gaps=train.gaps,
         train=describe_split(train), held_out=describe_split(splits.validation),
         test=None if splits.test is None else describe_split(splits.test), notes=notes_of(splits),
@@ -266,23 +271,24 @@ def examples_of(spec: RunSpec, data: str) -> Source:
 
     Errors: `ShapeError` or `SupportError` for data that its model cannot take.
     """
+    if matched(spec.data, data):
+        return matching(data, trained_on(spec.data), reading_of(spec.data).images)
     found = joined(load_splits(replace(reading_of(spec.data), source=data, validation=None)))
     if found.event != spec.data.event:
         raise ShapeError(f"{data} has examples of shape {found.event}, but the run was trained on {spec.data.event}; give data of that shape")
     return found
 
 
-def joined(splits: Splits) -> Source:
-    """The official test split, or the rows of all splits back in the order in which they were stored."""
-    parts = [part for part in (splits.test, splits.validation, splits.train) if part is not None]
-    sizes, whole = [len(part) for part in parts], sum(len(part) for part in parts)
-    if splits.test is None or len(splits.test) != max(1, round(SHARE * whole)) or len(splits.validation) != min(len(splits.test), MOST_VALIDATION):
-        return splits.test or splits.train
-    order = torch.randperm(whole, generator=torch.Generator().manual_seed(STREAM))  # how `vael.data.splitting` sets rows aside from seed 0
-    rows = torch.cat([chosen.sort().values for chosen in order.split(sizes)])
-    x = torch.cat([part.x for part in parts])[rows.argsort()]
-    label = None if splits.train.label is None else torch.cat([part.label for part in parts])[rows.argsort()]  # type: ignore[misc]
-    return replace(splits.train, x=x, label=label)
+def matched(known: DataSpec, data: str) -> bool:
+    """Whether data are read by what the run was trained on alone: arrays and images, but no tables, nor where an older run.json does not say how."""
+    described = known.binarize is None or known.largest is not None
+    return known.table is None and not known.columns and described and not (Path(data).is_file() and is_table_file(Path(data)))
+
+
+def trained_on(known: DataSpec) -> Trained:
+    """What arrays and images must be for the model of a run."""
+    binarize = None if known.binarize is None else Binarize(known.binarize)
+    return Trained(known.event, Kind(known.kind), known.levels, binarize, known.dequantize, known.largest)
 
 
 # model

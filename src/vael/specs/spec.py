@@ -46,6 +46,7 @@ class DataSpec(Section):
     contamination: float = Field(default=0.0, ge=0, lt=0.5)  # share of the rows of training and validation that is left out
     kind: str
     levels: int | None = None
+    largest: float | None = None  # stored value that stands for a probability of 1, where cells were binarised
     event: tuple[int, ...]
     columns: tuple[str, ...] = ()  # of a table
     table: dict[str, Any] | None = None  # the schema of a table with columns of several kinds

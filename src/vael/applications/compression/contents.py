@@ -33,7 +33,7 @@ def from_array(x: np.ndarray, name: str, event: tuple[int, ...], factor: int = 1
     """An array, given back with its type and shape. Errors: `ShapeError` for examples of another shape than the model's, `FormatError` for text."""
     if x.dtype.kind not in "buif":
         raise FormatError(f"{name} holds cells of type {x.dtype}, but numbers were expected")
-    found = as_examples(x, name).shape[1:]
+    found = as_examples(x, name, event).shape[1:]
     if found != event:
         raise ShapeError(f"{name} has examples of shape {found}, but the run was trained on {event}; give data of that shape")
     last = x.ndim == 4 and x.shape[1:] != event
@@ -45,7 +45,8 @@ def from_folder(folder: Path, event: tuple[int, ...], factor: int = 1) -> Conten
 
     Errors: those of `vael.data.images.read_images`; `ShapeError` for images of another size; `FormatError` for two that would get one name.
     """
-    files, x = read_images(folder)
+    read = read_images(folder)
+    files, x = read.files, read.x
     if x.shape[1:] != event:
         raise ShapeError(f"{folder} has images of shape {x.shape[1:]}, but the run was trained on {event}; give images of that shape")
     names = [file.relative_to(folder).as_posix() for file in files]
@@ -54,9 +55,8 @@ def from_folder(folder: Path, event: tuple[int, ...], factor: int = 1) -> Conten
         twice = next(name for name in written if written.count(name) > 1)
         raise FormatError(f"{folder} has two images that would both come back as {twice}; rename one of them")
     other = sum(name != given for name, given in zip(names, written, strict=True))
-    note = "pixels and names are kept; what else a file says (palette, camera, date) is not" + (
-        f"; {other:,} images come back as PNG" if other else ""
-    )
+    kept = "pixels and names are kept; what else a file says (palette, camera, date) is not"
+    note = "; ".join((kept, *read.notes, *((f"{other:,} images come back as PNG",) if other else ())))
     layout = Layout(kind="images", dtype=x.dtype.str, shape=x.shape, factor=factor, names=tuple(written), note=note)
     return Contents(str(folder), x, layout)
 
