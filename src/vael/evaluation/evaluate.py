@@ -24,7 +24,7 @@ K_HAT_LIMIT = 0.7
 UNTRUSTED_SHARE = 0.1  # of the examples, above which a warning is due
 LEAST_SAMPLES = 100  # fewer than these say little about the tail of the weights
 LEAST_EFFECTIVE = 10.0
-ROWS_AT_ONCE = {"cpu": 500, "cuda": 1 << 17}  # latents decoded together: on a processor, as many as stay in its cache
+ROWS_AT_ONCE = {"cpu": 4000, "cuda": 1 << 17}  # latents decoded together: enough that calls cost little, and few enough for a processor's cache
 
 Progress = Callable[[int, int], None]
 
@@ -128,7 +128,7 @@ def _rows(model: Model, given: Batch, memory: int) -> int:
     finally:
         for hook in hooks:
             hook.remove()
-    return max(1, min(memory // (sum(sizes) + 8 * given.x.nbytes), ROWS_AT_ONCE.get(given.x.device.type, 500)))
+    return max(1, min(memory // (sum(sizes) + 8 * given.x.nbytes), ROWS_AT_ONCE.get(given.x.device.type, 4000)))
 
 
 def _joined(parts: list[Judged]) -> Judged:

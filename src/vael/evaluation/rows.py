@@ -17,8 +17,8 @@ from vael.models import VAE
 from vael.probability import Common
 
 READS = frozenset({"divergence"})
-ROWS_AT_ONCE = 2**12  # of narrow examples: enough for the matrix products, few enough for the cache
-CELLS_AT_ONCE = 2**20
+ROWS_AT_ONCE = 2**13  # of narrow examples: enough for the matrix products, few enough for the cache
+CELLS_AT_ONCE = 2**21
 LATENTS_AT_ONCE = 2**14
 
 
