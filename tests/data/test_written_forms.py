@@ -286,3 +286,22 @@ def test_spaces_in_typed_texts_are_no_part_of_a_level():
     found = read_table(table)
     assert [column.levels for column in found.schema.columns[:2]] == [("x", "y"), ("u", "v")]
     assert torch.equal(read_table(table, found.schema).x, found.x)
+
+
+def test_the_index_of_a_pandas_file_stays_what_it_is(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1.5, None, 2.5] * 10, "b": ["x", "y", "x"] * 10}, index=np.arange(30)[::-1] * 3)
+    frame.to_parquet(tmp_path / "t.parquet")
+    table = read_table(tmp_path / "t.parquet")
+    assert table.schema.names == ("a", "b")
+    assert load(tmp_path / "t.parquet").train.notes == ("left out: __index_level_0__ (the index of a frame)",)
+    (block,) = table_blocks(tmp_path / "t.parquet", table.schema)
+    for one in (table, block):
+        write_arrow(tmp_path / "filled.parquet", completed(one, torch.nan_to_num(one.x, 2.0)))
+        pandas.testing.assert_frame_equal(pandas.read_parquet(tmp_path / "filled.parquet"), frame.fillna({"a": 2.0}))
+
+
+def test_whole_numbers_beyond_64_bits_are_written(tmp_path):
+    table = read_table(pa.table({"a": np.linspace(1, 29, 30) * 1e28, "b": np.arange(30) % 7}))
+    write_rows(tmp_path / "t.csv", table.schema, table.x)
+    np.testing.assert_allclose(read_table(tmp_path / "t.csv").x, table.x, rtol=1e-6)

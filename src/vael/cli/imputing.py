@@ -43,10 +43,12 @@ def impute(given: argparse.Namespace) -> int:
     from vael import specs
     from vael.cli.using import known_ending
     from vael.data import OnError
+    from vael.data.compressed import plain_name
 
     options = vars(given)
     path = options["data"]
-    target = options.get("output") or path.with_name(f"{path.stem}-filled{path.suffix}")
+    plain = plain_name(path)  # what came compressed is written as it is inside
+    target = options.get("output") or path.with_name(f"{plain.stem}-filled{plain.suffix}")
     for one in (target, options.get("uncertainty")):
         if one is not None:
             known_ending(one, (".csv", ".tsv", ".txt", ".data", ".parquet"))
@@ -78,6 +80,11 @@ class Sheets:
         self.files, self.paths, self.uncertainty = files, answers, uncertainty
         self.sheets: list[CellFile] = []
 
+    @property
+    def typed(self) -> bool:
+        """Whether the files keep types, so that text is to become numbers and dates."""
+        return self.paths[0].suffix.lower() == ".parquet"
+
     def add(self, tables: list[pa.Table], unsure: pa.Table, layout: Layout | None) -> None:
         """The same rows of every answer."""
         from vael.data.output import cell_file
@@ -98,6 +105,7 @@ def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: dict
     from vael.applications.imputation import impute as fill
     from vael.data.constraints import enforced
     from vael.data.tables import completed
+    from vael.data.typed import typed_table
 
     table = piece.table
     if table is None:
@@ -111,7 +119,10 @@ def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: dict
     draws = torch.cat([part.draws for part in parts], dim=1) if options.get("multiple") else torch.cat([part.x for part in parts])[None]
     deviation = torch.cat([part.deviation for part in parts]).double().numpy()
     unsure = pa.table({name: deviation[:, place] for place, name in enumerate(table.schema.names)})
-    sheets.add([completed(table, enforced(table.schema, x), seed) for x in draws], unsure, table.layout)
+    answers = [completed(table, enforced(table.schema, x), seed) for x in draws]
+    if sheets.typed and table.layout is not None:
+        answers = [typed_table(answer, table.schema, table.forms) for answer in answers]
+    sheets.add(answers, unsure, table.layout)
     gaps = torch.isnan(table.x)
     counts.rows, counts.cells, counts.all_cells = counts.rows + len(gaps), counts.cells + int(gaps.sum()), counts.all_cells + gaps.numel()
     counts.few += int((torch.cat([part.effective_samples for part in parts])[gaps.any(1)] < FEW).sum())
@@ -139,7 +150,7 @@ def say(answers: list[Path], counts: Counts, as_json: bool) -> None:
             "filled": counts.cells,
             "rows_with_few_effective_samples": counts.few,
         }
-        print(json.dumps({**record, "rows_with_few_effective_samples": counts.few, "skipped": [vars(one) for one in counts.skipped]}))
+        print(json.dumps({**record, "skipped": [vars(one) for one in counts.skipped]}))
         return
     share = counts.cells / max(1, counts.all_cells)
     print(f"{', '.join(map(str, answers))}: {counts.rows:,} rows, {counts.cells:,} cells filled ({share:.1%})")

@@ -153,12 +153,18 @@ def gapped(run: Run, x: Tensor, seed: int, options: Mapping[str, object]) -> Ten
 
 def write_page(run: Run, x: Tensor, seed: int, options: Mapping[str, object]) -> SyntheticQuality:
     """Judge the rows and write the page."""
-    from vael.applications.synthesis import judge_rows
+    from vael.applications.synthesis import held_out, judge_rows
     from vael.evaluation.synthetic import Settings
     from vael.report.synthetic import QualityInput, write_quality
 
-    target = options.get("target")
-    tables, quality = judge_rows(run.model, run.splits(), x, Settings(target=None if target is None else str(target), seed=seed))
+    splits, target = run.splits(), options.get("target")
+    held = sum(map(len, held_out(splits)))
+    if min(held, len(splits.train)) < FEWEST:
+        raise StateError(
+            f"the run has {len(splits.train):,} rows of training and {held:,} held out, but judging synthetic rows takes {FEWEST} of each: "
+            "train with more data, set more aside (--validation, --test), or leave --quality out"
+        )
+    tables, quality = judge_rows(run.model, splits, x, Settings(target=None if target is None else str(target), seed=seed))
     facts = (
         ("run", str(run.folder)),
         ("data", run.spec.data.name),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vael.cli.parser import Parser, number, one_of
-from vael.errors import FormatError
+from vael.errors import FormatError, StateError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -157,6 +157,7 @@ def detector_of(run: Run, splits: Splits, options: dict[str, Any]) -> AnomalyDet
     from vael.applications.anomaly import AnomalyDetector, Score
     from vael.specs import pieces
 
+    refuse_few(splits, "calibrate" in options)
     kind, share = Score(options.get("score", "combined")), float(options.get("contamination", 0.0))
     detector = AnomalyDetector(run.model, splits.train, splits.validation, calibration=splits.test, score=kind, contamination=share)
     if "calibrate" not in options:
@@ -165,6 +166,21 @@ def detector_of(run: Run, splits: Splits, options: dict[str, Any]) -> AnomalyDet
     found = [piece.source for piece in pieces(run.spec, options["calibrate"])]
     whole = found[0] if len(found) == 1 else replace(found[0], x=torch.cat([one.x for one in found]))
     return detector.calibrated(whole, contamination=share)
+
+
+def refuse_few(splits: Splits, calibrated: bool) -> None:
+    """Errors: `StateError` where too few rows were set aside for a scale of scores, or for p-values."""
+    from vael.applications.anomaly import LEAST_HELD_OUT
+
+    few = {"validation": len(splits.validation), "test": LEAST_HELD_OUT if calibrated or splits.test is None else len(splits.test)}
+    lacking = [part for part, count in few.items() if count < LEAST_HELD_OUT]
+    if lacking:
+        said = " and ".join(f"{few[part]} rows for {part}" for part in lacking)
+        more = "" if "validation" in lacking else ", or give rows that belong by --calibrate FILE"
+        raise StateError(
+            f"the run set aside {said}, but scores are compared with at least {LEAST_HELD_OUT} rows that were not trained on: train again "
+            f"with {' '.join(f'--{part} {LEAST_HELD_OUT}' for part in lacking)} (or more){more}"
+        )
 
 
 def sheet(target: Path, reasons: int) -> RowFile | CellFile:

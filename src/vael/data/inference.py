@@ -26,6 +26,7 @@ LEAST_ROWS = 5  # of a level, for a code of its own where there are many levels
 MANY = 10  # levels from which rare ones are pooled
 IDENTIFIER = 0.5  # share of different texts from which a column names its rows instead of describing them
 MOST_LEVELS = 1000
+INDEX = "__index_level_"  # how pandas calls the index of a frame where it has no name: it is no column
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,11 @@ def infer_schema(table: pa.Table, where: str = "the table", *, comma: bool = Fal
     Errors: `SupportError` for infinite numbers, for words among numbers, and where no column is left.
     """
     commas = decimal_mark(table, comma)
-    found = [told(name, table.column(name), where, commas) for name in table.column_names]
+    found = [None if name.startswith(INDEX) else told(name, table.column(name), where, commas) for name in table.column_names]
     found = [None if one is None or counts_rows(one) else one for one in found]
     kept = tuple(one for one in found if one is not None)
     if not kept:
-        reasons = "; ".join(f"{name}: {why_left_out(table.column(name))}" for name in table.column_names[:5])
+        reasons = "; ".join(f"{name}: {why_left_out(table.column(name), name)}" for name in table.column_names[:5])
         raise SupportError(f"{where} has no column that can be modelled ({reasons}); add numbers or levels")
     left = tuple(name for name, one in zip(table.column_names, found, strict=True) if one is None)
     return Schema(tuple(one.column for one in kept), left), kept
@@ -68,9 +69,11 @@ def decimal_mark(table: pa.Table, comma: bool) -> bool:
     return comma if said >= {True, False} or not said & {True, False} else True in said
 
 
-def why_left_out(column: pa.ChunkedArray) -> str:
+def why_left_out(column: pa.ChunkedArray, name: str = "") -> str:
     """Why a column is no part of the model."""
     kind = column.type
+    if name.startswith(INDEX):
+        return "the index of a frame"
     if column.null_count == len(column) or (is_text(kind) and missing_text(pc.cast(column, pa.string())).all()):
         return "no cell that is not missing"
     if not modelled(kind):

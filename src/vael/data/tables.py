@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vael.data.dates import parsed_dates, resolution, written_date
-from vael.data.inference import codes, days_of, infer_schema, is_text, missing_text
+from vael.data.inference import INDEX, codes, days_of, infer_schema, is_text, missing_text
 from vael.data.numerals import FORMS, Form, form_of, in_question, nothing, numbers_of, numeral_of, read_by
 from vael.data.output import cell_file
 from vael.data.schema import LEVELS, Column, ColumnKind, Schema
@@ -26,6 +26,7 @@ from vael.data.text import Layout, Ragged, check_names, read_text
 from vael.errors import FormatError, ShapeError, SupportError
 
 DAY = 86_400_000_000  # microseconds
+WHOLE = 2.0**63  # below which whole numbers are written as such
 
 
 @runtime_checkable
@@ -78,12 +79,13 @@ def given_rows(data: Path | str | Frame, on_error: OnError = OnError.STOP) -> Gi
     """A file or a frame as Arrow columns: of text for a text file, typed otherwise. Errors: `FormatError`, `ShapeError`."""
     if not isinstance(data, Path | str):
         table = data if isinstance(data, pa.Table) else pa.table(data)
-        kept = [name for name in table.column_names if not name.startswith("__index_level_")]  # the index of a pandas frame is no column
+        kept = [name for name in table.column_names if not name.startswith(INDEX)]
         check_names("the table", [str(name) for name in table.column_names])
         return counted(pa.table({name: without_views(table.column(name)) for name in kept}))
     if Path(data).suffix.lower() == ".parquet":
         file = parquet_file(Path(data))
-        return counted(pa.table({name: without_views(column) for name, column in zip(file.schema_arrow.names, file.read().columns, strict=True)}))
+        columns = zip(file.schema_arrow.names, file.read().columns, strict=True)
+        return counted(pa.table({name: without_views(column) for name, column in columns}, metadata=file.schema_arrow.metadata))
     found, block = read_text(Path(data))
     if block.ragged and on_error is OnError.STOP:
         raise found.too_ragged(block.ragged)
@@ -314,7 +316,8 @@ def _typed(column: Column, cells: np.ndarray, shares: np.ndarray) -> pa.Array:
         kind = pa.date32() if column.decimals == 0 else pa.timestamp("us")
         return pc.cast(pa.array(micros, pa.timestamp("us"), mask=gone), kind, safe=False)
     rounded = values if column.decimals is None else np.round(values, column.decimals)
-    if column.kind is ColumnKind.COUNT or column.decimals == 0:
+    largest = max((abs(end) for end in (column.minimum, column.maximum) if end is not None), default=0.0)
+    if (column.kind is ColumnKind.COUNT or column.decimals == 0) and largest < WHOLE:
         return pa.array(np.round(rounded).astype(np.int64), mask=gone)
     if column.decimals is None:  # no more digits than float32 had
         rounded = np.array([float(np.format_float_positional(np.float32(value), trim="0")) for value in rounded]) if not column.origin else rounded

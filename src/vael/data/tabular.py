@@ -55,7 +55,7 @@ def notes_on(table: Table) -> tuple[str, ...]:
     gone: dict[str, list[str]] = {}
     for name in table.schema.left_out:
         if name in table.original.column_names:
-            gone.setdefault(why_left_out(table.original.column(name)), []).append(name)
+            gone.setdefault(why_left_out(table.original.column(name), name), []).append(name)
     left = tuple(f"left out: {', '.join(names[:12])}{' ...' if len(names) > 12 else ''} ({why})" for why, names in gone.items())
     nameless = table.layout is not None and not table.layout.named
     return (*left, *(("the first line was taken for a row, not for names; columns go by their places",) if nameless else ()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,9 @@ def rendered(figure: Figure, kind: str) -> bytes:
     """The figure as a file of one kind, on white where the kind has no page behind it."""
     stream = io.BytesIO()
     dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]
-    figure.savefig(stream, format=kind, dpi=DPI, metadata=dates, facecolor="white" if kind == "png" else "none")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # names in other scripts: SVG keeps their letters, other kinds show a box
+        figure.savefig(stream, format=kind, dpi=DPI, metadata=dates, facecolor="white" if kind == "png" else "none")
     return stream.getvalue()
 
 

@@ -6,22 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
 from vael.applications.compression import Decompressed, Layout, Original, TableLevel, table_contents
 from vael.applications.compression.contents import Contents
 from vael.applications.compression.tables import Beside, rebuilt, text_of, unpacked
-from vael.data import Column, ColumnKind, Schema
+from vael.data import Schema
 from vael.data.compressed import content
-from vael.data.inference import missing_text
-from vael.data.schema import LEVELS
 from vael.data.schema_file import from_record
-from vael.data.tables import DAY, Frame, arrow_cells, given_rows, named, valued, write_arrow
+from vael.data.tables import Frame, arrow_cells, given_rows, named, write_arrow
 from vael.data.tabular import is_table_file
 from vael.data.text import TEXT
 from vael.data.text import Layout as TextLayout
+from vael.data.typed import typed_cells
 from vael.errors import FormatError, StateError
 from vael.specs.runs import Run
 from vael.training.checkpoint import write_bytes
@@ -102,23 +100,8 @@ def write_table(run: Run, done: Decompressed, file: Path, target: Path) -> str:
 def typed_columns(beside: Beside, table: pa.Table, schema: Schema) -> pa.Table:
     """Columns of text as the schema types them; one with a cell that is no such number or date stays text."""
     for form, column in zip(beside.told.columns, schema.columns, strict=True):
-        found = typed(column, table.column(form.place))
+        found = typed_cells(column, table.column(form.place))
         table = table if found is None else table.set_column(form.place, table.column_names[form.place], found)
     for name in beside.told.counters:
         table = table.set_column(table.column_names.index(name), name, pc.cast(table.column(name), pa.int64()))
     return table
-
-
-def typed(column: Column, cells: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray | None:
-    """Cells of text as levels, numbers or dates, null where missing; None where one is neither."""
-    if column.kind in LEVELS:
-        return pc.if_else(pa.array(missing_text(cells)), pa.scalar(None, cells.type), cells)
-    values, _ = valued(column, cells)
-    gone = np.isnan(values)
-    if np.isneginf(values).any():
-        return None
-    if column.kind is ColumnKind.DATE:
-        micros = pa.array(np.round(np.where(gone, 0.0, values) * DAY).astype(np.int64), pa.timestamp("us"), mask=gone)
-        return pc.cast(micros, pa.date32()) if column.decimals == 0 else micros
-    whole = column.kind is ColumnKind.COUNT or column.decimals == 0
-    return pc.cast(pa.array(np.where(gone, 0.0, values), mask=gone), pa.int64() if whole else pa.float64())

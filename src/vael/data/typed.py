@@ -1,0 +1,39 @@
+"""Tables of text as typed columns, by a schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vael.data.inference import missing_text
+from vael.data.numerals import Form
+from vael.data.schema import LEVELS, Column, ColumnKind, Schema
+from vael.data.tables import DAY, WHOLE, place_of, valued
+
+
+def typed_table(table: pa.Table, schema: Schema, forms: Mapping[str, Form]) -> pa.Table:
+    """The columns of the schema as numbers, dates and texts with nulls; the others, and those with a cell that is no such number, stay text."""
+    for number, column in enumerate(schema.columns):
+        place = place_of(table, schema, number, "the table")
+        found = typed_cells(column, table.column(place), forms.get(column.name))
+        table = table if found is None else table.set_column(place, table.column_names[place], found)
+    return table
+
+
+def typed_cells(column: Column, cells: pa.ChunkedArray, form: Form | None = None) -> pa.Array | pa.ChunkedArray | None:
+    """Cells of text as levels, numbers or dates, null where missing; None where one is neither."""
+    if column.kind in LEVELS:
+        return pc.if_else(pa.array(missing_text(cells)), pa.scalar(None, cells.type), pc.utf8_trim_whitespace(cells))
+    values, _ = valued(column, cells, form)
+    gone = np.isnan(values)
+    if np.isneginf(values).any():
+        return None
+    if column.kind is ColumnKind.DATE:
+        micros = pa.array(np.round(np.where(gone, 0.0, values) * DAY).astype(np.int64), pa.timestamp("us"), mask=gone)
+        return pc.cast(micros, pa.date32()) if column.decimals == 0 else micros
+    ends = [abs(end) for end in (column.minimum, column.maximum) if end is not None]
+    whole = (column.kind is ColumnKind.COUNT or column.decimals == 0) and max(ends, default=0.0) < WHOLE
+    return pc.cast(pa.array(np.where(gone, 0.0, values), mask=gone), pa.int64() if whole else pa.float64(), safe=not whole)
