@@ -53,6 +53,23 @@ def test_films_and_strips(run, tmp_path, capsys):
         assert strip.width > 11 * 60
 
 
+def test_films_of_samples_go_round(run, tmp_path, capsys):
+    """The first frame has the means of plain samples with the same seed; the last is a step before the first again."""
+    command = ["sample", run, "-n", "4", "--temperature", "0.8", "--seed", "3"]
+    assert main([*command, "-o", str(tmp_path / "f.gif"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["examples"] == 4
+    with Image.open(tmp_path / "f.gif") as film:
+        assert film.n_frames == 40
+        first = np.asarray(film.convert("L"), float)
+        film.seek(20)
+        half = np.asarray(film.convert("L"), float)
+        film.seek(39)
+        last = np.asarray(film.convert("L"), float)
+    assert np.abs(first - last).mean() < np.abs(first - half).mean() / 2
+    assert main(["sample", run, "-n", "2", "--class", "5", "-o", str(tmp_path / "f.html")]) == 0
+    assert (tmp_path / "f.html").read_text().count('"iVBOR') == 40
+
+
 def test_reconstructions_from_better_codes(run, tmp_path, capsys):
     """The optimum of a linear-Gaussian model is exact in tests/applications/test_generation.py; here no example gets worse and some gain."""
     found = array(["reconstruct", run, "-n", "5", "--optimize", "30"], tmp_path / "better.npy")
@@ -93,6 +110,7 @@ def test_inpainting_keeps_what_was_seen(run, tmp_path):
     [
         (["sample", "RUN", "--class", "horse"], "no class 'horse'"),
         (["sample", "RUN", "--temperature", "-1"], "at least 0"),
+        (["sample", "RUN", "--class", "11", "-o", "x.gif"], "class"),
         (["interpolate", "RUN", "--to", "9000"], "counted from 1"),
         (["interpolate", "RUN", "--from", "0"], "at least 1"),
         (["interpolate", "RUN", "-o", "x.txt"], "extension"),

@@ -17,6 +17,7 @@ from vael.applications.traversal import (
     linear_path,
     pictures,
     player,
+    round_trip,
     spherical_path,
     write_gif,
     write_html,
@@ -33,6 +34,14 @@ def test_a_path_passes_through_its_points(path):
     found = path(POINTS, 7)
     assert found.shape == (3 * 7 + 1, 5)
     torch.testing.assert_close(found[::7], POINTS)
+
+
+def test_a_round_trip_passes_every_station_of_every_example_and_closes():
+    stations = torch.stack((POINTS, POINTS.flip(0) + 1), dim=1)  # [points, examples, features]
+    found = round_trip(stations, 5)
+    assert found.shape == (4 * 5, 2, 5)
+    torch.testing.assert_close(found[::5], stations)
+    torch.testing.assert_close(found[15:, 0], spherical_path(torch.stack((stations[-1, 0], stations[0, 0])), 5)[:-1])
 
 
 def test_a_straight_path_has_even_steps_and_an_arc_even_angles():

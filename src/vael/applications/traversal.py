@@ -64,6 +64,15 @@ def _arc(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
     return unit * (lengths[0] + share * (lengths[1] - lengths[0]))
 
 
+def round_trip(stations: Float[Tensor, "points examples features"], steps: int) -> Float[Tensor, "frames examples features"]:
+    """From each latent of every example to its next and back to the first, `steps` frames a piece along great circles.
+
+    Along such an arc the length of z changes evenly, so draws from N(0, I) stay where it has its mass. Errors: `StateError`, `ShapeError`.
+    """
+    paths = [spherical_path(torch.cat((points, points[:1])), steps)[:-1] for points in stations.unbind(1)]
+    return torch.stack(paths, dim=1)
+
+
 def circle_path(frames: int, radius: float = 1.5, features: int = 2) -> Float[Tensor, "frames features"]:
     """Once around the origin in the plane of the first two latents, the others at 0. Errors: `StateError`, `ShapeError`."""
     if frames < 2 or features < 2 or not 0 < radius < math.inf:

@@ -29,8 +29,8 @@ ARRAYS, ALL = (".npy", ".csv", ".parquet"), (".png", ".npy", ".csv", ".parquet")
 
 def sample_options(parser: Parser) -> None:
     """Everything that `vael sample` takes."""
-    common(parser)
-    parser.option("-n", "--count", metavar="N", type=number(int, 1), help="how many; default 64")
+    common(parser, "file: .png (a grid of images), .gif or .html (a film of them on the move), .npy, .csv or .parquet; default in the run folder")
+    parser.option("-n", "--count", metavar="N", type=number(int, 1), help=f"how many; default 64, {latents.FILMED} in a film")
     parser.option("--seed", metavar="N", type=number(int, 0), help="seed of the draws; default 0")
     parser.option("--mean", action="store_true", help="write the mean of p(x | z) at each drawn z: calmer pictures, but no draws of x")
     latents.latent_options(parser)
@@ -79,10 +79,13 @@ def sample(given: argparse.Namespace) -> int:
     options = vars(given)
     target = options.get("output")
     if target:
-        known_ending(target, ALL)
+        known_ending(target, (*ALL, *latents.FILMS))
     run = specs.load(options["run"])
     quality.refuse_tables_options(run, options)
     target = target or default(run, "samples")
+    if target.suffix.lower() in latents.FILMS:
+        count = options.get("count", latents.FILMED)
+        return done(latents.film(run, target, count, options), count, options)
     schema = quality.rules_of(run, options)
     if schema is not None and target.suffix.lower() != ".png":
         return sample_table(run, schema, target, options)

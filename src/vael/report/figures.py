@@ -19,6 +19,8 @@ from vael.training import Row
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
+    from matplotlib.transforms import Bbox
 
 LINES = ("png", "svg", "pdf")
 SKIPPED_START = 0.05  # share of the steps whose values may leave the axes: the first bounds dwarf everything after
@@ -136,6 +138,31 @@ def _write_name(axes: Axes, place: Sequence[float], text: str) -> None:
     axes.text(place[0], place[1], text, ha="center", va="center", fontsize=9, fontweight="bold", color=INK, path_effects=halo)
 
 
+def thin_names(axes: Axes) -> bool:
+    """Take names off a map that would lie over each other: all of them where a legend has them too, else those that come later.
+
+    Gives whether any are left.
+    """
+    axes.get_figure(root=True).draw_without_rendering()  # type: ignore[union-attr]
+    kept: list[Text] = []
+    for text in list(axes.texts):
+        if any(_hides(text.get_window_extent(), other.get_window_extent()) for other in kept):
+            text.set_visible(False)
+        else:
+            kept.append(text)
+    if axes.get_legend() is not None and len(kept) < len(axes.texts):
+        kept = []
+        for text in axes.texts:
+            text.set_visible(False)
+    return bool(kept)
+
+
+def _hides(one: Bbox, other: Bbox) -> bool:
+    """Whether two boxes share more than a quarter of the smaller one."""
+    width, height = min(one.x1, other.x1) - max(one.x0, other.x0), min(one.y1, other.y1) - max(one.y0, other.y0)
+    return bool(width > 0 and height > 0 and width * height > 0.25 * min(one.width * one.height, other.width * other.height))
+
+
 def _map(record: ReportInput, folder: Path, name: str, points: Tensor, seen: Encoded, axis: tuple[str, str], what: str) -> Drawing:
     figure: Figure = new_figure(6.0, 5.0)
     axes = figure.subplots()
@@ -144,7 +171,8 @@ def _map(record: ReportInput, folder: Path, name: str, points: Tensor, seen: Enc
     axes.tick_params(length=2.5, width=0.6)
     if name != "latent_map_umap":
         axes.set_aspect("equal", adjustable="datalim")
-    colour = "No labels are known." if seen.label is None or bool((seen.label < 0).all()) else "Colour and name: label, which the model never saw."
+    marked = "Colour and name" if thin_names(axes) else "Colour"
+    colour = "No labels are known." if seen.label is None or bool((seen.label < 0).all()) else f"{marked}: label, which the model never saw."
     return keep(figure, folder, name, f"{what} of {len(points):,} examples. {colour} {record.source_line}")
 
 

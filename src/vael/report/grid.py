@@ -94,11 +94,16 @@ def grid_image(
     return Image.fromarray(canvas)
 
 
-def save_grid(path: Path, x: Shaped[Tensor, "count channels height width"], display: Display, *, columns: int | None = None) -> Path:
-    """Write `grid_image` as a PNG on white, grey where every image is; atomically. Gives the path."""
-    picture = grid_image(x, display, columns=columns)
+def on_white(picture: Image.Image) -> Image.Image:
+    """A picture with transparent places as RGB on white."""
     flat = Image.new("RGB", picture.size, "white")
     flat.paste(picture, mask=picture.getchannel("A"))
+    return flat
+
+
+def save_grid(path: Path, x: Shaped[Tensor, "count channels height width"], display: Display, *, columns: int | None = None) -> Path:
+    """Write `grid_image` as a PNG on white, grey where every image is; atomically. Gives the path."""
+    flat = on_white(grid_image(x, display, columns=columns))
     stream = io.BytesIO()
     (flat if x.shape[1] == 3 else flat.convert("L")).save(stream, "PNG")
     write_bytes(Path(path), stream.getvalue())

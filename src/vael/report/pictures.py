@@ -49,7 +49,7 @@ def sheet(record: ReportInput, folder: Path, name: str, x: Tensor, caption: str,
     """A grid of images with words beside its rows and under its columns, as a figure."""
     x = as_images(x)
     grid = grid_image(x, record.scale, columns=layout.columns, gap=layout.gap, largest=SMALL if len(x) > 100 else LARGEST)
-    margin = 0.08 + 0.066 * max(len(text) for _, text in layout.rows) if layout.rows else 0.0
+    margin = 0.14 + 0.066 * max(len(text) for _, text in layout.rows) if layout.rows else 0.0
     foot, tall = (0.24 if layout.feet else 0.0), layout.width * grid.height / grid.width
     figure = new_figure(layout.width + margin, tall + foot, layout=None)
     axes = figure.add_axes((margin / (layout.width + margin), foot / (tall + foot), layout.width / (layout.width + margin), tall / (tall + foot)))
