@@ -143,6 +143,7 @@ class _Recoded(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """As many of the next bytes as fit; 0 at the end (`io.RawIOBase`)."""
         if not self.rest:
             text = self.file.read(1 << 20)
             if self.mark == " ":

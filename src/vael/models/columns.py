@@ -166,6 +166,7 @@ class ColumnsInput(nn.Module):
         self.features = len(schema.columns) + len(self.scales.columns) + self.scales.filled.numel() + int(self.codes.valid.sum())
 
     def forward(self, x: Float[Tensor, "batch columns"]) -> Float[Tensor, "batch features"]:
+        """Numbers, spikes, codes and what was seen, side by side; nothing that stands under a gap comes through."""
         seen = ~torch.isnan(x)
         x = torch.nan_to_num(x)
         v, known = x.index_select(1, self.scales.place), seen.index_select(1, self.scales.place)

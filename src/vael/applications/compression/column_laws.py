@@ -172,6 +172,7 @@ class Rows(Law):
         self.mass = NumberMass(law, self.numbers, examples) if len(self.numbers.place) else None
 
     def questions(self) -> Questions:
+        """States of all cells first, then levels, then numbers by halving their ranges."""
         found = -(yield from self.states.questions())
         for place, shares in self.levels.items():
             rows = found[:, place] == 0
@@ -199,6 +200,7 @@ class Rows(Law):
         return low.astype(np.int32)
 
     def answers(self, symbols: Symbols) -> Iterator[np.ndarray]:
+        """In the order of the questions."""
         yield from self.states.answers(symbols)
         for place, shares in self.levels.items():
             column = symbols[:, place]

@@ -124,6 +124,7 @@ class IntegerLogistics(IntegerHead):
         return Grid(self.tables["rate"], LOW << (RAW - FINE), FINE)(raw)
 
     def law(self, raw: Whole) -> Law:
+        """Logistics over levels, one or a mixture, in integers."""
         components = self.facts["components"]
         if components == 1:
             loc, log_scale = (part[..., None] for part in np.split(raw.reshape(len(raw), -1), 2, axis=1))

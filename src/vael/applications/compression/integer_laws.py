@@ -53,6 +53,7 @@ class IntegerHalvings(Law):
         self.cumulative, self.shape, self.levels, self.depth = cumulative, shape, levels, (levels - 1).bit_length()
 
     def questions(self) -> Questions:
+        """Halvings of the range of every symbol at once, by shares in integers."""
         low = np.zeros(self.shape, np.int64)
         under, over = self.cumulative(low), self.cumulative(np.full(self.shape, self.levels))
         for digit in reversed(range(self.depth)):
@@ -112,6 +113,7 @@ class ShearedNormals(Normals):
         self.loc, self.rate, self.shear = loc, rate, shear
 
     def questions(self) -> Questions:
+        """Latent after latent, as each shifts the mean of those behind it."""
         found, off = np.empty(self.loc.shape, np.int32), np.zeros(self.loc.shape, np.int64)
         furthest = 4 * self.reach << (RAW - self.bins)
         for i in range(self.loc.shape[1]):

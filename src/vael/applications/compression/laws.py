@@ -127,6 +127,7 @@ class Halvings(Law):
         self.mass, self.shape, self.depth = mass, shape, (levels - 1).bit_length()
 
     def questions(self) -> Questions:
+        """Halvings of the range of every symbol at once, the highest digit first."""
         low = np.zeros(self.shape, np.int32)
         for digit in reversed(range(self.depth)):
             middle = low + (1 << digit)

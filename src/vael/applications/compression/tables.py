@@ -23,7 +23,9 @@ from vael.applications.compression.contents import Contents
 from vael.applications.compression.grids import ASIDE, DAY, MISSING, Grid, grids_of
 from vael.applications.compression.text_form import NumberForm, TextForm, commonest, in_form, number_form, text_form
 from vael.data import ColumnKind, Schema
+from vael.data.dates import written_date
 from vael.data.inference import missing_text
+from vael.data.numerals import numeral_of
 from vael.data.schema import LEVELS
 from vael.data.tables import place_of, valued
 from vael.data.text import Layout
@@ -52,6 +54,7 @@ class ColumnForm(BaseModel):
 
     place: int  # among all columns of the table
     number: NumberForm = NumberForm.SHORT
+    grouped: bool = False  # whether thousands are marked
     absent: str | None = None  # what stands for a missing cell in text
     others: int = 0  # cells that stand beside, one by one
 
@@ -122,7 +125,11 @@ def column_form(grid: Grid, place: int, cells: pa.ChunkedArray, symbols: Int32[n
     absent = commonest(cells.filter(pa.array(gone))) if gone.any() else None
     if grid.texts or grid.column.kind is ColumnKind.DATE or grid.free:
         return ColumnForm(place=place, absent=absent)
-    return ColumnForm(place=place, absent=absent, number=number_form(grid.values(symbols), cells, decimals_of(grid)))
+    numeral = numeral_of(grid.column)
+    bare = numeral.bare(cells)
+    plain = numeral.form.ungrouped(bare)
+    form = number_form(grid.values(symbols), plain, decimals_of(grid))
+    return ColumnForm(place=place, absent=absent, number=form, grouped=bool(pc.any(pc.not_equal(plain, bare)).as_py()))
 
 
 def decimals_of(grid: Grid) -> int:
@@ -155,8 +162,9 @@ def _word(grid: Grid, symbol: int, form: ColumnForm, written: bool) -> str | Non
     if grid.texts:
         return grid.texts[symbol]
     if grid.column.kind is ColumnKind.DATE:
-        return (EPOCH + timedelta(seconds=(symbol + grid.first) * (DAY // grid.rate))).strftime(grid.column.pattern or "%Y-%m-%d")
-    return in_form((symbol + grid.first) / grid.rate, decimals_of(grid), form.number)
+        return written_date(EPOCH + timedelta(seconds=(symbol + grid.first) * (DAY // grid.rate)), grid.column.pattern or "%Y-%m-%d")
+    text, numeral = in_form((symbol + grid.first) / grid.rate, decimals_of(grid), form.number), numeral_of(grid.column)
+    return numeral.around(numeral.form.grouped(text) if form.grouped else text)
 
 
 def differing(made: pa.Array | pa.ChunkedArray, came: pa.ChunkedArray) -> Bool[np.ndarray, " rows"]:
