@@ -19,10 +19,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from vael.errors import FormatError, ShapeError, StateError, SupportError
 from vael.estimators import VAEDensity, VAEImputer, VAEOutlierDetector, VAETransformer
+from vael.estimators.core import dependent_columns
 
 ALL = (VAETransformer, VAEDensity, VAEOutlierDetector, VAEImputer)
 EACH = pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
-QUICK = {"max_iter": 2, "random_state": 0}
+QUICK = {"max_iter": 2, "batch_size": 128, "random_state": 0}  # few steps of the usual network
+SMALL = {"max_iter": 2, "batch_size": 128, "n_components": 2, "hidden_layer_sizes": (8,)}
 
 
 def answers(estimator, x):
@@ -48,9 +50,9 @@ def gapped(x, share=0.3, seed=0):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks([kind(max_iter=2) for kind in ALL])
+@parametrize_with_checks([kind(**SMALL) for kind in ALL])
 def test_what_scikit_learn_expects(estimator, check):
-    """No check is expected to fail; `max_iter` is the only thing that is set, for speed."""
+    """No check is expected to fail; a small network that takes few steps is asked for, for speed alone."""
     check(estimator)
 
 
@@ -77,13 +79,13 @@ def test_no_global_random_state_is_read_or_moved(kind, rows):
     torch.manual_seed(3)
     before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
     for seed in (None, 1, np.random.RandomState(5)):
-        kind(max_iter=1, random_state=seed).fit(rows[:30])
+        kind(**SMALL, random_state=seed).fit(rows[:30])
     assert np.array_equal(before[0], np.random.get_state()[1])  # noqa: NPY002
     assert torch.equal(before[1], torch.get_rng_state())
 
 
 def test_a_seed_decides_everything(rows):
-    first, second, other = (VAEDensity(max_iter=2, random_state=seed).fit(rows) for seed in (1, 1, 2))
+    first, second, other = (VAEDensity(**SMALL, random_state=seed).fit(rows) for seed in (1, 1, 2))
     assert np.array_equal(first.score_samples(rows), second.score_samples(rows))
     assert not np.array_equal(first.score_samples(rows), other.score_samples(rows))
     assert np.array_equal(first.sample(4), second.sample(4))
@@ -194,7 +196,7 @@ def test_another_unit_shifts_the_score_by_its_logarithm(rows):
 
 
 def test_a_transform_goes_back(learned, rows):
-    fitted = VAETransformer(3, max_iter=1).fit(rows)
+    fitted = VAETransformer(3, **QUICK).fit(rows)
     fitted.fitted_ = learned.fitted_
     back = fitted.inverse_transform(fitted.transform(rows))
     assert ((back - rows) ** 2).sum() < 0.25 * ((rows - rows.mean(0)) ** 2).sum()
@@ -233,10 +235,40 @@ def test_an_imputer_does_better_than_the_mean_and_leaves_seen_cells_alone():
     assert ((filled - x)[missing] ** 2).mean() < 0.75 * ((mean - x)[missing] ** 2).mean()
 
 
+def test_a_density_of_columns_that_have_none_is_finite_and_said_to_be(rows):
+    """A copy, a sum and a constant are named; σ has a floor of e^-6 of the spread, so that a column adds 6 - 0.92 nats at most."""
+    x = np.column_stack((rows[:, [0, 2]], rows[:, 0], rows[:, 0] + rows[:, 2], np.full(len(rows), 7.0)))
+    with pytest.warns(UserWarning, match="never varying: x4; linear functions of other columns: x0, x1, x2, x3"):
+        fitted = VAEDensity(**QUICK).fit(x)
+    with torch.no_grad():
+        next(value for name, value in fitted.fitted_.model.named_parameters() if name.endswith("log_scale")).fill_(-1e9)
+    found = fitted.score_samples(x)
+    assert np.isfinite(found).all()
+    assert found.max() < 5 * (6 - 0.91) - fitted.fitted_._log_scale
+    assert (fitted.sample(20)[:, 4] == 7).all()
+
+
+def test_columns_that_others_give_are_told_from_those_that_they_do_not(rows):
+    x, noise = rows[:, [0, 2]], np.random.default_rng(0).normal(size=len(rows))
+    assert dependent_columns(np.column_stack((x, 1e9 * x[:, 0] + 3))).tolist() == [0, 2]
+    assert dependent_columns(np.column_stack((x, x[:, 0] + 0.01 * noise))).tolist() == []
+    assert dependent_columns(x[:3]).tolist() == dependent_columns(rows[:5]).tolist() == []
+
+
+def test_narrow_tables_have_latents_enough():
+    """Three columns made by two factors: with one latent the bound was 0.3 to 0.6 nats below the exact density, now 0.03."""
+    noise, weight = np.random.default_rng(0), np.array([[1, 0.5, -1], [0, 1, 1]])
+    x = noise.normal(size=(1200, 2)) @ weight + 0.5 * noise.normal(size=(1200, 3))
+    fitted = VAEDensity(max_iter=30, learning_rate=1e-2, random_state=0).fit(x[:600])
+    exact = multivariate_normal(np.zeros(3), weight.T @ weight + 0.25 * np.eye(3)).logpdf(x[600:])
+    assert -0.15 < (fitted.score_samples(x[600:]) - exact).mean() < 0.03
+
+
 # awkward tables
 
 
 @EACH
+@pytest.mark.filterwarnings("ignore:X has columns without a density")
 def test_awkward_tables(kind):
     """One row, one column, columns that never vary, a column of one integer type, columns of unlike sizes."""
     unlike = np.arange(40)[:, None] * np.array([1e150, 1e-150])
@@ -295,7 +327,7 @@ def test_a_mixed_frame_is_taken_as_a_table():
     assert np.array_equal(density.score_samples(frame)[7:8], density.score_samples(frame.iloc[7:8]))
     codes = VAETransformer(2, **QUICK).fit(frame)
     assert list(codes.inverse_transform(codes.transform(frame)).columns) == list(frame.columns)
-    detector = VAEOutlierDetector(max_iter=15, random_state=0).fit(frame)
+    detector = VAEOutlierDetector(max_iter=15, batch_size=32, random_state=0).fit(frame)
     odd = frame.iloc[:1].assign(height=1e5, nests=400)
     assert list(detector.predict(odd)) == [-1]
     for trouble, word in ((frame.assign(kind="yew"), "yew"), (frame.drop(columns="nests"), "nests"), (frame.to_numpy(), "frame")):
@@ -315,7 +347,7 @@ def test_gaps_of_a_mixed_frame_are_filled_in_kind(library, tmp_path):
         holes = frame.with_columns(
             [made.when(made.Series(gone[:, k])).then(None).otherwise(made.col(name)).alias(name) for k, name in enumerate(frame.columns)]
         )
-    imputer = VAEImputer(add_indicator=True, max_iter=10, random_state=0).fit(holes)
+    imputer = VAEImputer(add_indicator=True, max_iter=10, batch_size=64, random_state=0).fit(holes)
     filled = imputer.transform(holes)
     assert type(filled) is type(frame)
     assert list(filled.columns) == list(imputer.get_feature_names_out())

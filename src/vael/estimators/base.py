@@ -23,7 +23,7 @@ from vael.data.tables import Frame, Table
 from vael.errors import FormatError, StateError
 from vael.estimators import frames
 from vael.estimators.core import Fitted, Told, fit
-from vael.estimators.network import Rows, Sizes, Training, build
+from vael.estimators.network import Plan, Rows, Sizes, Training, build
 from vael.training.checkpoint import read_tensors, write_tensors
 
 FORMAT = 2
@@ -48,6 +48,7 @@ class VAEEstimator(BaseEstimator, ABC):
 
     _gaps = False  # whether NaN is a missing cell
     _keeps_rows = False  # whether rows of training are needed after training, and so stand in the file
+    _least_latents = 1
     form_: frames.Form | None  # of a frame with columns of several kinds
 
     def __init__(
@@ -106,7 +107,7 @@ class VAEEstimator(BaseEstimator, ABC):
         how = Training(self._count("max_iter"), self._count("batch_size"), float(self.learning_rate), seed_of(self.random_state))
         hidden = None if self.hidden_layer_sizes is None else tuple(self.hidden_layer_sizes)
         schema = None if self.form_ is None else self.form_.schema
-        fitted, self.n_iter_ = fit(Told(x, self._gaps, schema), self._count("n_components"), hidden, how)
+        fitted, self.n_iter_ = fit(Told(x, self._gaps, schema, self._least_latents), self._count("n_components"), hidden, how)
         self.fitted_ = fitted if self._keeps_rows else replace(fitted, splits=None)
 
     def _count(self, name: str) -> int | None:
@@ -129,7 +130,8 @@ class VAEEstimator(BaseEstimator, ABC):
 
     def _kept(self) -> dict[str, np.ndarray]:
         splits = self.fitted_.splits
-        return {} if splits is None else {"train": splits.train.x.numpy(), "held_out": splits.validation.x.numpy()}
+        rows = {} if splits is None else {"train": splits.train.x.numpy(), "held_out": splits.validation.x.numpy()}
+        return rows | {"constant": np.asarray(self.fitted_.constant, dtype=np.int64)}
 
     def _facts(self) -> dict[str, object]:
         parameters = {name: plain(value) for name, value in self.get_params(deep=False).items()}
@@ -161,11 +163,12 @@ class VAEEstimator(BaseEstimator, ABC):
         estimator.form_ = None if facts["form"] is None else frames.Form.of_record(facts["form"])
         schema = None if estimator.form_ is None else estimator.form_.schema
         sizes = Sizes(**{name: listed(value) for name, value in facts["sizes"].items()})
-        model = build(sizes, schema=schema).double().eval()
+        model = build(Plan(sizes), schema=schema).double().eval()
         model.load_state_dict({name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")})
         rows = [Rows(tensors[name], sizes.gaps, schema).source() for name in ("train", "held_out") if name in tensors]
         splits = Splits(rows[0], rows[1], None) if rows else None
-        estimator.fitted_ = Fitted(model, sizes, tensors["shift"].numpy(), tensors["scale"].numpy(), schema, splits)
+        constant = tuple(tensors["constant"].tolist()) if "constant" in tensors else ()
+        estimator.fitted_ = Fitted(model, sizes, tensors["shift"].numpy(), tensors["scale"].numpy(), schema, constant, splits)
         for name, value in facts["state"].items():
             setattr(estimator, name, value)
         if facts["columns"] is not None:

@@ -10,16 +10,17 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from vael.applications.anomaly import LEAST_HELD_OUT, REFERENCE, AnomalyDetector
 from vael.applications.imputation import impute
 from vael.data import Batch, Schema, Source, Splits
 from vael.errors import StateError
-from vael.estimators.network import Rows, Sizes, Training, sized, trained
+from vael.estimators.network import Rows, Sizes, Training, planned, trained
 from vael.estimators.steady import steady
 from vael.models import VAE
+from vael.models.heads import LOG_SCALE
 from vael.objectives import log_weights
 from vael.probability import Noise, PerExample, draw
 
@@ -29,6 +30,9 @@ BLOCK = 64  # rows that pass through the networks together, always: products of 
 FARTHEST = 1e100  # standard deviations; squares of what lies beyond would overflow
 FAR = 1e6  # standard deviations beyond which cells are all alike for proposals and for a detector
 FILL_DRAWS = 500  # latents for each row of numbers; a fifth where columns have laws of many parameters
+LEAST_SPREAD = math.exp(LOG_SCALE[0])  # of a column's own, the least σ that it can have
+TINY = 1e-10  # variances below it are zero with errors of rounding
+MOST_COLUMNS = 2000  # whose correlations are looked at
 READS = frozenset({"log_prior", "log_posterior"})
 
 
@@ -41,6 +45,7 @@ class Fitted:
     shift: Float64[np.ndarray, " columns"]
     scale: Float64[np.ndarray, " columns"]
     schema: Schema | None = None  # of a frame with columns of several kinds: cells are codes then, shift 0 and scale 1
+    constant: tuple[int, ...] = ()  # columns of numbers that never varied, as new rows have them
     splits: Splits | None = None  # rows that were learned from, and set aside; kept for a detector only
 
     @cached_property
@@ -66,9 +71,11 @@ class Fitted:
         return found - self._log_scale
 
     def sampled(self, rows: int, seed: int) -> Matrix:
-        """Draws from p(x)."""
+        """Draws from p(x); a column that never varied does not vary, though its σ is above 0."""
         with torch.no_grad():
-            return self._original(self.judge.sample(rows, generator=torch.Generator().manual_seed(seed)).numpy())
+            made = self.judge.sample(rows, generator=torch.Generator().manual_seed(seed)).numpy()
+        made[:, list(self.constant)] = 0.0
+        return self._original(made)
 
     def filled(self, x: Matrix) -> Matrix:
         """`x` with E[x | seen cells] in its gaps (`vael.applications.imputation`), of levels the most probable."""
@@ -135,6 +142,7 @@ class Told:
     x: Matrix  # numbers, or the codes of a table with a schema
     gaps: bool = False
     schema: Schema | None = None
+    least: int = 1  # latents, where no number is asked for and columns and rows allow it
 
 
 def fit(told: Told, latent: int | None, hidden: tuple[int, ...] | None, how: Training) -> tuple[Fitted, int]:
@@ -142,9 +150,15 @@ def fit(told: Told, latent: int | None, hidden: tuple[int, ...] | None, how: Tra
     columns = told.x.shape[1]
     shift, scale = (np.zeros(columns), np.ones(columns)) if told.schema else location_and_scale(told.x)
     rows = Rows(torch.from_numpy(((told.x - shift) / scale).astype(np.float32)), told.gaps or told.schema is not None, told.schema)
-    sizes = sized(rows, latent, hidden)
-    model, run, splits = trained(rows, sizes, how)
-    return Fitted(model, sizes, shift, scale, told.schema, splits), max(1, run.epochs)
+    plan = planned(rows, latent, hidden, told.least)
+    model, run, splits = trained(rows, plan, how)
+    constant = () if told.schema else tuple(constant_columns(told.x).tolist())
+    return Fitted(model, plan.sizes, shift, scale, told.schema, constant, splits), max(1, run.epochs)
+
+
+def constant_columns(x: Matrix) -> Int64[np.ndarray, " constant"]:
+    """Columns that never vary."""
+    return np.flatnonzero((x == x[:1]).all(0))
 
 
 def location_and_scale(x: Matrix) -> tuple[Float64[np.ndarray, " columns"], Float64[np.ndarray, " columns"]]:
@@ -159,6 +173,22 @@ def location_and_scale(x: Matrix) -> tuple[Float64[np.ndarray, " columns"], Floa
     with np.errstate(over="ignore"):
         scale = np.where(varies, std * unit, 1.0)
     return mean * unit, np.where((scale > 0) & np.isfinite(scale), scale, 1.0)
+
+
+def dependent_columns(x: Matrix) -> Int64[np.ndarray, " dependent"]:
+    """Columns that a linear function of the others gives up to `LEAST_SPREAD` of their own spread, those that never vary left aside.
+
+    What the others leave of a standardised column is (1 / (C⁻¹)_jj)^½, C the correlations. So few rows as columns would determine every column
+    by chance: then none is named.
+    """
+    varies = np.setdiff1d(np.arange(x.shape[1]), constant_columns(x))
+    if len(varies) > MOST_COLUMNS or len(x) <= len(varies) + 1:
+        return varies[:0]
+    shift, scale = location_and_scale(x[:, varies])
+    standard = (x[:, varies] - shift) / scale
+    values, vectors = np.linalg.eigh(standard.T @ standard / len(x))
+    left = 1 / (vectors**2 / (np.maximum(values, 0.0) + TINY)).sum(1)
+    return varies[left < LEAST_SPREAD**2]
 
 
 def batch_of(part: Float[Tensor, "rows columns"]) -> Batch:

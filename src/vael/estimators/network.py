@@ -30,6 +30,7 @@ LEAST_PATIENCE = 10
 WARMUP = 0.2  # of the epochs
 HELD_OUT, LEAST_HELD_OUT, MOST_HELD_OUT = 0.1, 20, 5000  # share, rows from which on rows are set aside, and how many at most
 HIDDEN_SHARE = 0.1  # of the cells, hidden anew at each step where the model is to cope with gaps
+ROWS_PER_LATENT = 50
 WEIGHT_DECAY = 0.01
 EMA = 0.99  # of the weights that are judged and kept: short, because many tables are learned in a few hundred steps
 FEW = 5000  # rows with gaps below which all are learned from, as benchmarks/imputation.py does, with its settings:
@@ -98,34 +99,48 @@ class Rows:
         return self.gaps and self.schema is None and len(self.x) < FEW
 
 
-def build(sizes: Sizes, seed: int = 0, rows: Rows | None = None, schema: Schema | None = None) -> VAE:
+@dataclass(frozen=True)
+class Plan:
+    """Sizes, and the laws of the columns of a schema as the rows have them: fitted once, because that takes a part of a second."""
+
+    sizes: Sizes
+    laws: ColumnsHead | None = None
+
+
+def build(plan: Plan, seed: int = 0, rows: Rows | None = None, schema: Schema | None = None) -> VAE:
     """A recipe for numbers (one learned σ for each column), for numbers with gaps, or for the columns of a schema; weights from `seed`.
 
-    The laws of a schema begin at `rows`, where they are given.
+    The laws of a schema are those of the plan, else they begin at `rows`, where they are given.
     """
+    sizes = plan.sizes
     event, how = (sizes.features,), {"latent": sizes.latent, "hidden": sizes.hidden}
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed)
         if schema is not None:
             known = None if rows is None else statistics(rows.source())
-            head = ColumnsHead(schema, sample=None if known is None else known.sample, tables=sizes.tables)
+            head = plan.laws or ColumnsHead(schema, sample=None if known is None else known.sample, tables=sizes.tables)
             return of_table(event, head, statistics=known, **how)  # type: ignore[arg-type]
         law = GaussianHead(UnitScale(sizes.features), LearnedScale(sizes.features))
         return (gapped if sizes.gaps else dense)(event, law, **how)  # type: ignore[arg-type]
 
 
-def sized(rows: Rows, latent: int | None, hidden: Sequence[int] | None) -> Sizes:
-    """The sizes asked for, else those that are recommended for a table of this size. Errors: `StateError` for a size below 1."""
+def planned(rows: Rows, latent: int | None, hidden: Sequence[int] | None, least: int = 1) -> Plan:
+    """The sizes asked for, else those that are recommended for a table of this size, with `least` latents where columns and rows allow it.
+
+    Errors: `StateError` for a size below 1.
+    """
     if (latent is not None and latent < 1) or not all(int(width) >= 1 for width in hidden or ()):
         raise StateError(f"n_components={latent} and hidden_layer_sizes={hidden}: expected whole numbers of at least 1, or None")
-    advised, tables = {"latent": FILL_LATENT, "hidden": FILL_HIDDEN}, ()
+    advised, laws = {"latent": FILL_LATENT, "hidden": FILL_HIDDEN}, None
     if rows.schema is not None:
         advice = columns(rows.source(), rows.schema)
-        advised, tables = dict(advice.arguments), getattr(advice.head, "tables", ())  # type: ignore[assignment]
+        advised, laws = dict(advice.arguments), advice.head if isinstance(advice.head, ColumnsHead) else None  # type: ignore[assignment]
     elif not rows.gaps:
         advised = dict(table(rows.source()).arguments)  # type: ignore[arg-type]
     widths = advised["hidden"] if hidden is None else hidden
-    return Sizes(rows.x.shape[1], int(latent or advised["latent"]), tuple(int(width) for width in widths), rows.gaps, tables)  # type: ignore[arg-type, attr-defined]
+    enough = max(advised["latent"], min(least, rows.x.shape[1], len(rows.x) // ROWS_PER_LATENT))  # type: ignore[type-var]
+    sizes = Sizes(rows.x.shape[1], int(latent or enough), tuple(int(width) for width in widths), rows.gaps, laws.tables if laws else ())  # type: ignore[arg-type, attr-defined]
+    return Plan(sizes, laws)
 
 
 def splits_of(rows: Rows, seed: int) -> Splits:
@@ -149,12 +164,12 @@ def settings_of(how: Training, rows: Rows) -> Settings:
     return Settings(epochs=epochs, batch=batch, seed=how.seed, patience=patience, device="cpu", precision=torch.float32, compiled=False)
 
 
-def trained(rows: Rows, sizes: Sizes, how: Training) -> tuple[VAE, Fit, Splits]:
+def trained(rows: Rows, plan: Plan, how: Training) -> tuple[VAE, Fit, Splits]:
     """A model fitted to rows, its weights those of the best bound on the rows set aside; how training went; and on which rows.
 
     The bound is the ELBO of the cells that were seen; of few rows with gaps that of importance weights (Mattei & Frellsen 2019), on all rows.
     """
-    splits, model = splits_of(rows, how.seed), build(sizes, how.seed, rows, rows.schema)
+    splits, model = splits_of(rows, how.seed), build(plan, how.seed, rows, rows.schema)
     if rows.few:
         optimizer = AdamW(learning_rate=how.learning_rate / 2, weight_decay=FILL_DECAY)
         ascent = GradientAscent(model, cast(Objective, ImportanceWeighted()), samples=FILL_SAMPLES, optimizer=optimizer)
