@@ -247,3 +247,19 @@ def test_a_run_on_other_data_refuses_a_frame(tmp_path):
         archives.compress(run, pa.table({"a": [1, 2]}), tmp_path / "x.vael")
     with pytest.raises(FormatError, match="no such file"):
         archives.decompress(run, tmp_path / "x.vael", tmp_path / "x.csv")
+
+
+def test_units_and_marks_are_no_cells_of_their_own(tmp_path):
+    rng = np.random.default_rng(0)
+    amount = [f"{value:,.2f}".translate(str.maketrans(",.", ".,")) + " €" for value in rng.normal(0, 4000, 200)]
+    moments = np.datetime64("2024-03-01T00:00") + rng.integers(0, 9000, 200)
+    columns = {
+        "a": amount,
+        "b": [f"{value} %" for value in rng.integers(0, 100, 200)],
+        "t": [f"{moment.item():%d.%m.%Y %H:%M}" for moment in moments],
+    }
+    file = written(tmp_path / "t.csv", columns, delimiter=";")
+    run = vael.train(file, run=tmp_path / "run", latent=1, hidden=(4,), epochs=1, compile=False, precision="float32")
+    made, back = there_and_back(run, file, tmp_path)
+    assert back.read_bytes() == file.read_bytes()
+    assert "kept beside" not in made.layout.note  # every cell is coded

@@ -115,7 +115,7 @@ def test_rows_of_a_table_come_from_the_mixture_while_the_training_rows_are_at_ha
 @pytest.mark.parametrize(
     ("conditions", "message"),
     [
-        (["kid=oak"], "there is no column 'kid'; did you mean kind?"), (["kind=elm"], "no level 'elm'; did you mean Elm?; there are Elm, oak"),
+        (["kid=oak"], "there is no column 'kid'; did you mean kind?"), (["kind=elm"], "no level 'elm'; there are Elm, oak; did you mean Elm?"),
         (["kind"], "write COLUMN=VALUE"),
         (["age=old"], "column 'age': 'old' is no whole number"), (["age=4.5"], "--given: column 'age'"),
         (["kind=oak", "kind=Elm"], "was given before"), (["kind="], "there is no value"),

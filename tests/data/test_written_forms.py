@@ -7,16 +7,17 @@ from datetime import date, datetime, time, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 import torch
 
-from vael.data import ColumnKind, load, read_table
+from vael.data import Column, ColumnKind, Kind, load, load_table, read_table
 from vael.data.blocks import table_blocks
 from vael.data.dates import resolution, told_dates, written_date
 from vael.data.inference import why_left_out
-from vael.data.numerals import told_numbers
+from vael.data.numerals import numeral_of, told_numbers
 from vael.data.tables import completed, write_arrow, write_rows
-from vael.errors import FormatError, ShapeError
+from vael.errors import FormatError, ShapeError, SupportError
 
 
 def cells(*texts):
@@ -43,6 +44,16 @@ def test_numbers_with_units_and_marks(texts, comma, values, pattern):
     found, numeral = told_numbers(cells(*texts), np.zeros(len(texts), bool), comma)
     np.testing.assert_allclose(found, values)
     assert numeral.pattern == pattern
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern", "plain"), [("-$1,234.5", "$1,234.5", "-1234.5"), ("1.234,5 €", "1.234,5 €", "1234.5"), ("1'234", "1'234.5", "1234")]
+)
+def test_numbers_are_written_as_the_column_has_them(text, pattern, plain):
+    numeral = numeral_of(Column("a", ColumnKind.REAL, pattern=pattern))
+    assert numeral.pattern == pattern
+    assert numeral.around(numeral.form.grouped(numeral.form.written(plain))) == text
+    assert numeral.form.plain(numeral.bare(cells(text))).to_pylist() == [plain]
 
 
 @pytest.mark.parametrize("texts", [("A12", "A13"), ("36 months", "60 months"), ("12 kg", "13 lb"), ("1.2.3", "4"), ("tall", "1"), ("12e", "13f")])
@@ -305,3 +316,17 @@ def test_whole_numbers_beyond_64_bits_are_written(tmp_path):
     table = read_table(pa.table({"a": np.linspace(1, 29, 30) * 1e28, "b": np.arange(30) % 7}))
     write_rows(tmp_path / "t.csv", table.schema, table.x)
     np.testing.assert_allclose(read_table(tmp_path / "t.csv").x, table.x, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("scale", "words"), [(1e40, "holds .* in row 1; give finite numbers below 1e"), (1e-40, "varies by .* give it in smaller units")]
+)
+def test_numbers_of_no_ordinary_size(tmp_path, scale, words):
+    """A plain table of them trained, and could then not be scored: their squares are none of float32."""
+    table = pa.table({"a": np.linspace(-1, 1, 30) * scale, "b": np.arange(30) % 7})
+    with pytest.raises(SupportError, match=words):
+        read_table(table)
+    table = pa.table({"a": np.linspace(-1, 1, 30) * scale**0.5, "b": np.arange(30) % 7})
+    assert load_table(table).train.kind is Kind.MIXED
+    pa.parquet.write_table(table, tmp_path / "t.parquet")
+    assert load(tmp_path / "t.parquet").train.kind is Kind.MIXED

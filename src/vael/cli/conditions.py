@@ -64,6 +64,8 @@ def cells(schema: Schema, conditions: list[str]) -> Tensor:
         value = text[len(name) + 1 :].strip()
         if not name:
             asked = text.partition("=")[0]
+            if asked in schema.names:
+                raise UsageError(f"--given {text}: there is no value; write COLUMN=VALUE ({asked}=...)")
             way = "" if "=" in text else "; write COLUMN=VALUE"
             raise UsageError(f"--given {text}: there is no column {asked!r}{near(asked, schema.names)}{way}")
         if name in known or not value:
@@ -87,7 +89,7 @@ def check_level(column: Column, value: str) -> None:
     if value in dict(column.rare):
         raise UsageError(f"--given {column.name}={value}: this level is so rare that it shares its code with others; give another, or leave it out")
     levels = ", ".join(column.levels[:12]) + (" ..." if len(column.levels) > 12 else "")
-    raise UsageError(f"--given {column.name}={value}: column {column.name!r} has no level {value!r}{near(value, column.levels)}; there are {levels}")
+    raise UsageError(f"--given {column.name}={value}: column {column.name!r} has no level {value!r}; there are {levels}{near(value, column.levels)}")
 
 
 def near(word: str, names: tuple[str, ...]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vael.cli.parser import Parser, number, one_of
-from vael.errors import StateError
+from vael.errors import FormatError, StateError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,11 +44,14 @@ def impute(given: argparse.Namespace) -> int:
     from vael.cli.using import known_ending
     from vael.data import OnError
     from vael.data.compressed import plain_name
+    from vael.data.tabular import is_table_file
 
     options = vars(given)
     path = options["data"]
     plain = plain_name(path)  # what came compressed is written as it is inside
     target = options.get("output") or path.with_name(f"{plain.stem}-filled{plain.suffix}")
+    if "output" not in options and path.is_file() and not is_table_file(path):
+        raise FormatError(f"{path} is no table that can be read; save it as .csv or .parquet")
     for one in (target, options.get("uncertainty")):
         if one is not None:
             known_ending(one, (".csv", ".tsv", ".txt", ".data", ".parquet"))

@@ -21,6 +21,7 @@ PAIRS = (
 EXACT = 2**24  # whole numbers that float32 can hold
 MOST_DECIMALS = 6
 SPIKE = 0.03  # least share of a value that is a spike
+LARGEST = 1e32  # number that a model of 32-bit numbers can learn from
 FEW = 20  # values from which a number may have spikes
 LEAST_ROWS = 5  # of a level, for a code of its own where there are many levels
 MANY = 10  # levels from which rare ones are pooled
@@ -232,11 +233,13 @@ def _number(name: str, values: np.ndarray, where: str, decimals: int | None) -> 
     seen = values[~np.isnan(values)]
     if not len(seen):
         return None
-    if np.isinf(seen).any() or np.abs(seen).max() > np.finfo(np.float32).max:
-        row = int(np.flatnonzero(np.isinf(values) | (np.abs(values) > np.finfo(np.float32).max))[0]) + 1
+    if np.abs(seen).max() > LARGEST:
+        row = int(np.flatnonzero(np.abs(values) > LARGEST)[0]) + 1
         raise SupportError(
-            f"{where}: column {name!r} holds {values[row - 1]} in row {row:,}; give finite numbers below 3e38, or leave the cell empty"
+            f"{where}: column {name!r} holds {values[row - 1]} in row {row:,}; give finite numbers below {LARGEST:g}, or leave the cell empty"
         )
+    if 0 < np.ptp(seen) < 1 / LARGEST:
+        raise SupportError(f"{where}: column {name!r} varies by {np.ptp(seen):g}, too little for 32-bit numbers; give it in smaller units")
     least, most = float(seen.min()), float(seen.max())
     whole = decimals == 0 and bool((seen == np.floor(seen)).all())
     wide = max(abs(least), abs(most)) > 1e3 * (most - least) > 0 or (whole and max(abs(least), abs(most)) >= EXACT > most - least)

@@ -23,8 +23,17 @@ class Form:
 
     def plain(self, cells: pa.ChunkedArray) -> pa.ChunkedArray:
         """The cells as programs write numbers."""
-        shorter = pc.replace_substring_regex(cells, f"[{self.without}]", "") if self.without else cells
+        shorter = self.ungrouped(cells)
         return pc.replace_substring(shorter, ",", ".") if self.comma else shorter
+
+    def ungrouped(self, cells: pa.ChunkedArray) -> pa.ChunkedArray:
+        """The cells without marks between thousands."""
+        return pc.replace_substring_regex(cells, f"[{self.without}]", "") if self.without else cells
+
+    def grouped(self, text: str) -> str:
+        """A number with a mark between thousands."""
+        sign, digits, rest = re.fullmatch(r"([+-]?)(\d*)(.*)", text).groups()  # type: ignore[union-attr]
+        return sign + (f"{int(digits):,}".replace(",", self.sample[1]) if self.without and len(digits) > 3 else digits) + rest
 
     def written(self, text: str) -> str:
         """A number as programs write it, in this form, without marks between thousands."""
@@ -78,7 +87,12 @@ class Numeral:
 
     def written(self, text: str) -> str:
         """A number as programs write it, as the column has it."""
-        return f"{self.before}{self.form.written(text)}{self.after}"
+        return self.around(self.form.written(text))
+
+    def around(self, text: str) -> str:
+        """What stands before and after a number, put there; a minus stands before all."""
+        sign = "-" if text.startswith("-") and self.before else ""
+        return f"{sign}{self.before}{text.removeprefix(sign)}{self.after}"
 
 
 def numeral_of(column: Column) -> Numeral:

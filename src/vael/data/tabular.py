@@ -20,6 +20,7 @@ from vael.data.splitting import Parts, Sizes, split
 from vael.data.tables import Frame, Table, named, read_table
 from vael.data.text import TEXT
 
+MOST = 1e15  # numbers of ordinary size
 NUMBERS = frozenset({ColumnKind.REAL, ColumnKind.POSITIVE, ColumnKind.COUNT})
 
 
@@ -32,7 +33,16 @@ def plain(schema: Schema, x: np.ndarray) -> bool:
     """Whether a table is nothing but complete numbers without spikes, or nothing but 0 and 1: then no schema is needed to model it."""
     if np.isnan(x).any() or any(column.missing or column.origin or column.pattern for column in schema.columns):
         return False  # an origin keeps digits that float32 would lose, a pattern has a unit
+    if any(not _ordinary(column) for column in schema.columns):
+        return False
     return all(column.kind in NUMBERS and not column.spikes for column in schema.columns) or all(_bit(column) for column in schema.columns)
+
+
+def _ordinary(column: Column) -> bool:
+    """Whether squares of a column's numbers are within float32; the laws of tables with a schema bring them to unit scale first."""
+    if column.minimum is None or column.maximum is None or column.kind not in NUMBERS:
+        return True
+    return max(abs(column.minimum), abs(column.maximum)) < MOST and not 0 < column.maximum - column.minimum < 1 / MOST
 
 
 def _bit(column: Column) -> bool:

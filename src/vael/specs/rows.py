@@ -73,6 +73,8 @@ def rows_of(spec: RunSpec, data: str) -> Iterator[Source]:
 def refuse_other_files(spec: RunSpec, path: Path) -> None:
     """Errors: `ShapeError` for a table where the run was trained on images, `FormatError` for what is no table where it was trained on one."""
     event, columns = spec.data.event, spec.data.columns
+    if not path.exists() and is_table_file(path):
+        raise FormatError(f"{path}: there is no such file; check its name and folder")
     if path.is_file() and is_table_file(path) and len(event) == 3:
         raise ShapeError(
             f"{path} is a table, but the run was trained on images of shape {event} ({spec.data.name}); give a folder of images, or an .npy array"
