@@ -211,8 +211,6 @@ def test_outliers_are_found_and_the_share_is_as_said(rows):
     assert (detector.predict(x) == -1).mean() == pytest.approx(0.1, abs=0.01)
     assert roc_auc_score(np.arange(315) < 300, detector.decision_function(x)) > 0.95
     assert np.array_equal(detector.decision_function(x), detector.score_samples(x) - detector.offset_)
-    with pytest.raises(StateError, match="contamination"):
-        VAEOutlierDetector(contamination=0.7).fit(x)
 
 
 def test_p_values_are_those_of_the_detector_beneath(rows):
@@ -370,7 +368,55 @@ def test_a_mixed_frame_in_a_pipeline_and_a_search():
     assert columns.fit_transform(frame).shape == (len(frame), 2)
 
 
-@pytest.mark.parametrize("parameter", [{"n_components": 0}, {"max_iter": -1}, {"batch_size": 0}, {"hidden_layer_sizes": (8, 0)}])
+def test_a_row_of_a_mixed_frame_without_any_cell():
+    """An imputer fills it, as it does in arrays, also where there are no other rows; the others say before they train that it tells nothing."""
+    pandas = pytest.importorskip("pandas")
+    frame = trees(pandas.DataFrame, 40)[["height", "kind"]]
+    holes = frame.copy()
+    holes.loc[[0, 7]] = None
+    holes.loc[3, "kind"] = None
+    imputer = VAEImputer(**QUICK).fit(holes)
+    filled = imputer.transform(holes)
+    assert not filled.isna().any().any()
+    assert filled.loc[~holes.isna().any(axis=1)].equals(frame.loc[~holes.isna().any(axis=1)])
+    assert imputer.transform(holes.iloc[[0]]).equals(filled.iloc[[0]])
+    with pytest.raises(SupportError, match="row 1 of the frame has no cell, nor have 1 others"):
+        VAEDensity(**QUICK).fit(holes)
+
+
+def test_rows_that_cannot_be_written_to_are_read_without_a_warning(rows, recwarn):
+    rows = rows[:30].copy()
+    rows.setflags(write=False)
+    fitted = VAETransformer(**SMALL, random_state=0).fit(rows)
+    z = fitted.transform(rows)
+    z.setflags(write=False)
+    fitted.inverse_transform(z)
+    assert not [str(one.message) for one in recwarn]
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        {"n_components": 0}, {"n_components": True}, {"max_iter": -1}, {"batch_size": 0}, {"hidden_layer_sizes": (8, 0)},
+        {"hidden_layer_sizes": (8.5,)}, {"hidden_layer_sizes": "wide"}, {"learning_rate": -1}, {"learning_rate": float("nan")},
+        {"learning_rate": "fast"},
+    ],
+)  # fmt: skip
 def test_sizes_that_make_no_sense_are_refused(parameter, rows):
-    with pytest.raises(StateError):
+    with pytest.raises(StateError, match=next(iter(parameter))):
         VAEDensity(**parameter).fit(rows)
+
+
+@pytest.mark.parametrize("share", ["many", None, 0, 0.7])
+def test_shares_that_make_no_sense_are_refused(share, rows):
+    with pytest.raises(StateError, match="contamination"):
+        VAEOutlierDetector(contamination=share).fit(rows)
+
+
+def test_one_hidden_layer_is_a_number_as_for_networks_of_scikit_learn(rows):
+    fitted = VAEDensity(**QUICK | {"hidden_layer_sizes": 8}).fit(rows)
+    assert fitted.fitted_.sizes.hidden == (8,)
+    assert fitted.sample(np.int64(2)).shape == (2, 5)
+    for count in (0, 2.5, None):
+        with pytest.raises(StateError, match="n_samples"):
+            fitted.sample(count)

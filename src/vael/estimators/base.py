@@ -97,24 +97,37 @@ class VAEEstimator(BaseEstimator, ABC):
                 f"{type(self).__name__} was trained on a frame with columns of several kinds, but {type(X).__name__} was given; give a frame"
             )
         validate_data(self, X, reset=False, skip_check_array=True)
-        return frames.read(X, form, self._missing())
+        return frames.read(X, form, self._missing(), empty=self._gaps)
 
     def _missing(self) -> object:
         """What stands in a cell that is missing, besides the ways that every frame knows."""
         return None
 
     def _train(self, x: np.ndarray) -> None:
-        how = Training(self._count("max_iter"), self._count("batch_size"), float(self.learning_rate), seed_of(self.random_state))
-        hidden = None if self.hidden_layer_sizes is None else tuple(self.hidden_layer_sizes)
+        how = Training(self._count("max_iter"), self._count("batch_size"), self._rate(), seed_of(self.random_state))
+        hidden = self._hidden()
         schema = None if self.form_ is None else self.form_.schema
         fitted, self.n_iter_ = fit(Told(x, self._gaps, schema, self._least_latents), self._count("n_components"), hidden, how)
         self.fitted_ = fitted if self._keeps_rows else replace(fitted, splits=None)
 
     def _count(self, name: str) -> int | None:
         value = getattr(self, name)
-        if value is not None and (not isinstance(value, (int, np.integer)) or value < 1):
+        if value is not None and not is_size(value):
             raise StateError(f"{name}={value!r}: expected a whole number of at least 1, or None to have it follow the table")
         return None if value is None else int(value)
+
+    def _hidden(self) -> tuple[int, ...] | None:
+        value = self.hidden_layer_sizes
+        widths = (value,) if is_size(value) else value
+        if widths is not None and not (isinstance(widths, (tuple, list, np.ndarray)) and all(is_size(width) for width in widths)):
+            raise StateError(f"hidden_layer_sizes={value!r}: expected whole numbers of at least 1, or None to have them follow the table")
+        return None if widths is None else tuple(int(width) for width in widths)
+
+    def _rate(self) -> float:
+        value = self.learning_rate
+        if not isinstance(value, (int, float, np.number)) or not 0 < value < math.inf:
+            raise StateError(f"learning_rate={value!r}: expected a number above 0")
+        return float(value)
 
     # files
 
@@ -174,6 +187,11 @@ class VAEEstimator(BaseEstimator, ABC):
         if facts["columns"] is not None:
             setattr(estimator, "feature_names_in_", np.asarray(facts["columns"], dtype=object))  # noqa: B010 (an attribute only after frames)
         return estimator
+
+
+def is_size(value: object) -> bool:
+    """Whether something is a whole number of at least 1."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 1)
 
 
 def seed_of(random_state: Parameter) -> int:

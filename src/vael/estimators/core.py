@@ -215,6 +215,6 @@ def blockwise(function: Callable[[Tensor], Tensor], x: Matrix) -> np.ndarray:
         for begin in range(0, len(x), BLOCK):
             part = torch.zeros(BLOCK, x.shape[1], dtype=torch.float64)
             rows = x[begin : begin + BLOCK]
-            part[: len(rows)] = torch.from_numpy(np.ascontiguousarray(rows))
+            part.numpy()[: len(rows)] = rows
             parts.append(function(part)[: len(rows)].numpy())
     return np.concatenate(parts)

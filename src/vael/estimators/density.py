@@ -6,13 +6,12 @@ import warnings
 from typing import Any
 
 import numpy as np
-from numpy.random import RandomState
 from sklearn.base import DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
 from vael.errors import StateError
 from vael.estimators import frames
-from vael.estimators.base import VAEEstimator, seed_of
+from vael.estimators.base import Parameter, VAEEstimator, is_size, seed_of
 from vael.estimators.core import constant_columns, dependent_columns
 from vael.estimators.transformer import BOUND_DRAWS
 
@@ -56,16 +55,16 @@ class VAEDensity(DensityMixin, VAEEstimator):
         """Mean of `score_samples`, in nats per row."""
         return float(self.score_samples(X).mean())
 
-    def sample(self, n_samples: int = 1, random_state: int | RandomState | None = None) -> Any:
+    def sample(self, n_samples: Parameter = 1, random_state: Parameter = None) -> Any:
         """New rows `[n_samples, columns]`, of a table a frame; a `random_state` of None takes that of the estimator.
 
-        Errors: `StateError` for fewer than one row.
+        Errors: `StateError` for what is no whole number of rows.
         """
         check_is_fitted(self)
-        if n_samples < 1:
-            raise StateError(f"n_samples={n_samples}: expected at least 1")
+        if not is_size(n_samples):
+            raise StateError(f"n_samples={n_samples!r}: expected a whole number of at least 1")
         seed = seed_of(self.random_state if random_state is None else random_state)
-        x = self.fitted_.sampled(n_samples, seed)
+        x = self.fitted_.sampled(int(n_samples), seed)
         return x if self.form_ is None else frames.new_rows(self.form_, x, seed)
 
 

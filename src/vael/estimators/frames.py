@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 from vael.data.constraints import enforced
 from vael.data.schema import Schema
@@ -69,22 +69,43 @@ def library_of(X: object) -> str:
 def begin(X: Any, missing: object = None, *, empty: bool = False) -> tuple[Table, Form]:
     """A frame to train on, by what its columns are; cells equal to `missing` are gaps. With `empty`, columns without a cell are left out.
 
-    Errors: those of `vael.data.read_table`.
+    Errors: those of `vael.data.read_table`; without `empty`, `SupportError` for a row without any cell.
     """
     table = _without_missing(_arrow(X), missing)
     if empty:
         table = table.select([name for name in table.column_names if table.column(name).null_count < len(table)])
     found = read_table(table)
+    if not empty and (gone := np.flatnonzero(without_cells(table, found.schema))).size:
+        raise SupportError(f"row {gone[0] + 1} of the frame has no cell, nor have {len(gone) - 1} others: nothing is known of them; leave them out")
     return found, Form(found.schema, library_of(X), table.schema.remove_metadata())
 
 
-def read(X: Any, form: Form, missing: object = None) -> Table:
-    """A frame by the form of the one that was trained on. Errors: those of `vael.data.read_table`."""
+def read(X: Any, form: Form, missing: object = None, *, empty: bool = False) -> Table:
+    """A frame by the form of the one that was trained on; with `empty`, rows without a cell are taken too.
+
+    Errors: those of `vael.data.read_table`.
+    """
     table = _without_missing(_arrow(X), missing)
     for place, name in enumerate(table.column_names):
         if pa.types.is_null(table.schema.types[place]) and name in form.types.names:  # of so few rows that no cell says what it is
             table = table.set_column(place, name, _cast(table.column(name), form.types.field(name).type))
-    return read_table(table, form.schema)
+    return _with_empty_rows(table, form.schema) if empty else read_table(table, form.schema)
+
+
+def without_cells(table: pa.Table, schema: Schema) -> Bool[np.ndarray, " rows"]:
+    """Which rows have no cell in any column of the schema."""
+    modelled = [table.column(name) for name in schema.names if name in table.column_names]
+    return np.all([column.is_null(nan_is_null=True).to_numpy() for column in modelled], axis=0)
+
+
+def _with_empty_rows(table: pa.Table, schema: Schema) -> Table:
+    """A table by a schema, rows without a cell among its rows: they are read as the row before them and emptied again."""
+    gone = without_cells(table, schema)
+    if gone.all():
+        return Table(schema, torch.full((len(table), len(schema.names)), torch.nan), table, None, np.arange(1, len(table) + 1))
+    before = np.maximum.accumulate(np.where(gone, np.flatnonzero(~gone)[0], np.arange(len(table))))
+    found = read_table(table.take(pa.array(before)) if gone.any() else table, schema)
+    return replace(found, x=torch.where(torch.from_numpy(gone)[:, None], torch.nan, found.x), original=table)
 
 
 def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:

@@ -125,12 +125,7 @@ def build(plan: Plan, seed: int = 0, rows: Rows | None = None, schema: Schema | 
 
 
 def planned(rows: Rows, latent: int | None, hidden: Sequence[int] | None, least: int = 1) -> Plan:
-    """The sizes asked for, else those that are recommended for a table of this size, with `least` latents where columns and rows allow it.
-
-    Errors: `StateError` for a size below 1.
-    """
-    if (latent is not None and latent < 1) or not all(int(width) >= 1 for width in hidden or ()):
-        raise StateError(f"n_components={latent} and hidden_layer_sizes={hidden}: expected whole numbers of at least 1, or None")
+    """The sizes asked for, else those that are recommended for a table of this size, with `least` latents where columns and rows allow it."""
     advised, laws = {"latent": FILL_LATENT, "hidden": FILL_HIDDEN}, None
     if rows.schema is not None:
         advice = columns(rows.source(), rows.schema)

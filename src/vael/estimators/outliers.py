@@ -50,7 +50,8 @@ class VAEOutlierDetector(OutlierMixin, VAEEstimator):
 
     def fit(self, X: Any, y: Any = None) -> VAEOutlierDetector:
         """Train on rows that may hold a share of outliers. Errors: `StateError` for a contamination outside (0, 0.5]."""
-        if self.contamination != "auto" and not 0 < self.contamination <= 0.5:
+        share = self.contamination
+        if share != "auto" and (not isinstance(share, (int, float, np.number)) or not 0 < share <= 0.5):
             raise StateError(f"contamination={self.contamination!r}: expected 'auto', or a share above 0 and at most 0.5")
         x = self._begin(X)
         self._train(x)
