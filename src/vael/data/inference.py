@@ -66,6 +66,8 @@ def infer_schema(table: pa.Table, where: str = "the table", *, comma: bool = Fal
 def decimal_mark(table: pa.Table, comma: bool) -> bool:
     """Whether commas are decimal marks in a table of text: what its columns say without doubt, or `comma`."""
     columns = [column for column in table.columns if pa.types.is_string(column.type)]
+    if not any(pc.any(pc.match_substring(column, ",")).as_py() for column in columns):
+        return comma
     said = {decimal_commas(column, missing_text(column) | nothing(column)) for column in columns}
     return comma if said >= {True, False} or not said & {True, False} else True in said
 
@@ -243,7 +245,8 @@ def _number(name: str, values: np.ndarray, where: str, decimals: int | None) -> 
     least, most = float(seen.min()), float(seen.max())
     whole = decimals == 0 and bool((seen == np.floor(seen)).all())
     wide = max(abs(least), abs(most)) > 1e3 * (most - least) > 0 or (whole and max(abs(least), abs(most)) >= EXACT > most - least)
-    origin = least if least == most != float(np.float32(least)) else float(np.floor(least)) if wide else 0.0
+    lost = least == most and decimals is not None and round(float(np.float32(least)), decimals) != least
+    origin = least if lost else float(np.floor(least)) if wide else 0.0
     column = Column(
         name, _kind(seen, whole), origin=origin, minimum=least, maximum=most, decimals=decimals,
         spikes=spikes(seen), missing=len(seen) < len(values),
@@ -270,19 +273,18 @@ def spikes(seen: np.ndarray) -> tuple[float, ...]:
     values, counts = np.unique(seen, return_counts=True)
     if len(values) < FEW:
         return ()
-    usual = float(np.quantile(counts, 0.9))
-    often = [(int(count), float(value)) for value, count in zip(values, counts, strict=True) if count > SPIKE * len(seen) and count > 5 * usual]
-    return tuple(sorted(value for _, value in sorted(often, reverse=True)[:3]))
+    often = (counts > SPIKE * len(seen)) & (counts > 5 * float(np.quantile(counts, 0.9)))
+    most = sorted(zip(counts[often].tolist(), values[often].tolist(), strict=True), reverse=True)
+    return tuple(sorted(value for _, value in most[:3]))
 
 
 def written_decimals(column: pa.ChunkedArray, absent: np.ndarray) -> int | None:
     """Most digits after the point that cells are written with, trailing zeros apart; None for more than `MOST_DECIMALS` or exponents."""
-    most = 0
-    for cell in pc.unique(column.filter(pa.array(~absent))).to_pylist():
-        text = cell.lower()
-        if "e" in text or "inf" in text:
-            return None
-        most = max(most, len(text.partition(".")[2].strip().rstrip("0")))
+    shown = pc.utf8_lower(column.filter(pa.array(~absent)))
+    if pc.any(pc.match_substring_regex(shown, "e|inf")).as_py():
+        return None
+    after = pc.utf8_rtrim(pc.utf8_trim_whitespace(pc.replace_substring_regex(shown, r"^[^.]*\.?", "")), "0")
+    most = int(pc.max(pc.utf8_length(after)).as_py() or 0)
     return most if most <= MOST_DECIMALS else None
 
 

@@ -176,8 +176,9 @@ def forms_of(table: pa.Table, schema: Schema) -> Forms:
     """The form that each column of numbers is written in, where it is text."""
     found = {}
     for column in schema.columns:
-        if column.kind not in LEVELS and column.kind is not ColumnKind.DATE and column.name in table.column_names:
-            cells = table.column(column.name)
+        place = table.schema.get_field_index(column.name)
+        if column.kind not in LEVELS and column.kind is not ColumnKind.DATE and place >= 0:
+            cells = table.column(place)
             if is_text(cells.type):
                 found[column.name] = written_form(pc.cast(cells, pa.string()), column)
     return found
@@ -207,8 +208,9 @@ def fitted(table: pa.Table, schema: Schema, where: str, forms: Forms) -> tuple[n
 def place_of(table: pa.Table, schema: Schema, number: int, where: str) -> int:
     """Where a column of the schema stands. Errors: `ShapeError` for one that is not there."""
     name = schema.columns[number].name
-    if name in table.column_names:
-        return table.column_names.index(name)
+    place = table.schema.get_field_index(name)
+    if place >= 0:
+        return place
     nameless = all(one == f"column {place}" for place, one in enumerate(table.column_names, 1))
     if nameless and table.num_columns == len(schema.columns):
         return number  # a file without names has its columns in the order of training
