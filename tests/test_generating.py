@@ -53,6 +53,26 @@ def test_films_and_strips(run, tmp_path, capsys):
         assert strip.width > 11 * 60
 
 
+def test_films_of_images_with_other_channels_show_their_mean(tmp_path):
+    """As pictures of them do; they were refused."""
+    np.save(tmp_path / "two.npy", np.random.default_rng(0).integers(0, 256, (40, 2, 8, 8), dtype=np.uint8))
+    run = str(tmp_path / "run")
+    assert main(["train", str(tmp_path / "two.npy"), "--epochs", "1", "--no-report", "--importance-samples", "1", "--run", run]) == 0
+    assert main(["interpolate", run, "--frames", "5", "-o", str(tmp_path / "a.gif")]) == 0
+    assert main(["inpaint", run, "--region", "0:4,0:8", "-n", "2", "--draws", "3", "-o", str(tmp_path / "b.gif")]) == 0
+    assert main(["sample", run, "-n", "2", "-o", str(tmp_path / "c.gif")]) == 0
+    with Image.open(tmp_path / "a.gif") as film:
+        assert film.size == (168, 168)
+
+
+def test_what_is_hidden_is_grey_and_not_black(run, tmp_path):
+    """A dark background would hide what is hidden: digits are 0 there."""
+    assert main(["inpaint", run, "--region", "0:4,0:8", "-n", "3", "--draws", "1", "-o", str(tmp_path / "a.png")]) == 0
+    cells = np.asarray(Image.open(tmp_path / "a.png").convert("L")).astype(int)
+    second = cells[cells.shape[0] // 4 : cells.shape[0] // 2]  # the row of what was seen, in four rows
+    assert 100 < np.median(second[5:25, 5:55]) < 155
+
+
 def test_films_of_samples_go_round(run, tmp_path, capsys):
     """The first frame has the means of plain samples with the same seed; the last is a step before the first again."""
     command = ["sample", run, "-n", "4", "--temperature", "0.8", "--seed", "3"]

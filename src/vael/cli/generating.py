@@ -130,7 +130,8 @@ def inpaint(given: argparse.Namespace) -> int:
         return written(run, target, torch.cat(found.draws.unbind(1), dim=-1), options, "inpainted")
     if target.suffix.lower() != ".png":
         return using.done(using.store(target, found.mean, run), count, options)
-    blank = torch.where(region.outside(batch.x), batch.x, batch.x.min())
+    grey = (batch.x.min() + batch.x.max()) / 2  # black would pass for a dark background
+    blank = torch.where(region.outside(batch.x), batch.x, grey)
     rows = torch.cat((batch.x[None], blank[None], found.mean[None], found.draws))
     return using.done(using.store(target, enlarged(rows.flatten(0, 1), target), run, count), count, options)
 
@@ -219,6 +220,8 @@ def written(run: Run, target: Path, x: Tensor, options: dict[str, object], title
 
     shown = display_of(run.splits().train)
     enlarge = max(1, 168 // max(run.spec.data.event[1:]))
+    if x.shape[1] not in (1, 3):
+        x = x.mean(1, keepdim=True)  # as a picture of such images shows them
     images = traversal.pictures(x, low=shown.low, high=shown.high, enlarge=enlarge)
     if target.suffix.lower() == ".gif":
         traversal.write_gif(target, [*images, *images[-2:0:-1]])
