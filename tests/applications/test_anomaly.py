@@ -1,6 +1,7 @@
 """Scores of rows: right where the exact answer is known, p-values that keep their promise, and the reasons that were planted."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,12 +9,12 @@ import torch
 
 from vael.applications.anomaly import AnomalyDetector, Score, without_the_strangest
 from vael.cli.main import main
-from vael.data import Kind, Source, Splits, load, statistics
+from vael.data import Column, ColumnKind, Kind, Schema, Source, Splits, load, statistics
 from vael.errors import StateError
 from vael.inference import AdamW, GradientAscent
-from vael.models import GaussianHead, LearnedScale
+from vael.models import ColumnsHead, GaussianHead, LearnedScale
 from vael.objectives import ELBO
-from vael.recipes import linear
+from vael.recipes import linear, table
 from vael.training import Settings, run
 
 MIX = torch.randn(3, 8, generator=torch.Generator().manual_seed(7))
@@ -120,6 +121,33 @@ def test_planted_cells_are_found_and_named(model, score):
     _, p, reasons = joined(detector, Source("planted", x, Kind.REAL, ""))
     assert float((p <= 0.01).double().mean()) > 0.95
     assert float((reasons.argmax(1) == 4).double().mean()) > 0.9
+
+
+def test_distances_among_rows_are_those_of_standardised_columns(model):
+    """By NumPy, all pairs; a gap stands where the mean of its column does."""
+    train, fresh = rows(300, 0), rows(40, 2)
+    x = fresh.x.clone()
+    x[3, 2] = torch.nan
+    detector = AnomalyDetector(model, train, rows(400, 1), score=Score.ROWS)
+    known = train.x.double().numpy()
+    wanted = (np.where(np.isnan(x.numpy()), known.mean(0), x.numpy()) - known.mean(0)) / known.std(0)
+    pairs = np.linalg.norm(wanted[:, None] - ((known - known.mean(0)) / known.std(0))[None], axis=2)
+    found = detector.scores(Source("fresh", x, Kind.REAL, "", gaps=True)).numpy()
+    np.testing.assert_allclose(found, np.sort(pairs, axis=1)[:, 4], rtol=1e-4)
+
+
+def test_a_column_of_levels_counts_as_much_as_the_encoder_is_shown():
+    """Rows of training are near themselves; another level or a gap is further away, and nothing is NaN."""
+    schema = Schema((Column("size", ColumnKind.REAL), Column("colour", ColumnKind.CATEGORICAL, levels=("red", "green"), missing=True)))
+    generator = torch.Generator().manual_seed(0)
+    x = torch.stack((torch.randn(200, generator=generator), torch.zeros(200)), 1)
+    x[:20, 1] = torch.nan
+    made = table((2,), ColumnsHead(schema, sample=x), latent=1, hidden=(4,))
+    sources = [Source("t", part, Kind.MIXED, "", columns=("size", "colour"), schema=schema, gaps=True) for part in (x, x[:40])]
+    detector = AnomalyDetector(made, *sources, score=Score.ROWS)
+    middle = torch.tensor([[0.0, 0.0], [0.0, torch.nan], [0.0, 1.0], [9.0, 0.0]])
+    same, gap, other, far = detector.scores(replace(sources[0], x=middle)).tolist()
+    assert same < 0.2 < gap < 1.0 < other < 2.0 < far
 
 
 def test_contaminated_training_rows_are_left_out(model):

@@ -21,9 +21,9 @@ from vael.applications.attribution import conditional_surprise
 from vael.data import Batch, Kind, Source
 from vael.errors import StateError
 from vael.evaluation import row_blocks, row_terms
-from vael.models import VAE, ColumnsHead
+from vael.models import VAE, ColumnsHead, ColumnsInput, Head
 from vael.models.vae import filled
-from vael.probability import Common
+from vael.probability import Common, PerExample
 
 READS = frozenset({"divergence"})
 NEIGHBOURS, REFERENCE = 5, 5000
@@ -36,13 +36,14 @@ LOOKED_UP = 256  # rows at once among the neighbours
 class Score(Enum):
     """What strangeness is taken to be, in nats unless said otherwise."""
 
-    COMBINED = "combined"  # bound (of images of whole numbers, ratio) and neighbours, each in units of its spread on held-out rows; no unit
+    COMBINED = "combined"  # bound (of images of whole numbers, ratio), neighbours and rows, each in units of its spread on held-out rows; no unit
     BOUND = "bound"  # minus the bound on log p(x)
     TYPICALITY = "typicality"  # |bound - its median on held-out rows|: too likely is strange too (Nalisnick et al. 2019)
     DISTORTION = "distortion"  # E_q[-log p(x | z)]
     DIVERGENCE = "divergence"  # KL(q(z | x) || p(z))
     RATIO = "ratio"  # minus the bound, less what a simple code needs (Ren et al. 2019; Serrà et al. 2020)
     NEIGHBOURS = "neighbours"  # distance to the fifth nearest training row in the space of codes and surprises; no unit
+    ROWS = "rows"  # distance to the fifth nearest training row as the rows stand, cells in units of their spread; what no model has smoothed; no unit
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Measured:
     code: Float[Tensor, "rows latents"]  # mean of q(z | x)
     surprise: Float[Tensor, "rows *event"]  # -log p(x_j | z) at that mean; 0 where a cell is missing
     background: Float[Tensor, " rows"]  # what a simple code needs
+    cells: Float[Tensor, "rows places"]  # the row itself, in units of spread; a gap in the middle
 
     @property
     def bound(self) -> Float[Tensor, " rows"]:
@@ -126,16 +128,18 @@ class AnomalyDetector:
             )
         self.model, self.kind, self.samples, self.seed = model.eval(), score, samples, seed
         self.head = getattr(model.likelihood, "head", None)
+        self.space = _Space(_few(train, REFERENCE), self.head)
         reference = self._belonging(self._all(_few(train, REFERENCE)), contamination)
         self.deviation = reference.code.std(0, correction=0).clamp(min=1e-6)
         cells = reference.surprise.flatten(1)
         self.least, self.roughness = cells.min(0).values, cells.std(0, correction=0).clamp(min=1e-6)
-        self.neighbours = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(cells))).fit(self._place(reference))
+        self.neighbours = _nearest(self._place(reference))
+        self.rows = _nearest(reference.cells.double().numpy())
         held = self._belonging(self._all(held_out), contamination)
         seen = torch.where(held.surprise == 0, torch.full_like(held.surprise, torch.nan), held.surprise)  # 0 is a gap
         self.usual_cells, self.middle_bound = seen.nanmedian(0).values.nan_to_num(), float(held.bound.median())
         grey = len(train.event) == 3 and train.kind in (Kind.BINARY, Kind.INTEGER)  # the bound of an image counts its ink
-        self.usual = {kind: Usual.of(self._raw(held, kind)) for kind in (Score.RATIO if grey else Score.BOUND, Score.NEIGHBOURS)}
+        self.usual = {kind: Usual.of(self._raw(held, kind)) for kind in (Score.RATIO if grey else Score.BOUND, Score.NEIGHBOURS, Score.ROWS)}
         self.held_out = held_out
         self.calibration, self._of_calibration = self._calibrated(calibration or held_out, contamination)
         self._usual_given: Tensor | None = None
@@ -192,7 +196,9 @@ class AnomalyDetector:
 
     def _raw(self, measured: Measured, kind: Score) -> np.ndarray:
         if kind is Score.NEIGHBOURS:
-            return self._distance(self._place(measured))
+            return _distance(self.neighbours, self._place(measured))
+        if kind is Score.ROWS:
+            return _distance(self.rows, measured.cells.double().numpy())
         values = {
             Score.BOUND: -measured.bound,
             Score.TYPICALITY: (measured.bound - self.middle_bound).abs(),
@@ -201,13 +207,6 @@ class AnomalyDetector:
             Score.RATIO: -measured.bound - measured.background,
         }
         return values[kind].double().numpy()
-
-    def _distance(self, places: np.ndarray) -> np.ndarray:
-        """From the fifth nearest row of training, in blocks of one size: what is near another row does not round its distance."""
-        blocks = [places[start : start + LOOKED_UP] for start in range(0, len(places), LOOKED_UP)]
-        whole = [np.concatenate((block, np.repeat(block[-1:], LOOKED_UP - len(block), axis=0))) for block in blocks]
-        near = [self.neighbours.kneighbors(block)[0][:, -1] for block in whole]
-        return np.concatenate([found[: len(block)] for found, block in zip(near, blocks, strict=True)])
 
     def _place(self, measured: Measured) -> np.ndarray:
         """A row in the space of neighbours: its code in units of the codes' spread, and the root of the surprise of its cells.
@@ -238,7 +237,7 @@ class AnomalyDetector:
                 code = terms.posterior[0].mean
                 surprise = self._surprise(batch, code)
                 divergence = torch.zeros(len(batch)) if terms.divergence is None else terms.divergence.mean(1).sum(0)
-                found = (-terms.log_likelihood.mean(0), divergence, code, surprise, self._background(batch))
+                found = (-terms.log_likelihood.mean(0), divergence, code, surprise, self._background(batch), self.space(batch))
             yield Measured(*(part[: block.rows] for part in found))
 
     def _surprise(self, batch: Batch, code: Tensor) -> Tensor:
@@ -258,6 +257,43 @@ class AnomalyDetector:
             return 0.5 * x.flatten(1).square().sum(1)
         lengths = [len(zlib.compress(row.tobytes(), 9)) for row in x.flatten(1).to(torch.uint8).numpy()]
         return torch.tensor(lengths, dtype=x.dtype) * 8 * float(np.log(2))
+
+
+class _Space:
+    """Where rows stand: columns of kinds as an encoder is shown them, other columns and the cells of images by their spread.
+
+    Columns have a spread each, one that never varies has 1; the cells of an image have one in common, or dark corners would count most.
+    """
+
+    def __init__(self, train: Source, head: Head | None) -> None:
+        self.shown, x = None, train.batch(torch.arange(len(train)), PerExample(0, torch.arange(len(train)))).x
+        if isinstance(head, ColumnsHead):
+            self.shown = ColumnsInput(head.schema, sample=x)
+            return
+        seen = ~torch.isnan(x)
+        count = seen.sum(0).clamp(min=1)
+        self.middle = torch.nan_to_num(x).sum(0) / count
+        variance = torch.where(seen, (x - self.middle).square(), torch.zeros_like(x)).sum(0) / count
+        spread = (variance if variance.dim() == 1 else variance.mean()).sqrt()
+        self.spread = torch.where(spread > 1e-9, spread, torch.ones_like(spread))
+
+    def __call__(self, batch: Batch) -> Float[Tensor, "rows places"]:
+        gaps = torch.isnan(batch.x) if batch.observed is None else ~batch.observed
+        if self.shown is not None:
+            return self.shown(batch.x.masked_fill(gaps, torch.nan))
+        return torch.where(gaps, torch.zeros_like(batch.x), (batch.x - self.middle) / self.spread).flatten(1).clamp(-1e6, 1e6)
+
+
+def _nearest(places: np.ndarray) -> NearestNeighbors:
+    return NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(places))).fit(places)
+
+
+def _distance(neighbours: NearestNeighbors, places: np.ndarray) -> np.ndarray:
+    """From the fifth nearest row of training, in blocks of one size: what is near another row does not round its distance."""
+    blocks = [places[start : start + LOOKED_UP] for start in range(0, len(places), LOOKED_UP)]
+    whole = [np.concatenate((block, np.repeat(block[-1:], LOOKED_UP - len(block), axis=0))) for block in blocks]
+    near = [neighbours.kneighbors(block)[0][:, -1] for block in whole]
+    return np.concatenate([found[: len(block)] for found, block in zip(near, blocks, strict=True)])
 
 
 def _few(source: Source, most: int) -> Source:

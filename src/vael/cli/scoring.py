@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vael.data.tables import Skipped
     from vael.specs import Run
 
-SCORES = ("combined", "bound", "typicality", "distortion", "divergence", "ratio", "neighbours")
+SCORES = ("combined", "bound", "typicality", "distortion", "divergence", "ratio", "neighbours", "rows")
 ENDINGS = (".csv", ".parquet", ".npy")
 WHY = 3  # cells named for a row
 SHOWN = 10  # rows named on the screen

@@ -19,7 +19,7 @@ AUTOMATIC = 0.05  # p-value up to which a row is an outlier where no share was g
 
 
 class VAEOutlierDetector(OutlierMixin, VAEEstimator):
-    """Outliers by `vael.applications.anomaly.AnomalyDetector`: its default score, bound on log p(x) and neighbours combined, and its p-values.
+    """Outliers by `vael.applications.anomaly.AnomalyDetector`: its default score (bound on log p(x) and distances to neighbours) and its p-values.
 
     `predict` gives -1 for outliers and 1 for others, as all of scikit-learn does. `contamination` is "auto", or the share of outliers among the
     training rows, in (0, 0.5]. With a share, `offset_` is that quantile of their scores, and so many of the strangest rows do not calibrate. With
