@@ -16,6 +16,7 @@ from vael.data.blocks import table_blocks
 from vael.data.dates import resolution, told_dates, written_date
 from vael.data.inference import why_left_out
 from vael.data.numerals import numeral_of, told_numbers
+from vael.data.schema_file import from_record
 from vael.data.tables import completed, write_arrow, write_rows
 from vael.errors import FormatError, ShapeError, SupportError
 
@@ -330,3 +331,27 @@ def test_numbers_of_no_ordinary_size(tmp_path, scale, words):
     assert load_table(table).train.kind is Kind.MIXED
     pa.parquet.write_table(table, tmp_path / "t.parquet")
     assert load(tmp_path / "t.parquet").train.kind is Kind.MIXED
+
+
+@pytest.mark.parametrize(
+    "top",
+    [
+        '"a","b","c d"\n"x",1.5,"u, v"\n"y",NA,"w"\n',
+        '"a","b","c d"\n"x","1.5","u"\n"y","2.5","w"\n',
+        'a,b,c\nx,1.5,"u ""q"", v"\ny,,w\n',
+        "a,b,c\nx,1.5,u\n,,w\n",
+    ],
+)
+def test_quotes_stay_where_they_were(tmp_path, top):
+    names, first, second = top.splitlines(keepends=True)
+    (tmp_path / "t.csv").write_text(names + (first + second) * 12)
+    table = read_table(tmp_path / "t.csv")
+    write_arrow(tmp_path / "again.csv", table.original, table.layout)
+    assert (tmp_path / "again.csv").read_text() == (tmp_path / "t.csv").read_text()
+
+
+def test_a_pattern_without_a_number_is_refused():
+    column = {"name": "a", "kind": "real", "pattern": "0.00 EUR"}
+    with pytest.raises(FormatError, match=r"column 'a' has the pattern '0.00 EUR'; write 1234\.5"):
+        from_record({"vael_schema": 1, "columns": [column]})
+    assert from_record({"vael_schema": 1, "columns": [{**column, "pattern": "1234.5 EUR"}]}).columns[0].pattern == "1234.5 EUR"

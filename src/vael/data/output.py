@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,10 +15,11 @@ from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from vael.data.text import TEXT, Layout
+from vael.data.text import MISSING, TEXT, Layout
 from vael.errors import FormatError, ShapeError
 
 HEADER = 128  # bytes of an .npy header, so that the number of rows can be filled in at the end
@@ -195,22 +197,37 @@ class TextCells(CellFile):
 
     def _begin(self, schema: pa.Schema) -> None:
         self.text = io.TextIOWrapper(self.file, encoding=self.layout.encoding, newline="", write_through=True)
-        self.writer = csv.writer(self.text, delimiter=self.layout.mark, lineterminator=self.layout.ending)
+        self.quoted = self.layout.quoted if len(self.layout.quoted) == len(schema) + 1 else (False,) * (len(schema) + 1)
         if self.layout.named:
-            self.writer.writerow(self.layout.header or schema.names)
+            names = [pa.array([name]) for name in self.layout.header or schema.names]
+            self._write([self._cells(name, self.quoted[-1]) for name in names])
 
     def _add(self, table: pa.Table) -> None:
         for batch in table.to_batches(max_chunksize=65536):
-            self.writer.writerows(zip(*(_plain(column) for column in batch.columns), strict=True))
+            self._write([self._cells(column, quoted) for column, quoted in zip(batch.columns, self.quoted[:-1], strict=True)])
+
+    def _write(self, columns: list[pa.Array]) -> None:
+        lines = (
+            pc.binary_join_element_wise(*columns, self.layout.mark) if len(columns) > 1 else pc.if_else(pc.equal(columns[0], ""), '""', columns[0])
+        )
+        self.text.write("".join(f"{line}{self.layout.ending}" for line in lines.to_pylist()))
+
+    def _cells(self, column: pa.Array, quoted: bool) -> pa.Array:
+        """Cells as they are written, in quotes where they need some, or where the column has them around all that is not missing."""
+        texts = (
+            column if pa.types.is_string(column.type) else pa.array(["" if cell is None else str(cell) for cell in column.to_pylist()], pa.string())
+        )
+        texts = pc.fill_null(texts, "")
+        inside = pc.match_substring_regex(texts, f'[{re.escape(self.layout.mark)}"\r\n]')
+        if quoted:
+            inside = pc.or_(inside, pc.invert(pc.is_in(pc.utf8_lower(texts), pa.array(sorted(MISSING)))))
+        around = pc.binary_join_element_wise('"', pc.replace_substring(texts, '"', '""'), '"', "")
+        return pc.if_else(inside, around, texts)
 
     def _finish(self) -> None:
         if self.kind is not None:
             self.text.flush()
             self.text.detach()
-
-
-def _plain(column: pa.Array) -> Sequence[object]:
-    return ["" if cell is None else cell for cell in column.to_pylist()]
 
 
 class ParquetCells(CellFile):

@@ -39,6 +39,7 @@ class Layout:
     encoding: str = "utf-8"
     ending: str = "\n"  # of lines
     header: tuple[str, ...] = ()  # names as they were written, where columns are called otherwise: an empty name, spaces around it
+    quoted: tuple[bool, ...] = ()  # columns whose cells stand in quotes although they need none, and last whether the names do
 
 
 @dataclass(frozen=True)
@@ -202,9 +203,20 @@ def text_table(path: Path) -> TextTable:
     header = tuple(spaced) if len(spaced) == len(names) else header
     header = ((marked[0] if marked else "") + header[0], *header[1:])
     check_names(path, names)
-    layout = Layout(mark, named, seen.encoding, seen.ending, header if named and list(header) != names else ())
+    quoted = quotes_of(shown, mark, len(names), named) if seen.quotes else ()
+    layout = Layout(mark, named, seen.encoding, seen.ending, header if named and list(header) != names else (), quoted)
     commas = bool(seen.marks - {mark}) or (mark in seen.marks and seen.quotes > 0)
     return TextTable(path, layout, tuple(names), before + taken * named, seen.quotes, commas)
+
+
+def quotes_of(lines: list[str], mark: str, columns: int, named: bool) -> tuple[bool, ...]:
+    """Which columns stand in quotes although they need none, as some programs write texts, and last whether names do; () where nothing does."""
+    cell = re.compile(rf'(?:^|{re.escape(mark)})(?:("[^"{re.escape(mark)}]*")|"(?:[^"]|"")*"|[^"{re.escape(mark)}]*)(?={re.escape(mark)}|$)')
+    found = [[match[1] is not None for match in cell.finditer(line)] for line in lines]
+    whole = [row for row in found if len(row) == columns]
+    names = named and len(found[0]) == columns and any(found[0])
+    rows = [any(row) for row in zip(*whole[named and len(found[0]) == columns :], strict=True)]
+    return (*rows, names) if len(rows) == columns and (any(rows) or names) else ()
 
 
 def _said(line: str) -> bool:
