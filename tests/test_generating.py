@@ -102,6 +102,20 @@ def test_reconstructions_from_better_codes(run, tmp_path, capsys):
         assert film.width == 2 * film.height
 
 
+def test_a_single_image_is_used_as_one_among_many_and_another_scale_is_refused(run, tmp_path, capsys):
+    """One image was too few to be split, and black and white came to a model of 17 levels as 0 and 1."""
+    x = np.random.default_rng(0).integers(0, 17, (5, 8, 8), dtype=np.uint8)
+    np.save(tmp_path / "five.npy", x)
+    np.savez(tmp_path / "one.npz", x=x[2:3])
+    np.savez(tmp_path / "white.npz", x=np.where(x > 8, 255, 0).astype(np.uint8))
+    many = array(["encode", run, str(tmp_path / "five.npy")], tmp_path / "many_codes.npy")
+    one = array(["encode", run, str(tmp_path / "one.npz")], tmp_path / "one_code.npy")
+    np.testing.assert_array_equal(one[0], many[2])
+    assert main(["reconstruct", run, str(tmp_path / "white.npz"), "-o", str(tmp_path / "no.npy")]) == 2
+    assert "row 1, cell 0, 0" in capsys.readouterr().err
+    assert not (tmp_path / "no.npy").exists()
+
+
 def test_interpolated_rows_are_rows_of_the_table(tmp_path):
     """Levels by name, whole numbers whole."""
     lines = [f"{'oak' if row % 2 else 'ash'},{10 + row / 7:.2f},{row % 5}" for row in range(60)]
