@@ -189,3 +189,12 @@ def test_levels_that_stand_out_share_laws():
     assert isinstance(advice.head, TabulatedMixtureHead)
     assert any("70% of the cells" in reason for reason in advice.reasons)
     assert isinstance(recommend(splits(cells(300, (1, 8, 8), 256), Kind.INTEGER, 256)).head, DiscretizedLogisticHead)
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "latents"), [(1, 1000, 1), (2, 1000, 2), (3, 1000, 3), (6, 1000, 4), (12, 1000, 6), (3, 120, 2), (200, 9000, 32)]
+)
+def test_latents_of_tables_follow_columns_and_rows(columns, rows, latents):
+    """Few columns get as many as they may have factors, up to four."""
+    train = Source("t", torch.randn(rows, columns, generator=torch.Generator().manual_seed(0)), Kind.REAL, "")
+    assert recommend(Splits(train, train, None)).arguments["latent"] == latents

@@ -106,7 +106,7 @@ def table(source: Source) -> Choice:
     """Dense: width by columns and rows, so that few rows are not learned by heart."""
     columns, rows = source.event[0], len(source)
     width = min(power_of_two(4 * columns, 32, 512), power_of_two(rows // 16, 32, 512))
-    latent = max(1, min(columns // 2, 32, rows // 50))
+    latent = max(1, min(max(columns // 2, min(columns, 4)), 32, rows // 50))  # with one latent, three columns of two factors lose 0.3 to 0.6 nats
     reason = (
         f"Network: two dense hidden layers of {width} and {latent} latents, because a table has no neighbourhoods; "
         f"width by {columns} columns and {rows} rows."
