@@ -117,7 +117,7 @@ def test_help_names_every_command_and_each_explains_itself(capsys):
         (["evaluate"], ["RUN"]),
         (["evaluate", "nowhere"], ["nowhere", "no such folder"]),
         (["sample", "nowhere", "-n", "0"], ["at least 1"]),
-        (["sample", "nowhere", "-o", "x.gif"], ["x.gif", ".png"]),
+        (["sample", "nowhere", "-o", "x.txt"], ["x.txt", ".png", ".gif"]),
         (["encode", "nowhere", "-o", "x.png"], ["x.png", ".npy"]),
         (["report", "nowhere"], ["no such folder"]),
         (["export", "nowhere"], ["no such folder"]),

@@ -21,6 +21,11 @@ from vael.data.transforms import Binarize, Dequantization, DynamicBinarization, 
 from vael.errors import ShapeError, StateError, SupportError
 
 AS_THEY_ARE = Images()
+BINARISED = {
+    Binarize.DYNAMIC: "dynamically binarised",
+    Binarize.THRESHOLD: "binarised at half of the largest value",
+    Binarize.STATIC: "statically binarised",
+}
 STATIC_SEED = 0  # statically binarised data are one data set, whatever the seed of a run
 
 
@@ -125,10 +130,10 @@ def _binarized(meaning: Meaning, seen: Look, how: Binarize, name: str) -> Meanin
         )
     largest = 1.0 if meaning.levels is None else float(meaning.levels - 1)
     if how is Binarize.DYNAMIC:
-        return Meaning(Kind.BINARY, None, DynamicBinarization(largest), (*meaning.notes, "dynamically binarised"), largest)
+        return Meaning(Kind.BINARY, None, DynamicBinarization(largest), (*meaning.notes, BINARISED[Binarize.DYNAMIC]), largest)
     if how is Binarize.THRESHOLD:
-        return Meaning(Kind.BINARY, None, Threshold(largest), (*meaning.notes, "binarised at half of the largest value"), largest)
-    return Meaning(Kind.BINARY, None, AsFloat(), (*meaning.notes, "statically binarised"), largest, draw_once=True)
+        return Meaning(Kind.BINARY, None, Threshold(largest), (*meaning.notes, BINARISED[Binarize.THRESHOLD]), largest)
+    return Meaning(Kind.BINARY, None, AsFloat(), (*meaning.notes, BINARISED[Binarize.STATIC]), largest, draw_once=True)
 
 
 def _dequantized(seen: Look, name: str) -> Meaning:

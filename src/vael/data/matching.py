@@ -11,7 +11,7 @@ import torch
 from vael.data.blocks import Like
 from vael.data.cells import as_examples, blocks, checked_numbers, fingerprint
 from vael.data.images import Images
-from vael.data.loading import AS_THEY_ARE, STATIC_SEED, read
+from vael.data.loading import AS_THEY_ARE, BINARISED, STATIC_SEED, read
 from vael.data.source import Kind, Source, Splits
 from vael.data.splitting import MOST_VALIDATION, SHARE, STREAM
 from vael.data.transforms import Binarize, Dequantization, DynamicBinarization, Threshold, binarized_once
@@ -31,6 +31,11 @@ class Trained:
     dequantize: bool = False
     largest: float | None = None  # stored value that stands for a probability of 1, where cells were binarised
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is done to the cells, as `vael.data.load` says it."""
+        return () if self.binarize is None or self.largest is None else (BINARISED[self.binarize],)
+
 
 def matching(data: str, trained: Trained, images: Images = AS_THEY_ARE) -> Source:
     """The test split of data that have their own, else all examples in their order, in the units of a model.
@@ -47,7 +52,9 @@ def matching(data: str, trained: Trained, images: Images = AS_THEY_ARE) -> Sourc
     found = _source(cells[0] if len(cells) == 1 else np.concatenate(cells), Path(data).name, trained, number)
     known = [part.label for part in parts if part.label is not None]
     label = torch.from_numpy(np.concatenate(known).astype(np.int64)) if len(known) == len(parts) else None
-    return replace(found, fingerprint=fingerprint(found.x.numpy()), label=label, label_names=material.label_names, notes=material.notes)
+    return replace(
+        found, fingerprint=fingerprint(found.x.numpy()), label=label, label_names=material.label_names, notes=(*material.notes, *trained.notes)
+    )
 
 
 def _cells(x: np.ndarray, data: str, trained: Trained) -> np.ndarray:
