@@ -89,6 +89,16 @@ def test_few_rows_are_not_called_a_good_table() -> None:
     assert apart.two_sample.found.auc > 0.95  # leaves of twenty rows would see nothing here
 
 
+def test_what_a_classifier_half_sees_is_not_praised(good: tuple[Tables, SyntheticQuality]) -> None:
+    """An AUC of 0.735 on 18 and 18 rows is 2.4 deviations from chance: neither told apart nor alike."""
+    quality = good[1]
+    doubtful = replace(quality.two_sample.found, auc=0.735, positives=18, negatives=18, null_error=0.098)
+    half = replace(quality, two_sample=replace(quality.two_sample, found=doubtful))
+    assert tones(half)["two-sample"] is Tone.PLAIN
+    assert "AUC 0.735 on 36 rows" in (text := {remark.what: remark.text for remark in quality_remarks(half)}["two-sample"])
+    assert "chance alone reaches 0.794" in text
+
+
 def test_copies_are_a_warning() -> None:
     train = law(300, 2)
     quality = judge_synthetic(Tables(SCHEMA, train.clone(), train, law(300, 3)))

@@ -27,6 +27,12 @@ def told_apart(quality: SyntheticQuality) -> Remark:
                 f"{rows} rows are too few for a classifier to tell synthetic from real ones by (AUC {test.auc:.3f}); that says nothing of the table."
             )
             return Remark("two-sample", Tone.PLAIN, text)
+        if test.auc >= NEAR:
+            text = (
+                f"A classifier may tell synthetic from real rows or not: AUC {test.auc:.3f} on {rows:,} rows that it had not seen, "
+                f"where chance alone reaches {seen:.3f}; more rows would say."
+            )
+            return Remark("two-sample", Tone.PLAIN, text)
         text = f"A classifier cannot tell synthetic from real rows: AUC {test.auc:.3f} on {rows:,} rows that it had not seen."
         return Remark("two-sample", Tone.GOOD, text)
     by = [f"`{name}`" for name, fall in quality.two_sample.telling[:3] if fall > TELLS]
