@@ -1,20 +1,19 @@
 """Runs on a table of several kinds of columns with gaps: as exact as those on images."""
 
-import os
 import pathlib
-import signal
 import subprocess
 import sys
 from dataclasses import replace
 
 import pytest
 import torch
+from test_loop import KillAt
 
 from vael.data import Column, ColumnKind, Kind, Schema, Source, Splits
 from vael.inference import GradientAscent
 from vael.models import ColumnsHead
 from vael.recipes import table
-from vael.training import Callback, Settings, run
+from vael.training import Settings, run
 from vael.training.device import has_compiler
 
 SCHEMA = Schema(
@@ -50,20 +49,9 @@ def splits() -> Splits:
     return Splits(rows(200, 0), rows(60, 1), None)
 
 
-class StopAfter(Callback):
-    """Sends this process a signal at the end of an epoch."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def row(self, row) -> None:
-        if row.step >= self.step and row.split == "train":
-            os.kill(os.getpid(), signal.SIGTERM)
-
-
 def test_a_run_stopped_by_a_signal_and_resumed_ends_in_equal_weights(tmp_path):
     whole = run(algorithm(), splits(), SETTINGS)
-    stopped = run(algorithm(), splits(), SETTINGS, folder=tmp_path, callbacks=[StopAfter(10)])
+    stopped = run(algorithm(), splits(), SETTINGS, folder=tmp_path, callbacks=[KillAt(10)])
     assert stopped.interrupted
     assert stopped.steps < whole.steps
     resumed = run(algorithm(), splits(), SETTINGS, folder=tmp_path, resume=True)
