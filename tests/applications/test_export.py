@@ -8,11 +8,12 @@ import torch
 
 from vael.applications import export
 from vael.applications.export import export_onnx, parameters
-from vael.data import Batch
+from vael.data import Batch, Column, ColumnKind, Schema
+from vael.data.schema_file import read_schema
 from vael.errors import StateError
-from vael.models import VAE, BernoulliHead, Conditional, CoupledLogisticMixtureHead, StandardNormal
+from vael.models import VAE, BernoulliHead, ColumnsHead, Conditional, CoupledLogisticMixtureHead, GaussianHead, StandardNormal
 from vael.probability import diagonal_gaussian
-from vael.recipes import convolutional, dense, linear
+from vael.recipes import convolutional, dense, gapped, linear, table
 
 INSTALLED = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
 needs_onnx = pytest.mark.skipif(not INSTALLED, reason="onnx, onnxscript or onnxruntime is not installed: pip install 'vael[onnx]'")
@@ -36,9 +37,25 @@ def run(path, **given):
     return dict(zip(names, map(torch.from_numpy, session.run(names, {k: v.numpy() for k, v in given.items()})), strict=True))
 
 
+def mixed_table():
+    """A likelihood for every kind of column, with and without spikes, and the schema that it has."""
+    kinds = [
+        Column("real", ColumnKind.REAL, spikes=(-99.0,)), Column("price", ColumnKind.POSITIVE), Column("count", ColumnKind.COUNT, minimum=0.0),
+        Column("grade", ColumnKind.ORDINAL, levels=("low", "middle", "high")),
+        Column("kind", ColumnKind.CATEGORICAL, levels=("a", "b"), rare=(("c", 1),)),
+        Column("flag", ColumnKind.BOOLEAN, levels=("no", "yes")), Column("day", ColumnKind.DATE, origin=18000.0, pattern="%Y-%m-%d"),
+    ]  # fmt: skip
+    schema, g = Schema(tuple(kinds)), torch.Generator().manual_seed(0)
+    codes = [torch.randint(column.codes or 9, (200,), generator=g).float() for column in kinds]
+    codes[0][:50], codes[1] = -99.0, codes[1] + 0.5
+    return ColumnsHead(schema, 2, torch.stack(codes, 1))
+
+
 CASES = {
+    "table": (table, (7,), {"head": mixed_table(), "latent": 3, "hidden": (8,)}),
     "dense": (dense, (1, 8, 8), {"latent": 3, "hidden": (16,)}),
     "correlated": (dense, (5,), {"latent": 3, "hidden": (8,), "correlated": True}),
+    "gapped": (gapped, (4,), {"head": GaussianHead(), "latent": 2, "hidden": (8,)}),
     "convolutional": (convolutional, (3, 7, 9), {"head": CoupledLogisticMixtureHead(levels=4, components=2), "latent": 4, "channels": (4, 6)}),
 }
 
@@ -51,7 +68,8 @@ def case(request, tmp_path_factory):
     make, event, arguments = CASES[request.param]
     model = build(make, event, **arguments).double()
     before = torch.get_rng_state()
-    wrote = export_onnx(model, event, str(tmp_path_factory.mktemp(request.param) / "new"))
+    schema = getattr(arguments.get("head"), "schema", None)
+    wrote = export_onnx(model, event, str(tmp_path_factory.mktemp(request.param) / "new"), schema)
     assert torch.equal(torch.get_rng_state(), before)
     return model, event, wrote
 
@@ -82,7 +100,8 @@ def test_the_record_and_the_files_say_the_same(case):
     import onnx
 
     _, _, wrote = case
-    assert sorted(path.name for path in wrote.encoder.path.parent.iterdir()) == ["decoder.onnx", "encoder.onnx"]
+    beside = [] if wrote.columns is None else ["columns.json"]
+    assert sorted(path.name for path in wrote.encoder.path.parent.iterdir()) == [*beside, "decoder.onnx", "encoder.onnx"]
     for record in (wrote.encoder, wrote.decoder):
         graph = onnx.load(record.path)
         assert wrote.opset in [known.version for known in graph.opset_import if known.domain == ""]
@@ -138,3 +157,14 @@ def test_parameters_are_those_a_law_was_made_of():
     one_scale = torch.distributions.Normal(torch.zeros(1, 2, 3), torch.ones(1, 2, 3))
     one_scale.scale = torch.ones(3)
     assert parameters(one_scale)["scale"].shape == (1, 2, 3)
+
+
+def test_the_columns_of_a_table_stand_beside_its_graphs(case):
+    model, _, wrote = case
+    schema = getattr(model.likelihood.head, "schema", None)
+    if schema is None:
+        assert wrote.columns is None
+        return
+    assert read_schema(wrote.columns) == schema
+    assert str(wrote.columns) in str(wrote)
+    assert run(wrote.encoder.path, x=torch.full((3, len(schema.columns)), torch.nan))["mean"].isfinite().all()

@@ -2,6 +2,9 @@
 
 Nothing is drawn inside a graph, so the same input gives the same output; whoever wants a sample of q(z | x) draws it outside,
 z = mean + exp(log_scale) * ε with ε ~ N(0, I), or mean + scale_tril ε where latents depend on each other given x.
+
+A model of a table takes and gives its columns as numbers: the code of a level, a number or a day minus the column's `origin`, NaN in a gap.
+`columns.json`, written beside the graphs, says for each column which these are.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +25,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
+from vael.data.schema import Schema
+from vael.data.schema_file import write_schema
 from vael.errors import StateError
 from vael.models import VAE, CorrelatedGaussianPosterior
 from vael.training.checkpoint import write_bytes
@@ -47,10 +53,13 @@ class Exported:
     encoder: Graph
     decoder: Graph
     opset: int
+    columns: Path | None = None  # what the columns of x are, where the data are a table
 
     def __str__(self) -> str:
         graphs = (self.encoder, self.decoder)
         lines = [f"{g.path}: {', '.join(g.inputs)} -> {', '.join(g.outputs)}; max abs error against PyTorch {g.error:.1e}" for g in graphs]
+        if self.columns is not None:
+            lines.append(f"{self.columns}: what the columns of x are, and what their numbers stand for")
         return "\n".join([*lines, f"ONNX opset {self.opset}, float32, any batch size, nothing random inside"])
 
 
@@ -102,6 +111,7 @@ def parameters(law: Distribution) -> dict[str, Tensor]:
     """The tensors that a law was made of, by their names in `arg_constraints`, each with the axes samples and batch."""
     law = innermost(law)
     found = {name: vars(law)[name] for name in type(law).arg_constraints if isinstance(vars(law).get(name), Tensor)}
+    found = {name: value for name, value in found.items() if value.numel()}  # a table without levels has no log-probabilities of levels
     axes, batch = max(value.ndim for value in found.values()), tuple(law.batch_shape[:2])
 
     def whole(value: Tensor) -> Tensor:
@@ -112,11 +122,11 @@ def parameters(law: Distribution) -> dict[str, Tensor]:
     return {name: whole(value) for name, value in found.items()}
 
 
-def export_onnx(model: VAE, event: Sequence[int], folder: Path | str) -> Exported:
+def export_onnx(model: VAE, event: Sequence[int], folder: Path | str, schema: Schema | None = None) -> Exported:
     """Write `encoder.onnx` (x -> mean, log_scale) and `decoder.onnx` (z -> mean, parameters of p(x | z)) into `folder`.
 
-    Both are run in ONNX Runtime and compared with PyTorch on batches of 1 and 5 before anything is written; the model itself stays
-    where it is and as it is. A model with a context is not exported.
+    Both are run in ONNX Runtime and compared with PyTorch on batches of 1 and 5 before anything is written, with gaps where the encoder takes
+    some; the model itself stays where it is and as it is. `schema` is written to `columns.json`. A model with a context is not exported.
 
     Errors: `StateError` if the packages for it are not installed, the model cannot be traced, or the graphs do not agree with PyTorch.
     """
@@ -127,13 +137,24 @@ def export_onnx(model: VAE, event: Sequence[int], folder: Path | str) -> Exporte
         latents = torch.randn(max(CHECKED), latent_features(model, event), generator=probe)
         law = model.likelihood(latents[None], None)
         names = ("mean", *parameters(law))
-        example = law.mean[0]  # in the data's units, without any data at hand
+        example = _with_gaps(law.mean[0], model)  # in the data's units, without any data at hand
         EncoderGraph(model)(example)  # a posterior that has no such outputs is refused before anything takes long
         encoder, decoder = traced(encode := EncoderGraph(model), "x", example, encode.names), traced(DecoderGraph(model), "z", latents, names)
     checked = [compared(runtime, graph, Path(folder)) for graph in (encoder, decoder)]
     for graph, record in zip((encoder, decoder), checked, strict=True):
         write_bytes(record.path, graph.content)
-    return Exported(checked[0], checked[1], OPSET)
+    if schema is None:
+        return Exported(checked[0], checked[1], OPSET)
+    write_schema(columns := Path(folder) / "columns.json", schema)
+    return Exported(checked[0], checked[1], OPSET, columns)
+
+
+def _with_gaps(x: Tensor, model: VAE) -> Tensor:
+    """The same rows with a gap in another column of each but the first, where the encoder takes gaps."""
+    if not model.posterior.sees_gaps:
+        return x
+    rows, columns = torch.arange(1, len(x)), torch.arange(len(x) - 1) % x[0].numel()
+    return x.flatten(1).index_put((rows, columns), x.new_tensor(math.nan)).reshape(x.shape)
 
 
 def needed() -> ModuleType:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vael.data.schema import Schema
     from vael.data.tables import Skipped
     from vael.specs import Piece, Run
+    from vael.specs.spec import DataSpec
 
 SHOWN = 40  # pairs in a picture of reconstructions
 COLUMNS = 10
@@ -56,7 +57,7 @@ def encode_options(parser: Parser) -> None:
 
 def export_options(parser: Parser) -> None:
     """Everything that `vael export` takes."""
-    common(parser, "-o FOLDER: where encoder.onnx and decoder.onnx go; default the run folder")
+    common(parser, "folder where encoder.onnx, decoder.onnx and, for a table, columns.json go; default the run folder")
 
 
 def common(parser: Parser, output: str = "file, .png (a grid of images), .npy or .csv by its extension; default in the run folder") -> None:
@@ -165,9 +166,19 @@ def export(given: argparse.Namespace) -> int:
 
     options = vars(given)
     run = specs.load(options["run"])
-    exported = export_onnx(run.model, run.spec.data.event, options.get("output") or run.inside())
+    exported = export_onnx(run.model, run.spec.data.event, options.get("output") or run.inside(), schema_of(run.spec.data))
     print(json.dumps(asdict(exported), default=str) if options.get("json") else exported)
     return 0
+
+
+def schema_of(data: DataSpec) -> Schema | None:
+    """The columns that a run was trained on; None for data without columns."""
+    from vael.data import Column, ColumnKind, Schema
+    from vael.data.schema_file import from_record
+
+    if data.table is not None:
+        return from_record(data.table, "run.json")
+    return Schema(tuple(Column(name, ColumnKind.REAL) for name in data.columns)) if data.columns else None
 
 
 def known_ending(path: Path, endings: tuple[str, ...]) -> None:

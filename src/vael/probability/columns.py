@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
+from torch.distributions import constraints
 
 from vael.probability.observation import Law, softplus
 from vael.probability.sampling import Noise, register_draw
@@ -49,6 +51,10 @@ class Columns(Law):
     * levels: log-probabilities of the codes, however the head came by them.
     """
 
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = dict.fromkeys(
+        ("logits", "loc", "log_scale", "spike_logits", "log_probs"), constraints.independent(constraints.real, 1)
+    )
+
     def __init__(
         self,
         columns: int,
@@ -58,6 +64,8 @@ class Columns(Law):
         logits: Float[Tensor, "samples batch levels codes"],
     ) -> None:
         self.numbers, self.given, self.levels, self.log_probs = numbers, given, levels, logits
+        self.logits, self.loc = given.logits, given.loc
+        self.log_scale, self.spike_logits = given.log_scale, given.spike_logits
         super().__init__(torch.Size((*logits.shape[:2], columns)))
 
     def log_prob(self, value: Float[Tensor, "batch columns"]) -> Float[Tensor, "samples batch columns"]:
