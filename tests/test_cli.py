@@ -335,7 +335,7 @@ def test_a_full_disk_ends_with_1_and_leaves_the_last_checkpoint(copy, monkeypatc
         raise OSError(errno.ENOSPC, "No space left on device", str(target))
 
     with monkeypatch.context() as patch:
-        stopped_by(patch, 1, lambda: patch.setattr("vael.training.checkpoint.os.replace", full))
+        stopped_by(patch, 1, lambda: patch.setattr("vael.files.os.replace", full))
         assert main(["train", "--run", str(copy), "--resume", "--epochs", "3", "--no-report"]) == 1
     err = capsys.readouterr().err
     assert err.count("\n") == 1

@@ -29,6 +29,7 @@ ROWS = [  # a row imports only rows below it
     {"objectives"},
     {"models"},
     {"probability", "networks", "data"},
+    {"files"},
     {"errors"},
 ]
 HEIGHT = {part: -row for row, parts in enumerate(ROWS) for part in parts}
@@ -180,6 +181,72 @@ def test_the_check_of_random_state_sees(code):
 )
 def test_the_check_of_pickle_sees(code):
     assert len(list(unsafe(ast.parse(code)))) == 1
+
+
+MAKES = re.compile(  # calls that make, change or take away files whatever they are given
+    "write_(text|bytes|feather)|touch|(mk|rm)(dir|tree)|makedirs|removedirs|renames?|symlink(_to)?|hardlink_to|link(_to)?|mkfifo|mknod|f?truncate|"
+    "copy(file|2|tree|fileobj)|mk[sd]temp|(Named)?TemporaryFile|TemporaryDirectory|SpooledTemporaryFile|savetxt|tofile|save_file|urlretrieve|"
+    "extractall|FileHandler|open_memmap|OSFile|FileOutputStream|imsave|sendfile|f?ch(mod|own)"
+)
+OPENS = {"open", "ZipFile", "TarFile", "GzipFile", "BZ2File", "LZMAFile", "fdopen", "FileIO"}
+MODULES_THAT_OPEN = {"io", "gzip", "bz2", "lzma", "tarfile", "os", "archive", "Image"}  # what is opened comes first, as in `open` itself
+SINKS = (  # calls that write to the file-like object that they are given first, or second, and would write to a path as well
+    re.compile("save(z|z_compressed|fig)?|ParquetWriter|new_(stream|file)|to_(csv|parquet|json|html|pickle|feather)"),
+    re.compile("write_(csv|table|dataset)|CSVWriter|dump"),
+)
+STREAMS = {"stream", "streams", "buffer", "file", "self.file"}  # what such an object is called
+THROUGH_IT = {"safetensors.torch.save", "made.save"}  # gives bytes; `IntegerVAE.save`
+
+
+def opens_for_writing(name, node):
+    """Whether a call opens a file in another way than to read it, or in a way that cannot be told."""
+    first, _, last = name.rpartition(".")
+    place = 0 if first and last == "open" and first not in MODULES_THAT_OPEN else 1
+    given = next((word.value for word in node.keywords if word.arg == "mode"), ast.Constant("r"))
+    mode = node.args[place] if len(node.args) > place else given
+    return name == "os.open" or not (isinstance(mode, ast.Constant) and re.fullmatch("r[bt]?", str(mode.value)))
+
+
+def writes(tree):
+    """Calls that write to the disk by another way than `vael.files`; taking away a file (`unlink`) is no writing."""
+    for name, node in calls(tree):
+        first, _, last = name.rpartition(".")
+        if first == "files" or name in THROUGH_IT or "os.devnull" in map(ast.unparse, node.args) or (name == "self.save" and not node.args):
+            continue
+        replaces = last == "replace" and (first == "os" or (len(node.args) == 1 and not node.keywords and first))
+        sink = next((place for place, known in enumerate(SINKS) if known.fullmatch(last) and (first or last[0].isupper())), None)
+        by_writer = last == "write_table" and len(node.args) == 1  # the method of a `ParquetWriter`
+        unknown = sink is not None and not by_writer and [ast.unparse(one) for one in node.args[sink : sink + 1]] not in [[name] for name in STREAMS]
+        moves = first == "shutil" and last in {"copy", "move"}
+        if MAKES.fullmatch(last) or replaces or unknown or moves or (last in OPENS and opens_for_writing(name, node)):
+            yield name
+
+
+@EACH
+def test_files_are_written_in_one_place(path):
+    if module_name(path) != "vael.files":
+        assert list(writes(TREES[path])) == []
+
+
+WRITING = """open(path, 'w'); open(path, mode='ab'); open(path, mode); path.open('x'); io.open(p, 'r+'); gzip.open(p, 'wt'); path.write_text(x)
+path.write_bytes(x); os.open(p, os.O_RDONLY); os.replace(a, b); a.replace(b); path.rename(b); shutil.copy(a, b); np.save(path, x)
+np.savez(f'{n}.npz', x=x)
+figure.savefig(folder / 'a.png'); image.save(target); pa.csv.write_csv(table, path); pyarrow.parquet.ParquetWriter(self.path, schema); folder.mkdir()
+pq.write_table(table, path); tempfile.mkdtemp(); x.tofile(path); safetensors.torch.save_file(x, path); frame.to_csv(path); zipfile.ZipFile(path, 'w')
+tarfile.open(path, 'w:gz'); json.dump(x, out)"""
+READING = """open(path); open(path, 'rb'); Image.open(path); zipfile.ZipFile(path); files.write_bytes(path, x); np.save(stream, x)
+text.replace('a', 'b')
+date.replace(tzinfo=None); replace(record); self.writer.write_table(table); gzip.open(path); archive.open(name)"""
+
+
+@pytest.mark.parametrize("code", re.split("; |\n", WRITING))
+def test_the_check_of_writing_sees(code):
+    assert len(list(writes(ast.parse(code)))) == 1
+
+
+@pytest.mark.parametrize("code", re.split("; |\n", READING))
+def test_the_check_of_writing_lets_reading_pass(code):
+    assert list(writes(ast.parse(code))) == []
 
 
 @EACH

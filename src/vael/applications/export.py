@@ -25,11 +25,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
+from vael import files
 from vael.data.schema import Schema
 from vael.data.schema_file import write_schema
 from vael.errors import StateError
 from vael.models import VAE, CorrelatedGaussianPosterior
-from vael.training.checkpoint import write_bytes
 
 OPSET = 18  # of the standard operators: the newest that the runtimes in wide use all know
 TOLERANCE = 1e-4  # largest difference from PyTorch, relative to the largest value (or absolute below 1)
@@ -142,7 +142,7 @@ def export_onnx(model: VAE, event: Sequence[int], folder: Path | str, schema: Sc
         encoder, decoder = traced(encode := EncoderGraph(model), "x", example, encode.names), traced(DecoderGraph(model), "z", latents, names)
     checked = [compared(runtime, graph, Path(folder)) for graph in (encoder, decoder)]
     for graph, record in zip((encoder, decoder), checked, strict=True):
-        write_bytes(record.path, graph.content)
+        files.write_bytes(record.path, graph.content)
     if schema is None:
         return Exported(checked[0], checked[1], OPSET)
     write_schema(columns := Path(folder) / "columns.json", schema)

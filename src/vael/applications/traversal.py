@@ -16,9 +16,9 @@ from jaxtyping import Float, Shaped
 from PIL import Image
 from torch import Tensor
 
+from vael import files
 from vael.errors import ShapeError, StateError
 from vael.models import VAE
-from vael.training.checkpoint import write_bytes
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <style>body{{font:15px system-ui,sans-serif;margin:1.5rem;text-align:center}}img{{max-width:100%}}</style></head>
@@ -120,7 +120,7 @@ def write_gif(path: Path | str, images: Sequence[Image.Image], seconds_per_frame
     stream = io.BytesIO()
     first, *others = (image.convert("P", palette=Image.Palette.ADAPTIVE) for image in images)
     first.save(stream, "GIF", save_all=True, append_images=others, duration=round(1000 * seconds_per_frame), loop=0)
-    write_bytes(Path(path), stream.getvalue())
+    files.write_bytes(Path(path), stream.getvalue())
     return Path(path)
 
 
@@ -138,7 +138,7 @@ def player(images: Sequence[Image.Image], name: str = "film", seconds_per_frame:
 
 def write_html(path: Path | str, images: Sequence[Image.Image], title: str, seconds_per_frame: float = 0.12) -> Path:
     """`player` as a page of its own; whole or not at all."""
-    write_bytes(Path(path), PAGE.format(title=escape(title), player=player(images, seconds_per_frame=seconds_per_frame)).encode())
+    files.write_bytes(Path(path), PAGE.format(title=escape(title), player=player(images, seconds_per_frame=seconds_per_frame)).encode())
     return Path(path)
 
 

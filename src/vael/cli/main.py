@@ -89,8 +89,9 @@ def main(argv: list[str] | None = None) -> int:
 def told(error: OSError) -> str:
     """A sentence about what the operating system refused, and the way out."""
     where = f" ({error.filename})" if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk is full{where}; files written before are intact: make room, then go on with --resume if this was training"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        full = "the file is larger than this disk or the limit of this process allows" if error.errno == errno.EFBIG else "the disk is full"
+        return f"{full}{where}; files written before are intact: make room, then go on with --resume if this was training"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"no permission{where}: {error.strerror}; choose another folder or file, or change its permissions"
     return f"{error.strerror or error}{where}"

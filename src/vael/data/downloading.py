@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
+from vael import files
 from vael.data.named import File, Named
 from vael.errors import FormatError
 
@@ -47,32 +48,30 @@ def _silent(name: str, count: int) -> None:
 def _fetch_file(file: File, target: Path, name: str, progress: Progress) -> None:
     if not file.url:
         raise FormatError(f"{name} cannot be fetched: no address of {file.name} is known; put it into {target.parent}, or into VAEL_DATA/{name}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f"{file.name}.{os.getpid()}.tmp")
-    try:
-        _copy(file, temporary, progress)
-        found = digest(temporary, file.checksum)
+    files.make_folder(target.parent)
+    with files.written(target) as out:
+        found = _copy(file, out, target.parent, progress)
         if found != file.checksum:
             raise FormatError(
                 f"{file.url} gave a file with {found}, but {file.checksum} was expected; nothing was kept: try again later, or put the original "
                 f"file into {target.parent}"
             )
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
-def _copy(file: File, temporary: Path, progress: Progress) -> None:
-    count = 0
-    with open(temporary, "wb") as out:
-        try:
-            with urllib.request.urlopen(file.url, timeout=SECONDS) as answer:
-                while block := answer.read(BLOCK):
-                    count += len(block)
-                    out.write(block)
-                    progress(file.name, count)
-        except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
-            raise FormatError(
-                f"{file.url} could not be fetched ({error}); check the connection, or put the original file {file.name} into "
-                f"{temporary.parent} or into a folder of that name under VAEL_DATA"
-            ) from error
+def _copy(file: File, out: BinaryIO, folder: Path, progress: Progress) -> str:
+    """Fetch a file into `out`; its checksum, in the form of the one that is expected."""
+    count, kind = 0, file.checksum.partition(":")[0]
+    seen = hashlib.new(kind)
+    try:
+        with urllib.request.urlopen(file.url, timeout=SECONDS) as answer:
+            while block := answer.read(BLOCK):
+                count += len(block)
+                seen.update(block)
+                out.write(block)
+                progress(file.name, count)
+    except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+        raise FormatError(
+            f"{file.url} could not be fetched ({error}); check the connection, or put the original file {file.name} into "
+            f"{folder} or into a folder of that name under VAEL_DATA"
+        ) from error
+    return f"{kind}:{seen.hexdigest()}"

@@ -7,8 +7,8 @@ import io
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -21,23 +21,25 @@ import pyarrow.parquet
 
 from vael.data.text import MISSING, TEXT, Layout
 from vael.errors import FormatError, ShapeError
+from vael.files import written
 
 HEADER = 128  # bytes of an .npy header, so that the number of rows can be filled in at the end
 
 
-@contextmanager
-def written(path: Path) -> Iterator[BinaryIO]:
-    """A file under a temporary name beside `path`, renamed when all is written; a failure leaves `path` as it was and nothing beside it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def _end(finish: Callable[[], None], place: AbstractContextManager[BinaryIO], error: BaseException | None) -> None:
+    """Write what is left, and put the file in its place; after an error, or where that fails, take it away."""
     try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        finish()
+    except BaseException as trouble:
+        place.__exit__(*_told(error or trouble))
+        if error is None:
+            raise
+        return
+    place.__exit__(*(_told(error) if error else (None, None, None)))
+
+
+def _told(error: BaseException) -> tuple[type[BaseException], BaseException, TracebackType | None]:
+    return type(error), error, error.__traceback__
 
 
 class RowFile(ABC):
@@ -53,13 +55,7 @@ class RowFile(ABC):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
-            self._finish()
-        except BaseException as trouble:
-            if kind is None:
-                kind, error, trace = type(trouble), trouble, trouble.__traceback__
-        finally:
-            self._place.__exit__(kind, error, trace)
+        _end(self._finish, self._place, error)
 
     def add(self, rows: np.ndarray) -> None:
         """Write more rows. Errors: `ShapeError` for rows of another shape than the first, or than there are names."""
@@ -160,13 +156,7 @@ class CellFile(ABC):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
-            self._finish()
-        except BaseException as trouble:
-            if kind is None:
-                kind, error, trace = type(trouble), trouble, trouble.__traceback__
-        finally:
-            self._place.__exit__(kind, error, trace)
+        _end(self._finish, self._place, error)
 
     def add(self, table: pa.Table) -> None:
         """Write more rows. Errors: `ShapeError` for other columns than the first had."""

@@ -8,8 +8,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from vael import files
 from vael.data.numerals import WRITTEN
-from vael.data.output import written
 from vael.data.schema import LEVELS, Column, ColumnKind, Schema
 from vael.errors import FormatError
 
@@ -32,8 +32,7 @@ def write_schema(path: Path, schema: Schema) -> None:
     record = as_record(schema)
     lines = ",\n".join(f"    {json.dumps(column, ensure_ascii=False)}" for column in record["columns"])  # type: ignore[union-attr]
     left = json.dumps(record["left_out"], ensure_ascii=False)
-    with written(path) as file:
-        file.write(f'{{\n  "vael_schema": {VERSION},\n  "columns": [\n{lines}\n  ],\n  "left_out": {left}\n}}\n'.encode())
+    files.write_bytes(path, f'{{\n  "vael_schema": {VERSION},\n  "columns": [\n{lines}\n  ],\n  "left_out": {left}\n}}\n'.encode())
 
 
 def read_schema(path: Path) -> Schema:

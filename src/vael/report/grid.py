@@ -12,9 +12,9 @@ from jaxtyping import Shaped
 from PIL import Image
 from torch import Tensor
 
+from vael import files
 from vael.data import Kind, Source
 from vael.errors import ShapeError, SupportError
-from vael.training.checkpoint import write_bytes
 
 SMALLEST, LARGEST = 56, 80  # pixels that the longer side of one image in a grid may have, if it can be helped
 LOOKED_AT = 1000  # examples from which the range of real numbers is taken
@@ -106,5 +106,5 @@ def save_grid(path: Path, x: Shaped[Tensor, "count channels height width"], disp
     flat = on_white(grid_image(x, display, columns=columns))
     stream = io.BytesIO()
     (flat if x.shape[1] == 3 else flat.convert("L")).save(stream, "PNG")
-    write_bytes(Path(path), stream.getvalue())
+    files.write_bytes(Path(path), stream.getvalue())
     return Path(path)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from vael.training.checkpoint import write_bytes
+from vael import files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +85,7 @@ def inlined(svg: bytes, name: str, *, crisp: bool) -> str:
 def keep(figure: Figure, folder: Path, name: str, caption: str, *, kinds: tuple[str, ...] = ("png",), crisp: bool = False) -> Drawing:
     """Write the figure's files and give it for the page as inline SVG."""
     for kind in kinds:
-        write_bytes(folder / f"{name}.{kind}", rendered(figure, kind))
+        files.write_bytes(folder / f"{name}.{kind}", rendered(figure, kind))
     return Drawing(name, inlined(rendered(figure, "svg"), name, crisp=crisp), caption, float(figure.get_figwidth()))
 
 

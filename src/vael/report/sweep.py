@@ -9,12 +9,12 @@ from pathlib import Path
 
 import torch
 
+from vael import files
 from vael.report import gather, pictures
 from vael.report.figures import LINES, scatter
 from vael.report.page import Page, Section, html
 from vael.report.record import Numbers, ReportInput
 from vael.report.style import CLASSES, INK, QUIET, Drawing, keep, new_figure, rule_lines, styled
-from vael.training.checkpoint import write_bytes
 
 SHOWN = 12  # images in a row
 ACROSS = 4  # latent maps in a row
@@ -45,8 +45,8 @@ def write(folder: Path, points: Sequence[Point], title: str) -> Path:
     sections = tuple(Section(heading, found) for heading, found in drawings)
     record = points[0].record
     page = Page(title, f"{LEAD} {record.source_line}", None, record.shown.notes, (), tuple(facts(points)), sections)
-    write_bytes(folder / "sweep.json", (json.dumps([numbers(one) for one in points], indent=2) + "\n").encode())
-    write_bytes(folder / "sweep.html", html(page).encode())
+    files.write_bytes(folder / "sweep.json", (json.dumps([numbers(one) for one in points], indent=2) + "\n").encode())
+    files.write_bytes(folder / "sweep.html", html(page).encode())
     return folder / "sweep.html"
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from vael import files
 from vael.evaluation.synthetic import SyntheticQuality, Tables
 from vael.report.page import Page, Section, html, number
 from vael.report.record import Facts
 from vael.report.style import styled
 from vael.report.synthetic_figures import association_maps, closest, distances, histograms, learners
 from vael.report.synthetic_verdict import quality_remarks
-from vael.training.checkpoint import write_bytes
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def write_quality(path: Path, record: QualityInput) -> Path:
         cards=cards(quality),
         footer="Every comparison is with real rows held out; floors and chance levels say what a perfect synthetic table would have.",
     )
-    write_bytes(path, html(page).encode())
+    files.write_bytes(path, html(page).encode())
     return path
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vael import files
 from vael.report import columns, figures, gather, mixed_columns, pictures
 from vael.report.baseline import independent_cells
 from vael.report.page import Page, Section, html
 from vael.report.record import Facts, ReportInput
 from vael.report.style import Drawing, styled
 from vael.report.verdict import findings_of, remarks
-from vael.training.checkpoint import write_bytes
 
 
 def write(folder: Path, record: ReportInput) -> Path:
@@ -32,7 +32,7 @@ def write(folder: Path, record: ReportInput) -> Path:
         facts=facts(record),
         sections=sections,
     )
-    write_bytes(folder / "report.html", html(page).encode())
+    files.write_bytes(folder / "report.html", html(page).encode())
     return folder / "report.html"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from vael import files
 from vael.applications.compression import (
     Compressed,
     Contents,
@@ -41,7 +41,6 @@ from vael.specs.likelihoods import levels_of
 from vael.specs.request import examples_of
 from vael.specs.runs import Run
 from vael.specs.table_archives import table_level, table_of, write_table
-from vael.training.checkpoint import write_bytes
 
 AT_ONCE = 4096  # examples put through the transform together
 Progress = Callable[[int, int], None]
@@ -66,7 +65,7 @@ def compress(
         coder = level_of(run, level)
         contents = contents_of(run, data if data is None or isinstance(data, Path | str) else refuse_frame(run))
     done = compress_contents(coder, contents, fingerprint_of(run), progress=progress)
-    write_bytes(Path(target), done.content)
+    files.write_bytes(Path(target), done.content)
     return done
 
 
@@ -222,19 +221,14 @@ def give_back(done: Decompressed, file: Path, target: Path) -> None:
         raise FormatError(f"{target}: {file} holds an array, which is written as .npy; give a file name that ends so")
     buffer = io.BytesIO()
     np.save(buffer, done.array, allow_pickle=False)
-    write_bytes(target, buffer.getvalue())
+    files.write_bytes(target, buffer.getvalue())
 
 
 def write_images(done: Decompressed, file: Path, target: Path) -> None:
     """Images as PNG in a folder that was not there, or was empty. Errors: `StateError` for another, `FormatError` for names that lead elsewhere."""
     names = safe_names(done.layout, str(file))
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise StateError(f"{target} is there already; {file} holds {len(names):,} images, so give the name of a new folder")
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
+    with files.new_folder(target) as folder:
         for name, cells in zip(names, done.array, strict=True):
-            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(cells[0] if len(cells) == 1 else cells.transpose(1, 2, 0)).save(temporary / name)
-        os.replace(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            stream = io.BytesIO()
+            Image.fromarray(cells[0] if len(cells) == 1 else cells.transpose(1, 2, 0)).save(stream, "PNG")
+            files.write_bytes(folder / name, stream.getvalue(), durable=False)

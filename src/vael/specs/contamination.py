@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vael import files
 from vael.applications.anomaly import without_the_strangest
 from vael.data import Source, Splits
 from vael.errors import FormatError
 from vael.models import VAE
-from vael.training.checkpoint import write_bytes
 
 FILE = "left-out.json"
 
@@ -31,7 +31,7 @@ class LeftOut:
 
     def write(self, folder: Path) -> None:
         """Keep them in a run folder."""
-        write_bytes(folder / FILE, (json.dumps(asdict(self)) + "\n").encode())
+        files.write_bytes(folder / FILE, (json.dumps(asdict(self)) + "\n").encode())
 
 
 def _without(source: Source, rows: tuple[int, ...]) -> Source:

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from vael import files
 from vael.errors import FormatError
-from vael.training.checkpoint import write_bytes
 
 SCHEMA = 1
 FILE = "run.json"
@@ -109,7 +109,7 @@ class RunSpec(Section):
 
 def write_spec(folder: Path, spec: RunSpec) -> None:
     """Write run.json, whole or not at all."""
-    write_bytes(folder / FILE, (spec.model_dump_json(indent=2) + "\n").encode())
+    files.write_bytes(folder / FILE, (spec.model_dump_json(indent=2) + "\n").encode())
 
 
 def read_spec(folder: Path) -> RunSpec:

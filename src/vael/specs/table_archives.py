@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute
 
+from vael import files
 from vael.applications.compression import Decompressed, Layout, Original, TableLevel, table_contents
 from vael.applications.compression.contents import Contents
 from vael.applications.compression.tables import Beside, rebuilt, text_of, unpacked
@@ -22,7 +23,6 @@ from vael.data.text import Layout as TextLayout
 from vael.data.typed import typed_cells
 from vael.errors import FormatError, StateError
 from vael.specs.runs import Run
-from vael.training.checkpoint import write_bytes
 
 pc: Any = pa.compute  # its functions are made when it is imported
 
@@ -91,7 +91,7 @@ def write_table(run: Run, done: Decompressed, file: Path, target: Path) -> str:
         return "every cell with its type" if beside.told.layout is None else "the cells of a text file, typed as the run's schema says"
     content = text_of(beside.told, table, schema, str(file))
     if content is not None:
-        write_bytes(target, content)
+        files.write_bytes(target, content)
         return "byte for byte the file that was compressed"
     write_arrow(target, table, TextLayout(*beside.told.layout) if beside.told.layout else None)
     return "every cell as it was" if beside.told.layout else "typed cells, written as text"

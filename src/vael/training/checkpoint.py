@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,29 +11,16 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from vael import files
 from vael.errors import FormatError
 
 STATE = "state.safetensors"
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write to a temporary name beside `path`, flush to disk, rename; a failure leaves `path` as it was and nothing beside it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_tensors(path: Path, tensors: dict[str, Tensor], facts: Mapping[str, object] | None = None) -> None:
     """Tensors and JSON facts as one safetensors file."""
     plain = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
-    write_bytes(path, safetensors.torch.save(plain, metadata={"vael": json.dumps(dict(facts or {}))}))
+    files.write_bytes(path, safetensors.torch.save(plain, metadata={"vael": json.dumps(dict(facts or {}))}))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

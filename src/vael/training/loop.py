@@ -15,13 +15,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vael import files
 from vael.data import Batch, Source, Splits
 from vael.errors import StateError
 from vael.inference import Algorithm, Moment
 from vael.probability import PerExample, Stream
 from vael.training import distributed
 from vael.training.callbacks import Callback, Plan, Row, Tick
-from vael.training.checkpoint import STATE, read_tensors, write_bytes, write_tensors
+from vael.training.checkpoint import STATE, read_tensors, write_tensors
 from vael.training.device import tune_process
 from vael.training.order import Order
 from vael.training.settings import Fit, Resolved, Settings, resolve
@@ -252,9 +253,7 @@ class Training:
         row = Row(self.step, epoch, split, bound, distortion, divergence, speed, self._elapsed(), self.algorithm.skipped(self.state), rate)
         self.history.append(row)
         if self.folder and self.world.rank == 0:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with open(self.folder / "metrics.jsonl", "a") as file:
-                file.write(json.dumps(asdict(row)) + "\n")
+            files.append(self.folder / "metrics.jsonl", (json.dumps(asdict(row)) + "\n").encode())
         self._tell("row", row)
 
     # telling
@@ -337,4 +336,4 @@ class Training:
         rows = [Row(**json.loads(line)) for line in lines if line.endswith("}")]
         self.history = [row for row in rows if row.step <= self.step]
         if self.world.rank == 0:
-            write_bytes(path, "".join(json.dumps(asdict(row)) + "\n" for row in self.history).encode())
+            files.write_bytes(path, "".join(json.dumps(asdict(row)) + "\n" for row in self.history).encode())
