@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -56,6 +57,17 @@ def test_what_would_have_to_be_asked_for_gives_the_same_spec(prepared):
     from vael.specs.request import as_request
 
     assert specs.prepare(as_request(prepared.spec)).spec == prepared.spec
+
+
+def test_levels_and_sizes_of_splits_are_kept_with_the_run(tmp_path):
+    np.save(tmp_path / "deep.npy", np.random.default_rng(0).integers(0, 901, (60, 4, 4)).astype(np.uint16))
+    for levels, found in ((None, 1024), (4096, 4096)):
+        asked = specs.request(tmp_path / "deep.npy", **SMALL | {"binarize": None}, test=20, validation=10, levels=levels)
+        prepared = specs.prepare(asked)
+        assert prepared.spec.data.levels == found
+        assert (len(prepared.splits.train), len(prepared.splits.validation), len(prepared.splits.test)) == (30, 10, 20)
+        again = specs.prepare_again(prepared.spec)
+        assert (again.splits.test.levels, len(again.splits.test)) == (found, 20)
 
 
 def test_training_in_python_gives_a_run_that_loads_as_it_was(run):

@@ -80,8 +80,11 @@ def test_shapes_that_are_no_examples_are_refused(tmp_path, shape):
         (grey(high=2) * np.uint8(255), Kind.BINARY, None),
         (grey(high=2).astype(bool), Kind.BINARY, None),
         (grey(high=2).astype(np.float64), Kind.BINARY, None),
-        (grey().astype(np.uint16) * 4, Kind.INTEGER, int(grey().max()) * 4 + 1),
-        (grey().astype(">i4"), Kind.INTEGER, int(grey().max()) + 1),
+        (grey().astype(np.uint16) * 4, Kind.INTEGER, 1024),
+        (grey().astype(np.uint16) * 4 + 3073, Kind.INTEGER, 4096),
+        (grey(high=255).astype(np.int64), Kind.INTEGER, 256),
+        (grey(high=100).astype(np.uint16), Kind.INTEGER, 100),
+        (grey().astype(">i4"), Kind.INTEGER, 256),
         (grey() / 255, Kind.REAL, None),
         ((grey() / 255).astype(np.float16), Kind.REAL, None),
     ],
@@ -90,6 +93,20 @@ def test_kinds_follow_the_cells(tmp_path, x, kind, levels):
     source = load(saved(tmp_path, x)).train
     assert (source.kind, source.levels) == (kind, levels)
     assert source.batch(torch.arange(2)).x.dtype == torch.float32
+
+
+@pytest.mark.parametrize("levels", [256, 4096])
+@pytest.mark.parametrize("high", [2, 17, 200])
+def test_as_many_levels_as_were_asked_for(tmp_path, high, levels):
+    source = load(saved(tmp_path, grey(high=high)), images=Images(levels=levels)).train
+    assert (source.kind, source.levels) == (Kind.INTEGER, levels)
+    assert int(source.x.max()) == high - 1
+
+
+@pytest.mark.parametrize(("x", "levels"), [(grey(high=256), 255), (grey(), 1), (grey(), 2**16 + 1), (grey() / 255, 256)])
+def test_levels_that_the_cells_do_not_have_are_refused(tmp_path, x, levels):
+    with pytest.raises(SupportError, match=r"levels"):
+        load(saved(tmp_path, x), images=Images(levels=levels))
 
 
 def test_whole_numbers_out_of_range_are_refused_unless_dequantised(tmp_path):

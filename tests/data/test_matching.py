@@ -98,3 +98,15 @@ def test_whole_numbers_of_any_sign_are_dequantised(tmp_path):
     grey = Trained((1, 6, 6), Kind.BINARY, None, Binarize.DYNAMIC, largest=1.0)
     with pytest.raises(SupportError, match="grey values from 0 to 1"):
         matching(saved(tmp_path / "a.npz", cells()), grey)
+
+
+def test_a_brighter_cell_than_any_level_is_the_brightest_where_that_is_asked_for(tmp_path):
+    x = cells(high=100)
+    x[3, 1, 2] = 120
+    trained = Trained((1, 6, 6), Kind.INTEGER, 100)
+    with pytest.raises(SupportError, match="row 4"):
+        matching(saved(tmp_path / "a.npz", x), trained)
+    found = matching(saved(tmp_path / "a.npz", x), trained, clip=True)
+    np.testing.assert_array_equal(found.x[:, 0].numpy(), np.minimum(x, 99))
+    assert "above 99" in found.notes[-1]
+    assert matching(saved(tmp_path / "a.npz", cells(high=100)), trained, clip=True).notes == ()

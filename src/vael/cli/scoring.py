@@ -71,12 +71,13 @@ def score(given: argparse.Namespace) -> int:
     known_ending(target, ENDINGS)
     if "reasons" in options and target.suffix.lower() == ".npy":
         raise FormatError(f"{target}: reasons are text, which .npy does not hold; write .csv or .parquet")
-    data = rows(run, options.get("data"), options.get("on_error"))
+    data = rows(run, options.get("data"), options.get("on_error"), clip=True)  # the brightest pixel of all may be what is strange
     first = next(data)  # what cannot be read is said before anything is measured
     splits = run.splits()
     detector = detector_of(run, splits, options)
     threshold = float(options.get("threshold", USUAL_THRESHOLD))
     skipped: list[Skipped] = []
+    notes: dict[str, None] = {}
     flagged, pictures = Flagged(bool(options.get("json"))), Pictures()
     most = int(options.get("reasons", 0))
     explain = bool(options.get("explain"))
@@ -85,6 +86,7 @@ def score(given: argparse.Namespace) -> int:
     with sheet(target, most) as file:
         for piece in chain((first,), data):
             skipped, begin = skipped + list(piece.skipped), 0
+            notes |= dict.fromkeys(note for note in piece.source.notes if note not in run.spec.data.notes)
             for verdict in detector.judge(piece.source):
                 places = piece.rows[begin : begin + len(verdict.score)]
                 strange = verdict.flagged(threshold).nonzero().squeeze(1)
@@ -95,7 +97,7 @@ def score(given: argparse.Namespace) -> int:
                     pictures.look(piece.source, begin, verdict, threshold)
                 begin += len(places)
             left += begin
-    say(target, left, flagged, skipped, detector, threshold, options)
+    say(target, left, flagged, skipped, detector, threshold, options, tuple(notes))
     shown = pictures.written(target.with_name(f"{target.stem}-why.png"), splits.train)
     if shown is not None and not options.get("json"):
         print(f"{shown}: the strangest images, below each the pixels that make it so")
@@ -177,9 +179,10 @@ def refuse_few(splits: Splits, calibrated: bool) -> None:
     if lacking:
         said = " and ".join(f"{few[part]} rows for {part}" for part in lacking)
         more = "" if "validation" in lacking else ", or give rows that belong by --calibrate FILE"
+        sizes = {"validation": f"--validation {LEAST_HELD_OUT}", "test": f"--test {LEAST_HELD_OUT}"}
         raise StateError(
             f"the run set aside {said}, but scores are compared with at least {LEAST_HELD_OUT} rows that were not trained on: train again "
-            f"with {' '.join(f'--{part} {LEAST_HELD_OUT}' for part in lacking)} (or more){more}"
+            f"with {' '.join(sizes[part] for part in lacking)} (or more){more}"
         )
 
 
@@ -229,6 +232,7 @@ def say(
     detector: AnomalyDetector,
     threshold: float,
     options: dict[str, object],
+    notes: tuple[str, ...] = (),
 ) -> None:
     """What was found."""
     from vael.cli.using import list_skipped
@@ -242,7 +246,7 @@ def say(
     if options.get("json"):
         record = {
             "file": str(target), "examples": count, "flagged": flagged.count, "threshold": threshold, "score": detector.kind.value,
-            "held_out": len(detector.calibration), "warning": warning or None, "skipped": [vars(one) for one in skipped],
+            "held_out": len(detector.calibration), "warning": warning or None, "notes": notes, "skipped": [vars(one) for one in skipped],
             "rows": [vars(line) for line in sorted(flagged.lines, key=lambda line: line.row)],
         }  # fmt: skip
         print(json.dumps(record))
@@ -253,5 +257,5 @@ def say(
     if flagged.count > SHOWN:
         print(f"  ... and {flagged.count - SHOWN:,} more in the file")
     list_skipped(skipped)
-    if warning:
-        print(f"note: {warning}")
+    for note in (*notes, *((warning,) if warning else ())):
+        print(f"note: {note}")

@@ -63,6 +63,10 @@ def _data_options(parser: Parser) -> None:
     parser.option("--size", metavar="N|HxW", type=side_or_sides, help="side, or height and width, that images of a folder are resized to")
     parser.option("--skip-damaged", action="store_true", help="leave images out that cannot be decoded, and say so")
     parser.option("--validation", metavar="SHARE", type=number(float, 0, above=True), help="set aside for validation: a share below 1, or a count")
+    parser.option("--test", metavar="SHARE", type=number(float, 0, above=True), help="set aside for the test: a share below 1, or a count")
+    parser.option(
+        "--levels", metavar="N", type=number(int, 2), help="values that a pixel can have, 4096 for 12 bits; default by the largest of the data"
+    )
     parser.option(
         "--contamination",
         metavar="SHARE",

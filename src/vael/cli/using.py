@@ -220,15 +220,15 @@ def examples(run: Run, data: str | None) -> Source:
     return examples_of(run.spec, data)
 
 
-def rows(run: Run, data: str | None, on_error: str | None = None) -> Iterator[Piece]:
-    """The run's test split, or all examples of other data a block at a time. Errors: as `examples`."""
+def rows(run: Run, data: str | None, on_error: str | None = None, *, clip: bool = False) -> Iterator[Piece]:
+    """The run's test split, or all examples of other data a block at a time; `clip` as in `vael.specs.pieces`. Errors: as `examples`."""
     import numpy as np
 
     from vael.data import OnError
     from vael.specs import Piece, pieces
 
     if data is not None:
-        return pieces(run.spec, data, on_error=OnError(on_error or "stop"))
+        return pieces(run.spec, data, on_error=OnError(on_error or "stop"), clip=clip)
     source = run.split()[1]
     return iter([Piece(source, np.arange(1, len(source) + 1))])
 

@@ -37,6 +37,7 @@ class Like:
     gaps: bool = False
     notes: tuple[str, ...] = ()
     transform: Transform = field(default_factory=AsFloat)
+    clip: bool = False  # whether a cell above the largest level counts as the largest one, which is said
 
     def source(self, x: np.ndarray, first: int = 0) -> Source:
         """Stored cells as a source of this kind; `first` is the number of their first row, for messages.
@@ -48,12 +49,21 @@ class Like:
             cells = cells // 255
         if cells.shape[1:] != self.event:
             raise ShapeError(f"{self.name} has examples of shape {cells.shape[1:]}, but the model takes {self.event}; give data of that shape")
+        cells, clipped = self._clipped(cells)
         self._check(cells, first)
         kept = cells if cells.dtype in (np.uint8, np.int32, np.float32) else cells.astype(np.float32)
         return Source(
-            self.name, torch.from_numpy(np.ascontiguousarray(kept)), self.kind, "", self.levels, transform=self.transform, notes=self.notes,
+            self.name, torch.from_numpy(np.ascontiguousarray(kept)), self.kind, "", self.levels, transform=self.transform,
+            notes=(*self.notes, *clipped),
             columns=self.columns, gaps=self.gaps,
         )  # fmt: skip
+
+    def _clipped(self, cells: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+        """The cells within the levels, and a note where some lay above, if that is allowed."""
+        top = (self.levels or 1) - 1
+        if not self.clip or self.kind is not Kind.INTEGER or not (cells > top).any():
+            return cells, ()
+        return np.minimum(cells, top), (f"some cells are above {top:,}, the largest of the model's {top + 1:,} levels, and were taken as {top:,}",)
 
     def _check(self, cells: np.ndarray, first: int) -> None:
         wrong = self.misfits(cells, most=1)

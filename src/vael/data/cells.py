@@ -13,6 +13,8 @@ from vael.errors import ShapeError, SupportError
 
 BLOCK = 2**22  # cells looked at in one go
 MOST_LEVELS = 2**16
+DEPTHS = (2**8, 2**10, 2**12, 2**14, MOST_LEVELS)  # levels that cameras and scanners give a pixel
+FEW = 2**7  # levels up to which the cells are taken for a scale of their own (17 inks, 5 classes), not for a camera's
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,8 @@ def steps_of(x: np.ndarray, seen: Look) -> str:
 def kind_of(x: np.ndarray, seen: Look, what: str) -> tuple[Kind, int | None]:
     """The kind of the cells, and their levels if they are integers.
 
-    Only 0 and 1: binary. Stored as whole numbers 0 ... 65,535: integers, 256 levels for bytes of which one is above 127, else as many as
-    the largest cell asks for. Stored as floating point: real. Errors: `SupportError` for stored whole numbers outside of that range.
+    Only 0 and 1: binary. Stored as whole numbers 0 ... 65,535: integers, with the levels of `levels_of`. Stored as floating point: real.
+    Errors: `SupportError` for stored whole numbers outside of that range.
     """
     if seen.whole and seen.minimum >= 0 and seen.maximum <= 1:
         return Kind.BINARY, None
@@ -124,7 +126,16 @@ def kind_of(x: np.ndarray, seen: Look, what: str) -> tuple[Kind, int | None]:
             f"{what} holds whole numbers from {seen.minimum:.0f} to {seen.maximum:.0f}, but integer likelihoods take 0 to {MOST_LEVELS - 1}; "
             "shift them to begin at 0, or load them with dequantisation (--dequantize), for a density"
         )
-    return Kind.INTEGER, 256 if x.dtype == np.uint8 and seen.maximum > 127 else int(seen.maximum) + 1
+    return Kind.INTEGER, levels_of(x, int(seen.maximum))
+
+
+def levels_of(x: np.ndarray, largest: int) -> int:
+    """How many levels the cells have: as many as the largest asks for, of images above 128 those of the least bit depth that holds it.
+
+    A picture that comes later may be brighter than any of the training data: 4,093 is the brightest pixel of 12 bits, not of 4,094 levels.
+    """
+    image = x.ndim > 2 or x.dtype == np.uint8
+    return next(depth for depth in DEPTHS if largest < depth) if image and largest >= FEW else largest + 1
 
 
 def fingerprint(x: np.ndarray, rows: np.ndarray | None = None) -> str:

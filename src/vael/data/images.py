@@ -41,12 +41,14 @@ class Images:
     """How a folder of images is to be read.
 
     By default all must have one size. With `size` (height, width) each is cropped about its centre to that shape and made smaller,
-    never larger. A file that cannot be decoded is an error, or, with `skip_damaged`, left out and noted.
+    never larger. A file that cannot be decoded is an error, or, with `skip_damaged`, left out and noted. `levels` is how many values a
+    pixel can have where the cells do not tell, in arrays too: 4,096 for 12 bits.
     """
 
     size: tuple[int, int] | None = None
     resample: Resample = Resample.LANCZOS
     skip_damaged: bool = False
+    levels: int | None = None
 
 
 def read_folder(folder: Path, how: Images) -> Material:

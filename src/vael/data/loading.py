@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vael.data.cells import Look, as_examples, checked_numbers, fingerprint, kind_of, look, steps_of
+from vael.data.cells import MOST_LEVELS, Look, as_examples, checked_numbers, fingerprint, kind_of, look, steps_of
 from vael.data.finding import folder_of
 from vael.data.images import Images
 from vael.data.material import Material, Part
@@ -55,8 +55,8 @@ def load(
     """Training, validation and test data of a name or a path, in memory as they were stored, with what they are found to be.
 
     `validation` and `test` are shares below 1 or counts of examples to set aside (by default a tenth, validation at most 5,000) by a
-    permutation that is a function of `seed`; official splits stay as they are. `images` says how a folder of images is read; `size` is
-    short for its size (height, width; one number for a square).
+    permutation that is a function of `seed`; official splits stay as they are. `images` says how a folder of images is read and how many
+    levels a cell has; `size` is short for its size (height, width; one number for a square).
     Errors: `FormatError` for files that are missing or damaged, `ShapeError` for arrays that are no examples, `SupportError` for cells
     that are not finite or do not fit what is asked for, `StateError` for splits that cannot be made.
     """
@@ -71,9 +71,11 @@ def load(
     seen = look(arrays, material.name)
     if binarize is not None and dequantize:
         raise StateError(f"{material.name} cannot be binarised and dequantised at once; leave one of them out")
-    if _black_and_white(arrays, seen):
+    if how.levels is None and _black_and_white(arrays, seen):
         material, seen = _as_zero_and_one(material), replace(seen, maximum=1.0)
     meaning = _dequantized(seen, material.name) if dequantize else _as_stored(arrays[0], seen, material.name)
+    if how.levels is not None:
+        meaning = _with_levels(meaning, seen, how.levels, material.name)
     if binarize is not None:
         meaning = _binarized(meaning, seen, binarize, material.name)
     if meaning.draw_once and meaning.largest is not None:
@@ -117,6 +119,19 @@ def _as_stored(x: np.ndarray, seen: Look, name: str) -> Meaning:
         "of the levels (save whole numbers, uint8, for those)"
     )
     return Meaning(kind, levels, AsFloat(), (said,) if steps else ())
+
+
+def _with_levels(meaning: Meaning, seen: Look, levels: int, name: str) -> Meaning:
+    """As many levels as were asked for. Errors: `SupportError` where the cells are no whole numbers, or larger than the levels hold."""
+    if not 2 <= levels <= MOST_LEVELS:
+        raise SupportError(f"{levels:,} levels were asked for; expected 2 to {MOST_LEVELS:,}, such as 256 for 8 bits a pixel or 4,096 for 12")
+    if meaning.kind is Kind.REAL:
+        raise SupportError(f"{name} holds real numbers, which have no levels: leave them (--levels) out, or save the cells as whole numbers from 0")
+    if seen.maximum >= levels:
+        raise SupportError(
+            f"{name} holds cells up to {seen.maximum:.0f}, but {levels:,} levels were asked for, which are 0 to {levels - 1:,}; ask for more"
+        )
+    return replace(meaning, kind=Kind.BINARY, levels=None) if levels == 2 else replace(meaning, kind=Kind.INTEGER, levels=levels)
 
 
 def _binarized(meaning: Meaning, seen: Look, how: Binarize, name: str) -> Meaning:

@@ -37,8 +37,10 @@ class Trained:
         return () if self.binarize is None or self.largest is None else (BINARISED[self.binarize],)
 
 
-def matching(data: str, trained: Trained, images: Images = AS_THEY_ARE) -> Source:
+def matching(data: str, trained: Trained, images: Images = AS_THEY_ARE, *, clip: bool = False) -> Source:
     """The test split of data that have their own, else all examples in their order, in the units of a model.
+
+    With `clip`, cells above the largest level count as the largest one, and a note says so.
 
     Errors: `ShapeError` for examples of another shape, `SupportError` for cells that the model's data cannot have, with the row, and those of
     `vael.data.load` for files that cannot be read; `StateError` for a table with a schema.
@@ -49,11 +51,15 @@ def matching(data: str, trained: Trained, images: Images = AS_THEY_ARE) -> Sourc
     parts = (material.train, *((material.validation,) if material.validation is not None else ()))
     number, parts = (TEST, (material.test,)) if material.test is not None else (0, parts)
     cells = [_cells(part.x, data, trained) for part in parts]
-    found = _source(cells[0] if len(cells) == 1 else np.concatenate(cells), Path(data).name, trained, number)
+    found = _source(cells[0] if len(cells) == 1 else np.concatenate(cells), Path(data).name, trained, number, clip)
     known = [part.label for part in parts if part.label is not None]
     label = torch.from_numpy(np.concatenate(known).astype(np.int64)) if len(known) == len(parts) else None
     return replace(
-        found, fingerprint=fingerprint(found.x.numpy()), label=label, label_names=material.label_names, notes=(*material.notes, *trained.notes)
+        found,
+        fingerprint=fingerprint(found.x.numpy()),
+        label=label,
+        label_names=material.label_names,
+        notes=(*material.notes, *trained.notes, *found.notes),
     )
 
 
@@ -65,12 +71,12 @@ def _cells(x: np.ndarray, data: str, trained: Trained) -> np.ndarray:
     return found
 
 
-def _source(x: np.ndarray, name: str, trained: Trained, number: int) -> Source:
+def _source(x: np.ndarray, name: str, trained: Trained, number: int, clip: bool) -> Source:
     if trained.dequantize:
         _check(x, name, trained)
         return Like(name, trained.event, trained.kind, transform=Dequantization()).source(x)
     if trained.binarize is None or trained.largest is None:
-        return Like(name, trained.event, trained.kind, trained.levels).source(x)
+        return Like(name, trained.event, trained.kind, trained.levels, clip=clip).source(x)
     _check(x, name, trained)
     if trained.binarize is Binarize.STATIC:
         drawn = binarized_once(torch.from_numpy(np.ascontiguousarray(x)), trained.largest, STATIC_SEED + number)

@@ -38,7 +38,9 @@ class Request:
     dequantize: bool = False
     size: int | tuple[int, int] | None = None  # height and width; one number for a square
     skip_damaged: bool = False
+    levels: int | None = None  # of a pixel, where the cells do not tell
     validation: int | float | None = None
+    test: int | float | None = None
     contamination: float = 0.0  # share of the rows that does not belong
     schema: str | None = None  # a file that says what the columns of a table are
     model: str | None = None
@@ -99,8 +101,8 @@ def as_request(spec: RunSpec) -> Request:
     data, model, chosen = spec.data, spec.model, spec.training
     return Request(
         data=data.source, binarize=data.binarize, dequantize=data.dequantize, size=data.size, skip_damaged=data.skip_damaged,
-        validation=data.validation, contamination=data.contamination, model=model.recipe,
-        likelihood=model.likelihood,
+        levels=stored_levels(data), validation=data.validation, test=data.set_aside, contamination=data.contamination,
+        model=model.recipe, likelihood=model.likelihood,
         **{name: model.arguments.get(name) for name in ("latent", "hidden", "channels", "correlated")},  # type: ignore[arg-type]
         estimator=chosen.estimator, samples=chosen.samples, beta=chosen.beta, terms=chosen.terms, warmup=chosen.warmup, lr=chosen.learning_rate,
         weight_decay=chosen.weight_decay, epochs=chosen.epochs, time_limit=chosen.time_limit, patience=chosen.patience, batch=chosen.batch,
@@ -125,9 +127,7 @@ def prepare(asked: Request) -> Prepared:
     """
     names.objective(asked.estimator or "closed-form", asked.beta, asked.warmup or 0.0, asked.terms)
     settings = settings_of(asked)  # before the data are read, so that a slip does not cost the time that reading takes
-    splits = load_splits(
-        Reading(asked.data, asked.binarize, asked.dequantize, asked.size, asked.skip_damaged, asked.validation, schema=schema_of(asked))
-    )
+    splits = load_splits(reading_for(asked))
     data = describe(asked, splits)
     model_spec, why = choose_model(asked, splits, data)
     habits = habits_of(asked, model_spec.recipe, len(splits.train))
@@ -190,13 +190,16 @@ class Reading:
     size: int | tuple[int, int] | None
     skip_damaged: bool
     validation: int | float | None = None
+    test: int | float | None = None
     seed: int = 0
+    levels: int | None = None
     schema: Schema | None = None
 
     @property
     def images(self) -> Images:
         """How images are read."""
-        return Images(size=(self.size, self.size) if isinstance(self.size, int) else self.size, skip_damaged=self.skip_damaged)
+        size = (self.size, self.size) if isinstance(self.size, int) else self.size
+        return Images(size=size, skip_damaged=self.skip_damaged, levels=self.levels)
 
 
 def schema_of(asked: Request) -> Schema | None:
@@ -204,19 +207,36 @@ def schema_of(asked: Request) -> Schema | None:
     return None if asked.schema is None else read_schema(Path(asked.schema))
 
 
+def reading_for(asked: Request) -> Reading:
+    """How data are to be read as asked for."""
+    return Reading(
+        asked.data, asked.binarize, asked.dequantize, asked.size, asked.skip_damaged, asked.validation, asked.test, 0, asked.levels, schema_of(asked)
+    )
+
+
 def reading_of(data: DataSpec) -> Reading:
     """How the data of a run were read."""
     schema = None if data.table is None else from_record(data.table, "run.json")
-    return Reading(data.source, data.binarize, data.dequantize, data.size, data.skip_damaged, data.validation, data.seed, schema)
+    return Reading(
+        data.source, data.binarize, data.dequantize, data.size, data.skip_damaged, data.validation, data.set_aside, data.seed,
+        stored_levels(data), schema,
+    )  # fmt: skip
+
+
+def stored_levels(data: DataSpec) -> int | None:
+    """How many levels the stored cells of a run have: found once, when it was prepared, so that a later release finds no other number."""
+    if data.binarize is not None:
+        return None if data.largest is None or data.largest <= 1 else round(data.largest) + 1
+    return data.levels
 
 
 def load_splits(how: Reading) -> Splits:
     """`vael.data.load` with the names of a command line."""
     kind = None if how.binarize is None else Binarize(names.meant(how.binarize, [kind.value for kind in Binarize], "binarisation"))
-    share = None if how.validation is None else float(how.validation)
+    validation, test = (None if share is None else float(share) for share in (how.validation, how.test))
     if how.schema is not None and how.binarize is None and not how.dequantize:
-        return load_table(how.source, schema=how.schema, seed=how.seed, validation=share)
-    return load(how.source, binarize=kind, dequantize=how.dequantize, seed=how.seed, validation=share, images=how.images)
+        return load_table(how.source, schema=how.schema, seed=how.seed, validation=validation, test=test)
+    return load(how.source, binarize=kind, dequantize=how.dequantize, seed=how.seed, validation=validation, test=test, images=how.images)
 
 
 def splits_of(spec: RunSpec) -> Splits:
@@ -247,7 +267,7 @@ def describe(asked: Request, splits: Splits) -> DataSpec:
         name=train.name, source=source_of(asked.data),
         binarize=asked.binarize,  # type: ignore[arg-type]
          dequantize=asked.dequantize, size=asked.size, skip_damaged=asked.skip_damaged,
-        validation=asked.validation, contamination=asked.contamination, kind=train.kind.value, levels=train.levels,
+        validation=asked.validation, set_aside=asked.test, contamination=asked.contamination, kind=train.kind.value, levels=train.levels,
         largest=train.largest, event=train.event, columns=train.columns,
         table=None if train.schema is None else as_record(train.schema), gaps=train.gaps,
         train=describe_split(train), held_out=describe_split(splits.validation),
@@ -266,14 +286,14 @@ def notes_of(splits: Splits) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def examples_of(spec: RunSpec, data: str) -> Source:
-    """The test split of data that have their own, else all examples in their order, in the units of a run's own data.
+def examples_of(spec: RunSpec, data: str, *, clip: bool = False) -> Source:
+    """The test split of data that have their own, else all examples in their order, in the units of a run's own data; `clip` as in `matching`.
 
     Errors: `ShapeError` or `SupportError` for data that its model cannot take.
     """
     if matched(spec.data, data):
-        return matching(data, trained_on(spec.data), reading_of(spec.data).images)
-    found = joined(load_splits(replace(reading_of(spec.data), source=data, validation=None)))
+        return matching(data, trained_on(spec.data), reading_of(spec.data).images, clip=clip)
+    found = joined(load_splits(replace(reading_of(spec.data), source=data, validation=None, test=None)))
     if found.event != spec.data.event:
         raise ShapeError(f"{data} has examples of shape {found.event}, but the run was trained on {spec.data.event}; give data of that shape")
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +32,11 @@ class Piece:
         return () if self.table is None else self.table.skipped
 
 
-def pieces(spec: RunSpec, data: str, *, on_error: OnError = OnError.STOP, schema: Schema | None = None) -> Iterator[Piece]:
+def pieces(spec: RunSpec, data: str, *, on_error: OnError = OnError.STOP, schema: Schema | None = None, clip: bool = False) -> Iterator[Piece]:
     """All examples of a file as consecutive rows; of data with a test split of their own, that one. Tables and `.npy` files are read as needed.
 
-    `schema` has the rules of columns for a run on plain numbers, whose rows may then have gaps.
+    `schema` has the rules of columns for a run on plain numbers, whose rows may then have gaps. With `clip`, cells above the largest level of
+    the training data count as the largest one, and a note says so.
     Errors: `ShapeError`, `SupportError` or `FormatError` for data that the model of the run cannot take.
     """
     path = Path(data)
@@ -51,9 +52,9 @@ def pieces(spec: RunSpec, data: str, *, on_error: OnError = OnError.STOP, schema
             if len(table.x) or table.skipped:
                 yield Piece(like.source(table.x.numpy()) if len(table.x) else as_source(path.name, table), table.rows, table)
     elif plain and path.is_file() and path.suffix.lower() == ".npy":
-        yield from array_pieces(like_of(spec.data, path.name), path)
+        yield from array_pieces(replace(like_of(spec.data, path.name), clip=clip), path)
     else:
-        source = examples_of(spec, data)
+        source = examples_of(spec, data, clip=clip)
         yield Piece(source, np.arange(1, len(source) + 1))
 
 

@@ -42,6 +42,7 @@ class DataSpec(Section):
     size: Side | tuple[Side, Side] | None = None  # height and width that images of a folder are brought to; one number for a square
     skip_damaged: bool = False
     validation: int | float | None = Field(default=None, gt=0)  # share below 1, or a count, where the data set does not fix it
+    set_aside: int | float | None = Field(default=None, gt=0)  # for the test split, likewise
     seed: int = 0  # of the splits and of static binarisation
     contamination: float = Field(default=0.0, ge=0, lt=0.5)  # share of the rows of training and validation that is left out
     kind: str
