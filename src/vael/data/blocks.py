@@ -45,6 +45,7 @@ class Like:
         Errors: `ShapeError` for another shape of example, `SupportError` for cells that data of this kind do not have, with the row.
         """
         cells = as_examples(checked_numbers(x, self.name), self.name, self.event)
+        refuse_truths(cells, self.name, self.kind)
         if self.kind is Kind.BINARY and isinstance(self.transform, AsFloat) and black_and_white(cells):
             cells = cells // 255
         if cells.shape[1:] != self.event:
@@ -93,6 +94,15 @@ class Like:
         where = f"column {self.columns[place[0]]!r}" if len(place) == 1 and self.columns else "cell " + ", ".join(map(str, place))
         came = "an empty cell" if np.isnan(cells[place]) else cells[place]
         return f"{where}: {came} came, but the model was trained on {expected[self.kind]}"
+
+
+def refuse_truths(cells: np.ndarray, name: str, kind: Kind) -> None:
+    """Errors: `SupportError` for True and False where a model takes grey values or numbers: as 0 and 1 they would all be nearly black."""
+    if cells.dtype.kind == "b" and kind is not Kind.BINARY:
+        raise SupportError(
+            f"{name} holds True and False, but the model was trained on {'grey values' if kind is Kind.INTEGER else 'numbers'}; give such cells "
+            "(of a mask: 0 and the largest level)"
+        )
 
 
 def array_blocks(path: Path, rows: int | None = None) -> Iterator[np.ndarray]:

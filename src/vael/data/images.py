@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from vael.data.depth import BITS, HEAD, channel_bits, rescaled_from
 from vael.data.material import Material, Part
 from vael.errors import FormatError, ShapeError
 
@@ -181,8 +182,12 @@ class _Reader:
             self.damaged.append(f"{path.relative_to(self.folder)} (a format that is not read)")
             return None
         try:
-            with Image.open(path) as image:
-                several, deep = image.format != "MPO" and getattr(image, "n_frames", 1) > 1, _deep(image)
+            # given a file, not a path, the decoder does not map it: mapped, it takes the sides of a turned TIFF for each other
+            with open(path, "rb") as file, Image.open(file) as image:
+                several, small = image.format != "MPO" and getattr(image, "n_frames", 1) > 1, rescaled_from(image)
+                file.seek(0)
+                deep = channel_bits(image, file.read(HEAD)) > BITS
+                file.seek(0)
                 image.load()
                 upright = ImageOps.exif_transpose(image)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -191,6 +196,8 @@ class _Reader:
         plain = _plain(upright, path, deep)
         if several:
             self.changed["with several frames, of which the first is taken"] += 1
+        if small is not None:
+            self.changed[f"whose largest value is {small}, stretched to 255"] += 1
         if upright.mode not in AS_THEY_ARE:
             self.changed[f"in {upright.mode}, converted to RGB"] += 1
         if self.how.size is not None:
@@ -231,20 +238,13 @@ class _Reader:
         return (*resized, *left_out, *(f"{count:,} images {what}" for what, count in sorted(self.changed.items())))
 
 
-def _deep(image: Image.Image) -> bool:
-    """Whether a file that is not loaded yet has more than 8 bits a channel, which would be cut off in silence where it is in colour."""
-    return any(";16" in str(tile[3]) or ";12" in str(tile[3]) for tile in getattr(image, "tile", ()))
-
-
 def _plain(image: Image.Image, path: Path, deep: bool = False) -> Image.Image:
     """8-bit grey or red, green and blue. Errors: `FormatError` for transparency and for more than 8 bits."""
-    if image.mode in ("1", "L") and not deep:
-        return image.convert("L")
     if image.mode.startswith(("I", "F")) or deep:
         raise FormatError(f"{path} has more than 8 bits a channel (mode {image.mode}); convert it to 8 bits, or save the images as one .npy array")
     if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
         raise FormatError(f"{path} has transparent pixels; put it on a plain background, and save it without transparency")
-    return image.convert("L" if image.mode == "LA" else "RGB")
+    return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
 
 
 def _reason(error: Exception) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vael.data.blocks import Like
+from vael.data.blocks import Like, refuse_truths
 from vael.data.cells import as_examples, blocks, checked_numbers, fingerprint
 from vael.data.images import Images
 from vael.data.loading import AS_THEY_ARE, BINARISED, STATIC_SEED, read
@@ -66,6 +66,7 @@ def matching(data: str, trained: Trained, images: Images = AS_THEY_ARE, *, clip:
 def _cells(x: np.ndarray, data: str, trained: Trained) -> np.ndarray:
     """Cells `[examples, *event]` as they were stored. Errors: `ShapeError` for another shape."""
     found = as_examples(checked_numbers(x, data), data, trained.event)
+    refuse_truths(found, data, Kind.INTEGER if (trained.largest or 1) > 1 else trained.kind)
     if found.shape[1:] != trained.event:
         raise ShapeError(f"{data} has examples of shape {found.shape[1:]}, but the run was trained on {trained.event}; give data of that shape")
     return found
