@@ -5,14 +5,24 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # One worker per core (four at most), one thread each: more threads than cores make PyTorch many times slower.
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -gt 4 ] && echo 4 || echo $$n)
-PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+# What trains in a test takes this precision unless the test says otherwise, and so many threads; the tests hold in all four ways.
+PRECISION ?= float32
+THREADS ?= 1
+PYTEST := VAEL_PRECISION=$(PRECISION) OMP_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+# For `make mutants`: which part of the source, how many of its mutants, which ones, and in how many processes.
+ROOM ?= objectives
+SAMPLE ?= 200
+SEED ?= 0
+JOBS ?= $(WORKERS)
 
-.PHONY: help demo test slow docs check format tree clean
+.PHONY: help demo test slow docs check format mutants tree clean
 
 help:
 	@echo 'make demo    train on handwritten digits and write a report (about a minute once everything is installed)'
 	@echo 'make test    the tests that take seconds; set VAEL_DATA to a folder with MNIST and others to run those on real data too'
+	@echo '             PRECISION=bfloat16 THREADS=2 runs them in another way, in which they hold too'
 	@echo 'make slow    the tests that take minutes'
+	@echo 'make mutants ROOM=objectives SAMPLE=200   change the source in one place at a time and count what the tests notice'
 	@echo 'make docs    the pages under docs/, every one of them executed, to docs/_build/html'
 	@echo 'make check   formatting, lint, types and import order'
 	@echo 'make format  put the formatting right'
@@ -38,11 +48,14 @@ check: $(VENV)/.developed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyrefly check
-	$(BIN)/python -m pytest tests/test_house.py
+	$(BIN)/python -m pytest -n 0 tests/test_house.py
 
 format: $(VENV)/.developed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+mutants: $(VENV)/.mutable
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python benchmarks/mutants.py $(ROOM) --sample $(SAMPLE) --seed $(SEED) --jobs $(JOBS)
 
 tree:
 	$(PYTHON) docs/tree.py
@@ -76,4 +89,8 @@ $(VENV)/.developed: $(VENV)/.installed
 
 $(VENV)/.documented: $(VENV)/.developed
 	$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev,docs]'
+	@touch $@
+
+$(VENV)/.mutable: $(VENV)/.developed
+	$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev,mutants]'
 	@touch $@

@@ -1,4 +1,8 @@
-"""What every test can count on: one thread, its own random state, real data if there are any."""
+"""What every test can count on: precision and threads that do not depend on the machine, its own random state, real data if there are any.
+
+Whatever trains in a test or in a process that a test starts, and asks for no precision, trains in float32 with one thread.
+`make test PRECISION=bfloat16 THREADS=2` runs the same tests in the other ways, in which they hold too.
+"""
 
 import os
 from pathlib import Path
@@ -9,7 +13,11 @@ import torch
 
 
 def pytest_configure(config):
-    torch.set_num_threads(1)  # tests run side by side, one process per core
+    """Before any test is imported: fixtures of modules train as well."""
+    os.environ.setdefault("VAEL_PRECISION", "float32")
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")  # for processes that are started; tests run side by side, one process per core
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 def random_states():

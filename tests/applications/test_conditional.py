@@ -87,12 +87,13 @@ def run(tmp_path_factory):
 
 
 def test_the_command_draws_rows_with_the_given_values(run, capsys):
+    """Of 200 oaks more than 0.4 + 5 standard errors are old: 3e-7 where the condition is ignored; a trained model has 0.78 or more in bf16 too."""
     capsys.readouterr()
     assert main(["sample", str(run / "run"), "-n", "200", "-o", str(run / "oaks.csv"), "--given", "kind=oak", "--given", "a=b=0.5"]) == 0
     names, *rows = csv.reader((run / "oaks.csv").open())
     assert names == ["kind", "age", "a=b"]
     assert {(row[0], float(row[2])) for row in rows} == {("oak", 0.5)}
-    assert np.mean([int(row[1]) >= 30 for row in rows]) > 0.8  # of all rows 0.4
+    assert np.mean([int(row[1]) >= 30 for row in rows]) > 0.4 + 5 * math.sqrt(0.4 * 0.6 / 200)
     assert main(["sample", str(run / "run"), "-n", "20", "-o", str(run / "old.parquet"), "--given", "age=70"]) == 0
     assert "200 examples" in capsys.readouterr().out
 

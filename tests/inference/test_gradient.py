@@ -149,12 +149,42 @@ def test_a_first_gradient_that_is_broken_does_not_set_the_running_norm():
     assert (scales, skips) == ([1.0] * 3, [1.0, 0.0, 0.0])
 
 
-def test_averaged_weights_follow_the_parameters():
-    ascent = GradientAscent(model(), ema=0.9)
-    state, _ = climb(ascent, 64)
-    for average, parameter in zip(state.averaged, state.parameters, strict=True):
-        assert not torch.equal(average, parameter)
+def still(ascent: GradientAscent, calls: int, steps: int):
+    """A state of weights 0 whose averages are 1, after so many steps at a learning rate of 0; `calls` steps were made before."""
+    data, noise = source(), Stream(torch.Generator().manual_seed(0))
+    state = ascent.init(data, World())
+    state.calls.fill_(calls)
+    for parameter, average in zip(state.parameters, state.averaged, strict=True):
+        parameter.data.zero_()
+        average.fill_(1.0)
+    for _ in range(steps):
+        ascent.step(state, data.batch(torch.arange(4)), Moment(0.5, 0.0, noise, 4))
+    return state
+
+
+@pytest.mark.parametrize("decay", [0.9, 0.999])
+def test_averages_forget_by_their_decay_a_step(decay):
+    """What is left of a first value after N steps is decay^N, however seldom the average is taken."""
+    ascent = GradientAscent(model(), ema=decay)
+    state = still(ascent, calls=100_000, steps=48)
+    assert int(state.calls) == 100_048
+    for average in state.averaged:
+        torch.testing.assert_close(average, torch.full_like(average, decay**48), rtol=1e-5, atol=0)
+    assert all(torch.equal(a, b) for a, b in zip(ascent.weights(state).values(), state.averaged, strict=True))
+
+
+def test_young_averages_are_of_the_last_steps():
+    """At step t the decay is at most (1 + t) / (10 + t): of the first value (9/18)^8 (17/26)^8 (25/34)^8 is left after 24 steps."""
+    state = still(GradientAscent(model(), ema=0.999), calls=0, steps=24)
+    for average in state.averaged:
+        torch.testing.assert_close(average, torch.full_like(average, (9 / 18 * 17 / 26 * 25 / 34) ** 8), rtol=1e-4, atol=0)
+
+
+def test_without_averaging_the_weights_are_the_parameters():
+    ascent = GradientAscent(model(), ema=0.0)
+    state, _ = climb(ascent, 17)
     assert ascent.weights(state).keys() == dict(ascent.model.named_parameters()).keys()
+    assert all(torch.equal(a, b) for a, b in zip(ascent.weights(state).values(), state.parameters, strict=True))
 
 
 def test_the_length_of_gradients_is_their_norm():

@@ -74,6 +74,42 @@ def test_two_runs_with_one_seed_are_equal_and_another_seed_is_not():
     assert any(not torch.equal(a, weights(other)[name]) for name, a in weights(first).items())
 
 
+class Listening(GradientAscent):
+    """Notes the first variates that each step and each judgement is given."""
+
+    def init(self, data, world):
+        self.steps, self.judged = [], []
+        return super().init(data, world)
+
+    def step(self, state, batch, moment):
+        self.steps.append(moment.noise.normal((1, len(batch), 2), batch.x.float()))
+        return super().step(state, batch, moment)
+
+    def bound(self, state, batch, noise):
+        self.judged.append(noise.normal((1, len(batch), 2), batch.x.float()))
+        return super().bound(state, batch, noise)
+
+
+def heard(seed: int) -> Listening:
+    ascent = Listening(algorithm().model)
+    run(ascent, splits(), replace(SETTINGS, seed=seed, epochs=3))
+    ascent.steps = ascent.steps[5:]  # the first are rehearsals that are undone
+    return ascent
+
+
+def test_every_step_has_noise_of_its_own_and_a_judgement_always_the_same():
+    """Variates of all steps differ, within an epoch and at the same place of two epochs; equal runs have equal ones, other seeds others."""
+    first, again, other = heard(5), heard(5), heard(6)
+    assert len(first.steps) == 15
+    assert len({tuple(noise.flatten().tolist()) for noise in first.steps}) == 15
+    assert len({value for noise in first.steps for value in noise.flatten().tolist()}) > 0.99 * sum(noise.numel() for noise in first.steps)
+    assert all(torch.equal(a, b) for a, b in zip(first.steps, again.steps, strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(first.steps, other.steps, strict=True))
+    assert len(first.judged) == 3
+    assert all(torch.equal(first.judged[0], noise) for noise in (*first.judged, *again.judged))
+    assert not torch.equal(first.judged[0], other.judged[0])
+
+
 def test_training_raises_the_bound():
     fit = run(algorithm(), splits(), replace(SETTINGS, epochs=60))
     validation = [row.elbo for row in fit.history if row.split == "validation"]

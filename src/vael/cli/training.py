@@ -106,7 +106,9 @@ def _machine_options(parser: Parser) -> None:
     whole = number(int, 1)
     parser.heading("machine")
     parser.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, ...; default the GPU where there is one")
-    parser.option("--precision", metavar="NAME", help="float32 or bfloat16 in networks; default what the processor has units for")
+    parser.option(
+        "--precision", metavar="NAME", help="float32 or bfloat16 in networks; default $VAEL_PRECISION, else what the processor has units for"
+    )
     parser.option("--threads", metavar="N", type=whole, help="threads of the processor")
     parser.option("--compile", action=argparse.BooleanOptionalAction, help="compile the training step, or do not; default where it pays")
 

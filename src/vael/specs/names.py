@@ -17,6 +17,7 @@ from vael.errors import FormatError, StateError
 from vael.models import VAE
 from vael.models.principal import start_at_principal_components
 from vael.objectives import Beta, Objective
+from vael.training.device import PRECISIONS
 
 RECIPES: dict[str, Callable[..., VAE]] = {
     "dense": recipes.dense,
@@ -69,7 +70,6 @@ ESTIMATORS = {
     "sampled": "all three log terms sampled (SGVB-A)",
     "importance-weighted": "logarithm of the mean importance weight of several samples (IWAE)",
 }
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 SHORT = {"fp32": "float32", "bf16": "bfloat16"}
 OWN = ("event", "head", "statistics", "activation", "stage")  # arguments of a recipe that no one writes on a command line
 

@@ -16,6 +16,7 @@ from vael.models import ColumnsHead
 from vael.networks import moving_parts
 
 WORTH_COMPILING = 5e12  # floating-point operations: some 100 seconds of two small cores
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 
 
@@ -60,9 +61,17 @@ def has_bf16_units(device: torch.device) -> bool:
     return False
 
 
-def automatic_precision(device: torch.device) -> torch.dtype:
-    """bf16 in networks where there are units for it, else float32; densities are float32 or better in any case."""
-    return torch.bfloat16 if has_bf16_units(device) else torch.float32
+def automatic_precision(device: torch.device) -> tuple[torch.dtype, str]:
+    """Precision of the networks where none is asked for, and why: what `VAEL_PRECISION` names, else bf16 where there are units for it.
+
+    Densities are float32 or better in any case. Errors: `StateError` if the variable names neither float32 nor bfloat16.
+    """
+    named = os.environ.get("VAEL_PRECISION")
+    if named:
+        if named not in PRECISIONS:
+            raise StateError(f"the environment variable VAEL_PRECISION is {named!r}; expected {' or '.join(PRECISIONS)}, or that it is not set")
+        return PRECISIONS[named], "as VAEL_PRECISION says"
+    return (torch.bfloat16, "bf16 units found") if has_bf16_units(device) else (torch.float32, "no bf16 units found")
 
 
 def has_compiler(device: torch.device) -> bool:

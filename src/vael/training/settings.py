@@ -56,8 +56,7 @@ NOMINAL_SPEED = 5e10  # floating-point operations a second that a time limit is 
 def resolve(settings: Settings, model: nn.Module, examples: int) -> Resolved:
     """Choose device, precision and compilation for a training set of so many examples; the same choice on the same machine."""
     device = usable(settings.device)
-    precision = settings.precision or automatic_precision(device)
-    words = "asked for" if settings.precision else "bf16 units found" if precision == torch.bfloat16 else "no bf16 units found"
+    precision, words = (settings.precision, "asked for") if settings.precision else automatic_precision(device)
     if settings.compiled is None:
         seen = [float(settings.epochs * examples)] if settings.epochs else []
         seen += [settings.time_limit * NOMINAL_SPEED / work_per_example(model)] if settings.time_limit else []

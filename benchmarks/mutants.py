@@ -1,0 +1,341 @@
+"""Mutation testing of one room: change its source in one place at a time, and see whether a test that runs the place fails.
+
+    python benchmarks/mutants.py ROOM [--sample 200] [--seed 0] [--jobs 1] [--file objectives/bounds.py] [--output build/mutants]
+
+or `make mutants ROOM=objectives SAMPLE=200`. The tests of a
+room are those of the folder that mirrors it, the laws, and the files of `ALSO`. A first run of them in the clean tree finds which test
+runs which line; a mutant is tried by the tests that run its statement, the quickest first and at most a minute's worth, until one
+fails. It is killed if one fails or if they take ten times as long as before. Everything happens in copies of the tree, in processes
+forked from one that has imported the libraries but not the package.
+
+Mutants that cannot matter stand in `mutants_accepted.toml` with a reason; they are left out of the second score.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import gc
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pytest
+from scipy.stats import beta
+
+from mutations import Mutant, mutants_of, sampled
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("probability", "models", "objectives", "inference", "training", "evaluation", "applications")
+ALSO = {  # what judges a room from outside the folder that mirrors it
+    "probability": ("tests/models", "tests/objectives"),
+    "models": ("tests/inference", "tests/objectives"),
+    "objectives": ("tests/inference/test_gradient.py", "tests/training/test_loop.py", "tests/test_auto_encoding_vb.py"),
+    "inference": ("tests/training", "tests/models/test_gaussian_mixture.py", "tests/test_auto_encoding_vb.py"),
+    "training": ("tests/inference/test_gradient.py", "tests/test_auto_encoding_vb.py"),
+    "evaluation": ("tests/inference", "tests/report"),
+    "applications": ("tests/test_compressing.py", "tests/test_compressing_tables.py", "tests/test_generating.py", "tests/test_cli.py"),
+}
+IMPORTS = ("torch", "numpy", "scipy.stats", "sklearn", "pandas", "hypothesis", "beartype", "jaxtyping", "pydantic", "safetensors", "PIL", "rich")
+SLOWER, SECONDS, LONGEST, MEMORY = 10, 30, 60, 24 << 30  # LONGEST: seconds of judges that a mutant gets, the quickest ones
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a mutant: killed, survived, or uncovered (no test runs its statement); and by which test, after how long."""
+
+    path: str
+    line: int
+    removed: str
+    added: str
+    outcome: str
+    test: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Seconds of each test, and the tests that run each line of each file."""
+
+    seconds: dict[str, float]
+    tests: dict[str, dict[int, set[str]]]
+
+    def judges(self, mutant: Mutant) -> list[str]:
+        """The tests that run a line of the changed statement, the quickest first; all of the room where it is run at import."""
+        lines = self.tests.get(mutant.path, {})
+        found = {test for line in range(mutant.first, mutant.last + 1) for test in lines.get(line, ())}
+        if found == {""}:
+            found = set(self.seconds)
+        judges, spent = [], 0.0
+        for test in sorted(found & self.seconds.keys(), key=self.seconds.__getitem__):
+            spent += self.seconds[test]
+            if judges and spent > LONGEST:
+                break
+            judges.append(test)
+        return judges
+
+
+def copy_of_tree(folder: Path) -> Path:
+    """The files that git knows or does not ignore, as they are now."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
+    for name in filter(None, listed):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def forked(tree: Path, body, seconds: float) -> int | None:
+    """Exit status of `body` in a process of its own with the package of `tree`; None if it took longer or was killed."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        with open(tree / "output.txt", "w") as output:
+            for stream in (1, 2):
+                os.dup2(output.fileno(), stream)
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        os.chdir(tree)
+        os.environ["PYTHONPATH"] = str(tree / "src")
+        sys.path.insert(0, str(tree / "src"))
+        status = 70
+        try:
+            status = int(body())
+        finally:
+            os._exit(status)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.02)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+class Watch:
+    """Plugin: which test runs which line, and how long it takes."""
+
+    def __init__(self, coverage) -> None:
+        self.coverage, self.seconds, self.failed = coverage, {}, set()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item):
+        begun = time.monotonic()
+        result = yield
+        self.coverage.switch_context("")
+        self.seconds[item.nodeid] = time.monotonic() - begun
+        return result
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            self.failed.add(report.nodeid)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item):
+        self.coverage.switch_context("setup|" + item.nodeid)  # a fixture of a module is judged by every test of its file
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item):
+        self.coverage.switch_context("call|" + item.nodeid)
+        return (yield)
+
+
+class Order:
+    """Plugin: the tests asked for, in the order asked for."""
+
+    def __init__(self, tests: list[str]) -> None:
+        self.place = {test: place for place, test in enumerate(tests)}
+        self.failed = ""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items):
+        items.sort(key=lambda item: self.place.get(item.nodeid, len(self.place)))
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed and not self.failed:
+            self.failed = report.nodeid
+
+
+QUIET = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow", "--tb=line")
+
+
+def covered(tree: Path, places: list[str]) -> Coverage:
+    """Run the tests of a room once in the clean tree."""
+
+    def body() -> int:
+        import coverage
+
+        watched = coverage.Coverage(data_file=str(tree / "lines.sqlite"), source=[str(tree / "src")], config_file=False, messages=False)
+        watch = Watch(watched)
+        watched.start()
+        watched.switch_context("")
+        status = pytest.main([*QUIET, *places], plugins=[watch])
+        watched.stop()
+        watched.save()
+        (tree / "seconds.json").write_text(json.dumps({test: spent for test, spent in watch.seconds.items() if test not in watch.failed}))
+        (tree / "failed.json").write_text(json.dumps(sorted(watch.failed)))
+        return status
+
+    status = forked(tree, body, 3600)
+    if status not in (0, 1):
+        sys.exit(f"the tests of the clean tree end with {status}:\n{(tree / 'output.txt').read_text()[-3000:]}")
+    for test in json.loads((tree / "failed.json").read_text()):
+        print(f"fails in the clean tree, so it judges nothing: {test}", flush=True)
+    import coverage
+
+    data = coverage.CoverageData(str(tree / "lines.sqlite"))
+    data.read()
+    seconds = json.loads((tree / "seconds.json").read_text())
+    of_file = defaultdict(set)
+    for test in seconds:
+        of_file[test.partition("::")[0]].add(test)
+    tests: dict[str, dict[int, set[str]]] = {}
+    for file in data.measured_files():
+        lines = tests.setdefault(str(Path(file).relative_to(tree)), {})
+        for line, contexts in data.contexts_by_lineno(file).items():
+            found = lines.setdefault(line, set())
+            for context in contexts:
+                when, _, test = context.partition("|")
+                found |= of_file[test.partition("::")[0]] if when == "setup" else {test}
+    return Coverage(seconds, tests)
+
+
+def tried(tree: Path, mutant: Mutant, coverage: Coverage) -> Verdict:
+    """Write the mutant into the tree, run its judges, put the file back."""
+    begun, tests = time.monotonic(), coverage.judges(mutant)
+    if not tests:
+        return Verdict(mutant.path, mutant.first, mutant.removed, mutant.added, "uncovered", "", 0.0)
+    path, kept = tree / mutant.path, (tree / mutant.path).read_bytes()
+
+    def body() -> int:
+        order = Order(tests)
+        try:
+            return pytest.main([*QUIET, "-x", *tests], plugins=[order])
+        finally:
+            (tree / "failed.txt").write_text(order.failed)
+
+    (tree / "failed.txt").write_text("")
+    try:
+        path.write_text(mutant.text)
+        for compiled in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
+            compiled.unlink()
+        status = forked(tree, body, SECONDS + SLOWER * sum(coverage.seconds[test] for test in tests))
+    finally:
+        path.write_bytes(kept)
+    failed = (tree / "failed.txt").read_text() or ("took too long" if status is None else f"exit status {status}")
+    outcome = "survived" if status == 0 else "killed"
+    return Verdict(mutant.path, mutant.first, mutant.removed, mutant.added, outcome, failed if status else "", time.monotonic() - begun)
+
+
+def interval(killed: int, all_of_them: int) -> tuple[float, float]:
+    """Clopper-Pearson, 95 %."""
+    below = beta.ppf(0.025, killed, all_of_them - killed + 1) if killed else 0.0
+    above = beta.ppf(0.975, killed + 1, all_of_them - killed) if killed < all_of_them else 1.0
+    return float(below), float(above)
+
+
+def score(verdicts: Iterable[Verdict]) -> str:
+    """`95.0 % (190 of 200; 91.0 to 97.6)`."""
+    outcomes = [verdict.outcome == "killed" for verdict in verdicts]
+    if not outcomes:
+        return "no mutants"
+    below, above = interval(sum(outcomes), len(outcomes))
+    return f"{100 * sum(outcomes) / len(outcomes):.1f} % ({sum(outcomes)} of {len(outcomes)}; {100 * below:.1f} to {100 * above:.1f})"
+
+
+def accepted(verdict: Verdict, reasons: list[dict[str, str]]) -> bool:
+    """Whether a reason is written down why this mutant cannot matter."""
+    return any(
+        verdict.path.endswith(reason["file"]) and reason["removed"] in verdict.removed and reason["added"] in verdict.added for reason in reasons
+    )
+
+
+def run(args: argparse.Namespace, scratch: Path) -> list[Verdict]:
+    paths = [path for path in sorted((ROOT / "src" / "vael" / args.room).rglob("*.py")) if not args.file or str(path).endswith(args.file)]
+    mutants = sampled(ROOT, paths, args.sample, args.seed)
+    if args.match:
+        mutants = [mutant for path in paths for mutant in mutants_of(ROOT, path) if args.match in mutant.removed]
+    for name in IMPORTS:
+        __import__(name)
+    __import__("torch").set_num_threads(1)
+    trees = [copy_of_tree(scratch / str(job)) for job in range(args.jobs)]
+    places = args.tests or [f"tests/{args.room}", "tests/laws", *ALSO[args.room]]
+    begun = time.monotonic()
+    coverage = covered(trees[0], [place for place in places if (ROOT / place.partition("::")[0]).exists()])
+    print(f"{len(mutants)} mutants; {len(coverage.seconds)} tests took {time.monotonic() - begun:.0f} s in the clean tree", flush=True)
+    for tree in trees[1:]:
+        shutil.copytree(trees[0], tree, dirs_exist_ok=True)
+    sys.dont_write_bytecode = True  # a mutant's compiled file must not be taken for that of the next one
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    gc.freeze()
+    shares = [mutants[job :: args.jobs] for job in range(args.jobs)]
+    children = []
+    for tree, share in zip(trees, shares, strict=True):
+        children.append(os.fork())
+        if children[-1] == 0:
+            with open(tree / "verdicts.jsonl", "w") as file:
+                for number, mutant in enumerate(share, 1):
+                    verdict = tried(tree, mutant, coverage)
+                    print(json.dumps(asdict(verdict)), file=file, flush=True)
+                    print(f"{number}/{len(share)} {verdict.outcome:9} {verdict.seconds:5.1f} s  {mutant.name[:160]}", flush=True)
+            os._exit(0)
+    for child in children:
+        os.waitpid(child, 0)
+    return [Verdict(**json.loads(line)) for tree in trees for line in (tree / "verdicts.jsonl").read_text().splitlines()]
+
+
+def function_at(path: Path, line: int) -> str:
+    """Name of the innermost function around a line."""
+    around = [
+        node for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.lineno <= line <= (node.end_lineno or line)
+    ]  # fmt: skip
+    return max(around, key=lambda node: node.lineno).name if around else "module"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("room", choices=ROOMS)
+    parser.add_argument("--sample", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--file", help="only files whose path ends so")
+    parser.add_argument("--match", help="no sample: every mutant of statements that contain this text")
+    parser.add_argument("--tests", action="append", help="judge by this file or folder; may be given several times; default the room's")
+    parser.add_argument("--output", type=Path, default=Path("build/mutants"))
+    args = parser.parse_args()
+    args.output = args.output.resolve()
+    with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
+        verdicts = sorted(run(args, Path(scratch)), key=lambda verdict: (verdict.path, verdict.line))
+    reasons = tomllib.loads((Path(__file__).parent / "mutants_accepted.toml").read_text()).get("accepted", [])
+    alive = [verdict for verdict in verdicts if verdict.outcome != "killed"]
+    print()
+    for verdict in alive:
+        mark = "accepted" if accepted(verdict, reasons) else verdict.outcome
+        where = function_at(ROOT / verdict.path, verdict.line)
+        print(f"{mark:9} {verdict.path}:{verdict.line} ({where})\n          - {verdict.removed}\n          + {verdict.added}")
+    print(f"\n{args.room}, seed {args.seed}: {score(verdicts)}; without those that cannot matter: "
+          f"{score(verdict for verdict in verdicts if verdict.outcome == 'killed' or not accepted(verdict, reasons))}")  # fmt: skip
+    args.output.mkdir(parents=True, exist_ok=True)
+    target = args.output / f"{args.room}.jsonl"
+    target.write_text("".join(json.dumps(asdict(verdict)) + "\n" for verdict in verdicts))
+    print(f"every verdict: {target}")
+
+
+if __name__ == "__main__":
+    main()
