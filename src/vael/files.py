@@ -151,6 +151,35 @@ def _refuse_kept(path: Path, found: os.stat_result) -> None:
                 raise StateError(f"{path} is what the result is made from, and would be written over; give another name for the result")
 
 
+def same(first: Path, second: Path) -> bool:
+    """Whether two names are those of one file or folder: by what lies on the disk, or, where one is not there yet, by where it would be."""
+    try:
+        return os.path.samefile(first, second)
+    except (OSError, ValueError):
+        return os.path.realpath(first) == os.path.realpath(second)
+
+
+def refuse_part_of_run(path: Path) -> None:
+    """Errors: `StateError` for a result in the place of a file that a run is made of."""
+    place = Path(os.path.realpath(path.parent)) / path.name
+    for folder in place.parents:
+        first = place.relative_to(folder).parts[0]
+        if first.lower() in PARTS_OF_A_RUN and (folder / RUN).is_file():
+            raise StateError(f"{path} is a part of the run in {folder}; give another name for the result")
+
+
+def refuse_twice(paths: Iterable[Path]) -> None:
+    """Errors: `StateError` for two results of one name, also of names that differ only in case, which are one on many disks."""
+    known: list[Path] = []
+    for path in paths:
+        place = Path(os.path.realpath(path.parent)) / path.name
+        for other in known:
+            names = str(place).casefold(), str(other).casefold()
+            if names[0] == names[1] or same(place, other) or place in other.parents or other in place.parents:
+                raise StateError(f"two results would be written to {path}; give each a name of its own")
+        known.append(place)
+
+
 @contextmanager
 def keeping(inputs: Iterable[Path | str]) -> Iterator[None]:
     """Inside, writing over any of these files is refused with a `StateError`, whatever name leads to it."""

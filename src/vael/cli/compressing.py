@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vael.cli.parser import Parser, UsageError, one_of
+from vael.cli.places import RUN_FOLDER
 
 if TYPE_CHECKING:
     from vael.applications.compression import Compressed
@@ -21,11 +22,11 @@ SECONDS = 0.2  # between two looks at how far it is
 
 def compress_options(parser: Parser) -> None:
     """Everything that `vael compress` takes."""
-    parser.option("run", metavar="RUN", type=Path, help="run folder")
-    parser.option(
+    parser.reads("run", metavar="RUN", type=Path, called=RUN_FOLDER, help="run folder")
+    parser.reads(
         "data", metavar="DATA", nargs="?", help="a name or a path (.npy, a folder of images, a table, ...); default the run's own test split"
     )
-    parser.option("-o", "--output", metavar="FILE", type=Path, help="the compressed file")
+    parser.writes("-o", "--output", metavar="FILE", type=Path, help="the compressed file")
     parser.option(
         "--level",
         metavar="NAME",
@@ -37,9 +38,11 @@ def compress_options(parser: Parser) -> None:
 
 def decompress_options(parser: Parser) -> None:
     """Everything that `vael decompress` takes."""
-    parser.option("run", metavar="RUN", type=Path, help="the run folder that the file was compressed with")
-    parser.option("file", metavar="FILE", type=Path, help="the compressed file")
-    parser.option("-o", "--output", metavar="FILE", type=Path, help="an .npy file, a new folder for images, .csv or .parquet for a table")
+    parser.reads("run", metavar="RUN", type=Path, called=RUN_FOLDER, help="the run folder that the file was compressed with")
+    parser.reads("file", metavar="FILE", type=Path, called="the compressed file itself", help="the compressed file")
+    parser.writes(
+        "-o", "--output", metavar="FILE", type=Path, folder=True, help="an .npy file, a new folder for images, .csv or .parquet for a table"
+    )
     parser.option("--json", action="store_true", help="print one JSON object")
 
 

@@ -31,7 +31,7 @@ SIDE = 64  # pixels that an image of a strip has at least, nearly
 
 def interpolate_options(parser: Parser) -> None:
     """Everything that `vael interpolate` takes."""
-    common(parser, "file: .png (a strip), .gif or .html (a film), .npy, .csv or .parquet; default in the run folder")
+    common(parser, "interpolation", "file: .png (a strip), .gif or .html (a film), .npy, .csv or .parquet; default in the run folder")
     parser.option("--from", metavar="ROW", type=number(int, 1), help="example to begin at, counted from 1; default 1")
     parser.option("--to", metavar="ROW", type=number(int, 1), help="example to end at; default 2")
     parser.option("--spherical", action="store_true", help="along a great circle, where N(0, I) has its mass; default a straight line")
@@ -55,7 +55,7 @@ def interpolate(given: argparse.Namespace) -> int:
 
 def attribute_options(parser: Parser) -> None:
     """Everything that `vael attribute` takes."""
-    common(parser, "file: .png (a strip), .gif or .html (a film), .npy, .csv or .parquet; default in the run folder")
+    common(parser, "attribute", "file: .png (a strip), .gif or .html (a film), .npy, .csv or .parquet; default in the run folder")
     parser.option("--of", metavar="ROW", type=number(int, 1), help="example to change, counted from 1; default 1")
     parser.option("--give", metavar="CLASS", help="class whose examples have the attribute, by name or number")
     parser.option("--take", metavar="CLASS", help="class whose examples have it not; default all others")
@@ -102,7 +102,11 @@ def class_direction(run: Run, give: str, take: object) -> Tensor:
 
 def inpaint_options(parser: Parser) -> None:
     """Everything that `vael inpaint` takes."""
-    common(parser, "file: .png (original, what was seen, mean, draws, one column for each image), .gif or .html (a film of draws), .npy (means)")
+    common(
+        parser,
+        "inpainted",
+        "file: .png (original, what was seen, mean, draws, one column for each image), .gif or .html (a film of draws), .npy (means)",
+    )
     parser.option("--region", metavar="Y0:Y1,X0:X1", help="rows Y0 to Y1 - 1 and columns X0 to X1 - 1 of the image, counted from 0, are hidden")
     parser.option("-n", "--count", metavar="N", type=number(int, 1), help=f"how many images, from the first; default {SHOWN}")
     parser.option("--draws", metavar="N", type=number(int, 0), help=f"draws of the hidden cells below the mean; default {DRAWS}")
@@ -156,9 +160,9 @@ def region_of(text: object) -> Region:
 # all of them
 
 
-def common(parser: Parser, output: str) -> None:
+def common(parser: Parser, name: str, output: str) -> None:
     """RUN, DATA, -o, --json."""
-    using.common(parser, output)
+    using.common(parser, using.in_run(name), output)
     using.from_data(parser)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vael.cli.parser import Parser, number, one_of
+from vael.cli.places import RUN_FOLDER, Given, given_path
 from vael.errors import FormatError, StateError
 
 if TYPE_CHECKING:
@@ -26,12 +27,12 @@ FEW = 10.0  # effective samples below which a row's answer hangs on few latents
 def impute_options(parser: Parser) -> None:
     """Everything that `vael impute` takes."""
     parser.epilog = "Cells that were seen stay exactly as they came. A cell is taken to be missing at random, given the cells that were seen."
-    parser.option("run", metavar="RUN", type=Path, help="run folder")
-    parser.option("data", metavar="TABLE", type=Path, help="a table with empty cells: .csv or .parquet")
-    parser.option("-o", "--output", metavar="FILE", type=Path, help=".csv or .parquet; default TABLE-filled beside the table")
+    parser.reads("run", metavar="RUN", type=Path, called=RUN_FOLDER, help="run folder")
+    parser.reads("data", metavar="TABLE", type=Path, help="a table with empty cells: .csv or .parquet")
+    parser.writes("-o", "--output", metavar="FILE", type=Path, files=answers_of, help=".csv or .parquet; default TABLE-filled beside the table")
     parser.option("--samples", metavar="N", type=number(int, 1), help="latents for each row; default 200")
     parser.option("--multiple", metavar="M", type=number(int, 1), help="write M tables (-1, -2 ...), each with draws of the missing cells")
-    parser.option("--uncertainty", metavar="FILE", type=Path, help="a table of how unsure each filled cell is: deviation; 1 - probability of levels")
+    parser.writes("--uncertainty", metavar="FILE", type=Path, help="a table of how unsure each filled cell is: deviation; 1 - probability of levels")
     parser.option("--fitted", action="store_true", help="proposals fitted to each row: slower, for rows whose weights are few")
     parser.option("--seed", metavar="N", type=number(int, 0), help="seed of the draws; default 0")
     parser.option("--on-error", type=one_of("stop", "skip"), metavar="stop|skip", help="what to do with a row that cannot be read; default stop")
@@ -43,13 +44,11 @@ def impute(given: argparse.Namespace) -> int:
     from vael import specs
     from vael.cli.using import known_ending
     from vael.data import OnError
-    from vael.data.compressed import plain_name
     from vael.data.tabular import is_table_file
 
     options = vars(given)
     path = options["data"]
-    plain = plain_name(path)  # what came compressed is written as it is inside
-    target = options.get("output") or path.with_name(f"{plain.stem}-filled{plain.suffix}")
+    target = target_of(options)
     if "output" not in options and path.is_file() and not is_table_file(path):
         raise FormatError(f"{path} is no table that can be read; save it as .csv or .parquet")
     for one in (target, options.get("uncertainty")):
@@ -57,8 +56,7 @@ def impute(given: argparse.Namespace) -> int:
             known_ending(one, (".csv", ".tsv", ".txt", ".data", ".parquet"))
     run = specs.load(options["run"])
     rules = schema_of(run)
-    multiple = options.get("multiple")
-    answers = [target.with_name(f"{target.stem}-{one}{target.suffix}") for one in range(1, multiple + 1)] if multiple else [target]
+    answers = answers_of(options)
     counts = Counts()
     with ExitStack() as files:
         sheets = Sheets(files, answers, options.get("uncertainty"))
@@ -66,6 +64,21 @@ def impute(given: argparse.Namespace) -> int:
             filled(run, piece, sheets, counts, options)
     say(answers, counts, bool(options.get("json")))
     return 0
+
+
+def target_of(given: Given) -> Path:
+    """The file given, or one beside the table; what came compressed is written as it is inside."""
+    from vael.data.compressed import plain_name
+
+    table = Path(str(given["data"]))
+    plain = plain_name(table)
+    return given_path(given, "output") or table.with_name(f"{plain.stem}-filled{plain.suffix}")
+
+
+def answers_of(given: Given) -> list[Path]:
+    """The filled tables that are written."""
+    target, multiple = target_of(given), int(str(given.get("multiple", 0)))
+    return [target.with_name(f"{target.stem}-{one}{target.suffix}") for one in range(1, multiple + 1)] or [target]
 
 
 class Counts:

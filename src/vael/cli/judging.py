@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vael.cli.parser import Parser, number, one_of
+from vael.cli.places import RUN_FOLDER
 
 if TYPE_CHECKING:
     from vael.evaluation import Evaluation
@@ -31,7 +32,7 @@ WORK = 1e12  # floating-point operations it may take: half a minute of two small
 
 def evaluate_options(parser: Parser) -> None:
     """Everything that `vael evaluate` takes."""
-    parser.option("run", metavar="RUN", type=Path, help="run folder")
+    parser.reads("run", metavar="RUN", type=Path, called=RUN_FOLDER, help="run folder")
     parser.option("--split", metavar="NAME", type=one_of("train", "validation", "test"), help="train, validation or test; default test")
     parser.option("--importance-samples", metavar="K", type=number(int, 1), help=f"samples per example; default {IMPORTANCE_SAMPLES:,}")
     parser.option(
@@ -49,7 +50,7 @@ def evaluate_options(parser: Parser) -> None:
 
 def report_options(parser: Parser) -> None:
     """Everything that `vael report` takes."""
-    parser.option("run", metavar="RUN", type=Path, help="run folder")
+    parser.reads("run", metavar="RUN", type=Path, called=RUN_FOLDER, help="run folder")
     parser.option("--importance-samples", metavar="K", type=number(int, 1), help="samples of the estimate of log p(x); default 100 to 1,000 by cost")
     parser.option("--seed", metavar="N", type=number(int, 0), help="seed of pictures and estimate; default 0")
     parser.option("--json", action="store_true", help="print one JSON object")

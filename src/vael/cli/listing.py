@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vael.cli.parser import Parser, UsageError, nearest
+from vael.errors import StateError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,8 +24,8 @@ def data_options(parser: Parser) -> None:
     """Everything that `vael data` takes."""
     parser.usage = "vael data list [--json]\n       vael data info NAME [--schema FILE] [--json]"
     parser.option("action", metavar="list | info", nargs="?", help="list: data sets that have a name; info: what is known of one")
-    parser.option("name", metavar="NAME", nargs="?", help="a name, or the path of your own data")
-    parser.option("--schema", metavar="FILE", help="write what the columns of a table are as JSON, to be edited and given to `vael train --schema`")
+    parser.reads("name", metavar="NAME", nargs="?", help="a name, or the path of your own data")
+    parser.writes("--schema", metavar="FILE", help="write what the columns of a table are as JSON, to be edited and given to `vael train --schema`")
     parser.option("--json", action="store_true", help="print one JSON object")
 
 
@@ -70,6 +71,7 @@ def informed(name: str, json_wanted: bool, schema_file: str | None = None) -> in
     if schema_file is not None:
         if columns is None:
             raise UsageError(f"{name} is no table, so there is no schema to write; leave --schema out")
+        refuse_another(Path(schema_file), columns[0])
         write_schema(Path(schema_file), columns[0])
     facts = {
         "name": found.name, "event": found.event, "kind": found.kind.value, "levels": found.levels, "examples": dict(found.examples),
@@ -87,6 +89,14 @@ def informed(name: str, json_wanted: bool, schema_file: str | None = None) -> in
     if schema_file is not None:
         print(f"{schema_file}: the schema; edit it and give it to `vael train {name} --schema {schema_file}`")
     return 0
+
+
+def refuse_another(path: Path, schema: Schema) -> None:
+    """Errors: `StateError` for a file that says something else than what would be written, such as a schema that was edited."""
+    from vael.data.schema_file import as_text
+
+    if path.is_file() and path.read_bytes() != as_text(schema).encode():
+        raise StateError(f"{path} is there already and says something else, perhaps by your hand; give another name, or remove it first")
 
 
 def table_of(name: str, splits: Splits) -> tuple[Schema, Tensor] | None:

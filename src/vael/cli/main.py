@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import vael
 from vael.cli.parser import Parser, UsageError, nearest
+from vael.cli.places import kept_apart
 from vael.errors import VaelError
 
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
@@ -140,4 +141,6 @@ def dispatch(arguments: list[str]) -> int:
     if "--help" in rest or "-h" in rest:
         print(parser.format_help())
         return DONE
-    return getattr(module, name)(parser.read(rest))
+    given = parser.read(rest)
+    with kept_apart(parser.places(given)):
+        return getattr(module, name)(given)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import NoReturn
 
+from vael.cli.places import Files, Places, Read, Write, given_path, just
 from vael.errors import VaelError
 
 
@@ -36,15 +37,37 @@ class Parser(argparse.ArgumentParser):
         super().__init__(f"vael {command}", description=summary, epilog=epilog, allow_abbrev=False, formatter_class=Page)
         self.names: list[str] = ["--help"]
         self.section: argparse._ActionsContainer = self
+        self.inputs: dict[str, str] = {}  # options that name what is read, and what that is called
+        self.outputs: dict[str, Files] = {}  # options that name what is written, and what is written for them
+        self.folders: set[str] = set()  # those of them that may name a folder
 
     def heading(self, title: str) -> None:
         """The options that follow stand under this title."""
         self.section = self.add_argument_group(title)
 
-    def option(self, *names: str, **how: object) -> None:
+    def option(self, *names: str, **how: object) -> argparse.Action:
         """`add_argument` that leaves what was not given out of the result, so that defaults stand in one place only."""
         self.names += [name for name in names if name.startswith("--")]
-        self.section.add_argument(*names, **{"default": argparse.SUPPRESS, **how})  # type: ignore[arg-type]
+        return self.section.add_argument(*names, **{"default": argparse.SUPPRESS, **how})  # type: ignore[arg-type]
+
+    def reads(self, *names: str, called: str = "the data themselves", **how: object) -> None:
+        """An option that names a file or folder which is read; no result may be written over it."""
+        self.inputs[self.option(*names, **how).dest] = called
+
+    def writes(self, *names: str, files: Files | None = None, folder: bool = False, **how: object) -> None:
+        """An option that names a file (or a `folder`) which is written; `files` are all that are written for it, also where it was not given."""
+        dest = self.option(*names, **how).dest
+        self.outputs[dest] = files or just(dest)
+        self.folders |= {dest} if folder else set()
+
+    def places(self, given: argparse.Namespace) -> Places:
+        """What a command line reads and writes."""
+        options = vars(given)
+        reads = [(given_path(options, name), called) for name, called in self.inputs.items()]
+        return Places(
+            tuple(Read(path, called) for path, called in reads if path is not None),
+            tuple(Write(path, name in self.folders) for name, found in self.outputs.items() for path in found(options)),
+        )
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; `{self.prog} --help` lists what there is")

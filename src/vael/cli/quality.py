@@ -28,7 +28,7 @@ TABLE_OPTIONS = ("quality", "target", "sampler", "with_gaps", "given")
 def table_options(parser: Parser) -> None:
     """What `vael sample` takes for tables alone."""
     parser.heading("tables")
-    parser.option("--quality", metavar="PAGE.html", type=Path, help="judge the rows against real ones and write a page: how good, how private")
+    parser.writes("--quality", metavar="PAGE.html", type=Path, help="judge the rows against real ones and write a page: how good, how private")
     parser.option("--target", metavar="COLUMN", help="what learners predict for the page; default the last column with few levels")
     parser.option(
         "--sampler", choices=SAMPLERS, help="where z comes from: the prior, or a mixture fitted to codes of the training rows (default for tables "

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vael.cli.parser import Parser, number, one_of
+from vael.cli.places import RUN_FOLDER, Given, or_in_run
 from vael.errors import FormatError, StateError
 
 if TYPE_CHECKING:
@@ -36,17 +37,28 @@ USUAL_THRESHOLD = 0.01
 def score_options(parser: Parser) -> None:
     """Everything that `vael score` takes."""
     parser.epilog = "A higher score is stranger; a p-value is the share of rows that belong and score as high. Rows are counted from 1."
-    parser.option("run", metavar="RUN", type=Path, help="run folder")
-    parser.option("data", metavar="DATA", nargs="?", help="a name or a path; default the run's own test split")
-    parser.option("-o", "--output", metavar="FILE", type=Path, help=".csv, .parquet or .npy; default scores.csv in the run folder")
+    parser.reads("run", metavar="RUN", type=Path, called=RUN_FOLDER, help="run folder")
+    parser.reads("data", metavar="DATA", nargs="?", help="a name or a path; default the run's own test split")
+    parser.writes("-o", "--output", metavar="FILE", type=Path, files=written, help=".csv, .parquet or .npy; default scores.csv in the run folder")
     parser.option("--score", metavar="NAME", type=one_of(*SCORES), help=f"{', '.join(SCORES)}; default combined")
     parser.option("--threshold", metavar="P", type=number(float, 0, above=True, most=1), help="flag rows with a p-value up to this; default 0.01")
     parser.option("--contamination", metavar="SHARE", type=number(float, 0, most=0.49), help="of the training rows that do not belong; default 0")
-    parser.option("--calibrate", metavar="FILE", help="rows that belong and were not trained on, to calibrate p-values; default the run's test split")
+    parser.reads("--calibrate", metavar="FILE", help="rows that belong and were not trained on, to calibrate p-values; default the run's test split")
     parser.option("--explain", action="store_true", help="name the cells that make each flagged row strange; of images write a picture too")
     parser.option("--reasons", metavar="N", type=number(int, 1), help="write the N cells that make each flagged row strange into the file too")
     parser.option("--on-error", type=one_of("stop", "skip"), metavar="stop|skip", help="what to do with a row that cannot be read; default stop")
     parser.option("--json", action="store_true", help="print one JSON object")
+
+
+def written(given: Given) -> list[Path]:
+    """The scores, and the picture that `--explain` puts beside them."""
+    target = or_in_run("output", "scores.csv")(given)
+    return [*target, *(picture_of(path) for path in target if given.get("explain"))]
+
+
+def picture_of(target: Path) -> Path:
+    """The picture beside the scores."""
+    return target.with_name(f"{target.stem}-why.png")
 
 
 @dataclass(frozen=True)
@@ -98,7 +110,7 @@ def score(given: argparse.Namespace) -> int:
                 begin += len(places)
             left += begin
     say(target, left, flagged, skipped, detector, threshold, options, tuple(notes))
-    shown = pictures.written(target.with_name(f"{target.stem}-why.png"), splits.train)
+    shown = pictures.written(picture_of(target), splits.train)
     if shown is not None and not options.get("json"):
         print(f"{shown}: the strangest images, below each the pixels that make it so")
     return 0

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vael.cli.parser import Parser, UsageError, number, one_of, side_or_sides, sizes
+from vael.cli.places import Given, given_path
 
 if TYPE_CHECKING:
     from vael.cli.progress import Bar, PlainLines
@@ -30,14 +31,19 @@ def train_options(parser: Parser) -> None:
         "Several processes or GPUs: torchrun --nproc-per-node=2 -m vael -- train DATA --run DIR"
     )
     parser.usage = "vael train [DATA] [options]"
-    parser.option("data", nargs="?", metavar="DATA", help="a name (`vael data list`) or the path of your own data; default digits")
-    parser.option("--run", metavar="DIR", type=Path, help="folder of the run; default runs/DATA-TIME")
+    parser.reads("data", nargs="?", metavar="DATA", help="a name (`vael data list`) or the path of your own data; default digits")
+    parser.writes("--run", metavar="DIR", type=Path, files=run_folder, folder=True, help="folder of the run; default runs/DATA-TIME")
     parser.option("--resume", action="store_true", help="go on with the run in --run from its last checkpoint")
     _model_options(parser)
     _data_options(parser)
     _training_options(parser)
     _machine_options(parser)
     _output_options(parser)
+
+
+def run_folder(given: Given) -> list[Path]:
+    """The folder of the run, or the one that runs are put into."""
+    return [given_path(given, "run") or Path("runs") / "new"]
 
 
 def _model_options(parser: Parser) -> None:
@@ -73,7 +79,12 @@ def _data_options(parser: Parser) -> None:
         type=number(float, 0, most=0.49),
         help="of the rows that do not belong: train, leave the strangest out, train again; default 0",
     )
-    parser.option("--schema", metavar="FILE", help="what the columns of a table are (JSON; `vael data info TABLE --schema FILE` writes one)")
+    parser.reads(
+        "--schema",
+        metavar="FILE",
+        called="the schema itself",
+        help="what the columns of a table are (JSON; `vael data info TABLE --schema FILE` writes one)",
+    )
 
 
 def _training_options(parser: Parser) -> None:

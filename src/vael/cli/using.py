@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from vael.cli import latents, quality
 from vael.cli.parser import Parser, number, one_of
+from vael.cli.places import RUN_FOLDER, Files, or_in_run, within
 from vael.errors import FormatError, SupportError
 
 if TYPE_CHECKING:
@@ -30,7 +31,11 @@ ARRAYS, ALL = (".npy", ".csv", ".parquet"), (".png", ".npy", ".csv", ".parquet")
 
 def sample_options(parser: Parser) -> None:
     """Everything that `vael sample` takes."""
-    common(parser, "file: .png (a grid of images), .gif or .html (a film of them on the move), .npy, .csv or .parquet; default in the run folder")
+    common(
+        parser,
+        in_run("samples"),
+        "file: .png (a grid of images), .gif or .html (a film of them on the move), .npy, .csv or .parquet; default in the run folder",
+    )
     parser.option("-n", "--count", metavar="N", type=number(int, 1), help=f"how many; default 64, {latents.FILMED} in a film")
     parser.option("--seed", metavar="N", type=number(int, 0), help="seed of the draws; default 0")
     parser.option("--mean", action="store_true", help="write the mean of p(x | z) at each drawn z: calmer pictures, but no draws of x")
@@ -40,7 +45,7 @@ def sample_options(parser: Parser) -> None:
 
 def reconstruct_options(parser: Parser) -> None:
     """Everything that `vael reconstruct` takes."""
-    common(parser)
+    common(parser, in_run("reconstructions"))
     from_data(parser)
     parser.option("-n", "--count", metavar="N", type=number(int, 1), help=f"how many, from the first; default all, {SHOWN} in a picture")
     parser.option(
@@ -50,26 +55,37 @@ def reconstruct_options(parser: Parser) -> None:
 
 def encode_options(parser: Parser) -> None:
     """Everything that `vael encode` takes."""
-    common(parser)
+    common(parser, or_in_run("output", "codes.csv"))
     from_data(parser)
     parser.option("--on-error", type=one_of("stop", "skip"), metavar="stop|skip", help="what to do with a row that cannot be read; default stop")
 
 
 def export_options(parser: Parser) -> None:
     """Everything that `vael export` takes."""
-    common(parser, "folder where encoder.onnx, decoder.onnx and, for a table, columns.json go; default the run folder")
+    common(
+        parser,
+        within("output", "encoder.onnx", "decoder.onnx", "columns.json"),
+        "folder where encoder.onnx, decoder.onnx and, for a table, columns.json go; default the run folder",
+    )
 
 
-def common(parser: Parser, output: str = "file, .png (a grid of images), .npy or .csv by its extension; default in the run folder") -> None:
+def in_run(name: str) -> Files:
+    """The file given, or what `default` calls the result."""
+    return or_in_run("output", f"{name}.png", f"{name}.csv")
+
+
+def common(
+    parser: Parser, files: Files, output: str = "file, .png (a grid of images), .npy or .csv by its extension; default in the run folder"
+) -> None:
     """RUN, -o, --json."""
-    parser.option("run", metavar="RUN", type=Path, help="run folder")
-    parser.option("-o", "--output", metavar="FILE", type=Path, help=output)
+    parser.reads("run", metavar="RUN", type=Path, called=RUN_FOLDER, help="run folder")
+    parser.writes("-o", "--output", metavar="FILE", type=Path, files=files, help=output)
     parser.option("--json", action="store_true", help="print one JSON object")
 
 
 def from_data(parser: Parser) -> None:
     """DATA."""
-    parser.option("data", metavar="DATA", nargs="?", help="a name or a path; default the run's own test split")
+    parser.reads("data", metavar="DATA", nargs="?", help="a name or a path; default the run's own test split")
 
 
 def sample(given: argparse.Namespace) -> int:

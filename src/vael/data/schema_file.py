@@ -27,12 +27,17 @@ def _column(column: Column) -> dict[str, object]:
     return {"name": column.name, "kind": column.kind.value, **kept}
 
 
-def write_schema(path: Path, schema: Schema) -> None:
-    """A schema as a file that a person can read and edit, whole or not at all."""
+def as_text(schema: Schema) -> str:
+    """A schema as a person can read and edit it."""
     record = as_record(schema)
     lines = ",\n".join(f"    {json.dumps(column, ensure_ascii=False)}" for column in record["columns"])  # type: ignore[union-attr]
     left = json.dumps(record["left_out"], ensure_ascii=False)
-    files.write_bytes(path, f'{{\n  "vael_schema": {VERSION},\n  "columns": [\n{lines}\n  ],\n  "left_out": {left}\n}}\n'.encode())
+    return f'{{\n  "vael_schema": {VERSION},\n  "columns": [\n{lines}\n  ],\n  "left_out": {left}\n}}\n'
+
+
+def write_schema(path: Path, schema: Schema) -> None:
+    """A schema as a file, whole or not at all."""
+    files.write_bytes(path, as_text(schema).encode())
 
 
 def read_schema(path: Path) -> Schema:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +55,7 @@ def compress(
     the cells come back as an array.
     Errors: `ShapeError`, `SupportError`, `FormatError` for data or a model with which that cannot be done, `StateError` for one file as both.
     """
-    if isinstance(data, Path | str) and Path(data).exists() and Path(target).exists() and os.path.samefile(data, target):
+    if isinstance(data, Path | str) and files.same(Path(data), Path(target)):
         raise StateError(f"{target} is the data themselves; give another name for the compressed file")
     if run.spec.data.kind == Kind.MIXED.value:
         contents = table_of(run, data)
@@ -78,7 +77,7 @@ def decompress(run: Run, file: Path | str, target: Path | str, *, progress: Prog
     file, target = Path(file), Path(target)
     if not file.is_file():
         raise FormatError(f"{file}: {'a folder, not a file' if file.is_dir() else 'no such file'}; give a file that `vael compress` wrote")
-    if target.exists() and os.path.samefile(file, target):
+    if files.same(file, target):
         raise StateError(f"{target} is the compressed file itself; give another name for what comes out of it")
     done = decompress_content(file.read_bytes(), str(file), fingerprint_of(run), lambda header: level_in(run, header), progress=progress)
     if done.layout.kind == "table":

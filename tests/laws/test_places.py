@@ -1,0 +1,215 @@
+"""No command writes over what it reads: one law over every command with every pair of an input and an output, so that a new one cannot forget it."""
+
+import argparse
+import importlib
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vael import files
+from vael.cli import main
+from vael.cli.main import COMMANDS
+from vael.cli.parser import Parser
+from vael.errors import StateError
+from vael.specs.spec import DataSpec, ModelSpec, RunSpec, SplitSpec, TrainingSpec, Versions, write_spec
+
+NO_PATHS = set(  # what options take that name no file or folder
+    re.split("  ", "N  N,N  NxN  N|HxW  K  M  P  T  A  B  B,B  ROW  NAME  CLASS  RATE  SHARE  SECONDS  STEPS  HOW  WHICH  RECIPE  COLUMN")
+) | {"COLUMN=VALUE", "stop|skip", "list | info", "Y0:Y1,X0:X1"}
+
+
+def parser_of(name):
+    """The parser of a command, with all its options."""
+    parser = Parser(name, "")
+    getattr(importlib.import_module(f"vael.cli.{COMMANDS[name].module}"), f"{name}_options")(parser)
+    return parser
+
+
+PARSERS = {name: parser_of(name) for name in COMMANDS}
+WRITERS = [(name, output) for name, parser in PARSERS.items() for output in parser.outputs]
+PAIRS = [(name, given, output) for name, output in WRITERS for given in PARSERS[name].inputs if given != "run"]
+FROM_RUNS = [(name, output) for name, output in WRITERS if "run" in PARSERS[name].inputs]
+
+
+def words(name, values):
+    """A command line with these values, and with others where something must be given."""
+    line, given = [name], dict(values)
+    if name == "data":
+        given["action"] = "info"
+    if name == "impute" and "data" not in given:
+        given["data"] = given.get("spare")
+    if name == "decompress" and "file" not in given:
+        given["file"] = given.get("spare")
+    for action in sorted(PARSERS[name]._actions, key=lambda one: bool(one.option_strings)):  # positional arguments first, in their order
+        if action.dest in given:
+            line += [*action.option_strings[-1:], str(given[action.dest])]
+    return line
+
+
+@pytest.fixture
+def called(monkeypatch):
+    """Function: whether a command line got as far as the command, and what was said."""
+
+    def run(line):
+        seen = []
+        module = importlib.import_module(f"vael.cli.{COMMANDS[line[0]].module}")
+        with monkeypatch.context() as patch:
+            patch.setattr(module, line[0], lambda given: seen.append(given) or 0)
+            status = main(line)
+        return bool(seen), status
+
+    return run
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder to work in, with a run on a table, a run on images, and files of data."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images").mkdir()
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "images" / "1.png")
+    for name in ("own.csv", "data.csv", "spare.csv"):
+        (tmp_path / name).write_text("a\n" + "".join(f"{number % 7}\n" for number in range(30)))
+    for name, source in (("run", "own.csv"), ("pictures", "images")):
+        part = SplitSpec(examples=1, fingerprint="")
+        data = DataSpec(name=name, source=str(tmp_path / source), kind="real", event=(1,), train=part, held_out=part)
+        training = TrainingSpec(device="cpu", precision="float32", compiled=False)
+        model = ModelSpec(recipe="dense", likelihood="gaussian", parameters=0)
+        write_spec(tmp_path / name, RunSpec(data=data, model=model, training=training, versions=Versions(vael="", torch="", python="")))
+    return tmp_path
+
+
+def refused(called, capsys, line, *said):
+    capsys.readouterr()
+    assert called([str(word) for word in line]) == (False, 2), line
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    for word in said:
+        assert word in err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_that_names_a_file_says_whether_it_is_read_or_written(name):
+    parser = PARSERS[name]
+    for action in parser._actions:
+        takes = action.nargs != 0 and not isinstance(action, argparse.BooleanOptionalAction) and action.choices is None
+        undeclared = takes and action.dest not in {*parser.inputs, *parser.outputs}
+        assert not (undeclared and (action.type is Path or action.metavar not in NO_PATHS)), (
+            f"`vael {name}` takes {action.metavar} for {action.dest}: declare it by Parser.reads or Parser.writes, or add what it takes to NO_PATHS"
+        )
+
+
+def base(name, place):
+    """What must be given anyway."""
+    return {**({"run": place / "run"} if "run" in PARSERS[name].inputs else {}), "spare": place / "spare.csv"}
+
+
+@pytest.mark.parametrize(("name", "given", "output"), PAIRS)
+def test_no_output_is_an_input_under_any_name(name, given, output, place, called, capsys):
+    target = place / "data.csv"
+    names = {"itself": target, "relative": Path("data.csv"), "roundabout": place / "run" / ".." / "data.csv"}
+    if os.name != "nt":
+        os.link(target, place / "second.csv")
+        (place / "link.csv").symlink_to(target)
+        (place / "linked").symlink_to(place, target_is_directory=True)
+        names |= {"hard link": place / "second.csv", "link": place / "link.csv", "through a folder": place / "linked" / "data.csv"}
+    before = target.read_bytes()
+    if output == "run":  # a folder: what is there already is refused by the command itself
+        return
+    for one in names.values():
+        values = {**base(name, place), given: target}
+        refused(called, capsys, words(name, {**values, output: one}))
+        refused(called, capsys, words(name, {**values, given: one, output: target}))
+    assert target.read_bytes() == before
+    assert called(words(name, {**base(name, place), given: target, output: place / "new" / "result.csv"})) == (True, 0)
+
+
+@pytest.mark.parametrize(("name", "output"), FROM_RUNS)
+def test_no_output_is_what_a_run_is_made_of_or_was_made_from(name, output, place, called, capsys):
+    parts = ("run.json", "model.safetensors", "metrics.jsonl", "left-out.json", "portable.safetensors", "checkpoint/state.safetensors")
+    for folder in ("run", "pictures"):  # its own, and another
+        for part in parts:
+            refused(called, capsys, words(name, {**base(name, place), output: place / folder / part}), "run")
+    if name != "export":
+        refused(called, capsys, words(name, {**base(name, place), output: place / "own.csv"}), "trained on")
+        values = {**base(name, place), "run": place / "pictures"}
+        refused(called, capsys, words(name, {**values, output: place / "images" / "1.png"}), "would become a part")
+        refused(called, capsys, words(name, {**values, output: place / "images" / "deep" / "2.png"}), "would become a part")
+    assert called(words(name, {**base(name, place), output: place / "run" / "results" / "x.csv"})) == (True, 0)
+
+
+@pytest.mark.parametrize(("name", "output"), FROM_RUNS)
+def test_what_is_written_where_nothing_was_said_is_no_input_either(name, output, place, called, capsys):
+    """`vael score RUN RUN/scores.csv`, `vael reconstruct RUN RUN/reconstructions.csv` ..."""
+    readable = PARSERS[name].inputs.keys() - {"run", "calibrate"}
+    options = {**base(name, place), **({"data": place / "spare.csv"} if name == "impute" else {})}
+    for path in PARSERS[name].outputs[output](options) if readable and name != "impute" else []:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("a\n1\n")
+        refused(called, capsys, words(name, {**base(name, place), min(readable): path}), "themselves")
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if len(PARSERS[name].outputs) > 1])
+def test_two_outputs_have_two_names(name, place, called, capsys):
+    outputs = list(PARSERS[name].outputs)
+    for one, other in [("o.csv", "o.csv"), ("o.csv", place / "run" / ".." / "o.csv"), ("o.csv", "O.CSV"), ("o.csv", Path("o.csv") / "deep.csv")]:
+        values = {**base(name, place), "data": place / "data.csv", outputs[0]: one, outputs[1]: other}
+        refused(called, capsys, words(name, {key: value for key, value in values.items() if key != "data" or "data" in PARSERS[name].inputs}), "two")
+
+
+def test_files_that_are_written_besides_are_outputs_too(place, called, capsys):
+    for number in (1, 2):
+        (place / f"out-{number}.csv").write_text("a\n1\n")
+        refused(called, capsys, ["impute", "run", f"out-{number}.csv", "-o", "out.csv", "--multiple", "2"], "themselves")
+    refused(called, capsys, ["impute", "run", "data.csv", "-o", "out.csv", "--multiple", "2", "--uncertainty", "out-2.csv"], "two")
+    assert called(["impute", "run", "out-1.csv", "-o", "out.csv"]) == (True, 0)
+    (place / "s-why.png").write_bytes(b"")
+    refused(called, capsys, ["score", "pictures", "s-why.png", "-o", "s.csv", "--explain"], "themselves")
+    assert called(["score", "pictures", "s-why.png", "-o", "s.csv"]) == (True, 0)
+    (place / "x_labels.npy").write_bytes(b"")
+    (place / "x.npy").write_bytes(b"")
+    refused(called, capsys, ["encode", "run", "x.npy", "-o", "x_labels.npy"], "themselves")
+    refused(called, capsys, ["export", "run", "-o", "data.csv"], "no folder")
+
+
+def test_runs_are_not_put_among_the_pictures_that_they_are_trained_on(place, called, capsys, monkeypatch):
+    refused(called, capsys, ["train", "images", "--run", "images/run"], "would become a part")
+    refused(called, capsys, ["sweep", "images", "--run", "images/run"], "would become a part")
+    assert called(["train", "images", "--run", "images/.run"]) == (True, 0)  # what is hidden is not read
+    monkeypatch.chdir(place / "images")
+    refused(called, capsys, ["train", "."], "would become a part")
+    assert called(["train", ".", "--run", "../trained"]) == (True, 0)
+
+
+def test_what_no_file_can_be_is_said_before_the_work(place, called, capsys):
+    (place / "folder.csv").mkdir()
+    refused(called, capsys, ["score", "run", "data.csv", "-o", "folder.csv"], "is a folder")
+    refused(called, capsys, ["score", "run", "data.csv", "-o", "data.csv/x.csv"], "no folder")
+    refused(called, capsys, ["score", "run", "data.csv", "-o", "n" * 300 + ".csv"], "too long")
+    assert called(["decompress", "run", "spare.csv", "-o", "new"]) == (True, 0)
+
+
+def test_a_command_cannot_write_over_its_input_in_another_way_either(place):
+    """Whatever a command forgets to say that it writes: the writing itself refuses."""
+    from vael.cli.places import Places, Read, kept_apart
+
+    with kept_apart(Places((Read(place / "data.csv", "the data"),), ())):
+        files.write_bytes(place / "other.csv", b"")
+    places = Places((Read(place / "data.csv", "the data"),), tuple(PARSERS["score"].places(argparse.Namespace(run=place / "run")).writes))
+    with kept_apart(places), pytest.raises(StateError, match="made from"):
+        files.write_bytes(place / "data.csv", b"")
+
+
+def test_a_schema_that_was_edited_is_not_undone(place, capsys):
+    assert main(["data", "info", "data.csv", "--schema", "s.json"]) == 0
+    assert main(["data", "info", "data.csv", "--schema", "s.json"]) == 0  # the same again changes nothing
+    edited = (place / "s.json").read_text().replace('"count"', '"real"')
+    (place / "s.json").write_text(edited + "\n")
+    capsys.readouterr()
+    assert main(["data", "info", "data.csv", "--schema", "s.json"]) == 2
+    assert "already" in capsys.readouterr().err
+    assert (place / "s.json").read_text() == edited + "\n"
