@@ -26,6 +26,7 @@ from sklearn.neighbors import NearestNeighbors
 from vael.applications.anomaly import AnomalyDetector, Score
 from vael.data import Kind, Source, Splits, statistics
 from vael.inference import AdamW, GradientAscent
+from vael.networks import seeded
 from vael.objectives import ELBO, Beta
 from vael.recommendation import recommend
 from vael.specs.names import HABITS, MANY, batch_for, name_of
@@ -66,8 +67,7 @@ def detector_on(splits: Splits, seed: int, *, epochs: int | None = None) -> Anom
     habits = HABITS[name_of(advice.recipe)]
     batch = habits.batch if rows >= MANY else batch_for(rows)
     enough = max(EPOCHS, math.ceil(STEPS / math.ceil(rows / min(batch, rows))))
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         model = advice.build(splits.train.event, statistics(splits.train))
     optimizer = AdamW(learning_rate=habits.learning_rate, weight_decay=habits.weight_decay)
     algorithm = GradientAscent(model, ELBO(Beta(1.0, habits.warmup)), optimizer=optimizer)

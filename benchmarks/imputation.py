@@ -26,6 +26,7 @@ from vael.applications.imputation import impute
 from vael.data import Kind, Source, Splits, statistics
 from vael.inference import AdamW, GradientAscent
 from vael.models import GaussianHead, LearnedScale
+from vael.networks import seeded
 from vael.objectives import ImportanceWeighted
 from vael.recipes import gapped
 from vael.training import Settings, run
@@ -42,8 +43,7 @@ def ours(y: np.ndarray, seed: int, epochs: int):
     """Filled table, and the ends of the intervals."""
     source = Source("table", torch.from_numpy(y.astype(np.float32)), Kind.REAL, "", gaps=True)
     known = statistics(source)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         model = gapped((y.shape[1],), GaussianHead(known, LearnedScale(y.shape[1])), statistics=known)
     algorithm = GradientAscent(model, ImportanceWeighted(), samples=20, optimizer=AdamW(learning_rate=2e-3, weight_decay=0.1))
     fit = run(algorithm, Splits(source, source, None), Settings(epochs=epochs, batch=32, seed=seed, compiled=False))

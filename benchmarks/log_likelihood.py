@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 
 
 def vael_turn(examples: int, samples: int):
@@ -71,11 +72,12 @@ def contend(name: str, examples: int, samples: int, threads: int) -> None:
     """The process of a contender: one line in, one turn, one line out."""
     import torch
 
+    process = ExitStack()  # until the end of the process
     torch.set_num_threads(threads)
     if name == "vael":
-        from vael.training.device import tune_process  # as a training run does
+        from vael.process import tuned  # as a training run does
 
-        tune_process()
+        process.enter_context(tuned())
     turn = {"vael": vael_turn, "pythae": pythae_turn}[name](examples, samples)
     turn()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -16,13 +16,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import torch
 from torch import nn
 
 from vael.data import Binarize, Splits, load, statistics
 from vael.evaluation import evaluate
 from vael.inference import AdamW, GradientAscent, Guard, Optimizer, RMSprop
 from vael.models import VAE, BernoulliHead, CrossEntropyHead, Head
+from vael.networks import seeded
 from vael.objectives import ELBO, Objective, SampledELBO
 from vael.recipes import dense
 from vael.training import Callback, Constant, Row, Settings, run
@@ -89,8 +89,7 @@ EXPERIMENTS["altosaar-sampled"] = replace(
 
 
 def model_of(experiment: Experiment, splits: Splits, seed: int) -> VAE:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         head = experiment.head()
         known = None if isinstance(head, BernoulliHead) else statistics(splits.train)
         model = dense(splits.train.event, head, latent=experiment.latent, hidden=experiment.hidden, activation=nn.ReLU, statistics=known)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from contextlib import ExitStack
 
 import torch
 from torch import nn
@@ -18,8 +19,8 @@ from torch import nn
 from vael.data import Kind, Source, statistics
 from vael.evaluation import row_batches, row_terms
 from vael.models import BernoulliHead, GaussianHead, LearnedScale
+from vael.process import tuned
 from vael.recipes import dense
-from vael.training.device import tune_process
 
 
 def best(function, rows: int, rounds: int) -> float:
@@ -54,7 +55,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=4)
     asked = parser.parse_args()
-    tune_process()
+    process = ExitStack()  # until the end of the process
+    process.enter_context(tuned())
     torch.set_num_threads(asked.threads)
     torch.manual_seed(0)
     table = Source("table", torch.randn(400_000, 30) @ torch.randn(30, 30), Kind.REAL, "")

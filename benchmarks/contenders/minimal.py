@@ -11,9 +11,10 @@ from torch import nn
 
 network, batch, path, how = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
 if how == "tuned":
-    from vael.training.device import tune_process
+    from vael.process import tuned
 
-    tune_process()
+    process = tuned()  # until the end of the process
+    process.__enter__()
 x = torch.from_numpy(np.load(path)).float()
 torch.manual_seed(0)
 if network == "mlp":

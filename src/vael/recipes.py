@@ -2,7 +2,7 @@
 
 Every recipe takes the shape of one example, the head that reads the decoder's output, and the data's statistics if they are known:
 the encoder then sees data of unit scale, and the decoder starts at the data's mean. Weights are drawn from PyTorch's default
-generator: call a recipe under `torch.random.fork_rng` with a seed.
+generator: call a recipe under `vael.networks.seeded`, which puts one of its own in the place of that.
 """
 
 from __future__ import annotations

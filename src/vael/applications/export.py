@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
-import logging
 import math
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +28,7 @@ from vael.data.schema import Schema
 from vael.data.schema_file import write_schema
 from vael.errors import StateError
 from vael.models import VAE, CorrelatedGaussianPosterior
+from vael.process import errors_only, ignoring
 
 OPSET = 18  # of the standard operators: the newest that the runtimes in wide use all know
 TOLERANCE = 1e-4  # largest difference from PyTorch, relative to the largest value (or absolute below 1)
@@ -188,15 +187,8 @@ class Traced:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without PyTorch's notices about packages that it could export too and about its own internals."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+    with errors_only("torch.onnx"), ignoring():
+        yield
 
 
 def traced(module: nn.Module, name: str, example: Tensor, outputs: tuple[str, ...]) -> Traced:

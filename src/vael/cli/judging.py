@@ -58,18 +58,16 @@ def report_options(parser: Parser) -> None:
 
 def evaluate(given: argparse.Namespace) -> int:
     """Judge the model of a run."""
-    import torch
-
     from vael import specs
     from vael.cli.wording import sentences
+    from vael.process import threads
 
     options = vars(given)
-    if "threads" in options:
-        torch.set_num_threads(options["threads"])
     run = specs.load(options["run"])
     count = options.get("importance_samples", IMPORTANCE_SAMPLES)
     how = {name: options[name] for name in ("seed", "batch", "proposal") if name in options}
-    judged = judge(run, options.get("split"), importance_samples=count, **how)
+    with threads(options.get("threads")):
+        judged = judge(run, options.get("split"), importance_samples=count, **how)
     print(json.dumps(as_json(judged, run)) if options.get("json") else "\n".join(sentences(judged, run.spec)))
     return 0
 
@@ -91,13 +89,13 @@ def judge(
 ) -> Evaluation:
     """`vael.evaluation.evaluate` for a split of the run's data (None: test where there is one), with as many samples as asked for or affordable."""
     from vael.evaluation import evaluate, evaluate_refined
-    from vael.training.device import tune_process
+    from vael.process import tuned
 
-    tune_process()
     name, source = run.split(split)
     count = importance_samples or affordable(run, len(source))
     how = evaluate_refined if proposal == "laplace" else evaluate
-    return how(run.model, source, split=name, importance_samples=count, seed=seed, batch=batch, progress=watch())
+    with tuned():
+        return how(run.model, source, split=name, importance_samples=count, seed=seed, batch=batch, progress=watch())
 
 
 def watch() -> Callable[[int, int], None] | None:

@@ -16,6 +16,7 @@ from vael.data.source import Transform, Variates
 from vael.errors import StateError
 from vael.inference import AdamW, GradientAscent
 from vael.models import VAE, ColumnsHead, GaussianHead, LearnedScale
+from vael.networks import seeded
 from vael.objectives import ELBO, Beta, ImportanceWeighted, Objective
 from vael.recipes import dense, gapped
 from vael.recipes import table as of_table
@@ -114,8 +115,7 @@ def build(plan: Plan, seed: int = 0, rows: Rows | None = None, schema: Schema | 
     """
     sizes = plan.sizes
     event, how = (sizes.features,), {"latent": sizes.latent, "hidden": sizes.hidden}
-    with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(seed)
+    with seeded(seed):
         if schema is not None:
             known = None if rows is None else statistics(rows.source())
             head = plan.laws or ColumnsHead(schema, sample=None if known is None else known.sample, tables=sizes.tables)

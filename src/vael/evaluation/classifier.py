@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from vael.data import Source, statistics
 from vael.errors import StateError
-from vael.networks import Dense, Standardize
+from vael.networks import Dense, Standardize, seeded
 from vael.probability import PerExample
 
 AT_ONCE = 512  # examples judged together
@@ -64,8 +64,7 @@ def train_classifier(source: Source, settings: ClassifierSettings | None = None)
         raise StateError(f"{source.name} has labels of one class only; a classifier needs at least two")
     found = statistics(source)
     std = found.std.float().square().mean().sqrt().expand(found.std.shape)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(how.seed)
+    with seeded(how.seed):
         model = Classifier(Standardize(found.mean.float(), std), Dense(source.event, (classes,), how.hidden, nn.SiLU))
     _climb(model, source, how)
     return model.eval().requires_grad_(False)

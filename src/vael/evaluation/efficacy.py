@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -17,6 +16,7 @@ from torch import Tensor
 from vael.data.constraints import columns_of, whole_codes
 from vael.data.schema import LEVELS, Column, ColumnKind, Schema
 from vael.errors import ShapeError, SupportError
+from vael.process import ignoring
 
 MOST = 50_000  # rows that a learner is given
 MANY_MAGNITUDES = 1e3  # numbers that are never negative and reach this are given as logarithms
@@ -224,8 +224,7 @@ def _score(learner: Learner, rows: Problem, test: Problem, positive: float, task
 def _predicted(learner: Learner, rows: Problem, x: np.ndarray, seed: int) -> np.ndarray:
     if len(np.unique(rows.y)) < 2:  # a table that never varies in its target teaches a constant
         return np.full(len(x), rows.y[0])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that 50 steps do not converge is how the benchmark was defined
+    with ignoring():  # that 50 steps do not converge is how the benchmark was defined
         return learner.make(seed).fit(rows.x, rows.y).predict(x)
 
 

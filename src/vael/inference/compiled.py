@@ -6,7 +6,6 @@ outside: PyTorch's fused AdamW takes a third of the time of the kernel that the 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import FunctionType, MethodType
@@ -21,6 +20,7 @@ from vael.inference.algorithm import Moment
 from vael.inference.bound import Bound
 from vael.inference.steps import AscentState, Climb, Gradients
 from vael.probability import Noise, Recorded, Replayed
+from vael.process import ignoring
 
 
 def unguarded(method: Callable[..., tuple[Tensor, Tensor, list[Tensor]]]) -> Callable[..., tuple[Tensor, Tensor, list[Tensor]]]:
@@ -59,8 +59,7 @@ class CompiledGradients(Gradients):
         noise = [moment.noise.normal(shape, like) if kind == "normal" else moment.noise.uniform(shape, like) for kind, shape in self.requests]
         weight = batch.weight if batch.weight is not None else torch.ones(len(batch), device=like.device)
         scalars = torch.tensor([moment.progress, 1.0 / moment.examples], device=like.device)
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # the compiler's own, about itself
+        with torch.no_grad(), ignoring(FutureWarning):  # the compiler's own, about itself
             surrogate, totals, gradients = self.compiled(replace(batch, weight=weight, index=None, label=None), noise, scalars, self.state.parameters)
         return Climb(surrogate, totals, gradients)
 

@@ -19,11 +19,12 @@ from vael.networks.quantizer import (
     nearest,
 )
 from vael.networks.residual import ResidualBlock, residual_stage
+from vael.networks.seeded import seeded
 from vael.networks.sparse import TopK
 from vael.networks.standardize import Offset, Standardize
 
 __all__ = [
     "CodeBook", "CodeUse", "ConvolutionDecoder", "ConvolutionEncoder", "Dense", "FiniteScalar", "Gaps", "GatedPixelCNN", "GridDecoder", "GridEncoder",
     "Moving", "Offset", "PassThrough", "Quantized", "Quantizer", "ResidualBlock", "RotationTrick", "Standardize", "StraightThrough", "TopK",
-    "code_use", "grid_size", "moving_buffers", "moving_parts", "nearest", "residual_stage",
+    "code_use", "grid_size", "moving_buffers", "moving_parts", "nearest", "residual_stage", "seeded",
 ]  # fmt: skip

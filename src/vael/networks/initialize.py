@@ -24,7 +24,7 @@ def unit_gain(layer: Weighted, factor: float = 1.0) -> None:
     """Weights N(0, factor² / fan-in), biases 0: outputs have `factor` times the root mean square of the inputs, whatever the size.
 
     An output of a transposed convolution of stride s meets 1 / s² of the kernel. Draws from PyTorch's default generator, as the
-    constructors of modules do: build under `torch.random.fork_rng` with a seed.
+    constructors of modules do: build under `vael.networks.seeded`.
     """
     fan = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels * math.prod(layer.kernel_size) // layer.groups
     if isinstance(layer, nn.ConvTranspose2d):

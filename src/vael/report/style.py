@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import re
-import warnings
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from vael import files
+from vael.process import ignoring
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,11 +45,16 @@ class Drawing:
     width: float  # inches
 
 
-def styled() -> AbstractContextManager[None]:
-    """Context in which matplotlib draws as the house does; its global settings are as they were afterwards."""
+DRAWING = threading.RLock()  # matplotlib has one set of settings for the process
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Context in which matplotlib draws as the house does, one thread at a time; its global settings are as they were afterwards."""
     import matplotlib as mpl
 
-    return mpl.rc_context(SETTINGS)
+    with DRAWING, mpl.rc_context(SETTINGS):
+        yield
 
 
 def new_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
@@ -64,8 +71,7 @@ def rendered(figure: Figure, kind: str) -> bytes:
     """The figure as a file of one kind, on white where the kind has no page behind it."""
     stream = io.BytesIO()
     dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # names in other scripts: SVG keeps their letters, other kinds show a box
+    with ignoring(UserWarning, "Glyph .* missing from"):  # names in other scripts: SVG keeps their letters, other kinds show a box
         figure.savefig(stream, format=kind, dpi=DPI, metadata=dates, facecolor="white" if kind == "png" else "none")
     return stream.getvalue()
 

@@ -20,6 +20,7 @@ from vael.data.tabular import is_table_file
 from vael.errors import ShapeError, StateError
 from vael.inference import AdamW, GradientAscent
 from vael.models import VAE, Head
+from vael.networks import seeded
 from vael.recommendation import recommend
 from vael.specs import likelihoods, names
 from vael.specs.spec import DataSpec, ModelSpec, RunSpec, SplitSpec, TrainingSpec, Value, Versions
@@ -347,8 +348,7 @@ def build_model(spec: ModelSpec, data: DataSpec, seed: int, train: Source | None
     """The model of a spec with weights drawn from the seed; without data its shifts and scales wait for the weights to be loaded."""
     known = likelihoods.blank(data.event) if train is None else sets.statistics(train)
     head = likelihoods.make(spec.likelihood, data, known, spec.likelihood_arguments)
-    with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(seed)
+    with seeded(seed):
         try:
             return names.RECIPES[spec.recipe](data.event, head, statistics=known, **spec.arguments)
         except TypeError as error:

@@ -1,11 +1,9 @@
-"""What the machine can do, and how it is set up for training."""
+"""What the machine can do for training."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
-import sys
 from contextlib import suppress
 
 import torch
@@ -17,22 +15,6 @@ from vael.networks import moving_parts
 
 WORTH_COMPILING = 5e12  # floating-point operations: some 100 seconds of two small cores
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
-
-
-def tune_process() -> None:
-    """Keep freed memory for the next step and flush denormals; process-wide, harmless to call twice.
-
-    glibc maps and unmaps every block over 128 KiB by default, so each gradient pays for fresh pages; and a quarter of Adam's first
-    moments decay into denormals on data with rarely seen cells, which x86 adds nearly ten times slower.
-    """
-    torch.set_flush_denormal(True)
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):
-            libc = ctypes.CDLL("libc.so.6")
-            libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)
-            libc.mallopt(M_TRIM_THRESHOLD, 1 << 30)
-            libc.mallopt(M_TOP_PAD, 64 << 20)
 
 
 def usable(device: torch.device | str | None) -> torch.device:

@@ -20,10 +20,10 @@ from vael.data import Batch, Source, Splits
 from vael.errors import StateError
 from vael.inference import Algorithm, Moment
 from vael.probability import PerExample, Stream
+from vael.process import threads, tuned
 from vael.training import distributed
 from vael.training.callbacks import Callback, Plan, Row, Tick
 from vael.training.checkpoint import STATE, read_tensors, write_tensors
-from vael.training.device import tune_process
 from vael.training.order import Order
 from vael.training.settings import Fit, Resolved, Settings, resolve
 
@@ -50,11 +50,8 @@ def run(
 
     Errors: `StateError` when nothing can be resumed, when the checkpoint is of another run, or when training diverges.
     """
-    tune_process()
     resolved = settings if isinstance(settings, Resolved) else resolve(settings or Settings(), algorithm.model, len(data.train))
-    if resolved.settings.threads:
-        torch.set_num_threads(resolved.settings.threads)
-    with distributed.process_group(resolved.world.device), interruptible() as interrupted:
+    with tuned(), threads(resolved.settings.threads), distributed.process_group(resolved.world.device), interruptible() as interrupted:
         training = Training(algorithm, data, resolved, folder, callbacks)
         if resume:
             training.restore()
@@ -69,19 +66,19 @@ def interruptible() -> Iterator[threading.Event]:
         yield flag
         return
     kinds = (signal.SIGINT, signal.SIGTERM)
-    former = {kind: signal.getsignal(kind) for kind in kinds}
+    former = {kind: handler for kind in kinds if (handler := signal.getsignal(kind)) is not None}  # None: not set from Python, so not ours to set
 
     def remember(number: int, frame: object) -> None:
         flag.set()
         signal.signal(number, former[signal.Signals(number)])
 
-    for kind in kinds:
+    for kind in former:
         signal.signal(kind, remember)
     try:
         yield flag
     finally:
-        for kind in kinds:
-            signal.signal(kind, former[kind])
+        for kind, handler in former.items():
+            signal.signal(kind, handler)
 
 
 class Training:

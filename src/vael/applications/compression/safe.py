@@ -22,6 +22,7 @@ from vael.data import Batch
 from vael.errors import ShapeError, SupportError
 from vael.models import VAE, Head
 from vael.probability import total_log_prob
+from vael.process import threads
 
 BINS = 1 << 9  # of the latents' grid in a unit: finer than any posterior deviation but the least
 FINE_BINS = 1 << 12  # the same where nothing limits it: posteriors of hundreds of latents are narrow
@@ -147,13 +148,8 @@ class SafeLevel(FloatLevel):
 @contextmanager
 def fixed() -> Iterator[None]:
     """One thread, no gradients: sums in one order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        torch.set_num_threads(threads)
+    with threads(1), torch.inference_mode():
+        yield
 
 
 def build_facts() -> dict[str, str]:
