@@ -9,6 +9,7 @@ from scipy.stats import multivariate_normal
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_wine
+from sklearn.exceptions import NotFittedError
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -418,6 +419,23 @@ def test_rows_that_cannot_be_written_to_are_read_without_a_warning(rows, recwarn
 def test_sizes_that_make_no_sense_are_refused(parameter, rows):
     with pytest.raises(StateError, match=next(iter(parameter))):
         VAEDensity(**parameter).fit(rows)
+
+
+PUBLIC = [
+    (kind, name)
+    for kind in ALL
+    for name in dir(kind)
+    if not name.startswith("_") and callable(getattr(kind, name)) and name not in {"fit", "fit_transform", "fit_predict", "load", "set_output"}
+    and not name.startswith(("get_metadata", "get_params", "set_"))
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "name"), PUBLIC, ids=lambda one: getattr(one, "__name__", one))
+def test_every_method_says_where_nothing_was_fitted_yet(kind, name, tmp_path):
+    given = {"sample": (2,), "save": (tmp_path / "never",), "get_feature_names_out": ()}.get(name, (np.zeros((3, 2)),))
+    with pytest.raises(NotFittedError):
+        getattr(kind(), name)(*given)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("share", ["many", None, 0, 0.7])

@@ -110,6 +110,12 @@ class VAEEstimator(BaseEstimator, ABC):
         fitted, self.n_iter_ = fit(Told(x, self._gaps, schema, self._least_latents), self._count("n_components"), hidden, how)
         self.fitted_ = fitted if self._keeps_rows else replace(fitted, splits=None)
 
+    @property
+    def _known(self) -> Fitted:
+        """What `fit` found. Errors: `NotFittedError` before it, whichever method asks."""
+        check_is_fitted(self)
+        return self.fitted_
+
     def _count(self, name: str) -> int | None:
         value = getattr(self, name)
         if value is not None and not is_size(value):

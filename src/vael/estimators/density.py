@@ -49,7 +49,7 @@ class VAEDensity(DensityMixin, VAEEstimator):
 
     def score_samples(self, X: Any) -> np.ndarray:
         """A bound on log p(x) of each row, in nats and the units of the data; higher is more usual."""
-        return self.fitted_.bounds(self._read(X), BOUND_DRAWS)
+        return self._known.bounds(self._read(X), BOUND_DRAWS)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean of `score_samples`, in nats per row."""
@@ -64,7 +64,7 @@ class VAEDensity(DensityMixin, VAEEstimator):
         if not is_size(n_samples):
             raise StateError(f"n_samples={n_samples!r}: expected a whole number of at least 1")
         seed = seed_of(self.random_state if random_state is None else random_state)
-        x = self.fitted_.sampled(int(n_samples), seed)
+        x = self._known.sampled(int(n_samples), seed)
         return x if self.form_ is None else frames.new_rows(self.form_, x, seed)
 
 

@@ -86,7 +86,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):
             return self._table_filled(X, self.form_)
         x = self._read(X)
         found = np.zeros_like(x)
-        found[:, self.kept_] = self.fitted_.filled(x[:, self.kept_])
+        found[:, self.kept_] = self._known.filled(x[:, self.kept_])
         kept = found if self.keep_empty_features else found[:, self.kept_]
         return np.hstack((kept, np.isnan(x[:, self.indicated_]))) if self.add_indicator else kept
 
@@ -94,7 +94,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):
         table = self._table(X, form)
         x = frames.codes(table)
         more = {f"missingindicator_{table.schema.names[place]}": np.isnan(x[:, place]) for place in self.indicated_ if self.add_indicator}
-        return frames.filled(table, self.fitted_.filled(x), X, more)
+        return frames.filled(table, self._known.filled(x), X, more)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns of `transform`: those of the input, then `missingindicator_<name>`."""

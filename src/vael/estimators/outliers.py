@@ -69,7 +69,7 @@ class VAEOutlierDetector(OutlierMixin, VAEEstimator):
 
     def _compared(self) -> AnomalyDetector:
         share = 0.0 if self.contamination == "auto" else min(float(self.contamination), MOST_CONTAMINATION)
-        return self.fitted_.detector(share)
+        return self._known.detector(share)
 
     @classmethod
     def _restored(cls, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> VAEOutlierDetector:
@@ -78,7 +78,7 @@ class VAEOutlierDetector(OutlierMixin, VAEEstimator):
         return estimator
 
     def _judged(self, x: np.ndarray) -> np.ndarray:
-        return self.fitted_.judged(self._detector, x)
+        return self._known.judged(self._detector, x)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Scores, higher for usual rows (the opposite sign of `vael score`); deterministic."""

@@ -26,11 +26,11 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, VAEEstim
 
     @property
     def _n_features_out(self) -> int:
-        return self.fitted_.sizes.latent
+        return self._known.sizes.latent
 
     def transform(self, X: Any) -> np.ndarray:
         """Means of q(z | x), `[rows, n_components]`; deterministic."""
-        return self.fitted_.codes(self._read(X))
+        return self._known.codes(self._read(X))
 
     def inverse_transform(self, X: Any) -> Any:
         """Means of p(x | z) in the units of the data, `[rows, columns]`; of a table a frame. Errors: `ShapeError` for another number of latents."""
@@ -38,9 +38,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, VAEEstim
         z = check_array(X, dtype=np.float64)
         if z.shape[1] != self._n_features_out:
             raise ShapeError(f"latents of shape {z.shape}: expected [rows, {self._n_features_out}], as transform gives them")
-        x = self.fitted_.decoded(z)
+        x = self._known.decoded(z)
         return x if self.form_ is None else frames.new_rows(self.form_, x, 0)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean bound on log p(x) over rows, in nats: higher is better, for `GridSearchCV`."""
-        return float(self.fitted_.bounds(self._read(X), BOUND_DRAWS).mean())
+        return float(self._known.bounds(self._read(X), BOUND_DRAWS).mean())
