@@ -54,6 +54,7 @@ def _model_options(parser: Parser) -> None:
     parser.option("--latent", metavar="N", type=whole, help="number of latents")
     parser.option("--hidden", metavar="N,N", type=sizes, help="hidden sizes of a dense network, from the data inwards: 400,400")
     parser.option("--channels", metavar="N,N", type=sizes, help="channels of a convolutional network, from the image inwards: 64,128,256")
+    parser.option("--blocks", metavar="N", type=whole, help="residual blocks at every resolution, of the recipe residual")
     parser.option(
         "--correlated", action=argparse.BooleanOptionalAction, help="posterior with full covariance, or with independent latents; default by the data"
     )

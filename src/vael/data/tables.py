@@ -163,7 +163,10 @@ def by_schema(given: Given, schema: Schema, where: str, on_error: OnError, forms
     if reasons and on_error is OnError.STOP:
         row = min(reasons)
         more = f" (so are {len(reasons) - 1:,} more near it)" if len(reasons) > 1 else ""
-        raise SupportError(f"{where}, row {given.rows[row]:,}, {reasons[row]}{more}; correct it, or leave such rows out (--on-error skip)")
+        raise SupportError(
+            f"{where}, row {given.rows[row]:,}, {reasons[row]}{more}; correct it, or leave such rows out (OnError.SKIP; "
+            "--on-error skip of score, encode and impute)"
+        )
     skipped = [Skipped(int(given.rows[row]), reason) for row, reason in reasons.items()]
     skipped += [Skipped(one.row, f"{one.cells} cells, but {given.table.num_columns} were expected ({one.text[:60]!r})") for one in given.ragged]
     kept = np.setdiff1d(np.arange(given.table.num_rows), np.array(list(reasons), np.int64))

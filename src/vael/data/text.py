@@ -123,7 +123,7 @@ class TextTable:
     def too_ragged(self, found: Sequence[Ragged]) -> ShapeError:
         """What to say of rows of another length."""
         one, names = found[0], len(self.names)
-        way = "check separators and quotes, or leave such rows out (--on-error skip)"
+        way = "check separators and quotes, or leave such rows out (OnError.SKIP; --on-error skip of score, encode and impute)"
         if names == 1 and one.row <= LOOKED_AT:
             way = "if lines stand above the line of names (a title), delete them, or begin them with #"
         elif len(found) > 1 and all(row.cells == names + 1 for row in found):

@@ -93,7 +93,9 @@ def start_at_principal_components(model: VAE, source: Source) -> None:
     Errors: `SupportError` for another head than discretised logistics, one for each cell or one for each pixel with channels coupled.
     """
     if not isinstance(model.posterior, GaussianPosterior) or not isinstance(model.likelihood, Decoder):
-        raise SupportError("principal components start a VAE with independent latents and a decoder with a head; leave --correlated out")
+        raise SupportError(
+            "principal components start a VAE with independent latents and a decoder with a head; leave the full covariance (--correlated) out"
+        )
     encode, decode = two_layers(model.posterior.network), two_layers(model.likelihood.network)
     latents = decode[0].in_features
     found = factors(cells_of(source, EXAMPLES), latents)
@@ -141,7 +143,9 @@ def set_decoder(layers: tuple[nn.Linear, nn.Linear], found: Factors, head: nn.Mo
     elif isinstance(head, DiscretizedLogisticHead):
         coupling = torch.zeros_like(found.mixing)
     else:
-        raise SupportError(f"{type(head).__name__} cannot start at principal components; use --likelihood coupled-logistic or discretized-logistic")
+        raise SupportError(
+            f"{type(head).__name__} cannot start at principal components; use a logistic (--likelihood coupled-logistic or discretized-logistic)"
+        )
     channels, latents = event[0], len(found.variance)
     scaled = (found.axes * (found.variance - found.noise).sqrt()).view(channels, -1, latents)
     uncoupled = torch.eye(channels, dtype=torch.float64) - coupling

@@ -57,7 +57,7 @@ def learned_from(quality: SyntheticQuality) -> Remark | None:
     lost = real - learned
     text = f"Trained on it, learners predict `{found.target}` of real rows with {found.measure} {learned:.3f}; trained on real rows, {real:.3f}."
     if real < found.baseline + POINTS:
-        return Remark("efficacy", Tone.PLAIN, f"{text} Nothing can be learned there even from real rows: choose another --target.")
+        return Remark("efficacy", Tone.PLAIN, f"{text} Nothing can be learned there even from real rows: choose another target (--target).")
     if lost <= POINTS:
         return Remark("efficacy", Tone.GOOD, f"{text} The table can stand in for the data in this task.")
     way = f"The dependence of `{found.target}` on other columns is partly lost: train longer, or with more latents."

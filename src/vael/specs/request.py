@@ -27,6 +27,7 @@ from vael.specs.spec import DataSpec, ModelSpec, RunSpec, SplitSpec, TrainingSpe
 from vael.training import Resolved, Settings, resolve
 
 EPOCHS, MOST_EPOCHS = 20, 300  # of a run without --epochs and --time-limit; more than 300 only where fewer steps than usual would be taken
+SHAPES = ("latent", "hidden", "channels", "blocks", "correlated")  # options that are arguments of a recipe
 IMPORTANCE_SAMPLES = 5  # that the importance-weighted estimator takes unless told
 
 
@@ -49,6 +50,7 @@ class Request:
     latent: int | None = None
     hidden: tuple[int, ...] | None = None
     channels: tuple[int, ...] | None = None
+    blocks: int | None = None
     correlated: bool | None = None
     estimator: str | None = None  # as what suits the recipe
     samples: int | None = None
@@ -104,7 +106,7 @@ def as_request(spec: RunSpec) -> Request:
         data=data.source, binarize=data.binarize, dequantize=data.dequantize, size=data.size, skip_damaged=data.skip_damaged,
         levels=stored_levels(data), validation=data.validation, test=data.set_aside, contamination=data.contamination,
         model=model.recipe, likelihood=model.likelihood,
-        **{name: model.arguments.get(name) for name in ("latent", "hidden", "channels", "correlated")},  # type: ignore[arg-type]
+        **{name: model.arguments.get(name) for name in SHAPES},  # type: ignore[arg-type]
         estimator=chosen.estimator, samples=chosen.samples, beta=chosen.beta, terms=chosen.terms, warmup=chosen.warmup, lr=chosen.learning_rate,
         weight_decay=chosen.weight_decay, epochs=chosen.epochs, time_limit=chosen.time_limit, patience=chosen.patience, batch=chosen.batch,
         seed=chosen.seed, device=chosen.device, precision=chosen.precision, compile=chosen.compiled, threads=chosen.threads,
@@ -333,14 +335,16 @@ def choose_model(asked: Request, splits: Splits, data: DataSpec) -> tuple[ModelS
 def resolve_arguments(recipe: str, start: dict[str, object], asked: Request) -> dict[str, Value]:
     """Every argument of a recipe: as asked for, else as advised, else its default. Errors: `StateError` for one that the recipe has not."""
     known = names.arguments_of(recipe)
-    given = {name: getattr(asked, name) for name in ("latent", "hidden", "channels", "correlated") if getattr(asked, name) is not None}
+    given = {name: getattr(asked, name) for name in SHAPES if getattr(asked, name) is not None}
     for name in given:
         if name not in known:
-            raise StateError(f"the recipe {recipe} has no --{name}: its options are {', '.join(known)}; choose another with --model, or leave it out")
+            raise StateError(
+                f"the recipe {recipe} has no {name} (--{name}): its options are {', '.join(known)}; choose another recipe (--model), or leave it out"
+            )
     values = {name: given.get(name, start.get(name, parameter.default)) for name, parameter in known.items()}
     missing = [name for name, value in values.items() if value is inspect.Parameter.empty]
     if missing:
-        raise StateError(f"the recipe {recipe} needs --{missing[0]}")
+        raise StateError(f"the recipe {recipe} needs {missing[0]} (--{missing[0]})")
     return {name: tuple(value) if isinstance(value, (list, tuple)) else value for name, value in values.items()}
 
 

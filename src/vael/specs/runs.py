@@ -128,7 +128,7 @@ def refuse_used(folder: Path) -> None:
         raise FormatError(f"{folder} is a file; give the name of a folder that is yet to be made")
     if folder.is_dir() and any(folder.iterdir()):
         held = "a run" if (folder / "run.json").exists() else "other files"
-        way = "go on with it by --resume, or choose" if held == "a run" else "choose"
+        way = "go on with it (--resume), or choose" if held == "a run" else "choose"
         raise StateError(f"{folder} holds {held} already; {way} another folder")
 
 

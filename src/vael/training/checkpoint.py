@@ -35,4 +35,4 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except FileNotFoundError as error:
         raise FormatError(f"{path.name}: no such file in {path.parent}") from error
     except (safetensors.SafetensorError, ValueError) as error:
-        raise FormatError(f"{path}: not a whole safetensors file ({error}); restore it from a copy, or train anew without --resume") from error
+        raise FormatError(f"{path}: not a whole safetensors file ({error}); restore it from a copy, or train anew (without --resume)") from error

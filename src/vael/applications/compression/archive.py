@@ -215,5 +215,5 @@ def differences(written: Mapping[str, str], here: Mapping[str, str]) -> str:
 def _mismatch(name: str, where: str, differs: str) -> str:
     said = f"{name}, {where}: what is decoded is not what was encoded, so nothing is written"
     if differs:
-        return f"{said}. When it was written, {differs}; the level safe needs the same build: decompress there, or compress with --level portable"
+        return f"{said}. When it was written, {differs}; the level safe needs the same build: decompress there, or compress again (--level portable)"
     return f"{said}, though the file is whole and was written by a build like this one; try again, and if it fails again, please report it"

@@ -69,7 +69,7 @@ def layers(network: nn.Module, event: tuple[int, ...]) -> Iterator[nn.Module | R
     else:
         raise SupportError(
             f"a layer {type(network).__name__} has no form in whole numbers; the portable level takes dense and convolutional networks of linear "
-            "layers, SiLU, ReLU, tanh and logistic units: train with --model dense or convolutional, or compress at the default level"
+            "layers, SiLU, ReLU, tanh and logistic units: train such a network (--model dense or convolutional), or compress at the default level"
         )
 
 

@@ -126,8 +126,8 @@ class SafeLevel(FloatLevel):
         head = getattr(model.likelihood, "head", None)
         if isinstance(head, Head) and not (head.discrete and head.is_likelihood):
             raise SupportError(
-                f"the likelihood ({type(head).__name__}) gives no probabilities of whole numbers, so nothing can be coded with it; train with "
-                "--likelihood bernoulli, discretized-logistic, discretized-logistic-mixture, coupled-logistic-mixture or categorical"
+                f"the likelihood ({type(head).__name__}) gives no probabilities of whole numbers, so nothing can be coded with it; train with one "
+                "of them (--likelihood bernoulli, discretized-logistic, discretized-logistic-mixture, coupled-logistic-mixture or categorical)"
             )
         self.event, self.cells, self.levels = event, int(np.prod(event)), levels
         super().__init__(model, batch=max(1, min(MOST_EXAMPLES, MOST_CELLS // self.cells)) if batch is None else batch, bins=bins)

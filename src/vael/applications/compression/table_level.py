@@ -52,7 +52,7 @@ class TableLevel(FloatLevel):
 def columns_of(law: Distribution) -> Columns:
     """Errors: `SupportError` for another law."""
     if not isinstance(law, Columns):
-        raise SupportError(f"{type(law).__name__} is no law of a table's columns; train with --likelihood columns")
+        raise SupportError(f"{type(law).__name__} is no law of a table's columns; train with a likelihood for each column (--likelihood columns)")
     return law
 
 
