@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     from vael.data import Schema
     from vael.data.output import CellFile
-    from vael.data.tables import Skipped
-    from vael.data.text import Layout
+    from vael.data.tables import Skipped, Table
     from vael.specs import Piece, Run
 
 FEW = 10.0  # effective samples below which a row's answer hangs on few latents
@@ -101,16 +100,19 @@ class Sheets:
         """Whether the files keep types, so that text is to become numbers and dates."""
         return self.paths[0].suffix.lower() == ".parquet"
 
-    def add(self, tables: list[pa.Table], unsure: pa.Table, layout: Layout | None) -> None:
-        """The same rows of every answer."""
+    def add(self, tables: list[pa.Table], unsure: pa.Table, table: Table) -> None:
+        """The same rows of every answer, made of those of `table`."""
         from vael.data.output import cell_file
 
         if not self.sheets:
-            self.sheets = [self.files.enter_context(cell_file(path, layout)) for path in self.paths]
+            self.sheets = [self.files.enter_context(cell_file(path, table.layout)) for path in self.paths]
             if self.uncertainty is not None:
                 self.sheets.append(self.files.enter_context(cell_file(self.uncertainty)))
-        for sheet, table in zip(self.sheets, [*tables, unsure], strict=False):
-            sheet.add(table)
+        written = None if self.typed else table.kept
+        for sheet, rows in zip(self.sheets, tables, strict=False):
+            sheet.add(rows, written)
+        if self.uncertainty is not None:
+            self.sheets[-1].add(unsure)
 
 
 def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: dict[str, Any]) -> None:
@@ -138,7 +140,7 @@ def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: dict
     answers = [completed(table, enforced(table.schema, x), seed) for x in draws]
     if sheets.typed and table.layout is not None:
         answers = [typed_table(answer, table.schema, table.forms) for answer in answers]
-    sheets.add(answers, unsure, table.layout)
+    sheets.add(answers, unsure, table)
     gaps = torch.isnan(table.x)
     counts.rows, counts.cells, counts.all_cells = counts.rows + len(gaps), counts.cells + int(gaps.sum()), counts.all_cells + gaps.numel()
     counts.few += int((torch.cat([part.effective_samples for part in parts])[gaps.any(1)] < FEW).sum())

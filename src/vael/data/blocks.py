@@ -165,7 +165,7 @@ def given_blocks(path: Path, schema: Schema, on_error: OnError = OnError.STOP) -
     for block in text.blocks():
         if block.ragged and on_error is OnError.STOP:
             raise text.too_ragged(block.ragged)
-        yield Given(block.table, block.rows, text.layout, block.ragged), forms
+        yield Given(block.table, block.rows, text.layout, block.ragged, block.written), forms
 
 
 def _parquet_blocks(path: Path, schema: Schema) -> Iterator[tuple[Given, Forms]]:
@@ -198,8 +198,10 @@ def _joined(blocks: list[Table]) -> Table:
     return Table(
         first.schema, torch.cat([block.x for block in blocks]), pa.concat_tables([block.original for block in blocks]), first.layout,
         np.concatenate([block.rows for block in blocks]), skipped, first.forms,
+        None if first.written is None else pa.concat_tables([block.written for block in blocks]),
     )  # fmt: skip
 
 
 def _cut(table: Table, part: slice, skipped: tuple[Skipped, ...]) -> Table:
-    return replace(table, x=table.x[part], original=table.original[part], rows=table.rows[part], skipped=skipped)
+    written = None if table.written is None else table.written[part]
+    return replace(table, x=table.x[part], original=table.original[part], rows=table.rows[part], skipped=skipped, written=written)

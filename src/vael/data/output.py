@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -19,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from vael.data.text import MISSING, TEXT, Layout
+from vael.data.text import TEXT, Layout
 from vael.errors import FormatError, ShapeError
 from vael.files import written
 
@@ -158,21 +157,24 @@ class CellFile(ABC):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         _end(self._finish, self._place, error)
 
-    def add(self, table: pa.Table) -> None:
-        """Write more rows. Errors: `ShapeError` for other columns than the first had."""
+    def add(self, table: pa.Table, written: pa.Table | None = None) -> None:
+        """Write more rows; cells of `written` that are not null go into a text as they are.
+
+        Errors: `ShapeError` for other columns than before.
+        """
         if self.kind is None:
             self.kind = table.schema
             self._begin(table.schema)
         elif table.schema.names != self.kind.names:
             raise ShapeError(f"{self.path}: columns {table.schema.names} came after {self.kind.names}; all rows must have the same")
         self.rows += table.num_rows
-        self._add(table)
+        self._add(table, written)
 
     @abstractmethod
     def _begin(self, schema: pa.Schema) -> None: ...
 
     @abstractmethod
-    def _add(self, table: pa.Table) -> None: ...
+    def _add(self, table: pa.Table, written: pa.Table | None) -> None: ...
 
     @abstractmethod
     def _finish(self) -> None: ...
@@ -187,37 +189,39 @@ class TextCells(CellFile):
 
     def _begin(self, schema: pa.Schema) -> None:
         self.text = io.TextIOWrapper(self.file, encoding=self.layout.encoding, newline="", write_through=True)
-        self.quoted = self.layout.quoted if len(self.layout.quoted) == len(schema) + 1 else (False,) * (len(schema) + 1)
+        self.quoted = self.layout.quotes(len(schema))
+        self.text.write(self.layout.top)
         if self.layout.named:
-            names = [pa.array([name]) for name in self.layout.header or schema.names]
-            self._write([self._cells(name, self.quoted[-1]) for name in names])
+            usual = self.layout.written(pa.array(schema.names, pa.string()), self.quoted[-1]).to_pylist()
+            self.text.write(self.layout.mark.join(self.layout.header or usual) + self.layout.ending)
 
-    def _add(self, table: pa.Table) -> None:
-        for batch in table.to_batches(max_chunksize=65536):
-            self._write([self._cells(column, quoted) for column, quoted in zip(batch.columns, self.quoted[:-1], strict=True)])
+    def _add(self, table: pa.Table, written: pa.Table | None) -> None:
+        for start in range(0, table.num_rows, 65536):
+            part = table.slice(start, 65536).columns
+            columns = [self.layout.written(texts(column), quoted) for column, quoted in zip(part, self.quoted[:-1], strict=True)]
+            if written is not None:
+                own = [column.combine_chunks() for column in written.slice(start, 65536).columns]
+                columns = [pc.coalesce(one, other) for one, other in zip(own, columns, strict=True)]
+            self._write(columns)
 
     def _write(self, columns: list[pa.Array]) -> None:
-        lines = (
-            pc.binary_join_element_wise(*columns, self.layout.mark) if len(columns) > 1 else pc.if_else(pc.equal(columns[0], ""), '""', columns[0])
-        )
+        if len(columns) == 1:  # an empty line would be no row
+            columns = [pc.if_else(pc.equal(columns[0], ""), '""', columns[0])]
+        lines = pc.binary_join_element_wise(*columns, self.layout.mark)
         self.text.write("".join(f"{line}{self.layout.ending}" for line in lines.to_pylist()))
-
-    def _cells(self, column: pa.Array, quoted: bool) -> pa.Array:
-        """Cells as they are written, in quotes where they need some, or where the column has them around all that is not missing."""
-        texts = (
-            column if pa.types.is_string(column.type) else pa.array(["" if cell is None else str(cell) for cell in column.to_pylist()], pa.string())
-        )
-        texts = pc.fill_null(texts, "")
-        inside = pc.match_substring_regex(texts, f'[{re.escape(self.layout.mark)}"\r\n]')
-        if quoted:
-            inside = pc.or_(inside, pc.invert(pc.is_in(pc.utf8_lower(texts), pa.array(sorted(MISSING)))))
-        around = pc.binary_join_element_wise('"', pc.replace_substring(texts, '"', '""'), '"', "")
-        return pc.if_else(inside, around, texts)
 
     def _finish(self) -> None:
         if self.kind is not None:
             self.text.flush()
             self.text.detach()
+
+
+def texts(column: pa.ChunkedArray) -> pa.Array:
+    """Cells as text, nothing where null."""
+    found = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if not pa.types.is_string(found.type):
+        found = pa.array(["" if cell is None else str(cell) for cell in found.to_pylist()], pa.string())
+    return pc.fill_null(found, "")
 
 
 class ParquetCells(CellFile):
@@ -226,7 +230,7 @@ class ParquetCells(CellFile):
     def _begin(self, schema: pa.Schema) -> None:
         self.writer = pa.parquet.ParquetWriter(self.file, schema)
 
-    def _add(self, table: pa.Table) -> None:
+    def _add(self, table: pa.Table, written: pa.Table | None) -> None:
         self.writer.write_table(table.cast(self.kind) if table.schema != self.kind else table)
 
     def _finish(self) -> None:

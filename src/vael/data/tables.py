@@ -63,6 +63,19 @@ class Table:
     rows: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # their numbers in the data, from 1
     skipped: tuple[Skipped, ...] = ()
     forms: Mapping[str, Form] = field(default_factory=dict)  # of columns of numbers that came as text
+    written: pa.Table | None = None  # cells as they are written in the file, null where that is how its layout has them
+
+    @property
+    def kept(self) -> pa.Table | None:
+        """`written` of the cells that are not filled."""
+        if self.written is None:
+            return None
+        gaps, found = torch.isnan(self.x).numpy(), self.written
+        for number in np.flatnonzero(gaps.any(axis=0)):
+            place = place_of(found, self.schema, int(number), "the table")
+            cells = pc.if_else(pa.array(gaps[:, number]), pa.scalar(None, pa.string()), found.column(place))
+            found = found.set_column(place, found.column_names[place], cells)
+        return found
 
 
 @dataclass(frozen=True)
@@ -73,6 +86,7 @@ class Given:
     rows: np.ndarray  # their numbers, from 1
     layout: Layout | None = None  # of a text file
     ragged: tuple[Ragged, ...] = ()  # rows of another length among them, which are not in the table
+    written: pa.Table | None = None  # as `Table.written`
 
 
 def given_rows(data: Path | str | Frame, on_error: OnError = OnError.STOP) -> Given:
@@ -89,7 +103,7 @@ def given_rows(data: Path | str | Frame, on_error: OnError = OnError.STOP) -> Gi
     found, block = read_text(Path(data))
     if block.ragged and on_error is OnError.STOP:
         raise found.too_ragged(block.ragged)
-    return Given(block.table, block.rows, found.layout, block.ragged)
+    return Given(block.table, block.rows, found.layout, block.ragged, block.written)
 
 
 def counted(table: pa.Table, first: int = 1) -> Given:
@@ -133,7 +147,7 @@ def read_table(data: Path | str | Frame, schema: Schema | None = None, *, on_err
     if schema is None:
         schema, found = infer_schema(given.table, where, comma=given.layout is not None and given.layout.mark == ";")
         matrix = np.stack([_coded(one.column, one.values) for one in found], axis=1)
-        return Table(schema, torch.from_numpy(matrix), given.table, given.layout, given.rows, forms=forms_of(given.table, schema))
+        return Table(schema, torch.from_numpy(matrix), given.table, given.layout, given.rows, (), forms_of(given.table, schema), given.written)
     kept = by_schema(given, schema, where, on_error)
     if not len(kept.x):
         raise none_fits(where, len(kept.skipped), kept.skipped[0])
@@ -170,9 +184,9 @@ def by_schema(given: Given, schema: Schema, where: str, on_error: OnError, forms
     skipped = [Skipped(int(given.rows[row]), reason) for row, reason in reasons.items()]
     skipped += [Skipped(one.row, f"{one.cells} cells, but {given.table.num_columns} were expected ({one.text[:60]!r})") for one in given.ragged]
     kept = np.setdiff1d(np.arange(given.table.num_rows), np.array(list(reasons), np.int64))
-    table = given.table.take(pa.array(kept)) if reasons else given.table
+    table, written = (one if one is None or not reasons else one.take(pa.array(kept)) for one in (given.table, given.written))
     listed = tuple(sorted(skipped, key=lambda one: one.row))
-    return Table(schema, torch.from_numpy(matrix[kept] if reasons else matrix), table, given.layout, given.rows[kept], listed, forms)
+    return Table(schema, torch.from_numpy(matrix[kept] if reasons else matrix), table, given.layout, given.rows[kept], listed, forms, written)
 
 
 def forms_of(table: pa.Table, schema: Schema) -> Forms:

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import codecs
-import csv
 import io
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
+import pyarrow.compute
+from jaxtyping import Bool
 
 from vael.data.compressed import content
+from vael.data.tokens import Rows, in_quotes, inside, of_distinct, rows_of, spelled
 from vael.errors import FormatError, ShapeError
 
+pc: Any = pa.compute  # its functions are made when it is imported
 MISSING = frozenset({"", "na", "nan", "n/a", "null", "none", "?", "-nan", "#n/a", "<na>", "nat"})
 TEXT = (".csv", ".tsv", ".txt", ".data", ".tab")  # endings of files
 MARKS = (",", ";", "\t", "|", " ")
 BLOCK = 1 << 22  # bytes of text that are parsed at once
 LOOKED_AT = 64  # lines from which the separator and the names are told
+LINES = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+\Z")  # with their ends
 SEPARATOR = re.compile(r'"?sep=(\\t|[,;|\t ])"?', re.IGNORECASE)
 MARKS_OF_NUMBERS = (",", "'", "’", "\u00a0", "\u202f")
 NUMBER = re.compile(r"[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?$|[+-]?inf(inity)?$", re.IGNORECASE)
@@ -38,8 +41,17 @@ class Layout:
     named: bool = True  # whether the first line holds names
     encoding: str = "utf-8"
     ending: str = "\n"  # of lines
-    header: tuple[str, ...] = ()  # names as they were written, where columns are called otherwise: an empty name, spaces around it
+    header: tuple[str, ...] = ()  # names as they are written, where that is not how `written` has them
     quoted: tuple[bool, ...] = ()  # columns whose cells stand in quotes although they need none, and last whether the names do
+    top: str = ""  # what stands above the names: comments, an empty line, the separator
+
+    def written(self, cells: pa.Array, quoted: bool) -> pa.Array:
+        """Cells as they are written: in quotes where they need some, and if `quoted` around all that is not missing."""
+        return spelled(cells, self.mark, pc.invert(pc.is_in(pc.utf8_lower(cells), pa.array(sorted(MISSING)))) if quoted else None)
+
+    def quotes(self, columns: int) -> tuple[bool, ...]:
+        """`quoted` for a table of so many columns."""
+        return self.quoted if len(self.quoted) == columns + 1 else (False,) * (columns + 1)
 
 
 @dataclass(frozen=True)
@@ -53,11 +65,12 @@ class Ragged:
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive rows as they were written: every cell as text."""
+    """Consecutive rows as they came: every cell as text."""
 
-    table: pa.Table  # of strings; names from the first line, or `column 1` ...
+    table: pa.Table  # of strings, what stands in the cells; names from the first line, or `column 1` ...
     rows: np.ndarray  # their numbers, from 1
     ragged: tuple[Ragged, ...] = ()  # rows before or among them that are not in the table
+    written: pa.Table | None = None  # the cells as they are written, null where that is how `Layout.written` has them
 
 
 @dataclass(frozen=True)
@@ -67,58 +80,75 @@ class TextTable:
     path: Path
     layout: Layout
     names: tuple[str, ...]
-    before: int  # lines before the first row
+    start: int  # bytes in UTF-8 before the first row
     quotes: int  # how many quotation marks there are
     commas: bool  # whether a cell may hold a comma, or another mark of numbers
 
     def blocks(self, size: int = BLOCK) -> Iterator[Block]:
-        """All rows in order, `size` bytes of text at a time. Errors: `FormatError` for text that is no table."""
-        wrong: list[Ragged] = []
+        """All rows in order, `size` bytes of text at a time. Errors: `FormatError` for a quotation mark that is not closed.
 
-        def note(row: pa.csv.InvalidRow) -> str:
-            wrong.append(Ragged(row.number or 0, row.actual_columns, row.text))
-            return "skip"
+        The bytes are read and cut in the thread that asks. Arrow's own reader does it in threads of its own, which call back into Python: one that
+        still reads when the interpreter ends stops the process with SIGABRT, whatever was done before.
+        """
+        first = 1
+        for rows, text in self._rows(size):
+            ends, width = rows.ends, len(self.names)
+            shown = np.flatnonzero((rows.widths > 1) | (np.diff(ends, prepend=0) > 0) & ~self._empty(rows))
+            numbers, fits = first + np.arange(len(shown)), rows.widths[shown] == width
+            first += len(shown)
+            wrong = tuple(
+                Ragged(int(number), int(rows.widths[row]), text[ends[row - 1] if row else 0 : ends[row]].decode().rstrip("\r\n"))
+                for number, row in zip(numbers[~fits], shown[~fits], strict=True)
+            )
+            cells = rows.columns(shown[fits], width)
+            table = pa.table(dict(zip(self.names, map(inside, cells), strict=True)))
+            if self.quotes % 2 and len(shown):
+                self._check_end(rows, int(numbers[-1]))
+            if len(shown):
+                yield Block(table, numbers[fits], wrong, self._written(cells, table) if self.quotes else None)
 
-        first, passed = 1, 0
-        last: Block | None = None
-        try:
-            with content(self.path) as raw, io.TextIOWrapper(raw, encoding=self.layout.encoding) as file:
-                for _ in range(self.before):
-                    file.readline()
-                stream = pa.PythonFile(io.BufferedReader(_Recoded(file, self.layout.mark), 1 << 20), mode="r")
-                for batch in self._reader(stream, size, note):
-                    gone = {one.row for one in wrong}
-                    rows = _numbers(first, batch.num_rows, gone)
-                    first = int(rows[-1]) + 1 if len(rows) else first
-                    new, passed = tuple(wrong[passed:]), len(wrong)
-                    last = Block(pa.table(dict(zip(self.names, batch.columns, strict=True))), rows, new)
-                    yield last
-        except pa.ArrowInvalid as error:
-            if "Empty CSV" not in str(error):
-                raise FormatError(f"{self.path} could not be read as a table ({error}); check its quotes and separators") from error
-        if last is not None and self.quotes % 2:
-            self._check_end(last)
-        if wrong[passed:]:
-            yield Block(pa.table({name: pa.array([], pa.string()) for name in self.names}), np.zeros(0, np.int64), tuple(wrong[passed:]))
+    def _empty(self, rows: Rows) -> Bool[np.ndarray, " rows"]:
+        """Which rows are lines without a letter."""
+        last = rows.cells.take(pa.array(np.cumsum(rows.widths) - 1))
+        bare = pc.equal(last if len(self.names) == 1 else pc.utf8_trim_whitespace(last), "")
+        return (rows.widths == 1) & np.asarray(bare.to_numpy(zero_copy_only=False))
 
-    def _reader(self, stream: pa.PythonFile, size: int, note: Callable[[pa.csv.InvalidRow], str]) -> pa.csv.CSVStreamingReader:
-        return pa.csv.open_csv(
-            stream,
-            read_options=pa.csv.ReadOptions(column_names=list(self.names), use_threads=False, block_size=size),
-            parse_options=pa.csv.ParseOptions(delimiter=self.layout.mark, invalid_row_handler=note, newlines_in_values=self.quotes > 0),
-            convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(self.names, pa.string()), strings_can_be_null=False),
-        )
+    def _written(self, cells: list[pa.Array], table: pa.Table) -> pa.Table:
+        columns = zip(cells, table.columns, self.layout.quotes(len(self.names)), strict=False)
+        return pa.table(dict(zip(self.names, (self._own(one, column, quoted) for one, column, quoted in columns), strict=True)))
 
-    def _check_end(self, last: Block) -> None:
+    def _own(self, written: pa.Array, cells: pa.ChunkedArray, quoted: bool) -> pa.Array:
+        """Cells as they are written, null where that is how they would be."""
+        if not quoted and not pc.any(pc.match_substring(written, '"')).as_py():
+            return pa.nulls(len(written), pa.string())
+        usual = of_distinct(lambda some: self.layout.written(some, quoted), cells.combine_chunks())
+        return pc.if_else(pc.equal(written, usual), pa.scalar(None, pa.string()), written)
+
+    def _rows(self, size: int) -> Iterator[tuple[Rows, bytes]]:
+        """Whole rows with their bytes in UTF-8."""
+        decoder, left, skipped = codecs.getincrementaldecoder(self.layout.encoding)(), b"", self.start
+        with content(self.path) as file:
+            last = False
+            while not last:
+                raw = file.read(max(size, len(left)))  # twice as much where no row ended
+                last = not raw
+                left += decoder.decode(raw, last).encode()
+                left, skipped = left[skipped:], max(0, skipped - len(left))
+                found = parsed(left, self.layout.mark, last=last)
+                if found.used:
+                    yield found, left[: found.used]
+                    left = left if last else left[found.used :]
+
+    def _check_end(self, rows: Rows, row: int) -> None:
         """Errors: `FormatError` where the last cell goes on to the end of the file because a quotation mark is not closed."""
-        for name in self.names if last.table.num_rows else ():
-            cell = str(last.table.column(name)[-1])
-            lines = cell.rstrip("\n").count("\n") + 1
-            if lines > 1:
-                raise FormatError(
-                    f"{self.path}, row {last.rows[-1]:,}, column {name!r}: a text that begins with {cell[:40]!r} goes on for {lines:,} lines, "
-                    "to the end of the file; close its quotation mark"
-                )
+        cell = pa.array([str(rows.cells[-1]).rstrip()])
+        (text,), (quoted,), lines = inside(cell).to_pylist(), in_quotes(cell).to_pylist(), len(LINES.findall(str(cell[0])))
+        if lines > 1 and quoted and str(cell[0]).count('"') % 2:
+            name = self.names[min(int(rows.widths[-1]), len(self.names)) - 1]
+            raise FormatError(
+                f"{self.path}, row {row:,}, column {name!r}: a text that begins with {text[:40]!r} goes on for {lines:,} lines, "
+                "to the end of the file; close its quotation mark"
+            )
 
     def too_ragged(self, found: Sequence[Ragged]) -> ShapeError:
         """What to say of rows of another length."""
@@ -134,32 +164,18 @@ class TextTable:
         )
 
 
-class _Recoded(io.RawIOBase):
-    """Text as bytes in UTF-8, spaces between cells brought to one where they separate."""
-
-    def __init__(self, file: io.TextIOWrapper, mark: str) -> None:
-        self.file, self.mark, self.rest = file, mark, memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """As many of the next bytes as fit; 0 at the end (`io.RawIOBase`)."""
-        if not self.rest:
-            text = self.file.read(1 << 20)
-            if self.mark == " ":
-                text = re.sub(r"(?m)^[ \t]+|[ \t]+$", "", re.sub(r"[ \t]+", " ", text + self.file.readline()))
-            self.rest = memoryview(text.encode())
-        count = min(len(buffer), len(self.rest))
-        buffer[:count] = self.rest[:count]
-        self.rest = self.rest[count:]
-        return count
+def parsed(text: bytes, mark: str, *, last: bool = True) -> Rows:
+    """The rows of text in UTF-8, as `rows_of` has them; where blanks separate, several are one, and those at the ends of lines are none."""
+    found = rows_of(text, mark, last=last)
+    single = rows_of(_single(text[: found.used]), mark) if mark == " " else found
+    return replace(single, ends=found.ends) if len(single.ends) == len(found.ends) else found  # quotation marks that are text
 
 
-def _numbers(first: int, count: int, gone: set[int]) -> np.ndarray:
-    """The next `count` numbers from `first` on, those that are gone left out."""
-    rows = np.arange(first, first + count + sum(one >= first for one in gone))
-    return rows[~np.isin(rows, list(gone))][:count] if gone else rows
+def _single(text: bytes) -> bytes:
+    """Blanks between cells brought to one."""
+    if b'"' not in text:
+        return re.sub(rb"(?m)^ | (?=\r?$)", b"", re.sub(rb"[ \t]+", b" ", text))
+    return re.sub(rb'("[^"]*")|(^|(?<=[\r\n]))[ \t]+|[ \t]+(?=[\r\n]|\Z)|([ \t]+)', lambda found: found[1] or (found[3] and b" ") or b"", text)
 
 
 def is_missing(cell: str) -> bool:
@@ -179,44 +195,69 @@ def text_table(path: Path) -> TextTable:
     Errors: `FormatError` for files that are empty or no text, `ShapeError` for two columns of one name.
     """
     seen = looked_at(path)
-    with content(path) as raw, io.TextIOWrapper(raw, encoding=seen.encoding) as file:
-        lines = [line.rstrip("\n") for line in itertools.islice(file, LOOKED_AT)]
-        while lines and not any(_said(line) for line in lines) and (more := file.readline()):
-            lines.append(more.rstrip("\n"))
-        lines += [line.rstrip("\n") for line in itertools.islice(file, LOOKED_AT)]
-    before, declared = top_of(lines)
-    shown = [one for one in lines[before:] if one.strip()]
-    if not shown:
+    lines, whole = head_of(path, seen.encoding)
+    above = next((number for number, line in enumerate(lines) if _said(line)), len(lines))
+    found = SEPARATOR.fullmatch(lines[above].strip()) if above < len(lines) else None
+    declared, above = (found[1].replace("\\t", "\t"), above + 1) if found else ("", above)
+    text = "".join(lines[above:]).encode()
+    if not text.strip():
         raise FormatError(f"{path} is empty; give a table with one example a line")
-    marked = re.match(r"#[ \t]+(?=.)", shown[0])  # as numpy.savetxt begins the line of names
-    shown[0] = shown[0][marked.end() :] if marked else shown[0]
-    mark = declared or separator(shown)
-    reader = csv.reader(shown, delimiter=mark, skipinitialspace=True)
-    first = [next(reader)]
-    taken = reader.line_num
-    first += [row for row in reader if row]
-    first = [[cell for cell in row if cell] for row in first] if mark == " " else first
+    mark = declared or separator(text, last=whole)
+    rows = parsed(text, mark, last=whole)
+    rows = rows if rows.used else parsed(text, mark)
+    written = [row for row in rows if any(cell.strip() for cell in row)]
+    first = [row for row in replace(rows, cells=inside(rows.cells)) if any(cell.strip() for cell in row)]
+    comment = -1 if found else names_above(lines[:above], first, mark)
+    if comment >= 0:
+        line = lines[comment].rstrip("\r\n")
+        start = re.match(r"#[ \t]+(?=.)|", line)[0]  # type: ignore[index]  # as numpy.savetxt begins the line of names
+        (names,) = parsed(line.removeprefix(start).encode(), mark)
+        written, first = [[start + names[0], *names[1:]], *written], [inside(pa.array(names)).to_pylist(), *first]
     named = has_names(first)
-    header = tuple(first[0])
-    names = [(name.strip() if named else "") or f"column {number}" for number, name in enumerate(header, 1)]
-    spaced = next(csv.reader(shown, delimiter=mark))  # with the spaces around names
-    header = tuple(spaced) if len(spaced) == len(names) else header
-    header = ((marked[0] if marked else "") + header[0], *header[1:])
+    names = [(name.strip() if named else "") or f"column {number}" for number, name in enumerate(first[0], 1)]
     check_names(path, names)
-    quoted = quotes_of(shown, mark, len(names), named) if seen.quotes else ()
-    layout = Layout(mark, named, seen.encoding, seen.ending, header if named and list(header) != names else (), quoted)
+    place = int(rows.ends[_first(rows)]) if named and comment < 0 else 0
+    layout = Layout(mark, named, seen.encoding, ending_of(text[: rows.ends[0]]))
+    quoted = quotes_of(written, first, layout, named) if seen.quotes else ()
+    top = "".join(lines[: above if comment < 0 else comment])
+    layout = replace(layout, quoted=quoted, top=top, header=tuple(written[0]) if named else ())
     commas = bool(seen.marks - {mark}) or (mark in seen.marks and seen.quotes > 0)
-    return TextTable(path, layout, tuple(names), before + taken * named, seen.quotes, commas)
+    return TextTable(path, layout, tuple(names), len("".join(lines[:above]).encode()) + place, seen.quotes, commas)
 
 
-def quotes_of(lines: list[str], mark: str, columns: int, named: bool) -> tuple[bool, ...]:
+def ending_of(line: bytes) -> str:
+    """The end of a line; that of most files where it has none."""
+    return next((end for end in ("\r\n", "\n", "\r") if line.endswith(end.encode())), "\n")
+
+
+def _first(rows: Rows) -> int:
+    """The first row that is no empty line."""
+    return next(place for place, row in enumerate(rows) if any(cell.strip() for cell in row))
+
+
+def head_of(path: Path, encoding: str) -> tuple[list[str], bool]:
+    """The first lines of a file with their ends, `LOOKED_AT` of them from the first that says something on, and whether that is all of it."""
+    decoder, text = codecs.getincrementaldecoder(encoding)(), ""
+    with content(path) as file:
+        while True:
+            raw = file.read(max(1 << 16, len(text)))
+            text += decoder.decode(raw, not raw)
+            lines = LINES.findall(text)
+            above = next((number for number, line in enumerate(lines) if _said(line)), len(lines))
+            if not raw or len(lines) > above + LOOKED_AT + 1:
+                return lines[: above + LOOKED_AT + 1] if raw else lines, not raw
+
+
+def quotes_of(written: list[list[str]], cells: list[list[str]], layout: Layout, named: bool) -> tuple[bool, ...]:
     """Which columns stand in quotes although they need none, as some programs write texts, and last whether names do; () where nothing does."""
-    cell = re.compile(rf'(?:^|{re.escape(mark)})(?:("[^"{re.escape(mark)}]*")|"(?:[^"]|"")*"|[^"{re.escape(mark)}]*)(?={re.escape(mark)}|$)')
-    found = [[match[1] is not None for match in cell.finditer(line)] for line in lines]
-    whole = [row for row in found if len(row) == columns]
-    names = named and len(found[0]) == columns and any(found[0])
-    rows = [any(row) for row in zip(*whole[named and len(found[0]) == columns :], strict=True)]
-    return (*rows, names) if len(rows) == columns and (any(rows) or names) else ()
+    needed = re.compile(f'[{re.escape(layout.mark)}"\r\n]')
+    extra = [
+        [one.lstrip().startswith('"') and not needed.search(cell) for one, cell in zip(row, inner, strict=True)]
+        for row, inner in zip(written, cells, strict=True)
+        if len(row) == len(written[0])
+    ]
+    rows, names = [any(column) for column in zip(*extra[named:], strict=True)], named and any(extra[0])
+    return (*rows, names) if any(rows) or names else ()
 
 
 def _said(line: str) -> bool:
@@ -224,23 +265,16 @@ def _said(line: str) -> bool:
     return bool(line.strip()) and not line.lstrip().startswith("#")
 
 
-def top_of(lines: list[str]) -> tuple[int, str]:
-    """How many lines stand above the names, and the separator if one of them declares it."""
-    before, declared = 0, ""
-    while before < len(lines) and not _said(lines[before]):
-        before += 1
-    found = SEPARATOR.fullmatch(lines[before].strip()) if before < len(lines) else None
-    if found:
-        return before + 1, found[1].replace("\\t", "\t")
-    comments = [number for number in range(before) if lines[number].strip()]
-    if comments and before < len(lines):  # the last comment may hold the names, as numpy.savetxt writes them
-        mark = separator([line for line in lines[before:] if line.strip()])
-        cells = [
-            len([cell for cell in row if cell or mark != " "])
-            for row in csv.reader((lines[comments[-1]].lstrip("# "), lines[before]), delimiter=mark)
-        ]
-        before = comments[-1] if cells[0] == cells[-1] else before
-    return before, declared
+def names_above(lines: list[str], rows: list[list[str]], mark: str) -> int:
+    """Which line is a comment that holds the names, as numpy.savetxt writes them; -1 for none.
+
+    It is the last one, has as many cells as the first row, and that row holds no names itself.
+    """
+    comments = [number for number, line in enumerate(lines) if line.strip()]
+    if not comments or has_names(rows):
+        return -1
+    (cells,) = parsed(lines[comments[-1]].rstrip("\r\n").lstrip("# ").encode(), mark) or ([],)
+    return comments[-1] if len(cells) == len(rows[0]) else -1
 
 
 def read_text(path: Path) -> tuple[TextTable, Block]:
@@ -249,11 +283,12 @@ def read_text(path: Path) -> tuple[TextTable, Block]:
     Errors: those of `text_table`, and `FormatError` for a table without rows.
     """
     found = text_table(path)
-    blocks = list(found.blocks(1 << 24))
+    blocks = list(found.blocks())
     if not blocks:
         raise FormatError(f"{path} has a line of names but no rows; give a table with one example a line")
     ragged = tuple(one for block in blocks for one in block.ragged)
-    return found, Block(pa.concat_tables([block.table for block in blocks]), np.concatenate([block.rows for block in blocks]), ragged)
+    written = pa.concat_tables([block.written for block in blocks if block.written]) if found.quotes else None
+    return found, Block(pa.concat_tables([block.table for block in blocks]), np.concatenate([block.rows for block in blocks]), ragged, written)
 
 
 @dataclass(frozen=True)
@@ -261,7 +296,6 @@ class Seen:
     """What a file of text has from end to end."""
 
     encoding: str
-    ending: str  # of its lines
     quotes: int  # how many quotation marks
     marks: frozenset[str]  # that could stand in numbers
 
@@ -287,7 +321,7 @@ def looked_at(path: Path) -> Seen:
                 while text:
                     quotes, marks = quotes + text.count('"'), marks | {mark for mark in MARKS_OF_NUMBERS if mark in text}
                     text = file.read(1 << 20)
-                return Seen(encoding, "\r\n" if file.newlines == "\r\n" else "\n", quotes, frozenset(marks))
+                return Seen(encoding, quotes, frozenset(marks))
         except UnicodeError:
             continue
     raise FormatError(f"{path} is not a table of text in UTF-8, UTF-16 or Latin-1; save it as CSV in UTF-8, or as Parquet")
@@ -298,12 +332,13 @@ def _binary(text: str) -> bool:
     return odd > len(text) / 1000
 
 
-def separator(lines: list[str]) -> str:
+def separator(text: bytes, *, last: bool = True) -> str:
     """The mark between cells: the one that cuts most lines into equally many cells, more than one."""
     best, mark = 0.0, ","
     for candidate in MARKS:
-        rows = list(csv.reader(lines, delimiter=candidate, skipinitialspace=True))
-        widths = [len([cell for cell in row if cell]) if candidate == " " else len(row) for row in rows if row]
+        rows = parsed(text, candidate, last=last)
+        rows = rows if rows.used else parsed(text, candidate)
+        widths = [len(row) for row in rows if any(cell.strip() for cell in row)]
         width, often = Counter(widths).most_common(1)[0]
         score = 0.0 if width < 2 else often / len(widths) * (0.5 if candidate == " " else 1.0) + width * 1e-3
         if score > best:
@@ -347,8 +382,3 @@ def check_names(where: object, names: list[str]) -> None:
     if twice:
         places = [str(place + 1) for place, name in enumerate(names) if name == twice[0]]
         raise ShapeError(f"{where}: columns {' and '.join(places)} are both called {twice[0]!r}; every column needs a name of its own: rename one")
-
-
-def strings(column: pa.ChunkedArray) -> np.ndarray:
-    """A column of text as an array of str."""
-    return np.array(column.to_pylist(), dtype=object)
