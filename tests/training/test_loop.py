@@ -15,12 +15,13 @@ import torch
 
 from vael.data import Kind, Source, Splits
 from vael.errors import StateError
-from vael.inference import GradientAscent
-from vael.models import VAE, BernoulliHead, Decoder, GaussianPosterior, StandardNormal
+from vael.inference import AdamW, ExpectationMaximization, GradientAscent
+from vael.models import VAE, BernoulliHead, Decoder, GaussianMixture, GaussianPosterior, StandardNormal
 from vael.networks import Dense
 from vael.objectives import ELBO, Beta
 from vael.training import Callback, Settings, permutation, run
 from vael.training.checkpoint import read_tensors
+from vael.training.schedules import Constant, WarmupCosine
 
 
 def stripes(examples: int, seed: int) -> Source:
@@ -315,3 +316,21 @@ def test_weights_are_chosen_by_what_is_climbed():
     assert fit.best_step == min(rows, key=lambda row: row.distortion).step
     assert fit.best_step != max(rows, key=lambda row: row.elbo).step
     assert fit.best_elbo == next(row.elbo for row in rows if row.step == fit.best_step)
+
+
+@pytest.mark.parametrize("schedule", [WarmupCosine(0.5), Constant()], ids=["warm-up and cosine", "constant"])
+def test_the_rate_that_is_written_is_the_one_of_the_step(schedule, tmp_path):
+    """Not the schedule's factor, 1 at its highest: the optimiser's rate times what the schedule makes of it at the step that was taken last."""
+    settings = replace(SETTINGS, epochs=2, schedule=schedule, precision=torch.float32)
+    run(algorithm(optimizer=AdamW(learning_rate=0.002)), splits(), settings, folder=tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    last = rows[-1]["step"]
+    for row in rows:
+        assert row["learning_rate"] == pytest.approx(0.002 * schedule((row["step"] - 1) / last), rel=1e-12)
+
+
+def test_an_algorithm_without_a_rate_writes_none():
+    x = torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
+    data = Source("x", x, Kind.REAL, "")
+    found = run(ExpectationMaximization(GaussianMixture(2, 2)), Splits(data, data, None), Settings(epochs=2, batch=40))
+    assert {row.learning_rate for row in found.history} == {None}

@@ -133,8 +133,8 @@ class AnomalyDetector:
         self.deviation = reference.code.std(0, correction=0).clamp(min=1e-6)
         cells = reference.surprise.flatten(1)
         self.least, self.roughness = cells.min(0).values, cells.std(0, correction=0).clamp(min=1e-6)
-        self.neighbours = _nearest(self._place(reference))
-        self.rows = _nearest(reference.cells.double().numpy())
+        self.neighbours = _Nearest(self._place(reference))
+        self.rows = _Nearest(reference.cells.double().numpy())
         held = self._belonging(self._all(held_out), contamination)
         seen = torch.where(held.surprise == 0, torch.full_like(held.surprise, torch.nan), held.surprise)  # 0 is a gap
         self.usual_cells, self.middle_bound = seen.nanmedian(0).values.nan_to_num(), float(held.bound.median())
@@ -196,9 +196,9 @@ class AnomalyDetector:
 
     def _raw(self, measured: Measured, kind: Score) -> np.ndarray:
         if kind is Score.NEIGHBOURS:
-            return _distance(self.neighbours, self._place(measured))
+            return self.neighbours(self._place(measured))
         if kind is Score.ROWS:
-            return _distance(self.rows, measured.cells.double().numpy())
+            return self.rows(measured.cells.double().numpy())
         values = {
             Score.BOUND: -measured.bound,
             Score.TYPICALITY: (measured.bound - self.middle_bound).abs(),
@@ -284,16 +284,23 @@ class _Space:
         return torch.where(gaps, torch.zeros_like(batch.x), (batch.x - self.middle) / self.spread).flatten(1).clamp(-1e6, 1e6)
 
 
-def _nearest(places: np.ndarray) -> NearestNeighbors:
-    return NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(places))).fit(places)
+class _Nearest:
+    """Rows of training as places; distances from the fifth nearest, in blocks of one size: what is near another row does not round its distance.
 
+    Distances are computed anew from the differences: a search by products of matrices leaves 1e-8 between a row and its copy, which would be
+    much where most rows have copies.
+    """
 
-def _distance(neighbours: NearestNeighbors, places: np.ndarray) -> np.ndarray:
-    """From the fifth nearest row of training, in blocks of one size: what is near another row does not round its distance."""
-    blocks = [places[start : start + LOOKED_UP] for start in range(0, len(places), LOOKED_UP)]
-    whole = [np.concatenate((block, np.repeat(block[-1:], LOOKED_UP - len(block), axis=0))) for block in blocks]
-    near = [neighbours.kneighbors(block)[0][:, -1] for block in whole]
-    return np.concatenate([found[: len(block)] for found, block in zip(near, blocks, strict=True)])
+    def __init__(self, places: np.ndarray) -> None:
+        self.places, self.index = places, NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(places))).fit(places)
+
+    def __call__(self, places: np.ndarray) -> np.ndarray:
+        return np.concatenate([self._of_block(places[start : start + LOOKED_UP]) for start in range(0, len(places), LOOKED_UP)])
+
+    def _of_block(self, block: np.ndarray) -> np.ndarray:
+        whole = np.concatenate((block, np.repeat(block[-1:], LOOKED_UP - len(block), axis=0)))
+        near = self.index.kneighbors(whole, return_distance=False)[: len(block)]
+        return np.sqrt(np.stack([((block - self.places[place]) ** 2).sum(1) for place in near.T])).max(0)
 
 
 def _few(source: Source, most: int) -> Source:

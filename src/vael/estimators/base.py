@@ -107,7 +107,7 @@ class VAEEstimator(BaseEstimator, ABC):
         how = Training(self._count("max_iter"), self._count("batch_size"), self._rate(), seed_of(self.random_state))
         hidden = self._hidden()
         schema = None if self.form_ is None else self.form_.schema
-        fitted, self.n_iter_ = fit(Told(x, self._gaps, schema, self._least_latents), self._count("n_components"), hidden, how)
+        fitted, self.n_iter_ = fit(Told(x, self._gaps, schema, self._least_latents, self._keeps_rows), self._count("n_components"), hidden, how)
         self.fitted_ = fitted if self._keeps_rows else replace(fitted, splits=None)
 
     @property

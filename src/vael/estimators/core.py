@@ -31,6 +31,7 @@ FARTHEST = 1e100  # standard deviations; squares of what lies beyond would overf
 FAR = 1e6  # standard deviations beyond which cells are all alike for proposals and for a detector
 FILL_DRAWS = 500  # latents for each row of numbers; a fifth where columns have laws of many parameters
 LEAST_SPREAD = math.exp(LOG_SCALE[0])  # of a column's own, the least σ that it can have
+NARROW = 1e-3  # of a column's spread: where float32 is finer than that, a detector takes its cells as float32 has them
 TINY = 1e-10  # variances below it are zero with errors of rounding
 MOST_COLUMNS = 2000  # whose correlations are looked at
 READS = frozenset({"log_prior", "log_posterior"})
@@ -115,8 +116,13 @@ class Fitted:
         return Rows(source.batch(rows).x.double(), self.sizes.gaps, self.schema).source()
 
     def judged(self, detector: AnomalyDetector, x: Matrix) -> Float64[np.ndarray, "rows 2"]:
-        """Scores (higher is stranger) and p-values; blocks of one size are the detector's own affair."""
-        rows = Rows(torch.from_numpy(self._standard(x).clip(-FAR, FAR)), self.sizes.gaps, self.schema)
+        """Scores (higher is stranger) and p-values; blocks of one size are the detector's own affair.
+
+        The rows that are compared with were learned from in float32, so cells are brought to float32 in the same way before they are compared:
+        a row that stands there is at distance 0 from itself, in whatever precision it is given again.
+        """
+        cells = standardised(narrowed(x, self.shift, self.scale), self.shift, self.scale).clip(-FAR, FAR).astype(np.float32)
+        rows = Rows(torch.from_numpy(cells.astype(np.float64)), self.sizes.gaps, self.schema)
         found = [torch.stack((part.score.double(), part.p_value.double()), 1) for part in detector.judge(rows.source())]
         return torch.cat(found).numpy()
 
@@ -132,8 +138,7 @@ class Fitted:
         return float(np.log(self.scale).sum())
 
     def _standard(self, x: Matrix) -> Matrix:
-        with np.errstate(over="ignore"):
-            return ((x - self.shift) / self.scale).clip(-FARTHEST, FARTHEST)
+        return standardised(x, self.shift, self.scale)
 
     def _original(self, x: Matrix) -> Matrix:
         return x * self.scale + self.shift
@@ -147,13 +152,15 @@ class Told:
     gaps: bool = False
     schema: Schema | None = None
     least: int = 1  # latents, where no number is asked for and columns and rows allow it
+    kept: bool = False  # whether rows are to be compared with these, in whatever precision they are given
 
 
 def fit(told: Told, latent: int | None, hidden: tuple[int, ...] | None, how: Training) -> tuple[Fitted, int]:
     """The model fitted to rows, and the epochs that it took; NaN is a gap."""
     columns = told.x.shape[1]
     shift, scale = (np.zeros(columns), np.ones(columns)) if told.schema else location_and_scale(told.x)
-    rows = Rows(torch.from_numpy(((told.x - shift) / scale).astype(np.float32)), told.gaps or told.schema is not None, told.schema)
+    cells = narrowed(told.x, shift, scale) if told.kept else told.x
+    rows = Rows(torch.from_numpy(standardised(cells, shift, scale).astype(np.float32)), told.gaps or told.schema is not None, told.schema)
     plan = planned(rows, latent, hidden, told.least)
     model, run, splits = trained(rows, plan, how)
     constant = () if told.schema else tuple(constant_columns(told.x).tolist())
@@ -177,6 +184,22 @@ def location_and_scale(x: Matrix) -> tuple[Float64[np.ndarray, " columns"], Floa
     with np.errstate(over="ignore"):
         scale = np.where(varies, std * unit, 1.0)
     return mean * unit, np.where((scale > 0) & np.isfinite(scale), scale, 1.0)
+
+
+def standardised(x: Matrix, shift: Float64[np.ndarray, " columns"], scale: Float64[np.ndarray, " columns"]) -> Matrix:
+    """Cells in units of their column, what would overflow later at `FARTHEST`."""
+    with np.errstate(over="ignore"):
+        return ((x - shift) / scale).clip(-FARTHEST, FARTHEST)
+
+
+def narrowed(x: Matrix, shift: Float64[np.ndarray, " columns"], scale: Float64[np.ndarray, " columns"]) -> Matrix:
+    """Cells as float32 has them, in columns whose spread is far above the digits of float32; other columns as they are.
+
+    The same table in float32 and in float64 is one table then: 0.1 has another value in each, and would be no copy of itself.
+    """
+    fine = np.spacing(np.abs(shift).clip(max=1e30).astype(np.float32)) < NARROW * scale
+    with np.errstate(over="ignore"):
+        return np.where(fine, x.astype(np.float32).astype(np.float64), x)
 
 
 def dependent_columns(x: Matrix) -> Int64[np.ndarray, " dependent"]:

@@ -63,6 +63,11 @@ class Algorithm(ABC):
     model: Model
     warmup: float = 0.0  # share of training before what is climbed is what is meant to be climbed
 
+    @property
+    def learning_rate(self) -> float | None:
+        """The rate that the schedule's factor multiplies; None where steps have no size that anyone chose."""
+        return None
+
     @abstractmethod
     def init(self, data: Source, world: World) -> State:
         """The state before the first step."""

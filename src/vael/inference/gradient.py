@@ -45,6 +45,11 @@ class GradientAscent(Algorithm):
         self.warmup = self.objective.warmup
         self.optimizer, self.guard, self.ema = optimizer or AdamW(), guard or Guard(), ema
 
+    @property
+    def learning_rate(self) -> float:
+        """The optimiser's, at its highest."""
+        return self.optimizer.learning_rate
+
     def init(self, data: Source, world: World) -> AscentState:
         """Moments and averages at zero and at the weights; the model is moved to the device and set to train."""
         self.model.to(world.device).train()

@@ -18,7 +18,7 @@ class Row:
     examples_per_second: float
     seconds: float
     skipped: int
-    learning_rate: float
+    learning_rate: float | None  # of the last step, the schedule's factor in it; None for an algorithm that has none
 
 
 @dataclass(frozen=True)

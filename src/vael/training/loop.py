@@ -95,7 +95,7 @@ class Training:
         self.state = algorithm.init(data.train, self.world)
         self.totals = torch.zeros(4, dtype=torch.float64, device=self.world.device)
         self.step, self.elapsed_before, self.time_start, self.progress = 0, 0.0, 0.0, 0.0
-        self.validated_step = 0
+        self.validated_step, self.factor = 0, self.settings.schedule(0.0)
         self.best = self.best_elbo = -math.inf  # what is climbed, and the bound, where the former is highest
         self.best_step, self.best_weights = 0, {name: w.detach().clone() for name, w in algorithm.weights(self.state).items()}
         self.history: list[Row] = []
@@ -110,7 +110,8 @@ class Training:
         batch = self.data.train.batch(share.index.to(self.data.train.x.device), noise)
         if share.weight is not None:
             batch = replace(batch, weight=share.weight.to(self.world.device))
-        moment = Moment(progress, self.settings.schedule(progress), noise, share.real)
+        self.factor = self.settings.schedule(progress)
+        moment = Moment(progress, self.factor, noise, share.real)
         return self.algorithm.step(self.state, batch, moment).totals
 
     # time
@@ -246,7 +247,8 @@ class Training:
         sums = (distributed.summed(totals) if split == "train" else totals).tolist()
         bound, distortion, divergence = (total / max(sums[3], 1.0) for total in sums[:3])
         epoch = math.ceil(self.step / self.steps_per_epoch)
-        rate = self.settings.schedule(self.progress)
+        whole = self.algorithm.learning_rate
+        rate = None if whole is None else whole * self.factor  # of the last step
         row = Row(self.step, epoch, split, bound, distortion, divergence, speed, self._elapsed(), self.algorithm.skipped(self.state), rate)
         self.history.append(row)
         if self.folder and self.world.rank == 0:
