@@ -13,7 +13,7 @@ from vael.errors import ShapeError, SupportError
 from vael.evaluation.efficacy import FeatureEncoder, Task, efficacy, f1, quick_learners, sdgym_learners, task_of
 from vael.evaluation.privacy import bound_attack, closeness_attack, closest_records, copied, positions
 from vael.evaluation.ranking import ranked_apart
-from vael.evaluation.synthetic import Settings, Tables, default_target, judge_synthetic
+from vael.evaluation.synthetic import Settings, Tables, judge_synthetic
 from vael.evaluation.two_sample import two_sample_test
 
 SCHEMA = Schema((
@@ -199,7 +199,7 @@ def test_everything_at_once() -> None:
     tables = Tables(SCHEMA, law(200, 1), law(200, 2), law(200, 3))
     found = judge_synthetic(tables, bounds=(torch.zeros(5), torch.ones(5)))
     assert found.efficacy is not None
-    assert found.efficacy.target == "rich" == default_target(SCHEMA)
+    assert found.efficacy.target == "rich"
     assert found.violations == ()
     assert found.marginal < 0.12
     assert found.worst is not None

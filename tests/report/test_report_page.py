@@ -42,6 +42,7 @@ class Numbers:
     latent_features: int = 2
     warnings: tuple[str, ...] = ("the error bar of one number is wide",)
     notes: tuple[str, ...] = ("1,000 test images",)
+    is_bound: bool = True
 
 
 def model(event, head, latent):

@@ -32,7 +32,7 @@ def law(rows: int, seed: int) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def good() -> tuple[Tables, SyntheticQuality]:
-    tables = Tables(SCHEMA, law(300, 1), law(300, 2), law(300, 3))
+    tables = Tables(SCHEMA, law(600, 1), law(600, 2), law(600, 3))
     return tables, judge_synthetic(tables, bounds=(torch.linspace(-1, 1, 300), torch.linspace(-1, 1, 300)))
 
 
@@ -95,7 +95,9 @@ def test_what_a_classifier_half_sees_is_not_praised(good: tuple[Tables, Syntheti
     doubtful = replace(quality.two_sample.found, auc=0.735, positives=18, negatives=18, null_error=0.098)
     half = replace(quality, two_sample=replace(quality.two_sample, found=doubtful))
     assert tones(half)["two-sample"] is Tone.PLAIN
-    assert "AUC 0.735 on 36 rows" in (text := {remark.what: remark.text for remark in quality_remarks(half)}["two-sample"])
+    assert "AUC 0.735, +2.4 standard deviations from 1/2, on 36 rows" in (
+        text := {remark.what: remark.text for remark in quality_remarks(half)}["two-sample"]
+    )
     assert "chance alone reaches 0.794" in text
 
 
@@ -108,7 +110,7 @@ def test_copies_are_a_warning() -> None:
 def test_a_lost_dependence_is_named(good: tuple[Tables, SyntheticQuality]) -> None:
     tables, _ = good
     broken = tables.synthetic.clone()
-    broken[:, 2] = broken[torch.randperm(300, generator=torch.Generator().manual_seed(0)), 2]
+    broken[:, 2] = broken[torch.randperm(600, generator=torch.Generator().manual_seed(0)), 2]
     quality = judge_synthetic(replace(tables, synthetic=broken))
     text = {remark.what: remark.text for remark in quality_remarks(quality)}
     assert "most for `size <m>` and `old`" in text["pairs"]
@@ -119,8 +121,9 @@ def test_where_nothing_can_be_learned_nothing_is_praised(good: tuple[Tables, Syn
     quality = good[1]
     found = quality.efficacy
     assert found is not None
-    hopeless = replace(quality, efficacy=replace(found, real=tuple(replace(one, value=found.baseline) for one in found.real)))
-    assert "Nothing can be learned" in {remark.what: remark.text for remark in quality_remarks(hopeless)}["efficacy"]
+    for ceiling, words in ((0.55, "Nothing can be learned"), (0.7, "nothing is learned for certain")):
+        hopeless = replace(quality, efficacy=replace(found, skill=replace(found.skill, real=0.5, deviations=0.4, ceiling=ceiling)))
+        assert words in {remark.what: remark.text for remark in quality_remarks(hopeless)}["efficacy"]
     assert "efficacy" not in tones(replace(quality, efficacy=None))
 
 

@@ -299,7 +299,7 @@ class _Nearest:
 
     def _of_block(self, block: np.ndarray) -> np.ndarray:
         whole = np.concatenate((block, np.repeat(block[-1:], LOOKED_UP - len(block), axis=0)))
-        near = self.index.kneighbors(whole, return_distance=False)[: len(block)]
+        near = np.asarray(self.index.kneighbors(whole, return_distance=False))[: len(block)]
         return np.sqrt(np.stack([((block - self.places[place]) ** 2).sum(1) for place in near.T])).max(0)
 
 

@@ -159,5 +159,6 @@ def trained(run: Run) -> tuple[tuple[str, str], ...]:
 def as_json(judged: Evaluation, run: Run) -> dict[str, object]:
     """The fields that `--json` promises, with null for what is no finite number, and what every figure must say of the data."""
     found = {name: getattr(judged, name) for name in FIELDS}
+    found |= {"elbo": judged.elbo if judged.is_bound else None, "objective": judged.elbo, "is_bound": judged.is_bound}
     found["notes"] = tuple(dict.fromkeys((*run.spec.data.notes, *judged.notes)))
     return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in found.items()}

@@ -95,7 +95,8 @@ def score(given: argparse.Namespace) -> int:
     explain = bool(options.get("explain"))
     reasons = Reasons(run, splits.train, max(most, WHY * explain))
     left = 0
-    with sheet(target, most) as file:
+    columns = columns_of(run)
+    with sheet(target, most, columns) as file:
         for piece in chain((first,), data):
             skipped, begin = skipped + list(piece.skipped), 0
             notes |= dict.fromkeys(note for note in piece.source.notes if note not in run.spec.data.notes)
@@ -103,7 +104,7 @@ def score(given: argparse.Namespace) -> int:
                 places = piece.rows[begin : begin + len(verdict.score)]
                 strange = verdict.flagged(threshold).nonzero().squeeze(1)
                 why = dict(zip(strange.tolist(), reasons.of(detector, piece.source, verdict, strange, begin), strict=True))
-                write(file, table(verdict, places, threshold), why, most, bool(reasons.usual))
+                write(file, table(verdict, places, threshold), why, (most, bool(reasons.usual)), columns)
                 flagged.add(Line(int(places[row]), float(verdict.score[row]), float(verdict.p_value[row]), told(why[row], explain)) for row in why)
                 if explain and len(piece.source.event) == 3:
                     pictures.look(piece.source, begin, verdict, threshold)
@@ -198,14 +199,21 @@ def refuse_few(splits: Splits, calibrated: bool) -> None:
         )
 
 
-def sheet(target: Path, reasons: int) -> RowFile | CellFile:
+def columns_of(run: Run) -> tuple[str, ...]:
+    """Names of the columns: where the objective bounds nothing, none is called a bound."""
+    from vael.cli.wording import climbed
+
+    return tuple(climbed(run.spec) if name == "bound" else name for name in COLUMNS)
+
+
+def sheet(target: Path, reasons: int, columns: tuple[str, ...]) -> RowFile | CellFile:
     """The file of scores: of numbers alone, or with texts beside them."""
     from vael.data.output import cell_file, row_file
 
-    return cell_file(target) if reasons else row_file(target, COLUMNS)
+    return cell_file(target) if reasons else row_file(target, columns)
 
 
-def write(file: RowFile | CellFile, scores: Tensor, why: dict[int, list[Reason]], most: int, usual: bool) -> None:
+def write(file: RowFile | CellFile, scores: Tensor, why: dict[int, list[Reason]], told: tuple[int, bool], names: tuple[str, ...]) -> None:
     """Some rows of it."""
     import pyarrow as pa
 
@@ -215,9 +223,9 @@ def write(file: RowFile | CellFile, scores: Tensor, why: dict[int, list[Reason]]
     if not isinstance(file, CellFile):
         file.add(scores.numpy())
         return
-    columns = {name: pa.array(scores[:, place].numpy()) for place, name in enumerate(COLUMNS)}
+    columns = {name: pa.array(scores[:, place].numpy()) for place, name in enumerate(names)}
     whole = {name: columns[name].cast(pa.int64()) for name in ("row", "flag")}
-    file.add(with_reasons(pa.table({**columns, **whole}), why, most, usual))
+    file.add(with_reasons(pa.table({**columns, **whole}), why, *told))
 
 
 class Flagged:

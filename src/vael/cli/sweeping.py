@@ -59,7 +59,8 @@ def sweep(given: argparse.Namespace) -> int:
     page = write(folder, points, f"{points[0].judged.data}: what the terms of the loss do")
     for point in points:
         judged = point.judged
-        say(f"{point.label:<20} bound {judged.elbo:9.2f}   distortion {judged.distortion:8.2f}   rate {judged.divergence:7.2f} nats")
+        what = "bound" if judged.is_bound else "objective"
+        say(f"{point.label:<20} {what} {judged.elbo:9.2f}   distortion {judged.distortion:8.2f}   rate {judged.divergence:7.2f} nats")
     say(f"\nSweep: {page}")
     if wants_json:
         print(json.dumps({"sweep": str(page), "points": [numbers(point) for point in points]}))

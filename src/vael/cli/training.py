@@ -204,20 +204,21 @@ def describe(prepared: Prepared, folder: Path, resumes: bool, say: Callable[[str
 def carried_out(prepared: Prepared, folder: Path, resumes: bool, say: Callable[[str], None]) -> tuple[Run, Fit]:
     """Train, with a live bar on a terminal and plain lines elsewhere."""
     from vael import specs
+    from vael.cli.wording import climbed
 
-    watcher = watch(say, prepared.spec.training.time_limit)
+    watcher = watch(say, prepared.spec.training.time_limit, climbed(prepared.spec))
     try:
         return specs.carry_out(prepared, folder, resume=resumes, callbacks=(watcher,))
     finally:
         watcher.close()
 
 
-def watch(say: Callable[[str], None], time_limit: float | None) -> Bar | PlainLines:
+def watch(say: Callable[[str], None], time_limit: float | None, what: str) -> Bar | PlainLines:
     """A bar where there is a terminal to draw it on."""
     from vael.cli.progress import Bar, PlainLines
 
     live = sys.stdout.isatty() and leading() and os.environ.get("TERM") != "dumb"
-    return Bar(sys.stdout, time_limit) if live else PlainLines(say, time_limit)
+    return Bar(sys.stdout, time_limit, what) if live else PlainLines(say, time_limit, what)
 
 
 def interrupted(folder: Path, fit: Fit) -> int:
@@ -230,10 +231,11 @@ def interrupted(folder: Path, fit: Fit) -> int:
 def finish(run: Run, fit: Fit, outside: dict[str, Any], say: Callable[[str], None]) -> None:
     """Judge the best weights on the test split, write the report, print the numbers."""
     from vael.cli.judging import as_json, judge, write_report
-    from vael.cli.wording import duration, sentences
+    from vael.cli.wording import climbed, duration, sentences
 
     say(f"\nTraining ended after {fit.steps:,} steps and {duration(fit.seconds)}: {fit.stopped}.")
-    say(f"The weights of step {fit.best_step:,} were best on the validation split, bound {fit.best_elbo:.2f}; they are kept, and judged now.\n")
+    what = climbed(run.spec)
+    say(f"The weights of step {fit.best_step:,} were best on the validation split, {what} {fit.best_elbo:.2f}; they are kept, and judged now.\n")
     judged = judge(run, importance_samples=outside.get("importance_samples"))
     for line in sentences(judged, run.spec):
         say(line)
@@ -241,5 +243,6 @@ def finish(run: Run, fit: Fit, outside: dict[str, Any], say: Callable[[str], Non
     say(f"\nRun folder: {run.folder}" + (f"\nReport:     {report}" if report else ""))
     if outside.get("json"):
         story = {"run": str(run.folder), "report": report and str(report), "stopped": fit.stopped, "steps": fit.steps, "epochs": fit.epochs}
-        numbers = {"training_seconds": fit.seconds, "skipped": fit.skipped, "validation_elbo": fit.best_elbo, "best_step": fit.best_step}
+        best = "validation_elbo" if what == "bound" else "validation_objective"
+        numbers = {"training_seconds": fit.seconds, "skipped": fit.skipped, best: fit.best_elbo, "best_step": fit.best_step}
         print(json.dumps({**story, "parameters": run.spec.model.parameters, **numbers, "evaluation": as_json(judged, run)}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -108,6 +109,8 @@ def sample(given: argparse.Namespace) -> int:
         return sample_table(run, schema, target, options)
     count, seed, draw = options.get("count", 64), options.get("seed", 0), generation.mean_samples if options.get("mean") else generation.samples
     x = latents.latent_samples(run, count, options) if latents.wants_latents(options) else draw(run.model, count, seed)
+    if not specs.is_bound(run.spec.model.likelihood) and "mean" not in options:
+        print("vael: note: the cross-entropy of grey values is no likelihood to draw from, so the means of the decoder are written", file=sys.stderr)
     return done(store(target, x, run), len(x), options)
 
 
@@ -147,10 +150,11 @@ def reconstruct(given: argparse.Namespace) -> int:
 def improved(run: Run, source: Source, count: int | None, options: Mapping[str, object]) -> tuple[Tensor, Tensor]:
     """Examples and their reconstructions from codes made better one by one; says what that gained."""
     from vael.applications.latents import optimized_reconstructions
+    from vael.cli.wording import climbed
 
     found = optimized_reconstructions(run.model, source, count, steps=int(str(options["optimize"])))
     if not options.get("json"):
-        print(f"the bound rises by {float(found.gained.mean()):.2f} nats on average, {float(found.gained.max()):.2f} at most")
+        print(f"the {climbed(run.spec)} rises by {float(found.gained.mean()):.2f} nats on average, {float(found.gained.max()):.2f} at most")
     return found.x, found.mean
 
 

@@ -55,22 +55,35 @@ def length(spec: RunSpec) -> str:
     training = spec.training
     ends = [f"{training.epochs:,} epoch{'s' if training.epochs > 1 else ''}"] if training.epochs else []
     ends += [f"{training.time_limit:g} s"] if training.time_limit else []
-    patience = f", or {training.patience:,} epochs without a better validation bound" if training.patience else ""
+    patience = f", or {training.patience:,} epochs without a better validation {climbed(spec)}" if training.patience else ""
     return " or ".join(ends) + patience
 
 
+def climbed(spec: RunSpec) -> str:
+    """What the figure that is climbed may be called."""
+    from vael.specs import is_bound
+
+    return "bound" if is_bound(spec.model.likelihood) else "objective"
+
+
 def objective(spec: RunSpec) -> str:
-    """The bound that is climbed, and its weight where it is not the plain one."""
-    training = spec.training
+    """The bound that is climbed, and its weight where it is not the plain one; of what is no likelihood, that it is none."""
+    training, what = spec.training, climbed(spec)
     samples = f"{training.samples} sample{'s' if training.samples > 1 else ''}"
     if training.terms != "both":
         return f"the {training.terms} alone, {samples}: no bound is climbed"
     if training.estimator == "importance-weighted":
-        return f"importance-weighted bound, {samples}"
+        return f"importance-weighted {what}, {samples}{no_bound(what)}"
     how = "divergence in closed form" if training.estimator == "closed-form" else "all terms sampled"
     weight = f", weight {training.beta:g} on the divergence" if training.beta != 1 else ""
     warmup = f", warmed up over the first {training.warmup:.0%}" if training.warmup else ""
-    return f"evidence lower bound, {how}, {samples}{weight}{warmup}"
+    name = "evidence lower bound" if what == "bound" else "reconstruction less divergence"
+    return f"{name}, {how}, {samples}{weight}{warmup}{no_bound(what)}"
+
+
+def no_bound(what: str) -> str:
+    """What must be said where the objective bounds nothing."""
+    return "" if what == "bound" else "; no bound on log p(x), because the cross-entropy of grey values is no likelihood"
 
 
 def sentences(judged: Evaluation, spec: RunSpec) -> list[str]:
@@ -82,10 +95,12 @@ def sentences(judged: Evaluation, spec: RunSpec) -> list[str]:
         lines.append(f"  log p(x)     {judged.log_likelihood:10.2f}{error}   importance-weighted, K = {k:,}; ± is one standard error over examples")
     if judged.bits_per_dim is not None:
         lines.append(f"  bits per dim {judged.bits_per_dim:10.3f}   from log p(x)")
+    what, told = ("bound", "evidence lower bound") if judged.is_bound else ("objective", "minus distortion and divergence; no bound on log p(x)")
+    lost = "expected -log p(x | z)" if judged.is_bound else "expected reconstruction loss; no likelihood"
     active = f"{judged.active_units} of {judged.latent_features} latents are active"
     lines += [
-        f"  bound        {judged.elbo:10.2f}   evidence lower bound",
-        f"  distortion   {judged.distortion:10.2f}   expected -log p(x | z)",
+        f"  {what:<12} {judged.elbo:10.2f}   {told}",
+        f"  distortion   {judged.distortion:10.2f}   {lost}",
         f"  divergence   {judged.divergence:10.2f}   of q(z | x) from the prior; {active}",
     ]
     if judged.log_likelihood is not None and judged.effective_sample_size is not None and judged.k_hat is not None:

@@ -14,6 +14,7 @@ from vael.data.schema import LEVELS, Schema
 from vael.errors import ShapeError
 
 MOST_COLUMNS = 64  # whose pairs are looked at: the first ones
+BLOCKS, LEAST_BLOCK, MOST_ROWS, EXCHANGES = 8, 15, 4000, 3999  # of `association_p_value`: blocks of a table, their rows, and divisions tried
 FEWEST = 8  # rows in which both columns were seen, below which no association is given
 
 
@@ -66,6 +67,28 @@ class AssociationDistance:
 def association_distance(schema: Schema, x: Float[Tensor, "rows columns"], y: Float[Tensor, "others columns"]) -> AssociationDistance:
     """The associations of two tables. Errors: `ShapeError`."""
     return AssociationDistance(associations(schema, x), associations(schema, y))
+
+
+def association_p_value(schema: Schema, x: Float[Tensor, "rows columns"], y: Float[Tensor, "others columns"], *, seed: int = 0) -> float:
+    """P(associations so unlike | one law), by exchange of blocks of rows: exact up to the number of exchanges tried, whatever the columns.
+
+    Both tables are cut into `BLOCKS` blocks of equally many rows. Where rows are independent and of one law, all blocks are exchangeable, so
+    the mean and the largest difference of block means over pairs are compared with what other divisions of the blocks give; twice the
+    smaller of the two p-values. 1 where blocks would be too small.
+    """
+    size = min(len(x), len(y), MOST_ROWS) // BLOCKS
+    if size < LEAST_BLOCK:
+        return 1.0
+    parts = [table[block * size : (block + 1) * size] for table in (x, y) for block in range(BLOCKS)]
+    above = np.triu_indices(min(len(schema.columns), MOST_COLUMNS), 1)
+    blocks = np.stack([associations(schema, part).matrix[above] for part in parts])
+    blocks = blocks[:, np.isfinite(blocks).all(0)]
+    if not blocks.shape[1]:
+        return 1.0
+    sign = np.tile(np.repeat([1.0, -1.0], BLOCKS), (EXCHANGES + 1, 1))
+    sign[1:] = np.random.default_rng(seed).permuted(sign[1:], axis=1)
+    apart = np.abs(sign @ blocks)
+    return min(1.0, 2 * min(float((one >= one[0] * (1 - 1e-9)).mean()) for one in (apart.mean(1), apart.max(1))))
 
 
 def associations(schema: Schema, x: Float[Tensor, "rows columns"]) -> Associations:

@@ -10,17 +10,22 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from vael.data.constraints import columns_of, whole_codes
 from vael.data.schema import LEVELS, Column, ColumnKind, Schema
 from vael.errors import ShapeError, SupportError
+from vael.evaluation.ranking import ALARM
+from vael.evaluation.skill import FOLDS, LEAST_FOLD, Skill, Told, skill_of_classes, skill_of_numbers
 from vael.process import ignoring
 
 MOST = 50_000  # rows that a learner is given
 MANY_MAGNITUDES = 1e3  # numbers that are never negative and reach this are given as logarithms
 SPAN = 5.0  # other numbers are brought to [0, 5]
+FEW_CLASSES = 20  # levels that a target may have unless it was asked for
+PROBED, MOST_PROBED = 4000, 12  # rows and columns looked at for a target that can be learned
 FEWEST = 10  # rows for learning and for testing
 
 
@@ -58,7 +63,8 @@ class Efficacy:
     synthetic: tuple[Score, ...]
     real: tuple[Score, ...]
     tested: int
-    baseline: float  # what the commonest class of the real training rows (or their mean) reaches: nothing is learned below
+    baseline: float  # what the commonest class of the real training rows (or their mean) reaches, by `value`
+    skill: Skill | None = None  # what the learners together have learned; None where no class has enough test rows
 
     @property
     def value(self) -> tuple[float, float]:
@@ -129,10 +135,12 @@ def efficacy(
     *,
     learners: Callable[[Task], Sequence[Learner]] = quick_learners,
     seed: int = 0,
+    folds: bool = True,
 ) -> Efficacy:
     """Predict column `target` from the others: learners trained on `synthetic` and on `train`, each judged on `test`.
 
-    Rows without a target are left out; at most `MOST` rows of each table, drawn by `seed`. Deterministic.
+    Rows without a target are left out; equally many rows of both tables, at most `MOST`, drawn by `seed`. Without `folds` the scatter of
+    learning is not measured, so nothing is said of a loss. Deterministic.
     Errors: `SupportError` for a column that there is not, or that has one value only in the real data; `ShapeError` for too few rows.
     """
     if target not in schema.names:
@@ -142,13 +150,21 @@ def efficacy(
     place = schema.names.index(target)
     task = task_of(schema.columns[place])
     encoder = FeatureEncoder(schema, place, train)
-    drawn, seen, unseen = (encoder(_chosen(table, place, seed)) for table in (synthetic, train, test))
+    chosen = [_chosen(table, place, seed) for table in (synthetic, train, test)]
+    size = min(len(chosen[0]), len(chosen[1]))  # fewer rows teach less, whatever their law
+    drawn, seen, unseen = (encoder(table) for table in (chosen[0][:size], chosen[1][:size], chosen[2]))
     if len(np.unique(seen.y)) < 2 or len(np.unique(unseen.y)) < 2:
         raise SupportError(f"column {target!r} has one value only in the real rows, so there is nothing to predict; choose another target")
-    chosen, positive = learners(task), _rarer(seen.y)
-    scores = [tuple(_score(one, rows, unseen, positive, task, seed) for one in chosen) for rows in (drawn, seen)]
+    positive = _rarer(seen.y)
+    classes = np.unique(np.concatenate((drawn.y, seen.y)))
+    taught = [[_taught(one, rows, unseen.x, classes, task, seed) for one in learners(task)] for rows in (drawn, seen)]
+    scores = [tuple(_score(one, unseen, positive, task) for one in rows) for rows in taught]
     constant = float((unseen.y == _commonest(seen.y)).mean()) if task is not Task.NUMBER else 0.0
-    return Efficacy(target, task, scores[0], scores[1], len(unseen.y), constant)
+    said = [np.mean([one.said for one in rows], axis=0) for rows in taught]
+    told = Told(said[1], said[0], tuple(_folds(rows, unseen.x, classes, task, seed) if folds else () for rows in (seen, drawn)))  # type: ignore[arg-type]
+    limits = float(seen.y.min()), float(seen.y.max())
+    skill = skill_of_numbers(unseen.y, told, limits) if task is Task.NUMBER else skill_of_classes(unseen.y, classes, told)
+    return Efficacy(target, task, scores[0], scores[1], len(unseen.y), constant, skill)
 
 
 def _chosen(table: Tensor, place: int, seed: int) -> Tensor:
@@ -156,6 +172,29 @@ def _chosen(table: Tensor, place: int, seed: int) -> Tensor:
     if len(rows) < FEWEST:
         raise ShapeError(f"{len(rows)} rows have a target; train-on-synthetic-test-on-real needs at least {FEWEST} in each table")
     return table[np.random.default_rng(seed).permutation(rows)[:MOST]]
+
+
+def learnable_target(schema: Schema, train: Float[Tensor, "seen columns"], *, seed: int = 0) -> str | None:
+    """The last column with 2 to 20 levels that trees predict from the others better than chance, else such a column of numbers; None where none is.
+
+    Half of at most `PROBED` training rows teach, the others judge, so that the choice has looked at no row that a judge is given. Better than
+    chance: by more than 3 standard deviations for one column, so many more that a column is chosen by chance in one of 740 tables in all.
+    """
+    few = [column.name for column in schema.columns if column.kind in LEVELS and 2 <= column.codes <= FEW_CLASSES]
+    others = [name for name in schema.names if name not in few]
+    asked = (few[::-1] + others[::-1])[:MOST_PROBED]
+    rows = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:PROBED]]
+    for target in asked:
+        try:
+            half = len(rows) // 2
+            found = efficacy(
+                schema, target, rows[:half], rows[:half], rows[half:], learners=lambda task: quick_learners(task)[-1:], seed=seed, folds=False
+            )
+        except (ShapeError, SupportError):
+            continue
+        if found.skill is not None and 0.5 * math.erfc(found.skill.deviations / math.sqrt(2)) < ALARM / len(asked):
+            return target
+    return None
 
 
 def _rarer(codes: np.ndarray) -> float:
@@ -212,20 +251,47 @@ def scaled(cells: Float[np.ndarray, " rows"], known: Float[np.ndarray, " seen"])
     return (cells - low) / (high - low or 1.0) * SPAN
 
 
-def _score(learner: Learner, rows: Problem, test: Problem, positive: float, task: Task, seed: int) -> Score:
-    predicted = _predicted(learner, rows, test.x, seed)
+@dataclass(frozen=True)
+class _Taught:
+    """A learner that was trained, and what it says of test rows."""
+
+    name: str
+    predicted: np.ndarray
+    said: Float[np.ndarray, "tests outputs"]  # shares of the classes, or the number again
+
+
+def _score(taught: _Taught, test: Problem, positive: float, task: Task) -> Score:
+    predicted = taught.predicted
     if task is Task.NUMBER:
         centred, left = test.y - test.y.mean(), test.y - predicted
-        return Score(learner.name, 1 - float(left @ left) / float(centred @ centred))
+        return Score(taught.name, 1 - float(left @ left) / float(centred @ centred))
     judged = [positive] if task is Task.BINARY else list(np.union1d(test.y, predicted))
-    return Score(learner.name, float((predicted == test.y).mean()), fmean(f1(test.y, predicted, one) for one in judged))
+    return Score(taught.name, float((predicted == test.y).mean()), fmean(f1(test.y, predicted, one) for one in judged))
 
 
-def _predicted(learner: Learner, rows: Problem, x: np.ndarray, seed: int) -> np.ndarray:
+def _taught(learner: Learner, rows: Problem, x: np.ndarray, classes: np.ndarray, task: Task, seed: int) -> _Taught:
     if len(np.unique(rows.y)) < 2:  # a table that never varies in its target teaches a constant
-        return np.full(len(x), rows.y[0])
+        constant = np.full(len(x), rows.y[0])
+        said = constant[:, None] if task is Task.NUMBER else np.tile((classes == rows.y[0]).astype(float), (len(x), 1))
+        return _Taught(learner.name, constant, said)
     with ignoring():  # that 50 steps do not converge is how the benchmark was defined
-        return learner.make(seed).fit(rows.x, rows.y).predict(x)
+        model = learner.make(seed).fit(rows.x, rows.y)
+        predicted = model.predict(x)
+        if task is Task.NUMBER:
+            return _Taught(learner.name, predicted, predicted[:, None])
+        said = np.zeros((len(x), len(classes)))
+        said[:, np.searchsorted(classes, model.classes_)] = model.predict_proba(x)
+    return _Taught(learner.name, predicted, said)
+
+
+def _folds(rows: Problem, x: np.ndarray, classes: np.ndarray, task: Task, seed: int) -> tuple[np.ndarray, ...]:
+    """What trees say that were taught by a part of the rows each; nothing where parts would be small."""
+    size = len(rows.y) // FOLDS
+    if size < LEAST_FOLD:
+        return ()
+    trees = quick_learners(task)[-1]
+    parts = [Problem(rows.x[one * size : (one + 1) * size], rows.y[one * size : (one + 1) * size]) for one in range(FOLDS)]
+    return tuple(_taught(trees, part, x, classes, task, seed).said for part in parts)
 
 
 def f1(truth: Float[np.ndarray, " rows"], predicted: Float[np.ndarray, " rows"], positive: float) -> float:

@@ -16,7 +16,7 @@ from vael.errors import StateError
 from vael.evaluation.collapse import collapse
 from vael.evaluation.likelihood import NOISE_BLOCK, Judged, joint, judge
 from vael.evaluation.record import Evaluation
-from vael.models import BernoulliHead, Conditional, Head, Model
+from vael.models import BernoulliHead, Conditional, Head, Model, is_likelihood
 from vael.models.vae import shown
 from vael.probability import PerExample, has_closed_form
 
@@ -150,9 +150,11 @@ def _record(model: Model, source: Source, split: str, judged: Judged, closed: bo
         seed=0, seconds=0.0, estimator=_estimator(samples, closed), notes=source.notes,
     )  # fmt: skip
     head = getattr(getattr(model, "likelihood", None), "head", None)
-    if getattr(head, "is_likelihood", True):
+    if is_likelihood(model):
         return _with_likelihood(found, judged, head, math.prod(source.event))
-    return replace(found, notes=(*source.notes, f"{type(head).__name__} is no likelihood of these data: the objective is given, log p(x) is not"))
+    return replace(
+        found, is_bound=False, notes=(*source.notes, f"{type(head).__name__} is no likelihood of these data: the objective is given, log p(x) is not")
+    )
 
 
 def _estimator(samples: int, closed: bool) -> str:

@@ -12,6 +12,8 @@ from vael.data.constraints import columns_of
 from vael.data.schema import LEVELS, Column, Schema
 from vael.errors import ShapeError
 
+LEAST_EXPECTED = 5.0  # in a cell of a table of counts, for the law of chi-square to hold
+
 
 @dataclass(frozen=True)
 class MarginalDistance:
@@ -25,6 +27,7 @@ class MarginalDistance:
     distance: float
     wasserstein: float | None  # E|X - Y| of the closest coupling, in standard deviations of the second table; None for levels
     missing: float  # share of missing cells, first table less second
+    p_value: float = 1.0  # P(so far apart or farther | one law): Kolmogorov's law, for levels chi-square with rare levels taken together
 
 
 def marginals(schema: Schema, x: Float[Tensor, "rows columns"], y: Float[Tensor, "others columns"]) -> tuple[MarginalDistance, ...]:
@@ -41,9 +44,30 @@ def marginal(column: Column, x: Float[np.ndarray, " rows"], y: Float[np.ndarray,
     if not len(first) or not len(second):
         return MarginalDistance(column.name, float("nan"), None, missing)
     if column.kind in LEVELS:
-        return MarginalDistance(column.name, total_variation(first, second), None, missing)
+        return MarginalDistance(column.name, total_variation(first, second), None, missing, chi_square(first, second))
     spread = float(second.std()) or 1.0
-    return MarginalDistance(column.name, kolmogorov_smirnov(first, second), wasserstein(first, second) / spread, missing)
+    far = kolmogorov_smirnov(first, second)
+    return MarginalDistance(column.name, far, wasserstein(first, second) / spread, missing, kolmogorov(far, len(first), len(second)))
+
+
+def kolmogorov(distance: float, rows: int, others: int) -> float:
+    """P(a distance as large | one law), by the law for one sample of n m / (n + m) rows; too large where values repeat, which is the safe side."""
+    from scipy.stats import kstwo
+
+    return float(kstwo.sf(distance, max(1, round(rows * others / (rows + others)))))
+
+
+def chi_square(x: Float[np.ndarray, " rows"], y: Float[np.ndarray, " others"]) -> float:
+    """P(counts of codes so unlike | one law); codes of which fewer than five are expected in a table count as one."""
+    from scipy.stats import chi2
+
+    values = np.union1d(x, y)
+    counts = np.stack([np.bincount(np.searchsorted(values, one), minlength=len(values)) for one in (x, y)]).astype(np.float64)
+    rare = counts.sum(0) * min(len(x), len(y)) / (len(x) + len(y)) < LEAST_EXPECTED
+    table = np.concatenate((counts[:, ~rare], counts[:, rare].sum(1, keepdims=True)), axis=1) if rare.any() else counts
+    table = table[:, table.sum(0) > 0]
+    expected = np.outer(table.sum(1), table.sum(0)) / table.sum()
+    return float(chi2.sf((np.abs(table - expected) ** 2 / expected).sum(), table.shape[1] - 1)) if table.shape[1] > 1 else 1.0
 
 
 def total_variation(x: Float[np.ndarray, " rows"], y: Float[np.ndarray, " others"]) -> float:

@@ -6,18 +6,21 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from vael.data.constraints import columns_of, whole_codes
 from vael.data.schema import LEVELS, Schema
 from vael.errors import ShapeError
-from vael.evaluation.ranking import RankedApart, ranked_apart
+from vael.evaluation.ranking import ALARM, RankedApart, ranked_apart
+from vael.evaluation.signs import sign_p_value
 
 MOST = 10_000  # rows of each table
 LEVELS_OF_QUANTILES = (0.01, 0.05, 0.5)
 FEWEST = 20
-CAUTION = 3.0  # standard deviations of the null distribution, beyond which something is said: 1 false alarm in 700 tables
+CHECKS = 2  # closeness and copies, or two attacks: each may raise half of the false alarms of its sentence
+SAME = 1e-9  # a distance up to which two rows are one
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,10 @@ class ClosestRecords:
     """Distance of every synthetic row to its closest training row, beside its distance to the closest of equally many rows held out.
 
     A distance is the root of a sum over columns: 1 for another level (or a gap in one row only), else the squared difference of the two
-    numbers' positions in the distribution of the training rows, in [0, 1]. Where the model has memorised nothing, training and held-out
+    numbers' positions in the distribution of the real rows compared, in [0, 1]. Where the model has memorised nothing, training and held-out
     rows are exchangeable, so `share_closer` (ties count half) is 1/2 with standard deviation `null_error` = ½ √Σ_j w_j², w_j being the
-    share of synthetic rows whose closest row is row j.
+    share of synthetic rows whose closest row is row j. `p_value` is exact: a toss of a coin for each j, which takes its synthetic rows with it;
+    `copies_p_value` is the same for the synthetic rows that are a row of one of the two halves, and not of the other.
     """
 
     share_closer: float
@@ -37,6 +41,8 @@ class ClosestRecords:
     copies: float  # share of synthetic rows that are a training row, cell by cell
     holdout_copies: float  # share of held-out rows that are a training row: what equal laws have
     compared: int  # rows of training and held-out data each
+    p_value: float = 1.0  # P(so many or more synthetic rows are closer to training rows | nothing memorised)
+    copies_p_value: float = 1.0
 
     @property
     def deviations(self) -> float:
@@ -50,8 +56,8 @@ class ClosestRecords:
 
     @property
     def suspicious(self) -> bool:
-        """Whether synthetic rows are closer to training rows than chance allows."""
-        return self.deviations > CAUTION
+        """Whether synthetic rows are closer to training rows, or oftener copies of them, than chance allows: once in 1 / `ALARM` fresh tables."""
+        return min(self.p_value, self.copies_p_value) < ALARM / CHECKS
 
     def __str__(self) -> str:
         return f"{self.share_closer:.1%} of synthetic rows are closer to a training than to a held-out row (50.0% ± {self.null_error:.1%} by chance)"
@@ -67,7 +73,7 @@ class Membership:
     @property
     def suspicious(self) -> bool:
         """Whether the attack is better than chance allows."""
-        return self.found.deviations > CAUTION
+        return self.found.p_value < ALARM / CHECKS
 
     def __str__(self) -> str:
         return f"by {self.by}: {self.found}"
@@ -89,8 +95,13 @@ def closest_records(
     (to_train, near), (to_holdout, other) = _nearest(drawn, seen), _nearest(drawn, unseen)
     apart = ~np.isclose(to_train, to_holdout, rtol=1e-9, atol=1e-9)
     closer = apart & (to_train < to_holdout)
-    share, error = float((closer + 0.5 * ~apart).mean()), _null_error(near, other, closer, apart, len(seen))
-    return ClosestRecords(share, error, to_train, to_holdout, copied(synthetic, train), copied(holdout, train), len(seen))
+    clusters = _clusters(near, other, closer, apart, len(seen))
+    copy = apart & (np.minimum(to_train, to_holdout) <= SAME)
+    share, error = float((closer + 0.5 * ~apart).mean()), 0.5 * math.sqrt(float(clusters @ clusters)) / len(near)
+    return ClosestRecords(
+        share, error, to_train, to_holdout, copied(synthetic, train), copied(holdout, train), len(seen),
+        sign_p_value(clusters, _lead(closer, apart)), sign_p_value(_clusters(near, other, closer, copy, len(seen)), _lead(closer, copy)),
+    )  # fmt: skip
 
 
 def _placed(schema: Schema, tables: tuple[Tensor, Tensor, Tensor], seed: int) -> list[np.ndarray]:
@@ -102,14 +113,19 @@ def _placed(schema: Schema, tables: tuple[Tensor, Tensor, Tensor], seed: int) ->
         raise ShapeError(f"tables of {sizes} synthetic, training and held-out rows; distances need at least {FEWEST} of each")
     generator = np.random.default_rng(seed)
     chosen = [one[generator.permutation(len(one))[:most]] for one, most in ((synthetic, MOST), (train, size), (holdout, size))]
-    return [positions(schema, one, train) for one in chosen]
+    pool = torch.cat((chosen[1], chosen[2]))  # of both alike: positions among training rows alone would make the two unlike
+    return [positions(schema, one, pool) for one in chosen]
 
 
-def _null_error(near: np.ndarray, other: np.ndarray, closer: np.ndarray, apart: np.ndarray, size: int) -> float:
-    """½ √Σ w_j²: each row of the pool is training or held-out by the toss of a coin, and takes with it the synthetic rows closest to it."""
-    pool = np.where(closer, near, other + size)[apart]
-    weight = np.bincount(pool, minlength=2 * size) / len(near)
-    return 0.5 * math.sqrt(float(weight @ weight))
+def _clusters(near: np.ndarray, other: np.ndarray, closer: np.ndarray, kept: np.ndarray, size: int) -> np.ndarray:
+    """How many of the kept synthetic rows hang on each real row: it is training or held-out by the toss of a coin, and takes them with it."""
+    counts = np.bincount(np.where(closer, near, other + size)[kept], minlength=2 * size)
+    return counts[counts > 0]
+
+
+def _lead(closer: np.ndarray, kept: np.ndarray) -> int:
+    """Synthetic rows that are closer to training rows, less those closer to held-out rows."""
+    return int((closer & kept).sum()) - int((~closer & kept).sum())
 
 
 def closeness_attack(
@@ -125,9 +141,12 @@ def closeness_attack(
 def bound_attack(train: Float[Tensor, " seen"], holdout: Float[Tensor, " unseen"]) -> Membership:
     """An attacker who has the model takes rows with a high bound on log p(x) for training rows; given are the bounds, in nats.
 
-    An AUC above 1/2 is overfitting made visible: it says what the model itself gives away, not what its samples do.
+    An AUC above 1/2 is overfitting made visible: it says what the model itself gives away, not what its samples do. Both groups give equally
+    many rows: where many bounds are equal, groups of unlike sizes would make false alarms commoner than the normal law of their ranks says.
     """
-    return Membership("the model's bound on log p(x)", ranked_apart(*(one.numpy(force=True).astype(np.float64) for one in (train, holdout))))
+    size = min(len(train), len(holdout))
+    both = (one.numpy(force=True).astype(np.float64)[np.arange(size) * len(one) // size] for one in (train, holdout))
+    return Membership("the model's bound on log p(x)", ranked_apart(*both))
 
 
 def positions(schema: Schema, x: Float[Tensor, "rows columns"], train: Float[Tensor, "seen columns"]) -> Float[np.ndarray, "rows features"]:

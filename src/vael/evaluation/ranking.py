@@ -10,6 +10,8 @@ from jaxtyping import Float
 
 from vael.errors import ShapeError, SupportError
 
+ALARM = 0.00135  # P(N(0, 1) > 3): how often each sentence that accuses a table may be said of one whose rows are fresh, 1 in 740
+
 
 @dataclass(frozen=True)
 class RankedApart:

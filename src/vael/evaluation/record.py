@@ -12,7 +12,8 @@ from torch import Tensor
 class Evaluation:
     """Numbers of a model on one split: nats per example, means over all examples, unless the name says otherwise.
 
-    `log_likelihood` and what follows from it are None where the model has no likelihood (`notes` says so).
+    `log_likelihood` and what follows from it are None where the model has no likelihood (`notes` says so); `is_bound` is false then, and `elbo`
+    is the objective, minus `distortion` and `divergence`, which bounds nothing.
     """
 
     data: str
@@ -40,3 +41,4 @@ class Evaluation:
     estimator: str  # how the numbers were estimated, in a sentence
     warnings: tuple[str, ...] = ()  # reasons not to trust a number
     notes: tuple[str, ...] = ()  # what every figure must say
+    is_bound: bool = True  # whether `elbo` is a lower bound on log p(x)

@@ -11,10 +11,10 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from vael.data.constraints import Violation, violations
-from vael.data.schema import LEVELS, Schema
+from vael.data.schema import Schema
 from vael.errors import ShapeError, SupportError
-from vael.evaluation.associations import MOST_COLUMNS, AssociationDistance, association_distance
-from vael.evaluation.efficacy import Efficacy, Learner, Task, efficacy, quick_learners
+from vael.evaluation.associations import MOST_COLUMNS, AssociationDistance, association_distance, association_p_value
+from vael.evaluation.efficacy import Efficacy, Learner, Task, efficacy, learnable_target, quick_learners
 from vael.evaluation.marginals import MarginalDistance, marginals
 from vael.evaluation.privacy import ClosestRecords, Membership, bound_attack, closeness_attack, closest_records
 from vael.evaluation.two_sample import TwoSampleTest, two_sample_test
@@ -22,7 +22,6 @@ from vael.evaluation.two_sample import TwoSampleTest, two_sample_test
 MOST = 20_000  # rows of each table that marginals and associations look at
 FEWEST = 20
 SMALL = 10_000  # rows up to which trees are grown by one thread: more wait for each other longer than they work
-FEW_CLASSES = 20  # levels that a target may have unless it was asked for
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Tables:
 class Settings:
     """What is judged, and how long it may take."""
 
-    target: str | None = None  # column to predict; None: see `default_target`
+    target: str | None = None  # column to predict; None: see `learnable_target`
     learners: Callable[[Task], Sequence[Learner]] = quick_learners
     seed: int = 0
 
@@ -65,6 +64,7 @@ class SyntheticQuality:
     marginal_floor: tuple[MarginalDistance, ...]
     associations: AssociationDistance
     association_floor: AssociationDistance
+    association_p_value: float  # P(associations so unlike those of the held-out rows | one law)
     two_sample: TwoSampleTest
     efficacy: Efficacy | None
     closest: ClosestRecords
@@ -96,12 +96,6 @@ def mean_distance(distances: Sequence[MarginalDistance]) -> float:
     return sum(known) / len(known) if known else 0.0
 
 
-def default_target(schema: Schema) -> str:
-    """The last column with 2 to 20 levels, which in most tables is what people predict; the last column where there is none."""
-    few = [column.name for column in schema.columns if column.kind in LEVELS and 2 <= column.codes <= FEW_CLASSES]
-    return (few or list(schema.names))[-1]
-
-
 def judge_synthetic(
     tables: Tables, settings: Settings | None = None, *, bounds: tuple[Float[Tensor, " seen"], Float[Tensor, " unseen"]] | None = None
 ) -> SyntheticQuality:
@@ -125,6 +119,7 @@ def judge_synthetic(
         marginal_floor=marginals(schema, matched, unseen),
         associations=association_distance(schema, x, unseen),
         association_floor=association_distance(schema, matched, unseen),
+        association_p_value=association_p_value(schema, shuffled(x, how.seed), shuffled(unseen, how.seed), seed=how.seed),
         two_sample=told_apart,
         efficacy=predicted,
         closest=closest_records(schema, tables.synthetic, tables.train, tables.holdout, seed=how.seed),
@@ -136,7 +131,11 @@ def judge_synthetic(
 
 def _predicted(tables: Tables, how: Settings) -> tuple[Efficacy | None, tuple[str, ...]]:
     """A target that was asked for must work; one that was chosen here may not."""
-    target = how.target or default_target(tables.schema)
+    target = how.target or (
+        learnable_target(tables.schema, tables.train, seed=how.seed) if len(tables.schema.columns) > 1 else tables.schema.names[0]
+    )
+    if target is None:
+        return None, (f"Nothing was predicted: trees predict no column from the others with {len(tables.train):,} training rows better than chance.",)
     try:
         found = efficacy(
             tables.schema, target, tables.synthetic, tables.train, tables.holdout, learners=how.learners, seed=how.seed

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vael.data import Batch, Source
-from vael.models import Model
+from vael.models import Model, is_likelihood
 from vael.probability import Noise
 
 
@@ -67,6 +67,11 @@ class Algorithm(ABC):
     def learning_rate(self) -> float | None:
         """The rate that the schedule's factor multiplies; None where steps have no size that anyone chose."""
         return None
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether what `bound` gives is a lower bound on log p(x): not where the model has no likelihood, or the objective is another thing."""
+        return is_likelihood(self.model)
 
     @abstractmethod
     def init(self, data: Source, world: World) -> State:

@@ -50,6 +50,11 @@ class GradientAscent(Algorithm):
         """The optimiser's, at its highest."""
         return self.optimizer.learning_rate
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether objective and likelihood make a bound."""
+        return self.objective.is_bound and super().is_bound
+
     def init(self, data: Source, world: World) -> AscentState:
         """Moments and averages at zero and at the weights; the model is moved to the device and set to train."""
         self.model.to(world.device).train()

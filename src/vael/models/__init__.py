@@ -23,6 +23,7 @@ from vael.models.heads import (
     LaplaceHead,
     LearnedScale,
     PredictedScale,
+    is_likelihood,
 )
 from vael.models.joint_gaussian import JointGaussianHead
 from vael.models.penalties import AbsoluteActivation, ActivationDivergence, Contraction, LogisticContraction, Penalty
@@ -91,6 +92,7 @@ __all__ = [
     "TwoLevels",
     "UniformCodes",
     "heaped",
+    "is_likelihood",
     "real_numbers",
     "state_space",
     "unrolled",

@@ -36,6 +36,11 @@ LOG_SCALE = (-6.0, 3.0)  # log σ of continuous laws, relative to the scale of t
 LOG_LEVEL = -3.0  # least log s of discretised logistics: a twentieth of a level, so that one level can have all probability but 1e-4
 
 
+def is_likelihood(model: object) -> bool:
+    """Whether what a model calls log p(x | z) is one, so that a bound can be made of it; true of models that have no head."""
+    return bool(getattr(getattr(getattr(model, "likelihood", None), "head", None), "is_likelihood", True))
+
+
 class Head(nn.Module, ABC):
     """Abstract: raw numbers to a cell-wise distribution of x.
 

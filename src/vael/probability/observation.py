@@ -183,7 +183,7 @@ class GreyCrossEntropy(Law):
     """Cross-entropy of grey values x in [0, largest] under logits: -log_prob is what lectures call the reconstruction loss.
 
     x l / largest - log(1 + eˡ) in nats per cell. It is the logarithm of a probability only at x = 0 and x = largest; in between it
-    does not integrate to one, so a bound made of it is no bound on a likelihood. Draws are `largest` times Bernoulli ones.
+    does not integrate to one, so a bound made of it is no bound on a likelihood, and there is no law to draw from: a draw is the mean.
     """
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"logits": constraints.real}
@@ -239,7 +239,7 @@ def _continuous_bernoulli(law: ContinuousBernoulli, shape: torch.Size, noise: No
 
 @register_draw(GreyCrossEntropy)
 def _grey_cross_entropy(law: GreyCrossEntropy, shape: torch.Size, noise: Noise) -> Tensor:
-    return law.largest * (noise.uniform(shape, law.logits) < torch.sigmoid(law.logits)).to(law.logits.dtype)
+    return law.mean.expand(shape)  # black and white noise is nothing that the objective says of grey values
 
 
 def chosen(logits: Tensor, uniform: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vael.data import Kind, Source, Splits
-from vael.models import ColumnsHead
+from vael.models import ColumnsHead, is_likelihood
 from vael.report.gather import few, model_units
 from vael.report.record import ReportInput
 
@@ -66,7 +66,7 @@ def gaussian(fitted: Tensor, judged: Tensor) -> float:
 
 def independent_cells(record: ReportInput) -> Baseline | None:
     """The baseline on the split that is shown; None where the model states no likelihood, or where cells are missing."""
-    if not getattr(getattr(record.model.likelihood, "head", None), "is_likelihood", True):
+    if not is_likelihood(record.model):
         return None
     head = getattr(record.model.likelihood, "head", None)
     if isinstance(head, ColumnsHead):

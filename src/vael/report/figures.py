@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from vael.models import is_likelihood
 from vael.report.gather import ACTIVE, Encoded, principal
 from vael.report.record import ReportInput
 from vael.report.style import ACTIVE_COLOUR, CLASSES, IDLE_COLOUR, INK, PAPER, QUIET, TRAIN, VALIDATION, Drawing, keep, new_figure, rule_lines
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 
 LINES = ("png", "svg", "pdf")
 SKIPPED_START = 0.05  # share of the steps whose values may leave the axes: the first bounds dwarf everything after
-PANELS: tuple[tuple[str, Callable[[Row], float]], ...] = (
-    ("Bound (ELBO)", lambda row: row.elbo), ("Distortion −E log p(x | z)", lambda row: row.distortion),
-    ("Divergence KL(q ‖ p)", lambda row: row.divergence),
-)  # fmt: skip
+VALUES: tuple[Callable[[Row], float], ...] = (lambda row: row.elbo, lambda row: row.distortion, lambda row: row.divergence)
+TITLES = {
+    True: ("Bound (ELBO)", "Distortion −E log p(x | z)", "Divergence KL(q ‖ p)"),
+    False: ("Objective", "Reconstruction loss", "Divergence KL(q ‖ p)"),
+}
 
 
 def value_range(rows: Sequence[Row], value: Callable[[Row], float]) -> tuple[float, float] | None:
@@ -45,7 +47,7 @@ def curves(record: ReportInput, folder: Path) -> Drawing:
     """Bound, distortion and divergence against steps, for training and validation."""
     figure = new_figure(7.4, 2.5)
     axes = figure.subplots(1, 3)
-    for place, (title, value) in zip(axes, PANELS, strict=True):
+    for place, title, value in zip(axes, TITLES[is_likelihood(record.model)], VALUES, strict=True):
         for split, colour, width in (("train", TRAIN, 1.3), ("validation", VALIDATION, 1.7)):
             rows = [row for row in record.history if row.split == split]
             dots = "o" if len(rows) < 3 else None
@@ -56,8 +58,10 @@ def curves(record: ReportInput, folder: Path) -> Drawing:
         rule_lines(place)
     axes[0].set_ylabel("nats per example")
     axes[0].legend(loc="lower right", handlelength=1.4)
+    what = "bound" if is_likelihood(record.model) else "objective, no bound on log p(x),"
     caption = (
-        "Means over the examples of each split in nats per example: the bound is −distortion − divergence and should rise. "
+        f"Means over the examples of each split in nats per example: the {what} "
+        "is −distortion − divergence and should rise. "
         "Training is measured while the weights move, validation with the averaged weights that are kept. "
         "Values of the first 5 % of the steps may lie outside the axes."
     )

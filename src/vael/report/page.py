@@ -85,10 +85,18 @@ def key_numbers(found: Numbers, notes: Sequence[str]) -> str:
         error = "" if found.standard_error is None else f" ± {found.standard_error:.2f}"
         how = f"importance-weighted, K = {found.importance_samples:,}; ± standard error over examples"
         cards.append(number("log p(x)", signed(found.log_likelihood) + error, nats, how))
-    cards.append(number("ELBO", signed(found.elbo), nats, f"lower bound on log p(x), {each}"))
+    name, what = ("ELBO", "lower bound on log p(x)") if found.is_bound else ("objective", "minus distortion and divergence; no bound on log p(x)")
+    cards.append(number(name, signed(found.elbo), nats, f"{what}, {each}"))
     if found.bits_per_dim is not None:
         cards.append(number("bits per dimension", f"{found.bits_per_dim:.3f}", "bits", "from log p(x)"))
-    cards.append(number("distortion", signed(found.distortion), nats, "−E log p(x | z), z from the posterior"))
+    cards.append(
+        number(
+            "distortion",
+            signed(found.distortion),
+            nats,
+            "−E log p(x | z), z from the posterior" if found.is_bound else "reconstruction loss, no likelihood",
+        )
+    )
     cards.append(number("divergence", signed(found.divergence), nats, "KL(q(z | x) ‖ p(z))"))
     cards.append(number("active units", f"{found.active_units} of {found.latent_features}", "latents", "variance of the posterior mean above 0.01"))
     if found.k_hat is not None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vael.data import Kind
+from vael.models import is_likelihood
 from vael.report import gather
 from vael.report.grid import LARGEST, grid_image, shown_channels
 from vael.report.record import ReportInput
@@ -90,6 +91,9 @@ def reconstructions(record: ReportInput, folder: Path) -> Drawing:
 def samples(record: ReportInput, folder: Path) -> list[Drawing]:
     """Means and draws at the same latents from the prior."""
     means, draws = gather.prior_samples(record, SIDE * SIDE)
+    if not is_likelihood(record.model):
+        caption = f"Means at {SIDE * SIDE} latents drawn from the prior. The objective is no likelihood, so there is no law of x to draw from."
+        return [sheet(record, folder, "sample_means", means, caption, Layout(SIDE, 3.5))]
     kind = "grey is the probability of a one" if record.splits.train.kind is Kind.BINARY else "the decoder's noise is left out"
     first = f"Means of p(x | z) at {SIDE * SIDE} latents drawn from the prior: {kind}."
     second = "Draws of x from p(x | z) at the same latents, place by place: what the model says data look like, noise included."

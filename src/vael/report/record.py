@@ -32,6 +32,11 @@ class Numbers(Protocol):
     warnings: tuple[str, ...]  # reasons not to trust a number
     notes: tuple[str, ...]  # what every figure must say
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether `elbo` is a lower bound on log p(x)."""
+        ...
+
 
 Facts = tuple[tuple[str, str], ...]
 

@@ -18,9 +18,11 @@ from vael.report.style import CLASSES, INK, QUIET, Drawing, keep, new_figure, ru
 
 SHOWN = 12  # images in a row
 ACROSS = 4  # latent maps in a row
-LEAD = (
-    "The same network, data and seed; only what is climbed differs. Distortion is -E log p(x | z), rate is KL(q(z | x) || p(z)); their sum is "
-    "the negative bound on log p(x)."
+LEAD = "The same network, data and seed; only what is climbed differs."
+BOUND = "Distortion is -E log p(x | z), rate is KL(q(z | x) || p(z)); their sum is the negative bound on log p(x)."
+NO_BOUND = (
+    "Distortion is the reconstruction loss, rate is KL(q(z | x) || p(z)); their sum is the negative objective, which bounds nothing, because the "
+    "loss is no likelihood."
 )
 
 
@@ -44,7 +46,8 @@ def write(folder: Path, points: Sequence[Point], title: str) -> Path:
         drawings.append(("Latent maps", (maps(points, figures),)))
     sections = tuple(Section(heading, found) for heading, found in drawings)
     record = points[0].record
-    page = Page(title, f"{LEAD} {record.source_line}", None, record.shown.notes, (), tuple(facts(points)), sections)
+    meaning = BOUND if points[0].judged.is_bound else NO_BOUND
+    page = Page(title, f"{LEAD} {meaning} {record.source_line}", None, record.shown.notes, (), tuple(facts(points)), sections)
     files.write_bytes(folder / "sweep.json", (json.dumps([numbers(one) for one in points], indent=2) + "\n").encode())
     files.write_bytes(folder / "sweep.html", html(page).encode())
     return folder / "sweep.html"
@@ -54,7 +57,8 @@ def numbers(point: Point) -> dict[str, object]:
     """What was measured at a point, nats per example."""
     judged = point.judged
     fields = ("split", "examples", "elbo", "distortion", "divergence", "log_likelihood", "standard_error", "importance_samples", "active_units")
-    return {"climbed": point.label, **{name: getattr(judged, name) for name in fields}}
+    found = {"climbed": point.label, **{name: getattr(judged, name) for name in fields}}
+    return found if judged.is_bound else found | {"elbo": None, "objective": judged.elbo}
 
 
 def facts(points: Sequence[Point]) -> list[tuple[str, str]]:
@@ -62,13 +66,18 @@ def facts(points: Sequence[Point]) -> list[tuple[str, str]]:
     found = []
     for point in points:
         judged = point.judged
-        line = f"distortion {judged.distortion:.2f}, rate {judged.divergence:.2f}, bound {judged.elbo:.2f}".replace("-", "\N{MINUS SIGN}")
+        line = f"distortion {judged.distortion:.2f}, rate {judged.divergence:.2f}, {called(judged)} {judged.elbo:.2f}".replace("-", "\N{MINUS SIGN}")
         found.append((point.label, f"{line} nats; {judged.active_units} of {judged.latent_features} latents active"))
     return found
 
 
+def called(judged: Numbers) -> str:
+    """What the sum of distortion and rate is, with its sign turned."""
+    return "bound" if judged.is_bound else "objective"
+
+
 def plane(points: Sequence[Point], folder: Path) -> Drawing:
-    """Distortion against rate, with lines of equal bound; the best bound is the line nearest to the origin."""
+    """Distortion against rate, with lines of equal bound (or objective); the best one is the line nearest to the origin."""
     figure = new_figure(6.0, 4.2)
     axes = figure.subplots()
     rates, distortions = [one.judged.divergence for one in points], [one.judged.distortion for one in points]
@@ -85,8 +94,9 @@ def plane(points: Sequence[Point], folder: Path) -> Drawing:
         xlabel="rate KL(q || p) in nats", ylabel="distortion in nats", xlim=(-0.02 * far, far * 1.12), ylim=(min(distortions) - room, high + room)
     )
     rule_lines(axes, axis="both")
+    name = called(points[0].judged)
     caption = (
-        f"Test distortion against rate. Along a dashed line the bound is the same; the lowest one passes through the best bound, {-low:.2f} nats. "
+        f"Test distortion against rate. Along a dashed line the {name} is the same; the lowest one passes through the best {name}, {-low:.2f} nats. "
         f"{points[0].record.source_line}"
     )
     return keep(figure, folder, "rate_distortion", caption, kinds=LINES)

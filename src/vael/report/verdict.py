@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from vael.models import is_likelihood
 from vael.report.baseline import Baseline
 from vael.report.gather import ACTIVE, Encoded
 from vael.report.record import ReportInput
@@ -49,6 +50,7 @@ class Findings:
     steps: int = 0
     baseline: Baseline | None = None
     warnings: tuple[str, ...] = ()  # of the evaluation
+    climbed: str = "bound"  # what `elbo` may be called; "objective" where it bounds nothing
 
     @property
     def best_figure(self) -> float | None:
@@ -69,7 +71,7 @@ def against_baseline(findings: Findings) -> Remark | None:
     figure, baseline = findings.best_figure, findings.baseline
     if figure is None or baseline is None or not math.isfinite(figure):
         return None
-    name = "log p(x)" if findings.log_likelihood is not None else "the bound"
+    name = "log p(x)" if findings.log_likelihood is not None else f"the {findings.climbed}"
     gain = figure - baseline.log_likelihood
     facts = f"{name} is {signed(figure)} nats per example; {baseline.what}, reach {signed(baseline.log_likelihood)}"
     if gain <= 0:
@@ -125,7 +127,7 @@ def overfitting(findings: Findings) -> Remark | None:
     if gap <= OVERFIT_SHARE * size and best - last <= FALL_SHARE * size:
         return None
     ahead = f"Training is {signed(gap)} nats ahead of validation" if gap > OVERFIT_SHARE * size else ""
-    fell = f"the validation bound fell by {signed(best - last)} nats after its best" if best - last > FALL_SHARE * size else ""
+    fell = f"the validation {findings.climbed} fell by {signed(best - last)} nats after its best" if best - last > FALL_SHARE * size else ""
     text = " and ".join(part for part in (ahead, fell) if part)
     text = text[0].upper() + text[1:] + ": the model learns its training data by heart. "
     text += "More data, dynamic binarisation of grey cells, weight decay or a smaller network help."
@@ -145,7 +147,8 @@ def rising(findings: Findings) -> Remark | None:
     won, whole = bounds[-1] - start, bounds[-1] - bounds[0]
     if whole <= 0 or won < RISING_SHARE * whole:
         return None
-    text = f"The validation bound still rose by {signed(won)} nats in the last fifth of training: train for more epochs before anything else."
+    rose = f"The validation {findings.climbed} still rose by {signed(won)} nats in the last fifth of training"
+    text = f"{rose}: train for more epochs before anything else."
     return Remark("rising", Tone.WARNING, text)
 
 
@@ -228,6 +231,7 @@ def findings_of(record: ReportInput, seen: Encoded, baseline: Baseline | None) -
         skipped=max((row.skipped for row in history), default=0),
         steps=max((row.step for row in history), default=0),
         baseline=baseline,
+        climbed="bound" if is_likelihood(record.model) else "objective",
     )
     if numbers is None:
         return findings

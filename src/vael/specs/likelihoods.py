@@ -185,6 +185,11 @@ LIKELIHOODS = {
 }  # fmt: skip
 
 
+def is_bound(name: str) -> bool:
+    """Whether the objective with the likelihood of this name bounds log p(x)."""
+    return name not in LIKELIHOODS or LIKELIHOODS[name].kind.is_likelihood
+
+
 def make(name: str, data: DataSpec, known: Moments, arguments: Mapping[str, Value]) -> Head:
     """The head of a likelihood's name. Errors: `FormatError` for an unknown name or arguments that it does not take."""
     if name not in LIKELIHOODS:

@@ -18,7 +18,7 @@ from vael.specs.contamination import LeftOut, left_out, strangest
 from vael.specs.names import STARTS
 from vael.specs.request import Prepared, as_request, build_model, canonical, prepare, prepare_again, request, splits_of
 from vael.specs.spec import RunSpec, read_spec, write_spec
-from vael.training import Callback, Fit, Row, distributed
+from vael.training import Callback, Fit, Row, distributed, read_row
 from vael.training.checkpoint import STATE, read_tensors
 
 WEIGHTS, METRICS = "model.safetensors", "metrics.jsonl"
@@ -107,7 +107,7 @@ def read_history(folder: Path) -> tuple[Row, ...]:
     rows = []
     for number, line in enumerate(lines, 1):
         try:
-            rows.append(Row(**json.loads(line)))
+            rows.append(read_row(json.loads(line)))
         except (TypeError, ValueError) as error:
             if number < len(lines):
                 raise FormatError(f"{path}, line {number}, is no row of metrics ({error}); restore the file, or remove that line") from error

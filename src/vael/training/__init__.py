@@ -1,6 +1,6 @@
 """Running an algorithm in the world."""
 
-from vael.training.callbacks import Callback, Plan, Row, Tick
+from vael.training.callbacks import Callback, Plan, Row, Tick, read_row
 from vael.training.coding import coded, coded_splits
 from vael.training.loop import run
 from vael.training.order import Order, permutation
@@ -10,5 +10,5 @@ from vael.training.settings import Fit, Resolved, Settings, resolve
 
 __all__ = [
     "Callback", "Constant", "Fit", "Order", "Plan", "Resolved", "Row", "Settings", "Tick", "WarmupCosine", "coded", "coded_splits", "encoded",
-    "permutation", "pretrain", "resolve", "run",
+    "permutation", "pretrain", "read_row", "resolve", "run",
 ]  # fmt: skip

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of metrics.jsonl: means over examples, in nats."""
+    """One line of metrics.jsonl: means over examples, in nats; `elbo` is written as `objective` where it is no bound on log p(x)."""
 
     step: int
     epoch: int
@@ -19,6 +20,16 @@ class Row:
     seconds: float
     skipped: int
     learning_rate: float | None  # of the last step, the schedule's factor in it; None for an algorithm that has none
+
+
+def row_record(row: Row, is_bound: bool) -> dict[str, Any]:
+    """A row as it stands in metrics.jsonl."""
+    return {"objective" if name == "elbo" and not is_bound else name: value for name, value in asdict(row).items()}
+
+
+def read_row(record: dict[str, Any]) -> Row:
+    """A row from metrics.jsonl. Errors: `TypeError` for other fields."""
+    return Row(**{"elbo" if name == "objective" else name: value for name, value in record.items()})
 
 
 @dataclass(frozen=True)

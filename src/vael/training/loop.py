@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -22,7 +22,7 @@ from vael.inference import Algorithm, Moment
 from vael.probability import PerExample, Stream
 from vael.process import threads, tuned
 from vael.training import distributed
-from vael.training.callbacks import Callback, Plan, Row, Tick
+from vael.training.callbacks import Callback, Plan, Row, Tick, read_row, row_record
 from vael.training.checkpoint import STATE, read_tensors, write_tensors
 from vael.training.order import Order
 from vael.training.settings import Fit, Resolved, Settings, resolve
@@ -171,7 +171,8 @@ class Training:
             return "interrupted by a signal"
         patient = self.settings.patience if self.progress >= self.algorithm.warmup else None
         if patient and self.validated_step - self.best_step >= patient * self.steps_per_epoch:
-            return f"the validation bound has not risen for {self.settings.patience} epochs"
+            what = "bound" if self.algorithm.is_bound else "objective"
+            return f"the validation {what} has not risen for {self.settings.patience} epochs"
         return self.algorithm.converged(self.state)
 
     def _between_steps(self) -> None:
@@ -252,7 +253,7 @@ class Training:
         row = Row(self.step, epoch, split, bound, distortion, divergence, speed, self._elapsed(), self.algorithm.skipped(self.state), rate)
         self.history.append(row)
         if self.folder and self.world.rank == 0:
-            files.append(self.folder / "metrics.jsonl", (json.dumps(asdict(row)) + "\n").encode())
+            files.append(self.folder / "metrics.jsonl", (json.dumps(row_record(row, self.algorithm.is_bound)) + "\n").encode())
         self._tell("row", row)
 
     # telling
@@ -332,7 +333,7 @@ class Training:
     def _trim_metrics(self) -> None:
         path = self.folder / "metrics.jsonl"
         lines = path.read_text().splitlines() if path.exists() else []
-        rows = [Row(**json.loads(line)) for line in lines if line.endswith("}")]
+        rows = [read_row(json.loads(line)) for line in lines if line.endswith("}")]
         self.history = [row for row in rows if row.step <= self.step]
         if self.world.rank == 0:
-            files.write_bytes(path, "".join(json.dumps(asdict(row)) + "\n" for row in self.history).encode())
+            files.write_bytes(path, "".join(json.dumps(row_record(row, self.algorithm.is_bound)) + "\n" for row in self.history).encode())
