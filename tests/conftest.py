@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 
 def pytest_configure(config):
@@ -20,6 +21,36 @@ def pytest_configure(config):
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
+SLOWEST = ("test_docs.py", "test_gradient.py", "test_loop.py", "test_sweep.py")  # whose longest tests take the longest of all
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """What takes longest comes first, so that no worker is left with it at the end."""
+    items.sort(key=lambda item: item.path.name not in SLOWEST)
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory):
+    """Function from a name and a maker to a folder that the first process of this test session that asks for it makes, and all read.
+
+    `make(place)` fills the folder `place`, which does not yet exist. Whoever would change a file makes a copy.
+    """
+    root = tmp_path_factory.getbasetemp()
+    root = (root.parent if os.environ.get("PYTEST_XDIST_WORKER") else root) / "made-once"
+    root.mkdir(exist_ok=True)
+
+    def folder(name, make):
+        place = root / name
+        with FileLock(f"{place}.lock"):
+            if not place.exists():
+                make(root / f"{name}.unfinished")
+                (root / f"{name}.unfinished").rename(place)
+        return place
+
+    return folder
+
+
 def random_states():
     """The global random states of NumPy and PyTorch, as things that can be compared (Python's own is used by beartype)."""
     kind, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 (the state that must stay as it is)
@@ -28,7 +59,8 @@ def random_states():
 
 @pytest.fixture(autouse=True)
 def _own_random_state():
-    """Whatever a test draws from PyTorch's global generator is the same in any order of tests."""
+    """Whatever a test draws from PyTorch's global generator is the same in any order of tests, and so is the number of threads."""
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield

@@ -1,12 +1,15 @@
 """README and docs: every block of Python and every `vael` command on a page is run, in order, in one folder and one namespace.
 
-Only the length of training is changed: `--epochs N` and `epochs=N` become one epoch, a time limit is left out. Commands that are not
-`vael` (pip, make, git) are not run here. A line that must not be run stands in a block of another kind (`text`).
+Only the length of training is changed: `--epochs N` and `epochs=N` become one epoch, a time limit is left out, and estimates of log p(x)
+take five importance samples unless the page says how many. A run that several pages train with the same command on the same data is
+trained once. Commands that are not `vael` (pip, make, git) are not run here. A line that must not be run stands in a block of another
+kind (`text`).
 """
 
 import os
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -46,11 +49,37 @@ def prepare(folder):
     np.savetxt(folder / "trees.csv", trees, delimiter=",", header="kind,height,nests,planted", comments="", fmt="%s")
 
 
-def command(line):
+def command(line, trained_once=None):
     from vael.cli import main
 
-    status = main(shlex.split(shortened(line), comments=True)[1:])
-    assert status == 0, f"`{line}` ended with status {status}"
+    words = shlex.split(shortened(line), comments=True)[1:]
+    if words[0] in ("train", "evaluate", "report") and "--importance-samples" not in words:
+        words += ["--importance-samples", "5"]
+
+    def end() -> None:
+        status = main(words)
+        assert status == 0, f"`{line}` ended with status {status}"
+
+    if trained_once and words[0] == "train" and "--run" in words and words[1] in ("digits", "trees.csv"):
+        trained_once(words, Path(words[words.index("--run") + 1]), end)
+    else:
+        end()
+
+
+@pytest.fixture(scope="session")
+def trained_once(made_once):
+    """Have a run folder made by a command, or a copy of the one that the same command made on another page of this session."""
+
+    def get(words, folder, make):
+        def first(place):
+            make()
+            shutil.copytree(folder, place)
+
+        place = made_once("-".join(re.sub(r"\W", "", word) for word in words), first)
+        if not folder.exists():
+            shutil.copytree(place, folder)
+
+    return get
 
 
 def python(code, names, where):
@@ -59,7 +88,7 @@ def python(code, names, where):
 
 
 @pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.stem)
-def test_what_a_page_says_runs(page, tmp_path, monkeypatch):
+def test_what_a_page_says_runs(page, tmp_path, monkeypatch, trained_once):
     prepare(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("VAEL_DATA", raising=False)
@@ -71,7 +100,7 @@ def test_what_a_page_says_runs(page, tmp_path, monkeypatch):
             continue
         for line in block[2].splitlines():
             if line.startswith("$ vael "):
-                command(line.removeprefix("$ "))
+                command(line.removeprefix("$ "), trained_once)
 
 
 def test_the_runner_runs_commands_and_python(tmp_path):

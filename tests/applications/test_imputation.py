@@ -110,7 +110,19 @@ def mixed(tmp_path_factory):
     names = ["kind", "height", "nests", "moss"]
     write(folder / "trees.csv", [names, *gapped])
     write(folder / "truth.csv", [names, *rows])
-    command = ["train", str(folder / "trees.csv"), "--run", str(folder / "run"), "--epochs", "40", "--no-report", "--importance-samples", "5"]
+    command = [
+        "train",
+        str(folder / "trees.csv"),
+        "--run",
+        str(folder / "run"),
+        "--epochs",
+        "15",
+        "--lr",
+        "0.01",
+        "--no-report",
+        "--importance-samples",
+        "5",
+    ]
     assert main(command) == 0
     return folder
 

@@ -10,7 +10,7 @@ from torch.distributions import Categorical
 from oracles import Enumerable, Given, LinearGaussian, generator
 from vael.data import Batch, Kind, Source, Splits
 from vael.errors import StateError
-from vael.inference import GradientAscent
+from vael.inference import AdamW, GradientAscent
 from vael.models import VAE, BernoulliHead, BernoulliPosterior, BernoulliPrior, Decoder
 from vael.networks import Dense
 from vael.objectives import SampledELBO, ScoreFunction, leave_one_out
@@ -102,7 +102,9 @@ def test_a_model_of_binary_latents_learns_through_the_usual_loop():
         torch.manual_seed(0)
         model = VAE(BernoulliPrior(4), Decoder(Dense((4,), (16,), (32,)), BernoulliHead()), BernoulliPosterior(Dense((16,), (4,), (32,))))
     data = Splits(stripes(1000, 0), stripes(500, 10), None)
-    fit = run(GradientAscent(model, ScoreFunction(), samples=8), data, Settings(epochs=60, batch=50, compiled=False, threads=1))
+    fit = run(
+        GradientAscent(model, ScoreFunction(), samples=8, optimizer=AdamW(3e-3)), data, Settings(epochs=25, batch=50, compiled=False, threads=1)
+    )
     assert fit.history[0].elbo < -8
     assert -6.0 < fit.best_elbo < -4.4
     assert set(model.encode(data.validation.batch(torch.arange(5))).round().unique().tolist()) <= {0.0, 1.0}

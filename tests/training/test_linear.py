@@ -68,7 +68,7 @@ def test_a_trained_linear_vae_reaches_ppca_from_below(objective):
     source = Source("linear", x, Kind.REAL, "linear")
     bounds = Bounds(model, x)
     ascent = GradientAscent(model, objective, samples=4, optimizer=AdamW(0.05), ema=0.98)
-    fit = run(ascent, Splits(source, source, None), Settings(epochs=300, batch=400, compiled=False), callbacks=[bounds])
+    fit = run(ascent, Splits(source, source, None), Settings(epochs=120, batch=400, compiled=False), callbacks=[bounds])
     maximum = ppca_maximum(x, LATENT)
     assert max(bounds.values) <= maximum + 1e-9
     assert exact_bound(fit.model, x) <= maximum + 1e-9

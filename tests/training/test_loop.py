@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from dataclasses import replace
 
@@ -133,40 +132,38 @@ def test_a_run_stopped_by_a_signal_and_resumed_ends_in_equal_weights(tmp_path, s
     assert elbo[0] == elbo[1]
 
 
-SCRIPT = """
-import sys, torch, pathlib
+KILLED = """
+import os, pathlib, signal, sys
 sys.path.insert(0, {tests!r})
-from test_loop import algorithm, splits, SETTINGS
-from dataclasses import replace
+from test_loop import OFTEN, SETTINGS, algorithm, splits
 from vael.training import run
-torch.set_num_threads(1)
-folder = pathlib.Path(sys.argv[1])
-fit = run(algorithm(), splits(), replace(SETTINGS, epochs=int(sys.argv[2]), checkpoint_every=0.05), folder=folder, resume="resume" in sys.argv)
+from vael.training.loop import Training
+going = Training._take_step
+def stopped(self, step, progress):
+    if step == 13 and self.step == 13:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return going(self, step, progress)
+Training._take_step = stopped
+run(algorithm(), splits(), OFTEN, folder=pathlib.Path(sys.argv[1]))
 """
+OFTEN = replace(SETTINGS, checkpoint_every=1e-9)  # seconds: after every step
 
 
-def launch(tmp_path, folder, epochs, *more, torchrun=0):
+def started(tmp_path, code: str, *words: str, processes: int = 1) -> subprocess.CompletedProcess:
+    """The code in a process of its own, or in several that torchrun starts."""
     script = tmp_path / "script.py"
-    script.write_text(textwrap.dedent(SCRIPT.format(tests=os.path.dirname(__file__))))
-    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={torchrun}", "--master-port=0"] if torchrun else [sys.executable]
-    if torchrun:
-        command[-1:] = ["--standalone"]
-    return subprocess.Popen([*command, str(script), str(folder), str(epochs), *more], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    script.write_text(code.format(tests=os.path.dirname(__file__)))
+    several = ["-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--standalone"] if processes > 1 else []
+    return subprocess.run([sys.executable, *several, str(script), *words], capture_output=True, text=True, timeout=180, check=False)
 
 
 def test_a_run_killed_outright_in_mid_epoch_and_resumed_ends_in_equal_weights(tmp_path):
-    epochs = 400
-    assert launch(tmp_path, tmp_path / "whole", epochs).wait(120) == 0
-    process = launch(tmp_path, tmp_path / "half", epochs)
-    state = tmp_path / "half" / "checkpoint" / "state.safetensors"
-    deadline = time.monotonic() + 60
-    while not state.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    step = read_tensors(state)[1]["step"]
-    assert 0 < step < epochs * 5, "the kill came too late to prove anything"
-    assert launch(tmp_path, tmp_path / "half", epochs, "resume").wait(120) == 0
+    """Killed in step 13 of 30, the third of the third epoch; the checkpoint is that of the step before."""
+    run(algorithm(), splits(), OFTEN, folder=tmp_path / "whole")
+    killed = started(tmp_path, KILLED, str(tmp_path / "half"))
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert read_tensors(tmp_path / "half" / "checkpoint" / "state.safetensors")[1]["step"] == 13
+    run(algorithm(), splits(), OFTEN, folder=tmp_path / "half", resume=True)
     state_a, state_b = (read_tensors(tmp_path / name / "checkpoint" / "state.safetensors")[0] for name in ("whole", "half"))
     assert all(torch.equal(state_a[name], state_b[name]) for name in state_a)
 
@@ -266,24 +263,17 @@ def test_settings_that_make_no_sense_are_refused(bad):
         replace(SETTINGS, **bad)
 
 
-def test_two_processes_train_as_one(tmp_path):
-    """The same global batches; noise differs by rank, so the bound agrees to the noise of training and weights agree between the ranks."""
-    assert launch(tmp_path, tmp_path / "one", 60).wait(120) == 0
-    assert launch(tmp_path, tmp_path / "two", 60, torchrun=2).wait(180) == 0
-    rows = [[json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()] for name in ("one", "two")]
-    assert [(r["step"], r["split"]) for r in rows[0]] == [(r["step"], r["split"]) for r in rows[1]]  # one writer
-    assert abs(rows[0][-1]["elbo"] - rows[1][-1]["elbo"]) < 0.5
-
-
-BROKEN = """
-import sys, torch
+TWO = """
+import pathlib, sys, torch
 sys.path.insert(0, {tests!r})
 import torch.distributed as dist
-from test_loop import algorithm, stripes
+from test_loop import SHORT, algorithm, splits, stripes
 from vael.inference import Moment, World
 from vael.probability import Stream
-torch.set_num_threads(1)
-dist.init_process_group("gloo")
+from vael.training import run
+folder = pathlib.Path(sys.argv[1])
+leave, dist.destroy_process_group = dist.destroy_process_group, lambda: None  # the group that the run joins serves what follows too
+run(algorithm(), splits(), SHORT, folder=folder)
 rank = dist.get_rank()
 ascent, data = algorithm(), stripes(32, 0)
 state = ascent.init(data, World(rank=rank, size=2))
@@ -295,18 +285,31 @@ for step, bad in enumerate((False, True, False)):
 weights = torch.cat([p.detach().flatten() for p in state.parameters])
 both = [torch.empty_like(weights) for _ in range(2)]
 dist.all_gather(both, weights)
-assert torch.equal(*both), "ranks went different ways"
-assert bool(torch.isfinite(weights).all()) and ascent.skipped(state) == 1, ascent.skipped(state)
-dist.destroy_process_group()
+(folder / f"rank{{rank}}.txt").write_text(f"{{torch.equal(*both)}} {{bool(torch.isfinite(weights).all())}} {{ascent.skipped(state)}}")
+leave()
 """
+SHORT = replace(SETTINGS, epochs=30)
 
 
-def test_two_processes_skip_a_step_together_when_one_of_them_must(tmp_path):
-    script = tmp_path / "broken.py"
-    script.write_text(BROKEN.format(tests=os.path.dirname(__file__)))
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", str(script)]
-    done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=180)
-    assert done.returncode == 0, done.stderr[-3000:]
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two")
+    done = started(folder, TWO, str(folder / "run"), processes=2)
+    assert (folder / "run" / "rank0.txt").exists(), done.stderr[-3000:]  # gloo may abort once all is done and the process ends
+    return folder / "run"
+
+
+def test_two_processes_train_as_one(two_processes, tmp_path):
+    """The same global batches; noise differs by rank, so the bound agrees to the noise of training and weights agree between the ranks."""
+    run(algorithm(), splits(), SHORT, folder=tmp_path)
+    rows = [[json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()] for folder in (tmp_path, two_processes)]
+    assert [(r["step"], r["split"]) for r in rows[0]] == [(r["step"], r["split"]) for r in rows[1]]  # one writer
+    assert abs(rows[0][-1]["elbo"] - rows[1][-1]["elbo"]) < 0.5
+
+
+def test_two_processes_skip_a_step_together_when_one_of_them_must(two_processes):
+    """Equal weights in both ranks, all finite, and one step skipped in each."""
+    assert [(two_processes / f"rank{rank}.txt").read_text() for rank in (0, 1)] == ["True True 1"] * 2
 
 
 def test_weights_are_chosen_by_what_is_climbed():
