@@ -10,14 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vael.data.dates import DAY, told_dates
+from vael.data.missing import marks_of, missing_among, missing_text, nulls
 from vael.data.numerals import decimal_commas, nothing, told_numbers
 from vael.data.schema import Column, ColumnKind, Schema
-from vael.data.text import MISSING
 from vael.errors import SupportError
 
 PAIRS = (
     {"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"}, {"0", "1"}, {"on", "off"}, {"ja", "nein"}, {"oui", "non"}, {"si", "no"}, {"sí", "no"},
 )  # fmt: skip
+BITS = ({"0", "1"}, {"true", "false"}, {"t", "f"})  # of `PAIRS` those that have no third answer
 EXACT = 2**24  # whole numbers that float32 can hold
 MOST_DECIMALS = 6
 SPIKE = 0.03  # least share of a value that is a spike
@@ -38,22 +39,22 @@ class Found:
     values: np.ndarray
 
 
-def missing_text(column: pa.ChunkedArray) -> np.ndarray:
-    """Where a column of text has nothing."""
-    lower = pc.utf8_lower(pc.utf8_trim_whitespace(column))
-    return np.asarray(pc.is_in(lower, pa.array(sorted(MISSING))).to_numpy()) | np.asarray(pc.is_null(column).to_numpy())
-
-
-def infer_schema(table: pa.Table, where: str = "the table", *, comma: bool = False) -> tuple[Schema, tuple[Found, ...]]:
+def infer_schema(table: pa.Table, where: str = "the table", *, comma: bool = False, typed: bool = True) -> tuple[Schema, tuple[Found, ...]]:
     """Every column's kind from its cells: of text (a CSV file) or of types (Parquet, a data frame).
 
     Columns without a cell, of types that are no column of a table, texts that are different in most rows (names, identifiers, free text), and
     columns that count the rows are left out of the model and named in `Schema.left_out`; `why_left_out` says why. `comma` says that commas are
-    decimal marks rather than marks between thousands where they could be either; other columns may say so too.
+    decimal marks rather than marks between thousands where they could be either; other columns may say so too. `typed` says that cells have types
+    (Parquet, a frame), so that what is missing is null: a level may have any name (`vael.data.missing`).
     Errors: `SupportError` for infinite numbers, for words among numbers, and where no column is left.
     """
     commas = decimal_mark(table, comma)
-    found = [None if name.startswith(INDEX) else told(name, table.column(name), where, commas) for name in table.column_names]
+    columns = {name: table.column(name) for name in table.column_names if not name.startswith(INDEX)}
+    known = {name: told(name, column, where, commas) for name, column in columns.items()}
+    said = [] if typed else [marks_of(columns[name]) for name, one in known.items() if one is not None]
+    marks = frozenset[str]().union(*said)
+    texts = {name: level_text(name, columns[name], where, typed, marks) for name, one in known.items() if one is None}
+    found = [known.get(name) or texts.get(name) for name in table.column_names]
     found = [None if one is None or counts_rows(one) else one for one in found]
     kept = tuple(one for one in found if one is not None)
     if not kept:
@@ -105,14 +106,14 @@ def counts_rows(found: Found) -> bool:
 
 
 def told(name: str, column: pa.ChunkedArray, where: str, comma: bool = False) -> Found | None:
-    """What one column is; None for texts that name rows, and for columns without cells or of types that are not modelled."""
+    """What one column is; None for texts that are no numbers and no dates, and for columns without cells or of types that are not modelled."""
     kind = column.type
     if not modelled(kind) or column.null_count == len(column):
         return None
     if pa.types.is_dictionary(kind):
-        return _levels(name, pc.utf8_trim_whitespace(pc.cast(column, pa.string())), _null(column), _ordered(column))
+        return _levels(name, pc.utf8_trim_whitespace(pc.cast(column, pa.string())), nulls(column), _ordered(column))
     if pa.types.is_boolean(kind):
-        return _levels(name, pc.cast(column, pa.string()), _null(column), None)
+        return _levels(name, pc.cast(column, pa.string()), nulls(column), None)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return _dates(name, days_of(column), "")
     if pa.types.is_time(kind):
@@ -120,7 +121,7 @@ def told(name: str, column: pa.ChunkedArray, where: str, comma: bool = False) ->
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         values = np.array(pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
         return _number(name, values, where, decimals_of(values))
-    return _text(name, pc.utf8_trim_whitespace(pc.cast(column, pa.string())), where, comma)
+    return _number_text(name, pc.utf8_trim_whitespace(pc.cast(column, pa.string())), where, comma)
 
 
 def _ordered(column: pa.ChunkedArray) -> tuple[str, ...] | None:
@@ -130,17 +131,16 @@ def _ordered(column: pa.ChunkedArray) -> tuple[str, ...] | None:
     return tuple(str(level).strip() for level in column.chunk(0).dictionary.to_pylist())
 
 
-def _null(column: pa.ChunkedArray) -> np.ndarray:
-    return np.asarray(pc.is_null(column).to_numpy())
-
-
-def _text(name: str, column: pa.ChunkedArray, where: str, comma: bool) -> Found | None:
+def _number_text(name: str, column: pa.ChunkedArray, where: str, comma: bool) -> Found | None:
+    """A column of text as numbers, dates, or bits and truth values, among which no word is a level; None where it is neither."""
     absent = missing_text(column)
     if absent.all():
         return None
     distinct = {cell.lower() for cell in pc.unique(column.filter(pa.array(~absent))).to_pylist()}
-    if len(distinct) == 2 and distinct in PAIRS:
+    if distinct in BITS:
         return _levels(name, column, absent, None)
+    if distinct in PAIRS:
+        return None
     without = absent | nothing(column)
     if not without.all():
         days, pattern = told_dates(column, without)
@@ -151,7 +151,18 @@ def _text(name: str, column: pa.ChunkedArray, where: str, comma: bool) -> Found 
             values, numeral = found
             made = _number(name, values, where, written_decimals(numeral.form.plain(numeral.bare(column)), without))
             return made and replace(made, column=replace(made.column, pattern=numeral.pattern))
-    _refuse_mixture(name, column, absent, where)
+    return None
+
+
+def level_text(name: str, cells: pa.ChunkedArray, where: str, typed: bool, marks: frozenset[str]) -> Found | None:
+    """A column of text as levels; None for texts that name rows. Errors: `SupportError` for words among numbers."""
+    if not is_text(cells.type) or pa.types.is_dictionary(cells.type):
+        return None
+    column = pc.utf8_trim_whitespace(pc.cast(cells, pa.string()))
+    absent = missing_among(column, typed, marks)
+    if (absent if typed else missing_text(column)).all():
+        return None
+    _refuse_mixture(name, column, missing_text(column), where)
     return _levels(name, column, absent, None)
 
 

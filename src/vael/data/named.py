@@ -148,7 +148,7 @@ def _adult_columns(path: Path) -> dict[str, pa.Array]:
     lines = [line.rstrip(".").split(", ") for line in path.read_text().splitlines() if line.count(",") == len(ADULT) - 1]
     if not lines:
         raise FormatError(f"{path} has no rows of {len(ADULT)} cells; fetch it again")
-    return {name: pa.array(cells) for name, cells in zip(ADULT, zip(*lines, strict=True), strict=True)}
+    return {name: pa.array([None if cell == "?" else cell for cell in cells]) for name, cells in zip(ADULT, zip(*lines, strict=True), strict=True)}
 
 
 def _housing(folder: Path) -> Material:

@@ -18,7 +18,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vael.data.dates import parsed_dates, resolution, written_date
-from vael.data.inference import INDEX, codes, days_of, infer_schema, is_text, missing_text
+from vael.data.inference import INDEX, codes, days_of, infer_schema, is_text
+from vael.data.missing import missing_levels, missing_text
 from vael.data.numerals import FORMS, Form, form_of, in_question, nothing, numbers_of, numeral_of, read_by
 from vael.data.output import cell_file
 from vael.data.schema import LEVELS, Column, ColumnKind, Schema
@@ -88,6 +89,11 @@ class Given:
     ragged: tuple[Ragged, ...] = ()  # rows of another length among them, which are not in the table
     written: pa.Table | None = None  # as `Table.written`
 
+    @property
+    def typed(self) -> bool:
+        """Whether cells have types, so that what is missing is null."""
+        return self.layout is None
+
 
 def given_rows(data: Path | str | Frame, on_error: OnError = OnError.STOP) -> Given:
     """A file or a frame as Arrow columns: of text for a text file, typed otherwise. Errors: `FormatError`, `ShapeError`."""
@@ -145,7 +151,7 @@ def read_table(data: Path | str | Frame, schema: Schema | None = None, *, on_err
     if not given.table.num_rows:
         raise FormatError(f"{where} has no rows; give a table with one example a row")
     if schema is None:
-        schema, found = infer_schema(given.table, where, comma=given.layout is not None and given.layout.mark == ";")
+        schema, found = infer_schema(given.table, where, comma=given.layout is not None and given.layout.mark == ";", typed=given.typed)
         matrix = np.stack([_coded(one.column, one.values) for one in found], axis=1)
         return Table(schema, torch.from_numpy(matrix), given.table, given.layout, given.rows, (), forms_of(given.table, schema), given.written)
     kept = by_schema(given, schema, where, on_error)
@@ -171,7 +177,7 @@ def by_schema(given: Given, schema: Schema, where: str, on_error: OnError, forms
     Errors: with `OnError.STOP` a `SupportError` for the first row that does not fit.
     """
     forms = forms_of(given.table, schema) if forms is None else forms
-    matrix, reasons = fitted(given.table, schema, where, forms)
+    matrix, reasons = fitted(given, schema, where, forms)
     for row, reason in (misfits(matrix) if misfits else {}).items():
         reasons.setdefault(row, reason)
     if reasons and on_error is OnError.STOP:
@@ -206,13 +212,14 @@ def written_form(cells: pa.ChunkedArray, column: Column) -> Form:
     return form_of(read_by(cells, column), column) if in_question(cells, column) else FORMS[0]
 
 
-def fitted(table: pa.Table, schema: Schema, where: str, forms: Forms) -> tuple[np.ndarray, dict[int, str]]:
+def fitted(given: Given, schema: Schema, where: str, forms: Forms) -> tuple[np.ndarray, dict[int, str]]:
     """The matrix of some rows, and what is wrong with those that do not fit. Errors: `ShapeError` for a column that is missing."""
+    table = given.table
     places = [place_of(table, schema, number, where) for number in range(len(schema.columns))]
     matrix = np.empty((table.num_rows, len(places)), np.float32)
     reasons: dict[int, str] = {}
     for number, (column, place) in enumerate(zip(schema.columns, places, strict=True)):
-        values, reason = valued(column, table.column(place), forms.get(column.name))
+        values, reason = valued(column, table.column(place), forms.get(column.name), typed=given.typed)
         wrong = np.isneginf(values)
         for row in np.flatnonzero(wrong) if reason else ():
             reasons.setdefault(int(row), f"column {column.name!r}: {_shown(table.column(place)[int(row)])} {reason}")
@@ -243,19 +250,22 @@ def _shown(cell: pa.Scalar) -> str:
     return repr(cell.as_py())
 
 
-def valued(column: Column, cells: pa.ChunkedArray, form: Form | None = None) -> tuple[np.ndarray, str]:
-    """Cells as numbers (codes, or values with the origin still in them), NaN where missing, -inf where they do not fit, and why not."""
+def valued(column: Column, cells: pa.ChunkedArray, form: Form | None = None, *, typed: bool = False) -> tuple[np.ndarray, str]:
+    """Cells as numbers (codes, or values with the origin still in them), NaN where missing, -inf where they do not fit, and why not.
+
+    Where cells are `typed` (Parquet, a frame) a level is missing only if it is null.
+    """
     text = is_text(cells.type)
     if column.kind in LEVELS:
-        return _as_codes(column, cells, text)
+        return _as_codes(column, cells, typed or not text)
     if column.kind is ColumnKind.DATE:
         return _as_days(column, cells, text)
     return _as_numbers(column, cells, text, form)
 
 
-def _as_codes(column: Column, cells: pa.ChunkedArray, text: bool) -> tuple[np.ndarray, str]:
+def _as_codes(column: Column, cells: pa.ChunkedArray, typed: bool) -> tuple[np.ndarray, str]:
     as_text = pc.cast(cells, pa.string())
-    absent = missing_text(as_text) if text else np.asarray(pc.is_null(cells).to_numpy())
+    absent = missing_levels(column, as_text, typed)
     found = codes(column, pc.utf8_trim_whitespace(as_text), absent)
     found[found == -1] = -np.inf
     levels = ", ".join(column.levels[:8]) + (" ..." if len(column.levels) > 8 else "")

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute
 import torch
 
 from vael.data.cells import fingerprint
 from vael.data.compressed import plain_name
 from vael.data.finding import folder_of
-from vael.data.inference import why_left_out
+from vael.data.inference import is_text, why_left_out
 from vael.data.material import Material, Part
+from vael.data.missing import level_words, taken_for_missing
 from vael.data.named import known
-from vael.data.schema import Column, ColumnKind, Schema
+from vael.data.schema import LEVELS, Column, ColumnKind, Schema
 from vael.data.source import Kind, Source, Splits
 from vael.data.splitting import Parts, Sizes, split
-from vael.data.tables import Frame, Table, named, read_table
+from vael.data.tables import Frame, Table, named, place_of, read_table
 from vael.data.text import TEXT
 
+pc: Any = pa.compute  # its functions are made when it is imported
 MOST = 1e15  # numbers of ordinary size
 NUMBERS = frozenset({ColumnKind.REAL, ColumnKind.POSITIVE, ColumnKind.COUNT})
 
@@ -68,7 +73,28 @@ def notes_on(table: Table) -> tuple[str, ...]:
             gone.setdefault(why_left_out(table.original.column(name), name), []).append(name)
     left = tuple(f"left out: {', '.join(names[:12])}{' ...' if len(names) > 12 else ''} ({why})" for why, names in gone.items())
     nameless = table.layout is not None and not table.layout.named
-    return (*left, *(("the first line was taken for a row, not for names; columns go by their places",) if nameless else ()))
+    return (*left, *notes_on_words(table), *(("the first line was taken for a row, not for names; columns go by their places",) if nameless else ()))
+
+
+def notes_on_words(table: Table) -> tuple[str, ...]:
+    """Which words were taken for missing, in how many cells of which column, and which levels are called as other tables call what is missing."""
+    gone, there = list[str](), list[str]()
+    for number, column in enumerate(table.schema.columns):
+        cells = table.original.column(place_of(table.original, table.schema, number, "the table"))
+        if not is_text(cells.type):
+            continue
+        cells, gaps = pc.cast(cells, pa.string()), torch.isnan(table.x[:, number]).numpy()
+        gone += [f"{word!r} in {count:,} cells of {column.name}" for word, count in taken_for_missing(cells, gaps).items()]
+        if column.kind in LEVELS:
+            counts = taken_for_missing(cells, ~gaps)
+            there += [f"{word!r} in {counts.get(word, 0):,} cells of {column.name}" for word in level_words(column)]
+    said = f"taken for missing: {_listed(gone)}; a schema that has the word among the levels of its column keeps it"
+    kept = f"taken for levels, not for missing: {_listed(there)}; a schema without the level takes such cells of a text for missing"
+    return (*((said,) if gone else ()), *((kept,) if there else ()))
+
+
+def _listed(parts: list[str]) -> str:
+    return ", ".join(parts[:12]) + (f" and {len(parts) - 12:,} more" if len(parts) > 12 else "")
 
 
 def load_table(

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vael.data.inference import missing_text
+from vael.data.missing import missing_levels
 from vael.data.numerals import Form
 from vael.data.schema import LEVELS, Column, ColumnKind, Schema
 from vael.data.tables import DAY, WHOLE, place_of, valued
@@ -26,7 +26,7 @@ def typed_table(table: pa.Table, schema: Schema, forms: Mapping[str, Form]) -> p
 def typed_cells(column: Column, cells: pa.ChunkedArray, form: Form | None = None) -> pa.Array | pa.ChunkedArray | None:
     """Cells of text as levels, numbers or dates, null where missing; None where one is neither."""
     if column.kind in LEVELS:
-        return pc.if_else(pa.array(missing_text(cells)), pa.scalar(None, cells.type), pc.utf8_trim_whitespace(cells))
+        return pc.if_else(pa.array(missing_levels(column, cells, typed=False)), pa.scalar(None, cells.type), pc.utf8_trim_whitespace(cells))
     values, _ = valued(column, cells, form)
     gone = np.isnan(values)
     if np.isneginf(values).any():

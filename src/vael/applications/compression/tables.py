@@ -24,7 +24,7 @@ from vael.applications.compression.grids import ASIDE, DAY, MISSING, Grid, grids
 from vael.applications.compression.text_form import NumberForm, TextForm, commonest, in_form, number_form, text_form
 from vael.data import ColumnKind, Schema
 from vael.data.dates import written_date
-from vael.data.inference import missing_text
+from vael.data.missing import missing_levels
 from vael.data.numerals import numeral_of
 from vael.data.schema import LEVELS
 from vael.data.tables import place_of, valued
@@ -85,7 +85,7 @@ def table_contents(original: Original, schema: Schema) -> Contents:
     """
     grids, table = grids_of(schema), original.table
     places = [place_of(table, schema, number, original.name) for number in range(len(grids))]
-    symbols = np.stack([symbols_of(grid, table.column(place)) for grid, place in zip(grids, places, strict=True)], axis=1)
+    symbols = np.stack([symbols_of(grid, table.column(place), original.layout is None) for grid, place in zip(grids, places, strict=True)], axis=1)
     forms, cells = [], []
     for grid, place, column in zip(grids, places, symbols.T, strict=True):
         came = table.column(place)
@@ -107,12 +107,12 @@ def table_contents(original: Original, schema: Schema) -> Contents:
     return Contents(original.name, symbols, layout, beside, original.size)
 
 
-def symbols_of(grid: Grid, cells: pa.ChunkedArray) -> Int32[np.ndarray, " rows"]:
+def symbols_of(grid: Grid, cells: pa.ChunkedArray, typed: bool) -> Int32[np.ndarray, " rows"]:
     """The symbols of cells, `MISSING` or `ASIDE` where there is none."""
     if grid.column.kind not in LEVELS:
         return grid.symbols(valued(grid.column, cells)[0])
     texts = pc.cast(cells, pa.string())
-    absent = missing_text(texts) if is_text(cells.type) else np.asarray(pc.is_null(cells).to_numpy())
+    absent = missing_levels(grid.column, texts, typed)
     place = pc.fill_null(pc.index_in(pc.utf8_trim_whitespace(texts), pa.array(grid.texts, pa.string())), ASIDE)
     return np.where(absent, MISSING, np.asarray(place.to_numpy())).astype(np.int32)
 
