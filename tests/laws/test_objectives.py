@@ -1,0 +1,140 @@
+"""Laws of every objective: its value and its gradient are its formula written out in plain numbers, and it says of itself what is true."""
+
+import math
+from statistics import mean
+
+import pytest
+import torch
+
+from vael.models import Terms
+from vael.objectives import ELBO, Beta, ImportanceWeighted, Reconstruction, SampledELBO, ScoreFunction
+
+LEVELS, SAMPLES, BATCH = 2, 3, 4
+PROGRESS = (0.0, 0.2, 0.4, 0.7, 1.0)
+
+
+def terms(scale: float = 1.0, **latent) -> Terms:
+    numbers = torch.Generator().manual_seed(0)
+
+    def drawn(*shape):
+        return (scale * torch.randn(*shape, generator=numbers).double()).requires_grad_()
+
+    level = (LEVELS, SAMPLES, BATCH)
+    return Terms(drawn(SAMPLES, BATCH), drawn(*level), drawn(*level), drawn(*level), {"a": drawn(BATCH), "b": drawn(BATCH)}, **latent)
+
+
+def reconstruction(t, b):
+    return mean(t.log_likelihood[:, b].tolist())
+
+
+def divergence(t, b):
+    return mean(sum(t.divergence[k, s, b].item() for k in range(LEVELS)) for s in range(SAMPLES))
+
+
+def log_weight(t, s, b):
+    return t.log_likelihood[s, b].item() + sum((t.log_prior[k, s, b] - t.log_posterior[k, s, b]).item() for k in range(LEVELS))
+
+
+def sampled(t, b):
+    return mean(log_weight(t, s, b) for s in range(SAMPLES))
+
+
+def rise(progress, warmup):
+    return min(progress / warmup, 1.0) if warmup else 1.0
+
+
+NAMES = frozenset({"log_likelihood", "log_prior", "log_posterior"})
+CLOSED = frozenset({"log_likelihood", "divergence"})
+TABLE = {  # objective, bound, surrogate (of terms, row, progress), fields it asks for, whether it is a bound, warm-up
+    "ELBO": (ELBO(), lambda t, b: reconstruction(t, b) - divergence(t, b), None, CLOSED, True, 0.0),
+    "ELBO, weight 3": (
+        ELBO(Beta(3.0)), lambda t, b: reconstruction(t, b) - divergence(t, b),
+        lambda t, b, p: reconstruction(t, b) - 3 * divergence(t, b), CLOSED, True, 0.0,
+    ),
+    "ELBO, weight 1 after warm-up": (
+        ELBO(Beta(1.0, 0.4)), lambda t, b: reconstruction(t, b) - divergence(t, b),
+        lambda t, b, p: reconstruction(t, b) - rise(p, 0.4) * divergence(t, b), CLOSED, True, 0.4,
+    ),
+    "ELBO, weight 2 after warm-up": (
+        ELBO(Beta(2.0, 0.7)), lambda t, b: reconstruction(t, b) - divergence(t, b),
+        lambda t, b, p: reconstruction(t, b) - 2 * rise(p, 0.7) * divergence(t, b), CLOSED, True, 0.7,
+    ),
+    "reconstruction alone": (
+        ELBO(Beta(0.0)), lambda t, b: reconstruction(t, b) - divergence(t, b), lambda t, b, p: reconstruction(t, b), CLOSED, True, 0.0,
+    ),
+    "divergence alone": (
+        ELBO(Beta(math.inf)), lambda t, b: reconstruction(t, b) - divergence(t, b), lambda t, b, p: -divergence(t, b), CLOSED, True, 0.0,
+    ),
+    "sampled": (SampledELBO(), sampled, None, NAMES, True, 0.0),
+    "sampled, weight 2 after warm-up": (
+        SampledELBO(Beta(2.0, 0.5)), sampled,
+        lambda t, b, p: reconstruction(t, b) - 2 * rise(p, 0.5) * (reconstruction(t, b) - sampled(t, b)), NAMES, True, 0.5,
+    ),
+    "importance-weighted": (
+        ImportanceWeighted(), lambda t, b: math.log(mean(math.exp(log_weight(t, s, b)) for s in range(SAMPLES))), None, NAMES, True, 0.0,
+    ),
+    "score function": (ScoreFunction(), sampled, None, NAMES, True, 0.0),
+    "penalties": (
+        Reconstruction({"a": 0.25}), reconstruction,
+        lambda t, b, p: reconstruction(t, b) - 0.25 * t.penalties["a"][b].item() - t.penalties["b"][b].item(),
+        frozenset({"log_likelihood", "penalties"}), False, 0.0,
+    ),
+}  # fmt: skip
+EACH = pytest.mark.parametrize(("objective", "bound", "surrogate", "reads", "is_bound", "warmup"), TABLE.values(), ids=TABLE)
+
+
+@EACH
+def test_values_are_the_formula_in_plain_numbers(objective, bound, surrogate, reads, is_bound, warmup):
+    """At any share of training, given as a number or as a tensor; where no surrogate is written down, it is the bound."""
+    stated = terms()
+    for progress in PROGRESS:
+        for given in (progress, torch.tensor(progress, dtype=torch.float64)):
+            value = objective(stated, given)
+            climbed = [bound(stated, b) if surrogate is None else surrogate(stated, b, progress) for b in range(BATCH)]
+            assert value.bound.tolist() == pytest.approx([bound(stated, b) for b in range(BATCH)], rel=1e-12)
+            assert value.surrogate.tolist() == pytest.approx(climbed, rel=1e-9)
+    assert torch.equal(objective(stated).surrogate, objective(stated, 1.0).surrogate)  # training that is over
+
+
+@EACH
+def test_it_says_of_itself_what_is_true(objective, bound, surrogate, reads, is_bound, warmup):
+    """Which fields it reads (any other may be missing), whether it is a bound, how long it warms up, whether examples of a batch are coupled."""
+    assert (objective.reads, objective.is_bound, objective.warmup) == (reads, is_bound, warmup)
+    stated = terms()
+    fewer = Terms(**{name: getattr(stated, name) for name in ("log_likelihood", *sorted(reads))})
+    assert torch.equal(objective(fewer, 1.0).surrogate, objective(stated, 1.0).surrogate)
+    gradients = [torch.autograd.grad(row, stated.log_likelihood, retain_graph=True)[0] for row in objective(stated, 1.0).surrogate]
+    touched = torch.stack([gradient.abs().sum(0) > 0 for gradient in gradients])
+    coupled = bool((touched & ~torch.eye(BATCH, dtype=torch.bool)).any())
+    assert objective.couples is coupled
+
+
+def test_the_gradient_of_the_score_function_is_written_out():
+    """1/S Σ_s [∇ log p(x, z_s) + (log w_s - mean of the other log w) ∇ log q(z_s|x)]."""
+    stated = terms()
+    found = torch.autograd.grad(ScoreFunction()(stated, 1.0).surrogate.sum(), (stated.log_likelihood, stated.log_prior, stated.log_posterior))
+    weights = [[log_weight(stated, s, b) for b in range(BATCH)] for s in range(SAMPLES)]
+    reward = [[weights[s][b] - mean(weights[r][b] for r in range(SAMPLES) if r != s) for b in range(BATCH)] for s in range(SAMPLES)]
+    torch.testing.assert_close(found[0], torch.full((SAMPLES, BATCH), 1 / SAMPLES).double())
+    torch.testing.assert_close(found[1], torch.full((LEVELS, SAMPLES, BATCH), 1 / SAMPLES).double())
+    torch.testing.assert_close(found[2], torch.tensor(reward).double().div(SAMPLES).expand(LEVELS, -1, -1))
+
+
+@pytest.mark.parametrize("weight", [Beta(0.0), Beta(math.inf)], ids=["reconstruction alone", "divergence alone"])
+@pytest.mark.parametrize("kind", [ELBO, SampledELBO])
+def test_a_term_that_counts_for_nothing_has_a_gradient_of_zero_and_not_none(kind, weight):
+    """Otherwise half of the parameters would have no gradient at all, which optimisers and data-parallel training refuse."""
+    stated = terms()
+    read = [getattr(stated, name) for name in sorted(kind.reads)]
+    gradients = torch.autograd.grad(kind(weight)(stated, 1.0).surrogate.sum(), read)
+    assert all(bool(gradient.isfinite().all()) for gradient in gradients)
+    assert any(bool((gradient != 0).any()) for gradient in gradients)
+    still = dict(zip(sorted(kind.reads), gradients, strict=True))
+    if weight.final == math.inf and kind is ELBO:
+        assert bool((still["log_likelihood"] == 0).all())
+
+
+def test_weights_at_the_edge_of_what_is_allowed():
+    assert Beta(0.0).final == 0.0
+    assert Beta(0.5, 0.0).warmup == 0.0
+    assert Beta(1.0, 0.999)(0.4995) == pytest.approx(0.5)
