@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from vael.cli import main
 
@@ -255,8 +256,12 @@ def test_codes_and_reconstructions_are_deterministic_and_cover_the_test_split(ru
         assert main(["encode", str(run), "-o", str(tmp_path / f"{name}.csv")]) == 0
         assert main(["reconstruct", str(run), "-o", str(tmp_path / f"{name}.npy")]) == 0
     codes = (tmp_path / "a.csv").read_text().splitlines()
-    assert codes[0] == "z1,z2"
+    assert codes[0] == "row,label,z1,z2"
     assert len(codes) == 181
+    digits = load_digits()
+    for line in codes[1:6]:  # the row counts in all of the data, not in the split
+        row, label = line.split(",")[:2]
+        assert int(label) == digits.target[int(row) - 1]
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
     assert np.load(tmp_path / "a.npy").shape == (180, 1, 8, 8)
@@ -302,7 +307,7 @@ def stopped_by(monkeypatch, after, act):
         def close(self):
             pass
 
-    monkeypatch.setattr("vael.cli.training.watch", lambda say, time_limit: Watcher())
+    monkeypatch.setattr("vael.cli.training.watch", lambda *told: Watcher())
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vael.applications.anomaly import AnomalyDetector, Verdict
     from vael.cli.reasons import Reason
     from vael.data import Source, Splits
-    from vael.data.output import CellFile, RowFile
+    from vael.data.keys import Keys
     from vael.data.tables import Skipped
     from vael.specs import Run
 
@@ -30,7 +30,7 @@ ENDINGS = (".csv", ".parquet", ".npy")
 WHY = 3  # cells named for a row
 SHOWN = 10  # rows named on the screen
 MOST_IN_JSON = 10_000  # rows that --json lists, the strangest
-COLUMNS = ("row", "score", "bound", "p_value", "flag")
+COLUMNS = ("score", "bound", "p_value", "flag")
 USUAL_THRESHOLD = 0.01
 
 
@@ -66,6 +66,7 @@ class Line:
     """A flagged row."""
 
     row: int
+    name: str  # its file, or the first of its identifiers
     score: float
     p_value: float
     why: str
@@ -73,8 +74,11 @@ class Line:
 
 def score(given: argparse.Namespace) -> int:
     """Scores, p-values and flags of every row."""
+    import numpy as np
+
     from vael import specs
     from vael.cli.reasons import Reasons
+    from vael.cli.sheets import Reasoned, Sheet
     from vael.cli.using import known_ending, rows
 
     options = vars(given)
@@ -95,20 +99,22 @@ def score(given: argparse.Namespace) -> int:
     explain = bool(options.get("explain"))
     reasons = Reasons(run, splits.train, max(most, WHY * explain))
     left = 0
-    columns = columns_of(run)
-    with sheet(target, most, columns) as file:
+    with Sheet(target, columns_of(run), numbered=True) as file:
         for piece in chain((first,), data):
             skipped, begin = skipped + list(piece.skipped), 0
             notes |= dict.fromkeys(note for note in piece.source.notes if note not in run.spec.data.notes)
             for verdict in detector.judge(piece.source):
-                places = piece.rows[begin : begin + len(verdict.score)]
                 strange = verdict.flagged(threshold).nonzero().squeeze(1)
                 why = dict(zip(strange.tolist(), reasons.of(detector, piece.source, verdict, strange, begin), strict=True))
-                write(file, table(verdict, places, threshold), why, (most, bool(reasons.usual)), columns)
-                flagged.add(Line(int(places[row]), float(verdict.score[row]), float(verdict.p_value[row]), told(why[row], explain)) for row in why)
+                file.add(piece, begin, table(verdict, threshold), Reasoned(why, most, bool(reasons.usual)) if most else None)
+                names = named(piece.keys.take(begin + np.array(list(why), np.int64)))
+                flagged.add(
+                    Line(*name, float(verdict.score[row]), float(verdict.p_value[row]), told(why[row], explain))
+                    for name, row in zip(names, why, strict=True)
+                )
                 if explain and len(piece.source.event) == 3:
                     pictures.look(piece.source, begin, verdict, threshold)
-                begin += len(places)
+                begin += len(verdict.score)
             left += begin
     say(target, left, flagged, skipped, detector, threshold, options, tuple(notes))
     shown = pictures.written(picture_of(target), splits.train)
@@ -152,12 +158,19 @@ class Pictures:
         return save_grid(path, beside(images, low + (high - low) * surprise / peak, len(images)), display_of(train), columns=len(images))
 
 
-def table(verdict: Verdict, places: np.ndarray, threshold: float) -> Tensor:
+def table(verdict: Verdict, threshold: float) -> np.ndarray:
     """What is written for each row."""
     import torch
 
-    columns = (torch.from_numpy(places), verdict.score, verdict.bound, verdict.p_value, verdict.flagged(threshold))
-    return torch.stack([column.double() for column in columns], dim=1)
+    columns = (verdict.score, verdict.bound, verdict.p_value, verdict.flagged(threshold))
+    return torch.stack([column.double() for column in columns], dim=1).numpy()
+
+
+def named(keys: Keys) -> list[tuple[int, str]]:
+    """The row of each example, and what it is called in its data."""
+    first = next(iter(keys.columns.values()), None)
+    names = [""] * len(keys) if first is None else ["" if one is None else str(one) for one in first.to_pylist()]
+    return list(zip(keys.rows.tolist(), names, strict=True))
 
 
 def told(reasons: list[Reason], explain: bool) -> str:
@@ -206,28 +219,6 @@ def columns_of(run: Run) -> tuple[str, ...]:
     return tuple(climbed(run.spec) if name == "bound" else name for name in COLUMNS)
 
 
-def sheet(target: Path, reasons: int, columns: tuple[str, ...]) -> RowFile | CellFile:
-    """The file of scores: of numbers alone, or with texts beside them."""
-    from vael.data.output import cell_file, row_file
-
-    return cell_file(target) if reasons else row_file(target, columns)
-
-
-def write(file: RowFile | CellFile, scores: Tensor, why: dict[int, list[Reason]], told: tuple[int, bool], names: tuple[str, ...]) -> None:
-    """Some rows of it."""
-    import pyarrow as pa
-
-    from vael.cli.reasons import with_reasons
-    from vael.data.output import CellFile
-
-    if not isinstance(file, CellFile):
-        file.add(scores.numpy())
-        return
-    columns = {name: pa.array(scores[:, place].numpy()) for place, name in enumerate(names)}
-    whole = {name: columns[name].cast(pa.int64()) for name in ("row", "flag")}
-    file.add(with_reasons(pa.table({**columns, **whole}), why, *told))
-
-
 class Flagged:
     """The strangest of the flagged rows, and how many there are: a file of any length has its place in memory."""
 
@@ -273,7 +264,8 @@ def say(
         return
     print(f"{target}: {count:,} examples, {flagged.count:,} flagged at p ≤ {threshold:g} (score {detector.kind.value}; higher is stranger)")
     for line in sorted(flagged.lines, key=lambda line: -line.score)[:SHOWN]:
-        print(f"  row {line.row:,}: score {line.score:.3g}, p = {line.p_value:.4f}" + (f"; {line.why}" if line.why else ""))
+        name, why = f" ({line.name})" if line.name else "", f"; {line.why}" if line.why else ""
+        print(f"  row {line.row:,}{name}: score {line.score:.3g}, p = {line.p_value:.4f}{why}")
     if flagged.count > SHOWN:
         print(f"  ... and {flagged.count - SHOWN:,} more in the file")
     list_skipped(skipped)

@@ -162,7 +162,7 @@ def encode(given: argparse.Namespace) -> int:
     """Posterior means of data."""
     from vael import specs
     from vael.applications import generation
-    from vael.data.output import row_file
+    from vael.cli.sheets import Sheet
 
     options = vars(given)
     if "output" in options:
@@ -171,11 +171,12 @@ def encode(given: argparse.Namespace) -> int:
     target = options.get("output") or run.inside("codes.csv")
     features = run.model.prior(None).event_shape[0]
     skipped: list[Skipped] = []
-    with row_file(target, [f"z{number}" for number in range(1, features + 1)]) as file:
+    with Sheet(target, [f"z{number}" for number in range(1, features + 1)]) as file:
         for piece in rows(run, options.get("data"), options.get("on_error")):
-            skipped += piece.skipped
+            skipped, begin = [*skipped, *piece.skipped], 0
             for codes in generation.code_blocks(run.model, piece.source):
-                file.add(codes.numpy())
+                file.add(piece, begin, codes.numpy())
+                begin += len(codes)
     return done(target, file.rows, options, skipped)
 
 
@@ -242,15 +243,13 @@ def examples(run: Run, data: str | None) -> Source:
 
 def rows(run: Run, data: str | None, on_error: str | None = None, *, clip: bool = False) -> Iterator[Piece]:
     """The run's test split, or all examples of other data a block at a time; `clip` as in `vael.specs.pieces`. Errors: as `examples`."""
-    import numpy as np
-
     from vael.data import OnError
     from vael.specs import Piece, pieces
 
     if data is not None:
         return pieces(run.spec, data, on_error=OnError(on_error or "stop"), clip=clip)
     source = run.split()[1]
-    return iter([Piece(source, np.arange(1, len(source) + 1))])
+    return iter([Piece(source, source.named.rows)])
 
 
 def done(path: Path, count: int, options: dict[str, object], skipped: Sequence[Skipped] = ()) -> int:

@@ -59,7 +59,7 @@ def named(material: Material) -> Material:
     if not words:
         return material
     names = np.unique(np.concatenate(words))
-    found = material.changed(lambda part, number: Part(part.x, None if part.label is None else np.searchsorted(names, part.label)))
+    found = material.changed(lambda part, number: replace(part, label=None if part.label is None else np.searchsorted(names, part.label)))
     return replace(found, label_names=tuple(name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from vael.data.depth import BITS, HEAD, channel_bits, rescaled_from
+from vael.data.keys import file_keys
 from vael.data.material import Material, Part
 from vael.errors import FormatError, ShapeError
 
@@ -167,7 +168,8 @@ class _Reader:
                 "or load with skip_damaged (--skip-damaged), which leaves them out and says so"
             )
         label = [self._label(files[place], root, names) for place in kept]
-        return Part(x[: len(kept)], np.array(label, np.int64) if names else None)
+        keys = file_keys([files[place].relative_to(self.folder).as_posix() for place in kept])
+        return Part(x[: len(kept)], np.array(label, np.int64) if names else None, keys=keys)
 
     def _label(self, path: Path, root: Path, names: Sequence[str]) -> int:
         return -1 if path.parent == root else names.index(path.relative_to(root).parts[0])

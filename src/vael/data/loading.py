@@ -101,7 +101,7 @@ def _arranged(material: Material) -> Material:
 
     def one(part: Part, number: int) -> Part:
         known = part.x.shape[1:] if material.channels_first else None
-        return Part(as_examples(checked_numbers(part.x, name), name, known), part.label)
+        return replace(part, x=as_examples(checked_numbers(part.x, name), name, known))
 
     arranged = material.changed(one)
     shapes = {part.x.shape[1:] for part in arranged.parts}
@@ -162,13 +162,13 @@ def _black_and_white(arrays: list[np.ndarray], seen: Look) -> bool:
 
 
 def _as_zero_and_one(material: Material) -> Material:
-    scaled = material.changed(lambda part, number: Part(part.x // 255, part.label))
+    scaled = material.changed(lambda part, number: replace(part, x=part.x // 255))
     return replace(scaled, notes=(*material.notes, "only 0 and 255 occur, read as 0 and 1"))
 
 
 def _drawn_once(material: Material, largest: float) -> Material:
     """Before rows are set aside, so that the drawn data do not depend on the seed of the split."""
-    return material.changed(lambda part, number: Part(binarized_once(_tensor(part.x), largest, STATIC_SEED + number).numpy(), part.label))
+    return material.changed(lambda part, number: replace(part, x=binarized_once(_tensor(part.x), largest, STATIC_SEED + number).numpy()))
 
 
 def _maybe(material: Material, part: Part | None, meaning: Meaning) -> Source | None:
@@ -182,6 +182,7 @@ def _source(material: Material, part: Part, meaning: Meaning) -> Source:
     return Source(
         material.name, x, meaning.kind, fingerprint(x.numpy(), part.rows), meaning.levels, label, material.label_names, meaning.transform,
         (*material.notes, *meaning.notes), material.columns, largest=meaning.largest, rows=rows,
+        keys=part.keys,
     )  # fmt: skip
 
 

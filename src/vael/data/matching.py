@@ -11,6 +11,7 @@ import torch
 from vael.data.blocks import Like, refuse_truths
 from vael.data.cells import as_examples, blocks, checked_numbers, fingerprint
 from vael.data.images import Images
+from vael.data.keys import joined_keys
 from vael.data.loading import AS_THEY_ARE, BINARISED, STATIC_SEED, read
 from vael.data.source import Kind, Source, Splits
 from vael.data.splitting import MOST_VALIDATION, SHARE, STREAM
@@ -55,12 +56,9 @@ def matching(data: str, trained: Trained, images: Images = AS_THEY_ARE, *, clip:
     known = [part.label for part in parts if part.label is not None]
     label = torch.from_numpy(np.concatenate(known).astype(np.int64)) if len(known) == len(parts) else None
     return replace(
-        found,
-        fingerprint=fingerprint(found.x.numpy()),
-        label=label,
-        label_names=material.label_names,
-        notes=(*material.notes, *trained.notes, *found.notes),
-    )
+        found, fingerprint=fingerprint(found.x.numpy()), label=label, label_names=material.label_names,
+        notes=(*material.notes, *trained.notes, *found.notes), keys=joined_keys([part.keys for part in parts]),
+    )  # fmt: skip
 
 
 def _cells(x: np.ndarray, data: str, trained: Trained) -> np.ndarray:
@@ -112,6 +110,8 @@ def joined(splits: Splits) -> Source:
         return splits.test or splits.train
     order = torch.randperm(whole, generator=torch.Generator().manual_seed(STREAM))  # how `vael.data.splitting` sets rows aside from seed 0
     rows = torch.cat([chosen.sort().values for chosen in order.split(sizes)])
-    x = torch.cat([part.x for part in parts])[rows.argsort()]
-    label = None if splits.train.label is None else torch.cat([part.label for part in parts])[rows.argsort()]  # type: ignore[misc]
-    return replace(splits.train, x=x, label=label)
+    back = rows.argsort()
+    x = torch.cat([part.x for part in parts])[back]
+    label = None if splits.train.label is None else torch.cat([part.label for part in parts])[back]  # type: ignore[misc]
+    keys = joined_keys([part.named for part in parts])
+    return replace(splits.train, x=x, label=label, keys=None if keys is None else keys.take(back.numpy()))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vael.data.keys import Keys
 from vael.data.schema import Schema
 
 
@@ -17,6 +18,7 @@ class Part:
     x: np.ndarray
     label: np.ndarray | None = None
     rows: np.ndarray | None = None  # which rows of a memory-mapped `x` these are; None is all, in order
+    keys: Keys | None = None  # what names the examples; None where it is their order alone
 
     def __len__(self) -> int:
         return len(self.x if self.rows is None else self.rows)

@@ -14,6 +14,7 @@ from jaxtyping import Int64, Shaped
 from torch import Tensor
 
 from vael.data.batch import Batch
+from vael.data.keys import Keys, counted_keys
 from vael.data.schema import Schema
 from vael.errors import ShapeError, StateError
 
@@ -73,6 +74,7 @@ class Source:
     gaps: bool = False  # whether cells may be missing: stored as NaN
     largest: float | None = None  # stored value that stands for a probability of 1, where cells were binarised
     rows: Int64[Tensor, " chosen"] | None = None  # which rows of a memory-mapped `x` are this split's; None is all, in order
+    keys: Keys | None = None  # what names the examples; None where it is their order alone
 
     def __len__(self) -> int:
         return self.x.shape[0] if self.rows is None else len(self.rows)
@@ -82,13 +84,26 @@ class Source:
         """Shape of one example: `[channels, height, width]` for images, `[features]` for tables."""
         return tuple(self.x.shape[1:])
 
+    @property
+    def named(self) -> Keys:
+        """What names the examples: `keys`, or their order."""
+        return self.keys or counted_keys(len(self))
+
+    def label_texts(self, index: Int64[Tensor, " chosen"]) -> list[str] | None:
+        """The labels of some examples as they are called, empty where one has none; None where no example has one."""
+        if self.label is None:
+            return None
+        names = self.label_names
+        return ["" if one < 0 else names[one] if one < len(names) else str(one) for one in self.label[index].tolist()]
+
     def subset(self, index: Int64[Tensor, " chosen"]) -> Source:
         """The examples at `index` as a source of their own, without a copy of the cells. Errors: `ShapeError` for rows that there are not."""
         if not len(index) or int(index.min()) < 0 or int(index.max()) >= len(self):
             raise ShapeError(f"{self.name} has {len(self):,} examples, but rows {index[:5].tolist()} ... were asked for; give rows from 0 on")
         rows = index if self.rows is None else self.rows[index]
         fingerprint = hashlib.sha256(self.fingerprint.encode() + index.cpu().numpy().tobytes()).hexdigest()
-        return replace(self, rows=rows, label=None if self.label is None else self.label[index], fingerprint=fingerprint)
+        label = None if self.label is None else self.label[index]
+        return replace(self, rows=rows, label=label, fingerprint=fingerprint, keys=self.named.take(index.cpu().numpy()))
 
     def batch(self, index: Int64[Tensor, " batch"], noise: Variates | None = None) -> Batch:
         """The examples at `index`, in model units. A stochastic transform needs `noise`."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from vael.data.keys import counted_keys
 from vael.data.material import Material, Part
 from vael.errors import StateError
 
@@ -67,5 +68,5 @@ def _count(asked: float | int | None, examples: int, what: str, most: int | None
 
 def rows_of(part: Part, rows: np.ndarray) -> Part:
     """Those rows of a part: copied into memory, or noted beside a memory-mapped array."""
-    label = None if part.label is None else part.label[rows]
-    return Part(part.x, label, rows) if isinstance(part.x, np.memmap) else Part(part.x[rows], label)
+    label, keys = None if part.label is None else part.label[rows], (part.keys or counted_keys(len(part))).take(rows)
+    return Part(part.x, label, rows, keys) if isinstance(part.x, np.memmap) else Part(part.x[rows], label, None, keys)

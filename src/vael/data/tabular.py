@@ -15,6 +15,7 @@ from vael.data.cells import fingerprint
 from vael.data.compressed import plain_name
 from vael.data.finding import folder_of
 from vael.data.inference import is_text, why_left_out
+from vael.data.keys import table_keys
 from vael.data.material import Material, Part
 from vael.data.missing import level_words, taken_for_missing
 from vael.data.named import known
@@ -60,9 +61,9 @@ def table_material(data: Path | str | Frame, schema: Schema | None = None) -> Ma
     path = Path(data) if isinstance(data, Path | str) else None
     x, name = table.x.numpy(), plain_name(path).stem if path else named(data)
     notes = notes_on(table)
-    if schema is None and plain(table.schema, x):
-        return Material(name, Part(x), columns=table.schema.names, notes=notes)
-    return Material(name, Part(x), columns=table.schema.names, notes=notes, schema=table.schema)
+    schema = None if schema is None and plain(table.schema, x) else table.schema
+    part = Part(x, keys=table_keys(table.original, table.rows, table.schema.names))
+    return Material(name, part, columns=table.schema.names, notes=notes, schema=schema)
 
 
 def notes_on(table: Table) -> tuple[str, ...]:
@@ -128,8 +129,9 @@ def mixed(material: Material, parts: Parts) -> Splits:
     def source(part: Part) -> Source:
         x = np.ascontiguousarray(part.x if part.rows is None else part.x[part.rows], np.float32)
         return Source(
-            material.name, torch.from_numpy(x), Kind.MIXED, fingerprint(x), notes=material.notes, columns=material.columns, schema=schema, gaps=gaps
-        )
+            material.name, torch.from_numpy(x), Kind.MIXED, fingerprint(x), notes=material.notes, columns=material.columns, schema=schema, gaps=gaps,
+            keys=part.keys,
+        )  # fmt: skip
 
     test = None if parts.test is None else source(parts.test)
     return Splits(source(parts.train), source(parts.validation), test, material.origin, material.citation)

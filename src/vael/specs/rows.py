@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from vael.data import Column, ColumnKind, Kind, OnError, Schema, Source, Table, read_table
 from vael.data.blocks import Like, array_blocks, table_blocks
+from vael.data.keys import Keys, table_keys
 from vael.data.schema_file import from_record
 from vael.data.tables import Skipped
 from vael.data.tabular import is_table_file
@@ -25,6 +27,13 @@ class Piece:
     source: Source
     rows: np.ndarray  # their numbers, from 1
     table: Table | None = None  # of a table, the cells as they came
+
+    @cached_property
+    def keys(self) -> Keys:
+        """What names the rows: their numbers, files or identifiers."""
+        if self.table is None:
+            return Keys(self.rows, self.source.named.columns)
+        return table_keys(self.table.original, self.rows, self.source.columns)
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
