@@ -6,18 +6,22 @@ in `WHOLE`, or the only array of two axes or more. Labels are `y` (`label`, `lab
 
 from __future__ import annotations
 
+import io
+import math
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
+from vael.data.claims import parsing, refuse_claim
 from vael.data.material import Material, Part
 from vael.errors import FormatError, ShapeError
 
+NPY = b"\x93NUMPY"
 LARGE = 2**30  # bytes from which an .npy file stays on disk
 WHOLE = ("x", "data", "images", "faces", "arr_0", "features")
 LABEL = ("y", "label", "labels", "target", "targets")
@@ -26,24 +30,20 @@ SPLITS = {"train": ("train",), "validation": ("valid", "validation", "val"), "te
 
 def read_npy(path: Path) -> Material:
     """One array, with the labels in `<name>_labels.npy` beside it. Errors: `FormatError` for objects, ragged arrays and damaged files."""
-    begins(path, b"\x93NUMPY")
-    with _told(path):
-        x = np.load(path, allow_pickle=False, mmap_mode="c" if path.stat().st_size >= LARGE else None)
+    x = array_in(path)
     label = path.with_name(f"{path.stem}_labels.npy")
     if not label.is_file():
         return Material(path.stem, Part(x))
-    with _told(label):
-        return named(Material(path.stem, labelled(x, np.load(label, allow_pickle=False), label)))
+    return named(Material(path.stem, labelled(x, array_in(label), label)))
 
 
 def read_npz(path: Path) -> Material:
     """Arrays by the names that the module describes. Errors: `FormatError` where no examples can be told among them."""
     with _told(path), open(path, "rb") as file:
-        if file.read(6) == b"\x93NUMPY":
+        if file.read(len(NPY)) == NPY:
             raise FormatError(f"{path} is a single array, not an archive of arrays; give it the ending .npy")
     begins(path, b"PK")
-    with _told(path), np.load(path, allow_pickle=False) as archive:
-        arrays = {name.lower(): archive[name] for name in archive.files}
+    arrays = _members(path)
     found = {split: _split(arrays, names, path) for split, names in SPLITS.items()}
     train = found["train"]
     if train is None:
@@ -68,7 +68,10 @@ def begins(path: Path, with_these: bytes) -> None:
     with open(path, "rb") as file:
         found = file.read(len(with_these))
     if found != with_these:
-        raise FormatError(f"{path} is no {path.suffix} file: it begins with {found!r}, not {with_these!r}; save the array again, with its own ending")
+        raise FormatError(
+            f"{path} could not be read, as it is no {path.suffix} file: it begins with {found!r}, not {with_these!r}; "
+            "save the array again, with its own ending"
+        )
 
 
 def _split(arrays: Mapping[str, np.ndarray], names: tuple[str, ...], path: Path) -> Part | None:
@@ -122,15 +125,65 @@ def read_amat(path: Path) -> np.ndarray:
     return cells.reshape(rows, -1)
 
 
+def array_in(path: Path, *, mapped: bool = False) -> np.ndarray:
+    """The array of an `.npy` file, believed no further than the file is long; `mapped` leaves it on the disk.
+
+    Errors: `FormatError` for objects, texts without letters, other files, and headers that promise more than there is.
+    """
+    begins(path, NPY)
+    with _told(path):
+        x = np.load(path, allow_pickle=False, mmap_mode="r")  # maps the file, for which a header cannot promise more than there is
+        _refuse_nothing(x.dtype, path)
+        large = path.stat().st_size >= LARGE
+        return x if mapped else np.load(path, allow_pickle=False, mmap_mode="c" if large else None)
+
+
+def _refuse_nothing(kind: np.dtype, where: object) -> None:
+    """Errors: `FormatError` for cells that take no bytes, of which a small file can promise any number."""
+    if not kind.itemsize:
+        raise FormatError(f"{where} holds cells of type {kind}, which take no bytes; save an array of numbers")
+
+
+def _members(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an `.npz` by their names in small letters, each unpacked only after what it says of its size was found to be possible."""
+    found: dict[str, np.ndarray] = {}
+    with _told(path), zipfile.ZipFile(path) as archive:
+        entries = [entry for entry in archive.infolist() if entry.filename.endswith(".npy")]
+        refuse_claim(sum(entry.file_size for entry in entries), path, "what is packed in it")
+        for entry in entries:
+            with archive.open(entry) as file:
+                shape, kind = _header(cast(io.BufferedIOBase, file))
+                size = math.prod(shape) * kind.itemsize
+                _refuse_nothing(kind, f"{path}, {entry.filename},")
+                if size > entry.file_size:
+                    raise ValueError(f"{entry.filename} promises {size:,} bytes, but {entry.file_size:,} are packed")
+            with archive.open(entry) as file:
+                found[entry.filename.removesuffix(".npy").lower()] = np.lib.format.read_array(file, allow_pickle=False)
+    return found
+
+
+def _header(file: io.BufferedIOBase) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type that an array says it has. Errors: `ValueError`."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = read(file)
+    if kind.hasobject:
+        raise ValueError("Object arrays are not read")
+    if min(shape, default=0) < 0:
+        raise ValueError(f"a shape of {shape}")
+    return shape, kind
+
+
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
     """Turns what NumPy and the zip reader raise for damaged and unsafe files into a `FormatError`."""
     try:
-        yield
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
-        if "allow_pickle=False" in str(error) or "Object arrays" in str(error):
+        with parsing(path, "could not be read as an array", "it is truncated, damaged or no such file: save it again"):
+            yield
+    except FormatError as error:
+        if any(said in str(error) for said in ("allow_pickle=False", "Object arrays", "Python objects in dtype")):
             raise FormatError(
                 f"{path} holds Python objects (a ragged array is stored so), which are not read because they could run code; "
                 "save a plain array of numbers in which every example has the same shape"
             ) from error
-        raise FormatError(f"{path} could not be read as an array ({error}); it is truncated, damaged or no such file: save it again") from error
+        raise

@@ -11,12 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
+from vael.data.arrays import array_in
 from vael.data.cells import as_examples, black_and_white, checked_numbers
 from vael.data.inference import is_text
 from vael.data.numerals import FORMS, form_of, numeral_of, read_by
+from vael.data.parquet import parquet_file, validated
 from vael.data.schema import ColumnKind, Schema
 from vael.data.source import AsFloat, Kind, Source, Transform
-from vael.data.tables import Forms, Given, OnError, Skipped, Table, by_schema, counted, none_fits, parquet_file, without_views
+from vael.data.tables import Forms, Given, OnError, Skipped, Table, by_schema, counted, none_fits, without_views
 from vael.data.text import text_table
 from vael.errors import FormatError, ShapeError, SupportError
 
@@ -107,10 +109,7 @@ def refuse_truths(cells: np.ndarray, name: str, kind: Kind) -> None:
 
 def array_blocks(path: Path, rows: int | None = None) -> Iterator[np.ndarray]:
     """Consecutive examples of an `.npy` file, read as they are needed. Errors: `FormatError` for files that are damaged or hold objects."""
-    try:
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise FormatError(f"{path} could not be read as an array ({error}); it is truncated, damaged or holds objects: save it again") from error
+    mapped = array_in(path, mapped=True)
     if mapped.ndim == 0 or not len(mapped):
         raise FormatError(f"{path} holds an array of shape {mapped.shape}, but at least one example was expected")
     size = rows or max(1, min(ROWS, CELLS // max(1, mapped[0].size)))
@@ -172,8 +171,8 @@ def _parquet_blocks(path: Path, schema: Schema) -> Iterator[tuple[Given, Forms]]
     file, first = parquet_file(path), 1
     kinds = {field.name: field.type for field in file.schema_arrow}
     texts = [column.name for column in schema.columns if column.name in kinds and is_text(kinds[column.name]) and column.kind in NUMBERS]
-    forms = _forms((pa.table(batch) for batch in file.iter_batches(ROWS, columns=texts)), schema) if texts else {}
-    for batch in file.iter_batches(ROWS):
+    forms = _forms((pa.table(batch) for batch in validated(file.iter_batches(ROWS, columns=texts), path)), schema) if texts else {}
+    for batch in validated(file.iter_batches(ROWS), path):
         columns = zip(batch.schema.names, batch.columns, strict=True)
         table = pa.table({name: without_views(pa.chunked_array([column])) for name, column in columns}, metadata=file.schema_arrow.metadata)
         yield counted(table, first), forms

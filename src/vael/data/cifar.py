@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from vael.data.arrays import array_in
 from vael.data.material import Material, Part
 from vael.errors import FormatError
 
@@ -68,7 +69,7 @@ def _from_archive(path: Path, member: str) -> Part:
 
 def _mosaic(path: Path, folder: Path) -> Part:
     """A picture of 32×32 tiles, row after row, and the labels beside it: those of the test split, or a fifth of the training labels."""
-    with Image.open(path) as image:
+    with Image.open(path, formats=["WEBP"]) as image:
         cells = np.asarray(image.convert("RGB"))
     rows, columns = cells.shape[0] // SIDE, cells.shape[1] // SIDE
     x = cells.reshape(rows, SIDE, columns, SIDE, CHANNELS).transpose(0, 2, 4, 1, 3).reshape(-1, CHANNELS, SIDE, SIDE)
@@ -77,7 +78,7 @@ def _mosaic(path: Path, folder: Path) -> Part:
     files = sorted(folder.glob(f"{kind}*.npy"))
     if not files:
         raise FormatError(f"{folder} has the mosaic {path.name} but no {kind}.npy beside it; put the labels there")
-    label = np.load(files[0], allow_pickle=False).astype(np.int64)
+    label = array_in(files[0]).astype(np.int64)
     if name.startswith("data"):
         start = (int(name[-1]) - 1) * len(x)
         label = label[start : start + len(x)]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ SPLITS = {
     "train": "train", "training": "train", "valid": "validation", "val": "validation", "validation": "validation", "dev": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
+FORMATS = ("PNG", "JPEG", "JPEG2000", "AVIF", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM")  # by content: others run programs (EPS), or are rare
 AS_THEY_ARE = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}  # modes of which no pixel is changed
 AT_ONCE = 64  # images decoded side by side
 SHOWN = 5  # files named in a message
@@ -185,14 +187,17 @@ class _Reader:
             return None
         try:
             # given a file, not a path, the decoder does not map it: mapped, it takes the sides of a turned TIFF for each other
-            with open(path, "rb") as file, Image.open(file) as image:
+            with open(path, "rb") as file, Image.open(file, formats=formats()) as image:
+                _refuse_bomb(image)
                 several, small = image.format != "MPO" and getattr(image, "n_frames", 1) > 1, rescaled_from(image)
                 file.seek(0)
                 deep = channel_bits(image, file.read(HEAD)) > BITS
                 file.seek(0)
                 image.load()
                 upright = ImageOps.exif_transpose(image)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # decoders raise what they like for content that somebody made to break them
             self.damaged.append(f"{path.relative_to(self.folder)} ({_reason(error)})")
             return None
         plain = _plain(upright, path, deep)
@@ -249,9 +254,22 @@ def _plain(image: Image.Image, path: Path, deep: bool = False) -> Image.Image:
     return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
 
 
+@cache
+def formats() -> tuple[str, ...]:
+    """Those of the formats that this PIL can read."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _refuse_bomb(image: Image.Image) -> None:
+    """Errors: `Image.DecompressionBombError` for more pixels than PIL only warns of, before they are decoded."""
+    if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > Image.MAX_IMAGE_PIXELS:
+        raise Image.DecompressionBombError(f"{image.width * image.height:,} pixels")
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError):
-        return "too many pixels"
+        return f"too many pixels, at most {Image.MAX_IMAGE_PIXELS:,} are read"
     if isinstance(error, FileNotFoundError | PermissionError):
         return "a link that leads nowhere" if isinstance(error, FileNotFoundError) else "no permission to read it"
     return "not a whole image"

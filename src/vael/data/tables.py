@@ -12,7 +12,6 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -22,6 +21,7 @@ from vael.data.inference import INDEX, codes, days_of, infer_schema, is_text
 from vael.data.missing import missing_levels, missing_text
 from vael.data.numerals import FORMS, Form, form_of, in_question, nothing, numbers_of, numeral_of, read_by
 from vael.data.output import cell_file
+from vael.data.parquet import whole_parquet
 from vael.data.schema import LEVELS, Column, ColumnKind, Schema
 from vael.data.text import Layout, Ragged, check_names, read_text
 from vael.errors import FormatError, ShapeError, SupportError
@@ -103,9 +103,9 @@ def given_rows(data: Path | str | Frame, on_error: OnError = OnError.STOP) -> Gi
         check_names("the table", [str(name) for name in table.column_names])
         return counted(pa.table({name: without_views(table.column(name)) for name in kept}))
     if Path(data).suffix.lower() == ".parquet":
-        file = parquet_file(Path(data))
-        columns = zip(file.schema_arrow.names, file.read().columns, strict=True)
-        return counted(pa.table({name: without_views(column) for name, column in columns}, metadata=file.schema_arrow.metadata))
+        found = whole_parquet(Path(data))
+        columns = zip(found.column_names, found.columns, strict=True)
+        return counted(pa.table({name: without_views(column) for name, column in columns}, metadata=found.schema.metadata))
     found, block = read_text(Path(data))
     if block.ragged and on_error is OnError.STOP:
         raise found.too_ragged(block.ragged)
@@ -115,16 +115,6 @@ def given_rows(data: Path | str | Frame, on_error: OnError = OnError.STOP) -> Gi
 def counted(table: pa.Table, first: int = 1) -> Given:
     """Rows with their numbers."""
     return Given(table, np.arange(first, first + table.num_rows))
-
-
-def parquet_file(path: Path) -> pa.parquet.ParquetFile:
-    """A Parquet file that is whole. Errors: `FormatError` for another, `ShapeError` for two columns of one name."""
-    try:
-        file = pa.parquet.ParquetFile(path, buffer_size=1 << 16)
-    except (pa.ArrowException, OSError) as error:
-        raise FormatError(f"{path} is no whole Parquet file ({error}); write or fetch it again") from error
-    check_names(path, file.schema_arrow.names)
-    return file
 
 
 def without_views(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -32,6 +32,7 @@ from vael.applications.compression.grids import WIDEST
 from vael.applications.compression.levels import make_level
 from vael.applications.compression.portable import IntegerVAE, PortableLevel, load_portable, quantise
 from vael.data import Kind, Source
+from vael.data.arrays import array_in
 from vael.data.images import image_files
 from vael.data.tables import Frame
 from vael.errors import FormatError, StateError, SupportError
@@ -152,6 +153,11 @@ def level_of(run: Run, name: str) -> Level:
 
 def level_in(run: Run, header: Header) -> Level:
     """The level that a file names, set as it says. Errors: `FormatError` for one that this run cannot have."""
+    if (header.layout.kind == "table") != (run.spec.data.kind == Kind.MIXED.value) or header.levels != symbols_of(run):
+        raise FormatError(
+            f"the file says that it holds {header.layout.kind} of {header.levels:,} values a cell, but the run was trained on {run.spec.data.name}, "
+            f"whose cells have {symbols_of(run):,}; it was not written with this run"
+        )
     if header.layout.kind == "table" and header.level == SafeLevel.name:
         return table_level(run, header.layout, header.settings)
     if header.level == PortableLevel.name:
@@ -183,14 +189,6 @@ def contents_of(run: Run, data: Path | str | None) -> Contents:
         if factor is not None or run.spec.data.binarize is None:
             return from_folder(path, event, factor or 1)
     return cells_of(examples_of(run.spec, str(data)))
-
-
-def array_in(path: Path) -> np.ndarray:
-    """An array of numbers. Errors: `FormatError` for a file that holds none."""
-    try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise FormatError(f"{path} could not be read as an array of numbers ({error}); save it again") from error
 
 
 def factor_of(x: np.ndarray, symbols: int) -> int | None:

@@ -11,9 +11,11 @@ import pyarrow.compute
 
 from vael import files
 from vael.applications.compression import Decompressed, Layout, Original, TableLevel, table_contents
+from vael.applications.compression.beside import Beside, unpacked
 from vael.applications.compression.contents import Contents
-from vael.applications.compression.tables import Beside, rebuilt, text_of, unpacked
+from vael.applications.compression.tables import is_text, rebuilt, text_of
 from vael.data import Schema
+from vael.data.claims import parsing, refuse_claim
 from vael.data.compressed import content
 from vael.data.schema_file import from_record
 from vael.data.tables import Frame, arrow_cells, given_rows, named, write_arrow
@@ -84,17 +86,33 @@ def write_table(run: Run, done: Decompressed, file: Path, target: Path) -> str:
     """
     if target.suffix.lower() not in (*TEXT, ".parquet"):
         raise FormatError(f"{target}: {file} holds a table, which is written as {', '.join((*TEXT, '.parquet'))}; give a file name that ends so")
-    schema, beside = schema_of(run), unpacked(done.beside, str(file))
-    table = rebuilt(beside, done.array, schema)
+    schema, beside = schema_of(run), unpacked(done.beside, str(file), len(done.array))
+    with parsing(file, "is no whole file of `vael compress`: its blocks and what stands beside them do not fit", "another program wrote it"):
+        table = rebuilt(beside, done.array, schema)
+        table.validate(full=True)
+        return _written(beside, table, schema, file, target)
+
+
+def _written(beside: Beside, table: pa.Table, schema: Schema, file: Path, target: Path) -> str:
+    told = beside.told
     if target.suffix.lower() == ".parquet":
-        write_arrow(target, table if beside.told.layout is None else typed_columns(beside, table, schema))
-        return "every cell with its type" if beside.told.layout is None else "the cells of a text file, typed as the run's schema says"
-    content = text_of(beside.told, table, schema, str(file))
+        write_arrow(target, table if told.layout is None else typed_columns(beside, table, schema))
+        return "every cell with its type" if told.layout is None else "the cells of a text file, typed as the run's schema says"
+    for column in table.columns:
+        refuse_claim(size_of_text(column), file, "a column of it")
+    content = text_of(told, table, schema, str(file))
     if content is not None:
         files.write_bytes(target, content)
         return "byte for byte the file that was compressed"
-    write_arrow(target, table, TextLayout(*beside.told.layout) if beside.told.layout else None)
-    return "every cell as it was" if beside.told.layout else "typed cells, written as text"
+    write_arrow(target, table, TextLayout(*told.layout) if told.layout else None)
+    return "every cell as it was" if told.layout else "typed cells, written as text"
+
+
+def size_of_text(column: pa.ChunkedArray) -> int:
+    """Bytes of a column of texts that are stored once and named by number, written out; of others those that they have."""
+    if not pa.types.is_dictionary(column.type) or not is_text(column.type.value_type):
+        return column.nbytes
+    return sum(int(pc.sum(pc.binary_length(chunk.dictionary).take(chunk.indices)).as_py() or 0) for chunk in column.chunks)
 
 
 def typed_columns(beside: Beside, table: pa.Table, schema: Schema) -> pa.Table:

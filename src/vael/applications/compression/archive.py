@@ -15,13 +15,13 @@ from torch import nn
 
 import vael
 from vael.applications.compression.bits_back import Coded, decode, encode
-from vael.applications.compression.container import BlockFacts, Header, Layout, checksum, facts_beside, pack, unpack
+from vael.applications.compression.container import MOST_CELLS, BlockFacts, Header, Layout, checksum, facts_beside, pack, unpack
 from vael.applications.compression.contents import Contents, to_cells, to_original
 from vael.applications.compression.level import Level
+from vael.data.claims import refuse_claim
 from vael.errors import FormatError, ShapeError, VaelError
 
 BLOCK = 4096  # examples in a block, at most
-MOST_CELLS = 1 << 24  # in a block
 FAILURES = (VaelError, ValueError, KeyError, OverflowError, RuntimeError)  # of a coder that is given bits of another model
 
 Progress = Callable[[int, int], None]
@@ -158,16 +158,19 @@ def decompress(
     header, payloads, beside = unpack(content, name)
     level = _fitting(header, name, model, level_of)
     differs = differences(header.build, level.build)
-    event = header.layout.shape[1:]
-    whole, first = np.empty(header.layout.shape, np.dtype(header.layout.dtype)), 0
+    refuse_claim(header.layout.shape[0] * header.layout.example_bytes, name, "what it holds")
+    kind, event = np.dtype(header.layout.dtype), header.layout.shape[1:]
+    parts: list[np.ndarray] = []  # memory grows with what was found to be right, not with what the header says
+    first = 0
     for number, (facts, payload) in enumerate(zip(header.blocks, payloads, strict=True), 1):
         plain = _plain(facts, payload, level, header.layout)
         if plain is None:
             raise FormatError(_mismatch(name, f"block {number} of {len(payloads)}", differs))
-        whole[first : first + facts.examples] = np.frombuffer(plain, whole.dtype).reshape(facts.examples, *event)
+        parts.append(np.frombuffer(plain, kind).reshape(facts.examples, *event))
         first += facts.examples
         if progress:
-            progress(first, len(whole))
+            progress(first, header.layout.shape[0])
+    whole = np.concatenate(parts, dtype=kind) if parts else np.empty(header.layout.shape, kind)
     notes = (f"written elsewhere ({differs}), but every block was checked and is exact",) if differs else ()
     notes = (*notes, *((header.layout.note,) if header.layout.note else ()))
     return Decompressed(whole, header.layout, notes, time.perf_counter() - begun, beside)
@@ -182,7 +185,10 @@ def _fitting(header: Header, name: str, model: str, level_of: Callable[[Header],
         )
     if header.constriction != coder():
         raise FormatError(f"{name} was written with constriction {header.constriction}, but {coder()} is installed; install {header.constriction}")
-    level = level_of(header)
+    try:
+        level = level_of(header)
+    except (ValueError, TypeError, IndexError, KeyError, OverflowError, RuntimeError) as error:
+        raise FormatError(f"{name} has settings that no level of compression has ({error}); it was not written by `vael compress`") from error
     if (level.cells, level.levels) != (header.cells, header.levels) or math.prod(header.layout.shape[1:]) != level.cells:
         raise FormatError(
             f"{name} says {header.cells} cells of {header.levels} levels, but the model has {level.cells} of {level.levels}; it was not written by "
@@ -193,7 +199,7 @@ def _fitting(header: Header, name: str, model: str, level_of: Callable[[Header],
 
 def _plain(facts: BlockFacts, payload: bytes, level: Level, layout: Layout) -> bytes | None:
     """The bytes that a block stands for, or None if they do not come out right."""
-    size = facts.examples * math.prod(layout.shape[1:]) * np.dtype(layout.dtype).itemsize
+    size = facts.examples * layout.example_bytes
     try:
         if facts.coded:
             words = np.frombuffer(payload, "<u4").astype(np.uint32)

@@ -17,10 +17,12 @@ Whole numbers are little-endian, words of coded blocks too.
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 import zlib
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vael.errors import FormatError
@@ -30,8 +32,13 @@ FRONT = struct.Struct("<8sHI")
 SHORT, LONG = 16, 32  # bytes of checksums
 LARGEST_HEADER = 1 << 28
 
-Count = Annotated[int, Field(ge=0)]
-Several = Annotated[int, Field(ge=1)]
+MOST = (1 << 63) - 1  # that any whole number of a header may be
+MOST_AXES = 32
+MOST_CELLS = 1 << 24  # in a block: what `vael compress` puts into one, at most
+DEFLATED = 1032  # bytes that one byte of deflated content can stand for, at most
+
+Count = Annotated[int, Field(ge=0, le=MOST)]
+Several = Annotated[int, Field(ge=1, le=MOST)]
 
 
 class Section(BaseModel):
@@ -51,6 +58,26 @@ class Layout(Section):
     names: tuple[str, ...] = ()  # of images, as paths in their folder
     note: str = ""  # what of the original is not in the file
     gaps: tuple[tuple[Count, ...], ...] = ()  # of a table, how often each state of a cell followed each (`column_laws.count_states`)
+
+    @model_validator(mode="after")
+    def _known(self) -> Layout:
+        """Only cells that are plain numbers, in shapes that such contents have."""
+        kind = np.dtype(self.dtype)
+        if kind.kind not in "buif" or not 1 <= kind.itemsize <= 16 or kind.subdtype is not None:
+            raise ValueError("cells that are no numbers")
+        axes = {"table": {2}, "images": {4}}.get(self.kind, set(range(1, MOST_AXES + 1)))
+        if len(self.shape) not in axes or (self.channels_last and len(self.shape) != 4):
+            raise ValueError("a shape that such contents do not have")
+        if self.kind == "table" and kind != np.dtype("<i4"):
+            raise ValueError("a table whose symbols are no whole numbers")
+        if self.kind == "images" and (kind != np.dtype("u1") or self.shape[1] not in (1, 3)):
+            raise ValueError("images that are neither grey nor in colour")
+        return self
+
+    @property
+    def example_bytes(self) -> int:
+        """Bytes of one example."""
+        return math.prod(self.shape[1:]) * np.dtype(self.dtype).itemsize
 
 
 class BlockFacts(Section):
@@ -97,6 +124,11 @@ class Header(Section):
     def _whole(self) -> Header:
         if not self.layout.shape or sum(block.examples for block in self.blocks) != self.layout.shape[0]:
             raise ValueError("blocks that do not add up to the examples")
+        for block in self.blocks:
+            if (block.examples - 1) * self.cells >= MOST_CELLS:
+                raise ValueError("a block with more cells than blocks have")
+            if not block.coded and block.examples * self.layout.example_bytes > DEFLATED * block.size:
+                raise ValueError("a block that stands for more bytes than it can")
         if self.layout.kind == "images" and len(self.layout.names) != self.layout.shape[0]:
             raise ValueError("not one name for each image")
         return self
@@ -164,7 +196,7 @@ def _parsed(told: bytes, name: str) -> Header:
         if not opened.eof or opened.unused_data:
             raise ValueError("it is too long, or not whole")
         return Header.model_validate_json(text)
-    except (zlib.error, ValidationError, ValueError) as error:
+    except (zlib.error, ValidationError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise FormatError(f"{name} has a header that does not parse ({type(error).__name__}); it was not written by `vael compress`") from error
 
 

@@ -99,4 +99,8 @@ def safe_names(layout: Layout, name: str) -> list[PurePosixPath]:
     for path in paths:
         if path.is_absolute() or ".." in path.parts or "\\" in str(path) or "\0" in str(path) or ":" in str(path) or not path.parts:
             raise FormatError(f"{name} holds an image called {str(path)!r}, which would be written outside of the folder; it is not to be trusted")
+    taken = {str(path).casefold() for path in paths}
+    above = {str(folder).casefold() for path in paths for folder in path.parents}
+    if len(taken) < len(paths) or taken & above:
+        raise FormatError(f"{name} holds two images of one name, or one with the name of a folder; it is not to be trusted")
     return paths

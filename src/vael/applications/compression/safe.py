@@ -27,6 +27,7 @@ from vael.process import threads
 BINS = 1 << 9  # of the latents' grid in a unit: finer than any posterior deviation but the least
 FINE_BINS = 1 << 12  # the same where nothing limits it: posteriors of hundreds of latents are narrow
 MOST_BINS = 1 << 16
+MOST_BATCH = 1 << 12  # examples in one call of a network that a file may ask for
 REACH = 16  # the grid ends so far from 0
 MOST_EXAMPLES, MOST_CELLS = 256, 1 << 18  # in one call of a network
 
@@ -44,8 +45,8 @@ class FloatLevel(Level):
 
     def __init__(self, model: VAE, *, batch: int, bins: int = FINE_BINS) -> None:
         self.batch, self.bins = batch, bins
-        if self.batch < 1 or not 1 <= bins <= MOST_BINS:
-            raise ShapeError(f"batch {self.batch} and bins {bins}: expected at least 1 each, and at most {MOST_BINS:,} bins")
+        if not 1 <= self.batch <= MOST_BATCH or not 1 <= bins <= MOST_BINS:
+            raise ShapeError(f"batch {self.batch} and bins {bins}: expected at least 1 each, at most {MOST_BATCH:,} and {MOST_BINS:,}")
         self.grid, self._last = LatentGrid(bins, REACH * bins), {}
         self.model = copy.deepcopy(model).cpu().double().eval()
         with fixed():

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import lzma
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,13 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 from jaxtyping import Bool, Int32
-from pydantic import BaseModel, ConfigDict, ValidationError
 
+from vael.applications.compression.beside import Beside, BesideForm, ColumnForm, packed, unpacked
 from vael.applications.compression.column_laws import count_states
 from vael.applications.compression.container import Layout as FileLayout
 from vael.applications.compression.contents import Contents
 from vael.applications.compression.grids import ASIDE, DAY, MISSING, Grid, grids_of
-from vael.applications.compression.text_form import NumberForm, TextForm, commonest, in_form, number_form, text_form
+from vael.applications.compression.text_form import commonest, in_form, number_form, text_form
 from vael.data import ColumnKind, Schema
 from vael.data.dates import written_date
 from vael.data.missing import missing_levels
@@ -32,7 +29,6 @@ from vael.data.text import Layout
 from vael.errors import FormatError
 
 pc: Any = pa.compute  # its functions are made when it is imported
-LENGTH = struct.Struct("<I")
 EPOCH = datetime(1970, 1, 1)
 
 
@@ -45,32 +41,6 @@ class Original:
     layout: Layout | None = None
     raw: bytes | None = None
     size: int = 0  # bytes of the file, or of the columns in memory
-
-
-class ColumnForm(BaseModel):
-    """How the cells of a column that the model knows are written."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    place: int  # among all columns of the table
-    number: NumberForm = NumberForm.SHORT
-    grouped: bool = False  # whether thousands are marked
-    absent: str | None = None  # what stands for a missing cell in text
-    others: int = 0  # cells that stand beside, one by one
-
-
-class BesideForm(BaseModel):
-    """What stands beside the symbols, before the columns and cells themselves."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    rows: int
-    columns: tuple[ColumnForm, ...]  # in the order of the model's
-    counters: dict[str, int] = {}  # columns that count the rows, and from where
-    whole: tuple[str, ...] = ()  # columns that the model does not know
-    layout: tuple[str, bool, str] | None = None  # of a text file
-    text: TextForm | None = None
-    digest: str = ""  # SHA-256 of the text file, where `text` gives its bytes back
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -101,7 +71,7 @@ def table_contents(original: Original, schema: Schema) -> Contents:
     )  # fmt: skip
     told = with_text(told, original, schema)
     beside = packed(told, [table.slice(0, 0), table.select(list(told.whole)), *cells])
-    if rebuilt_differs(unpacked(beside, original.name), symbols, schema, original):
+    if rebuilt_differs(unpacked(beside, original.name, len(symbols)), symbols, schema, original):
         raise FormatError(f"{original.name} does not come out as it went in, so it is not compressed; please report it")
     layout = FileLayout(kind="table", dtype="<i4", shape=symbols.shape, note="; ".join(notes(told, grids)), gaps=count_states(symbols))
     return Contents(original.name, symbols, layout, beside, original.size)
@@ -198,47 +168,18 @@ def _counting(first: int, rows: int, kind: pa.DataType) -> pa.Array:
     return pc.cast(pa.array(np.arange(first, first + rows, dtype=np.int64)), kind)
 
 
-def packed(told: BesideForm, tables: list[pa.Table]) -> bytes:
-    """What stands beside, in one piece."""
-    text = told.model_dump_json(exclude_defaults=True).encode()
-    streams = io.BytesIO()
-    for table in tables:
-        with pa.ipc.new_stream(streams, table.schema.remove_metadata()) as writer:
-            writer.write_table(table.combine_chunks())
-    return lzma.compress(LENGTH.pack(len(text)) + text + streams.getvalue(), preset=9 | lzma.PRESET_EXTREME)
-
-
-@dataclass(frozen=True)
-class Beside:
-    """What stands beside, opened."""
-
-    told: BesideForm
-    schema: pa.Schema
-    whole: pa.Table
-    cells: Iterator[pa.Table]
-
-
-def unpacked(beside: bytes, name: str) -> Beside:
-    """Errors: `FormatError` for what this program did not write."""
-    try:
-        plain = lzma.decompress(beside)
-        (length,) = LENGTH.unpack_from(plain)
-        told = BesideForm.model_validate_json(plain[LENGTH.size : LENGTH.size + length])
-        stream = pa.BufferReader(plain[LENGTH.size + length :])
-        tables = (pa.ipc.open_stream(stream).read_all() for _ in range(2 + sum(column.others > 0 for column in told.columns)))
-        return Beside(told, next(tables).schema, next(tables), tables)
-    except (lzma.LZMAError, struct.error, ValidationError, pa.ArrowException, StopIteration) as error:
-        raise FormatError(f"{name} holds columns beside its blocks that do not parse ({type(error).__name__}); another program wrote it") from error
-
-
 def rebuilt(beside: Beside, symbols: Int32[np.ndarray, "rows columns"], schema: Schema) -> pa.Table:
     """The table as it came. Errors: `FormatError` where symbols and what stands beside do not fit each other."""
     told, columns = beside.told, dict(zip(beside.whole.column_names, beside.whole.columns, strict=True))
+    if [form.place for form in told.columns if not 0 <= form.place < len(beside.schema)] or told.counters.keys() - set(beside.schema.names):
+        raise FormatError("the columns that stand beside are not those of the table; another program wrote the file")
     for name, first in told.counters.items():
         columns[name] = _counting(first, told.rows, beside.schema.field(name).type)
     if len(told.columns) != symbols.shape[1] or told.rows != len(symbols):
         raise FormatError(f"{told.rows} rows stand beside {len(symbols)} that are coded; another program wrote the file")
     for grid, form, column in zip(grids_of(schema), told.columns, symbols.T, strict=True):
+        if len(column) and not (column.min() >= ASIDE and column.max() < max(grid.size, 0)):
+            raise FormatError(f"column {grid.column.name!r} has symbols that it cannot have; another program wrote the file")
         field = beside.schema.field(form.place)
         made = cells_of(grid, column, form, field.type)
         columns[field.name] = typed(replaced(made, next(beside.cells)) if form.others else made, field.type)
@@ -247,7 +188,9 @@ def rebuilt(beside: Beside, symbols: Int32[np.ndarray, "rows columns"], schema: 
 
 def replaced(made: pa.Array, others: pa.Table) -> pa.Array:
     """Cells with those that stand beside in their rows."""
-    rows, cells = np.cumsum(others.column("row").to_numpy()), others.column("cell").combine_chunks()
+    rows, cells = np.cumsum(others.column("row").to_numpy(), dtype=np.int64), others.column("cell").combine_chunks()
+    if len(rows) and (rows[0] < 0 or rows[-1] >= len(made) or (np.diff(rows) <= 0).any()):
+        raise FormatError("cells stand beside for rows that there are not; another program wrote the file")
     cells = pc.cast(cells, made.type)
     source = np.arange(len(made))
     source[rows] = len(made) + np.arange(len(rows))

@@ -7,12 +7,12 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from vael.data.text import Layout
 
@@ -55,14 +55,14 @@ class TextForm(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    mark: str
-    pad: str  # after a mark
+    mark: Annotated[str, Field(min_length=1, max_length=1)]
+    pad: Annotated[str, Field(max_length=1)]  # after a mark
     quotes: Quotes
-    end: str  # of a line
+    end: Annotated[str, Field(min_length=1, max_length=2)]  # of a line
     tail: str  # after the last row
     head: str  # the line of names as it stands, with its end; empty where there is none
-    encoding: str
-    odd: dict[int, str] = {}  # lines that are written otherwise than the others
+    encoding: Annotated[str, Field(max_length=40)]
+    odd: dict[Annotated[int, Field(ge=0)], str] = {}  # lines that are written otherwise than the others
 
     def content(self, rows: Iterable[Sequence[str]], texts: Sequence[bool]) -> bytes:
         """The whole file; `texts` says which columns are no numbers."""
