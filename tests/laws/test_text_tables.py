@@ -19,9 +19,9 @@ from vael.data import read_table
 from vael.data import text as module
 from vael.data.blocks import table_blocks
 from vael.data.output import cell_file
-from vael.data.tables import completed
 from vael.data.text import MARKS, read_text, text_table
 from vael.data.tokens import inside, rows_of
+from vael.data.writing import completed
 
 SOURCE = Path(module.__file__).parents[1]
 

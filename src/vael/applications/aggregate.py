@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vael.applications.generation import batches, blocks, seeded
+from vael.applications.generation import batches, blocks, drawn_rows, seeded
 from vael.data import Kind, Source, Splits
 from vael.inference import ExpectationMaximization
 from vael.models import VAE, GaussianMixture
@@ -52,4 +52,4 @@ def aggregate_samples(model: VAE, mixture: GaussianMixture, count: int, seed: in
 
 def _drawn(model: VAE, mixture: GaussianMixture, size: int, noise: torch.Generator) -> Tensor:
     z = mixture.sample(size, generator=noise).to(next(model.parameters()))
-    return draw(model.decode((z[None],)), 1, noise)[0, 0]
+    return drawn_rows(model, z, noise)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vael.applications.generation import seeded
+from vael.applications.generation import drawn_rows, seeded
 from vael.data import Batch
 from vael.errors import ShapeError, StateError
 from vael.inference import refined
@@ -60,8 +60,8 @@ def conditional_samples(model: VAE, given: Float[Tensor, " columns"], count: int
         raise StateError("the model gives the given values no probability together; give fewer, or values nearer to those of the training rows")
     share = log_w.nan_to_num(nan=-torch.inf).softmax(0)
     chosen = z[_systematic(share, count, noise)]
-    rows = torch.cat([draw(model.decode((part[None],)), 1, noise)[0, 0] for part in chosen.split(AT_ONCE)])
-    return Conditioned(torch.where(observed, given, rows), float(1 / share.square().sum()))
+    rows = torch.cat([drawn_rows(model, part, noise) for part in chosen.split(AT_ONCE)])
+    return Conditioned(torch.where(observed, given.to(rows), rows), float(1 / share.square().sum()))
 
 
 def _log_weights(model: VAE, batch: Batch, laws: tuple[Distribution, Distribution], z: Tensor) -> Tensor:

@@ -14,9 +14,10 @@ from vael.data.output import row_file
 from vael.errors import StateError
 from vael.evaluation import row_blocks
 from vael.models import VAE, Model
-from vael.probability import PerExample, draw
+from vael.probability import Noise, PerExample, draw, draw_wide, widened
 
 AT_ONCE = 256  # examples that pass through a model together
+ROWS = 3  # axes of a law of rows of a table: samples, rows, columns
 
 
 def samples(model: Model, count: int, seed: int = 0) -> Float[Tensor, "examples *event"]:
@@ -26,11 +27,30 @@ def samples(model: Model, count: int, seed: int = 0) -> Float[Tensor, "examples 
         return torch.cat([model.sample(size, generator=source) for size in blocks(count)])
 
 
+def row_samples(model: VAE, count: int, seed: int = 0) -> Float[Tensor, "rows columns"]:
+    """As `samples`, of a model of rows, in float64: the numbers of a column may have more digits than float32."""
+    source = seeded(count, seed)
+    with torch.no_grad():
+        return torch.cat([drawn_rows(model, draw(model.prior(None), size, source), source) for size in blocks(count)])
+
+
+def drawn_rows(model: VAE, z: Float[Tensor, "rows features"], noise: torch.Generator | Noise) -> Tensor:
+    """A draw from p(x | z) for each latent; of rows of a table in float64."""
+    law = model.decode((z[None],))
+    return (draw_wide if len(law.batch_shape) == ROWS else draw)(law, 1, noise)[0, 0]
+
+
+def mean_rows(model: VAE, z: Float[Tensor, "rows features"]) -> Tensor:
+    """The mean of p(x | z) for each latent; of rows of a table in float64."""
+    law = model.decode((z[None],))
+    return (widened(law) if len(law.batch_shape) == ROWS else law).mean[0]
+
+
 def mean_samples(model: VAE, count: int, seed: int = 0) -> Float[Tensor, "examples *event"]:
     """The means of p(x | z) at `count` draws of z from the prior: calmer pictures than samples, and no draws from p(x)."""
     source = seeded(count, seed)
     with torch.no_grad():
-        return torch.cat([model.decode((draw(model.prior(None), size, source)[None],)).mean[0] for size in blocks(count)])
+        return torch.cat([mean_rows(model, draw(model.prior(None), size, source)) for size in blocks(count)])
 
 
 def seeded(count: int, seed: int) -> torch.Generator:

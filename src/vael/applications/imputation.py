@@ -16,7 +16,7 @@ from vael.inference import refined
 from vael.models import VAE
 from vael.models.vae import filled
 from vael.objectives import log_weights
-from vael.probability import Common, Noise, draw
+from vael.probability import Common, Noise, draw, draw_wide, widened
 from vael.probability.columns import Columns
 
 READS = frozenset({"log_prior", "log_posterior"})
@@ -72,8 +72,8 @@ def _imputed(model: VAE, proposer: VAE, batch: Batch, samples: int, draws: int, 
     z = draw(q, samples, noise)
     log_w = log_weights(model.terms(batch, samples=samples, generator=noise, reads=READS, posterior=(q,), latent=(z,)))
     share = log_w.double().softmax(0).to(x.dtype)
-    law = model.decode((z,), batch.context)
-    cells = draw(law, 1, _EachLatent(noise))[0]  # one of each latent
+    law = widened(model.decode((z,), batch.context))  # a filled cell has the digits of its column
+    cells = draw_wide(law, 1, _EachLatent(noise))[0]  # one of each latent
     mean = _weighed(share, law.mean)
     deviation = (_weighed(share, cells.square()) - _weighed(share, cells).square()).clamp(min=0).sqrt()
     if isinstance(law, Columns) and len(law.levels):
@@ -88,7 +88,7 @@ def _imputed(model: VAE, proposer: VAE, batch: Batch, samples: int, draws: int, 
         point = noise.uniform((draws, 1), share).expand(draws, share.shape[1])
         chosen = (point.unsqueeze(1) >= share.cumsum(0)).sum(1).clamp(max=samples - 1)  # [draws, batch]
         latent = torch.gather(z, 0, chosen.unsqueeze(-1).expand(-1, -1, z.shape[-1]))
-        resampled = draw(model.decode((latent,), batch.context), 1, _EachLatent(noise))[0]
+        resampled = draw_wide(model.decode((latent,), batch.context), 1, _EachLatent(noise))[0]
 
     def keep(found: Tensor) -> Tensor:
         return torch.where(observed, x, found) if observed is not None else found

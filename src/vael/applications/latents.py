@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal
 
-from vael.applications.generation import AT_ONCE, batches, seeded
+from vael.applications.generation import AT_ONCE, batches, drawn_rows, seeded
 from vael.data import Batch, Source
 from vael.errors import ShapeError, StateError
 from vael.models import VAE
@@ -41,7 +41,7 @@ def _tempered(law: Distribution, count: int, temperature: float, seed: int) -> T
 def drawn(model: VAE, z: Float[Tensor, "examples features"], seed: int = 0) -> Float[Tensor, "examples *event"]:
     """One draw from p(x | z) at each latent; `vael.applications.traversal.decoded` gives the means."""
     noise = seeded(len(z), seed)
-    return torch.cat([draw(model.decode((part[None],)), 1, noise)[0, 0] for part in z.split(AT_ONCE)])
+    return torch.cat([drawn_rows(model, part, noise) for part in z.split(AT_ONCE)])
 
 
 @dataclass(frozen=True)

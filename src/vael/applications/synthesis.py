@@ -10,10 +10,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vael.applications.aggregate import aggregate_samples, fit_aggregate
-from vael.applications.generation import samples
+from vael.applications.generation import row_samples
 from vael.data import Kind, Source, Splits
 from vael.data.constraints import enforced
-from vael.data.schema import Column, ColumnKind, Schema
+from vael.data.schema import LEVELS, Column, ColumnKind, Schema
 from vael.errors import SupportError
 from vael.evaluation.rows import row_terms
 from vael.evaluation.synthetic import Settings, SyntheticQuality, Tables, judge_synthetic
@@ -36,7 +36,14 @@ def schema_of(source: Source) -> Schema:
         raise SupportError(f"{source.name}: examples of shape {source.event} are no rows of a table; synthetic tables need a table")
     names = source.columns or tuple(f"x{place}" for place in range(source.event[0]))
     cells = rows_of(source, everything(source)).double().numpy()
-    return Schema(tuple(_numeric(name, cells[:, place], source.kind) for place, name in enumerate(names)))
+    found = tuple(_numeric(name, cells[:, place], source.kind) for place, name in enumerate(names))
+    known = () if source.rules is None else source.rules.columns
+    return Schema(tuple(map(_as_stored, found, known)) if known else found)
+
+
+def _as_stored(column: Column, known: Column) -> Column:
+    """With the decimals and the type that the cells had before they became float32."""
+    return replace(column, decimals=known.decimals, type=known.type) if known.kind not in LEVELS else replace(column, type=known.type)
 
 
 def _numeric(name: str, cells: np.ndarray, kind: Kind) -> Column:
@@ -74,7 +81,7 @@ def synthetic_rows(model: VAE, schema: Schema, count: int, seed: int = 0, *, sam
 
     z comes from the prior, or from `sampler` (see `latent_sampler`); x from p(x | z), moved to the nearest cell that keeps the rules.
     """
-    drawn = samples(model, count, seed) if sampler is None else aggregate_samples(model, sampler, count, seed)
+    drawn = row_samples(model, count, seed) if sampler is None else aggregate_samples(model, sampler, count, seed)
     return enforced(schema, drawn.flatten(1))
 
 
@@ -103,7 +110,8 @@ def judge_rows(
     how = settings or Settings()
     train, held = splits.train, held_out(splits)
     unseen = torch.cat([rows_of(source, everything(source, seed=how.seed)) for source in held])
-    tables = Tables(schema_of(train), with_gaps(x, train, how.seed), rows_of(train, everything(train, seed=how.seed)), unseen)
+    drawn = with_gaps(x, train, how.seed).float()  # as the real rows have it: nobody is told by digits that neither has
+    tables = Tables(schema_of(train), drawn, rows_of(train, everything(train, seed=how.seed)), unseen)
     bounds = (_bounds(model, train, how.seed), torch.cat([_bounds(model, source, how.seed) for source in held]))
     found = judge_synthetic(tables, how, bounds=bounds)
     gapped = ("Gaps were drawn for the comparison, with the patterns of the training rows.",) if train.gaps and not bool(x.isnan().any()) else ()

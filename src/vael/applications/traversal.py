@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from vael import files
+from vael.applications.generation import mean_rows
 from vael.errors import ShapeError, StateError
 from vael.models import VAE
 
@@ -101,7 +102,7 @@ def _check(points: Tensor, steps: int) -> None:
 @torch.no_grad()
 def decoded(model: VAE, path: Float[Tensor, "frames features"]) -> Float[Tensor, "frames *event"]:
     """The mean of p(x | z) at every latent of a path."""
-    return torch.cat([model.decode((part[None],)).mean[0] for part in path.split(256)])
+    return torch.cat([mean_rows(model, part) for part in path.split(256)])
 
 
 def pictures(frames: Shaped[Tensor, "frames channels height width"], *, low: float = 0.0, high: float = 1.0, enlarge: int = 6) -> list[Image.Image]:

@@ -42,7 +42,7 @@ def conditional_rows(run: Run, schema: Schema, count: int, seed: int, conditions
     from vael.data.constraints import enforced
 
     given = cells(schema, conditions)
-    found = conditional_samples(run.model, given, count, seed)
+    found = conditional_samples(run.model, given.float(), count, seed)
     if found.effective_samples < FEW:
         print(
             f"vael: warning: these values together are rare or new to the model: the rows hang on {found.effective_samples:.0f} latents "
@@ -53,10 +53,10 @@ def conditional_rows(run: Run, schema: Schema, count: int, seed: int, conditions
 
 
 def cells(schema: Schema, conditions: list[str]) -> Tensor:
-    """A row of codes and numbers, NaN where nothing was given. Errors: `UsageError` naming column and value."""
+    """A row of codes and numbers in float64, NaN where nothing was given. Errors: `UsageError` naming column and value."""
     import pyarrow as pa
 
-    from vael.data.tables import read_table
+    from vael.data.tables import exact, read_table
 
     known: dict[str, str] = {}
     for text in conditions:
@@ -76,7 +76,7 @@ def cells(schema: Schema, conditions: list[str]) -> Tensor:
         known[name] = value
     row = pa.table({name: pa.array([known.get(name, "")], pa.string()) for name in schema.names})
     try:
-        return read_table(row, schema).x[0]
+        return exact(read_table(row, schema))[0]
     except SupportError as error:
         reason = str(error).removeprefix("the table, row 1, ").partition(";")[0]
         raise UsageError(f"--given: {reason}; write the value as the table has it") from error

@@ -122,8 +122,8 @@ def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: dict
 
     from vael.applications.imputation import impute as fill
     from vael.data.constraints import enforced
-    from vael.data.tables import completed
     from vael.data.typed import typed_table
+    from vael.data.writing import completed
 
     table = piece.table
     if table is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,13 +130,14 @@ def levels_of(column: Column) -> str:
 def range_of(column: Column) -> str:
     """The range of numbers or dates, their decimals and spikes, and how they are written."""
     from vael.data import ColumnKind
-    from vael.data.dates import written_date
+    from vael.data.dates import moment_of, written_date
 
     if column.minimum is None or column.maximum is None:
         return ""
     if column.kind is ColumnKind.DATE:
-        ends = [written_date(datetime(1970, 1, 1) + timedelta(days=end), column.pattern) for end in (column.minimum, column.maximum)]
-        return f"{ends[0]} to {ends[1]}, written {column.pattern}"
+        ends = [written_date(moment_of(end), column.pattern) for end in (column.minimum, column.maximum)]
+        often = ", ".join(written_date(moment_of(spike), column.pattern) for spike in column.spikes)
+        return f"{ends[0]} to {ends[1]}, written {column.pattern}{f'; spikes at {often}' if often else ''}"
     spikes = f"; spikes at {', '.join(f'{spike:g}' for spike in column.spikes)}" if column.spikes else ""
     digits = f", {column.decimals} decimal{'s' if column.decimals > 1 else ''}" if column.decimals else ""
     written = f"; written as {column.pattern}" if column.pattern else ""

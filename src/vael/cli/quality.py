@@ -127,7 +127,7 @@ def store_table(path: Path, schema: Schema, x: Tensor, seed: int) -> Path:
     """Write rows in the types and digits of the table: .npy as codes and numbers. Errors: `FormatError` for a picture."""
     from vael.applications.generation import write
     from vael.data.constraints import columns_of
-    from vael.data.tables import write_rows
+    from vael.data.writing import write_rows
 
     if path.suffix.lower() == ".npy":
         write(path, torch_of(columns_of(schema, x)), schema.names)

@@ -103,11 +103,12 @@ def usual_of(train: Source) -> tuple[str, ...]:
 def _written(rules: Schema, place: int, value: float) -> str:
     import torch
 
-    from vael.data.tables import arrow_cells, written_cells
+    from vael.data.constraints import enforced
+    from vael.data.writing import arrow_cells, written_cells
 
     row = torch.zeros(1, len(rules.columns), dtype=torch.float64)
     row[0, place] = value
-    return written_cells(rules.columns[place], arrow_cells(rules, row.float()).column(place).combine_chunks())[0]
+    return written_cells(rules.columns[place], arrow_cells(rules, enforced(rules, row)).column(place).combine_chunks())[0]
 
 
 def with_reasons(table: pa.Table, reasons: dict[int, list[Reason]], most: int, tell_usual: bool) -> pa.Table:

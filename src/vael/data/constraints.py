@@ -14,6 +14,7 @@ from vael.data.schema import LEVELS, Column, ColumnKind, Schema
 from vael.errors import ShapeError
 
 WHOLE = frozenset({ColumnKind.COUNT})
+LARGEST_WHOLE = 2.0**52  # below which float64 has halves
 SMALLEST = 1e-6  # tolerance of a float32 cell, relative to the largest number of its column
 
 
@@ -100,10 +101,11 @@ def decimals(column: Column) -> int | None:
 def enforced(schema: Schema, x: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
     """`x` with every number moved to the nearest one that keeps its column's range and decimals, every code to a whole one; gaps stay gaps.
 
+    In float64, as numbers may have more digits than float32 and the last day of the calendar must not be rounded to the day after it.
     Errors: `ShapeError` for another width.
     """
     kept = [_nearest(column, cells) for column, cells in zip(schema.columns, columns_of(schema, x), strict=True)]
-    return torch.from_numpy(np.stack(kept, axis=1)).to(x)
+    return torch.from_numpy(np.stack(kept, axis=1)).to(x.device)
 
 
 def _nearest(column: Column, cells: np.ndarray) -> np.ndarray:
@@ -112,4 +114,12 @@ def _nearest(column: Column, cells: np.ndarray) -> np.ndarray:
     low, high = column.minimum, column.maximum
     within = cells if low is None and high is None else np.clip(cells, low, high)
     digits = decimals(column)
-    return (within if digits is None else np.round(within, digits)) - column.origin
+    return (within if digits is None else rounded(within, digits)) - column.origin
+
+
+def rounded(values: np.ndarray, digits: int) -> np.ndarray:
+    """Numbers to so many digits after the point, halves upward: to even ones, numbers of 15 digits (every eighth a half) would be even too often."""
+    rate = 10.0**digits
+    steps = values * rate
+    exact = np.abs(np.where(np.isnan(steps), 0.0, steps)) < LARGEST_WHOLE
+    return np.where(exact, np.floor(steps + 0.5) / rate, np.round(values, digits))

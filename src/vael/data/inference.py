@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vael.data.dates import DAY, told_dates
+from vael.data.arrow_types import DAY, FIRST_DAY, LAST_DAY, days_of, is_moment, is_number, is_text, numbers_of
+from vael.data.dates import resolution, told_dates, told_digits
+from vael.data.day_order import day_order, order_notes, reading
 from vael.data.missing import marks_of, missing_among, missing_text, nulls
 from vael.data.numerals import decimal_commas, nothing, told_numbers
 from vael.data.schema import Column, ColumnKind, Schema
@@ -20,10 +22,13 @@ PAIRS = (
 )  # fmt: skip
 BITS = ({"0", "1"}, {"true", "false"}, {"t", "f"})  # of `PAIRS` those that have no third answer
 EXACT = 2**24  # whole numbers that float32 can hold
-MOST_DECIMALS = 6
+MOST_DECIMALS = 12
+ULPS = 2  # steps of float64 by which a number computed in it may miss its decimals
+STEPS = (86_400.0, 3600.0, 900.0, 300.0, 60.0, 1.0, 1e-3, 1e-6, 1e-9)  # seconds between moments that a column may tell apart
 SPIKE = 0.03  # least share of a value that is a spike
 LARGEST = 1e32  # number that a model of 32-bit numbers can learn from
 FEW = 20  # values from which a number may have spikes
+LEAST_FAR = 5  # cells of the largest or the least value, from which it is a stand-in where it lies far from all others
 LEAST_ROWS = 5  # of a level, for a code of its own where there are many levels
 MANY = 10  # levels from which rare ones are pooled
 IDENTIFIER = 0.5  # share of different texts from which a column names its rows instead of describing them
@@ -48,9 +53,9 @@ def infer_schema(table: pa.Table, where: str = "the table", *, comma: bool = Fal
     (Parquet, a frame), so that what is missing is null: a level may have any name (`vael.data.missing`).
     Errors: `SupportError` for infinite numbers, for words among numbers, and where no column is left.
     """
-    commas = decimal_mark(table, comma)
+    signs = Signs(decimal_mark(table, comma), day_order(table, no_date))
     columns = {name: table.column(name) for name in table.column_names if not name.startswith(INDEX)}
-    known = {name: told(name, column, where, commas) for name, column in columns.items()}
+    known = {name: told(name, column, where, signs) for name, column in columns.items()}
     said = [] if typed else [marks_of(columns[name]) for name, one in known.items() if one is not None]
     marks = frozenset[str]().union(*said)
     texts = {name: level_text(name, columns[name], where, typed, marks) for name, one in known.items() if one is None}
@@ -62,6 +67,24 @@ def infer_schema(table: pa.Table, where: str = "the table", *, comma: bool = Fal
         raise SupportError(f"{where} has no column that can be modelled ({reasons}); add numbers or levels")
     left = tuple(name for name, one in zip(table.column_names, found, strict=True) if one is None)
     return Schema(tuple(one.column for one in kept), left), kept
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What columns of a table say of each other."""
+
+    comma: bool = False  # whether commas are decimal marks
+    day_first: bool | None = None  # whether the day stands before the month; None where no column says
+
+
+def no_date(column: pa.ChunkedArray) -> np.ndarray:
+    """Where a column of text has neither a date nor a number."""
+    return missing_text(column) | nothing(column)
+
+
+def date_notes(table: pa.Table, schema: Schema, comma: bool = False) -> tuple[str, ...]:
+    """What is to be said of dates that could be read in another way."""
+    return tuple(order_notes(table, schema, no_date, decimal_mark(table, comma)))
 
 
 def decimal_mark(table: pa.Table, comma: bool) -> bool:
@@ -88,15 +111,9 @@ def why_left_out(column: pa.ChunkedArray, name: str = "") -> str:
 
 
 def modelled(kind: pa.DataType) -> bool:
-    """Whether columns of a type can be modelled: numbers, texts, booleans, dates and times."""
-    plain, types = kind.value_type if pa.types.is_dictionary(kind) else kind, pa.types
-    tests = (types.is_integer, types.is_floating, types.is_decimal, types.is_boolean, types.is_timestamp, types.is_date, types.is_time, is_text)
-    return any(test(plain) for test in tests)
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Whether cells are text, whole or as levels."""
-    return "string" in str(kind)
+    """Whether columns of a type can be modelled: numbers, texts, booleans, dates, times and durations."""
+    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return any(test(plain) for test in (is_number, pa.types.is_boolean, is_moment, is_text))
 
 
 def counts_rows(found: Found) -> bool:
@@ -105,7 +122,10 @@ def counts_rows(found: Found) -> bool:
     return found.column.kind is ColumnKind.COUNT and len(values) >= FEW and bool((values == values[0] + np.arange(len(values))).all())
 
 
-def told(name: str, column: pa.ChunkedArray, where: str, comma: bool = False) -> Found | None:
+NO_SIGNS = Signs()
+
+
+def told(name: str, column: pa.ChunkedArray, where: str, signs: Signs = NO_SIGNS) -> Found | None:
     """What one column is; None for texts that are no numbers and no dates, and for columns without cells or of types that are not modelled."""
     kind = column.type
     if not modelled(kind) or column.null_count == len(column):
@@ -114,14 +134,23 @@ def told(name: str, column: pa.ChunkedArray, where: str, comma: bool = False) ->
         return _levels(name, pc.utf8_trim_whitespace(pc.cast(column, pa.string())), nulls(column), _ordered(column))
     if pa.types.is_boolean(kind):
         return _levels(name, pc.cast(column, pa.string()), nulls(column), None)
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return _dates(name, days_of(column), "")
+    if is_moment(kind):
+        return _dates(name, days_of(column), _pattern_of(kind, days_of(column)), where)
+    if is_number(kind):
+        values = numbers_of(column)
+        days, pattern = told_digits(column, values)
+        return _number(name, values, where, decimals_of(values, kind)) if days is None else _dates(name, days, pattern, where)
+    return _number_text(name, pc.utf8_trim_whitespace(pc.cast(column, pa.string())), where, signs)
+
+
+def _pattern_of(kind: pa.DataType, days: np.ndarray) -> str:
+    """How typed dates are written as text."""
     if pa.types.is_time(kind):
-        return _dates(name, days_of(column), "%H:%M:%S")
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        values = np.array(pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
-        return _number(name, values, where, decimals_of(values))
-    return _number_text(name, pc.utf8_trim_whitespace(pc.cast(column, pa.string())), where, comma)
+        return "%H:%M:%S"
+    seen = days[~np.isnan(days)]
+    if pa.types.is_timestamp(kind) and kind.tz:
+        return "%Y-%m-%d %H:%M:%S%:z"
+    return "%Y-%m-%d" if (seen == np.floor(seen)).all() else "%Y-%m-%d %H:%M:%S"
 
 
 def _ordered(column: pa.ChunkedArray) -> tuple[str, ...] | None:
@@ -131,7 +160,7 @@ def _ordered(column: pa.ChunkedArray) -> tuple[str, ...] | None:
     return tuple(str(level).strip() for level in column.chunk(0).dictionary.to_pylist())
 
 
-def _number_text(name: str, column: pa.ChunkedArray, where: str, comma: bool) -> Found | None:
+def _number_text(name: str, column: pa.ChunkedArray, where: str, signs: Signs) -> Found | None:
     """A column of text as numbers, dates, or bits and truth values, among which no word is a level; None where it is neither."""
     absent = missing_text(column)
     if absent.all():
@@ -145,8 +174,9 @@ def _number_text(name: str, column: pa.ChunkedArray, where: str, comma: bool) ->
     if not without.all():
         days, pattern = told_dates(column, without)
         if days is not None:
-            return _dates(name, days, pattern)
-        found = None if padded(column) else told_numbers(column, without, comma)
+            other = reading(column, without, (days, pattern), signs.day_first, signs.comma)
+            return _dates(name, days, pattern, where) if other is None else _dates(name, other.days, other.pattern, where)
+        found = None if padded(column) else told_numbers(column, without, signs.comma)
         if found is not None:
             values, numeral = found
             made = _number(name, values, where, written_decimals(numeral.form.plain(numeral.bare(column)), without))
@@ -192,22 +222,31 @@ def _parses(cell: str) -> bool:
     return True
 
 
-def days_of(column: pa.ChunkedArray) -> np.ndarray:
-    """Days since 1970-01-01 of typed dates, moments (in UTC) and times of day. Errors: `pyarrow.ArrowException` for other types."""
-    kind = pa.time64("us") if pa.types.is_time(column.type) else pa.timestamp("us")
-    micros = pc.cast(pc.cast(column, kind, safe=False), pa.int64())
-    return np.array(pc.cast(micros, pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64) / (1e6 * DAY)
-
-
-def _dates(name: str, days: np.ndarray, pattern: str) -> Found:
+def _dates(name: str, days: np.ndarray, pattern: str, where: str) -> Found:
     seen = days[~np.isnan(days)]
     least, most = float(seen.min()), float(seen.max())
-    whole = bool((seen == np.floor(seen)).all())
+    if least < FIRST_DAY or most > LAST_DAY + 1:
+        row = int(np.flatnonzero((days < FIRST_DAY) | (days > LAST_DAY + 1))[0]) + 1
+        raise SupportError(
+            f"{where}: column {name!r} holds a moment outside of the calendar in row {row:,}; give years from 1 to 9999, or leave the cell empty"
+        )
+    whole, often = bool((seen == np.floor(seen)).all()), spikes(seen)
+    usual = usual_range(seen, often)
     column = Column(
-        name, ColumnKind.DATE, origin=float(np.floor(least)), minimum=least, maximum=most, decimals=0 if whole else None,
-        missing=len(seen) < len(days), pattern=pattern or ("%Y-%m-%d" if whole else "%Y-%m-%d %H:%M:%S"),
+        name, ColumnKind.DATE, origin=float(np.floor((*usual, least)[0])), minimum=least, maximum=most, usual=usual,
+        decimals=0 if whole else None, spikes=often, missing=len(seen) < len(days), pattern=pattern,
+        step=None if whole else max(step_of(seen), resolution(pattern) if "%Y" not in pattern else 0.0),
     )  # fmt: skip
     return Found(column, days)
+
+
+def step_of(days: np.ndarray) -> float:
+    """The longest of some usual steps in seconds of which all moments are multiples, within the digits that float64 has at their days."""
+    within, room = (days - np.floor(days)) * DAY, 2 * np.spacing(np.abs(days)) * DAY + 1e-9
+    for step in STEPS:
+        if (np.abs(within - np.round(within / step) * step) <= room).all():
+            return step
+    return STEPS[-1]
 
 
 def _levels(name: str, column: pa.ChunkedArray, absent: np.ndarray, order: tuple[str, ...] | None) -> Found | None:
@@ -256,11 +295,12 @@ def _number(name: str, values: np.ndarray, where: str, decimals: int | None) -> 
     least, most = float(seen.min()), float(seen.max())
     whole = decimals == 0 and bool((seen == np.floor(seen)).all())
     wide = max(abs(least), abs(most)) > 1e3 * (most - least) > 0 or (whole and max(abs(least), abs(most)) >= EXACT > most - least)
+    often = spikes(seen)
     lost = least == most and decimals is not None and round(float(np.float32(least)), decimals) != least
     origin = least if lost else float(np.floor(least)) if wide else 0.0
     column = Column(
         name, _kind(seen, whole), origin=origin, minimum=least, maximum=most, decimals=decimals,
-        spikes=spikes(seen), missing=len(seen) < len(values),
+        spikes=often, usual=usual_range(seen, often), missing=len(seen) < len(values),
     )  # fmt: skip
     return Found(column, values)
 
@@ -280,13 +320,30 @@ def _skewness(values: np.ndarray) -> float:
 
 
 def spikes(seen: np.ndarray) -> tuple[float, ...]:
-    """Single values that many cells have, among others that few have: at most three."""
+    """Single values that many cells have, among others that few have, at most three; and stand-ins that lie far from all others (9999-12-31)."""
     values, counts = np.unique(seen, return_counts=True)
+    far = _far(values, counts)
     if len(values) < FEW:
-        return ()
+        return far
     often = (counts > SPIKE * len(seen)) & (counts > 5 * float(np.quantile(counts, 0.9)))
     most = sorted(zip(counts[often].tolist(), values[often].tolist(), strict=True), reverse=True)
-    return tuple(sorted(value for _, value in most[:3]))
+    return tuple(sorted({*(value for _, value in most[:3]), *far}))
+
+
+def usual_range(seen: np.ndarray, often: tuple[float, ...]) -> tuple[float, ...]:
+    """Least and largest of the values that are no spikes, where a spike lies beyond them; else nothing."""
+    rest = seen[~np.isin(seen, often)]
+    inside = not often or not len(rest) or (rest.min() <= min(often) and max(often) <= rest.max())
+    return () if inside else (float(rest.min()), float(rest.max()))
+
+
+def _far(values: np.ndarray, counts: np.ndarray) -> tuple[float, ...]:
+    """The least and the largest value where several cells have it and all others lie closer together than to it."""
+    ends = [place for place in (0, len(values) - 1) if counts[place] >= LEAST_FAR]
+    others = np.delete(values, ends)
+    if len(others) < 3:
+        return ()
+    return tuple(float(values[place]) for place in ends if np.abs(values[place] - others).min() > 2 * np.ptp(others))
 
 
 def written_decimals(column: pa.ChunkedArray, absent: np.ndarray) -> int | None:
@@ -299,10 +356,21 @@ def written_decimals(column: pa.ChunkedArray, absent: np.ndarray) -> int | None:
     return most if most <= MOST_DECIMALS else None
 
 
-def decimals_of(values: np.ndarray) -> int | None:
-    """Least number of digits after the point that holds every value."""
+def decimals_of(values: np.ndarray, kind: pa.DataType | None = None) -> int | None:
+    """Least number of digits after the point that holds every value, as its type has it; None where it takes more than there are.
+
+    A float32 has the decimals of the number that it is nearest to; numbers computed in float64 may miss theirs by `ULPS` steps.
+    """
     seen = values[np.isfinite(values)]
+    if not len(seen):
+        return 0
+    narrow = kind is not None and pa.types.is_floating(kind) and kind.bit_width < 64
+    stored = seen.astype(kind.to_pandas_dtype()) if narrow and kind is not None else seen
+    step = np.spacing(np.abs(stored)).astype(np.float64)
     for digits in range(MOST_DECIMALS + 1):
-        if np.allclose(seen, np.round(seen, digits), rtol=1e-12, atol=1e-9 * 10.0**-digits):
+        if 10.0**-digits < 8 * step.max():
+            return digits if digits == 0 and (seen == np.floor(seen)).all() else None
+        room = 0.5 * step if narrow else np.maximum(ULPS * step, np.minimum(1e-12 * np.abs(seen), 1e-4 * 10.0**-digits))
+        if (np.abs(np.round(seen, digits) - seen) <= room).all():
             return digits
     return None

@@ -181,7 +181,7 @@ def _source(material: Material, part: Part, meaning: Meaning) -> Source:
     rows = None if part.rows is None else torch.from_numpy(part.rows)
     return Source(
         material.name, x, meaning.kind, fingerprint(x.numpy(), part.rows), meaning.levels, label, material.label_names, meaning.transform,
-        (*material.notes, *meaning.notes), material.columns, largest=meaning.largest, rows=rows,
+        (*material.notes, *meaning.notes), material.columns, largest=meaning.largest, rows=rows, rules=material.rules,
         keys=part.keys,
     )  # fmt: skip
 

@@ -38,6 +38,7 @@ class Material:
     origin: str = ""
     citation: str = ""
     schema: Schema | None = None  # of a table whose columns are of several kinds
+    rules: Schema | None = None  # of a table of plain numbers: the types and decimals of its columns, which no model needs
     channels_first: bool = False  # whether four axes are known to be examples, channels, height and width
 
     def changed(self, change: Callable[[Part, int], Part]) -> Material:

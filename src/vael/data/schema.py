@@ -34,8 +34,11 @@ class Column:
     maximum: float | None = None
     decimals: int | None = None  # digits after the point that the values have, at most; None for as many as it takes
     spikes: tuple[float, ...] = ()  # single values that many cells have (a zero, a cap), origin not subtracted
+    usual: tuple[float, ...] = ()  # least and largest of the values that are no spikes, where a spike lies beyond: draws that are none keep within
     missing: bool = False  # whether cells were missing in training
-    pattern: str = ""  # how a date is written, as strftime has it
+    pattern: str = ""  # how a date is written, as strftime has it; of a number, 1234.5 as its cells have it
+    step: float | None = None  # seconds between moments that a date with a time of day tells apart
+    type: str = ""  # the Arrow type of the training data, so that new rows have it; empty where they were text
 
     @property
     def codes(self) -> int:

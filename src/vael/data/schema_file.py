@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vael import files
+from vael.data.arrow_types import type_named
 from vael.data.numerals import WRITTEN
 from vael.data.schema import LEVELS, Column, ColumnKind, Schema
 from vael.errors import FormatError
@@ -86,15 +87,18 @@ def _value(what: str, name: str, value: object) -> object:
         "levels": isinstance(value, list) and all(isinstance(level, str) for level in value),
         "rare": isinstance(value, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in value),
         "spikes": isinstance(value, list) and all(isinstance(spike, int | float) for spike in value),
+        "usual": isinstance(value, list) and len(value) in (0, 2) and all(isinstance(end, int | float) for end in value),
         "origin": number, "minimum": number or value is None, "maximum": number or value is None,
         "decimals": value is None or (isinstance(value, int) and 0 <= value <= 15),
         "missing": isinstance(value, bool), "pattern": isinstance(value, str),
+        "step": value is None or (number and value > 0),  # type: ignore[operator]
+        "type": isinstance(value, str) and (not value or type_named(value) is not None),
     }  # fmt: skip
     if not fits[name]:
         raise FormatError(f"{what}: {name} is {value!r}, which it cannot be; a default is {OPTIONAL[name]!r}")
     if name == "rare":
         return tuple((str(level), int(count)) for level, count in value)  # type: ignore[union-attr]
-    return tuple(value) if isinstance(value, list) else float(value) if name in ("origin", "minimum", "maximum") and number else value  # type: ignore[arg-type]
+    return tuple(value) if isinstance(value, list) else float(value) if name in ("origin", "minimum", "maximum", "step") and number else value  # type: ignore[arg-type]
 
 
 def _checked(column: Column, what: str) -> Column:

@@ -71,6 +71,7 @@ class Source:
     notes: tuple[str, ...] = ()  # what every figure must say
     columns: tuple[str, ...] = ()  # names of the features of a table
     schema: Schema | None = None  # of a table whose columns are of several kinds
+    rules: Schema | None = None  # of a table of plain numbers: the types and decimals of its columns, which no model needs
     gaps: bool = False  # whether cells may be missing: stored as NaN
     largest: float | None = None  # stored value that stands for a probability of 1, where cells were binarised
     rows: Int64[Tensor, " chosen"] | None = None  # which rows of a memory-mapped `x` are this split's; None is all, in order

@@ -1,4 +1,4 @@
-"""Tables between files or data frames and the matrix that a model sees: read by a schema, held to it, and written back as they came."""
+"""Tables between files or data frames and the matrix that a model sees: read by a schema, and held to it; `vael.data.writing` writes them back."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
-from vael.data.dates import parsed_dates, resolution, written_date
-from vael.data.inference import INDEX, codes, days_of, infer_schema, is_text
+from vael.data.arrow_types import days_of, is_text
+from vael.data.arrow_types import numbers_of as numbers_typed
+from vael.data.dates import DIGITS, EPOCH, parsed_dates
+from vael.data.inference import INDEX, codes, infer_schema
 from vael.data.missing import missing_levels, missing_text
-from vael.data.numerals import FORMS, Form, form_of, in_question, nothing, numbers_of, numeral_of, read_by
-from vael.data.output import cell_file
+from vael.data.numerals import FORMS, Form, form_of, in_question, nothing, numbers_of, read_by
 from vael.data.parquet import whole_parquet
 from vael.data.schema import LEVELS, Column, ColumnKind, Schema
 from vael.data.text import Layout, Ragged, check_names, read_text
 from vael.errors import FormatError, ShapeError, SupportError
 
-DAY = 86_400_000_000  # microseconds
-WHOLE = 2.0**63  # below which whole numbers are written as such
+SHORTER = ("", ":%S", ":%S.%f")  # of typed moments written as text by other programs: without seconds, with them, with their fraction
 
 
 @runtime_checkable
@@ -88,6 +88,7 @@ class Given:
     layout: Layout | None = None  # of a text file
     ragged: tuple[Ragged, ...] = ()  # rows of another length among them, which are not in the table
     written: pa.Table | None = None  # as `Table.written`
+    types: pa.Schema | None = None  # of columns that came typed
 
     @property
     def typed(self) -> bool:
@@ -101,15 +102,16 @@ def given_rows(data: Path | str | Frame, on_error: OnError = OnError.STOP) -> Gi
         table = data if isinstance(data, pa.Table) else pa.table(data)
         kept = [name for name in table.column_names if not name.startswith(INDEX)]
         check_names("the table", [str(name) for name in table.column_names])
-        return counted(pa.table({name: without_views(table.column(name)) for name in kept}))
+        return replace(counted(pa.table({name: without_views(table.column(name)) for name in kept})), types=table.schema)
     if Path(data).suffix.lower() == ".parquet":
         found = whole_parquet(Path(data))
         columns = zip(found.column_names, found.columns, strict=True)
-        return counted(pa.table({name: without_views(column) for name, column in columns}, metadata=found.schema.metadata))
-    found, block = read_text(Path(data))
+        given = counted(pa.table({name: without_views(column) for name, column in columns}, metadata=found.schema.metadata))
+        return replace(given, types=found.schema)
+    text, block = read_text(Path(data))
     if block.ragged and on_error is OnError.STOP:
-        raise found.too_ragged(block.ragged)
-    return Given(block.table, block.rows, found.layout, block.ragged, block.written)
+        raise text.too_ragged(block.ragged)
+    return Given(block.table, block.rows, text.layout, block.ragged, block.written)
 
 
 def counted(table: pa.Table, first: int = 1) -> Given:
@@ -143,11 +145,17 @@ def read_table(data: Path | str | Frame, schema: Schema | None = None, *, on_err
     if schema is None:
         schema, found = infer_schema(given.table, where, comma=given.layout is not None and given.layout.mark == ";", typed=given.typed)
         matrix = np.stack([_coded(one.column, one.values) for one in found], axis=1)
+        schema = schema if given.types is None else with_types(schema, given.types)
         return Table(schema, torch.from_numpy(matrix), given.table, given.layout, given.rows, (), forms_of(given.table, schema), given.written)
     kept = by_schema(given, schema, where, on_error)
     if not len(kept.x):
         raise none_fits(where, len(kept.skipped), kept.skipped[0])
     return kept
+
+
+def with_types(schema: Schema, types: pa.Schema) -> Schema:
+    """The columns with the types that they have in a table."""
+    return replace(schema, columns=tuple(replace(one, type=str(types.field(one.name).type)) for one in schema.columns))
 
 
 def none_fits(where: str, count: int, first: Skipped) -> SupportError:
@@ -265,19 +273,41 @@ def _as_codes(column: Column, cells: pa.ChunkedArray, typed: bool) -> tuple[np.n
 def _as_days(column: Column, cells: pa.ChunkedArray, text: bool) -> tuple[np.ndarray, str]:
     if not text:
         try:
-            return days_of(cells), ""
+            digits = column.pattern in DIGITS or EPOCH.fullmatch(column.pattern)
+            absent = np.asarray(pc.is_null(cells, nan_is_null=True).to_numpy())
+            return (days_of(cells) if pa.types.is_temporal(cells.type) or not digits else _by_digits(column, cells, absent)), ""
         except pa.ArrowException:
-            return np.full(len(cells), -np.inf), "is no date, as the column is in training"
+            written = f"; digits are read by a pattern such as %Y%m%d or 'seconds since 1970-01-01', not {column.pattern}"
+            return np.full(len(cells), -np.inf), "is no date, as the column is in training" + written * (not pa.types.is_temporal(cells.type))
     absent = missing_text(cells) | nothing(cells)
+    days = np.where(absent, np.nan, -np.inf)
+    for pattern in _patterns(column):
+        left = np.isneginf(days)
+        if left.any():
+            found = parsed_dates(cells, ~left, pattern)
+            days = np.where(np.isnan(found), days, found)
+    return days, f"is no date written as {column.pattern}"
+
+
+def _by_digits(column: Column, cells: pa.ChunkedArray, absent: np.ndarray) -> np.ndarray:
     days = parsed_dates(cells, absent, column.pattern)
     days[np.isnan(days) & ~absent] = -np.inf
-    return days, f"is no date written as {column.pattern}"
+    return days
+
+
+def _patterns(column: Column) -> tuple[str, ...]:
+    """The pattern of a column of dates; of one that came typed, all ways in which other programs write its moments."""
+    if not column.type or "%M" not in column.pattern or ":" not in column.pattern:
+        return (column.pattern,)
+    day = "" if "%Y" not in column.pattern else "%Y-%m-%d"
+    whole = [f"{day}{mark}%H:%M{rest}{zone}" for zone in ("", "%:z") for mark in (" T" if day else " ") for rest in SHORTER]
+    return tuple(dict.fromkeys((column.pattern, *(one.strip() for one in whole), *((day,) if day else ()))))
 
 
 def _as_numbers(column: Column, cells: pa.ChunkedArray, text: bool, form: Form | None) -> tuple[np.ndarray, str]:
     if not text:
         try:
-            values = np.array(pc.cast(cells, pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
+            values = numbers_typed(cells)
         except pa.ArrowException:
             return np.full(len(cells), -np.inf), "is no number, as the column is in training"
     else:
@@ -295,114 +325,15 @@ def _as_numbers(column: Column, cells: pa.ChunkedArray, text: bool, form: Form |
     return values, reason
 
 
+def exact(table: Table) -> Float64[Tensor, "rows columns"]:
+    """The matrix of a table in float64: numbers and moments with all their digits, where a model is shown them as float32."""
+    places = (place_of(table.original, table.schema, number, "the table") for number in range(len(table.schema.columns)))
+    pairs = zip(table.schema.columns, places, strict=True)
+    typed, cells = table.layout is None, table.original.columns
+    values = ((column, valued(column, cells[place], table.forms.get(column.name), typed=typed)[0]) for column, place in pairs)
+    return torch.from_numpy(np.stack([found - (0.0 if column.kind in LEVELS else column.origin) for column, found in values], axis=1))
+
+
 def _coded(column: Column, values: np.ndarray) -> np.ndarray:
     """The float32 of a cell."""
     return (values if column.kind in LEVELS else values - column.origin).astype(np.float32)
-
-
-def arrow_cells(schema: Schema, x: Float[Tensor, "rows columns"], seed: int = 0, rows: np.ndarray | None = None) -> pa.Table:
-    """Rows of a matrix as typed columns: levels as text, counts as whole numbers, dates as dates; null where NaN.
-
-    Cells of the code that rare levels share become one of them, drawn by how often each was: a function of seed, column and number of the
-    row (`rows`; from 1 on unless given), so that rows written in blocks are those that are written at once.
-    Errors: `ShapeError` for a matrix of another width.
-    """
-    if x.shape[1] != len(schema.columns):
-        raise ShapeError(f"a matrix of {x.shape[1]} columns came with a schema of {len(schema.columns)}; give a column for each")
-    cells = x.detach().cpu().double().numpy()
-    numbers = np.arange(1, len(x) + 1) if rows is None else rows
-    return pa.table({one.name: _typed(one, cells[:, place], _shares(seed, place, numbers)) for place, one in enumerate(schema.columns)})
-
-
-def _shares(seed: int, column: int, rows: np.ndarray) -> np.ndarray:
-    """A number in [0, 1) for each row: the mixing of a counter by Steele, Lea & Flood (2014, SplitMix64)."""
-    start = np.random.SeedSequence((seed, column)).generate_state(1, np.uint64)[0]
-    with np.errstate(over="ignore"):
-        mixed = start + rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return ((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-
-def _typed(column: Column, cells: np.ndarray, shares: np.ndarray) -> pa.Array:
-    gone = np.isnan(cells)
-    if column.kind in LEVELS:
-        return pa.array(_texts(column, np.where(gone, 0, np.round(cells)).astype(int), shares), pa.string(), mask=gone)
-    values = np.where(gone, 0.0, cells) + column.origin
-    if column.kind is ColumnKind.DATE:
-        step = resolution(column.pattern)
-        micros = (np.round(values * (DAY / step)) * step).astype(np.int64)
-        kind = pa.date32() if column.decimals == 0 else pa.timestamp("us")
-        return pc.cast(pa.array(micros, pa.timestamp("us"), mask=gone), kind, safe=False)
-    rounded = values if column.decimals is None else np.round(values, column.decimals)
-    largest = max((abs(end) for end in (column.minimum, column.maximum) if end is not None), default=0.0)
-    if (column.kind is ColumnKind.COUNT or column.decimals == 0) and largest < WHOLE:
-        return pa.array(np.round(rounded).astype(np.int64), mask=gone)
-    if column.decimals is None:  # no more digits than float32 had
-        rounded = np.array([float(np.format_float_positional(np.float32(value), trim="0")) for value in rounded]) if not column.origin else rounded
-    return pa.array(rounded, mask=gone)
-
-
-def _texts(column: Column, found: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    texts = np.array([*column.levels, ""], dtype=object)[np.clip(found, 0, len(column.levels))]
-    rare = np.flatnonzero(found >= len(column.levels))
-    if column.rare and len(rare):
-        names, counts = zip(*column.rare, strict=True)
-        reached = np.cumsum(counts) / sum(counts)
-        texts[rare] = np.array(names, dtype=object)[np.minimum(np.searchsorted(reached, shares[rare], side="right"), len(names) - 1)]
-    return texts
-
-
-def written_cells(column: Column, cells: pa.Array, form: Form = FORMS[0]) -> list[str]:
-    """Typed cells as they are written in text: as many digits as the data have, units around them, dates by their pattern, nothing where null."""
-    if column.kind is ColumnKind.DATE:
-        return ["" if cell is None else written_date(cell, column.pattern or "%Y-%m-%d") for cell in cells.to_pylist()]
-    if column.kind in LEVELS:
-        return ["" if cell is None else str(cell) for cell in cells.to_pylist()]
-    numeral = replace(numeral_of(column), form=form)
-    return ["" if cell is None else numeral.written(_digits(cell, column.decimals)) for cell in cells.to_pylist()]
-
-
-def _digits(value: float | int, decimals: int | None) -> str:
-    if isinstance(value, int):
-        return str(value)
-    if decimals is None:
-        return np.format_float_positional(value, trim="-") if 1e-5 <= abs(value) < 1e16 or value == 0 else repr(value)
-    return f"{value:.{decimals}f}"
-
-
-def completed(table: Table, x: Float[Tensor, "rows columns"], seed: int = 0) -> pa.Table:
-    """The table as it came with the cells of `x` where a cell of a modelled column was missing; every other cell is the very one that came."""
-    fresh, original = arrow_cells(table.schema, x, seed, table.rows), table.original
-    gaps = torch.isnan(table.x).numpy()
-    for number, column in enumerate(table.schema.columns):
-        if not gaps[:, number].any():
-            continue
-        place = place_of(original, table.schema, number, "the table")
-        old, new = original.column(place), fresh.column(number)
-        if pa.types.is_string(old.type) or pa.types.is_large_string(old.type):
-            new = pa.chunked_array([pa.array(written_cells(column, new.combine_chunks(), table.forms.get(column.name, FORMS[0])), old.type)])
-        elif old.type != new.type:
-            new = (
-                pc.cast(new, old.type, safe=False) if not pa.types.is_dictionary(old.type) else pc.cast(new, old.type.value_type).dictionary_encode()
-            )
-            old = pc.cast(old, new.type) if pa.types.is_dictionary(old.type) else old
-        joined = pc.if_else(pa.array(gaps[:, number]), new.combine_chunks(), old.combine_chunks())
-        original = original.set_column(place, original.column_names[place], joined)
-    return original
-
-
-def write_rows(path: Path, schema: Schema, x: Float[Tensor, "rows columns"], *, layout: Layout | None = None, seed: int = 0) -> None:
-    """New rows in the names, order, types and digits of the data: .csv (or another text) or .parquet. Errors: `FormatError` for another ending."""
-    table = arrow_cells(schema, x, seed)
-    if path.suffix.lower() == ".parquet":
-        write_arrow(path, table)
-        return
-    texts = {column.name: pa.array(written_cells(column, table.column(column.name).combine_chunks())) for column in schema.columns}
-    write_arrow(path, pa.table(texts), layout)
-
-
-def write_arrow(path: Path, table: pa.Table, layout: Layout | None = None) -> None:
-    """An Arrow table as .parquet, or its cells as text with the layout of the data, whole or not at all. Errors: `FormatError` for another ending."""
-    with cell_file(path, layout) as file:
-        file.add(table)

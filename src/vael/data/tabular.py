@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute
 import torch
 
+from vael.data.arrow_types import is_text
 from vael.data.cells import fingerprint
 from vael.data.compressed import plain_name
 from vael.data.finding import folder_of
-from vael.data.inference import is_text, why_left_out
+from vael.data.inference import date_notes, why_left_out
 from vael.data.keys import table_keys
 from vael.data.material import Material, Part
 from vael.data.missing import level_words, taken_for_missing
@@ -58,23 +59,35 @@ def _bit(column: Column) -> bool:
 def table_material(data: Path | str | Frame, schema: Schema | None = None) -> Material:
     """The rows of a table; without a schema where the table is `plain` and none was given."""
     table = read_table(data, schema)
-    path = Path(data) if isinstance(data, Path | str) else None
-    x, name = table.x.numpy(), plain_name(path).stem if path else named(data)
-    notes = notes_on(table)
-    schema = None if schema is None and plain(table.schema, x) else table.schema
-    part = Part(x, keys=table_keys(table.original, table.rows, table.schema.names))
-    return Material(name, part, columns=table.schema.names, notes=notes, schema=schema)
+    found = material_of(data, table, schema is not None)
+    return replace(found, schema=None, rules=table.schema) if schema is None and plain(table.schema, table.x.numpy()) else found
 
 
-def notes_on(table: Table) -> tuple[str, ...]:
-    """Which columns are no part of the model and why, and whether the first line was taken for names."""
+def material_of(data: Path | str | Frame, table: Table, given: bool) -> Material:
+    """The rows of a table with its schema, which was `given` or told from the cells."""
+    part = Part(table.x.numpy(), keys=table_keys(table.original, table.rows, table.schema.names))
+    return Material(title_of(data), part, columns=table.schema.names, notes=notes_on(table, given), schema=table.schema)
+
+
+def title_of(data: Path | str | Frame) -> str:
+    """What a table is called."""
+    return plain_name(Path(data)).stem if isinstance(data, Path | str) else named(data)
+
+
+def notes_on(table: Table, given: bool = False) -> tuple[str, ...]:
+    """Which columns are no part of the model and why, whether the first line was taken for names, and dates that could be read in another way.
+
+    Nothing is said of dates where a schema was `given`: it says how they are written.
+    """
     gone: dict[str, list[str]] = {}
     for name in table.schema.left_out:
         if name in table.original.column_names:
             gone.setdefault(why_left_out(table.original.column(name), name), []).append(name)
     left = tuple(f"left out: {', '.join(names[:12])}{' ...' if len(names) > 12 else ''} ({why})" for why, names in gone.items())
     nameless = table.layout is not None and not table.layout.named
-    return (*left, *notes_on_words(table), *(("the first line was taken for a row, not for names; columns go by their places",) if nameless else ()))
+    dates = () if given else date_notes(table.original, table.schema, table.layout is not None and table.layout.mark == ";")
+    first = ("the first line was taken for a row, not for names; columns go by their places",) if nameless else ()
+    return (*left, *notes_on_words(table), *first, *dates)
 
 
 def notes_on_words(table: Table) -> tuple[str, ...]:
@@ -116,8 +129,8 @@ def load_table(
         found = item.read(folder_of(item))
         material = replace(found, name=item.name, origin=str(folder_of(item)), citation=item.citation)
     else:
-        chosen = schema or read_table(data).schema
-        material = replace(table_material(data, chosen), origin=str(data) if isinstance(data, Path | str) else "")
+        found = material_of(data, read_table(data, schema), schema is not None)
+        material = replace(found, origin=str(data) if isinstance(data, Path | str) else "")
     return mixed(material, split(material, Sizes(validation, test), seed))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,8 @@ import pyarrow.compute as pc
 from vael.data.missing import missing_levels
 from vael.data.numerals import Form
 from vael.data.schema import LEVELS, Column, ColumnKind, Schema
-from vael.data.tables import DAY, WHOLE, place_of, valued
+from vael.data.tables import place_of, valued
+from vael.data.writing import moments_as, numbers_as
 
 
 def typed_table(table: pa.Table, schema: Schema, forms: Mapping[str, Form]) -> pa.Table:
@@ -31,9 +33,5 @@ def typed_cells(column: Column, cells: pa.ChunkedArray, form: Form | None = None
     gone = np.isnan(values)
     if np.isneginf(values).any():
         return None
-    if column.kind is ColumnKind.DATE:
-        micros = pa.array(np.round(np.where(gone, 0.0, values) * DAY).astype(np.int64), pa.timestamp("us"), mask=gone)
-        return pc.cast(micros, pa.date32()) if column.decimals == 0 else micros
-    ends = [abs(end) for end in (column.minimum, column.maximum) if end is not None]
-    whole = (column.kind is ColumnKind.COUNT or column.decimals == 0) and max(ends, default=0.0) < WHOLE
-    return pc.cast(pa.array(np.where(gone, 0.0, values), mask=gone), pa.int64() if whole else pa.float64(), safe=not whole)
+    plain = replace(column, type="")
+    return moments_as(plain, np.where(gone, 0.0, values), gone) if column.kind is ColumnKind.DATE else numbers_as(plain, values, gone)

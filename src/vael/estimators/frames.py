@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -15,9 +16,11 @@ import torch
 from jaxtyping import Bool, Float64
 
 from vael.data.constraints import enforced
+from vael.data.inference import date_notes
 from vael.data.schema import Schema
 from vael.data.schema_file import as_record, from_record
-from vael.data.tables import Frame, Table, arrow_cells, completed, given_rows, read_table
+from vael.data.tables import Frame, Table, given_rows, read_table
+from vael.data.writing import arrow_cells, completed
 from vael.errors import SupportError
 
 LIBRARIES = ("pandas", "polars")
@@ -77,6 +80,8 @@ def begin(X: Any, missing: object = None, *, empty: bool = False) -> tuple[Table
     found = read_table(table)
     if not empty and (gone := np.flatnonzero(without_cells(table, found.schema))).size:
         raise SupportError(f"row {gone[0] + 1} of the frame has no cell, nor have {len(gone) - 1} others: nothing is known of them; leave them out")
+    for note in date_notes(table, found.schema):
+        warnings.warn(note, stacklevel=4)
     return found, Form(found.schema, library_of(X), table.schema.remove_metadata())
 
 
@@ -109,9 +114,11 @@ def _with_empty_rows(table: pa.Table, schema: Schema) -> Table:
 
 
 def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if column.type == kind:
+        return column
     if pa.types.is_dictionary(kind):
         return pc.cast(column, kind.value_type).dictionary_encode()
-    return column if column.type == kind else pc.cast(column, kind, safe=False)
+    return pc.cast(column, kind, safe=False)
 
 
 def _without_missing(table: pa.Table, missing: object) -> pa.Table:

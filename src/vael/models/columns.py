@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -89,15 +90,15 @@ class ColumnScales(nn.Module):
         for name, row in zip(("centre", "width", "shift", "scale"), known, strict=True):
             self.register_buffer(name, row.float())
         floor = [-math.inf if c.kind is not ColumnKind.COUNT or c.minimum is None or c.minimum < 0 else 0.0 - c.origin for c in self.columns]
-        ends = [((c.minimum, c.maximum), c.origin) for c in self.columns]
+        ends = [(c.usual or (c.minimum, c.maximum), c.origin) for c in self.columns]
         self._fixed("floor", floor)
-        self._fixed("low", [-math.inf if end[0] is None else end[0] - origin for end, origin in ends])
-        self._fixed("high", [math.inf if end[1] is None else end[1] - origin for end, origin in ends])
+        self._fixed("low", [-math.inf if end[0] is None else end[0] - origin for end, origin in ends], torch.float64)
+        self._fixed("high", [math.inf if end[1] is None else end[1] - origin for end, origin in ends], torch.float64)
         every = [self._spikes(number, sample, size) for number, size in enumerate(tables or [0] * len(self.columns))]
         self.register_buffer("spiked", torch.tensor([n for n, one in enumerate(every) if one], dtype=torch.int64), persistent=False)
         spikes = [one for one in every if one]
         most = max(map(len, spikes), default=0)
-        padded = torch.tensor([one + [0.0] * (most - len(one)) for one in spikes], dtype=torch.float32)
+        padded = torch.tensor([one + [0.0] * (most - len(one)) for one in spikes], dtype=torch.float64)
         self.register_buffer("values", padded.reshape(len(spikes), most), persistent=bool(tables))
         filled = torch.tensor([[place < len(one) for place in range(most)] for one in spikes], dtype=torch.bool)
         self.register_buffer("filled", filled.reshape(len(spikes), most), persistent=False)
@@ -115,7 +116,7 @@ class ColumnScales(nn.Module):
     def _seen(self, number: int, cells: Tensor) -> Tensor:
         column, v = self.columns[number], cells[~torch.isnan(cells)].double()
         for spike in column.spikes:
-            v = v[v != spike - column.origin]
+            v = v[v != float(np.float32(spike - column.origin))]  # as the cell has it
         if not len(v):
             return torch.tensor([0.0, 1.0, 0.0, 1.0], dtype=torch.float64)
         low, middle, high = torch.quantile(v[:: max(1, len(v) // 100_000)], torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64))
@@ -172,7 +173,7 @@ class ColumnsInput(nn.Module):
         v, known = x.index_select(1, self.scales.place), seen.index_select(1, self.scales.place)
         number = torch.where(known, self.scales.warp()(v).clamp(-10.0, 10.0), torch.zeros_like(v))
         spiked = self.scales.spiked
-        spike = (v.index_select(1, spiked).unsqueeze(-1) == self.scales.spikes) & known.index_select(1, spiked).unsqueeze(-1)
+        spike = (v.index_select(1, spiked).unsqueeze(-1) == self.scales.spikes.to(v.dtype)) & known.index_select(1, spiked).unsqueeze(-1)
         codes, given = x.index_select(1, self.codes.place), seen.index_select(1, self.codes.place)
         hot = (codes.unsqueeze(-1) == torch.arange(self.codes.most, device=x.device, dtype=x.dtype)) & given.unsqueeze(-1)
         parts = (number, spike.flatten(1).to(x.dtype), hot[:, self.codes.valid].to(x.dtype), seen.to(x.dtype))
@@ -301,7 +302,7 @@ class ColumnsHead(Head):
     def _spike_logits(self, spiked: int, sample: Tensor) -> Tensor:
         cells = sample[:, int(self.scales.place[self.scales.spiked[spiked]])]
         cells = cells[~torch.isnan(cells)]
-        counts = torch.stack([(cells == spike).sum() for spike in self.scales.spikes[spiked]]).float() + 0.5
+        counts = torch.stack([(cells == spike).sum() for spike in self.scales.spikes[spiked].to(cells.dtype)]).float() + 0.5
         return torch.cat(((len(cells) - counts.sum() + 1.0).clamp(min=0.5)[None], counts)).log()
 
     @torch.enable_grad()

@@ -42,6 +42,7 @@ from vael.probability.tables import Table, Variable, bayes, chain, independent, 
 from vael.probability.tabulated import TabulatedMixture
 from vael.probability.totals import total_log_prob
 from vael.probability.wasserstein import gaussian_wasserstein
+from vael.probability.wide import draw_wide, register_wide, widened
 
 __all__ = [
     "Axis", "Bit", "Codes", "Common", "ContinuousBernoulli", "Cost", "CoupledLogisticMixture", "DensityOnAxis", "DiscretizedLogistic",
@@ -49,8 +50,9 @@ __all__ = [
     "Recorded", "Replayed", "SquaredError", "Standard", "Stream", "Table",
     "TabulatedMixture", "Variable", "as_noise", "bayes", "bits", "bounded", "box", "chain",
     "cholesky", "contained", "cross_entropy", "detached", "diagonal_gaussian", "discrete_divergence", "divergence", "divergence_from_standard",
-    "divergence_terms", "draw", "ellipse", "entropy", "gauss_hermite", "gauss_legendre", "gaussian", "gaussian_divergence", "gaussian_entropy",
-    "gaussian_wasserstein", "has_closed_form", "independent", "independent_bits", "integrate", "log_density", "log_determinant", "log_integrate",
-    "midpoints", "register_draw", "sample_covariance", "sample_mean", "self_information", "squared_mahalanobis", "standard_gaussian",
-    "total_log_prob", "total_probability", "trapezoid",
+    "divergence_terms", "draw", "draw_wide", "ellipse", "entropy",
+    "gauss_hermite", "gauss_legendre", "gaussian", "gaussian_divergence", "gaussian_entropy", "gaussian_wasserstein",
+    "has_closed_form", "independent", "independent_bits", "integrate", "log_density", "log_determinant", "log_integrate",
+    "midpoints", "register_draw", "register_wide", "sample_covariance", "sample_mean", "self_information", "squared_mahalanobis", "standard_gaussian",
+    "total_log_prob", "total_probability", "trapezoid", "widened",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import torch
@@ -14,6 +14,7 @@ from torch.distributions import constraints
 from vael.probability.observation import Law, softplus
 from vael.probability.sampling import Noise, register_draw
 from vael.probability.warp import Warp
+from vael.probability.wide import register_wide
 
 QUANTILES = 16  # points at which a component's mean is taken
 
@@ -29,7 +30,7 @@ class Numbers:
     low: Float[Tensor, " numbers"]  # what draws and means keep within
     high: Float[Tensor, " numbers"]
     spiked: Int64[Tensor, " spiked"]  # those, among the numbers, with spikes
-    spikes: Float[Tensor, "spiked spikes"]  # NaN where there are fewer
+    spikes: Float[Tensor, "spiked spikes"]  # NaN where there are fewer; a cell of float32 is one where it is the same in float32
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Columns(Law):
     * count: P(v) = Σ_k π_k [F_k(g(v + ½)) - F_k(g(v - ½))], which sums to one over the whole numbers (from `floor` on, if there is one);
     * spikes a_1 ... of a number: ρ_0 times the law above plus ρ_i at v = a_i, a density with regard to Lebesgue measure and counts at the spikes;
     * levels: log-probabilities of the codes, however the head came by them.
+
+    Draws and means have the type of the parameters; `widened` gives them in float64, which cells that are written need.
     """
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = dict.fromkeys(
@@ -97,7 +100,7 @@ class Columns(Law):
 
     def _with_spikes(self, v: Tensor, smooth: Tensor) -> Tensor:
         choice = F.log_softmax(self.given.spike_logits, -1)
-        at = v.unsqueeze(-1) == self.numbers.spikes  # [batch, spiked, spikes]
+        at = v.unsqueeze(-1) == self.numbers.spikes.to(v.dtype)  # [batch, spiked, spikes]
         smooth = choice[..., 0] + smooth
         order = torch.arange(1, at.shape[-1] + 1, device=v.device)  # no argmax: the compiler's gives places beyond the last one
         place, hit = (at * order).amax(-1), at.any(-1)
@@ -118,19 +121,25 @@ class Columns(Law):
         return found
 
     def _mean_of_numbers(self) -> Tensor:
-        given, total = self.given, torch.zeros_like(self.given.loc[..., 0])
+        given, warp, total = self.given, self._warp(), torch.zeros_like(self.given.loc[..., 0])
         weight = F.softmax(given.logits, -1)
         for middle in ((torch.arange(QUANTILES, dtype=torch.float64) + 0.5) / QUANTILES).logit().tolist():
             y = given.loc + middle * given.log_scale.exp()
-            total = total + (weight * self._within(self.numbers.warp.inverse(y.movedim(-1, 0))).movedim(0, -1)).sum(-1) / QUANTILES
+            total = total + (weight * self._within(warp.inverse(y.movedim(-1, 0))).movedim(0, -1)).sum(-1) / QUANTILES
         choice, spiked = F.softmax(given.spike_logits, -1), self.numbers.spiked
         if not len(spiked):
             return total
-        at = choice[..., 0] * total.index_select(-1, spiked) + (choice[..., 1:] * self.numbers.spikes.nan_to_num()).sum(-1)
+        at = choice[..., 0] * total.index_select(-1, spiked) + (choice[..., 1:] * self._spikes().nan_to_num()).sum(-1)
         return total.index_copy(-1, spiked, at)
 
+    def _warp(self) -> Warp:
+        return self.numbers.warp.double() if self.given.loc.dtype == torch.float64 else self.numbers.warp
+
+    def _spikes(self) -> Tensor:
+        return self.numbers.spikes.to(self.given.loc.dtype)
+
     def _within(self, v: Tensor) -> Tensor:
-        return torch.minimum(torch.maximum(v, self.numbers.low), self.numbers.high)
+        return torch.minimum(torch.maximum(v, self.numbers.low.to(v.dtype)), self.numbers.high.to(v.dtype))
 
     def drawn(self, shape: torch.Size, noise: Noise) -> Tensor:
         """Draws `[*shape]`; numbers within the range of the data, whole where they are; no gradient."""
@@ -149,13 +158,14 @@ class Columns(Law):
         component = _chosen(given.logits, noise.uniform(wanted, given.loc))
         loc, log_scale = (one.expand(*component.shape, -1).gather(-1, component.unsqueeze(-1)).squeeze(-1) for one in (given.loc, given.log_scale))
         uniform = noise.uniform(wanted, loc).clamp(1e-7, 1 - 1e-7)
-        v = self._within(self.numbers.warp.inverse(loc + log_scale.exp() * torch.logit(uniform)))
+        v = self._within(self._warp().inverse(loc + log_scale.exp() * torch.logit(uniform)))
         v = torch.where(self.numbers.whole, v.round(), v)
         spiked = self.numbers.spiked
         if not len(spiked):
             return v
         choice = _chosen(given.spike_logits, noise.uniform((*shape[:-1], len(spiked)), loc))
-        spikes = torch.cat((torch.zeros_like(self.numbers.spikes[:, :1]), self.numbers.spikes.nan_to_num()), 1)
+        known = self._spikes()
+        spikes = torch.cat((torch.zeros_like(known[:, :1]), known.nan_to_num()), 1)
         at = spikes.expand(*choice.shape, -1).gather(-1, choice.unsqueeze(-1)).squeeze(-1)
         return v.index_copy(-1, spiked, torch.where(choice == 0, v.index_select(-1, spiked), at))
 
@@ -176,6 +186,12 @@ def _chosen(logits: Tensor, uniform: Tensor) -> Tensor:
     """The code at which the cumulative probability passes a uniform variate."""
     cumulative = F.softmax(logits, -1).cumsum(-1)
     return (uniform.unsqueeze(-1) * cumulative[..., -1:] >= cumulative).sum(-1).clamp(max=logits.shape[-1] - 1)
+
+
+@register_wide(Columns)
+def _wide(law: Columns) -> Columns:
+    given = NumberParameters(*(getattr(law.given, field.name).double() for field in fields(NumberParameters)))
+    return Columns(law.batch_shape[-1], law.numbers, given, law.levels, law.log_probs.double())
 
 
 @register_draw(Columns)

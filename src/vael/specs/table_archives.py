@@ -18,11 +18,12 @@ from vael.data import Schema
 from vael.data.claims import parsing, refuse_claim
 from vael.data.compressed import content
 from vael.data.schema_file import from_record
-from vael.data.tables import Frame, arrow_cells, given_rows, named, write_arrow
+from vael.data.tables import Frame, given_rows, named
 from vael.data.tabular import is_table_file
 from vael.data.text import TEXT
 from vael.data.text import Layout as TextLayout
 from vael.data.typed import typed_cells
+from vael.data.writing import arrow_cells, write_arrow
 from vael.errors import FormatError, StateError
 from vael.specs.runs import Run
 

@@ -15,7 +15,7 @@ from vael.applications.compression.grids import ASIDE, MISSING, WIDEST, grids_of
 from vael.applications.compression.stack import Stack
 from vael.applications.compression.tables import Original, rebuilt, unpacked
 from vael.data import Column, ColumnKind, Schema
-from vael.data.tables import arrow_cells
+from vael.data.writing import arrow_cells
 from vael.errors import FormatError, ShapeError, SupportError
 from vael.probability import diagonal_gaussian
 

@@ -20,7 +20,7 @@ from vael.applications.compression.contents import Contents
 from vael.applications.compression.grids import ASIDE, DAY, MISSING, Grid, grids_of
 from vael.applications.compression.text_form import commonest, in_form, number_form, text_form
 from vael.data import ColumnKind, Schema
-from vael.data.dates import written_date
+from vael.data.dates import digits_in, written_date
 from vael.data.missing import missing_levels
 from vael.data.numerals import numeral_of
 from vael.data.schema import LEVELS
@@ -118,6 +118,9 @@ def cells_of(grid: Grid, symbols: Int32[np.ndarray, " rows"], form: ColumnForm, 
         values = grid.values(distinct)
         gone = np.isnan(values)
         if grid.column.kind is ColumnKind.DATE:
+            if not pa.types.is_temporal(plain):
+                days = np.where(gone, 0.0, values)
+                return pc.cast(pa.array(digits_in(grid.column.pattern, days, DAY / grid.rate), mask=gone), plain).take(pa.array(where))
             micros = np.where(gone, 0, (distinct.astype(np.int64) + grid.first) * (DAY * 1_000_000 // grid.rate))
             return pc.cast(pa.array(micros, pa.timestamp("us"), mask=gone), plain, safe=False).take(pa.array(where))
         return pc.cast(pa.array(np.where(gone, 0.0, values), mask=gone), plain, safe=False).take(pa.array(where))
