@@ -28,7 +28,7 @@ def texts(cells):
 
 def cut(moment: dt.datetime, pattern: str) -> dt.datetime:
     """The moment as far as the pattern tells it."""
-    step = round(resolution(pattern) * 1e6)
+    step = max(1000, round(resolution(pattern) * 1e6))  # milliseconds are kept in all years
     past = (moment - dt.datetime(1, 1, 1)) // dt.timedelta(microseconds=1)
     return dt.datetime(1, 1, 1) + dt.timedelta(microseconds=past // step * step)
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vael.data.constraints import columns_of
-from vael.data.schema import LEVELS, Column
+from vael.data.schema import LEVELS, Column, ColumnKind
 from vael.evaluation.efficacy import Efficacy
 from vael.evaluation.privacy import ClosestRecords
 from vael.evaluation.synthetic import SyntheticQuality, Tables
 from vael.report.style import DATA, INK, MODEL, QUIET, TRAIN, Drawing, inlined, new_figure, rendered, rule_lines
+from vael.report.ticks import tick, usual_values
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,11 +94,12 @@ def panel(axes: Axes, column: Column, real: np.ndarray, drawn: np.ndarray) -> No
         edges = np.arange(len(codes) + 1) - 0.5
         axes.set_xticks(np.arange(len(codes)), [short(names[code], LEVEL) for code in codes], rotation=50 if len(codes) > 3 else 0, fontsize=6)
     else:
-        low, high = np.quantile(real, [0.005, 0.995])
+        low, high = np.quantile(usual_values(column, real), [0.005, 0.995])
         room = 0.02 * (high - low) or 0.5
         edges = np.linspace(low - room, high + room, BINS + 1)
         shares = [np.histogram(np.clip(one, edges[0], edges[-1]), edges)[0] / len(one) for one in (real, drawn)]
-        axes.locator_params(axis="x", nbins=4)
+        axes.locator_params(axis="x", nbins=3 if column.kind is ColumnKind.DATE else 4)
+        axes.xaxis.set_major_formatter(lambda value, _: tick(column, value, high - low))
     axes.stairs(shares[0], edges, fill=True, color=DATA, alpha=0.55, label="real")
     axes.stairs(shares[1], edges, color=MODEL, lw=1.4, label="synthetic")
 
