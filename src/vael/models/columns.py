@@ -173,7 +173,7 @@ class ColumnsInput(nn.Module):
         v, known = x.index_select(1, self.scales.place), seen.index_select(1, self.scales.place)
         number = torch.where(known, self.scales.warp()(v).clamp(-10.0, 10.0), torch.zeros_like(v))
         spiked = self.scales.spiked
-        spike = (v.index_select(1, spiked).unsqueeze(-1) == self.scales.spikes.to(v.dtype)) & known.index_select(1, spiked).unsqueeze(-1)
+        spike = (v.index_select(1, spiked).float().unsqueeze(-1) == self.scales.spikes.float()) & known.index_select(1, spiked).unsqueeze(-1)
         codes, given = x.index_select(1, self.codes.place), seen.index_select(1, self.codes.place)
         hot = (codes.unsqueeze(-1) == torch.arange(self.codes.most, device=x.device, dtype=x.dtype)) & given.unsqueeze(-1)
         parts = (number, spike.flatten(1).to(x.dtype), hot[:, self.codes.valid].to(x.dtype), seen.to(x.dtype))
@@ -301,8 +301,8 @@ class ColumnsHead(Head):
 
     def _spike_logits(self, spiked: int, sample: Tensor) -> Tensor:
         cells = sample[:, int(self.scales.place[self.scales.spiked[spiked]])]
-        cells = cells[~torch.isnan(cells)]
-        counts = torch.stack([(cells == spike).sum() for spike in self.scales.spikes[spiked].to(cells.dtype)]).float() + 0.5
+        cells = cells[~torch.isnan(cells)].float()
+        counts = torch.stack([(cells == spike).sum() for spike in self.scales.spikes[spiked].float()]).float() + 0.5
         return torch.cat(((len(cells) - counts.sum() + 1.0).clamp(min=0.5)[None], counts)).log()
 
     @torch.enable_grad()

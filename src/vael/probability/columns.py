@@ -30,7 +30,7 @@ class Numbers:
     low: Float[Tensor, " numbers"]  # what draws and means keep within
     high: Float[Tensor, " numbers"]
     spiked: Int64[Tensor, " spiked"]  # those, among the numbers, with spikes
-    spikes: Float[Tensor, "spiked spikes"]  # NaN where there are fewer; a cell of float32 is one where it is the same in float32
+    spikes: Float[Tensor, "spiked spikes"]  # NaN where there are fewer; a cell is one where both are the same in float32
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Columns(Law):
 
     def _with_spikes(self, v: Tensor, smooth: Tensor) -> Tensor:
         choice = F.log_softmax(self.given.spike_logits, -1)
-        at = v.unsqueeze(-1) == self.numbers.spikes.to(v.dtype)  # [batch, spiked, spikes]
+        at = v.float().unsqueeze(-1) == self.numbers.spikes.float()  # [batch, spiked, spikes]
         smooth = choice[..., 0] + smooth
         order = torch.arange(1, at.shape[-1] + 1, device=v.device)  # no argmax: the compiler's gives places beyond the last one
         place, hit = (at * order).amax(-1), at.any(-1)
