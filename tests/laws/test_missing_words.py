@@ -12,9 +12,9 @@ from vael.data import Column, ColumnKind, Schema, read_table
 from vael.data.blocks import table_blocks
 from vael.data.missing import WORDS
 from vael.data.output import cell_file
-from vael.data.tables import completed
 from vael.data.tabular import notes_on
 from vael.data.text import MISSING, text_table
+from vael.data.writing import completed
 from vael.errors import SupportError
 
 ROWS = 40

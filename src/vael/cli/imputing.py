@@ -141,7 +141,7 @@ def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: dict
     if sheets.typed and table.layout is not None:
         answers = [typed_table(answer, table.schema, table.forms) for answer in answers]
     sheets.add(answers, unsure, table)
-    gaps = torch.isnan(table.x)
+    gaps = torch.from_numpy(table.gaps)
     counts.rows, counts.cells, counts.all_cells = counts.rows + len(gaps), counts.cells + int(gaps.sum()), counts.all_cells + gaps.numel()
     counts.few += int((torch.cat([part.effective_samples for part in parts])[gaps.any(1)] < FEW).sum())
 

@@ -13,7 +13,7 @@ from vael.data.arrow_types import DAY, FIRST_DAY, LAST_DAY, days_of, is_moment, 
 from vael.data.dates import resolution, told_dates, told_digits
 from vael.data.day_order import day_order, order_notes, reading
 from vael.data.missing import marks_of, missing_among, missing_text, nulls
-from vael.data.numerals import decimal_commas, nothing, told_numbers
+from vael.data.numerals import decimal_commas, limits, nothing, told_numbers
 from vael.data.schema import Column, ColumnKind, Schema
 from vael.errors import SupportError
 
@@ -171,6 +171,9 @@ def _number_text(name: str, column: pa.ChunkedArray, where: str, signs: Signs) -
     if distinct in PAIRS:
         return None
     without = absent | nothing(column)
+    limited = without | limits(column)
+    if not limited.all() and limited.sum() > without.sum() and pc.count_distinct(column.filter(pa.array(~limited))).as_py() > MANY:
+        without = limited  # of few numbers a limit may be the last level: 0, 1, 2, >2
     if not without.all():
         days, pattern = told_dates(column, without)
         if days is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from vael import files
 from vael.data.arrow_types import type_named
-from vael.data.numerals import WRITTEN
+from vael.data.numerals import is_pattern
 from vael.data.schema import LEVELS, Column, ColumnKind, Schema
 from vael.errors import FormatError
 
@@ -109,7 +109,7 @@ def _checked(column: Column, what: str) -> Column:
         raise FormatError(f"{what} has the levels {', '.join(column.levels[:10])}; each once was expected, and two of a boolean")
     if column.minimum is not None and column.maximum is not None and column.minimum > column.maximum:
         raise FormatError(f"{what} has a minimum of {column.minimum:g} above its maximum of {column.maximum:g}; exchange them")
-    if column.pattern and column.kind not in {*LEVELS, ColumnKind.DATE} and not WRITTEN.search(column.pattern):
+    if column.pattern and column.kind not in {*LEVELS, ColumnKind.DATE} and not is_pattern(column.pattern):
         raise FormatError(f"{what} has the pattern {column.pattern!r}; write 1234.5 as its cells have it, such as '1.234,5 €' or '1234.5 %'")
     if column.kind is ColumnKind.POSITIVE and column.minimum is not None and column.minimum <= 0:
         raise FormatError(f"{what} is positive, but its minimum is {column.minimum:g}; call it real, or leave out the cells that are not above 0")

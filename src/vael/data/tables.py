@@ -21,7 +21,7 @@ from vael.data.arrow_types import numbers_of as numbers_typed
 from vael.data.dates import DIGITS, EPOCH, parsed_dates
 from vael.data.inference import INDEX, codes, infer_schema
 from vael.data.missing import missing_levels, missing_text
-from vael.data.numerals import FORMS, Form, form_of, in_question, nothing, numbers_of, read_by
+from vael.data.numerals import FORMS, Form, form_of, in_question, limits, nothing, numbers_of, read_by
 from vael.data.parquet import whole_parquet
 from vael.data.schema import LEVELS, Column, ColumnKind, Schema
 from vael.data.text import Layout, Ragged, check_names, read_text
@@ -67,11 +67,21 @@ class Table:
     written: pa.Table | None = None  # cells as they are written in the file, null where that is how its layout has them
 
     @property
+    def gaps(self) -> np.ndarray:
+        """Cells that say nothing: those that are missing, but not limits such as `<0.5`, which a model knows nothing of either."""
+        found = torch.isnan(self.x).numpy()
+        for number in np.flatnonzero(found.any(axis=0)):
+            cells = self.original.column(place_of(self.original, self.schema, int(number), "the table"))
+            if self.schema.columns[number].kind not in LEVELS and is_text(cells.type):
+                found[:, number] &= ~limits(pc.cast(cells, pa.string()))
+        return found
+
+    @property
     def kept(self) -> pa.Table | None:
         """`written` of the cells that are not filled."""
         if self.written is None:
             return None
-        gaps, found = torch.isnan(self.x).numpy(), self.written
+        gaps, found = self.gaps, self.written
         for number in np.flatnonzero(gaps.any(axis=0)):
             place = place_of(found, self.schema, int(number), "the table")
             cells = pc.if_else(pa.array(gaps[:, number]), pa.scalar(None, pa.string()), found.column(place))
@@ -312,7 +322,7 @@ def _as_numbers(column: Column, cells: pa.ChunkedArray, text: bool, form: Form |
             return np.full(len(cells), -np.inf), "is no number, as the column is in training"
     else:
         as_text = pc.cast(cells, pa.string())
-        values = numbers_of(as_text, missing_text(as_text) | nothing(as_text), column, form or written_form(as_text, column))
+        values = numbers_of(as_text, missing_text(as_text) | nothing(as_text) | limits(as_text), column, form or written_form(as_text, column))
     outside = np.isinf(values) | (np.abs(values) > np.finfo(np.float32).max)
     values[outside] = -np.inf
     reason = "is no finite number below 3e38"

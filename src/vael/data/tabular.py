@@ -20,6 +20,7 @@ from vael.data.keys import table_keys
 from vael.data.material import Material, Part
 from vael.data.missing import level_words, taken_for_missing
 from vael.data.named import known
+from vael.data.numerals import limits
 from vael.data.schema import LEVELS, Column, ColumnKind, Schema
 from vael.data.source import Kind, Source, Splits
 from vael.data.splitting import Parts, Sizes, split
@@ -92,19 +93,28 @@ def notes_on(table: Table, given: bool = False) -> tuple[str, ...]:
 
 def notes_on_words(table: Table) -> tuple[str, ...]:
     """Which words were taken for missing, in how many cells of which column, and which levels are called as other tables call what is missing."""
-    gone, there = list[str](), list[str]()
+    gone, there, bounds = list[str](), list[str](), list[str]()
     for number, column in enumerate(table.schema.columns):
         cells = table.original.column(place_of(table.original, table.schema, number, "the table"))
         if not is_text(cells.type):
             continue
         cells, gaps = pc.cast(cells, pa.string()), torch.isnan(table.x[:, number]).numpy()
+        bounded = limits(cells) & (gaps if column.kind not in LEVELS else ~gaps)
+        if column.kind not in LEVELS or 0 < bounded.sum() < (~gaps).sum():
+            what = f" of {column.name}" + ("" if column.kind not in LEVELS else ", which is taken for levels")
+            bounds += [f"{word!r} in {count:,} cells{what}" for word, count in taken_for_missing(cells, bounded).items()]
+        gaps = gaps & ~bounded
         gone += [f"{word!r} in {count:,} cells of {column.name}" for word, count in taken_for_missing(cells, gaps).items()]
         if column.kind in LEVELS:
-            counts = taken_for_missing(cells, ~gaps)
+            counts = taken_for_missing(cells, ~gaps & ~bounded)
             there += [f"{word!r} in {counts.get(word, 0):,} cells of {column.name}" for word in level_words(column)]
     said = f"taken for missing: {_listed(gone)}; a schema that has the word among the levels of its column keeps it"
     kept = f"taken for levels, not for missing: {_listed(there)}; a schema without the level takes such cells of a text for missing"
-    return (*((said,) if gone else ()), *((kept,) if there else ()))
+    limit = (
+        f"limits instead of numbers: {_listed(bounds)}; among numbers the model takes them for missing, and impute leaves them as they are: write a "
+        "number there (half the limit, say) to train on it"
+    )
+    return (*((said,) if gone else ()), *((kept,) if there else ()), *((limit,) if bounds else ()))
 
 
 def _listed(parts: list[str]) -> str:

@@ -29,7 +29,7 @@ BLOCK = 1 << 22  # bytes of text that are parsed at once
 LOOKED_AT = 64  # lines from which the separator and the names are told
 LINES = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+\Z")  # with their ends
 SEPARATOR = re.compile(r'"?sep=(\\t|[,;|\t ])"?', re.IGNORECASE)
-MARKS_OF_NUMBERS = (",", "'", "’", "\u00a0", "\u202f")
+MARKS_OF_NUMBERS = (",", "'", "’", "٬", "٫", "\u00a0", "\u2007", "\u2009", "\u202f")
 NUMBER = re.compile(r"[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?$|[+-]?inf(inity)?$", re.IGNORECASE)
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vael.data.missing import missing_levels
-from vael.data.numerals import Form
+from vael.data.numerals import Form, limits
 from vael.data.schema import LEVELS, Column, ColumnKind, Schema
 from vael.data.tables import place_of, valued
 from vael.data.writing import moments_as, numbers_as
@@ -29,6 +29,8 @@ def typed_cells(column: Column, cells: pa.ChunkedArray, form: Form | None = None
     """Cells of text as levels, numbers or dates, null where missing; None where one is neither."""
     if column.kind in LEVELS:
         return pc.if_else(pa.array(missing_levels(column, cells, typed=False)), pa.scalar(None, cells.type), pc.utf8_trim_whitespace(cells))
+    if limits(cells).any():
+        return None
     values, _ = valued(column, cells, form)
     gone = np.isnan(values)
     if np.isneginf(values).any():

@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -165,7 +164,7 @@ def _digits(value: float | int | Decimal, decimals: int | None) -> str:
 def completed(table: Table, x: Float[Tensor, "rows columns"], seed: int = 0) -> pa.Table:
     """The table as it came with the cells of `x` where a cell of a modelled column was missing; every other cell is the very one that came."""
     original, schema = table.original, table.schema
-    gaps = torch.isnan(table.x).numpy()
+    gaps = table.gaps
     for number, column in enumerate(schema.columns):
         if not gaps[:, number].any():
             continue
