@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import os
 import signal
 import subprocess
@@ -218,6 +219,18 @@ def test_equal_commands_make_equal_weights(run, tmp_path):
     assert (tmp_path / "again" / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
     assert train(tmp_path / "other", "--seed", "1") == 0
     assert (tmp_path / "other" / "model.safetensors").read_bytes() != (run / "model.safetensors").read_bytes()
+
+
+def test_evaluate_says_beforehand_how_long_it_will_take(run, capsys):
+    """A duration before the numbers, on standard error; nothing of it with --json."""
+    assert main(["evaluate", str(run), "--importance-samples", "100"]) == 0
+    said = capsys.readouterr()
+    assert re.search(r"will take about (less than )?\d+(\.\d)? (s|min|h)\.", said.err)
+    assert "will take" not in said.out
+    assert main(["evaluate", str(run), "--json", "--importance-samples", "100"]) == 0
+    said = capsys.readouterr()
+    assert 0 <= json.loads(said.out)["fitted_share"] <= 1
+    assert said.err == ""
 
 
 def test_evaluate_has_every_promised_field_and_is_deterministic(run, capsys):

@@ -10,7 +10,7 @@ from torch.distributions import Independent, MultivariateNormal, Normal, Student
 
 from vael.data import Batch, Kind, Source
 from vael.errors import StateError
-from vael.evaluation import evaluate
+from vael.evaluation import evaluate, evaluate_encoder
 from vael.evaluation.evaluate import _rows
 from vael.models import VAE, BernoulliHead, Conditional, Decoder, GaussianPosterior, Head, StandardNormal
 from vael.networks import Dense
@@ -95,9 +95,10 @@ def test_exact_posterior_gives_exact_log_likelihood_and_trusted_weights():
 def test_narrow_posterior_is_flagged():
     # weights have an infinite variance: the ratio of widths 0.35 gives k = 1 - 0.35² = 0.88 for two latents
     model, data, _ = linear(narrow=0.35)
-    found = evaluate(model, data, importance_samples=2000)
+    found = evaluate_encoder(model, data, importance_samples=2000)
     assert found.k_hat > 0.7
     assert any("k-hat" in warning for warning in found.warnings)
+    assert found.fitted_share == 0
 
 
 @pytest.mark.parametrize("samples", [1, 3])
@@ -210,7 +211,7 @@ def test_divergence_without_closed_form_is_estimated_and_said():
     closed = evaluate(model, data, importance_samples=200)
     assert "closed form" in closed.estimator
     model.prior = HeavyPrior(2)
-    found = evaluate(model, data, importance_samples=200)
+    found = evaluate_encoder(model, data, importance_samples=200)
     assert "estimated from 200 draws" in found.estimator
     assert math.isfinite(found.divergence)
     assert found.elbo <= found.log_likelihood  # Jensen's inequality holds for the mean of the very same log w

@@ -12,7 +12,7 @@ from torch.distributions import AffineTransform, Independent, MultivariateNormal
 from oracles import Conjugate, Enumerable, Given, LinearGaussian, on_grid
 from vael.data import Batch, Binarize, load, statistics
 from vael.errors import StateError, SupportError
-from vael.evaluation.likelihood import judge
+from vael.evaluation.likelihood import Draws, judge
 from vael.inference import AdamW, GradientAscent, posterior_on_grid
 from vael.models import VAE, Autoencoder, BernoulliHead, Decoder, FixedScale, GaussianHead, GaussianPosterior, SquaredErrorHead, StandardNormal
 from vael.networks import Dense
@@ -162,7 +162,7 @@ def test_a_trained_model_against_importance_weights(digits, latent, examples):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     found = posterior_on_grid(model, batch)
     with torch.no_grad():
-        weighed = judge(model, batch, model.posterior(batch.x), samples=4_000, seed=0, rows=20_000)
+        weighed = judge(model, batch, model.posterior(batch.x), Draws(4_000, seed=0, rows=20_000))
     for k, one in enumerate(found):
         assert one.converged
         assert round(one.log_evidence, 4) == pytest.approx(one.elbo + one.divergence, abs=1e-4)

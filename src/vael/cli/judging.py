@@ -15,19 +15,20 @@ from vael.cli.parser import Parser, number, one_of
 from vael.cli.places import RUN_FOLDER
 
 if TYPE_CHECKING:
-    from vael.evaluation import Evaluation
+    from vael.evaluation import Evaluation, Forecast, Proposals
     from vael.specs import Run
 
 FIELDS = (
     "data", "split", "examples", "elbo", "log_likelihood", "standard_error", "importance_samples", "bits_per_dim", "effective_sample_size",
     "k_hat", "distortion", "divergence", "active_units", "latent_features", "seconds",
-    "worst_effective_sample_size", "k_hat_above_limit", "seed", "estimator", "warnings",
+    "worst_effective_sample_size", "k_hat_above_limit", "fitted_share", "seed", "estimator", "warnings",
 )  # fmt: skip
 IMPORTANCE_SAMPLES = 1000
 SECONDS = 0.2  # between two looks at how far an evaluation is
 TOGETHER = 256  # examples encoded at once
 AFFORDABLE = 100, 1000  # importance samples of an estimate that nobody asked for in particular
-WORK = 1e12  # floating-point operations it may take: half a minute of two small cores
+WORK = 8e12  # floating-point operations it may take: about a minute and a half of two small cores
+MOST_WORK = 4e13  # beyond which no proposals are fitted where nobody asked for them: seven minutes
 
 
 def evaluate_options(parser: Parser) -> None:
@@ -38,9 +39,9 @@ def evaluate_options(parser: Parser) -> None:
     parser.option(
         "--proposal",
         metavar="NAME",
-        type=one_of("encoder", "laplace"),
-        help="what the samples are drawn from: the encoder's posterior (default), or "
-        "laplace, a Gaussian fitted to each example, which lacks less of log p(x) and takes about twice as long",
+        type=one_of("adaptive", "encoder", "laplace"),
+        help="what the samples are drawn from: adaptive (default), the encoder's posterior or, where its weights have a heavy "
+        "tail, a Gaussian fitted to the example; encoder, the encoder's posterior only; laplace, a fitted Gaussian for every example",
     )
     parser.option("--batch", metavar="N", type=number(int, 1), help="examples at once; the numbers do not depend on it")
     parser.option("--seed", metavar="N", type=number(int, 0), help="seed of the estimate; default 0")
@@ -67,7 +68,8 @@ def evaluate(given: argparse.Namespace) -> int:
     count = options.get("importance_samples", IMPORTANCE_SAMPLES)
     how = {name: options[name] for name in ("seed", "batch", "proposal") if name in options}
     with threads(options.get("threads")):
-        judged = judge(run, options.get("split"), importance_samples=count, **how)
+        say = None if options.get("json") else telling
+        judged = judge(run, options.get("split"), importance_samples=count, say=say, **how)
     print(json.dumps(as_json(judged, run)) if options.get("json") else "\n".join(sentences(judged, run.spec)))
     return 0
 
@@ -78,24 +80,50 @@ def report(given: argparse.Namespace) -> int:
 
     options = vars(given)
     run, seed = specs.load(options["run"]), options.get("seed", 0)
-    judged = judge(run, importance_samples=options.get("importance_samples"), seed=seed)
+    judged = judge(run, importance_samples=options.get("importance_samples"), seed=seed, say=None if options.get("json") else telling)
     page = write_report(run, judged, seed)
     print(json.dumps({"run": str(run.folder), "report": str(page), "evaluation": as_json(judged, run)}) if options.get("json") else page)
     return 0
 
 
 def judge(
-    run: Run, split: str | None = None, *, importance_samples: int | None = None, seed: int = 0, batch: int = TOGETHER, proposal: str = "encoder"
+    run: Run,
+    split: str | None = None,
+    *,
+    importance_samples: int | None = None,
+    seed: int = 0,
+    batch: int = TOGETHER,
+    proposal: str = "adaptive",
+    say: Callable[[str], None] | None = None,
 ) -> Evaluation:
-    """`vael.evaluation.evaluate` for a split of the run's data (None: test where there is one), with as many samples as asked for or affordable."""
-    from vael.evaluation import evaluate, evaluate_refined
+    """`vael.evaluation.evaluate` for a split of the run's data (None: test where there is one), with as many samples as asked for or affordable.
+
+    `say` is told beforehand how long it will take.
+    """
+    from vael.evaluation import Proposals, evaluate, evaluate_encoder, evaluate_refined, forecast
     from vael.process import tuned
 
     name, source = run.split(split)
-    count = importance_samples or affordable(run, len(source))
-    how = evaluate_refined if proposal == "laplace" else evaluate
+    kind, chosen = affordable(run, len(source))
+    count = importance_samples or chosen
+    kind = {"adaptive": Proposals.ADAPTIVE if importance_samples else kind, "encoder": Proposals.ENCODER, "laplace": Proposals.FITTED}[proposal]
+    how = {Proposals.ADAPTIVE: evaluate, Proposals.ENCODER: evaluate_encoder, Proposals.FITTED: evaluate_refined}[kind]
     with tuned():
+        if say is not None:
+            say(expectation(forecast(run.model, source, importance_samples=count, proposals=kind), len(source), count))
         return how(run.model, source, split=name, importance_samples=count, seed=seed, batch=batch, progress=watch())
+
+
+def expectation(expected: Forecast, examples: int, samples: int) -> str:
+    """One sentence: what is about to be done, and how long it will take."""
+    from vael.cli.wording import duration
+
+    return f"Judging {examples:,} examples by {samples:,} draws each will take about {duration(max(1, expected.seconds))}."
+
+
+def telling(sentence: str) -> None:
+    """A sentence beside the results, on standard error."""
+    print(sentence, file=sys.stderr, flush=True)
 
 
 def watch() -> Callable[[int, int], None] | None:
@@ -116,13 +144,20 @@ def watch() -> Callable[[int, int], None] | None:
     return tell
 
 
-def affordable(run: Run, examples: int) -> int:
-    """Importance samples for about `WORK` operations: a function of model and data, so that equal runs are judged alike."""
+def affordable(run: Run, examples: int) -> tuple[Proposals, int]:
+    """What to draw from, and how many importance samples, for about `WORK` operations: equal runs are judged alike.
+
+    Where fitting proposals would take more than `MOST_WORK`, the encoder has to do.
+    """
+    from vael.evaluation import Proposals, fitting_cost
     from vael.recipes import flops
 
     fewest, most = AFFORDABLE
     decoded = max(flops(run.model, run.spec.data.event) // 6, 1)  # forward is a third of a training step, and the decoder half of that
-    return max(fewest, min(most, round(WORK / (decoded * examples))))
+    each, fitting = WORK / (decoded * examples), fitting_cost(run.model.prior(None).event_shape.numel())
+    if fitting + fewest > each * MOST_WORK / WORK:
+        return Proposals.ENCODER, max(fewest, min(most, round(each)))
+    return Proposals.ADAPTIVE, max(fewest, min(most, round(each - fitting)))
 
 
 def write_report(run: Run, judged: Evaluation, seed: int = 0) -> Path:

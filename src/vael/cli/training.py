@@ -236,7 +236,7 @@ def finish(run: Run, fit: Fit, outside: dict[str, Any], say: Callable[[str], Non
     say(f"\nTraining ended after {fit.steps:,} steps and {duration(fit.seconds)}: {fit.stopped}.")
     what = climbed(run.spec)
     say(f"The weights of step {fit.best_step:,} were best on the validation split, {what} {fit.best_elbo:.2f}; they are kept, and judged now.\n")
-    judged = judge(run, importance_samples=outside.get("importance_samples"))
+    judged = judge(run, importance_samples=outside.get("importance_samples"), say=say)
     for line in sentences(judged, run.spec):
         say(line)
     report = write_report(run, judged) if outside.get("report", True) else None

@@ -8,22 +8,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 
 import torch
+from jaxtyping import Int64
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from vael.data import Batch, Source
 from vael.errors import StateError
 from vael.evaluation.collapse import collapse
-from vael.evaluation.likelihood import NOISE_BLOCK, Judged, joint, judge
+from vael.evaluation.likelihood import Judged, joint
+from vael.evaluation.proposals import HEAVY, PILOT, TRIAL, WORTH, Plan, Proposals, joined, judged, posterior_of, widening
 from vael.evaluation.record import Evaluation
-from vael.models import BernoulliHead, Conditional, Head, Model, is_likelihood
-from vael.models.vae import shown
+from vael.models import VAE, BernoulliHead, Head, Model, is_likelihood
 from vael.probability import PerExample, has_closed_form
 
 K_HAT_LIMIT = 0.7
 UNTRUSTED_SHARE = 0.1  # of the examples, above which a warning is due
 LEAST_SAMPLES = 100  # fewer than these say little about the tail of the weights
 LEAST_EFFECTIVE = 10.0
+PROBED = 64  # examples judged beforehand to say how long it will take
 ROWS_AT_ONCE = {"cpu": 4000, "cuda": 1 << 17}  # latents decoded together: enough that calls cost little, and few enough for a processor's cache
 
 Progress = Callable[[int, int], None]
@@ -42,41 +43,121 @@ def evaluate(
 ) -> Evaluation:
     """Bound, log p(x), and the signs that tell whether they can be trusted, over the whole of `source`.
 
-    ELBO = E_q[log p(x | z)] - KL(q(z | x) || p(z)), expectation over K draws, divergence in closed form where one is registered;
-    log p(x) ≈ log 1/K Σ p(x, z_k) / q(z_k | x) (Burda, Grosse & Salakhutdinov 2016). Noise is a function of (seed, example), so neither
-    `batch`, the examples encoded together, nor `memory`, bytes for the network's intermediate results, moves a number by more than
-    rounding. `progress(done, total)` is called as examples are finished. The model comes back in the mode it was in.
+    ELBO = E_q[log p(x | z)] - KL(q(z | x) || p(z)), expectation over draws, divergence in closed form where one is registered;
+    log p(x) ≈ log 1/K Σ p(x, z_k) / q(z_k | x) (Burda, Grosse & Salakhutdinov 2016). Where 100 draws from the encoder's posterior have
+    weights with a heavy tail (k-hat above 0.3, or an effective sample size below 80), the K draws come from a proposal that is fitted to the
+    example (`fitted_proposal`) in its place: the draws that decide and fit enter no estimate, so each stays a lower bound in expectation.
+    That takes a `VAE` and K of at least 100; `evaluate_encoder` draws from the encoder only, `evaluate_refined` fits every proposal.
+
+    Noise is a function of (seed, example), so neither `batch`, the examples encoded together, nor `memory`, bytes for the network's
+    intermediate results, moves a number by more than rounding. `progress(done, total)` is called as examples are finished. The model
+    comes back in the mode it was in.
 
     Errors: `StateError` for an empty split, for sizes below 1, for a negative seed, for weights in half precision, and for a model whose
     posterior is not one distribution over a vector.
     """
-    _check(source, importance_samples, batch, memory, seed)
-    begun, training = time.perf_counter(), model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            judged, closed = _judge_all(model, source, _Plan(importance_samples, seed, batch, memory), progress)
-    finally:
-        model.train(training)
-    return replace(_record(model, source, split, judged, closed, importance_samples), seed=seed, seconds=time.perf_counter() - begun)
+    return _evaluate(model, source, split, Asked(importance_samples, seed, batch, memory, Proposals.ADAPTIVE), progress)
+
+
+def evaluate_encoder(
+    model: Model,
+    source: Source,
+    *,
+    split: str = "test",
+    importance_samples: int = 100,
+    seed: int = 0,
+    batch: int = 256,
+    memory: int = 256 << 20,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """`evaluate` with all draws from the encoder's posterior q(z | x), those of bound and log p(x) being the same. Errors: as `evaluate`."""
+    return _evaluate(model, source, split, Asked(importance_samples, seed, batch, memory, Proposals.ENCODER), progress)
+
+
+def evaluate_refined(
+    model: Model,
+    source: Source,
+    *,
+    split: str = "test",
+    importance_samples: int = 100,
+    seed: int = 0,
+    batch: int = 256,
+    memory: int = 256 << 20,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """`evaluate` with a proposal fitted to every example; bound, distortion, divergence and active latents are still those of the encoder.
+
+    Errors: as `evaluate`, and `StateError` for a model that is no `VAE`.
+    """
+    if not isinstance(model, VAE):
+        raise StateError(f"{type(model).__name__} has no prior and likelihood to fit proposals to; evaluate it with its own posterior")
+    return _evaluate(model, source, split, Asked(importance_samples, seed, batch, memory, Proposals.FITTED), progress)
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Asked:
+    """What a caller asked for."""
+
     samples: int
     seed: int
     batch: int
     memory: int
+    proposals: Proposals
+
+    def check(self, source: Source) -> None:
+        """Errors: `StateError` for what cannot be done."""
+        if len(source) == 0:
+            raise StateError(f"{source.name}: the split has no examples, so there is nothing to evaluate; choose another split")
+        for name, value in (("importance_samples", self.samples), ("batch", self.batch), ("memory", self.memory)):
+            if value < 1:
+                raise StateError(f"{name}={value}: expected at least 1")
+        if self.seed < 0:
+            raise StateError(f"seed={self.seed}: expected a whole number of at least 0")
 
 
-def _check(source: Source, samples: int, batch: int, memory: int, seed: int) -> None:
-    if len(source) == 0:
-        raise StateError(f"{source.name}: the split has no examples, so there is nothing to evaluate; choose another split")
-    for name, value in (("importance_samples", samples), ("batch", batch), ("memory", memory)):
-        if value < 1:
-            raise StateError(f"{name}={value}: expected at least 1")
-    if seed < 0:
-        raise StateError(f"seed={seed}: expected a whole number of at least 0")
+def _evaluate(model: Model, source: Source, split: str, asked: Asked, progress: Progress | None) -> Evaluation:
+    asked.check(source)
+    begun, training = time.perf_counter(), model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            plan, closed = _planned(model, source, asked)
+            found = _judge_all(model, source, plan, progress)
+    finally:
+        model.train(training)
+    return replace(_record(model, source, split, found, closed, plan), seed=asked.seed, seconds=time.perf_counter() - begun)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """How long an evaluation will take, from a few examples judged beforehand."""
+
+    seconds: float
+    fitted_share: float  # of the examples that get a proposal of their own
+
+
+def forecast(model: Model, source: Source, *, importance_samples: int = 100, proposals: Proposals = Proposals.ADAPTIVE) -> Forecast:
+    """Judge up to `PROBED` examples spread over `source`, at most a quarter of it, and say how long all will take. Errors: as `evaluate`."""
+    asked, training = Asked(importance_samples, 0, PROBED, 256 << 20, proposals), model.training
+    asked.check(source)
+    rows = torch.linspace(0, len(source) - 1, max(1, min(PROBED, len(source) // 4))).round().long()
+    model.eval()
+    try:
+        with torch.inference_mode():
+            plan, _ = _planned(model, source, asked)
+            judged(
+                model, batch_at(source, rows[:1], 0, reference(model)), replace(plan, proposals=_most(plan.proposals), samples=1)
+            )  # what is slow only once
+            begun = time.perf_counter()
+            found = judged(model, batch_at(source, rows, 0, reference(model)), plan)
+            seconds = (time.perf_counter() - begun) / len(rows) * len(source)
+    finally:
+        model.train(training)
+    return Forecast(seconds, float(found.fitted.mean()))
+
+
+def _most(proposals: Proposals) -> Proposals:
+    return Proposals.ENCODER if proposals is Proposals.ENCODER else Proposals.FITTED
 
 
 def reference(model: nn.Module) -> Tensor:
@@ -87,35 +168,35 @@ def reference(model: nn.Module) -> Tensor:
     return weight
 
 
-def _judge_all(model: Model, source: Source, plan: _Plan, progress: Progress | None) -> tuple[Judged, bool]:
+def _planned(model: Model, source: Source, asked: Asked) -> tuple[Plan, bool]:
+    """The plan, with the encoder's posterior where nothing else is possible; whether the divergence has a closed form."""
+    first = batch_at(source, range(1), asked.seed, reference(model))
+    fits = isinstance(model, VAE) and is_likelihood(model)
+    adaptive = asked.proposals is Proposals.ADAPTIVE and asked.samples >= LEAST_SAMPLES
+    proposals = asked.proposals if fits and (adaptive or asked.proposals is Proposals.FITTED) else Proposals.ENCODER
+    plan = Plan(asked.samples, asked.seed + 1, _rows(model, first, asked.memory), proposals, asked.batch)
+    return plan, has_closed_form(posterior_of(model, first), model.prior(first.context))
+
+
+def _judge_all(model: Model, source: Source, plan: Plan, progress: Progress | None) -> Judged:
     like, parts, done = reference(model), [], 0
-    first = batch_at(source, range(1), plan.seed, like)
-    rows = _rows(model, first, plan.memory)
-    size = min(plan.batch, max(1, rows // min(plan.samples, NOISE_BLOCK)))
+    size = plan.together(plan.samples) if plan.proposals is Proposals.ENCODER else plan.batch
     for start in range(0, len(source), size):
-        given = batch_at(source, range(start, min(start + size, len(source))), plan.seed, like)
-        parts.append(judge(model, given, _posterior(model, given), samples=plan.samples, seed=plan.seed + 1, rows=rows))
+        given = batch_at(source, range(start, min(start + size, len(source))), plan.seed - 1, like)
+        parts.append(judged(model, given, plan))
         done += len(given)
         if progress:
             progress(done, len(source))
-    return _joined(parts), has_closed_form(_posterior(model, first), model.prior(first.context))
+    found = joined(parts)
+    return replace(found, **{f.name: value.cpu() for f in fields(found) if isinstance(value := getattr(found, f.name), Tensor)})
 
 
-def batch_at(source: Source, rows: range, seed: int, like: Tensor) -> Batch:
+def batch_at(source: Source, rows: range | Int64[Tensor, " batch"], seed: int, like: Tensor) -> Batch:
     """The examples in the model's dtype and on its device; what the transform draws belongs to (seed, example)."""
-    index = torch.arange(rows.start, rows.stop)
+    index = torch.arange(rows.start, rows.stop) if isinstance(rows, range) else rows
     given = source.batch(index.to(source.x.device), PerExample(seed, index))
     moved = {f.name: value.to(like.device) for f in fields(given) if isinstance(value := getattr(given, f.name), Tensor)}
     return replace(given, **{**moved, "x": moved["x"].to(like.dtype)})
-
-
-def _posterior(model: Model, given: Batch) -> Distribution:
-    """q(z | x)."""
-    encoder = getattr(model, "posterior", None)
-    posterior = encoder(shown(given.x, given.observed, encoder), given.context) if isinstance(encoder, Conditional) else None
-    if not isinstance(posterior, Distribution) or len(posterior.event_shape) != 1:
-        raise StateError(f"{type(model).__name__} has no posterior over one vector of latents, which importance sampling needs; evaluate a VAE")
-    return posterior
 
 
 def _rows(model: Model, given: Batch, memory: int) -> int:
@@ -124,30 +205,24 @@ def _rows(model: Model, given: Batch, memory: int) -> int:
     layers = [layer for layer in model.modules() if not list(layer.children())]
     hooks = [layer.register_forward_hook(lambda layer, given, out: sizes.append(out.nbytes) if isinstance(out, Tensor) else None) for layer in layers]
     try:
-        joint(model, given, q := _posterior(model, given), q.mean[None])
+        joint(model, given, q := posterior_of(model, given), q.mean[None])
     finally:
         for hook in hooks:
             hook.remove()
     return max(1, min(memory // (sum(sizes) + 8 * given.x.nbytes), ROWS_AT_ONCE.get(given.x.device.type, 4000)))
 
 
-def _joined(parts: list[Judged]) -> Judged:
-    """The figures of all examples, on the processor."""
-    columns = {f.name: [getattr(part, f.name) for part in parts] for f in fields(Judged)}
-    return Judged(**{name: None if any(c is None for c in column) else torch.cat(column).cpu() for name, column in columns.items()})
-
-
-def _record(model: Model, source: Source, split: str, judged: Judged, closed: bool, samples: int) -> Evaluation:
+def _record(model: Model, source: Source, split: str, judged: Judged, closed: bool, plan: Plan) -> Evaluation:
     usage = collapse(judged.mean, judged.divergence_per_latent)
     found = Evaluation(
-        data=source.name, split=split, examples=len(source), importance_samples=samples,
+        data=source.name, split=split, examples=len(source), importance_samples=plan.samples,
         elbo=float(-(judged.distortion + judged.divergence).mean()),
         distortion=float(judged.distortion.mean()), divergence=float(judged.divergence.mean()),
         log_likelihood=None, standard_error=None, bits_per_dim=None, effective_sample_size=None, worst_effective_sample_size=None,
         k_hat=None, k_hat_above_limit=None, k_hat_per_example=None, log_likelihood_per_example=None,
         active_units=usage.active_units, latent_features=judged.mean.shape[1], divergence_per_latent=usage.divergence,
         elbo_per_example=-(judged.distortion + judged.divergence),
-        seed=0, seconds=0.0, estimator=_estimator(samples, closed), notes=source.notes,
+        seed=0, seconds=0.0, estimator=_estimator(judged, closed, plan), notes=source.notes, fitted_share=float(judged.fitted.mean()),
     )  # fmt: skip
     head = getattr(getattr(model, "likelihood", None), "head", None)
     if is_likelihood(model):
@@ -157,9 +232,24 @@ def _record(model: Model, source: Source, split: str, judged: Judged, closed: bo
     )
 
 
-def _estimator(samples: int, closed: bool) -> str:
-    divergence = "in closed form" if closed else f"estimated from {samples} draws per example"
-    return f"log p(x): importance-weighted, K = {samples} draws from q(z | x); distortion: mean over the same draws; divergence: {divergence}"
+def _estimator(judged: Judged, closed: bool, plan: Plan) -> str:
+    own = plan.proposals is Proposals.ENCODER
+    bound = plan.samples if own else PILOT
+    divergence = "in closed form" if closed else f"estimated from {bound} draws per example"
+    fitted = (
+        f"a Gaussian fitted to the example (Laplace's approximation of p(z | x), corrected by {TRIAL} weighted draws and "
+        f"{widening(judged.mean.shape[1]):.2f} times as wide)"
+    )
+    drawn = {
+        Proposals.ENCODER: "q(z | x)",
+        Proposals.FITTED: fitted,
+        Proposals.ADAPTIVE: f"q(z | x) or, where {PILOT} other draws from it have k-hat above {HEAVY:g} or are worth "
+        f"fewer than {WORTH * PILOT:g} ({float(judged.fitted.mean()):.0%} of the examples), from {fitted}",
+    }[plan.proposals]
+    return (
+        f"log p(x): importance-weighted, K = {plan.samples} draws from {drawn}; distortion: mean over "
+        f"{'the same draws' if own else f'{PILOT} draws from q(z | x)'}; divergence: {divergence}"
+    )
 
 
 def _with_likelihood(found: Evaluation, judged: Judged, head: Head | None, cells: int) -> Evaluation:
@@ -192,7 +282,7 @@ def _warnings(found: Evaluation) -> Iterator[str]:
     if share is not None and share > UNTRUSTED_SHARE:
         yield (
             f"k-hat is above {K_HAT_LIMIT:g} for {share:.0%} of the examples: their weights have so heavy a tail that log p(x) is too low by an "
-            "unknown amount; use more draws or, if they came from the encoder, proposals fitted to each example (--proposal laplace)"
+            f"unknown amount; use more draws{'' if found.fitted_share else ' or proposals fitted to the examples (--proposal adaptive)'}"
         )
     if found.standard_error is None:
         yield "a single example has no standard error; evaluate on more"

@@ -22,6 +22,19 @@ NOISE_BLOCK = 500  # draws under one call number of the noise: a constant, so th
 
 
 @dataclass(frozen=True)
+class Draws:
+    """How many draws of which noise: `first` is the number of the first block, so that draws for two purposes are independent.
+
+    At most `rows` latents are decoded at once.
+    """
+
+    samples: int
+    seed: int
+    rows: int
+    first: int = 0
+
+
+@dataclass(frozen=True)
 class Judged:
     """What K draws say about each example, float64, in nats."""
 
@@ -32,15 +45,16 @@ class Judged:
     k_hat: Float[Tensor, " batch"] | None
     mean: Float[Tensor, "batch features"]  # of the posterior
     divergence_per_latent: Float[Tensor, "batch features"] | None
+    fitted: Float[Tensor, " batch"]  # 1 where the draws for log p(x) came from a proposal fitted to the example, else 0
 
 
-def judge(model: Model, batch: Batch, posterior: Distribution, *, samples: int, seed: int, rows: int) -> Judged:
-    """All figures of the examples of a batch under their posterior, with at most `rows` latents decoded at once."""
-    weights = ImportanceWeights(samples, len(batch), posterior.mean)
+def judge(model: Model, batch: Batch, posterior: Distribution, how: Draws) -> Judged:
+    """All figures of the examples of a batch under their posterior."""
+    weights = ImportanceWeights(how.samples, len(batch), posterior.mean)
     reconstruction, ratio = torch.zeros(2, len(batch), dtype=torch.float64, device=posterior.mean.device)
     first, prior = None, None
-    for latent in latents(posterior, batch, samples, seed):
-        for z in latent.split(max(1, rows // len(batch))):
+    for latent in latents(posterior, batch, how):
+        for z in latent.split(max(1, how.rows // len(batch))):
             log_likelihood, log_w, prior = joint(model, batch, posterior, z)
             weights.add(log_w)
             reconstruction += log_likelihood.double().sum(0)
@@ -49,20 +63,30 @@ def judge(model: Model, batch: Batch, posterior: Distribution, *, samples: int, 
     closed = has_closed_form(posterior, prior)
     return Judged(
         log_likelihood=weights.log_mean(),
-        distortion=-reconstruction / samples,
-        divergence=divergence(posterior, prior, first[:1])[0].double() if closed else ratio / samples,
+        distortion=-reconstruction / how.samples,
+        divergence=divergence(posterior, prior, first[:1])[0].double() if closed else ratio / how.samples,
         effective_samples=weights.effective_samples(),
         k_hat=weights.k_hat(),
         mean=posterior.mean,
         divergence_per_latent=divergence_per_latent(posterior, prior, first),
+        fitted=torch.zeros_like(ratio),
     )
 
 
-def latents(posterior: Distribution, batch: Batch, samples: int, seed: int) -> Iterator[Tensor]:
-    """`samples` draws per example in blocks `[draws, batch, features]`: fewer draws are the first of more."""
-    for block in range(-(-samples // NOISE_BLOCK)):
-        count = min(NOISE_BLOCK, samples - block * NOISE_BLOCK)
-        yield draw(posterior, count, PerExample(seed, batch.index, skip=block))
+def weigh(model: Model, batch: Batch, proposal: Distribution, how: Draws) -> ImportanceWeights:
+    """W = p(x, z) / q(z) of draws z from a proposal q, for each example of a batch."""
+    weights = ImportanceWeights(how.samples, len(batch), proposal.mean)
+    for latent in latents(proposal, batch, how):
+        for z in latent.split(max(1, how.rows // len(batch))):
+            weights.add(joint(model, batch, proposal, z)[1])
+    return weights
+
+
+def latents(posterior: Distribution, batch: Batch, how: Draws) -> Iterator[Tensor]:
+    """Draws per example in blocks `[draws, batch, features]`: fewer draws are the first of more."""
+    for block in range(-(-how.samples // NOISE_BLOCK)):
+        count = min(NOISE_BLOCK, how.samples - block * NOISE_BLOCK)
+        yield draw(posterior, count, PerExample(how.seed, batch.index, skip=how.first + block))
 
 
 def joint(model: Model, batch: Batch, posterior: Distribution, z: Tensor) -> tuple[Tensor, Tensor, Distribution]:

@@ -42,3 +42,4 @@ class Evaluation:
     warnings: tuple[str, ...] = ()  # reasons not to trust a number
     notes: tuple[str, ...] = ()  # what every figure must say
     is_bound: bool = True  # whether `elbo` is a lower bound on log p(x)
+    fitted_share: float = 0.0  # of the examples whose draws for log p(x) came from a proposal fitted to them, not from the encoder

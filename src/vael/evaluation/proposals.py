@@ -1,0 +1,195 @@
+"""Where the importance weights of an example have a heavy tail: a proposal that is fitted to the example, and draws that decide about it.
+
+What an example's draws come from is decided, and a proposal is fitted, by draws that enter no estimate (a pilot from the encoder's posterior,
+a trial from Laplace's approximation); the K draws of the estimate are fresh. Given those decisions the K draws are independent draws of one law with
+E[w] = p(x), so E[log 1/K Σ w] ≤ log p(x) (Jensen) whatever was decided. Choosing by a look at the K weights themselves would not keep it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from enum import Enum, auto
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+from torch.distributions import Distribution, MultivariateNormal
+
+from vael.data import Batch
+from vael.errors import StateError
+from vael.evaluation.likelihood import Draws, Judged, joint, judge, latents, weigh
+from vael.evaluation.weights import ImportanceWeights
+from vael.inference import LaplacePosterior
+from vael.models import VAE, Conditional, Model
+from vael.models.vae import shown
+
+PILOT = 100  # draws from the encoder's posterior that decide whether an example gets a proposal of its own, and give the bound
+HEAVY = 0.3  # k-hat of pilot or trial above which it does: below 0.7, because so few weights say k-hat to ± 0.15 or so
+WORTH = 0.8  # of the pilot's draws: below this effective sample size it does too, because a heavy tail may not show among few draws
+TRIAL = 200  # draws from Laplace's approximation that its mean and covariance are corrected by
+TURNS = 3  # corrections at most
+PILOT_BLOCK, TRIAL_BLOCK, TURN_BLOCKS = 1 << 30, 1 << 31, 1 << 20  # numbers of noise that no draw of an estimate reaches
+ROOM = 1 << 22  # numbers that fitting may hold at once for each of the few tensors it needs
+
+
+class Proposals(Enum):
+    """What the draws for log p(x) come from."""
+
+    ENCODER = auto()  # the encoder's posterior
+    ADAPTIVE = auto()  # a proposal fitted to the example where the encoder's weights have a heavy tail, else the encoder's posterior
+    FITTED = auto()  # a proposal fitted to each example
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How examples are judged: K samples of the estimate, seed of the draws, latents decoded at once, examples judged together."""
+
+    samples: int
+    seed: int
+    rows: int
+    proposals: Proposals
+    batch: int
+
+    def draws(self, samples: int, first: int = 0) -> Draws:
+        """So many draws, of the noise from block `first` on."""
+        return Draws(samples, self.seed, self.rows, first)
+
+    def together(self, samples: int) -> int:
+        """Examples whose draws are decoded at once."""
+        return min(self.batch, max(1, self.rows // min(samples, 500)))
+
+
+def posterior_of(model: Model, given: Batch) -> Distribution:
+    """q(z | x). Errors: `StateError` for a model whose posterior is not one distribution over a vector."""
+    encoder = getattr(model, "posterior", None)
+    posterior = encoder(shown(given.x, given.observed, encoder), given.context) if isinstance(encoder, Conditional) else None
+    if not isinstance(posterior, Distribution) or len(posterior.event_shape) != 1:
+        raise StateError(f"{type(model).__name__} has no posterior over one vector of latents, which importance sampling needs; evaluate a VAE")
+    return posterior
+
+
+def widening(features: int) -> float:
+    """√(1 + 2.2 / √features), at most 1.25: by how much a fitted proposal is wider than what was fitted.
+
+    Tails thinner than those of p(z | x) make weights whose variance is infinite; wider ones cost draws. Of a Gaussian the effective
+    sample size is ((2c² - 1)^½ / c²)^features of K: this c leaves a share of 0.93 for one latent, 0.45 for 16 and 0.2 for 200.
+    """
+    return min(1.25, math.sqrt(1 + 2.2 / math.sqrt(features)))
+
+
+def fitting_cost(features: int) -> int:
+    """How many latents of an example could be decoded in the time that pilot, fit and trial of its proposal take."""
+    return PILOT + TRIAL + LaplacePosterior.cost(features)
+
+
+def judged(model: Model, given: Batch, plan: Plan) -> Judged:
+    """The examples of a batch, each by the proposal that the plan gives it."""
+    if plan.proposals is Proposals.ENCODER:
+        return joined(
+            [judge(model, part, posterior_of(model, part), plan.draws(plan.samples)) for part in _parts(given, plan.together(plan.samples))]
+        )
+    pilot = joined([judge(model, part, posterior_of(model, part), plan.draws(PILOT, PILOT_BLOCK)) for part in _parts(given, plan.together(PILOT))])
+    trusted = (pilot.k_hat <= HEAVY) & (pilot.effective_samples >= WORTH * PILOT)
+    wanted = torch.ones_like(trusted) if plan.proposals is Proposals.FITTED else ~trusted
+    chosen, proposal = _fitted(model, given, wanted.nonzero()[:, 0], plan)
+    left, size = torch.ones_like(wanted).index_fill(0, chosen, False).nonzero()[:, 0], plan.together(plan.samples)
+    found = [_weighed(model, some(given, part), None, plan) for part in _split(left, size)]
+    for part in _split(torch.arange(len(chosen), device=chosen.device), size):
+        own = MultivariateNormal(proposal.loc[part], scale_tril=proposal.scale_tril[part], validate_args=False)
+        found.append(_weighed(model, some(given, chosen[part]), own, plan))
+    order, k_hat = torch.cat((left, chosen)).argsort(), [weights.k_hat() for weights in found]
+    return replace(
+        pilot,
+        log_likelihood=torch.cat([weights.log_mean() for weights in found])[order],
+        effective_samples=torch.cat([weights.effective_samples() for weights in found])[order],
+        k_hat=None if any(one is None for one in k_hat) else torch.cat(k_hat)[order],
+        fitted=torch.zeros_like(pilot.fitted).index_fill(0, chosen, 1),
+    )
+
+
+def _split(rows: Tensor, size: int) -> list[Tensor]:
+    return list(rows.split(size)) if len(rows) else []
+
+
+def _weighed(model: Model, given: Batch, proposal: Distribution | None, plan: Plan) -> ImportanceWeights:
+    return weigh(model, given, proposal or posterior_of(model, given), plan.draws(plan.samples))
+
+
+def _fitted(model: VAE, given: Batch, chosen: Int64[Tensor, " heavy"], plan: Plan) -> tuple[Tensor, MultivariateNormal | None]:
+    """The examples whose proposal has finite numbers, which are nearly all that were chosen, and their proposals."""
+    proposals = []
+    features = model.prior(None if given.context is None else given.context[:1]).event_shape[0]
+    for part in _split(chosen, max(1, min(plan.batch, ROOM // (features * max(features, TRIAL))))):
+        proposals.append(fitted_proposal(model, some(given, part), plan.draws(TRIAL, TRIAL_BLOCK)))
+    if not proposals:
+        return chosen, None
+    loc, factor = (torch.cat([getattr(one, name) for one in proposals]) for name in ("loc", "scale_tril"))
+    proper = loc.isfinite().all(1) & factor.isfinite().flatten(1).all(1)
+    return chosen[proper], MultivariateNormal(loc[proper], scale_tril=factor[proper], validate_args=False)
+
+
+def fitted_proposal(model: VAE, given: Batch, how: Draws) -> MultivariateNormal:
+    """N(m, c² S) for each example: Laplace's approximation N(z*, H⁻¹), corrected by weighted draws from it; c is `widening`.
+
+    Where p(z | x) is highest, at z*, is not where the mass of a skew density is, nor says the curvature there how far its tails go. Where
+    the weights of the corrected proposal's own draws still have a heavy tail, it is corrected again, `TURNS` times at most.
+    """
+    factor = widening(model.prior(given.context).event_shape[0])
+    laplace = LaplacePosterior(model, widen=factor)
+    wide = laplace(shown(given.x, given.observed, laplace), given.context)
+    loc, low, rows = wide.loc, wide.scale_tril / factor, torch.arange(len(given), device=given.x.device)
+    for turn in range(TURNS):
+        trial = replace(how, first=how.first + turn * TURN_BLOCKS)
+        mean, root, k_hat = _corrected(
+            model, some(given, rows), MultivariateNormal(loc[rows], scale_tril=factor * low[rows], validate_args=False), trial
+        )
+        loc, low = loc.index_copy(0, rows, mean), low.index_copy(0, rows, root / factor)
+        rows = rows[~(k_hat <= HEAVY)]
+        if not len(rows):
+            break
+    return MultivariateNormal(loc, scale_tril=factor * low, validate_args=False)
+
+
+def _corrected(model: VAE, given: Batch, q: MultivariateNormal, how: Draws) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and Cholesky factor of q after a look at weighted draws from it, and k-hat of their weights.
+
+    The mean is moved towards that of the draws by the share n / (n + d), the covariance (without the widening) towards theirs by
+    n / (n + d²): n is their effective sample size, d the number of latents, so few draws move little. Weights are cut (`_cut`).
+    """
+    features = q.event_shape[0]
+    factor = widening(features)
+    z = torch.cat(list(latents(q, given, how)))
+    log_w = torch.cat([joint(model, given, q, part)[1] for part in z.split(max(1, how.rows // len(given)))])
+    weights = ImportanceWeights(how.samples, len(given), log_w)
+    weights.add(log_w)
+    share = _cut(log_w.double()).to(z.dtype)
+    worth = 1 / share.square().sum(0)
+    mean = q.loc + (worth / (worth + features))[:, None] * (torch.einsum("sb,sbi->bi", share, z) - q.loc)
+    apart = z - mean
+    spread = torch.einsum("sbi,sbj->bij", share[..., None] * apart, apart)
+    narrow = q.scale_tril / factor
+    low, failed = torch.linalg.cholesky_ex(torch.lerp(narrow @ narrow.mT, spread, (worth / (worth + features**2))[:, None, None]))
+    return mean, factor * torch.where((failed == 0)[:, None, None], low, narrow), weights.k_hat()
+
+
+def _cut(log_w: Float[Tensor, "draws batch"]) -> Float[Tensor, "draws batch"]:
+    """Weights that sum to one, none above √draws times their mean before they are normalised again (Ionides 2008)."""
+    log_w = log_w.nan_to_num(nan=-math.inf, posinf=-math.inf)
+    return (log_w - log_w.logsumexp(0)).clamp(max=-0.5 * math.log(len(log_w))).softmax(0)
+
+
+def some(given: Batch, rows: Int64[Tensor, " some"] | Bool[Tensor, " batch"]) -> Batch:
+    """These examples of a batch."""
+    return replace(given, **{f.name: value[rows.to(value.device)] for f in fields(given) if isinstance(value := getattr(given, f.name), Tensor)})
+
+
+def _parts(given: Batch, size: int) -> list[Batch]:
+    return [some(given, rows) for rows in _split(torch.arange(len(given), device=given.x.device), size)]
+
+
+def joined(parts: Sequence[Judged]) -> Judged:
+    """The figures of all examples."""
+    columns = {f.name: [getattr(part, f.name) for part in parts] for f in fields(Judged)}
+    return Judged(**{name: None if any(c is None for c in column) else torch.cat(column) for name, column in columns.items()})
