@@ -19,7 +19,7 @@ from vael.applications.latents import (
 from vael.applications.traversal import linear_path, spherical_path
 from vael.data import Batch, Kind, Source
 from vael.errors import ShapeError, StateError
-from vael.evaluation.refined import refined
+from vael.inference import refined
 from vael.probability import diagonal_gaussian
 
 
