@@ -146,13 +146,13 @@ def fitted_proposal(model: VAE, given: Batch, how: Draws) -> MultivariateNormal:
             model, some(given, rows), MultivariateNormal(loc[rows], scale_tril=factor * low[rows], validate_args=False), trial
         )
         loc, low = loc.index_copy(0, rows, mean), low.index_copy(0, rows, root / factor)
-        rows = rows[~(k_hat <= HEAVY)]
+        rows = rows[:0] if k_hat is None else rows[~(k_hat <= HEAVY)]
         if not len(rows):
             break
     return MultivariateNormal(loc, scale_tril=factor * low, validate_args=False)
 
 
-def _corrected(model: VAE, given: Batch, q: MultivariateNormal, how: Draws) -> tuple[Tensor, Tensor, Tensor]:
+def _corrected(model: VAE, given: Batch, q: MultivariateNormal, how: Draws) -> tuple[Tensor, Tensor, Tensor | None]:
     """Mean and Cholesky factor of q after a look at weighted draws from it, and k-hat of their weights.
 
     The mean is moved towards that of the draws by the share n / (n + d), the covariance (without the widening) towards theirs by
