@@ -284,3 +284,18 @@ def test_images_are_not_written_elsewhere(images, tmp_path, names):
     with pytest.raises(FormatError):
         archives.decompress(run, tmp_path / "x.vael", tmp_path / "deep" / "out")
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == ["deep", "x.vael"]
+
+
+@pytest.mark.parametrize("offset", [400_000, 2**30, -1])
+def test_columns_beside_the_blocks_are_validated_in_full(offset):
+    """An offset beyond the texts would give memory of the process, or end it."""
+    empty, fair = pa.table({"a": pa.array([], pa.string())}), np.array([0, *[3] * 100], np.int32)
+    column = pa.StringArray.from_buffers(100, pa.py_buffer(fair.tobytes()), pa.py_buffer(b"abc"))
+    bad = fair.copy()
+    bad[1] = offset
+    streams = streams_of([empty, pa.table({"a": column})])
+    assert fair.tobytes() in streams
+    told = {"rows": 100, "columns": [], "whole": ["a"]}
+    assert unpacked(closed(told, streams), "x", 100).whole.num_rows == 100
+    with pytest.raises(FormatError, match="no whole file"):
+        unpacked(closed(told, streams.replace(fair.tobytes(), bad.tobytes())), "x", 100)
