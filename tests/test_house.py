@@ -46,7 +46,7 @@ ROWS = [  # a row imports only rows below it
     {"models"},
     {"probability", "networks", "data"},
     {"files"},
-    {"errors", "process"},
+    {"errors", "process", "visible"},
 ]
 HEIGHT = {part: -row for row, parts in enumerate(ROWS) for part in parts}
 FACE = {"__version__"}  # what a part may take from the package itself, whose other names lead upwards

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from vael.cli.parser import Parser, UsageError, nearest
 from vael.errors import StateError
+from vael.visible import visible
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,9 +83,9 @@ def informed(name: str, json_wanted: bool, schema_file: str | None = None) -> in
         return 0
     for key, value in facts.items():
         if value and not (key == "columns" and columns):
-            print(f"{key:<12} {plain(value)}")
+            print(visible(f"{key:<12} {plain(value)}"))
     if columns is not None:
-        print("columns\n" + "\n".join(column_lines(*columns)))
+        print("columns\n" + "\n".join(map(visible, column_lines(*columns))))
     if schema_file is not None:
         print(f"{schema_file}: the schema; edit it and give it to `vael train {name} --schema {schema_file}`")
     return 0

@@ -17,6 +17,7 @@ import vael
 from vael.cli.parser import Parser, UsageError, nearest
 from vael.cli.places import kept_apart
 from vael.errors import VaelError
+from vael.visible import visible_lines
 
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
@@ -103,7 +104,7 @@ def failed(message: str, status: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
     if os.environ.get("RANK", "0") == "0" or status == FAILED:
-        print(f"vael: {message}", file=sys.stderr)
+        print(visible_lines(f"vael: {message}"), file=sys.stderr)
     return status
 
 

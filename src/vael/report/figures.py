@@ -14,7 +14,21 @@ from torch import Tensor
 from vael.models import is_likelihood
 from vael.report.gather import ACTIVE, Encoded, principal
 from vael.report.record import ReportInput
-from vael.report.style import ACTIVE_COLOUR, CLASSES, IDLE_COLOUR, INK, PAPER, QUIET, TRAIN, VALIDATION, Drawing, keep, new_figure, rule_lines
+from vael.report.style import (
+    ACTIVE_COLOUR,
+    CLASSES,
+    IDLE_COLOUR,
+    INK,
+    PAPER,
+    QUIET,
+    TRAIN,
+    VALIDATION,
+    Drawing,
+    as_label,
+    keep,
+    new_figure,
+    rule_lines,
+)
 from vael.training import Row
 
 if TYPE_CHECKING:
@@ -87,6 +101,8 @@ def latents(record: ReportInput, seen: Encoded, folder: Path) -> Drawing | None:
     top.set(ylabel="KL(q ‖ p)\nin nats")
     bottom.axhline(ACTIVE, color=INK, lw=0.9, ls=(0, (4, 3)))
     bottom.set(yscale="log", ylabel="variance of the\nposterior mean", xlabel="latent, by divergence")
+    bottom.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    bottom.yaxis.set_minor_formatter(lambda value, _: "")
     bottom.text(1.005, ACTIVE, f"{ACTIVE:g}", transform=bottom.get_yaxis_transform(), va="center", fontsize=7.5)
     step = -(-count // 32)
     bottom.set_xticks(range(0, count, step), [str(order[place] + 1) for place in range(0, count, step)])
@@ -112,7 +128,7 @@ def class_colours(count: int) -> list[str]:
 
 def _class_name(record: ReportInput, label: int) -> str:
     names = record.shown.label_names
-    return names[label] if 0 <= label < len(names) else str(label)
+    return as_label(names[label]) if 0 <= label < len(names) else str(label)
 
 
 def scatter(axes: Axes, points: Tensor, label: Tensor | None, name: Callable[[int], str]) -> None:

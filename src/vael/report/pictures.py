@@ -14,7 +14,7 @@ from vael.models import is_likelihood
 from vael.report import gather
 from vael.report.grid import LARGEST, grid_image, shown_channels
 from vael.report.record import ReportInput
-from vael.report.style import Drawing, keep, new_figure
+from vael.report.style import Drawing, as_label, keep, new_figure
 
 COLUMNS, ROWS = 12, 3  # originals over reconstructions
 SIDE = 8  # of the square of samples
@@ -57,9 +57,9 @@ def sheet(record: ReportInput, folder: Path, name: str, x: Tensor, caption: str,
     axes.set_axis_off()
     axes.imshow(grid, interpolation="none", aspect="auto")
     for middle, text in layout.rows:
-        axes.text(-0.06 / layout.width, 1 - middle, text, transform=axes.transAxes, ha="right", va="center")
+        axes.text(-0.06 / layout.width, 1 - middle, as_label(text), transform=axes.transAxes, ha="right", va="center")
     for middle, text in layout.feet:
-        axes.text(middle, -0.06 / tall, text, transform=axes.transAxes, ha="center", va="top", fontsize=7.5)
+        axes.text(middle, -0.06 / tall, as_label(text), transform=axes.transAxes, ha="center", va="top", fontsize=7.5)
     return keep(figure, folder, name, f"{caption} {shown_channels(x.shape[1])}".strip(), crisp=True)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vael import files
 from vael.process import ignoring
+from vael.visible import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,6 +33,7 @@ SETTINGS: Any = {
     "xtick.labelcolor": INK, "ytick.labelcolor": INK, "grid.color": RULE, "grid.linewidth": 0.6, "axes.axisbelow": True, "axes.spines.top": False,
     "axes.spines.right": False, "axes.titlelocation": "left", "svg.fonttype": "path", "svg.hashsalt": "vael", "axes.unicode_minus": True,
     "pdf.fonttype": 42, "savefig.facecolor": "none", "figure.facecolor": "none", "axes.facecolor": "none",
+    "text.parse_math": False,  # a $ in a name or a level is a $
 }  # fmt: skip
 
 
@@ -65,6 +67,13 @@ def new_figure(width: float, height: float, layout: Literal["constrained"] | Non
     figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
+
+
+def as_label(text: str, most: int = 24) -> str:
+    """A text of data as a figure shows it: of one line, not too long, with nothing in it that the drawing library takes for its own signs."""
+    seen = visible(text)
+    seen = seen if len(seen) <= most else seen[: most - 1] + "…"
+    return f" {seen}" if seen.startswith("_") else seen  # a legend leaves out what begins so
 
 
 def rendered(figure: Figure, kind: str) -> bytes:

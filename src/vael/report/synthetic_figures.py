@@ -11,7 +11,7 @@ from vael.data.schema import LEVELS, Column, ColumnKind
 from vael.evaluation.efficacy import Efficacy
 from vael.evaluation.privacy import ClosestRecords
 from vael.evaluation.synthetic import SyntheticQuality, Tables
-from vael.report.style import DATA, INK, MODEL, QUIET, TRAIN, Drawing, inlined, new_figure, rendered, rule_lines
+from vael.report.style import DATA, INK, MODEL, QUIET, TRAIN, Drawing, as_label, inlined, new_figure, rendered, rule_lines
 from vael.report.ticks import tick, usual_values
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def drawing(figure: Figure, name: str, caption: str) -> Drawing:
 
 def short(name: str, most: int = LONGEST) -> str:
     """A name that fits beside an axis."""
-    return name if len(name) <= most else name[: most - 1] + "…"
+    return as_label(name, most)
 
 
 def limited(count: int, shown: int) -> str:
