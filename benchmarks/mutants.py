@@ -293,7 +293,7 @@ def run(args: argparse.Namespace, scratch: Path) -> list[Verdict]:
                 for number, mutant in enumerate(share, 1):
                     verdict = tried(tree, mutant, coverage)
                     print(json.dumps(asdict(verdict)), file=file, flush=True)
-                    print(f"{number}/{len(share)} {verdict.outcome:9} {verdict.seconds:5.1f} s  {mutant.name[:160]}", flush=True)
+                    print(f"{number}/{len(share)} {verdict.outcome:9} {verdict.seconds:5.1f} s  {mutant.name}", flush=True)
             os._exit(0)
     for child in children:
         os.waitpid(child, 0)

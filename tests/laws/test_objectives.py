@@ -74,6 +74,10 @@ TABLE = {  # objective, bound, surrogate (of terms, row, progress), fields it as
         ImportanceWeighted(), lambda t, b: math.log(mean(math.exp(log_weight(t, s, b)) for s in range(SAMPLES))), None, NAMES, True, 0.0,
     ),
     "score function": (ScoreFunction(), sampled, None, NAMES, True, 0.0),
+    "penalties of weight 1": (
+        Reconstruction(), reconstruction, lambda t, b, p: reconstruction(t, b) - t.penalties["a"][b].item() - t.penalties["b"][b].item(),
+        frozenset({"log_likelihood", "penalties"}), False, 0.0,
+    ),
     "penalties": (
         Reconstruction({"a": 0.25}), reconstruction,
         lambda t, b, p: reconstruction(t, b) - 0.25 * t.penalties["a"][b].item() - t.penalties["b"][b].item(),
@@ -132,6 +136,14 @@ def test_a_term_that_counts_for_nothing_has_a_gradient_of_zero_and_not_none(kind
     still = dict(zip(sorted(kind.reads), gradients, strict=True))
     if weight.final == math.inf and kind is ELBO:
         assert bool((still["log_likelihood"] == 0).all())
+
+
+def test_a_share_that_is_a_tensor_gives_a_weight_that_is_one():
+    """In a compiled step the share is data: a number would be fixed when the step is compiled."""
+    for share in (0.1, 0.5, 1.0):
+        weight = Beta(2.0, 0.5)(torch.tensor(share))
+        assert isinstance(weight, torch.Tensor)
+        assert float(weight) == pytest.approx(Beta(2.0, 0.5)(share))
 
 
 def test_weights_at_the_edge_of_what_is_allowed():

@@ -21,6 +21,7 @@ from vael.training import Settings, run
 def test_leave_one_out_means():
     reward = torch.tensor([[1.0, 10.0], [2.0, 20.0], [6.0, 60.0]])
     torch.testing.assert_close(leave_one_out(reward), torch.tensor([[4.0, 40.0], [3.5, 35.0], [1.5, 15.0]]))
+    assert torch.equal(leave_one_out(reward[:2]), reward[[1, 0]])
     assert torch.equal(leave_one_out(reward[:1]), torch.zeros(1, 2))
 
 
