@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from vael.applications import anomaly
 from vael.applications.anomaly import AnomalyDetector, Score, without_the_strangest
 from vael.cli.main import main
+from vael.cli.reasons import ranked
 from vael.data import Column, ColumnKind, Kind, Schema, Source, Splits, load, statistics
 from vael.errors import StateError
 from vael.inference import AdamW, GradientAscent
@@ -188,3 +190,22 @@ def test_images_are_scored_by_the_command(tmp_path, capsys):
     assert found.shape == (20, 5)
     assert int(found[:, 1].argmax()) == 3
     assert main(["score", str(tmp_path / "run"), "-o", str(tmp_path / "s.xlsx")]) == 2
+
+
+def test_what_is_rare_in_its_column_is_a_reason_where_nothing_else_is(monkeypatch):
+    """Where the rest of the row excuses a cell, as it does where three rows of training had the same, the reason is the rare cell all the same."""
+    schema = Schema((Column("size", ColumnKind.REAL), Column("colour", ColumnKind.CATEGORICAL, levels=("red", "green"))))
+    generator = torch.Generator().manual_seed(0)
+    x = torch.stack((torch.randn(400, generator=generator), (torch.rand(400, generator=generator) < 0.3).float()), 1)
+    x[:3, 0] = 400.0
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = table((2,), ColumnsHead(schema, sample=x), latent=1, hidden=(4,))
+    source = Source("t", x, Kind.MIXED, "", schema=schema, columns=schema.names)
+    detector = AnomalyDetector(made, source, source.subset(torch.arange(100, 300)))
+    odd = Source("odd", torch.tensor([[400.0, 0.0], [0.1, 0.0]]), Kind.MIXED, "", schema=schema, columns=schema.names)
+    monkeypatch.setattr(anomaly, "conditional_surprise", lambda model, rows, seed: iter([torch.full((len(rows), 2), 0.5)]))
+    found = detector.explain(odd, torch.zeros(2, 2))
+    assert float(found[0, 0]) > 2
+    assert int(found[0].argmax()) == 0
+    assert [len(one) for one in ranked(found, schema.names, (), 3)] == [1, 0]  # and what says nothing is no reason

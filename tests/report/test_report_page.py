@@ -1,6 +1,6 @@
 import html
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -9,8 +9,11 @@ from torch.distributions import Normal
 
 from vael import report
 from vael.data import Kind, Source, Splits
+from vael.evaluation.evaluate import _warnings
+from vael.evaluation.record import Evaluation
 from vael.models import BernoulliHead, Head
 from vael.recipes import dense
+from vael.report.page import key_numbers
 from vael.training import Row
 
 FINGERPRINT = "0123456789abcdef" * 4
@@ -36,6 +39,7 @@ class Numbers:
     bits_per_dim: float | None = 0.946
     effective_sample_size: float | None = 77.7
     k_hat: float | None = 0.41
+    k_hat_above_limit: float | None = 0.02
     distortion: float = 40.11
     divergence: float = 3.1
     active_units: int = 2
@@ -43,6 +47,14 @@ class Numbers:
     warnings: tuple[str, ...] = ("the error bar of one number is wide",)
     notes: tuple[str, ...] = ("1,000 test images",)
     is_bound: bool = True
+
+
+EVALUATION = Evaluation(
+    data="bits", split="test", examples=30, elbo=-43.0, distortion=40.0, divergence=3.0, log_likelihood=-42.0, standard_error=0.4,
+    importance_samples=500, bits_per_dim=None, effective_sample_size=None, worst_effective_sample_size=None, k_hat=None,
+    k_hat_above_limit=None, active_units=2, latent_features=2, divergence_per_latent=None, elbo_per_example=torch.zeros(30),
+    log_likelihood_per_example=None, k_hat_per_example=None, seed=0, seconds=0.0, estimator="",
+)  # fmt: skip
 
 
 def model(event, head, latent):
@@ -186,3 +198,13 @@ def test_the_same_run_gives_the_same_page(table, tmp_path):
     source = Source("wines", torch.randn(50, 5, generator=torch.Generator().manual_seed(0)), Kind.REAL, FINGERPRINT)
     report.write(tmp_path, report.ReportInput(model((5,), UnitGaussian(), 3), Splits(source, source, source)))
     assert (tmp_path / "report.html").read_bytes() == (table / "report.html").read_bytes()
+
+
+@pytest.mark.parametrize(("share", "effective", "median"), [(0.37, 40.0, 0.5), (0.0, 1.1, 0.2), (0.02, 77.0, 0.41), (0.1, 10.0, 0.69)])
+def test_the_card_trusts_an_error_bar_where_the_evaluation_does_not_warn_of_it(share, effective, median):
+    """One rule for both: a median of 0.5 beside 37 % of the examples above 0.7 is no reason to trust."""
+    numbers = replace(Numbers(), k_hat=median, k_hat_above_limit=share, effective_sample_size=effective)
+    warned = list(_warnings(replace(EVALUATION, k_hat=median, k_hat_above_limit=share, effective_sample_size=effective)))
+    card = key_numbers(numbers, ())
+    assert ("can be trusted" in card) == (not warned)
+    assert f"{share:.0%}" in card

@@ -8,7 +8,7 @@ from vael.report.baseline import Baseline, bernoulli, gaussian, histogram
 from vael.report.verdict import Findings, Tone, remarks
 
 SOUND = Findings(
-    elbo=-90.0, log_likelihood=-88.0, standard_error=0.2, importance_samples=1000, k_hat=0.3, divergence=25.0, active=18, latents=20,
+    elbo=-90.0, log_likelihood=-88.0, standard_error=0.2, importance_samples=1000, divergence=25.0, active=18, latents=20,
     train=(-200.0, -120.0, -95.0, -90.0, -89.0, -88.6, -88.5), validation=(-201.0, -121.0, -96.0, -91.0, -90.2, -90.1, -90.05),
     steps=5000, baseline=Baseline(-206.0, "independent cells"),
 )  # fmt: skip
@@ -32,7 +32,6 @@ def test_a_sound_run_gets_no_warning_and_a_last_word():
         ("overfitting", {"train": (-200.0, -60.0)}, "ahead"),
         ("overfitting", {"validation": (-200.0, -85.0, -90.0)}, "fell by 5.00"),
         ("rising", {"validation": (-200.0, -150.0, -120.0, -110.0, -100.0, -90.0)}, "more epochs"),
-        ("estimator", {"k_hat": 0.95}, "0.95"),
         ("skipped", {"skipped": 100}, "100 of 5,000"),
         ("doubts", {"warnings": ("too few samples",)}, "Too few samples."),
     ],
@@ -51,8 +50,6 @@ def test_each_warning_comes_with_its_cause_and_takes_the_last_word_away(rule, ch
         ("overfitting", {"train": (-200.0, -86.0)}),
         ("rising", {"validation": (-200.0, -90.1, -90.0, -90.0, -90.0, -90.0)}),
         ("rising", {"validation": (-200.0, -150.0, -90.0)}),
-        ("estimator", {"k_hat": 0.7}),
-        ("estimator", {"k_hat": float("nan")}),
         ("skipped", {"skipped": 50}),
         ("looseness", {"log_likelihood": -87.0}),
     ],
@@ -76,7 +73,7 @@ def test_latents_in_use():
 
 
 def test_without_an_evaluation_the_page_says_how_to_get_one():
-    found = said(elbo=None, log_likelihood=None, k_hat=None)
+    found = said(elbo=None, log_likelihood=None)
     assert "vael evaluate" in found["unmeasured"].text
     assert "sound" not in found
 

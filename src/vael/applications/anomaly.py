@@ -30,6 +30,7 @@ NEIGHBOURS, REFERENCE = 5, 5000
 FEW_CELLS = 256  # up to which the surprise of every cell is a place in the space of neighbours
 LEAST_HELD_OUT = 10
 EXPLAINED = 256  # held-out rows that say what is usual of a cell given the others
+CLEAR = 2.0  # nats more than usual that make a cell a reason beyond doubt
 LOOKED_UP = 256  # rows at once among the neighbours
 
 
@@ -179,6 +180,8 @@ class AnomalyDetector:
         """By how many nats each cell of a few rows is more surprising, given the others, than it usually is.
 
         With an encoder that sees gaps by `conditional_surprise`; else `reasons`, those of `judge`, which take a cell's own part in its code.
+        Where that leaves a row of a table without a clear reason (`CLEAR` nats), a cell that is rare in its own column is one too: what few rows
+        have can be learned as such, and still stands far from the others.
         """
         if len(source.event) != 1 or not self.model.posterior.sees_gaps:
             return reasons
@@ -186,7 +189,18 @@ class AnomalyDetector:
             usual = torch.cat(list(conditional_surprise(self.model, _few(self.held_out, EXPLAINED), seed=self.seed)))
             self._usual_given = torch.where(usual == 0, torch.full_like(usual, torch.nan), usual).nanmedian(0).values.nan_to_num()
         found = torch.cat(list(conditional_surprise(self.model, source, seed=self.seed)))
-        return torch.where(found == 0, torch.zeros_like(found), found - self._usual_given)
+        given = torch.where(found == 0, torch.zeros_like(found), found - self._usual_given)
+        unclear = given.amax(1, keepdim=True) < CLEAR
+        return torch.where(unclear, torch.maximum(given, self._rarity(source)), given) if isinstance(self.head, ColumnsHead) else given
+
+    def _rarity(self, source: Source) -> Float[Tensor, "rows columns"]:
+        """By how many nats each cell is more surprising in its own column than it usually is; 0 for a gap."""
+        usual, cells = (
+            torch.cat([self._column_surprise(block.batch)[: block.rows] for block in row_blocks(self.model, part, self.seed, 1)])
+            for part in (_few(self.held_out, EXPLAINED), source)
+        )
+        seen = torch.where(usual == 0, torch.full_like(usual, torch.nan), usual)
+        return torch.where(cells == 0, torch.zeros_like(cells), cells - seen.nanmedian(0).values.nan_to_num())
 
     def _score(self, measured: Measured, kind: Score | None = None) -> np.ndarray:
         kind = kind or self.kind
@@ -247,12 +261,18 @@ class AnomalyDetector:
             return cells[:, None]
         return cells if batch.observed is None else torch.where(batch.observed, cells, torch.zeros_like(cells))
 
+    def _column_surprise(self, batch: Batch) -> Tensor:
+        """-log p of each cell by the distribution that its column had before the networks learned anything; 0 where it is missing."""
+        x = filled(batch.x, batch.observed)
+        with torch.no_grad():
+            cells = -self.head(x.new_zeros(1, len(x), self.head.raw_numbers)).log_prob(x)[0]  # type: ignore[union-attr]
+        return cells if batch.observed is None else torch.where(batch.observed, cells, torch.zeros_like(cells))
+
     def _background(self, batch: Batch) -> Tensor:
         """What a simple code needs for each row in nats: columns by their own laws, whole numbers by zlib, real numbers as standard normal ones."""
         x = filled(batch.x, batch.observed)
         if isinstance(self.head, ColumnsHead):
-            cells = self.head(x.new_zeros(1, len(x), self.head.raw_numbers)).log_prob(x)[0].detach()
-            return -(cells if batch.observed is None else torch.where(batch.observed, cells, torch.zeros_like(cells))).sum(1)
+            return self._column_surprise(batch).sum(1)
         if not x.shape[1:] or bool((x != x.round()).any()) or float(x.max()) > 255 or float(x.min()) < 0:
             return 0.5 * x.flatten(1).square().sum(1)
         lengths = [len(zlib.compress(row.tobytes(), 9)) for row in x.flatten(1).to(torch.uint8).numpy()]

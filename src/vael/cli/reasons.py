@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PARTS = 8  # into which the longer side of an image is cut to name a region
 LEVELS_NAMED = 3
+LEAST = 0.1  # nats more than usual that a cell must be to be a reason
 ROWS_LOOKED_AT = 5000
 
 
@@ -48,11 +49,11 @@ class Reasons:
 
 
 def ranked(surprise: Tensor, names: tuple[str, ...], usual: tuple[str, ...], most: int) -> list[list[Reason]]:
-    """The most surprising cells of each row that are more surprising than usual."""
+    """The most surprising cells of each row that are more surprising than usual by an amount that says something."""
     top = surprise.topk(min(most, surprise.shape[1]))
     told = usual or ("",) * len(names)
     pairs = zip(top.values.tolist(), top.indices.tolist(), strict=True)
-    return [[Reason(names[cell], value, told[cell]) for value, cell in zip(values, cells, strict=True) if value > 0] for values, cells in pairs]
+    return [[Reason(names[cell], value, told[cell]) for value, cell in zip(values, cells, strict=True) if value >= LEAST] for values, cells in pairs]
 
 
 def regions(surprise: Tensor, most: int) -> list[list[Reason]]:

@@ -16,14 +16,11 @@ from vael.errors import StateError
 from vael.evaluation.collapse import collapse
 from vael.evaluation.likelihood import Judged, joint
 from vael.evaluation.proposals import HEAVY, PILOT, TRIAL, WORTH, Plan, Proposals, joined, judged, posterior_of, widening
-from vael.evaluation.record import Evaluation
+from vael.evaluation.record import K_HAT_LIMIT, LEAST_EFFECTIVE, UNTRUSTED_SHARE, Evaluation
 from vael.models import VAE, BernoulliHead, Head, Model, is_likelihood
 from vael.probability import PerExample, has_closed_form
 
-K_HAT_LIMIT = 0.7
-UNTRUSTED_SHARE = 0.1  # of the examples, above which a warning is due
 LEAST_SAMPLES = 100  # fewer than these say little about the tail of the weights
-LEAST_EFFECTIVE = 10.0
 PROBED = 64  # examples judged beforehand to say how long it will take
 ROWS_AT_ONCE = {"cpu": 4000, "cuda": 1 << 17}  # latents decoded together: enough that calls cost little, and few enough for a processor's cache
 

@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
+
+K_HAT_LIMIT = 0.7  # Vehtari et al. 2024
+UNTRUSTED_SHARE = 0.1  # of the examples, above which a warning is due
+LEAST_EFFECTIVE = 10.0  # draws that the weights are worth on average
+
+
+@runtime_checkable
+class Weighed(Protocol):
+    """What is known of the weights of an estimate of log p(x)."""
+
+    effective_sample_size: float | None
+    k_hat_above_limit: float | None
+
+
+def untrusted(found: Weighed) -> bool:
+    """Whether the weights say that log p(x) lacks more than its error bar shows: the one rule for cards, sentences and warnings."""
+    few = found.effective_sample_size is not None and found.effective_sample_size < LEAST_EFFECTIVE
+    return few or (found.k_hat_above_limit is not None and found.k_hat_above_limit > UNTRUSTED_SHARE)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from vael.evaluation.record import K_HAT_LIMIT, untrusted
 from vael.report.record import Facts, Numbers
 from vael.report.style import INK, QUIET, RULE, Drawing
 from vael.report.verdict import Remark, signed
@@ -101,9 +102,9 @@ def key_numbers(found: Numbers, notes: Sequence[str]) -> str:
     cards.append(number("active units", f"{found.active_units} of {found.latent_features}", "latents", "variance of the posterior mean above 0.01"))
     if found.k_hat is not None:
         size = "" if found.effective_sample_size is None else f"effective sample size {found.effective_sample_size:,.1f} of K; "
-        cards.append(
-            number("importance weights", f"{found.k_hat:.2f}", "k-hat", f"median over examples; {size}the error bar can be trusted below 0.7")
-        )
+        share = "" if found.k_hat_above_limit is None else f", above {K_HAT_LIMIT:g} for {found.k_hat_above_limit:.0%}"
+        trust = "leaves out what log p(x) lacks" if untrusted(found) else "can be trusted"
+        cards.append(number("importance weights", f"{found.k_hat:.2f}", "k-hat", f"median over examples{share}; {size}the error bar {trust}"))
     on = f"Measured on {found.data}, {found.split} split, {found.examples:,} examples." + "".join(f" {note.rstrip('.')}." for note in notes)
     return f'<div class="numbers">{"".join(cards)}</div><p class="lead">{escape(on)}</p>'
 

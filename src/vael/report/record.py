@@ -25,6 +25,7 @@ class Numbers(Protocol):
     bits_per_dim: float | None  # None for densities
     effective_sample_size: float | None
     k_hat: float | None  # median over examples
+    k_hat_above_limit: float | None  # share of examples above 0.7
     distortion: float
     divergence: float
     active_units: int

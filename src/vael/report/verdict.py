@@ -40,7 +40,6 @@ class Findings:
     log_likelihood: float | None = None
     standard_error: float | None = None
     importance_samples: int | None = None
-    k_hat: float | None = None
     divergence: float | None = None
     active: int | None = None
     latents: int | None = None
@@ -152,23 +151,9 @@ def rising(findings: Findings) -> Remark | None:
     return Remark("rising", Tone.WARNING, text)
 
 
-K_HAT_LIMIT = 0.7  # Vehtari et al. 2024
-
-
-def estimator(findings: Findings) -> Remark | None:
-    """Whether the importance-weighted estimate is to be distrusted."""
-    if findings.k_hat is None or not findings.k_hat > K_HAT_LIMIT:
-        return None
-    text = (
-        f"The importance weights have heavy tails (k-hat {findings.k_hat:.2f}, above {K_HAT_LIMIT:g}): log p(x) with K = "
-        f"{findings.importance_samples:,} is a lower bound in expectation, but its error bar is not to be trusted. Evaluate with more samples."
-    )
-    return Remark("estimator", Tone.WARNING, text)
-
-
 def doubts(findings: Findings) -> Remark | None:
-    """Whether the evaluation itself warns of its numbers, where the rule on k-hat has not spoken."""
-    if not findings.warnings or estimator(findings) is not None:
+    """Whether the evaluation itself warns of its numbers: heavy tails of the weights, few effective draws, few examples."""
+    if not findings.warnings:
         return None
     return Remark("doubts", Tone.WARNING, " ".join(f"{one[:1].upper()}{one[1:].rstrip('.')}." for one in findings.warnings))
 
@@ -208,7 +193,7 @@ def unmeasured(findings: Findings) -> Remark | None:
     return Remark("unmeasured", Tone.PLAIN, "No evaluation stands in this report: `vael evaluate RUN` gives log p(x) with its error bar.")
 
 
-RULES = (against_baseline, unmeasured, collapse, unused, overfitting, rising, estimator, doubts, looseness, skipped)
+RULES = (against_baseline, unmeasured, collapse, unused, overfitting, rising, doubts, looseness, skipped)
 
 
 def remarks(findings: Findings) -> list[Remark]:
@@ -237,6 +222,6 @@ def findings_of(record: ReportInput, seen: Encoded, baseline: Baseline | None) -
         return findings
     return replace(
         findings, warnings=numbers.warnings,
-        elbo=numbers.elbo, log_likelihood=numbers.log_likelihood, standard_error=numbers.standard_error, k_hat=numbers.k_hat,
+        elbo=numbers.elbo, log_likelihood=numbers.log_likelihood, standard_error=numbers.standard_error,
         importance_samples=numbers.importance_samples, divergence=numbers.divergence, active=numbers.active_units, latents=numbers.latent_features,
     )  # fmt: skip
