@@ -44,7 +44,7 @@ class OneColumn(Distribution):
         law = self.over(self.batch_shape)
         if len(law.levels):  # of levels the package gives the most probable code; here the mean of codes stands for it
             return (law.log_probs.exp() * torch.arange(law.log_probs.shape[-1])).sum(-1).reshape(self.batch_shape)
-        return law.mean[0, :, 0].reshape(self.batch_shape)
+        return law.expectation[0, :, 0].reshape(self.batch_shape)  # with spikes the package's `mean` is a point estimate
 
 
 @register_draw(OneColumn)

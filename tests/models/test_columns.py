@@ -104,7 +104,7 @@ def test_draws_follow_the_law():
             assert column.minimum - column.origin <= float(kept[0, place])
             assert float(kept[1, place]) <= column.maximum - column.origin
     assert torch.equal(x[:, 3], x[:, 3].round())
-    mean = law.mean[0, 0]
+    mean = law.mean[0, 0].index_copy(0, law.numbers.place, law.expectation[0, 0])
     for place in (0, 3, 4, 8):
         error = float(x[:, place].double().std()) / 200
         assert abs(float(x[:, place].double().mean()) - float(mean[place])) <= 5 * error + 0.02 * float(x[:, place].std())
@@ -281,3 +281,29 @@ def test_the_bound_of_adult_beats_independent_columns():
     assert independent < -33.0  # the fitted law of each column, not a weak opponent
     assert independent > -34.0
     assert bound > independent + 1.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "share", "right"),
+    [
+        (ColumnKind.REAL, (-999.0,), 0.2, (-4.0, 4.0)), (ColumnKind.REAL, (-999.0,), 0.8, (-999.0, -999.0)),
+        (ColumnKind.COUNT, (9999.0,), 0.3, (0.0, 9.0)), (ColumnKind.COUNT, (-99.0, 777.0), 0.3, (0.0, 9.0)),
+        (ColumnKind.COUNT, (-99.0,), 0.9, (-99.0, -99.0)),
+    ],
+)  # fmt: skip
+def test_a_point_estimate_is_a_value_that_a_cell_could_have(kind, values, share, right):
+    """Stand-ins beside numbers about 0 or 0 ... 9: at each latent, and over latents together, never between the stand-in and the rest."""
+    random = torch.Generator().manual_seed(0)
+    whole = kind is ColumnKind.COUNT
+    cells = torch.randint(0, 10, (400,), generator=random).float() if whole else torch.randn(400, generator=random).clamp(-4, 4)
+    cells[torch.rand(400, generator=random) < share] = values[0]
+    cells[:20] = torch.tensor(values[-1])
+    schema = Schema((Column("v", kind, minimum=float(cells.min()), maximum=float(cells.max()), spikes=() if whole else values),))
+    head = ColumnsHead(schema, sample=cells[:, None], tables=heaped(schema, cells[:, None]))
+    law = head(torch.randn(20, 3, head.raw_numbers, generator=random) * 0.1)
+    found = torch.cat((law.mean.flatten(), law.mean_under(torch.full((20, 3), 0.05)).flatten()))
+    assert bool(((found >= right[0]) & (found <= right[1])).all())
+    assert bool((law.expectation < right[0]).all() or (law.expectation > right[1]).any() or share > 0.5)
+    again = ColumnsHead(schema, tables=heaped(schema, cells[:, None]))
+    again.load_state_dict(head.state_dict())
+    assert torch.equal(again.scales.among, head.scales.among)  # what the values say is found again with the weights

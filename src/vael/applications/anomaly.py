@@ -247,6 +247,7 @@ class AnomalyDetector:
         for block in row_blocks(self.model, source, self.seed, self.samples):
             batch = block.batch
             with torch.inference_mode():
+                # shared by all rows, those of calibration too: scores are compared with each other, and nobody takes a draw of them
                 terms = self.model.terms(batch, samples=self.samples, generator=Common(self.seed), reads=READS)
                 code = terms.posterior[0].mean
                 surprise = self._surprise(batch, code)

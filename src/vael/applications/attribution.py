@@ -57,6 +57,7 @@ def _given_the_others(model: VAE, proposer: VAE, batch: Batch, index: Tensor, sa
     context = None if batch.context is None else batch.context[index].repeat_interleave(copies, 0)
     without = replace(batch, x=cells, observed=observed, context=context, label=None, index=None, weight=None)
     q = proposer.infer(without)
+    # shared by all rows and by the copies of a row: a score, whose difference between copies is wanted and not its error
     z = draw(q, samples, Common(seed))
     log_w = log_weights(model.terms(without, samples=samples, generator=Common(seed), reads=READS, posterior=(q,), latent=(z,))).double()
     log_p = torch.logsumexp(log_w, 0).view(rows, copies)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
+from torch.distributions import Distribution
 
 from vael.data import Batch, Source
 from vael.errors import StateError
-from vael.evaluation import row_batches
+from vael.evaluation import RowKeys, row_batches
 from vael.inference import refined
 from vael.models import VAE
 from vael.models.vae import filled
 from vael.objectives import log_weights
-from vael.probability import Common, Noise, draw, draw_wide, widened
+from vael.probability import Common, EachLatent, Noise, PerExample, draw, draw_wide, widened
 from vael.probability.columns import Columns
 
 READS = frozenset({"log_prior", "log_posterior"})
@@ -27,7 +28,7 @@ LATENTS_AT_ONCE = 2**15
 class Imputed:
     """Rows with their gaps filled; cells that were seen are as they came, and certain."""
 
-    x: Float[Tensor, "rows columns"]  # E[x_missing | x_seen]; of a column with levels the most probable one
+    x: Float[Tensor, "rows columns"]  # E[x_missing | x_seen]; of a column with levels the most probable one, of one with spikes as `Columns.mean`
     deviation: Float[Tensor, "rows columns"]  # standard deviation given the seen cells; of levels 1 - probability of the chosen one
     low: Float[Tensor, "rows columns"]  # quantiles given the seen cells
     high: Float[Tensor, "rows columns"]
@@ -35,18 +36,40 @@ class Imputed:
     effective_samples: Float[Tensor, " rows"]  # of the weights: near 1 says that few latents carry the answer
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What is to be found for each row."""
+
+    samples: int  # latents
+    draws: int
+    interval: float
+    seed: int
+
+
 def impute(
-    model: VAE, source: Source, *, samples: int = 200, draws: int = 0, interval: float = 0.9, fitted: bool = False, seed: int = 0
+    model: VAE,
+    source: Source,
+    *,
+    samples: int = 200,
+    draws: int = 0,
+    interval: float = 0.9,
+    fitted: bool = False,
+    seed: int = 0,
+    keys: RowKeys | None = None,
 ) -> Iterator[Imputed]:
     """Every row of a source with gaps, in order, a block at a time.
 
     z_k ~ q(z | x_seen), w_k ∝ p(x_seen | z_k) p(z_k) / q(z_k | x_seen), and E[x_missing | x_seen] ≈ Σ w_k E[x_missing | z_k]: exact as the number of
     samples grows (self-normalised importance weights, Mattei & Frellsen 2019, section 3.3). Draws choose a latent with probability w_k and a cell
     from p(x | z_k) (sampling importance resampling, Rubin 1987). Cells are taken to be missing at random: whether one is missing depends on
-    nothing but the cells that were seen.
+    nothing but the cells that were seen. A number that may stand at a spike has the point estimate of `Columns.mean`.
 
     With `fitted` latents are proposed by a Gaussian at the mode of p(z | x_seen) instead of by the encoder, which is the way for an encoder
-    that was never shown a gap, and is taken for those. A row has the same answer alone and among others.
+    that was never shown a gap, and is taken for those.
+
+    A row has the same answer alone and among others. Means, deviations and intervals take the same standard variates in all rows (`Common`). Draws
+    do not, as statistics combine them over rows (Rubin 1987, chapter 3): each row has latents and cells of its own, a function of the seed, the cells
+    of the row and how many rows equal to it came before. `keys` counts these over several sources, for data that come in pieces.
     Errors: `StateError` for numbers that make no sense, or for data without gaps.
     """
     if samples < 1 or draws < 0 or not 0 < interval < 1:
@@ -54,11 +77,12 @@ def impute(
     if not source.gaps:
         raise StateError(f"{source.name} has no gaps, so there is nothing to fill in")
     proposer = model if model.posterior.sees_gaps and not fitted else refined(model, widen=1.1)
+    how, keys = _Wanted(samples, draws, interval, seed), keys or RowKeys()
     size = max(1, LATENTS_AT_ONCE // samples)
     for batch in row_batches(model.eval(), source, seed):
         for index in torch.arange(len(batch)).split(size):
             with torch.no_grad():
-                yield _imputed(model, proposer, _at(batch, index), samples, draws, interval, seed)
+                yield _imputed(model, proposer, _at(batch, index), how, keys)
 
 
 def _at(batch: Batch, index: Tensor) -> Batch:
@@ -66,53 +90,55 @@ def _at(batch: Batch, index: Tensor) -> Batch:
     return replace(batch, **parts, label=None, index=None, weight=None)
 
 
-def _imputed(model: VAE, proposer: VAE, batch: Batch, samples: int, draws: int, interval: float, seed: int) -> Imputed:
-    noise, observed, x = Common(seed), batch.observed, filled(batch.x, batch.observed)
+def _imputed(model: VAE, proposer: VAE, batch: Batch, how: _Wanted, keys: RowKeys) -> Imputed:
+    # one answer for each row, which nobody takes for a draw: variates that rows share leave a row its own answer, and cost next to nothing
+    noise, observed, x = Common(how.seed), batch.observed, filled(batch.x, batch.observed)
     q = proposer.infer(batch)
-    z = draw(q, samples, noise)
-    log_w = log_weights(model.terms(batch, samples=samples, generator=noise, reads=READS, posterior=(q,), latent=(z,)))
-    share = log_w.double().softmax(0).to(x.dtype)
+    z, share = _weighted_latents(model, batch, q, how.samples, noise)
     law = widened(model.decode((z,), batch.context))  # a filled cell has the digits of its column
-    cells = draw_wide(law, 1, _EachLatent(noise))[0]  # one of each latent
-    mean = _weighed(share, law.mean)
+    cells = draw_wide(law, 1, EachLatent(noise))[0]  # one of each latent
+    mean = law.mean_under(share) if isinstance(law, Columns) else _weighed(share, law.mean)
     deviation = (_weighed(share, cells.square()) - _weighed(share, cells).square()).clamp(min=0).sqrt()
     if isinstance(law, Columns) and len(law.levels):
-        probability, code = _weighed(share, law.log_probs.exp()).max(-1)
-        mean = mean.index_copy(1, law.levels, code.to(mean.dtype))
-        deviation = deviation.index_copy(1, law.levels, 1 - probability)
-    order = cells.argsort(0)
-    reached = share.unsqueeze(-1).expand_as(cells).gather(0, order).cumsum(0)
-    bounds = [cells.gather(0, order).gather(0, _first(reached, level)[None])[0] for level in ((1 - interval) / 2, (1 + interval) / 2)]
-    resampled = cells[:0]
-    if draws:
-        point = noise.uniform((draws, 1), share).expand(draws, share.shape[1])
-        chosen = (point.unsqueeze(1) >= share.cumsum(0)).sum(1).clamp(max=samples - 1)  # [draws, batch]
-        latent = torch.gather(z, 0, chosen.unsqueeze(-1).expand(-1, -1, z.shape[-1]))
-        resampled = draw_wide(model.decode((latent,), batch.context), 1, _EachLatent(noise))[0]
+        deviation = deviation.index_copy(1, law.levels, 1 - _weighed(share, law.log_probs.exp()).amax(-1))
+    low, high = (_quantile(cells, share, level) for level in ((1 - how.interval) / 2, (1 + how.interval) / 2))
+    drawn = _resampled(model, batch, q, how, keys.of(batch.x)) if how.draws else cells[:0]
 
     def keep(found: Tensor) -> Tensor:
         return torch.where(observed, x, found) if observed is not None else found
 
     gap = torch.zeros_like(deviation) if observed is None else torch.where(observed, torch.zeros_like(deviation), deviation)
-    return Imputed(keep(mean), gap, keep(bounds[0]), keep(bounds[1]), keep(resampled), 1 / share.square().sum(0))
+    return Imputed(keep(mean), gap, keep(low), keep(high), keep(drawn), 1 / share.square().sum(0))
+
+
+def _weighted_latents(model: VAE, batch: Batch, q: Distribution, samples: int, noise: Noise) -> tuple[Tensor, Float[Tensor, "samples batch"]]:
+    """Latents from a proposal, and their shares of p(z | x_seen)."""
+    z = draw(q, samples, noise)
+    log_w = log_weights(model.terms(batch, samples=samples, generator=noise, reads=READS, posterior=(q,), latent=(z,)))
+    log_w = log_w.double().nan_to_num(nan=-torch.inf, posinf=-torch.inf)
+    # a row so far out that no latent has a density for it says nothing of its gaps: all candidates count alike
+    return z, torch.where(log_w.isfinite().any(0), log_w, torch.zeros_like(log_w)).softmax(0).to(batch.x.dtype)
+
+
+def _resampled(model: VAE, batch: Batch, q: Distribution, how: _Wanted, keys: Int64[Tensor, " batch"]) -> Float[Tensor, "draws batch columns"]:
+    """Draws of whole rows. Candidates too are the row's own: what they miss would be missed in one direction by all rows otherwise."""
+    noise = PerExample(how.seed, keys)
+    z, share = _weighted_latents(model, batch, q, how.samples, noise)
+    point = noise.uniform((how.draws, len(batch)), share)
+    chosen = (point.unsqueeze(1) >= share.cumsum(0)).sum(1).clamp(max=how.samples - 1)  # [draws, batch]
+    latent = torch.gather(z, 0, chosen.unsqueeze(-1).expand(-1, -1, z.shape[-1]))
+    return draw_wide(model.decode((latent,), batch.context), 1, EachLatent(noise))[0]
+
+
+def _quantile(cells: Float[Tensor, "samples batch columns"], share: Float[Tensor, "samples batch"], level: float) -> Float[Tensor, "batch columns"]:
+    order = cells.argsort(0)
+    reached = share.unsqueeze(-1).expand_as(cells).gather(0, order).cumsum(0)
+    return cells.gather(0, order).gather(0, _first(reached, level)[None])[0]
 
 
 def _weighed(share: Float[Tensor, "samples batch"], values: Float[Tensor, "samples batch *cells"]) -> Float[Tensor, "batch *cells"]:
     """Σ share × values, added up in one order wherever a row stands; a matrix product would round by its place."""
     return (share.reshape(*share.shape, *[1] * (values.dim() - 2)) * values).sum(0)
-
-
-class _EachLatent(Noise):
-    """Variates `[1, latents, batch, *event]` from noise that gives `[latents, batch, *event]`: each latent has its own."""
-
-    def __init__(self, inner: Noise) -> None:
-        self.inner = inner
-
-    def normal(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        return self.inner.normal(shape[1:], like)[None]
-
-    def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        return self.inner.uniform(shape[1:], like)[None]
 
 
 def _first(reached: Tensor, level: float) -> Tensor:

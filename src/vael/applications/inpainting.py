@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
+from torch.distributions import Distribution
 
-from vael.applications.generation import seeded
 from vael.data import Batch
 from vael.errors import ShapeError, StateError
+from vael.evaluation import RowKeys
 from vael.inference import refined
 from vael.models import VAE
 from vael.objectives import log_weights
-from vael.probability import Common, draw
+from vael.probability import Common, EachLatent, Noise, PerExample, draw
 
 READS = frozenset({"log_prior", "log_posterior"})
 CANDIDATES = 128  # latents for each example
@@ -55,14 +56,18 @@ class Inpainted:
 def inpaint(model: VAE, batch: Batch, *, draws: int = 1, candidates: int = CANDIDATES, seed: int = 0) -> Inpainted:
     """E[x | seen] = Σ w_k E[x | z_k] / Σ w_k over z_k from a Gaussian at the mode of log p(seen cells, z), w = p(seen, z) / q(z).
 
-    Draws choose a latent with probability w_k / Σ w and then draw cells from p(x | z) (sampling importance resampling, Rubin 1987).
-    Deterministic for a seed. Errors: `StateError` for a batch without a mask of seen cells, or fewer than one candidate; `ShapeError` for a
-    likelihood that joins cells, which cannot leave any out.
+    Draws choose a latent with probability w_k / Σ w and then draw cells from p(x | z) (sampling importance resampling, Rubin 1987). Draws have
+    variates of the example's own, a function of the seed, its seen cells and how many examples equal to it stand before it: draws of different
+    examples are independent, and an example has the same ones alone and among others.
+
+    Errors: `StateError` for a batch without a mask of seen cells, or fewer than one candidate; `ShapeError` for a likelihood that joins cells,
+    which cannot leave any out.
     """
     if batch.observed is None or candidates < 1 or draws < 0:
         raise StateError(f"{candidates} candidates, {draws} draws: expected a batch with `observed`, at least one candidate, and draws from 0 on")
-    noise, parts = seeded(max(1, draws), seed), torch.arange(len(batch)).split(AT_ONCE)
-    found = [_inpainted(model, _at(batch, index), draws, candidates, noise, seed) for index in parts]
+    keys = RowKeys().of(torch.where(batch.observed, batch.x, torch.nan))
+    parts = torch.arange(len(batch)).split(AT_ONCE)
+    found = [_inpainted(model, _at(batch, index), draws, candidates, seed, keys[index]) for index in parts]
     return Inpainted(
         torch.cat([one.mean for one in found]), torch.cat([one.draws for one in found], dim=1), torch.cat([one.effective_samples for one in found])
     )
@@ -78,18 +83,27 @@ def _at(batch: Batch, index: Tensor) -> Batch:
 
 
 @torch.no_grad()
-def _inpainted(model: VAE, batch: Batch, draws: int, candidates: int, noise: torch.Generator, seed: int) -> Inpainted:
+def _inpainted(model: VAE, batch: Batch, draws: int, candidates: int, seed: int, keys: Int64[Tensor, " batch"]) -> Inpainted:
     seen = torch.ones_like(batch.x, dtype=torch.bool) if batch.observed is None else batch.observed
     q = refined(model, widen=1.0).infer(batch)
-    z = draw(q, candidates, Common(seed))
-    log_w = log_weights(model.terms(batch, samples=candidates, generator=Common(seed), reads=READS, posterior=(q,), latent=(z,)))
-    share = log_w.softmax(0)
+    # the mean is an answer for each example, and opposite pairs of variates that examples share make it exact for all that is linear
+    z, share = _weighted_latents(model, batch, q, candidates, Common(seed))
     means = model.decode((z,), batch.context).mean
     mean = torch.einsum("sb,sb...->b...", share, means)
-    if draws:
-        chosen = torch.multinomial(share.mT, draws, replacement=True, generator=noise)  # [batch, draws]
-        latent = torch.gather(z, 0, chosen.mT[..., None].expand(-1, -1, z.shape[-1]))
-        drawn = draw(model.decode((latent,), batch.context), 1, noise)[0]
-    else:
-        drawn = means[:0]
+    drawn = _resampled(model, batch, q, (draws, candidates), PerExample(seed, keys)) if draws else means[:0]
     return Inpainted(torch.where(seen, batch.x, mean), torch.where(seen, batch.x, drawn), 1 / share.square().sum(0))
+
+
+def _weighted_latents(model: VAE, batch: Batch, q: Distribution, candidates: int, noise: Noise) -> tuple[Tensor, Tensor]:
+    z = draw(q, candidates, noise)
+    return z, log_weights(model.terms(batch, samples=candidates, generator=noise, reads=READS, posterior=(q,), latent=(z,))).softmax(0)
+
+
+def _resampled(model: VAE, batch: Batch, q: Distribution, sizes: tuple[int, int], noise: PerExample) -> Float[Tensor, "draws batch *event"]:
+    """Draws of whole examples, candidates and all from the example's own variates."""
+    draws, candidates = sizes
+    z, share = _weighted_latents(model, batch, q, candidates, noise)
+    point = noise.uniform((draws, len(batch)), share)
+    chosen = (point.unsqueeze(1) >= share.cumsum(0)).sum(1).clamp(max=candidates - 1)  # [draws, batch]
+    latent = torch.gather(z, 0, chosen[..., None].expand(-1, -1, z.shape[-1]))
+    return draw(model.decode((latent,), batch.context), 1, EachLatent(noise))[0]

@@ -16,6 +16,7 @@ from vael.data import Batch, Source
 from vael.errors import ShapeError, StateError
 from vael.models import VAE
 from vael.probability import Common, diagonal_gaussian, draw
+from vael.probability.factorization import lower_factor
 
 READS = frozenset({"divergence"})
 JUDGES = 64  # variates that say whether a fitted posterior is better than the encoder's
@@ -54,7 +55,8 @@ class LatentGaussian:
 
     def sample(self, count: int, *, temperature: float = 1.0, seed: int = 0) -> Float[Tensor, "examples features"]:
         """Draws, their distance from the mean multiplied by `temperature`. Errors: as `prior_latents`."""
-        return _tempered(MultivariateNormal(self.mean, self.covariance), count, temperature, seed)
+        law = MultivariateNormal(self.mean, scale_tril=lower_factor(self.covariance), validate_args=False)  # of few examples it may be singular
+        return _tempered(law, count, temperature, seed)
 
 
 @torch.no_grad()
@@ -124,6 +126,7 @@ def optimized(model: VAE, batch: Batch, *, steps: int = 100, samples: int = 8, r
     with torch.no_grad():
         q = model.infer(batch)
     start = torch.zeros(2, *q.mean.shape, dtype=q.mean.dtype)
+    # shared by all examples: what comes out is a code for each and what it gained, compared between codes of one example; no draw comes out
     reached = _climbed(model, batch, q, start, [rate * 0.5 * (1 + math.cos(math.pi * step / steps)) for step in range(steps)], samples, Common(seed))
     before, after = (_bound(model, batch, q, move, JUDGES, Common(seed + 1))[0] for move in (start, reached))
     kept = torch.where((after > before)[:, None], reached, start)

@@ -81,11 +81,14 @@ def answers_of(given: Given) -> list[Path]:
 
 
 class Counts:
-    """What was filled."""
+    """What was filled, and which rows came before, so that rows that are alike in later blocks have other draws."""
 
     def __init__(self) -> None:
+        from vael.evaluation import RowKeys
+
         self.rows, self.cells, self.all_cells, self.few = 0, 0, 0, 0
         self.skipped: list[Skipped] = []
+        self.keys = RowKeys()
 
 
 class Sheets:
@@ -133,17 +136,25 @@ def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: dict
         return
     seed = options.get("seed", 0)
     how = {"samples": options.get("samples", 200), "draws": options.get("multiple", 0), "seed": seed, "fitted": bool(options.get("fitted"))}
-    parts = list(fill(run.model, piece.source, **how))
+    parts = list(fill(run.model, piece.source, **how, keys=counts.keys))
     draws = torch.cat([part.draws for part in parts], dim=1) if options.get("multiple") else torch.cat([part.x for part in parts])[None]
     deviation = torch.cat([part.deviation for part in parts]).double().numpy()
     unsure = pa.table({name: deviation[:, place] for place, name in enumerate(table.schema.names)})
-    answers = [completed(table, enforced(table.schema, x), seed) for x in draws]
+    # rare levels share a code, and which of them a cell is is drawn for each table anew
+    answers = [completed(table, enforced(table.schema, x), seed_of(seed, number)) for number, x in enumerate(draws)]
     if sheets.typed and table.layout is not None:
         answers = [typed_table(answer, table.schema, table.forms) for answer in answers]
     sheets.add(answers, unsure, table)
     gaps = torch.from_numpy(table.gaps)
     counts.rows, counts.cells, counts.all_cells = counts.rows + len(gaps), counts.cells + int(gaps.sum()), counts.all_cells + gaps.numel()
     counts.few += int((torch.cat([part.effective_samples for part in parts])[gaps.any(1)] < FEW).sum())
+
+
+def seed_of(seed: int, table: int) -> int:
+    """The seed of one of several tables; of the first the seed itself."""
+    import numpy as np
+
+    return int(np.random.SeedSequence((seed, table)).generate_state(1, np.uint64)[0]) if table else seed
 
 
 def schema_of(run: Run) -> Schema | None:

@@ -162,7 +162,7 @@ def given_blocks(path: Path, schema: Schema, on_error: OnError = OnError.STOP) -
     asked = text.commas or any(numeral_of(column).form is not FORMS[0] for column in schema.columns)
     forms = _forms((block.table for block in text.blocks()), schema) if asked else dict.fromkeys(schema.names, FORMS[0])
     for block in text.blocks():
-        if block.ragged and on_error is OnError.STOP:
+        if block.ragged and on_error is not OnError.SKIP:
             raise text.too_ragged(block.ragged)
         yield Given(block.table, block.rows, text.layout, block.ragged, block.written), forms
 

@@ -349,6 +349,25 @@ def _far(values: np.ndarray, counts: np.ndarray) -> tuple[float, ...]:
     return tuple(float(values[place]) for place in ends if np.abs(values[place] - others).min() > 2 * np.ptp(others))
 
 
+def apart(values: np.ndarray) -> np.ndarray:
+    """Which of different numbers, in order, stand apart from the others, as -999 does among 1 to 5.
+
+    Where the widest gap is wider than all that lies on that side of it where the more numbers are, the others stand apart; and again without them.
+    """
+    begin, end = 0, len(values)
+    while end - begin > 2:
+        kept = values[begin:end]
+        cut = int(np.diff(kept).argmax()) + 1
+        gap, few_below = kept[cut] - kept[cut - 1], cut < len(kept) - cut
+        span = kept[-1] - kept[cut] if few_below else kept[cut - 1] - kept[0]
+        if 2 * cut == len(kept) or not gap > span:
+            break
+        begin, end = (begin + cut, end) if few_below else (begin, begin + cut)
+    found = np.ones(len(values), bool)
+    found[begin:end] = False
+    return found
+
+
 def written_decimals(column: pa.ChunkedArray, absent: np.ndarray) -> int | None:
     """Most digits after the point that cells are written with, trailing zeros apart; None for more than `MOST_DECIMALS` or exponents."""
     shown = pc.utf8_lower(column.filter(pa.array(~absent)))

@@ -28,6 +28,7 @@ from vael.data.text import Layout, Ragged, check_names, read_text
 from vael.errors import FormatError, ShapeError, SupportError
 
 SHORTER = ("", ":%S", ":%S.%f")  # of typed moments written as text by other programs: without seconds, with them, with their fraction
+EMPTY = "every cell of the row is missing, so nothing is known of it"
 
 
 @runtime_checkable
@@ -42,6 +43,7 @@ class OnError(Enum):
     """What becomes of a row that cannot be read."""
 
     STOP = "stop"
+    EMPTY = "empty"  # a row without any cell of the model is listed in `Table.skipped`; every other one is an error, as with STOP
     SKIP = "skip"  # it is listed in `Table.skipped`
 
 
@@ -119,7 +121,7 @@ def given_rows(data: Path | str | Frame, on_error: OnError = OnError.STOP) -> Gi
         given = counted(pa.table({name: without_views(column) for name, column in columns}, metadata=found.schema.metadata))
         return replace(given, types=found.schema)
     text, block = read_text(Path(data))
-    if block.ragged and on_error is OnError.STOP:
+    if block.ragged and on_error is not OnError.SKIP:
         raise text.too_ragged(block.ragged)
     return Given(block.table, block.rows, text.layout, block.ragged, block.written)
 
@@ -145,7 +147,8 @@ def named(data: object) -> str:
 def read_table(data: Path | str | Frame, schema: Schema | None = None, *, on_error: OnError = OnError.STOP) -> Table:
     """The rows of a file or a frame by a schema, or by what their columns are found to be.
 
-    Columns are found by their names, in any order; further columns are kept in `original` and no more.
+    Columns are found by their names, in any order; further columns are kept in `original` and no more. Without a schema, and with
+    `OnError.EMPTY`, rows without a cell in any column of the model are left out and listed in `Table.skipped`.
     Errors: `ShapeError` for a column that is missing, `SupportError` for cells that do not fit the schema (named with column and row; with
     `OnError.SKIP` the row is left out and listed instead), and those of the readers.
     """
@@ -153,10 +156,7 @@ def read_table(data: Path | str | Frame, schema: Schema | None = None, *, on_err
     if not given.table.num_rows:
         raise FormatError(f"{where} has no rows; give a table with one example a row")
     if schema is None:
-        schema, found = infer_schema(given.table, where, comma=given.layout is not None and given.layout.mark == ";", typed=given.typed)
-        matrix = np.stack([_coded(one.column, one.values) for one in found], axis=1)
-        schema = schema if given.types is None else with_types(schema, given.types)
-        return Table(schema, torch.from_numpy(matrix), given.table, given.layout, given.rows, (), forms_of(given.table, schema), given.written)
+        return _told(given, where)
     kept = by_schema(given, schema, where, on_error)
     if not len(kept.x):
         raise none_fits(where, len(kept.skipped), kept.skipped[0])
@@ -166,6 +166,21 @@ def read_table(data: Path | str | Frame, schema: Schema | None = None, *, on_err
 def with_types(schema: Schema, types: pa.Schema) -> Schema:
     """The columns with the types that they have in a table."""
     return replace(schema, columns=tuple(replace(one, type=str(types.field(one.name).type)) for one in schema.columns))
+
+
+def _told(given: Given, where: str) -> Table:
+    """Rows by what their columns are found to be; rows without a cell in any modelled column are left out and listed, and the others decide."""
+    schema, found = infer_schema(given.table, where, comma=given.layout is not None and given.layout.mark == ";", typed=given.typed)
+    matrix = np.stack([_coded(one.column, one.values) for one in found], axis=1)
+    gone = np.isnan(matrix).all(axis=1)
+    if gone.any():
+        kept, written = pa.array(~gone), given.written
+        rest = replace(given, table=given.table.filter(kept), rows=given.rows[~gone], written=None if written is None else written.filter(kept))
+        table = _told(rest, where)
+        listed = [*(Skipped(int(row), EMPTY) for row in given.rows[gone]), *table.skipped]
+        return replace(table, skipped=tuple(sorted(listed, key=lambda one: one.row)))
+    schema = schema if given.types is None else with_types(schema, given.types)
+    return Table(schema, torch.from_numpy(matrix), given.table, given.layout, given.rows, (), forms_of(given.table, schema), given.written)
 
 
 def none_fits(where: str, count: int, first: Skipped) -> SupportError:
@@ -188,9 +203,10 @@ def by_schema(given: Given, schema: Schema, where: str, on_error: OnError, forms
     matrix, reasons = fitted(given, schema, where, forms)
     for row, reason in (misfits(matrix) if misfits else {}).items():
         reasons.setdefault(row, reason)
-    if reasons and on_error is OnError.STOP:
-        row = min(reasons)
-        more = f" (so are {len(reasons) - 1:,} more near it)" if len(reasons) > 1 else ""
+    fatal = [] if on_error is OnError.SKIP else [row for row, reason in reasons.items() if reason != EMPTY or on_error is OnError.STOP]
+    if fatal:
+        row = min(fatal)
+        more = f" (so are {len(fatal) - 1:,} more near it)" if len(fatal) > 1 else ""
         raise SupportError(
             f"{where}, row {given.rows[row]:,}, {reasons[row]}{more}; correct it, or leave such rows out (OnError.SKIP; "
             "--on-error skip of score, encode and impute)"
@@ -233,7 +249,7 @@ def fitted(given: Given, schema: Schema, where: str, forms: Forms) -> tuple[np.n
             reasons.setdefault(int(row), f"column {column.name!r}: {_shown(table.column(place)[int(row)])} {reason}")
         matrix[:, number] = _coded(column, np.where(wrong, np.nan, values))
     for row in np.flatnonzero(np.isnan(matrix).all(axis=1)):
-        reasons.setdefault(int(row), "every cell of the row is missing, so nothing is known of it")
+        reasons.setdefault(int(row), EMPTY)
     return matrix, reasons
 
 

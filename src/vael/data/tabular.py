@@ -24,7 +24,7 @@ from vael.data.numerals import limits
 from vael.data.schema import LEVELS, Column, ColumnKind, Schema
 from vael.data.source import Kind, Source, Splits
 from vael.data.splitting import Parts, Sizes, split
-from vael.data.tables import Frame, Table, named, place_of, read_table
+from vael.data.tables import Frame, OnError, Table, named, place_of, read_table
 from vael.data.text import TEXT
 
 pc: Any = pa.compute  # its functions are made when it is imported
@@ -59,7 +59,7 @@ def _bit(column: Column) -> bool:
 
 def table_material(data: Path | str | Frame, schema: Schema | None = None) -> Material:
     """The rows of a table; without a schema where the table is `plain` and none was given."""
-    table = read_table(data, schema)
+    table = read_table(data, schema, on_error=OnError.EMPTY)
     found = material_of(data, table, schema is not None)
     return replace(found, schema=None, rules=table.schema) if schema is None and plain(table.schema, table.x.numpy()) else found
 
@@ -85,6 +85,7 @@ def notes_on(table: Table, given: bool = False) -> tuple[str, ...]:
         if name in table.original.column_names:
             gone.setdefault(why_left_out(table.original.column(name), name), []).append(name)
     left = tuple(f"left out: {', '.join(names[:12])}{' ...' if len(names) > 12 else ''} ({why})" for why, names in gone.items())
+    left += empty_rows(table)
     nameless = table.layout is not None and not table.layout.named
     dates = () if given else date_notes(table.original, table.schema, table.layout is not None and table.layout.mark == ";")
     first = ("the first line was taken for a row, not for names; columns go by their places",) if nameless else ()
@@ -119,6 +120,16 @@ def notes_on_words(table: Table) -> tuple[str, ...]:
 
 def _listed(parts: list[str]) -> str:
     return ", ".join(parts[:12]) + (f" and {len(parts) - 12:,} more" if len(parts) > 12 else "")
+
+
+def empty_rows(table: Table) -> tuple[str, ...]:
+    """What to say of rows that were left out because no cell of the model is in them; nothing where there are none."""
+    if not table.skipped:
+        return ()
+    many, first = len(table.skipped), ", ".join(f"{one.row:,}" for one in table.skipped[:6])
+    more = " ..." if many > 6 else ""
+    rows = "rows" if many > 1 else "row"
+    return (f"left out: {many:,} {rows} without a cell in any column of the model ({rows} {first}{more})",)
 
 
 def load_table(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,10 +18,12 @@ from vael.data import Batch, Schema, Source, Splits
 from vael.errors import StateError
 from vael.estimators.network import Rows, Sizes, Training, planned, trained
 from vael.estimators.steady import steady
+from vael.evaluation import cell_keys
 from vael.models import VAE
 from vael.models.heads import LOG_SCALE
 from vael.objectives import log_weights
 from vael.probability import Noise, PerExample, draw
+from vael.probability.factorization import spectrum
 
 Matrix = Float64[np.ndarray, "rows columns"]
 
@@ -209,12 +210,12 @@ def dependent_columns(x: Matrix) -> Int64[np.ndarray, " dependent"]:
     by chance: then none is named.
     """
     varies = np.setdiff1d(np.arange(x.shape[1]), constant_columns(x))
-    if len(varies) > MOST_COLUMNS or len(x) <= len(varies) + 1:
+    if not 0 < len(varies) <= MOST_COLUMNS or len(x) <= len(varies) + 1:
         return varies[:0]
     shift, scale = location_and_scale(x[:, varies])
     standard = (x[:, varies] - shift) / scale
-    values, vectors = np.linalg.eigh(standard.T @ standard / len(x))
-    left = 1 / (vectors**2 / (np.maximum(values, 0.0) + TINY)).sum(1)
+    values, vectors = spectrum(torch.from_numpy(standard.T @ standard / len(x)))
+    left = (1 / (vectors.square() / (values.clamp(min=0.0) + TINY)).sum(1)).numpy()
     return varies[left < LEAST_SPREAD**2]
 
 
@@ -225,10 +226,8 @@ def batch_of(part: Float[Tensor, "rows columns"]) -> Batch:
 
 
 def of_cells(part: Float[Tensor, "rows columns"]) -> PerExample:
-    """Variates that belong to the cells of a row: equal rows get equal ones, wherever they stand."""
-    cells = np.where(np.isnan(part.numpy()), np.nan, part.numpy() + 0.0)  # one way to write a gap, and one to write zero
-    keys = [int.from_bytes(hashlib.blake2b(row.tobytes(), digest_size=8).digest()) >> 1 for row in cells]
-    return PerExample(0, torch.tensor(keys))
+    """Variates that belong to the cells of a row: equal rows get equal ones, wherever they stand, as they are to get equal scores."""
+    return PerExample(0, cell_keys(part))
 
 
 def blockwise(function: Callable[[Tensor], Tensor], x: Matrix) -> np.ndarray:

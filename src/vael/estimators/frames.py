@@ -80,6 +80,8 @@ def begin(X: Any, missing: object = None, *, empty: bool = False) -> tuple[Table
     found = read_table(table)
     if not empty and (gone := np.flatnonzero(without_cells(table, found.schema))).size:
         raise SupportError(f"row {gone[0] + 1} of the frame has no cell, nor have {len(gone) - 1} others: nothing is known of them; leave them out")
+    if found.skipped:  # they are filled too, and have a say in which columns had gaps
+        found = _with_empty_rows(table, found.schema)
     for note in date_notes(table, found.schema):
         warnings.warn(note, stacklevel=4)
     return found, Form(found.schema, library_of(X), table.schema.remove_metadata())

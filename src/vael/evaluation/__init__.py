@@ -9,17 +9,19 @@ from vael.evaluation.proposals import Proposals, fitted_proposal, fitting_cost
 from vael.evaluation.ranking import RankedApart, ranked_apart
 from vael.evaluation.reconstruction import ReconstructionError, code_sensitivity, psnr, reconstruction_error
 from vael.evaluation.record import Evaluation
-from vael.evaluation.rows import RowBlock, RowTerms, row_batches, row_blocks, row_terms
+from vael.evaluation.rows import RowBlock, RowKeys, RowTerms, cell_keys, row_batches, row_blocks, row_terms
 from vael.evaluation.samples import FeatureMoments, FrechetDistance, feature_moments, frechet_distance
 from vael.evaluation.synthetic import SyntheticQuality, judge_synthetic
 from vael.evaluation.two_sample import TwoSampleTest, two_sample_test
 from vael.evaluation.weights import ImportanceWeights, pareto_shape, tail_size
 
 __all__ = [
-    "Classifier", "ClassifierSettings", "ClosestRecords", "CodeEvaluation", "Collapse", "Evaluation", "FeatureMoments", "Forecast",
-    "FrechetDistance", "ImportanceWeights", "Membership", "Proposals", "RankedApart", "ReconstructionError", "RowBlock", "RowTerms",
-    "SyntheticQuality", "TwoSampleTest", "accuracy", "classifier_features", "closest_records", "code_sensitivity", "collapse",
-    "divergence_per_latent", "evaluate", "evaluate_codes", "evaluate_encoder", "evaluate_refined", "feature_moments", "fitted_proposal",
-    "fitting_cost", "forecast", "frechet_distance", "judge_synthetic", "pareto_shape", "psnr", "ranked_apart", "reconstruction_error",
-    "row_batches", "row_blocks", "row_terms", "tail_size", "train_classifier", "two_sample_test",
+    "Classifier", "ClassifierSettings", "ClosestRecords", "CodeEvaluation", "Collapse", "Evaluation",
+    "FeatureMoments", "Forecast", "FrechetDistance", "ImportanceWeights", "Membership", "Proposals", "RankedApart",
+    "ReconstructionError", "RowBlock", "RowKeys", "RowTerms", "SyntheticQuality", "TwoSampleTest", "accuracy",
+    "cell_keys", "classifier_features", "closest_records", "code_sensitivity", "collapse", "divergence_per_latent",
+    "evaluate", "evaluate_codes", "evaluate_encoder", "evaluate_refined", "feature_moments", "fitted_proposal",
+    "fitting_cost", "forecast", "frechet_distance", "judge_synthetic", "pareto_shape", "psnr", "ranked_apart",
+    "reconstruction_error", "row_batches", "row_blocks", "row_terms", "tail_size", "train_classifier",
+    "two_sample_test",
 ]  # fmt: skip

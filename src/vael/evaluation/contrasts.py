@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from vael.data.constraints import decimals, whole_codes
 from vael.data.schema import LEVELS, ColumnKind, Schema
+from vael.probability.factorization import least_squares
 
 Cells = Sequence[np.ndarray]  # a float64 array for each column
 NUMBERS, LEVELED, PRODUCTS = 16, 10, 8  # columns whose pairs are looked at
@@ -284,7 +285,7 @@ def left_over(one: Numbers, others: Sequence[Numbers], terms: Terms, learned: Le
         if x.shape[1] < 2 or kept.sum() < PER_TERM * x.shape[1]:
             return None
         spread = np.abs(x[kept]).max(0).clip(min=1e-30)
-        taught.append(np.linalg.lstsq(x[kept] / spread, y[kept], rcond=1e-12)[0] / spread)
+        taught.append(least_squares(x[kept] / spread, y[kept]) / spread)
 
     def of(cells: Cells, half: int) -> Float[np.ndarray, " rows"]:
         with np.errstate(all="ignore"):

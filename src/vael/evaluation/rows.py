@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vael.data import Batch, Source
@@ -49,6 +52,7 @@ def row_terms(model: VAE, source: Source, *, samples: int = 2, seed: int = 0) ->
     model.eval()
     for block in row_blocks(model, source, seed, samples):
         with torch.inference_mode():
+            # shared by all rows on purpose: these are scores, which are compared with each other and of which nobody takes a draw
             terms = model.terms(block.batch, samples=samples, generator=Common(seed), reads=READS)
             yield RowTerms(-terms.log_likelihood.mean(0)[: block.rows], terms.divergence.mean(1).sum(0)[: block.rows])
 
@@ -90,3 +94,31 @@ def row_batches(model: VAE, source: Source, seed: int = 0, samples: int = 1) -> 
     size = rows_at_once(source.event, samples)
     for start in range(0, len(source), size):
         yield batch_at(source, range(start, min(start + size, len(source))), seed, like)
+
+
+def cell_keys(x: Float[Tensor, "rows *event"], repeats: Sequence[int] | None = None) -> Int64[Tensor, " rows"]:
+    """A 63-bit number for each row from its cells alone, equal for equal rows (of one `repeats` each), for noise that belongs to rows."""
+    cells = x.detach().cpu().double().flatten(1).numpy()
+    cells = np.where(np.isnan(cells), np.nan, cells + 0.0)  # one way to write a gap, and one to write zero
+    again = [b"" if not number else number.to_bytes(8) for number in repeats or [0] * len(cells)]
+    digests = [hashlib.blake2b(row.tobytes() + more, digest_size=8).digest() for row, more in zip(cells, again, strict=True)]
+    return torch.tensor([int.from_bytes(digest) >> 1 for digest in digests], dtype=torch.int64)
+
+
+class RowKeys:
+    """Keys for the noise of draws (`PerExample`), by which every row has variates of its own, the same ones alone and among others.
+
+    A key is made of the cells of a row and of how many rows equal to it came before, in earlier blocks too: rows that look alike are not to share
+    their draws, as nothing that is combined over rows would then average out. It takes some 100 bytes for each different row.
+    """
+
+    def __init__(self) -> None:
+        self.before: Counter[int] = Counter()
+
+    def of(self, x: Float[Tensor, "rows *event"]) -> Int64[Tensor, " rows"]:
+        """The keys of some rows, in order, after those that were asked for before."""
+        repeats = []
+        for key in cell_keys(x).tolist():
+            repeats.append(self.before[key])
+            self.before[key] += 1
+        return cell_keys(x, repeats)

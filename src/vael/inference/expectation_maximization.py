@@ -16,6 +16,7 @@ from vael.inference.algorithm import Algorithm, Info, Moment, State, World
 from vael.inference.starts import SINGULAR, KMeansPlusPlus, Start
 from vael.models import Components, Diagonal, GaussianMixture, Spherical, SufficientStatistics, real_numbers
 from vael.probability import Noise, Stream
+from vael.probability.factorization import spectrum
 
 EMPTY = 1e-6  # examples in a component, below which it is taken to be empty
 ROOM = 256  # rescues that are remembered
@@ -271,6 +272,6 @@ def varied(variance: Tensor, centre: Tensor, whole: Tensor, model: GaussianMixtu
         raise SupportError(f"{name}: columns {constant.nonzero().flatten().tolist()[:8]} never vary, so a density on them has no bound; {way}")
     if whole.dim() > 1 and whole.shape[-1] == whole.shape[-2] and not isinstance(model.kind, Diagonal):
         scale = variance.sqrt()
-        least = float(torch.linalg.eigvalsh(whole / (scale[:, None] * scale)).min())
+        least = float(spectrum(whole / (scale[:, None] * scale))[0].min())
         if least < 1e-12:
             raise SupportError(f"{name}: columns depend on each other linearly (smallest eigenvalue of their correlation {least:.1e}); {way}")

@@ -13,6 +13,7 @@ from torch.func import grad, jvp
 from vael.errors import StateError
 from vael.models import VAE, Conditional
 from vael.models.vae import filled, seen, shown
+from vael.probability.factorization import factor_of_inverse, spectrum
 
 AT_ONCE = 4096  # latents that are differentiated together
 FLOOR = 0.5  # of the prior's least precision: a direction in which log p(x, z) is not concave gets at most twice the prior's variance
@@ -54,10 +55,9 @@ class LaplacePosterior(Conditional):
                 raise StateError(f"latents of shape {tuple(q.event_shape)}: the curvature is known for one vector of latents per example only")
             about = _Joint(self, filled(x, observed), context, observed)
             z = self._climbed(about, q.mean, q.stddev)
-            curvature = about.curvature(z)
-            z = self._newton(about, z, curvature)
-            covariance = torch.cholesky_inverse(torch.linalg.cholesky(curvature))
-            return MultivariateNormal(z, scale_tril=self.widen * torch.linalg.cholesky(covariance), validate_args=False)
+            values, vectors = about.curvature(z)
+            z = self._newton(about, z, values, vectors)
+            return MultivariateNormal(z, scale_tril=self.widen * factor_of_inverse(values, vectors).to(z.dtype), validate_args=False)
 
     def _climbed(self, about: _Joint, start: Tensor, width: Tensor) -> Tensor:
         """Adam (Kingma & Ba 2015) in units of the posterior's width, its rate falling from 0.3 to 0.03."""
@@ -70,9 +70,10 @@ class LaplacePosterior(Conditional):
         reached = start + width * u
         return torch.where((about(reached) > about(start))[:, None], reached, start)
 
-    def _newton(self, about: _Joint, z: Tensor, curvature: Tensor) -> Tensor:
+    def _newton(self, about: _Joint, z: Tensor, values: Tensor, vectors: Tensor) -> Tensor:
         """One step to where the parabola at z has its top, for the examples that it leads up."""
-        further = z + torch.cholesky_solve(about.slope(z)[..., None], torch.linalg.cholesky(curvature))[..., 0]
+        along = (vectors.mT @ about.slope(z).to(vectors)[..., None])[..., 0] / values
+        further = z + (vectors @ along[..., None])[..., 0].to(z.dtype)
         return torch.where((about(further) > about(z))[:, None], further, z)
 
 
@@ -93,13 +94,17 @@ class _Joint:
         """∂ log p(x, z) / ∂z, `[batch, features]`."""
         return grad(lambda point: self(point).sum())(z)
 
-    def curvature(self, z: Tensor) -> Tensor:
-        """Minus the Hessian in z, `[batch, features, features]`, with its eigenvalues kept above the floor."""
+    def curvature(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Eigenvalues of minus the Hessian in z, `[batch, features]`, kept above the floor, and its eigenvectors, in float64.
+
+        Far from all rows of training the slope may be so steep that float32 has no number for it: such an example gets the floor in all
+        directions, as the prior would have it.
+        """
         parts = zip(*(self._split(field, z) for field in (z, self.x, self.context, self.observed)), strict=True)
         hessian = torch.cat([self._hessian(*part) for part in parts])
-        values, vectors = torch.linalg.eigh(-(hessian + hessian.mT) / 2)
-        least = FLOOR / self.parts.prior(self.context).variance.max()
-        return (vectors * values.clamp(min=least)[:, None, :]) @ vectors.mT
+        known = hessian.isfinite().flatten(1).all(1)[:, None, None]
+        values, vectors = spectrum(-torch.where(known, hessian, torch.zeros_like(hessian)))
+        return values.clamp(min=float(FLOOR / self.parts.prior(self.context).variance.max())), vectors
 
     def _split(self, field: Tensor | None, z: Tensor) -> tuple[Tensor | None, ...]:
         size = max(1, AT_ONCE // z.shape[1])

@@ -14,6 +14,7 @@ from vael.inference.algorithm import Algorithm, Info, Moment, State, World
 from vael.models import real_numbers
 from vael.models.bayesian_mixture import BayesianGaussianMixture
 from vael.probability import Noise, Stream
+from vael.probability.factorization import log_determinant_of, tried_cholesky
 
 
 @dataclass
@@ -116,7 +117,7 @@ class GaussianMeanField:
         n = len(self.mean)
         if self.precision.shape != (n, n):
             raise ShapeError(f"precision of shape {tuple(self.precision.shape)}; expected {(n, n)}, as the mean has {n} numbers")
-        if not torch.allclose(self.precision, self.precision.mT) or int(torch.linalg.cholesky_ex(self.precision).info):
+        if not torch.allclose(self.precision, self.precision.mT) or not bool(tried_cholesky(self.precision)[1]):
             raise SupportError("the precision is not positive-definite; give a symmetric matrix with eigenvalues above 0")
 
     @property
@@ -137,4 +138,4 @@ class GaussianMeanField:
     def divergence(self, m: Float[Tensor, " n"]) -> Float[Tensor, ""]:
         """KL(q || p) at means m, in nats."""
         off = m - self.mean
-        return 0.5 * (off @ self.precision @ off + self.precision.diagonal().log().sum() - torch.logdet(self.precision))
+        return 0.5 * (off @ self.precision @ off + self.precision.diagonal().log().sum() - log_determinant_of(self.precision))

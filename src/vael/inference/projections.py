@@ -13,6 +13,7 @@ from scipy import optimize
 from torch import Tensor
 
 from vael.errors import ShapeError, StateError, SupportError
+from vael.probability.factorization import inverse_of, tried_cholesky
 from vael.probability.quadrature import Axis, Grid, Integrand, integrate, log_integrate
 
 MASS = 1e-6  # of q that a grid may miss
@@ -140,7 +141,7 @@ def forward_gaussian(mean: Float[Tensor, " features"], covariance: Tensor) -> Pr
 def reverse_gaussian(mean: Float[Tensor, " features"], covariance: Tensor) -> Projection:
     """Of N(μ, Λ⁻¹): v_j = 1/Λ_jj, the variance given all others; KL(q || p) = ½ (Σ_j log Λ_jj - log |Λ|) (Bishop 2006, 10.1.2)."""
     factor = cholesky(mean, covariance)
-    precision = torch.cholesky_inverse(factor).diagonal()
+    precision = inverse_of(covariance).diagonal()
     return Projection(mean, 1 / precision, float(0.5 * precision.log().sum() + factor.diagonal().log().sum()))
 
 
@@ -148,8 +149,8 @@ def cholesky(mean: Tensor, covariance: Tensor) -> Tensor:
     """The lower factor of a covariance; refuses what is none."""
     if covariance.shape != (len(mean), len(mean)):
         raise ShapeError(f"a covariance of shape {tuple(covariance.shape)} with a mean of {len(mean)} numbers; expected {(len(mean), len(mean))}")
-    factor, info = torch.linalg.cholesky_ex(covariance)
-    if int(info) or not torch.allclose(covariance, covariance.mT):
+    factor, fits = tried_cholesky(covariance)
+    if not bool(fits) or not torch.allclose(covariance, covariance.mT):
         raise SupportError("the covariance is not positive-definite; give a symmetric matrix with eigenvalues above 0")
     return factor
 

@@ -15,6 +15,7 @@ from vael.errors import ShapeError, SupportError
 from vael.models.core import EVERYTHING, Levels, Model, Terms
 from vael.models.gaussian_mixture import Components, GaussianMixture, at
 from vael.probability import Noise
+from vael.probability.factorization import inverse_of, log_determinant_of, solved, tried_cholesky
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class MixturePrior:
                 f"concentration {self.concentration}, precision {self.precision}, degrees {self.degrees}; expected above 0, 0 and {d - 1}"
             )
         w = self.inverse_scale
-        if not torch.allclose(w, w.mT) or int(torch.linalg.cholesky_ex(w).info):
+        if not torch.allclose(w, w.mT) or not bool(tried_cholesky(w)[1]):
             raise SupportError("the inverse scale is not a positive-definite matrix; give a symmetric one with eigenvalues above 0")
 
 
@@ -83,15 +84,15 @@ class BayesianGaussianMixture(Model):
 
     def expected_log_determinant(self) -> Float[Tensor, " components"]:
         """E[log |Λ_k|] = Σ_i ψ((ν_k + 1 - i) / 2) + D log 2 + log |W_k| (10.65)."""
-        return multidigamma(self.degrees, self.mean.shape[1]) - torch.logdet(self.inverse_scale)
+        return multidigamma(self.degrees, self.mean.shape[1]) - log_determinant_of(self.inverse_scale)
 
     def expected_log_likelihood(self, x: Float[Tensor, "batch features"]) -> Float[Tensor, "batch components"]:
         """E[log N(x; μ_k, Λ_k^-1)] (10.64)."""
         if x.dim() != 2 or x.shape[1] != self.mean.shape[1]:
             raise ShapeError(f"examples of shape {tuple(x.shape[1:])}; expected vectors of {self.mean.shape[1]} numbers: flatten them")
         d, off = x.shape[1], x.double()[:, None] - self.mean
-        solved = torch.cholesky_solve(off.permute(1, 2, 0), torch.linalg.cholesky(self.inverse_scale)).permute(2, 0, 1)
-        square = self.degrees * (off * solved).sum(-1) + d / self.precision
+        apart = solved(self.inverse_scale, off.permute(1, 2, 0)).permute(2, 0, 1)
+        square = self.degrees * (off * apart).sum(-1) + d / self.precision
         return 0.5 * (self.expected_log_determinant() - d * math.log(2 * math.pi) - square)
 
     def responsibilities(self, x: Float[Tensor, "batch features"]) -> Float[Tensor, "batch components"]:
@@ -113,7 +114,7 @@ class BayesianGaussianMixture(Model):
     def component_divergence(self) -> Float[Tensor, " components"]:
         """KL of each Normal-Wishart to its prior, in closed form."""
         h, (_, d) = self.hyper, self.mean.shape
-        scale, off = torch.linalg.inv(self.inverse_scale), self.mean - h.mean
+        scale, off = inverse_of(self.inverse_scale), self.mean - h.mean
         ratio = h.precision / self.precision
         gauss = 0.5 * (d * (ratio - 1 - ratio.log()) + h.precision * self.degrees * torch.einsum("ki,kij,kj->k", off, scale, off))
         trace = torch.einsum("ij,kji->k", h.inverse_scale, scale)
@@ -180,4 +181,4 @@ def multidigamma(degrees: Float[Tensor, " components"], features: int) -> Float[
 def wishart_log_normalizer(inverse_scale: Tensor, degrees: Float[Tensor, " components"]) -> Float[Tensor, " components"]:
     """Log B(W, ν) = ν/2 log |W^-1| - ν D/2 log 2 - log Γ_D(ν/2) (Bishop B.79)."""
     d = inverse_scale.shape[-1]
-    return degrees / 2 * torch.logdet(inverse_scale) - degrees * d / 2 * math.log(2) - torch.mvlgamma(degrees / 2, d)
+    return degrees / 2 * log_determinant_of(inverse_scale) - degrees * d / 2 * math.log(2) - torch.mvlgamma(degrees / 2, d)

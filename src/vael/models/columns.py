@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vael.data.inference import apart
 from vael.data.schema import LEVELS, Column, ColumnKind, Schema
 from vael.data.source import Source
 from vael.errors import ShapeError, SupportError
@@ -25,6 +26,7 @@ TAIL = 8.0  # spreads between quartiles beyond which a value is far out
 IMPOSSIBLE = -1e4  # a logit of what cannot be
 BALANCE = (1 / 3, 3.0)
 MOST_VALUES, MOST_CHOICES = 128, 2048  # values that a column of whole numbers may have for a free probability of each, and of all columns
+NEAR = 3.0  # spreads of a column, from its middle, within which a spike of whole numbers is one of its numbers
 FEWEST = 3  # cells, of at most 10,000, that a value must have for that
 QUANTILES, FITTING = 128, 40  # cells and steps by which the law of a column is fitted before training
 
@@ -77,6 +79,7 @@ class ColumnScales(nn.Module):
     values: Tensor  # their spikes, 0 where a column has fewer
     filled: Tensor
     whole: Tensor
+    among: Tensor
 
     def __init__(self, schema: Schema, sample: Float[Tensor, "rows columns"] | None = None, tables: tuple[int, ...] = ()) -> None:
         super().__init__()
@@ -103,6 +106,10 @@ class ColumnScales(nn.Module):
         filled = torch.tensor([[place < len(one) for place in range(most)] for one in spikes], dtype=torch.bool)
         self.register_buffer("filled", filled.reshape(len(spikes), most), persistent=False)
         self._fixed("whole", [c.kind is ColumnKind.COUNT for c in self.columns], torch.bool)
+        self.heaped = tuple(bool((tables or [0] * len(self.columns))[number]) for number in self.spiked.tolist())
+        self.register_buffer("among", torch.zeros_like(self.filled), persistent=False)
+        self._find_among()
+        self.register_load_state_dict_post_hook(lambda scales, _: scales._find_among())  # the values come with the weights
 
     def _fixed(self, name: str, values: list[float] | list[bool], dtype: torch.dtype = torch.float32) -> None:
         self.register_buffer(name, torch.tensor(values, dtype=dtype), persistent=False)
@@ -112,6 +119,21 @@ class ColumnScales(nn.Module):
         if not size:
             return [spike - self.columns[number].origin for spike in self.columns[number].spikes]
         return [0.0] * size if sample is None else _commonest(sample[:, self.place[number]], size)
+
+    @torch.no_grad()
+    def _find_among(self) -> None:
+        """Which spikes of whole numbers are numbers like the others: not apart from them in a table of values, else near the column's middle."""
+        near, whole = self.warp()(self._placed()).index_select(1, self.spiked).mT.abs() <= NEAR, self.whole[self.spiked]
+        for row, heaped in enumerate(self.heaped):
+            if heaped:
+                values = self.values[row][self.filled[row]]
+                near[row, self.filled[row]] = torch.from_numpy(~apart(values.double().cpu().numpy())).to(near.device)
+        self.among = near & self.filled & whole[:, None]
+
+    def _placed(self) -> Float[Tensor, "spikes numbers"]:
+        """The spikes in their columns, 0 elsewhere."""
+        standing = torch.zeros(self.values.shape[1], len(self.columns), device=self.values.device, dtype=self.values.dtype)
+        return standing.index_copy(1, self.spiked, self.values.mT)
 
     def _seen(self, number: int, cells: Tensor) -> Tensor:
         column, v = self.columns[number], cells[~torch.isnan(cells)].double()
@@ -138,7 +160,7 @@ class ColumnScales(nn.Module):
 
     def numbers(self) -> Numbers:
         """What is fixed of the laws."""
-        return Numbers(self.place, self.warp(), self.whole, self.floor, self.low, self.high, self.spiked, self.spikes)
+        return Numbers(self.place, self.warp(), self.whole, self.floor, self.low, self.high, self.spiked, self.spikes, self.among)
 
 
 class ColumnCodes(nn.Module):

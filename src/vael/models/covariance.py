@@ -17,14 +17,15 @@ from torch.distributions import Distribution, MultivariateNormal
 
 from vael.errors import SupportError
 from vael.probability import diagonal_gaussian
+from vael.probability.factorization import spectrum, tried_cholesky, whitened
 
 
 def cholesky(covariance: Float[Tensor, "*many features features"]) -> Float[Tensor, "*many features features"]:
     """L of Σ = L Lᵀ. Errors: `SupportError` where a matrix is not symmetric and positive-definite."""
     asymmetry = float((covariance - covariance.mT).abs().max())
-    factor, failed = torch.linalg.cholesky_ex(covariance)
-    if failed.any() or not asymmetry <= 1e-8 * float(covariance.abs().max()):
-        smallest = float(torch.linalg.eigvalsh((covariance + covariance.mT).nan_to_num() / 2).min())
+    factor, fits = tried_cholesky(covariance)
+    if not bool(fits.all()) or not asymmetry <= 1e-8 * float(covariance.abs().max()):
+        smallest = float(spectrum(covariance)[0].min()) if bool(covariance.isfinite().all()) else math.nan
         raise SupportError(
             f"a covariance is not symmetric and positive-definite: its smallest eigenvalue is {smallest:.3g}, entries differ from their mirror "
             f"images by up to {asymmetry:.3g}; give a proper covariance, a floor, or a kind with fewer parameters"
@@ -171,7 +172,7 @@ class Diagonal(Covariance):
 
 def triangular(x: Tensor, mean: Tensor, factor: Tensor) -> Tensor:
     """Log N(x; μ_k, L_k L_kᵀ), `[batch, components]`: |L⁻¹(x - μ)|² by substitution, log|Σ| from the diagonal of L."""
-    solved = (torch.linalg.solve_triangular(low, (x - m).mT, upper=False) for m, low in zip(mean, factor, strict=True))
+    solved = (whitened(low, (x - m).mT) for m, low in zip(mean, factor, strict=True))
     distance = torch.stack([y.square().sum(0) for y in solved], dim=1)
     half_log_determinant = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     return -0.5 * (distance + mean.shape[1] * math.log(2 * math.pi)) - half_log_determinant
@@ -185,10 +186,9 @@ def outer(offset: Tensor) -> Tensor:
 def least_relative_eigenvalue(covariance: Tensor, whole: Tensor) -> Tensor:
     """Smallest λ with |Σ_k - λ Σ| = 0, from the eigenvalues of L⁻¹ Σ_k L⁻ᵀ; not a number where Σ_k is not."""
     low = cholesky(whole)
-    half = torch.linalg.solve_triangular(low, covariance, upper=False)
-    whitened = torch.linalg.solve_triangular(low, half.mT, upper=False)
-    proper = whitened.isfinite().all(-1).all(-1)
-    least = torch.linalg.eigvalsh(whitened.nan_to_num())[..., 0]
+    apart = whitened(low, whitened(low, covariance).mT)
+    proper = apart.isfinite().all(-1).all(-1)
+    least = spectrum(torch.where(proper[..., None, None], apart, torch.zeros_like(apart)))[0][..., 0].to(apart.dtype)
     return torch.where(proper, least, torch.full_like(least, math.nan))
 
 

@@ -17,6 +17,7 @@ from vael.errors import ShapeError, SupportError
 from vael.models.heads import CoupledLogisticMixtureHead, DiscretizedLogisticHead, LevelUnits
 from vael.models.vae import VAE, Decoder, GaussianPosterior
 from vael.networks import Standardize
+from vael.probability.factorization import lower_factor, orthonormal, spectrum, whitened
 
 EXAMPLES = 20_000
 SPARE, ROUNDS = 48, 4  # directions and steps of the subspace iteration
@@ -64,9 +65,9 @@ def factors(x: Tensor, latents: int, *, seed: int = 0) -> Factors:
     cells = x[0].numel()
     if not 0 < latents < cells:
         raise ShapeError(f"{latents} latents for {cells} cells: principal components leave noise only if there are fewer latents than cells")
-    mixing = torch.linalg.cholesky(channel_noise(x))
+    mixing = lower_factor(channel_noise(x))
     mean = x.double().mean(0)
-    covariance, inverse = torch.zeros(cells, cells, dtype=torch.float64), torch.linalg.inv(mixing).float()
+    covariance, inverse = torch.zeros(cells, cells, dtype=torch.float64), inverse_of_factor(mixing).float()
     for part in x.split(2000):
         y = torch.einsum("ij,nj...->ni...", inverse, part - mean.float()).flatten(1)
         covariance += (y.mT @ y).double()
@@ -82,8 +83,8 @@ def largest(covariance: Tensor, number: int, seed: int) -> tuple[Tensor, Tensor]
     fine, single = min(cells, number + SPARE), covariance.float()
     basis = torch.randn(cells, fine, generator=torch.Generator().manual_seed(seed))
     for _ in range(ROUNDS):
-        basis = torch.linalg.qr(single @ basis).Q
-    values, vectors = torch.linalg.eigh((basis.mT @ (single @ basis)).double())
+        basis = orthonormal(single @ basis)
+    values, vectors = spectrum(basis.mT @ (single @ basis))
     return (basis.double() @ vectors).flip(1)[:, :number], values.flip(0)[:number]
 
 
@@ -120,7 +121,7 @@ def both_signs(weight: Tensor) -> Tensor:
 def set_encoder(layers: tuple[nn.Linear, nn.Linear], found: Factors, network: nn.Module) -> None:
     """μ = √(λ - noise) / λ · axesᵀ A⁻¹ (x - mean), σ = √(noise / λ); behind the layer that brings x to unit scale."""
     channels = len(found.mixing)
-    whitened = torch.einsum("ji,jkl->ikl", torch.linalg.inv(found.mixing), found.axes.view(channels, -1, len(found.variance))).flatten(0, 1)
+    whitened = torch.einsum("ji,jkl->ikl", inverse_of_factor(found.mixing), found.axes.view(channels, -1, len(found.variance))).flatten(0, 1)
     gain = (found.variance - found.noise).sqrt() / found.variance
     rows, constant = (whitened * gain).mT, -(whitened * gain).mT @ found.mean
     unit = next((layer for layer in network.modules() if isinstance(layer, Standardize)), None)
@@ -168,9 +169,14 @@ def set_decoder(layers: tuple[nn.Linear, nn.Linear], found: Factors, head: nn.Mo
     layers[1].bias.copy_(bias.flatten())
 
 
+def inverse_of_factor(mixing: Tensor) -> Tensor:
+    """A⁻¹ of a lower triangular A, `[channels, channels]`, by substitution."""
+    return whitened(mixing, torch.eye(len(mixing), dtype=mixing.dtype))
+
+
 def coupled_noise(mixing: Tensor) -> Tensor:
     """B, below the diagonal, of r = B r + D ε where r = A ε, A lower triangular: how far a channel follows those before it."""
-    return (torch.eye(len(mixing), dtype=torch.float64) - mixing.diagonal().diag() @ torch.linalg.inv(mixing)).tril(-1).clamp(-CLIP, CLIP)
+    return (torch.eye(len(mixing), dtype=torch.float64) - mixing.diagonal().diag() @ inverse_of_factor(mixing)).tril(-1).clamp(-CLIP, CLIP)
 
 
 def raw_scales(units: LevelUnits, deviation: Tensor) -> Tensor:

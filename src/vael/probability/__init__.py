@@ -36,7 +36,7 @@ from vael.probability.quadrature import (
     midpoints,
     trapezoid,
 )
-from vael.probability.sampling import Common, Noise, PerExample, Recorded, Replayed, Stream, as_noise, detached, draw, register_draw
+from vael.probability.sampling import Common, EachLatent, Noise, PerExample, Recorded, Replayed, Stream, as_noise, detached, draw, register_draw
 from vael.probability.standard import Standard, standard_gaussian
 from vael.probability.tables import Table, Variable, bayes, chain, independent, total_probability
 from vael.probability.tabulated import TabulatedMixture
@@ -46,8 +46,8 @@ from vael.probability.wide import draw_wide, register_wide, widened
 
 __all__ = [
     "Axis", "Bit", "Codes", "Common", "ContinuousBernoulli", "Cost", "CoupledLogisticMixture", "DensityOnAxis", "DiscretizedLogistic",
-    "DiscretizedLogisticMixture", "DivergenceTerms", "GreyCrossEntropy", "Grid", "JointDensity", "JointGaussian", "Law", "Noise", "PerExample",
-    "Recorded", "Replayed", "SquaredError", "Standard", "Stream", "Table",
+    "DiscretizedLogisticMixture", "DivergenceTerms", "EachLatent", "GreyCrossEntropy", "Grid", "JointDensity", "JointGaussian", "Law", "Noise",
+    "PerExample", "Recorded", "Replayed", "SquaredError", "Standard", "Stream", "Table",
     "TabulatedMixture", "Variable", "as_noise", "bayes", "bits", "bounded", "box", "chain",
     "cholesky", "contained", "cross_entropy", "detached", "diagonal_gaussian", "discrete_divergence", "divergence", "divergence_from_standard",
     "divergence_terms", "draw", "draw_wide", "ellipse", "entropy",

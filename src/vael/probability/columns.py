@@ -31,6 +31,7 @@ class Numbers:
     high: Float[Tensor, " numbers"]
     spiked: Int64[Tensor, " spiked"]  # those, among the numbers, with spikes
     spikes: Float[Tensor, "spiked spikes"]  # NaN where there are fewer; a cell is one where both are the same in float32
+    among: Bool[Tensor, "spiked spikes"]  # spikes that are numbers like the others of their column: means are taken over them too
 
 
 @dataclass(frozen=True)
@@ -112,25 +113,64 @@ class Columns(Law):
 
     @property
     def mean(self) -> Tensor:
-        """E[x] of numbers, by the midpoints of equally probable slices of each component, kept within the range; the most probable code of levels."""
-        found = self.log_probs.new_zeros(self.batch_shape)
-        if len(self.numbers.place):
-            found = found.index_copy(2, self.numbers.place, self._mean_of_numbers())
-        if len(self.levels):
-            found = found.index_copy(2, self.levels, self.log_probs.argmax(-1).to(found.dtype))
-        return found
+        """The point estimate of each cell, `[samples, batch, columns]`: a value that the cell could have.
 
-    def _mean_of_numbers(self) -> Tensor:
+        * of numbers E[x], by the midpoints of equally probable slices of each component, kept within the range;
+        * of numbers with spikes the more probable of a spike and of the rest: the spike, or E[x | none of the spikes], as the mean over a stand-in
+          such as -999 and over numbers about 0 is a number that nobody has. Spikes of whole numbers that stand among the others
+          (`Numbers.among`) belong to the rest: a mean over numbers that many have is one that somebody may have;
+        * of levels the most probable code.
+        """
+        return self._settled(self._smooth_means(), self._spike_shares(), self.log_probs)
+
+    @property
+    def expectation(self) -> Float[Tensor, "samples batch numbers"]:
+        """E[x] of columns of numbers, spikes among them counted: a number that nobody may have."""
+        smooth, choice, spiked = self._smooth_means(), self._spike_shares(), self.numbers.spiked
+        if not len(spiked):
+            return smooth
+        at = choice[..., 0] * smooth.index_select(-1, spiked) + (choice[..., 1:] * self._spikes().nan_to_num()).sum(-1)
+        return smooth.index_copy(-1, spiked, at)
+
+    def mean_under(self, share: Float[Tensor, "samples batch"]) -> Float[Tensor, "batch columns"]:
+        """`mean` of the mixture of the samples' laws with these shares, Σ_k share_k p_k(x): of spikes and levels what is probable on the whole."""
+        weight, choice = share[..., None], self._spike_shares()
+        smooth, spiked = self._smooth_means(), self.numbers.spiked
+        total = (weight * smooth).sum(0)
+        if len(spiked):  # the mean of the rest counts by how probable the rest is
+            rest = weight * choice[..., 0]
+            average = (rest * smooth.index_select(-1, spiked)).sum(0) / rest.sum(0).clamp(min=torch.finfo(rest.dtype).tiny)
+            total = total.index_copy(-1, spiked, average)
+        return self._settled(total, (weight[..., None] * choice).sum(0), (weight[..., None] * self.log_probs.exp()).sum(0))
+
+    def _settled(self, smooth: Tensor, choice: Tensor, levels: Tensor) -> Tensor:
+        """Of `[..., numbers]` means without spikes, `[..., spiked, choices]` probabilities and `[..., levels, codes]` scores one value a cell."""
+        spiked, found = self.numbers.spiked, smooth.new_zeros((*smooth.shape[:-1], self.batch_shape[-1]))
+        if len(spiked):
+            smooth = smooth.index_copy(-1, spiked, self._spike_or_rest(smooth.index_select(-1, spiked), choice))
+        found = found.index_copy(-1, self.numbers.place, smooth) if len(self.numbers.place) else found
+        return found.index_copy(-1, self.levels, levels.argmax(-1).to(found.dtype)) if len(self.levels) else found
+
+    def _spike_or_rest(self, smooth: Tensor, choice: Tensor) -> Tensor:
+        values, among = self._spikes().nan_to_num(), self.numbers.among
+        near = choice[..., 1:] * among
+        rest = choice[..., 0] + near.sum(-1)
+        average = (choice[..., 0] * smooth + (near * values).sum(-1)) / rest.clamp(min=torch.finfo(rest.dtype).tiny)
+        most, place = (choice[..., 1:] * ~among).max(-1)
+        spike = values.expand(*place.shape, -1).gather(-1, place.unsqueeze(-1)).squeeze(-1)
+        return torch.where(most > rest, spike, average)
+
+    def _spike_shares(self) -> Float[Tensor, "samples batch spiked choices"]:
+        return F.softmax(self.given.spike_logits, -1)
+
+    def _smooth_means(self) -> Float[Tensor, "samples batch numbers"]:
+        """E[x] of columns of numbers where they are at none of their spikes."""
         given, warp, total = self.given, self._warp(), torch.zeros_like(self.given.loc[..., 0])
         weight = F.softmax(given.logits, -1)
         for middle in ((torch.arange(QUANTILES, dtype=torch.float64) + 0.5) / QUANTILES).logit().tolist():
             y = given.loc + middle * given.log_scale.exp()
             total = total + (weight * self._within(warp.inverse(y.movedim(-1, 0))).movedim(0, -1)).sum(-1) / QUANTILES
-        choice, spiked = F.softmax(given.spike_logits, -1), self.numbers.spiked
-        if not len(spiked):
-            return total
-        at = choice[..., 0] * total.index_select(-1, spiked) + (choice[..., 1:] * self._spikes().nan_to_num()).sum(-1)
-        return total.index_copy(-1, spiked, at)
+        return total
 
     def _warp(self) -> Warp:
         return self.numbers.warp.double() if self.given.loc.dtype == torch.float64 else self.numbers.warp

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vael.errors import ShapeError
+from vael.probability.factorization import whitened
 from vael.probability.observation import Law
 from vael.probability.sampling import Noise, register_draw
 
@@ -52,7 +53,7 @@ class JointGaussian(Law):
     def squared_mahalanobis(self, value: Tensor) -> Tensor:
         """(x - μ)ᵀ Σ⁻¹ (x - μ) = |L⁻¹ (x - μ)|², one triangular solve."""
         centred = value.flatten(-len(self.event_shape)) - self.loc
-        return torch.linalg.solve_triangular(self.scale_tril, centred[..., None], upper=False).square().sum((-2, -1))
+        return whitened(self.scale_tril, centred[..., None]).square().sum((-2, -1))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Of whole examples, `[*batch]`: -½ (d log 2π + log |Σ| + (x - μ)ᵀ Σ⁻¹ (x - μ))."""

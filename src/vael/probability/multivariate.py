@@ -12,6 +12,8 @@ from torch.distributions import Distribution, Independent, MultivariateNormal, N
 from torch.distributions.kl import kl_divergence
 
 from vael.errors import ShapeError, SupportError
+from vael.probability.factorization import tried_cholesky
+from vael.probability.factorization import whitened as whitened_by
 from vael.probability.gaussian import diagonal_gaussian
 
 
@@ -26,10 +28,8 @@ def cholesky(covariance: Float[Tensor, "*batch rows columns"]) -> Float[Tensor, 
         raise SupportError("a covariance that is not finite or not symmetric; expected Σ = Σᵀ with finite numbers")
     if bool((covariance.diagonal(dim1=-2, dim2=-1) <= 0).any()):
         raise SupportError("a covariance with a variance of 0 or less; drop the features that never vary, or add a small number to the diagonal")
-    tril, failed = torch.linalg.cholesky_ex(covariance)
-    # rounding lets a singular matrix pass with a last pivot of about eps: such a factor has no digit that is right
-    pivots = tril.diagonal(dim1=-2, dim2=-1).square() / covariance.diagonal(dim1=-2, dim2=-1)
-    if bool((failed != 0).any()) or bool((pivots < 4 * covariance.shape[-1] * torch.finfo(covariance.dtype).eps).any()):
+    tril, fits = tried_cholesky(covariance)
+    if not bool(fits.all()):
         raise SupportError(
             "a covariance that is not positive definite, so it has no density: some combination of the features never varies; "
             "drop a feature, or add a small number to the diagonal"
@@ -73,7 +73,7 @@ def squared_mahalanobis(x: Float[Tensor, "*any features"], law: MultivariateNorm
     """(x - μ)ᵀ Σ⁻¹ (x - μ) = |L⁻¹ (x - μ)|²: chi-squared with `features` degrees of freedom where x ~ N(μ, Σ) (Mahalanobis 1936)."""
     if x.shape[-1:] != law.event_shape:
         raise ShapeError(f"points of shape {tuple(x.shape)} for a Gaussian over {tuple(law.event_shape)}; expected as many features")
-    whitened = torch.linalg.solve_triangular(law.scale_tril, (x - law.loc)[..., None], upper=False)
+    whitened = whitened_by(law.scale_tril, (x - law.loc)[..., None])
     return whitened.square().sum((-2, -1))
 
 
@@ -111,7 +111,7 @@ def divergence_terms(p: MultivariateNormal, q: MultivariateNormal) -> Divergence
     """KL(p || q) of full-covariance Gaussians in its parts: tr(Σ₂⁻¹ Σ₁) = |L₂⁻¹ L₁|², the sum of squares of a triangular solve."""
     if p.event_shape != q.event_shape:
         raise ShapeError(f"Gaussians over {tuple(p.event_shape)} and {tuple(q.event_shape)} features; expected the same")
-    factors = torch.linalg.solve_triangular(q.scale_tril, p.scale_tril, upper=False)
+    factors = whitened_by(q.scale_tril, p.scale_tril)
     return DivergenceTerms(
         log_determinants=log_determinant(q) - log_determinant(p),
         features=p.event_shape[0],

@@ -90,6 +90,9 @@ class Common(Noise):
 
     Common random numbers make figures of many examples comparable and cost next to nothing; the mean over an even number of samples is
     exact for all that is linear in the variates (antithetic variates, Hammersley & Morton 1956). Shapes are `[samples, batch, *event]`.
+
+    For scores and answers of single examples only. What is drawn with it is drawn alike for all examples: their mean has the error of one example,
+    and all of them stand at the same quantile. Draws take `PerExample` or a `Stream`.
     """
 
     def __init__(self, seed: int) -> None:
@@ -97,7 +100,7 @@ class Common(Noise):
 
     def _generator(self) -> torch.Generator:
         self.calls += 1
-        return torch.Generator().manual_seed((self.seed << 20) + self.calls)
+        return torch.Generator().manual_seed(((self.seed << 20) + self.calls) % 2**63)
 
     def _paired(self, shape: Sequence[int], like: Tensor, draw: Callable[..., Tensor], opposite: Callable[[Tensor], Tensor]) -> Tensor:
         half = (shape[0] + 1) // 2
@@ -111,6 +114,19 @@ class Common(Noise):
     def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:
         below = 1 - torch.finfo(like.dtype).eps  # 1 itself is no value of U[0, 1)
         return self._paired(shape, like, torch.rand, lambda u: 1 - u).clamp(max=below)
+
+
+class EachLatent(Noise):
+    """Variates `[1, latents, batch, *event]` from noise that gives `[latents, batch, *event]`: each latent has its own."""
+
+    def __init__(self, inner: Noise) -> None:
+        self.inner = inner
+
+    def normal(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        return self.inner.normal(shape[1:], like)[None]
+
+    def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        return self.inner.uniform(shape[1:], like)[None]
 
 
 class Recorded(Noise):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from vael.errors import ShapeError, SupportError
+from vael.probability.factorization import singular_vectors, spectrum
 
 TOLERANCE = 1e-9  # of asymmetry and of negative eigenvalues, relative to the largest entry or eigenvalue: rounding, not a fault
 
@@ -23,7 +23,7 @@ def factor(covariance: Tensor) -> Float[Tensor, "d d"]:
         raise SupportError("the covariance has entries that are not finite; look for NaN or infinite features")
     if float((matrix - matrix.T).abs().max()) > TOLERANCE * float(matrix.abs().max()):
         raise SupportError("the covariance is not symmetric; give (S + Sᵀ) / 2 if the difference is rounding")
-    values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
+    values, vectors = spectrum(matrix)
     if float(values[0]) < -TOLERANCE * float(values.abs().max()):
         raise SupportError(f"the covariance has the eigenvalue {float(values[0]):.3g}; expected none below 0")
     return vectors * values.clamp(min=0).sqrt()
@@ -51,5 +51,5 @@ def gaussian_wasserstein(mean: Tensor, covariance: Tensor, other_mean: Tensor, o
     if mean.shape != other_mean.shape:
         raise ShapeError(f"the Gaussians have {len(mean)} and {len(other_mean)} dimensions; expected the same number")
     first, second = factor(covariance), factor(other_covariance)
-    left, _, right = torch.linalg.svd(second.T @ first)
+    left, right = singular_vectors(second.T @ first)
     return (mean.double() - other_mean.double()).square().sum() + (first - second @ (left @ right)).square().sum()

@@ -16,6 +16,7 @@ from vael.data import Batch, Source
 from vael.models import VAE
 from vael.probability import PerExample, draw
 from vael.probability import divergence as kl
+from vael.probability.factorization import spectrum
 from vael.report.record import ReportInput
 
 POINTS = 5000  # of data in a map or a mean over data
@@ -152,7 +153,7 @@ def traversal_points(latents: int, chosen: list[int], steps: int) -> Float[Tenso
 def principal(points: Float[Tensor, "examples latents"]) -> tuple[Float[Tensor, "examples 2"], tuple[float, float]]:
     """Two principal components and the share of the variance that each explains; signs fixed by the largest loading."""
     centred = points.double() - points.double().mean(0)
-    values, vectors = torch.linalg.eigh(centred.T @ centred)
+    values, vectors = spectrum(centred.T @ centred)
     axes = vectors.flip(1)[:, :2]
     axes = axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
     shares = values.flip(0).clamp(min=0) / values.clamp(min=0).sum().clamp(min=1e-300)
