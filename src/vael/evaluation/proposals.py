@@ -24,6 +24,7 @@ from vael.evaluation.weights import ImportanceWeights
 from vael.inference import LaplacePosterior
 from vael.models import VAE, Conditional, Model
 from vael.models.vae import shown
+from vael.probability.factorization import tried_cholesky
 
 PILOT = 100  # draws from the encoder's posterior that decide whether an example gets a proposal of its own, and give the bound
 HEAVY = 0.3  # k-hat of pilot or trial above which it does: below 0.7, because so few weights say k-hat to ± 0.15 or so
@@ -170,8 +171,8 @@ def _corrected(model: VAE, given: Batch, q: MultivariateNormal, how: Draws) -> t
     apart = z - mean
     spread = torch.einsum("sbi,sbj->bij", share[..., None] * apart, apart)
     narrow = q.scale_tril / factor
-    low, failed = torch.linalg.cholesky_ex(torch.lerp(narrow @ narrow.mT, spread, (worth / (worth + features**2))[:, None, None]))
-    return mean, factor * torch.where((failed == 0)[:, None, None], low, narrow), weights.k_hat()
+    low, fits = tried_cholesky(torch.lerp(narrow @ narrow.mT, spread, (worth / (worth + features**2))[:, None, None]))
+    return mean, factor * torch.where(fits[:, None, None], low, narrow), weights.k_hat()
 
 
 def _cut(log_w: Float[Tensor, "draws batch"]) -> Float[Tensor, "draws batch"]:
