@@ -83,12 +83,12 @@ def test_heavy_examples_get_their_own_proposal_and_exact_log_likelihood(latents)
 
 
 def test_the_mean_weight_is_p_of_x_whatever_was_decided():
-    """E[1/K Σ w] = p(x) through pilot, trial and decision: mean over 40 examples and 30 seeds within 4 standard errors (false alarm 6e-5).
+    """E[1/K Σ w] = p(x) through pilot, trial and decision: mean over 40 examples and 12 seeds within 4 standard errors (false alarm 6e-5).
 
     Encoders half as wide as they should be are sometimes kept and sometimes not, which is where choosing by a look at the weights would bias.
     """
     model, data, exact = linear(2, odd=0.75)
-    found = [evaluate(model, data, importance_samples=100, seed=seed) for seed in range(0, 60, 2)]
+    found = [evaluate(model, data, importance_samples=100, seed=seed) for seed in range(0, 24, 2)]
     share = sum(one.fitted_share for one in found) / len(found)
     assert 0.02 < share < 0.98
     ratio = torch.stack([(one.log_likelihood_per_example - exact).exp() for one in found])
@@ -142,7 +142,7 @@ def test_skew_posterior_against_quadrature():
     assert found.worst_effective_sample_size > 1500
 
 
-@pytest.mark.parametrize("sizes", [{"batch": 1}, {"batch": 7}, {"memory": 30_000}])
+@pytest.mark.parametrize("sizes", [{"batch": 7}, {"memory": 30_000}])
 def test_no_fitted_number_depends_on_batch_or_memory(sizes):
     model, data, _ = linear(3, odd=0.3)
     one, other = evaluate(model, data, importance_samples=510), evaluate(model, data, importance_samples=510, **sizes)
