@@ -45,6 +45,7 @@ ROWS = [  # a row imports only rows below it
     {"objectives"},
     {"models"},
     {"probability", "networks", "data"},
+    {"stored"},
     {"files"},
     {"errors", "process", "visible"},
 ]

@@ -253,6 +253,23 @@ def make_folder(folder: Path | str) -> None:
     _folders(Path(folder))
 
 
+def claim_folder(folder: Path | str) -> bool:
+    """Make a folder that was not there, for this process alone; False where there is something of that name already. Errors: `FormatError`."""
+    _folders(Path(folder).parent)
+    with telling(Path(folder)):
+        try:
+            os.mkdir(folder)
+        except FileExistsError:
+            return False
+    return True
+
+
+def descriptor_to_read(path: Path | str) -> int:
+    """A descriptor to read by, of a file or a folder, that does not wait for the writer of a pipe. Errors: `OSError`, `ValueError`."""
+    flags = (getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"))
+    return os.open(path, os.O_RDONLY | sum(flags))
+
+
 def _unmake(folders: list[Path]) -> None:
     for folder in folders:
         with suppress(OSError):

@@ -19,6 +19,8 @@ from vael.cli.places import kept_apart
 from vael.errors import VaelError
 from vael.visible import visible_lines
 
+MEMORY = "not enough memory; use a smaller batch, a smaller model or less data, or a machine or device with more"
+USED_UP = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "cannot allocate memory")  # in what PyTorch says
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -81,11 +83,18 @@ def main(argv: list[str] | None = None) -> int:
     except VaelError as error:
         return failed(str(error), UNUSABLE, debug)
     except MemoryError:
-        return failed("not enough memory; use a smaller --batch, a smaller model or less data", FAILED, debug)
+        return failed(MEMORY, FAILED, debug)
     except OSError as error:
         return failed(told(error), FAILED, debug)
     except Exception as error:
+        if out_of_memory(error):
+            return failed(MEMORY, FAILED, debug)
         return failed(f"unexpected {type(error).__name__}: {error}; run again with --debug to see where, and please report it", FAILED, debug)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory is used up: PyTorch has no type of its own for that of the processor."""
+    return type(error).__name__ == "OutOfMemoryError" or (isinstance(error, RuntimeError) and any(word in str(error).lower() for word in USED_UP))
 
 
 def told(error: OSError) -> str:

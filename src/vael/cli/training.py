@@ -136,15 +136,17 @@ def _output_options(parser: Parser) -> None:
 
 def train(given: argparse.Namespace) -> int:
     """Choose, say, train, judge, report."""
+    from vael.specs import occupied
+
     options: dict[str, Any] = vars(given)
     outside = {name: options.pop(name) for name in OUTSIDE & options.keys()}
-    if outside.get("resume"):
-        prepared, folder, resumes = resumed(options, outside.get("run"))
-    else:
-        prepared, folder, resumes = started(options, outside.get("run"))
+
     say = speaker(bool(outside.get("json")))
-    describe(prepared, folder, resumes, say)
-    run, fit = carried_out(prepared, folder, resumes, say)
+    with occupied(outside.get("run"), bool(outside.get("resume"))):
+        begin = resumed if outside.get("resume") else started
+        prepared, folder, resumes = begin(options, outside.get("run"))
+        describe(prepared, folder, resumes, say)
+        run, fit = carried_out(prepared, folder, resumes, say)
     if fit.interrupted:
         return interrupted(folder, fit)
     if leading():
@@ -168,10 +170,11 @@ def started(options: dict[str, Any], folder: Path | None) -> tuple[Prepared, Pat
     from vael import specs
 
     asked = specs.request(**options)
-    folder = folder or Path("runs") / f"{slug(asked.data)}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    if leading():
+    usual = Path("runs") / f"{slug(asked.data)}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    if leading() and folder is not None:
         specs.refuse_used(folder)
     prepared = specs.prepare(asked)
+    folder = folder or (specs.new_folder(usual) if leading() else usual)
     specs.begin(prepared, folder)
     return prepared, folder, False
 

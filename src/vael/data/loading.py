@@ -88,7 +88,7 @@ def load(
 def read(data: str, images: Images = AS_THEY_ARE) -> Material:
     """What the files of a name or a path hold, before cells are looked at. Errors: `FormatError`, `ShapeError`."""
     item = known(data)
-    if item is not None and not Path(data).is_file():
+    if item is not None:
         return read_named(item, folder_of(item))
     if not Path(data).exists():
         raise unknown(data)

@@ -259,6 +259,11 @@ def known(name: str) -> Named | None:
     return next((item for item in NAMED.values() if key(item.name) == key(name)), None)
 
 
+def is_name(data: str) -> bool:
+    """Whether some data are asked for by name: a word that names a set means the set, also where a file or folder is called so (`./word`)."""
+    return known(data) is not None
+
+
 def unknown(name: str) -> FormatError:
     """The error for something that is neither a name nor a path, with the nearest name."""
     near = get_close_matches(name.lower().replace("_", "-"), NAMED, n=1, cutoff=0.5)

@@ -13,8 +13,10 @@ from vael.data.arrow_types import type_named
 from vael.data.numerals import is_pattern
 from vael.data.schema import LEVELS, Column, ColumnKind, Schema
 from vael.errors import FormatError
+from vael.stored import present, read_json
 
 VERSION = 1
+LARGEST = 1e300  # of any number
 OPTIONAL = {f.name: f.default for f in fields(Column) if f.name not in ("name", "kind")}
 
 
@@ -43,13 +45,9 @@ def write_schema(path: Path, schema: Schema) -> None:
 
 def read_schema(path: Path) -> Schema:
     """The schema in a file. Errors: `FormatError` for a file that is none, naming the column and the entry."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise FormatError(f"{path}: there is no such schema; `vael data info TABLE --schema {path.name}` writes one to start from") from error
-    except (UnicodeDecodeError, ValueError) as error:
-        raise FormatError(f"{path} is not JSON ({error}); correct it there") from error
-    return from_record(record, str(path))
+    if not present(path):
+        raise FormatError(f"{path}: there is no such schema; `vael data info TABLE --schema {path.name}` writes one to start from")
+    return from_record(read_json(path), str(path))
 
 
 def from_record(record: object, where: str = "the schema") -> Schema:
@@ -62,7 +60,10 @@ def from_record(record: object, where: str = "the schema") -> Schema:
     if twice is not None or not columns:
         trouble = "has no columns" if not columns else f"has two columns called {twice!r}"
         raise FormatError(f"{where} {trouble}; expected at least one column, each with a name of its own")
-    return Schema(columns, tuple(str(name) for name in record.get("left_out", ())))
+    left = record.get("left_out", [])
+    if not isinstance(left, list) or not all(isinstance(name, str) for name in left):
+        raise FormatError(f"{where}: left_out is {str(left)[:200]!r}; expected a list of the names of columns")
+    return Schema(columns, tuple(left))
 
 
 def _read(entry: object, number: int, where: str) -> Column:
@@ -70,8 +71,8 @@ def _read(entry: object, number: int, where: str) -> Column:
         raise FormatError(f'{where}: column {number} has no name; expected {{"name": ..., "kind": ...}}')
     what = f"{where}: column {entry['name']!r}"
     kinds = [kind.value for kind in ColumnKind]
-    if entry.get("kind") not in kinds:
-        raise FormatError(f"{what} has the kind {entry.get('kind')!r}; expected one of {', '.join(kinds)}")
+    if not isinstance(entry.get("kind"), str) or entry["kind"] not in kinds:
+        raise FormatError(f"{what} has the kind {str(entry.get('kind'))[:80]!r}; expected one of {', '.join(kinds)}")
     unknown = [name for name in entry if name not in OPTIONAL and name not in ("name", "kind")]
     if unknown:
         raise FormatError(f"{what} has the entry {unknown[0]!r}; there are {', '.join(OPTIONAL)}")
@@ -82,23 +83,33 @@ def _read(entry: object, number: int, where: str) -> Column:
 
 def _value(what: str, name: str, value: object) -> object:
     """An entry as the column holds it. Errors: `FormatError` for one of another type."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = _is_number(value)
     fits = {
         "levels": isinstance(value, list) and all(isinstance(level, str) for level in value),
-        "rare": isinstance(value, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in value),
-        "spikes": isinstance(value, list) and all(isinstance(spike, int | float) for spike in value),
-        "usual": isinstance(value, list) and len(value) in (0, 2) and all(isinstance(end, int | float) for end in value),
+        "rare": isinstance(value, list) and all(_is_rare(pair) for pair in value),
+        "spikes": isinstance(value, list) and all(_is_number(spike) for spike in value),
+        "usual": isinstance(value, list) and len(value) in (0, 2) and all(_is_number(end) for end in value),
         "origin": number, "minimum": number or value is None, "maximum": number or value is None,
-        "decimals": value is None or (isinstance(value, int) and 0 <= value <= 15),
+        "decimals": value is None or (type(value) is int and 0 <= value <= 15),
         "missing": isinstance(value, bool), "pattern": isinstance(value, str),
         "step": value is None or (number and value > 0),  # type: ignore[operator]
         "type": isinstance(value, str) and (not value or type_named(value) is not None),
     }  # fmt: skip
     if not fits[name]:
-        raise FormatError(f"{what}: {name} is {value!r}, which it cannot be; a default is {OPTIONAL[name]!r}")
+        raise FormatError(f"{what}: {name} is {str(value)[:200]!r}, which it cannot be; a default is {OPTIONAL[name]!r}")
     if name == "rare":
         return tuple((str(level), int(count)) for level, count in value)  # type: ignore[union-attr]
     return tuple(value) if isinstance(value, list) else float(value) if name in ("origin", "minimum", "maximum", "step") and number else value  # type: ignore[arg-type]
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value is a number that a float can hold."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST
+
+
+def _is_rare(pair: object) -> bool:
+    """Whether something is a level and how often it came."""
+    return isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) and type(pair[1]) is int and 0 <= pair[1] < 2**62
 
 
 def _checked(column: Column, what: str) -> Column:

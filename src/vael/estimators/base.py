@@ -173,7 +173,7 @@ class VAEEstimator(BaseEstimator, ABC):
             raise FormatError(f"{path} holds {held}, but {cls.__name__} of format {FORMAT} was asked for; load it with the class that saved it")
         try:
             return cls._restored(tensors, facts)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError, IndexError) as error:
             raise FormatError(f"{path} is not what {cls.__name__}.save writes ({error}); restore it from a copy, or fit anew") from error
 
     @classmethod

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 Weighted = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
 
 
 def gain(activation: Callable[[], nn.Module]) -> float:
     """1 / √E[a(u)²] for u ~ N(0, 1): √2 for a rectifier (He et al. 2015), 1 for the identity, 1.59 for tanh, 1.68 for SiLU."""
-    u = torch.linspace(-8, 8, 4001, dtype=torch.float64)
-    weight = torch.exp(-0.5 * u.square())
     with torch.no_grad():
+        u = torch.linspace(-8, 8, 4001, dtype=torch.float64)
+        weight = torch.exp(-0.5 * u.square())
         a = activation().double()(u)
     return float((weight.sum() / (weight * a.square()).sum()).sqrt())
 
@@ -41,3 +43,13 @@ def initialize(network: nn.Module, factor: float = 1.0, final: float = 0.1) -> N
     for layer in body:
         unit_gain(layer, 1.0 if layer is body[0] else factor)
     unit_gain(last, final)
+
+
+class Hollow(TorchFunctionMode):
+    """A block in which the weights of layers have shapes and no memory (they are made by `torch.empty`); all else is as ever."""
+
+    def __torch_function__(self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+        given = dict(kwargs or {})
+        if func is torch.empty:
+            given["device"] = "meta"
+        return func(*args, **given)

@@ -14,6 +14,7 @@ from vael.applications.anomaly import without_the_strangest
 from vael.data import Source, Splits
 from vael.errors import FormatError
 from vael.models import VAE
+from vael.stored import present, read_json
 
 FILE = "left-out.json"
 
@@ -35,6 +36,8 @@ class LeftOut:
 
 
 def _without(source: Source, rows: tuple[int, ...]) -> Source:
+    if not len(set(rows)) == len(rows) < len(source) or max(rows, default=-1) >= len(source):
+        raise FormatError(f"{FILE} lists {len(rows):,} rows as left out, which are no rows of the {len(source):,} that there are; restore it")
     kept = torch.ones(len(source), dtype=torch.bool)
     kept[torch.tensor(rows, dtype=torch.int64)] = False
     return source.subset(kept.nonzero().squeeze(1))
@@ -55,10 +58,11 @@ def _gone(source: Source, kept: Tensor | None) -> tuple[int, ...]:
 def left_out(folder: Path) -> LeftOut | None:
     """The rows that the run in a folder leaves out; None where it learns from all. Errors: `FormatError` for a damaged file."""
     path = folder / FILE
-    if not path.is_file():
+    if not present(path):
         return None
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-        return LeftOut(tuple(map(int, known["train"])), tuple(map(int, known["validation"])))
-    except (ValueError, TypeError, KeyError) as error:
-        raise FormatError(f"{path} does not list the rows that were left out ({error}); restore it, or train again") from error
+    known = read_json(path)
+    parts = ("train", "validation")
+    listed = isinstance(known, dict) and known.keys() == set(parts) and all(isinstance(known[part], list) for part in parts)
+    if not listed or not all(type(row) is int and 0 <= row < 2**62 for part in parts for row in known[part]):
+        raise FormatError(f"{path} does not list the rows that were left out, of train and of validation; restore it, or train again")
+    return LeftOut(tuple(known["train"]), tuple(known["validation"]))

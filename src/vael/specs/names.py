@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import inspect
 import math
+import platform
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import cast
 
 import torch
 
+import vael
 from vael import objectives, recipes
 from vael.data import Source
+from vael.data.named import is_name
 from vael.errors import FormatError, StateError
 from vael.models import VAE
 from vael.models.principal import start_at_principal_components
 from vael.objectives import Beta, Objective
+from vael.specs.spec import Versions
 from vael.training.device import PRECISIONS
 
 RECIPES: dict[str, Callable[..., VAE]] = {
@@ -120,3 +125,15 @@ def objective(estimator: str, beta: int | float = 1.0, warmup: int | float = 0.0
         return cast(Objective, objectives.ImportanceWeighted())
     kind = objectives.SampledELBO if estimator == "sampled" else objectives.ELBO
     return cast(Objective, kind(Beta(beta, warmup)))
+
+
+def taken(data: str) -> tuple[str, ...]:
+    """What is meant, where a name could mean two things."""
+    if not is_name(data) or not Path(data).exists():
+        return ()
+    return (f"{data} is the data set of that name, not what is called so in this folder; for that, write ./{data}",)
+
+
+def versions() -> Versions:
+    """What runs here."""
+    return Versions(vael=vael.__version__, torch=str(torch.__version__), python=platform.python_version())

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import inspect
 import math
-import platform
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 
-import torch
-
-import vael
 from vael import data as sets
 from vael.data import Binarize, Images, Kind, Schema, Source, Splits, load, load_table
 from vael.data.matching import Trained, joined, matching
+from vael.data.named import is_name
 from vael.data.schema_file import as_record, from_record, read_schema
 from vael.data.tabular import is_table_file
 from vael.errors import ShapeError, StateError
 from vael.inference import AdamW, GradientAscent
 from vael.models import VAE, Head
 from vael.networks import seeded
+from vael.networks.initialize import Hollow
 from vael.recommendation import recommend
 from vael.specs import likelihoods, names
-from vael.specs.spec import DataSpec, ModelSpec, RunSpec, SplitSpec, TrainingSpec, Value, Versions
+from vael.specs.spec import DataSpec, ModelSpec, RunSpec, SplitSpec, TrainingSpec, Value, fitting
 from vael.training import Resolved, Settings, resolve
 
 EPOCHS, MOST_EPOCHS = 20, 300  # of a run without --epochs and --time-limit; more than 300 only where fewer steps than usual would be taken
@@ -131,7 +130,8 @@ def prepare(asked: Request) -> Prepared:
     names.objective(asked.estimator or "closed-form", asked.beta, asked.warmup or 0.0, asked.terms)
     settings = settings_of(asked)  # before the data are read, so that a slip does not cost the time that reading takes
     splits = load_splits(reading_for(asked))
-    data = describe(asked, splits)
+    with fitting():
+        data = describe(asked, splits)
     model_spec, why = choose_model(asked, splits, data)
     habits = habits_of(asked, model_spec.recipe, len(splits.train))
     settings, why_long = choose_length(replace(settings, batch=habits.batch), asked, len(splits.train), habits.steps)
@@ -141,9 +141,12 @@ def prepare(asked: Request) -> Prepared:
     model_spec = model_spec.model_copy(update={"parameters": sum(p.numel() for p in model.parameters())})
     check_support(model, splits)
     resolved = resolve(settings, model, len(splits.train))
-    spec = RunSpec(data=data, model=model_spec, training=describe_training(asked, resolved, habits), versions=versions())
+    with fitting():
+        spec = RunSpec(data=data, model=model_spec, training=describe_training(asked, resolved, habits), versions=names.versions())
     twice = (f"Trained twice, then without the {asked.contamination:.0%} of the rows with the lowest bound, because so many do not belong",)
-    return Prepared(spec, splits, model, resolved, (*why, *why_long, *(twice if asked.contamination else ()), *resolved.reasons))
+    return Prepared(
+        spec, splits, model, resolved, (*names.taken(asked.data), *why, *why_long, *(twice if asked.contamination else ()), *resolved.reasons)
+    )
 
 
 def habits_of(asked: Request, recipe: str, examples: int) -> names.Habits:
@@ -259,8 +262,8 @@ def splits_of(spec: RunSpec) -> Splits:
 
 
 def source_of(data: str) -> str:
-    """A path from the root, so that it is found from anywhere; a name as it is."""
-    return str(Path(data).absolute()) if Path(data).exists() else data
+    """A path from the root, so that it is found from anywhere; the name of a data set as it is, also where a folder is called so."""
+    return data if is_name(data) or not Path(data).exists() else str(Path(data).absolute())
 
 
 def describe(asked: Request, splits: Splits) -> DataSpec:
@@ -348,13 +351,16 @@ def resolve_arguments(recipe: str, start: dict[str, object], asked: Request) -> 
     return {name: tuple(value) if isinstance(value, (list, tuple)) else value for name, value in values.items()}
 
 
-def build_model(spec: ModelSpec, data: DataSpec, seed: int, train: Source | None = None) -> VAE:
-    """The model of a spec with weights drawn from the seed; without data its shifts and scales wait for the weights to be loaded."""
+def build_model(spec: ModelSpec, data: DataSpec, seed: int, train: Source | None = None, *, hollow: bool = False) -> VAE:
+    """The model of a spec with weights drawn from the seed; without data its shifts and scales wait for the weights to be loaded.
+
+    A `hollow` one has shapes and no memory, except for its head. Errors: `FormatError` for names and `StateError` for arguments that there are not.
+    """
     known = likelihoods.blank(data.event) if train is None else sets.statistics(train)
     head = likelihoods.make(spec.likelihood, data, known, spec.likelihood_arguments)
-    with seeded(seed):
+    with seeded(seed), Hollow() if hollow else nullcontext():
         try:
-            return names.RECIPES[spec.recipe](data.event, head, statistics=known, **spec.arguments)
+            return names.RECIPES[names.meant(spec.recipe, names.RECIPES, "recipe")](data.event, head, statistics=known, **spec.arguments)
         except TypeError as error:
             raise StateError(f"the recipe {spec.recipe} does not take the arguments {spec.arguments} of run.json ({error})") from error
 
@@ -405,8 +411,3 @@ def describe_training(asked: Request, resolved: Resolved, habits: names.Habits) 
         compiled=world.compiled, threads=settings.threads,
         processes=world.size,
     )  # fmt: skip
-
-
-def versions() -> Versions:
-    """What runs here."""
-    return Versions(vael=vael.__version__, torch=str(torch.__version__), python=platform.python_version())

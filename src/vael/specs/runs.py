@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from vael import training
+from vael import files, training
 from vael.data import Source, Splits
-from vael.errors import FormatError, StateError
+from vael.errors import FormatError, StateError, VaelError
 from vael.models import VAE
 from vael.specs.contamination import LeftOut, left_out, strangest
 from vael.specs.names import STARTS
 from vael.specs.request import Prepared, as_request, build_model, canonical, prepare, prepare_again, request, splits_of
-from vael.specs.spec import RunSpec, read_spec, write_spec
-from vael.training import Callback, Fit, Row, distributed, read_row
-from vael.training.checkpoint import STATE, read_tensors
+from vael.specs.spec import FILE, RunSpec, read_spec, write_spec
+from vael.stored import present, read_bytes
+from vael.training import Callback, Fit, Row, distributed
+from vael.training.checkpoint import STATE, Header, misfit, read_header, read_tensors, unlike
+from vael.training.history import METRICS, read_rows
+from vael.training.place import held
 
-WEIGHTS, METRICS = "model.safetensors", "metrics.jsonl"
+WEIGHTS = "model.safetensors"
+MOST_ALIKE = 10_000  # folders of one name but for a number
+AGAIN = 3  # times that a run is read anew whose files change while they are read
+LEAST = 1 << 24  # a size that takes no memory worth speaking of
 LENGTH = {"epochs", "time_limit", "patience"}  # what a run that goes on may change
 
 
@@ -61,6 +66,37 @@ def build(spec: RunSpec) -> VAE:
     return build_model(spec.model, spec.data, spec.training.seed)
 
 
+def hollow(spec: RunSpec, header: Header, where: str) -> VAE:
+    """The model of a spec with shapes and no memory: what run.json says may come from somebody else, so it is held against the weights first.
+
+    Errors: `FormatError` for sizes that these weights cannot have, and for what describes no model.
+    """
+    refuse_sizes(spec, header, where)
+    try:
+        return build_model(spec.model, spec.data, 0, hollow=True)
+    except VaelError as error:
+        raise FormatError(f"{where} describes a model that cannot be built: {error}") from error
+    except Exception as error:
+        reason = f"{type(error).__name__}: {str(error)[:200]}"
+        raise FormatError(f"{where} describes a model that cannot be built ({reason}); restore the file as `vael train` wrote it") from error
+
+
+def refuse_sizes(spec: RunSpec, header: Header, where: str) -> None:
+    """Errors: `FormatError` for more features than there are numbers in the weights, more layers than tensors, and sizes below 0."""
+    most, layers = max(header.numbers, LEAST), len(header.shapes)
+    sizes = {"event": spec.data.event, "levels": spec.data.levels, **spec.model.arguments, **spec.model.likelihood_arguments}
+    for name, value in sizes.items():
+        known = value if isinstance(value, tuple) else (value,)
+        wrong = next((one for one in known if isinstance(one, (int, float)) and not 0 <= one <= most), None)
+        if wrong is not None or len(known) > max(layers, len(spec.data.columns), 64):
+            said = f"{len(known):,} of them" if wrong is None else f"{wrong:,}"
+            raise FormatError(f"{where}: {name} is {said}, but the weights beside it have {header.numbers:,} numbers; restore both files")
+    counts = [value for value in spec.model.likelihood_arguments.values() if isinstance(value, int) and value > 1]
+    blocks = spec.model.arguments.get("blocks")
+    if math.prod(spec.data.event) > most or math.prod(counts) > most or (isinstance(blocks, (int, float)) and blocks > layers):
+        raise FormatError(f"{where} describes a model larger than the weights beside it, {header.numbers:,} numbers; restore both files")
+
+
 def load(folder: Path | str) -> Run:
     """The run in a folder that `vael train` wrote; its model carries the best averaged weights and is in evaluation mode.
 
@@ -69,57 +105,53 @@ def load(folder: Path | str) -> Run:
     """
     folder = Path(folder)
     spec = read_spec(folder)
-    if not (folder / WEIGHTS).exists():
+    if not present(folder / WEIGHTS):
         raise StateError(f"{folder} has no {WEIGHTS} yet: training never got to write one; go on with `vael train --run {folder} --resume`")
+    for _ in range(AGAIN):
+        try:
+            return _loaded(spec, folder)
+        except FormatError:  # a run that trains in the meantime writes both files, one after the other
+            before, spec = spec, read_spec(folder)
+            if spec == before:
+                raise
+    return _loaded(spec, folder)
+
+
+def _loaded(spec: RunSpec, folder: Path) -> Run:
+    path, where = folder / WEIGHTS, str(folder / FILE)
+    header = read_header(path)
+    refuse_misfit(path, unlike(hollow(spec, header, where).state_dict(), header.shapes))
     model = build(spec)
-    fill(model, folder / WEIGHTS)
-    return Run(spec, model.eval(), read_history(folder), folder, left_out(folder))
+    found, _ = read_tensors(path, spec.weights_sha256)
+    refuse_misfit(path, misfit(model.state_dict(), found))
+    model.load_state_dict(found)
+    return Run(spec, model.eval(), read_rows(folder / METRICS), folder, left_out(folder))
 
 
-def fill(model: torch.nn.Module, path: Path) -> None:
-    """Copy weights from a file. Errors: `FormatError` if the file is damaged, or its weights do not fit the model."""
-    found, _ = read_tensors(path)
-    wanted = model.state_dict()
-    trouble = misfit(wanted, found)
+def refuse_misfit(path: Path, trouble: str) -> None:
+    """Errors: `FormatError` if there is trouble."""
     if trouble:
         raise FormatError(f"{path} does not fit run.json: {trouble}; bring back the two files that were written together")
-    model.load_state_dict(found)
-
-
-def misfit(wanted: dict[str, Tensor], found: dict[str, Tensor]) -> str:
-    """What is wrong with weights, or nothing."""
-    for name in sorted(wanted.keys() | found.keys()):
-        if name not in found:
-            return f"it lacks {name}"
-        if name not in wanted:
-            return f"it has {name}, which the model has not"
-        if wanted[name].shape != found[name].shape:
-            return f"{name} has shape {tuple(found[name].shape)} and should have {tuple(wanted[name].shape)}"
-        if not torch.isfinite(found[name]).all():
-            return f"{name} has values that are not finite"
-    return ""
-
-
-def read_history(folder: Path) -> tuple[Row, ...]:
-    """The rows of metrics.jsonl; a last line that was cut short by a crash is left out. Errors: `FormatError` for another bad line."""
-    path = folder / METRICS
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    rows = []
-    for number, line in enumerate(lines, 1):
-        try:
-            rows.append(read_row(json.loads(line)))
-        except (TypeError, ValueError) as error:
-            if number < len(lines):
-                raise FormatError(f"{path}, line {number}, is no row of metrics ({error}); restore the file, or remove that line") from error
-    return tuple(rows)
 
 
 def begin(prepared: Prepared, folder: Path | None) -> None:
-    """Make the run folder, with run.json in it. Errors: `StateError` if there is something in it already."""
+    """Make the run folder, with run.json in it. Errors: `StateError` if there is something in it already, or another process is at it."""
     if folder is None or distributed.rank():
         return
     refuse_used(folder)
-    write_spec(folder, prepared.spec)
+    files.make_folder(folder)
+    with held(folder):
+        refuse_used(folder)
+        write_spec(folder, prepared.spec)
+
+
+def new_folder(wanted: Path) -> Path:
+    """A folder of that name, or with a number after it where there is one already: made here, so that no other process gets the same."""
+    for number in range(1, MOST_ALIKE):
+        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        if files.claim_folder(folder):
+            return folder
+    raise StateError(f"{wanted} and {MOST_ALIKE:,} folders of such a name are there already; choose another folder")
 
 
 def refuse_used(folder: Path) -> None:
@@ -134,7 +166,7 @@ def refuse_used(folder: Path) -> None:
 
 def has_checkpoint(folder: Path) -> bool:
     """Whether there is something to go on from: a run killed before its first checkpoint begins from its start."""
-    return (folder / "checkpoint" / STATE).exists()
+    return present(folder / "checkpoint" / STATE)
 
 
 def restart(folder: Path, changes: Mapping[str, object] | None = None) -> Prepared:
@@ -142,14 +174,15 @@ def restart(folder: Path, changes: Mapping[str, object] | None = None) -> Prepar
 
     Errors: `StateError` for another option that does not say what run.json says.
     """
-    spec = changed(read_spec(folder), changes or {})
+    spec = changed(read_spec(folder), changes or {}).model_copy(update={"weights_sha256": None})  # of the weights that are to be replaced
     prepared = prepare_again(spec)
     known = left_out(folder)
     prepared = prepared if known is None else replace(prepared, splits=known.without(prepared.splits))
     if distributed.rank() == 0:
-        if not has_checkpoint(folder):
-            (folder / METRICS).unlink(missing_ok=True)
-        write_spec(folder, spec)
+        with held(folder):
+            if not has_checkpoint(folder):
+                (folder / METRICS).unlink(missing_ok=True)
+            write_spec(folder, spec)
     return prepared
 
 
@@ -165,7 +198,15 @@ def changed(spec: RunSpec, changes: Mapping[str, object]) -> RunSpec:
 
 
 def carry_out(prepared: Prepared, folder: Path | None = None, *, resume: bool = False, callbacks: Sequence[Callback] = ()) -> tuple[Run, Fit]:
-    """Train, and give the run with how training went; where a share of the data is said not to belong, train twice, the second time without it."""
+    """Train, and give the run with how training went; where a share of the data is said not to belong, train twice, the second time without it.
+
+    Errors: `StateError` where another process trains in the folder.
+    """
+    with held(folder if distributed.rank() == 0 else None):
+        return _carried_out(prepared, folder, resume, callbacks)
+
+
+def _carried_out(prepared: Prepared, folder: Path | None, resume: bool, callbacks: Sequence[Callback]) -> tuple[Run, Fit]:
     gone = None if folder is None else left_out(folder)
     if prepared.spec.data.contamination and gone is None:
         fit = training.run(prepared.algorithm, prepared.splits, prepared.resolved, callbacks=callbacks)
@@ -177,7 +218,16 @@ def carry_out(prepared: Prepared, folder: Path | None = None, *, resume: bool = 
         prepared = afresh(prepared, gone.without(prepared.splits))
     fit = training.run(prepared.algorithm, prepared.splits, prepared.resolved, folder=folder, resume=resume, callbacks=callbacks)
     prepared.model.cpu()  # the fit's own model, with the weights that are kept
-    return Run(prepared.spec, prepared.model, fit.history, folder, gone), fit
+    return Run(sealed(prepared.spec, folder), prepared.model, fit.history, folder, gone), fit
+
+
+def sealed(spec: RunSpec, folder: Path | None) -> RunSpec:
+    """The spec with the sha256 of the weights that were written last; at no moment does run.json tell of others than lie beside it."""
+    if folder is None or distributed.rank():
+        return spec
+    whole = spec.model_copy(update={"weights_sha256": hashlib.sha256(read_bytes(folder / WEIGHTS)).hexdigest()})
+    write_spec(folder, whole)
+    return whole
 
 
 def afresh(prepared: Prepared, splits: Splits) -> Prepared:
@@ -199,6 +249,19 @@ def train(
     Errors: as the command: `FormatError`, `SupportError`, `StateError`, each with a way out.
     """
     folder = None if run is None else Path(run)
+    with occupied(folder, resume):
+        return _train(data, folder, resume, callbacks, options)
+
+
+@contextmanager
+def occupied(folder: Path | None, resume: bool) -> Iterator[None]:
+    """A block in which no other process trains in the folder of a run that is to go on; a new run holds its folder once it is made."""
+    there = resume and folder is not None and folder.is_dir() and distributed.rank() == 0
+    with held(folder if there else None):
+        yield
+
+
+def _train(data: str | Path | None, folder: Path | None, resume: bool, callbacks: Sequence[Callback], options: Mapping[str, object]) -> Run:
     if resume:
         if folder is None:
             raise StateError("resume needs the folder of the run to go on with; give it as run=")

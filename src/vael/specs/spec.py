@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vael import files
-from vael.errors import FormatError
+from vael.data.schema_file import from_record
+from vael.errors import FormatError, StateError
+from vael.stored import present, read_json
 
 SCHEMA = 1
 FILE = "run.json"
@@ -22,33 +26,37 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
 
-Side = Annotated[int, Field(ge=1)]
+MOST = 2**31 - 1  # of anything that is counted
+Count = Annotated[int, Field(ge=1, le=MOST)]
+Side = Annotated[int, Field(ge=1, le=2**15)]
+Seed = Annotated[int, Field(ge=0, lt=2**40)]  # streams of noise are made of it by shifts
+Name = Annotated[str, Field(max_length=4096, pattern="^[^\0]*$")]
 
 
 class SplitSpec(Section):
     """How many examples a split has, and the sha256 of their stored cells."""
 
-    examples: int = Field(ge=1)
+    examples: Count
     fingerprint: str
 
 
 class DataSpec(Section):
     """Which data, how they were turned into numbers, and what every figure must say about them."""
 
-    name: str
-    source: str  # the name or the absolute path they are loaded from
+    name: Name
+    source: Name  # the name or the absolute path they are loaded from
     binarize: Literal["dynamic", "static", "threshold"] | None = None
     dequantize: bool = False
     size: Side | tuple[Side, Side] | None = None  # height and width that images of a folder are brought to; one number for a square
     skip_damaged: bool = False
     validation: int | float | None = Field(default=None, gt=0)  # share below 1, or a count, where the data set does not fix it
     set_aside: int | float | None = Field(default=None, gt=0)  # for the test split, likewise
-    seed: int = 0  # of the splits and of static binarisation
+    seed: Seed = 0  # of the splits and of static binarisation
     contamination: float = Field(default=0.0, ge=0, lt=0.5)  # share of the rows of training and validation that is left out
-    kind: str
-    levels: int | None = None
+    kind: str = Field(pattern="^(binary|integer|real|mixed)$")
+    levels: int | None = Field(default=None, ge=2, le=2**31)
     largest: float | None = None  # stored value that stands for a probability of 1, where cells were binarised
-    event: tuple[int, ...]
+    event: tuple[Count, ...] = Field(min_length=1, max_length=3)
     columns: tuple[str, ...] = ()  # of a table
     table: dict[str, Any] | None = None  # the schema of a table with columns of several kinds
     gaps: bool = False  # whether cells may be missing
@@ -61,9 +69,9 @@ class DataSpec(Section):
 class ModelSpec(Section):
     """A recipe and a likelihood by name, with their arguments."""
 
-    recipe: str
+    recipe: Name
     arguments: dict[str, Value] = {}
-    likelihood: str
+    likelihood: Name
     likelihood_arguments: dict[str, Value] = {}
     parameters: int = Field(ge=0)
 
@@ -72,22 +80,22 @@ class TrainingSpec(Section):
     """How the bound is climbed, on which machine, in which precision."""
 
     estimator: Literal["closed-form", "sampled", "importance-weighted"] = "closed-form"
-    samples: int = Field(default=1, ge=1)
+    samples: Count = 1
     beta: float = Field(default=1.0, ge=0)
     terms: Literal["both", "reconstruction", "divergence"] = "both"  # of the bound, that are climbed
     warmup: float = Field(default=0.0, ge=0, lt=1)  # share of training over which beta rises from 0
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
-    epochs: int | None = Field(default=20, ge=1)
+    epochs: Count | None = 20
     time_limit: float | None = Field(default=None, gt=0)  # seconds
-    patience: int | None = Field(default=None, ge=1)  # epochs
-    batch: int = Field(default=128, ge=1)
-    seed: int = Field(default=0, ge=0)
-    device: str
+    patience: Count | None = None  # epochs
+    batch: Count = 128
+    seed: Seed = 0
+    device: Name
     precision: Literal["float32", "bfloat16"]
     compiled: bool
-    threads: int | None = Field(default=None, ge=1)
-    processes: int = Field(default=1, ge=1)
+    threads: int | None = Field(default=None, ge=1, le=4096)
+    processes: Count = 1
 
 
 class Versions(Section):
@@ -102,10 +110,27 @@ class RunSpec(Section):
     """Everything that run.json holds."""
 
     schema_version: int = SCHEMA
+    weights_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")  # of model.safetensors; None until training has ended
     data: DataSpec
     model: ModelSpec
     training: TrainingSpec
     versions: Versions
+
+
+@contextmanager
+def fitting() -> Iterator[None]:
+    """What cannot stand in run.json as a `StateError` that names it."""
+    try:
+        yield
+    except ValidationError as error:
+        raise StateError(f"{told(error)}; choose another value") from error
+
+
+def told(error: ValidationError) -> str:
+    """Where a record does not fit, and why."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])[:200]
+    return f"{where}: {first['msg'].lower()}" if where else first["msg"].lower()
 
 
 def write_spec(folder: Path, spec: RunSpec) -> None:
@@ -121,18 +146,25 @@ def read_spec(folder: Path) -> RunSpec:
     folder = Path(folder)
     if not folder.is_dir():
         raise FormatError(f"{folder}: {'a file, not a run folder' if folder.exists() else 'no such folder'}; give the folder that `vael train` wrote")
-    if not (folder / FILE).is_file():
+    if not present(folder / FILE):
         raise FormatError(f"{folder} is not a run folder: it has no {FILE}; give the folder that `vael train` wrote")
+    known = read_json(folder / FILE)
     try:
-        known = json.loads((folder / FILE).read_text(encoding="utf-8"))
         version = known.get("schema_version") if isinstance(known, dict) else None
         if isinstance(version, int) and version > SCHEMA:
             raise FormatError(f"{folder / FILE} has schema {version}, but this vael reads up to {SCHEMA}; use the vael that wrote it, or a newer one")
-        return RunSpec.model_validate(known)
+        return checked(RunSpec.model_validate(known), str(folder / FILE))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        what = f"{where}: {first['msg'].lower()}" if where else first["msg"].lower()
-        raise FormatError(f"{folder / FILE} does not fit: {what}; restore the file as `vael train` wrote it") from error
-    except ValueError as error:
-        raise FormatError(f"{folder / FILE} is not JSON ({error}); restore the file as `vael train` wrote it") from error
+        raise FormatError(f"{folder / FILE} does not fit: {told(error)}; restore the file as `vael train` wrote it") from error
+
+
+def checked(spec: RunSpec, where: str) -> RunSpec:
+    """The spec, if its parts fit each other. Errors: `FormatError`."""
+    data = spec.data
+    known = data.columns if data.table is None else from_record(data.table, where).names
+    if math.prod(data.event) > MOST or (known and data.event != (len(known),)):
+        said = f" and {len(known):,} columns" if known else ""
+        raise FormatError(f"{where} tells of examples of shape {data.event}{said}, which cannot be; restore the file as `vael train` wrote it")
+    if (data.kind == "mixed") != (data.table is not None):
+        raise FormatError(f"{where} says that cells are {data.kind} {'without' if data.table is None else 'with'} a schema; restore the file")
+    return spec

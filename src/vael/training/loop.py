@@ -7,8 +7,8 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,19 +17,26 @@ from torch import Tensor
 
 from vael import files
 from vael.data import Batch, Source, Splits
-from vael.errors import StateError
+from vael.errors import FormatError, StateError
 from vael.inference import Algorithm, Moment
 from vael.probability import PerExample, Stream
 from vael.process import threads, tuned
 from vael.training import distributed
-from vael.training.callbacks import Callback, Plan, Row, Tick, read_row, row_record
-from vael.training.checkpoint import STATE, read_tensors, write_tensors
+from vael.training.callbacks import Callback, Plan, Row, Tick, row_record
+from vael.training.checkpoint import STATE, misfit, read_tensors, write_tensors
+from vael.training.history import METRICS, read_rows
 from vael.training.order import Order
+from vael.training.place import Place, held
 from vael.training.settings import Fit, Resolved, Settings, resolve
 
 AGREE_EVERY = 16  # steps between the agreements of several processes on whether to stop
 TICK_SECONDS = 0.5
 VALIDATIONS = 40  # at most so many in a run that is bounded by time
+WHOLE = ("step", "best_step", "epoch_examples")
+NUMBERS = {  # of a checkpoint, and how large they can be
+    "step": 2**53, "best_step": 2**53, "epoch_examples": 2**53, "elapsed": 1e12, "time_start": 1e12, "best": math.inf, "best_elbo": math.inf,
+    "validation_seconds": 1e12,
+}  # fmt: skip
 CELLS_AT_ONCE = 4_000_000  # of data in one validation batch
 
 
@@ -51,7 +58,10 @@ def run(
     Errors: `StateError` when nothing can be resumed, when the checkpoint is of another run, or when training diverges.
     """
     resolved = settings if isinstance(settings, Resolved) else resolve(settings or Settings(), algorithm.model, len(data.train))
-    with tuned(), threads(resolved.settings.threads), distributed.process_group(resolved.world.device), interruptible() as interrupted:
+    if folder is not None and resolved.world.rank == 0:
+        files.make_folder(folder)
+    alone = held(folder if resolved.world.rank == 0 else None)
+    with alone, tuned(), threads(resolved.settings.threads), distributed.process_group(resolved.world.device), interruptible() as interrupted:
         training = Training(algorithm, data, resolved, folder, callbacks)
         if resume:
             training.restore()
@@ -87,6 +97,7 @@ class Training:
     def __init__(self, algorithm: Algorithm, data: Splits, resolved: Resolved, folder: Path | None, callbacks: Sequence[Callback]) -> None:
         self.algorithm, self.data, self.resolved, self.folder = algorithm, data, resolved, folder
         self.settings, self.world = resolved.settings, resolved.world
+        self.place = Place(folder) if folder is not None and resolved.world.rank == 0 else None
         self.callbacks = callbacks if self.world.rank == 0 else ()
         self.examples, self.started = len(data.train), time.perf_counter()
         self.order = Order(self.examples, self.settings.batch, self.settings.seed, self.world.rank, self.world.size)
@@ -252,8 +263,9 @@ class Training:
         rate = None if whole is None else whole * self.factor  # of the last step
         row = Row(self.step, epoch, split, bound, distortion, divergence, speed, self._elapsed(), self.algorithm.skipped(self.state), rate)
         self.history.append(row)
-        if self.folder and self.world.rank == 0:
-            files.append(self.folder / "metrics.jsonl", (json.dumps(row_record(row, self.algorithm.is_bound)) + "\n").encode())
+        if self.place is not None:
+            with self.place.writing():
+                files.append(self.folder / METRICS, (json.dumps(row_record(row, self.algorithm.is_bound)) + "\n").encode())
         self._tell("row", row)
 
     # telling
@@ -297,8 +309,9 @@ class Training:
             "validation_seconds": self.validation_seconds,
         }  # fmt: skip
         tensors = {**self.state.tensors(), "totals": self.totals, **{f"best.{name}": w for name, w in self.best_weights.items()}}
-        write_tensors(self.folder / "checkpoint" / STATE, tensors, facts)
-        self._write_best()
+        with nullcontext() if self.place is None else self.place.writing():
+            write_tensors(self.folder / "checkpoint" / STATE, tensors, facts)
+            self._write_best()
         self.saved = time.perf_counter()
 
     def _write_best(self) -> None:
@@ -308,7 +321,8 @@ class Training:
         """Go back to the checkpoint; lines of metrics.jsonl after it are dropped, since their steps will be made again."""
         if self.folder is None or not (self.folder / "checkpoint" / STATE).exists():
             raise StateError(f"nothing to resume: {self.folder} has no checkpoint; start without resuming")
-        tensors, facts = read_tensors(self.folder / "checkpoint" / STATE)
+        path = self.folder / "checkpoint" / STATE
+        tensors, facts = read_tensors(path)
         mine = {
             "batch": self.batch, "seed": self.settings.seed, "fingerprint": self.data.train.fingerprint, "precision": str(self.world.precision),
             "compiled": self.world.compiled, "size": self.world.size,
@@ -318,9 +332,11 @@ class Training:
                 raise StateError(
                     f"the checkpoint in {self.folder} was made with {name} {facts.get(name)}, not {value}; resume with the same, or start a new run"
                 )
-        missing = sorted(self.state.tensors().keys() - tensors.keys())
-        if missing:
-            raise StateError(f"the checkpoint in {self.folder} lacks {missing[0]}, so it is of another model; start a new run")
+        best = {f"best.{name}": weight for name, weight in self.best_weights.items()}
+        trouble = misfit({**self.state.tensors(), "totals": self.totals, **best}, tensors, finite=False)
+        if trouble:
+            raise StateError(f"the checkpoint in {self.folder} is of another model: {trouble}; start a new run")
+        check_facts(facts, path)
         self.state.load(tensors)
         self.totals.copy_(tensors["totals"])
         self.best_weights = {name.removeprefix("best."): w.to(self.world.device) for name, w in tensors.items() if name.startswith("best.")}
@@ -331,9 +347,15 @@ class Training:
         self._trim_metrics()
 
     def _trim_metrics(self) -> None:
-        path = self.folder / "metrics.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        rows = [read_row(json.loads(line)) for line in lines if line.endswith("}")]
-        self.history = [row for row in rows if row.step <= self.step]
+        path = self.folder / METRICS
+        self.history = [row for row in read_rows(path) if row.step <= self.step]
         if self.world.rank == 0:
             files.write_bytes(path, "".join(json.dumps(row_record(row, self.algorithm.is_bound)) + "\n" for row in self.history).encode())
+
+
+def check_facts(facts: Mapping[str, object], path: Path) -> None:
+    """Errors: `FormatError` for a checkpoint that does not say where the run stands, or says it in other than numbers."""
+    for name, largest in NUMBERS.items():
+        value = facts.get(name, facts.get("best") if name == "best_elbo" else None)
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or abs(value) > largest or (name in WHOLE and not isinstance(value, int)):
+            raise FormatError(f"{path} says that {name} is {str(value)[:80]!r}, which it cannot be; restore it from a copy")

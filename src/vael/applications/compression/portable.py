@@ -93,7 +93,7 @@ def load_portable(path: Path) -> IntegerVAE:
         raise FormatError(f"{path} holds no integer model of version {VERSION} (it says {facts.get('version')}); use the vael that wrote it")
     try:
         model = assembled(tensors, facts)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError, IndexError) as error:
         raise FormatError(f"{path} is no integer model ({error}); restore the file, or quantise the run again") from error
     if model.fingerprint != facts.get("fingerprint"):
         raise FormatError(f"{path} is damaged: its integers do not give the fingerprint that it states; restore the file")
