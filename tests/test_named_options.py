@@ -14,7 +14,7 @@ from vael.specs import names
 
 SOURCE = Path(vael.__file__).parent
 OPTION = re.compile(r"(?<![\w{-])--[a-z{][a-z{}-]*")
-ALWAYS = {"--help", "--version", "--debug", "--nproc-per-node"}  # of every command; of vael itself; of torchrun
+ALWAYS = {"--help", "--version", "--quiet", "--debug", "--nproc-per-node"}  # of every command; of vael itself; of torchrun
 
 
 def options_of(command):

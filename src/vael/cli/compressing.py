@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from vael.cli.parser import Parser, UsageError, one_of
 from vael.cli.places import RUN_FOLDER
+from vael.cli.telling import is_quiet, tell
 
 if TYPE_CHECKING:
     from vael.applications.compression import Compressed
@@ -77,9 +78,9 @@ def decompress(given: argparse.Namespace) -> int:
         return 0
     named = {"images": "images", "table": f"rows of {done.array.shape[-1]} modelled columns"}
     what = named.get(done.layout.kind) or f"examples, {done.array.dtype} {' × '.join(map(str, done.array.shape))}"
-    print(f"{target}: {len(done.array):,} {what}, every block checked, {speed:.2f} MB/s")
+    tell(f"{target}: {len(done.array):,} {what}, every block checked, {speed:.2f} MB/s")
     for note in done.notes:
-        print(f"note: {note}")
+        tell(f"note: {note}")
     return 0
 
 
@@ -156,6 +157,8 @@ class Watch:
             if time.monotonic() - self.last < self.every:
                 return
             self.last = time.monotonic()
+            if is_quiet():
+                return
             line = f"{self.what}: {done:,} of {examples:,} examples"
             print(f"\r{line}\033[K" if self.live else line, end="" if self.live else "\n", file=sys.stderr, flush=True)
 

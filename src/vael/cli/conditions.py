@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from vael.cli.parser import Parser, UsageError, nearest
+from vael.cli.telling import tell
 from vael.errors import SupportError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def conditional_rows(run: Run, schema: Schema, count: int, seed: int, conditions
     given = cells(schema, conditions)
     found = conditional_samples(run.model, given.float(), count, seed)
     if found.effective_samples < FEW:
-        print(
+        tell(
             f"vael: warning: these values together are rare or new to the model: the rows hang on {found.effective_samples:.0f} latents "
             f"(better {FEW:.0f} or more), so they vary less than they should; give fewer columns",
             file=sys.stderr,

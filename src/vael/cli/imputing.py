@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vael.cli.parser import Parser, number, one_of
 from vael.cli.places import RUN_FOLDER, Given, given_path
+from vael.cli.telling import tell
 from vael.errors import FormatError, StateError
 
 if TYPE_CHECKING:
@@ -182,10 +183,10 @@ def say(answers: list[Path], counts: Counts, as_json: bool) -> None:
         print(json.dumps({**record, "skipped": [vars(one) for one in counts.skipped]}))
         return
     share = counts.cells / max(1, counts.all_cells)
-    print(f"{', '.join(map(str, answers))}: {counts.rows:,} rows, {counts.cells:,} cells filled ({share:.1%})")
+    tell(f"{', '.join(map(str, answers))}: {counts.rows:,} rows, {counts.cells:,} cells filled ({share:.1%})")
     list_skipped(counts.skipped)
     if counts.few:
-        print(
+        tell(
             f"note: {counts.few:,} rows have fewer than {FEW:.0f} effective samples: their answers hang on few latents; "
             "try --fitted, or more --samples"
         )

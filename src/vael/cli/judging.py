@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from vael.cli.parser import Parser, number, one_of
 from vael.cli.places import RUN_FOLDER
+from vael.cli.telling import answer, is_quiet, tell
 
 if TYPE_CHECKING:
     from vael.evaluation import Evaluation, Forecast, Proposals
@@ -70,7 +71,10 @@ def evaluate(given: argparse.Namespace) -> int:
     with threads(options.get("threads")):
         say = None if options.get("json") else telling
         judged = judge(run, options.get("split"), importance_samples=count, say=say, **how)
-    print(json.dumps(as_json(judged, run)) if options.get("json") else "\n".join(sentences(judged, run.spec)))
+    if options.get("json"):
+        print(json.dumps(as_json(judged, run)))
+    else:
+        answer("\n".join(sentences(judged, run.spec)))
     return 0
 
 
@@ -123,12 +127,12 @@ def expectation(expected: Forecast, examples: int, samples: int) -> str:
 
 def telling(sentence: str) -> None:
     """A sentence beside the results, on standard error."""
-    print(sentence, file=sys.stderr, flush=True)
+    tell(sentence, file=sys.stderr)
 
 
 def watch() -> Callable[[int, int], None] | None:
     """A line that counts the examples judged, on a terminal only; it takes itself away."""
-    if not sys.stderr.isatty():
+    if is_quiet() or not sys.stderr.isatty():
         return None
 
     told = [0.0]
@@ -162,12 +166,12 @@ def affordable(run: Run, examples: int) -> tuple[Proposals, int]:
 
 def write_report(run: Run, judged: Evaluation, seed: int = 0) -> Path:
     """report.html and figures/ in the run's folder."""
-    from vael.cli.wording import objective
+    from vael.cli.wording import arguments, objective
     from vael.report import ReportInput, write
 
     spec = run.spec
     facts = (
-        ("network", f"{spec.model.recipe}, {', '.join(f'{name} {value}' for name, value in spec.model.arguments.items())}"),
+        ("network", f"{spec.model.recipe}, {arguments(spec.model.arguments)}"),
         ("likelihood", spec.model.likelihood),
         ("objective", objective(spec)),
         ("precision", f"{spec.training.precision} in networks, float32 in densities"),

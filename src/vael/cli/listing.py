@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vael.cli.parser import Parser, UsageError, nearest
+from vael.cli.telling import answer
 from vael.errors import StateError
-from vael.visible import visible
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,8 +56,8 @@ def listed(json_wanted: bool) -> int:
         print(json.dumps({"data": rows}))
         return 0
     for row in rows:
-        print(f"{row['name']:<18} {'here' if row['here'] else 'not here':<9} {row['summary']}")
-    print("\nYour own: a path to .npy, .npz, .csv, IDX or CIFAR files, or a folder of images. `vael data info PATH` says how it would be read.")
+        answer(f"{row['name']:<18} {'here' if row['here'] else 'not here':<9} {row['summary']}")
+    answer("\nYour own: a path to .npy, .npz, .csv, IDX or CIFAR files, or a folder of images. `vael data info PATH` says how it would be read.")
     return 0
 
 
@@ -83,11 +83,11 @@ def informed(name: str, json_wanted: bool, schema_file: str | None = None) -> in
         return 0
     for key, value in facts.items():
         if value and not (key == "columns" and columns):
-            print(visible(f"{key:<12} {plain(value)}"))
+            answer(f"{key:<12} {plain(value)}")
     if columns is not None:
-        print("columns\n" + "\n".join(map(visible, column_lines(*columns))))
+        answer("columns\n" + "\n".join(column_lines(*columns)))
     if schema_file is not None:
-        print(f"{schema_file}: the schema; edit it and give it to `vael train {name} --schema {schema_file}`")
+        answer(f"{schema_file}: the schema; edit it and give it to `vael train {name} --schema {schema_file}`")
     return 0
 
 
@@ -168,10 +168,10 @@ def models(given: argparse.Namespace) -> int:
         return 0
     options = {name: ", ".join(f"{key} {shown(known.default)}" for key, known in arguments_of(name).items()) for name in RECIPES}
     for group, members in groups.items():
-        print(f"{group} (--{OPTION[group]})")
+        answer(f"{group} (--{OPTION[group]})")
         for name, summary in members.items():
-            print(f"  {name:<28} {summary}" + (f"\n{'':<31}{options[name]}" if group == "recipes" else ""))
-        print()
+            answer(f"  {name:<28} {summary}" + (f"\n{'':<31}{options[name]}" if group == "recipes" else ""))
+        answer()
     return 0
 
 

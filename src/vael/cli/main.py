@@ -16,11 +16,12 @@ from dataclasses import dataclass
 import vael
 from vael.cli.parser import Parser, UsageError, nearest
 from vael.cli.places import kept_apart
+from vael.cli.telling import answer, quietly
 from vael.errors import VaelError
-from vael.visible import visible_lines
 
 MEMORY = "not enough memory; use a smaller batch, a smaller model or less data, or a machine or device with more"
 USED_UP = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "cannot allocate memory")  # in what PyTorch says
+QUIET = {"--quiet", "-q"}
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -59,7 +60,8 @@ Train, judge and use variational autoencoders on your own data.
 {commands}
 
 Try `vael train`, which learns small handwritten digits in a minute, then `vael sample runs/...`.
-`vael COMMAND --help` explains a command. --version prints the version; --debug shows where an error came from.
+`vael COMMAND --help` explains a command. --version (-V) prints the version; --quiet (-q) says nothing but warnings,
+errors and what was asked for; --debug shows where an error came from.
 Exit status: 0 done, 2 what was given cannot be used, 130 interrupted with a checkpoint, 1 anything else."""
 
 
@@ -71,10 +73,10 @@ def overview() -> str:
 def main(argv: list[str] | None = None) -> int:
     """Run one command and give its exit status; every error ends as one message on standard error."""
     arguments = sys.argv[1:] if argv is None else list(argv)
-    debug = "--debug" in arguments
+    debug, quiet = "--debug" in arguments, bool(QUIET & set(arguments))
     try:
-        with terminable():
-            return dispatch([word for word in arguments if word != "--debug"])
+        with terminable(), quietly(quiet):
+            return dispatch([word for word in arguments if word not in {"--debug", *QUIET}])
     except KeyboardInterrupt:
         return failed("interrupted", INTERRUPTED, debug)
     except BrokenPipeError:
@@ -113,7 +115,7 @@ def failed(message: str, status: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
     if os.environ.get("RANK", "0") == "0" or status == FAILED:
-        print(visible_lines(f"vael: {message}"), file=sys.stderr)
+        answer(f"vael: {message}", file=sys.stderr)
     return status
 
 
@@ -137,7 +139,7 @@ def dispatch(arguments: list[str]) -> int:
         print(overview())
         return DONE
     name, *rest = arguments
-    if name == "--version":
+    if name in ("--version", "-V"):
         print(f"vael {vael.__version__}")
         return DONE
     if name not in COMMANDS:
@@ -147,6 +149,7 @@ def dispatch(arguments: list[str]) -> int:
     module = importlib.import_module(f"vael.cli.{command.module}")
     parser = Parser(name, command.summary)
     getattr(module, f"{name}_options")(parser)
+    parser.option("-q", "--quiet", action="store_true", help="say nothing but warnings, errors and what was asked for")
     parser.option("--debug", action="store_true", help="show where an error came from")
     if "--help" in rest or "-h" in rest:
         print(parser.format_help())

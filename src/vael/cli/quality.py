@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vael.cli import conditions, latents
 from vael.cli.parser import Parser, UsageError
+from vael.cli.telling import answer
 from vael.errors import StateError, VaelError
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def rules_of(run: Run, options: Mapping[str, object]) -> Schema | None:
     except VaelError as error:
         if asked:
             raise
-        print(f"vael: warning: the training rows are not at hand, so ranges and decimals are not kept ({error})", file=sys.stderr)
+        answer(f"vael: warning: the training rows are not at hand, so ranges and decimals are not kept ({error})", file=sys.stderr)
         return None
 
 
@@ -119,7 +120,7 @@ def training_rows(run: Run, options: Mapping[str, object]) -> Source | None:
     except (VaelError, OSError) as error:
         if "sampler" in options:
             raise StateError(f"a mixture is fitted to the training rows, which are not at hand ({error}); use --sampler prior") from error
-        print(f"vael: warning: the training rows are not at hand, so z comes from the prior ({error})", file=sys.stderr)
+        answer(f"vael: warning: the training rows are not at hand, so z comes from the prior ({error})", file=sys.stderr)
         return None
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vael.cli.parser import Parser, number, one_of
 from vael.cli.places import RUN_FOLDER, Given, or_in_run
+from vael.cli.telling import tell
 from vael.errors import FormatError, StateError
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def score(given: argparse.Namespace) -> int:
     say(target, left, flagged, skipped, detector, threshold, options, tuple(notes))
     shown = pictures.written(picture_of(target), splits.train)
     if shown is not None and not options.get("json"):
-        print(f"{shown}: the strangest images, below each the pixels that make it so")
+        tell(f"{shown}: the strangest images, below each the pixels that make it so")
     return 0
 
 
@@ -262,12 +263,12 @@ def say(
         }  # fmt: skip
         print(json.dumps(record))
         return
-    print(f"{target}: {count:,} examples, {flagged.count:,} flagged at p ≤ {threshold:g} (score {detector.kind.value}; higher is stranger)")
+    tell(f"{target}: {count:,} examples, {flagged.count:,} flagged at p ≤ {threshold:g} (score {detector.kind.value}; higher is stranger)")
     for line in sorted(flagged.lines, key=lambda line: -line.score)[:SHOWN]:
         name, why = f" ({line.name})" if line.name else "", f"; {line.why}" if line.why else ""
-        print(f"  row {line.row:,}{name}: score {line.score:.3g}, p = {line.p_value:.4f}{why}")
+        tell(f"  row {line.row:,}{name}: score {line.score:.3g}, p = {line.p_value:.4f}{why}")
     if flagged.count > SHOWN:
-        print(f"  ... and {flagged.count - SHOWN:,} more in the file")
+        tell(f"  ... and {flagged.count - SHOWN:,} more in the file")
     list_skipped(skipped)
     for note in (*notes, *((warning,) if warning else ())):
-        print(f"note: {note}")
+        tell(f"note: {note}")

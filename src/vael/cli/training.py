@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from vael.cli.parser import Parser, UsageError, number, one_of, side_or_sides, sizes
 from vael.cli.places import Given, given_path
+from vael.cli.telling import answer, is_quiet, tell
 
 if TYPE_CHECKING:
     from vael.cli.progress import Bar, PlainLines
@@ -162,7 +163,7 @@ def leading() -> bool:
 def speaker(json_wanted: bool) -> Callable[[str], None]:
     """What prints a line for a person: on standard output, or beside the one JSON object on standard error."""
     stream = sys.stderr if json_wanted else sys.stdout
-    return (lambda line: print(line, file=stream, flush=True)) if leading() else lambda line: None
+    return (lambda line: tell(line, file=stream)) if leading() else lambda line: None
 
 
 def started(options: dict[str, Any], folder: Path | None) -> tuple[Prepared, Path, bool]:
@@ -220,14 +221,14 @@ def watch(say: Callable[[str], None], time_limit: float | None, what: str) -> Ba
     """A bar where there is a terminal to draw it on."""
     from vael.cli.progress import Bar, PlainLines
 
-    live = sys.stdout.isatty() and leading() and os.environ.get("TERM") != "dumb"
+    live = not is_quiet() and sys.stdout.isatty() and leading() and os.environ.get("TERM") != "dumb"
     return Bar(sys.stdout, time_limit, what) if live else PlainLines(say, time_limit, what)
 
 
 def interrupted(folder: Path, fit: Fit) -> int:
     """Say where the checkpoint is."""
     if leading():
-        print(f"vael: interrupted at step {fit.steps:,}; a checkpoint is written: go on with `vael train --run {folder} --resume`", file=sys.stderr)
+        answer(f"vael: interrupted at step {fit.steps:,}; a checkpoint is written: go on with `vael train --run {folder} --resume`", file=sys.stderr)
     return INTERRUPTED
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from vael.cli import latents, quality
 from vael.cli.parser import Parser, number, one_of
 from vael.cli.places import RUN_FOLDER, Files, or_in_run, within
+from vael.cli.telling import answer, tell
 from vael.errors import FormatError, SupportError
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def sample(given: argparse.Namespace) -> int:
     count, seed, draw = options.get("count", 64), options.get("seed", 0), generation.mean_samples if options.get("mean") else generation.samples
     x = latents.latent_samples(run, count, options) if latents.wants_latents(options) else draw(run.model, count, seed)
     if not specs.is_bound(run.spec.model.likelihood) and "mean" not in options:
-        print("vael: note: the cross-entropy of grey values is no likelihood to draw from, so the means of the decoder are written", file=sys.stderr)
+        answer("vael: note: the cross-entropy of grey values is no likelihood to draw from, so the means of the decoder are written", file=sys.stderr)
     return done(store(target, x, run), len(x), options)
 
 
@@ -125,7 +126,7 @@ def sample_table(run: Run, schema: Schema, target: Path, options: dict[str, obje
     if options.get("json"):
         print(json.dumps({"file": str(target), "examples": len(x), "page": str(options["quality"]), **quality.numbers(found)}))
         return 0
-    print(f"{target}: {len(x):,} examples\n{quality.sentences(found, options['quality'])}")
+    tell(f"{target}: {len(x):,} examples\n{quality.sentences(found, options['quality'])}")
     return 0
 
 
@@ -154,7 +155,7 @@ def improved(run: Run, source: Source, count: int | None, options: Mapping[str, 
 
     found = optimized_reconstructions(run.model, source, count, steps=int(str(options["optimize"])))
     if not options.get("json"):
-        print(f"the {climbed(run.spec)} rises by {float(found.gained.mean()):.2f} nats on average, {float(found.gained.max()):.2f} at most")
+        tell(f"the {climbed(run.spec)} rises by {float(found.gained.mean()):.2f} nats on average, {float(found.gained.max()):.2f} at most")
     return found.x, found.mean
 
 
@@ -258,7 +259,7 @@ def done(path: Path, count: int, options: dict[str, object], skipped: Sequence[S
         listed = {"skipped": [vars(one) for one in skipped]} if "on_error" in options else {}
         print(json.dumps({"file": str(path), "examples": count, **listed}))
         return 0
-    print(f"{path}: {count:,} examples")
+    tell(f"{path}: {count:,} examples")
     list_skipped(skipped)
     return 0
 
@@ -266,6 +267,6 @@ def done(path: Path, count: int, options: dict[str, object], skipped: Sequence[S
 def list_skipped(skipped: Sequence[Skipped]) -> None:
     """The first of the rows that were left out, and how many more there are."""
     for one in skipped[:LISTED]:
-        print(f"  row {one.row:,} was skipped: {one.reason}")
+        tell(f"  row {one.row:,} was skipped: {one.reason}")
     if len(skipped) > LISTED:
-        print(f"  ... and {len(skipped) - LISTED:,} more rows were skipped (all are listed with --json)")
+        tell(f"  ... and {len(skipped) - LISTED:,} more rows were skipped (all are listed with --json)")

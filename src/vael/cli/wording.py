@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,15 +39,23 @@ def summary(spec: RunSpec) -> list[str]:
     kind = f"{data.levels} levels" if data.levels else data.kind
     prepared = f", {data.binarize} binarisation" if data.binarize else ", dequantised" if data.dequantize else ""
     sizes = f"{data.train.examples:,} training, {data.held_out.examples:,} validation, {data.test.examples if data.test else 0:,} test"
-    arguments = ", ".join(f"{name} {sized(value) if isinstance(value, tuple) else value}" for name, value in model.arguments.items())
     lines = [
         f"data        {data.name}: {sized(data.event)}, {kind}{prepared}; {sizes}",
-        f"network     {model.recipe}: {arguments}",
+        f"network     {model.recipe}: {arguments(model.arguments)}",
         f"likelihood  {model.likelihood}",
         f"objective   {objective(spec)}",
         f"length      {length(spec)}; batch {training.batch}, learning rate {training.learning_rate:g}, seed {training.seed}",
     ]
     return [*lines, *(f"note        {note}" for note in data.notes)]
+
+
+def arguments(given: Mapping[str, object]) -> str:
+    """What a recipe was given; of what is left out or is not so, nothing."""
+    said = {"correlated": "latents with full covariance"}
+    known = [(name, value) for name, value in given.items() if value is not None and value is not False]
+    return ", ".join(
+        said.get(name, name) if value is True else f"{name} {sized(value) if isinstance(value, tuple) else value}" for name, value in known
+    )
 
 
 def length(spec: RunSpec) -> str:

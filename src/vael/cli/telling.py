@@ -1,0 +1,82 @@
+"""Lines for a person: wrapped at words to the width of the terminal, and none where none were asked for."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Protocol, runtime_checkable
+
+from vael.visible import visible_lines
+
+LEAST = 20  # columns that a line has at least
+_QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
+# what stands before the text of a line: all of its columns, the first of them, a name, a bullet
+_HANGING = (re.compile(r" *[^ ].* {2,}"), re.compile(r" *[^ ]+(?: [^ ]+)* {2,}"), re.compile(r" *(?:- |[^ ]+: )?"))
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """What lines are written to."""
+
+    def write(self, text: str, /) -> object:
+        """Take a text."""
+
+    def flush(self) -> object:
+        """Let it be seen."""
+
+    def isatty(self) -> bool:
+        """Whether a person reads along."""
+
+
+@contextmanager
+def quietly(wanted: bool) -> Iterator[None]:
+    """Inside, `tell` says nothing if that is wanted; errors, warnings and what a command was asked for are said all the same."""
+    token = _QUIET.set(wanted)
+    try:
+        yield
+    finally:
+        _QUIET.reset(token)
+
+
+def is_quiet() -> bool:
+    """Whether only errors, warnings and answers are to be said."""
+    return _QUIET.get()
+
+
+def tell(text: str = "", file: Stream | None = None) -> None:
+    """Say what was done."""
+    if not is_quiet():
+        answer(text, file)
+
+
+def answer(text: str = "", file: Stream | None = None) -> None:
+    """Say what was asked for, or what is wrong."""
+    stream = file or sys.stdout
+    width = width_of(stream)
+    whole = visible_lines(text).split("\n")
+    lines = whole if width is None else [part for line in whole for part in wrapped(line, width)]
+    print("\n".join(lines), file=stream, flush=True)
+
+
+def width_of(stream: Stream) -> int | None:
+    """Columns of the terminal behind a stream, or of the variable COLUMNS; None for a file or a pipe, whose lines stay whole."""
+    if not (stream.isatty() or os.environ.get("COLUMNS", "").isdigit()):
+        return None
+    return max(LEAST, shutil.get_terminal_size().columns)
+
+
+def wrapped(line: str, width: int) -> list[str]:
+    """A line in pieces that fit, cut between words alone; what follows stands below the text, not below its name or bullet."""
+    if len(line) <= width:
+        return [line]
+    found = (pattern.match(line) for pattern in _HANGING)
+    indent = next((len(one.group()) for one in found if one is not None and one.end() <= width // 2), 2)
+    return textwrap.wrap(
+        line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False, replace_whitespace=False, drop_whitespace=True
+    )
