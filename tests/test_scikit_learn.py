@@ -267,13 +267,15 @@ def test_narrow_tables_have_latents_enough(rows):
 @EACH
 @pytest.mark.filterwarnings("ignore:X has columns without a density")
 def test_awkward_tables(kind):
-    """One row, one column, columns that never vary, a column of one integer type, columns of unlike sizes."""
+    """One row, one column, columns that never vary, a column of one integer type, columns of unlike sizes, the ends of float64."""
     unlike = np.arange(40)[:, None] * np.array([1e150, 1e-150])
-    tables = (np.ones((1, 3)), np.arange(30.0)[:, None], np.full((25, 2), 7), np.eye(30, dtype=np.float32), unlike)
+    ends = np.where(np.arange(40)[:, None] < 35, -1.7e308, [1.7e308, 5e-324])
+    tables = (np.ones((1, 3)), np.arange(30.0)[:, None], np.full((25, 2), 7), np.eye(30, dtype=np.float32), unlike, ends)
     for x in tables:
         fitted = kind(**QUICK).fit(x)
         assert all(np.isfinite(found).all() for found in answers(fitted, x))
-        assert all(np.isfinite(found).all() for found in answers(fitted, x.astype(np.float64) + 1e160))
+        if float(np.abs(x).max()) < 1e200:
+            assert all(np.isfinite(found).all() for found in answers(fitted, x.astype(np.float64) + 1e160))
 
 
 def test_a_column_or_a_row_without_any_cell():

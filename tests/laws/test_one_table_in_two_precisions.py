@@ -57,3 +57,14 @@ def test_a_mixed_frame_in_two_precisions():
     narrow = frame.astype({"tenth": np.float32})
     assert np.array_equal(detector.score_samples(frame), detector.score_samples(narrow))
     assert (detector.predict(narrow) == -1).mean() < 0.3
+
+
+def test_the_unit_of_a_column_of_a_mixed_frame_makes_no_row_strange():
+    """Francs or millions of francs: as many rows are flagged, up to three that an error of rounding decides."""
+    draw = np.random.default_rng(2)
+    levels, amounts = draw.choice(["a", "b"], 120), draw.normal(5, 1, 120)
+    flagged = [
+        (VAEOutlierDetector(max_iter=2, random_state=0).fit(frame).predict(frame) == -1).sum()
+        for frame in (pd.DataFrame({"level": levels, "amount": amounts * unit}) for unit in (1.0, 1e6, 1e12))
+    ]
+    assert max(flagged) - min(flagged) <= 3, flagged

@@ -85,7 +85,7 @@ class Fitted:
         rows = gaps.any(1)  # those without a gap take no time
         whole = x.copy()
         if rows.any():
-            found = self._original(blockwise(self._expected, self._standard(x[rows]).clip(-FAR, FAR)))
+            found = self._original(blockwise(self._expected, self._within(self._standard(x[rows]))))
             whole[rows] = np.where(gaps[rows], found, x[rows])
         return whole
 
@@ -122,7 +122,7 @@ class Fitted:
         The rows that are compared with were learned from in float32, so cells are brought to float32 in the same way before they are compared:
         a row that stands there is at distance 0 from itself, in whatever precision it is given again.
         """
-        cells = standardised(narrowed(x, self.shift, self.scale), self.shift, self.scale).clip(-FAR, FAR).astype(np.float32)
+        cells = self._within(self._standard(narrowed(x, self.shift, self.scale))).astype(np.float32)
         rows = Rows(torch.from_numpy(cells.astype(np.float64)), self.sizes.gaps, self.schema)
         found = [torch.stack((part.score.double(), part.p_value.double()), 1) for part in detector.judge(rows.source())]
         return torch.cat(found).numpy()
@@ -140,6 +140,10 @@ class Fitted:
 
     def _standard(self, x: Matrix) -> Matrix:
         return standardised(x, self.shift, self.scale)
+
+    def _within(self, x: Matrix) -> Matrix:
+        """Standardised cells, those that are far beyond all others at one end; of a table with a schema the networks see to that."""
+        return x if self.schema else x.clip(-FAR, FAR)
 
     def _original(self, x: Matrix) -> Matrix:
         return x * self.scale + self.shift
@@ -160,8 +164,8 @@ def fit(told: Told, latent: int | None, hidden: tuple[int, ...] | None, how: Tra
     """The model fitted to rows, and the epochs that it took; NaN is a gap."""
     columns = told.x.shape[1]
     shift, scale = (np.zeros(columns), np.ones(columns)) if told.schema else location_and_scale(told.x)
-    cells = narrowed(told.x, shift, scale) if told.kept else told.x
-    rows = Rows(torch.from_numpy(standardised(cells, shift, scale).astype(np.float32)), told.gaps or told.schema is not None, told.schema)
+    cells = standardised(narrowed(told.x, shift, scale) if told.kept else told.x, shift, scale)
+    rows = Rows(torch.from_numpy(cells.astype(np.float32)), told.gaps or told.schema is not None, told.schema)
     plan = planned(rows, latent, hidden, told.least)
     model, run, splits = trained(rows, plan, how)
     constant = () if told.schema else tuple(constant_columns(told.x).tolist())
@@ -184,23 +188,25 @@ def location_and_scale(x: Matrix) -> tuple[Float64[np.ndarray, " columns"], Floa
     varies = std > 10 * np.finfo(np.float64).eps * np.abs(mean)
     with np.errstate(over="ignore"):
         scale = np.where(varies, std * unit, 1.0)
-    return mean * unit, np.where((scale > 0) & np.isfinite(scale), scale, 1.0)
+    return mean * unit, np.where((scale > np.finfo(np.float64).tiny) & np.isfinite(scale), scale, 1.0)
 
 
 def standardised(x: Matrix, shift: Float64[np.ndarray, " columns"], scale: Float64[np.ndarray, " columns"]) -> Matrix:
-    """Cells in units of their column, what would overflow later at `FARTHEST`."""
+    """Cells in units of their column, what would overflow later at `FARTHEST`; halves of numbers, whose difference cannot overflow."""
     with np.errstate(over="ignore"):
-        return ((x - shift) / scale).clip(-FARTHEST, FARTHEST)
+        return ((x / 2 - shift / 2) / (scale / 2)).clip(-FARTHEST, FARTHEST)
 
 
 def narrowed(x: Matrix, shift: Float64[np.ndarray, " columns"], scale: Float64[np.ndarray, " columns"]) -> Matrix:
     """Cells as float32 has them, in columns whose spread is far above the digits of float32; other columns as they are.
 
-    The same table in float32 and in float64 is one table then: 0.1 has another value in each, and would be no copy of itself.
+    The same table in float32 and in float64 is one table then: 0.1 has another value in each, and would be no copy of itself. A cell beyond
+    the largest number of float32 (3e38) has no value there and stays what it is.
     """
     fine = np.spacing(np.abs(shift).clip(max=1e30).astype(np.float32)) < NARROW * scale
     with np.errstate(over="ignore"):
-        return np.where(fine, x.astype(np.float32).astype(np.float64), x)
+        single = x.astype(np.float32).astype(np.float64)
+    return np.where(fine & ~np.isinf(single), single, x)
 
 
 def dependent_columns(x: Matrix) -> Int64[np.ndarray, " dependent"]:
@@ -213,7 +219,7 @@ def dependent_columns(x: Matrix) -> Int64[np.ndarray, " dependent"]:
     if not 0 < len(varies) <= MOST_COLUMNS or len(x) <= len(varies) + 1:
         return varies[:0]
     shift, scale = location_and_scale(x[:, varies])
-    standard = (x[:, varies] - shift) / scale
+    standard = standardised(x[:, varies], shift, scale)
     values, vectors = spectrum(torch.from_numpy(standard.T @ standard / len(x)))
     left = (1 / (vectors.square() / (values.clamp(min=0.0) + TINY)).sum(1)).numpy()
     return varies[left < LEAST_SPREAD**2]
