@@ -1,6 +1,6 @@
 """Mutation testing of one room: change its source in one place at a time, and see whether a test that runs the place fails.
 
-    python benchmarks/mutants.py ROOM [--sample 200] [--seed 0] [--jobs 1] [--file objectives/bounds.py] [--output build/mutants]
+    python benchmarks/mutants.py ROOM [--sample 200] [--seed 0] [--jobs 1] [--file objectives/bounds.py] [--again] [--output build/mutants]
 
 or `make mutants ROOM=objectives SAMPLE=200`. The tests of a
 room are those of the folder that mirrors it, the laws, and the files of `ALSO`. A first run of them in the clean tree finds which test
@@ -28,6 +28,7 @@ import time
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -47,8 +48,16 @@ ALSO = {  # what judges a room from outside the folder that mirrors it
     "evaluation": ("tests/inference", "tests/report"),
     "applications": ("tests/test_compressing.py", "tests/test_compressing_tables.py", "tests/test_generating.py", "tests/test_cli.py"),
 }
+COMPILED = "tests/inference/test_gradient.py::test_the_compiled_step_against_the_eager_one"
+TOGETHER = ("tests/training/test_loop.py::test_two_processes_train_as_one",)
+BESIDE = {  # files with lines that tests run in processes of their own, where the first run does not see them
+    "inference/compiled.py": (COMPILED,),
+    "inference/steps.py": TOGETHER,
+    "training/distributed.py": TOGETHER,
+}
 IMPORTS = ("torch", "numpy", "scipy.stats", "sklearn", "pandas", "hypothesis", "beartype", "jaxtyping", "pydantic", "safetensors", "PIL", "rich")
-SLOWER, SECONDS, LONGEST, MEMORY = 10, 30, 60, 24 << 30  # LONGEST: seconds of judges that a mutant gets, the quickest ones
+SLOWER, SECONDS, GRACE, MEMORY = 10, 30, 15, 24 << 30
+LONGEST = 60  # seconds of judges that a mutant gets, the quickest ones; `--longest`
 
 
 @dataclass(frozen=True)
@@ -71,16 +80,19 @@ class Coverage:
     seconds: dict[str, float]
     tests: dict[str, dict[int, set[str]]]
 
-    def judges(self, mutant: Mutant) -> list[str]:
+    def judges(self, mutant: Mutant, longest: float) -> list[str]:
         """The tests that run a line of the changed statement, the quickest first; all of the room where it is run at import."""
         lines = self.tests.get(mutant.path, {})
         found = {test for line in range(mutant.first, mutant.last + 1) for test in lines.get(line, ())}
         if found == {""}:
             found = set(self.seconds)
+        found &= self.seconds.keys()
+        if not found:
+            return list(BESIDE.get(mutant.path.removeprefix("src/vael/"), ()))
         judges, spent = [], 0.0
-        for test in sorted(found & self.seconds.keys(), key=self.seconds.__getitem__):
+        for test in sorted(found, key=self.seconds.__getitem__):
             spent += self.seconds[test]
-            if judges and spent > LONGEST:
+            if judges and spent > longest:
                 break
             judges.append(test)
         return judges
@@ -119,6 +131,8 @@ def forked(tree: Path, body, seconds: float) -> int | None:
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
+            with suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)  # what a test has started and not ended
             return os.waitstatus_to_exitcode(status)
         time.sleep(0.02)
     os.killpg(child, signal.SIGKILL)
@@ -156,11 +170,18 @@ class Watch:
 
 
 class Order:
-    """Plugin: the tests asked for, in the order asked for."""
+    """Plugin: the tests asked for, in the order asked for; each ends the process when it takes ten times as long as before."""
 
-    def __init__(self, tests: list[str]) -> None:
-        self.place = {test: place for place, test in enumerate(tests)}
+    def __init__(self, tests: list[str], seconds: dict[str, float]) -> None:
+        self.place, self.seconds = {test: place for place, test in enumerate(tests)}, seconds
         self.failed = ""
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item):
+        signal.setitimer(signal.ITIMER_REAL, GRACE + SLOWER * self.seconds.get(item.nodeid, LONGEST))
+        result = yield
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        return result
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items):
@@ -216,15 +237,15 @@ def covered(tree: Path, places: list[str]) -> Coverage:
     return Coverage(seconds, tests)
 
 
-def tried(tree: Path, mutant: Mutant, coverage: Coverage) -> Verdict:
+def tried(tree: Path, mutant: Mutant, coverage: Coverage, longest: float) -> Verdict:
     """Write the mutant into the tree, run its judges, put the file back."""
-    begun, tests = time.monotonic(), coverage.judges(mutant)
+    begun, tests = time.monotonic(), coverage.judges(mutant, longest)
     if not tests:
         return Verdict(mutant.path, mutant.first, mutant.removed, mutant.added, "uncovered", "", 0.0)
     path, kept = tree / mutant.path, (tree / mutant.path).read_bytes()
 
     def body() -> int:
-        order = Order(tests)
+        order = Order(tests, coverage.seconds)
         try:
             return pytest.main([*QUIET, "-x", *tests], plugins=[order])
         finally:
@@ -235,10 +256,10 @@ def tried(tree: Path, mutant: Mutant, coverage: Coverage) -> Verdict:
         path.write_text(mutant.text)
         for compiled in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
             compiled.unlink()
-        status = forked(tree, body, SECONDS + SLOWER * sum(coverage.seconds[test] for test in tests))
+        status = forked(tree, body, SECONDS + SLOWER * sum(coverage.seconds.get(test, LONGEST) for test in tests))
     finally:
         path.write_bytes(kept)
-    failed = (tree / "failed.txt").read_text() or ("took too long" if status is None else f"exit status {status}")
+    failed = (tree / "failed.txt").read_text() or ("took too long" if status in (None, -signal.SIGALRM) else f"exit status {status}")
     outcome = "survived" if status == 0 else "killed"
     return Verdict(mutant.path, mutant.first, mutant.removed, mutant.added, outcome, failed if status else "", time.monotonic() - begun)
 
@@ -266,11 +287,22 @@ def accepted(verdict: Verdict, reasons: list[dict[str, str]]) -> bool:
     )
 
 
+def once_more(args: argparse.Namespace, mutants: list[Mutant]) -> tuple[list[Mutant], list[Verdict]]:
+    """With `--again`: those that survived the last run of the same sample, and the verdicts on the others, which stand."""
+    target = args.output / f"{args.room}.jsonl"
+    if not args.again or not target.exists():
+        return mutants, []
+    stands = [verdict for verdict in (Verdict(**json.loads(line)) for line in target.read_text().splitlines()) if verdict.outcome == "killed"]
+    known = {(verdict.path, verdict.removed, verdict.added) for verdict in stands}
+    return [mutant for mutant in mutants if (mutant.path, mutant.removed, mutant.added) not in known], stands
+
+
 def run(args: argparse.Namespace, scratch: Path) -> list[Verdict]:
     paths = [path for path in sorted((ROOT / "src" / "vael" / args.room).rglob("*.py")) if not args.file or str(path).endswith(args.file)]
     mutants = sampled(ROOT, paths, args.sample, args.seed)
     if args.match:
         mutants = [mutant for path in paths for mutant in mutants_of(ROOT, path) if args.match in mutant.removed]
+    mutants, stands = once_more(args, mutants)
     for name in IMPORTS:
         __import__(name)
     __import__("torch").set_num_threads(1)
@@ -291,13 +323,13 @@ def run(args: argparse.Namespace, scratch: Path) -> list[Verdict]:
         if children[-1] == 0:
             with open(tree / "verdicts.jsonl", "w") as file:
                 for number, mutant in enumerate(share, 1):
-                    verdict = tried(tree, mutant, coverage)
+                    verdict = tried(tree, mutant, coverage, args.longest)
                     print(json.dumps(asdict(verdict)), file=file, flush=True)
                     print(f"{number}/{len(share)} {verdict.outcome:9} {verdict.seconds:5.1f} s  {mutant.name}", flush=True)
             os._exit(0)
     for child in children:
         os.waitpid(child, 0)
-    return [Verdict(**json.loads(line)) for tree in trees for line in (tree / "verdicts.jsonl").read_text().splitlines()]
+    return stands + [Verdict(**json.loads(line)) for tree in trees for line in (tree / "verdicts.jsonl").read_text().splitlines()]
 
 
 def function_at(path: Path, line: int) -> str:
@@ -318,6 +350,8 @@ def main() -> None:
     parser.add_argument("--file", help="only files whose path ends so")
     parser.add_argument("--match", help="no sample: every mutant of statements that contain this text")
     parser.add_argument("--tests", action="append", help="judge by this file or folder; may be given several times; default the room's")
+    parser.add_argument("--longest", type=float, default=LONGEST, help="seconds of judges that a mutant gets; default 60")
+    parser.add_argument("--again", action="store_true", help="only those that survived the last run, with new tests; the other verdicts stand")
     parser.add_argument("--output", type=Path, default=Path("build/mutants"))
     args = parser.parse_args()
     args.output = args.output.resolve()

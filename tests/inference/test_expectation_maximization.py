@@ -354,6 +354,25 @@ def test_an_empty_component_is_placed_anew():
     assert em.converged(state)
 
 
+def test_a_rescued_component_gets_a_share_of_one_in_all_and_the_covariance_of_all_data():
+    """Of K components, 1/K before the weights are made to sum to 1 again; it stands on an example."""
+    x = blobs(0)
+    weight = torch.tensor([0.7, 0.2, 0.1]).double()
+    far = torch.tensor([[0.0, 0.0], [2.0, 2.0], [1e4, 1e4]]).double()
+    em = ExpectationMaximization(
+        GaussianMixture(3, 2).assign(Components(weight, far, torch.eye(2).double().repeat(3, 1, 1))), start=AsGiven(), floor=0.0
+    )
+    state = em.init(splits(x).train, World())
+    counts = em._expect(x, torch.ones(len(x)).double())[1].sum(0)
+    step(em, state, Batch(x=x))
+    share = counts / len(x)
+    assert [(r.iteration, r.component, r.cause) for r in em.rescued] == [(1, 2, Cause.EMPTY)]
+    share[2] = 1 / 3
+    torch.testing.assert_close(em.model.components.weight, share / share.sum(), rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(em.model.components.covariance[2], torch.cov(x.mT, correction=0), rtol=1e-9, atol=1e-12)
+    assert (em.model.components.mean[2] == x).all(1).any()
+
+
 def test_components_that_keep_collapsing_end_the_run():
     """Ten equal examples are an endless temptation: the first few rescues are borne, more than ten for each component are not."""
     x = torch.cat([torch.randn(40, 1, generator=generator()).double(), torch.full((10, 1), 3.0, dtype=torch.float64)])

@@ -13,7 +13,7 @@ from vael.data import Kind, Source
 from vael.errors import StateError
 from vael.inference import Adagrad, AdamW, GradientAscent, Guard, Moment, RMSprop, World
 from vael.inference.optimizers import Slots, fused_update, update
-from vael.inference.steps import length
+from vael.inference.steps import Climb, Step, length
 from vael.models import VAE, BernoulliHead, Decoder, GaussianPosterior, StandardNormal
 from vael.networks import Dense
 from vael.objectives import ELBO
@@ -193,3 +193,26 @@ def test_the_length_of_gradients_is_their_norm():
     gradients.append(torch.randn(2, 3, 4, generator=generator).transpose(0, 2))
     torch.testing.assert_close(length(gradients), torch.nn.utils.get_total_norm(gradients))
     assert math.isnan(float(length([*gradients, torch.tensor([math.nan])])))
+
+
+@pytest.mark.parametrize("optimizer", [AdamW(weight_decay=0.1), RMSprop(centered=True)], ids=["fused", "formula"])
+def test_a_device_that_runs_ahead_makes_the_moves_of_the_processor(optimizer):
+    """Norms that are usual, clipped, broken, usual, leaping, usual: parameters, moments, totals, steps and the guard's memory agree."""
+    guard = Guard(settle=2, spike=50.0, decay=0.5)
+    states = [GradientAscent(model(), optimizer=optimizer, guard=guard).init(source(), World()) for _ in "ab"]
+    steps = [Step(state.apply.gradients, state, optimizer, guard) for state in states]
+    generator = torch.Generator().manual_seed(0)
+    shapes = [p.shape for p in states[0].parameters]
+    skipped = []
+    for size in (1.0, 10.0, math.nan, 1.0, 1e4, 2.0):
+        gradients = [size * torch.randn(shape, generator=generator) for shape in shapes]
+        norm, moment = length(gradients), Moment(0.5, 0.7, Stream(generator), 8)
+        climbs = [Climb(torch.tensor(0.0), torch.tensor([-3.0, 2.0, 1.0, 8.0]), [g.clone() for g in gradients]) for _ in "ab"]
+        with torch.no_grad():
+            a, b = steps[0]._on_processor(climbs[0], norm, moment), steps[1]._on_device(climbs[1], norm, moment)
+        assert torch.equal(a, b)
+        skipped.append(bool(b[3] == 0))
+        for name, mine in states[0].tensors().items():
+            torch.testing.assert_close(states[1].tensors()[name], mine, rtol=1e-5, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}")
+    assert skipped == [False, False, True, False, True, False]
+    assert int(states[1].steps) == 4

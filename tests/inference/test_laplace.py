@@ -1,5 +1,6 @@
 """Laplace's approximation: exact where the posterior is Gaussian, closer than the encoder where it is not, never another log p(x)."""
 
+import copy
 import math
 
 import pytest
@@ -12,6 +13,7 @@ from vael.data import Batch, Kind, Source, Splits
 from vael.errors import StateError
 from vael.evaluation import evaluate, evaluate_encoder, evaluate_refined
 from vael.inference import GradientAscent, LaplacePosterior, refined
+from vael.inference.laplace import _Joint
 from vael.models import VAE, BernoulliHead, Decoder, FixedScale, GaussianHead, GaussianMixture, GaussianPosterior, StandardNormal
 from vael.networks import Dense
 from vael.objectives import log_weights
@@ -103,6 +105,31 @@ def test_the_bound_at_it_is_tighter(trained):
     model, source = trained
     bounds = [evaluate_encoder(one, source, importance_samples=200).elbo for one in (model, refined(model, widen=1.0))]
     assert bounds[0] + 0.05 < bounds[1] < float(on_a_grid(model, source).mean())
+
+
+def test_the_climb_is_pytorchs_adam_in_units_of_the_width(trained):
+    """30 steps at rates 0.3 · 0.1^(t/30), β = (0.9, 0.98), from the encoder's mean; in float64, where both agree to rounding."""
+    model, source = trained
+    x = source.batch(torch.arange(6)).x.double()
+    exact = LaplacePosterior(copy.deepcopy(model).double())
+    about, q = _Joint(exact, x, None, None), exact.posterior(x, None)
+    start, width = q.mean.detach(), q.stddev.detach()
+    u = torch.zeros_like(start, requires_grad=True)
+    adam = torch.optim.Adam([u], betas=(0.9, 0.98))
+    for step in range(1, 31):
+        adam.param_groups[0]["lr"] = 0.3 * 0.1 ** (step / 30)
+        adam.zero_grad()
+        (-about(start + width * u).sum()).backward()
+        adam.step()
+    assert (about(start + width * u) > about(start)).all()
+    torch.testing.assert_close(exact._climbed(about, start, width), (start + width * u).detach(), rtol=1e-9, atol=1e-9)
+
+
+def test_what_it_costs_is_reckoned_for_as_many_steps_as_it_takes(trained):
+    """Three decodings a step of Adam and eleven an axis of the curvature."""
+    steps = LaplacePosterior(trained[0]).steps
+    assert LaplacePosterior.cost(7) == LaplacePosterior.cost(7, steps) == 3 * steps + 77
+    assert LaplacePosterior.cost(2, 10) == 52
 
 
 def test_it_depends_neither_on_the_batch_nor_on_inference_mode(trained):

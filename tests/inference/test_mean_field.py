@@ -101,6 +101,15 @@ def test_terms_of_the_model_less_the_global_divergence_are_the_bound():
     assert total == pytest.approx(max(judged), rel=1e-10)
 
 
+def test_the_bound_is_what_is_explained_less_what_is_paid():
+    """Every row of the history; and the distortion is minus the responsibilities' mean of E_q[log p(x | z, μ, Λ)]."""
+    model, fit = fitted(IRIS, start(3), 10)
+    for row in fit.history:
+        assert row.elbo == pytest.approx(-row.distortion - row.divergence, rel=1e-12)
+    terms = model(Batch(IRIS), generator=generator(0))
+    assert fit.history[-1].distortion == pytest.approx(-float(terms.log_likelihood.mean()), rel=1e-10)
+
+
 def test_correlated_gaussian_target():
     covariance = torch.tensor([[1.0, 0.9], [0.9, 1.0]], dtype=torch.float64)
     field = GaussianMeanField(torch.tensor([1.0, -2.0], dtype=torch.float64), torch.linalg.inv(covariance))

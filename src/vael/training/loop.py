@@ -159,7 +159,8 @@ class Training:
     def go(self, interrupted: threading.Event) -> Fit:
         """Step until something ends the run; then judge, save and hand over."""
         self._announce(self._rehearse())
-        self.time_start = 0.0 if self.elapsed_before else self._elapsed()
+        if not self.elapsed_before:  # else it is that of the checkpoint, and the share of time that is done does not leap
+            self.time_start = self._elapsed()
         self.epoch_started = self.saved = self.validated = self.ticked = time.perf_counter()
         stopped = ""
         while not stopped:

@@ -1,0 +1,151 @@
+"""What a run says of itself and of its time: shares of time done, plans, ticks and rows, by a clock that the test sets."""
+
+import itertools
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from test_loop import SETTINGS, algorithm, splits
+
+from vael.training import Callback, Settings, run
+from vael.training.loop import Training
+from vael.training.settings import resolve
+
+
+def training(settings: Settings, callbacks=(), folder=None) -> Training:
+    ascent = algorithm()
+    return Training(ascent, splits(), resolve(settings, ascent.model, 150), folder, callbacks)
+
+
+def share(elapsed: float, start: float = 0.0, judging: float = 0.0, epochs: int | None = None, step: int = 3) -> float:
+    """Of a run of 10 seconds, what it takes to be done."""
+    going = training(replace(SETTINGS, epochs=epochs, time_limit=10.0))
+    going.step, going.time_start, going.validation_seconds = step, start, judging
+    going._elapsed = lambda: elapsed
+    going._update_progress()
+    return going.progress
+
+
+def test_the_share_of_time_that_is_done():
+    """From the first step to the limit, less the seconds that the last judgement will take; after a long set-up, half the limit at least."""
+    assert share(2.5) == pytest.approx(0.25)
+    assert share(4.0, start=2.0) == pytest.approx(0.25)
+    assert share(4.0, start=2.0, judging=3.0) == pytest.approx(0.4)
+    assert share(10.0, start=9.0) == pytest.approx(0.2)
+    assert share(4.0, start=1.0, judging=8.0) == pytest.approx(0.6)
+    assert share(99.0) == 1.0
+    assert share(2.5, epochs=1) == pytest.approx(0.6)
+    assert share(2.5, epochs=6) == pytest.approx(0.25)
+    assert [share(2.5, step=step) for step in (0, 15, 16, 17)] == [pytest.approx(0.25)] * 4
+
+
+def test_a_run_that_goes_on_is_as_far_as_it_was(tmp_path):
+    """The set-up before the first step counts as little after a resume as it did before, so the rate of learning does not leap."""
+    limited = replace(SETTINGS, epochs=None, time_limit=10.0)
+    going = training(limited, folder=tmp_path)
+    going.time_start, going._elapsed = 2.0, lambda: 6.0
+    going._update_progress()
+    going.save()
+    again = training(limited, folder=tmp_path)
+    again.restore()
+    assert (again.elapsed_before, again.time_start) == (6.0, 2.0)
+    again._rehearse, again._elapsed = lambda: 0.01, lambda: 6.0
+    stop = threading.Event()
+    stop.set()
+    again.go(stop)
+    assert again.progress == going.progress == pytest.approx(0.5)
+
+
+def test_the_share_of_epochs_that_is_done_is_that_of_steps():
+    going = training(replace(SETTINGS, epochs=4))
+    going.step = 5
+    going._update_progress()
+    assert going.progress == 0.25
+
+
+class Heard(Callback):
+    """Keeps whatever it is told."""
+
+    def __init__(self):
+        self.plans, self.ticks, self.rows, self.notes, self.at = [], [], [], [], []
+
+    def plan(self, plan):
+        self.plans.append(plan)
+
+    def tick(self, tick):
+        self.ticks.append(tick)
+
+    def row(self, row):
+        self.rows.append(row)
+        self.at.append(time.perf_counter())
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [({}, 30 * 0.02 * 1.05), ({"time_limit": 0.1}, 0.1), ({"time_limit": 100.0}, 0.63), ({"epochs": None, "time_limit": 7.0}, 7.0)],
+)
+def test_the_plan_is_what_comes(changed, expected):
+    """Steps at the seconds of the rehearsal, and 1 in 20 for judging, but no more than the time limit."""
+    heard = Heard()
+    training(replace(SETTINGS, precision=torch.float32, **changed), (heard,))._announce(0.02)
+    (plan,) = heard.plans
+    assert plan.expected_seconds == pytest.approx(expected)
+    assert plan.steps == (30 if changed.get("epochs", 6) else None)
+    assert (plan.examples, plan.batch, plan.device, plan.precision) == (150, 32, "cpu", "float32")
+    assert plan.parameters == sum(p.numel() for p in algorithm().model.parameters())
+    assert plan.compilation == "step eager, as asked for"
+
+
+@pytest.fixture(scope="module")
+def told():
+    """A run of three epochs of five steps that tells of every step, with ten milliseconds for each; and how long it took."""
+    heard, begun = Heard(), time.perf_counter()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vael.training.loop.TICK_SECONDS", -1.0)
+        going = Training._take_step
+        patch.setattr(Training, "_take_step", lambda self, step, progress: time.sleep(0.01) or going(self, step, progress))
+        fit = run(algorithm(), splits(), replace(SETTINGS, epochs=3, precision=torch.float32), callbacks=[heard])
+    return heard, fit, time.perf_counter() - begun
+
+
+def test_ticks_are_means_over_the_epoch_so_far(told):
+    heard, fit, seconds = told
+    assert [tick.step for tick in heard.ticks] == list(range(1, 16))
+    assert [tick.epoch for tick in heard.ticks] == [1] * 4 + [2] * 5 + [3] * 5 + [4]
+    assert [tick.progress for tick in heard.ticks] == pytest.approx([step / 15 for step in range(15)])
+    for tick in heard.ticks:
+        assert tick.elbo == pytest.approx(-tick.distortion - tick.divergence, abs=1e-5)
+        assert 0 < tick.examples_per_second <= 32 / 0.01
+    rows = [row for row in fit.history if row.split == "train"]
+    for tick, row in zip(heard.ticks[4::5], rows, strict=True):  # the last tick of an epoch is of all of it
+        assert (tick.elbo, tick.distortion, tick.divergence) == pytest.approx((row.elbo, row.distortion, row.divergence))
+    lefts = [tick.seconds_left for tick in heard.ticks[1:]]
+    assert all(0 < left < seconds * 15 for left in lefts)
+    spent = [tick.seconds_left * tick.progress / (1 - tick.progress) for tick in heard.ticks[1:]]  # as fast as so far
+    assert spent[3] <= rows[0].seconds
+    for k, (row, before) in enumerate(zip(rows[1:], rows[:-1], strict=True), 1):
+        assert spent[5 * k + 3] - spent[5 * k - 2] == pytest.approx(row.seconds - before.seconds, rel=0.5)
+
+
+def test_rows_tell_the_speed_and_the_time_of_the_run(told):
+    heard, fit, seconds = told
+    assert list(fit.history) == heard.rows
+    assert [(row.step, row.epoch, row.split, row.skipped) for row in fit.history] == [
+        (5 * epoch, epoch, split, 0) for epoch in (1, 2, 3) for split in ("train", "validation")
+    ]
+    assert all(0 < a.seconds <= b.seconds for a, b in itertools.pairwise(fit.history))
+    assert fit.history[-1].seconds <= fit.seconds <= seconds
+    train = [(row, at) for row, at in zip(fit.history, heard.at, strict=True) if row.split == "train"]
+    ends = [at for row, at in zip(fit.history, heard.at, strict=True) if row.split == "validation"]
+    for row, _ in train:
+        assert 0 < row.examples_per_second <= 160 / 0.05  # steps of padded rows count whole
+    for (row, at), before in zip(train[1:], ends[:-1], strict=True):
+        assert 160 / row.examples_per_second == pytest.approx(at - before, rel=0.5)
+    assert all(row.examples_per_second > 50 / seconds for row in fit.history if row.split == "validation")
+    assert (fit.steps, fit.epochs, fit.stopped, fit.interrupted, fit.skipped) == (15, 3, "all 3 epochs are done", False, 0)
+    assert not heard.notes
