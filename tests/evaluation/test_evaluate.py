@@ -90,6 +90,10 @@ def test_exact_posterior_gives_exact_log_likelihood_and_trusted_weights():
     assert found.k_hat_above_limit == 0
     assert found.warnings == ()
     assert found.bits_per_dim is None  # a density has no bits
+    assert (found.data, found.split, found.examples, found.importance_samples, found.seed) == ("made", "test", 23, 100, 0)
+    assert found.is_bound is True
+    assert evaluate(model, data, split="train", seed=3).split == "train"
+    assert evaluate(model, data, seed=3).seed == 3
 
 
 def test_narrow_posterior_is_flagged():
@@ -188,6 +192,7 @@ def test_cross_entropy_has_no_likelihood_and_says_so():
     found = evaluate(model, data, importance_samples=10)
     assert (found.log_likelihood, found.standard_error, found.bits_per_dim, found.k_hat) == (None, None, None, None)
     assert math.isfinite(found.elbo)
+    assert found.is_bound is False
     assert any("no likelihood" in note for note in found.notes)
     assert "made for a test" in found.notes
 

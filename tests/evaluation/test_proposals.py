@@ -198,3 +198,24 @@ def test_a_forecast_judges_few_examples_and_leaves_no_trace(monkeypatch):
     assert forecast(model, data, importance_samples=200, proposals=Proposals.FITTED).fitted_share == 1
     assert forecast(model, data, importance_samples=200, proposals=Proposals.ENCODER).fitted_share == 0
     assert model.training
+
+
+def test_the_cost_of_a_fit_is_that_of_pilot_trial_and_laplace():
+    """In latents that could be decoded in the same time: 100 draws, 200 draws, 30 steps of three and eleven an axis."""
+    assert [proposals.fitting_cost(features) for features in (1, 16)] == [300 + 90 + 11, 300 + 90 + 176]
+
+
+def test_every_correction_looks_at_draws_of_its_own(monkeypatch):
+    """Corrections of one proposal take blocks of noise that no other takes, all within those set aside for trials."""
+    model, data, _ = linear(2, odd=0.3)
+    blocks, whole = [], proposals._corrected
+
+    def noted(model, given, q, how):
+        blocks.append((how.first, how.samples))
+        return (*whole(model, given, q, how)[:2], torch.full((len(given),), math.inf))
+
+    monkeypatch.setattr(proposals, "_corrected", noted)
+    evaluate(model, data, importance_samples=100)
+    assert [samples for _, samples in blocks] == [200] * 3
+    assert len({first for first, _ in blocks}) == 3
+    assert all(1 << 31 <= first < 1 << 32 for first, _ in blocks)

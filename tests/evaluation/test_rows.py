@@ -6,7 +6,7 @@ import torch
 from vael.data import Kind, Source, statistics
 from vael.errors import StateError
 from vael.evaluation import evaluate
-from vael.evaluation.rows import row_terms
+from vael.evaluation.rows import CELLS_AT_ONCE, LATENTS_AT_ONCE, ROWS_AT_ONCE, row_terms, rows_at_once
 from vael.models import BernoulliHead, GaussianHead, LearnedScale
 from vael.recipes import dense
 
@@ -68,6 +68,14 @@ def test_blocks_of_images_cover_every_row_once():
     assert [len(part.bound) for part in parts] == [8192, 808]
     again = torch.cat([part.bound for part in row_terms(model, source)])
     assert torch.equal(again, torch.cat([part.bound for part in parts]))
+
+
+@pytest.mark.parametrize(("event", "samples"), [((3,), 1), ((3, 64, 64), 1), ((3, 4000, 4000), 2), ((5,), 100), ((5,), 10**9)])
+def test_a_block_is_the_largest_power_of_two_that_memory_bears(event, samples):
+    size, cells = rows_at_once(event, samples), torch.Size(event).numel()
+    allowed = max(1, min(ROWS_AT_ONCE, CELLS_AT_ONCE // cells, LATENTS_AT_ONCE // samples))
+    assert size.bit_count() == 1
+    assert size <= allowed < 2 * size
 
 
 def test_no_samples_are_refused():

@@ -10,7 +10,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 
 from vael.data.schema import Column, ColumnKind, Schema
 from vael.errors import ShapeError, SupportError
-from vael.evaluation.efficacy import FeatureEncoder, Task, efficacy, f1, quick_learners, sdgym_learners, task_of
+from vael.evaluation.efficacy import FeatureEncoder, Task, efficacy, f1, learnable_target, quick_learners, sdgym_learners, task_of
 from vael.evaluation.privacy import bound_attack, closeness_attack, closest_records, copied, positions
 from vael.evaluation.ranking import ranked_apart
 from vael.evaluation.synthetic import Settings, Tables, judge_synthetic
@@ -210,6 +210,27 @@ def test_everything_at_once() -> None:
         judge_synthetic(tables, Settings(target="x"))
     with pytest.raises(ShapeError, match=r"holdout table has shape \(5, 4\); expected at least 20 rows of 4 columns"):
         Tables(SCHEMA, law(200, 1), law(200, 2), law(5, 3))
+
+
+def test_targets_are_asked_from_the_last_column_with_few_levels_to_the_first_column(monkeypatch) -> None:
+    """Columns of 2 to 20 levels before all others, the last first, so many at most; each by one half of the rows that the other judges."""
+    asked = []
+
+    def refused(schema, target, synthetic, train, test, **how):
+        asked.append((target, len(synthetic), len(train), len(test)))
+        raise ShapeError("nothing to learn")
+
+    def levels(name, count):
+        return Column(name, ColumnKind.CATEGORICAL, levels=tuple(map(str, range(count))))
+
+    monkeypatch.setattr("vael.evaluation.efficacy.efficacy", refused)
+    schema = Schema((levels("a", 2), Column("b", ColumnKind.REAL), levels("c", 40), levels("d", 3), Column("e", ColumnKind.COUNT), levels("f", 2)))
+    assert learnable_target(schema, torch.zeros(31, 6)) is None
+    assert asked == [(name, 15, 15, 16) for name in ("f", "d", "a", "e", "c", "b")]
+    asked.clear()
+    monkeypatch.setattr("vael.evaluation.efficacy.MOST_PROBED", 4)
+    learnable_target(schema, torch.zeros(31, 6))
+    assert [name for name, *_ in asked] == ["f", "d", "a", "e"]
 
 
 def test_one_column_is_judged_without_a_prediction() -> None:

@@ -307,3 +307,25 @@ def test_a_point_estimate_is_a_value_that_a_cell_could_have(kind, values, share,
     again = ColumnsHead(schema, tables=heaped(schema, cells[:, None]))
     again.load_state_dict(head.state_dict())
     assert torch.equal(again.scales.among, head.scales.among)  # what the values say is found again with the weights
+
+
+def test_the_law_of_a_column_starts_where_its_likelihood_is_largest(monkeypatch):
+    """Two clouds far apart: 40 steps gain at least 0.2 nats a cell over components side by side, and the gradient of the means is near 0."""
+    generator = torch.Generator().manual_seed(0)
+    schema = Schema((Column("x", ColumnKind.REAL), Column("y", ColumnKind.REAL)))
+    cells = torch.randn(600, 2, generator=generator)
+    cells[:, 0] = torch.where(torch.arange(600) % 3 == 0, 9 + 0.3 * cells[:, 0], cells[:, 0])
+    cells[::7, 1] = torch.nan
+
+    def fit():
+        head = ColumnsHead(schema, components=4, sample=cells)
+        with torch.no_grad():
+            found = head(torch.zeros(1, 600, head.raw_numbers)).log_prob(torch.nan_to_num(cells))[0]
+        return [float(found[~torch.isnan(cells[:, place]), place].mean()) for place in (0, 1)]
+
+    fitted = fit()
+    monkeypatch.setattr("vael.models.columns.FITTING", 0)
+    plain = fit()
+    assert fitted[0] > plain[0] + 0.2
+    assert fitted[1] > plain[1] - 0.02
+    assert fitted[1] == pytest.approx(-0.5 * math.log(2 * math.pi * math.e), abs=0.08)  # the entropy of N(0, 1)

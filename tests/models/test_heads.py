@@ -15,6 +15,7 @@ from vael.data.transforms import Dequantization
 from vael.errors import ShapeError, SupportError
 from vael.models import TabulatedMixtureHead, heads
 from vael.models.heads import FixedScale, LearnedScale, PredictedScale
+from vael.models.tabulated import bells
 from vael.probability import DiscretizedLogistic, draw
 
 EVENT = (3, 4, 5)
@@ -300,3 +301,14 @@ def test_constant_cells_are_taken_and_their_density_is_bounded():
     assert head.check(constant) is None
     log_prob = head(torch.tensor([0.0, 0.0, 0.0, -1e4, -1e4, -1e4]).view(1, 1, 6)).log_prob(constant.x[:1])
     assert float(log_prob.max()) <= 6.0 - 0.5 * math.log(2 * math.pi) + 1e-4
+
+
+def test_shared_laws_start_as_bells_of_which_the_outer_two_peak_at_the_ends():
+    """Four laws over 31 levels, centres 0, 10, 20, 30: logits fall by 8/31 a level; black in the first and white in the last stand 4 nats out."""
+    logits = bells(31, 4)
+    away = (torch.arange(31.0) - torch.tensor([[0.0], [10.0], [20.0], [30.0]])).abs() * (8 / 31)
+    stands = torch.zeros(4, 31)
+    stands[0, 0] = stands[3, 30] = 4.0
+    torch.testing.assert_close(logits, stands - away)
+    torch.testing.assert_close(TabulatedMixtureHead(31, 4).laws.exp().sum(1), torch.ones(4))
+    assert float(TabulatedMixtureHead(31, 4).laws.detach().min()) > math.log(2**-12 / 31) - 1e-4

@@ -31,9 +31,13 @@ def built(make):
 
 
 def one_level(codes: int = 6):
-    """Codes spread as widely as the vectors that they stand for."""
-    model = built(lambda: vq_vae(EVENT, BernoulliHead(), CodeBook(codes, 3), channels=(8,)))
-    model.coder.books[0].sums.copy_(0.3 * torch.randn(codes, 3, generator=torch.Generator().manual_seed(1)))
+    return spread(built(lambda: vq_vae(EVENT, BernoulliHead(), CodeBook(codes, 3), channels=(8,))))
+
+
+def spread(model):
+    """Codes as far apart as the vectors that they stand for."""
+    for book in model.coder.books:
+        book.sums.copy_(0.3 * torch.randn(book.sums.shape, generator=torch.Generator().manual_seed(1)))
     return model
 
 
@@ -68,11 +72,12 @@ def test_many_codes_are_stored_in_more_bytes(codes, stored):
 
 
 def test_every_split_is_coded_and_the_levels_are_of_the_largest_book():
-    model = built(lambda: vq_vae_2(EVENT, BernoulliHead(), CodeBook(4, 2), CodeBook(3, 2), channels=(8,)))
+    model = spread(built(lambda: vq_vae_2(EVENT, BernoulliHead(), CodeBook(4, 2), CodeBook(3, 2), channels=(8,))))
     data = Splits(images(20), images(11), images(7))
     found = coded_splits(model, data, 2)
     for mine, given in ((found.train, data.train), (found.validation, data.validation), (found.test, data.test)):
         assert torch.equal(mine.x, coded(model, given, 2).x)
+        assert not torch.equal(mine.x, coded(model, given).x)
         assert mine.levels == 4
     assert coded_splits(model, Splits(data.train, data.validation, None)).test is None
 

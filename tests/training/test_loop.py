@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from vael.data import Kind, Source, Splits
+from vael.data.transforms import DynamicBinarization
 from vael.errors import StateError
 from vael.inference import AdamW, ExpectationMaximization, GradientAscent
 from vael.models import VAE, BernoulliHead, Decoder, GaussianMixture, GaussianPosterior, StandardNormal
@@ -20,6 +21,7 @@ from vael.networks import Dense
 from vael.objectives import ELBO, Beta
 from vael.training import Callback, Settings, permutation, run
 from vael.training.checkpoint import read_tensors
+from vael.training.loop import Training
 from vael.training.schedules import Constant, WarmupCosine
 
 
@@ -110,6 +112,72 @@ def test_every_step_has_noise_of_its_own_and_a_judgement_always_the_same():
     assert not torch.equal(first.judged[0], other.judged[0])
 
 
+class Looking(GradientAscent):
+    """Notes the cells of each step and of each judgement."""
+
+    def init(self, data, world):
+        self.steps, self.judged = [], []
+        return super().init(data, world)
+
+    def step(self, state, batch, moment):
+        self.steps.append(dict(zip(batch.index.tolist(), batch.x.flatten(1).tolist(), strict=True)))
+        return super().step(state, batch, moment)
+
+    def bound(self, state, batch, noise):
+        self.judged.append(batch.x.clone())
+        return super().bound(state, batch, noise)
+
+
+def looked(seed: int) -> Looking:
+    grey = [torch.randint(0, 256, (count, 1, 4, 4), generator=torch.Generator().manual_seed(count), dtype=torch.uint8) for count in (40, 30)]
+    sources = [Source("grey", x, Kind.BINARY, f"grey-{len(x)}", transform=DynamicBinarization(255.0)) for x in grey]
+    ascent = Looking(algorithm().model)
+    run(ascent, Splits(*sources, None), replace(SETTINGS, seed=seed, epochs=3))
+    return ascent
+
+
+def test_what_data_draw_is_anew_in_every_epoch_and_the_same_in_every_judgement():
+    """Binarised by chance: an example differs from epoch to epoch; validation data depend on the seed alone. Equal by chance: 2^-600."""
+    first, again, other = looked(5), looked(5), looked(6)
+    epochs = [first.steps[-4] | first.steps[-3], first.steps[-2] | first.steps[-1]]
+    assert epochs[0].keys() == epochs[1].keys() == set(range(40))
+    assert sum(epochs[0][i] != epochs[1][i] for i in range(40)) > 20
+    assert first.steps == again.steps
+    assert len(first.judged) == 3
+    assert all(torch.equal(first.judged[0], x) for x in (*first.judged, *again.judged))
+    assert not torch.equal(first.judged[0], other.judged[0])
+
+
+def stopped_at(monkeypatch, step: int, settings: Settings, interrupted: bool = False):
+    """Rows of a run that ends after so many steps, by a signal or for another reason."""
+
+    def reason(training, flag):
+        if training.step == step and interrupted:
+            flag.set()
+        return "done" if training.step == step else ""
+
+    monkeypatch.setattr("vael.training.loop.Training._reason_to_stop", reason)
+    return [(row.step, row.split) for row in run(algorithm(), splits(), settings).history]
+
+
+@pytest.mark.parametrize("limit", [None, 1000.0, 1e-3, 1.0])
+def test_a_run_with_a_time_limit_is_judged_forty_times_at_most_and_at_its_end(limit, monkeypatch):
+    """Of 1000 seconds every 25; of one second every 0.025, less than an epoch of five steps of ten milliseconds takes."""
+    going = Training._take_step
+    pause = 0.01 if limit == 1.0 else 0.0
+    monkeypatch.setattr(Training, "_take_step", lambda self, step, progress: time.sleep(pause) or going(self, step, progress))
+    rows = stopped_at(monkeypatch, 15, replace(SETTINGS, epochs=3, time_limit=limit))
+    assert [step for step, split in rows if split == "validation"] == ([15] if limit == 1000.0 else [5, 10, 15])
+    assert [step for step, split in rows if split == "train"] == [5, 10, 15]
+
+
+def test_a_run_that_ends_in_mid_epoch_is_judged_there_but_not_by_a_signal(monkeypatch):
+    whole = [(5, "train"), (5, "validation"), (10, "train"), (10, "validation")]
+    assert stopped_at(monkeypatch, 13, SETTINGS) == [*whole, (13, "train"), (13, "validation")]
+    assert stopped_at(monkeypatch, 13, SETTINGS, interrupted=True) == whole
+    assert stopped_at(monkeypatch, 10, SETTINGS) == whole
+
+
 def test_training_raises_the_bound():
     fit = run(algorithm(), splits(), replace(SETTINGS, epochs=60))
     validation = [row.elbo for row in fit.history if row.split == "validation"]
@@ -173,6 +241,10 @@ def test_metrics_have_a_line_for_each_epoch_and_split_after_a_resume(tmp_path):
     run(algorithm(), splits(), SETTINGS, folder=tmp_path, resume=True)
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [(row["step"], row["split"]) for row in rows] == [(5 * e, split) for e in range(1, 7) for split in ("train", "validation")]
+    assert all("elbo" in row and "objective" not in row for row in rows)
+    (tmp_path / "metrics.jsonl").write_text((tmp_path / "metrics.jsonl").read_text() + '{"step": 31, "epo')  # cut short by a kill
+    run(algorithm(), splits(), SETTINGS, folder=tmp_path, resume=True)
+    assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == rows
 
 
 def test_nothing_to_resume_is_refused(tmp_path):
