@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -11,15 +12,17 @@ from torch.distributions import Distribution
 
 from vael.applications.generation import drawn_rows, seeded
 from vael.data import Batch
+from vael.data.ranges import outside
 from vael.errors import ShapeError, StateError
 from vael.inference import refined
-from vael.models import VAE
+from vael.models import VAE, ColumnsHead
 from vael.models.vae import filled, seen
 from vael.probability import draw
 
 LATENTS, MOST = 4096, 200_000  # that are weighed at least, and at most
 EACH = 20  # independent latents for each row, where they can be had: the mean over rows then errs as that of independent rows does, within 2.5 %
 AT_ONCE = 2048
+GUESSED = "beyond what was learned: "  # how a warning of values outside of their ranges begins
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ def conditional_samples(model: VAE, given: Float[Tensor, " columns"], count: int
     Rows choose for themselves, from latents that they share: two rows are as good as independent where `effective_samples` is many times `count`,
     and more latents are drawn until it is `EACH` times that, or there are `MOST`.
 
+    A value outside of the range that its column had in training is answered with a `UserWarning`: the rest of the rows is a guess then.
+
     Errors: `StateError` for fewer than one row, or where nothing is given; `ShapeError` for another number of columns; `StateError` for values
     to which the model gives no probability.
     """
@@ -54,6 +59,7 @@ def conditional_samples(model: VAE, given: Float[Tensor, " columns"], count: int
         raise ShapeError(
             f"{len(given)} cells were given, but rows of this model have another number of columns; give one cell for each, NaN to draw it"
         )
+    _warn_of_ranges(model, given)
     with torch.enable_grad():
         fitted = refined(model.eval()).infer(batch)
     z, log_w = _candidates(model, batch, (prior, fitted), count, noise)
@@ -64,6 +70,12 @@ def conditional_samples(model: VAE, given: Float[Tensor, " columns"], count: int
     chosen = z[torch.searchsorted(share.cumsum(0), points).clamp(max=len(share) - 1)]
     rows = torch.cat([drawn_rows(model, part, noise) for part in chosen.split(AT_ONCE)])
     return Conditioned(torch.where(observed, given.to(rows), rows), _worth(log_w))
+
+
+def _warn_of_ranges(model: VAE, given: Tensor) -> None:
+    head = next((part for part in model.likelihood.modules() if isinstance(part, ColumnsHead)), None)
+    if head is not None and (beyond := outside(head.schema, given[None])):
+        warnings.warn(GUESSED + "; ".join(map(str, beyond)), stacklevel=3)
 
 
 def _log_weights(model: VAE, batch: Batch, laws: tuple[Distribution, Distribution], z: Tensor) -> Tensor:

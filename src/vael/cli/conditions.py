@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from vael.cli.parser import Parser, UsageError, nearest
-from vael.cli.telling import tell
+from vael.cli.telling import answer
 from vael.errors import SupportError
 
 if TYPE_CHECKING:
@@ -39,13 +39,19 @@ def conditional_rows(run: Run, schema: Schema, count: int, seed: int, conditions
     """Rows that have the given values and keep the rules of their columns elsewhere; says where few latents carry them. Errors: `UsageError`."""
     import torch
 
-    from vael.applications.conditional import conditional_samples
+    from vael.applications.conditional import GUESSED, conditional_samples
     from vael.data.constraints import enforced
+    from vael.data.ranges import outside
+    from vael.process import ignoring
 
     given = cells(schema, conditions)
-    found = conditional_samples(run.model, given.float(), count, seed)
+    beyond = outside(schema, given[None])
+    for one in beyond:
+        answer(f"vael: warning: --given {one}: the rest of these rows is a guess beyond what was learned", file=sys.stderr)
+    with ignoring(UserWarning, GUESSED):  # said above, for plain numbers too
+        found = conditional_samples(run.model, given.float(), count, seed)
     if found.effective_samples < FEW:
-        tell(
+        answer(
             f"vael: warning: these values together are rare or new to the model: the rows hang on {found.effective_samples:.0f} latents "
             f"(better {FEW:.0f} or more), so they vary less than they should; give fewer columns",
             file=sys.stderr,

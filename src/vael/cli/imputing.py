@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
     from vael.data import Schema
     from vael.data.output import CellFile
+    from vael.data.ranges import Outside
     from vael.data.tables import Skipped, Table
+    from vael.data.unfilled import Unfilled
     from vael.specs import Piece, Run
 
+FAR = 1.0  # widths of a column's range that a seen cell may lie beyond it before that is said
 FEW = 10.0  # effective samples below which a row's answer hangs on few latents
 
 
@@ -89,7 +92,20 @@ class Counts:
 
         self.rows, self.cells, self.all_cells, self.few = 0, 0, 0, 0
         self.skipped: list[Skipped] = []
+        self.left: tuple[Unfilled, ...] = ()
+        self.outside: tuple[Outside, ...] = ()
         self.keys = RowKeys()
+
+    def look(self, table: Table) -> None:
+        """More rows: gaps that stay, and cells beside gaps that are far from all that training saw."""
+        import numpy as np
+
+        from vael.data import ranges, unfilled
+
+        gapped = np.flatnonzero(table.gaps.any(1))
+        beyond = ranges.outside(table.schema, table.x[gapped.tolist()], FAR, table.rows[gapped])
+        self.outside = ranges.summed((*self.outside, *beyond))
+        self.left = unfilled.summed((*self.left, *unfilled.unfilled(table)))
 
 
 class Sheets:
@@ -146,6 +162,7 @@ def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: dict
     if sheets.typed and table.layout is not None:
         answers = [typed_table(answer, table.schema, table.forms) for answer in answers]
     sheets.add(answers, unsure, table)
+    counts.look(table)
     gaps = torch.from_numpy(table.gaps)
     counts.rows, counts.cells, counts.all_cells = counts.rows + len(gaps), counts.cells + int(gaps.sum()), counts.all_cells + gaps.numel()
     counts.few += int((torch.cat([part.effective_samples for part in parts])[gaps.any(1)] < FEW).sum())
@@ -178,6 +195,8 @@ def say(answers: list[Path], counts: Counts, as_json: bool) -> None:
             "files": [str(file) for file in answers],
             "examples": counts.rows,
             "filled": counts.cells,
+            "left": [vars(one) for one in counts.left],
+            "outside": [vars(one) for one in counts.outside],
             "rows_with_few_effective_samples": counts.few,
         }
         print(json.dumps({**record, "skipped": [vars(one) for one in counts.skipped]}))
@@ -185,6 +204,14 @@ def say(answers: list[Path], counts: Counts, as_json: bool) -> None:
     share = counts.cells / max(1, counts.all_cells)
     tell(f"{', '.join(map(str, answers))}: {counts.rows:,} rows, {counts.cells:,} cells filled ({share:.1%})")
     list_skipped(counts.skipped)
+    for one in counts.outside:
+        tell(f"note: row {one.row:,}: {one} ({one.cells:,} such cells beside gaps): what is filled there is a guess beyond what was learned")
+    if counts.left:
+        many = sum(one.gaps for one in counts.left)
+        tell(
+            f"note: {many:,} gaps are left: {', '.join(map(str, counts.left))}; fill them in another way, or train on columns that can be modelled "
+            "(a schema says what a column is)"
+        )
     if counts.few:
         tell(
             f"note: {counts.few:,} rows have fewer than {FEW:.0f} effective samples: their answers hang on few latents; "

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
     from torch import Tensor
 
     from vael.applications.anomaly import AnomalyDetector, Verdict
-    from vael.data import Schema, Source
+    from vael.data import Column, Schema, Source
     from vael.specs import Run
 
 PARTS = 8  # into which the longer side of an image is cut to name a region
@@ -97,19 +98,53 @@ def usual_of(train: Source) -> tuple[str, ...]:
             named = [(*column.levels, "one of the rare levels")[code] for code in often if counts[code]]
             found.append(", ".join(named) + (" ..." if int((counts > 0).sum()) > LEVELS_NAMED else ""))
         else:
-            found.append(" to ".join(_written(rules, place, torch.quantile(cells, level).item()) for level in (0.05, 0.95)) if len(cells) else "")
+            found.append(_usual_numbers(rules, place, cells))
     return tuple(found)
 
 
-def _written(rules: Schema, place: int, value: float) -> str:
+def _usual_numbers(rules: Schema, place: int, cells: Tensor) -> str:
+    """The middle nine tenths of a column's numbers that stand for themselves, and the stand-ins that many cells have beside them."""
     import torch
 
-    from vael.data.constraints import enforced
-    from vael.data.writing import arrow_cells, written_cells
+    from vael.data.ranges import shown
 
-    row = torch.zeros(1, len(rules.columns), dtype=torch.float64)
-    row[0, place] = value
-    return written_cells(rules.columns[place], arrow_cells(rules, enforced(rules, row)).column(place).combine_chunks())[0]
+    column = rules.columns[place]
+    values = cells.numpy() + column.origin
+    if not len(values):
+        return ""
+    rest, beside = without_stand_ins(column, values)
+    ends = torch.quantile(torch.from_numpy(rest), torch.tensor([0.05, 0.95], dtype=torch.float64)).tolist()
+    low, high = (shown(column, nearest(column, end)) for end in ends)
+    return f"{low} to {high}" + "".join(f", or {shown(column, value)}" for value in beside)
+
+
+def without_stand_ins(column: Column, values: np.ndarray) -> tuple[np.ndarray, tuple[float, ...]]:
+    """Numbers without the spikes of their column beyond the rest, and without few that stand apart from all others; and those spikes.
+
+    Quantiles over -999 would be of no quantity. A few such cells are no spike of a column, as spikes are fitted.
+    """
+    import numpy as np
+
+    from vael.data.inference import SPIKE, apart
+
+    outer = tuple(value for value in column.spikes if column.usual and not column.usual[0] <= value <= column.usual[1])
+    spiked = np.zeros(len(values), bool)
+    for value in outer:
+        spiked |= np.abs(values - value) <= 1e-6 * max(1.0, abs(value))
+    rest = values[~spiked]
+    if not len(rest):
+        return values, ()
+    different = np.unique(rest)
+    few = np.isin(rest, different[apart(different)])
+    return (rest[~few] if few.sum() < SPIKE * len(values) else rest), outer
+
+
+def nearest(column: Column, value: float) -> float:
+    """The nearest number with the decimals of a column."""
+    from vael.data.constraints import decimals
+
+    digits = decimals(column)
+    return value if digits is None else round(value, digits)
 
 
 def with_reasons(table: pa.Table, reasons: dict[int, list[Reason]], most: int, tell_usual: bool) -> pa.Table:

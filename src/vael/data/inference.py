@@ -33,6 +33,7 @@ LEAST_ROWS = 5  # of a level, for a code of its own where there are many levels
 MANY = 10  # levels from which rare ones are pooled
 IDENTIFIER = 0.5  # share of different texts from which a column names its rows instead of describing them
 MOST_LEVELS = 1000
+NO_CELL = "no cell that is not missing"  # why a column is left out
 INDEX = "__index_level_"  # how pandas calls the index of a frame where it has no name: it is no column
 
 
@@ -102,7 +103,7 @@ def why_left_out(column: pa.ChunkedArray, name: str = "") -> str:
     if name.startswith(INDEX):
         return "the index of a frame"
     if column.null_count == len(column) or (is_text(kind) and missing_text(pc.cast(column, pa.string())).all()):
-        return "no cell that is not missing"
+        return NO_CELL
     if not modelled(kind):
         return f"of type {kind}"
     text = pc.utf8_trim_whitespace(pc.cast(column, pa.string())) if is_text(kind) else None

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from vael.data.arrow_types import days_of, is_text
+from vael.data.arrow_types import FIRST_DAY, LAST_DAY, days_of, is_text
 from vael.data.arrow_types import numbers_of as numbers_typed
 from vael.data.dates import DIGITS, EPOCH, parsed_dates
 from vael.data.inference import INDEX, codes, infer_schema
@@ -297,6 +297,12 @@ def _as_codes(column: Column, cells: pa.ChunkedArray, typed: bool) -> tuple[np.n
 
 
 def _as_days(column: Column, cells: pa.ChunkedArray, text: bool) -> tuple[np.ndarray, str]:
+    days, reason = _read_days(column, cells, text)
+    beyond = np.isfinite(days) & ((days < FIRST_DAY) | (days >= LAST_DAY + 1))
+    return np.where(beyond, -np.inf, days), reason or f"is no date{' within the years 1 to 9999' if beyond.any() else ''}"
+
+
+def _read_days(column: Column, cells: pa.ChunkedArray, text: bool) -> tuple[np.ndarray, str]:
     if not text:
         try:
             digits = column.pattern in DIGITS or EPOCH.fullmatch(column.pattern)

@@ -20,6 +20,7 @@ from vael.data.inference import date_notes
 from vael.data.schema import Schema
 from vael.data.schema_file import as_record, from_record
 from vael.data.tables import Frame, Table, given_rows, read_table
+from vael.data.unfilled import Unfilled, gaps_of, unfilled
 from vael.data.writing import arrow_cells, completed
 from vael.errors import SupportError
 
@@ -43,6 +44,14 @@ class Form:
         """The form that `record` was of."""
         types = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(record["types"])))
         return cls(from_record(record["schema"], "the file"), str(record["library"]), types)
+
+
+@dataclass(frozen=True)
+class Empty:
+    """Columns without any cell in training, and whether they stay, their gaps filled with 0."""
+
+    names: tuple[str, ...]
+    kept: bool
 
 
 def is_mixed(X: object) -> bool:
@@ -76,7 +85,9 @@ def begin(X: Any, missing: object = None, *, empty: bool = False) -> tuple[Table
     """
     table = _without_missing(_arrow(X), missing)
     if empty:
-        table = table.select([name for name in table.column_names if table.column(name).null_count < len(table)])
+        table = table.select([name for name in table.column_names if not gaps_of(table.column(name), typed=True).all()])
+        if not table.num_columns:
+            raise SupportError("no column of the frame has a cell that was seen, so there is nothing to learn from; give a frame with some cells")
     found = read_table(table)
     if not empty and (gone := np.flatnonzero(without_cells(table, found.schema))).size:
         raise SupportError(f"row {gone[0] + 1} of the frame has no cell, nor have {len(gone) - 1} others: nothing is known of them; leave them out")
@@ -148,13 +159,33 @@ def new_rows(form: Form, x: np.ndarray, seed: int) -> Any:
     return as_frame(pa.table(typed), form.library)
 
 
-def filled(table: Table, x: np.ndarray, like: Any, more: dict[str, np.ndarray]) -> Any:
-    """The frame as it came, with cells of `x` in its gaps and further columns behind."""
+def filled(table: Table, x: np.ndarray, like: Any, more: dict[str, np.ndarray], empty: Empty) -> Any:
+    """The frame as it came, with cells of `x` in its gaps and further columns behind; warns of gaps that stay."""
     whole = completed(table, enforced(table.schema, torch.from_numpy(x)))
+    done = [*table.schema.names, *(empty.names if not empty.kept else ())]
+    for name in empty.names:
+        if not empty.kept:
+            whole = whole.drop_columns(name)
+        elif pa.types.is_null(kind := whole.schema.field(name).type) or _is_number(kind):
+            zeros = pa.array(np.zeros(len(whole)), pa.float64() if pa.types.is_null(kind) else kind, safe=False)
+            cells, place = whole.column(name).cast(zeros.type), whole.schema.get_field_index(name)
+            whole = whole.set_column(place, name, pc.call_function("if_else", [pa.array(gaps_of(cells, typed=True)), zeros, cells]))
+            done.append(name)
+    _warn_of(unfilled(table, tuple(done)))
     for name, cells in more.items():
         whole = whole.append_column(name, pa.array(cells))
     found = as_frame(whole, library_of(like))
     return found.set_axis(like.index, axis=0) if library_of(like) == "pandas" else found
+
+
+def _warn_of(left: tuple[Unfilled, ...]) -> None:
+    if left:
+        many = sum(one.gaps for one in left)
+        warnings.warn(
+            f"{many:,} gaps are left: {', '.join(map(str, left))}; leave such columns out, or fill them in another way "
+            "(SimpleImputer(strategy='most_frequent') in a ColumnTransformer)",
+            stacklevel=5,
+        )
 
 
 def as_frame(table: pa.Table, library: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,10 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):
     learned from, by the importance-weighted bound. Cells that were seen come back bit for bit.
 
     `missing_values` is what stands in a cell that is missing: NaN (None, pandas.NA), or a number such as -1; in a frame of several kinds also a text.
-    A column without any seen cell in training is left out, or filled with 0 with `keep_empty_features`. `add_indicator` appends a column of 0 and 1
-    for each column that had missing cells in training.
+    A column without any seen cell in training is left out with a warning, or filled with 0 with `keep_empty_features`: as `SimpleImputer` has it.
+    `add_indicator` appends a column of 0 and 1 for each column that had missing cells in training. Columns of a frame that no model has (texts that
+    differ in most rows, numbers of rows, lists, and texts that had no cell) stay as they came: where they have gaps, a `UserWarning` names them, how
+    many gaps are left, and why.
     """
 
     _gaps = True
@@ -85,7 +88,8 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):
         if self.form_ is not None:
             return self._table_filled(X, self.form_)
         x = self._read(X)
-        found = np.zeros_like(x)
+        self._warn_of_empty()
+        found = np.where(np.isnan(x), 0.0, x)
         found[:, self.kept_] = self._known.filled(x[:, self.kept_])
         kept = found if self.keep_empty_features else found[:, self.kept_]
         return np.hstack((kept, np.isnan(x[:, self.indicated_]))) if self.add_indicator else kept
@@ -94,12 +98,27 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):
         table = self._table(X, form)
         x = frames.codes(table)
         more = {f"missingindicator_{table.schema.names[place]}": np.isnan(x[:, place]) for place in self.indicated_ if self.add_indicator}
-        return frames.filled(table, self._known.filled(x), X, more)
+        self._warn_of_empty()
+        return frames.filled(table, self._known.filled(x), X, more, frames.Empty(self._empty, bool(self.keep_empty_features)))
+
+    @property
+    def _empty(self) -> tuple[str, ...]:
+        """Names of the columns without any cell in training."""
+        names = [str(name) for name in super().get_feature_names_out()]
+        if self.form_ is not None:
+            return tuple(name for name in names if name not in self.form_.types.names)
+        return tuple(name for place, name in enumerate(names) if place not in self.kept_)
+
+    def _warn_of_empty(self) -> None:
+        if self._empty and not self.keep_empty_features:
+            names = ", ".join(self._empty)
+            warnings.warn(f"columns without a seen cell in training are left out: {names}; keep_empty_features=True fills them with 0", stacklevel=3)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns of `transform`: those of the input, then `missingindicator_<name>`."""
         names = super().get_feature_names_out(input_features)
-        kept = names if self.keep_empty_features or self.form_ is not None else names[self.kept_]
+        gone = () if self.keep_empty_features else self._empty
+        kept = [name for name in names if str(name) not in gone]
         modelled = names if self.form_ is None else self.form_.schema.names
         added = [f"missingindicator_{modelled[column]}" for column in self.indicated_] if self.add_indicator else []
         return np.asarray([*kept, *added], dtype=object)
