@@ -293,12 +293,14 @@ def once_more(args: argparse.Namespace, mutants: list[Mutant]) -> tuple[list[Mut
     if not args.again or not target.exists():
         return mutants, []
     stands = [verdict for verdict in (Verdict(**json.loads(line)) for line in target.read_text().splitlines()) if verdict.outcome == "killed"]
-    known = {(verdict.path, verdict.removed, verdict.added) for verdict in stands}
-    return [mutant for mutant in mutants if (mutant.path, mutant.removed, mutant.added) not in known], stands
+    known, asked = ({(one.path, one.removed, one.added) for one in some} for some in (stands, mutants))
+    left = [mutant for mutant in mutants if (mutant.path, mutant.removed, mutant.added) not in known]
+    return left, [verdict for verdict in stands if (verdict.path, verdict.removed, verdict.added) in asked]  # the source may have changed since
 
 
 def run(args: argparse.Namespace, scratch: Path) -> list[Verdict]:
-    paths = [path for path in sorted((ROOT / "src" / "vael" / args.room).rglob("*.py")) if not args.file or str(path).endswith(args.file)]
+    every = sorted((ROOT / "src" / "vael" / args.room).rglob("*.py"))
+    paths = [path for path in every if str(path).endswith(args.file or "") and not (args.without and args.without in path.parts)]
     mutants = sampled(ROOT, paths, args.sample, args.seed)
     if args.match:
         mutants = [mutant for path in paths for mutant in mutants_of(ROOT, path) if args.match in mutant.removed]
@@ -348,6 +350,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--file", help="only files whose path ends so")
+    parser.add_argument("--without", help="no files below a folder of this name")
     parser.add_argument("--match", help="no sample: every mutant of statements that contain this text")
     parser.add_argument("--tests", action="append", help="judge by this file or folder; may be given several times; default the room's")
     parser.add_argument("--longest", type=float, default=LONGEST, help="seconds of judges that a mutant gets; default 60")

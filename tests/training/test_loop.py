@@ -409,3 +409,6 @@ def test_an_algorithm_without_a_rate_writes_none():
     data = Source("x", x, Kind.REAL, "")
     found = run(ExpectationMaximization(GaussianMixture(2, 2)), Splits(data, data, None), Settings(epochs=2, batch=40))
     assert {row.learning_rate for row in found.history} == {None}
+    bounds = [row.elbo for row in found.history if row.split == "validation"]
+    assert (found.best_elbo, found.best_step) == (max(bounds), 1 + bounds.index(max(bounds)))  # by the bound, where nothing else is climbed
+    assert bounds[-1] > bounds[0]
