@@ -1,6 +1,7 @@
 """Scores of rows: right where the exact answer is known, p-values that keep their promise, and the reasons that were planted."""
 
 import math
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from vael.applications import anomaly
 from vael.applications.anomaly import AnomalyDetector, Score, without_the_strangest
 from vael.cli.main import main
 from vael.cli.reasons import ranked
-from vael.data import Column, ColumnKind, Kind, Schema, Source, Splits, load, statistics
+from vael.data import Batch, Column, ColumnKind, Kind, Schema, Source, Splits, load, statistics
 from vael.errors import StateError
 from vael.inference import AdamW, GradientAscent
 from vael.models import ColumnsHead, GaussianHead, LearnedScale
@@ -209,3 +210,50 @@ def test_what_is_rare_in_its_column_is_a_reason_where_nothing_else_is(monkeypatc
     assert float(found[0, 0]) > 2
     assert int(found[0].argmax()) == 0
     assert [len(one) for one in ranked(found, schema.names, (), 3)] == [1, 0]  # and what says nothing is no reason
+
+
+def test_every_score_by_hand(model):
+    """From bounds, codes and surprises of the rows alone; neighbours by all pairs; all three of a table on one scale and added."""
+    train, held, fresh = rows(200, 0), rows(60, 1), rows(30, 2)
+    detector = AnomalyDetector(model, train, held)
+    known, usual, new = (detector._all(source) for source in (train, held, fresh))
+    with torch.no_grad():
+        at = model.posterior(fresh.x).mean
+        surprise = -model.decode((at[None],)).log_prob(fresh.x)[0]
+    torch.testing.assert_close(new.surprise, surprise)
+    assert float((new.distortion - surprise.sum(1)).mean()) > 0  # the mean over draws about the code is worse than the code
+    bound = -(new.distortion + new.divergence)
+
+    def place(one):
+        least, rough = known.surprise.min(0).values, known.surprise.std(0, correction=0)
+        return torch.cat((one.code / known.code.std(0, correction=0), ((one.surprise - least).clamp(min=0) / rough).sqrt()), 1).double()
+
+    near = torch.cdist(place(new), place(known), compute_mode="donot_use_mm_for_euclid_dist").sort(1).values[:, 4]
+    background = 0.5 * fresh.x.square().sum(1)
+    wanted = {
+        Score.BOUND: -bound, Score.DISTORTION: new.distortion, Score.DIVERGENCE: new.divergence, Score.NEIGHBOURS: near,
+        Score.TYPICALITY: (bound - usual.bound.median()).abs(), Score.RATIO: -bound - background,
+    }  # fmt: skip
+    for kind, values in wanted.items():
+        torch.testing.assert_close(detector.scores(fresh, kind), values.double(), rtol=1e-5, atol=1e-5)
+    together = 0.0
+    for kind in (Score.BOUND, Score.NEIGHBOURS, Score.ROWS):
+        of, low, middle, high = detector.scores(fresh, kind), *np.quantile(detector.scores(held, kind), [0.1, 0.5, 0.9])
+        together = together + torch.asinh((of - middle) / (high - low))
+    torch.testing.assert_close(detector.scores(fresh), together, rtol=1e-6, atol=1e-6)
+    score, p, reasons = joined(detector, fresh)
+    beyond = (detector.scores(held)[None] >= score[:, None]).sum(1)
+    torch.testing.assert_close(p, (1 + beyond).double() / 61)
+    torch.testing.assert_close(reasons, surprise - usual.surprise.nanmedian(0).values)
+    verdict = next(iter(detector.judge(fresh)))
+    assert torch.equal(verdict.flagged(float(p.median())), p <= p.median())
+
+
+def test_a_simple_code_for_pixels_is_zlibs(model):
+    """Bits of the compressed row, in nats; what is no row of bytes takes half its square."""
+    detector = AnomalyDetector(model, rows(200, 0), rows(60, 1))
+    pixels = torch.tensor([[0.0, 255.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0], [0.0] * 8])
+    expected = [8 * math.log(2) * len(zlib.compress(bytes(int(v) for v in row), 9)) for row in pixels.tolist()]
+    assert detector._background(Batch(x=pixels)).tolist() == pytest.approx(expected)
+    for odd in (pixels + 1, pixels - 1, pixels + 0.5):
+        torch.testing.assert_close(detector._background(Batch(x=odd)), 0.5 * odd.square().sum(1))

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from oracles import LinearGaussian
+from vael.applications.generation import beside
 from vael.applications.inpainting import Region, inpaint
 from vael.applications.latents import (
     aggregate_gaussian,
@@ -237,3 +238,11 @@ def test_no_example_gets_worse(oracle, steps, rate):
 def test_sizes_that_make_no_sense_are_refused(oracle):
     with pytest.raises(StateError, match="steps=0"):
         optimized(oracle.vae(), Batch(x=oracle.sample(1)), steps=0)
+
+
+def test_images_stand_above_those_of_the_second_set():
+    """Four of each in rows of three: three above three, then one and two blanks above the same; blanks are as dark as the darkest."""
+    first, second = (torch.arange(4.0) + start for start in (2.0, 12.0))
+    found = beside(first.view(4, 1, 1, 1), second.view(4, 1, 1, 1), columns=3).flatten().tolist()
+    assert found == [2, 3, 4, 12, 13, 14, 5, 2, 2, 15, 2, 2]
+    assert len(beside(first.view(4, 1, 1, 1), second.view(4, 1, 1, 1))) == 20
