@@ -6,6 +6,7 @@ import json
 import math
 import secrets
 from abc import ABC
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -86,6 +87,8 @@ class VAEEstimator(BaseEstimator, ABC):
         """`X` as a float64 matrix with the columns that were trained on; of a frame with columns of several kinds as codes."""
         if not reset:
             check_is_fitted(self)
+        if isinstance(X, Mapping):
+            raise StateError(f"{type(self).__name__} takes rows as an array or a data frame, but a dictionary was given: pandas.DataFrame([row])")
         if not reset and self.form_ is not None:
             return frames.codes(self._table(X, self.form_))
         finite = "allow-nan" if self._gaps else True

@@ -11,6 +11,7 @@ import numpy as np
 
 from vael.data import Column, ColumnKind, Kind, OnError, Schema, Source, Table, read_table
 from vael.data.blocks import Like, array_blocks, table_blocks
+from vael.data.given import as_table
 from vael.data.keys import Keys, table_keys
 from vael.data.schema_file import from_record
 from vael.data.tables import Skipped
@@ -104,8 +105,10 @@ def as_source(name: str, table: Table) -> Source:
     return Source(name, table.x, Kind.MIXED, "", schema=table.schema, gaps=True, columns=table.schema.names)
 
 
-def table_of(spec: RunSpec, data: str, *, skip: bool = False, schema: Schema | None = None) -> tuple[Source, Table]:
+def table_of(spec: RunSpec, data: object, *, skip: bool = False, schema: Schema | None = None) -> tuple[Source, Table]:
     """The rows of a table by the schema of a run (or one made for it), and the table as it came, all at once.
+
+    `data` is a path, a data frame, columns or a row as a dictionary, or a list of rows.
 
     With `skip`, rows that do not fit are left out and listed in the table.
 
@@ -113,8 +116,12 @@ def table_of(spec: RunSpec, data: str, *, skip: bool = False, schema: Schema | N
     """
     if spec.data.table is None and schema is None:
         raise StateError(f"the run was trained on {spec.data.name}, whose examples of shape {spec.data.event} have no schema; give data of that kind")
+    rules, how = schema or from_record(spec.data.table, "run.json"), OnError.SKIP if skip else OnError.STOP
+    if not isinstance(data, Path | str):
+        table = read_table(as_table(data), rules, on_error=how)
+        return as_source("the table", table), table
     refuse_other_files(spec, Path(data))
-    table = read_table(Path(data), schema or from_record(spec.data.table, "run.json"), on_error=OnError.SKIP if skip else OnError.STOP)
+    table = read_table(Path(data), rules, on_error=how)
     return as_source(Path(data).name, table), table
 
 

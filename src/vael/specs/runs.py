@@ -9,8 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pyarrow as pa
+
 from vael import files, training
 from vael.data import Source, Splits
+from vael.data.given import as_table
+from vael.data.output import cell_file
 from vael.errors import FormatError, StateError, VaelError
 from vael.models import VAE
 from vael.specs.contamination import LeftOut, left_out, strangest
@@ -24,6 +28,7 @@ from vael.training.history import METRICS, read_rows
 from vael.training.place import held
 
 WEIGHTS = "model.safetensors"
+ROWS = "data.parquet"  # rows that were in memory when a run was trained on them
 MOST_ALIKE = 10_000  # folders of one name but for a number
 AGAIN = 3  # times that a run is read anew whose files change while they are read
 LEAST = 1 << 24  # a size that takes no memory worth speaking of
@@ -239,10 +244,10 @@ def afresh(prepared: Prepared, splits: Splits) -> Prepared:
     return replace(prepared, splits=splits, model=model)
 
 
-def train(
-    data: str | Path | None = None, *, run: Path | str | None = None, resume: bool = False, callbacks: Sequence[Callback] = (), **options: object
-) -> Run:
+def train(data: object = None, *, run: Path | str | None = None, resume: bool = False, callbacks: Sequence[Callback] = (), **options: object) -> Run:
     """Train on data that are a name or a path (None: digits), and keep everything in the folder `run` if one is given; options as in `vael train`.
+
+    A data frame (columns as a dictionary, a list of rows) is kept in that folder as data.parquet, where the run finds its rows again.
 
     >>> run = vael.train("digits", epochs=20, latent=8, run="runs/first")  # doctest: +SKIP
 
@@ -250,7 +255,29 @@ def train(
     """
     folder = None if run is None else Path(run)
     with occupied(folder, resume):
-        return _train(data, folder, resume, callbacks, options)
+        if data is None or isinstance(data, str | Path):
+            return _train(data, folder, resume, callbacks, options)
+        return carry_out(_prepared_on_rows(as_table(data), folder, resume, options), folder, callbacks=callbacks)[0]
+
+
+def _prepared_on_rows(rows: pa.Table, folder: Path | None, resume: bool, options: Mapping[str, object]) -> Prepared:
+    """A run on rows in memory, which lie in its folder from now on. Errors: `StateError` without a folder, or for a run that has its rows."""
+    if folder is None:
+        raise StateError(
+            "rows in memory have no path by which the run would find them again; give run=FOLDER, in which they are kept as "
+            f"{ROWS}, or save them and give their path"
+        )
+    if resume:
+        raise StateError(f"{folder} has the rows that it is trained on; resume without giving data")
+    refuse_used(folder)
+    with files.new_folder(folder) as place:
+        with cell_file(place / ROWS) as file:
+            file.add(rows)
+        prepared = prepare(request(place / ROWS, **options))
+        data = prepared.spec.data.model_copy(update={"source": str((folder / ROWS).absolute())})
+        prepared = replace(prepared, spec=prepared.spec.model_copy(update={"data": data}))
+        write_spec(place, prepared.spec)
+    return prepared
 
 
 @contextmanager

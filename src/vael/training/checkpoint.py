@@ -104,7 +104,7 @@ def read_tensors(path: Path, sha256: str | None = None) -> tuple[dict[str, Tenso
     try:
         return safetensors.torch.load(content), facts
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise FormatError(f"{path}: not a whole safetensors file ({error}); restore it from a copy, or train anew without --resume") from error
+        raise FormatError(f"{path}: not a whole safetensors file ({error}); restore it from a copy, or train anew (without --resume)") from error
 
 
 def unlike(wanted: Mapping[str, Tensor], found: Mapping[str, Sequence[int]]) -> str:
