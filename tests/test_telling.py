@@ -1,6 +1,7 @@
 """Lines for a person are cut between words, and only errors and answers are left where nothing else is wanted."""
 
 import json
+import sys
 
 import pytest
 from hypothesis import given
@@ -28,10 +29,10 @@ def test_what_follows_stands_below_the_text():
 
 
 def test_a_line_in_a_file_stays_whole_and_on_a_narrow_terminal_is_wrapped(capsys, monkeypatch):
-    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
     assert main(["models"]) == 0
     whole = capsys.readouterr().out
-    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(type(sys.stdout), "isatty", lambda stream: True)
     assert main(["models"]) == 0
     narrow = capsys.readouterr().out
     assert max(map(len, narrow.splitlines())) <= 60 < max(map(len, whole.splitlines()))

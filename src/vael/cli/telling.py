@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import sys
@@ -65,10 +64,8 @@ def answer(text: str = "", file: Stream | None = None) -> None:
 
 
 def width_of(stream: Stream) -> int | None:
-    """Columns of the terminal behind a stream, or of the variable COLUMNS; None for a file or a pipe, whose lines stay whole."""
-    if not (stream.isatty() or os.environ.get("COLUMNS", "").isdigit()):
-        return None
-    return max(LEAST, shutil.get_terminal_size().columns)
+    """Columns of the terminal behind a stream; None for a file or a pipe, whose lines stay whole for the program that reads them."""
+    return max(LEAST, shutil.get_terminal_size().columns) if stream.isatty() else None
 
 
 def wrapped(line: str, width: int) -> list[str]:
