@@ -162,7 +162,7 @@ def test_tables_cost_the_bound_and_come_back(model):
     coded = encode(level, given.array)
     assert np.array_equal(decode(level, coded.words, coded.kept, coded.groups), given.array)
     assert coded.net == pytest.approx(coded.ideal / math.log(2), rel=0.002)
-    table = rebuilt(unpacked(given.beside, "t"), given.array, SCHEMA)
+    table = rebuilt(unpacked(given.beside, "t", len(given.array)), given.array, SCHEMA)
     assert table.equals(arrow_cells(SCHEMA, sample()))
 
 
@@ -246,4 +246,4 @@ def test_damage_beside_the_blocks_is_named(whole, model):
     with pytest.raises(FormatError, match="beside the blocks"):
         opened(bytes(content), model)
     with pytest.raises(FormatError, match="do not parse"):
-        unpacked(b"nothing", "t.vael")
+        unpacked(b"nothing", "t.vael", 1)
