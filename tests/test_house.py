@@ -47,7 +47,7 @@ ROWS = [  # a row imports only rows below it
     {"probability", "networks", "data"},
     {"stored"},
     {"files"},
-    {"errors", "process", "visible"},
+    {"counting", "errors", "process", "visible"},
 ]
 HEIGHT = {part: -row for row, parts in enumerate(ROWS) for part in parts}
 FACE = {"__version__"}  # what a part may take from the package itself, whose other names lead upwards

@@ -103,7 +103,7 @@ def described(source: Source) -> str:
 
 
 def table(source: Source) -> Choice:
-    """Dense: width by columns and rows, so that few rows are not learned by heart."""
+    """Dense: width by columns and rows, so that few rows are not overfitted."""
     columns, rows = source.event[0], len(source)
     width = min(power_of_two(4 * columns, 32, 512), power_of_two(rows // 16, 32, 512))
     latent = max(1, min(max(columns // 2, min(columns, 4)), 32, rows // 50))  # with one latent, three columns of two factors lose 0.3 to 0.6 nats
@@ -151,7 +151,7 @@ def gapped_numbers(source: Source) -> Recommendation:
     missing = float(torch.isnan(source.x).float().mean())
     reasons = (
         f"Data: {len(source)} rows of {source.event[0]} columns of numbers; {missing:.1%} of the cells are missing.",
-        "Likelihood: Gaussian with one learned σ for each column, because rows are few: a law that changes from row to row learns them by heart; the "
+        "Likelihood: Gaussian with one learned σ for each column, because rows are few: a law that changes from row to row overfits them; the "
         "bound, of importance weights, counts the cells that were seen.",
         "Network: one dense hidden layer of 128 and 10 latents, by what fills gaps best; the encoder sees which cells are missing.",
     )

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from statistics import NormalDist
 
 import pytest
@@ -65,6 +66,26 @@ def test_at_most_so_many_points_are_encoded_and_always_the_same(monkeypatch):
     first, second = gather.encoded(record()), gather.encoded(record())
     assert len(first.mean) == 7
     assert torch.equal(first.mean, second.mean)
+
+
+@pytest.mark.parametrize(("most", "shown", "trained"), [(5000, 40, 25), (20, 20, 5), (10, 10, 0), (6, 6, 0)])
+def test_a_map_shows_the_split_first_and_fills_up_with_the_others(monkeypatch, most, shown, trained):
+    """10 of the test split, 5 of validation, 25 of training, as many as there is room for."""
+    monkeypatch.setattr(gather, "POINTS", most)
+    whole = record().shown
+    parts = [whole.subset(torch.arange(begin, end)) for begin, end in ((15, 40), (10, 15), (0, 10))]
+    given = replace(record(), splits=Splits(*parts))
+    seen = gather.mapped(given)
+    assert len(seen.mean) == shown
+    assert (f"{trained} of which trained" in seen.told) == (trained > 0)
+    assert torch.equal(seen.mean[: min(most, 10)], gather.encoded(given).mean)
+
+
+def test_detail_is_that_of_neighbouring_pixels():
+    """A checkerboard of 0 and 1 differs by 1 everywhere; a constant has no detail."""
+    board = (torch.arange(4)[:, None] + torch.arange(4)) % 2
+    assert gather.detail(board.float().expand(3, 1, 4, 4)) == 1.0
+    assert gather.detail(torch.full((3, 1, 4, 4), 7.0)) == 0.0
 
 
 def test_large_examples_are_encoded_in_smaller_parts_with_the_same_result(monkeypatch):

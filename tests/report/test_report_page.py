@@ -13,7 +13,8 @@ from vael.evaluation.evaluate import _warnings
 from vael.evaluation.record import Evaluation
 from vael.models import BernoulliHead, Head
 from vael.recipes import dense
-from vael.report.page import key_numbers
+from vael.report import page as report_page
+from vael.report.page import Page, Section, Table, key_numbers
 from vael.training import Row
 
 FINGERPRINT = "0123456789abcdef" * 4
@@ -57,6 +58,9 @@ EVALUATION = Evaluation(
 )  # fmt: skip
 
 
+EMPTY = Page("A title", "A lead.", None, (), (), (), (Section("Nothing"), Section("Numbers", table=Table(("climbed", "bound"), (("β = 1", "−3"),)))))
+
+
 def model(event, head, latent):
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -73,7 +77,15 @@ def grey(tmp_path_factory):
     """2-D latents, grey binary images, labels, a test split with a note, an evaluation, history."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randint(0, 2, (30, 1, 6, 5), generator=generator, dtype=torch.uint8)
-    source = Source("bits", x, Kind.BINARY, FINGERPRINT, label=torch.arange(30) % 3 - 1, label_names=("a", "b<"), notes=("1,000 test images",))
+    source = Source(
+        "bits",
+        x,
+        Kind.BINARY,
+        FINGERPRINT,
+        label=torch.arange(30) % 3 - 1,
+        label_names=("a", "b<"),
+        notes=("1,000 test images", "left out: b (text)"),
+    )
     facts = (("model", "dense & small"), ("parameters", "many"))
     given = report.ReportInput(model((1, 6, 5), BernoulliHead(), 2), Splits(source, source, source), history(), Numbers(), facts, title="A <title>")
     folder = tmp_path_factory.mktemp("grey")
@@ -136,12 +148,50 @@ def test_numbers_printed_are_those_given(grey, number):
     assert number in text(grey)
 
 
-def test_notes_stand_beside_every_figure_of_test_data_and_the_numbers(grey):
-    for name in ("reconstructions", "latent_map", "divergence_per_latent"):
+def test_notes_stand_once_as_sentences_above_everything_and_captions_name_the_split(grey):
+    """A note belongs to every figure and number of the page: it stands once, before all of them."""
+    assert text(grey).count("1,000 test images") == 1
+    assert "Left out: b (text)." in re.search(r"<header>(.*?)</header>", grey)[1]
+    assert "the test split of 30 examples" in grey[: grey.index("<section")]
+    for name in ("reconstructions", "divergence_per_latent"):
         caption = re.search(rf'<figure id="{name}".*?<figcaption>(.*?)</figcaption>', grey, re.DOTALL)[1]
-        assert "1,000 test images." in caption
-        assert "test split" in caption
-    assert "1,000 test images." in re.search(r"Measured on (.*?)</p>", grey)[1]
+        assert "the test split of 30 examples" in caption
+
+
+def sections(page):
+    return {html.unescape(one[1]): one for one in re.findall(r'<section id="([^"]*)"><h2>(.*?)</h2>(.*?)</section>', page, re.DOTALL)}
+
+
+def test_every_section_has_something_in_it_and_stands_in_the_contents(grey, colour, table):
+    for page in (grey, (colour / "report.html").read_text(), (table / "report.html").read_text(), report_page.html(EMPTY)):
+        found = sections(page)
+        assert list(found) == headings(page)
+        assert all(text(content).strip() for _, _, content in found.values())
+        contents = re.findall(r'<li><a href="#([^"]*)">(.*?)</a></li>', re.search(r"<nav.*?</nav>", page)[0])
+        assert contents == [(place, name) for place, name, _ in found.values()]
+
+
+def test_parts_that_are_empty_have_no_heading():
+    assert headings(report_page.html(EMPTY)) == ["Numbers"]
+    assert re.findall(r"<t[hd](?: [^>]*)?>(.*?)</t[hd]>", report_page.html(EMPTY)) == ["climbed", "bound", "β = 1", "−3"]
+
+
+@pytest.mark.parametrize("cards", range(1, 12))
+def test_no_card_is_left_alone_in_a_row(cards):
+    """The first card takes two places; the last row has two cards at least, or there is one row."""
+    places = cards + 1
+    last = (places - 1) % report_page.across(places) + 1
+    assert last >= 2
+    assert places <= report_page.across(places) or last > 1
+
+
+def test_figures_with_words_keep_a_width_at_which_they_can_be_read(grey):
+    """Letters of a figure are 7 points at least (1 inch is 72), and a rem is 16 pixels."""
+    for width, least in re.findall(r'<figure id="[^"]*" style="width: ([\d.]+)rem; --least: ([\d.]+)(?:rem)?"', grey):
+        inches = float(width) / report_page.REM_PER_INCH
+        assert float(least) == 0 or 16 * float(least) / inches * 7 / 72 >= 9.9
+    assert 'id="reconstructions" style' in grey
+    assert "overflow-x: auto" in grey
 
 
 def test_the_evaluation_s_own_warning_is_on_the_page(grey):
@@ -176,7 +226,9 @@ def test_without_test_split_labels_evaluation_and_history(colour):
 def test_figures_are_whole_png_files_and_nothing_is_left_over(colour):
     names = {one.name for one in (colour / "figures").iterdir()}
     assert {"reconstructions.png", "sample_means.png", "sample_draws.png", "latent_map.png", "traversals.png"} <= names
-    assert {"divergence_per_latent.png", "divergence_per_latent.svg", "divergence_per_latent.pdf"} <= names
+    assert {one.stem for one in (colour / "figures").iterdir()} == set(re.findall(r'<figure id="([^"]*)"', (colour / "report.html").read_text()))
+    for stem in {one.rsplit(".", 1)[0] for one in names}:
+        assert {f"{stem}.png", f"{stem}.svg", f"{stem}.pdf"} <= names
     assert not [one for one in names if one.startswith(".") or one.endswith(".tmp")]
     for path in (colour / "figures").glob("*.png"):
         with Image.open(path) as picture:

@@ -46,7 +46,7 @@ def test_the_page_holds_everything_and_loads_nothing(good: tuple[Tables, Synthet
     for said in (
         "Synthetic &lt;rows&gt;",
         "runs/&lt;one&gt;",
-        "told from real rows",
+        "real-vs-synthetic AUC",
         "closer to training rows",
         "constraints broken",
         "membership attack",

@@ -3,6 +3,8 @@ import dataclasses
 import pytest
 import torch
 
+from vael.data import AsFloat, Kind, Source
+from vael.data.transforms import Threshold
 from vael.report import verdict
 from vael.report.baseline import Baseline, bernoulli, gaussian, histogram
 from vael.report.verdict import Findings, Tone, remarks
@@ -111,3 +113,39 @@ def test_gaussian_baseline_is_scipy_s():
     fitted = torch.randn(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     expected = stats.norm(fitted.mean(0), fitted.std(0, correction=0)).logpdf(fitted[:7]).sum(1).mean()
     assert gaussian(fitted, fitted[:7]) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("event", "kind", "transform", "helps", "never"),
+    [
+        ((5,), Kind.REAL, AsFloat(), "fewer latents", "inari"),
+        ((3, 8, 8), Kind.INTEGER, AsFloat(), "more images", "inari"),
+        ((1, 8, 8), Kind.INTEGER, AsFloat(), "more images", "inari"),
+        ((1, 8, 8), Kind.BINARY, Threshold(7.5), "--binarize dynamic", "rows"),
+    ],
+)
+def test_advice_fits_the_data(event, kind, transform, helps, never):
+    """Zeros and ones can be drawn anew only where grey values were cut once; rows of a table have none, nor have photographs."""
+    source = Source("some", torch.zeros(4, *event), kind, "00" * 32, levels=16 if kind is Kind.INTEGER else None, transform=transform)
+    found = said(train=(-200.0, -60.0), subject=verdict.subject_of(source))["overfitting"].text
+    assert helps.lower() in found.lower()
+    assert never not in found
+    assert "overfits" in found
+
+
+def test_the_gain_is_told_in_words_of_the_data():
+    assert "Modelling dependence between columns gains 118.00 nats (170.2 bits) per row" in said(subject=verdict.ROWS)["baseline"].text
+    assert "between pixels gains 118.00 nats (170.2 bits) per image" in said(subject=verdict.IMAGES)["baseline"].text
+
+
+def test_blurred_samples_are_the_first_thing_said_and_nothing_is_green_beside_them():
+    found = remarks(dataclasses.replace(SOUND, detail=0.2))
+    assert found[0].what == "detail"
+    assert "20%" in found[0].text
+    assert all(one.tone is not Tone.GOOD for one in found)
+    assert all(one.what != "detail" for one in remarks(dataclasses.replace(SOUND, detail=0.9)))
+
+
+def test_one_latent_is_one():
+    assert said(active=1, latents=1)["latents"].text.startswith("The one latent is in use")
+    assert said(active=1, latents=3)["latents"].text.startswith("1 of 3 latents is in use")

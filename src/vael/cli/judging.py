@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from vael.cli.parser import Parser, number, one_of
 from vael.cli.places import RUN_FOLDER
 from vael.cli.telling import answer, is_quiet, tell
+from vael.counting import counted
 
 if TYPE_CHECKING:
     from vael.evaluation import Evaluation, Forecast, Proposals
@@ -186,13 +187,15 @@ def write_report(run: Run, judged: Evaluation, seed: int = 0) -> Path:
 
 def trained(run: Run) -> tuple[tuple[str, str], ...]:
     """How long the run trained, and what its guard kept out, as its metrics say."""
+    from vael.cli.wording import duration
+
     if not run.history:
         return ()
     last, chosen = run.history[-1], run.spec.training
-    length = f"{last.step:,} steps of {chosen.batch} in {last.seconds:,.0f} s, learning rate {chosen.learning_rate:g}"
-    limit = f"of at most {chosen.time_limit:g} s" if chosen.time_limit else f"of {chosen.epochs} epochs"
-    skipped = f"{last.skipped:,} steps whose gradient was not finite or leapt" if last.skipped else "none"
-    return (("training", f"{length}, {limit}"), ("skipped", skipped))
+    length = f"{counted(last.step, 'step')} of {counted(chosen.batch, 'example')} in {duration(last.seconds)}"
+    limit = f"time limit {duration(chosen.time_limit)}" if chosen.time_limit else f"{last.epoch:,} of {counted(chosen.epochs or last.epoch, 'epoch')}"
+    skipped = f"{last.skipped:,}, because a gradient was not finite or leapt" if last.skipped else "none"
+    return (("training", f"{length}; {limit}; learning rate {chosen.learning_rate:g}"), ("steps skipped", skipped))
 
 
 def as_json(judged: Evaluation, run: Run) -> dict[str, object]:

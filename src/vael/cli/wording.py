@@ -7,9 +7,12 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from vael.counting import counted
+
 if TYPE_CHECKING:
     from vael.evaluation import Evaluation
     from vael.specs import RunSpec
+    from vael.specs.spec import DataSpec
 
 
 def duration(seconds: float) -> str:
@@ -36,17 +39,27 @@ def sized(values: tuple[int, ...]) -> str:
 def summary(spec: RunSpec) -> list[str]:
     """What will be trained on what, a line each."""
     data, model, training = spec.data, spec.model, spec.training
-    kind = f"{data.levels} levels" if data.levels else data.kind
     prepared = f", {data.binarize} binarisation" if data.binarize else ", dequantised" if data.dequantize else ""
     sizes = f"{data.train.examples:,} training, {data.held_out.examples:,} validation, {data.test.examples if data.test else 0:,} test"
     lines = [
-        f"data        {data.name}: {sized(data.event)}, {kind}{prepared}; {sizes}",
+        f"data        {data.name}: {example(data)}{prepared}; {sizes}",
         f"network     {model.recipe}: {arguments(model.arguments)}",
         f"likelihood  {model.likelihood}",
         f"objective   {objective(spec)}",
         f"length      {length(spec)}; batch {training.batch}, learning rate {training.learning_rate:g}, seed {training.seed}",
     ]
     return [*lines, *(f"note        {note}" for note in data.notes)]
+
+
+def example(data: DataSpec) -> str:
+    """What one example is: columns of each kind, or the sizes and values of an image."""
+    from vael.data.schema_file import from_record
+
+    if data.table is not None:
+        return from_record(data.table, data.name).told
+    if len(data.event) == 1:
+        return counted(data.event[0], "column")
+    return f"{sized(data.event)}, {f'{data.levels:,} levels' if data.levels else data.kind}"
 
 
 def arguments(given: Mapping[str, object]) -> str:
@@ -61,9 +74,9 @@ def arguments(given: Mapping[str, object]) -> str:
 def length(spec: RunSpec) -> str:
     """When training ends at the latest."""
     training = spec.training
-    ends = [f"{training.epochs:,} epoch{'s' if training.epochs > 1 else ''}"] if training.epochs else []
+    ends = [counted(training.epochs, "epoch")] if training.epochs else []
     ends += [f"{training.time_limit:g} s"] if training.time_limit else []
-    patience = f", or {training.patience:,} epochs without a better validation {climbed(spec)}" if training.patience else ""
+    patience = f", or {counted(training.patience, 'epoch')} without a better validation {climbed(spec)}" if training.patience else ""
     return " or ".join(ends) + patience
 
 
@@ -77,7 +90,7 @@ def climbed(spec: RunSpec) -> str:
 def objective(spec: RunSpec) -> str:
     """The bound that is climbed, and its weight where it is not the plain one; of what is no likelihood, that it is none."""
     training, what = spec.training, climbed(spec)
-    samples = f"{training.samples} sample{'s' if training.samples > 1 else ''}"
+    samples = counted(training.samples, "sample")
     if training.terms != "both":
         return f"the {training.terms} alone, {samples}: no bound is climbed"
     if training.estimator == "importance-weighted":

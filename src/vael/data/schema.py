@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
+
+from vael.counting import counted
 
 
 class ColumnKind(Enum):
@@ -57,3 +60,9 @@ class Schema:
     def names(self) -> tuple[str, ...]:
         """Names of the columns."""
         return tuple(column.name for column in self.columns)
+
+    @property
+    def told(self) -> str:
+        """How many columns there are of each kind, the commonest first: 4 columns: 2 real, 1 date, 1 categorical."""
+        kinds = Counter(column.kind.value for column in self.columns)
+        return f"{counted(len(self.columns), 'column')}: {', '.join(f'{count} {kind}' for kind, count in kinds.most_common())}"

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from vael.counting import counted
 from vael.report import gather
+from vael.report.matrices import side_by_side
 from vael.report.record import ReportInput
-from vael.report.style import DATA, INK, MODEL, Drawing, keep, new_figure, rule_lines
+from vael.report.style import DATA, INK, MODEL, Drawing, keep, legend_above, new_figure, rule_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,8 +57,9 @@ def scatters(record: ReportInput, folder: Path) -> Drawing:
     figure.supxlabel("original", fontsize=8.5)
     figure.supylabel("reconstruction", fontsize=8.5)
     caption = (
-        f"Each column of {len(x):,} rows against the mean of p(x | z) at the mean of q(z | x); r is the correlation, the dashed line is equality."
-        f"{_limited(columns)} {record.source_line}"
+        f"Each column of {counted(len(x), 'row')} against the mean of p(x | z) at the mean of q(z | x); r is the correlation, the "
+        "dashed line is equality."
+        f"{_limited(columns)}"
     )
     return keep(figure, folder, "reconstructions", caption)
 
@@ -85,10 +88,10 @@ def histograms(record: ReportInput, x: Tensor, drawn: Tensor, folder: Path) -> D
         axes.spines["left"].set_visible(False)
         axes.locator_params(axis="x", nbins=4)
         axes.tick_params(length=2.5, width=0.6)
-    panels[0].legend(loc="best", handlelength=1.0)
+    legend_above(figure, panels[0])
     caption = (
-        f"Share of values in {len(x):,} rows of data (filled) and in {len(drawn):,} draws of x from the model (line: z from the prior, x from "
-        f"p(x | z)); what lies beyond the axes is counted in the outermost bins.{_limited(columns)} {record.source_line}"
+        f"Share of values in {counted(len(x), 'row')} of data (filled) and in {counted(len(drawn), 'draw')} of x from the "
+        "model (line: z from the prior, x from p(x | z)); what lies beyond the axes is counted in the outermost bins.{_limited(columns)}"
     )
     return keep(figure, folder, "histograms", caption)
 
@@ -96,19 +99,12 @@ def histograms(record: ReportInput, x: Tensor, drawn: Tensor, folder: Path) -> D
 def correlation(record: ReportInput, x: Tensor, drawn: Tensor, folder: Path) -> Drawing:
     """Correlation matrices of data and of draws from the model, on one scale."""
     columns = min(x.shape[1], CORRELATED)
-    figure = new_figure(7.0, 3.4)
-    axes = figure.subplots(1, 2)
-    images = []
     matrices = [gather.correlations(part[:, :columns]) for part in (x, drawn)]
-    for place, title, matrix in zip(axes, ("data", "draws from the model"), matrices, strict=True):
-        images.append(place.imshow(matrix.numpy(), cmap="RdBu_r", vmin=-1, vmax=1, interpolation="none"))
-        ticks = list(range(0, columns, max(-(-columns // 10), 1)))
-        place.set(title=title, xticks=ticks, yticks=ticks, xticklabels=[tick + 1 for tick in ticks], yticklabels=[tick + 1 for tick in ticks])
-        place.tick_params(length=0)
-    figure.colorbar(images[0], ax=axes, shrink=0.85, label="Pearson's correlation")
+    panels = [(title, matrix.numpy()) for title, matrix in zip(("data", "draws from the model"), matrices, strict=True)]
+    figure = side_by_side(panels, [str(place + 1) for place in range(columns)], "Pearson's correlation", 3.4)
     apart = float((matrices[0] - matrices[1]).abs().max())
     limited = "" if columns == x.shape[1] else f" The first {columns} of {x.shape[1]} columns are shown."
-    caption = f"Correlation of each pair of columns; the two differ by at most {apart:.2f}.{limited} {record.source_line}"
+    caption = f"Correlation of each pair of columns; the two differ by at most {apart:.2f}.{limited}"
     return keep(figure, folder, "correlations", caption)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +13,21 @@ import torch
 from torch import Tensor
 
 from vael.models import is_likelihood
-from vael.report.gather import ACTIVE, Encoded, principal
+from vael.report.gather import ACTIVE, Encoded, mapped, principal
+from vael.report.labels import write_names
 from vael.report.record import ReportInput
 from vael.report.style import (
     ACTIVE_COLOUR,
     CLASSES,
     IDLE_COLOUR,
     INK,
-    PAPER,
     QUIET,
     TRAIN,
     VALIDATION,
     Drawing,
     as_label,
     keep,
+    legend_above,
     new_figure,
     rule_lines,
 )
@@ -34,10 +36,8 @@ from vael.training import Row
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.text import Text
-    from matplotlib.transforms import Bbox
 
-LINES = ("png", "svg", "pdf")
+MOST_NAMES = 60  # on a map
 SKIPPED_START = 0.05  # share of the steps whose values may leave the axes: the first bounds dwarf everything after
 VALUES: tuple[Callable[[Row], float], ...] = (lambda row: row.elbo, lambda row: row.distortion, lambda row: row.divergence)
 TITLES = {
@@ -71,7 +71,7 @@ def curves(record: ReportInput, folder: Path) -> Drawing:
         place.locator_params(axis="x", nbins=4)
         rule_lines(place)
     axes[0].set_ylabel("nats per example")
-    axes[0].legend(loc="lower right", handlelength=1.4)
+    legend_above(figure, axes[0])
     what = "bound" if is_likelihood(record.model) else "objective, no bound on log p(x),"
     caption = (
         f"Means over the examples of each split in nats per example: the {what} "
@@ -79,7 +79,7 @@ def curves(record: ReportInput, folder: Path) -> Drawing:
         "Training is measured while the weights move, validation with the averaged weights that are kept. "
         "Values of the first 5 % of the steps may lie outside the axes."
     )
-    return keep(figure, folder, "curves", caption, kinds=LINES)
+    return keep(figure, folder, "curves", caption)
 
 
 def _bars(axes: Axes, heights: Tensor, active: Tensor) -> None:
@@ -110,10 +110,10 @@ def latents(record: ReportInput, seen: Encoded, folder: Path) -> Drawing | None:
     figure.align_ylabels()
     total = float(seen.per_latent.sum())
     caption = (
-        f"Mean divergence of each latent in nats (sum {total:.2f}) over {len(seen.mean):,} examples, and the variance of its posterior mean: "
-        f"above {ACTIVE:g} a latent counts as active (blue: {int(active.sum())} of {count}; Burda, Grosse & Salakhutdinov 2016). {record.source_line}"
+        f"Mean divergence of each latent in nats (sum {total:.2f}) over {seen.told}, and the variance of its posterior mean: "
+        f"above {ACTIVE:g} a latent counts as active (blue: {int(active.sum())} of {count}; Burda, Grosse & Salakhutdinov 2016)."
     )
-    return keep(figure, folder, "divergence_per_latent", caption, kinds=LINES)
+    return keep(figure, folder, "divergence_per_latent", caption)
 
 
 def class_colours(count: int) -> list[str]:
@@ -126,13 +126,14 @@ def class_colours(count: int) -> list[str]:
     return [to_hex(colormaps["viridis"](place / (count - 1))) for place in range(count)]
 
 
-def _class_name(record: ReportInput, label: int) -> str:
+def class_name(record: ReportInput, label: int) -> str:
+    """What a class is called in the data that are shown."""
     names = record.shown.label_names
     return as_label(names[label]) if 0 <= label < len(names) else str(label)
 
 
 def scatter(axes: Axes, points: Tensor, label: Tensor | None, name: Callable[[int], str]) -> None:
-    """Points coloured by label, each class named where its points lie; grey where a label is unknown or there is none."""
+    """Points coloured by label; grey where a label is unknown or there is none."""
     size = max(min(9000 / max(len(points), 1), 14), 2)
     known = torch.full((len(points),), -1) if label is None else label
     classes = [int(one) for one in known.unique() if one >= 0]
@@ -147,67 +148,43 @@ def scatter(axes: Axes, points: Tensor, label: Tensor | None, name: Callable[[in
         handles = [axes.scatter([], [], s=18, lw=0, color=colours[one], label=name(one)) for one in classes]
         if handles:
             axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.2, borderaxespad=0.3)
-    for one in classes[:60]:
-        _write_name(axes, points[known == one].median(0).values.tolist(), name(one))
 
 
-def _write_name(axes: Axes, place: Sequence[float], text: str) -> None:
-    from matplotlib.patheffects import withStroke
-
-    halo = [withStroke(linewidth=2.2, foreground=PAPER)]
-    axes.text(place[0], place[1], text, ha="center", va="center", fontsize=9, fontweight="bold", color=INK, path_effects=halo)
-
-
-def thin_names(axes: Axes) -> bool:
-    """Take names off a map that would lie over each other: all of them where a legend has them too, else those that come later.
-
-    Gives whether any are left.
-    """
-    axes.get_figure(root=True).draw_without_rendering()  # type: ignore[union-attr]
-    kept: list[Text] = []
-    for text in list(axes.texts):
-        if any(_hides(text.get_window_extent(), other.get_window_extent()) for other in kept):
-            text.set_visible(False)
-        else:
-            kept.append(text)
-    if axes.get_legend() is not None and len(kept) < len(axes.texts):
-        kept = []
-        for text in axes.texts:
-            text.set_visible(False)
-    return bool(kept)
+def name_classes(axes: Axes, points: Tensor, label: Tensor | None, name: Callable[[int], str]) -> int:
+    """Name each class near its middle, on no other name and on few points, once the axes have their limits. Gives how many are named."""
+    if label is None:
+        return 0
+    classes = [int(one) for one in label.unique() if one >= 0][:MOST_NAMES]
+    middles = [points[label == one].median(0).values.tolist() for one in classes]
+    return write_names(axes, [name(one) for one in classes], middles, points.numpy())
 
 
-def _hides(one: Bbox, other: Bbox) -> bool:
-    """Whether two boxes share more than a quarter of the smaller one."""
-    width, height = min(one.x1, other.x1) - max(one.x0, other.x0), min(one.y1, other.y1) - max(one.y0, other.y0)
-    return bool(width > 0 and height > 0 and width * height > 0.25 * min(one.width * one.height, other.width * other.height))
-
-
-def _map(record: ReportInput, folder: Path, name: str, points: Tensor, seen: Encoded, axis: tuple[str, str], what: str) -> Drawing:
+def _map(record: ReportInput, folder: Path, name: str, seen: Encoded, axis: tuple[str, str], what: str, points: Tensor) -> Drawing:
     figure: Figure = new_figure(6.0, 5.0)
     axes = figure.subplots()
-    scatter(axes, points, seen.label, lambda label: _class_name(record, label))
+    scatter(axes, points, seen.label, partial(class_name, record))
     axes.set(xlabel=axis[0], ylabel=axis[1])
     axes.tick_params(length=2.5, width=0.6)
     if name != "latent_map_umap":
         axes.set_aspect("equal", adjustable="datalim")
-    marked = "Colour and name" if thin_names(axes) else "Colour"
+    marked = "Colour and name" if name_classes(axes, points, seen.label, partial(class_name, record)) else "Colour"
     colour = "No labels are known." if seen.label is None or bool((seen.label < 0).all()) else f"{marked}: label, which the model never saw."
-    return keep(figure, folder, name, f"{what} of {len(points):,} examples. {colour} {record.source_line}")
+    return keep(figure, folder, name, f"{what} of {seen.told}. {colour}")
 
 
-def latent_maps(record: ReportInput, seen: Encoded, folder: Path) -> list[Drawing]:
+def latent_maps(record: ReportInput, folder: Path) -> list[Drawing]:
     """The map of posterior means: directly for one or two latents, else by principal components and, where installed, UMAP."""
+    seen = mapped(record)
     features = seen.mean.shape[1]
     if features == 1:
         points = torch.cat((seen.mean, torch.zeros_like(seen.mean)), dim=1)
-        return [_map(record, folder, "latent_map", points, seen, ("z₁", ""), "Posterior means")]
+        return [_map(record, folder, "latent_map", seen, ("z₁", ""), "Posterior means", points)]
     if features == 2:
-        return [_map(record, folder, "latent_map", seen.mean, seen, ("z₁", "z₂"), "Posterior means")]
+        return [_map(record, folder, "latent_map", seen, ("z₁", "z₂"), "Posterior means", seen.mean)]
     points, (first, second) = principal(seen.mean)
     axis = (f"first principal component ({first:.0%} of the variance)", f"second principal component ({second:.0%})")
     what = f"Posterior means on their first two principal components, which explain {first + second:.0%} of the variance in {features} latents,"
-    return [_map(record, folder, "latent_map", points, seen, axis, what), *_umap(record, seen, folder)]
+    return [_map(record, folder, "latent_map", seen, axis, what, points), *_umap(record, seen, folder)]
 
 
 def _umap(record: ReportInput, seen: Encoded, folder: Path) -> list[Drawing]:
@@ -216,4 +193,4 @@ def _umap(record: ReportInput, seen: Encoded, folder: Path) -> list[Drawing]:
     umap = importlib.import_module("umap")
     placed = umap.UMAP(random_state=record.seed, n_jobs=1).fit_transform(seen.mean.numpy())
     what = f"UMAP of the posterior means in {seen.mean.shape[1]} latents (neighbourhoods are kept, distances are not)"
-    return [_map(record, folder, "latent_map_umap", torch.from_numpy(placed).float(), seen, ("UMAP 1", "UMAP 2"), what)]
+    return [_map(record, folder, "latent_map_umap", seen, ("UMAP 1", "UMAP 2"), what, torch.from_numpy(placed).float())]

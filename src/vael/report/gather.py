@@ -12,7 +12,8 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 from torch.distributions import Independent
 
-from vael.data import Batch, Source
+from vael.counting import counted
+from vael.data import Batch, Kind, Source
 from vael.models import VAE
 from vael.probability import PerExample, draw
 from vael.probability import divergence as kl
@@ -23,6 +24,7 @@ POINTS = 5000  # of data in a map or a mean over data
 CELLS_IN_ALL = 200_000_000  # of data encoded for one report
 CELLS_AT_ONCE = 2_000_000  # of data in one pass
 ACTIVE = 0.01  # variance of the posterior mean over data above which a latent is active (Burda, Grosse & Salakhutdinov 2016)
+LOOKED_AT = 64  # images whose detail is measured
 REACH = 3.0  # standard deviations of the prior that a traversal goes to either side
 
 
@@ -33,6 +35,7 @@ class Encoded:
     mean: Float[Tensor, "examples latents"]
     divergence: Float[Tensor, "examples latents"] | None  # nats; None where the posterior does not fall into single latents
     label: Int64[Tensor, " examples"] | None
+    told: str = ""  # which examples they are, for captions
 
     @property
     def per_latent(self) -> Float[Tensor, " latents"] | None:
@@ -90,8 +93,27 @@ def single_latents(model: VAE, x: Tensor) -> tuple[Tensor, Tensor | None]:
 
 def encoded(record: ReportInput) -> Encoded:
     """The posterior of up to 5,000 examples of the split that is shown (fewer where examples are very large)."""
-    source, cells = record.shown, max(record.shown.x[0].numel(), 1)
-    index = few(source, record.seed, max(min(POINTS, CELLS_IN_ALL // cells), 1))
+    return _encoded(record, record.shown, POINTS, record.shown_line)
+
+
+def mapped(record: ReportInput) -> Encoded:
+    """The posterior of up to 5,000 examples for a map: of the split that is shown and, where it is smaller, of the others too."""
+    parts, trained = [encoded(record)], 0
+    for source in (record.splits.validation, record.splits.train):
+        room = POINTS - sum(len(part.mean) for part in parts)
+        if source is not record.shown and room > 0:
+            parts.append(_encoded(record, source, room, ""))
+            trained = len(parts[-1].mean) if source is record.splits.train else trained
+    if len(parts) == 1:
+        return parts[0]
+    labels = [part.label for part in parts if part.label is not None]
+    told = f"{counted(sum(len(part.mean) for part in parts), 'example')}, {trained:,} of which trained the model"
+    return Encoded(torch.cat([part.mean for part in parts]), None, torch.cat(labels) if len(labels) == len(parts) else None, told)
+
+
+def _encoded(record: ReportInput, source: Source, most: int, told: str) -> Encoded:
+    cells = max(source.x[0].numel(), 1)
+    index = few(source, record.seed, max(min(most, CELLS_IN_ALL // cells), 1))
     means, divergences = [], []
     with looking(record.model) as device:
         for part in index.split(max(CELLS_AT_ONCE // cells, 1)):
@@ -100,7 +122,7 @@ def encoded(record: ReportInput) -> Encoded:
             divergences.append(None if divergence is None else divergence.cpu())
     known = [one for one in divergences if one is not None]
     whole = torch.cat(known) if known else None
-    return Encoded(torch.cat(means), whole, None if source.label is None else source.label[index].cpu())
+    return Encoded(torch.cat(means), whole, None if source.label is None else source.label[index].cpu(), told)
 
 
 def decoded(model: VAE, z: Float[Tensor, "count latents"]) -> Float[Tensor, "count *event"]:
@@ -129,6 +151,26 @@ def prior_samples(record: ReportInput, count: int) -> tuple[Tensor, Tensor]:
             means.append(law.mean[0].float().cpu())
             draws.append(draw(law, 1, generator)[0, 0].float().cpu())
     return torch.cat(means), torch.cat(draws)
+
+
+def detail_of_samples(record: ReportInput) -> float | None:
+    """Differences between neighbouring pixels of means of p(x | z) at z from the prior, as a share of those of data; both root mean squares.
+
+    None where there are no grey or coloured pixels: 0 and 1 are noise that a mean rightly lacks.
+    """
+    source = record.shown
+    if len(source.event) not in (2, 3) or source.kind not in (Kind.INTEGER, Kind.REAL) or min(source.event[-2:]) < 2:
+        return None
+    x = model_units(source, spread(len(source), LOOKED_AT), record.seed)
+    data = detail(x)
+    return detail(prior_samples(record, LOOKED_AT)[0]) / data if data > 0 else None
+
+
+def detail(x: Float[Tensor, "count *event"]) -> float:
+    """Root mean square of the differences between pixels beside each other and one above the other."""
+    x = x.double()
+    parts = [x.diff(dim=axis).square().flatten() for axis in (-1, -2)]
+    return float(torch.cat(parts).mean().sqrt())
 
 
 def quantiles(side: int) -> Float[Tensor, " side"]:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from vael.counting import counted
 from vael.data.constraints import columns_of, enforced
 from vael.data.schema import LEVELS, Schema
 from vael.errors import StateError
 from vael.evaluation.associations import AssociationDistance, association_distance
 from vael.report import gather
+from vael.report.matrices import side_by_side
 from vael.report.record import ReportInput
-from vael.report.style import MODEL, Drawing, keep, new_figure
+from vael.report.style import INK, MODEL, Drawing, keep, legend_above, new_figure
 from vael.report.synthetic_figures import ACROSS, LISTED, MATRIX, SHOWN, limited, panel, short
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 ROWS = 2000
 
@@ -42,14 +48,15 @@ def histograms(record: ReportInput, schema: Schema, x: torch.Tensor, drawn: torc
     figure = new_figure(1.85 * across, 1.6 * down + 0.3)
     panels = figure.subplots(down, across, squeeze=False).flatten().tolist()
     for place, (column, one, other) in enumerate(zip(columns, columns_of(schema, x), columns_of(schema, drawn), strict=False)):
-        panel(panels[place], column, one[~np.isnan(one)], other[~np.isnan(other)])
+        panel(panels[place], column, one[~np.isnan(one)], other[~np.isnan(other)], ("data", "model"))
     for spare in panels[len(columns) :]:
         spare.set_axis_off()
-    panels[0].legend(["data", "model"], loc="best", handlelength=1.0)
+    legend_above(figure, panels[0])
     caption = (
-        f"Share of each value among the cells that are not missing in {len(x):,} rows of data (filled) and in {len(drawn):,} draws from the model "
-        "(line: z from the prior, x from p(x | z)). Numbers between the 0.5 % and the 99.5 % quantile of the data; the rest is counted in the "
-        f"outermost bins.{limited(len(schema.columns), SHOWN)} {record.source_line}"
+        f"Share of each value among the cells that are not missing in {counted(len(x), 'row')} of data (filled) and in "
+        f"{counted(len(drawn), 'draw')} from the model (line: z from the prior, x from p(x | z)). Numbers between the 0.5 % and the 99.5 % "
+        "quantile of the data; the rest is counted in the "
+        f"outermost bins.{limited(len(schema.columns), SHOWN)}"
     )
     return keep(figure, folder, "histograms", caption)
 
@@ -57,56 +64,65 @@ def histograms(record: ReportInput, schema: Schema, x: torch.Tensor, drawn: torc
 def associations(record: ReportInput, found: AssociationDistance, folder: Path) -> Drawing:
     """Associations of data, of draws, and their difference."""
     names = found.first.columns[:MATRIX]
-    figure = new_figure(7.4, 3.2)
-    axes = figure.subplots(1, 3)
-    image = None
-    for place, (title, matrix) in zip(
-        axes, (("data", found.second.matrix), ("draws from the model", found.first.matrix), ("draws − data", found.difference)), strict=True
-    ):
-        image = place.imshow(matrix[: len(names), : len(names)], cmap="RdBu_r", vmin=-1, vmax=1, interpolation="none")
-        ticks = list(range(0, len(names), max(-(-len(names) // 15), 1)))
-        place.set_xticks(ticks, [short(names[tick]) for tick in ticks], rotation=90, fontsize=6)
-        place.set_yticks(ticks, [short(names[tick]) for tick in ticks] if place is axes[0] else [], fontsize=6)
-        place.set_title(title)
-        place.tick_params(length=0)
-    if image is not None:
-        figure.colorbar(image, ax=axes, shrink=0.7)
+    shown = slice(len(names))
+    parts = (("data", found.second.matrix), ("draws from the model", found.first.matrix), ("draws − data", found.difference))
+    figure = side_by_side([(title, matrix[shown, shown]) for title, matrix in parts], names, "association")
     caption = (
         "Association of each pair of columns: rank correlation of two numbers, Cramér's V of two columns with levels, correlation ratio of a number "
-        f"given levels (both corrected for chance). White on the right is agreement: pairs differ by {found.mean:.3f} on average."
-        f"{limited(len(found.first.columns), MATRIX)} {record.source_line}"
+        f"given levels (both corrected for chance). Blank on the right is agreement: pairs differ by {found.mean:.3f} on average."
+        f"{limited(len(found.first.columns), MATRIX)}"
     )
     return keep(figure, folder, "correlations", caption)
 
 
 def returned(record: ReportInput, folder: Path) -> Drawing:
-    """How well each column comes back: the share of codes that are the same, the correlation of numbers."""
+    """How well each column comes back: the share of categories reproduced, and, on an axis of its own, the correlation of numbers."""
     schema = schema_of(record)
     x, again = gather.pairs(record, ROWS)
-    found = []
-    for column, one, other in zip(schema.columns, columns_of(schema, x), columns_of(schema, again), strict=True):
+    levels, numbers = [], []
+    for column, one, other in list(zip(schema.columns, columns_of(schema, x), columns_of(schema, again), strict=True))[:LISTED]:
         seen = ~np.isnan(one)
-        found.append((column, _agreement(one[seen], other[seen], column.kind in LEVELS)))
-    found = found[:LISTED]
-    figure = new_figure(7.0, 0.6 + 0.19 * max(len(found), 2))
-    axes = figure.subplots()
-    places = np.arange(len(found))
-    axes.barh(places, [share for _, share in found], color=MODEL, height=0.62)
-    names = [f"{short(column.name)} ({'levels' if column.kind in LEVELS else 'number'})" for column, _ in found]
-    axes.set(yticks=places, yticklabels=names, xlim=(0, 1), xlabel="share of codes that are the same; correlation of numbers")
-    axes.set_ylim(len(found) - 0.4, -0.6)
-    axes.grid(True, axis="x")
+        if column.kind in LEVELS:
+            levels.append((short(column.name), _same(one[seen], other[seen]), _commonest(one[seen])))
+        else:
+            numbers.append((short(column.name), _correlation(one[seen], other[seen]), 0.0))
+    parts = [
+        (rows, label)
+        for rows, label in ((levels, "share of categories reproduced (tick: always the commonest)"), (numbers, "correlation of numbers"))
+        if rows
+    ]
+    figure = new_figure(7.0, sum(0.55 + 0.19 * max(len(rows), 2) for rows, _ in parts))
+    panels = figure.subplots(len(parts), 1, squeeze=False, height_ratios=[max(len(rows), 2) for rows, _ in parts]).flatten()
+    for axes, (rows, label) in zip(panels, parts, strict=True):
+        _bars(axes, rows, label)
+    figure.align_ylabels()
+    right = "of columns with levels the share of cells whose most probable level is the right one, with the share of the commonest level as a tick"
+    what = [right] * bool(levels) + ["of numbers the correlation with the mean of p(x | z)"] * bool(numbers)
     caption = (
-        f"What comes back of {len(x):,} rows through the mean of q(z | x): of levels the share of cells whose most probable level is the "
-        f"right one, of numbers the correlation with the mean of p(x | z).{limited(len(schema.columns), LISTED)} {record.source_line}"
+        f"Reconstruction of {counted(len(x), 'row')} at the mean of q(z | x): {'; '.join(what)}. Both end at 1, where all comes back."
+        f"{limited(len(schema.columns), LISTED)}"
     )
     return keep(figure, folder, "reconstructions", caption)
 
 
-def _agreement(one: np.ndarray, other: np.ndarray, levels: bool) -> float:
-    if not len(one):
-        return 0.0
-    if levels:
-        return float((one == other).mean())
-    spread = one.std() * other.std()
+def _bars(axes: Axes, rows: list[tuple[str, float, float]], label: str) -> None:
+    places = np.arange(len(rows))
+    axes.barh(places, [value for _, value, _ in rows], color=MODEL, height=0.62)
+    if any(usual for _, _, usual in rows):
+        axes.plot([usual for _, _, usual in rows], places, "|", color=INK, ms=8, mew=1.6)
+    axes.set(yticks=places, yticklabels=[name for name, _, _ in rows], xlim=(0, 1), xlabel=label)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.grid(True, axis="x")
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> float:
+    return float((one == other).mean()) if len(one) else 0.0
+
+
+def _commonest(one: np.ndarray) -> float:
+    return float(np.bincount(one.astype(int)).max() / len(one)) if len(one) else 0.0
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    spread = one.std() * other.std() if len(one) else 0.0
     return float(max(0.0, ((one - one.mean()) * (other - other.mean())).mean() / spread)) if spread > 0 else 0.0

@@ -60,7 +60,7 @@ def sheet(record: ReportInput, folder: Path, name: str, x: Tensor, caption: str,
         axes.text(-0.06 / layout.width, 1 - middle, as_label(text), transform=axes.transAxes, ha="right", va="center")
     for middle, text in layout.feet:
         axes.text(middle, -0.06 / tall, as_label(text), transform=axes.transAxes, ha="center", va="top", fontsize=7.5)
-    return keep(figure, folder, name, f"{caption} {shown_channels(x.shape[1])}".strip(), crisp=True)
+    return keep(figure, folder, name, f"{caption} {shown_channels(x.shape[1])}".strip(), crisp=True, has_words=bool(layout.rows or layout.feet))
 
 
 def middles(count: int, words: Sequence[str]) -> Words:
@@ -82,7 +82,7 @@ def reconstructions(record: ReportInput, folder: Path) -> Drawing:
     words = middles(2 * len(blocks), ["original", "reconstruction"] * len(blocks))
     caption = (
         "Originals, and below each the mean of p(x | z) at the mean of q(z | x): no draw, so fine detail that the latents do not hold is "
-        f"averaged away. {record.source_line}"
+        f"averaged away. Shown: {record.shown_line}."
     )
     rows = torch.cat([part for block in blocks for part in block])
     return sheet(record, folder, "reconstructions", rows, caption, Layout(columns, max(0.52 * columns, 1), rows=words))
@@ -122,9 +122,10 @@ def traversals(record: ReportInput, seen: gather.Encoded, folder: Path) -> Drawi
     nats = seen.per_latent
     words = [f"z{latent + 1}".translate(SUBSCRIPTS) + ("" if nats is None else f", {float(nats[latent]):.2f} nats") for latent in chosen]
     sigmas = [f"{minus(float(z))}σ" if abs(float(z)) > 1e-6 else "0" for z in torch.linspace(-gather.REACH, gather.REACH, STEPS)]
+    by = "the latent's mean divergence, which stands beside them" if nats is not None else "the variance of the latent's posterior mean"
     left = "" if len(chosen) == seen.mean.shape[1] else f" The {len(chosen)} largest of {seen.mean.shape[1]} are shown."
     caption = (
-        "Means of p(x | z) while one latent goes from −3 to 3 standard deviations of the prior and the others stay at 0. Rows are sorted by the "
-        f"latent's mean divergence, which stands beside them.{left}"
+        f"Means of p(x | z) while one latent goes from −3 to 3 standard deviations of the prior and the others stay at 0. Rows are sorted by {by}."
+        f"{left}"
     )
     return sheet(record, folder, "traversals", x, caption, Layout(STEPS, 5.6, rows=middles(len(chosen), words), feet=middles(STEPS, sigmas)))

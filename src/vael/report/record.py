@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from vael.counting import counted
 from vael.data import Source, Splits
 from vael.models import VAE
 from vael.report.grid import Display, display_of
@@ -74,7 +75,17 @@ class ReportInput:
         return self.display or display_of(self.splits.train)
 
     @property
+    def shown_line(self) -> str:
+        """What a caption says of the data that it shows: the split and its size. What else belongs to them stands once, in `source_line`."""
+        return f"the {self.shown_name} split of {counted(len(self.shown), 'example')}"
+
+    @property
     def source_line(self) -> str:
-        """What every caption says of the data: name, split, size, and the notes that belong to them."""
-        notes = "".join(f" {note.rstrip('.')}." for note in self.shown.notes)
-        return f"Data: {self.shown.name}, {self.shown_name} split of {len(self.shown):,} examples.{notes}"
+        """What the page says of the data, once and above everything: name, split, size, and the notes that belong to them."""
+        notes = "".join(f" {sentence(note)}" for note in self.shown.notes)
+        return f"Data: {self.shown.name}, {self.shown_line}.{notes}"
+
+
+def sentence(text: str) -> str:
+    """A note as a sentence: with a capital letter in front and one full stop at the end."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."

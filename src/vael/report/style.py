@@ -17,15 +17,17 @@ from vael.visible import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
 INK, QUIET, RULE, PAPER = "#1b1f23", "#5e6872", "#d4d9de", "#fefefe"
 TRAIN, VALIDATION, DATA, MODEL = "#94a4a2", "#2f7fd0", "#8b979f", "#2f7fd0"
 ACTIVE_COLOUR, IDLE_COLOUR = "#2f7fd0", "#b4bcc2"
-CLASSES = (  # ten colours that stay apart for every kind of colour vision (Petroff 2021)
-    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
+CLASSES = (  # ten colours, no grey among them; any two are 46 apart in CIELAB, and 23 for eyes without one of the two long cones (a test says so)
+    "#418dd9", "#f7a90c", "#ad0909", "#598046", "#ad0992", "#0bd9d9", "#5b0cf7", "#d97798", "#0bd972", "#4a67f7",
 )  # fmt: skip
 DPI = 200
+KINDS = ("png", "svg", "pdf")  # files of every figure
 SETTINGS: Any = {
     "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 8.5, "axes.titlesize": 9, "axes.labelsize": 8.5,
     "xtick.labelsize": 7.5, "ytick.labelsize": 7.5, "legend.fontsize": 8, "legend.frameon": False, "axes.linewidth": 0.7,
@@ -45,6 +47,7 @@ class Drawing:
     markup: str
     caption: str
     width: float  # inches
+    has_words: bool = True  # that must stay readable where a screen is narrow
 
 
 DRAWING = threading.RLock()  # matplotlib has one set of settings for the process
@@ -97,11 +100,29 @@ def inlined(svg: bytes, name: str, *, crisp: bool) -> str:
     return text.replace("<svg ", f'<svg role="img" aria-label="{name.replace("_", " ")}"{looks} ', 1)
 
 
-def keep(figure: Figure, folder: Path, name: str, caption: str, *, kinds: tuple[str, ...] = ("png",), crisp: bool = False) -> Drawing:
-    """Write the figure's files and give it for the page as inline SVG."""
-    for kind in kinds:
-        files.write_bytes(folder / f"{name}.{kind}", rendered(figure, kind))
-    return Drawing(name, inlined(rendered(figure, "svg"), name, crisp=crisp), caption, float(figure.get_figwidth()))
+def keep(
+    figure: Figure, folder: Path | None, name: str, caption: str, *, kinds: tuple[str, ...] = KINDS, crisp: bool = False, has_words: bool = True
+) -> Drawing:
+    """Write the figure's files, of every kind, into `folder` (None: nowhere), and give it for the page as inline SVG."""
+    if folder is not None:
+        for kind in kinds:
+            files.write_bytes(folder / f"{name}.{kind}", rendered(figure, kind))
+    return Drawing(name, inlined(rendered(figure, "svg"), name, crisp=crisp), caption, float(figure.get_figwidth()), has_words)
+
+
+def legend_above(figure: Figure, axes: Axes) -> None:
+    """What the colours mean, above all panels, where it covers nothing."""
+    handles, names = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, names, loc="outside upper right", ncols=len(names), handlelength=1.2, borderaxespad=0.2)
+
+
+def diverging() -> LinearSegmentedColormap:
+    """Colours from −1 (blue) to 1 (red) that let the page shine through at 0, so that they suit a light page and a dark one."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    blue, red = (0.13, 0.47, 0.82), (0.80, 0.22, 0.12)
+    return LinearSegmentedColormap.from_list("diverging", [(0.0, (*blue, 1.0)), (0.5, (*blue, 0.0)), (0.5, (*red, 0.0)), (1.0, (*red, 1.0))])
 
 
 def rule_lines(axes: Axes, *, axis: Literal["both", "y"] = "y") -> None:

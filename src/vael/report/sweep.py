@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from jaxtyping import Float
 
 from vael import files
 from vael.report import gather, pictures
-from vael.report.figures import LINES, scatter
-from vael.report.page import Page, Section, html
+from vael.report.figures import class_name, scatter
+from vael.report.labels import write_names
+from vael.report.page import Page, Section, Table, html
 from vael.report.record import Numbers, ReportInput
-from vael.report.style import CLASSES, INK, QUIET, Drawing, keep, new_figure, rule_lines, styled
+from vael.report.style import CLASSES, INK, QUIET, Drawing, keep, legend_above, new_figure, rule_lines, styled
+from vael.report.verdict import Remark, Tone, signed
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SHOWN = 12  # images in a row
 ACROSS = 4  # latent maps in a row
 LEAD = "The same network, data and seed; only what is climbed differs."
-BOUND = "Distortion is -E log p(x | z), rate is KL(q(z | x) || p(z)); their sum is the negative bound on log p(x)."
+BOUND = "Distortion is −E log p(x | z), rate is KL(q(z | x) ‖ p(z)); their sum is the negative bound on log p(x)."
 NO_BOUND = (
-    "Distortion is the reconstruction loss, rate is KL(q(z | x) || p(z)); their sum is the negative objective, which bounds nothing, because the "
+    "Distortion is the reconstruction loss, rate is KL(q(z | x) ‖ p(z)); their sum is the negative objective, which bounds nothing, because the "
     "loss is no likelihood."
 )
 
@@ -44,10 +53,19 @@ def write(folder: Path, points: Sequence[Point], title: str) -> Path:
             drawings.append(("Reconstructions", (reconstructions(points, figures),)))
             drawings.append(("Samples", (samples(points, figures),)))
         drawings.append(("Latent maps", (maps(points, figures),)))
-    sections = tuple(Section(heading, found) for heading, found in drawings)
+    sections = (Section("Numbers", table=table(points)), *(Section(heading, found) for heading, found in drawings))
     record = points[0].record
     meaning = BOUND if points[0].judged.is_bound else NO_BOUND
-    page = Page(title, f"{LEAD} {meaning} {record.source_line}", None, record.shown.notes, (), tuple(facts(points)), sections)
+    page = Page(
+        title,
+        f"{LEAD} {meaning} {record.source_line}",
+        None,
+        (),
+        tuple(remarks(points)),
+        (),
+        sections,
+        verdict="What the weights of the divergence do",
+    )
     files.write_bytes(folder / "sweep.json", (json.dumps([numbers(one) for one in points], indent=2) + "\n").encode())
     files.write_bytes(folder / "sweep.html", html(page).encode())
     return folder / "sweep.html"
@@ -61,14 +79,34 @@ def numbers(point: Point) -> dict[str, object]:
     return found if judged.is_bound else found | {"elbo": None, "objective": judged.elbo}
 
 
-def facts(points: Sequence[Point]) -> list[tuple[str, str]]:
-    """A line of numbers for every point."""
-    found = []
-    for point in points:
-        judged = point.judged
-        line = f"distortion {judged.distortion:.2f}, rate {judged.divergence:.2f}, {called(judged)} {judged.elbo:.2f}".replace("-", "\N{MINUS SIGN}")
-        found.append((point.label, f"{line} nats; {judged.active_units} of {judged.latent_features} latents active"))
-    return found
+def table(points: Sequence[Point]) -> Table:
+    """A row of numbers for every point."""
+    first = points[0].judged
+    known = any(one.judged.log_likelihood is not None for one in points)
+    header = ("climbed", f"{called(first)}, nats", "distortion, nats", "rate, nats", *(("log p(x), nats",) if known else ()), "active latents")
+    return Table(header, tuple(_row(one.label, one.judged, known) for one in points))
+
+
+def _row(label: str, judged: Numbers, known: bool) -> tuple[str, ...]:
+    error = "" if judged.standard_error is None else f" ± {judged.standard_error:.2f}"
+    weighed = "" if judged.log_likelihood is None else signed(judged.log_likelihood) + error
+    figures = (signed(judged.elbo), signed(judged.distortion), signed(judged.divergence), *((weighed,) if known else ()))
+    return (label, *figures, f"{judged.active_units} of {judged.latent_features}")
+
+
+def remarks(points: Sequence[Point]) -> Iterator[Remark]:
+    """Which point is best, by how much, and which have collapsed."""
+    name = called(points[0].judged)
+    ranked = sorted(points, key=lambda one: -one.judged.elbo)
+    best = f"The best {name} has {ranked[0].label}: {signed(ranked[0].judged.elbo)} nats"
+    ahead = f", {signed(ranked[0].judged.elbo - ranked[1].judged.elbo)} more than {ranked[1].label}" if len(ranked) > 1 else ""
+    yield Remark("best", Tone.PLAIN, f"{best}{ahead}.")
+    sharpest = min(points, key=lambda one: one.judged.distortion)
+    loss = f"distortion {signed(sharpest.judged.distortion)} nats, for a rate of {signed(sharpest.judged.divergence)}"
+    yield Remark("distortion", Tone.PLAIN, f"{sharpest.label[:1].upper()}{sharpest.label[1:]} reconstructs best: {loss}.")
+    silent = [one.label for one in points if one.judged.active_units == 0]
+    if silent:
+        yield Remark("collapse", Tone.PLAIN, f"No latent is active with {', '.join(silent)}: the posterior has collapsed onto the prior.")
 
 
 def called(judged: Numbers) -> str:
@@ -86,20 +124,29 @@ def plane(points: Sequence[Point], folder: Path) -> Drawing:
     for total in (low, low + 0.25 * (high - low), low + 0.5 * (high - low)):
         axes.plot([0, far], [total, total - far], color=QUIET, lw=0.7, ls=(0, (4, 3)), zorder=1)
     axes.scatter(rates, distortions, color=[CLASSES[place % len(CLASSES)] for place in range(len(points))], s=34, zorder=3)
-    for place, point in enumerate(points):
-        up = 6 if place % 2 else -11
-        axes.annotate(point.label, (rates[place], distortions[place]), xytext=(6, up), textcoords="offset points", fontsize=7.5, color=INK)
     room = 0.08 * (high - min(distortions)) + 1
     axes.set(
-        xlabel="rate KL(q || p) in nats", ylabel="distortion in nats", xlim=(-0.02 * far, far * 1.12), ylim=(min(distortions) - room, high + room)
+        xlabel="rate KL(q ‖ p) in nats", ylabel="distortion in nats", xlim=(-0.02 * far, far * 1.12), ylim=(min(distortions) - room, high + room)
     )
     rule_lines(axes, axis="both")
+    spots = np.array([*zip(rates, distortions, strict=True)])
+    write_names(axes, [one.label for one in points], spots.tolist(), marked(axes, spots), size=8.0, weight=400)
     name = called(points[0].judged)
     caption = (
-        f"Test distortion against rate. Along a dashed line the {name} is the same; the lowest one passes through the best {name}, {-low:.2f} nats. "
-        f"{points[0].record.source_line}"
+        f"Test distortion against rate. Along a dashed line the {name} is the same; the lowest one passes through the best {name}, "
+        f"{signed(-low)} nats."
     )
-    return keep(figure, folder, "rate_distortion", caption, kinds=LINES)
+    return keep(figure, folder, "rate_distortion", caption)
+
+
+def marked(axes: Axes, spots: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "many 2"]:
+    """Places in the marks of some points, which no name should cover."""
+    figure = axes.get_figure(root=True)
+    unit = 1.0 if figure is None else figure.dpi / 72
+    turns = np.linspace(0, 2 * np.pi, 8, endpoint=False)
+    ring = np.concatenate([[(0.0, 0.0)], 2.0 * np.stack((np.cos(turns), np.sin(turns)), 1), 4.0 * np.stack((np.cos(turns), np.sin(turns)), 1)])
+    at = axes.transData.transform(spots)[:, None] + unit * ring
+    return axes.transData.inverted().transform(at.reshape(-1, 2))
 
 
 def reconstructions(points: Sequence[Point], folder: Path) -> Drawing:
@@ -107,7 +154,7 @@ def reconstructions(points: Sequence[Point], folder: Path) -> Drawing:
     first = points[0].record
     rows = [gather.pairs(first, SHOWN)[0], *(gather.pairs(one.record, SHOWN)[1] for one in points)]
     words = pictures.middles(len(rows), ["original", *(one.label for one in points)])
-    caption = f"Means of p(x | z) at the mean of q(z | x). {first.source_line}"
+    caption = f"Means of p(x | z) at the mean of q(z | x); the images are of {first.shown_line}."
     layout = pictures.Layout(len(rows[0]), 5.6, rows=words)
     return pictures.sheet(first, folder, "sweep_reconstructions", torch.cat(rows), caption, layout)
 
@@ -123,27 +170,26 @@ def samples(points: Sequence[Point], folder: Path) -> Drawing:
 
 def maps(points: Sequence[Point], folder: Path) -> Drawing:
     """Posterior means of the shown split for each point, with the circle that holds 95 % of the prior."""
+    from matplotlib.patches import Circle
+
     down = -(-len(points) // ACROSS)
     across = min(ACROSS, len(points))
-    figure = new_figure(1.9 * across + 0.5, 2.1 * down)
+    figure = new_figure(1.75 * across + 0.5, 2.0 * down + 0.3)
     places = figure.subplots(down, across, squeeze=False).flatten()
     for axes in places[len(points) :]:
         axes.set_axis_off()
     for axes, point in zip(places, points, strict=False):
         seen = gather.encoded(point.record)
         mean = seen.mean if seen.mean.shape[1] == 2 else gather.principal(seen.mean)[0] if seen.mean.shape[1] > 2 else seen.mean.repeat(1, 2)
-        scatter(axes, mean, seen.label, lambda label: str(label))
+        scatter(axes, mean, seen.label, partial(class_name, point.record))
         if axes.get_legend() is not None:
             axes.get_legend().remove()
-        from matplotlib.patches import Circle
-
         axes.add_patch(Circle((0, 0), 2.4477, fill=False, color=INK, lw=0.8, ls=(0, (4, 3))))  # square root of the 95 % point of chi-square, 2
         axes.set(title=point.label)
         axes.tick_params(length=2, width=0.5, labelsize=6.5)
         axes.set_aspect("equal", adjustable="datalim")
+    legend_above(figure, places[0])
     two = points[0].judged.latent_features == 2
     what = "Posterior means" if two else "Posterior means on their first two principal components"
-    caption = (
-        f"{what}; colour and name: label, which no model saw. The dashed circle holds 95 % of the prior; axes differ. {points[0].record.source_line}"
-    )
+    caption = f"{what} of {points[0].record.shown_line}; colour: label, which no model saw. The dashed circle holds 95 % of the prior; axes differ."
     return keep(figure, folder, "sweep_maps", caption)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vael import files
+from vael.counting import counted
 from vael.evaluation.synthetic import SyntheticQuality, Tables
 from vael.report.page import Page, Section, html, number
 from vael.report.record import Facts
@@ -31,13 +32,13 @@ def write_quality(path: Path, record: QualityInput) -> Path:
         sections = (
             Section("Columns", (distances(quality), histograms(record.tables))),
             Section("Pairs of columns", (association_maps(quality),) if len(quality.marginals) > 1 else ()),
-            Section("What learners make of it", () if quality.efficacy is None else (learners(quality.efficacy),)),
+            Section("Train on synthetic, test on real", () if quality.efficacy is None else (learners(quality.efficacy),)),
             Section("Closest records", (closest(quality.closest),)),
         )
     drawn, train, holdout = quality.rows
     page = Page(
         title=record.title,
-        lead=f"{drawn:,} synthetic rows against {holdout:,} real rows that the model was not trained on; {train:,} rows trained it.",
+        lead=f"{counted(drawn, 'synthetic row')} against {counted(holdout, 'real row')} that the model was not trained on; trained on {train:,}.",
         numbers=None,
         notes=(),
         remarks=quality_remarks(quality),
@@ -50,27 +51,32 @@ def write_quality(path: Path, record: QualityInput) -> Path:
     return path
 
 
-def cards(quality: SyntheticQuality) -> str:
+def cards(quality: SyntheticQuality) -> tuple[str, ...]:
     """The key numbers, each with what a perfect table would have."""
     test, near = quality.two_sample.found, quality.closest
     chance = f"1/2 ± {test.null_error:.3f} by chance"
-    found = [number("told from real rows", f"{test.auc:.3f} ± {test.standard_error:.3f}", "AUC", f"{quality.two_sample.classifier}; {chance}")]
+    found = [number("real-vs-synthetic AUC", f"{test.auc:.3f} ± {test.standard_error:.3f}", "AUC", f"{quality.two_sample.classifier}; {chance}")]
     if quality.efficacy is not None:
         learned, real = quality.efficacy.value
         how = f"{quality.efficacy.measure} of predicting {quality.efficacy.target}; trained on real rows {real:.3f}"
-        found.append(number("learned from it", f"{learned:.3f}", quality.efficacy.measure, how))
+        found.append(number("trained on synthetic, tested on real", f"{learned:.3f}", quality.efficacy.measure, how))
     found.append(
-        number("columns apart", f"{quality.marginal:.3f}", "", f"mean distance, 0 to 1; real rows among themselves {quality.marginal_floor_mean:.3f}")
+        number("column distance", f"{quality.marginal:.3f}", "", f"mean distance, 0 to 1; between real rows {quality.marginal_floor_mean:.3f}")
     )
     floor = quality.association_floor.mean
     found.append(
-        number("pairs apart", f"{quality.associations.mean:.3f}", "", f"mean difference of associations; real rows among themselves {floor:.3f}")
+        number(
+            "pair-association error",
+            f"{quality.associations.mean:.3f}",
+            "",
+            f"mean difference of associations; between real rows {floor:.3f}",
+        )
     )
     how = f"50 % ± {100 * near.null_error:.1f} % by chance"
     found.append(number("closer to training rows", f"{100 * near.share_closer:.1f} %", "", f"than to as many held-out rows; {how}"))
     broken = sum(one.cells for one in quality.violations)
     found.append(number("constraints broken", f"{broken:,}", "cells", "outside the ranges, levels, decimals of training"))
-    return "".join(found)
+    return tuple(found)
 
 
 def _facts(quality: SyntheticQuality) -> Facts:

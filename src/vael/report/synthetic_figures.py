@@ -6,26 +6,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vael.counting import counted
 from vael.data.constraints import columns_of
 from vael.data.schema import LEVELS, Column, ColumnKind
 from vael.evaluation.efficacy import Efficacy
 from vael.evaluation.privacy import ClosestRecords
 from vael.evaluation.synthetic import SyntheticQuality, Tables
-from vael.report.style import DATA, INK, MODEL, QUIET, TRAIN, Drawing, as_label, inlined, new_figure, rendered, rule_lines
+from vael.report.matrices import side_by_side
+from vael.report.style import DATA, INK, MODEL, QUIET, TRAIN, Drawing, as_label, keep, legend_above, new_figure, rule_lines
 from vael.report.ticks import tick, usual_values
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 SHOWN, ACROSS, LISTED, MATRIX = 24, 4, 40, 40
 BARS, LONGEST, LEVEL = 8, 14, 10  # levels in a panel, letters of the name of a column and of a level
 BINS = 24
-
-
-def drawing(figure: Figure, name: str, caption: str) -> Drawing:
-    """The figure for the page alone, without files beside it."""
-    return Drawing(name, inlined(rendered(figure, "svg"), name, crisp=False), caption, float(figure.get_figwidth()))
 
 
 def short(name: str, most: int = LONGEST) -> str:
@@ -49,14 +45,14 @@ def distances(quality: SyntheticQuality) -> Drawing:
     axes.plot([one[1] for one in rows], places, "|", color=INK, ms=8, mew=1.6, label="training against held-out rows")
     axes.set(yticks=places, yticklabels=[short(one[2]) for one in rows], xlabel="distance, from 0 (equal) to 1 (apart)")
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.legend(loc="lower right", handlelength=1.0)
+    legend_above(figure, axes)
     axes.grid(True, axis="x")
     caption = (
         "Total variation for columns with levels, Kolmogorov-Smirnov distance for numbers: the largest difference of the shares of rows that any "
         "set of levels, or any cut in two, has in the two tables. The tick is what equal laws have with so few rows."
         f"{limited(len(quality.marginals), LISTED)}"
     )
-    return drawing(figure, "distances", caption)
+    return keep(figure, None, "distances", caption)
 
 
 def histograms(tables: Tables) -> Drawing:
@@ -72,16 +68,16 @@ def histograms(tables: Tables) -> Drawing:
         panel(panels[place], column, first, second)
     for spare in panels[len(columns) :]:
         spare.set_axis_off()
-    panels[0].legend(loc="best", handlelength=1.0)
+    legend_above(figure, panels[0])
     caption = (
         "Share of each value among the cells that are not missing: held-out rows filled, synthetic rows as a line. Numbers between the 0.5 % and the "
         f"99.5 % quantile of the held-out rows; the rest is counted in the outermost bins.{limited(len(tables.schema.columns), SHOWN)}"
     )
-    return drawing(figure, "histograms", caption)
+    return keep(figure, None, "histograms", caption)
 
 
-def panel(axes: Axes, column: Column, real: np.ndarray, drawn: np.ndarray) -> None:
-    """One column."""
+def panel(axes: Axes, column: Column, real: np.ndarray, drawn: np.ndarray, names: tuple[str, str] = ("real", "synthetic")) -> None:
+    """One column; `names` are what the two tables are called in the legend."""
     axes.set(title=short(column.name), yticks=[])
     axes.spines["left"].set_visible(False)
     axes.tick_params(length=2.5, width=0.6)
@@ -89,10 +85,10 @@ def panel(axes: Axes, column: Column, real: np.ndarray, drawn: np.ndarray) -> No
         return
     if column.kind in LEVELS:
         codes = np.argsort(-np.bincount(real.astype(int), minlength=column.codes), kind="stable")[:BARS]
-        names = [*column.levels, "(rare)"]
+        levels = [*column.levels, "(rare)"]
         shares = [[float((one == code).mean()) for code in codes] for one in (real, drawn)]
         edges = np.arange(len(codes) + 1) - 0.5
-        axes.set_xticks(np.arange(len(codes)), [short(names[code], LEVEL) for code in codes], rotation=50 if len(codes) > 3 else 0, fontsize=6)
+        axes.set_xticks(np.arange(len(codes)), [short(levels[code], LEVEL) for code in codes], rotation=50 if len(codes) > 3 else 0, fontsize=7)
     else:
         low, high = np.quantile(usual_values(column, real), [0.005, 0.995])
         room = 0.02 * (high - low) or 0.5
@@ -100,35 +96,24 @@ def panel(axes: Axes, column: Column, real: np.ndarray, drawn: np.ndarray) -> No
         shares = [np.histogram(np.clip(one, edges[0], edges[-1]), edges)[0] / len(one) for one in (real, drawn)]
         axes.locator_params(axis="x", nbins=3 if column.kind is ColumnKind.DATE else 4)
         axes.xaxis.set_major_formatter(lambda value, _: tick(column, value, high - low))
-    axes.stairs(shares[0], edges, fill=True, color=DATA, alpha=0.55, label="real")
-    axes.stairs(shares[1], edges, color=MODEL, lw=1.4, label="synthetic")
+    axes.stairs(shares[0], edges, fill=True, color=DATA, alpha=0.55, label=names[0])
+    axes.stairs(shares[1], edges, color=MODEL, lw=1.4, label=names[1])
 
 
 def association_maps(quality: SyntheticQuality) -> Drawing:
     """Associations of real rows, of synthetic rows, and their difference."""
     found = quality.associations
     names = found.first.columns[:MATRIX]
-    figure = new_figure(7.4, 2.7)
-    axes = figure.subplots(1, 3)
-    image = None
-    matrices = (("held-out rows", found.second.matrix), ("synthetic rows", found.first.matrix), ("synthetic − held-out", found.difference))
-    for place, (title, matrix) in zip(axes, matrices, strict=True):
-        image = place.imshow(matrix[: len(names), : len(names)], cmap="RdBu_r", vmin=-1, vmax=1, interpolation="none")
-        step = max(-(-len(names) // 15), 1)
-        ticks = list(range(0, len(names), step))
-        place.set_xticks(ticks, [short(names[tick]) for tick in ticks], rotation=90, fontsize=6)
-        place.set_yticks(ticks, [short(names[tick]) for tick in ticks] if place is axes[0] else [], fontsize=6)
-        place.set_title(title)
-        place.tick_params(length=0)
-    if image is not None:
-        figure.colorbar(image, ax=axes, shrink=0.7)
+    shown = slice(len(names))
+    parts = (("held-out rows", found.second.matrix), ("synthetic rows", found.first.matrix), ("synthetic − held-out", found.difference))
+    figure = side_by_side([(title, matrix[shown, shown]) for title, matrix in parts], names, "association", 2.9)
     caption = (
         "Association of each pair: rank correlation of two numbers, Cramér's V of two columns with levels, correlation ratio of a number "
-        f"given levels (both corrected for chance). White on the right is agreement: pairs differ by "
+        f"given levels (both corrected for chance). Blank on the right is agreement: pairs differ by "
         f"{found.mean:.3f} on average, training from held-out rows by {quality.association_floor.mean:.3f}."
         f"{limited(len(found.first.columns), MATRIX)}"
     )
-    return drawing(figure, "associations", caption)
+    return keep(figure, None, "associations", caption)
 
 
 def learners(found: Efficacy) -> Drawing:
@@ -145,9 +130,9 @@ def learners(found: Efficacy) -> Drawing:
             axes.text(max(one.value, 0) + 0.01, place + shift, f"{one.value:.3f}", va="center", fontsize=7, color=QUIET)
     axes.set_yticks(places, [one.learner for one in found.real])
     axes.invert_yaxis()
-    axes.set_xlabel(f"{found.measure} on {found.tested:,} real rows that neither had")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.4, 1.25), ncols=2, handlelength=1.0)
-    return drawing(figure, "learners", f"Predicting {found.target} ({found.task.value}) from all other columns.")
+    axes.set_xlabel(f"{found.measure} on {counted(found.tested, 'real row')} that neither had")
+    legend_above(figure, axes)
+    return keep(figure, None, "learners", f"Predicting {found.target} ({found.task.value}) from all other columns.")
 
 
 def closest(found: ClosestRecords) -> Drawing:
@@ -158,10 +143,10 @@ def closest(found: ClosestRecords) -> Drawing:
         ordered = np.sort(one)
         axes.plot(ordered, (np.arange(len(ordered)) + 1) / len(ordered), color=colour, lw=1.5, ls=style, label=name)
     axes.set(xlabel="distance to the closest record", ylabel="share of synthetic rows", ylim=(0, 1))
-    axes.legend(loc="lower right")
+    legend_above(figure, axes)
     rule_lines(axes, axis="both")
     caption = (
-        f"Of {found.compared:,} training and as many held-out rows. The two lines agree where nothing was memorised; a line to training rows that "
-        "lies on the left, above all near 0, means that training rows come through."
+        f"Distances to {counted(found.compared, 'training row')} and to as many held-out rows. The two lines agree where nothing was memorised; "
+        "a line to training rows that lies on the left, above all near 0, means that training rows come through."
     )
-    return drawing(figure, "closest", caption)
+    return keep(figure, None, "closest", caption)

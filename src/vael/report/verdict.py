@@ -9,9 +9,12 @@ import math
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from vael.counting import counted
+from vael.data import Source
+from vael.data.transforms import Threshold
 from vael.models import is_likelihood
 from vael.report.baseline import Baseline
-from vael.report.gather import ACTIVE, Encoded
+from vael.report.gather import ACTIVE, Encoded, detail_of_samples
 from vael.report.record import ReportInput
 
 
@@ -33,6 +36,31 @@ class Remark:
 
 
 @dataclass(frozen=True)
+class Subject:
+    """What the data are, in words, and what helps a model that overfits them."""
+
+    elements: str = "elements"
+    example: str = "example"
+    remedies: str = "More data, weight decay (`--weight-decay`) or a smaller network help."
+
+
+ROWS = Subject("columns", "row", "More rows, fewer latents (`--latent`), a smaller network (`--hidden`) or weight decay (`--weight-decay`) help.")
+IMAGES = Subject("pixels", "image", "More images, weight decay (`--weight-decay`) or a smaller network help.")
+GREY = replace(
+    IMAGES, remedies="Binarising grey values anew at every step (`--binarize dynamic`), more images, weight decay or a smaller network help."
+)
+
+
+def subject_of(source: Source) -> Subject:
+    """What the examples of some data are. Binarising anew at every step is advice for grey values that were cut to 0 and 1 once."""
+    if len(source.event) == 1:
+        return ROWS
+    if len(source.event) not in (2, 3):
+        return Subject()
+    return GREY if isinstance(source.transform, Threshold) else IMAGES
+
+
+@dataclass(frozen=True)
 class Findings:
     """The numbers that the rules read; nats per example, None where not known."""
 
@@ -50,6 +78,8 @@ class Findings:
     baseline: Baseline | None = None
     warnings: tuple[str, ...] = ()  # of the evaluation
     climbed: str = "bound"  # what `elbo` may be called; "objective" where it bounds nothing
+    subject: Subject = Subject()
+    detail: float | None = None  # of means of samples: their differences between neighbouring pixels, as a share of those of data
 
     @property
     def best_figure(self) -> float | None:
@@ -78,8 +108,24 @@ def against_baseline(findings: Findings) -> Remark | None:
         return Remark("baseline", Tone.WARNING, f"{facts}: the model is no better than that. {advice}")
     little = " That is little: there is not much structure in the data, or it was not found yet."
     much = "" if gain > LITTLE_GAIN * abs(baseline.log_likelihood) else little
-    text = f"{facts}. What the cells know of each other is worth {signed(gain)} nats ({signed(gain / math.log(2), 1)} bits) an example.{much}"
-    return Remark("baseline", Tone.GOOD if not much else Tone.PLAIN, text)
+    subject = findings.subject
+    nats = f"{signed(gain)} nats ({signed(gain / math.log(2), 1)} bits) per {subject.example}"
+    text = f"{facts}. Modelling dependence between {subject.elements} gains {nats}.{much}"
+    return Remark("baseline", Tone.PLAIN if much or blurred(findings) else Tone.GOOD, text)
+
+
+BLURRED = 0.5  # of the differences between neighbouring pixels, below which samples are seen to be blurred
+
+
+def blurred(findings: Findings) -> Remark | None:
+    """Whether means of samples have far less fine detail than the data."""
+    if findings.detail is None or findings.detail >= BLURRED:
+        return None
+    text = (
+        f"Samples are blurred: neighbouring pixels of their means differ by {findings.detail:.0%} of what they do in data. A high log p(x) does not "
+        "make samples sharp; train longer, with more images, more latents or a larger network."
+    )
+    return Remark("detail", Tone.WARNING, text)
 
 
 COLLAPSED_NATS = 0.1
@@ -105,13 +151,15 @@ def unused(findings: Findings) -> Remark | None:
         return None
     if active < latents:
         text = (
-            f"{active} of {latents} latents are in use (variance of the posterior mean above {ACTIVE:g}); the others cost nothing but carry nothing."
+            f"{active} of {latents} latents {'is' if active == 1 else 'are'} in use (variance of the posterior mean above {ACTIVE:g}); "
+            "the others carry nothing."
         )
         return Remark("latents", Tone.PLAIN, text)
+    every = "The one latent is" if latents == 1 else f"All {latents} latents are"
     if overfitting(findings) is not None:
-        return Remark("latents", Tone.PLAIN, f"All {latents} latents are in use.")
+        return Remark("latents", Tone.PLAIN, f"{every} in use.")
     more = "with so few, more latents would very likely help." if latents <= 4 else "a larger latent space may help."
-    return Remark("latents", Tone.PLAIN, f"All {latents} latents are in use: {more}")
+    return Remark("latents", Tone.PLAIN, f"{every} in use: {more}")
 
 
 OVERFIT_SHARE, FALL_SHARE = 0.05, 0.01  # of the validation bound's size
@@ -128,8 +176,7 @@ def overfitting(findings: Findings) -> Remark | None:
     ahead = f"Training is {signed(gap)} nats ahead of validation" if gap > OVERFIT_SHARE * size else ""
     fell = f"the validation {findings.climbed} fell by {signed(best - last)} nats after its best" if best - last > FALL_SHARE * size else ""
     text = " and ".join(part for part in (ahead, fell) if part)
-    text = text[0].upper() + text[1:] + ": the model learns its training data by heart. "
-    text += "More data, dynamic binarisation of grey cells, weight decay or a smaller network help."
+    text = text[0].upper() + text[1:] + ": the model overfits. " + findings.subject.remedies
     return Remark("overfitting", Tone.WARNING, text)
 
 
@@ -169,7 +216,7 @@ def looseness(findings: Findings) -> Remark | None:
     if not gap > LOOSE_SHARE * findings.divergence:
         return None
     text = (
-        f"The bound is {signed(gap)} nats below log p(x): so much q(z | x) misses of the true posterior. A larger encoder, longer training or "
+        f"The bound is {signed(gap)} nats below log p(x): that is KL(q(z | x) ‖ p(z | x)). A larger encoder, longer training or "
         "an importance-weighted objective would tighten it."
     )
     return Remark("looseness", Tone.PLAIN, text)
@@ -182,7 +229,8 @@ def skipped(findings: Findings) -> Remark | None:
     """Whether many steps were not taken."""
     if findings.skipped <= SKIPPED_SHARE * max(findings.steps, 1):
         return None
-    text = f"{findings.skipped:,} of {findings.steps:,} steps were skipped, since a gradient was not finite or leapt: lower the learning rate."
+    share = f"{findings.skipped:,} of {counted(findings.steps, 'step')}"
+    text = f"{share} {'was' if findings.skipped == 1 else 'were'} skipped, since a gradient was not finite or leapt: lower the learning rate."
     return Remark("skipped", Tone.WARNING, text)
 
 
@@ -193,15 +241,15 @@ def unmeasured(findings: Findings) -> Remark | None:
     return Remark("unmeasured", Tone.PLAIN, "No evaluation stands in this report: `vael evaluate RUN` gives log p(x) with its error bar.")
 
 
-RULES = (against_baseline, unmeasured, collapse, unused, overfitting, rising, doubts, looseness, skipped)
+RULES = (against_baseline, unmeasured, blurred, collapse, unused, overfitting, rising, doubts, looseness, skipped)
 
 
 def remarks(findings: Findings) -> list[Remark]:
-    """What every rule has to say; a last word where none of them warns."""
+    """What every rule has to say, warnings first; a last word where none of them warns."""
     found = [remark for rule in RULES if (remark := rule(findings)) is not None]
     if findings.best_figure is not None and all(remark.tone is not Tone.WARNING for remark in found):
         found.append(Remark("sound", Tone.GOOD, "Nothing in these numbers points to a fault in training."))
-    return found
+    return sorted(found, key=lambda remark: remark.tone is not Tone.WARNING)
 
 
 def findings_of(record: ReportInput, seen: Encoded, baseline: Baseline | None) -> Findings:
@@ -217,6 +265,8 @@ def findings_of(record: ReportInput, seen: Encoded, baseline: Baseline | None) -
         steps=max((row.step for row in history), default=0),
         baseline=baseline,
         climbed="bound" if is_likelihood(record.model) else "objective",
+        subject=subject_of(record.splits.train),
+        detail=detail_of_samples(record),
     )
     if numbers is None:
         return findings

@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from vael import files
+from vael.counting import counted
+from vael.data import Kind, Source
 from vael.report import columns, figures, gather, mixed_columns, pictures
 from vael.report.baseline import independent_cells
 from vael.report.page import Page, Section, html
 from vael.report.record import Facts, ReportInput
 from vael.report.style import Drawing, styled
 from vael.report.verdict import findings_of, remarks
+
+KEY = "Green: as it should be, in the number that is named, on examples that trained nothing. It does not say that samples look like data."
+CELLS = {Kind.BINARY: "0 or 1", Kind.INTEGER: "whole numbers", Kind.REAL: "real numbers", Kind.MIXED: "columns of several kinds"}
 
 
 def write(folder: Path, record: ReportInput) -> Path:
@@ -27,10 +32,11 @@ def write(folder: Path, record: ReportInput) -> Path:
         title=record.title,
         lead=record.source_line,
         numbers=record.evaluation,
-        notes=tuple(dict.fromkeys((*record.shown.notes, *(record.evaluation.notes if record.evaluation else ())))),
+        notes=tuple(note for note in dict.fromkeys(record.evaluation.notes if record.evaluation else ()) if note not in record.shown.notes),
         remarks=tuple(remarks(findings_of(record, seen, independent_cells(record)))),
         facts=facts(record),
         sections=sections,
+        key=KEY,
     )
     files.write_bytes(folder / "report.html", html(page).encode())
     return folder / "report.html"
@@ -41,18 +47,26 @@ def facts(record: ReportInput) -> Facts:
     splits = {"train": record.splits.train, "validation": record.splits.validation, "test": record.splits.test}
     sizes = ", ".join(f"{len(source):,} {name}" for name, source in splits.items() if source is not None)
     train = record.splits.train
-    levels = f", {train.levels} levels" if train.levels else ""
     own = (
         ("data", train.name),
         ("examples", sizes),
-        ("one example", " × ".join(map(str, train.event)) + f", {train.kind.value}{levels}"),
-        ("notes", " ".join(f"{note.rstrip('.')}." for note in record.shown.notes)),
+        ("one example", example(train)),
         ("fingerprint", train.fingerprint[:12]),
         ("parameters", f"{sum(w.numel() for w in record.model.parameters()):,}"),
         ("seed of the draws", str(record.seed)),
     )
     given = {name.lower() for name, _ in record.facts}
     return record.facts + tuple((name, value) for name, value in own if value and name not in given)
+
+
+def example(source: Source) -> str:
+    """What one example is: a row of so many columns of each kind, or so many numbers."""
+    if source.schema is not None:
+        return f"a row of {source.schema.told}"
+    if len(source.event) == 1:
+        return f"a row of {counted(source.event[0], 'column')}"
+    levels = f" of {source.levels:,} levels" if source.levels else ""
+    return " × ".join(map(str, source.event)) + f", {CELLS[source.kind]}{levels}"
 
 
 def drawn(record: ReportInput, seen: gather.Encoded, folder: Path) -> tuple[Section, ...]:
@@ -65,12 +79,12 @@ def drawn(record: ReportInput, seen: gather.Encoded, folder: Path) -> tuple[Sect
         found.append(("Originals and reconstructions", [pictures.reconstructions(record, folder)]))
         found.append(("Samples from the prior", [*pictures.samples(record, folder)]))
     elif record.shown.schema is not None:
-        found.append(("What comes back of each column", [mixed_columns.returned(record, folder)]))
+        found.append(("Reconstruction of each column", [mixed_columns.returned(record, folder)]))
         found.append(("Samples from the prior", [*mixed_columns.against_samples(record, folder)]))
     elif len(event) == 1:
         found.append(("Originals and reconstructions", [columns.scatters(record, folder)]))
         found.append(("Samples from the prior", [*columns.against_samples(record, folder)]))
-    found.append(("Latent map", [*figures.latent_maps(record, seen, folder)]))
+    found.append(("Latent map", [*figures.latent_maps(record, folder)]))
     if pictures.is_picture(event):
         if latents == 2:
             found.append(("Manifold", [pictures.manifold(record, folder)]))
