@@ -382,6 +382,27 @@ def test_two_processes_train_as_one(tmp_path):
     assert json.loads((tmp_path / "run" / "run.json").read_text())["training"]["processes"] == 2
 
 
+THREADS_LEFT = """
+import pathlib, sys
+from vael.cli.main import main
+status = main(sys.argv[1:])
+names = [(thread / "comm").read_text() for thread in pathlib.Path("/proc/self/task").iterdir()]
+print("left", status, sum("gloo" in name for name in names), flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads are listed under /proc on Linux alone")
+def test_no_thread_of_several_processes_outlives_their_training(tmp_path):
+    """One that did would ask for the interpreter while it ends, which aborts the process after its work is done (once in 4 to 15 runs)."""
+    (tmp_path / "left.py").write_text(THREADS_LEFT)
+    script = str(tmp_path / "left.py")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29518", script, "train", "digits"]
+    options = ["--binarize", "threshold", "--run", str(tmp_path / "run"), "--epochs", "1", *SMALL, "--threads", "1"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=300)
+    assert done.stdout.count("left 0 0") == 2, done.stdout + done.stderr
+
+
 def test_photographs_can_be_brought_to_a_height_and_a_width(tmp_path, capsys):
     """Not only to squares; what was asked for is kept, so that the run can be judged again."""
     folder = tmp_path / "photos"

@@ -199,18 +199,26 @@ def detector_of(run: Run, splits: Splits, options: dict[str, Any]) -> AnomalyDet
 
 def refuse_few(splits: Splits, calibrated: bool) -> None:
     """Errors: `StateError` where too few rows were set aside for a scale of scores, or for p-values."""
+    said = too_few(splits, calibrated)
+    if said:
+        raise StateError(said)
+
+
+def too_few(splits: Splits, calibrated: bool = False) -> str:
+    """What is to be said where fewer rows were set aside than scores are compared with; nothing where there are enough."""
     from vael.applications.anomaly import LEAST_HELD_OUT
 
     few = {"validation": len(splits.validation), "test": LEAST_HELD_OUT if calibrated or splits.test is None else len(splits.test)}
     lacking = [part for part, count in few.items() if count < LEAST_HELD_OUT]
-    if lacking:
-        said = " and ".join(f"{few[part]} rows for {part}" for part in lacking)
-        more = "" if "validation" in lacking else ", or give rows that belong by --calibrate FILE"
-        sizes = {"validation": f"--validation {LEAST_HELD_OUT}", "test": f"--test {LEAST_HELD_OUT}"}
-        raise StateError(
-            f"the run set aside {said}, but scores are compared with at least {LEAST_HELD_OUT} rows that were not trained on: train again "
-            f"with {' '.join(sizes[part] for part in lacking)} (or more){more}"
-        )
+    if not lacking:
+        return ""
+    said = " and ".join(f"{few[part]} rows for {part}" for part in lacking)
+    more = "" if "validation" in lacking else ", or give rows that belong by --calibrate FILE"
+    sizes = {"validation": f"--validation {LEAST_HELD_OUT}", "test": f"--test {LEAST_HELD_OUT}"}
+    return (
+        f"the run set aside {said}, but scores are compared with at least {LEAST_HELD_OUT} rows that were not trained on: train again "
+        f"with {' '.join(sizes[part] for part in lacking)} (or more){more}"
+    )
 
 
 def columns_of(run: Run) -> tuple[str, ...]:

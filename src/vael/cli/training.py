@@ -203,6 +203,25 @@ def describe(prepared: Prepared, folder: Path, resumes: bool, say: Callable[[str
         say(f"  {line}")
     for line in reasons(prepared.reasons):
         say(line)
+    for line in refusals(prepared):
+        say(f"  warning: {line}")
+
+
+def refusals(prepared: Prepared) -> list[str]:
+    """What other commands will refuse of this run, and what to do about it: said before the time that training takes."""
+    from vael.cli.scoring import too_few
+    from vael.errors import SupportError
+    from vael.specs.archives import check_codes
+
+    found, few = [], too_few(prepared.splits)
+    if few:
+        found.append(f"`vael score` will refuse this run: {few}")
+    if prepared.spec.data.columns:  # a table: of densities of images and arrays nobody expects an archive
+        try:
+            check_codes(prepared.spec)
+        except SupportError as error:
+            found.append(f"`vael compress` will refuse this run: {error}")
+    return found
 
 
 def carried_out(prepared: Prepared, folder: Path, resumes: bool, say: Callable[[str], None]) -> tuple[Run, Fit]:

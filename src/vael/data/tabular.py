@@ -150,7 +150,7 @@ def load_table(
         found = item.read(folder_of(item))
         material = replace(found, name=item.name, origin=str(folder_of(item)), citation=item.citation)
     else:
-        found = material_of(data, read_table(data, schema), schema is not None)
+        found = material_of(data, read_table(data, schema, on_error=OnError.EMPTY), schema is not None)
         material = replace(found, origin=str(data) if isinstance(data, Path | str) else "")
     return mixed(material, split(material, Sizes(validation, test), seed))
 

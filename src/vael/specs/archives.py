@@ -40,6 +40,7 @@ from vael.evaluation.evaluate import batch_at
 from vael.specs.likelihoods import levels_of
 from vael.specs.request import examples_of
 from vael.specs.runs import Run
+from vael.specs.spec import RunSpec
 from vael.specs.table_archives import table_level, table_of, write_table
 
 AT_ONCE = 4096  # examples put through the transform together
@@ -138,17 +139,22 @@ def level_of(run: Run, name: str) -> Level:
     """A level by name, as it is usually set. Errors: `SupportError` for a model of real numbers, `FormatError` for an unknown name."""
     if run.spec.data.kind == Kind.MIXED.value:
         raise SupportError("there are portable files of images and arrays only; compress tables at the level safe")
-    if run.spec.data.kind == Kind.REAL.value and run.spec.data.columns:
+    check_codes(run.spec)
+    return portable(run) if name == PortableLevel.name else make_level(name, run.model, run.spec.data.event, symbols_of(run))
+
+
+def check_codes(spec: RunSpec) -> None:
+    """Errors: `SupportError` for a run whose model gives densities, with which nothing is coded."""
+    if spec.data.kind == Kind.REAL.value and spec.data.columns:
         raise SupportError(
             "the run was trained on a table of plain numbers, whose model gives densities and no probabilities to code with; write its schema "
             "(vael data info TABLE --schema FILE.json) and train by it (vael train TABLE --schema FILE.json): numbers of declared decimals are coded"
         )
-    if run.spec.data.kind not in (Kind.BINARY.value, Kind.INTEGER.value):
+    if spec.data.kind not in (Kind.BINARY.value, Kind.INTEGER.value, Kind.MIXED.value):
         raise SupportError(
-            f"the run was trained on cells that are {run.spec.data.kind}, so its model gives densities and no probabilities to code with; train on "
+            f"the run was trained on cells that are {spec.data.kind}, so its model gives densities and no probabilities to code with; train on "
             "whole numbers or zeros and ones (without --dequantize)"
         )
-    return portable(run) if name == PortableLevel.name else make_level(name, run.model, run.spec.data.event, symbols_of(run))
 
 
 def level_in(run: Run, header: Header) -> Level:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,11 @@ def rank() -> int:
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """Join the other processes for as long as the block lasts; nothing happens alone."""
+    """Join the other processes for as long as the block lasts; nothing happens alone.
+
+    The threads of a group end with the last reference to it, and `DistributedDataParallel` holds one in cycles. A thread that goes on drops a tensor
+    later, for which it needs the interpreter; where that is ending, the process is aborted after its work is done.
+    """
     if size() == 1 or dist.is_initialized():
         yield
         return
@@ -31,6 +36,7 @@ def process_group(device: torch.device) -> Iterator[None]:
     try:
         yield
     finally:
+        gc.collect()
         dist.destroy_process_group()
 
 

@@ -62,10 +62,13 @@ def run(
         files.make_folder(folder)
     alone = held(folder if resolved.world.rank == 0 else None)
     with alone, tuned(), threads(resolved.settings.threads), distributed.process_group(resolved.world.device), interruptible() as interrupted:
-        training = Training(algorithm, data, resolved, folder, callbacks)
-        if resume:
-            training.restore()
-        return training.go(interrupted)
+        return _ended(Training(algorithm, data, resolved, folder, callbacks), resume, interrupted)
+
+
+def _ended(training: Training, resume: bool, interrupted: threading.Event) -> Fit:
+    if resume:
+        training.restore()
+    return training.go(interrupted)
 
 
 @contextmanager
