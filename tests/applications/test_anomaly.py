@@ -158,6 +158,9 @@ def test_contaminated_training_rows_are_left_out(model):
     bad = Source("bad", torch.cat((clean.x, rows(100, 6).x.flip(1) * 1.5)), Kind.REAL, "")
     kept = without_the_strangest(model, bad, 0.1)
     assert int((kept.rows >= 900).sum()) < 20
+    assert len(kept) == 900
+    assert kept.rows.tolist() == sorted(kept.rows.tolist())
+    assert "10%" in kept.notes[-1]
     strict = AnomalyDetector(model, bad, Source("held", bad.x[::2], Kind.REAL, ""), contamination=0.1)
     loose = AnomalyDetector(model, bad, Source("held", bad.x[::2], Kind.REAL, ""))
     found = [float((joined(one, rows(100, 9))[1] <= 0.02).double().mean()) for one in (strict, loose)]

@@ -65,6 +65,23 @@ def test_intervals_cover_what_they_promise(oracle):
     assert abs(inside - 0.9) < 5 * math.sqrt(0.09 / 1000) + 0.005
 
 
+@pytest.mark.parametrize("interval", [0.5, 0.9])
+def test_both_ends_of_an_interval_are_the_quantiles_of_the_conditional_law(oracle, interval):
+    """As much lies below as above. 4,000 latents of which 2,000 count: a quantile of N(0, 1) has a deviation of at most 0.047 there;
+    the mean distance over gaps, whose noise is common, stays within 0.15 (three of them); a third instead of half lies 0.19 or more away."""
+    x = gapped(oracle.sample(40))
+    _, _, low, high, _ = filled(oracle.vae(), x, samples=4000, interval=interval)
+    away = [[], []]
+    for row in range(len(x)):
+        gap = torch.isnan(x[row])
+        mean, covariance = exact(oracle, x[row])
+        for side, end in zip(away, (low, high), strict=True):
+            side.append((end[row][gap] - mean) / covariance.diagonal().sqrt())
+    quantile = float(torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor((1 + interval) / 2)))
+    assert abs(float(torch.cat(away[0]).mean()) + quantile) < 0.15
+    assert abs(float(torch.cat(away[1]).mean()) - quantile) < 0.15
+
+
 def test_draws_have_the_conditional_law(oracle):
     x = gapped(oracle.sample(1))
     *_, draws = filled(oracle.vae(), x, samples=4000, draws=2000)
