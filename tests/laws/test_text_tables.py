@@ -154,7 +154,7 @@ def test_a_file_is_read_in_the_thread_that_asks(tmp_path, monkeypatch):
             yield Watched(file)
 
     monkeypatch.setattr(module, "content", watched)
-    monkeypatch.setattr(module, "looked_at", lambda where: module.Seen("utf-8", 0, frozenset()))
+    monkeypatch.setattr(module, "looked_at", lambda where: module.Seen("utf-8", 0, frozenset(), True))
     before = threading.active_count()
     assert sum(block.table.num_rows + len(block.ragged) for block in text_table(path).blocks(256)) == 10_001
     assert threads == {threading.get_ident()}

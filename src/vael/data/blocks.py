@@ -175,7 +175,7 @@ def _parquet_blocks(path: Path, schema: Schema) -> Iterator[tuple[Given, Forms]]
     for batch in validated(file.iter_batches(ROWS), path):
         columns = zip(batch.schema.names, batch.columns, strict=True)
         table = pa.table({name: without_views(pa.chunked_array([column])) for name, column in columns}, metadata=file.schema_arrow.metadata)
-        yield counted(table, first), forms
+        yield replace(counted(table, first), types=file.schema_arrow), forms
         first += table.num_rows
 
 
@@ -197,7 +197,7 @@ def _joined(blocks: list[Table]) -> Table:
     return Table(
         first.schema, torch.cat([block.x for block in blocks]), pa.concat_tables([block.original for block in blocks]), first.layout,
         np.concatenate([block.rows for block in blocks]), skipped, first.forms,
-        None if first.written is None else pa.concat_tables([block.written for block in blocks]),
+        None if first.written is None else pa.concat_tables([block.written for block in blocks]), first.types,
     )  # fmt: skip
 
 

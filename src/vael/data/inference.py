@@ -139,7 +139,7 @@ def told(name: str, column: pa.ChunkedArray, where: str, signs: Signs = NO_SIGNS
         return _dates(name, days_of(column), _pattern_of(kind, days_of(column)), where)
     if is_number(kind):
         values = numbers_of(column)
-        days, pattern = told_digits(column, values)
+        days, pattern = (None, "") if pa.types.is_duration(kind) else told_digits(column, values)
         return _number(name, values, where, decimals_of(values, kind)) if days is None else _dates(name, days, pattern, where)
     return _number_text(name, pc.utf8_trim_whitespace(pc.cast(column, pa.string())), where, signs)
 

@@ -106,9 +106,9 @@ class Numeral:
         point = {ord("."): "٫"} if self.zero in "٠۰" else {}
         return text.translate({ord(str(step)): chr(ord(self.zero) + step) for step in range(10)} | point)
 
-    def bare(self, cells: pa.ChunkedArray) -> pa.ChunkedArray:
-        """Cells without what stands around the numbers, signs and digits as programs write them."""
-        cells = signed(cells)
+    def bare(self, cells: pa.ChunkedArray, *, known: bool = False) -> pa.ChunkedArray:
+        """Cells without what stands around the numbers, signs and digits as programs write them; with `known`, of a column of numbers."""
+        cells = signed(cells, known=known)
         if self.before:
             sign = rf"^([+-]?)\s*{re.escape(self.before.strip())}\s*"
             cells = pc.replace_substring_regex(cells, sign, r"\1")
@@ -124,14 +124,17 @@ class Numeral:
         return self.minus.value.format(whole) if text.startswith("-") else whole
 
 
-def signed(cells: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Cells with digits as programs write them and a minus before all, also where brackets, a sign behind or another sign say so."""
+def signed(cells: pa.ChunkedArray, *, known: bool = False) -> pa.ChunkedArray:
+    """Cells with digits as programs write them and a minus before all, also where brackets, a sign behind or another sign say so.
+
+    Brackets around all of the cells are a minus only where they are `known` to be numbers: else they are rather the names of paragraphs.
+    """
     if not pc.any(pc.match_substring_regex(cells, SIGNED)).as_py():
         return cells
     if pc.any(pc.match_substring_regex(cells, "[^\\x00-\\x7f]")).as_py():
         plain = [None if cell is None else cell.translate(ASCII) for cell in pc.unique(cells).to_pylist()]
         cells = pa.array(plain, pa.string()).take(pc.index_in(cells, pc.unique(cells)))
-    if not pc.all(pc.match_substring_regex(cells, r"^\D*\(.*\)\D*$")).as_py():  # numbers below 0 alone are rather the names of paragraphs
+    if known or not pc.all(pc.match_substring_regex(cells, r"^\D*\(.*\)\D*$")).as_py():
         cells = pc.replace_substring_regex(cells, r"^([^\d()]*)\(\s*([^()]*?\d[^()]*?)\s*\)([^\d()]*)$", r"-\1\2\3")
     cells = pc.replace_substring_regex(cells, rf"^([^\d+{MINUS}-]*)[{MINUS}]\s*", r"\1-")
     return pc.replace_substring_regex(cells, rf"^([^\d+-]*\d[^{MINUS}-]*?)\s*[-{MINUS}]$", r"-\1")
@@ -236,7 +239,7 @@ def _units(shown: pa.ChunkedArray) -> Numeral:
 
 def read_by(cells: pa.ChunkedArray, column: Column) -> np.ndarray:
     """How many cells each of `FORMS` reads; see `form_of`."""
-    trimmed = numeral_of(column).bare(pc.utf8_trim_whitespace(cells))
+    trimmed = numeral_of(column).bare(pc.utf8_trim_whitespace(cells), known=True)
     counts = [pc.sum(pc.match_substring_regex(trimmed, form.pattern)).as_py() or 0 for form in FORMS]
     return np.array(counts, np.int64)
 
@@ -255,7 +258,7 @@ def in_question(cells: pa.ChunkedArray, column: Column) -> bool:
 def numbers_of(cells: pa.ChunkedArray, absent: np.ndarray, column: Column, form: Form) -> np.ndarray:
     """Cells as float64, NaN where absent, -inf where a cell is no number in this form."""
     shown = pc.utf8_trim_whitespace(pc.if_else(pa.array(~absent), cells, pa.scalar(None, cells.type)))
-    bare = numeral_of(column).bare(shown)
+    bare = numeral_of(column).bare(shown, known=True)
     written = form.plain(bare)
     try:
         if form is not FORMS[0] and not _all(bare, form.pattern):

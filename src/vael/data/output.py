@@ -191,9 +191,10 @@ class TextCells(CellFile):
         self.text = io.TextIOWrapper(self.file, encoding=self.layout.encoding, newline="", write_through=True)
         self.quoted = self.layout.quotes(len(schema))
         self.text.write(self.layout.top)
+        self.lines = 0
         if self.layout.named:
             usual = self.layout.written(pa.array(schema.names, pa.string()), self.quoted[-1]).to_pylist()
-            self.text.write(self.layout.mark.join(self.layout.header or usual) + self.layout.ending)
+            self._lines([self.layout.mark.join(self.layout.header or usual)])
 
     def _add(self, table: pa.Table, written: pa.Table | None) -> None:
         for start in range(0, table.num_rows, 65536):
@@ -208,10 +209,17 @@ class TextCells(CellFile):
         if len(columns) == 1:  # an empty line would be no row
             columns = [pc.if_else(pc.equal(columns[0], ""), '""', columns[0])]
         lines = pc.binary_join_element_wise(*columns, self.layout.mark)
-        self.text.write("".join(f"{line}{self.layout.ending}" for line in lines.to_pylist()))
+        self._lines(lines.to_pylist())
+
+    def _lines(self, lines: list[str]) -> None:
+        """Lines without the end of the last one, which follows with the next or, if the file ends so, when all are written."""
+        if lines:
+            self.text.write((self.layout.ending if self.lines else "") + self.layout.ending.join(lines))
+        self.lines += len(lines)
 
     def _finish(self) -> None:
         if self.kind is not None:
+            self.text.write(self.layout.ending if self.lines and self.layout.ended else "")
             self.text.flush()
             self.text.detach()
 

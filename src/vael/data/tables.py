@@ -67,6 +67,7 @@ class Table:
     skipped: tuple[Skipped, ...] = ()
     forms: Mapping[str, Form] = field(default_factory=dict)  # of columns of numbers that came as text
     written: pa.Table | None = None  # cells as they are written in the file, null where that is how its layout has them
+    types: pa.Schema | None = None  # of columns that came typed, as they came
 
     @property
     def gaps(self) -> np.ndarray:
@@ -139,6 +140,15 @@ def without_views(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.cast(column, pa.string()) if "view" in str(kind) else column
 
 
+def with_views(table: pa.Table, types: pa.Schema | None) -> pa.Table:
+    """A table whose columns of text that came as views are views again."""
+    for place, name in enumerate(table.column_names):
+        kind = table.schema.field(place).type if types is None or name not in types.names else types.field(name).type
+        if "view" in str(kind) and not pa.types.is_dictionary(kind):
+            table = table.set_column(place, pa.field(name, kind), pc.cast(table.column(place), kind))
+    return table
+
+
 def named(data: object) -> str:
     """What to call the data in a message."""
     return str(data) if isinstance(data, Path | str) else "the table"
@@ -180,7 +190,8 @@ def _told(given: Given, where: str) -> Table:
         listed = [*(Skipped(int(row), EMPTY) for row in given.rows[gone]), *table.skipped]
         return replace(table, skipped=tuple(sorted(listed, key=lambda one: one.row)))
     schema = schema if given.types is None else with_types(schema, given.types)
-    return Table(schema, torch.from_numpy(matrix), given.table, given.layout, given.rows, (), forms_of(given.table, schema), given.written)
+    forms = forms_of(given.table, schema)
+    return Table(schema, torch.from_numpy(matrix), given.table, given.layout, given.rows, (), forms, given.written, given.types)
 
 
 def none_fits(where: str, count: int, first: Skipped) -> SupportError:
@@ -216,7 +227,8 @@ def by_schema(given: Given, schema: Schema, where: str, on_error: OnError, forms
     kept = np.setdiff1d(np.arange(given.table.num_rows), np.array(list(reasons), np.int64))
     table, written = (one if one is None or not reasons else one.take(pa.array(kept)) for one in (given.table, given.written))
     listed = tuple(sorted(skipped, key=lambda one: one.row))
-    return Table(schema, torch.from_numpy(matrix[kept] if reasons else matrix), table, given.layout, given.rows[kept], listed, forms, written)
+    x = torch.from_numpy(matrix[kept] if reasons else matrix)
+    return Table(schema, x, table, given.layout, given.rows[kept], listed, forms, written, given.types)
 
 
 def forms_of(table: pa.Table, schema: Schema) -> Forms:

@@ -44,6 +44,7 @@ class Layout:
     header: tuple[str, ...] = ()  # names as they are written, where that is not how `written` has them
     quoted: tuple[bool, ...] = ()  # columns whose cells stand in quotes although they need none, and last whether the names do
     top: str = ""  # what stands above the names: comments, an empty line, the separator
+    ended: bool = True  # whether the last line has an end too
 
     def written(self, cells: pa.Array, quoted: bool) -> pa.Array:
         """Cells as they are written: in quotes where they need some, and if `quoted` around all that is not missing."""
@@ -205,8 +206,8 @@ def text_table(path: Path) -> TextTable:
     mark = declared or separator(text, last=whole)
     rows = parsed(text, mark, last=whole)
     rows = rows if rows.used else parsed(text, mark)
-    written = [row for row in rows if any(cell.strip() for cell in row)]
-    first = [row for row in replace(rows, cells=inside(rows.cells)) if any(cell.strip() for cell in row)]
+    said = [any(cell.strip() for cell in row) for row in rows]  # also by an empty cell in quotes
+    written, first = (list(itertools.compress(some, said)) for some in (rows, replace(rows, cells=inside(rows.cells))))
     comment = -1 if found else names_above(lines[:above], first, mark)
     if comment >= 0:
         line = lines[comment].rstrip("\r\n")
@@ -217,7 +218,7 @@ def text_table(path: Path) -> TextTable:
     names = [(name.strip() if named else "") or f"column {number}" for number, name in enumerate(first[0], 1)]
     check_names(path, names)
     place = int(rows.ends[_first(rows)]) if named and comment < 0 else 0
-    layout = Layout(mark, named, seen.encoding, ending_of(text[: rows.ends[0]]))
+    layout = Layout(mark, named, seen.encoding, ending_of(text[: rows.ends[0]]), ended=seen.ended)
     quoted = quotes_of(written, first, layout, named) if seen.quotes else ()
     top = "".join(lines[: above if comment < 0 else comment])
     layout = replace(layout, quoted=quoted, top=top, header=tuple(written[0]) if named else ())
@@ -298,6 +299,7 @@ class Seen:
     encoding: str
     quotes: int  # how many quotation marks
     marks: frozenset[str]  # that could stand in numbers
+    ended: bool  # whether the last line has an end
 
 
 def looked_at(path: Path) -> Seen:
@@ -317,11 +319,12 @@ def looked_at(path: Path) -> Seen:
                 text = file.read(1 << 20)
                 if "\0" in text[:100_000] or _binary(text[:100_000]):
                     continue
-                quotes, marks = 0, set[str]()
+                quotes, marks, ended = 0, set[str](), True
                 while text:
                     quotes, marks = quotes + text.count('"'), marks | {mark for mark in MARKS_OF_NUMBERS if mark in text}
+                    ended = text.endswith(("\r", "\n"))
                     text = file.read(1 << 20)
-                return Seen(encoding, quotes, frozenset(marks))
+                return Seen(encoding, quotes, frozenset(marks), ended)
         except UnicodeError:
             continue
     raise FormatError(f"{path} is not a table of text in UTF-8, UTF-16 or Latin-1; save it as CSV in UTF-8, or as Parquet")
@@ -347,16 +350,27 @@ def separator(text: bytes, *, last: bool = True) -> str:
 
 
 def has_names(rows: list[list[str]]) -> bool:
-    """Whether the first line holds names: it has no number where the lines below have only numbers, or its words do not come again below."""
+    """Whether the first line holds names: it has no number where the lines below have only numbers, or its words do not come again below.
+
+    Of a line with numbers among its cells more must be words above numbers than numbers above numbers.
+    """
     top, below = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
-    if not any(cell.strip() for cell in top) or (any(is_number(cell) for cell in top) and not numbered(top, below)):
+    if not any(cell.strip() for cell in top):
         return False
+    if any(is_number(cell) for cell in top) and not numbered(top, below):
+        above = [cell for cell, column in zip(top, zip(*below, strict=True), strict=False) if of_numbers(column)]
+        return sum(not is_number(cell) and not is_missing(cell) for cell in above) > sum(is_number(cell) for cell in above)
     if not below:
         return all(not is_missing(cell) for cell in top)
     columns = list(zip(*below, strict=True))
     if any(all(is_number(cell) or is_missing(cell) for cell in column) for column in columns):
         return True
     return not any(cell.strip() in {value.strip() for value in column} for cell, column in zip(top, columns, strict=True))
+
+
+def of_numbers(cells: Sequence[str]) -> bool:
+    """Whether some cells are numbers, but for missing ones."""
+    return all(is_number(cell) or is_missing(cell) for cell in cells) and any(is_number(cell) for cell in cells)
 
 
 def numbered(top: list[str], below: list[list[str]]) -> bool:

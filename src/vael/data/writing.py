@@ -20,7 +20,7 @@ from vael.data.dates import digits_in, moment_of, resolution, written_date
 from vael.data.numerals import FORMS, Form, numeral_of
 from vael.data.output import cell_file
 from vael.data.schema import LEVELS, Column, ColumnKind, Schema
-from vael.data.tables import Table, place_of
+from vael.data.tables import Table, place_of, with_views
 from vael.data.text import Layout
 from vael.errors import ShapeError
 
@@ -176,7 +176,7 @@ def completed(table: Table, x: Float[Tensor, "rows columns"], seed: int = 0) -> 
         if plain:
             new = pa.array(written_cells(column, new, table.forms.get(column.name, FORMS[0])), old.type)
         original = original.set_column(place, original.column_names[place], among(old, new, gaps[:, number]))
-    return original
+    return with_views(original, table.types)
 
 
 def write_rows(path: Path, schema: Schema, x: Float[Tensor, "rows columns"], *, layout: Layout | None = None, seed: int = 0) -> None:

@@ -96,7 +96,7 @@ def column_form(grid: Grid, place: int, cells: pa.ChunkedArray, symbols: Int32[n
     if grid.texts or grid.column.kind is ColumnKind.DATE or grid.free:
         return ColumnForm(place=place, absent=absent)
     numeral = numeral_of(grid.column)
-    bare = numeral.bare(cells)
+    bare = numeral.bare(cells, known=True)
     plain = numeral.form.ungrouped(bare)
     form = number_form(grid.values(symbols), plain, decimals_of(grid))
     return ColumnForm(place=place, absent=absent, number=form, grouped=bool(pc.any(pc.not_equal(plain, bare)).as_py()))
@@ -152,8 +152,16 @@ def differing(made: pa.Array | pa.ChunkedArray, came: pa.ChunkedArray) -> Bool[n
         first, second = (np.asarray(pc.fill_null(one, 0.0)) for one in (made, plain))
         same = first.view(f"u{first.itemsize}") == second.view(f"u{first.itemsize}")
     else:
-        same = np.asarray(pc.fill_null(pc.equal(made, plain), True))
+        same = _equal(made, plain)
     return (empty[0] != empty[1]) | ~(same | (empty[0] & empty[1]))
+
+
+def _equal(made: pa.Array, came: pa.Array) -> Bool[np.ndarray, " rows"]:
+    """Which cells are equal, true where one is null; of lists and other nested types, which Arrow does not compare, a row at a time."""
+    try:
+        return np.asarray(pc.fill_null(pc.equal(made, came), True))
+    except pa.ArrowNotImplementedError:
+        return np.fromiter((one == other for one, other in zip(made, came, strict=True)), bool, len(made)) | ~np.asarray(pc.is_valid(made))
 
 
 def counter_of(cells: pa.ChunkedArray) -> int | None:
