@@ -26,6 +26,7 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
 html_theme = "furo"
+html_show_copyright = False
 html_title = "vael"
 html_static_path = ["static"]
 html_css_files = ["gallery.css"]

@@ -43,7 +43,7 @@ def test_endings_that_cameras_and_browsers_write_are_read(tmp_path):
 def test_pictures_in_a_format_that_is_not_read_are_named(tmp_path):
     save(tmp_path, colour(3))
     (tmp_path / "IMG_1.HEIC").write_bytes(b"picture")
-    with pytest.raises(FormatError, match=r"1 images that cannot be decoded: IMG_1.HEIC \(a format that is not read\)"):
+    with pytest.raises(FormatError, match=r"1 image that cannot be decoded: IMG_1.HEIC \(a format that is not read\)"):
         read_folder(tmp_path, Images())
     assert any("IMG_1.HEIC" in note for note in read_folder(tmp_path, Images(skip_damaged=True)).notes)
 
@@ -65,7 +65,7 @@ def test_what_was_done_to_pixels_is_noted(tmp_path):
     first.save(tmp_path / "film.gif", save_all=True, append_images=more)
     Image.fromarray(colour(1)[0]).convert("CMYK").save(tmp_path / "print.jpg")
     notes = read_folder(tmp_path, Images()).notes
-    assert notes == ("1 images in CMYK, converted to RGB", "1 images with several frames, of which the first is taken")
+    assert notes == ("1 image in CMYK, converted to RGB", "1 image with several frames, of which the first is taken")
     assert read_images(tmp_path).notes == notes
 
 
@@ -84,7 +84,7 @@ def test_other_names_of_splits_and_images_outside_of_them(tmp_path):
         save(tmp_path / name, colour(count))
     found = read_folder(tmp_path, Images())
     assert (len(found.train), found.test and len(found.test)) == (5, 3)
-    assert found.notes == ("2 images outside of the sub-folders Testing, Training were passed over",)
+    assert found.notes == ("passed over: 2 images outside of the sub-folders Testing, Training",)
     save(tmp_path / "train", colour(1))
     with pytest.raises(FormatError, match="two sub-folders for train, Training and train"):
         read_folder(tmp_path, Images())

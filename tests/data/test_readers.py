@@ -332,7 +332,7 @@ def test_damaged_images_are_listed_or_noted_never_dropped(tmp_path):
         load(tmp_path)
     source = load(tmp_path, images=Images(skip_damaged=True)).train
     assert "2 damaged images left out: 2.png" in source.notes[0]
-    assert "1 files that are no images" in source.notes[1]
+    assert "1 file of other kinds" in source.notes[1]
 
 
 def test_grey_and_colour_are_not_mixed(tmp_path):

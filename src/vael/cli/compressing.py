@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from vael.cli.parser import Parser, UsageError, one_of
 from vael.cli.places import RUN_FOLDER
 from vael.cli.telling import is_quiet, tell
+from vael.counting import counted
 
 if TYPE_CHECKING:
     from vael.applications.compression import Compressed
@@ -123,7 +124,7 @@ def told(done: Compressed, target: Path) -> list[str]:
     if table:
         lines.append(f"  beside      {done.beside_bytes:,} bytes of the file: columns and cells that are not coded, and how the table was written")
     speeds = f"{speed['encode_megabytes_per_second']:.2f} MB/s, decoded and compared at {speed['verify_megabytes_per_second']:.2f} MB/s"
-    lines.append(f"  speed       {speeds}; {done.blocks} block{'s' if done.blocks > 1 else ''}, each compared with the original")
+    lines.append(f"  speed       {speeds}; {counted(done.blocks, 'block')}, each compared with the original")
     lines += [f"  note        {count} of {done.blocks} blocks went raw: {why}" for why, count in Counter(done.raw).items()]
     return [*lines, *(f"  note        {note}" for note in done.layout.note.split("; ") if note)]
 

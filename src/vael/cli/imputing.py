@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vael.cli.parser import Parser, number, one_of
 from vael.cli.places import RUN_FOLDER, Given, given_path
 from vael.cli.telling import tell
+from vael.counting import counted
 from vael.errors import FormatError, StateError
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ def say(answers: list[Path], counts: Counts, as_json: bool) -> None:
         print(json.dumps({**record, "skipped": [vars(one) for one in counts.skipped]}))
         return
     share = counts.cells / max(1, counts.all_cells)
-    tell(f"{', '.join(map(str, answers))}: {counts.rows:,} rows, {counts.cells:,} cells filled ({share:.1%})")
+    tell(f"{', '.join(map(str, answers))}: {counted(counts.rows, 'row')}, {counted(counts.cells, 'cell')} filled ({share:.1%})")
     list_skipped(counts.skipped)
     for one in counts.outside:
         tell(f"note: row {one.row:,}: {one} ({one.cells:,} such cells beside gaps): what is filled there is a guess beyond what was learned")

@@ -123,7 +123,7 @@ def expectation(expected: Forecast, examples: int, samples: int) -> str:
     """One sentence: what is about to be done, and how long it will take."""
     from vael.cli.wording import duration
 
-    return f"Judging {examples:,} examples by {samples:,} draws each will take about {duration(max(1.0, expected.seconds))}."
+    return f"Judging {counted(examples, 'example')} by {counted(samples, 'draw')} each will take about {duration(max(1.0, expected.seconds))}."
 
 
 def telling(sentence: str) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vael.cli.parser import Parser, UsageError, nearest
+from vael.cli.parser import Parser, UsageError, nearest, side_or_sides
 from vael.cli.telling import answer
-from vael.errors import StateError
+from vael.counting import counted
+from vael.errors import ShapeError, StateError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,14 +20,16 @@ if TYPE_CHECKING:
     from vael.data import Column, Schema, Splits
 
 ACTIONS = ("list", "info")
+SIZES = 6  # of images that are named
 
 
 def data_options(parser: Parser) -> None:
     """Everything that `vael data` takes."""
-    parser.usage = "vael data list [--json]\n       vael data info NAME [--schema FILE] [--json]"
+    parser.usage = "vael data list [--json]\n       vael data info NAME [--size N|HxW] [--schema FILE] [--json]"
     parser.option("action", metavar="list | info", nargs="?", help="list: data sets that have a name; info: what is known of one")
     parser.reads("name", metavar="NAME", nargs="?", help="a name, or the path of your own data")
     parser.writes("--schema", metavar="FILE", help="write what the columns of a table are as JSON, to be edited and given to `vael train --schema`")
+    parser.option("--size", metavar="N|HxW", type=side_or_sides, help="side, or height and width, that images of a folder are resized to")
     parser.option("--json", action="store_true", help="print one JSON object")
 
 
@@ -44,7 +48,7 @@ def data(given: argparse.Namespace) -> int:
         return listed(bool(options.get("json")))
     if "name" not in options:
         raise UsageError("data info needs the name of a data set (`vael data list`) or a path")
-    return informed(options["name"], bool(options.get("json")), options.get("schema"))
+    return informed(options["name"], bool(options.get("json")), options.get("schema"), options.get("size"))
 
 
 def listed(json_wanted: bool) -> int:
@@ -61,12 +65,17 @@ def listed(json_wanted: bool) -> int:
     return 0
 
 
-def informed(name: str, json_wanted: bool, schema_file: str | None = None) -> int:
+def informed(name: str, json_wanted: bool, schema_file: str | None = None, size: int | tuple[int, int] | None = None) -> int:
     """How data would be read: kind, shape, splits, notes, source; of a table what its columns are."""
     from vael.data import describe, load
     from vael.data.schema_file import as_record, write_schema
 
-    splits = load(name)
+    sizes = sizes_of(name)
+    if size is None and len(sizes) > 1:
+        least = f"{min(height for height, _ in sizes)}x{min(width for _, width in sizes)}"
+        many = f"{name}: images of {counted(len(sizes), 'size')} ({told_sizes(sizes)}), but all must have one"
+        raise ShapeError(f"{many}: give --size HEIGHTxWIDTH, such as {least}, to which each is cropped about its centre and made smaller")
+    splits = load(name, size=size)
     found, columns = describe(splits), table_of(name, splits)
     if schema_file is not None:
         if columns is None:
@@ -74,7 +83,8 @@ def informed(name: str, json_wanted: bool, schema_file: str | None = None) -> in
         refuse_another(Path(schema_file), columns[0])
         write_schema(Path(schema_file), columns[0])
     facts = {
-        "name": found.name, "event": found.event, "kind": found.kind.value, "levels": found.levels, "examples": dict(found.examples),
+        "name": found.name, "event": found.event, "sizes": told_sizes(sizes),
+        "kind": found.kind.value, "levels": found.levels, "examples": dict(found.examples),
         "labels": found.label_names, "columns": found.columns, "notes": found.notes, "fingerprint": dict(found.fingerprints)["train"],
         "origin": found.origin, "citation": found.citation,
     }  # fmt: skip
@@ -89,6 +99,19 @@ def informed(name: str, json_wanted: bool, schema_file: str | None = None) -> in
     if schema_file is not None:
         answer(f"{schema_file}: the schema; edit it and give it to `vael train {name} --schema {schema_file}`")
     return 0
+
+
+def sizes_of(name: str) -> Counter[tuple[int, int]]:
+    """Heights and widths of the images of a folder, as they are seen, with how many there are of each; nothing for other data."""
+    from vael.data.images import sizes
+
+    return sizes(Path(name)) if Path(name).is_dir() else Counter()
+
+
+def told_sizes(found: Counter[tuple[int, int]]) -> str:
+    """Sizes, the commonest first."""
+    said = [f"{height}×{width} ({counted(count, 'image')})" for (height, width), count in found.most_common(SIZES)]
+    return ", ".join([*said, *([f"{len(found) - SIZES:,} more"] if len(found) > SIZES else [])])
 
 
 def refuse_another(path: Path, schema: Schema) -> None:
@@ -125,7 +148,7 @@ def column_lines(schema: Schema, x: Tensor) -> list[str]:
 def levels_of(column: Column) -> str:
     """The levels, as many as fit on a line."""
     shown, rare = ", ".join(column.levels[:5]), f" and {len(column.rare)} rare ones" if column.rare else ""
-    return f"{len(column.levels)} level{'s' if len(column.levels) > 1 else ''}: {shown}{', ...' if len(column.levels) > 5 else ''}{rare}"
+    return f"{counted(len(column.levels), 'level')}: {shown}{', ...' if len(column.levels) > 5 else ''}{rare}"
 
 
 def range_of(column: Column) -> str:
@@ -140,7 +163,7 @@ def range_of(column: Column) -> str:
         often = ", ".join(written_date(moment_of(spike), column.pattern) for spike in column.spikes)
         return f"{ends[0]} to {ends[1]}, written {column.pattern}{f'; spikes at {often}' if often else ''}"
     spikes = f"; spikes at {', '.join(f'{spike:g}' for spike in column.spikes)}" if column.spikes else ""
-    digits = f", {column.decimals} decimal{'s' if column.decimals > 1 else ''}" if column.decimals else ""
+    digits = f", {counted(column.decimals, 'decimal')}" if column.decimals else ""
     written = f"; written as {column.pattern}" if column.pattern else ""
     ends = [f"{end:.0f}" if column.kind is ColumnKind.COUNT else f"{end:g}" for end in (column.minimum, column.maximum)]
     return f"{ends[0]} to {ends[1]}{digits}{spikes}{written}"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from vael.cli.wording import duration
+from vael.counting import counted
 from vael.training import Callback, Plan, Row, Tick
 
 QUIET = 5.0  # seconds between plain lines, at least
@@ -26,8 +27,8 @@ class Telling(Callback):
         self.say, self.time_limit, self.what = say, time_limit, what
 
     def plan(self, plan: Plan) -> None:
-        length = f"{plan.steps:,} steps of {plan.batch}" if plan.steps else f"steps of {plan.batch} until the time limit"
-        self.say(f"  {plan.parameters:,} parameters, {plan.examples:,} training examples, {length}, on {plan.device}")
+        length = f"{counted(plan.steps, 'step')} of {plan.batch}" if plan.steps else f"steps of {plan.batch} until the time limit"
+        self.say(f"  {counted(plan.parameters, 'parameter')}, {counted(plan.examples, 'training example')}, {length}, on {plan.device}")
         if plan.expected_seconds is not None:
             self.say(f"  expected time: {duration(plan.expected_seconds)}")
         elif self.time_limit:

@@ -13,22 +13,24 @@ from typing import TYPE_CHECKING, Any
 from vael.cli.parser import Parser, number, one_of
 from vael.cli.places import RUN_FOLDER, Given, or_in_run
 from vael.cli.telling import tell
+from vael.counting import counted
 from vael.errors import FormatError, StateError
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor
 
     from vael.applications.anomaly import AnomalyDetector, Verdict
     from vael.cli.reasons import Reason
     from vael.data import Source, Splits
     from vael.data.keys import Keys
     from vael.data.tables import Skipped
+    from vael.report.anomalies import Strange
     from vael.specs import Run
 
 SCORES = ("combined", "bound", "typicality", "distortion", "divergence", "ratio", "neighbours", "rows")
 ENDINGS = (".csv", ".parquet", ".npy")
 WHY = 3  # cells named for a row
+WHOLE = "no cell stands out: the row is strange as a whole"
 SHOWN = 10  # rows named on the screen
 MOST_IN_JSON = 10_000  # rows that --json lists, the strangest
 COLUMNS = ("score", "bound", "p_value", "flag")
@@ -113,8 +115,8 @@ def score(given: argparse.Namespace) -> int:
                     Line(*name, float(verdict.score[row]), float(verdict.p_value[row]), told(why[row], explain))
                     for name, row in zip(names, why, strict=True)
                 )
-                if explain and len(piece.source.event) == 3:
-                    pictures.look(piece.source, begin, verdict, threshold)
+                if explain:
+                    pictures.look(piece.source, begin, verdict, threshold, names)
                 begin += len(verdict.score)
             left += begin
     say(target, left, flagged, skipped, detector, threshold, options, tuple(notes))
@@ -128,35 +130,34 @@ class Pictures:
     """The strangest flagged images, each with the surprise of its pixels."""
 
     def __init__(self) -> None:
-        self.found: list[tuple[float, Tensor, Tensor]] = []
+        self.found: list[Strange] = []
 
-    def look(self, source: Source, begin: int, verdict: Verdict, threshold: float) -> None:
-        """Keep those among some rows, `begin` the first of them, that are stranger than what was kept."""
+    def look(self, source: Source, begin: int, verdict: Verdict, threshold: float, names: list[tuple[int, str]]) -> None:
+        """Keep those among some rows, `begin` the first of them, that are stranger than what was kept; `names` are those of the flagged ones."""
         import torch
 
         from vael.evaluation.evaluate import batch_at
+        from vael.report.anomalies import Strange
 
         rows = verdict.flagged(threshold).nonzero().squeeze(1)
-        if not len(rows) or verdict.reasons.shape[1:] != source.event:
+        if not len(rows) or verdict.reasons.shape[1:] != source.event or len(source.event) != 3:
             return
         images = batch_at(source, range(begin, begin + len(verdict.score)), 0, torch.zeros(0)).x
-        self.found += [(float(verdict.score[row]), images[row], verdict.reasons[row]) for row in rows.tolist()]
-        self.found = sorted(self.found, key=lambda one: -one[0])[:SHOWN]
+        self.found += [
+            Strange(images[row], verdict.reasons[row], name or f"row {number:,}", float(verdict.score[row]), float(verdict.p_value[row]))
+            for row, (number, name) in zip(rows.tolist(), names, strict=True)
+        ]
+        self.found = sorted(self.found, key=lambda one: -one.score)[:SHOWN]
 
     def written(self, path: Path, train: Source) -> Path | None:
-        """The picture: images above, white where a pixel is most more surprising than usual below; None where there is nothing to show."""
-        import torch
-
-        from vael.applications.generation import beside
-        from vael.report import display_of, save_grid
+        """The picture: images above, and below where a pixel is more surprising than usual; None where there is nothing to show."""
+        from vael.report import display_of
+        from vael.report.anomalies import write_strangest
 
         if not self.found:
             return None
-        images, reasons = torch.stack([image for _, image, _ in self.found]), torch.stack([why for _, _, why in self.found])
-        surprise = reasons.clamp(min=0)
-        peak = surprise.flatten(1).amax(1).clamp(min=1e-9)[:, None, None, None]
-        low, high = float(images.min()), float(images.max())
-        return save_grid(path, beside(images, low + (high - low) * surprise / peak, len(images)), display_of(train), columns=len(images))
+        write_strangest(path, self.found, display_of(train))
+        return path
 
 
 def table(verdict: Verdict, threshold: float) -> np.ndarray:
@@ -175,8 +176,8 @@ def named(keys: Keys) -> list[tuple[int, str]]:
 
 
 def told(reasons: list[Reason], explain: bool) -> str:
-    """Reasons in one line."""
-    return "; ".join(map(str, reasons[:WHY])) if explain else ""
+    """Reasons in one line; where no cell is more surprising than usual, that it is so."""
+    return ("; ".join(map(str, reasons[:WHY])) or WHOLE) if explain else ""
 
 
 def detector_of(run: Run, splits: Splits, options: dict[str, Any]) -> AnomalyDetector:
@@ -212,7 +213,7 @@ def too_few(splits: Splits, calibrated: bool = False) -> str:
     lacking = [part for part, count in few.items() if count < LEAST_HELD_OUT]
     if not lacking:
         return ""
-    said = " and ".join(f"{few[part]} rows for {part}" for part in lacking)
+    said = " and ".join(f"{counted(few[part], 'row')} for {part}" for part in lacking)
     more = "" if "validation" in lacking else ", or give rows that belong by --calibrate FILE"
     sizes = {"validation": f"--validation {LEAST_HELD_OUT}", "test": f"--test {LEAST_HELD_OUT}"}
     return (
@@ -260,8 +261,9 @@ def say(
     warning = ""
     if detector.least_p_value > threshold:
         warning = (
-            f"{len(detector.calibration):,} held-out rows give p-values from {detector.least_p_value:.3f} on, so {threshold:g} cannot be reached and "
-            f"nothing is flagged; {round(1 / threshold) - 1:,} rows are needed: train with more data, give them by --calibrate, or raise --threshold"
+            f"{counted(len(detector.calibration), 'held-out row')} can give p-values from {detector.least_p_value:.3f} on, so "
+            f"{threshold:g} cannot be reached and nothing is flagged; {counted(round(1 / threshold) - 1, 'row')} "
+            "or more would do: train with more data, give them by --calibrate, or raise --threshold"
         )
     if options.get("json"):
         record = {
@@ -271,7 +273,7 @@ def say(
         }  # fmt: skip
         print(json.dumps(record))
         return
-    tell(f"{target}: {count:,} examples, {flagged.count:,} flagged at p ≤ {threshold:g} (score {detector.kind.value}; higher is stranger)")
+    tell(f"{target}: {counted(count, 'example')}, {flagged.count:,} flagged at p ≤ {threshold:g} (score {detector.kind.value}; higher is stranger)")
     for line in sorted(flagged.lines, key=lambda line: -line.score)[:SHOWN]:
         name, why = f" ({line.name})" if line.name else "", f"; {line.why}" if line.why else ""
         tell(f"  row {line.row:,}{name}: score {line.score:.3g}, p = {line.p_value:.4f}{why}")

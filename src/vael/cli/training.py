@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from vael.cli.parser import Parser, UsageError, number, one_of, side_or_sides, sizes
 from vael.cli.places import Given, given_path
 from vael.cli.telling import answer, is_quiet, tell
+from vael.counting import counted
 
 if TYPE_CHECKING:
     from vael.cli.progress import Bar, PlainLines
@@ -256,7 +257,7 @@ def finish(run: Run, fit: Fit, outside: dict[str, Any], say: Callable[[str], Non
     from vael.cli.judging import as_json, judge, write_report
     from vael.cli.wording import climbed, duration, sentences
 
-    say(f"\nTraining ended after {fit.steps:,} steps and {duration(fit.seconds)}: {fit.stopped}.")
+    say(f"\nTraining ended after {counted(fit.steps, 'step')} and {duration(fit.seconds)}: {fit.stopped}.")
     what = climbed(run.spec)
     say(f"The weights of step {fit.best_step:,} were best on the validation split, {what} {fit.best_elbo:.2f}; they are kept, and judged now.\n")
     judged = judge(run, importance_samples=outside.get("importance_samples"), say=say)

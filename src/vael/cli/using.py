@@ -14,6 +14,7 @@ from vael.cli import latents, quality
 from vael.cli.parser import Parser, number, one_of
 from vael.cli.places import RUN_FOLDER, Files, or_in_run, within
 from vael.cli.telling import answer, tell
+from vael.counting import counted
 from vael.errors import FormatError, SupportError
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def sample_table(run: Run, schema: Schema, target: Path, options: dict[str, obje
     if options.get("json"):
         print(json.dumps({"file": str(target), "examples": len(x), "page": str(options["quality"]), **quality.numbers(found)}))
         return 0
-    tell(f"{target}: {len(x):,} examples\n{quality.sentences(found, options['quality'])}")
+    tell(f"{target}: {counted(len(x), 'example')}\n{quality.sentences(found, options['quality'])}")
     return 0
 
 
@@ -259,7 +260,7 @@ def done(path: Path, count: int, options: dict[str, object], skipped: Sequence[S
         listed = {"skipped": [vars(one) for one in skipped]} if "on_error" in options else {}
         print(json.dumps({"file": str(path), "examples": count, **listed}))
         return 0
-    tell(f"{path}: {count:,} examples")
+    tell(f"{path}: {counted(count, 'example')}")
     list_skipped(skipped)
     return 0
 

@@ -110,7 +110,7 @@ def no_bound(what: str) -> str:
 def sentences(judged: Evaluation, spec: RunSpec) -> list[str]:
     """The numbers of an evaluation for a person, each with its estimator."""
     k = judged.importance_samples
-    lines = [f"{judged.data}, {judged.split} split, {judged.examples:,} examples; nats per example unless said otherwise"]
+    lines = [f"{judged.data}, {judged.split} split, {counted(judged.examples, 'example')}; nats per example unless said otherwise"]
     if judged.log_likelihood is not None:
         error = f" ± {judged.standard_error:.2f}" if judged.standard_error is not None else ""
         lines.append(f"  log p(x)     {judged.log_likelihood:10.2f}{error}   importance-weighted, K = {k:,}; ± is one standard error over examples")
@@ -118,7 +118,7 @@ def sentences(judged: Evaluation, spec: RunSpec) -> list[str]:
         lines.append(f"  bits per dim {judged.bits_per_dim:10.3f}   from log p(x)")
     what, told = ("bound", "evidence lower bound") if judged.is_bound else ("objective", "minus distortion and divergence; no bound on log p(x)")
     lost = "expected -log p(x | z)" if judged.is_bound else "expected reconstruction loss; no likelihood"
-    active = f"{judged.active_units} of {judged.latent_features} latents are active"
+    active = f"{judged.active_units} of {judged.latent_features} latents {'is' if judged.active_units == 1 else 'are'} active"
     lines += [
         f"  {what:<12} {judged.elbo:10.2f}   {told}",
         f"  distortion   {judged.distortion:10.2f}   {lost}",

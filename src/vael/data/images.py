@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from vael.counting import counted
 from vael.data.depth import BITS, HEAD, channel_bits, rescaled_from
 from vael.data.keys import file_keys
 from vael.data.material import Material, Part
@@ -29,6 +31,7 @@ SPLITS = {
 }  # fmt: skip
 FORMATS = ("PNG", "JPEG", "JPEG2000", "AVIF", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM")  # by content: others run programs (EPS), or are rare
 AS_THEY_ARE = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}  # modes of which no pixel is changed
+ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # the entry of EXIF, and its values that exchange height and width
 AT_ONCE = 64  # images decoded side by side
 SHOWN = 5  # files named in a message
 
@@ -74,12 +77,16 @@ def read_folder(folder: Path, how: Images) -> Material:
     reader = _Reader(folder, how)
     parts = {split: reader.part(files[split], roots[split], names) for split in roots if files[split]}
     notes = (
-        *reader.notes(), *((f"{passed:,} files that are no images were passed over",) if passed else ()),
-        *((f"{outside:,} images outside of the sub-folders {', '.join(root.name for root in roots.values())} were passed over",) if outside else ()),
+        *reader.notes(), *((f"passed over: {counted(passed, 'file')} of other kinds",) if passed else ()),
+        *((f"passed over: {counted(outside, 'image')} outside of {_names(roots)}",) if outside else ()),
     )  # fmt: skip
     return Material(
         folder.resolve().name, parts["train"], parts.get("validation"), parts.get("test"), tuple(names), notes=notes, channels_first=True
     )  # fmt: skip
+
+
+def _names(roots: dict[str, Path]) -> str:
+    return "the sub-folders " + ", ".join(root.name for root in roots.values())
 
 
 def _roots(folder: Path) -> dict[str, Path]:
@@ -127,6 +134,16 @@ def image_files(folder: Path) -> list[Path]:
     return [path for path in visible(folder) if path.suffix.lower() in ENDINGS | FOREIGN]
 
 
+def sizes(folder: Path) -> Counter[tuple[int, int]]:
+    """Height and width of every image that can be opened, turned upright as its camera says, by its head alone; with how many there are of each."""
+    found: Counter[tuple[int, int]] = Counter()
+    for path in image_files(folder):
+        with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError), Image.open(path, formats=FORMATS) as image:
+            lies = image.getexif().get(ORIENTATION, 1) in LYING
+            found[image.size if lies else image.size[::-1]] += 1
+    return found
+
+
 def others(folder: Path) -> list[Path]:
     """Files that are no images by their ending."""
     return [path for path in visible(folder) if path.suffix.lower() not in ENDINGS | FOREIGN]
@@ -166,7 +183,7 @@ class _Reader:
             kept.append(place)
         if x is None or (self.damaged and not self.how.skip_damaged):
             raise FormatError(
-                f"{self.folder} has {len(self.damaged):,} images that cannot be decoded: {_some(self.damaged)}; replace or remove them, "
+                f"{self.folder} has {counted(len(self.damaged), 'image')} that cannot be decoded: {_some(self.damaged)}; replace or remove them, "
                 "or load with skip_damaged (--skip-damaged), which leaves them out and says so"
             )
         label = [self._label(files[place], root, names) for place in kept]
@@ -241,8 +258,8 @@ class _Reader:
         """What was done to the images, and which were left out."""
         size = self.how.size
         resized = (f"cropped about the centre and resized to {size[0]}×{size[1]} ({self.how.resample.name.lower()})",) if size else ()
-        left_out = (f"{len(self.damaged):,} damaged images left out: {_some(self.damaged)}",) if self.damaged else ()
-        return (*resized, *left_out, *(f"{count:,} images {what}" for what, count in sorted(self.changed.items())))
+        left_out = (f"{counted(len(self.damaged), 'damaged image')} left out: {_some(self.damaged)}",) if self.damaged else ()
+        return (*resized, *left_out, *(f"{counted(count, 'image')} {what}" for what, count in sorted(self.changed.items())))
 
 
 def _plain(image: Image.Image, path: Path, deep: bool = False) -> Image.Image:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
+
+from vael.counting import counted
 
 K_HAT_LIMIT = 0.7  # Vehtari et al. 2024
 UNTRUSTED_SHARE = 0.1  # of the examples, above which a warning is due
@@ -62,3 +64,21 @@ class Evaluation:
     notes: tuple[str, ...] = ()  # what every figure must say
     is_bound: bool = True  # whether `elbo` is a lower bound on log p(x)
     fitted_share: float = 0.0  # of the examples whose draws for log p(x) came from a proposal fitted to them, not from the encoder
+
+    def __repr__(self) -> str:
+        """Every figure, without what belongs to single examples."""
+        known = [(one.name, getattr(self, one.name)) for one in fields(self)]
+        said = [f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value!r}" for name, value in known if not isinstance(value, Tensor)]
+        return f"Evaluation({', '.join(said)})"
+
+    def __str__(self) -> str:
+        """The figures in one line, as a person says them."""
+        error = "" if self.standard_error is None else f" ± {self.standard_error:.2f}"
+        weighed = "" if self.log_likelihood is None else f"log p(x) {self.log_likelihood:.2f}{error} (K = {self.importance_samples:,}), "
+        what = "bound" if self.is_bound else "objective"
+        doubts = f"; {counted(len(self.warnings), 'warning')} in .warnings" if self.warnings else ""
+        return (
+            f"{self.data}, {self.split} split of {counted(self.examples, 'example')}: {weighed}{what} {self.elbo:.2f} = "
+            f"−({self.distortion:.2f} distortion + {self.divergence:.2f} divergence) nats, "
+            f"{self.active_units} of {counted(self.latent_features, 'latent')} active{doubts}"
+        )

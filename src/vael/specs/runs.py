@@ -16,7 +16,7 @@ from vael.data import Source, Splits
 from vael.data.given import as_table
 from vael.data.output import cell_file
 from vael.errors import FormatError, StateError, VaelError
-from vael.models import VAE
+from vael.models import VAE, is_likelihood
 from vael.specs.contamination import LeftOut, left_out, strangest
 from vael.specs.names import STARTS
 from vael.specs.request import Prepared, as_request, build_model, canonical, prepare, prepare_again, request, splits_of
@@ -244,10 +244,13 @@ def afresh(prepared: Prepared, splits: Splits) -> Prepared:
     return replace(prepared, splits=splits, model=model)
 
 
-def train(data: object = None, *, run: Path | str | None = None, resume: bool = False, callbacks: Sequence[Callback] = (), **options: object) -> Run:
+def train(
+    data: object = None, *, run: Path | str | None = None, resume: bool = False, callbacks: Sequence[Callback] | None = None, **options: object
+) -> Run:
     """Train on data that are a name or a path (None: digits), and keep everything in the folder `run` if one is given; options as in `vael train`.
 
     A data frame (columns as a dictionary, a list of rows) is kept in that folder as data.parquet, where the run finds its rows again.
+    On a terminal a line is said every few seconds; `callbacks` (`vael.training.Callback`) are told in its place, and () says nothing.
 
     >>> run = vael.train("digits", epochs=20, latent=8, run="runs/first")  # doctest: +SKIP
 
@@ -257,7 +260,13 @@ def train(data: object = None, *, run: Path | str | None = None, resume: bool = 
     with occupied(folder, resume):
         if data is None or isinstance(data, str | Path):
             return _train(data, folder, resume, callbacks, options)
-        return carry_out(_prepared_on_rows(as_table(data), folder, resume, options), folder, callbacks=callbacks)[0]
+        prepared = _prepared_on_rows(as_table(data), folder, resume, options)
+        return carry_out(prepared, folder, callbacks=_listeners(callbacks, prepared))[0]
+
+
+def _listeners(given: Sequence[Callback] | None, prepared: Prepared) -> Sequence[Callback]:
+    """Those given; where nothing is said of them, lines on a terminal."""
+    return training.on_terminal("bound" if is_likelihood(prepared.model) else "objective") if given is None else given
 
 
 def _prepared_on_rows(rows: pa.Table, folder: Path | None, resume: bool, options: Mapping[str, object]) -> Prepared:
@@ -288,7 +297,7 @@ def occupied(folder: Path | None, resume: bool) -> Iterator[None]:
         yield
 
 
-def _train(data: str | Path | None, folder: Path | None, resume: bool, callbacks: Sequence[Callback], options: Mapping[str, object]) -> Run:
+def _train(data: str | Path | None, folder: Path | None, resume: bool, callbacks: Sequence[Callback] | None, options: Mapping[str, object]) -> Run:
     if resume:
         if folder is None:
             raise StateError("resume needs the folder of the run to go on with; give it as run=")
@@ -297,4 +306,4 @@ def _train(data: str | Path | None, folder: Path | None, resume: bool, callbacks
     else:
         prepared, resumes = prepare(request(data or "digits", **options)), False
         begin(prepared, folder)
-    return carry_out(prepared, folder, resume=resumes, callbacks=callbacks)[0]
+    return carry_out(prepared, folder, resume=resumes, callbacks=_listeners(callbacks, prepared))[0]

@@ -2,6 +2,7 @@
 
 from vael.training.callbacks import Callback, Plan, Row, Tick, read_row
 from vael.training.coding import coded, coded_splits
+from vael.training.lines import Lines, on_terminal
 from vael.training.loop import run
 from vael.training.order import Order, permutation
 from vael.training.pretraining import encoded, pretrain
@@ -9,6 +10,6 @@ from vael.training.schedules import Constant, WarmupCosine
 from vael.training.settings import Fit, Resolved, Settings, resolve
 
 __all__ = [
-    "Callback", "Constant", "Fit", "Order", "Plan", "Resolved", "Row", "Settings", "Tick", "WarmupCosine", "coded", "coded_splits", "encoded",
-    "permutation", "pretrain", "read_row", "resolve", "run",
+    "Callback", "Constant", "Fit", "Lines", "Order", "Plan", "Resolved", "Row", "Settings", "Tick", "WarmupCosine", "coded", "coded_splits",
+    "encoded",    "on_terminal", "permutation", "pretrain", "read_row", "resolve", "run",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from vael import files
+from vael.counting import counted
 from vael.data import Batch, Source, Splits
 from vael.errors import FormatError, StateError
 from vael.inference import Algorithm, Moment
@@ -187,7 +188,7 @@ class Training:
         patient = self.settings.patience if self.progress >= self.algorithm.warmup else None
         if patient and self.validated_step - self.best_step >= patient * self.steps_per_epoch:
             what = "bound" if self.algorithm.is_bound else "objective"
-            return f"the validation {what} has not risen for {self.settings.patience} epochs"
+            return f"the validation {what} has not risen for {counted(self.settings.patience, 'epoch')}"
         return self.algorithm.converged(self.state)
 
     def _between_steps(self) -> None:
