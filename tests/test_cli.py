@@ -397,7 +397,7 @@ def test_no_thread_of_several_processes_outlives_their_training(tmp_path):
     """One that did would ask for the interpreter while it ends, which aborts the process after its work is done (once in 4 to 15 runs)."""
     (tmp_path / "left.py").write_text(THREADS_LEFT)
     script = str(tmp_path / "left.py")
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29518", script, "train", "digits"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29518", script, "--", "train", "digits"]
     options = ["--binarize", "threshold", "--run", str(tmp_path / "run"), "--epochs", "1", *SMALL, "--threads", "1"]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=300)
     assert done.stdout.count("left 0 0") == 2, done.stdout + done.stderr
