@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from oracles import LinearGaussian
+from vael.applications import latents
 from vael.applications.generation import beside
 from vael.applications.inpainting import Region, inpaint
 from vael.applications.latents import (
@@ -233,6 +234,14 @@ def test_no_example_gets_worse(oracle, steps, rate):
     for model in (oracle.vae(), LinearGaussian.of_size(6, 3).vae()):
         found = optimized(model, Batch(x=oracle.sample(9)), steps=steps, rate=rate)
         assert (found.bound >= found.bound_of_encoder).all()
+
+
+def test_the_rate_of_the_climb_falls_along_half_a_cosine(oracle, monkeypatch):
+    """From the whole rate to 1 - cos(π/4) of its half in four steps."""
+    asked, whole = [], latents._climbed
+    monkeypatch.setattr(latents, "_climbed", lambda *given: asked.append(given[4]) or whole(*given))
+    optimized(oracle.vae(), Batch(x=oracle.sample(2)), steps=4, rate=0.2)
+    assert asked[0] == pytest.approx([0.2, 0.1 * (1 + 0.5**0.5), 0.1, 0.1 * (1 - 0.5**0.5)])
 
 
 def test_sizes_that_make_no_sense_are_refused(oracle):
