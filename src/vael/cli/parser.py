@@ -74,7 +74,7 @@ class Parser(argparse.ArgumentParser):
 
     def read(self, arguments: list[str]) -> argparse.Namespace:
         """The options given. Errors: `UsageError`."""
-        given, unknown = self.parse_known_args(arguments)
+        given, unknown = self.parse_known_intermixed_args(arguments)  # DATA may follow an option
         if unknown:
             name = unknown[0].split("=")[0]
             kind = "option" if name.startswith("-") else "argument"
