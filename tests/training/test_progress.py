@@ -149,3 +149,18 @@ def test_rows_tell_the_speed_and_the_time_of_the_run(told):
     assert all(row.examples_per_second > 50 / seconds for row in fit.history if row.split == "validation")
     assert (fit.steps, fit.epochs, fit.stopped, fit.interrupted, fit.skipped) == (15, 3, "all 3 epochs are done", False, 0)
     assert not heard.notes
+
+
+def test_seconds_of_a_judgement_are_kept_for_the_last_one_where_time_is_limited():
+    for limit, some in ((None, False), (100.0, True)):
+        going = training(replace(SETTINGS, time_limit=limit))
+        going._validate()
+        assert (0 < going.validation_seconds < 100) is some
+        assert some or going.validation_seconds == 0
+
+
+def test_settings_are_resolved_to_what_the_world_has():
+    assert (Settings().batch, Settings().epochs, Settings().seed) == (128, 20, 0)
+    found = resolve(replace(SETTINGS, precision=torch.bfloat16), algorithm().model, 150)
+    assert found.settings.precision is found.world.precision is torch.bfloat16
+    assert (found.settings.device, found.settings.compiled) == (found.world.device, False)
