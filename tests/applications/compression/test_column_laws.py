@@ -245,5 +245,5 @@ def test_damage_beside_the_blocks_is_named(whole, model):
     content[FRONT.size + length + 16 + 40] ^= 1
     with pytest.raises(FormatError, match="beside the blocks"):
         opened(bytes(content), model)
-    with pytest.raises(FormatError, match="do not parse"):
+    with pytest.raises(FormatError, match="it is cut short"):
         unpacked(b"nothing", "t.vael", 1)
