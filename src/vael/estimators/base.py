@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.random import RandomState
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data  # type: ignore[attr-defined]
@@ -87,7 +88,7 @@ class VAEEstimator(BaseEstimator, ABC):
         """`X` as a float64 matrix with the columns that were trained on; of a frame with columns of several kinds as codes."""
         if not reset:
             check_is_fitted(self)
-        if isinstance(X, Mapping):
+        if isinstance(X, Mapping) and not issparse(X):  # some sparse matrices are dictionaries
             raise StateError(f"{type(self).__name__} takes rows as an array or a data frame, but a dictionary was given: pandas.DataFrame([row])")
         if not reset and self.form_ is not None:
             return frames.codes(self._table(X, self.form_))
