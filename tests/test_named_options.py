@@ -38,7 +38,7 @@ def texts(tree):
             text = node.value
         else:
             continue
-        if "var(--" not in text and ":root" not in text:
+        if not any(style in text for style in ("var(--", ":root", 'style="--')):
             yield node.lineno, text
 
 

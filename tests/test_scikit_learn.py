@@ -50,8 +50,12 @@ def gapped(x, share=0.3, seed=0):
     return np.where(np.random.default_rng(seed).random(x.shape) < share, np.nan, x)
 
 
+# with "auto" the strangest of 300 rows is among the 30 set aside in one of ten tables, and then no row has p <= 0.05; checks want outliers
+SHARE = {VAEOutlierDetector: {"contamination": 0.1}}
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks([kind(**SMALL) for kind in ALL])
+@parametrize_with_checks([kind(**SMALL, **SHARE.get(kind, {})) for kind in ALL])
 def test_what_scikit_learn_expects(estimator, check):
     """No check is expected to fail; a small network that takes few steps is asked for, for speed alone."""
     check(estimator)
