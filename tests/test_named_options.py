@@ -38,7 +38,7 @@ def texts(tree):
             text = node.value
         else:
             continue
-        if not any(style in text for style in ("var(--", ":root", 'style="--')):
+        if not any(style in text for style in ("var(--", ":root", 'style="')):
             yield node.lineno, text
 
 
