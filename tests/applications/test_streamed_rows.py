@@ -183,6 +183,7 @@ def test_few_rows_of_calibration_are_said(mixed, tmp_path, capsys):
     assert main(["score", str(mixed / "run"), str(mixed / "new.csv"), "-o", str(tmp_path / "s.csv")]) == 0
     out = capsys.readouterr().out
     assert "0 flagged" in out
-    assert "70 held-out rows give p-values from 0.014 on, so 0.01 cannot be reached and nothing is flagged; 99 rows are needed" in out
+    assert "70 held-out rows can give p-values from 0.014 on, so" in out
+    assert "nothing is flagged; 99 rows or more would do" in out
     assert main(["score", str(mixed / "run"), str(mixed / "new.csv"), "-o", str(tmp_path / "s.csv"), "--calibrate", str(mixed / "t.csv")]) == 0
     assert "cannot be reached" not in capsys.readouterr().out
