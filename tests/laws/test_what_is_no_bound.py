@@ -66,7 +66,7 @@ def test_the_page_of_a_sweep_calls_it_none():
     source, model = Source("grey", x, Kind.REAL, ""), dense((1, 3, 3), CrossEntropyHead(), latent=1, hidden=(2,))
     judged = evaluate(model, source, importance_samples=10)
     point = sweep.Point("a", ReportInput(model, Splits(source, source, None)), judged)
-    assert said(f"{sweep.table([point])} {list(sweep.remarks([point]))} {sweep.called(judged)}".replace("is_bound", "")) == []
+    assert said(f"{sweep.NO_BOUND} {sweep.table([point])} {list(sweep.remarks([point]))} {sweep.called(judged)}".replace("is_bound", "")) == []
     assert sweep.numbers(point)["elbo"] is None
     assert sweep.numbers(point)["objective"] == judged.elbo
 
