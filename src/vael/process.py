@@ -105,6 +105,7 @@ class _Threads:
 
     @contextmanager
     def set_to(self, number: int) -> Iterator[None]:
+        """A block with so many threads; the number from before is put back when the last of several blocks ends."""
         with self.lock:
             self.usual = self.usual if self.users else torch.get_num_threads()
             self.users += 1
