@@ -28,7 +28,7 @@ from sklearn.neighbors import NearestNeighbors
 from anomaly import detector_on, source
 from vael.applications.anomaly import without_the_strangest
 from vael.data import Source, Splits, load, load_table
-from vael.data.schema import LEVELS
+from vael.tables.schema import LEVELS
 
 SETS = ("cardiotocography", "glass", "ionosphere", "letter", "pendigits", "stamps", "vertebral", "wdbc", "wine", "yeast")
 SHARE = 0.1

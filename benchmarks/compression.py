@@ -161,8 +161,8 @@ def tables(name: str, given: Path | None, options: argparse.Namespace, folder: P
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from vael.data.writing import write_arrow, written_cells
     from vael.specs.table_archives import original_of, schema_of
+    from vael.tables.writing import write_arrow, written_cells
 
     run = vael.load(given) if given else vael.train(name, run=folder / Path(name).stem, time_limit=options.time_limit)
     typed = original_of(run, None).table.slice(0, options.examples)

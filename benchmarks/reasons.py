@@ -23,7 +23,7 @@ from vael import specs
 from vael.applications.anomaly import AnomalyDetector
 from vael.cli.main import main
 from vael.data import Source
-from vael.data.schema import LEVELS
+from vael.tables.schema import LEVELS
 
 ADULT = (
     "age", "workclass", "fnlwgt", "education", "education_num", "marital", "occupation", "relationship", "race", "sex", "gain", "loss", "hours",

@@ -35,10 +35,10 @@ from sklearn.mixture import GaussianMixture
 
 from networks import Network, asia, shipped
 from vael.cli import main
-from vael.data.schema import Column, ColumnKind, Schema
-from vael.data.schema_file import write_schema
-from vael.data.tables import read_table
 from vael.evaluation.efficacy import efficacy, sdgym_learners
+from vael.tables.reading import read_table
+from vael.tables.schema import Column, ColumnKind, Schema
+from vael.tables.schema_file import write_schema
 
 PUBLISHED = {  # SDGym 0.2.1: (real rows, TVAE)
     "adult": ((0.8256, 0.6616), (0.8108, 0.6302)), "grid": ((-3.477, -3.503), (-3.388, -5.190)), "gridr": ((-3.608, -3.636), (-3.821, -3.725)),

@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from scipy.stats import beta
 
-from vael.data.schema import Column, ColumnKind, Schema
 from vael.evaluation.efficacy import quick_learners
 from vael.evaluation.ranking import ALARM
 from vael.evaluation.synthetic import Settings, SyntheticQuality, Tables, judge_synthetic
 from vael.report.synthetic_verdict import quality_remarks
+from vael.tables.schema import Column, ColumnKind, Schema
 
 Law = Callable[[np.random.Generator, int], np.ndarray]
 ACCUSES = {

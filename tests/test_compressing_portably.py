@@ -47,7 +47,7 @@ def test_without_its_whole_numbers_it_says_what_is_missing(folder, tmp_path, cap
 
 
 def test_other_whole_numbers_are_noticed(folder, tmp_path, capsys):
-    from vael.applications.compression.portable import load_portable
+    from vael.compression.portable import load_portable
 
     run = shutil.copytree(folder / "run", tmp_path / "run")
     other = load_portable(run / "portable.safetensors")

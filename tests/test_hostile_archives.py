@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 
 import vael
-from vael.applications.compression import beside as beside_module
-from vael.applications.compression.beside import unpacked
+from vael.compression import beside as beside_module
+from vael.compression.beside import unpacked
 from vael.data import claims
 from vael.errors import FormatError, VaelError
 from vael.specs import archives

@@ -38,15 +38,18 @@ ROWS = [  # a row imports only rows below it
     {"specs"},
     {"recommendation"},
     {"recipes"},
-    {"applications"},
+    {"applications", "compression"},
     {"evaluation"},
     {"training"},
+    {"lectures"},  # above inference, whose starts it takes
     {"inference"},
     {"objectives"},
     {"models"},
     {"probability", "networks", "data"},
+    {"tables"},
     {"stored"},
     {"files"},
+    {"claims"},
     {"counting", "errors", "process", "visible"},
 ]
 HEIGHT = {part: -row for row, parts in enumerate(ROWS) for part in parts}

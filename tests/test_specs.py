@@ -9,10 +9,10 @@ import torch
 import vael
 from vael import specs
 from vael.data import Column, ColumnKind, Schema
-from vael.data.schema_file import as_record
 from vael.errors import FormatError, StateError, SupportError
 from vael.objectives import ELBO, Beta, ImportanceWeighted, SampledELBO
 from vael.specs import names
+from vael.tables.schema_file import as_record
 
 SMALL = {"binarize": "threshold", "latent": 2, "hidden": (16,), "epochs": 1, "compile": False, "precision": "float32"}
 

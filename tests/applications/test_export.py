@@ -9,11 +9,11 @@ import torch
 from vael.applications import export
 from vael.applications.export import export_onnx, parameters
 from vael.data import Batch, Column, ColumnKind, Schema
-from vael.data.schema_file import read_schema
 from vael.errors import StateError
 from vael.models import VAE, BernoulliHead, ColumnsHead, Conditional, CoupledLogisticMixtureHead, GaussianHead, StandardNormal
 from vael.probability import diagonal_gaussian
 from vael.recipes import convolutional, dense, gapped, linear, table
+from vael.tables.schema_file import read_schema
 
 INSTALLED = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
 needs_onnx = pytest.mark.skipif(not INSTALLED, reason="onnx, onnxscript or onnxruntime is not installed: pip install 'vael[onnx]'")

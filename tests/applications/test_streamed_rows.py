@@ -13,7 +13,7 @@ import torch
 from vael.cli.main import main
 from vael.data import OnError, read_table
 from vael.data.blocks import table_blocks
-from vael.data.text import TextTable
+from vael.tables.text import TextTable
 
 ROWS = 700
 

@@ -12,9 +12,9 @@ from vael.applications.aggregate import aggregate_codes, aggregate_samples, fit_
 from vael.applications.synthesis import judge_rows, latent_sampler, schema_of, synthetic_rows, with_gaps
 from vael.cli import main
 from vael.data import Kind, Source, Splits
-from vael.data.constraints import violations
 from vael.errors import ShapeError, SupportError
 from vael.models import VAE, Decoder, GaussianHead, GaussianPosterior, StandardNormal
+from vael.tables.constraints import violations
 
 
 class Shift(nn.Module):

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 from commands import TINY, Chain, Outcome
 from tables_to_try import TextTable
 
-from vael.data.tables import given_rows
 from vael.specs.table_archives import trimmed
+from vael.tables.reading import given_rows
 
 FEWEST_SET_ASIDE = 10
 

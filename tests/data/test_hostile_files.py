@@ -91,8 +91,8 @@ def test_an_idx_file_is_read_no_further_than_it_says(tmp_path, monkeypatch):
 @pytest.mark.parametrize("text", [b"a,b\n" + b"1,2\n" * (1 << 21), b"x" * (1 << 23)])
 def test_a_table_does_not_unpack_without_end(pack, text, tmp_path, monkeypatch):
     """Lines without end, and one line without end."""
-    monkeypatch.setattr("vael.data.compressed.FREE", 1 << 20)
-    monkeypatch.setattr("vael.data.compressed.RATIO", 20)
+    monkeypatch.setattr("vael.tables.compressed.FREE", 1 << 20)
+    monkeypatch.setattr("vael.tables.compressed.RATIO", 20)
     path = tmp_path / ("t.csv.zip" if pack is None else f"t.csv.{ {gzip.compress: 'gz', bz2.compress: 'bz2', lzma.compress: 'xz'}[pack] }")
     if pack is None:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

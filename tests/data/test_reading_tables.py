@@ -11,10 +11,10 @@ import torch
 
 from vael.cli.main import main
 from vael.data import ColumnKind, Kind, OnError, load, load_table, read_table
-from vael.data.inference import infer_schema
-from vael.data.schema_file import from_record, read_schema, write_schema
-from vael.data.writing import completed, write_arrow, write_rows
 from vael.errors import FormatError, ShapeError, SupportError
+from vael.tables.inference import infer_schema
+from vael.tables.schema_file import from_record, read_schema, write_schema
+from vael.tables.writing import completed, write_arrow, write_rows
 
 LINES = [f"{['ash', 'oak', 'elm'][i % 3]}|{2 * i / 10:.1f}|{i % 7}|{'yes' if i % 5 else 'no'}|2001-{1 + i % 12:02}-03" for i in range(60)]
 

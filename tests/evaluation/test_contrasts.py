@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
-from vael.data.schema import Column, ColumnKind, Schema
 from vael.evaluation import contrasts as room
 from vael.evaluation.contrasts import (
     FEWEST,
@@ -21,6 +20,7 @@ from vael.evaluation.contrasts import (
     log_terms,
     numerals,
 )
+from vael.tables.schema import Column, ColumnKind, Schema
 
 NAN = math.nan
 SCHEMA = Schema((

@@ -8,13 +8,13 @@ import scipy.stats
 import torch
 from sklearn.metrics import f1_score, roc_auc_score
 
-from vael.data.schema import Column, ColumnKind, Schema
 from vael.errors import ShapeError, SupportError
 from vael.evaluation.efficacy import FeatureEncoder, Task, efficacy, f1, learnable_target, quick_learners, sdgym_learners, task_of
 from vael.evaluation.privacy import bound_attack, closeness_attack, closest_records, copied, positions
 from vael.evaluation.ranking import ranked_apart
 from vael.evaluation.synthetic import Settings, Tables, judge_synthetic
 from vael.evaluation.two_sample import two_sample_test
+from vael.tables.schema import Column, ColumnKind, Schema
 
 SCHEMA = Schema((
     Column("size", ColumnKind.REAL, missing=True), Column("colour", ColumnKind.CATEGORICAL, levels=("red", "green", "blue")),

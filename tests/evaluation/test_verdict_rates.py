@@ -7,7 +7,6 @@ import pytest
 import torch
 from scipy.stats import binom
 
-from vael.data.schema import Column, ColumnKind, Schema
 from vael.errors import SupportError
 from vael.evaluation.associations import association_p_value
 from vael.evaluation.efficacy import efficacy, learnable_target
@@ -16,6 +15,7 @@ from vael.evaluation.privacy import bound_attack, closeness_attack, closest_reco
 from vael.evaluation.signs import sign_p_value
 from vael.evaluation.two_sample import two_sample_test
 from vael.report.synthetic_verdict import judged_skill
+from vael.tables.schema import Column, ColumnKind, Schema
 
 REAL, COUNT, DATE = ColumnKind.REAL, ColumnKind.COUNT, ColumnKind.DATE
 

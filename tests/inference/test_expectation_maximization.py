@@ -14,19 +14,9 @@ from sklearn.mixture import GaussianMixture as TheirMixture
 from oracles import Enumerable, generator
 from vael.data import Batch, Kind, Source, Splits
 from vael.errors import ShapeError, StateError, SupportError
-from vael.inference import (
-    AsGiven,
-    BestOf,
-    Cause,
-    ExpectationMaximization,
-    KMeans,
-    KMeansPlusPlus,
-    RandomExamples,
-    World,
-    decompose,
-    half_steps,
-)
+from vael.inference import AsGiven, BestOf, Cause, ExpectationMaximization, KMeans, KMeansPlusPlus, RandomExamples, World
 from vael.inference.expectation_maximization import examples
+from vael.lectures import decompose, half_steps
 from vael.models import Components, Diagonal, Full, GaussianMixture, Spherical, Tied
 from vael.probability import Stream
 from vael.training import Callback, Settings, run

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from vael.data import Column, ColumnKind, Schema, read_table
 from vael.data.blocks import table_blocks
-from vael.data.missing import WORDS
-from vael.data.output import cell_file
 from vael.data.tabular import notes_on
-from vael.data.text import MISSING, text_table
-from vael.data.writing import completed
 from vael.errors import SupportError
+from vael.tables.missing import WORDS
+from vael.tables.output import cell_file
+from vael.tables.text import MISSING, text_table
+from vael.tables.writing import completed
 
 ROWS = 40
 SPELLINGS = sorted({form for word in MISSING - {""} for form in (word, word.upper(), word.capitalize())})

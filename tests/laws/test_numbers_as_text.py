@@ -6,10 +6,10 @@ import torch
 
 from vael.data import ColumnKind, load, read_table
 from vael.data.blocks import table_blocks
-from vael.data.output import cell_file
-from vael.data.schema_file import as_record, from_record
-from vael.data.text import text_table
-from vael.data.writing import completed
+from vael.tables.output import cell_file
+from vael.tables.schema_file import as_record, from_record
+from vael.tables.text import text_table
+from vael.tables.writing import completed
 
 ARABIC = str.maketrans("0123456789.,", "٠١٢٣٤٥٦٧٨٩٫٬")
 WIDE = str.maketrans("0123456789", "０１２３４５６７８９")

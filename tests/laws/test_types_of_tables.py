@@ -10,14 +10,14 @@ import torch
 from scipy import stats
 
 from vael.data import Column, ColumnKind, Schema, read_table
-from vael.data.arrow_types import type_named
-from vael.data.constraints import enforced
-from vael.data.inference import decimals_of, infer_schema
-from vael.data.schema_file import as_record, from_record
-from vael.data.tables import exact
-from vael.data.writing import arrow_cells, completed, write_rows
 from vael.models import ColumnsHead
 from vael.probability import draw_wide
+from vael.tables.arrow_types import type_named
+from vael.tables.constraints import enforced
+from vael.tables.inference import decimals_of, infer_schema
+from vael.tables.reading import exact
+from vael.tables.schema_file import as_record, from_record
+from vael.tables.writing import arrow_cells, completed, write_rows
 
 ROWS = 60
 NOISE = np.random.default_rng(0)

@@ -12,7 +12,7 @@ import vael
 from vael.applications.conditional import conditional_samples
 from vael.cli.main import main
 from vael.data import Column, ColumnKind, Schema
-from vael.data.ranges import outside
+from vael.tables.ranges import outside
 
 ROWS = 60
 NOISE = np.random.default_rng(0)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from vael.data.schema import Column, ColumnKind, Schema
 from vael.evaluation.synthetic import SyntheticQuality, Tables, judge_synthetic
 from vael.report.synthetic import QualityInput, write_quality
 from vael.report.synthetic_verdict import quality_remarks
 from vael.report.verdict import Tone
+from vael.tables.schema import Column, ColumnKind, Schema
 
 SCHEMA = Schema((
     Column("size <m>", ColumnKind.REAL, missing=True),

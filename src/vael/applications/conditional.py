@@ -12,12 +12,12 @@ from torch.distributions import Distribution
 
 from vael.applications.generation import drawn_rows, seeded
 from vael.data import Batch
-from vael.data.ranges import outside
 from vael.errors import ShapeError, StateError
 from vael.inference import refined
 from vael.models import VAE, ColumnsHead
 from vael.models.vae import filled, seen
 from vael.probability import draw
+from vael.tables.ranges import outside
 
 LATENTS, MOST = 4096, 200_000  # that are weighed at least, and at most
 EACH = 20  # independent latents for each row, where they can be had: the mean over rows then errs as that of independent rows does, within 2.5 %

@@ -24,11 +24,11 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
 from vael import files
-from vael.data.schema import Schema
-from vael.data.schema_file import write_schema
 from vael.errors import StateError
 from vael.models import VAE, CorrelatedGaussianPosterior
 from vael.process import errors_only, ignoring
+from vael.tables.schema import Schema
+from vael.tables.schema_file import write_schema
 
 OPSET = 18  # of the standard operators: the newest that the runtimes in wide use all know
 TOLERANCE = 1e-4  # largest difference from PyTorch, relative to the largest value (or absolute below 1)

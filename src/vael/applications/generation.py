@@ -10,11 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vael.data import Batch, Source
-from vael.data.output import row_file
 from vael.errors import StateError
 from vael.evaluation import row_blocks
 from vael.models import VAE, Model
 from vael.probability import Noise, PerExample, draw, draw_wide, widened
+from vael.tables.output import row_file
 
 AT_ONCE = 256  # examples that pass through a model together
 ROWS = 3  # axes of a law of rows of a table: samples, rows, columns

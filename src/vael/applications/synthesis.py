@@ -12,12 +12,12 @@ from torch import Tensor
 from vael.applications.aggregate import aggregate_samples, fit_aggregate
 from vael.applications.generation import row_samples
 from vael.data import Kind, Source, Splits
-from vael.data.constraints import enforced
-from vael.data.schema import LEVELS, Column, ColumnKind, Schema
 from vael.errors import SupportError
 from vael.evaluation.rows import row_terms
 from vael.evaluation.synthetic import Settings, SyntheticQuality, Tables, judge_synthetic
 from vael.models import VAE, GaussianMixture
+from vael.tables.constraints import enforced
+from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
 
 MOST = 50_000  # rows of real data that a judge is given
 ENOUGH = 1_000  # held-out rows

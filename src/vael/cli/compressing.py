@@ -17,7 +17,7 @@ from vael.cli.telling import is_quiet, tell
 from vael.counting import counted
 
 if TYPE_CHECKING:
-    from vael.applications.compression import Compressed
+    from vael.compression import Compressed
 
 SECONDS = 0.2  # between two looks at how far it is
 

@@ -13,8 +13,8 @@ from vael.errors import SupportError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vael.data.schema import Column, Schema
     from vael.specs import Run
+    from vael.tables.schema import Column, Schema
 
 FEW = 100.0  # effective latents below which draws repeat themselves
 OTHER_WAYS = ("class", "temperature", "sampler", "quality", "with_gaps", "mean")
@@ -40,9 +40,9 @@ def conditional_rows(run: Run, schema: Schema, count: int, seed: int, conditions
     import torch
 
     from vael.applications.conditional import GUESSED, conditional_samples
-    from vael.data.constraints import enforced
-    from vael.data.ranges import outside
     from vael.process import ignoring
+    from vael.tables.constraints import enforced
+    from vael.tables.ranges import outside
 
     given = cells(schema, conditions)
     beyond = outside(schema, given[None])
@@ -63,7 +63,7 @@ def cells(schema: Schema, conditions: list[str]) -> Tensor:
     """A row of codes and numbers in float64, NaN where nothing was given. Errors: `UsageError` naming column and value."""
     import pyarrow as pa
 
-    from vael.data.tables import exact, read_table
+    from vael.tables.reading import exact, read_table
 
     known: dict[str, str] = {}
     for text in conditions:

@@ -201,9 +201,9 @@ def enlarged(x: Tensor, target: Path) -> Tensor:
 
 def rows_of_table(run: Run, target: Path, x: Tensor) -> Path:
     """Rows with levels by name and numbers in the digits and the range of their columns."""
-    from vael.data.constraints import enforced
-    from vael.data.schema_file import from_record
-    from vael.data.writing import write_rows
+    from vael.tables.constraints import enforced
+    from vael.tables.schema_file import from_record
+    from vael.tables.writing import write_rows
 
     schema = from_record(run.spec.data.table, "run.json")
     write_rows(target, schema, enforced(schema, x))

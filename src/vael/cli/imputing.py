@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vael.data import Schema
-    from vael.data.output import CellFile
-    from vael.data.ranges import Outside
-    from vael.data.tables import Skipped, Table
-    from vael.data.unfilled import Unfilled
     from vael.specs import Piece, Run
+    from vael.tables.output import CellFile
+    from vael.tables.ranges import Outside
+    from vael.tables.reading import Skipped, Table
+    from vael.tables.unfilled import Unfilled
 
 FAR = 1.0  # widths of a column's range that a seen cell may lie beyond it before that is said
 FEW = 10.0  # effective samples below which a row's answer hangs on few latents
@@ -72,7 +72,7 @@ def impute(given: argparse.Namespace) -> int:
 
 def target_of(given: Given) -> Path:
     """The file given, or one beside the table; what came compressed is written as it is inside."""
-    from vael.data.compressed import plain_name
+    from vael.tables.compressed import plain_name
 
     table = Path(str(given["data"]))
     plain = plain_name(table)
@@ -123,7 +123,7 @@ class Sheets:
 
     def add(self, tables: list[pa.Table], unsure: pa.Table, table: Table) -> None:
         """The same rows of every answer, made of those of `table`."""
-        from vael.data.output import cell_file
+        from vael.tables.output import cell_file
 
         if not self.sheets:
             self.sheets = [self.files.enter_context(cell_file(path, table.layout)) for path in self.paths]
@@ -142,9 +142,9 @@ def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: dict
     import torch
 
     from vael.applications.imputation import impute as fill
-    from vael.data.constraints import enforced
-    from vael.data.typed import typed_table
-    from vael.data.writing import completed
+    from vael.tables.constraints import enforced
+    from vael.tables.typed import typed_table
+    from vael.tables.writing import completed
 
     table = piece.table
     if table is None:

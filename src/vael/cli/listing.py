@@ -68,7 +68,7 @@ def listed(json_wanted: bool) -> int:
 def informed(name: str, json_wanted: bool, schema_file: str | None = None, size: int | tuple[int, int] | None = None) -> int:
     """How data would be read: kind, shape, splits, notes, source; of a table what its columns are."""
     from vael.data import describe, load
-    from vael.data.schema_file import as_record, write_schema
+    from vael.tables.schema_file import as_record, write_schema
 
     sizes = sizes_of(name)
     if size is None and len(sizes) > 1:
@@ -116,7 +116,7 @@ def told_sizes(found: Counter[tuple[int, int]]) -> str:
 
 def refuse_another(path: Path, schema: Schema) -> None:
     """Errors: `StateError` for a file that says something else than what would be written, such as a schema that was edited."""
-    from vael.data.schema_file import as_text
+    from vael.tables.schema_file import as_text
 
     if path.is_file() and path.read_bytes() != as_text(schema).encode():
         raise StateError(f"{path} is there already and says something else, perhaps by your hand; give another name, or remove it first")
@@ -154,7 +154,7 @@ def levels_of(column: Column) -> str:
 def range_of(column: Column) -> str:
     """The range of numbers or dates, their decimals and spikes, and how they are written."""
     from vael.data import ColumnKind
-    from vael.data.dates import moment_of, written_date
+    from vael.tables.dates import moment_of, written_date
 
     if column.minimum is None or column.maximum is None:
         return ""

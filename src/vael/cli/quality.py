@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vael.data import Source
-    from vael.data.schema import Schema
     from vael.evaluation.synthetic import SyntheticQuality
     from vael.specs import Run
+    from vael.tables.schema import Schema
 
 FEWEST = 20  # rows that can be judged
 SAMPLERS = ("prior", "mixture")
@@ -50,7 +50,7 @@ def rules_of(run: Run, options: Mapping[str, object]) -> Schema | None:
     None for what is no table of named columns (unless an option for tables was given), and, with a warning, where the data are no longer at hand.
     """
     from vael.applications.synthesis import schema_of
-    from vael.data.schema_file import from_record
+    from vael.tables.schema_file import from_record
 
     known, asked = getattr(run.spec.data, "table", None), any(name in options for name in TABLE_OPTIONS)
     if known is not None:
@@ -92,7 +92,7 @@ def draw_table(run: Run, schema: Schema, count: int, seed: int, options: Mapping
     from vael.applications import synthesis
     from vael.applications.generation import mean_samples
     from vael.cli import latents
-    from vael.data.constraints import enforced
+    from vael.tables.constraints import enforced
 
     if asked := options.get("given"):
         return conditions.conditional_rows(run, schema, count, seed, list(asked) if isinstance(asked, list) else [])
@@ -127,8 +127,8 @@ def training_rows(run: Run, options: Mapping[str, object]) -> Source | None:
 def store_table(path: Path, schema: Schema, x: Tensor, seed: int) -> Path:
     """Write rows in the types and digits of the table: .npy as codes and numbers. Errors: `FormatError` for a picture."""
     from vael.applications.generation import write
-    from vael.data.constraints import columns_of
-    from vael.data.writing import write_rows
+    from vael.tables.constraints import columns_of
+    from vael.tables.writing import write_rows
 
     if path.suffix.lower() == ".npy":
         write(path, torch_of(columns_of(schema, x)), schema.names)

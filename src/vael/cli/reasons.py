@@ -84,7 +84,7 @@ def usual_of(train: Source) -> tuple[str, ...]:
     import torch
 
     from vael.applications.synthesis import schema_of
-    from vael.data.schema import LEVELS
+    from vael.tables.schema import LEVELS
 
     index = torch.arange(len(train)) if len(train) <= ROWS_LOOKED_AT else torch.arange(ROWS_LOOKED_AT) * len(train) // ROWS_LOOKED_AT
     rules: Schema = schema_of(train)
@@ -106,7 +106,7 @@ def _usual_numbers(rules: Schema, place: int, cells: Tensor) -> str:
     """The middle nine tenths of a column's numbers that stand for themselves, and the stand-ins that many cells have beside them."""
     import torch
 
-    from vael.data.ranges import shown
+    from vael.tables.ranges import shown
 
     column = rules.columns[place]
     values = cells.numpy() + column.origin
@@ -125,7 +125,7 @@ def without_stand_ins(column: Column, values: np.ndarray) -> tuple[np.ndarray, t
     """
     import numpy as np
 
-    from vael.data.inference import SPIKE, apart
+    from vael.tables.inference import SPIKE, apart
 
     outer = tuple(value for value in column.spikes if column.usual and not column.usual[0] <= value <= column.usual[1])
     spiked = np.zeros(len(values), bool)
@@ -141,7 +141,7 @@ def without_stand_ins(column: Column, values: np.ndarray) -> tuple[np.ndarray, t
 
 def nearest(column: Column, value: float) -> float:
     """The nearest number with the decimals of a column."""
-    from vael.data.constraints import decimals
+    from vael.tables.constraints import decimals
 
     digits = decimals(column)
     return value if digits is None else round(value, digits)

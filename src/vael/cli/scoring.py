@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from vael.cli.reasons import Reason
     from vael.data import Source, Splits
     from vael.data.keys import Keys
-    from vael.data.tables import Skipped
     from vael.report.anomalies import Strange
     from vael.specs import Run
+    from vael.tables.reading import Skipped
 
 SCORES = ("combined", "bound", "typicality", "distortion", "divergence", "ratio", "neighbours", "rows")
 ENDINGS = (".csv", ".parquet", ".npy")

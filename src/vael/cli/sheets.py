@@ -14,7 +14,7 @@ import torch
 
 from vael.cli.reasons import with_reasons
 from vael.data.keys import with_keys
-from vael.data.output import RowFile, cell_file, row_file
+from vael.tables.output import RowFile, cell_file, row_file
 
 if TYPE_CHECKING:
     from vael.cli.reasons import Reason

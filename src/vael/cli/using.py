@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vael.data import Source
-    from vael.data.schema import Schema
-    from vael.data.tables import Skipped
     from vael.specs import Piece, Run
     from vael.specs.spec import DataSpec
+    from vael.tables.reading import Skipped
+    from vael.tables.schema import Schema
 
 SHOWN = 40  # pairs in a picture of reconstructions
 COLUMNS = 10
@@ -197,7 +197,7 @@ def export(given: argparse.Namespace) -> int:
 def schema_of(data: DataSpec) -> Schema | None:
     """The columns that a run was trained on; None for data without columns."""
     from vael.data import Column, ColumnKind, Schema
-    from vael.data.schema_file import from_record
+    from vael.tables.schema_file import from_record
 
     if data.table is not None:
         return from_record(data.table, "run.json")

@@ -53,7 +53,7 @@ def summary(spec: RunSpec) -> list[str]:
 
 def example(data: DataSpec) -> str:
     """What one example is: columns of each kind, or the sizes and values of an image."""
-    from vael.data.schema_file import from_record
+    from vael.tables.schema_file import from_record
 
     if data.table is not None:
         return from_record(data.table, data.name).told

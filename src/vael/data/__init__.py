@@ -5,13 +5,13 @@ from vael.data.corruption import Corruption, GaussianNoise, Masking, SaltAndPepp
 from vael.data.description import Description, catalogue, describe
 from vael.data.images import Images, Resample
 from vael.data.loading import load
-from vael.data.schema import Column, ColumnKind, Schema
 from vael.data.source import AsFloat, Kind, Source, Splits, Transform
 from vael.data.summary import Statistics, statistics
 from vael.data.synthetic import moving_digits
-from vael.data.tables import OnError, Table, read_table
 from vael.data.tabular import load_table
 from vael.data.transforms import Binarize, unit_interval
+from vael.tables.reading import OnError, Table, read_table
+from vael.tables.schema import Column, ColumnKind, Schema
 
 __all__ = [
     "AsFloat", "Batch", "Binarize", "Column", "ColumnKind", "Corruption", "Description", "GaussianNoise", "Images", "Kind", "Masking", "OnError",

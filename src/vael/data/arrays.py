@@ -17,7 +17,7 @@ from typing import cast
 
 import numpy as np
 
-from vael.data.claims import parsing, refuse_claim
+from vael.claims import parsing, refuse_claim
 from vael.data.material import Material, Part
 from vael.errors import FormatError, ShapeError
 

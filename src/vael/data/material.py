@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vael.data.keys import Keys
-from vael.data.schema import Schema
+from vael.tables.schema import Schema
 
 
 @dataclass(frozen=True)

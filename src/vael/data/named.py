@@ -14,8 +14,8 @@ from vael.data import cifar
 from vael.data.arrays import labelled, read_amat, read_npz
 from vael.data.idx import read_idx
 from vael.data.material import Material, Part
-from vael.data.tables import read_table
 from vael.errors import FormatError
+from vael.tables.reading import read_table
 
 Reader = Callable[[Path], Material]
 

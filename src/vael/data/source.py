@@ -15,8 +15,8 @@ from torch import Tensor
 
 from vael.data.batch import Batch
 from vael.data.keys import Keys, counted_keys
-from vael.data.schema import Schema
 from vael.errors import ShapeError, StateError
+from vael.tables.schema import Schema
 
 
 class Kind(Enum):

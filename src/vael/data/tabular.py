@@ -11,21 +11,21 @@ import pyarrow as pa
 import pyarrow.compute
 import torch
 
-from vael.data.arrow_types import is_text
 from vael.data.cells import fingerprint
-from vael.data.compressed import plain_name
 from vael.data.finding import folder_of
-from vael.data.inference import date_notes, why_left_out
 from vael.data.keys import table_keys
 from vael.data.material import Material, Part
-from vael.data.missing import level_words, taken_for_missing
 from vael.data.named import known
-from vael.data.numerals import limits
-from vael.data.schema import LEVELS, Column, ColumnKind, Schema
 from vael.data.source import Kind, Source, Splits
 from vael.data.splitting import Parts, Sizes, split
-from vael.data.tables import Frame, OnError, Table, named, place_of, read_table
-from vael.data.text import TEXT
+from vael.tables.arrow_types import is_text
+from vael.tables.compressed import plain_name
+from vael.tables.inference import date_notes, why_left_out
+from vael.tables.missing import level_words, taken_for_missing
+from vael.tables.numerals import limits
+from vael.tables.reading import Frame, OnError, Table, named, place_of, read_table
+from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
+from vael.tables.text import TEXT
 
 pc: Any = pa.compute  # its functions are made when it is imported
 MOST = 1e15  # numbers of ordinary size

@@ -21,11 +21,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data  # type: ign
 
 import vael
 from vael.data import Splits
-from vael.data.tables import Frame, Table
 from vael.errors import FormatError, StateError
 from vael.estimators import frames
 from vael.estimators.core import Fitted, Told, fit
 from vael.estimators.network import Plan, Rows, Sizes, Training, build
+from vael.tables.reading import Frame, Table
 from vael.training.checkpoint import read_tensors, write_tensors
 
 FORMAT = 2

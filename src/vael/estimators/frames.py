@@ -15,14 +15,14 @@ import pyarrow.compute as pc
 import torch
 from jaxtyping import Bool, Float64
 
-from vael.data.constraints import enforced
-from vael.data.inference import date_notes
-from vael.data.schema import Schema
-from vael.data.schema_file import as_record, from_record
-from vael.data.tables import Frame, Table, given_rows, read_table
-from vael.data.unfilled import Unfilled, gaps_of, unfilled
-from vael.data.writing import arrow_cells, completed
 from vael.errors import SupportError
+from vael.tables.constraints import enforced
+from vael.tables.inference import date_notes
+from vael.tables.reading import Frame, Table, given_rows, read_table
+from vael.tables.schema import Schema
+from vael.tables.schema_file import as_record, from_record
+from vael.tables.unfilled import Unfilled, gaps_of, unfilled
+from vael.tables.writing import arrow_cells, completed
 
 LIBRARIES = ("pandas", "polars")
 

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from vael.data.constraints import columns_of
-from vael.data.schema import LEVELS, Schema
 from vael.errors import ShapeError
+from vael.tables.constraints import columns_of
+from vael.tables.schema import LEVELS, Schema
 
 MOST_COLUMNS = 64  # whose pairs are looked at: the first ones
 BLOCKS, LEAST_BLOCK, MOST_ROWS, EXCHANGES = 8, 15, 4000, 3999  # of `association_p_value`: blocks of a table, their rows, and divisions tried

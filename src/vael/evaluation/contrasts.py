@@ -9,9 +9,9 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float
 
-from vael.data.constraints import decimals, whole_codes
-from vael.data.schema import LEVELS, ColumnKind, Schema
 from vael.probability.factorization import least_squares
+from vael.tables.constraints import decimals, whole_codes
+from vael.tables.schema import LEVELS, ColumnKind, Schema
 
 Cells = Sequence[np.ndarray]  # a float64 array for each column
 NUMBERS, LEVELED, PRODUCTS = 16, 10, 8  # columns whose pairs are looked at

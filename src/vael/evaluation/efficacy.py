@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vael.data.constraints import columns_of, whole_codes
-from vael.data.schema import LEVELS, Column, ColumnKind, Schema
 from vael.errors import ShapeError, SupportError
 from vael.evaluation.ranking import ALARM
 from vael.evaluation.skill import FOLDS, LEAST_FOLD, Skill, Told, skill_of_classes, skill_of_numbers
 from vael.process import ignoring
+from vael.tables.constraints import columns_of, whole_codes
+from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
 
 MOST = 50_000  # rows that a learner is given
 MANY_MAGNITUDES = 1e3  # numbers that are never negative and reach this are given as logarithms

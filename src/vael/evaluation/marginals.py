@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from vael.data.constraints import columns_of
-from vael.data.schema import LEVELS, Column, Schema
 from vael.errors import ShapeError
+from vael.tables.constraints import columns_of
+from vael.tables.schema import LEVELS, Column, Schema
 
 LEAST_EXPECTED = 5.0  # in a cell of a table of counts, for the law of chi-square to hold
 

@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vael.data.constraints import columns_of, whole_codes
-from vael.data.schema import LEVELS, Schema
 from vael.errors import ShapeError
 from vael.evaluation.ranking import ALARM, RankedApart, ranked_apart
 from vael.evaluation.signs import sign_p_value
+from vael.tables.constraints import columns_of, whole_codes
+from vael.tables.schema import LEVELS, Schema
 
 MOST = 10_000  # rows of each table
 LEVELS_OF_QUANTILES = (0.01, 0.05, 0.5)

@@ -10,14 +10,14 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from vael.data.constraints import Violation, violations
-from vael.data.schema import Schema
 from vael.errors import ShapeError, SupportError
 from vael.evaluation.associations import MOST_COLUMNS, AssociationDistance, association_distance, association_p_value
 from vael.evaluation.efficacy import Efficacy, Learner, Task, efficacy, learnable_target, quick_learners
 from vael.evaluation.marginals import MarginalDistance, marginals
 from vael.evaluation.privacy import ClosestRecords, Membership, bound_attack, closeness_attack, closest_records
 from vael.evaluation.two_sample import TwoSampleTest, two_sample_test
+from vael.tables.constraints import Violation, violations
+from vael.tables.schema import Schema
 
 MOST = 20_000  # rows of each table that marginals and associations look at
 FEWEST = 20

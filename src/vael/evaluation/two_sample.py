@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from vael.data.constraints import columns_of
-from vael.data.schema import ColumnKind, Schema
 from vael.errors import ShapeError
 from vael.evaluation.contrasts import Cells, Contrast, chosen_contrasts, crossed, distance
 from vael.evaluation.ranking import RankedApart, ranked_apart
+from vael.tables.constraints import columns_of
+from vael.tables.schema import ColumnKind, Schema
 
 NATIVE = 255  # levels that the trees split by subsets; columns with more are split by their codes
 MOST = 20_000  # rows of each table

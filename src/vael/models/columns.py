@@ -11,14 +11,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vael.data.inference import apart
-from vael.data.schema import LEVELS, Column, ColumnKind, Schema
 from vael.data.source import Source
 from vael.errors import ShapeError, SupportError
 from vael.models.heads import Head
 from vael.probability import bounded
 from vael.probability.columns import Columns, NumberParameters, Numbers
 from vael.probability.warp import Warp
+from vael.tables.inference import apart
+from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
 
 LOG_SCALE = (-6.0, 2.0)  # log s of a component, relative to the spread of its column
 LINEAR = 1000.0  # spreads within which a column without heavy tails is taken as it is

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from vael.data.schema import LEVELS
 from vael.data.source import Kind, Source
 from vael.data.transforms import UnitInterval
 from vael.errors import SupportError
+from vael.tables.schema import LEVELS
 
 
 def no_nan(source: Source) -> None:

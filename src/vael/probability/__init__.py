@@ -3,8 +3,6 @@
 from vael.probability.binary import Bit, independent_bits
 from vael.probability.divergence import divergence, has_closed_form
 from vael.probability.gaussian import bounded, diagonal_gaussian
-from vael.probability.information import bits, cross_entropy, discrete_divergence, entropy, self_information
-from vael.probability.joint import DensityOnAxis, JointDensity
 from vael.probability.joint_gaussian import JointGaussian
 from vael.probability.mixture import CoupledLogisticMixture, DiscretizedLogisticMixture
 from vael.probability.multivariate import (
@@ -38,21 +36,68 @@ from vael.probability.quadrature import (
 )
 from vael.probability.sampling import Common, EachLatent, Noise, PerExample, Recorded, Replayed, Stream, as_noise, detached, draw, register_draw
 from vael.probability.standard import Standard, standard_gaussian
-from vael.probability.tables import Table, Variable, bayes, chain, independent, total_probability
 from vael.probability.tabulated import TabulatedMixture
 from vael.probability.totals import total_log_prob
 from vael.probability.wasserstein import gaussian_wasserstein
 from vael.probability.wide import draw_wide, register_wide, widened
 
 __all__ = [
-    "Axis", "Bit", "Codes", "Common", "ContinuousBernoulli", "Cost", "CoupledLogisticMixture", "DensityOnAxis", "DiscretizedLogistic",
-    "DiscretizedLogisticMixture", "DivergenceTerms", "EachLatent", "GreyCrossEntropy", "Grid", "JointDensity", "JointGaussian", "Law", "Noise",
-    "PerExample", "Recorded", "Replayed", "SquaredError", "Standard", "Stream", "Table",
-    "TabulatedMixture", "Variable", "as_noise", "bayes", "bits", "bounded", "box", "chain",
-    "cholesky", "contained", "cross_entropy", "detached", "diagonal_gaussian", "discrete_divergence", "divergence", "divergence_from_standard",
-    "divergence_terms", "draw", "draw_wide", "ellipse", "entropy",
-    "gauss_hermite", "gauss_legendre", "gaussian", "gaussian_divergence", "gaussian_entropy", "gaussian_wasserstein",
-    "has_closed_form", "independent", "independent_bits", "integrate", "log_density", "log_determinant", "log_integrate",
-    "midpoints", "register_draw", "register_wide", "sample_covariance", "sample_mean", "self_information", "squared_mahalanobis", "standard_gaussian",
-    "total_log_prob", "total_probability", "trapezoid", "widened",
-]  # fmt: skip
+    "Axis",
+    "Bit",
+    "Codes",
+    "Common",
+    "ContinuousBernoulli",
+    "Cost",
+    "CoupledLogisticMixture",
+    "DiscretizedLogistic",
+    "DiscretizedLogisticMixture",
+    "DivergenceTerms",
+    "EachLatent",
+    "GreyCrossEntropy",
+    "Grid",
+    "JointGaussian",
+    "Law",
+    "Noise",
+    "PerExample",
+    "Recorded",
+    "Replayed",
+    "SquaredError",
+    "Standard",
+    "Stream",
+    "TabulatedMixture",
+    "as_noise",
+    "bounded",
+    "box",
+    "cholesky",
+    "contained",
+    "detached",
+    "diagonal_gaussian",
+    "divergence",
+    "divergence_from_standard",
+    "divergence_terms",
+    "draw",
+    "draw_wide",
+    "ellipse",
+    "gauss_hermite",
+    "gauss_legendre",
+    "gaussian",
+    "gaussian_divergence",
+    "gaussian_entropy",
+    "gaussian_wasserstein",
+    "has_closed_form",
+    "independent_bits",
+    "integrate",
+    "log_density",
+    "log_determinant",
+    "log_integrate",
+    "midpoints",
+    "register_draw",
+    "register_wide",
+    "sample_covariance",
+    "sample_mean",
+    "squared_mahalanobis",
+    "standard_gaussian",
+    "total_log_prob",
+    "trapezoid",
+    "widened",
+]

@@ -9,8 +9,6 @@ import numpy as np
 import torch
 
 from vael.counting import counted
-from vael.data.constraints import columns_of, enforced
-from vael.data.schema import LEVELS, Schema
 from vael.errors import StateError
 from vael.evaluation.associations import AssociationDistance, association_distance
 from vael.report import gather
@@ -18,6 +16,8 @@ from vael.report.matrices import side_by_side
 from vael.report.record import ReportInput
 from vael.report.style import INK, MODEL, Drawing, keep, legend_above, new_figure
 from vael.report.synthetic_figures import ACROSS, LISTED, MATRIX, SHOWN, limited, panel, short
+from vael.tables.constraints import columns_of, enforced
+from vael.tables.schema import LEVELS, Schema
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

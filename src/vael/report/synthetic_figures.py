@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vael.counting import counted
-from vael.data.constraints import columns_of
-from vael.data.schema import LEVELS, Column, ColumnKind
 from vael.evaluation.efficacy import Efficacy
 from vael.evaluation.privacy import ClosestRecords
 from vael.evaluation.synthetic import SyntheticQuality, Tables
 from vael.report.matrices import side_by_side
 from vael.report.style import DATA, INK, MODEL, QUIET, TRAIN, Drawing, as_label, keep, legend_above, new_figure, rule_lines
 from vael.report.ticks import tick, usual_values
+from vael.tables.constraints import columns_of
+from vael.tables.schema import LEVELS, Column, ColumnKind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from vael.data.arrow_types import DAY
-from vael.data.dates import EPOCH, moment_of, written_date
-from vael.data.numerals import numeral_of
-from vael.data.schema import Column, ColumnKind
+from vael.tables.arrow_types import DAY
+from vael.tables.dates import EPOCH, moment_of, written_date
+from vael.tables.numerals import numeral_of
+from vael.tables.schema import Column, ColumnKind
 
 SPANS = ((1000.0, "%Y"), (60.0, "%Y-%m"), (2.0, "%m-%d"), (0.0, "%H:%M"))  # days that an axis spans at least, and how it is written then
 

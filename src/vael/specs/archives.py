@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from vael import files
-from vael.applications.compression import (
+from vael.compression import (
     Compressed,
     Contents,
     Decompressed,
@@ -25,16 +25,15 @@ from vael.applications.compression import (
     from_folder,
     safe_names,
 )
-from vael.applications.compression import compress as compress_contents
-from vael.applications.compression import decompress as decompress_content
-from vael.applications.compression.archive import fingerprint
-from vael.applications.compression.grids import WIDEST
-from vael.applications.compression.levels import make_level
-from vael.applications.compression.portable import IntegerVAE, PortableLevel, load_portable, quantise
+from vael.compression import compress as compress_contents
+from vael.compression import decompress as decompress_content
+from vael.compression.archive import fingerprint
+from vael.compression.grids import WIDEST
+from vael.compression.levels import make_level
+from vael.compression.portable import IntegerVAE, PortableLevel, load_portable, quantise
 from vael.data import Kind, Source
 from vael.data.arrays import array_in
 from vael.data.images import image_files
-from vael.data.tables import Frame
 from vael.errors import FormatError, StateError, SupportError
 from vael.evaluation.evaluate import batch_at
 from vael.specs.likelihoods import levels_of
@@ -42,6 +41,7 @@ from vael.specs.request import examples_of
 from vael.specs.runs import Run
 from vael.specs.spec import RunSpec
 from vael.specs.table_archives import table_level, table_of, write_table
+from vael.tables.reading import Frame
 
 AT_ONCE = 4096  # examples put through the transform together
 Progress = Callable[[int, int], None]

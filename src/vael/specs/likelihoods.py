@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from vael import models
-from vael.data.schema_file import from_record
 from vael.errors import FormatError, SupportError
 from vael.models import FixedScale, GaussianHead, Head, LaplaceHead, LearnedScale, PredictedScale
 from vael.models.heads import Moments, Spread
 from vael.specs.spec import DataSpec, Value
+from vael.tables.schema_file import from_record
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from vael import data as sets
 from vael.data import Binarize, Images, Kind, Schema, Source, Splits, load, load_table
 from vael.data.matching import Trained, joined, matching
 from vael.data.named import is_name
-from vael.data.schema_file import as_record, from_record, read_schema
 from vael.data.tabular import is_table_file
 from vael.errors import ShapeError, StateError
 from vael.inference import AdamW, GradientAscent
@@ -23,6 +22,7 @@ from vael.networks.initialize import Hollow
 from vael.recommendation import recommend
 from vael.specs import likelihoods, names
 from vael.specs.spec import DataSpec, ModelSpec, RunSpec, SplitSpec, TrainingSpec, Value, fitting
+from vael.tables.schema_file import as_record, from_record, read_schema
 from vael.training import Resolved, Settings, resolve
 
 EPOCHS, MOST_EPOCHS = 20, 300  # of a run without --epochs and --time-limit; more than 300 only where fewer steps than usual would be taken

@@ -11,14 +11,14 @@ import numpy as np
 
 from vael.data import Column, ColumnKind, Kind, OnError, Schema, Source, Table, read_table
 from vael.data.blocks import Like, array_blocks, table_blocks
-from vael.data.given import as_table
 from vael.data.keys import Keys, table_keys
-from vael.data.schema_file import from_record
-from vael.data.tables import Skipped
 from vael.data.tabular import is_table_file
 from vael.errors import FormatError, ShapeError, StateError
 from vael.specs.request import examples_of
 from vael.specs.spec import DataSpec, RunSpec
+from vael.tables.given import as_table
+from vael.tables.reading import Skipped
+from vael.tables.schema_file import from_record
 
 
 @dataclass(frozen=True)

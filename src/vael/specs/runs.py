@@ -13,8 +13,6 @@ import pyarrow as pa
 
 from vael import files, training
 from vael.data import Source, Splits
-from vael.data.given import as_table
-from vael.data.output import cell_file
 from vael.errors import FormatError, StateError, VaelError
 from vael.models import VAE, is_likelihood
 from vael.specs.contamination import LeftOut, left_out, strangest
@@ -22,6 +20,8 @@ from vael.specs.names import STARTS
 from vael.specs.request import Prepared, as_request, build_model, canonical, prepare, prepare_again, request, splits_of
 from vael.specs.spec import FILE, RunSpec, read_spec, write_spec
 from vael.stored import present, read_bytes
+from vael.tables.given import as_table
+from vael.tables.output import cell_file
 from vael.training import Callback, Fit, Row, distributed
 from vael.training.checkpoint import STATE, Header, misfit, read_header, read_tensors, unlike
 from vael.training.history import METRICS, read_rows

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vael import files
-from vael.data.schema_file import from_record
 from vael.errors import FormatError, StateError
 from vael.stored import present, read_json
+from vael.tables.schema_file import from_record
 
 SCHEMA = 1
 FILE = "run.json"

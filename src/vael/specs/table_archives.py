@@ -10,22 +10,22 @@ import pyarrow as pa
 import pyarrow.compute
 
 from vael import files
-from vael.applications.compression import Decompressed, Layout, Original, TableLevel, table_contents
-from vael.applications.compression.beside import Beside, unpacked
-from vael.applications.compression.contents import Contents
-from vael.applications.compression.tables import is_text, rebuilt, text_of
+from vael.claims import parsing, refuse_claim
+from vael.compression import Decompressed, Layout, Original, TableLevel, table_contents
+from vael.compression.beside import Beside, unpacked
+from vael.compression.contents import Contents
+from vael.compression.tables import is_text, rebuilt, text_of
 from vael.data import Schema
-from vael.data.claims import parsing, refuse_claim
-from vael.data.compressed import content
-from vael.data.schema_file import from_record
-from vael.data.tables import Frame, given_rows, named
 from vael.data.tabular import is_table_file
-from vael.data.text import TEXT
-from vael.data.text import Layout as TextLayout
-from vael.data.typed import typed_cells
-from vael.data.writing import arrow_cells, write_arrow
 from vael.errors import FormatError, StateError
 from vael.specs.runs import Run
+from vael.tables.compressed import content
+from vael.tables.reading import Frame, given_rows, named
+from vael.tables.schema_file import from_record
+from vael.tables.text import TEXT
+from vael.tables.text import Layout as TextLayout
+from vael.tables.typed import typed_cells
+from vael.tables.writing import arrow_cells, write_arrow
 
 pc: Any = pa.compute  # its functions are made when it is imported
 

@@ -1,0 +1,14 @@
+"""Lossless compression: bits-back coding of examples with a trained model."""
+
+from vael.compression.archive import Compressed, Decompressed, compress, decompress, fingerprint
+from vael.compression.container import Header, Layout
+from vael.compression.contents import Contents, from_array, from_cells, from_folder, safe_names
+from vael.compression.level import Level
+from vael.compression.safe import SafeLevel
+from vael.compression.table_level import TableLevel
+from vael.compression.tables import Original, table_contents
+
+__all__ = [
+    "Compressed", "Contents", "Decompressed", "Header", "Layout", "Level", "Original", "SafeLevel", "TableLevel", "compress", "decompress",
+    "fingerprint", "from_array", "from_cells", "from_folder", "safe_names", "table_contents",
+]  # fmt: skip

@@ -1,0 +1,170 @@
+"""The default level: the model itself in float64, always on the same number of examples, on one thread."""
+
+from __future__ import annotations
+
+import copy
+import platform
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vael.compression.laws import Law
+from vael.compression.level import Level, Symbols
+from vael.compression.reading import LatentGrid, law_of_cells, law_of_latents, prior_of_latents
+from vael.data import Batch
+from vael.errors import ShapeError, SupportError
+from vael.models import VAE, Head
+from vael.probability import total_log_prob
+from vael.process import threads
+
+BINS = 1 << 9  # of the latents' grid in a unit: finer than any posterior deviation but the least
+FINE_BINS = 1 << 12  # the same where nothing limits it: posteriors of hundreds of latents are narrow
+MOST_BINS = 1 << 16
+MOST_BATCH = 1 << 12  # examples in one call of a network that a file may ask for
+REACH = 16  # the grid ends so far from 0
+MOST_EXAMPLES, MOST_CELLS = 256, 1 << 18  # in one call of a network
+
+
+class FloatLevel(Level):
+    """Abstract: prior, likelihood and posterior of a `VAE` with Gaussian latents, computed in float64 for blocks of one shape.
+
+    The integers are the same wherever PyTorch, NumPy, constriction and the kind of processor are; elsewhere they are very likely, not surely,
+    the same, which a decoder finds out by checksums.
+
+    Errors: `ShapeError` for sizes below 1.
+    """
+
+    name = "safe"
+
+    def __init__(self, model: VAE, *, batch: int, bins: int = FINE_BINS) -> None:
+        self.batch, self.bins = batch, bins
+        if not 1 <= self.batch <= MOST_BATCH or not 1 <= bins <= MOST_BINS:
+            raise ShapeError(f"batch {self.batch} and bins {bins}: expected at least 1 each, at most {MOST_BATCH:,} and {MOST_BINS:,}")
+        self.grid, self._last = LatentGrid(bins, REACH * bins), {}
+        self.model = copy.deepcopy(model).cpu().double().eval()
+        with fixed():
+            self.latents = (self._infer(np.zeros((1, self.cells), np.int32)).event_shape[0],)
+
+    @property
+    def settings(self) -> Mapping[str, int]:
+        return {"batch": self.batch, "bins": self.bins}
+
+    @property
+    def build(self) -> Mapping[str, str]:
+        return build_facts()
+
+    def posterior(self, level: int, below: Symbols) -> Law:
+        with fixed():
+            return law_of_latents(self._infer(below), self.grid, len(below))
+
+    def likelihood(self, level: int, above: Symbols) -> Law:
+        with fixed():
+            return self._law(self._decode(above), len(above))
+
+    def prior(self, examples: int) -> Law:
+        with fixed():
+            return prior_of_latents(self.model.prior(None), self.grid, examples)
+
+    def ideal(self, x: Symbols, latents: tuple[Symbols, ...]) -> np.ndarray:
+        with fixed():
+            z, count = self._latents(latents[0]), len(x)
+            divergence = self._infer(x).log_prob(z[0]) - self.model.prior(None).log_prob(z[0])
+            return divergence[:count].numpy() - self._log_prob(self._decode(latents[0]), x)
+
+    @abstractmethod
+    def _batch(self, x: Symbols) -> Batch:
+        """The examples as the model takes them, filled up to a whole batch."""
+
+    @abstractmethod
+    def _law(self, law: Distribution, examples: int) -> Law:
+        """P(x | z) of the first examples."""
+
+    @abstractmethod
+    def _log_prob(self, law: Distribution, x: Symbols) -> np.ndarray:
+        """Log p(x | z) of each example as the model has it, nats."""
+
+    def _infer(self, x: Symbols) -> Distribution:
+        """q(z | x) for a whole batch, of which the first examples are those asked for."""
+        return self._remembered("posterior", x, lambda: self.model.infer(self._batch(x)))
+
+    def _decode(self, z: Symbols) -> Distribution:
+        """p(x | z) for a whole batch."""
+        return self._remembered("likelihood", z, lambda: self.model.decode((self._latents(z),), None))
+
+    def _remembered(self, what: str, given: Symbols, compute: Callable[[], Distribution]) -> Distribution:
+        """What was computed last for the same symbols, or anew: the same law serves the coding and the bound."""
+        before = self._last.get(what)
+        if before is None or not np.array_equal(before[0], given):
+            self._last[what] = before = (given, compute())
+        return before[1]
+
+    def _latents(self, z: Symbols) -> Tensor:
+        return torch.from_numpy(self._padded(z, z.shape[1]))[None] / self.bins
+
+    def _padded(self, symbols: np.ndarray, width: int) -> np.ndarray:
+        """A batch of its one size, zeros where there are no examples."""
+        if len(symbols) > self.batch:
+            raise ShapeError(f"{len(symbols)} examples at once, but this coder works on {self.batch}; give at most as many")
+        whole = np.zeros((self.batch, width))
+        whole[: len(symbols)] = symbols
+        return whole
+
+
+class SafeLevel(FloatLevel):
+    """Images and arrays: every cell a whole number from 0 to `levels` - 1.
+
+    Errors: `SupportError` for a likelihood that gives no probabilities, `ShapeError` for sizes below 1.
+    """
+
+    def __init__(self, model: VAE, event: tuple[int, ...], levels: int, *, batch: int | None = None, bins: int = FINE_BINS) -> None:
+        head = getattr(model.likelihood, "head", None)
+        if isinstance(head, Head) and not (head.discrete and head.is_likelihood):
+            raise SupportError(
+                f"the likelihood ({type(head).__name__}) gives no probabilities of whole numbers, so nothing can be coded with it; train with one "
+                "of them (--likelihood bernoulli, discretized-logistic, discretized-logistic-mixture, coupled-logistic-mixture or categorical)"
+            )
+        self.event, self.cells, self.levels = event, int(np.prod(event)), levels
+        super().__init__(model, batch=max(1, min(MOST_EXAMPLES, MOST_CELLS // self.cells)) if batch is None else batch, bins=bins)
+
+    def _batch(self, x: Symbols) -> Batch:
+        return Batch(x=self._cells(x))
+
+    def _law(self, law: Distribution, examples: int) -> Law:
+        return law_of_cells(law, self.levels, examples)
+
+    def _log_prob(self, law: Distribution, x: Symbols) -> np.ndarray:
+        return total_log_prob(law, self._cells(x))[0, : len(x)].numpy()
+
+    def _cells(self, x: Symbols) -> Tensor:
+        return torch.from_numpy(self._padded(x, self.cells)).view(self.batch, *self.event)
+
+
+@contextmanager
+def fixed() -> Iterator[None]:
+    """One thread, no gradients: sums in one order."""
+    with threads(1), torch.inference_mode():
+        yield
+
+
+def build_facts() -> dict[str, str]:
+    """What the last bit of a float64 result may depend on."""
+    return {
+        "torch": str(torch.__version__), "numpy": np.__version__, "constriction": version("constriction"),
+        "instructions": torch.backends.cpu.get_cpu_capability(), "machine": platform.machine(), "system": platform.system(),
+        "processor": processor(),
+    }  # fmt: skip
+
+
+def processor() -> str:
+    """The model of the processor as far as the system tells."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(errors="replace").splitlines() if cpuinfo.is_file() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor())
