@@ -1,19 +1,22 @@
-"""Anomalies in the ADBench tables: the default score of vael against k-NN, LOF and isolation forest in one run, by two protocols.
+"""Anomalies in the ADBench tables: the default score of vael against k-NN, LOF and isolation forest in one run, by two
+protocols.
 
-    VAEL_DATA=FOLDER python benchmarks/anomaly.py [--protocol halves|dte] [--seeds N] [--sets glass,wine] [--published dte_aucroc_semi.csv] [--rivals]
+    VAEL_DATA=FOLDER python benchmarks/anomaly.py [--protocol halves|dte] [--seeds N] [--sets glass,wine] [--published
+    dte_aucroc_semi.csv] [--rivals]
 
-halves: the model sees a random half of the normal rows, the test set is the other half and all anomalies; three seeds. Nobody has published
-figures made so.
+halves: the model sees a random half of the normal rows, the test set is the other half and all anomalies; three seeds.
+Nobody has published figures made so.
 
-dte: how the published table of Livernoche et al. (2024) was made (`data_generator.py` and `run.py` of github.com/vicliv/DTE): a set of fewer
-than 1,000 rows is drawn anew with replacement up to 1,000, so that copies of a row can lie on both sides; of a set of more than 50,000 as many are
-drawn; the training rows are the first half of the normal rows in the order of the file; five seeds. Only here do published figures stand
-beside ours. First comes the gate: scikit-learn's k-NN (k = 5), LOF (20 neighbours) and isolation forest against the published table. k-NN has to give
-its 35.43 on letter and 62.11 on Cardiotocography for every seed, or nothing else is run.
+dte: how the published table of Livernoche et al. (2024) was made (`data_generator.py` and `run.py` of
+github.com/vicliv/DTE): a set of fewer than 1,000 rows is drawn anew with replacement up to 1,000, so that copies of a
+row can lie on both sides; of a set of more than 50,000 as many are drawn; the training rows are the first half of the
+normal rows in the order of the file; five seeds. Only here do published figures stand beside ours. First comes the
+gate: scikit-learn's k-NN (k = 5), LOF (20 neighbours) and isolation forest against the published table. k-NN has to
+give its 35.43 on letter and 62.11 on Cardiotocography for every seed, or nothing else is run.
 
-In both: at most 50,000 rows of a set, columns are standardised on the training rows, sets in order of their size. One setting of vael for
-all sets: what `recommend` advises and `vael train` takes as a habit; a random tenth of the training rows is held out for the best weights
-and for calibration. `--rivals` leaves vael out.
+In both: at most 50,000 rows of a set, columns are standardised on the training rows, sets in order of their size. One
+setting of vael for all sets: what `recommend` advises and `vael train` takes as a habit; a random tenth of the training
+rows is held out for the best weights and for calibration. `--rivals` leaves vael out.
 """
 
 from __future__ import annotations
@@ -47,7 +50,10 @@ from vael.training import Settings, run
 
 STEPS, EPOCHS, NEIGHBOURS, LOCAL = 2000, 20, 5, 20
 FEWEST, MOST = 1_000, 50_000  # rows of a set
-GATE = {"letter": 35.43, "cardiotocography": 62.11}  # AUROC of k-NN in the published table, no deviation between its seeds
+GATE = {
+    "letter": 35.43,
+    "cardiotocography": 62.11,
+}  # AUROC of k-NN in the published table, no deviation between its seeds
 RIVALS = {"k-NN": "KNN", "LOF": "LOF", "IForest": "IForest"}  # our name, theirs
 VAEL = ("vael", "bound", "neighbours", "distortion")
 HEAVY = 1e6  # standardised cells beyond this are cut: float32 squares them
@@ -83,7 +89,9 @@ def halves(x: np.ndarray, y: np.ndarray, seed: int) -> Split:
 
 
 def dte(x: np.ndarray, y: np.ndarray, seed: int) -> Split:
-    """The first half of the normal rows in the order of the file, after small sets were drawn up to 1,000 rows and large ones down to 50,000."""
+    """The first half of the normal rows in the order of the file, after small sets were drawn up to 1,000 rows and
+    large ones down to 50,000.
+    """
     if len(x) < FEWEST or len(x) > MOST:
         drawn = np.random.RandomState(seed).choice(len(x), FEWEST if len(x) < FEWEST else MOST, replace=len(x) < FEWEST)
         x, y = x[drawn], y[drawn]
@@ -135,12 +143,18 @@ def of_vael(split: Split, seed: int) -> dict[str, float]:
 def of_rivals(split: Split, seed: int) -> dict[str, float]:
     """AUROC of the rivals in per cent, and seconds of k-NN."""
     begun = time.perf_counter()
-    near = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(split.train))).fit(split.train).kneighbors(split.test)[0][:, -1]
+    near = (
+        NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(split.train)))
+        .fit(split.train)
+        .kneighbors(split.test)[0][:, -1]
+    )
     seconds = time.perf_counter() - begun
     local = LocalOutlierFactor(n_neighbors=min(LOCAL, len(split.train)), novelty=True).fit(split.train)
     forest = IsolationForest(random_state=seed).fit(split.train)
     scores = {"k-NN": near, "LOF": -local.score_samples(split.test), "IForest": -forest.score_samples(split.test)}
-    return {name: 100 * roc_auc_score(split.anomaly, score) for name, score in scores.items()} | {"seconds k-NN": seconds}
+    return {name: 100 * roc_auc_score(split.anomaly, score) for name, score in scores.items()} | {
+        "seconds k-NN": seconds
+    }
 
 
 def published(path: Path | None) -> dict[str, dict[str, float]]:
@@ -150,7 +164,12 @@ def published(path: Path | None) -> dict[str, dict[str, float]]:
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
     name = next(iter(rows[0]))
-    return {row[name].lower().strip(): {key: float(value.split("(")[0]) for key, value in row.items() if key != name and value} for row in rows}
+    return {
+        row[name].lower().strip(): {
+            key: float(value.split("(")[0]) for key, value in row.items() if key != name and value
+        }
+        for row in rows
+    }
 
 
 @dataclass(frozen=True)
@@ -188,7 +207,9 @@ def heading(*names: str) -> None:
 
 
 def gate(sets: Sequence[Table], seeds: int, known: dict[str, dict[str, float]]) -> dict[str, list[dict[str, float]]]:
-    """The rivals by the published protocol beside the published figures; ends the program where k-NN does not give them."""
+    """The rivals by the published protocol beside the published figures; ends the program where k-NN does not give
+    them.
+    """
     heading("set", *(f"{ours}{what}" for ours in RIVALS for what in ("", ", published")))
     result = {}
     for one in sorted(sets, key=lambda one: one.name.lower() not in GATE):
@@ -201,12 +222,16 @@ def gate(sets: Sequence[Table], seeds: int, known: dict[str, dict[str, float]]) 
         want = GATE.get(one.name.lower())
         if want is not None and any(round(seed["k-NN"], 2) != want for seed in found):
             sys.exit(
-                f"k-NN on {one.name} is to give {want} for every seed: the protocol is another one, so no published figure may stand beside ours"
+                f"k-NN on {one.name} is to give {want} for every seed: the protocol is another one, so no published "
+                "figure may stand beside ours"
             )
     both = [one for one in result if known.get(one.lower())]
     if both:
         cells = [
-            (mean(mean(seed[ours] for seed in result[one]) for one in both), mean(known[one.lower()][RIVALS[ours]] for one in both))
+            (
+                mean(mean(seed[ours] for seed in result[one]) for one in both),
+                mean(known[one.lower()][RIVALS[ours]] for one in both),
+            )
             for ours in RIVALS
         ]
         row(f"**mean of {len(both)}**", *(f"{value:.2f}" for pair in cells for value in pair))
@@ -214,7 +239,13 @@ def gate(sets: Sequence[Table], seeds: int, known: dict[str, dict[str, float]]) 
     return result
 
 
-def compared(sets: Sequence[Table], protocol: str, seeds: int, rivals: dict[str, list[dict[str, float]]], known: dict[str, dict[str, float]]) -> None:
+def compared(
+    sets: Sequence[Table],
+    protocol: str,
+    seeds: int,
+    rivals: dict[str, list[dict[str, float]]],
+    known: dict[str, dict[str, float]],
+) -> None:
     """The table of vael and its rivals; the means are over complete sets only."""
     columns = [*VAEL, *RIVALS, "seconds", "seconds k-NN"]
     heading("set", *columns, "vael - k-NN", "vael - LOF", *(["published VAE"] if known else []))
@@ -227,7 +258,8 @@ def compared(sets: Sequence[Table], protocol: str, seeds: int, rivals: dict[str,
             for part in [split(one.x, one.y, seed)]
         ]
         means.append(
-            {name: mean(seed[name] for seed in found) for name in columns} | {"published": known.get(one.name.lower(), {}).get("VAE", math.nan)}
+            {name: mean(seed[name] for seed in found) for name in columns}
+            | {"published": known.get(one.name.lower(), {}).get("VAE", math.nan)}
         )
         said(one.name, means[-1], columns, bool(known), f" ± {spread([seed['vael'] for seed in found]):.1f}")
     total = {name: mean(each[name] for each in means) for name in means[0]}
@@ -257,7 +289,9 @@ def main() -> None:
     parser.add_argument("--protocol", choices=tuple(PROTOCOLS), default="halves")
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--sets", default="")
-    parser.add_argument("--published", type=Path, help="dte_aucroc_semi.csv; only for the protocol dte, by which it was made")
+    parser.add_argument(
+        "--published", type=Path, help="dte_aucroc_semi.csv; only for the protocol dte, by which it was made"
+    )
     parser.add_argument("--rivals", action="store_true", help="leave vael out")
     asked = parser.parse_args()
     if asked.published and asked.protocol != "dte":

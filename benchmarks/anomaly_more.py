@@ -1,12 +1,14 @@
-"""Anomalies beyond the semi-supervised ADBench tables: data that are contaminated, tables not used before, images, and a mixed table.
+"""Anomalies beyond the semi-supervised ADBench tables: data that are contaminated, tables not used before, images, and
+a mixed table.
 
     VAEL_DATA=FOLDER python benchmarks/anomaly_more.py contaminated|bundled|digits|adult [--seeds 1] [--rows 4000]
 
-contaminated: ADBench sets, no labels at all: trained on every row and judged on the same rows; with a share of 10 % declared for every
-set, the rows with the lowest bound are left out and the model is trained again. bundled: one class of scikit-learn's tables as normal, half of it
-to train on. digits: one digit of MNIST as normal (2,000 training images, 1,000 test images), in grey. adult: rows of the mixed table with
-one cell taken from another row, which is planted where it differs. k-NN (k = 5) and isolation forest are scikit-learn's; they see one-hot,
-standardised columns of a mixed table.
+contaminated: ADBench sets, no labels at all: trained on every row and judged on the same rows; with a share of 10 %
+declared for every set, the rows with the lowest bound are left out and the model is trained again. bundled: one class
+of scikit-learn's tables as normal, half of it to train on. digits: one digit of MNIST as normal (2,000 training images,
+1,000 test images), in grey. adult: rows of the mixed table with one cell taken from another row, which is planted where
+it differs. k-NN (k = 5) and isolation forest are scikit-learn's; they see one-hot, standardised columns of a mixed
+table.
 """
 
 from __future__ import annotations
@@ -30,7 +32,18 @@ from vael.applications.anomaly import without_the_strangest
 from vael.data import Source, Splits, load, load_table
 from vael.tables.schema import LEVELS
 
-SETS = ("cardiotocography", "glass", "ionosphere", "letter", "pendigits", "stamps", "vertebral", "wdbc", "wine", "yeast")
+SETS = (
+    "cardiotocography",
+    "glass",
+    "ionosphere",
+    "letter",
+    "pendigits",
+    "stamps",
+    "vertebral",
+    "wdbc",
+    "wine",
+    "yeast",
+)
 SHARE = 0.1
 DIGITS, EPOCHS = (1, 3, 8), 20
 
@@ -57,7 +70,11 @@ def held_out(x: Source, seed: int) -> Splits:
 
 def contaminated(seed: int, most: int):
     for name in SETS:
-        path = next(path for path in Path(os.environ["VAEL_DATA"], "adbench").glob("*.npz") if path.stem.split("_", 1)[1].lower() == name)
+        path = next(
+            path
+            for path in Path(os.environ["VAEL_DATA"], "adbench").glob("*.npz")
+            if path.stem.split("_", 1)[1].lower() == name
+        )
         held = np.load(path, allow_pickle=False)
         x, y = held["X"].astype(np.float64), held["y"].reshape(-1)
         kept = np.random.default_rng(seed).permutation(len(x))[:most]
@@ -66,16 +83,24 @@ def contaminated(seed: int, most: int):
         found = {"share": float(np.mean(y))}
         first = detector_on(splits, seed)
         found["as they are"] = roc_auc_score(y, first.scores(source(rows)).numpy())
-        again = detector_on(Splits(*(without_the_strangest(first.model, part, SHARE) for part in (splits.train, splits.validation)), None), seed)
+        again = detector_on(
+            Splits(
+                *(without_the_strangest(first.model, part, SHARE) for part in (splits.train, splits.validation)), None
+            ),
+            seed,
+        )
         found["trained again"] = roc_auc_score(y, again.scores(source(rows)).numpy())
         yield name, {**found, **rivals(rows, rows, y, seed)}
 
 
 def bundled(seed: int, most: int):
     for name, data, normal in (
-        ("breast cancer, benign", datasets.load_breast_cancer(), 1), ("wine, class 1", datasets.load_wine(), 1),
-        ("digits, 3", datasets.load_digits(), 3), ("digits, 8", datasets.load_digits(), 8), ("iris, versicolor", datasets.load_iris(), 1),
-    ):  # fmt: skip
+        ("breast cancer, benign", datasets.load_breast_cancer(), 1),
+        ("wine, class 1", datasets.load_wine(), 1),
+        ("digits, 3", datasets.load_digits(), 3),
+        ("digits, 8", datasets.load_digits(), 8),
+        ("iris, versicolor", datasets.load_iris(), 1),
+    ):
         random = np.random.default_rng(seed)
         order = random.permutation(np.flatnonzero(data.target == normal))
         half = len(order) // 2
@@ -101,7 +126,10 @@ def digits(seed: int, most: int):
         begun = time.perf_counter()
         found = detector_on(held_out(grey(mine), seed), seed, epochs=EPOCHS)
         result = {"vael": roc_auc_score(y, found.scores(grey(test)).numpy()), "seconds": time.perf_counter() - begun}
-        yield f"MNIST, {digit}", {**result, **rivals(mine.flatten(1).float().numpy(), test.flatten(1).float().numpy(), y, seed)}
+        yield (
+            f"MNIST, {digit}",
+            {**result, **rivals(mine.flatten(1).float().numpy(), test.flatten(1).float().numpy(), y, seed)},
+        )
 
 
 def one_hot(x: torch.Tensor, columns) -> np.ndarray:
@@ -158,7 +186,10 @@ def main() -> None:
     print(f"\n| set | {' | '.join(names)} |\n|---|{'---:|' * len(names)}")
     means = {name: {key: mean(one[key] for one in rows) for key in names} for name, rows in found.items()}
     for name, row in {**means, "**mean**": {key: mean(one[key] for one in means.values()) for key in names}}.items():
-        print(f"| {name} | {' | '.join(f'{row[key]:.0f}' if key == 'seconds' else f'{100 * row[key]:.1f}' for key in names)} |")
+        print(
+            f"| {name} | "
+            f"{' | '.join(f'{row[key]:.0f}' if key == 'seconds' else f'{100 * row[key]:.1f}' for key in names)} |"
+        )
 
 
 if __name__ == "__main__":

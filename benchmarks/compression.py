@@ -1,16 +1,20 @@
-"""Lossless compression of whole test sets: vael against gzip, bz2, xz, PNG and WebP, and of tables against Parquet, in one table for each data set.
+"""Lossless compression of whole test sets: vael against gzip, bz2, xz, PNG and WebP, and of tables against Parquet, in
+one table for each data set.
 
-    python benchmarks/compression.py [--data binary grey colour] [--binary RUN] [--grey RUN] [--colour RUN] [--level safe|portable ...]
-                                     [--examples N] [--time-limit SECONDS] [--folder FOLDER] [--tables NAME_OR_FILE ...] [--table RUN ...]
+    python benchmarks/compression.py [--data binary grey colour] [--binary RUN] [--grey RUN] [--colour RUN] [--level
+    safe|portable ...]
+                                     [--examples N] [--time-limit SECONDS] [--folder FOLDER] [--tables NAME_OR_FILE ...]
+                                     [--table RUN ...]
 
-binary is MNIST binarised dynamically (one draw, seed 0), grey is MNIST in 256 levels, colour is CIFAR-10; always the official 10,000 test
-images unless `--examples` says fewer. A data set for which no run is given is learned first, for `--time-limit` seconds (default 300).
-Every file is decompressed and compared. gzip, bz2 and xz get the whole set as one stream, binary cells packed to bits; PNG (optimised)
-and WebP (lossless) get an image each, and all bytes of their files count. Rates are bits per dimension; speed counts the bytes of the
-cells as they are stored (a byte each).
+binary is MNIST binarised dynamically (one draw, seed 0), grey is MNIST in 256 levels, colour is CIFAR-10; always the
+official 10,000 test images unless `--examples` says fewer. A data set for which no run is given is learned first, for
+`--time-limit` seconds (default 300). Every file is decompressed and compared. gzip, bz2 and xz get the whole set as one
+stream, binary cells packed to bits; PNG (optimised) and WebP (lossless) get an image each, and all bytes of their files
+count. Rates are bits per dimension; speed counts the bytes of the cells as they are stored (a byte each).
 
-`--tables adult housing.csv` does the same for tables instead: the test split (of a file without one the validation split) is written as CSV, which
-gzip, bz2 and xz get, and as Parquet with Zstandard; rates are bits per row, speed counts the bytes of the CSV file. `--table` gives their runs.
+`--tables adult housing.csv` does the same for tables instead: the test split (of a file without one the validation
+split) is written as CSV, which gzip, bz2 and xz get, and as Parquet with Zstandard; rates are bits per row, speed
+counts the bytes of the CSV file. `--table` gives their runs.
 """
 
 from __future__ import annotations
@@ -84,7 +88,9 @@ def streams(data: str, x: np.ndarray) -> Iterator[Row]:
 
 
 def pictures(data: str, x: np.ndarray) -> Iterator[Row]:
-    """The image formats, a file for each image; zeros and ones as one-bit PNG, and as black and white for WebP, which has no such mode."""
+    """The image formats, a file for each image; zeros and ones as one-bit PNG, and as black and white for WebP,
+    which has no such mode.
+    """
     for name, how in IMAGES.items():
         flat = [cells[0] if len(cells) == 1 else cells.transpose(1, 2, 0) for cells in x]
         shown = [Image.fromarray(cells * 255) if data == "binary" else Image.fromarray(cells) for cells in flat]
@@ -95,10 +101,21 @@ def pictures(data: str, x: np.ndarray) -> Iterator[Row]:
             image.save(buffer := io.BytesIO(), **how)
             files.append(buffer.getvalue())
         packed = time.perf_counter()
-        back = [np.asarray(Image.open(io.BytesIO(file)).convert(image.mode)) for file, image in zip(files, shown, strict=True)]
+        back = [
+            np.asarray(Image.open(io.BytesIO(file)).convert(image.mode))
+            for file, image in zip(files, shown, strict=True)
+        ]
         seconds = time.perf_counter() - packed
         assert all(np.array_equal(one, np.asarray(image)) for one, image in zip(back, shown, strict=True))
-        yield Row(data, name, None, None, rate(sum(map(len, files)), x), x.size / 1e6 / (packed - begun), x.size / 1e6 / seconds)
+        yield Row(
+            data,
+            name,
+            None,
+            None,
+            rate(sum(map(len, files)), x),
+            x.size / 1e6 / (packed - begun),
+            x.size / 1e6 / seconds,
+        )
 
 
 def ours(data: str, x: np.ndarray, run: vael.Run, level: str, folder: Path) -> Row:
@@ -128,12 +145,17 @@ def shown(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
-HEAD = "| data | method | net | -ELBO there | gross (file) | encode MB/s | decode MB/s |\n|---|---|---:|---:|---:|---:|---:|"
+HEAD = (
+    "| data | method | net | -ELBO there | gross (file) | encode MB/s | decode MB/s "
+    "|\n|---|---|---:|---:|---:|---:|---:|"
+)
 
 
 def line(row: Row) -> str:
     """Markdown."""
-    rates = " | ".join((shown(row.net, 4), shown(row.elbo, 4), shown(row.gross, 4), shown(row.encode, 2), shown(row.decode, 2)))
+    rates = " | ".join(
+        (shown(row.net, 4), shown(row.elbo, 4), shown(row.gross, 4), shown(row.encode, 2), shown(row.decode, 2))
+    )
     return f"| {TITLES[row.data]} | {row.method} | {rates} |"
 
 
@@ -149,7 +171,11 @@ def measured(data: str, options: argparse.Namespace, folder: Path) -> Iterator[R
     """All rows of a data set."""
     run = learned(data, getattr(options, data), options.time_limit, folder)
     x = archives.contents_of(run, None).array[: options.examples].astype(np.uint8)
-    print(f"{TITLES[data]}: {len(x):,} images, -ELBO by `vael evaluate` {bound(run, options.examples):.4f} bits/dim", file=sys.stderr, flush=True)
+    print(
+        f"{TITLES[data]}: {len(x):,} images, -ELBO by `vael evaluate` {bound(run, options.examples):.4f} bits/dim",
+        file=sys.stderr,
+        flush=True,
+    )
     for level in options.level:
         yield ours(data, x, run, level, folder)
     yield from streams(data, x)
@@ -170,7 +196,11 @@ def tables(name: str, given: Path | None, options: argparse.Namespace, folder: P
     text = {column.name: written_cells(column, typed.column(column.name).combine_chunks()) for column in columns}
     write_arrow(folder / "rows.csv", pa.table(text))
     pq.write_table(typed, folder / "rows.parquet", compression="zstd", compression_level=19)
-    plain, rows, title = (folder / "rows.csv").read_bytes(), typed.num_rows, f"{Path(name).stem}, {typed.num_rows:,} rows"
+    plain, rows, title = (
+        (folder / "rows.csv").read_bytes(),
+        typed.num_rows,
+        f"{Path(name).stem}, {typed.num_rows:,} rows",
+    )
     done = archives.compress(run, folder / "rows.csv", folder / "rows.vael")
     back = archives.decompress(run, folder / "rows.vael", folder / "back.csv")
     assert (folder / "back.csv").read_bytes() == plain
@@ -178,7 +208,10 @@ def tables(name: str, given: Path | None, options: argparse.Namespace, folder: P
     net, elbo = done.cells * (done.net_bits_per_dim or 0), done.cells * (done.elbo_bits_per_dim or 0)
     speed = f"{len(plain) / 1e6 / done.encode_seconds:.2f} | {len(plain) / 1e6 / back.seconds:.2f}"
     yield f"| {title} | CSV | | | {8 * len(plain) / rows:.1f} | | | |"
-    yield f"| | vael, safe | {net:.2f} | {elbo:.2f} | {8 * len(done.content) / rows:.2f} | {8 * done.beside_bytes / rows:.2f} | {speed} |"
+    yield (
+        f"| | vael, safe | {net:.2f} | {elbo:.2f} | {8 * len(done.content) / rows:.2f} | "
+        f"{8 * done.beside_bytes / rows:.2f} | {speed} |"
+    )
     for method, (pack, unpack) in STREAMS.items():
         begun = time.perf_counter()
         content = pack(plain)
@@ -191,7 +224,16 @@ def tables(name: str, given: Path | None, options: argparse.Namespace, folder: P
 
 def tabulate(options: argparse.Namespace, folder: Path) -> None:
     """Measure tables and print."""
-    names = ("table", "method", "net bits/row", "-ELBO there", "gross (file)", "of it beside", "encode MB/s", "decode MB/s")
+    names = (
+        "table",
+        "method",
+        "net bits/row",
+        "-ELBO there",
+        "gross (file)",
+        "of it beside",
+        "encode MB/s",
+        "decode MB/s",
+    )
     print(f"| {' | '.join(names)} |\n|---|---|{'---:|' * 6}")
     for number, name in enumerate(options.tables):
         for row in tables(name, options.table[number] if number < len(options.table) else None, options, folder):
@@ -207,9 +249,18 @@ def main() -> None:
     parser.add_argument("--level", nargs="+", default=["safe"], choices=["safe", "portable"])
     parser.add_argument("--examples", type=int)
     parser.add_argument("--time-limit", type=int, default=300)
-    parser.add_argument("--folder", type=Path, help="where runs that are trained here are kept; default a temporary one")
+    parser.add_argument(
+        "--folder", type=Path, help="where runs that are trained here are kept; default a temporary one"
+    )
     parser.add_argument("--tables", nargs="+", default=[], metavar="NAME_OR_FILE")
-    parser.add_argument("--table", nargs="+", default=[], type=Path, metavar="RUN", help="runs that were trained on them, in their order")
+    parser.add_argument(
+        "--table",
+        nargs="+",
+        default=[],
+        type=Path,
+        metavar="RUN",
+        help="runs that were trained on them, in their order",
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)

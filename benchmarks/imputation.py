@@ -1,12 +1,14 @@
-"""Filling gaps: half of the cells of three small tables missing completely at random, against scikit-learn's imputers in one run.
+"""Filling gaps: half of the cells of three small tables missing completely at random, against scikit-learn's imputers
+in one run.
 
     python benchmarks/imputation.py [--masks 5] [--epochs 150]
 
-Columns are standardised on all cells, as in the notebooks of MIWAE; each imputer is fitted to the gapped table and fills that same table
-(transductive). The number is the mean squared error over the missing cells, mean and standard deviation over masks; one setting for all
-tables: 10 latents, one hidden layer of 128, the importance-weighted bound of the seen cells with 20 samples (MIWAE), AdamW 0.002 with decay 0.1,
-batch 32. `VAEImputer` and `vael train` on a small table of numbers with gaps do the same, on all rows and on those that they train on.
-Coverage is the share of missing cells within their 90 % interval.
+Columns are standardised on all cells, as in the notebooks of MIWAE; each imputer is fitted to the gapped table and
+fills that same table (transductive). The number is the mean squared error over the missing cells, mean and standard
+deviation over masks; one setting for all tables: 10 latents, one hidden layer of 128, the importance-weighted bound of
+the seen cells with 20 samples (MIWAE), AdamW 0.002 with decay 0.1, batch 32. `VAEImputer` and `vael train` on a small
+table of numbers with gaps do the same, on all rows and on those that they train on. Coverage is the share of missing
+cells within their 90 % interval.
 """
 
 from __future__ import annotations
@@ -45,7 +47,9 @@ def ours(y: np.ndarray, seed: int, epochs: int):
     known = statistics(source)
     with seeded(seed):
         model = gapped((y.shape[1],), GaussianHead(known, LearnedScale(y.shape[1])), statistics=known)
-    algorithm = GradientAscent(model, ImportanceWeighted(), samples=20, optimizer=AdamW(learning_rate=2e-3, weight_decay=0.1))
+    algorithm = GradientAscent(
+        model, ImportanceWeighted(), samples=20, optimizer=AdamW(learning_rate=2e-3, weight_decay=0.1)
+    )
     fit = run(algorithm, Splits(source, source, None), Settings(epochs=epochs, batch=32, seed=seed, compiled=False))
     parts = list(impute(fit.model, source, samples=500))
     return [torch.cat([getattr(part, name) for part in parts]).double().numpy() for name in ("x", "low", "high")]
@@ -57,7 +61,11 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=150)
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
-    print(f"| table | vael | {' | '.join(RIVALS)} | coverage of 90 % | seconds vael |\n|---|{'---:|' * (len(RIVALS) + 3)}", flush=True)
+    print(
+        f"| table | vael | {' | '.join(RIVALS)} | coverage of 90 % | seconds vael |\n"
+        f"|---|{'---:|' * (len(RIVALS) + 3)}",
+        flush=True,
+    )
     for name, load in TABLES.items():
         x = load().data
         x = (x - x.mean(0)) / x.std(0)

@@ -1,11 +1,12 @@
 """Speed and memory of log p(x) by importance sampling: vael against Pythae's `get_nll`, in one run.
 
-    python benchmarks/log_likelihood.py [--rounds 5] [--examples 20] [--importance-samples 5000] [--threads N] [--pythae-python PATH]
+    python benchmarks/log_likelihood.py [--rounds 5] [--examples 20] [--importance-samples 5000] [--threads N]
+    [--pythae-python PATH]
 
-The network is 784-400-20 with Bernoulli cells, float32, random weights: they do not change the time. Each contender is a process of
-its own that waits for its turn; turns are taken in rounds, so a machine that slows down slows everybody. Printed are medians over
-rounds with their range, the peak of resident memory, and the ratio. Pythae lives in an environment of its own
-(`pip install torch==2.13.0 pythae==0.1.2`); without `--pythae-python` only vael is measured.
+The network is 784-400-20 with Bernoulli cells, float32, random weights: they do not change the time. Each contender is
+a process of its own that waits for its turn; turns are taken in rounds, so a machine that slows down slows everybody.
+Printed are medians over rounds with their range, the peak of resident memory, and the ratio. Pythae lives in an
+environment of its own (`pip install torch==2.13.0 pythae==0.1.2`); without `--pythae-python` only vael is measured.
 """
 
 from __future__ import annotations
@@ -100,9 +101,15 @@ def answer(process: subprocess.Popen) -> dict:
 def measure(given: argparse.Namespace) -> dict[str, list[dict]]:
     """Answers of every contender, round by round."""
     interpreters = {"vael": sys.executable} | ({"pythae": given.pythae_python} if given.pythae_python else {})
-    sizes = [f"--examples={given.examples}", f"--importance-samples={given.importance_samples}", f"--threads={given.threads}"]
+    sizes = [
+        f"--examples={given.examples}",
+        f"--importance-samples={given.importance_samples}",
+        f"--threads={given.threads}",
+    ]
     running = {
-        name: subprocess.Popen([python, __file__, "--contend", name, *sizes], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        name: subprocess.Popen(
+            [python, __file__, "--contend", name, *sizes], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         for name, python in interpreters.items()
     }
     for process in running.values():
@@ -136,10 +143,15 @@ def main() -> None:
         speeds = [r["examples_per_second"] for r in rounds]
         medians[name] = statistics.median(speeds)
         peak = max(r["peak_mib"] for r in rounds)
-        print(f"{name:8s} {medians[name]:8.1f} examples/s [{min(speeds):.1f} to {max(speeds):.1f}]   peak memory {peak:,.0f} MiB")
+        print(
+            f"{name:8s} {medians[name]:8.1f} examples/s [{min(speeds):.1f} to {max(speeds):.1f}]   peak memory "
+            f"{peak:,.0f} MiB"
+        )
     if "pythae" in medians:
         ratio = medians["vael"] / medians["pythae"]
-        print(f"ratio    {ratio:8.2f}   K = {given.importance_samples:,}, {given.threads} threads, {given.rounds} rounds")
+        print(
+            f"ratio    {ratio:8.2f}   K = {given.importance_samples:,}, {given.threads} threads, {given.rounds} rounds"
+        )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-"""Mutation testing of one room: change its source in one place at a time, and see whether a test that runs the place fails.
+"""Mutation testing of one room: change its source in one place at a time, and see whether a test that runs the place
+fails.
 
-    python benchmarks/mutants.py ROOM [--sample 200] [--seed 0] [--jobs 1] [--file objectives/bounds.py] [--again] [--output build/mutants]
+    python benchmarks/mutants.py ROOM [--sample 200] [--seed 0] [--jobs 1] [--file objectives/bounds.py] [--again]
+    [--output build/mutants]
 
 or `make mutants ROOM=objectives SAMPLE=200`. The tests of a
-room are those of the folder that mirrors it, the laws, and the files of `ALSO`. A first run of them in the clean tree finds which test
-runs which line; a mutant is tried by the tests that run its statement, the quickest first and at most a minute's worth, until one
-fails. It is killed if one fails or if they take ten times as long as before. Everything happens in copies of the tree, in processes
-forked from one that has imported the libraries but not the package.
+room are those of the folder that mirrors it, the laws, and the files of `ALSO`. A first run of them in the clean tree
+finds which test runs which line; a mutant is tried by the tests that run its statement, the quickest first and at most
+a minute's worth, until one fails. It is killed if one fails or if they take ten times as long as before. Everything
+happens in copies of the tree, in processes forked from one that has imported the libraries but not the package.
 
 Mutants that cannot matter stand in `mutants_accepted.toml` with a reason; they are left out of the second score.
 """
@@ -42,11 +44,20 @@ ROOMS = ("probability", "models", "objectives", "inference", "training", "evalua
 ALSO = {  # what judges a room from outside the folder that mirrors it
     "probability": ("tests/models", "tests/objectives"),
     "models": ("tests/inference", "tests/objectives"),
-    "objectives": ("tests/inference/test_bound.py", "tests/inference/test_gradient.py", "tests/test_auto_encoding_vb.py"),
+    "objectives": (
+        "tests/inference/test_bound.py",
+        "tests/inference/test_gradient.py",
+        "tests/test_auto_encoding_vb.py",
+    ),
     "inference": ("tests/training", "tests/models/test_gaussian_mixture.py", "tests/test_auto_encoding_vb.py"),
     "training": ("tests/inference/test_gradient.py", "tests/test_auto_encoding_vb.py"),
     "evaluation": ("tests/inference", "tests/report"),
-    "applications": ("tests/test_compressing.py", "tests/test_compressing_tables.py", "tests/test_generating.py", "tests/test_cli.py"),
+    "applications": (
+        "tests/test_compressing.py",
+        "tests/test_compressing_tables.py",
+        "tests/test_generating.py",
+        "tests/test_cli.py",
+    ),
 }
 COMPILED = "tests/inference/test_gradient.py::test_the_compiled_step_against_the_eager_one"
 TOGETHER = ("tests/training/test_loop.py::test_two_processes_train_as_one",)
@@ -55,14 +66,29 @@ BESIDE = {  # files with lines that tests run in processes of their own, where t
     "inference/steps.py": TOGETHER,
     "training/distributed.py": TOGETHER,
 }
-IMPORTS = ("torch", "numpy", "scipy.stats", "sklearn", "pandas", "hypothesis", "beartype", "jaxtyping", "pydantic", "safetensors", "PIL", "rich")
+IMPORTS = (
+    "torch",
+    "numpy",
+    "scipy.stats",
+    "sklearn",
+    "pandas",
+    "hypothesis",
+    "beartype",
+    "jaxtyping",
+    "pydantic",
+    "safetensors",
+    "PIL",
+    "rich",
+)
 SLOWER, SECONDS, GRACE, MEMORY = 10, 30, 15, 24 << 30
 LONGEST = 60  # seconds of judges that a mutant gets, the quickest ones; `--longest`
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a mutant: killed, survived, or uncovered (no test runs its statement); and by which test, after how long."""
+    """What became of a mutant: killed, survived, or uncovered (no test runs its statement); and by which test,
+    after how long.
+    """
 
     path: str
     line: int
@@ -81,7 +107,9 @@ class Coverage:
     tests: dict[str, dict[int, set[str]]]
 
     def judges(self, mutant: Mutant, longest: float) -> list[str]:
-        """The tests that run a line of the changed statement, the quickest first; all of the room where it is run at import."""
+        """The tests that run a line of the changed statement, the quickest first; all of the room where it is run
+        at import.
+        """
         lines = self.tests.get(mutant.path, {})
         found = {test for line in range(mutant.first, mutant.last + 1) for test in lines.get(line, ())}
         if found == {""}:
@@ -101,7 +129,11 @@ class Coverage:
 def copy_of_tree(folder: Path) -> Path:
     """The files that git knows or does not ignore, as they are now."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.split("\0")
     for name in filter(None, listed):
         if (ROOT / name).is_file():
@@ -111,7 +143,9 @@ def copy_of_tree(folder: Path) -> Path:
 
 
 def forked(tree: Path, body, seconds: float) -> int | None:
-    """Exit status of `body` in a process of its own with the package of `tree`; None if it took longer or was killed."""
+    """Exit status of `body` in a process of its own with the package of `tree`; None if it took longer or was
+    killed.
+    """
     child = os.fork()
     if child == 0:
         os.setsid()
@@ -160,7 +194,9 @@ class Watch:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item):
-        self.coverage.switch_context("setup|" + item.nodeid)  # a fixture of a module is judged by every test of its file
+        self.coverage.switch_context(
+            "setup|" + item.nodeid
+        )  # a fixture of a module is judged by every test of its file
         return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -170,7 +206,9 @@ class Watch:
 
 
 class Order:
-    """Plugin: the tests asked for, in the order asked for; each ends the process when it takes ten times as long as before."""
+    """Plugin: the tests asked for, in the order asked for; each ends the process when it takes ten times as long as
+    before.
+    """
 
     def __init__(self, tests: list[str], seconds: dict[str, float]) -> None:
         self.place, self.seconds = {test: place for place, test in enumerate(tests)}, seconds
@@ -192,8 +230,20 @@ class Order:
             self.failed = report.nodeid
 
 
-# Without the checks of shapes and types that the suite has as well: they notice more, but take most of the time to import the package.
-QUIET = ("-q", "-o", "addopts=--strict-markers", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow", "--tb=line")
+# Without the checks of shapes and types that the suite has as well: they notice more, but take most of the time to
+# import the package.
+QUIET = (
+    "-q",
+    "-o",
+    "addopts=--strict-markers",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:xdist",
+    "-m",
+    "not slow",
+    "--tb=line",
+)
 
 
 def covered(tree: Path, places: list[str]) -> Coverage:
@@ -202,14 +252,18 @@ def covered(tree: Path, places: list[str]) -> Coverage:
     def body() -> int:
         import coverage
 
-        watched = coverage.Coverage(data_file=str(tree / "lines.sqlite"), source=[str(tree / "src")], config_file=False, messages=False)
+        watched = coverage.Coverage(
+            data_file=str(tree / "lines.sqlite"), source=[str(tree / "src")], config_file=False, messages=False
+        )
         watch = Watch(watched)
         watched.start()
         watched.switch_context("")
         status = pytest.main([*QUIET, *places], plugins=[watch])
         watched.stop()
         watched.save()
-        (tree / "seconds.json").write_text(json.dumps({test: spent for test, spent in watch.seconds.items() if test not in watch.failed}))
+        (tree / "seconds.json").write_text(
+            json.dumps({test: spent for test, spent in watch.seconds.items() if test not in watch.failed})
+        )
         (tree / "failed.json").write_text(json.dumps(sorted(watch.failed)))
         return status
 
@@ -259,9 +313,19 @@ def tried(tree: Path, mutant: Mutant, coverage: Coverage, longest: float) -> Ver
         status = forked(tree, body, SECONDS + SLOWER * sum(coverage.seconds.get(test, LONGEST) for test in tests))
     finally:
         path.write_bytes(kept)
-    failed = (tree / "failed.txt").read_text() or ("took too long" if status in (None, -signal.SIGALRM) else f"exit status {status}")
+    failed = (tree / "failed.txt").read_text() or (
+        "took too long" if status in (None, -signal.SIGALRM) else f"exit status {status}"
+    )
     outcome = "survived" if status == 0 else "killed"
-    return Verdict(mutant.path, mutant.first, mutant.removed, mutant.added, outcome, failed if status else "", time.monotonic() - begun)
+    return Verdict(
+        mutant.path,
+        mutant.first,
+        mutant.removed,
+        mutant.added,
+        outcome,
+        failed if status else "",
+        time.monotonic() - begun,
+    )
 
 
 def interval(killed: int, all_of_them: int) -> tuple[float, float]:
@@ -277,30 +341,48 @@ def score(verdicts: Iterable[Verdict]) -> str:
     if not outcomes:
         return "no mutants"
     below, above = interval(sum(outcomes), len(outcomes))
-    return f"{100 * sum(outcomes) / len(outcomes):.1f} % ({sum(outcomes)} of {len(outcomes)}; {100 * below:.1f} to {100 * above:.1f})"
+    return (
+        f"{100 * sum(outcomes) / len(outcomes):.1f} % ({sum(outcomes)} of {len(outcomes)}; {100 * below:.1f} to "
+        f"{100 * above:.1f})"
+    )
 
 
 def accepted(verdict: Verdict, reasons: list[dict[str, str]]) -> bool:
     """Whether a reason is written down why this mutant cannot matter."""
     return any(
-        verdict.path.endswith(reason["file"]) and reason["removed"] in verdict.removed and reason["added"] in verdict.added for reason in reasons
+        verdict.path.endswith(reason["file"])
+        and reason["removed"] in verdict.removed
+        and reason["added"] in verdict.added
+        for reason in reasons
     )
 
 
 def once_more(args: argparse.Namespace, mutants: list[Mutant]) -> tuple[list[Mutant], list[Verdict]]:
-    """With `--again`: those that survived the last run of the same sample, and the verdicts on the others, which stand."""
+    """With `--again`: those that survived the last run of the same sample, and the verdicts on the others, which
+    stand.
+    """
     target = args.output / f"{args.room}.jsonl"
     if not args.again or not target.exists():
         return mutants, []
-    stands = [verdict for verdict in (Verdict(**json.loads(line)) for line in target.read_text().splitlines()) if verdict.outcome == "killed"]
+    stands = [
+        verdict
+        for verdict in (Verdict(**json.loads(line)) for line in target.read_text().splitlines())
+        if verdict.outcome == "killed"
+    ]
     known, asked = ({(one.path, one.removed, one.added) for one in some} for some in (stands, mutants))
     left = [mutant for mutant in mutants if (mutant.path, mutant.removed, mutant.added) not in known]
-    return left, [verdict for verdict in stands if (verdict.path, verdict.removed, verdict.added) in asked]  # the source may have changed since
+    return left, [
+        verdict for verdict in stands if (verdict.path, verdict.removed, verdict.added) in asked
+    ]  # the source may have changed since
 
 
 def run(args: argparse.Namespace, scratch: Path) -> list[Verdict]:
     every = sorted((ROOT / "src" / "vael" / args.room).rglob("*.py"))
-    paths = [path for path in every if str(path).endswith(args.file or "") and not (args.without and args.without in path.parts)]
+    paths = [
+        path
+        for path in every
+        if str(path).endswith(args.file or "") and not (args.without and args.without in path.parts)
+    ]
     mutants = sampled(ROOT, paths, args.sample, args.seed)
     if args.match:
         mutants = [mutant for path in paths for mutant in mutants_of(ROOT, path) if args.match in mutant.removed]
@@ -312,7 +394,11 @@ def run(args: argparse.Namespace, scratch: Path) -> list[Verdict]:
     places = args.tests or [f"tests/{args.room}", "tests/laws", *ALSO[args.room]]
     begun = time.monotonic()
     coverage = covered(trees[0], [place for place in places if (ROOT / place.partition("::")[0]).exists()])
-    print(f"{len(mutants)} mutants; {len(coverage.seconds)} tests took {time.monotonic() - begun:.0f} s in the clean tree", flush=True)
+    print(
+        f"{len(mutants)} mutants; {len(coverage.seconds)} tests took {time.monotonic() - begun:.0f} s "
+        "in the clean tree",
+        flush=True,
+    )
     for tree in trees[1:]:
         shutil.copytree(trees[0], tree, dirs_exist_ok=True)
     sys.dont_write_bytecode = True  # a mutant's compiled file must not be taken for that of the next one
@@ -327,19 +413,24 @@ def run(args: argparse.Namespace, scratch: Path) -> list[Verdict]:
                 for number, mutant in enumerate(share, 1):
                     verdict = tried(tree, mutant, coverage, args.longest)
                     print(json.dumps(asdict(verdict)), file=file, flush=True)
-                    print(f"{number}/{len(share)} {verdict.outcome:9} {verdict.seconds:5.1f} s  {mutant.name}", flush=True)
+                    print(
+                        f"{number}/{len(share)} {verdict.outcome:9} {verdict.seconds:5.1f} s  {mutant.name}", flush=True
+                    )
             os._exit(0)
     for child in children:
         os.waitpid(child, 0)
-    return stands + [Verdict(**json.loads(line)) for tree in trees for line in (tree / "verdicts.jsonl").read_text().splitlines()]
+    return stands + [
+        Verdict(**json.loads(line)) for tree in trees for line in (tree / "verdicts.jsonl").read_text().splitlines()
+    ]
 
 
 def function_at(path: Path, line: int) -> str:
     """Name of the innermost function around a line."""
     around = [
-        node for node in ast.walk(ast.parse(path.read_text()))
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.lineno <= line <= (node.end_lineno or line)
-    ]  # fmt: skip
+    ]
     return max(around, key=lambda node: node.lineno).name if around else "module"
 
 
@@ -352,9 +443,17 @@ def main() -> None:
     parser.add_argument("--file", help="only files whose path ends so")
     parser.add_argument("--without", help="no files below a folder of this name")
     parser.add_argument("--match", help="no sample: every mutant of statements that contain this text")
-    parser.add_argument("--tests", action="append", help="judge by this file or folder; may be given several times; default the room's")
-    parser.add_argument("--longest", type=float, default=LONGEST, help="seconds of judges that a mutant gets; default 60")
-    parser.add_argument("--again", action="store_true", help="only those that survived the last run, with new tests; the other verdicts stand")
+    parser.add_argument(
+        "--tests", action="append", help="judge by this file or folder; may be given several times; default the room's"
+    )
+    parser.add_argument(
+        "--longest", type=float, default=LONGEST, help="seconds of judges that a mutant gets; default 60"
+    )
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="only those that survived the last run, with new tests; the other verdicts stand",
+    )
     parser.add_argument("--output", type=Path, default=Path("build/mutants"))
     args = parser.parse_args()
     args.output = args.output.resolve()
@@ -366,9 +465,14 @@ def main() -> None:
     for verdict in alive:
         mark = "accepted" if accepted(verdict, reasons) else verdict.outcome
         where = function_at(ROOT / verdict.path, verdict.line)
-        print(f"{mark:9} {verdict.path}:{verdict.line} ({where})\n          - {verdict.removed}\n          + {verdict.added}")
-    print(f"\n{args.room}, seed {args.seed}: {score(verdicts)}; without those that cannot matter: "
-          f"{score(verdict for verdict in verdicts if verdict.outcome == 'killed' or not accepted(verdict, reasons))}")  # fmt: skip
+        print(
+            f"{mark:9} {verdict.path}:{verdict.line} ({where})\n          - {verdict.removed}\n          + "
+            f"{verdict.added}"
+        )
+    print(
+        f"\n{args.room}, seed {args.seed}: {score(verdicts)}; without those that cannot matter: "
+        f"{score(verdict for verdict in verdicts if verdict.outcome == 'killed' or not accepted(verdict, reasons))}"
+    )
     args.output.mkdir(parents=True, exist_ok=True)
     target = args.output / f"{args.room}.jsonl"
     target.write_text("".join(json.dumps(asdict(verdict)) + "\n" for verdict in verdicts))

@@ -1,8 +1,9 @@
-"""Small changes to a source file, one at a time, by mutmut's operators and by one of our own that leaves an operand out.
+"""Small changes to a source file, one at a time, by mutmut's operators and by one of our own that leaves an operand
+out.
 
-mutmut's own runner is not used: it plants every mutant into one file behind switches, which leaves out decorated functions, properties
-and whatever stands outside functions, and it cannot draw a sample. Left out here: texts, what is raised, annotations, decorators, and
-`strict` of `zip`, which can only turn a fault into another one.
+mutmut's own runner is not used: it plants every mutant into one file behind switches, which leaves out decorated
+functions, properties and whatever stands outside functions, and it cannot draw a sample. Left out here: texts, what is
+raised, annotations, decorators, and `strict` of `zip`, which can only turn a fault into another one.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ class Mutant:
 
 
 def leave_out(node: cst.BinaryOperation) -> Iterator[cst.BaseExpression]:
-    """`a + b` to `a` and to `b`, `a * b` likewise, `a - b` and `a / b` to `a`; `a @ b`, a sum with weights, to the sum without them."""
+    """`a + b` to `a` and to `b`, `a * b` likewise, `a - b` and `a / b` to `a`; `a @ b`, a sum with weights, to the
+    sum without them.
+    """
     if m.matches(node.operator, m.Add() | m.Multiply() | m.Subtract() | m.Divide()):
         yield node.left
     if m.matches(node.operator, m.Add() | m.Multiply()):
@@ -61,7 +64,11 @@ class Everywhere(MutationVisitor):
     """mutmut's visitor, into decorated functions as well, and not into what is raised."""
 
     def _skip_node_and_children(self, node: cst.CSTNode) -> bool:
-        if isinstance(node, cst.Raise) or m.matches(node, STRICT) or m.matches(node, m.Assign([m.AssignTarget(m.Name("__all__"))])):
+        if (
+            isinstance(node, cst.Raise)
+            or m.matches(node, STRICT)
+            or m.matches(node, m.Assign([m.AssignTarget(m.Name("__all__"))]))
+        ):
             return True
         bare = node.with_changes(decorators=[]) if isinstance(node, cst.FunctionDef) else node
         return super()._skip_node_and_children(bare)
@@ -105,7 +112,9 @@ def mutants_of(root: Path, path: Path, sample: Iterable[int] | None = None) -> I
     module = wrapper.visit(visitor)
     positions, statements = wrapper.resolve(PositionProvider), Statements()
     wrapper.module.visit(statements)
-    found = [mutation for mutation in visitor.mutations if not _only_strict(mutation.original_node, mutation.mutated_node)]
+    found = [
+        mutation for mutation in visitor.mutations if not _only_strict(mutation.original_node, mutation.mutated_node)
+    ]
     for number in range(len(found)) if sample is None else sorted(sample):
         mutation = found[number]
         text = module.deep_replace(mutation.original_node, mutation.mutated_node).code
@@ -124,8 +133,12 @@ def count(path: Path) -> int:
 
 
 def sampled(root: Path, paths: Iterable[Path], size: int, seed: int) -> list[Mutant]:
-    """`size` mutants drawn without replacement from those of all files, every one equally likely; all where there are fewer."""
+    """`size` mutants drawn without replacement from those of all files, every one equally likely; all where there
+    are fewer.
+    """
     each = [(path, number) for path in paths for number in range(count(path))]
     drawn = random.Random(seed).sample(each, min(size, len(each)))
-    chosen = {path: [number for other, number in drawn if other == path] for path in dict.fromkeys(path for path, _ in drawn)}
+    chosen = {
+        path: [number for other, number in drawn if other == path] for path in dict.fromkeys(path for path, _ in drawn)
+    }
     return [mutant for path in sorted(chosen) for mutant in mutants_of(root, path, chosen[path])]

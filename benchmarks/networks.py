@@ -1,7 +1,9 @@
-"""Bayesian networks as simulated tables with a known law: rows of levels, their log-probabilities, and tables of probabilities fitted to rows.
+"""Bayesian networks as simulated tables with a known law: rows of levels, their log-probabilities, and tables of
+probabilities fitted to rows.
 
-`asia` (Lauritzen & Spiegelhalter 1988) stands here. The larger ones are read from the files that the package pgmpy 1.0.0 (MIT licence) ships:
-`pip install --no-deps pgmpy==1.0.0`, or with `--target FOLDER` and FOLDER in PYTHONPATH; the package itself is never imported.
+`asia` (Lauritzen & Spiegelhalter 1988) stands here. The larger ones are read from the files that the package pgmpy
+1.0.0 (MIT licence) ships: `pip install --no-deps pgmpy==1.0.0`, or with `--target FOLDER` and FOLDER in PYTHONPATH; the
+package itself is never imported.
 """
 
 from __future__ import annotations
@@ -48,11 +50,18 @@ class Network:
         """Mean of log(p + 1e-8)."""
         p = 1.0
         for name, node in self.nodes.items():
-            p = p * np.take_along_axis(np.broadcast_to(self._given(node, x), (len(x[name]), node.levels)), x[name][:, None], 1)[:, 0]
+            p = (
+                p
+                * np.take_along_axis(
+                    np.broadcast_to(self._given(node, x), (len(x[name]), node.levels)), x[name][:, None], 1
+                )[:, 0]
+            )
         return float(np.log(p + TINY).mean())
 
     def fitted(self, x: dict[str, np.ndarray]) -> Network:
-        """The same parents, with the shares that `x` has; levels are equally probable where the parents never had these values."""
+        """The same parents, with the shares that `x` has; levels are equally probable where the parents never had
+        these values.
+        """
         nodes = {}
         for name, node in self.nodes.items():
             counts = np.zeros_like(node.table)
@@ -69,11 +78,21 @@ class Network:
 def asia() -> Network:
     """By P(yes | parents), yes first."""
     given = {
-        "asia": ((), 0.01), "tub": (("asia",), [0.05, 0.01]), "smoke": ((), 0.5), "lung": (("smoke",), [0.1, 0.01]),
-        "bronc": (("smoke",), [0.6, 0.3]), "either": (("lung", "tub"), [[1.0, 1.0], [1.0, 0.0]]), "xray": (("either",), [0.98, 0.05]),
+        "asia": ((), 0.01),
+        "tub": (("asia",), [0.05, 0.01]),
+        "smoke": ((), 0.5),
+        "lung": (("smoke",), [0.1, 0.01]),
+        "bronc": (("smoke",), [0.6, 0.3]),
+        "either": (("lung", "tub"), [[1.0, 1.0], [1.0, 0.0]]),
+        "xray": (("either",), [0.98, 0.05]),
         "dysp": (("bronc", "either"), [[0.9, 0.8], [0.7, 0.1]]),
-    }  # fmt: skip
-    return Network({name: Node(2, parents, np.stack([np.array(yes), 1 - np.array(yes)], -1)) for name, (parents, yes) in given.items()})
+    }
+    return Network(
+        {
+            name: Node(2, parents, np.stack([np.array(yes), 1 - np.array(yes)], -1))
+            for name, (parents, yes) in given.items()
+        }
+    )
 
 
 def shipped(name: str) -> Network:
@@ -81,7 +100,10 @@ def shipped(name: str) -> Network:
     found = find_spec("pgmpy")
     path = Path(str(found.origin)).parent / SHIPPED.format(name) if found and found.origin else None
     if path is None or not path.is_file():
-        raise SystemExit(f"the tables of `{name}` are read from pgmpy 1.0.0 (MIT), which is not at hand: pip install --no-deps pgmpy==1.0.0")
+        raise SystemExit(
+            f"the tables of `{name}` are read from pgmpy 1.0.0 (MIT), which is not at hand: pip install --no-deps "
+            "pgmpy==1.0.0"
+        )
     return parsed(gzip.decompress(path.read_bytes()).decode())
 
 
@@ -93,12 +115,19 @@ def parsed(text: str) -> Network:
         parents = tuple(one.strip() for one in given.split(",") if one.strip())
         table = np.full((*(len(levels[parent]) for parent in parents), len(levels[name])), np.nan)
         for values, numbers in ENTRY.findall(body):
-            places = tuple(levels[parent].index(one.strip()) for parent, one in zip(parents, values.split(","), strict=bool(parents)))
+            places = tuple(
+                levels[parent].index(one.strip())
+                for parent, one in zip(parents, values.split(","), strict=bool(parents))
+            )
             table[places] = [float(one) for one in numbers.split(",")]
         found[name] = Node(len(levels[name]), parents, table / table.sum(-1, keepdims=True))
     ordered: dict[str, Node] = {}
     while len(ordered) < len(found):
-        ordered |= {name: node for name, node in found.items() if name not in ordered and all(parent in ordered for parent in node.parents)}
+        ordered |= {
+            name: node
+            for name, node in found.items()
+            if name not in ordered and all(parent in ordered for parent in node.parents)
+        }
     if any(np.isnan(node.table).any() for node in ordered.values()):
         raise SystemExit("a table of probabilities has gaps; is the file whole?")
     return Network(ordered)

@@ -1,11 +1,13 @@
-"""How often the cell that is wrong is the first reason of a flagged row: errors planted into real tables, one cell a row.
+"""How often the cell that is wrong is the first reason of a flagged row: errors planted into real tables, one cell a
+row.
 
     python benchmarks/reasons.py [adult] [california_housing] [--rows 8000] [--epochs 20] [--planted 200]
 
-A model is trained on `--rows` rows with the defaults of `vael train` but for the epochs, and `--planted` rows that it has not seen get an error
-in one column each, in turn: a number is multiplied by ten, or moved to the value of another row; a level becomes one of the others. Printed are
-the share of rows flagged at p <= 0.05, and among these the share whose first reason, and whose first three, name the cell; beside them the same
-for the surprise given the other cells alone, and for the surprise in its own column alone. Data come from $VAEL_DATA.
+A model is trained on `--rows` rows with the defaults of `vael train` but for the epochs, and `--planted` rows that it
+has not seen get an error in one column each, in turn: a number is multiplied by ten, or moved to the value of another
+row; a level becomes one of the others. Printed are the share of rows flagged at p <= 0.05, and among these the share
+whose first reason, and whose first three, name the cell; beside them the same for the surprise given the other cells
+alone, and for the surprise in its own column alone. Data come from $VAEL_DATA.
 """
 
 from __future__ import annotations
@@ -26,9 +28,22 @@ from vael.data import Source
 from vael.tables.schema import LEVELS
 
 ADULT = (
-    "age", "workclass", "fnlwgt", "education", "education_num", "marital", "occupation", "relationship", "race", "sex", "gain", "loss", "hours",
-    "country", "income",
-)  # fmt: skip
+    "age",
+    "workclass",
+    "fnlwgt",
+    "education",
+    "education_num",
+    "marital",
+    "occupation",
+    "relationship",
+    "race",
+    "sex",
+    "gain",
+    "loss",
+    "hours",
+    "country",
+    "income",
+)
 
 
 def rows_of(name: str) -> tuple[tuple[str, ...], list[list[str]]]:
@@ -65,13 +80,31 @@ def judge(name: str, options: argparse.Namespace) -> None:
         table = Path(folder) / "t.csv"
         with open(table, "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([names, *cells[: options.rows]])
-        command = ["train", str(table), "--run", f"{folder}/run", "--epochs", str(options.epochs), "--no-report", "--importance-samples", "2"]
+        command = [
+            "train",
+            str(table),
+            "--run",
+            f"{folder}/run",
+            "--epochs",
+            str(options.epochs),
+            "--no-report",
+            "--importance-samples",
+            "2",
+        ]
         main([*command, "--precision", "float32"])
         run = specs.load(Path(folder) / "run")
         splits = run.splits()
     detector = AnomalyDetector(run.model, splits.train, splits.validation, calibration=splits.test)
     held = splits.test.subset(torch.arange(min(len(splits.test), options.planted)))
-    clean = Source(name, held.batch(torch.arange(len(held))).x, held.kind, "", gaps=held.gaps, schema=splits.train.schema, columns=held.columns)
+    clean = Source(
+        name,
+        held.batch(torch.arange(len(held))).x,
+        held.kind,
+        "",
+        gaps=held.gaps,
+        schema=splits.train.schema,
+        columns=held.columns,
+    )
     x, place, gross = planted(clean, 1)
     source = Source(name, x, held.kind, "", gaps=held.gaps, schema=splits.train.schema, columns=held.columns)
     flagged = torch.cat([verdict.flagged(0.05) for verdict in detector.judge(source)])
@@ -82,7 +115,8 @@ def judge(name: str, options: argparse.Namespace) -> None:
         hit = order == place[seen][:, None]
         print(
             f"{name:20} {what:36} {int(kept.sum()):4} rows, flagged {float(flagged[kept].double().mean()):.2f}; "
-            f"first reason {float(hit[:, 0].double().mean()):.2f}, among three {float(hit[:, :3].any(1).double().mean()):.2f}"
+            f"first reason {float(hit[:, 0].double().mean()):.2f}, among three "
+            f"{float(hit[:, :3].any(1).double().mean()):.2f}"
         )
     every = reasons.argsort(1, descending=True)[:, 0] == place
     print(f"{name:20} all planted rows, flagged or not: first reason {float(every.double().mean()):.2f}")

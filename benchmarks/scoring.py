@@ -1,10 +1,11 @@
-"""Rows a second that are scored (bound of each row) and encoded in memory, by networks of random weights: they do not change the time.
+"""Rows a second that are scored (bound of each row) and encoded in memory, by networks of random weights: they do not
+change the time.
 
     python benchmarks/scoring.py [--threads 2] [--rounds 4]
 
-30 numeric columns with the network that `vael train` takes for 100,000 rows (15 latents, 128-128), and MNIST-sized binary images with
-784-400-20: with ReLU, as in the other systems' examples (and in `speed.py`), and with SiLU, which `vael train` takes.
-The best of several rounds, beside the machine's matrix peak in the same run.
+30 numeric columns with the network that `vael train` takes for 100,000 rows (15 latents, 128-128), and MNIST-sized
+binary images with 784-400-20: with ReLU, as in the other systems' examples (and in `speed.py`), and with SiLU, which
+`vael train` takes. The best of several rounds, beside the machine's matrix peak in the same run.
 """
 
 from __future__ import annotations
@@ -67,7 +68,10 @@ def main() -> None:
             dense((30,), GaussianHead(known, LearnedScale(30)), latent=15, hidden=(128, 128), statistics=known),
             table,
         ),
-        "MNIST, 784-400-20": (dense((1, 28, 28), BernoulliHead(), latent=20, hidden=(400,), activation=nn.ReLU), images),
+        "MNIST, 784-400-20": (
+            dense((1, 28, 28), BernoulliHead(), latent=20, hidden=(400,), activation=nn.ReLU),
+            images,
+        ),
         "MNIST, 784-400-20, SiLU": (dense((1, 28, 28), BernoulliHead(), latent=20, hidden=(400,)), images),
     }
     print(f"matrix peak {peak():.0f} GFLOP/s, {asked.threads} threads\n")

@@ -2,10 +2,11 @@
 
     python benchmarks/speed.py [--rounds 5] [--pythae-python PATH] [--numpyro-python PATH] [--only mlp-128]
 
-Every contender is a process that waits for its turn, trains for a second or more, and says how fast it was; turns are taken in
-rounds, so a machine that slows down slows everybody. Printed are medians over the rounds, the range, and ratios of the medians.
-Rivals live in environments of their own: `pip install torch==2.13.0 pythae==0.1.2` and `pip install numpyro==0.22.0 jax==0.10.2`.
-The data are the training digits of MNIST (`VAEL_DATA`), made binary at one half; where they are absent, random cells as dense.
+Every contender is a process that waits for its turn, trains for a second or more, and says how fast it was; turns are
+taken in rounds, so a machine that slows down slows everybody. Printed are medians over the rounds, the range, and
+ratios of the medians. Rivals live in environments of their own: `pip install torch==2.13.0 pythae==0.1.2` and `pip
+install numpyro==0.22.0 jax==0.10.2`. The data are the training digits of MNIST (`VAEL_DATA`), made binary at one half;
+where they are absent, random cells as dense.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class Contender:
     """A process that trains when it is told to."""
 
     def __init__(self, command: list[str]) -> None:
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
         self.ready = self.answer() is not None
 
     def answer(self) -> dict | None:

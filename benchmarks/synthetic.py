@@ -1,14 +1,17 @@
-"""Synthetic tables under the protocols of SDGym 0.2 (Xu, Skoularidou, Cuesta-Infante & Veeramachaneni 2019), from file to file.
+"""Synthetic tables under the protocols of SDGym 0.2 (Xu, Skoularidou, Cuesta-Infante & Veeramachaneni 2019), from file
+to file.
 
-    python benchmarks/synthetic.py [adult] [grid] [gridr] [ring] [asia] [alarm] [child] [insurance] [--seeds 3] [--epochs N] [--option NAME=VALUE ...]
+    python benchmarks/synthetic.py [adult] [grid] [gridr] [ring] [asia] [alarm] [child] [insurance] [--seeds 3]
+    [--epochs N] [--option NAME=VALUE ...]
 
-Each synthesizer is given a CSV of the training rows and gives a CSV of as many rows; `vael` does so by its own commands, `vael train` and
-`vael sample`, with default settings unless options are given. Adult: 22,561 rows of adult.data to train on and 10,000 to test on (shuffled by the
-seed); accuracy and F1 of ">50K", means over four classifiers. Simulated sets: 10,000 rows to train on and to test on, drawn anew by each seed;
-L_syn is the log-likelihood of the synthetic rows under the truth, or what SDGym takes for it (Gaussian mixtures fitted to the test rows; Bayesian
-network: the true one), L_test that of the test rows under the same family of models fitted to the synthetic rows. `true` is the mean log-density of
-the synthetic rows under the true density, floored at -50, beside its value for real rows. Data come from $VAEL_DATA. Means and standard deviations
-over seeds.
+Each synthesizer is given a CSV of the training rows and gives a CSV of as many rows; `vael` does so by its own
+commands, `vael train` and `vael sample`, with default settings unless options are given. Adult: 22,561 rows of
+adult.data to train on and 10,000 to test on (shuffled by the seed); accuracy and F1 of ">50K", means over four
+classifiers. Simulated sets: 10,000 rows to train on and to test on, drawn anew by each seed; L_syn is the
+log-likelihood of the synthetic rows under the truth, or what SDGym takes for it (Gaussian mixtures fitted to the test
+rows; Bayesian network: the true one), L_test that of the test rows under the same family of models fitted to the
+synthetic rows. `true` is the mean log-density of the synthetic rows under the true density, floored at -50, beside its
+value for real rows. Data come from $VAEL_DATA. Means and standard deviations over seeds.
 """
 
 from __future__ import annotations
@@ -41,19 +44,50 @@ from vael.tables.schema import Column, ColumnKind, Schema
 from vael.tables.schema_file import write_schema
 
 PUBLISHED = {  # SDGym 0.2.1: (real rows, TVAE)
-    "adult": ((0.8256, 0.6616), (0.8108, 0.6302)), "grid": ((-3.477, -3.503), (-3.388, -5.190)), "gridr": ((-3.608, -3.636), (-3.821, -3.725)),
-    "ring": ((-1.713, -1.704), (-1.654, -1.933)), "asia": ((-2.251, -2.241), (-2.353, -2.267)),
-    "alarm": ((-10.234, -10.302), (-11.357, -10.755)), "child": ((-12.046, -12.042), (-12.285, -12.248)),
+    "adult": ((0.8256, 0.6616), (0.8108, 0.6302)),
+    "grid": ((-3.477, -3.503), (-3.388, -5.190)),
+    "gridr": ((-3.608, -3.636), (-3.821, -3.725)),
+    "ring": ((-1.713, -1.704), (-1.654, -1.933)),
+    "asia": ((-2.251, -2.241), (-2.353, -2.267)),
+    "alarm": ((-10.234, -10.302), (-11.357, -10.755)),
+    "child": ((-12.046, -12.042), (-12.285, -12.248)),
     "insurance": ((-12.850, -12.959), (-14.293, -13.823)),
-}  # fmt: skip
+}
 EDUCATION = (
-    "Preschool", "1st-4th", "5th-6th", "7th-8th", "9th", "10th", "11th", "12th", "HS-grad", "Prof-school", "Assoc-voc", "Assoc-acdm",
-    "Some-college", "Bachelors", "Masters", "Doctorate",
-)  # fmt: skip
+    "Preschool",
+    "1st-4th",
+    "5th-6th",
+    "7th-8th",
+    "9th",
+    "10th",
+    "11th",
+    "12th",
+    "HS-grad",
+    "Prof-school",
+    "Assoc-voc",
+    "Assoc-acdm",
+    "Some-college",
+    "Bachelors",
+    "Masters",
+    "Doctorate",
+)
 ADULT = [
-    "age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation", "relationship", "race", "sex", "capital-gain",
-    "capital-loss", "hours-per-week", "native-country", "label",
-]  # fmt: skip
+    "age",
+    "workclass",
+    "fnlwgt",
+    "education",
+    "education-num",
+    "marital-status",
+    "occupation",
+    "relationship",
+    "race",
+    "sex",
+    "capital-gain",
+    "capital-loss",
+    "hours-per-week",
+    "native-country",
+    "label",
+]
 NUMBERS = {"age", "fnlwgt", "education-num", "capital-gain", "capital-loss", "hours-per-week"}
 Rows = list[list[str]]
 
@@ -73,7 +107,9 @@ class Problem:
 def adult(seed: int) -> Problem:
     path = Path(os.environ["VAEL_DATA"]) / "tabular" / "adult" / "adult.data"
     rows = [[cell.strip(" .\t") for cell in line.split(",")] for line in path.read_text().splitlines() if line.strip()]
-    rows = [[cell if cell != "?" else "unknown" for cell in row] for row in rows]  # SDGym has it as a level, not as a gap
+    rows = [
+        [cell if cell != "?" else "unknown" for cell in row] for row in rows
+    ]  # SDGym has it as a level, not as a gap
     order = np.random.default_rng(seed).permutation(len(rows))
     schema = adult_schema(rows)
     train, test = ([rows[place] for place in part] for part in (order[:-10_000], order[-10_000:]))
@@ -81,7 +117,11 @@ def adult(seed: int) -> Problem:
 
     def judge(synthetic: Rows) -> tuple[float, float, str]:
         found = efficacy(schema, "label", matrix(schema, synthetic), *matrices, learners=sdgym_learners, seed=seed)
-        return found.value[0], found.f1[0], ", ".join(f"{one.learner} {one.value:.4f}/{one.f1:.4f}" for one in found.synthetic)
+        return (
+            found.value[0],
+            found.f1[0],
+            ", ".join(f"{one.learner} {one.value:.4f}/{one.f1:.4f}" for one in found.synthetic),
+        )
 
     return Problem(ADULT, train, judge)
 
@@ -97,7 +137,9 @@ def adult_schema(rows: Rows) -> Schema:
         elif name == "education":
             columns.append(Column(name, ColumnKind.ORDINAL, levels=EDUCATION))
         else:
-            columns.append(Column(name, ColumnKind.BOOLEAN if len(often) == 2 else ColumnKind.CATEGORICAL, levels=often))
+            columns.append(
+                Column(name, ColumnKind.BOOLEAN if len(often) == 2 else ColumnKind.CATEGORICAL, levels=often)
+            )
     return Schema(tuple(columns))
 
 
@@ -136,9 +178,12 @@ def plane(kind: str) -> Callable[[int], Problem]:
         def judge(synthetic: Rows) -> tuple[float, float, str]:
             rows = np.array(synthetic, float)
             found = [
-                (GaussianMixture(k, covariance_type="diag", random_state=seed).fit(test).score(rows),
-                 GaussianMixture(k, covariance_type="diag", random_state=seed).fit(rows).score(test)) for k in (10, 30)
-            ]  # fmt: skip
+                (
+                    GaussianMixture(k, covariance_type="diag", random_state=seed).fit(test).score(rows),
+                    GaussianMixture(k, covariance_type="diag", random_state=seed).fit(rows).score(test),
+                )
+                for k in (10, 30)
+            ]
             syn, held = (statistics.fmean(one[side] for one in found) for side in (0, 1))
             return syn, held, f"true {true(rows):.3f}, of test rows {true(test):.3f}"
 
@@ -157,10 +202,15 @@ def levels(network: Callable[[], Network]) -> Callable[[int], Problem]:
         names = list(truth.nodes)
 
         def judge(synthetic: Rows) -> tuple[float, float, str]:
-            cells = {name: np.array([int(cell[1:]) for cell in column]) for name, column in zip(names, zip(*synthetic, strict=True), strict=True)}
+            cells = {
+                name: np.array([int(cell[1:]) for cell in column])
+                for name, column in zip(names, zip(*synthetic, strict=True), strict=True)
+            }
             return truth.log_prob(cells), truth.fitted(cells).log_prob(test), f"truth {truth.log_prob(test):.3f}"
 
-        rows = [[f"v{code}" for code in row] for row in np.stack([train[name] for name in names], 1)]  # some of pgmpy's names read as gaps
+        rows = [
+            [f"v{code}" for code in row] for row in np.stack([train[name] for name in names], 1)
+        ]  # some of pgmpy's names read as gaps
         return Problem(names, rows, judge)
 
     return make
@@ -179,17 +229,24 @@ def independent(problem: Problem, seed: int) -> Rows:
     rng = np.random.default_rng(seed)
     return [
         list(row)
-        for row in zip(*([column[place] for place in rng.permutation(len(column))] for column in zip(*problem.train, strict=True)), strict=True)
+        for row in zip(
+            *([column[place] for place in rng.permutation(len(column))] for column in zip(*problem.train, strict=True)),
+            strict=True,
+        )
     ]
 
 
 def trained(problem: Problem, seed: int, given: argparse.Namespace, folder: Path) -> Path:
-    """The run that `vael train` makes of the training rows, with a law for each column (as a schema asks for, for plain numbers too)."""
+    """The run that `vael train` makes of the training rows, with a law for each column (as a schema asks for, for
+    plain numbers too).
+    """
     table, run = folder / "train.csv", folder / "run"
     with open(table, "w", newline="") as file:
         csv.writer(file).writerows([problem.names, *problem.train])
     write_schema(folder / "schema.json", read_table(table).schema)
-    options = " ".join(f"--{one.replace('=', ' ')}" for one in given.option) + (f" --epochs {given.epochs}" if given.epochs else "")
+    options = " ".join(f"--{one.replace('=', ' ')}" for one in given.option) + (
+        f" --epochs {given.epochs}" if given.epochs else ""
+    )
     command(f"train {table} --schema {folder}/schema.json --run {run} --seed {seed} --importance-samples 1 {options}")
     return run
 
@@ -221,7 +278,9 @@ SAMPLERS = ("prior", "mixture")
 def measured(name: str, given: argparse.Namespace) -> None:
     real, tvae = PUBLISHED[name]
     what = "accuracy, F1" if name == "adult" else "L_syn, L_test"
-    print(f"\n{name} ({what}): published real rows {real[0]}, {real[1]}; published TVAE {tvae[0]}, {tvae[1]}", flush=True)
+    print(
+        f"\n{name} ({what}): published real rows {real[0]}, {real[1]}; published TVAE {tvae[0]}, {tvae[1]}", flush=True
+    )
     found: dict[str, list[tuple[float, float]]] = {}
     seconds = []
     for seed in range(given.seeds):
@@ -235,7 +294,10 @@ def measured(name: str, given: argparse.Namespace) -> None:
             for sampler in SAMPLERS:
                 told(found, f"vael, {sampler}", seed, problem.judge(drawn(problem, run, seed, sampler)))
     for label, figures in found.items():
-        said = "  ".join(f"{statistics.fmean(one):8.4f} ± {statistics.stdev(one) if len(one) > 1 else 0:.4f}" for one in zip(*figures, strict=True))
+        said = "  ".join(
+            f"{statistics.fmean(one):8.4f} ± {statistics.stdev(one) if len(one) > 1 else 0:.4f}"
+            for one in zip(*figures, strict=True)
+        )
         print(f"{name:<6} {label:<14} {said}", flush=True)
     print(f"{name:<6} training took {statistics.fmean(seconds):.0f} s a seed on average", flush=True)
 

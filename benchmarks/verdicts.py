@@ -2,10 +2,11 @@
 
     python benchmarks/verdicts.py [DRAWS] [SEED] [LEARN]
 
-For each of four kinds of table and three sizes, `DRAWS` triples of tables of one law (synthetic, training, held out) are judged, and every
-accusation is counted. Printed are its share with the 99 % interval (Clopper & Pearson 1934) beside the rate that is stated, 1 in 740, and how
-often its p-value is at most 0.01, which far fewer tables tell more about; after every 10 draws, so that a run may be cut. Learners take nine
-tenths of the time: they judge one draw in LEARN (8), of tables that have rows enough for the sentence. Exit status 1 where an interval lies above.
+For each of four kinds of table and three sizes, `DRAWS` triples of tables of one law (synthetic, training, held out)
+are judged, and every accusation is counted. Printed are its share with the 99 % interval (Clopper & Pearson 1934)
+beside the rate that is stated, 1 in 740, and how often its p-value is at most 0.01, which far fewer tables tell more
+about; after every 10 draws, so that a run may be cut. Learners take nine tenths of the time: they judge one draw in
+LEARN (8), of tables that have rows enough for the sentence. Exit status 1 where an interval lies above.
 """
 
 from __future__ import annotations
@@ -27,9 +28,14 @@ from vael.tables.schema import Column, ColumnKind, Schema
 
 Law = Callable[[np.random.Generator, int], np.ndarray]
 ACCUSES = {
-    "two-sample": ("tells synthetic",), "efficacy": ("partly lost",), "columns": ("are off by",), "pairs": ("Associations of pairs differ",),
-    "copies": ("has memorised rows",), "membership": ("can be told from others",), "constraints": ("break the rules",),
-}  # fmt: skip
+    "two-sample": ("tells synthetic",),
+    "efficacy": ("partly lost",),
+    "columns": ("are off by",),
+    "pairs": ("Associations of pairs differ",),
+    "copies": ("has memorised rows",),
+    "membership": ("can be told from others",),
+    "constraints": ("break the rules",),
+}
 
 
 def levels(name: str, count: int) -> Column:
@@ -65,7 +71,10 @@ def gapped(r: np.random.Generator, rows: int) -> np.ndarray:
 
 REAL = ColumnKind.REAL
 KINDS: dict[str, tuple[Schema, Law]] = {
-    "continuous": (Schema((Column("a", REAL), Column("b", REAL), Column("c", ColumnKind.POSITIVE), levels("d", 2))), continuous),
+    "continuous": (
+        Schema((Column("a", REAL), Column("b", REAL), Column("c", ColumnKind.POSITIVE), levels("d", 2))),
+        continuous,
+    ),
     "discrete": (Schema((levels("a", 3), levels("b", 4), levels("c", 2))), discrete),
     "repeated": (Schema((Column("a", REAL), Column("b", REAL), Column("n", ColumnKind.COUNT))), repeated),
     "gaps": (Schema((Column("a", REAL, missing=True), levels("b", 5), levels("c", 2))), gapped),
@@ -99,10 +108,13 @@ def p_values(quality: SyntheticQuality) -> dict[str, float]:
     attacks = [one.found.p_value for one in (quality.closeness, quality.bound) if one is not None]
     columns = [one.p_value for one in quality.marginals if one.distance == one.distance]
     found = {
-        "two-sample": quality.two_sample.found.p_value, "columns": len(columns) * min(columns, default=1.0),
-        "pairs": quality.association_p_value, "copies": 2 * min(near.p_value, near.copies_p_value), "membership": 2 * min(attacks),
+        "two-sample": quality.two_sample.found.p_value,
+        "columns": len(columns) * min(columns, default=1.0),
+        "pairs": quality.association_p_value,
+        "copies": 2 * min(near.p_value, near.copies_p_value),
+        "membership": 2 * min(attacks),
         "constraints": 1.0,
-    }  # fmt: skip
+    }
     return found | ({"efficacy": skill.lost_p_value} if skill and skill.lost_p_value < 1 else {})
 
 
@@ -134,7 +146,10 @@ class Counts:
             count = sum(self.said[kind, what] for kind in KINDS)
             low, high = interval(count, of)
             by = ", ".join(f"{kind} {self.said[kind, what]}" for kind in KINDS if self.said[kind, what])
-            shares = f"{count / of:.5f}, 99 % interval {low:.5f} to {high:.5f}; stated {ALARM:.5f}; p <= 0.01 {self.one_percent[what] / of:.4f}"
+            shares = (
+                f"{count / of:.5f}, 99 % interval {low:.5f} to {high:.5f}; stated {ALARM:.5f}; p <= 0.01 "
+                f"{self.one_percent[what] / of:.4f}"
+            )
             print(f"{what:12} {count:4} of {of:6,} tables: {shares}  {by}", flush=True)
             worst = max(worst, int(low > ALARM))
         return worst

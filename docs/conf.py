@@ -1,4 +1,6 @@
-"""How Sphinx builds the pages: `make docs`. Every page of the gallery is executed, and an error in one of them fails the build."""
+"""How Sphinx builds the pages: `make docs`. Every page of the gallery is executed, and an error in one of them
+fails the build.
+"""
 
 import importlib.util
 import os
@@ -8,7 +10,9 @@ from pathlib import Path
 from sphinx.util.fileutil import copy_asset
 
 HERE = Path(__file__).parent
-os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE / "gallery"), *filter(None, [os.environ.get("PYTHONPATH")])])  # for the kernels
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(HERE / "gallery"), *filter(None, [os.environ.get("PYTHONPATH")])]
+)  # for the kernels
 os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 sys.path.insert(0, str(HERE.parent / "src"))
 
@@ -35,7 +39,9 @@ suppress_warnings = ["myst.header", "misc.highlighting_failure", "mystnb.unknown
 
 
 def copy_mathjax(app, exception) -> None:
-    """MathJax, which the package sphinx-mathjax-offline carries; its own extension would keep pages from being read side by side."""
+    """MathJax, which the package sphinx-mathjax-offline carries; its own extension would keep pages from being read
+    side by side.
+    """
     package = importlib.util.find_spec("sphinx-mathjax-offline")
     if exception is None and app.builder.format == "html":
         copy_asset(Path(package.origin).parent / "static" / "mathjax", Path(app.outdir) / "_static" / "mathjax")

@@ -1,4 +1,5 @@
-"""Run pages of the gallery as Sphinx would, and keep what they show: python docs/page.py docs/gallery/lecture-1/02-probability.md ...
+"""Run pages of the gallery as Sphinx would, and keep what they show: python docs/page.py
+docs/gallery/lecture-1/02-probability.md ...
 
 Pictures go to docs/_build/pages/, what is printed to standard output, with the seconds that each page took.
 """
@@ -17,7 +18,12 @@ def cells(text: str) -> list[tuple[int, str]]:
     """First line and code of every cell; options (`:tags: ...`, or between lines of ---) are left out."""
     found = []
     for block in CELL.finditer(text):
-        code = re.sub(r"\A---\n.*?^---$|^:\w+:[^\n]*$", lambda cut: "\n" * cut[0].count("\n"), block[1], flags=re.DOTALL | re.MULTILINE)
+        code = re.sub(
+            r"\A---\n.*?^---$|^:\w+:[^\n]*$",
+            lambda cut: "\n" * cut[0].count("\n"),
+            block[1],
+            flags=re.DOTALL | re.MULTILINE,
+        )
         found.append((text[: block.start(1)].count("\n"), code))
     return found
 
@@ -25,7 +31,9 @@ def cells(text: str) -> list[tuple[int, str]]:
 def evaluate(code: str, line: int, names: dict, page: str) -> object:
     """Run a cell; the value of its last line if that is an expression without a semicolon after it."""
     tree = ast.parse("\n" * line + code)
-    last = tree.body[-1] if tree.body and isinstance(tree.body[-1], ast.Expr) and not code.rstrip().endswith(";") else None
+    last = (
+        tree.body[-1] if tree.body and isinstance(tree.body[-1], ast.Expr) and not code.rstrip().endswith(";") else None
+    )
     if last is not None:
         tree.body.pop()
     exec(compile(tree, page, "exec"), names)

@@ -13,7 +13,10 @@ def main(runs: list[pathlib.Path]) -> None:
     """Put four figures on one sheet."""
     found = [Image.open(runs[run] / "figures" / f"{name}.png").convert("RGB") for run, name in FIGURES]
     rows = [found[:2], found[2:]]
-    scaled = [[image.resize((round(image.width * HEIGHT / image.height), HEIGHT), Image.Resampling.LANCZOS) for image in row] for row in rows]
+    scaled = [
+        [image.resize((round(image.width * HEIGHT / image.height), HEIGHT), Image.Resampling.LANCZOS) for image in row]
+        for row in rows
+    ]
     width = max(sum(image.width for image in row) + GAP * (len(row) - 1) for row in scaled)
     sheet = Image.new("RGB", (width, HEIGHT * len(rows) + GAP * (len(rows) - 1)), "white")
     for line, row in enumerate(scaled):
@@ -23,7 +26,9 @@ def main(runs: list[pathlib.Path]) -> None:
             left += image.width + GAP
     folder = pathlib.Path(__file__).parent / "images"
     folder.mkdir(exist_ok=True)
-    sheet.resize((1200, round(sheet.height * 1200 / sheet.width)), Image.Resampling.LANCZOS).save(folder / "mnist.png", optimize=True)
+    sheet.resize((1200, round(sheet.height * 1200 / sheet.width)), Image.Resampling.LANCZOS).save(
+        folder / "mnist.png", optimize=True
+    )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,10 @@ def lines(folder: Path, depth: int = 1) -> list[str]:
     found = []
     for path in sorted(folder.iterdir(), key=lambda path: (path.is_dir(), path.name)):
         if path.is_dir() and (path / "__init__.py").exists():
-            found += [f"{'  ' * depth}{path.name + '/':<24} {first_line(path / '__init__.py')}", *lines(path, depth + 1)]
+            found += [
+                f"{'  ' * depth}{path.name + '/':<24} {first_line(path / '__init__.py')}",
+                *lines(path, depth + 1),
+            ]
         elif path.suffix == ".py" and path.name != "__init__.py" and path.stat().st_size:
             found.append(f"{'  ' * depth}{path.name:<{26 - 2 * depth}} {first_line(path)}")
     return found

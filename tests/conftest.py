@@ -1,7 +1,8 @@
-"""What every test can count on: precision and threads that do not depend on the machine, its own random state, real data if there are any.
+"""What every test can count on: precision and threads that do not depend on the machine, its own random state, real
+data if there are any.
 
-Whatever trains in a test or in a process that a test starts, and asks for no precision, trains in float32 with one thread.
-`make test PRECISION=bfloat16 THREADS=2` runs the same tests in the other ways, in which they hold too.
+Whatever trains in a test or in a process that a test starts, and asks for no precision, trains in float32 with one
+thread. `make test PRECISION=bfloat16 THREADS=2` runs the same tests in the other ways, in which they hold too.
 """
 
 import os
@@ -21,7 +22,12 @@ def pytest_configure(config):
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
-SLOWEST = ("test_docs.py", "test_gradient.py", "test_loop.py", "test_sweep.py")  # whose longest tests take the longest of all
+SLOWEST = (
+    "test_docs.py",
+    "test_gradient.py",
+    "test_loop.py",
+    "test_sweep.py",
+)  # whose longest tests take the longest of all
 
 
 @pytest.hookimpl(trylast=True)
@@ -32,7 +38,8 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory):
-    """Function from a name and a maker to a folder that the first process of this test session that asks for it makes, and all read.
+    """Function from a name and a maker to a folder that the first process of this test session that asks for it makes,
+    and all read.
 
     `make(place)` fills the folder `place`, which does not yet exist. Whoever would change a file makes a copy.
     """
@@ -52,14 +59,18 @@ def made_once(tmp_path_factory):
 
 
 def random_states():
-    """The global random states of NumPy and PyTorch, as things that can be compared (Python's own is used by beartype)."""
+    """The global random states of NumPy and PyTorch, as things that can be compared (Python's own is used by
+    beartype).
+    """
     kind, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 (the state that must stay as it is)
     return (kind, keys.tobytes(), *rest), torch.get_rng_state().numpy().tobytes()
 
 
 @pytest.fixture(autouse=True)
 def _own_random_state():
-    """Whatever a test draws from PyTorch's global generator is the same in any order of tests, and so is the number of threads."""
+    """Whatever a test draws from PyTorch's global generator is the same in any order of tests, and so is the number
+    of threads.
+    """
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -72,7 +83,9 @@ def random_state_untouched():
     before = random_states()
     yield
     for name, was, now in zip(("numpy.random", "torch"), before, random_states(), strict=True):
-        assert was == now, f"the global state of {name} was changed; draw from a torch.Generator or a vael.probability.Noise"
+        assert was == now, (
+            f"the global state of {name} was changed; draw from a torch.Generator or a vael.probability.Noise"
+        )
 
 
 @pytest.fixture(scope="session")

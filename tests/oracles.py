@@ -35,14 +35,18 @@ class Given(Conditional):
 
 @dataclass(frozen=True)
 class LinearGaussian:
-    """p(z) = N(0, I), p(x | z) = N(W z + b, σ² I): p(x) = N(b, W Wᵀ + σ² I) and p(z | x) = N(M⁻¹ Wᵀ (x - b), σ² M⁻¹), M = Wᵀ W + σ² I."""
+    """p(z) = N(0, I), p(x | z) = N(W z + b, σ² I): p(x) = N(b, W Wᵀ + σ² I) and p(z | x) = N(M⁻¹ Wᵀ (x - b), σ²
+    M⁻¹), M = Wᵀ W + σ² I.
+    """
 
     weight: Tensor  # W [cells, features]
     bias: Tensor  # b [cells]
     sigma: float
 
     @staticmethod
-    def of_size(cells: int, features: int, sigma: float = 0.7, seed: int = 0, orthogonal: bool = False) -> "LinearGaussian":
+    def of_size(
+        cells: int, features: int, sigma: float = 0.7, seed: int = 0, orthogonal: bool = False
+    ) -> "LinearGaussian":
         """Random parameters; with `orthogonal` columns the exact posterior is a diagonal Gaussian."""
         w = torch.randn(cells, features, generator=generator(seed), dtype=torch.float64)
         if orthogonal:
@@ -65,7 +69,9 @@ class LinearGaussian:
     def posterior(self, x: Tensor) -> MultivariateNormal:
         """Exact p(z | x)."""
         m = self.weight.T @ self.weight + self.sigma**2 * torch.eye(self.weight.shape[1], dtype=torch.float64)
-        return MultivariateNormal((x - self.bias) @ self.weight @ torch.linalg.inv(m), self.sigma**2 * torch.linalg.inv(m))
+        return MultivariateNormal(
+            (x - self.bias) @ self.weight @ torch.linalg.inv(m), self.sigma**2 * torch.linalg.inv(m)
+        )
 
     def diagonal_posterior(self, x: Tensor) -> Independent:
         """Exact p(z | x) as a diagonal Gaussian, which it is where the columns of W are orthogonal."""
@@ -92,21 +98,26 @@ class LinearGaussian:
 
 
 def ppca(x: Tensor, features: int) -> float:
-    """Largest mean log-likelihood that probabilistic PCA reaches on the rows of `x`, nats per example (Tipping & Bishop 1999, eq. 8 to 12).
+    """Largest mean log-likelihood that probabilistic PCA reaches on the rows of `x`, nats per example (Tipping & Bishop
+    1999, eq. 8 to 12).
 
-    With the eigenvalues λ of the covariance (divided by the number of rows) in falling order and σ² the mean of those after the first
-    `features`: -½ (d log 2π + Σ_{i ≤ features} log λ_i + (d - features) log σ² + d).
+    With the eigenvalues λ of the covariance (divided by the number of rows) in falling order and σ² the mean of those
+    after the first `features`: -½ (d log 2π + Σ_{i ≤ features} log λ_i + (d - features) log σ² + d).
     """
     x = x.double().flatten(1)
     cells = x.shape[1]
     eigenvalues = torch.linalg.eigvalsh((x - x.mean(0)).T @ (x - x.mean(0)) / len(x)).flip(0)
     rest = eigenvalues[features:].mean()
-    return float(-0.5 * (cells * LOG_2PI + eigenvalues[:features].log().sum() + (cells - features) * rest.log() + cells))
+    return float(
+        -0.5 * (cells * LOG_2PI + eigenvalues[:features].log().sum() + (cells - features) * rest.log() + cells)
+    )
 
 
 @dataclass(frozen=True)
 class Conjugate:
-    """p(z) = N(0, 1), p(x | z) = N(z, 1) at x = 1 with q(z) = N(0.2, 0.8), 0.8 a variance; the figures are by quadrature and closed form."""
+    """p(z) = N(0, 1), p(x | z) = N(z, 1) at x = 1 with q(z) = N(0.2, 0.8), 0.8 a variance; the figures are by
+    quadrature and closed form.
+    """
 
     x: float = 1.0
     loc: float = 0.2
@@ -117,7 +128,9 @@ class Conjugate:
 
     def vae(self) -> VAE:
         model = LinearGaussian(torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64), 1.0)
-        return model.vae(lambda x: diagonal_gaussian(torch.full_like(x, self.loc), torch.full_like(x, math.sqrt(self.variance))))
+        return model.vae(
+            lambda x: diagonal_gaussian(torch.full_like(x, self.loc), torch.full_like(x, math.sqrt(self.variance)))
+        )
 
     def batch(self, examples: int = 1) -> Batch:
         return Batch(x=torch.full((examples, 1), self.x, dtype=torch.float64))
@@ -133,11 +146,15 @@ class Enumerable:
     @staticmethod
     def of_size(components: int, cells: int, seed: int = 0) -> "Enumerable":
         g = generator(seed)
-        return Enumerable(torch.randn(components, generator=g).double(), 2 * torch.randn(components, cells, generator=g).double())
+        return Enumerable(
+            torch.randn(components, generator=g).double(), 2 * torch.randn(components, cells, generator=g).double()
+        )
 
     def joint(self, x: Tensor) -> Tensor:
         """log p(x, z) for every z, `[batch, components]`."""
-        likelihood = (x[:, None] * self.cells.sigmoid().log() + (1 - x[:, None]) * (-self.cells).sigmoid().log()).sum(-1)
+        likelihood = (x[:, None] * self.cells.sigmoid().log() + (1 - x[:, None]) * (-self.cells).sigmoid().log()).sum(
+            -1
+        )
         return likelihood + self.logits.log_softmax(0)
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -145,10 +162,15 @@ class Enumerable:
 
     def sample(self, examples: int, seed: int = 1) -> Tensor:
         z = torch.multinomial(self.logits.softmax(0), examples, replacement=True, generator=generator(seed))
-        return (torch.rand(examples, self.cells.shape[1], generator=generator(seed + 1), dtype=torch.float64) < self.cells[z].sigmoid()).double()
+        return (
+            torch.rand(examples, self.cells.shape[1], generator=generator(seed + 1), dtype=torch.float64)
+            < self.cells[z].sigmoid()
+        ).double()
 
     def vae(self, head, posterior=None) -> VAE:
-        """The same as a VAE with `head` (Bernoulli); its posterior is the exact one, or another function x -> q(z | x)."""
+        """The same as a VAE with `head` (Bernoulli); its posterior is the exact one, or another function x -> q(z |
+        x).
+        """
 
         def exact(x):
             return Categorical(logits=self.joint(x), validate_args=False)
@@ -158,7 +180,9 @@ class Enumerable:
 
 
 def on_grid(model: VAE, x: Tensor, points: int = 201, reach: float = 6.0) -> Tensor:
-    """log p(x) of a VAE with the prior N(0, I) and one or two latents, by the trapezoid rule over [-reach, reach]: `[batch]`."""
+    """log p(x) of a VAE with the prior N(0, I) and one or two latents, by the trapezoid rule over [-reach, reach]:
+    `[batch]`.
+    """
     features = model.prior(None).event_shape[0]
     axis = torch.linspace(-reach, reach, points, dtype=x.dtype)
     z = torch.cartesian_prod(*[axis] * features).reshape(-1, features)

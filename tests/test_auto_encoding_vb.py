@@ -1,4 +1,6 @@
-"""Algorithm 1 of Kingma & Welling 2013: the recipe against the lecture's lines written out, with PyTorch's Adagrad and the factor N/M."""
+"""Algorithm 1 of Kingma & Welling 2013: the recipe against the lecture's lines written out, with PyTorch's Adagrad
+and the factor N/M.
+"""
 
 import torch
 from torch.distributions import kl_divergence
@@ -11,7 +13,10 @@ from vael.training import Order
 
 
 def source(examples, seed):
-    x = (torch.rand(examples, 1, 4, 4, generator=torch.Generator().manual_seed(seed)) < torch.linspace(0.1, 0.9, 16).view(1, 4, 4)).double()
+    x = (
+        torch.rand(examples, 1, 4, 4, generator=torch.Generator().manual_seed(seed))
+        < torch.linspace(0.1, 0.9, 16).view(1, 4, 4)
+    ).double()
     return Source("cells", x, Kind.BINARY, f"cells{seed}")
 
 
@@ -24,7 +29,9 @@ def model():
 def written_out(vae, train, epochs, rate, seed=0):
     """Repeat: X^M, ε, g = ∇ N/M Σ L̃(x_i; ε), Adagrad. The loop's own order and noise, so that both see the same."""
     order, generator = Order(len(train), 100, seed), torch.Generator()
-    optimizer = torch.optim.Adagrad(vae.parameters(), lr=rate, eps=1e-10 * len(train))  # N/M Σ is N times the mean, and ε in its units
+    optimizer = torch.optim.Adagrad(
+        vae.parameters(), lr=rate, eps=1e-10 * len(train)
+    )  # N/M Σ is N times the mean, and ε in its units
     for step in range(epochs * order.steps_per_epoch):
         rows = order.share(step)
         noise = Stream(generator.manual_seed(order.noise_seed(step)))
@@ -39,7 +46,9 @@ def written_out(vae, train, epochs, rate, seed=0):
 
 
 def test_the_recipe_takes_the_steps_of_the_lecture():
-    """In float64, to 1e-7 after 60 steps: the factor N/M of the lecture changes no step of Adagrad's, with ε in the same units."""
+    """In float64, to 1e-7 after 60 steps: the factor N/M of the lecture changes no step of Adagrad's, with ε in the
+    same units.
+    """
     data = Splits(source(2000, 0), source(200, 1), None)
     other = model()
     fit = auto_encoding_vb(model(), data, epochs=3, learning_rate=0.05)

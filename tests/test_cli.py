@@ -15,11 +15,35 @@ from sklearn.datasets import load_digits
 
 from vael.cli import main
 
-SMALL = ["--latent", "2", "--hidden", "16", "--importance-samples", "4", "--no-report", "--no-compile", "--precision", "float32"]
+SMALL = [
+    "--latent",
+    "2",
+    "--hidden",
+    "16",
+    "--importance-samples",
+    "4",
+    "--no-report",
+    "--no-compile",
+    "--precision",
+    "float32",
+]
 FIELDS = {
-    "data", "split", "examples", "elbo", "log_likelihood", "standard_error", "importance_samples", "bits_per_dim", "effective_sample_size", "k_hat",
-    "distortion", "divergence", "active_units", "latent_features", "seconds",
-}  # fmt: skip
+    "data",
+    "split",
+    "examples",
+    "elbo",
+    "log_likelihood",
+    "standard_error",
+    "importance_samples",
+    "bits_per_dim",
+    "effective_sample_size",
+    "k_hat",
+    "distortion",
+    "divergence",
+    "active_units",
+    "latent_features",
+    "seconds",
+}
 
 
 def train(folder, *more):
@@ -46,7 +70,9 @@ def copy(run, tmp_path):
 
 @pytest.fixture
 def refused(capsys):
-    """Function: the command is refused with status 2 and one message that has the words, and nothing on standard output; gives the message."""
+    """Function: the command is refused with status 2 and one message that has the words, and nothing on standard
+    output; gives the message.
+    """
 
     def check(arguments, *words):
         capsys.readouterr()
@@ -72,9 +98,14 @@ def json_of(capsys, *arguments):
 HEAVY = {"torch", "numpy", "matplotlib", "sklearn", "pydantic", "rich", "PIL", "safetensors"}
 
 
-@pytest.mark.parametrize("what", ["import vael", "main(['--help'])", "main(['train', '--help'])", "main(['--version'])", "main(['trian'])"])
+@pytest.mark.parametrize(
+    "what", ["import vael", "main(['--help'])", "main(['train', '--help'])", "main(['--version'])", "main(['trian'])"]
+)
 def test_nothing_heavy_is_imported_before_it_is_needed(what):
-    code = f"import sys, vael\nfrom vael.cli import main\n{what}\nprint('LOADED', *{{name.split('.')[0] for name in sys.modules}})"
+    code = (
+        f"import sys, vael\nfrom vael.cli import main\n{what}\nprint('LOADED', *{{name.split('.')[0] for name in "
+        f"sys.modules}})"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split("LOADED")[1].split())
     assert not loaded & HEAVY
@@ -128,7 +159,9 @@ def test_help_names_every_command_and_each_explains_itself(capsys):
         (["data", "info", "digist"], ["did you mean digits?"]),
     ],
 )
-def test_what_cannot_be_used_is_refused_with_one_message_and_nothing_is_written(arguments, words, refused, tmp_path, monkeypatch):
+def test_what_cannot_be_used_is_refused_with_one_message_and_nothing_is_written(
+    arguments, words, refused, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     refused(arguments, *words)
     assert list(tmp_path.iterdir()) == []
@@ -248,7 +281,10 @@ def test_evaluate_has_every_promised_field_and_is_deterministic(run, capsys):
 
 
 def test_samples_are_written_as_the_extension_says(run, tmp_path, capsys):
-    assert json_of(capsys, "sample", run, "-n", 5, "-o", tmp_path / "x.npy", "--json") == {"file": str(tmp_path / "x.npy"), "examples": 5}
+    assert json_of(capsys, "sample", run, "-n", 5, "-o", tmp_path / "x.npy", "--json") == {
+        "file": str(tmp_path / "x.npy"),
+        "examples": 5,
+    }
     x = np.load(tmp_path / "x.npy", allow_pickle=False)
     assert x.shape == (5, 1, 8, 8)
     assert set(np.unique(x)) <= {0.0, 1.0}
@@ -324,7 +360,9 @@ def stopped_by(monkeypatch, after, act):
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_with_130_and_a_checkpoint_from_which_resuming_gives_the_same_weights(kind, run, tmp_path, monkeypatch, capsys):
+def test_a_signal_ends_with_130_and_a_checkpoint_from_which_resuming_gives_the_same_weights(
+    kind, run, tmp_path, monkeypatch, capsys
+):
     with monkeypatch.context() as patch:
         stopped_by(patch, 2, lambda: os.kill(os.getpid(), kind))
         assert train(tmp_path / "cut") == 130
@@ -340,7 +378,10 @@ def test_a_signal_ends_with_130_and_a_checkpoint_from_which_resuming_gives_the_s
 def test_a_run_may_go_on_for_longer_but_not_as_another(copy, refused, capsys):
     refused(["train", "--run", copy, "--resume", "--latent", "3"], "latent is 2", "3 was given")
     refused(["train", "mnist", "--run", copy, "--resume"], "data is digits")
-    assert main(["train", "--run", str(copy), "--resume", "--epochs", "3", "--no-report", "--importance-samples", "4"]) == 0
+    assert (
+        main(["train", "--run", str(copy), "--resume", "--epochs", "3", "--no-report", "--importance-samples", "4"])
+        == 0
+    )
     assert json.loads((copy / "run.json").read_text())["training"]["epochs"] == 3
     rows = [json.loads(line) for line in (copy / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["epoch"] == 3
@@ -374,8 +415,30 @@ def test_models_and_data_are_listed(capsys):
 
 @pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path):
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29517", "-m", "vael", "--", "train", "digits"]
-    options = ["--binarize", "threshold", "--run", str(tmp_path / "run"), "--epochs", "1", *SMALL, "--threads", "1", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node=2",
+        "--master-port=29517",
+        "-m",
+        "vael",
+        "--",
+        "train",
+        "digits",
+    ]
+    options = [
+        "--binarize",
+        "threshold",
+        "--run",
+        str(tmp_path / "run"),
+        "--epochs",
+        "1",
+        *SMALL,
+        "--threads",
+        "1",
+        "--json",
+    ]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["evaluation"]["examples"] == 180
@@ -394,10 +457,22 @@ print("left", status, sum("gloo" in name for name in names), flush=True)
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads are listed under /proc on Linux alone")
 def test_no_thread_of_several_processes_outlives_their_training(tmp_path):
-    """One that did would ask for the interpreter while it ends, which aborts the process after its work is done (once in 4 to 15 runs)."""
+    """One that did would ask for the interpreter while it ends, which aborts the process after its work is done
+    (once in 4 to 15 runs).
+    """
     (tmp_path / "left.py").write_text(THREADS_LEFT)
     script = str(tmp_path / "left.py")
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29518", script, "--", "train", "digits"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node=2",
+        "--master-port=29518",
+        script,
+        "--",
+        "train",
+        "digits",
+    ]
     options = ["--binarize", "threshold", "--run", str(tmp_path / "run"), "--epochs", "1", *SMALL, "--threads", "1"]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=300)
     assert done.stdout.count("left 0 0") == 2, done.stdout + done.stderr
@@ -408,9 +483,14 @@ def test_photographs_can_be_brought_to_a_height_and_a_width(tmp_path, capsys):
     folder = tmp_path / "photos"
     folder.mkdir()
     for number in range(12):
-        Image.fromarray(np.random.default_rng(number).integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(folder / f"{number}.png")
+        Image.fromarray(np.random.default_rng(number).integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(
+            folder / f"{number}.png"
+        )
     run = tmp_path / "run"
-    assert main(["train", str(folder), "--size", "8x12", "--run", str(run), "--epochs", "1", "--latent", "2", *SMALL[4:]]) == 0
+    assert (
+        main(["train", str(folder), "--size", "8x12", "--run", str(run), "--epochs", "1", "--latent", "2", *SMALL[4:]])
+        == 0
+    )
     assert json.loads((run / "run.json").read_text())["data"]["event"] == [3, 8, 12]
     assert main(["evaluate", str(run), "--importance-samples", "2"]) == 0
     for wrong in ("8x", "0x4", "2x3x4", "big"):

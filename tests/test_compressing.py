@@ -37,7 +37,10 @@ def folder(tmp_path_factory):
 
 
 def compressed(folder, data, name="bars", *more):
-    assert main(["compress", str(folder / name), *([str(data)] if data else []), "-o", str(folder / "out.vael"), *more]) == 0
+    assert (
+        main(["compress", str(folder / name), *([str(data)] if data else []), "-o", str(folder / "out.vael"), *more])
+        == 0
+    )
     return folder / "out.vael"
 
 

@@ -1,4 +1,6 @@
-"""`vael compress --level portable`: the model in whole numbers lies beside the run, and is the one that a file needs."""
+"""`vael compress --level portable`: the model in whole numbers lies beside the run, and is the one that a file
+needs.
+"""
 
 import shutil
 
@@ -19,8 +21,23 @@ def folder(tmp_path_factory):
     for image, column in zip(x, rng.integers(0, 6, len(x)), strict=True):
         image[:, column] = 1
     np.save(folder / "bars.npy", x ^ (rng.random(x.shape) < 0.05))
-    vael.train(folder / "bars.npy", run=folder / "run", latent=2, hidden=(16,), epochs=8, compile=False, precision="float32")
-    assert main(["compress", str(folder / "run"), str(folder / "bars.npy"), "-o", str(folder / "out.vael"), "--level", "portable"]) == 0
+    vael.train(
+        folder / "bars.npy", run=folder / "run", latent=2, hidden=(16,), epochs=8, compile=False, precision="float32"
+    )
+    assert (
+        main(
+            [
+                "compress",
+                str(folder / "run"),
+                str(folder / "bars.npy"),
+                "-o",
+                str(folder / "out.vael"),
+                "--level",
+                "portable",
+            ]
+        )
+        == 0
+    )
     return folder
 
 

@@ -54,7 +54,9 @@ def folder(tmp_path_factory):
     """A run on the table."""
     folder = tmp_path_factory.mktemp("tables")
     written(folder / "t.csv", table(ROWS))
-    vael.train(folder / "t.csv", run=folder / "run", latent=2, hidden=(16,), epochs=8, compile=False, precision="float32")
+    vael.train(
+        folder / "t.csv", run=folder / "run", latent=2, hidden=(16,), epochs=8, compile=False, precision="float32"
+    )
     return folder
 
 
@@ -73,7 +75,16 @@ def test_a_file_comes_back_byte_for_byte(folder, tmp_path, capsys):
     file = written(tmp_path / "new.csv", table(300, seed=1))
     assert main(["compress", str(folder / "run"), str(file), "-o", str(tmp_path / "new.vael")]) == 0
     said = capsys.readouterr().out
-    for word in ("net rate", "-ELBO", "gross rate", "bits/row", "bits/cell", "beside", "byte for byte", "name: not in the model"):
+    for word in (
+        "net rate",
+        "-ELBO",
+        "gross rate",
+        "bits/row",
+        "bits/cell",
+        "beside",
+        "byte for byte",
+        "name: not in the model",
+    ):
         assert word in said
     assert main(["decompress", str(folder / "run"), str(tmp_path / "new.vael"), "-o", str(tmp_path / "back.csv")]) == 0
     assert (tmp_path / "back.csv").read_bytes() == file.read_bytes()
@@ -104,7 +115,9 @@ def test_files_in_other_forms_come_back_byte_for_byte(run, tmp_path, how):
 
 
 def test_what_training_did_not_know_comes_back_too(run, tmp_path):
-    """Levels, numbers and dates that the schema has not, other words for nothing, other digits, quotes, and columns in another order."""
+    """Levels, numbers and dates that the schema has not, other words for nothing, other digits, quotes, and columns
+    in another order.
+    """
     columns = table(60, seed=3)
     columns["age"][:6] = ["-3", "1000000", "NA", "007", "2.5", "ninety"]
     columns["height"][:4] = ["1.5", "1e3", "-0.00", "1.23456"]
@@ -132,15 +145,17 @@ def test_irregular_lines_come_back_as_they_are(run, tmp_path):
 
 def test_typed_columns_come_back_with_their_types(run, tmp_path):
     text = table(80, seed=5)
-    given = pa.table({
-        "member": pa.array(text["member"]).dictionary_encode(),
-        "age": pa.array([int(age) if age else None for age in text["age"]], pa.int16()),
-        "height": pa.array([*map(float, text["height"][:-4]), float("nan"), -0.0, 0.1 + 0.2, None], pa.float64()),
-        "gain": pa.array(text["gain"].astype(float), pa.float32()),
-        "where": pa.array([None if where == "?" else where for where in text["where"]], pa.large_string()),
-        "since": pa.array(np.array(text["since"], "datetime64[D]")),
-        "other": pa.array([b"x"] * 80),
-    })  # fmt: skip
+    given = pa.table(
+        {
+            "member": pa.array(text["member"]).dictionary_encode(),
+            "age": pa.array([int(age) if age else None for age in text["age"]], pa.int16()),
+            "height": pa.array([*map(float, text["height"][:-4]), float("nan"), -0.0, 0.1 + 0.2, None], pa.float64()),
+            "gain": pa.array(text["gain"].astype(float), pa.float32()),
+            "where": pa.array([None if where == "?" else where for where in text["where"]], pa.large_string()),
+            "since": pa.array(np.array(text["since"], "datetime64[D]")),
+            "other": pa.array([b"x"] * 80),
+        }
+    )
     pq.write_table(given, tmp_path / "x.parquet")
     made, back = there_and_back(run, tmp_path / "x.parquet", tmp_path, ".parquet")
     found = pq.read_table(back)
@@ -155,7 +170,16 @@ def test_typed_columns_come_back_with_their_types(run, tmp_path):
 def test_text_comes_out_as_typed_columns(run, folder, tmp_path):
     _, back = there_and_back(run, folder / "t.csv", tmp_path, ".parquet")
     found, text = pq.read_table(back), table(ROWS)
-    assert [str(field.type) for field in found.schema] == ["int64", "int64", "double", "int64", "string", "string", "date32[day]", "string"]
+    assert [str(field.type) for field in found.schema] == [
+        "int64",
+        "int64",
+        "double",
+        "int64",
+        "string",
+        "string",
+        "date32[day]",
+        "string",
+    ]
     assert found.column("height").to_pylist() == [float(cell) for cell in text["height"]]
     assert found.column("age").null_count == sum(cell == "" for cell in text["age"])
     assert found.column("where").null_count == sum(cell == "?" for cell in text["where"])
@@ -194,7 +218,9 @@ def test_what_cannot_be_used_is_refused_in_one_message(folder, tmp_path, capsys)
     file = written(tmp_path / "t.csv", columns)
     short = written(tmp_path / "short.csv", {name: cells for name, cells in columns.items() if name != "height"})
     (tmp_path / "empty.csv").write_text(",".join(columns) + "\n")
-    numbers = written(tmp_path / "numbers.csv", {"a": np.random.default_rng(0).normal(size=80), "b": np.arange(80) % 7 + 0.5})
+    numbers = written(
+        tmp_path / "numbers.csv", {"a": np.random.default_rng(0).normal(size=80), "b": np.arange(80) % 7 + 0.5}
+    )
     vael.train(numbers, run=tmp_path / "plain", latent=1, hidden=(4,), epochs=1, compile=False, precision="float32")
     assert main(["compress", run, str(file), "-o", str(tmp_path / "t.vael")]) == 0
     torn = bytearray((tmp_path / "t.vael").read_bytes())
@@ -242,7 +268,15 @@ def test_a_row_without_a_cell_and_one_row_alone_come_back(run, tmp_path):
 
 def test_a_run_on_other_data_refuses_a_frame(tmp_path):
     np.save(tmp_path / "bars.npy", np.random.default_rng(0).integers(0, 2, (60, 3, 3), np.uint8))
-    run = vael.train(tmp_path / "bars.npy", run=tmp_path / "bars", latent=1, hidden=(4,), epochs=1, compile=False, precision="float32")
+    run = vael.train(
+        tmp_path / "bars.npy",
+        run=tmp_path / "bars",
+        latent=1,
+        hidden=(4,),
+        epochs=1,
+        compile=False,
+        precision="float32",
+    )
     with pytest.raises(vael.errors.SupportError, match="a table was given"):
         archives.compress(run, pa.table({"a": [1, 2]}), tmp_path / "x.vael")
     with pytest.raises(FormatError, match="no such file"):

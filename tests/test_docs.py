@@ -1,9 +1,10 @@
-"""README and docs: every block of Python and every `vael` command on a page is run, in order, in one folder and one namespace.
+"""README and docs: every block of Python and every `vael` command on a page is run, in order, in one folder and one
+namespace.
 
-Only the length of training is changed: `--epochs N` and `epochs=N` become one epoch, a time limit is left out, and estimates of log p(x)
-take five importance samples unless the page says how many. A run that several pages train with the same command on the same data is
-trained once. Commands that are not `vael` (pip, make, git) are not run here. A line that must not be run stands in a block of another
-kind (`text`).
+Only the length of training is changed: `--epochs N` and `epochs=N` become one epoch, a time limit is left out, and
+estimates of log p(x) take five importance samples unless the page says how many. A run that several pages train with
+the same command on the same data is trained once. Commands that are not `vael` (pip, make, git) are not run here. A
+line that must not be run stands in a block of another kind (`text`).
 """
 
 import os
@@ -37,9 +38,13 @@ def prepare(folder):
         for number in range(20):
             height, width = rng.integers(40, 60, 2)
             ramp = np.linspace(0, 1, width)[None, :, None] * rng.random(3) + tint * rng.random((height, width, 3))
-            Image.fromarray((ramp / ramp.max() * 255).astype(np.uint8)).save(folder / "photos" / name / f"{number:03}.png")
+            Image.fromarray((ramp / ramp.max() * 255).astype(np.uint8)).save(
+                folder / "photos" / name / f"{number:03}.png"
+            )
     size = rng.normal(size=(150, 1))
-    table = np.hstack([5.8 + size, 3.0 + 0.4 * rng.normal(size=(150, 1)), 3.7 + 1.6 * size + 0.3 * rng.normal(size=(150, 1))])
+    table = np.hstack(
+        [5.8 + size, 3.0 + 0.4 * rng.normal(size=(150, 1)), 3.7 + 1.6 * size + 0.3 * rng.normal(size=(150, 1))]
+    )
     np.savetxt(folder / "measurements.csv", table, delimiter=",", header="length,width,mass", comments="", fmt="%.3f")
     days = np.datetime64("1998-04-02") + rng.integers(0, 5000, 150)
     columns = (rng.choice(["ash", "oak", "elm"], 150), rng.integers(50, 250, 150) / 10, rng.integers(0, 9, 150), days)
@@ -68,7 +73,9 @@ def command(line, trained_once=None):
 
 @pytest.fixture(scope="session")
 def trained_once(made_once):
-    """Have a run folder made by a command, or a copy of the one that the same command made on another page of this session."""
+    """Have a run folder made by a command, or a copy of the one that the same command made on another page of this
+    session.
+    """
 
     def get(words, folder, make):
         def first(place):
@@ -106,7 +113,9 @@ def test_what_a_page_says_runs(page, tmp_path, monkeypatch, trained_once):
 def test_the_runner_runs_commands_and_python(tmp_path):
     """Otherwise a fence that is written in another way would be left out in silence."""
     found = [block[1] for page in PAGES for block in FENCE.finditer(page.read_text())]
-    fences = [line for page in PAGES for line in page.read_text().splitlines() if re.match(r"```(python|console)", line)]
+    fences = [
+        line for page in PAGES for line in page.read_text().splitlines() if re.match(r"```(python|console)", line)
+    ]
     assert len(found) == len(fences)
     assert set(found) == {"python", "console"}
     with pytest.raises(ZeroDivisionError):
@@ -127,8 +136,14 @@ def test_links_between_pages_lead_somewhere():
 def test_the_readme_lists_every_file():
     listed = (ROOT / "README.md").read_text()
     package = ROOT / "src" / "vael"
-    files = [str(path.relative_to(package)) for path in sorted(package.rglob("*.py")) if path.name != "__init__.py" and path.stat().st_size]
-    assert [name for name in files if not re.search(rf"^ *{re.escape(os.path.basename(name))} ", listed, re.MULTILINE)] == []
+    files = [
+        str(path.relative_to(package))
+        for path in sorted(package.rglob("*.py"))
+        if path.name != "__init__.py" and path.stat().st_size
+    ]
+    assert [
+        name for name in files if not re.search(rf"^ *{re.escape(os.path.basename(name))} ", listed, re.MULTILINE)
+    ] == []
     known = {os.path.basename(name) for name in files}
     tree = re.findall(r"^ +(\w+\.py) ", listed, re.MULTILINE)
     assert [name for name in tree if name not in known] == []

@@ -1,4 +1,6 @@
-"""Every file is whole or as it was; nothing is written over through a link, a device, a guessed name, or over what a result is made from."""
+"""Every file is whole or as it was; nothing is written over through a link, a device, a guessed name, or over what
+a result is made from.
+"""
 
 import errno
 import os
@@ -101,7 +103,9 @@ def test_no_link_is_followed(name, folder, victim):
         write(folder / f"nowhere{ending}")
     elsewhere = folder.parent / "elsewhere"
     elsewhere.mkdir()
-    (elsewhere / "run.json").write_text("{}")  # a run folder itself, so that the first folder with one is not the one to look from
+    (elsewhere / "run.json").write_text(
+        "{}"
+    )  # a run folder itself, so that the first folder with one is not the one to look from
     (folder / "figures").symlink_to(elsewhere)
     for target in (folder / "figures" / f"y{ending}", folder / "figures" / "new" / f"y{ending}"):
         with pytest.raises(FormatError, match="figures in the run folder"):
@@ -182,7 +186,9 @@ def test_a_pipe_is_written_through_and_stays_one(name, tmp_path):
 @needs_links
 @EACH
 def test_a_device_is_written_through_and_stays_one(name, tmp_path):
-    """A device of its own, made here with the numbers of the null device; where that may not be done there is nothing to test."""
+    """A device of its own, made here with the numbers of the null device; where that may not be done there is
+    nothing to test.
+    """
     write, ending = WRITERS[name]
     target = tmp_path / f"null{ending}"
     try:

@@ -28,7 +28,9 @@ def test_a_page_is_complete(page):
     text = page.read_text()
     assert text.startswith(HEADER), "MyST-NB would not execute it"
     assert len(re.findall(r"^## Exercise$", text, re.MULTILINE)) == 1
-    assert re.search(r"^\*(Lecture \d|Beyond)", text, re.MULTILINE), "the line that says which section of which lecture this is"
+    assert re.search(r"^\*(Lecture \d|Beyond)", text, re.MULTILINE), (
+        "the line that says which section of which lecture this is"
+    )
     assert runner().cells(text), "a page without code"
     assert "$" in text, "a page without a formula"
 
@@ -40,7 +42,11 @@ def test_a_page_calls_what_there_is(page, monkeypatch):
         for node in ast.walk(ast.parse(code)):
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ("vael", "show"):
                 module = importlib.import_module(node.module)
-                missing = [alias.name for alias in node.names if not hasattr(module, alias.name) and not _is_module(node.module, alias.name)]
+                missing = [
+                    alias.name
+                    for alias in node.names
+                    if not hasattr(module, alias.name) and not _is_module(node.module, alias.name)
+                ]
                 assert missing == [], f"{node.module} has no {missing}"
     sys.modules.pop("show", None)
 
@@ -52,7 +58,9 @@ def _is_module(package, name):
 def test_the_runner_stops_at_an_error_and_shows_values(tmp_path, capsys):
     page = tmp_path / "folder" / "page.md"
     page.parent.mkdir()
-    page.write_text(HEADER + "T\n```{code-cell}\n:tags: [remove-input]\nx = 20\nx + 1\n```\n\n```{code-cell}\n1 / (x - 20)\n```\n")
+    page.write_text(
+        HEADER + "T\n```{code-cell}\n:tags: [remove-input]\nx = 20\nx + 1\n```\n\n```{code-cell}\n1 / (x - 20)\n```\n"
+    )
     with pytest.raises(ZeroDivisionError) as raised:
         runner().run(page, tmp_path / "out")
     assert capsys.readouterr().out == "21\n"
@@ -61,7 +69,9 @@ def test_the_runner_stops_at_an_error_and_shows_values(tmp_path, capsys):
 
 def test_the_table_of_lectures_names_every_page_and_tests_that_exist():
     table = (ROOT / "docs" / "lectures.md").read_text()
-    assert [str(page.relative_to(ROOT / "docs")) for page in PAGES if f"({page.relative_to(ROOT / 'docs')})" not in table] == []
+    assert [
+        str(page.relative_to(ROOT / "docs")) for page in PAGES if f"({page.relative_to(ROOT / 'docs')})" not in table
+    ] == []
     named = set(re.findall(r"`([\w/]+\.py)`", table))
     assert named
     assert [name for name in sorted(named) if not (ROOT / "tests" / name).is_file()] == []

@@ -57,7 +57,22 @@ def test_films_of_images_with_other_channels_show_their_mean(tmp_path):
     """As pictures of them do; they were refused."""
     np.save(tmp_path / "two.npy", np.random.default_rng(0).integers(0, 256, (40, 2, 8, 8), dtype=np.uint8))
     run = str(tmp_path / "run")
-    assert main(["train", str(tmp_path / "two.npy"), "--epochs", "1", "--no-report", "--importance-samples", "1", "--run", run]) == 0
+    assert (
+        main(
+            [
+                "train",
+                str(tmp_path / "two.npy"),
+                "--epochs",
+                "1",
+                "--no-report",
+                "--importance-samples",
+                "1",
+                "--run",
+                run,
+            ]
+        )
+        == 0
+    )
     assert main(["interpolate", run, "--frames", "5", "-o", str(tmp_path / "a.gif")]) == 0
     assert main(["inpaint", run, "--region", "0:4,0:8", "-n", "2", "--draws", "3", "-o", str(tmp_path / "b.gif")]) == 0
     assert main(["sample", run, "-n", "2", "-o", str(tmp_path / "c.gif")]) == 0
@@ -91,13 +106,17 @@ def test_films_of_samples_go_round(run, tmp_path, capsys):
 
 
 def test_reconstructions_from_better_codes(run, tmp_path, capsys):
-    """The optimum of a linear-Gaussian model is exact in tests/applications/test_generation.py; here no example gets worse and some gain."""
+    """The optimum of a linear-Gaussian model is exact in tests/applications/test_generation.py; here no example
+    gets worse and some gain.
+    """
     found = array(["reconstruct", run, "-n", "5", "--optimize", "30"], tmp_path / "better.npy")
     assert "the bound rises by" in capsys.readouterr().out
     plain = array(["reconstruct", run, "-n", "5"], tmp_path / "plain.npy")
     assert found.shape == plain.shape
     assert not np.array_equal(found, plain)
-    assert main(["inpaint", run, "--region", "0:4,0:8", "-n", "2", "--draws", "3", "-o", str(tmp_path / "draws.gif")]) == 0
+    assert (
+        main(["inpaint", run, "--region", "0:4,0:8", "-n", "2", "--draws", "3", "-o", str(tmp_path / "draws.gif")]) == 0
+    )
     with Image.open(tmp_path / "draws.gif") as film:
         assert film.width == 2 * film.height
 
@@ -120,9 +139,15 @@ def test_interpolated_rows_are_rows_of_the_table(tmp_path):
     """Levels by name, whole numbers whole."""
     lines = [f"{'oak' if row % 2 else 'ash'},{10 + row / 7:.2f},{row % 5}" for row in range(60)]
     (tmp_path / "trees.csv").write_text("\n".join(["kind,height,nests", *lines]) + "\n")
-    assert main(["train", str(tmp_path / "trees.csv"), "--run", str(tmp_path / "run"), "--epochs", "2", "--no-report"]) == 0
+    assert (
+        main(["train", str(tmp_path / "trees.csv"), "--run", str(tmp_path / "run"), "--epochs", "2", "--no-report"])
+        == 0
+    )
     target = tmp_path / "path.csv"
-    assert main(["interpolate", str(tmp_path / "run"), "--from", "1", "--to", "2", "--frames", "3", "-o", str(target)]) == 0
+    assert (
+        main(["interpolate", str(tmp_path / "run"), "--from", "1", "--to", "2", "--frames", "3", "-o", str(target)])
+        == 0
+    )
     head, *rows = target.read_text().splitlines()
     assert head == "kind,height,nests"
     assert len(rows) == 3

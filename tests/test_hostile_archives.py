@@ -1,4 +1,6 @@
-"""Compressed files that somebody made to harm: every checksum is right, and anything may stand in them; they are refused, or give what they hold."""
+"""Compressed files that somebody made to harm: every checksum is right, and anything may stand in them; they are
+refused, or give what they hold.
+"""
 
 import copy
 import hashlib
@@ -20,9 +22,42 @@ from vael.specs import archives
 
 FRONT = struct.Struct("<8sHI")
 HOSTILE = (
-    0, -1, 1, 2, 7, 10**6, 10**12, 2**31, 2**32 - 1, 2**63, 2**80, -(10**12), 1.5, True, None, "", "O", "<M8[s]", "V1000000", "<i8", "|u1", "../../x",
-    "/tmp/x", "a/../b", "x" * 5000, "rot13", "idna", "\0", "\r", [], {}, [10**12], [0, 0], {"x": 10**9}, ["a", "a"],
-)  # fmt: skip
+    0,
+    -1,
+    1,
+    2,
+    7,
+    10**6,
+    10**12,
+    2**31,
+    2**32 - 1,
+    2**63,
+    2**80,
+    -(10**12),
+    1.5,
+    True,
+    None,
+    "",
+    "O",
+    "<M8[s]",
+    "V1000000",
+    "<i8",
+    "|u1",
+    "../../x",
+    "/tmp/x",
+    "a/../b",
+    "x" * 5000,
+    "rot13",
+    "idna",
+    "\0",
+    "\r",
+    [],
+    {},
+    [10**12],
+    [0, 0],
+    {"x": 10**9},
+    ["a", "a"],
+)
 
 
 def checksum(content):
@@ -101,7 +136,9 @@ def bitten(content, rng):
         if raw:
             width = int(rng.choice([1, 4, 8]))
             place = int(rng.integers(len(raw))) // width * width
-            raw[place : place + width] = HOSTILE_WORDS[rng.integers(len(HOSTILE_WORDS))][:width] if rng.random() < 0.7 else rng.bytes(width)
+            raw[place : place + width] = (
+                HOSTILE_WORDS[rng.integers(len(HOSTILE_WORDS))][:width] if rng.random() < 0.7 else rng.bytes(width)
+            )
     return bytes(raw[: rng.integers(len(raw) + 1)] if rng.random() < 0.15 else raw)
 
 
@@ -126,11 +163,17 @@ def mutant(parts, rng):
     if which == "payload":
         payloads[0] = bitten(payloads[0], rng)
     if which == "raw":
-        size = header["blocks"][0]["examples"] * int(np.prod(header["layout"]["shape"][1:])) * np.dtype(header["layout"]["dtype"]).itemsize
+        size = (
+            header["blocks"][0]["examples"]
+            * int(np.prod(header["layout"]["shape"][1:]))
+            * np.dtype(header["layout"]["dtype"]).itemsize
+        )
         payloads[0] = raw_block(header, 0, bitten(bytes(size), rng))
     if beside:
         told, streams = beside
-        beside = closed(changed(told, rng) if which == "told" else told, bitten(streams, rng) if which == "streams" else streams)
+        beside = closed(
+            changed(told, rng) if which == "told" else told, bitten(streams, rng) if which == "streams" else streams
+        )
     return put_together(header, payloads, beside or b"")
 
 
@@ -139,9 +182,13 @@ def table(tmp_path_factory):
     """A run on a small table, and a compressed one taken apart."""
     folder, rng = tmp_path_factory.mktemp("hostile"), np.random.default_rng(0)
     day = np.datetime64("2020-01-01") + rng.integers(0, 50, 60)
-    lines = [f"{'ab'[n % 2]},{rng.normal():.1f},{rng.integers(9) if n % 5 else ''},{day[n]},note {n}" for n in range(60)]
+    lines = [
+        f"{'ab'[n % 2]},{rng.normal():.1f},{rng.integers(9) if n % 5 else ''},{day[n]},note {n}" for n in range(60)
+    ]
     (folder / "t.csv").write_text("\n".join(["kind,size,count,day,text", *lines]) + "\n")
-    vael.train(folder / "t.csv", run=folder / "run", latent=2, hidden=(4,), epochs=1, compile=False, precision="float32")
+    vael.train(
+        folder / "t.csv", run=folder / "run", latent=2, hidden=(4,), epochs=1, compile=False, precision="float32"
+    )
     run = vael.load(folder / "run")
     archives.compress(run, folder / "t.csv", folder / "t.vael")
     return run, taken_apart((folder / "t.vael").read_bytes())
@@ -156,14 +203,25 @@ def images(tmp_path_factory):
     (folder / "in").mkdir()
     for number in range(24):
         Image.fromarray(rng.integers(0, 256, (4, 4), np.uint8)).save(folder / "in" / f"{number}.png")
-    vael.train(folder / "in", run=folder / "run", latent=2, hidden=(4,), epochs=1, compile=False, precision="float32", model="dense")
+    vael.train(
+        folder / "in",
+        run=folder / "run",
+        latent=2,
+        hidden=(4,),
+        epochs=1,
+        compile=False,
+        precision="float32",
+        model="dense",
+    )
     run = vael.load(folder / "run")
     archives.compress(run, folder / "in", folder / "i.vael")
     return run, taken_apart((folder / "i.vael").read_bytes())
 
 
 def survives(run, parts, target, seeds):
-    """How many of the files are refused; any other end than a refusal or a whole result fails, and a refusal leaves nothing."""
+    """How many of the files are refused; any other end than a refusal or a whole result fails, and a refusal leaves
+    nothing.
+    """
     refused = 0
     for seed in seeds:
         file = target.with_name("x.vael")
@@ -215,13 +273,20 @@ def refusal(run, tmp_path, content, *words):
 @pytest.mark.parametrize("examples", [10**7, 10**9, 10**12, 2**62])
 @pytest.mark.parametrize("many", [1, 1000])
 def test_a_header_cannot_ask_for_memory(table, images, tmp_path, examples, many, monkeypatch):
-    """Rows, rows in many blocks, cells, levels, images: refused by what it says, before anything is decoded or allocated."""
+    """Rows, rows in many blocks, cells, levels, images: refused by what it says, before anything is decoded or
+    allocated.
+    """
     monkeypatch.setattr(np, "empty", lambda *shape, **how: pytest.fail(f"allocates {shape}"))
     for run, (header, payloads, beside) in (table, images):
         claim = copy.deepcopy(header)
         claim["layout"]["shape"][0] = examples * many
-        claim["blocks"] = [{**claim["blocks"][0], "examples": examples, "groups": [examples], "coded": coded} for coded in [False] * many]
-        claim["layout"]["names"] = [f"{number}.png" for number in range(min(examples * many, 100))] if header["layout"].get("names") else []
+        claim["blocks"] = [
+            {**claim["blocks"][0], "examples": examples, "groups": [examples], "coded": coded}
+            for coded in [False] * many
+        ]
+        claim["layout"]["names"] = (
+            [f"{number}.png" for number in range(min(examples * many, 100))] if header["layout"].get("names") else []
+        )
         content = put_together(claim, [payloads[0]] * many, closed(*beside) if beside else b"")
         (tmp_path / "x.vael").write_bytes(content)
         with pytest.raises(FormatError):
@@ -245,7 +310,9 @@ def streams_of(tables, **how):
 
 
 def test_what_stands_beside_cannot_ask_for_memory(monkeypatch):
-    """A bomb of xz, batches that are packed once more, rows that take no bytes, and columns that repeat one text by its number."""
+    """A bomb of xz, batches that are packed once more, rows that take no bytes, and columns that repeat one text by
+    its number.
+    """
     empty, long = pa.table({"a": pa.array([], pa.string())}), pa.table({"a": ["x" * 1000] * 100})
     told = {"rows": 100, "columns": [], "whole": ["a"]}
     assert unpacked(closed(told, streams_of([empty, long])), "x", 100).whole.equals(long)
@@ -271,10 +338,20 @@ def test_what_stands_beside_cannot_ask_for_memory(monkeypatch):
 @pytest.mark.parametrize(
     "names",
     [
-        ["../1.png"], ["/1.png"], ["a/../../1.png"], ["a\\..\\1.png"], ["c:1.png"], [".."], [""], ["a.png", "a.png"], ["a.png", "A.png"],
-        ["a", "a/b.png"], ["x" * 300 + ".png"], ["a\0.png"],
+        ["../1.png"],
+        ["/1.png"],
+        ["a/../../1.png"],
+        ["a\\..\\1.png"],
+        ["c:1.png"],
+        [".."],
+        [""],
+        ["a.png", "a.png"],
+        ["a.png", "A.png"],
+        ["a", "a/b.png"],
+        ["x" * 300 + ".png"],
+        ["a\0.png"],
     ],
-)  # fmt: skip
+)
 def test_images_are_not_written_elsewhere(images, tmp_path, names):
     run, (header, payloads, _) = images
     header = copy.deepcopy(header)

@@ -1,4 +1,6 @@
-"""The rules of the house, read off the source: who may import whom, no pickle, no global random state, no paths of a machine."""
+"""The rules of the house, read off the source: who may import whom, no pickle, no global random state, no paths of
+a machine.
+"""
 
 import ast
 import re
@@ -16,7 +18,9 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 
 
 def EACH(rule):
-    """A test of a rule over all files at once, which names every file that breaks it: thousands of small tests take longer to start than to run."""
+    """A test of a rule over all files at once, which names every file that breaks it: thousands of small tests take
+    longer to start than to run.
+    """
 
     def over_every_file():
         broken = {}
@@ -66,7 +70,9 @@ MODULES = {module_name(path): path for path in FILES}
 
 
 def imported(path, tree):
-    """Every name below `vael` that a file imports: at its top, in functions, relative, under TYPE_CHECKING, by importlib."""
+    """Every name below `vael` that a file imports: at its top, in functions, relative, under TYPE_CHECKING, by
+    importlib.
+    """
     here = module_name(path)
     package = here if path.name == "__init__.py" else here.rpartition(".")[0]
     for node in ast.walk(tree):
@@ -78,7 +84,11 @@ def imported(path, tree):
                 above = package.split(".")[: len(package.split(".")) - node.level + 1]
                 base = ".".join([*above, base] if base else above)
             yield from (f"{base}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module") and isinstance(node.args[0], ast.Constant):
+        elif (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func).endswith("import_module")
+            and isinstance(node.args[0], ast.Constant)
+        ):
             yield node.args[0].value
 
 
@@ -146,13 +156,21 @@ UNSAFE_MODULES = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"
 def unsafe(tree):
     """What could execute a file that is read: pickle in any form, eval."""
     for node in ast.walk(tree):
-        names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        names = (
+            [a.name for a in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
         yield from (f"import {name}" for name in names if name.split(".")[0] in UNSAFE_MODULES)
     for name, node in calls(tree):
         if name in {"torch.load", "torch.save", "eval", "exec", "pd.read_pickle"}:
             yield name
         for word in node.keywords:
-            if word.arg in {"allow_pickle", "weights_only"} and ast.unparse(word.value) != str(word.arg == "weights_only"):
+            if word.arg in {"allow_pickle", "weights_only"} and ast.unparse(word.value) != str(
+                word.arg == "weights_only"
+            ):
                 yield f"{name}({word.arg}={ast.unparse(word.value)})"
 
 
@@ -171,9 +189,17 @@ def global_random(tree):
     for name, node in calls(tree):
         given = {word.arg for word in node.keywords}
         first, _, last = name.rpartition(".")
-        seeds = last in GLOBAL_SEEDS or (last in {"manual_seed", "seed"} and first.split(".")[0] == "torch" and "Generator(" not in name)
-        draws = (first == "torch" and last in DRAWS and "generator" not in given) or last in {"rand_like", "randn_like", "rsample"}
-        shared = bool(re.fullmatch(r"(np|numpy)\.random", first)) and (last not in PRIVATE_NUMPY or not (node.args or node.keywords))
+        seeds = last in GLOBAL_SEEDS or (
+            last in {"manual_seed", "seed"} and first.split(".")[0] == "torch" and "Generator(" not in name
+        )
+        draws = (first == "torch" and last in DRAWS and "generator" not in given) or last in {
+            "rand_like",
+            "randn_like",
+            "rsample",
+        }
+        shared = bool(re.fullmatch(r"(np|numpy)\.random", first)) and (
+            last not in PRIVATE_NUMPY or not (node.args or node.keywords)
+        )
         if seeds or draws or shared:
             yield name
 
@@ -201,7 +227,14 @@ def test_the_check_of_random_state_sees(code):
 
 
 @pytest.mark.parametrize(
-    "code", ["import pickle", "torch.load(f)", "np.load(f, allow_pickle=True)", "f(x, weights_only=False)", "from joblib import dump"]
+    "code",
+    [
+        "import pickle",
+        "torch.load(f)",
+        "np.load(f, allow_pickle=True)",
+        "f(x, weights_only=False)",
+        "from joblib import dump",
+    ],
 )
 def test_the_check_of_pickle_sees(code):
     assert len(list(unsafe(ast.parse(code)))) == 1
@@ -213,8 +246,18 @@ MAKES = re.compile(  # calls that make, change or take away files whatever they 
     "extractall|FileHandler|open_memmap|OSFile|FileOutputStream|imsave|sendfile|f?ch(mod|own)"
 )
 OPENS = {"open", "ZipFile", "TarFile", "GzipFile", "BZ2File", "LZMAFile", "fdopen", "FileIO"}
-MODULES_THAT_OPEN = {"io", "gzip", "bz2", "lzma", "tarfile", "os", "archive", "Image"}  # what is opened comes first, as in `open` itself
-SINKS = (  # calls that write to the file-like object that they are given first, or second, and would write to a path as well
+MODULES_THAT_OPEN = {
+    "io",
+    "gzip",
+    "bz2",
+    "lzma",
+    "tarfile",
+    "os",
+    "archive",
+    "Image",
+}  # what is opened comes first, as in `open` itself
+# calls that write to the file-like object that they are given first, or second, and would write to a path as well
+SINKS = (
     re.compile("save(z|z_compressed|fig)?|ParquetWriter|new_(stream|file)|to_(csv|parquet|json|html|pickle|feather)"),
     re.compile("write_(csv|table|dataset)|CSVWriter|dump"),
 )
@@ -235,12 +278,23 @@ def writes(tree):
     """Calls that write to the disk by another way than `vael.files`; taking away a file (`unlink`) is no writing."""
     for name, node in calls(tree):
         first, _, last = name.rpartition(".")
-        if first == "files" or name in THROUGH_IT or "os.devnull" in map(ast.unparse, node.args) or (name == "self.save" and not node.args):
+        if (
+            first == "files"
+            or name in THROUGH_IT
+            or "os.devnull" in map(ast.unparse, node.args)
+            or (name == "self.save" and not node.args)
+        ):
             continue
         replaces = last == "replace" and (first == "os" or (len(node.args) == 1 and not node.keywords and first))
-        sink = next((place for place, known in enumerate(SINKS) if known.fullmatch(last) and (first or last[0].isupper())), None)
+        sink = next(
+            (place for place, known in enumerate(SINKS) if known.fullmatch(last) and (first or last[0].isupper())), None
+        )
         by_writer = last == "write_table" and len(node.args) == 1  # the method of a `ParquetWriter`
-        unknown = sink is not None and not by_writer and [ast.unparse(one) for one in node.args[sink : sink + 1]] not in [[name] for name in STREAMS]
+        unknown = (
+            sink is not None
+            and not by_writer
+            and [ast.unparse(one) for one in node.args[sink : sink + 1]] not in [[name] for name in STREAMS]
+        )
         moves = first == "shutil" and last in {"copy", "move"}
         if MAKES.fullmatch(last) or replaces or unknown or moves or (last in OPENS and opens_for_writing(name, node)):
             yield name
@@ -284,7 +338,11 @@ def test_public_names_are_described(path):
     tree = TREES[path]
     lacking = [] if ast.get_docstring(tree) else ["the module"]
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_") and not ast.get_docstring(node):
+        if (
+            isinstance(node, ast.FunctionDef | ast.ClassDef)
+            and not node.name.startswith("_")
+            and not ast.get_docstring(node)
+        ):
             lacking.append(node.name)
     assert lacking == []
 
@@ -294,7 +352,11 @@ def test_at_most_eight_arguments(path):
     """Of functions that people call; `self` does not count."""
     for node in ast.walk(TREES[path]):
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and not node.decorator_list:
-            names = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs) if a.arg not in {"self", "cls"}]
+            names = [
+                a.arg
+                for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+                if a.arg not in {"self", "cls"}
+            ]
             assert len(names) <= 8, f"{node.name} takes {len(names)}: {', '.join(names)}"
 
 
@@ -309,7 +371,11 @@ def tracked():
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
         pytest.skip("not a git checkout, so which files belong to it is not known")
-    return [ROOT / name for name in listed.stdout.split("\0") if name and not name.endswith(".png") and (ROOT / name).is_file()]
+    return [
+        ROOT / name
+        for name in listed.stdout.split("\0")
+        if name and not name.endswith(".png") and (ROOT / name).is_file()
+    ]
 
 
 def test_no_tracked_file_knows_a_machine():
@@ -319,7 +385,11 @@ def test_no_tracked_file_knows_a_machine():
     for path in tracked():
         allowed = {shared} if path == ROOT / ".ci" / "run" else set()
         for number, line in enumerate(path.read_text().splitlines(), 1):
-            found += [f"{path.relative_to(ROOT)}:{number}: {line}" for rule in {home, shared, host} - allowed if re.search(rule, line)]
+            found += [
+                f"{path.relative_to(ROOT)}:{number}: {line}"
+                for rule in {home, shared, host} - allowed
+                if re.search(rule, line)
+            ]
     assert found == []
 
 
@@ -337,4 +407,7 @@ with contextlib.redirect_stdout(io.StringIO()):
     status = [main(["--help"]), main(["-V"]), *(main([name, "--help"]) for name in COMMANDS)]
 print(set(status), sorted({"torch", "numpy", "matplotlib", "sklearn", "scipy", "pyarrow", "pydantic", "PIL", "rich"} & sys.modules.keys()))
 """
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "{0} []"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        == "{0} []"
+    )

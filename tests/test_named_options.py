@@ -14,7 +14,13 @@ from vael.specs import names
 
 SOURCE = Path(vael.__file__).parent
 OPTION = re.compile(r"(?<![\w{-])--[a-z{][a-z{}-]*")
-ALWAYS = {"--help", "--version", "--quiet", "--debug", "--nproc-per-node"}  # of every command; of vael itself; of torchrun
+ALWAYS = {
+    "--help",
+    "--version",
+    "--quiet",
+    "--debug",
+    "--nproc-per-node",
+}  # of every command; of vael itself; of torchrun
 
 
 def options_of(command):
@@ -28,7 +34,9 @@ EVERY = set().union(*OPTIONS.values()) | ALWAYS
 
 
 def texts(tree):
-    """Every string with its line, pieces of one with braces for what is put in, docstrings and style sheets left out."""
+    """Every string with its line, pieces of one with braces for what is put in, docstrings and style sheets left
+    out.
+    """
     held = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
     for node in ast.walk(tree):
@@ -61,7 +69,11 @@ def test_there_is_something_to_look_at():
 
 
 def test_every_option_that_is_named_exists():
-    unknown = [f"{path}:{line}: {found.group()}" for path, line, _, found in FOUND if "{" not in found.group() and found.group() not in EVERY]
+    unknown = [
+        f"{path}:{line}: {found.group()}"
+        for path, line, _, found in FOUND
+        if "{" not in found.group() and found.group() not in EVERY
+    ]
     assert unknown == []
 
 
@@ -69,7 +81,12 @@ def test_an_option_named_with_its_command_is_one_of_that_command():
     wrong = []
     for path, line, text, found in FOUND:
         before = re.findall(r"\bvael ([a-z]+)\b", text[: found.start()])
-        if before and before[-1] in OPTIONS and "{" not in found.group() and found.group() not in OPTIONS[before[-1]] | ALWAYS:
+        if (
+            before
+            and before[-1] in OPTIONS
+            and "{" not in found.group()
+            and found.group() not in OPTIONS[before[-1]] | ALWAYS
+        ):
             wrong.append(f"{path}:{line}: vael {before[-1]} has no {found.group()}")
     assert wrong == []
 

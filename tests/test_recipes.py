@@ -61,7 +61,9 @@ def test_the_terms_of_an_example_do_not_depend_on_its_companions(name):
     z = torch.randn(2, 7, 3, generator=generator())
     together = model.terms(Batch(x=x), generator=generator(), latent=(z,))
     alone = [model.terms(Batch(x=x[i : i + 1]), generator=generator(), latent=(z[:, i : i + 1],)) for i in range(7)]
-    torch.testing.assert_close(together.log_likelihood, torch.cat([t.log_likelihood for t in alone], 1), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        together.log_likelihood, torch.cat([t.log_likelihood for t in alone], 1), rtol=1e-5, atol=1e-5
+    )
     torch.testing.assert_close(together.divergence, torch.cat([t.divergence for t in alone], 2), rtol=1e-5, atol=1e-5)
 
 
@@ -140,7 +142,9 @@ def test_recommendations_follow_the_data():
 
 
 def test_sizes_follow_the_number_of_examples():
-    few, many = (recommend(splits(cells(1, (1, 28, 28), 2).expand(rows, 1, 28, 28), Kind.BINARY)) for rows in (400, 50_000))
+    few, many = (
+        recommend(splits(cells(1, (1, 28, 28), 2).expand(rows, 1, 28, 28), Kind.BINARY)) for rows in (400, 50_000)
+    )
     assert max(few.arguments["hidden"]) < max(many.arguments["hidden"])
     assert few.arguments["latent"] < many.arguments["latent"]
 
@@ -192,7 +196,8 @@ def test_levels_that_stand_out_share_laws():
 
 
 @pytest.mark.parametrize(
-    ("columns", "rows", "latents"), [(1, 1000, 1), (2, 1000, 2), (3, 1000, 3), (6, 1000, 4), (12, 1000, 6), (3, 120, 2), (200, 9000, 32)]
+    ("columns", "rows", "latents"),
+    [(1, 1000, 1), (2, 1000, 2), (3, 1000, 3), (6, 1000, 4), (12, 1000, 6), (3, 120, 2), (200, 9000, 32)],
 )
 def test_latents_of_tables_follow_columns_and_rows(columns, rows, latents):
     """Few columns get as many as they may have factors, up to four."""

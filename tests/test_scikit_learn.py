@@ -30,7 +30,9 @@ SMALL = {"max_iter": 1, "batch_size": 128, "n_components": 2, "hidden_layer_size
 
 def answers(estimator, x):
     """Everything that an estimator says about rows."""
-    names = [name for name in ("transform", "score_samples", "decision_function", "predict") if hasattr(estimator, name)]
+    names = [
+        name for name in ("transform", "score_samples", "decision_function", "predict") if hasattr(estimator, name)
+    ]
     return [np.asarray(getattr(estimator, name)(x)) for name in names]
 
 
@@ -50,7 +52,8 @@ def gapped(x, share=0.3, seed=0):
     return np.where(np.random.default_rng(seed).random(x.shape) < share, np.nan, x)
 
 
-# with "auto" the strangest of 300 rows is among the 30 set aside in one of ten tables, and then no row has p <= 0.05; checks want outliers
+# with "auto" the strangest of 300 rows is among the 30 set aside in one of ten tables, and then no row has p <= 0.05;
+# checks want outliers
 SHARE = {VAEOutlierDetector: {"contamination": 0.1}}
 
 
@@ -106,7 +109,9 @@ def test_a_pipeline_a_column_transformer_and_a_search(rows):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(rows, columns=list("abcde")).assign(colour=["red", "blue", "green"] * 100)
     label = rows[:, 0] > 0
-    columns = ColumnTransformer([("numbers", VAETransformer(**QUICK), list("abcde")), ("levels", OneHotEncoder(), ["colour"])])
+    columns = ColumnTransformer(
+        [("numbers", VAETransformer(**QUICK), list("abcde")), ("levels", OneHotEncoder(), ["colour"])]
+    )
     model = make_pipeline(columns, LogisticRegression())
     search = GridSearchCV(model, {"columntransformer__numbers__n_components": [1, 2]}, cv=2).fit(frame, label)
     assert search.best_score_ > 0.6
@@ -121,7 +126,11 @@ def test_frames_in_and_out(rows):
     out = VAETransformer(n_components=2, **QUICK).set_output(transform="pandas").fit_transform(frame)
     assert list(out.columns) == ["vaetransformer0", "vaetransformer1"]
     assert list(out.index) == list(frame.index)
-    filled = VAEImputer(add_indicator=True, **QUICK).set_output(transform="pandas").fit_transform(frame.mask(gapped(rows) != gapped(rows)))
+    filled = (
+        VAEImputer(add_indicator=True, **QUICK)
+        .set_output(transform="pandas")
+        .fit_transform(frame.mask(gapped(rows) != gapped(rows)))
+    )
     assert list(filled.columns) == [*"abcde", *(f"missingindicator_{name}" for name in "abcde")]
     with pytest.raises(ValueError, match="feature names"):
         VAEDensity(**QUICK).fit(frame).score(frame[list("edcba")])
@@ -142,7 +151,9 @@ def test_polars_in_and_out(rows):
 def test_saved_and_loaded_it_gives_the_same_answers(kind, rows, tmp_path):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(gapped(rows) if kind is VAEImputer else rows, columns=list("abcde"))
-    fitted = kind(n_components=np.int64(2), hidden_layer_sizes=(8, 4), max_iter=2, random_state=np.random.RandomState(0)).fit(frame)
+    fitted = kind(
+        n_components=np.int64(2), hidden_layer_sizes=(8, 4), max_iter=2, random_state=np.random.RandomState(0)
+    ).fit(frame)
     fitted.save(tmp_path / "model.safetensors")
     loaded = kind.load(tmp_path / "model.safetensors")
     for expected, found in zip(answers(fitted, frame), answers(loaded, frame), strict=True):
@@ -183,7 +194,9 @@ def test_files_of_another_kind_are_refused(rows, tmp_path):
 
 
 def test_the_bound_lies_below_the_exact_density_in_the_units_of_the_data(learned, rows):
-    """Against a Gaussian fitted to as many rows; the bound may fall short by 0.35 nats per row, and exceeds it by noise only (0.1)."""
+    """Against a Gaussian fitted to as many rows; the bound may fall short by 0.35 nats per row, and exceeds it by
+    noise only (0.1).
+    """
     fitted = learned
     noise = np.random.default_rng(2)
     weight = np.random.default_rng(0).normal(size=(2, 5))
@@ -239,7 +252,9 @@ def test_an_imputer_does_better_than_the_mean_and_leaves_seen_cells_alone():
 
 
 def test_a_density_of_columns_that_have_none_is_finite_and_said_to_be(rows):
-    """A copy, a sum and a constant are named; σ has a floor of e^-6 of the spread, so that a column adds 6 - 0.92 nats at most."""
+    """A copy, a sum and a constant are named; σ has a floor of e^-6 of the spread, so that a column adds 6 - 0.92
+    nats at most.
+    """
     x = np.column_stack((rows[:, [0, 2]], rows[:, 0], rows[:, 0] + rows[:, 2], np.full(len(rows), 7.0)))
     with pytest.warns(UserWarning, match="never varying: x4; linear functions of other columns: x0, x1, x2, x3"):
         fitted = VAEDensity(**QUICK).fit(x)
@@ -259,7 +274,9 @@ def test_columns_that_others_give_are_told_from_those_that_they_do_not(rows):
 
 
 def test_narrow_tables_have_latents_enough(rows):
-    """Three columns made by two factors, 600 rows: with one latent the bound lies 0.3 to 0.6 nats below the exact density, with two or three 0.03."""
+    """Three columns made by two factors, 600 rows: with one latent the bound lies 0.3 to 0.6 nats below the exact
+    density, with two or three 0.03.
+    """
     found = [VAEDensity(**QUICK).fit(rows[:, :columns]).fitted_.sizes.latent for columns in (1, 2, 3, 5)]
     assert found == [1, 2, 3, 4]
     assert VAEDensity(**QUICK).fit(rows[:100, :3]).fitted_.sizes.latent == 2
@@ -271,10 +288,19 @@ def test_narrow_tables_have_latents_enough(rows):
 @EACH
 @pytest.mark.filterwarnings("ignore:X has columns without a density")
 def test_awkward_tables(kind):
-    """One row, one column, columns that never vary, a column of one integer type, columns of unlike sizes, the ends of float64."""
+    """One row, one column, columns that never vary, a column of one integer type, columns of unlike sizes, the ends
+    of float64.
+    """
     unlike = np.arange(40)[:, None] * np.array([1e150, 1e-150])
     ends = np.where(np.arange(40)[:, None] < 35, -1.7e308, [1.7e308, 5e-324])
-    tables = (np.ones((1, 3)), np.arange(30.0)[:, None], np.full((25, 2), 7), np.eye(30, dtype=np.float32), unlike, ends)
+    tables = (
+        np.ones((1, 3)),
+        np.arange(30.0)[:, None],
+        np.full((25, 2), 7),
+        np.eye(30, dtype=np.float32),
+        unlike,
+        ends,
+    )
     for x in tables:
         fitted = kind(**QUICK).fit(x)
         assert all(np.isfinite(found).all() for found in answers(fitted, x))
@@ -325,15 +351,24 @@ def quick_laws(monkeypatch):
 def trees(frame_of, count=120):
     noise = np.random.default_rng(0)
     z = noise.normal(size=count)
-    days = np.datetime64("2020-01-01", "us") + (100 * z + 500).astype(int) * np.timedelta64(1, "D").astype("timedelta64[us]")
-    return frame_of({
-        "height": np.exp(z + 0.2 * noise.normal(size=count)).round(3), "kind": np.where(z + 0.3 * noise.normal(size=count) > 0, "oak", "ash"),
-        "nests": noise.poisson(3, count), "marked": z > 0.5, "planted": days,
-    })  # fmt: skip
+    days = np.datetime64("2020-01-01", "us") + (100 * z + 500).astype(int) * np.timedelta64(1, "D").astype(
+        "timedelta64[us]"
+    )
+    return frame_of(
+        {
+            "height": np.exp(z + 0.2 * noise.normal(size=count)).round(3),
+            "kind": np.where(z + 0.3 * noise.normal(size=count) > 0, "oak", "ash"),
+            "nests": noise.poisson(3, count),
+            "marked": z > 0.5,
+            "planted": days,
+        }
+    )
 
 
 def test_a_mixed_frame_is_taken_as_a_table():
-    """Codes, densities, new rows of the same types, outliers; a column that is missing or a level that is new is named."""
+    """Codes, densities, new rows of the same types, outliers; a column that is missing or a level that is new is
+    named.
+    """
     pandas = pytest.importorskip("pandas")
     frame = trees(pandas.DataFrame)
     frame["grade"] = pandas.Categorical(np.where(frame.height > 1, "b", "a"))
@@ -348,7 +383,11 @@ def test_a_mixed_frame_is_taken_as_a_table():
     detector = VAEOutlierDetector(max_iter=8, batch_size=32, random_state=0).fit(frame)
     odd = frame.iloc[:1].assign(height=1e5, nests=400)
     assert list(detector.predict(odd)) == [-1]
-    for trouble, word in ((frame.assign(kind="yew"), "yew"), (frame.drop(columns="nests"), "nests"), (frame.to_numpy(), "frame")):
+    for trouble, word in (
+        (frame.assign(kind="yew"), "yew"),
+        (frame.drop(columns="nests"), "nests"),
+        (frame.to_numpy(), "frame"),
+    ):
         with pytest.raises((SupportError, StateError, ValueError), match=word):
             density.score_samples(trouble)
 
@@ -363,13 +402,18 @@ def test_gaps_of_a_mixed_frame_are_filled_in_kind(library, tmp_path, quick_laws)
         holes = frame.mask(gone)
     else:
         holes = frame.with_columns(
-            [made.when(made.Series(gone[:, k])).then(None).otherwise(made.col(name)).alias(name) for k, name in enumerate(frame.columns)]
+            [
+                made.when(made.Series(gone[:, k])).then(None).otherwise(made.col(name)).alias(name)
+                for k, name in enumerate(frame.columns)
+            ]
         )
     imputer = VAEImputer(add_indicator=True, max_iter=10, batch_size=64, random_state=0).fit(holes)
     filled = imputer.transform(holes)
     assert type(filled) is type(frame)
     assert list(filled.columns) == list(imputer.get_feature_names_out())
-    before, cells = (np.array([one[name].to_list() for name in frame.columns], dtype=object).T for one in (frame, filled))
+    before, cells = (
+        np.array([one[name].to_list() for name in frame.columns], dtype=object).T for one in (frame, filled)
+    )
     assert np.array_equal(before[~gone], cells[~gone])
     assert not any(cell is None or cell != cell for cell in cells.ravel())
     imputer.save(tmp_path / "imputer")
@@ -389,7 +433,9 @@ def test_a_mixed_frame_in_a_pipeline_and_a_search(quick_laws):
 
 
 def test_a_row_of_a_mixed_frame_without_any_cell(quick_laws):
-    """An imputer fills it, as it does in arrays, also where there are no other rows; the others say before they train that it tells nothing."""
+    """An imputer fills it, as it does in arrays, also where there are no other rows; the others say before they
+    train that it tells nothing.
+    """
     pandas = pytest.importorskip("pandas")
     frame = trees(pandas.DataFrame, 40)[["height", "kind"]]
     holes = frame.copy()
@@ -417,11 +463,18 @@ def test_rows_that_cannot_be_written_to_are_read_without_a_warning(rows, recwarn
 @pytest.mark.parametrize(
     "parameter",
     [
-        {"n_components": 0}, {"n_components": True}, {"max_iter": -1}, {"batch_size": 0}, {"hidden_layer_sizes": (8, 0)},
-        {"hidden_layer_sizes": (8.5,)}, {"hidden_layer_sizes": "wide"}, {"learning_rate": -1}, {"learning_rate": float("nan")},
+        {"n_components": 0},
+        {"n_components": True},
+        {"max_iter": -1},
+        {"batch_size": 0},
+        {"hidden_layer_sizes": (8, 0)},
+        {"hidden_layer_sizes": (8.5,)},
+        {"hidden_layer_sizes": "wide"},
+        {"learning_rate": -1},
+        {"learning_rate": float("nan")},
         {"learning_rate": "fast"},
     ],
-)  # fmt: skip
+)
 def test_sizes_that_make_no_sense_are_refused(parameter, rows):
     with pytest.raises(StateError, match=next(iter(parameter))):
         VAEDensity(**parameter).fit(rows)
@@ -431,9 +484,11 @@ PUBLIC = [
     (kind, name)
     for kind in ALL
     for name in dir(kind)
-    if not name.startswith("_") and callable(getattr(kind, name)) and name not in {"fit", "fit_transform", "fit_predict", "load", "set_output"}
+    if not name.startswith("_")
+    and callable(getattr(kind, name))
+    and name not in {"fit", "fit_transform", "fit_predict", "load", "set_output"}
     and not name.startswith(("get_metadata", "get_params", "set_"))
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("kind", "name"), PUBLIC, ids=lambda one: getattr(one, "__name__", one))

@@ -62,7 +62,9 @@ def test_what_would_have_to_be_asked_for_gives_the_same_spec(prepared):
 def test_levels_and_sizes_of_splits_are_kept_with_the_run(tmp_path):
     np.save(tmp_path / "deep.npy", np.random.default_rng(0).integers(0, 901, (60, 4, 4)).astype(np.uint16))
     for levels, found in ((None, 1024), (4096, 4096)):
-        asked = specs.request(tmp_path / "deep.npy", **SMALL | {"binarize": None}, test=20, validation=10, levels=levels)
+        asked = specs.request(
+            tmp_path / "deep.npy", **SMALL | {"binarize": None}, test=20, validation=10, levels=levels
+        )
         prepared = specs.prepare(asked)
         assert prepared.spec.data.levels == found
         assert (len(prepared.splits.train), len(prepared.splits.validation), len(prepared.splits.test)) == (30, 10, 20)
@@ -113,13 +115,18 @@ def test_every_likelihood_can_be_made_from_its_description(prepared):
     from vael.specs import likelihoods
 
     schema = Schema((Column("a", ColumnKind.REAL), Column("b", ColumnKind.BOOLEAN, levels=("no", "yes"))))
-    data = specs.prepare(specs.request("digits", **{**SMALL, "binarize": None})).spec.data.model_copy(update={"table": as_record(schema)})
+    data = specs.prepare(specs.request("digits", **{**SMALL, "binarize": None})).spec.data.model_copy(
+        update={"table": as_record(schema)}
+    )
     for name in likelihoods.LIKELIHOODS:
         known = likelihoods.blank(data.event)
         arguments = likelihoods.defaults(name, data, known)
         head = likelihoods.make(name, data, known, arguments)
         found = likelihoods.describe(head)
-        same = {"gaussian-per-channel": "gaussian", "coupled-logistic": "coupled-logistic-mixture"}  # of one channel, of one component
+        same = {
+            "gaussian-per-channel": "gaussian",
+            "coupled-logistic": "coupled-logistic-mixture",
+        }  # of one channel, of one component
         assert found[0] == same.get(name, name)
         assert found[1] == ({} if name == "gaussian-per-channel" else arguments)
 
@@ -153,10 +160,18 @@ def test_short_sets_get_enough_epochs_unless_told():
 def test_a_recipe_is_trained_as_it_usually_is_unless_told():
     found = specs.prepare(specs.request("digits", compile=False, epochs=1)).spec.training
     usual = names.HABITS["dense"]
-    assert (found.learning_rate, found.weight_decay, found.warmup) == (usual.learning_rate, usual.weight_decay, usual.warmup)
-    told = specs.prepare(specs.request("digits", compile=False, epochs=1, lr=0.01, weight_decay=0, warmup=0, batch=64)).spec.training
+    assert (found.learning_rate, found.weight_decay, found.warmup) == (
+        usual.learning_rate,
+        usual.weight_decay,
+        usual.warmup,
+    )
+    told = specs.prepare(
+        specs.request("digits", compile=False, epochs=1, lr=0.01, weight_decay=0, warmup=0, batch=64)
+    ).spec.training
     assert (told.learning_rate, told.weight_decay, told.warmup, told.batch) == (0.01, 0, 0, 64)
-    plain = specs.prepare(specs.request("digits", compile=False, epochs=1, estimator="importance-weighted")).spec.training
+    plain = specs.prepare(
+        specs.request("digits", compile=False, epochs=1, estimator="importance-weighted")
+    ).spec.training
     assert plain.warmup == 0  # it has no divergence term
     other = specs.prepare(specs.request("digits", compile=False, epochs=1, model="lecture")).spec.training
     assert other.learning_rate == 1e-3

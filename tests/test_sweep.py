@@ -26,8 +26,11 @@ def test_every_point_is_a_run_and_the_page_shows_them(swept):
     names = {"reconstruction-only", "beta-1", "beta-8", "divergence-only"}
     assert {path.name for path in swept.iterdir() if path.is_dir()} == {*names, "figures"}
     assert {name: read_spec(swept / name).training.terms for name in names} == {
-        "reconstruction-only": "reconstruction", "beta-1": "both", "beta-8": "both", "divergence-only": "divergence",
-    }  # fmt: skip
+        "reconstruction-only": "reconstruction",
+        "beta-1": "both",
+        "beta-8": "both",
+        "divergence-only": "divergence",
+    }
     assert read_spec(swept / "beta-8").training.beta == 8
     page = (swept / "sweep.html").read_text()
     for figure in ("rate_distortion", "sweep_reconstructions", "sweep_samples", "sweep_maps"):
@@ -36,9 +39,13 @@ def test_every_point_is_a_run_and_the_page_shows_them(swept):
 
 
 def test_each_term_does_what_the_lecture_says(swept):
-    """Reconstruction alone pays most for its codes; the divergence alone pays nothing and reconstructs worst; weight one has the best bound."""
+    """Reconstruction alone pays most for its codes; the divergence alone pays nothing and reconstructs worst;
+    weight one has the best bound.
+    """
     points = {point["climbed"]: point for point in json.loads((swept / "sweep.json").read_text())}
-    free, both, heavy, collapsed = (points[name] for name in ("reconstruction only", "β = 1", "β = 8", "divergence only"))
+    free, both, heavy, collapsed = (
+        points[name] for name in ("reconstruction only", "β = 1", "β = 8", "divergence only")
+    )
     assert free["divergence"] > both["divergence"] > heavy["divergence"] > collapsed["divergence"]
     assert collapsed["divergence"] < 0.01
     assert collapsed["distortion"] > heavy["distortion"] > both["distortion"]
@@ -73,10 +80,14 @@ def test_one_term_alone_takes_no_weight():
 @pytest.mark.parametrize("kind", [ELBO, SampledELBO])
 def test_an_infinite_weight_climbs_the_divergence_alone(kind):
     """Logged is the bound; what is climbed has a gradient of exactly zero to the reconstruction."""
-    log_likelihood, log_posterior, log_prior, divergence = (torch.tensor([[-3.0, -1.0]], requires_grad=True) for _ in range(4))
+    log_likelihood, log_posterior, log_prior, divergence = (
+        torch.tensor([[-3.0, -1.0]], requires_grad=True) for _ in range(4)
+    )
     terms = Terms(log_likelihood, log_prior[None], log_posterior[None], divergence[None])
     value = kind(Beta(math.inf))(terms, 0.3)
     slopes = torch.autograd.grad(value.surrogate.sum(), log_likelihood, retain_graph=True)
     assert torch.equal(slopes[0], torch.zeros(1, 2))
     assert torch.equal(value.bound, kind()(terms, 0.3).bound)
-    assert torch.equal(value.surrogate, -kind()(terms, 0.3).bound.new_tensor([-3.0, -1.0]) if kind is ELBO else torch.zeros(2))
+    assert torch.equal(
+        value.surrogate, -kind()(terms, 0.3).bound.new_tensor([-3.0, -1.0]) if kind is ELBO else torch.zeros(2)
+    )

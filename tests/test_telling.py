@@ -13,7 +13,11 @@ from vael.cli.telling import LEAST, wrapped
 WORDS = st.lists(st.text("abc-(),.", min_size=1, max_size=LEAST // 2), min_size=1, max_size=40)
 
 
-@given(WORDS, st.sampled_from(["", "  - ", "network     ", "vael: ", "  row 12: ", "  log p(x)   -3.1 ± 0.2   "]), st.integers(LEAST, 120))
+@given(
+    WORDS,
+    st.sampled_from(["", "  - ", "network     ", "vael: ", "  row 12: ", "  log p(x)   -3.1 ± 0.2   "]),
+    st.integers(LEAST, 120),
+)
 def test_no_word_is_cut_and_none_is_lost(words, head, width):
     line = head + " ".join(words)
     lines = wrapped(line, width)
@@ -46,7 +50,20 @@ def test_the_version_by_both_names(option, capsys):
 
 
 def test_quiet_leaves_errors_and_answers(tmp_path, capsys):
-    quick = ["--epochs", "1", "--hidden", "8", "--latent", "2", "--precision", "float32", "--no-compile", "--no-report", "--importance-samples", "2"]
+    quick = [
+        "--epochs",
+        "1",
+        "--hidden",
+        "8",
+        "--latent",
+        "2",
+        "--precision",
+        "float32",
+        "--no-compile",
+        "--no-report",
+        "--importance-samples",
+        "2",
+    ]
     run = str(tmp_path / "run")
     assert main(["train", "digits", "--run", run, *quick, "--quiet"]) == 0
     assert main(["sample", run, "-q", "-n", "3"]) == 0

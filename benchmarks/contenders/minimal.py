@@ -24,13 +24,25 @@ if network == "mlp":
 else:
     x = x / 255
     encoder = nn.Sequential(
-        nn.Conv2d(3, 64, 4, 2, 1), nn.ReLU(), nn.Conv2d(64, 128, 4, 2, 1), nn.ReLU(), nn.Conv2d(128, 256, 4, 2, 1), nn.ReLU(),
-        nn.Flatten(), nn.Linear(4096, 256),
-    )  # fmt: skip
+        nn.Conv2d(3, 64, 4, 2, 1),
+        nn.ReLU(),
+        nn.Conv2d(64, 128, 4, 2, 1),
+        nn.ReLU(),
+        nn.Conv2d(128, 256, 4, 2, 1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(4096, 256),
+    )
     decoder = nn.Sequential(
-        nn.Linear(128, 4096), nn.Unflatten(1, (256, 4, 4)), nn.ReLU(), nn.ConvTranspose2d(256, 128, 4, 2, 1), nn.ReLU(),
-        nn.ConvTranspose2d(128, 64, 4, 2, 1), nn.ReLU(), nn.ConvTranspose2d(64, 3, 4, 2, 1),
-    )  # fmt: skip
+        nn.Linear(128, 4096),
+        nn.Unflatten(1, (256, 4, 4)),
+        nn.ReLU(),
+        nn.ConvTranspose2d(256, 128, 4, 2, 1),
+        nn.ReLU(),
+        nn.ConvTranspose2d(128, 64, 4, 2, 1),
+        nn.ReLU(),
+        nn.ConvTranspose2d(64, 3, 4, 2, 1),
+    )
 optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=1e-3, fused=True)
 
 

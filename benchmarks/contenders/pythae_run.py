@@ -27,12 +27,24 @@ if network == "mlp":
 else:
     x, event, latent, width, loss = x / 255, (3, 32, 32), 128, 4096, "mse"
     body = nn.Sequential(
-        nn.Conv2d(3, 64, 4, 2, 1), nn.ReLU(), nn.Conv2d(64, 128, 4, 2, 1), nn.ReLU(), nn.Conv2d(128, 256, 4, 2, 1), nn.ReLU(), nn.Flatten()
+        nn.Conv2d(3, 64, 4, 2, 1),
+        nn.ReLU(),
+        nn.Conv2d(64, 128, 4, 2, 1),
+        nn.ReLU(),
+        nn.Conv2d(128, 256, 4, 2, 1),
+        nn.ReLU(),
+        nn.Flatten(),
     )
     out = nn.Sequential(
-        nn.Linear(128, 4096), nn.Unflatten(1, (256, 4, 4)), nn.ReLU(), nn.ConvTranspose2d(256, 128, 4, 2, 1), nn.ReLU(),
-        nn.ConvTranspose2d(128, 64, 4, 2, 1), nn.ReLU(), nn.ConvTranspose2d(64, 3, 4, 2, 1),
-    )  # fmt: skip
+        nn.Linear(128, 4096),
+        nn.Unflatten(1, (256, 4, 4)),
+        nn.ReLU(),
+        nn.ConvTranspose2d(256, 128, 4, 2, 1),
+        nn.ReLU(),
+        nn.ConvTranspose2d(128, 64, 4, 2, 1),
+        nn.ReLU(),
+        nn.ConvTranspose2d(64, 3, 4, 2, 1),
+    )
 
 
 class Encoder(BaseEncoder):
@@ -68,9 +80,17 @@ class Turns(TrainingCallback):
 
 
 train = np.concatenate([x] * (1 if network == "conv" else 2))
-model = VAE(VAEConfig(input_dim=event, latent_dim=latent, reconstruction_loss=loss), encoder=Encoder(), decoder=Decoder())
+model = VAE(
+    VAEConfig(input_dim=event, latent_dim=latent, reconstruction_loss=loss), encoder=Encoder(), decoder=Decoder()
+)
 with tempfile.TemporaryDirectory() as folder:
-    config = BaseTrainerConfig(output_dir=folder, num_epochs=100_000, per_device_train_batch_size=batch, learning_rate=1e-3, keep_best_on_train=False)
+    config = BaseTrainerConfig(
+        output_dir=folder,
+        num_epochs=100_000,
+        per_device_train_batch_size=batch,
+        learning_rate=1e-3,
+        keep_best_on_train=False,
+    )
     torch.manual_seed(0)
     print(json.dumps({"ready": True}), flush=True)
     TrainingPipeline(model=model, training_config=config)(train_data=train, callbacks=[Turns()])

@@ -19,11 +19,17 @@ network, batch, path, how = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv
 x = torch.from_numpy(np.load(path))
 torch.manual_seed(0)
 if network == "mlp":
-    model, kind, levels = dense((1, 28, 28), BernoulliHead(), latent=20, hidden=(400,), activation=nn.ReLU), Kind.BINARY, None
+    model, kind, levels = (
+        dense((1, 28, 28), BernoulliHead(), latent=20, hidden=(400,), activation=nn.ReLU),
+        Kind.BINARY,
+        None,
+    )
 else:
     from vael.models import FixedScale, GaussianHead
 
-    model = convolutional((3, 32, 32), GaussianHead(spread=FixedScale(25.5)), latent=128, channels=(64, 128, 256), activation=nn.ReLU)
+    model = convolutional(
+        (3, 32, 32), GaussianHead(spread=FixedScale(25.5)), latent=128, channels=(64, 128, 256), activation=nn.ReLU
+    )
     kind, levels = Kind.INTEGER, 256
 repeat = 1 if network == "conv" else 4  # an epoch of a turn's length
 train = Source("benchmark", x.repeat(repeat, 1, 1, 1), kind, "benchmark", levels=levels)

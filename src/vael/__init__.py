@@ -1,7 +1,8 @@
 """Train, judge and use variational autoencoders.
 
-`vael.train` and `vael.load` give a `Run`; `vael.evaluate` judges its model. The parts are in the modules: `vael.data`, `vael.models`,
-`vael.recipes`, `vael.objectives`, `vael.training`, `vael.evaluation`, `vael.report`. Nothing heavy is imported before it is used.
+`vael.train` and `vael.load` give a `Run`; `vael.evaluate` judges its model. The parts are in the modules: `vael.data`,
+`vael.models`, `vael.recipes`, `vael.objectives`, `vael.training`, `vael.evaluation`, `vael.report`. Nothing heavy is
+imported before it is used.
 """
 
 from __future__ import annotations
@@ -26,9 +27,20 @@ PUBLIC = {
     "evaluate": "vael.evaluation",
 }
 MODULES = (
-    "applications", "data", "errors", "evaluation", "inference", "models", "networks", "objectives", "probability", "recipes", "report",
-    "specs", "training",
-)  # fmt: skip
+    "applications",
+    "data",
+    "errors",
+    "evaluation",
+    "inference",
+    "models",
+    "networks",
+    "objectives",
+    "probability",
+    "recipes",
+    "report",
+    "specs",
+    "training",
+)
 
 __all__ = ["Run", "RunSpec", "evaluate", "load", "train"]
 

@@ -35,14 +35,17 @@ def refuse_claim(size: int, name: object, what: str = "it") -> None:
     most = int(SHARE * memory())
     if size > most:
         raise FormatError(
-            f"{name} says that {what} takes {size:,} bytes of memory, but at most {most:,} can be had for one file here; it is damaged or made to "
+            f"{name} says that {what} takes {size:,} bytes of memory, but at most {most:,} can be had for one file "
+            "here; it is damaged or made to "
             "harm, or belongs on a larger machine"
         )
 
 
 @contextmanager
 def parsing(name: object, trouble: str, way: str = "write or fetch it again") -> Iterator[None]:
-    """Turn whatever a reader of files raises for content that it cannot take into a `FormatError`; what the disk refuses stays an `OSError`."""
+    """Turn whatever a reader of files raises for content that it cannot take into a `FormatError`; what the disk
+    refuses stays an `OSError`.
+    """
     try:
         yield
     except (VaelError, MemoryError):

@@ -9,13 +9,16 @@ def plural(noun: str) -> str:
     """More than one of what a noun names: the last of its words takes the ending."""
     head, _, last = noun.rpartition(" ")
     ending = (
-        last[:-1] + "ies" if last.endswith("y") and last[-2:-1] not in "aeiou" else last + ("es" if last.endswith(("s", "x", "ch", "sh")) else "s")
+        last[:-1] + "ies"
+        if last.endswith("y") and last[-2:-1] not in "aeiou"
+        else last + ("es" if last.endswith(("s", "x", "ch", "sh")) else "s")
     )
     return f"{head} {IRREGULAR.get(last, ending)}".strip()
 
 
 def counted(count: int, noun: str, many: str | None = None) -> str:
-    """A count and what is counted, in the number that fits: `counted(1, "row")` is 1 row, `counted(1200, "row")` is 1,200 rows.
+    """A count and what is counted, in the number that fits: `counted(1, "row")` is 1 row, `counted(1200, "row")` is
+    1,200 rows.
 
     >>> counted(1, "row"), counted(0, "row"), counted(1200, "training example"), counted(2, "copy")
     ('1 row', '0 rows', '1,200 training examples', '2 copies')

@@ -1,8 +1,10 @@
-"""The one place that writes files: each is whole at the end or as it was before, and no link, device or other person's file is written over.
+"""The one place that writes files: each is whole at the end or as it was before, and no link, device or other person's
+file is written over.
 
-A file is made under a name that nobody can guess, in the folder of its target, exclusively and without following links, and takes the target's
-place when all is written. A target that is a link is refused, and so is a link on the way to it within a run folder, because a folder that came
-from somebody else can hold links to files of yours. Pipes and character devices are written through.
+A file is made under a name that nobody can guess, in the folder of its target, exclusively and without following links,
+and takes the target's place when all is written. A target that is a link is refused, and so is a link on the way to it
+within a run folder, because a folder that came from somebody else can hold links to files of yours. Pipes and character
+devices are written through.
 """
 
 from __future__ import annotations
@@ -24,17 +26,35 @@ from typing import BinaryIO, cast
 from vael.errors import FormatError, StateError
 
 RUN = "run.json"  # marks a folder as a run's
-PARTS_OF_A_RUN = frozenset({RUN, "model.safetensors", "metrics.jsonl", "left-out.json", "portable.safetensors", "checkpoint"})
-NEW = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+PARTS_OF_A_RUN = frozenset(
+    {RUN, "model.safetensors", "metrics.jsonl", "left-out.json", "portable.safetensors", "checkpoint"}
+)
+NEW = (
+    os.O_CREAT
+    | os.O_EXCL
+    | os.O_RDWR
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})  # no fault of the name that was given
-THROUGH = {("/", "dev"), ("/", "proc")}  # folders whose links (/dev/stdout, /dev/fd/63) stand for what the caller gave to the process
+THROUGH = {
+    ("/", "dev"),
+    ("/", "proc"),
+}  # folders whose links (/dev/stdout, /dev/fd/63) stand for what the caller gave to the process
 KINDS = {
-    stat.S_IFDIR: "a folder", stat.S_IFLNK: "a link", stat.S_IFBLK: "a disk", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFLNK: "a link",
+    stat.S_IFBLK: "a disk",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
     stat.S_IFIFO: "a pipe",
-}  # fmt: skip
+}
 COPIED = 1 << 20  # bytes at once
 
-_kept: ContextVar[tuple[Path, ...]] = ContextVar("kept", default=())  # files that are read, and must not be written over
+_kept: ContextVar[tuple[Path, ...]] = ContextVar(
+    "kept", default=()
+)  # files that are read, and must not be written over
 
 
 class _Target(io.FileIO):
@@ -51,7 +71,9 @@ class _Target(io.FileIO):
 
 @contextmanager
 def telling(path: Path) -> Iterator[None]:
-    """What the operating system refuses, as an error about `path`: an `OSError` for a full or failing disk, else a `FormatError` with the way out."""
+    """What the operating system refuses, as an error about `path`: an `OSError` for a full or failing disk, else a
+    `FormatError` with the way out.
+    """
     try:
         yield
     except OSError as error:
@@ -62,7 +84,10 @@ def telling(path: Path) -> Iterator[None]:
 
 def _refusal(path: Path, error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"no permission to write {path} ({error.strerror}); choose another folder or file, or change its permissions"
+        return (
+            f"no permission to write {path} ({error.strerror}); choose another folder or file, or change its "
+            "permissions"
+        )
     if error.errno == errno.ENAMETOOLONG:
         return f"{_shortened(path)}: the name is too long for the disk; choose a shorter one"
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
@@ -79,7 +104,9 @@ def _shortened(path: Path) -> str:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where something goes: the mode and the owner of the file that is there, or None; `through` for a pipe or a device."""
+    """Where something goes: the mode and the owner of the file that is there, or None; `through` for a pipe or a
+    device.
+    """
 
     path: Path
     known: os.stat_result | None = None
@@ -87,7 +114,10 @@ class _Place:
 
 
 def check_target(path: Path | str) -> None:
-    """Whether a file can be written at `path`, before any work. Errors: `FormatError` naming what is in the way, `StateError` for what is read."""
+    """Whether a file can be written at `path`, before any work.
+
+    Errors: `FormatError` naming what is in the way, `StateError` for what is read.
+    """
     place = _place(Path(path))
     above = next((folder for folder in place.path.absolute().parents if folder.exists()), None)
     if place.through or above is None:
@@ -95,7 +125,10 @@ def check_target(path: Path | str) -> None:
     if not above.is_dir():
         raise FormatError(f"{path} cannot be written, because {above} is a file and no folder; choose another folder")
     if not os.access(above, os.W_OK | os.X_OK):
-        raise FormatError(f"no permission to write {path}: {above} is a folder that does not let you; choose another, or change its permissions")
+        raise FormatError(
+            f"no permission to write {path}: {above} is a folder that does not let you; choose another, or change its "
+            "permissions"
+        )
     longest = max((len(os.fsencode(part)) for part in place.path.parts), default=0)
     if hasattr(os, "pathconf") and longest > os.pathconf(above, "PC_NAME_MAX"):
         raise FormatError(_refusal(place.path, OSError(errno.ENAMETOOLONG, "")))
@@ -115,11 +148,18 @@ def _place(path: Path) -> _Place:
     if kind in (stat.S_IFCHR, stat.S_IFIFO) or (ours and kind == stat.S_IFREG):
         return _Place(path, found, through=True)
     if kind == stat.S_IFLNK:
-        raise FormatError(f"{path} is a link (to {os.readlink(path)}), and links are not written through; give the file itself, or remove the link")
+        raise FormatError(
+            f"{path} is a link (to {os.readlink(path)}), and links are not written through; give the file itself, or "
+            "remove the link"
+        )
     if kind != stat.S_IFREG:
-        raise FormatError(f"{path} is {KINDS.get(kind, 'no regular file')}, so no file can be written there; give the name of a file")
+        raise FormatError(
+            f"{path} is {KINDS.get(kind, 'no regular file')}, so no file can be written there; give the name of a file"
+        )
     if not os.access(path, os.W_OK):
-        raise FormatError(f"no permission to write {path}, which is write-protected; choose another file, or change its permissions")
+        raise FormatError(
+            f"no permission to write {path}, which is write-protected; choose another file, or change its permissions"
+        )
     return _Place(path, found)
 
 
@@ -134,13 +174,16 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def _refuse_links(path: Path) -> None:
-    """Errors: `FormatError` for a link among the folders between the outermost run folder that holds `path` and `path` itself."""
+    """Errors: `FormatError` for a link among the folders between the outermost run folder that holds `path` and
+    `path` itself.
+    """
     above = [folder for folder in path.parents if (folder / RUN).is_file()]
     between = [] if not above else [folder for folder in path.parents if len(folder.parts) > len(above[-1].parts)]
     linked = next((folder for folder in between if folder.is_symlink()), None)
     if linked is not None:
         raise FormatError(
-            f"{linked} in the run folder {above[-1]} is a link (to {os.readlink(linked)}), and links in a run folder are not followed; remove it"
+            f"{linked} in the run folder {above[-1]} is a link (to {os.readlink(linked)}), and links in a run folder "
+            "are not followed; remove it"
         )
 
 
@@ -148,11 +191,16 @@ def _refuse_kept(path: Path, found: os.stat_result) -> None:
     for kept in _kept.get():
         with suppress(OSError):
             if os.path.samestat(found, os.stat(kept)):
-                raise StateError(f"{path} is what the result is made from, and would be written over; give another name for the result")
+                raise StateError(
+                    f"{path} is what the result is made from, and would be written over; give another name for the "
+                    "result"
+                )
 
 
 def same(first: Path, second: Path) -> bool:
-    """Whether two names are those of one file or folder: by what lies on the disk, or, where one is not there yet, by where it would be."""
+    """Whether two names are those of one file or folder: by what lies on the disk, or, where one is not there yet,
+    by where it would be.
+    """
     try:
         return os.path.samefile(first, second)
     except (OSError, ValueError):
@@ -169,7 +217,9 @@ def refuse_part_of_run(path: Path) -> None:
 
 
 def refuse_twice(paths: Iterable[Path]) -> None:
-    """Errors: `StateError` for two results of one name, also of names that differ only in case, which are one on many disks."""
+    """Errors: `StateError` for two results of one name, also of names that differ only in case, which are one on
+    many disks.
+    """
     known: list[Path] = []
     for path in paths:
         place = Path(os.path.realpath(path.parent)) / path.name
@@ -192,11 +242,13 @@ def keeping(inputs: Iterable[Path | str]) -> Iterator[None]:
 
 @contextmanager
 def written(path: Path | str, *, durable: bool = True) -> Iterator[BinaryIO]:
-    """A file to be written, which takes the place of `path` when all is there; a failure leaves `path` as it was and nothing beside it.
+    """A file to be written, which takes the place of `path` when all is there; a failure leaves `path` as it was and
+    nothing beside it.
 
-    Folders that are missing are made. A new file has the permissions that the process gives new files, one that replaces another has those of the
-    other. `durable`: it survives a loss of power from then on. A pipe or a device gets everything at the end, if all went well.
-    Errors: `FormatError` for a name where no file can be written, `OSError` for a full disk.
+    Folders that are missing are made. A new file has the permissions that the process gives new files, one that
+    replaces another has those of the other. `durable`: it survives a loss of power from then on. A pipe or a device
+    gets everything at the end, if all went well. Errors: `FormatError` for a name where no file can be written,
+    `OSError` for a full disk.
     """
     place = _place(Path(path))
     with _through(place) if place.through else _replaced(place, durable) as file:
@@ -254,7 +306,10 @@ def make_folder(folder: Path | str) -> None:
 
 
 def claim_folder(folder: Path | str) -> bool:
-    """Make a folder that was not there, for this process alone; False where there is something of that name already. Errors: `FormatError`."""
+    """Make a folder that was not there, for this process alone; False where there is something of that name already.
+
+    Errors: `FormatError`.
+    """
     _folders(Path(folder).parent)
     with telling(Path(folder)):
         try:
@@ -265,7 +320,10 @@ def claim_folder(folder: Path | str) -> bool:
 
 
 def descriptor_to_read(path: Path | str) -> int:
-    """A descriptor to read by, of a file or a folder, that does not wait for the writer of a pipe. Errors: `OSError`, `ValueError`."""
+    """A descriptor to read by, of a file or a folder, that does not wait for the writer of a pipe.
+
+    Errors: `OSError`, `ValueError`.
+    """
     flags = (getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"))
     return os.open(path, os.O_RDONLY | sum(flags))
 
@@ -296,12 +354,17 @@ def _through(place: _Place) -> Iterator[BinaryIO]:
 
 
 def _opened_through(path: Path) -> int:
-    """A descriptor of a pipe or a device. Errors: `FormatError` for a pipe that nobody reads, which would be waited for without end."""
+    """A descriptor of a pipe or a device.
+
+    Errors: `FormatError` for a pipe that nobody reads, which would be waited for without end.
+    """
     try:
         descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
     except OSError as error:
         if error.errno == errno.ENXIO:
-            raise FormatError(f"{path} is a pipe that nobody reads; start its reader first, or give the name of a file") from error
+            raise FormatError(
+                f"{path} is a pipe that nobody reads; start its reader first, or give the name of a file"
+            ) from error
         raise
     os.set_blocking(descriptor, True)
     return descriptor
@@ -314,16 +377,21 @@ def write_bytes(path: Path | str, content: bytes, *, durable: bool = True) -> No
 
 
 def append(path: Path | str, content: bytes) -> None:
-    """Add to the end of a file, all of `content` or nothing; one that has a second name on the disk keeps its content under that name.
+    """Add to the end of a file, all of `content` or nothing; one that has a second name on the disk keeps its content
+    under that name.
 
     Errors: as `written`.
     """
     place = _place(Path(path))
     if place.known is None or place.through or place.known.st_nlink > 1:
-        write_bytes(path, (b"" if place.known is None or place.through else place.path.read_bytes()) + content, durable=False)
+        write_bytes(
+            path, (b"" if place.known is None or place.through else place.path.read_bytes()) + content, durable=False
+        )
         return
     with telling(place.path):
-        descriptor = os.open(place.path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+        descriptor = os.open(
+            place.path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        )
         with open(descriptor, "ab", buffering=0) as file:
             before = os.fstat(descriptor).st_size
             try:
@@ -364,7 +432,10 @@ def new_folder(path: Path | str) -> Iterator[Path]:
 
 
 def check_folder(path: Path) -> None:
-    """Whether a new folder can be at `path`. Errors: `StateError` for one that holds something, `FormatError` for a file or a link."""
+    """Whether a new folder can be at `path`.
+
+    Errors: `StateError` for one that holds something, `FormatError` for a file or a link.
+    """
     with telling(path):
         found = _status(path)
         _refuse_links(path)
@@ -372,6 +443,8 @@ def check_folder(path: Path) -> None:
         return
     kind = stat.S_IFMT(found.st_mode)
     if kind != stat.S_IFDIR:
-        raise FormatError(f"{path} is {KINDS.get(kind, 'a file')}, and no folder can be made there; give the name of a new folder")
+        raise FormatError(
+            f"{path} is {KINDS.get(kind, 'a file')}, and no folder can be made there; give the name of a new folder"
+        )
     if any(path.iterdir()):
         raise StateError(f"{path} is there already and holds other files; give the name of a new folder")

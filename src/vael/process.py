@@ -18,12 +18,18 @@ import torch
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 KEPT = {M_MMAP_THRESHOLD: 32 << 20, M_TRIM_THRESHOLD: 1 << 30, M_TOP_PAD: 64 << 20}  # bytes, while a model is trained
-USUAL = {M_MMAP_THRESHOLD: 32 << 20, M_TRIM_THRESHOLD: 64 << 20, M_TOP_PAD: 128 << 10}  # where glibc's own adaptation ends
+USUAL = {
+    M_MMAP_THRESHOLD: 32 << 20,
+    M_TRIM_THRESHOLD: 64 << 20,
+    M_TOP_PAD: 128 << 10,
+}  # where glibc's own adaptation ends
 HARD = 2  # omp_pause_hard
 
 
 class Shared:
-    """Something of the whole process that the first of several users changes (`begin`) and the last one puts back (`end`)."""
+    """Something of the whole process that the first of several users changes (`begin`) and the last one puts back
+    (`end`).
+    """
 
     def __init__(self, begin: Callable[[], None], end: Callable[[], None]) -> None:
         self.begin, self.end, self.users, self.lock = begin, end, 0, threading.Lock()
@@ -52,10 +58,12 @@ def flushes() -> bool:
 
 @contextmanager
 def flushing() -> Iterator[None]:
-    """Denormal numbers are zero in this thread, and in the threads that share its tensor operations, until the block ends.
+    """Denormal numbers are zero in this thread, and in the threads that share its tensor operations, until the block
+    ends.
 
-    A quarter of Adam's first moments decay into denormals on data with rarely seen cells, which x86 adds nearly ten times slower. Threads take
-    this over from the one that starts them and keep it, so those of OpenMP are ended before and after.
+    A quarter of Adam's first moments decay into denormals on data with rarely seen cells, which x86 adds nearly ten
+    times slower. Threads take this over from the one that starts them and keep it, so those of OpenMP are ended before
+    and after.
     """
     if flushes():
         yield
@@ -89,7 +97,8 @@ KEEPING = Shared(lambda: _allocate(KEPT), lambda: _allocate(USUAL))
 
 @contextmanager
 def tuned() -> Iterator[None]:
-    """Set up for training: `flushing`, and freed memory is kept for the next step; afterwards it is given back to the system.
+    """Set up for training: `flushing`, and freed memory is kept for the next step; afterwards it is given back to the
+    system.
 
     glibc maps and unmaps every block over 128 KiB at first, so that each gradient pays for fresh pages.
     """
@@ -98,7 +107,9 @@ def tuned() -> Iterator[None]:
 
 
 class _Threads:
-    """How many threads share an operation: one number for the process, from which each thread takes its own when it first needs it."""
+    """How many threads share an operation: one number for the process, from which each thread takes its own when it
+    first needs it.
+    """
 
     def __init__(self) -> None:
         self.users, self.usual, self.lock = 0, 1, threading.Lock()
@@ -158,7 +169,9 @@ def _ignored(category: type[Warning], message: str) -> Shared:
 
 
 def ignoring(category: type[Warning] = Warning, message: str = "") -> AbstractContextManager[None]:
-    """A block in which warnings of a category whose text begins with `message` are not shown (`catch_warnings` is not for several threads)."""
+    """A block in which warnings of a category whose text begins with `message` are not shown (`catch_warnings` is
+    not for several threads).
+    """
     return _ignored(category, message).used()
 
 

@@ -1,8 +1,8 @@
 """Whole models in one call, made from parts.
 
-Every recipe takes the shape of one example, the head that reads the decoder's output, and the data's statistics if they are known:
-the encoder then sees data of unit scale, and the decoder starts at the data's mean. Weights are drawn from PyTorch's default
-generator: call a recipe under `vael.networks.seeded`, which puts one of its own in the place of that.
+Every recipe takes the shape of one example, the head that reads the decoder's output, and the data's statistics if they
+are known: the encoder then sees data of unit scale, and the decoder starts at the data's mean. Weights are drawn from
+PyTorch's default generator: call a recipe under `vael.networks.seeded`, which puts one of its own in the place of that.
 """
 
 from __future__ import annotations
@@ -39,7 +39,18 @@ from vael.models import (
 from vael.models.correlated import numbers_of
 from vael.models.heads import Moments
 from vael.models.quantized import one_level, two_levels
-from vael.networks import ConvolutionDecoder, ConvolutionEncoder, Dense, FiniteScalar, Gaps, Offset, Quantizer, Standardize, TopK, residual_stage
+from vael.networks import (
+    ConvolutionDecoder,
+    ConvolutionEncoder,
+    Dense,
+    FiniteScalar,
+    Gaps,
+    Offset,
+    Quantizer,
+    Standardize,
+    TopK,
+    residual_stage,
+)
 from vael.networks.convolution import plain
 from vael.networks.initialize import gain, unit_gain
 from vael.training import Constant, Fit, Settings, run
@@ -51,7 +62,9 @@ def outputs(event: Sequence[int], head: Head) -> tuple[int, ...]:
 
 
 def unit_scale(event: Sequence[int], statistics: Moments | None) -> list[nn.Module]:
-    """The layer that brings data to unit scale, if the statistics are known: cell by cell for a table, with one scale for an image."""
+    """The layer that brings data to unit scale, if the statistics are known: cell by cell for a table, with one
+    scale for an image.
+    """
     if statistics is None:
         return []
     std = statistics.std.float()
@@ -83,7 +96,9 @@ def offset(head: Head, statistics: Moments | None) -> Tensor | None:
     return None if statistics is None else head.start(statistics.mean.float(), statistics.std.float())
 
 
-def compose(encode: nn.Module, decode: nn.Module, event: Sequence[int], head: Head, latents: Latents, statistics: Moments | None) -> VAE:
+def compose(
+    encode: nn.Module, decode: nn.Module, event: Sequence[int], head: Head, latents: Latents, statistics: Moments | None
+) -> VAE:
     """VAE with the prior N(0, I) from an encoding and a decoding network."""
     return VAE(StandardNormal(latents.features), Decoder(decode, head), encoder(encode, event, latents, statistics))
 
@@ -106,12 +121,13 @@ def dense(
     activation: Callable[[], nn.Module] = nn.SiLU,
     statistics: Moments | None = None,
 ) -> VAE:
-    """Fully connected on both sides; `hidden` are the sizes from the data inwards, mirrored by the decoder (Kingma & Welling 2013).
+    """Fully connected on both sides; `hidden` are the sizes from the data inwards, mirrored by the decoder (Kingma &
+    Welling 2013).
 
     With `correlated` the posterior has a full covariance.
 
-    SiLU is the activation because it learns faster than a rectifier: on dynamically binarised MNIST, 512-512 and 40 latents after 7
-    epochs, log p(x) on validation data is -93.4 nats against -96.0.
+    SiLU is the activation because it learns faster than a rectifier: on dynamically binarised MNIST, 512-512 and 40
+    latents after 7 epochs, log p(x) on validation data is -93.4 nats against -96.0.
     """
     latents = Latents(latent, correlated)
     encode = Dense(event, (latents.numbers,), hidden, activation)
@@ -119,12 +135,22 @@ def dense(
     return compose(encode, decode, event, head, latents, statistics)
 
 
-def gapped(event: Sequence[int], head: Head, *, latent: int = 10, hidden: Sequence[int] = (128,), statistics: Moments | None = None) -> VAE:
+def gapped(
+    event: Sequence[int],
+    head: Head,
+    *,
+    latent: int = 10,
+    hidden: Sequence[int] = (128,),
+    statistics: Moments | None = None,
+) -> VAE:
     """Columns of plain numbers with gaps: dense, the encoder sees which cells are missing (Mattei & Frellsen 2019).
 
-    One hidden layer: a second one cost a tenth in mean squared error of filled cells on three small tables (docs/lab-book.md).
+    One hidden layer: a second one cost a tenth in mean squared error of filled cells on three small tables
+    (docs/lab-book.md).
     """
-    inputs = nn.Sequential(Gaps(nn.Sequential(*unit_scale(event, statistics))), Dense((2 * event[0],), (2 * latent,), hidden, nn.SiLU))
+    inputs = nn.Sequential(
+        Gaps(nn.Sequential(*unit_scale(event, statistics))), Dense((2 * event[0],), (2 * latent,), hidden, nn.SiLU)
+    )
     decode = started(Dense((latent,), outputs(event, head), hidden[::-1], nn.SiLU), offset(head, statistics))
     return VAE(StandardNormal(latent), Decoder(decode, head), GaussianPosterior(inputs, sees_gaps=True))
 
@@ -139,15 +165,23 @@ def table(
     activation: Callable[[], nn.Module] = nn.SiLU,
     statistics: Moments | None = None,
 ) -> VAE:
-    """Rows of a table with columns of several kinds and gaps: the encoder sees which cells are missing, the decoder has a law for each column.
+    """Rows of a table with columns of several kinds and gaps: the encoder sees which cells are missing, the decoder has
+    a law for each column.
 
     (Mattei & Frellsen 2019 for the gaps; Nazabal, Olmos, Ghahramani & Valera 2020 for the kinds.)
     """
     if not isinstance(head, ColumnsHead):
-        raise ShapeError(f"the recipe table has one law for each column, but {type(head).__name__} was given; use the likelihood columns")
+        raise ShapeError(
+            f"the recipe table has one law for each column, but {type(head).__name__} was given; use the likelihood "
+            "columns"
+        )
     latents, shown = Latents(latent, correlated), ColumnsInput(head.schema, getattr(statistics, "sample", None))
     network = nn.Sequential(shown, Dense((shown.features,), (latents.numbers,), hidden, activation))
-    posterior = CorrelatedGaussianPosterior(network, latent, sees_gaps=True) if correlated else GaussianPosterior(network, sees_gaps=True)
+    posterior = (
+        CorrelatedGaussianPosterior(network, latent, sees_gaps=True)
+        if correlated
+        else GaussianPosterior(network, sees_gaps=True)
+    )
     decode = Dense((latent,), (head.raw_numbers,), hidden[::-1], activation)
     return VAE(StandardNormal(latent), Decoder(decode, head), posterior)
 
@@ -163,12 +197,16 @@ def convolutional(
     stage: Callable[[int], nn.Module] = plain,
     statistics: Moments | None = None,
 ) -> VAE:
-    """Convolutions that halve the image once for each entry of `channels`, mirrored by the decoder; images of any size."""
+    """Convolutions that halve the image once for each entry of `channels`, mirrored by the decoder; images of any
+    size.
+    """
     latents = Latents(latent, correlated)
     encode = ConvolutionEncoder(event, (latents.numbers,), channels, activation, stage)
     decode = ConvolutionDecoder((latent,), outputs(event, head), channels, activation, stage)
     start = offset(head, statistics)
-    return compose(encode, decode if start is None else nn.Sequential(decode, Offset(start)), event, head, latents, statistics)
+    return compose(
+        encode, decode if start is None else nn.Sequential(decode, Offset(start)), event, head, latents, statistics
+    )
 
 
 def residual(
@@ -185,17 +223,27 @@ def residual(
     """`convolutional` with `blocks` residual blocks at every resolution below the image's own."""
     stage = residual_stage(blocks, len(channels), activation)
     return convolutional(
-        event, head, latent=latent, channels=channels, correlated=correlated, activation=activation, stage=stage, statistics=statistics
+        event,
+        head,
+        latent=latent,
+        channels=channels,
+        correlated=correlated,
+        activation=activation,
+        stage=stage,
+        statistics=statistics,
     )
 
 
 def linear(event: Sequence[int], head: Head, *, latent: int, statistics: Moments | None = None) -> VAE:
-    """No hidden layer: with a Gaussian head of one σ the likelihood is that of probabilistic PCA (Tipping & Bishop 1999)."""
+    """No hidden layer: with a Gaussian head of one σ the likelihood is that of probabilistic PCA (Tipping & Bishop
+    1999).
+    """
     return dense(event, head, latent=latent, hidden=(), statistics=statistics)
 
 
 def principal(event: Sequence[int], head: Head, *, latent: int = 256, statistics: Moments | None = None) -> VAE:
-    """One hidden layer of 2 × latent SiLU units on both sides, which `start_at_principal_components` makes a factor analysis of the data.
+    """One hidden layer of 2 × latent SiLU units on both sides, which `start_at_principal_components` makes a factor
+    analysis of the data.
 
     From there on training lets scales and means bend with the latents. For pixels of several levels.
     """
@@ -213,7 +261,9 @@ def kingma_welling(event: Sequence[int], head: Head, *, latent: int = 20, statis
 
 
 def burda(event: Sequence[int], head: Head, *, latent: int = 50, statistics: Moments | None = None) -> VAE:
-    """Two hidden layers of 200 tanh units: the network with one stochastic layer of Burda, Grosse & Salakhutdinov 2016."""
+    """Two hidden layers of 200 tanh units: the network with one stochastic layer of Burda, Grosse & Salakhutdinov
+    2016.
+    """
     return dense(event, head, latent=latent, hidden=(200, 200), activation=nn.Tanh, statistics=statistics)
 
 
@@ -228,9 +278,11 @@ def autoencoder(
     penalties: Mapping[str, Penalty] | None = None,
     statistics: Moments | None = None,
 ) -> Autoencoder:
-    """Fully connected on both sides of a code without a law, by squared error unless another head is given (Hinton & Salakhutdinov 2006).
+    """Fully connected on both sides of a code without a law, by squared error unless another head is given (Hinton &
+    Salakhutdinov 2006).
 
-    `code` is what the last layer of the encoder goes through; with a `corruption` it is a denoising autoencoder (Vincent et al. 2008).
+    `code` is what the last layer of the encoder goes through; with a `corruption` it is a denoising autoencoder
+    (Vincent et al. 2008).
 
     >>> from vael.data import Masking, load, statistics, unit_interval
     >>> from vael.evaluation import reconstruction_error
@@ -245,7 +297,9 @@ def autoencoder(
     True
     """
     head = head or SquaredErrorHead(statistics)
-    encode = nn.Sequential(*unit_scale(event, statistics), Dense(event, (latent,), hidden, nn.SiLU), *([] if code is None else [code]))
+    encode = nn.Sequential(
+        *unit_scale(event, statistics), Dense(event, (latent,), hidden, nn.SiLU), *([] if code is None else [code])
+    )
     decode = started(Dense((latent,), outputs(event, head), hidden[::-1], nn.SiLU), offset(head, statistics))
     return Autoencoder(encode, Decoder(decode, head), corruption=corruption, penalties=penalties)
 
@@ -257,20 +311,26 @@ def k_sparse(event: Sequence[int], k: int, *, latent: int = 256, statistics: Mom
     return autoencoder(event, latent=latent, hidden=(), code=TopK(k), statistics=statistics)
 
 
-def sparse(event: Sequence[int], *, latent: int = 256, target: float = 0.05, statistics: Moments | None = None) -> Autoencoder:
+def sparse(
+    event: Sequence[int], *, latent: int = 256, target: float = 0.05, statistics: Moments | None = None
+) -> Autoencoder:
     """Logistic units, each on for a share `target` of the data; the penalty `sparsity` awaits its weight (Ng 2011)."""
     penalties = {"sparsity": ActivationDivergence(target)}
     return autoencoder(event, latent=latent, hidden=(), code=nn.Sigmoid(), penalties=penalties, statistics=statistics)
 
 
-def contractive(event: Sequence[int], *, latent: int = 256, hidden: Sequence[int] = (), statistics: Moments | None = None) -> Autoencoder:
+def contractive(
+    event: Sequence[int], *, latent: int = 256, hidden: Sequence[int] = (), statistics: Moments | None = None
+) -> Autoencoder:
     """Codes that move little with x; the penalty `contraction` awaits its weight (Rifai et al. 2011).
 
     Exact in closed form for one logistic layer; through hidden layers, or with statistics, from one random probe.
     """
     closed = not hidden and statistics is None
     penalties = {"contraction": LogisticContraction() if closed else Contraction(probes=1)}
-    return autoencoder(event, latent=latent, hidden=hidden, code=nn.Sigmoid(), penalties=penalties, statistics=statistics)
+    return autoencoder(
+        event, latent=latent, hidden=hidden, code=nn.Sigmoid(), penalties=penalties, statistics=statistics
+    )
 
 
 def stacked(
@@ -283,8 +343,8 @@ def stacked(
 ) -> tuple[Autoencoder, ...]:
     """Shallow autoencoders, from the data to `features[0]`, from there to `features[1]` ..., the last code linear.
 
-    For `vael.training.pretrain` and `vael.models.unrolled` (Hinton & Salakhutdinov 2006); unrolled as they are, they are the same deep
-    network without pre-training.
+    For `vael.training.pretrain` and `vael.models.unrolled` (Hinton & Salakhutdinov 2006); unrolled as they are, they
+    are the same deep network without pre-training.
     """
     head = head or SquaredErrorHead(statistics)
     sizes, last = [tuple(event), *((n,) for n in features)], len(features)
@@ -297,49 +357,84 @@ def stacked(
     def shallow(level: int) -> Autoencoder:
         below, above = sizes[level - 1], sizes[level]
         before = unit_scale(event, statistics) if level == 1 else []
-        encode = nn.Sequential(*before, layer(below, above, level == 1), nn.Identity() if level == last else activation())
+        encode = nn.Sequential(
+            *before, layer(below, above, level == 1), nn.Identity() if level == last else activation()
+        )
         back = layer(above, outputs(event, head) if level == 1 else below, level == last)
         back = started(back, offset(head, statistics)) if level == 1 else back
         return Autoencoder(
-            encode, Decoder(nn.Sequential(back, nn.Identity() if level == 1 else activation()), head if level == 1 else SquaredErrorHead())
+            encode,
+            Decoder(
+                nn.Sequential(back, nn.Identity() if level == 1 else activation()),
+                head if level == 1 else SquaredErrorHead(),
+            ),
         )
 
     return tuple(shallow(level) for level in range(1, last + 1))
 
 
-def vq_vae(event: Sequence[int], head: Head, book: Quantizer, *, channels: Sequence[int] = (32, 64), statistics: Moments | None = None) -> VQVAE:
-    """Codes on one grid, halved once for each of `channels` (van den Oord, Vinyals & Kavukcuoglu 2017); the prior over codes is uniform."""
+def vq_vae(
+    event: Sequence[int],
+    head: Head,
+    book: Quantizer,
+    *,
+    channels: Sequence[int] = (32, 64),
+    statistics: Moments | None = None,
+) -> VQVAE:
+    """Codes on one grid, halved once for each of `channels` (van den Oord, Vinyals & Kavukcuoglu 2017); the prior
+    over codes is uniform.
+    """
     return one_level(event, head, book, channels, statistics)
 
 
 def vq_vae_2(
-    event: Sequence[int], head: Head, top: Quantizer, bottom: Quantizer, *, channels: Sequence[int] = (32,), statistics: Moments | None = None
+    event: Sequence[int],
+    head: Head,
+    top: Quantizer,
+    bottom: Quantizer,
+    *,
+    channels: Sequence[int] = (32,),
+    statistics: Moments | None = None,
 ) -> VQVAE:
     """Codes on two grids, the top's half the bottom's (Razavi, van den Oord & Vinyals 2019)."""
     return two_levels(event, head, (top, bottom), channels, statistics)
 
 
-def finite_scalar(event: Sequence[int], head: Head, *levels: int, channels: Sequence[int] = (32, 64), statistics: Moments | None = None) -> VQVAE:
+def finite_scalar(
+    event: Sequence[int],
+    head: Head,
+    *levels: int,
+    channels: Sequence[int] = (32, 64),
+    statistics: Moments | None = None,
+) -> VQVAE:
     """`vq_vae` without a code book: each of a few numbers is rounded to one of so many levels (Mentzer et al. 2023)."""
     return one_level(event, head, FiniteScalar(levels), channels, statistics)
 
 
 def auto_encoding_vb(model: Model, data: Splits, *, epochs: int, learning_rate: float = 0.02, seed: int = 0) -> Fit:
-    """Algorithm 1 of Kingma & Welling 2013 as it stands: SGVB-B with L = 1 on minibatches of M = 100, Adagrad, nothing clipped or averaged.
+    """Algorithm 1 of Kingma & Welling 2013 as it stands: SGVB-B with L = 1 on minibatches of M = 100, Adagrad, nothing
+    clipped or averaged.
 
-    Minibatches are consecutive parts of a new permutation in each epoch, so that every example comes once an epoch. The mean over the
-    minibatch is climbed instead of N/M times its sum, which leaves Adagrad's steps as they are, with ε in the
-    same units.
+    Minibatches are consecutive parts of a new permutation in each epoch, so that every example comes once an epoch. The
+    mean over the minibatch is climbed instead of N/M times its sum, which leaves Adagrad's steps as they are, with ε in
+    the same units.
     """
     plain_steps = Guard(clip=1e9, spike=1e9)
-    ascent = GradientAscent(model, samples=1, optimizer=Adagrad(learning_rate=learning_rate), guard=plain_steps, ema=0.0)
+    ascent = GradientAscent(
+        model, samples=1, optimizer=Adagrad(learning_rate=learning_rate), guard=plain_steps, ema=0.0
+    )
     return run(ascent, data, Settings(epochs=epochs, batch=100, seed=seed, schedule=Constant()))
 
 
 def flops(model: Model, event: Sequence[int]) -> int:
-    """Floating-point operations of matrix products and convolutions to train on one example: forward, and twice that backward."""
+    """Floating-point operations of matrix products and convolutions to train on one example: forward, and twice
+    that backward.
+    """
     like = next(model.parameters())
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
-        model(Batch(x=torch.zeros(1, *event, device=like.device, dtype=like.dtype)), generator=torch.Generator(like.device))
+        model(
+            Batch(x=torch.zeros(1, *event, device=like.device, dtype=like.dtype)),
+            generator=torch.Generator(like.device),
+        )
     return 3 * counter.get_total_flops()

@@ -12,12 +12,25 @@ import torch
 
 from vael.data import ColumnKind, Kind, Schema, Source, Splits, statistics
 from vael.errors import StateError
-from vael.models import VAE, BernoulliHead, ColumnsHead, DiscretizedLogisticHead, GaussianHead, Head, LearnedScale, TabulatedMixtureHead, heaped
+from vael.models import (
+    VAE,
+    BernoulliHead,
+    ColumnsHead,
+    DiscretizedLogisticHead,
+    GaussianHead,
+    Head,
+    LearnedScale,
+    TabulatedMixtureHead,
+    heaped,
+)
 from vael.models.heads import Moments
 from vael.recipes import convolutional, dense, gapped
 from vael.recipes import table as recipe_table
 
-STANDS_OUT, MANY_LEVELS = 0.25, 64  # share of the cells at one level, and number of levels, from which on laws over the levels are shared
+STANDS_OUT, MANY_LEVELS = (
+    0.25,
+    64,
+)  # share of the cells at one level, and number of levels, from which on laws over the levels are shared
 
 FEW = 5000  # rows of numbers with gaps below which one σ serves each column
 
@@ -55,8 +68,12 @@ def recommend(splits: Splits) -> Recommendation:
         return columns(source, source.schema)
     head, because = likelihood(source)
     head.check(source)
-    choice = table(source) if len(source.event) == 1 else grey(source) if small_and_grey(source.event) else colour(source)
-    return Recommendation(choice.recipe, head, MappingProxyType(dict(choice.arguments)), (described(source), because, choice.reason))
+    choice = (
+        table(source) if len(source.event) == 1 else grey(source) if small_and_grey(source.event) else colour(source)
+    )
+    return Recommendation(
+        choice.recipe, head, MappingProxyType(dict(choice.arguments)), (described(source), because, choice.reason)
+    )
 
 
 def likelihood(source: Source) -> tuple[Head, str]:
@@ -65,19 +82,29 @@ def likelihood(source: Source) -> tuple[Head, str]:
         return BernoulliHead(), "Likelihood: Bernoulli on logits, because every cell is 0 or 1."
     if source.kind is Kind.INTEGER:
         if source.levels is None:
-            raise StateError(f"{source.name} holds integers, but its number of levels is not said; make the Source with levels=")
-        if len(source.event) == 3 and small_and_grey(source.event) and source.levels >= MANY_LEVELS and (share := commonest(source)) > STANDS_OUT:
+            raise StateError(
+                f"{source.name} holds integers, but its number of levels is not said; make the Source with levels="
+            )
+        if (
+            len(source.event) == 3
+            and small_and_grey(source.event)
+            and source.levels >= MANY_LEVELS
+            and (share := commonest(source)) > STANDS_OUT
+        ):
             return TabulatedMixtureHead(source.levels), (
-                f"Likelihood: eight laws over {source.levels} levels that all cells share, mixed for each cell, because one level alone holds "
+                f"Likelihood: eight laws over {source.levels} levels that all cells share, mixed for each cell, "
+                "because one level alone holds "
                 f"{share:.0%} of the cells: no bell fits that (docs/lab-book.md)."
             )
         return DiscretizedLogisticHead(levels=source.levels), (
-            f"Likelihood: discretised logistic over {source.levels} levels, because the cells are the integers 0 ... {source.levels - 1}: "
+            f"Likelihood: discretised logistic over {source.levels} levels, because the cells are the integers 0 ... "
+            f"{source.levels - 1}: "
             "its probabilities sum to one over exactly these."
         )
     spread = LearnedScale(source.event[0])
     return GaussianHead(statistics(source), spread), (
-        "Likelihood: Gaussian with one learned, bounded σ for each channel or column, because the cells are real numbers."
+        "Likelihood: Gaussian with one learned, bounded σ for each channel or column, because the cells are real "
+        "numbers."
     )
 
 
@@ -98,7 +125,9 @@ def described(source: Source) -> str:
     channels, *size = source.event
     several = "" if channels == 1 else f" of {channels} channels"
     examples = f"{'x'.join(map(str, size))} images{several}" if size else f"rows of {channels} columns"
-    cells = {Kind.BINARY: "0 or 1", Kind.INTEGER: f"integers of {source.levels} levels", Kind.REAL: "real numbers"}[source.kind]
+    cells = {Kind.BINARY: "0 or 1", Kind.INTEGER: f"integers of {source.levels} levels", Kind.REAL: "real numbers"}[
+        source.kind
+    ]
     return f"Data: {len(source)} {examples}; cells are {cells}."
 
 
@@ -106,7 +135,9 @@ def table(source: Source) -> Choice:
     """Dense: width by columns and rows, so that few rows are not overfitted."""
     columns, rows = source.event[0], len(source)
     width = min(power_of_two(4 * columns, 32, 512), power_of_two(rows // 16, 32, 512))
-    latent = max(1, min(max(columns // 2, min(columns, 4)), 32, rows // 50))  # with one latent, three columns of two factors lose 0.3 to 0.6 nats
+    latent = max(
+        1, min(max(columns // 2, min(columns, 4)), 32, rows // 50)
+    )  # with one latent, three columns of two factors lose 0.3 to 0.6 nats
     reason = (
         f"Network: two dense hidden layers of {width} and {latent} latents, because a table has no neighbourhoods; "
         f"width by {columns} columns and {rows} rows."
@@ -115,7 +146,9 @@ def table(source: Source) -> Choice:
 
 
 def columns(source: Source, schema: Schema) -> Recommendation:
-    """A law for each column, and a network by columns and rows; of few rows of numbers with gaps one σ for each column."""
+    """A law for each column, and a network by columns and rows; of few rows of numbers with gaps one σ for each
+    column.
+    """
     if source.gaps and len(source) < FEW and plain_numbers(schema):
         return gapped_numbers(source)
     sample = statistics(source).sample
@@ -130,9 +163,11 @@ def columns(source: Source, schema: Schema) -> Recommendation:
     reasons = (
         f"Data: {rows} rows of {number} columns: {several}"
         + (f"; {missing:.1%} of the cells are missing." if source.gaps else "; no cell is missing."),
-        "Likelihood: a law for each column by its kind, numbers as mixtures of five logistics, levels by their probabilities; the bound counts the "
+        "Likelihood: a law for each column by its kind, numbers as mixtures of five logistics, levels by their "
+        "probabilities; the bound counts the "
         "cells that were seen.",
-        f"Network: two dense hidden layers of {width} and {latent} latents, by {number} columns and {rows} rows; the encoder sees which cells are "
+        f"Network: two dense hidden layers of {width} and {latent} latents, by {number} columns and {rows} rows; the "
+        "encoder sees which cells are "
         "missing.",
     )
     return Recommendation(recipe_table, head, MappingProxyType({"latent": latent, "hidden": (width, width)}), reasons)
@@ -145,15 +180,19 @@ def plain_numbers(schema: Schema) -> bool:
 
 
 def gapped_numbers(source: Source) -> Recommendation:
-    """What fills gaps best: half of the cells of breast cancer, mean squared error 0.27 where a law for each column gives 0.35 (docs/lab-book.md)."""
+    """What fills gaps best: half of the cells of breast cancer, mean squared error 0.27 where a law for each column
+    gives 0.35 (docs/lab-book.md).
+    """
     head = GaussianHead(statistics(source), LearnedScale(source.event[0]))
     head.check(source)
     missing = float(torch.isnan(source.x).float().mean())
     reasons = (
         f"Data: {len(source)} rows of {source.event[0]} columns of numbers; {missing:.1%} of the cells are missing.",
-        "Likelihood: Gaussian with one learned σ for each column, because rows are few: a law that changes from row to row overfits them; the "
+        "Likelihood: Gaussian with one learned σ for each column, because rows are few: a law that changes from row to "
+        "row overfits them; the "
         "bound, of importance weights, counts the cells that were seen.",
-        "Network: one dense hidden layer of 128 and 10 latents, by what fills gaps best; the encoder sees which cells are missing.",
+        "Network: one dense hidden layer of 128 and 10 latents, by what fills gaps best; the encoder sees which cells "
+        "are missing.",
     )
     return Recommendation(gapped, head, MappingProxyType({"latent": 10, "hidden": (128,)}), reasons)
 
@@ -164,12 +203,15 @@ def small_and_grey(event: Sequence[int]) -> bool:
 
 
 def grey(source: Source) -> Choice:
-    """Dense with a smooth activation, and a posterior with full covariance (docs/lab-book.md: 0.7 to 0.9 nats of log p(x) at equal time)."""
+    """Dense with a smooth activation, and a posterior with full covariance (docs/lab-book.md: 0.7 to 0.9 nats of
+    log p(x) at equal time).
+    """
     cells, rows = math.prod(source.event), len(source)
     width = min(300, power_of_two(2 * cells, 32, 512), power_of_two(rows // 12, 32, 512))
     latent = 24 if rows >= 10_000 else max(2, min(16, cells // 4))
     reason = (
-        f"Network: two dense hidden layers of {width} SiLU units, because at {cells} cells of one channel they learn more per second than "
+        f"Network: two dense hidden layers of {width} SiLU units, because at {cells} cells of one channel they learn "
+        "more per second than "
         f"convolutions; width by {cells} cells and {rows} examples. Posterior: full covariance over {latent} latents."
     )
     return Choice(dense, {"latent": latent, "hidden": (width, width), "correlated": True}, reason)
@@ -184,7 +226,8 @@ def colour(source: Source) -> Choice:
     channels = tuple(min(widest, first * 2**level) for level in range(levels))
     latent = 128 if len(source) >= 5000 else 32
     reason = (
-        f"Network: convolutions that halve the {height}x{width} image {levels} times, with {', '.join(map(str, channels))} channels and "
+        f"Network: convolutions that halve the {height}x{width} image {levels} times, with "
+        f"{', '.join(map(str, channels))} channels and "
         f"{latent} latents, because neighbouring pixels belong together; sizes by the image and {len(source)} examples."
     )
     return Choice(convolutional, {"latent": latent, "channels": channels}, reason)

@@ -1,6 +1,8 @@
-"""The one place that reads files which may come from somebody else: whatever is wrong with one ends in one `FormatError`, soon and in bounds.
+"""The one place that reads files which may come from somebody else: whatever is wrong with one ends in one
+`FormatError`, soon and in bounds.
 
-Nothing is waited for (a pipe, a device), nothing grows beyond a limit, and JSON is strict: no name twice, no depth that ends the process.
+Nothing is waited for (a pipe, a device), nothing grows beyond a limit, and JSON is strict: no name twice, no depth that
+ends the process.
 """
 
 from __future__ import annotations
@@ -21,8 +23,12 @@ JSON_BYTES = 32 << 20  # of a spec, a schema, a list of rows
 LINES_BYTES = 256 << 20  # of metrics
 DEPTH = 64  # of lists and records in each other
 KINDS = {
-    stat.S_IFDIR: "a folder", stat.S_IFBLK: "a disk", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFIFO: "a pipe",
-}  # fmt: skip
+    stat.S_IFDIR: "a folder",
+    stat.S_IFBLK: "a disk",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFIFO: "a pipe",
+}
 
 
 def physical_memory() -> int:
@@ -35,20 +41,33 @@ def physical_memory() -> int:
 
 @contextmanager
 def opened(path: Path, most: int) -> Iterator[tuple[BinaryIO, int]]:
-    """A file of at most `most` bytes and how many it has. Errors: `FormatError` for what is missing, no file, too large, or cannot be read."""
+    """A file of at most `most` bytes and how many it has.
+
+    Errors: `FormatError` for what is missing, no file, too large, or cannot be read.
+    """
     try:
         with open(descriptor_to_read(path), "rb") as file:
             found = os.fstat(file.fileno())
             kind = stat.S_IFMT(found.st_mode)
             if kind != stat.S_IFREG:
-                raise FormatError(f"{path} is {KINDS.get(kind, 'no file')}, but a file was expected; put the file there that vael wrote")
+                raise FormatError(
+                    f"{path} is {KINDS.get(kind, 'no file')}, but a file was expected; put the file there that vael "
+                    "wrote"
+                )
             if found.st_size > most:
-                raise FormatError(f"{path} has {found.st_size:,} bytes, more than the {most:,} that can be right; restore it from a copy")
+                raise FormatError(
+                    f"{path} has {found.st_size:,} bytes, more than the {most:,} that can be right; restore it from a "
+                    "copy"
+                )
             yield file, found.st_size
     except FileNotFoundError as error:
-        raise FormatError(f"{path.name}: no such file in {path.parent}; check the name, or restore it from a copy") from error
+        raise FormatError(
+            f"{path.name}: no such file in {path.parent}; check the name, or restore it from a copy"
+        ) from error
     except (OSError, ValueError) as error:
-        raise FormatError(f"{path} cannot be read ({_reason(error)}); check what it is, or restore it from a copy") from error
+        raise FormatError(
+            f"{path} cannot be read ({_reason(error)}); check what it is, or restore it from a copy"
+        ) from error
 
 
 def read_bytes(path: Path, most: int | None = None) -> bytes:
@@ -64,7 +83,9 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def present(path: Path) -> bool:
-    """Whether there is something of that name, be it a link that leads nowhere: what is there is read, and refused if it is no file."""
+    """Whether there is something of that name, be it a link that leads nowhere: what is there is read, and refused
+    if it is no file.
+    """
     try:
         return os.path.lexists(path)
     except ValueError:
@@ -76,7 +97,9 @@ def read_text(path: Path, most: int = JSON_BYTES) -> str:
     try:
         return read_bytes(path, most).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise FormatError(f"{path} is no text in UTF-8 ({error.reason} at byte {error.start:,}); restore it from a copy") from error
+        raise FormatError(
+            f"{path} is no text in UTF-8 ({error.reason} at byte {error.start:,}); restore it from a copy"
+        ) from error
 
 
 def read_json(path: Path, most: int = JSON_BYTES) -> Any:
@@ -85,14 +108,19 @@ def read_json(path: Path, most: int = JSON_BYTES) -> Any:
 
 
 def parsed(text: str, what: str) -> Any:
-    """What JSON holds; `what` names it in messages. Errors: `FormatError` for no JSON, a name twice in one record, and what is nested too deep."""
+    """What JSON holds; `what` names it in messages.
+
+    Errors: `FormatError` for no JSON, a name twice in one record, and what is nested too deep.
+    """
     try:
         found = json.loads(text, object_pairs_hook=_once)
         _check(found, DEPTH)
     except RecursionError as error:
         raise FormatError(f"{what} is nested deeper than anything that vael writes; restore it from a copy") from error
     except ValueError as error:
-        raise FormatError(f"{what} is not JSON as vael writes it ({str(error)[:300]}); restore it from a copy") from error
+        raise FormatError(
+            f"{what} is not JSON as vael writes it ({str(error)[:300]}); restore it from a copy"
+        ) from error
     return found
 
 

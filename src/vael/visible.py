@@ -9,7 +9,9 @@ HIDDEN_IN_LINES = re.compile(HIDDEN.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-
 
 
 def visible(text: str) -> str:
-    """A name or a level with a mark in place of each character that would move the cursor, change colours or turn the direction of what follows."""
+    """A name or a level with a mark in place of each character that would move the cursor, change colours or turn
+    the direction of what follows.
+    """
     return HIDDEN.sub("\ufffd", text)
 
 

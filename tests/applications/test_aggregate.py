@@ -1,4 +1,6 @@
-"""Codes of data as they are drawn, a mixture fitted to them, and samples from where they are: all exact for a linear model."""
+"""Codes of data as they are drawn, a mixture fitted to them, and samples from where they are: all exact for a
+linear model.
+"""
 
 import math
 
@@ -23,7 +25,9 @@ def rows(oracle, count):
 
 
 def test_codes_are_one_draw_of_the_posterior_for_each_example_in_order(oracle, monkeypatch):
-    """Standardised by the exact posterior they are N(0, 1): 3,000 numbers, mean and variance within 5 standard errors (false alarm 1e-6)."""
+    """Standardised by the exact posterior they are N(0, 1): 3,000 numbers, mean and variance within 5 standard
+    errors (false alarm 1e-6).
+    """
     source = rows(oracle, 1500)
     q = oracle.diagonal_posterior(source.x)
     z = aggregate_codes(oracle.vae(), source)
@@ -44,10 +48,15 @@ def test_codes_are_one_draw_of_the_posterior_for_each_example_in_order(oracle, m
 
 def test_a_mixture_of_one_component_has_the_moments_of_the_codes(oracle):
     source = rows(oracle, 39)  # fewer than 20 for each of two
-    found, z = fit_aggregate(oracle.vae(), source, seed=5).components, aggregate_codes(oracle.vae(), source, seed=5).double()
+    found, z = (
+        fit_aggregate(oracle.vae(), source, seed=5).components,
+        aggregate_codes(oracle.vae(), source, seed=5).double(),
+    )
     assert found.weight.tolist() == [1.0]
     torch.testing.assert_close(found.mean[0], z.mean(0), rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(found.covariance[0], torch.cov(z.mT, correction=0) + 1e-4 * torch.eye(2).double(), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        found.covariance[0], torch.cov(z.mT, correction=0) + 1e-4 * torch.eye(2).double(), rtol=1e-9, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize(("examples", "asked", "taken"), [(19, 20, 1), (40, 20, 2), (79, 20, 3), (100, 4, 4)])
@@ -56,12 +65,17 @@ def test_there_are_twenty_examples_for_each_component(oracle, examples, asked, t
 
 
 def test_samples_of_the_mixture_are_those_of_its_latents(oracle, monkeypatch):
-    """N(W m + b, W S Wᵀ + σ² I) for one component: 20,000 draws, each entry of mean and covariance within 5 standard errors (false alarm 2e-5)."""
+    """N(W m + b, W S Wᵀ + σ² I) for one component: 20,000 draws, each entry of mean and covariance within 5
+    standard errors (false alarm 2e-5).
+    """
     count, mixture = 20_000, fit_aggregate(oracle.vae(), rows(oracle, 39))
     x = aggregate_samples(oracle.vae(), mixture, count, seed=2).double()
     part = mixture.components
     mean = oracle.weight.double() @ part.mean[0] + oracle.bias.double()
-    covariance = oracle.weight.double() @ part.covariance[0] @ oracle.weight.double().mT + oracle.sigma**2 * torch.eye(6).double()
+    covariance = (
+        oracle.weight.double() @ part.covariance[0] @ oracle.weight.double().mT
+        + oracle.sigma**2 * torch.eye(6).double()
+    )
     assert ((x.mean(0) - mean).abs() < 5 * (covariance.diag() / count).sqrt()).all()
     error = ((covariance.diag()[:, None] * covariance.diag() + covariance.square()) / count).sqrt()
     assert ((torch.cov(x.mT) - covariance).abs() < 5 * error).all()
@@ -75,7 +89,11 @@ def test_as_many_samples_are_drawn_as_were_asked_for_in_blocks(oracle, monkeypat
     monkeypatch.setattr(generation, "AT_ONCE", 7)
     mixture = fit_aggregate(oracle.vae(), rows(oracle, 39))
     for count in (1, 7, 20):
-        for found in (samples(oracle.vae(), count), mean_samples(oracle.vae(), count), aggregate_samples(oracle.vae(), mixture, count)):
+        for found in (
+            samples(oracle.vae(), count),
+            mean_samples(oracle.vae(), count),
+            aggregate_samples(oracle.vae(), mixture, count),
+        ):
             assert found.shape == (count, 6)
             assert len(found.unique(dim=0)) == count
     assert not torch.equal(samples(oracle.vae(), 3), samples(oracle.vae(), 3, seed=1))

@@ -1,4 +1,6 @@
-"""Scores of rows: right where the exact answer is known, p-values that keep their promise, and the reasons that were planted."""
+"""Scores of rows: right where the exact answer is known, p-values that keep their promise, and the reasons that
+were planted.
+"""
 
 import math
 import zlib
@@ -50,8 +52,9 @@ def joined(detector, source):
 
 
 def test_p_values_keep_their_promise(detector):
-    """5,000 new rows of the same law, 400 held out: P(p ≤ α) = α on average over held-out sets; of one set it has a deviation of
-    √(α (1 - α) / 400), to which that of 5,000 rows is added; 5 of them (false alarm below 1e-5 each)."""
+    """5,000 new rows of the same law, 400 held out: P(p ≤ α) = α on average over held-out sets; of one set it has a
+    deviation of √(α (1 - α) / 400), to which that of 5,000 rows is added; 5 of them (false alarm below 1e-5 each).
+    """
     _, p, _ = joined(detector, rows(5000, 2))
     for level in (0.05, 0.2, 0.5):
         deviation = math.sqrt(level * (1 - level) * (1 / 400 + 1 / 5000))
@@ -60,8 +63,10 @@ def test_p_values_keep_their_promise(detector):
 
 
 def test_one_per_cent_of_fresh_normal_rows_is_flagged_at_one_per_cent(model):
-    """P(p ≤ 0.01) = 2 / 200 just, for 199 rows of calibration that chose nothing. The share of 500 fresh rows has a deviation of
-    √(0.01 · 0.99 (1/201 + 1/500)) = 0.0083 over calibrations and rows; of the mean over 40 of them, four of those (false alarm below 1e-4)."""
+    """P(p ≤ 0.01) = 2 / 200 just, for 199 rows of calibration that chose nothing. The share of 500 fresh rows has a
+    deviation of √(0.01 · 0.99 (1/201 + 1/500)) = 0.0083 over calibrations and rows; of the mean over 40 of them, four
+    of those (false alarm below 1e-4).
+    """
     first = AnomalyDetector(model, rows(2000, 0), rows(400, 1))
     shares = []
     for draw in range(40):
@@ -72,14 +77,18 @@ def test_one_per_cent_of_fresh_normal_rows_is_flagged_at_one_per_cent(model):
 
 
 def test_a_run_flags_as_many_fresh_rows_as_the_threshold_says():
-    """Four runs on 30 rows, weights chosen on 30, calibrated on 99 that chose nothing: 5 % of 1,000 fresh rows have p ≤ 0.05; the share has a
-    deviation of √(0.05 · 0.95 (1/101 + 1/1000)) = 0.0228, the mean of four half of it: four of those (false alarm below 1e-4)."""
+    """Four runs on 30 rows, weights chosen on 30, calibrated on 99 that chose nothing: 5 % of 1,000 fresh rows have p ≤
+    0.05; the share has a deviation of √(0.05 · 0.95 (1/101 + 1/1000)) = 0.0228, the mean of four half of it: four of
+    those (false alarm below 1e-4).
+    """
     shares = []
     for seed in range(4):
         train, held = rows(30, 100 + seed), rows(30, 200 + seed)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            made = linear((8,), GaussianHead(statistics(train), LearnedScale(8)), latent=6, statistics=statistics(train))
+            made = linear(
+                (8,), GaussianHead(statistics(train), LearnedScale(8)), latent=6, statistics=statistics(train)
+            )
         algorithm = GradientAscent(made, ELBO(), optimizer=AdamW(learning_rate=3e-2))
         fitted = run(algorithm, Splits(train, held, None), Settings(epochs=30, batch=30, compiled=False)).model
         detector = AnomalyDetector(fitted, train, held, calibration=rows(99, 300 + seed))
@@ -141,12 +150,19 @@ def test_distances_among_rows_are_those_of_standardised_columns(model):
 
 def test_a_column_of_levels_counts_as_much_as_the_encoder_is_shown():
     """Rows of training are near themselves; another level or a gap is further away, and nothing is NaN."""
-    schema = Schema((Column("size", ColumnKind.REAL), Column("colour", ColumnKind.CATEGORICAL, levels=("red", "green"), missing=True)))
+    schema = Schema(
+        (
+            Column("size", ColumnKind.REAL),
+            Column("colour", ColumnKind.CATEGORICAL, levels=("red", "green"), missing=True),
+        )
+    )
     generator = torch.Generator().manual_seed(0)
     x = torch.stack((torch.randn(200, generator=generator), torch.zeros(200)), 1)
     x[:20, 1] = torch.nan
     made = table((2,), ColumnsHead(schema, sample=x), latent=1, hidden=(4,))
-    sources = [Source("t", part, Kind.MIXED, "", columns=("size", "colour"), schema=schema, gaps=True) for part in (x, x[:40])]
+    sources = [
+        Source("t", part, Kind.MIXED, "", columns=("size", "colour"), schema=schema, gaps=True) for part in (x, x[:40])
+    ]
     detector = AnomalyDetector(made, *sources, score=Score.ROWS)
     middle = torch.tensor([[0.0, 0.0], [0.0, torch.nan], [0.0, 1.0], [9.0, 0.0]])
     same, gap, other, far = detector.scores(replace(sources[0], x=middle)).tolist()
@@ -180,12 +196,30 @@ def test_too_few_rows_and_senseless_shares_are_refused(model):
 
 
 def test_images_are_scored_by_the_command(tmp_path, capsys):
-    assert main(["train", "digits", "--epochs", "2", "--run", str(tmp_path / "run"), "--no-report", "--importance-samples", "2"]) == 0
+    assert (
+        main(
+            [
+                "train",
+                "digits",
+                "--epochs",
+                "2",
+                "--run",
+                str(tmp_path / "run"),
+                "--no-report",
+                "--importance-samples",
+                "2",
+            ]
+        )
+        == 0
+    )
     digits = load("digits").test.x[:20].squeeze(1).numpy().copy()
     digits[3] = np.random.default_rng(0).integers(0, 17, (8, 8))
     np.save(tmp_path / "some.npy", digits)
     capsys.readouterr()
-    assert main(["score", str(tmp_path / "run"), str(tmp_path / "some.npy"), "-o", str(tmp_path / "s.csv"), "--explain"]) == 0
+    assert (
+        main(["score", str(tmp_path / "run"), str(tmp_path / "some.npy"), "-o", str(tmp_path / "s.csv"), "--explain"])
+        == 0
+    )
     out = capsys.readouterr().out
     assert "row 4: score" in out
     assert "s-why.png: the strangest images" in out
@@ -197,8 +231,12 @@ def test_images_are_scored_by_the_command(tmp_path, capsys):
 
 
 def test_what_is_rare_in_its_column_is_a_reason_where_nothing_else_is(monkeypatch):
-    """Where the rest of the row excuses a cell, as it does where three rows of training had the same, the reason is the rare cell all the same."""
-    schema = Schema((Column("size", ColumnKind.REAL), Column("colour", ColumnKind.CATEGORICAL, levels=("red", "green"))))
+    """Where the rest of the row excuses a cell, as it does where three rows of training had the same, the reason is
+    the rare cell all the same.
+    """
+    schema = Schema(
+        (Column("size", ColumnKind.REAL), Column("colour", ColumnKind.CATEGORICAL, levels=("red", "green")))
+    )
     generator = torch.Generator().manual_seed(0)
     x = torch.stack((torch.randn(400, generator=generator), (torch.rand(400, generator=generator) < 0.3).float()), 1)
     x[:3, 0] = 400.0
@@ -208,7 +246,9 @@ def test_what_is_rare_in_its_column_is_a_reason_where_nothing_else_is(monkeypatc
     source = Source("t", x, Kind.MIXED, "", schema=schema, columns=schema.names)
     detector = AnomalyDetector(made, source, source.subset(torch.arange(100, 300)))
     odd = Source("odd", torch.tensor([[400.0, 0.0], [0.1, 0.0]]), Kind.MIXED, "", schema=schema, columns=schema.names)
-    monkeypatch.setattr(anomaly, "conditional_surprise", lambda model, rows, seed: iter([torch.full((len(rows), 2), 0.5)]))
+    monkeypatch.setattr(
+        anomaly, "conditional_surprise", lambda model, rows, seed: iter([torch.full((len(rows), 2), 0.5)])
+    )
     found = detector.explain(odd, torch.zeros(2, 2))
     assert float(found[0, 0]) > 2
     assert int(found[0].argmax()) == 0
@@ -216,7 +256,9 @@ def test_what_is_rare_in_its_column_is_a_reason_where_nothing_else_is(monkeypatc
 
 
 def test_every_score_by_hand(model):
-    """From bounds, codes and surprises of the rows alone; neighbours by all pairs; all three of a table on one scale and added."""
+    """From bounds, codes and surprises of the rows alone; neighbours by all pairs; all three of a table on one
+    scale and added.
+    """
     train, held, fresh = rows(200, 0), rows(60, 1), rows(30, 2)
     detector = AnomalyDetector(model, train, held)
     known, usual, new = (detector._all(source) for source in (train, held, fresh))
@@ -224,19 +266,27 @@ def test_every_score_by_hand(model):
         at = model.posterior(fresh.x).mean
         surprise = -model.decode((at[None],)).log_prob(fresh.x)[0]
     torch.testing.assert_close(new.surprise, surprise)
-    assert float((new.distortion - surprise.sum(1)).mean()) > 0  # the mean over draws about the code is worse than the code
+    assert (
+        float((new.distortion - surprise.sum(1)).mean()) > 0
+    )  # the mean over draws about the code is worse than the code
     bound = -(new.distortion + new.divergence)
 
     def place(one):
         least, rough = known.surprise.min(0).values, known.surprise.std(0, correction=0)
-        return torch.cat((one.code / known.code.std(0, correction=0), ((one.surprise - least).clamp(min=0) / rough).sqrt()), 1).double()
+        return torch.cat(
+            (one.code / known.code.std(0, correction=0), ((one.surprise - least).clamp(min=0) / rough).sqrt()), 1
+        ).double()
 
     near = torch.cdist(place(new), place(known), compute_mode="donot_use_mm_for_euclid_dist").sort(1).values[:, 4]
     background = 0.5 * fresh.x.square().sum(1)
     wanted = {
-        Score.BOUND: -bound, Score.DISTORTION: new.distortion, Score.DIVERGENCE: new.divergence, Score.NEIGHBOURS: near,
-        Score.TYPICALITY: (bound - usual.bound.median()).abs(), Score.RATIO: -bound - background,
-    }  # fmt: skip
+        Score.BOUND: -bound,
+        Score.DISTORTION: new.distortion,
+        Score.DIVERGENCE: new.divergence,
+        Score.NEIGHBOURS: near,
+        Score.TYPICALITY: (bound - usual.bound.median()).abs(),
+        Score.RATIO: -bound - background,
+    }
     for kind, values in wanted.items():
         torch.testing.assert_close(detector.scores(fresh, kind), values.double(), rtol=1e-5, atol=1e-5)
     together = 0.0

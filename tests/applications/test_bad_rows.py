@@ -1,4 +1,6 @@
-"""Everything that can be wrong with a file that a run is used on: one message that names column and row, or the row listed; no file half written."""
+"""Everything that can be wrong with a file that a run is used on: one message that names column and row, or the row
+listed; no file half written.
+"""
 
 import csv
 import json
@@ -17,7 +19,10 @@ NAMES = ["kind", "height", "nests"]
 def good(rows=60, seed=0):
     random = np.random.default_rng(seed)
     kind = random.integers(0, 3, rows)
-    return [[["ash", "oak", "elm"][one], f"{4 * one + random.normal():.2f}", str(random.poisson(1 + 2 * one))] for one in kind]
+    return [
+        [["ash", "oak", "elm"][one], f"{4 * one + random.normal():.2f}", str(random.poisson(1 + 2 * one))]
+        for one in kind
+    ]
 
 
 def write_csv(path, cells, names=NAMES, mark=",", encoding="utf-8"):
@@ -28,7 +33,9 @@ def write_csv(path, cells, names=NAMES, mark=",", encoding="utf-8"):
 
 def write_parquet(path, cells, names=NAMES, text=False):
     columns = [[cell or None for cell in column] for column in zip(*cells, strict=True)] or [[] for _ in names]
-    typed = [columns[0]] + [column if text else [None if cell is None else float(cell) for cell in column] for column in columns[1:]]
+    typed = [columns[0]] + [
+        column if text else [None if cell is None else float(cell) for cell in column] for column in columns[1:]
+    ]
     pa.parquet.write_table(pa.Table.from_arrays([pa.array(column) for column in typed], names=names), path)
     return path
 
@@ -37,7 +44,14 @@ def write_parquet(path, cells, names=NAMES, text=False):
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     write_csv(folder / "t.csv", good(200))
-    np.savetxt(folder / "n.csv", np.random.default_rng(0).normal(size=(200, 2)), delimiter=",", header="a,b", comments="", fmt="%.3f")
+    np.savetxt(
+        folder / "n.csv",
+        np.random.default_rng(0).normal(size=(200, 2)),
+        delimiter=",",
+        header="a,b",
+        comments="",
+        fmt="%.3f",
+    )
     np.save(folder / "images.npy", np.random.default_rng(0).integers(0, 17, (60, 8, 8)).astype(np.uint8))
     short = ["--epochs", "1", "--no-report", "--importance-samples", "2"]
     for data, run in (("t.csv", "run"), ("n.csv", "plain"), ("images.npy", "grey")):
@@ -100,15 +114,25 @@ def test_a_word_among_numbers(runs, tmp_path, capsys):
 def test_columns_that_are_missing_or_doubled(runs, tmp_path, capsys, write):
     ending = "csv" if write is write_csv else "parquet"
     path = write(tmp_path / f"missing.{ending}", [[one[0], one[2]] for one in good(20)], ["kind", "nests"])
-    refused(runs, tmp_path, capsys, path, ["has no column 'height', which the model was trained on", "there are kind, nests"])
+    refused(
+        runs,
+        tmp_path,
+        capsys,
+        path,
+        ["has no column 'height', which the model was trained on", "there are kind, nests"],
+    )
     path = write(tmp_path / f"twice.{ending}", [[*one, one[1]] for one in good(20)], [*NAMES, "height"])
     refused(runs, tmp_path, capsys, path, ["columns 2 and 4 are both called 'height'", "rename one"])
 
 
 @pytest.mark.parametrize("write", [write_csv, write_parquet])
 def test_a_column_of_another_type(runs, tmp_path, capsys, write):
-    path = write(tmp_path / ("b.csv" if write is write_csv else "b.parquet"), [[one[0], one[1], "2.5"] for one in good(20)])
-    refused(runs, tmp_path, capsys, path, ["row 1, column 'nests': ", "is no whole number, as the column is in training"])
+    path = write(
+        tmp_path / ("b.csv" if write is write_csv else "b.parquet"), [[one[0], one[1], "2.5"] for one in good(20)]
+    )
+    refused(
+        runs, tmp_path, capsys, path, ["row 1, column 'nests': ", "is no whole number, as the column is in training"]
+    )
     refused_all = used("score", runs / "run", path, tmp_path / "out.csv", "--on-error", "skip")
     assert refused_all == 2
     assert "none of the 20 rows fits the model; row 1: column 'nests'" in capsys.readouterr().err
@@ -120,7 +144,13 @@ def test_empty_files_and_single_rows(runs, tmp_path, capsys, write):
     ending = "csv" if write is write_csv else "parquet"
     refused(runs, tmp_path, capsys, write(tmp_path / f"no-rows.{ending}", []), ["has no rows"])
     (tmp_path / f"empty.{ending}").write_bytes(b"")
-    refused(runs, tmp_path, capsys, tmp_path / f"empty.{ending}", ["is empty" if ending == "csv" else "is no whole Parquet file"])
+    refused(
+        runs,
+        tmp_path,
+        capsys,
+        tmp_path / f"empty.{ending}",
+        ["is empty" if ending == "csv" else "is no whole Parquet file"],
+    )
     skipped(runs, tmp_path, capsys, write(tmp_path / f"one.{ending}", good(1)), [], 1)
 
 
@@ -144,10 +174,19 @@ def test_numbers_as_text_are_numbers(runs, tmp_path):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_table_given_to_images_and_images_to_a_table(runs, tmp_path, capsys, verb):
-    table = "are no rows of a table" if verb == "impute" else "is a table, but the run was trained on images of shape (1, 8, 8)"
+    table = (
+        "are no rows of a table"
+        if verb == "impute"
+        else "is a table, but the run was trained on images of shape (1, 8, 8)"
+    )
     refused(runs, tmp_path, capsys, runs / "t.csv", [table], [verb], "grey")
     refused(
-        runs, tmp_path, capsys, runs / "images.npy", ["is an array, but the run was trained on a table with the columns kind, height, nests"], [verb]
+        runs,
+        tmp_path,
+        capsys,
+        runs / "images.npy",
+        ["is an array, but the run was trained on a table with the columns kind, height, nests"],
+        [verb],
     )
     refused(runs, tmp_path, capsys, runs, ["is a folder, but the run was trained on a table"], [verb])
 
@@ -157,7 +196,23 @@ def test_rows_of_a_run_on_plain_numbers(runs, tmp_path, capsys):
     (tmp_path / "b.csv").write_text("\n".join(lines))
     (tmp_path / "c.csv").write_text("\n".join(lines[:3]))
     refused(runs, tmp_path, capsys, tmp_path / "b.csv", ["row 4: 3 cells, but 2 were expected"], run="plain")
-    refused(runs, tmp_path, capsys, tmp_path / "c.csv", ["row 2, column 'b': an empty cell came"], ("score", "encode"), run="plain")
+    refused(
+        runs,
+        tmp_path,
+        capsys,
+        tmp_path / "c.csv",
+        ["row 2, column 'b': an empty cell came"],
+        ("score", "encode"),
+        run="plain",
+    )
     skipped(runs, tmp_path, capsys, tmp_path / "b.csv", [2, 3, 4], 2, run="plain", verbs=("score", "encode"))
     np.save(tmp_path / "three.npy", np.zeros((4, 3), np.float32))
-    refused(runs, tmp_path, capsys, tmp_path / "three.npy", ["examples of shape (3,), but the model takes (2,)"], ("score", "encode"), run="plain")
+    refused(
+        runs,
+        tmp_path,
+        capsys,
+        tmp_path / "three.npy",
+        ["examples of shape (3,), but the model takes (2,)"],
+        ("score", "encode"),
+        run="plain",
+    )

@@ -1,4 +1,6 @@
-"""Rows given some of their cells: the exact conditional law of Gaussians, and of levels by quadrature over the latent; the command."""
+"""Rows given some of their cells: the exact conditional law of Gaussians, and of levels by quadrature over the
+latent; the command.
+"""
 
 import csv
 import math
@@ -17,7 +19,9 @@ from vael.recipes import table
 
 
 def test_gaussian_columns_have_their_exact_conditional_law():
-    """20,000 rows from 80,000 latents: mean within 6 standard errors, deviations within 5 % (false alarm below 1e-6)."""
+    """20,000 rows from 80,000 latents: mean within 6 standard errors, deviations within 5 % (false alarm below
+    1e-6).
+    """
     oracle = LinearGaussian.of_size(6, 2)
     given = oracle.sample(1)[0].clone()
     given[torch.tensor([0, 2, 3, 5])] = torch.nan
@@ -31,7 +35,9 @@ def test_gaussian_columns_have_their_exact_conditional_law():
     spread = exact.diagonal().sqrt()
     assert 2_000 < found.effective_samples <= 200_000
     assert bool(((found.x[:, gap].mean(0) - mean).abs() < 6 * spread / math.sqrt(2_000)).all())
-    torch.testing.assert_close(found.x[:, gap].T.cov().double(), exact.double(), rtol=0.1, atol=0.05 * float(spread.max()) ** 2)
+    torch.testing.assert_close(
+        found.x[:, gap].T.cov().double(), exact.double(), rtol=0.1, atol=0.05 * float(spread.max()) ** 2
+    )
 
 
 LEVELS = Schema(
@@ -44,7 +50,9 @@ LEVELS = Schema(
 
 
 def test_levels_have_the_shares_that_quadrature_gives():
-    """p(a, c | b = yes) = ∫ p(z) p(b | z) p(a, c | z) dz / p(b): all twelve within 5 standard errors (false alarm below 1e-5)."""
+    """p(a, c | b = yes) = ∫ p(z) p(b | z) p(a, c | z) dz / p(b): all twelve within 5 standard errors (false alarm
+    below 1e-5).
+    """
     with torch.random.fork_rng():
         torch.manual_seed(3)
         model = table((3,), ColumnsHead(LEVELS), latent=1, hidden=(16,))
@@ -55,9 +63,13 @@ def test_levels_have_the_shares_that_quadrature_gives():
         p = model.decode((z[:, None, None],)).log_probs.exp()[:, 0].double()  # [z, columns, codes]
     weight = torch.exp(-0.5 * z.double().square()) * p[:, 1, 1]
     exact = torch.einsum("z,za,zc->ac", weight / weight.sum(), p[:, 0, :3], p[:, 2, :4])
-    assert float((exact - exact.sum(1, keepdim=True) * exact.sum(0)).abs().max()) > 0.003  # the two depend on each other
+    assert (
+        float((exact - exact.sum(1, keepdim=True) * exact.sum(0)).abs().max()) > 0.003
+    )  # the two depend on each other
     found = conditional_samples(model, torch.tensor([torch.nan, 1.0, torch.nan]), 40_000, seed=2)
-    shares = torch.zeros(3, 4).index_put_((found.x[:, 0].long(), found.x[:, 2].long()), torch.tensor(1 / 40_000), accumulate=True)
+    shares = torch.zeros(3, 4).index_put_(
+        (found.x[:, 0].long(), found.x[:, 2].long()), torch.tensor(1 / 40_000), accumulate=True
+    )
     assert bool(((shares - exact).abs() < 5 * (exact * (1 - exact) / 20_000).sqrt()).all())
     again = conditional_samples(model, torch.tensor([torch.nan, 1.0, torch.nan]), 40_000, seed=2)
     assert torch.equal(again.x, found.x)
@@ -78,7 +90,12 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("conditional")
     rng = np.random.default_rng(0)
     heavy = rng.random(600) < 0.4
-    rows = zip(np.where(heavy, "oak", "Elm"), np.where(heavy, 40, 10) + rng.integers(0, 9, 600), rng.normal(size=600).round(2), strict=True)
+    rows = zip(
+        np.where(heavy, "oak", "Elm"),
+        np.where(heavy, 40, 10) + rng.integers(0, 9, 600),
+        rng.normal(size=600).round(2),
+        strict=True,
+    )
     with open(folder / "trees.csv", "w", newline="") as file:
         csv.writer(file).writerows([("kind", "age", "a=b"), *rows])
     options = ["--epochs", "12", "--lr", "0.01", "--importance-samples", "2", "--no-report"]
@@ -87,9 +104,27 @@ def run(tmp_path_factory):
 
 
 def test_the_command_draws_rows_with_the_given_values(run, capsys):
-    """Of 200 oaks more than 0.4 + 5 standard errors are old: 3e-7 where the condition is ignored; a trained model has 0.78 or more in bf16 too."""
+    """Of 200 oaks more than 0.4 + 5 standard errors are old: 3e-7 where the condition is ignored; a trained model
+    has 0.78 or more in bf16 too.
+    """
     capsys.readouterr()
-    assert main(["sample", str(run / "run"), "-n", "200", "-o", str(run / "oaks.csv"), "--given", "kind=oak", "--given", "a=b=0.5"]) == 0
+    assert (
+        main(
+            [
+                "sample",
+                str(run / "run"),
+                "-n",
+                "200",
+                "-o",
+                str(run / "oaks.csv"),
+                "--given",
+                "kind=oak",
+                "--given",
+                "a=b=0.5",
+            ]
+        )
+        == 0
+    )
     names, *rows = csv.reader((run / "oaks.csv").open())
     assert names == ["kind", "age", "a=b"]
     assert {(row[0], float(row[2])) for row in rows} == {("oak", 0.5)}
@@ -116,12 +151,15 @@ def test_rows_of_a_table_come_from_the_mixture_while_the_training_rows_are_at_ha
 @pytest.mark.parametrize(
     ("conditions", "message"),
     [
-        (["kid=oak"], "there is no column 'kid'; did you mean kind?"), (["kind=elm"], "no level 'elm'; there are Elm, oak; did you mean Elm?"),
+        (["kid=oak"], "there is no column 'kid'; did you mean kind?"),
+        (["kind=elm"], "no level 'elm'; there are Elm, oak; did you mean Elm?"),
         (["kind"], "write COLUMN=VALUE"),
-        (["age=old"], "column 'age': 'old' is no whole number"), (["age=4.5"], "--given: column 'age'"),
-        (["kind=oak", "kind=Elm"], "was given before"), (["kind="], "there is no value"),
+        (["age=old"], "column 'age': 'old' is no whole number"),
+        (["age=4.5"], "--given: column 'age'"),
+        (["kind=oak", "kind=Elm"], "was given before"),
+        (["kind="], "there is no value"),
     ],
-)  # fmt: skip
+)
 def test_conditions_that_do_not_fit_are_named(run, conditions, message, capsys, tmp_path):
     words = [word for text in conditions for word in ("--given", text)]
     assert main(["sample", str(run / "run"), "-o", str(tmp_path / "out.csv"), *words]) == 2

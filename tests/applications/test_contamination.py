@@ -1,4 +1,6 @@
-"""Runs on data of which a share does not belong: the strangest rows are not learned from, and the folder knows which."""
+"""Runs on data of which a share does not belong: the strangest rows are not learned from, and the folder knows
+which.
+"""
 
 import json
 
@@ -18,7 +20,17 @@ def folder(tmp_path_factory):
     x = random.normal(size=(400, 1)) @ np.array([[1.0, 2, -1, 1]]) + 0.1 * random.normal(size=(400, 4))
     x[::20] = random.normal(size=(20, 4)) * 2
     np.savetxt(folder / "x.csv", x, delimiter=",", header="a,b,c,d", comments="", fmt="%.4f")
-    command = ["train", str(folder / "x.csv"), "--run", str(folder / "run"), "--contamination", "0.05", "--epochs", "6", "--no-report"]
+    command = [
+        "train",
+        str(folder / "x.csv"),
+        "--run",
+        str(folder / "run"),
+        "--contamination",
+        "0.05",
+        "--epochs",
+        "6",
+        "--no-report",
+    ]
     assert main([*command, "--importance-samples", "2"]) == 0
     return folder
 
@@ -38,7 +50,22 @@ def test_the_strangest_rows_are_left_out_of_training_and_validation(folder):
 
 def test_it_goes_on_with_the_same_rows(folder):
     before = json.loads((folder / "run" / "left-out.json").read_text())
-    assert main(["train", "--run", str(folder / "run"), "--resume", "--epochs", "8", "--no-report", "--importance-samples", "2"]) == 0
+    assert (
+        main(
+            [
+                "train",
+                "--run",
+                str(folder / "run"),
+                "--resume",
+                "--epochs",
+                "8",
+                "--no-report",
+                "--importance-samples",
+                "2",
+            ]
+        )
+        == 0
+    )
     assert json.loads((folder / "run" / "left-out.json").read_text()) == before
     (folder / "run" / "left-out.json").write_text("[]")
     with pytest.raises(FormatError, match="does not list the rows"):
@@ -47,7 +74,12 @@ def test_it_goes_on_with_the_same_rows(folder):
 
 
 def test_its_p_values_leave_the_strangest_test_rows_out(folder, tmp_path):
-    assert main(["score", str(folder / "run"), str(folder / "x.csv"), "-o", str(tmp_path / "s.csv"), "--threshold", "0.03"]) == 0
+    assert (
+        main(
+            ["score", str(folder / "run"), str(folder / "x.csv"), "-o", str(tmp_path / "s.csv"), "--threshold", "0.03"]
+        )
+        == 0
+    )
     found = np.loadtxt(tmp_path / "s.csv", delimiter=",", skiprows=1)
     bad = np.arange(400) % 20 == 0
     assert found[bad, 4].mean() > 0.7

@@ -10,13 +10,23 @@ from vael.applications import export
 from vael.applications.export import export_onnx, parameters
 from vael.data import Batch, Column, ColumnKind, Schema
 from vael.errors import StateError
-from vael.models import VAE, BernoulliHead, ColumnsHead, Conditional, CoupledLogisticMixtureHead, GaussianHead, StandardNormal
+from vael.models import (
+    VAE,
+    BernoulliHead,
+    ColumnsHead,
+    Conditional,
+    CoupledLogisticMixtureHead,
+    GaussianHead,
+    StandardNormal,
+)
 from vael.probability import diagonal_gaussian
 from vael.recipes import convolutional, dense, gapped, linear, table
 from vael.tables.schema_file import read_schema
 
 INSTALLED = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
-needs_onnx = pytest.mark.skipif(not INSTALLED, reason="onnx, onnxscript or onnxruntime is not installed: pip install 'vael[onnx]'")
+needs_onnx = pytest.mark.skipif(
+    not INSTALLED, reason="onnx, onnxscript or onnxruntime is not installed: pip install 'vael[onnx]'"
+)
 
 
 def build(make, event, head=None, **arguments):
@@ -34,17 +44,22 @@ def run(path, **given):
 
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, map(torch.from_numpy, session.run(names, {k: v.numpy() for k, v in given.items()})), strict=True))
+    return dict(
+        zip(names, map(torch.from_numpy, session.run(names, {k: v.numpy() for k, v in given.items()})), strict=True)
+    )
 
 
 def mixed_table():
     """A likelihood for every kind of column, with and without spikes, and the schema that it has."""
     kinds = [
-        Column("real", ColumnKind.REAL, spikes=(-99.0,)), Column("price", ColumnKind.POSITIVE), Column("count", ColumnKind.COUNT, minimum=0.0),
+        Column("real", ColumnKind.REAL, spikes=(-99.0,)),
+        Column("price", ColumnKind.POSITIVE),
+        Column("count", ColumnKind.COUNT, minimum=0.0),
         Column("grade", ColumnKind.ORDINAL, levels=("low", "middle", "high")),
         Column("kind", ColumnKind.CATEGORICAL, levels=("a", "b"), rare=(("c", 1),)),
-        Column("flag", ColumnKind.BOOLEAN, levels=("no", "yes")), Column("day", ColumnKind.DATE, origin=18000.0, pattern="%Y-%m-%d"),
-    ]  # fmt: skip
+        Column("flag", ColumnKind.BOOLEAN, levels=("no", "yes")),
+        Column("day", ColumnKind.DATE, origin=18000.0, pattern="%Y-%m-%d"),
+    ]
     schema, g = Schema(tuple(kinds)), torch.Generator().manual_seed(0)
     codes = [torch.randint(column.codes or 9, (200,), generator=g).float() for column in kinds]
     codes[0][:50], codes[1] = -99.0, codes[1] + 0.5
@@ -56,7 +71,11 @@ CASES = {
     "dense": (dense, (1, 8, 8), {"latent": 3, "hidden": (16,)}),
     "correlated": (dense, (5,), {"latent": 3, "hidden": (8,), "correlated": True}),
     "gapped": (gapped, (4,), {"head": GaussianHead(), "latent": 2, "hidden": (8,)}),
-    "convolutional": (convolutional, (3, 7, 9), {"head": CoupledLogisticMixtureHead(levels=4, components=2), "latent": 4, "channels": (4, 6)}),
+    "convolutional": (
+        convolutional,
+        (3, 7, 9),
+        {"head": CoupledLogisticMixtureHead(levels=4, components=2), "latent": 4, "channels": (4, 6)},
+    ),
 }
 
 
@@ -101,7 +120,11 @@ def test_the_record_and_the_files_say_the_same(case):
 
     _, _, wrote = case
     beside = [] if wrote.columns is None else ["columns.json"]
-    assert sorted(path.name for path in wrote.encoder.path.parent.iterdir()) == [*beside, "decoder.onnx", "encoder.onnx"]
+    assert sorted(path.name for path in wrote.encoder.path.parent.iterdir()) == [
+        *beside,
+        "decoder.onnx",
+        "encoder.onnx",
+    ]
     for record in (wrote.encoder, wrote.decoder):
         graph = onnx.load(record.path)
         assert wrote.opset in [known.version for known in graph.opset_import if known.domain == ""]

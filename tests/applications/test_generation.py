@@ -1,4 +1,6 @@
-"""Generation against what is known exactly: temperature, classes, interpolation, attributes, inpainting, optimised latents."""
+"""Generation against what is known exactly: temperature, classes, interpolation, attributes, inpainting, optimised
+latents.
+"""
 
 from dataclasses import replace
 
@@ -39,7 +41,9 @@ def source_of(x, label=None, names=()):
 
 @pytest.mark.parametrize("temperature", [0.0, 0.5, 1.0, 1.7])
 def test_the_variance_of_the_prior_is_multiplied_by_the_square_of_the_temperature(oracle, temperature):
-    """z ~ N(0, t² I), so the mean of p(x | z) has covariance t² W Wᵀ: 40,000 draws, five standard errors for each of 21 entries (1e-5)."""
+    """z ~ N(0, t² I), so the mean of p(x | z) has covariance t² W Wᵀ: 40,000 draws, five standard errors for each
+    of 21 entries (1e-5).
+    """
     count = 40_000
     z = prior_latents(oracle.vae(), count, temperature=temperature, seed=3)
     means = z @ oracle.weight.T
@@ -159,15 +163,23 @@ def conditional(oracle, x, seen):
     """E[x_m | x_o] and its covariance, by the formula for joint Gaussians."""
     covariance, mean = oracle.marginal.covariance_matrix, oracle.bias
     gain = covariance[~seen][:, seen] @ torch.linalg.inv(covariance[seen][:, seen])
-    return mean[~seen] + (x[:, seen] - mean[seen]) @ gain.mT, covariance[~seen][:, ~seen] - gain @ covariance[seen][:, ~seen]
+    return mean[~seen] + (x[:, seen] - mean[seen]) @ gain.mT, covariance[~seen][:, ~seen] - gain @ covariance[seen][
+        :, ~seen
+    ]
 
 
 @pytest.mark.parametrize("orthogonal", [True, False])
 def test_inpainting_is_the_exact_conditional_mean(orthogonal):
-    """The proposal is the exact posterior given the seen cells and the draws come in opposite pairs, so the mean has no noise."""
+    """The proposal is the exact posterior given the seen cells and the draws come in opposite pairs, so the mean
+    has no noise.
+    """
     oracle = LinearGaussian.of_size(7, 3, orthogonal=orthogonal)
     x, seen = oracle.sample(5), torch.tensor([True, False, True, True, False, True, False])
-    blind = oracle.vae(lambda given: diagonal_gaussian(torch.zeros(len(given), 3, dtype=torch.float64), torch.ones((), dtype=torch.float64)))
+    blind = oracle.vae(
+        lambda given: diagonal_gaussian(
+            torch.zeros(len(given), 3, dtype=torch.float64), torch.ones((), dtype=torch.float64)
+        )
+    )
     hidden = torch.where(seen, x, torch.nan)
     found = inpaint(blind, Batch(x=hidden, observed=seen.expand(5, 7)), draws=0)
     expected, _ = conditional(oracle, x, seen)
@@ -177,7 +189,9 @@ def test_inpainting_is_the_exact_conditional_mean(orthogonal):
 
 
 def test_draws_of_a_hidden_region_have_the_conditional_law():
-    """2,000 draws from 2,000 latents: six standard errors of means and variances, doubled for two stages of drawing (1e-6)."""
+    """2,000 draws from 2,000 latents: six standard errors of means and variances, doubled for two stages of drawing
+    (1e-6).
+    """
     oracle = LinearGaussian.of_size(5, 2)
     x, seen = oracle.sample(1), torch.tensor([True, True, False, True, False])
     found = inpaint(oracle.vae(), Batch(x=x, observed=seen[None]), draws=2000, candidates=2000, seed=1)
@@ -219,12 +233,16 @@ def test_the_mode_of_each_example_is_exact(oracle):
 
 
 def test_optimised_posteriors_reach_the_exact_one(oracle):
-    """The mean does not depend on the variates here, which come in opposite pairs; the scales do, so the bound is 0.05 nats short at most."""
+    """The mean does not depend on the variates here, which come in opposite pairs; the scales do, so the bound is
+    0.05 nats short at most.
+    """
     x = oracle.sample(6)
     found = optimized(far(oracle), Batch(x=x), steps=400, samples=16)
     torch.testing.assert_close(found.posterior.mean, oracle.posterior(x).mean, rtol=0, atol=1e-3)
     assert (found.bound > found.bound_of_encoder + 0.1).all()
-    terms = far(oracle).terms(Batch(x=x), samples=20_000, generator=torch.Generator().manual_seed(0), posterior=(found.posterior,))
+    terms = far(oracle).terms(
+        Batch(x=x), samples=20_000, generator=torch.Generator().manual_seed(0), posterior=(found.posterior,)
+    )
     assert ((oracle.log_prob(x) - (terms.log_likelihood.mean(0) - terms.divergence[0].mean(0))).abs() < 0.05).all()
 
 
@@ -250,7 +268,9 @@ def test_sizes_that_make_no_sense_are_refused(oracle):
 
 
 def test_images_stand_above_those_of_the_second_set():
-    """Four of each in rows of three: three above three, then one and two blanks above the same; blanks are as dark as the darkest."""
+    """Four of each in rows of three: three above three, then one and two blanks above the same; blanks are as dark
+    as the darkest.
+    """
     first, second = (torch.arange(4.0) + start for start in (2.0, 12.0))
     found = beside(first.view(4, 1, 1, 1), second.view(4, 1, 1, 1), columns=3).flatten().tolist()
     assert found == [2, 3, 4, 12, 13, 14, 5, 2, 2, 15, 2, 2]

@@ -25,13 +25,16 @@ def exact(oracle, row):
     gap = torch.isnan(row)
     covariance = oracle.marginal.covariance_matrix
     to_seen = covariance[gap][:, ~gap] @ torch.linalg.pinv(covariance[~gap][:, ~gap])
-    return oracle.bias[gap] + to_seen @ (row[~gap] - oracle.bias[~gap]), covariance[gap][:, gap] - to_seen @ covariance[~gap][:, gap]
+    return oracle.bias[gap] + to_seen @ (row[~gap] - oracle.bias[~gap]), covariance[gap][:, gap] - to_seen @ covariance[
+        ~gap
+    ][:, gap]
 
 
 def filled(model, x, **how):
     parts = list(impute(model, Source("rows", x, Kind.REAL, "", gaps=True), **how))
     return [
-        torch.cat([getattr(part, name) for part in parts], dim=1 if name == "draws" else 0) for name in ("x", "deviation", "low", "high", "draws")
+        torch.cat([getattr(part, name) for part in parts], dim=1 if name == "draws" else 0)
+        for name in ("x", "deviation", "low", "high", "draws")
     ]
 
 
@@ -41,7 +44,9 @@ def oracle():
 
 
 def test_gaussian_gaps_get_their_exact_conditional_mean(oracle):
-    """4,000 latents a row: errors within 6 of their standard errors, deviations within a tenth (false alarm below 1e-6)."""
+    """4,000 latents a row: errors within 6 of their standard errors, deviations within a tenth (false alarm below
+    1e-6).
+    """
     x = gapped(oracle.sample(40))
     model = oracle.vae()
     found, deviation, *_ = filled(model, x, samples=4000)
@@ -56,7 +61,9 @@ def test_gaussian_gaps_get_their_exact_conditional_mean(oracle):
 
 
 def test_intervals_cover_what_they_promise(oracle):
-    """90 % intervals over some 3,200 gaps: share within 5 standard errors of 0.9, gaps of a row counted as one (false alarm below 1e-5)."""
+    """90 % intervals over some 3,200 gaps: share within 5 standard errors of 0.9, gaps of a row counted as one
+    (false alarm below 1e-5).
+    """
     x = oracle.sample(1000, seed=5)
     y = gapped(x)
     _, _, low, high, _ = filled(oracle.vae(), y, samples=1000)
@@ -67,8 +74,10 @@ def test_intervals_cover_what_they_promise(oracle):
 
 @pytest.mark.parametrize("interval", [0.5, 0.9])
 def test_both_ends_of_an_interval_are_the_quantiles_of_the_conditional_law(oracle, interval):
-    """As much lies below as above. 4,000 latents of which 2,000 count: a quantile of N(0, 1) has a deviation of at most 0.047 there;
-    the mean distance over gaps, whose noise is common, stays within 0.15 (three of them); a third instead of half lies 0.19 or more away."""
+    """As much lies below as above. 4,000 latents of which 2,000 count: a quantile of N(0, 1) has a deviation of at most
+    0.047 there; the mean distance over gaps, whose noise is common, stays within 0.15 (three of them); a third instead
+    of half lies 0.19 or more away.
+    """
     x = gapped(oracle.sample(40))
     _, _, low, high, _ = filled(oracle.vae(), x, samples=4000, interval=interval)
     away = [[], []]
@@ -98,7 +107,9 @@ def test_a_row_has_the_same_answer_alone_and_among_others(oracle):
     for row in (0, 11, 29):
         alone = filled(oracle.vae(), x[row : row + 1], draws=2)
         for one, many in zip(alone, together, strict=True):
-            torch.testing.assert_close(one.reshape(-1), (many[:, row] if many.dim() == 3 else many[row]).reshape(-1), rtol=1e-9, atol=1e-9)
+            torch.testing.assert_close(
+                one.reshape(-1), (many[:, row] if many.dim() == 3 else many[row]).reshape(-1), rtol=1e-9, atol=1e-9
+            )
 
 
 def test_what_makes_no_sense_is_refused(oracle):
@@ -121,9 +132,18 @@ def mixed(tmp_path_factory):
     for _ in range(600):
         kind = random.choice(["ash", "oak, red", "elm"])
         height = {"ash": 20.0, "oak, red": 10.0, "elm": 5.0}[kind] + random.normal()
-        rows.append([kind, f"{height:.2f}", str(random.poisson(height)), "0.0" if random.random() < 0.5 else f"{random.gamma(2):.1f}"])
+        rows.append(
+            [
+                kind,
+                f"{height:.2f}",
+                str(random.poisson(height)),
+                "0.0" if random.random() < 0.5 else f"{random.gamma(2):.1f}",
+            ]
+        )
     gapped = [[cell if random.random() > 0.1 else random.choice(["", "NA"]) for cell in row] for row in rows]
-    gapped = [row if any(cell not in ("", "NA") for cell in row) else full for row, full in zip(gapped, rows, strict=True)]
+    gapped = [
+        row if any(cell not in ("", "NA") for cell in row) else full for row, full in zip(gapped, rows, strict=True)
+    ]
     names = ["kind", "height", "nests", "moss"]
     write(folder / "trees.csv", [names, *gapped])
     write(folder / "truth.csv", [names, *rows])
@@ -151,7 +171,18 @@ def read(path):
 
 def test_the_command_fills_gaps_and_leaves_every_other_cell_as_it_came(mixed, capsys):
     assert (
-        main(["impute", str(mixed / "run"), str(mixed / "trees.csv"), "-o", str(mixed / "full.csv"), "--uncertainty", str(mixed / "sure.csv")]) == 0
+        main(
+            [
+                "impute",
+                str(mixed / "run"),
+                str(mixed / "trees.csv"),
+                "-o",
+                str(mixed / "full.csv"),
+                "--uncertainty",
+                str(mixed / "sure.csv"),
+            ]
+        )
+        == 0
     )
     assert "cells filled" in capsys.readouterr().out
     before, after, truth = read(mixed / "trees.csv"), read(mixed / "full.csv"), read(mixed / "truth.csv")
@@ -162,10 +193,17 @@ def test_the_command_fills_gaps_and_leaves_every_other_cell_as_it_came(mixed, ca
         if row[0] in ("", "NA") and row[1] not in ("", "NA"):
             right.append(new[0] == old[0])
     assert np.mean(right) > 0.8  # the height says the kind almost surely
-    heights = [(float(new[1]), float(old[1])) for row, new, old in zip(before[1:], after[1:], truth[1:], strict=True) if row[1] in ("", "NA")]
+    heights = [
+        (float(new[1]), float(old[1]))
+        for row, new, old in zip(before[1:], after[1:], truth[1:], strict=True)
+        if row[1] in ("", "NA")
+    ]
     error = np.mean([(one - other) ** 2 for one, other in heights])
     assert error < 0.5 * np.var([float(row[1]) for row in truth[1:]])
-    assert main(["impute", str(mixed / "run"), str(mixed / "trees.csv"), "-o", str(mixed / "m.csv"), "--multiple", "2"]) == 0
+    assert (
+        main(["impute", str(mixed / "run"), str(mixed / "trees.csv"), "-o", str(mixed / "m.csv"), "--multiple", "2"])
+        == 0
+    )
     assert read(mixed / "m-1.csv") != read(mixed / "m-2.csv")
 
 
@@ -179,11 +217,19 @@ def test_the_command_fills_gaps_and_leaves_every_other_cell_as_it_came(mixed, ca
     ],
 )
 def test_rows_that_do_not_fit_are_named_or_skipped_and_listed(mixed, capsys, line, words):
-    write(mixed / "bad.csv", [["kind", "height", "nests", "moss"], ["ash", "", "4", "0.0"], line, ["elm", "5.1", "", "0.0"]])
+    write(
+        mixed / "bad.csv",
+        [["kind", "height", "nests", "moss"], ["ash", "", "4", "0.0"], line, ["elm", "5.1", "", "0.0"]],
+    )
     assert main(["impute", str(mixed / "run"), str(mixed / "bad.csv"), "-o", str(mixed / "out.csv")]) == 2
     assert words in capsys.readouterr().err
     assert not (mixed / "out.csv").exists()
-    assert main(["impute", str(mixed / "run"), str(mixed / "bad.csv"), "-o", str(mixed / "out2.csv"), "--on-error", "skip"]) == 0
+    assert (
+        main(
+            ["impute", str(mixed / "run"), str(mixed / "bad.csv"), "-o", str(mixed / "out2.csv"), "--on-error", "skip"]
+        )
+        == 0
+    )
     assert "row 2 was skipped" in capsys.readouterr().out
     assert len(read(mixed / "out2.csv")) == 3
     (mixed / "out2.csv").unlink()

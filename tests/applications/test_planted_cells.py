@@ -1,4 +1,6 @@
-"""One cell of each column of a mixed table swapped for that of a row of another kind: the row is flagged, and the reason names the cell."""
+"""One cell of each column of a mixed table swapped for that of a row of another kind: the row is flagged, and the
+reason names the cell.
+"""
 
 import csv
 
@@ -17,7 +19,13 @@ def columns(rows, seed):
     height = 4 * kind + 0.7 * random.normal(size=rows)
     nests = random.poisson(np.array([0.5, 6, 20])[kind])
     width = np.exp(0.4 * height + 0.2 * random.normal(size=rows))
-    return kind, [np.array(["ash", "oak", "elm"])[kind], height.round(2), nests, np.where(height > 4, "yes", "no"), width.round(3)]
+    return kind, [
+        np.array(["ash", "oak", "elm"])[kind],
+        height.round(2),
+        nests,
+        np.where(height > 4, "yes", "no"),
+        width.round(3),
+    ]
 
 
 def write(path, cells):
@@ -37,8 +45,9 @@ def folder(tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_planted_cell_is_the_reason(folder, tmp_path):
-    """A hundred ash and elm trees, a cell of each exchanged for that of a tree of the other kind. A cell of five is named in 20 % by chance;
-    measured: all flagged, 97 % named (85 % of the counts, 99 to 100 % of the others)."""
+    """A hundred ash and elm trees, a cell of each exchanged for that of a tree of the other kind. A cell of five is
+    named in 20 % by chance; measured: all flagged, 97 % named (85 % of the counts, 99 to 100 % of the others).
+    """
     kind, cells = columns(1000, 1)
     ash, elm = np.flatnonzero(kind == 0)[:50], np.flatnonzero(kind == 2)[:50]
     rows, others = np.concatenate((ash, elm)), np.concatenate((elm, ash))
@@ -46,7 +55,17 @@ def test_the_planted_cell_is_the_reason(folder, tmp_path):
     for place, name in enumerate(COLUMNS):
         changed = [column[others if number == place else rows] for number, column in enumerate(cells)]
         path = write(tmp_path / "q.csv", changed)
-        command = ["score", str(folder / "run"), str(path), "-o", str(tmp_path / "s.csv"), "--threshold", "0.05", "--reasons", "1"]
+        command = [
+            "score",
+            str(folder / "run"),
+            str(path),
+            "-o",
+            str(tmp_path / "s.csv"),
+            "--threshold",
+            "0.05",
+            "--reasons",
+            "1",
+        ]
         assert main(command) == 0
         found = pyarrow.csv.read_csv(tmp_path / "s.csv").to_pylist()
         flagged.append(np.mean([one["flag"] for one in found]))

@@ -14,7 +14,9 @@ STAND_INS = (-999.0, 9999.0, -99.0, 1e6)
 
 
 def train_of(column):
-    return load_table(pa.table({"a": pa.array(column), "b": pa.array(NUMBERS[::-1].copy())}), validation=1, test=1).train
+    return load_table(
+        pa.table({"a": pa.array(column), "b": pa.array(NUMBERS[::-1].copy())}), validation=1, test=1
+    ).train
 
 
 def middle(values):
@@ -33,7 +35,9 @@ def test_usual_numbers_are_those_of_the_cells_that_are_quantities(stand_in, shar
     low, high = map(float, said.split(" to "))
     rounding = 0.5 if whole else 0.0006
     assert np.abs(np.array([low, high]) - middle(seen[np.abs(seen - stand_in) > 1])).max() <= rounding
-    assert [float(one) for one in beside] == ([stand_in] if share > 0.005 else [])  # five cells far from all others are a spike
+    assert [float(one) for one in beside] == (
+        [stand_in] if share > 0.005 else []
+    )  # five cells far from all others are a spike
 
 
 @pytest.mark.parametrize("share", [0.004, 0.02, 0.3])

@@ -13,7 +13,22 @@ def plain(tmp_path_factory):
     folder = tmp_path_factory.mktemp("plain")
     x = np.random.default_rng(0).normal(size=(200, 3)) @ np.array([[1, 2, 0], [0, 1, 3], [1, 0, 1]])
     np.savetxt(folder / "x.csv", x, delimiter=",", header="a,b,c", comments="", fmt="%.4f")
-    assert main(["train", str(folder / "x.csv"), "--run", str(folder / "run"), "--epochs", "2", "--no-report", "--importance-samples", "2"]) == 0
+    assert (
+        main(
+            [
+                "train",
+                str(folder / "x.csv"),
+                "--run",
+                str(folder / "run"),
+                "--epochs",
+                "2",
+                "--no-report",
+                "--importance-samples",
+                "2",
+            ]
+        )
+        == 0
+    )
     return folder
 
 
@@ -21,8 +36,14 @@ def test_a_single_row_in_another_order_of_columns(plain):
     (plain / "one.csv").write_text("c,a,b\n0.5,1,2\n")
     (plain / "same.csv").write_text("a,b,c\n1,2,0.5\n")
     for name in ("one", "same"):
-        assert main(["encode", str(plain / "run"), str(plain / f"{name}.csv"), "-o", str(plain / f"{name}-codes.csv")]) == 0
-        assert main(["score", str(plain / "run"), str(plain / f"{name}.csv"), "-o", str(plain / f"{name}-scores.csv")]) == 0
+        assert (
+            main(["encode", str(plain / "run"), str(plain / f"{name}.csv"), "-o", str(plain / f"{name}-codes.csv")])
+            == 0
+        )
+        assert (
+            main(["score", str(plain / "run"), str(plain / f"{name}.csv"), "-o", str(plain / f"{name}-scores.csv")])
+            == 0
+        )
     assert (plain / "one-codes.csv").read_text() == (plain / "same-codes.csv").read_text()
     with open(plain / "one-scores.csv", newline="") as file:
         rows = list(csv.reader(file))

@@ -1,4 +1,6 @@
-"""Tables of any length through a model: the same answers, bit for bit, in blocks and at once; rows that cannot be read listed by their numbers."""
+"""Tables of any length through a model: the same answers, bit for bit, in blocks and at once; rows that cannot be
+read listed by their numbers.
+"""
 
 import csv
 import json
@@ -24,9 +26,11 @@ def columns(rows=ROWS, seed=0, gaps=True):
     height = 5 + 4 * kind + random.normal(size=rows)
     nests = random.poisson(1 + 2 * kind)
     table = {
-        "kind": np.array(["ash", "oak, red", "früh"], dtype=object)[kind], "height": [f"{cell:.2f}" for cell in height],
-        "nests": [str(cell) for cell in nests], "alive": ["yes" if cell > 4 else "no" for cell in height],
-    }  # fmt: skip
+        "kind": np.array(["ash", "oak, red", "früh"], dtype=object)[kind],
+        "height": [f"{cell:.2f}" for cell in height],
+        "nests": [str(cell) for cell in nests],
+        "alive": ["yes" if cell > 4 else "no" for cell in height],
+    }
     cells = {name: np.array(list(column), dtype=object) for name, column in table.items()}
     if gaps:
         for name in cells:
@@ -47,7 +51,8 @@ def written(path, cells, mark=",", encoding="utf-8", named=True):
 def as_parquet(path, cells):
     numbers = {"height": float, "nests": int}
     made = {
-        name: pa.array([None if cell == "" else numbers.get(name, str)(cell) for cell in column], from_pandas=True) for name, column in cells.items()
+        name: pa.array([None if cell == "" else numbers.get(name, str)(cell) for cell in column], from_pandas=True)
+        for name, column in cells.items()
     }
     made["kind"] = made["kind"].dictionary_encode()
     pa.parquet.write_table(pa.table(made), path, row_group_size=150)
@@ -92,7 +97,10 @@ def test_blocks_are_the_table(tmp_path, monkeypatch, mark, encoding, rows):
     [
         (["a;b", *["1,5;x"] * 40, "1.234,5;y"], [1.5] * 40 + [1234.5]),
         (["a;b", *["1,234;x"] * 40, "7.5;y"], [1234.0] * 40 + [7.5]),
-        (["a;b", *["1,234;x"] * 40, "7,5;y"], [1.234] * 40 + [7.5]),  # a comma that is the decimal mark in one cell is it in all
+        (
+            ["a;b", *["1,234;x"] * 40, "7,5;y"],
+            [1.234] * 40 + [7.5],
+        ),  # a comma that is the decimal mark in one cell is it in all
         (["a;b", *["1,234;x"] * 40, "7,5;y", "much;y"], [1.234] * 40 + [7.5]),
     ],
 )
@@ -109,13 +117,22 @@ def test_the_form_of_numbers_is_that_of_the_whole_column(tmp_path, monkeypatch, 
 @pytest.mark.parametrize("output", ["csv", "parquet"])
 def test_commands_answer_the_same_in_blocks_and_at_once(mixed, tmp_path, monkeypatch, ending, output):
     data, run = str(mixed / f"new.{ending}"), str(mixed / "run")
-    commands = {"score": ["score", run, data], "encode": ["encode", run, data], "impute": ["impute", run, data, "--samples", "128"]}
+    commands = {
+        "score": ["score", run, data],
+        "encode": ["encode", run, data],
+        "impute": ["impute", run, data, "--samples", "128"],
+    }
 
     def answers(folder):
         for name, command in commands.items():
             assert main([*command, "-o", str(tmp_path / f"{folder}-{name}.{output}")]) == 0
         kept = [tmp_path / f"{folder}-{name}.{output}" for name in commands]
-        return [path.read_bytes() if output == "csv" else [*(found := pa.parquet.read_table(path)).to_pylist(), found.schema] for path in kept]
+        return [
+            path.read_bytes()
+            if output == "csv"
+            else [*(found := pa.parquet.read_table(path)).to_pylist(), found.schema]
+            for path in kept
+        ]
 
     once = answers("once")
     small_blocks(monkeypatch, 128)
@@ -134,7 +151,10 @@ def test_rows_that_are_skipped_keep_their_numbers(mixed, tmp_path, monkeypatch, 
     path.write_text("\n".join(lines))
     small_blocks(monkeypatch, 50)
     capsys.readouterr()
-    assert main(["score", str(mixed / "run"), str(path), "-o", str(tmp_path / "s.csv"), "--on-error", "skip", "--json"]) == 0
+    assert (
+        main(["score", str(mixed / "run"), str(path), "-o", str(tmp_path / "s.csv"), "--on-error", "skip", "--json"])
+        == 0
+    )
     found = json.loads(capsys.readouterr().out)
     assert [one["row"] for one in found["skipped"]] == [42, 101, 201, 251]
     assert "'birch' is no level" in found["skipped"][0]["reason"]
@@ -143,7 +163,9 @@ def test_rows_that_are_skipped_keep_their_numbers(mixed, tmp_path, monkeypatch, 
     assert rows.tolist() == [row for row in range(1, 301) if row not in (42, 101, 201, 251)]
     for command in (["encode"], ["impute", "--samples", "5"]):
         verb, *more = command
-        assert main([verb, str(mixed / "run"), str(path), "-o", str(tmp_path / "o.csv"), "--on-error", "skip", *more]) == 0
+        assert (
+            main([verb, str(mixed / "run"), str(path), "-o", str(tmp_path / "o.csv"), "--on-error", "skip", *more]) == 0
+        )
         assert "row 251 was skipped: 5 cells" in capsys.readouterr().out
         assert len((tmp_path / "o.csv").read_text().strip().split("\n")) == 297
 
@@ -169,7 +191,19 @@ def test_reasons_stand_in_the_file(mixed, tmp_path, capsys):
         command = ["score", str(mixed / "run"), str(path), "-o", str(out), "--threshold", "0.05", "--reasons", "2"]
         assert main([*command, "--calibrate", str(mixed / "t.csv")]) == 0
         found = (pa.csv.read_csv(out) if ending == "csv" else pa.parquet.read_table(out)).to_pylist()
-        assert [*found[0]] == ["row", "score", "bound", "p_value", "flag", "reason_1", "surprise_1", "usual_1", "reason_2", "surprise_2", "usual_2"]
+        assert [*found[0]] == [
+            "row",
+            "score",
+            "bound",
+            "p_value",
+            "flag",
+            "reason_1",
+            "surprise_1",
+            "usual_1",
+            "reason_2",
+            "surprise_2",
+            "usual_2",
+        ]
         assert (found[7]["flag"], found[7]["reason_1"]) == (1, "height")
         assert found[7]["surprise_1"] > 5
         low, high = map(float, found[7]["usual_1"].split(" to "))
@@ -185,5 +219,18 @@ def test_few_rows_of_calibration_are_said(mixed, tmp_path, capsys):
     assert "0 flagged" in out
     assert "70 held-out rows can give p-values from 0.014 on, so" in out
     assert "nothing is flagged; 99 rows or more would do" in out
-    assert main(["score", str(mixed / "run"), str(mixed / "new.csv"), "-o", str(tmp_path / "s.csv"), "--calibrate", str(mixed / "t.csv")]) == 0
+    assert (
+        main(
+            [
+                "score",
+                str(mixed / "run"),
+                str(mixed / "new.csv"),
+                "-o",
+                str(tmp_path / "s.csv"),
+                "--calibrate",
+                str(mixed / "t.csv"),
+            ]
+        )
+        == 0
+    )
     assert "cannot be reached" not in capsys.readouterr().out

@@ -1,4 +1,6 @@
-"""Synthetic rows keep the rules of their columns whatever the model; a mixture fitted to codes samples them and changes no model; the command."""
+"""Synthetic rows keep the rules of their columns whatever the model; a mixture fitted to codes samples them and
+changes no model; the command.
+"""
 
 import json
 from pathlib import Path
@@ -43,7 +45,10 @@ def test_a_table_of_numbers_has_the_ranges_and_decimals_of_its_cells() -> None:
     rows = source(50, 0)
     a, _ = schema_of(rows).columns
     assert (a.name, a.decimals, a.missing) == ("a", 1, False)
-    assert (a.minimum, a.maximum) == (pytest.approx(float(rows.x[:, 0].min())), pytest.approx(float(rows.x[:, 0].max())))
+    assert (a.minimum, a.maximum) == (
+        pytest.approx(float(rows.x[:, 0].min())),
+        pytest.approx(float(rows.x[:, 0].max())),
+    )
     assert schema_of(source(50, 0, gaps=True)).columns[1].missing
     with pytest.raises(SupportError, match="no rows of a table"):
         schema_of(Source("pictures", torch.zeros(3, 1, 4, 4), Kind.REAL, ""))
@@ -71,7 +76,10 @@ def test_gaps_come_in_the_patterns_of_training_rows() -> None:
 
 
 def test_a_mixture_samples_the_codes_and_the_model_stays(model: VAE) -> None:
-    """The aggregate posterior is known: the first latent is 5 a + e⁻² ε. Four standard errors of a variance are 4 √(2/n): 0.09 of it."""
+    """The aggregate posterior is known: the first latent is 5 a + e⁻² ε.
+
+    Four standard errors of a variance are 4 √(2/n): 0.09 of it.
+    """
     train, before = source(4000, 3), [weight.clone() for weight in model.parameters()]
     mixture = fit_aggregate(model, train, components=3)
     codes, generator = aggregate_codes(model, train), torch.Generator().manual_seed(0)
@@ -83,7 +91,9 @@ def test_a_mixture_samples_the_codes_and_the_model_stays(model: VAE) -> None:
     assert all(torch.equal(one, other) for one, other in zip(before, model.parameters(), strict=True))
     x = aggregate_samples(model, mixture, 4000)
     law = model.likelihood.network
-    assert x.mean(0).detach().numpy() == pytest.approx((law.weight @ codes.mean(0).float() + law.bias).detach().numpy(), abs=0.3)
+    assert x.mean(0).detach().numpy() == pytest.approx(
+        (law.weight @ codes.mean(0).float() + law.bias).detach().numpy(), abs=0.3
+    )
     assert torch.equal(x, aggregate_samples(model, mixture, 4000))
 
 
@@ -108,15 +118,45 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("synthetic")
     rng = np.random.default_rng(0)
     a = rng.normal(size=300)
-    np.savetxt(folder / "t.csv", np.stack([a, 2 * a + rng.normal(size=300)], 1), fmt="%.2f", delimiter=",", header="a,b", comments="")
-    assert main(["train", str(folder / "t.csv"), "--run", str(folder / "run"), "--epochs", "2", "--importance-samples", "2"]) == 0
+    np.savetxt(
+        folder / "t.csv",
+        np.stack([a, 2 * a + rng.normal(size=300)], 1),
+        fmt="%.2f",
+        delimiter=",",
+        header="a,b",
+        comments="",
+    )
+    assert (
+        main(
+            ["train", str(folder / "t.csv"), "--run", str(folder / "run"), "--epochs", "2", "--importance-samples", "2"]
+        )
+        == 0
+    )
     return str(folder)
 
 
 def test_the_command_writes_rows_and_a_page(run: str, capsys: pytest.CaptureFixture[str]) -> None:
     page, table = f"{run}/page.html", f"{run}/out.csv"
     capsys.readouterr()
-    assert main(["sample", f"{run}/run", "-n", "40", "-o", table, "--quality", page, "--target", "b", "--sampler", "mixture"]) == 0
+    assert (
+        main(
+            [
+                "sample",
+                f"{run}/run",
+                "-n",
+                "40",
+                "-o",
+                table,
+                "--quality",
+                page,
+                "--target",
+                "b",
+                "--sampler",
+                "mixture",
+            ]
+        )
+        == 0
+    )
     said = capsys.readouterr().out
     assert "Quality page" in said
     assert "keeps the range" in said
@@ -137,11 +177,14 @@ def test_the_command_writes_rows_and_a_page(run: str, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--quality", "p.html", "-n", "5"], "-n 5: too few rows"), (["--quality", "p.txt"], "is an .html file"),
-        (["--target", "b"], "--quality PAGE.html"), (["--quality", "p.html", "--target", "x"], "no such column; the columns are a, b"),
-        (["--quality", "p.html", "--mean"], "gives no draws"), (["--sampler", "best"], "invalid choice"),
+        (["--quality", "p.html", "-n", "5"], "-n 5: too few rows"),
+        (["--quality", "p.txt"], "is an .html file"),
+        (["--target", "b"], "--quality PAGE.html"),
+        (["--quality", "p.html", "--target", "x"], "no such column; the columns are a, b"),
+        (["--quality", "p.html", "--mean"], "gives no draws"),
+        (["--sampler", "best"], "invalid choice"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_judged_is_refused_before_anything_is_written(
     run: str, options: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path, monkeypatch
 ) -> None:

@@ -1,4 +1,6 @@
-"""Arrays and folders of pictures as people have them, drawn by Hypothesis as a few choices and one seed, and the commands over them."""
+"""Arrays and folders of pictures as people have them, drawn by Hypothesis as a few choices and one seed, and the
+commands over them.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +10,22 @@ from commands import TINY, Chain
 from hypothesis import strategies as st
 from PIL import Image
 
-DTYPES = ("bool", "uint8", "int8", "uint16", "int16", "int32", "int64", "float16", "float32", "float64", ">f8", ">i2", "complex64", "S3")
+DTYPES = (
+    "bool",
+    "uint8",
+    "int8",
+    "uint16",
+    "int16",
+    "int32",
+    "int64",
+    "float16",
+    "float32",
+    "float64",
+    ">f8",
+    ">i2",
+    "complex64",
+    "S3",
+)
 SHAPES = ((5,), (1,), (6, 6), (1, 6, 6), (3, 8, 8), (8, 8, 3), (8, 8, 1), (4, 6), (2, 3, 4, 5), ())
 LAWS = ("bits", "grey", "twelve bits", "unit", "normal", "large", "negative", "constant", "nan", "infinite", "heavy")
 
@@ -167,4 +184,6 @@ def compressed(chain: Chain, data: Path) -> None:
     if data.suffix == ".npy":
         came, found = np.load(data), np.load(back)
         assert came.tobytes() == found.tobytes(), "an array came back otherwise than it was"
-        assert (came.dtype, came.shape) == (found.dtype, found.shape), f"{came.dtype}{came.shape} came back as {found.dtype}{found.shape}"
+        assert (came.dtype, came.shape) == (found.dtype, found.shape), (
+            f"{came.dtype}{came.shape} came back as {found.dtype}{found.shape}"
+        )

@@ -1,7 +1,7 @@
 """Commands run in this process, each held to the laws that every command keeps whatever it is given.
 
-Exit status 0, or 2 with one message; no traceback, no `unexpected ...`, no warning of a library; what is read stays as it is;
-nothing is written on refusal.
+Exit status 0, or 2 with one message; no traceback, no `unexpected ...`, no warning of a library; what is read stays as
+it is; nothing is written on refusal.
 """
 
 import contextlib
@@ -15,7 +15,18 @@ from pathlib import Path
 
 from vael.cli import main
 
-TINY = ("--epochs", "1", "--latent", "2", "--precision", "float32", "--no-compile", "--no-report", "--importance-samples", "2")
+TINY = (
+    "--epochs",
+    "1",
+    "--latent",
+    "2",
+    "--precision",
+    "float32",
+    "--no-compile",
+    "--no-report",
+    "--importance-samples",
+    "2",
+)
 DONE, UNUSABLE = 0, 2
 
 
@@ -39,7 +50,10 @@ class Outcome:
         return next((line for line in self.err.splitlines() if line.startswith("vael: ")), "")
 
     def __str__(self) -> str:
-        return f"vael {' '.join(self.words)} -> {self.status}\n{self.out[-2000:]}\n{self.err[-3000:]}\n{self.trace[-3000:]}"
+        return (
+            f"vael {' '.join(self.words)} -> "
+            f"{self.status}\n{self.out[-2000:]}\n{self.err[-3000:]}\n{self.trace[-3000:]}"
+        )
 
 
 class Chain:
@@ -62,7 +76,9 @@ class Chain:
             assert len(messages) == 1, outcome
             assert outcome.err.splitlines()[-1] == messages[0], outcome
             after = contents(self.folder)
-            assert after == before, f"a refusal wrote or changed {sorted(set(after.items()) ^ set(before.items()))}\n{outcome}"
+            assert after == before, (
+                f"a refusal wrote or changed {sorted(set(after.items()) ^ set(before.items()))}\n{outcome}"
+            )
         return outcome
 
     def succeeds(self, *words: object) -> Outcome:
@@ -83,13 +99,19 @@ def carried_out(words: tuple[str, ...]) -> tuple[Outcome, list[str]]:
 
     as_before, house.failed = house.failed, failed
     try:
-        with warnings.catch_warnings(record=True) as told, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with (
+            warnings.catch_warnings(record=True) as told,
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
             warnings.simplefilter("default")
             status = main(list(words))
     finally:
         house.failed = as_before
     seen = [
-        f"{one.category.__name__}: {one.message} ({one.filename}:{one.lineno})" for one in told if not issubclass(one.category, DeprecationWarning)
+        f"{one.category.__name__}: {one.message} ({one.filename}:{one.lineno})"
+        for one in told
+        if not issubclass(one.category, DeprecationWarning)
     ]
     return Outcome(words, status, out.getvalue(), err.getvalue(), "".join(traces)), seen
 
@@ -97,4 +119,7 @@ def carried_out(words: tuple[str, ...]) -> tuple[Outcome, list[str]]:
 def contents(folder: Path) -> dict[str, str]:
     """Every file and folder under `folder` with what it holds."""
     found = sorted(folder.rglob("*"))
-    return {str(path.relative_to(folder)): hashlib.sha1(path.read_bytes()).hexdigest() if path.is_file() else "" for path in found}
+    return {
+        str(path.relative_to(folder)): hashlib.sha1(path.read_bytes()).hexdigest() if path.is_file() else ""
+        for path in found
+    }

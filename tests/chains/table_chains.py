@@ -25,7 +25,9 @@ def trained(chain: Chain, data: Path, rows: int) -> bool:
 
 
 def names_were_read(chain: Chain) -> bool:
-    """Whether the first line was taken for what it is; a line of names that look like cells is not always, which is said."""
+    """Whether the first line was taken for what it is; a line of names that look like cells is not always, which is
+    said.
+    """
     return not any("the first line was taken for a row" in one.out for one in chain.outcomes)
 
 
@@ -36,7 +38,9 @@ def used(chain: Chain, data: Path, rows: int, *, deep: bool) -> None:
     chain.succeeds("evaluate", run, "--importance-samples", "2")
     for kind in (".csv", ".parquet"):
         chain.succeeds("sample", run, "-n", "7", "-o", folder / f"sample{kind}")
-    scored = with_few_rows_left_out(chain, "score", run, data, "-o", folder / "scores.csv", "--explain", "--reasons", "2")
+    scored = with_few_rows_left_out(
+        chain, "score", run, data, "-o", folder / "scores.csv", "--explain", "--reasons", "2"
+    )
     assert scored.done or rows < 60 or "set aside" in scored.message, scored
     with_few_rows_left_out(chain, "encode", run, data, "-o", folder / "codes.csv", must=True)
     chain.succeeds("reconstruct", run, data, "-o", folder / "again.csv")
@@ -59,16 +63,25 @@ def with_few_rows_left_out(chain: Chain, *words: object, must: bool = False) -> 
 
 def compressed(chain: Chain, data: Path) -> None:
     """A table that can be compressed comes back to the last byte, or, where that is said, to the last cell."""
-    packed, back = chain.folder / "packed.vael", chain.folder / f"back{data.suffix if data.suffix == '.parquet' else '.csv'}"
+    packed, back = (
+        chain.folder / "packed.vael",
+        chain.folder / f"back{data.suffix if data.suffix == '.parquet' else '.csv'}",
+    )
     done = chain("compress", chain.folder / "run", data, "-o", packed)
     if done.done:
         chain.succeeds("decompress", chain.folder / "run", packed, "-o", back)
         if data.suffix == ".csv":
             exact = back.read_bytes() == data.read_bytes()
-            assert exact or "comes back byte for byte" not in done.out, f"a table came back otherwise than it was\n{done}"
-            assert exact or trimmed(given_rows(back).table).equals(trimmed(given_rows(data).table)), "cells came back otherwise than they were"
+            assert exact or "comes back byte for byte" not in done.out, (
+                f"a table came back otherwise than it was\n{done}"
+            )
+            assert exact or trimmed(given_rows(back).table).equals(trimmed(given_rows(data).table)), (
+                "cells came back otherwise than they were"
+            )
         elif data.suffix == ".parquet":
-            assert repr(pq.read_table(back).to_pydict()) == repr(pq.read_table(data).to_pydict()), "a table came back otherwise than it was"
+            assert repr(pq.read_table(back).to_pydict()) == repr(pq.read_table(data).to_pydict()), (
+                "a table came back otherwise than it was"
+            )
             types_stay(data, back, views=False)
 
 
@@ -94,12 +107,16 @@ def seen_cells_stay(table: TextTable, path: Path) -> None:
         written = "".join(
             '(?:"(?:[^"]|"")*"|[^"\r\n]*?)'
             if gap
-            else re.escape(piece.encode(table.dialect.encoding, errors="replace").decode(table.dialect.encoding).lstrip("\ufeff"))
+            else re.escape(
+                piece.encode(table.dialect.encoding, errors="replace").decode(table.dialect.encoding).lstrip("\ufeff")
+            )
             for piece, gap in record
         )
         last = number == table.rows - 1
         found = re.compile(written + (r"\Z" if last else "")).match(text, place)
-        assert found, f"row {number + 1} was {''.join(piece for piece, _ in record)!r} and is {text[place : place + 200]!r}"
+        assert found, (
+            f"row {number + 1} was {''.join(piece for piece, _ in record)!r} and is {text[place : place + 200]!r}"
+        )
         place = found.end()
 
 
@@ -109,14 +126,18 @@ def summary(outcomes: list[Outcome]) -> str:
 
 
 def types_stay(data: Path, path: Path, *, views: bool = True) -> None:
-    """A filled Parquet table has the columns and types that came, and every cell that was seen; texts may have lost their `views`."""
+    """A filled Parquet table has the columns and types that came, and every cell that was seen; texts may have lost
+    their `views`.
+    """
     came, found = pq.read_table(data), pq.read_table(path)
     assert found.schema.names == came.schema.names, f"{found.schema.names} came back of {came.schema.names}"
     expected = [pa.string() if not views and kind == pa.string_view() else kind for kind in came.schema.types]
     assert found.schema.types == expected, f"{found.schema} came back of {came.schema}"
     for name, before, after in zip(came.schema.names, came.columns, found.columns, strict=True):
         pairs = zip(before.to_pylist(), after.to_pylist(), strict=True)
-        assert all(one == other for one, other in pairs if one is not None and one == one), f"cells of {name} that were seen have changed"
+        assert all(one == other for one, other in pairs if one is not None and one == one), (
+            f"cells of {name} that were seen have changed"
+        )
 
 
 def samples_are_typed(data: Path, path: Path) -> None:

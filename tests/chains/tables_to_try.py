@@ -1,7 +1,7 @@
 """Tables as people save them: columns of every kind, gaps, stand-ins, names and dialects, drawn by Hypothesis.
 
-A table is drawn as a few choices (what each column is, how its gaps are written, how the file is written) and one seed from which its cells
-follow, so that a failing one shrinks to few columns and few choices.
+A table is drawn as a few choices (what each column is, how its gaps are written, how the file is written) and one seed
+from which its cells follow, so that a failing one shrinks to few columns and few choices.
 """
 
 import io
@@ -29,7 +29,10 @@ def chosen(*words: str, weights: tuple[float, ...] | None = None) -> Cells:
 
 def days(form: str, first: date = date(2015, 1, 1), span: int = 2500) -> Cells:
     return lambda draw, rows: [
-        (datetime(first.year, first.month, first.day) + timedelta(days=int(day), seconds=int(second), microseconds=int(second) * 7)).strftime(form)
+        (
+            datetime(first.year, first.month, first.day)
+            + timedelta(days=int(day), seconds=int(second), microseconds=int(second) * 7)
+        ).strftime(form)
         for day, second in zip(draw.integers(0, span, rows), draw.integers(0, 86_400, rows), strict=True)
     ]
 
@@ -98,7 +101,9 @@ COLUMNS: dict[str, Cells] = {
     "blanks": chosen(" a", "a ", "a", "  "),
     "line breaks": chosen("one\ntwo", "one", "two\r\nthree"),
     "long levels": chosen("x" * 300, "y" * 300, "z"),
-    "text": lambda draw, rows: [" ".join(str(w) for w in draw.choice(np.array(["lorem", "ipsum", "dolor", "sit"]), 9)) for _ in range(rows)],
+    "text": lambda draw, rows: [
+        " ".join(str(w) for w in draw.choice(np.array(["lorem", "ipsum", "dolor", "sit"]), 9)) for _ in range(rows)
+    ],
     "iso days": days("%Y-%m-%d"),
     "american days": days("%m/%d/%Y"),
     "european days": days("%d.%m.%Y"),
@@ -124,10 +129,43 @@ COLUMNS: dict[str, Cells] = {
     "lists": chosen("[1, 2]", "[3]", "{}"),
 }
 NAMES = (
-    "a", "b", "c", "A", "", " ", "a b", "größe", "$x_1$", "x,y", 'say "x"', "score", "p_value", "label", "row", "index", "flag", "z0", "=SUM(A1)",
-    "1", "2020",
-    "a\nb", "_hidden", "n" * 200, "#count", "NA", "date", "<b>", "\u202eright", "x.1", "{0}", "%s", "\\alpha", "reasons", "bound", "count",
-)  # fmt: skip
+    "a",
+    "b",
+    "c",
+    "A",
+    "",
+    " ",
+    "a b",
+    "größe",
+    "$x_1$",
+    "x,y",
+    'say "x"',
+    "score",
+    "p_value",
+    "label",
+    "row",
+    "index",
+    "flag",
+    "z0",
+    "=SUM(A1)",
+    "1",
+    "2020",
+    "a\nb",
+    "_hidden",
+    "n" * 200,
+    "#count",
+    "NA",
+    "date",
+    "<b>",
+    "\u202eright",
+    "x.1",
+    "{0}",
+    "%s",
+    "\\alpha",
+    "reasons",
+    "bound",
+    "count",
+)
 GAPS = ("", "", "", "NA", "?", "-", "NULL", "n/a", " ", ".")
 
 
@@ -178,12 +216,19 @@ class TextTable:
     def records(self) -> list[list[tuple[str, bool]]]:
         """Each row as pieces of text, and whether a piece is a cell that may be filled."""
         how, found = self.dialect, []
-        marks = {asked.gap.lower() for asked in self.columns}  # a word that stands for a gap in one column may do so in another
+        marks = {
+            asked.gap.lower() for asked in self.columns
+        }  # a word that stands for a gap in one column may do so in another
         for number, row in enumerate(self.grid()):
             pieces: list[tuple[str, bool]] = []
             for place, (asked, cell) in enumerate(zip(self.columns, row, strict=True)):
                 pieces.append((how.delimiter if place else "", False))
-                pieces.append((self._written(asked.gap if cell is None else cell), cell is None or not cell.strip() or cell.lower() in marks))
+                pieces.append(
+                    (
+                        self._written(asked.gap if cell is None else cell),
+                        cell is None or not cell.strip() or cell.lower() in marks,
+                    )
+                )
             last = number == self.rows - 1 and not how.last_end
             pieces.append(("" if last else how.end, False))
             found.append(pieces)
@@ -228,7 +273,9 @@ columns = st.builds(
     gap=st.sampled_from(GAPS),
     share=st.sampled_from((0.0, 0.0, 0.05, 0.3, 0.95)),
 )
-plain_columns = st.builds(Asked, name=st.sampled_from(NAMES[:4]), kind=st.sampled_from(sorted(COLUMNS)), share=st.sampled_from((0.0, 0.2)))
+plain_columns = st.builds(
+    Asked, name=st.sampled_from(NAMES[:4]), kind=st.sampled_from(sorted(COLUMNS)), share=st.sampled_from((0.0, 0.2))
+)
 dialects = st.builds(
     Dialect,
     delimiter=st.sampled_from((",", ";", "\t", "|")),
@@ -246,7 +293,14 @@ SEEDS = st.integers(0, 10**6)
 
 
 text_tables = st.one_of(
-    st.builds(TextTable, st.lists(plain_columns, min_size=1, max_size=4, unique_by=lambda one: one.name).map(tuple), sizes, SEEDS),
-    st.builds(TextTable, st.lists(columns, min_size=1, max_size=5, unique_by=lambda one: one.name).map(tuple), sizes, SEEDS),
+    st.builds(
+        TextTable,
+        st.lists(plain_columns, min_size=1, max_size=4, unique_by=lambda one: one.name).map(tuple),
+        sizes,
+        SEEDS,
+    ),
+    st.builds(
+        TextTable, st.lists(columns, min_size=1, max_size=5, unique_by=lambda one: one.name).map(tuple), sizes, SEEDS
+    ),
     st.builds(TextTable, st.lists(columns, min_size=1, max_size=5).map(tuple), sizes, SEEDS, dialects),
 )

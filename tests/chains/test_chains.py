@@ -1,7 +1,9 @@
-"""Whole chains of commands over tables, arrays and pictures that Hypothesis draws: every command keeps the laws of `commands.Chain`.
+"""Whole chains of commands over tables, arrays and pictures that Hypothesis draws: every command keeps the laws of
+`commands.Chain`.
 
-What could be trained on can be described, judged, sampled, encoded, scored, filled and packed; cells that were seen stay as they came; types stay.
-`VAEL_FUZZ=SEED:EXAMPLES` looks for more: other cases by another seed, so many of each kind.
+What could be trained on can be described, judged, sampled, encoded, scored, filled and packed; cells that were seen
+stay as they came; types stay. `VAEL_FUZZ=SEED:EXAMPLES` looks for more: other cases by another seed, so many of each
+kind.
 """
 
 import os
@@ -25,7 +27,14 @@ def searched(examples: int) -> Callable[[Callable], Callable]:
     """As many cases, the same in every run unless `VAEL_FUZZ` asks for others."""
     known = {} if EXPLORED else {"derandomize": True}
     phases = [Phase.explicit, Phase.generate, *([Phase.shrink] if EXPLORED else [])]
-    how = settings(max_examples=EXPLORED or examples, deadline=None, database=None, phases=phases, suppress_health_check=list(HealthCheck), **known)
+    how = settings(
+        max_examples=EXPLORED or examples,
+        deadline=None,
+        database=None,
+        phases=phases,
+        suppress_health_check=list(HealthCheck),
+        **known,
+    )
     return (lambda test: how(seed(SEED)(test))) if EXPLORED else how
 
 
@@ -58,12 +67,21 @@ def of_types(chain: Chain, table: TypedTable, *, deep: bool = False) -> None:
 
 
 QUOTED = Dialect(delimiter=";", end="\r\n", encoding="utf-8-sig", quoted=True, last_end=False)
-# what was found once: brackets as a minus in a block of negative numbers alone, no end of the last line, quotation marks around nothing
-FOUND_IN_TEXT = TextTable((Asked("a", "accounting", "NULL", 0.1), Asked("b", "spike", "", 0.3), Asked("1", "levels")), 12, 305, QUOTED)
-QUOTED_NOTHING = TextTable((Asked("date", "european days", "", 0.3),), 30, 5176, Dialect("\t", "\r\n", "utf-16", quoted=True, last_end=False))
+# what was found once: brackets as a minus in a block of negative numbers alone, no end of the last line, quotation
+# marks around nothing
+FOUND_IN_TEXT = TextTable(
+    (Asked("a", "accounting", "NULL", 0.1), Asked("b", "spike", "", 0.3), Asked("1", "levels")), 12, 305, QUOTED
+)
+QUOTED_NOTHING = TextTable(
+    (Asked("date", "european days", "", 0.3),), 30, 5176, Dialect("\t", "\r\n", "utf-16", quoted=True, last_end=False)
+)
 # rows without a cell in any modelled column, of a table with kinds
 EMPTY_ROWS = TextTable((Asked("moment", "moments with T", "NA", 0.3),), 62, 3, Dialect())
-NESTED = TypedTable((Typed("a", "duration", 0.3), Typed("b", "struct", 0.3), Typed("c", "string"), Typed("d", "float64 with NaN", 0.3)), 30, 3)
+NESTED = TypedTable(
+    (Typed("a", "duration", 0.3), Typed("b", "struct", 0.3), Typed("c", "string"), Typed("d", "float64 with NaN", 0.3)),
+    30,
+    3,
+)
 
 
 @searched(2)

@@ -1,4 +1,6 @@
-"""A row is read alone as it is among others: how a column is written is a matter of its schema, not of the rows that happen to stand beside it."""
+"""A row is read alone as it is among others: how a column is written is a matter of its schema, not of the rows
+that happen to stand beside it.
+"""
 
 import numpy as np
 import pytest

@@ -33,16 +33,31 @@ def normal(draw: Draws, rows: int) -> list[object]:
 
 WORDS = chosen("red", "green", "NA", "")
 TYPES: dict[str, tuple[pa.DataType, Callable[[Draws, int], list[object]]]] = {
-    **{str(kind): (kind, whole(0, 100, kind)) for kind in (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32())},
+    **{
+        str(kind): (kind, whole(0, 100, kind))
+        for kind in (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32())
+    },
     "uint64": (pa.uint64(), whole(0, 2**63, pa.uint64())),
     "large int64": (pa.int64(), whole(-(2**62), 2**62, pa.int64())),
     "float16": (pa.float16(), lambda draw, rows: [np.float16(v) for v in draw.normal(0, 1, rows)]),
     "float32": (pa.float32(), normal),
     "float64": (pa.float64(), normal),
-    "float64 with NaN": (pa.float64(), lambda draw, rows: [float(v) if draw.random() < 0.8 else float("nan") for v in draw.normal(0, 1, rows)]),
-    "float64 with infinity": (pa.float64(), lambda draw, rows: [float(v) if draw.random() < 0.95 else float("inf") for v in draw.normal(0, 1, rows)]),
-    "decimal": (pa.decimal128(12, 2), lambda draw, rows: [Decimal(int(v)) / 100 for v in draw.integers(-(10**6), 10**6, rows)]),
-    "wide decimal": (pa.decimal256(50, 10), lambda draw, rows: [Decimal(int(v)) for v in draw.integers(0, 10**6, rows)]),
+    "float64 with NaN": (
+        pa.float64(),
+        lambda draw, rows: [float(v) if draw.random() < 0.8 else float("nan") for v in draw.normal(0, 1, rows)],
+    ),
+    "float64 with infinity": (
+        pa.float64(),
+        lambda draw, rows: [float(v) if draw.random() < 0.95 else float("inf") for v in draw.normal(0, 1, rows)],
+    ),
+    "decimal": (
+        pa.decimal128(12, 2),
+        lambda draw, rows: [Decimal(int(v)) / 100 for v in draw.integers(-(10**6), 10**6, rows)],
+    ),
+    "wide decimal": (
+        pa.decimal256(50, 10),
+        lambda draw, rows: [Decimal(int(v)) for v in draw.integers(0, 10**6, rows)],
+    ),
     "bool": (pa.bool_(), chosen(True, False)),
     "string": (pa.string(), WORDS),
     "large_string": (pa.large_string(), WORDS),
@@ -55,10 +70,19 @@ TYPES: dict[str, tuple[pa.DataType, Callable[[Draws, int], list[object]]]] = {
     **{f"timestamp {unit}": (pa.timestamp(unit), moments) for unit in ("s", "ms", "us", "ns")},
     "timestamp zone": (pa.timestamp("us", "Europe/Zurich"), moments),
     "timestamp offset": (pa.timestamp("ns", "+05:30"), moments),
-    "stand-in days": (pa.date32(), lambda draw, rows: [date(9999, 12, 31) if draw.random() < 0.2 else v.date() for v in moments(draw, rows)]),
+    "stand-in days": (
+        pa.date32(),
+        lambda draw, rows: [date(9999, 12, 31) if draw.random() < 0.2 else v.date() for v in moments(draw, rows)],
+    ),
     "time32": (pa.time32("s"), lambda draw, rows: [time(int(h), int(m)) for h, m in draw.integers(0, 24, (rows, 2))]),
-    "time64": (pa.time64("us"), lambda draw, rows: [time(int(h), int(m), int(m), 5) for h, m in draw.integers(0, 24, (rows, 2))]),
-    "duration": (pa.duration("s"), lambda draw, rows: [timedelta(seconds=int(v)) for v in draw.integers(0, 10**6, rows)]),
+    "time64": (
+        pa.time64("us"),
+        lambda draw, rows: [time(int(h), int(m), int(m), 5) for h, m in draw.integers(0, 24, (rows, 2))],
+    ),
+    "duration": (
+        pa.duration("s"),
+        lambda draw, rows: [timedelta(seconds=int(v)) for v in draw.integers(0, 10**6, rows)],
+    ),
     "null": (pa.null(), chosen(None)),
     "binary": (pa.binary(), chosen(b"a", b"\xff")),
     "list": (pa.list_(pa.int64()), chosen([1], [1, 2], [])),
@@ -93,7 +117,9 @@ class TypedTable:
             kind, cells = TYPES[asked.kind]
             gone = draw.random(self.rows) < asked.share
             cells = [None if lost else cell for cell, lost in zip(cells(draw, self.rows), gone, strict=True)]
-            plain = pa.array(cells, kind.value_type).cast(kind) if pa.types.is_dictionary(kind) else pa.array(cells, kind)
+            plain = (
+                pa.array(cells, kind.value_type).cast(kind) if pa.types.is_dictionary(kind) else pa.array(cells, kind)
+            )
             found[asked.name] = plain
         return pa.table(found)
 

@@ -39,7 +39,9 @@ def build(seed=0):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         known = Blank(MEANS.view(EVENT), torch.full(EVENT, 0.4))
-        return recipes.dense(EVENT, models.DiscretizedLogisticHead(LEVELS), latent=2, hidden=(8,), statistics=known).eval()
+        return recipes.dense(
+            EVENT, models.DiscretizedLogisticHead(LEVELS), latent=2, hidden=(8,), statistics=known
+        ).eval()
 
 
 MODEL = build()
@@ -133,14 +135,20 @@ def test_what_is_wrong_is_named(whole):
     content = whole.content
     start = FRONT.size + FRONT.unpack_from(content)[2] + SHORT
     for change, words in [
-        (content[:-1], "cut short"), (content[: FRONT.size - 2], "cut short"), (content[:20], "cut short"), (b"", "cut short"),
+        (content[:-1], "cut short"),
+        (content[: FRONT.size - 2], "cut short"),
+        (content[:20], "cut short"),
+        (b"", "cut short"),
         (content + b"\0", "1 bytes after its end"),
         (b"PK" + content[2:], "not a file that `vael compress` wrote"),
         (content[:8] + struct.pack("<H", 7) + content[10:], "format version 7"),
         (content[: start - 20] + b"\0" + content[start - 19 :], "header"),
-        (content[: start + 2] + bytes([content[start + 2] ^ 1]) + content[start + 3 :], r"block 1 of 3 \(examples 1 to 40\)"),
+        (
+            content[: start + 2] + bytes([content[start + 2] ^ 1]) + content[start + 3 :],
+            r"block 1 of 3 \(examples 1 to 40\)",
+        ),
         (content[:-LONG] + bytes(LONG), "checksum of the whole file"),
-    ]:  # fmt: skip
+    ]:
         with pytest.raises(FormatError, match=words):
             opened(change)
 
@@ -215,7 +223,9 @@ def test_another_build_is_used_when_it_decodes_and_refused_by_name_when_not(whol
     assert "processor was" in done.notes[0]
     Elsewhere.slip = 0.3
     try:
-        with pytest.raises(FormatError, match=r"block 1 of 3: what is decoded is not what was encoded.*processor was.*portable"):
+        with pytest.raises(
+            FormatError, match=r"block 1 of 3: what is decoded is not what was encoded.*processor was.*portable"
+        ):
             opened(whole.content, level_of=there)
     finally:
         Elsewhere.slip = 0.0

@@ -1,4 +1,6 @@
-"""Bits-back coding: round trips over likelihoods and posteriors, the length against -ELBO, and against enumeration of a tiny model."""
+"""Bits-back coding: round trips over likelihoods and posteriors, the length against -ELBO, and against enumeration
+of a tiny model.
+"""
 
 import itertools
 import math
@@ -32,7 +34,9 @@ def model_of(name, correlated, latent=4):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         moments = Blank(torch.full(EVENT, HEADS[name][1] / 2), torch.full(EVENT, HEADS[name][1] / 3))
-        return recipes.dense(EVENT, HEADS[name][0](), latent=latent, hidden=(16,), correlated=correlated, statistics=moments).eval()
+        return recipes.dense(
+            EVENT, HEADS[name][0](), latent=latent, hidden=(16,), correlated=correlated, statistics=moments
+        ).eval()
 
 
 def level_of(name, correlated, **how):
@@ -51,7 +55,9 @@ def test_examples_come_back_and_so_do_the_first_bits(name, correlated, examples)
     level, x = level_of(name, correlated), data_of(name, examples)
     coded = encode(level, x)
     assert sum(coded.groups) == examples
-    assert np.array_equal(decode(level, coded.words, coded.kept, coded.groups), x)  # raises unless the known words come back
+    assert np.array_equal(
+        decode(level, coded.words, coded.kept, coded.groups), x
+    )  # raises unless the known words come back
 
 
 @pytest.mark.parametrize(("name", "correlated"), CASES)
@@ -71,7 +77,9 @@ def test_the_length_is_the_bound_at_the_latents_that_were_used(name, correlated)
 
 
 def test_the_ideal_length_is_a_draw_of_the_bound():
-    """Mean over 60 codings against the closed form, within 4.5 standard errors for 16 examples: a false alarm in 9,000 seeds."""
+    """Mean over 60 codings against the closed form, within 4.5 standard errors for 16 examples: a false alarm in
+    9,000 seeds.
+    """
     model, x = model_of("bernoulli", True), data_of("bernoulli", 16)
     level = SafeLevel(model, EVENT, 2, batch=16)
     stack, draws = Stack(60 * 64), []
@@ -138,10 +146,17 @@ class Toy(Level):
 
     def nats(self, x, path):
         """log q(path | x) - log p(x, path)."""
-        cost = math.log(self.q_low[x][path[0]]) - sum(math.log(self.p_x[path[0], cell, value]) for cell, value in enumerate(x))
+        cost = math.log(self.q_low[x][path[0]]) - sum(
+            math.log(self.p_x[path[0], cell, value]) for cell, value in enumerate(x)
+        )
         if self.depth == 1:
             return cost - math.log(self.p_top[path[0]])
-        return cost + math.log(self.q_top[path[0], path[1]]) - math.log(self.p_low[path[1], path[0]]) - math.log(self.p_top[path[1]])
+        return (
+            cost
+            + math.log(self.q_top[path[0], path[1]])
+            - math.log(self.p_low[path[1], path[0]])
+            - math.log(self.p_top[path[1]])
+        )
 
     def ideal(self, x, latents):
         return np.array([self.nats(tuple(row), [int(z[i, 0]) for z in latents]) for i, row in enumerate(x)])
@@ -157,7 +172,9 @@ class Toy(Level):
 
 @pytest.mark.parametrize("depth", [1, 2])
 def test_a_tiny_model_costs_what_enumeration_says(depth):
-    """2,000 examples: within 4 standard errors of the enumerated -ELBO, and within 0.1 % of it at the latents that were used."""
+    """2,000 examples: within 4 standard errors of the enumerated -ELBO, and within 0.1 % of it at the latents that
+    were used.
+    """
     level = Toy(depth)
     x = np.random.default_rng(1).integers(0, 3, (2000, 2)).astype(np.int32)
     coded = encode(level, x)
@@ -168,9 +185,11 @@ def test_a_tiny_model_costs_what_enumeration_says(depth):
 
 
 class Chain(Level):
-    """z2 ~ N(0, 1), z1 ~ N(a z2, s²), x ~ N(z1, r²) cut into bins of 1/16, with the exact posteriors q(z1 | x) and q(z2 | z1).
+    """z2 ~ N(0, 1), z1 ~ N(a z2, s²), x ~ N(z1, r²) cut into bins of 1/16, with the exact posteriors q(z1 | x) and q(z2
+    | z1).
 
-    So -ELBO is -log p(x) of N(0, a² + s² + r²), whatever the latents are: Bit-Swap over Gaussian levels has a closed form to meet.
+    So -ELBO is -log p(x) of N(0, a² + s² + r²), whatever the latents are: Bit-Swap over Gaussian levels has a closed
+    form to meet.
     """
 
     name, batch, cells, levels, latents = "chain", 64, 3, 256, (3, 3)

@@ -1,4 +1,6 @@
-"""Columns of a table as laws of whole numbers: they sum to one, agree with the densities of the model, and cost what they say."""
+"""Columns of a table as laws of whole numbers: they sum to one, agree with the densities of the model, and cost
+what they say.
+"""
 
 import math
 
@@ -20,16 +22,18 @@ from vael.probability import diagonal_gaussian
 from vael.tables.writing import arrow_cells
 
 K = ColumnKind
-SCHEMA = Schema((
-    Column("visits", K.COUNT, minimum=0.0, maximum=40.0, decimals=0, missing=True),
-    Column("height", K.REAL, minimum=1.2, maximum=2.1, decimals=2),
-    Column("price", K.POSITIVE, minimum=0.5, maximum=900.0, decimals=1, spikes=(9.9,)),
-    Column("paid", K.COUNT, minimum=0.0, maximum=5000.0, decimals=0, spikes=(0.0,)),
-    Column("since", K.DATE, minimum=18262.0, maximum=18990.0, origin=18262.0, decimals=0, pattern="%Y-%m-%d"),
-    Column("where", K.CATEGORICAL, levels=("east", "north"), rare=(("isle 1", 3), ("isle 2", 1))),
-    Column("grade", K.ORDINAL, levels=("low", "middle", "high"), missing=True),
-    Column("member", K.BOOLEAN, levels=("no", "yes")),
-))  # fmt: skip
+SCHEMA = Schema(
+    (
+        Column("visits", K.COUNT, minimum=0.0, maximum=40.0, decimals=0, missing=True),
+        Column("height", K.REAL, minimum=1.2, maximum=2.1, decimals=2),
+        Column("price", K.POSITIVE, minimum=0.5, maximum=900.0, decimals=1, spikes=(9.9,)),
+        Column("paid", K.COUNT, minimum=0.0, maximum=5000.0, decimals=0, spikes=(0.0,)),
+        Column("since", K.DATE, minimum=18262.0, maximum=18990.0, origin=18262.0, decimals=0, pattern="%Y-%m-%d"),
+        Column("where", K.CATEGORICAL, levels=("east", "north"), rare=(("isle 1", 3), ("isle 2", 1))),
+        Column("grade", K.ORDINAL, levels=("low", "middle", "high"), missing=True),
+        Column("member", K.BOOLEAN, levels=("no", "yes")),
+    )
+)
 ROWS = 600
 
 
@@ -37,12 +41,19 @@ def sample(rows=ROWS, seed=0):
     """Rows as a matrix, some cells missing."""
     rng = np.random.default_rng(seed)
     group = rng.integers(0, 3, rows)
-    x = np.stack([
-        rng.poisson(3 + 8 * group), np.round(1.4 + 0.2 * group + 0.05 * rng.standard_normal(rows), 2).clip(1.2, 2.1),
-        np.where(rng.random(rows) < 0.3, 9.9, np.round(np.exp(rng.normal(group, 1)).clip(0.5, 900), 1)),
-        np.where(rng.random(rows) < 0.6, 0, rng.integers(1, 5000, rows)), rng.integers(0, 729, rows), rng.integers(0, 3, rows), group,
-        rng.integers(0, 2, rows),
-    ], axis=1).astype(np.float32)  # fmt: skip
+    x = np.stack(
+        [
+            rng.poisson(3 + 8 * group),
+            np.round(1.4 + 0.2 * group + 0.05 * rng.standard_normal(rows), 2).clip(1.2, 2.1),
+            np.where(rng.random(rows) < 0.3, 9.9, np.round(np.exp(rng.normal(group, 1)).clip(0.5, 900), 1)),
+            np.where(rng.random(rows) < 0.6, 0, rng.integers(1, 5000, rows)),
+            rng.integers(0, 729, rows),
+            rng.integers(0, 3, rows),
+            group,
+            rng.integers(0, 2, rows),
+        ],
+        axis=1,
+    ).astype(np.float32)
     x[rng.random(rows) < 0.2, 0] = np.nan
     x[rng.random(rows) < 0.1, 6] = np.nan
     return torch.from_numpy(x)
@@ -54,8 +65,12 @@ def model():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         head, shown = models.ColumnsHead(SCHEMA, sample=sample()), models.ColumnsInput(SCHEMA, sample())
-        posterior = models.GaussianPosterior(torch.nn.Sequential(shown, torch.nn.Linear(shown.features, 6)), sees_gaps=True)
-        return models.VAE(models.StandardNormal(3), models.Decoder(torch.nn.Linear(3, head.raw_numbers), head), posterior).eval()
+        posterior = models.GaussianPosterior(
+            torch.nn.Sequential(shown, torch.nn.Linear(shown.features, 6)), sees_gaps=True
+        )
+        return models.VAE(
+            models.StandardNormal(3), models.Decoder(torch.nn.Linear(3, head.raw_numbers), head), posterior
+        ).eval()
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +98,17 @@ def test_grids_hold_the_range_of_training_and_more():
     assert GRIDS[1].values(found)[:2].tolist() == [1.2, 2.1]
     assert np.array_equal(GRIDS[4].shown(np.array([744, MISSING], np.int32)), [0.0, np.nan], equal_nan=True)
     assert GRIDS[5].shown(np.array([3, 1], np.int32)).tolist() == [2, 1]
-    for free in (Column("x", K.REAL, minimum=0.0, maximum=1.0), Column("y", K.REAL, decimals=2), Column("z", K.DATE, pattern="%Y")):
+    for free in (
+        Column("x", K.REAL, minimum=0.0, maximum=1.0),
+        Column("y", K.REAL, decimals=2),
+        Column("z", K.DATE, pattern="%Y"),
+    ):
         assert grids_of(Schema((free,)))[0].free
     huge = Column("x", K.REAL, minimum=0.0, maximum=1e9, decimals=6)
     assert grids_of(Schema((huge,)))[0].free
-    seconds = grids_of(Schema((Column("t", K.DATE, minimum=19000.25, maximum=19400.0, pattern="%Y-%m-%d %H:%M:%S"),)))[0]
+    seconds = grids_of(Schema((Column("t", K.DATE, minimum=19000.25, maximum=19400.0, pattern="%Y-%m-%d %H:%M:%S"),)))[
+        0
+    ]
     assert seconds.values(seconds.symbols(np.array([19000.25]))).tolist() == [19000.25]
     assert seconds.size <= WIDEST
 
@@ -109,9 +130,17 @@ def test_counts_have_the_model_s_own_probabilities_and_decimals_those_of_its_den
     numbers = number_grids(GRIDS)
     x = torch.nan_to_num(sample(5, seed=2)).double()
     model = law.log_prob(x)[0].numpy()
-    steps = np.stack([GRIDS[place].symbols(np.round(x[:, place].numpy() + GRIDS[place].column.origin, 2)) for place in numbers.place], axis=1)
+    steps = np.stack(
+        [
+            GRIDS[place].symbols(np.round(x[:, place].numpy() + GRIDS[place].column.origin, 2))
+            for place in numbers.place
+        ],
+        axis=1,
+    )
     cells = np.arange(steps.size)
-    found = np.log(NumberMass(law, numbers, 5, exact=True)(cells, steps.ravel(), steps.ravel() + 1)).reshape(steps.shape)
+    found = np.log(NumberMass(law, numbers, 5, exact=True)(cells, steps.ravel(), steps.ravel() + 1)).reshape(
+        steps.shape
+    )
     assert np.allclose(found[:, [0, 3]], model[:, [0, 3]], atol=1e-6)  # counts: the very same
     assert np.allclose(found[:, 1], model[:, 1] + math.log(0.01), atol=0.02)  # density times the width of a step
     assert np.allclose(found[:, 4], model[:, 4], atol=0.02)
@@ -143,7 +172,9 @@ def test_rows_cost_what_they_are_worth(law):
 
 
 def test_gaps_cost_their_conditional_entropy():
-    """Two columns that are missing together cost one: 2,000 rows, 30 % missing, 0.881 bits a row, against 1.763 apart."""
+    """Two columns that are missing together cost one: 2,000 rows, 30 % missing, 0.881 bits a row, against 1.763
+    apart.
+    """
     rng = np.random.default_rng(0)
     gone = rng.random(2000) < 0.3
     symbols = np.where(np.stack([gone, np.zeros(2000, bool), gone], 1), MISSING, 0).astype(np.int32)
@@ -190,7 +221,9 @@ def test_the_ideal_is_a_draw_of_the_bound(model):
     wide = diagonal_gaussian(q.base_dist.loc[:40], q.base_dist.scale[:40])
     own = (wide.log_prob(z) - prior - cells.sum(-1)).detach().numpy() - np.where(rare, chosen, 0.0) - states
     error = (draws - own).std(0) / math.sqrt(200)
-    assert (np.abs((draws - own).mean(0)) < 4 * error + 0.12).all()  # 0.12: a step under a density and a spike is not its width times its middle
+    assert (
+        np.abs((draws - own).mean(0)) < 4 * error + 0.12
+    ).all()  # 0.12: a step under a density and a spike is not its width times its middle
 
 
 def test_other_likelihoods_and_other_counts_are_refused(model):
@@ -210,7 +243,9 @@ def whole(model):
 
 
 def opened(content, model):
-    return decompress(content, "t.vael", "mark", lambda header: TableLevel(model, SCHEMA, header.layout.gaps, **header.settings))
+    return decompress(
+        content, "t.vael", "mark", lambda header: TableLevel(model, SCHEMA, header.layout.gaps, **header.settings)
+    )
 
 
 def test_ten_thousand_corruptions_of_a_table_are_all_found(whole, model):
@@ -226,7 +261,9 @@ def test_ten_thousand_corruptions_of_a_table_are_all_found(whole, model):
         b = max(b, a + 1)
         torn = {
             0: lambda a=a, b=b: (
-                content[: a % len(content)] + bytes([content[a % len(content)] ^ (1 << int(rng.integers(8)))]) + content[a % len(content) + 1 :]
+                content[: a % len(content)]
+                + bytes([content[a % len(content)] ^ (1 << int(rng.integers(8)))])
+                + content[a % len(content) + 1 :]
             ),
             1: lambda a=a, b=b: content[:a] + bytes(b - a) + content[b:],
             2: lambda a=a, b=b: content[:a] + content[b:],

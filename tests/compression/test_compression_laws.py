@@ -1,4 +1,6 @@
-"""Laws of whole numbers on a stack: what is pushed comes back, what is popped has the law's distribution, and both cost what the law says."""
+"""Laws of whole numbers on a stack: what is pushed comes back, what is popped has the law's distribution, and both
+cost what the law says.
+"""
 
 import math
 
@@ -44,13 +46,20 @@ def mixture(kind, levels=LEVELS):
         normal(1, EXAMPLES, 3, 4, 5, 4, seed=2),
     )
     if kind is CoupledLogisticMixture:
-        return CoupledLogisticMixture(logits[:, :, 0], loc, log_scale, normal(1, EXAMPLES, 3, 4, 5, 4, seed=3).tanh(), levels, space=2)
+        return CoupledLogisticMixture(
+            logits[:, :, 0], loc, log_scale, normal(1, EXAMPLES, 3, 4, 5, 4, seed=3).tanh(), levels, space=2
+        )
     return DiscretizedLogisticMixture(logits, loc, log_scale, levels)
 
 
 LAWS = {
     "bernoulli": (Bernoulli(logits=2 * normal(1, EXAMPLES, 3, 4, 5), validate_args=False), 2),
-    "logistic": (DiscretizedLogistic(LEVELS / 2 + 9 * normal(1, EXAMPLES, 3, 4, 5), normal(1, EXAMPLES, 3, 4, 5, seed=1), LEVELS), LEVELS),
+    "logistic": (
+        DiscretizedLogistic(
+            LEVELS / 2 + 9 * normal(1, EXAMPLES, 3, 4, 5), normal(1, EXAMPLES, 3, 4, 5, seed=1), LEVELS
+        ),
+        LEVELS,
+    ),
     "mixture": (mixture(DiscretizedLogisticMixture), LEVELS),
     "mixture-256": (mixture(DiscretizedLogisticMixture, 256), 256),
     "coupled": (mixture(CoupledLogisticMixture), LEVELS),
@@ -106,18 +115,24 @@ def twins(*parameters):
 
 
 DEVIATION = (0.5 * normal(EXAMPLES, 5, seed=1) - 1.5).exp()
-LOC, SCALE, TRIL = twins(normal(EXAMPLES, 5), DEVIATION, 0.3 * normal(EXAMPLES, 5, 5).tril(-1) + torch.diag_embed(DEVIATION))
+LOC, SCALE, TRIL = twins(
+    normal(EXAMPLES, 5), DEVIATION, 0.3 * normal(EXAMPLES, 5, 5).tril(-1) + torch.diag_embed(DEVIATION)
+)
 POSTERIORS = {"diagonal": diagonal_gaussian(LOC, SCALE), "correlated": MultivariateNormal(LOC, scale_tril=TRIL)}
 
 
 @pytest.mark.parametrize("name", POSTERIORS)
 def test_latents_are_drawn_from_the_posterior_and_given_back(name):
-    """Mean and covariance within 5 standard errors of 6 × 20 numbers: one false alarm in 10,000 seeds, of which this is one."""
+    """Mean and covariance within 5 standard errors of 6 × 20 numbers: one false alarm in 10,000 seeds, of which
+    this is one.
+    """
     q = POSTERIORS[name]
     law, stack = law_of_latents(q, GRID, EXAMPLES * TWINS), Stack(10_000)
     drawn = law.pop(stack)
     factor = q.scale_tril if name == "correlated" else torch.diag_embed(q.stddev)
-    white = torch.linalg.solve_triangular(factor, (torch.from_numpy(drawn) / GRID.bins - q.mean)[..., None], upper=False)[..., 0]
+    white = torch.linalg.solve_triangular(
+        factor, (torch.from_numpy(drawn) / GRID.bins - q.mean)[..., None], upper=False
+    )[..., 0]
     white = white.view(EXAMPLES, TWINS, 5)
     assert (white.mean(1).abs() < 5 / math.sqrt(TWINS) + 0.05).all()
     moments = torch.einsum("eni,enj->eij", white, white) / TWINS
@@ -144,7 +159,9 @@ def test_the_prior_serves_as_many_examples_as_asked_for():
 
 
 def test_what_is_drawn_stays_where_the_mass_is():
-    """The leak of a quantised Gaussian, 2⁻²⁴ for each of 16,384 bins, sends one latent in a thousand far away; halvings send none of 200,000."""
+    """The leak of a quantised Gaussian, 2⁻²⁴ for each of 16,384 bins, sends one latent in a thousand far away;
+    halvings send none of 200,000.
+    """
     narrow = diagonal_gaussian(torch.zeros(200, 100), torch.full((200, 100), 0.01))
     law, stack = law_of_latents(narrow, LatentGrid(512, 8192), 200), Stack(200_000)
     z = np.stack([law.pop(stack) for _ in range(10)])
@@ -164,7 +181,10 @@ def test_untouched_known_words_are_not_stored():
         again.finished()
 
 
-@pytest.mark.parametrize("make", [lambda bad: Bits(bad), lambda bad: Tables(bad[..., None]), lambda bad: BisectedGaussians(bad, np.ones((1, 2)), 4)])
+@pytest.mark.parametrize(
+    "make",
+    [lambda bad: Bits(bad), lambda bad: Tables(bad[..., None]), lambda bad: BisectedGaussians(bad, np.ones((1, 2)), 4)],
+)
 def test_numbers_that_are_not_finite_are_refused(make):
     with pytest.raises(SupportError, match="not finite"):
         make(np.array([[0.5, np.nan]]))
@@ -182,8 +202,12 @@ def test_laws_without_a_table_are_refused():
 
 
 def test_the_coder_writes_what_it_always_wrote():
-    """A golden file: other words would be another format, and every file that was ever written would be lost with it."""
+    """A golden file: other words would be another format, and every file that was ever written would be lost with
+    it.
+    """
     stack = Stack(2)
-    Bits(np.array([[0.125, 0.5, 0.75, 0.25] * 8])).push(stack, np.array([[0, 1, 1, 0] * 4 + [1, 0, 0, 1] * 4], np.int32))
+    Bits(np.array([[0.125, 0.5, 0.75, 0.25] * 8])).push(
+        stack, np.array([[0, 1, 1, 0] * 4 + [1, 0, 0, 1] * 4], np.int32)
+    )
     Tables(np.array([[[0.5, 0.25, 0.125, 0.125]] * 16])).push(stack, np.arange(16, dtype=np.int32)[None] % 4)
     assert stack.coder.get_compressed().tolist() == GOLDEN

@@ -1,4 +1,6 @@
-"""The portable level: whole numbers that no batch, thread, library or process changes, against Python's own integers."""
+"""The portable level: whole numbers that no batch, thread, library or process changes, against Python's own
+integers.
+"""
 
 import math
 import subprocess
@@ -68,7 +70,9 @@ def conv(**more):
 @pytest.mark.parametrize("correlated", [False, True])
 @pytest.mark.parametrize("name", HEADS)
 def test_a_block_comes_back_and_costs_what_the_bound_says(name, correlated):
-    """Whole numbers cost less than 1 % more than the bound of the model in floating point at the same latents; nothing here is random."""
+    """Whole numbers cost less than 1 % more than the bound of the model in floating point at the same latents;
+    nothing here is random.
+    """
     levels = 2 if name == "Bernoulli" else LEVELS
     x = pixels(40, levels)
     vae = model(HEADS[name], hidden=(16,), correlated=correlated)
@@ -90,7 +94,9 @@ def test_convolutions_of_odd_sides_come_back():
 
 
 def integers():
-    """A model in whole numbers that is the same in every process, made without any random number or function of real numbers."""
+    """A model in whole numbers that is the same in every process, made without any random number or function of
+    real numbers.
+    """
 
     def spread(*shape):
         n = torch.arange(math.prod(shape)).double()
@@ -162,7 +168,10 @@ def test_another_process_reads_it_from_the_stored_model(tmp_path):
     np.savez(tmp_path / "words.npz", words=coded.words, kept=coded.kept, groups=np.array(coded.groups))
     out = str(tmp_path / "found.npy")
     code = ELSEWHERE.format(
-        folder=str(Path(__file__).parent), model=str(tmp_path / "portable.safetensors"), words=str(tmp_path / "words.npz"), out=out
+        folder=str(Path(__file__).parent),
+        model=str(tmp_path / "portable.safetensors"),
+        words=str(tmp_path / "words.npz"),
+        out=out,
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
     assert (np.load(out) == symbols(x)).all()
@@ -198,12 +207,18 @@ def by_hand(stage, a):
         factor, offset = (whole(part.expand(len(a))) for part in (stage.factor.flatten(), stage.offset.flatten()))
         return [nearest(v * f + o, stage.shift, stage.limit) for v, f, o in zip(a, factor, offset, strict=True)]
     weight, bias = whole(stage.weight), whole(stage.bias)
-    return [nearest(sum(w * v for w, v in zip(row, a, strict=True)) + b, stage.shift, stage.limit) for row, b in zip(weight, bias, strict=True)]
+    return [
+        nearest(sum(w * v for w, v in zip(row, a, strict=True)) + b, stage.shift, stage.limit)
+        for row, b in zip(weight, bias, strict=True)
+    ]
 
 
 def test_a_dense_network_is_what_python_computes():
     made, x = quantise(model(DiscretizedLogisticHead(LEVELS)), pixels(30), LEVELS), pixels(5, seed=3)
-    for network, inputs in ((made.encoder, x), (made.decoder, 3000 * torch.randn(5, 4, generator=torch.Generator().manual_seed(1)).round())):
+    for network, inputs in (
+        (made.encoder, x),
+        (made.decoder, 3000 * torch.randn(5, 4, generator=torch.Generator().manual_seed(1)).round()),
+    ):
         found = network(inputs.double()).flatten(1).long().tolist()
         for example, expected in zip(inputs.flatten(1).long().tolist(), found, strict=True):
             a = [max(-network.limit, min(network.limit, v)) for v in example]
@@ -220,8 +235,12 @@ def test_a_convolution_is_what_python_computes():
     for o in range(2):
         for r in range(found.shape[1]):
             for c in range(found.shape[2]):
-                cells = [(i, dr, dc, 2 * r + dr - 1, 2 * c + dc - 1) for i in range(3) for dr in range(4) for dc in range(4)]
-                total = bias[o] + sum(w[o][i][dr][dc] * values[i][y][x] for i, dr, dc, y, x in cells if 0 <= y < 6 and 0 <= x < 5)
+                cells = [
+                    (i, dr, dc, 2 * r + dr - 1, 2 * c + dc - 1) for i in range(3) for dr in range(4) for dc in range(4)
+                ]
+                total = bias[o] + sum(
+                    w[o][i][dr][dc] * values[i][y][x] for i, dr, dc, y, x in cells if 0 <= y < 6 and 0 <= x < 5
+                )
                 assert int(found[o, r, c]) == nearest(total, 9, 1 << 40)
 
 
@@ -258,7 +277,9 @@ def test_sums_that_could_be_inexact_are_refused():
         IntegerNetwork((wide,), 2**11)
     with pytest.raises(SupportError, match="whole"):
         IntegerNetwork((Linear(torch.full((1, 2), 0.5).double(), torch.zeros(1).double(), 0, 10),), 1)
-    tall = TransposedConvolution(torch.full((2**10, 1, 1, 1), 2.0**30).double(), torch.zeros(1).double(), (1, 1), (0, 0), 0, 10)
+    tall = TransposedConvolution(
+        torch.full((2**10, 1, 1, 1), 2.0**30).double(), torch.zeros(1).double(), (1, 1), (0, 0), 0, 10
+    )
     with pytest.raises(SupportError, match="exact"):
         IntegerNetwork((tall,), 2**11)
 

@@ -45,7 +45,8 @@ def test_a_block_becomes_a_source():
 
 
 @pytest.mark.parametrize(
-    ("kind", "levels", "bad"), [(Kind.REAL, None, np.inf), (Kind.REAL, None, np.nan), (Kind.BINARY, None, 2), (Kind.INTEGER, 60, 60)]
+    ("kind", "levels", "bad"),
+    [(Kind.REAL, None, np.inf), (Kind.REAL, None, np.nan), (Kind.BINARY, None, 2), (Kind.INTEGER, 60, 60)],
 )
 def test_cells_of_another_kind_are_named(kind, levels, bad):
     x = X.copy() % 2 if kind is Kind.BINARY else X.copy()

@@ -10,7 +10,9 @@ from vael.data import AsFloat, GaussianNoise, Kind, Masking, SaltAndPepper, Sour
 from vael.errors import SupportError
 from vael.probability import PerExample, Stream
 
-EACH = pytest.mark.parametrize("corruption", [Masking(0.3), GaussianNoise(0.5), SaltAndPepper(0.4)], ids=lambda c: type(c).__name__)
+EACH = pytest.mark.parametrize(
+    "corruption", [Masking(0.3), GaussianNoise(0.5), SaltAndPepper(0.4)], ids=lambda c: type(c).__name__
+)
 CELLS = (200, 1, 10, 10)
 ALARM = 1e-6
 

@@ -1,4 +1,6 @@
-"""Data from a stranger: what a file says of its own size is not believed, nothing in it is run, and every end is a refusal in words."""
+"""Data from a stranger: what a file says of its own size is not believed, nothing in it is run, and every end is a
+refusal in words.
+"""
 
 import bz2
 import gzip
@@ -93,7 +95,11 @@ def test_a_table_does_not_unpack_without_end(pack, text, tmp_path, monkeypatch):
     """Lines without end, and one line without end."""
     monkeypatch.setattr("vael.tables.compressed.FREE", 1 << 20)
     monkeypatch.setattr("vael.tables.compressed.RATIO", 20)
-    path = tmp_path / ("t.csv.zip" if pack is None else f"t.csv.{ {gzip.compress: 'gz', bz2.compress: 'bz2', lzma.compress: 'xz'}[pack] }")
+    path = tmp_path / (
+        "t.csv.zip"
+        if pack is None
+        else f"t.csv.{ {gzip.compress: 'gz', bz2.compress: 'bz2', lzma.compress: 'xz'}[pack] }"
+    )
     if pack is None:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("t.csv", text)
@@ -117,12 +123,21 @@ def test_a_parquet_file_cannot_ask_for_memory(tmp_path, monkeypatch):
         read_table(tmp_path / "t.parquet")
 
 
-@pytest.mark.parametrize("ending", [".parquet", ".npy", ".npz", ".png", ".gif", ".tif", ".bmp", ".jpg", ".csv.gz", ".csv.xz", ".csv.zip", ".idx"])
+@pytest.mark.parametrize(
+    "ending",
+    [".parquet", ".npy", ".npz", ".png", ".gif", ".tif", ".bmp", ".jpg", ".csv.gz", ".csv.xz", ".csv.zip", ".idx"],
+)
 def test_damage_anywhere_is_refused_in_words(ending, tmp_path):
     """Bytes changed, cut off and put in: every end is a refusal, or what can still be read."""
     rng = np.random.default_rng(0)
     path = tmp_path / f"x{ending}"
-    frame = pa.table({"a": rng.normal(size=200), "b": [f"text {number % 7}" for number in range(200)], "c": pa.array(rng.integers(0, 9, 200))})
+    frame = pa.table(
+        {
+            "a": rng.normal(size=200),
+            "b": [f"text {number % 7}" for number in range(200)],
+            "c": pa.array(rng.integers(0, 9, 200)),
+        }
+    )
     csv = b"a,b\n" + b"".join(b"%d,%d\n" % tuple(rng.integers(0, 99, 2)) for _ in range(200))
     if ending == ".parquet":
         pq.write_table(frame, path)
@@ -145,7 +160,9 @@ def test_damage_anywhere_is_refused_in_words(ending, tmp_path):
     for _ in range(60):
         raw = bytearray(whole)
         for _ in range(rng.integers(1, 8)):
-            place = int(rng.integers(len(raw)) if rng.random() < 0.5 else len(raw) - 1 - rng.integers(min(len(raw), 300)))
+            place = int(
+                rng.integers(len(raw)) if rng.random() < 0.5 else len(raw) - 1 - rng.integers(min(len(raw), 300))
+            )
             raw[place] = rng.integers(256)
         path.write_bytes(raw[: rng.integers(len(raw))] if rng.random() < 0.2 else raw)
         try:

@@ -14,10 +14,14 @@ from vael.data.matching import joined
 
 def table(rows=60):
     random = np.random.default_rng(0)
-    return pa.table({
-        "id": [f"case-{number:03}" for number in range(rows)], "x": random.normal(size=rows).round(6), "score": random.normal(size=rows).round(6),
-        "kind": random.choice(["a", "b"], rows),
-    })  # fmt: skip
+    return pa.table(
+        {
+            "id": [f"case-{number:03}" for number in range(rows)],
+            "x": random.normal(size=rows).round(6),
+            "score": random.normal(size=rows).round(6),
+            "kind": random.choice(["a", "b"], rows),
+        }
+    )
 
 
 def test_rows_of_a_table_keep_their_identifiers_through_every_split(tmp_path):
@@ -28,7 +32,9 @@ def test_rows_of_a_table_keep_their_identifiers_through_every_split(tmp_path):
     column = splits.train.columns.index("x")
     for source in (splits.train, splits.validation, splits.test, splits.train.subset(torch.tensor([5, 2, 9]))):
         assert source.named.columns["id"].to_pylist() == [f"case-{row - 1:03}" for row in source.named.rows]
-        np.testing.assert_array_equal(source.batch(torch.arange(len(source))).x[:, column].numpy(), values[source.named.rows - 1])
+        np.testing.assert_array_equal(
+            source.batch(torch.arange(len(source))).x[:, column].numpy(), values[source.named.rows - 1]
+        )
 
 
 def test_joined_splits_are_in_the_order_of_the_data():
@@ -42,14 +48,20 @@ def test_files_are_named_beside_their_class(tmp_path):
     random = np.random.default_rng(0)
     for number in range(40):
         (tmp_path / "ab"[number % 2]).mkdir(exist_ok=True)
-        Image.fromarray(random.integers(0, 256, (4, 4), dtype=np.uint8)).save(tmp_path / "ab"[number % 2] / f"{number:02}.png")
+        Image.fromarray(random.integers(0, 256, (4, 4), dtype=np.uint8)).save(
+            tmp_path / "ab"[number % 2] / f"{number:02}.png"
+        )
     source = load(tmp_path).test
     names, labels = source.named.columns["file"].to_pylist(), source.label_texts(torch.arange(len(source)))
     assert [name.split("/")[0] for name in names] == labels
 
 
 def test_a_name_that_two_columns_have_is_told_apart():
-    found = with_keys(Keys(np.arange(1, 3), {"score": pa.array([7, 8]), "row": pa.array([1, 1])}), ["a", ""], {"score": pa.array([0.5, 0.25])})
+    found = with_keys(
+        Keys(np.arange(1, 3), {"score": pa.array([7, 8]), "row": pa.array([1, 1])}),
+        ["a", ""],
+        {"score": pa.array([0.5, 0.25])},
+    )
     assert found.column_names == ["row", "score (data)", "row (data)", "label", "score"]
     assert found.column("score").to_pylist() == [0.5, 0.25]
 
@@ -66,7 +78,20 @@ def test_scores_and_codes_name_the_rows_that_they_are_of(tmp_path, ending, capsy
     original = table(240)
     pa.parquet.write_table(original, tmp_path / "t.parquet")
     run = str(tmp_path / "run")
-    quick = ["--epochs", "1", "--hidden", "8", "--latent", "2", "--precision", "float32", "--no-compile", "--no-report", "--importance-samples", "2"]
+    quick = [
+        "--epochs",
+        "1",
+        "--hidden",
+        "8",
+        "--latent",
+        "2",
+        "--precision",
+        "float32",
+        "--no-compile",
+        "--no-report",
+        "--importance-samples",
+        "2",
+    ]
     assert main(["train", str(tmp_path / "t.parquet"), "--run", run, *quick]) == 0
     for command, result in (("score", "score"), ("encode", "z1")):
         for data in ([], [str(tmp_path / "t.parquet")]):

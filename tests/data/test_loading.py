@@ -103,7 +103,9 @@ def test_as_many_levels_as_were_asked_for(tmp_path, high, levels):
     assert int(source.x.max()) == high - 1
 
 
-@pytest.mark.parametrize(("x", "levels"), [(grey(high=256), 255), (grey(), 1), (grey(), 2**16 + 1), (grey() / 255, 256)])
+@pytest.mark.parametrize(
+    ("x", "levels"), [(grey(high=256), 255), (grey(), 1), (grey(), 2**16 + 1), (grey() / 255, 256)]
+)
 def test_levels_that_the_cells_do_not_have_are_refused(tmp_path, x, levels):
     with pytest.raises(SupportError, match=r"levels"):
         load(saved(tmp_path, x), images=Images(levels=levels))
@@ -148,7 +150,10 @@ def test_too_few_examples_are_refused(tmp_path, examples):
         load(saved(tmp_path, np.random.default_rng(0).normal(size=(examples, 3))))
 
 
-@pytest.mark.parametrize("sizes", [{"validation": 0}, {"validation": -1}, {"validation": 2.5}, {"validation": 39, "test": 1}, {"test": 0.999}])
+@pytest.mark.parametrize(
+    "sizes",
+    [{"validation": 0}, {"validation": -1}, {"validation": 2.5}, {"validation": 39, "test": 1}, {"test": 0.999}],
+)
 def test_sizes_that_leave_nothing_are_refused(tmp_path, sizes):
     with pytest.raises(StateError):
         load(saved(tmp_path, grey()), **sizes)
@@ -175,14 +180,18 @@ def test_static_binarisation_is_one_data_set_whatever_the_seed(tmp_path):
     first, second = load(path, binarize=Binarize.STATIC, seed=1), load(path, binarize=Binarize.STATIC, seed=2)
 
     def rows(splits):
-        return sorted(row.numpy().tobytes() for part in (splits.train, splits.validation, splits.test) for row in part.x)
+        return sorted(
+            row.numpy().tobytes() for part in (splits.train, splits.validation, splits.test) for row in part.x
+        )
 
     assert rows(first) == rows(second)
     assert set(first.train.x.unique().tolist()) == {0, 1}
     assert first.train.kind is Kind.BINARY
 
 
-@pytest.mark.parametrize("noise", [lambda index: Stream(torch.Generator().manual_seed(3)), lambda index: PerExample(3, index)])
+@pytest.mark.parametrize(
+    "noise", [lambda index: Stream(torch.Generator().manual_seed(3)), lambda index: PerExample(3, index)]
+)
 @pytest.mark.parametrize("largest", [255, 16])
 def test_dynamic_binarisation_has_the_mean_of_the_grey_value(noise, largest):
     """4,000 draws of each grey value; false alarm below 1e-7 a value at 5.5 standard errors, so below 3e-5 in all."""
@@ -269,13 +278,23 @@ def test_description_says_what_is_there(tmp_path):
     assert said.examples == (("train", 32), ("validation", 4), ("test", 4))
     assert (said.transform, said.notes) == ("DynamicBinarization", ("dynamically binarised",))
     assert len(dict(said.fingerprints)["test"]) == 64
-    assert {entry.name for entry in catalogue()} >= {"digits", "mnist", "fashion-mnist", "cifar10", "binarized-mnist", "omniglot", "frey-faces"}
+    assert {entry.name for entry in catalogue()} >= {
+        "digits",
+        "mnist",
+        "fashion-mnist",
+        "cifar10",
+        "binarized-mnist",
+        "omniglot",
+        "frey-faces",
+    }
 
 
 # names
 
 
-@pytest.mark.parametrize(("wrong", "meant"), [("mnits", "mnist"), ("cifar", "cifar10"), ("fashion_mnst", "fashion-mnist")])
+@pytest.mark.parametrize(
+    ("wrong", "meant"), [("mnits", "mnist"), ("cifar", "cifar10"), ("fashion_mnst", "fashion-mnist")]
+)
 def test_the_nearest_name_is_suggested(wrong, meant):
     with pytest.raises(FormatError, match=f"did you mean {meant}"):
         load(wrong)
@@ -313,7 +332,10 @@ def test_mnist(vael_data):
     assert counts.tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert abs(float(splits.test.x.double().mean()) / 255 - 0.13251) < 1e-5
     index = torch.arange(500)
-    assert abs(float(splits.test.batch(index, PerExample(0, index)).x.mean() - splits.test.x[:500].float().mean() / 255)) < 0.01
+    assert (
+        abs(float(splits.test.batch(index, PerExample(0, index)).x.mean() - splits.test.x[:500].float().mean() / 255))
+        < 0.01
+    )
 
 
 def test_binarized_mnist(vael_data):

@@ -33,7 +33,9 @@ def test_black_and_white_images_stay_0_and_255_for_a_model_of_grey_values(tmp_pa
 def test_black_and_white_images_are_zeros_and_ones_for_a_model_of_such(tmp_path):
     x = (cells() > 128).astype(np.uint8)
     for values in (x, x * 255):
-        np.testing.assert_array_equal(matching(saved(tmp_path / "a.npz", values), Trained((1, 6, 6), Kind.BINARY)).x[:, 0].numpy(), x)
+        np.testing.assert_array_equal(
+            matching(saved(tmp_path / "a.npz", values), Trained((1, 6, 6), Kind.BINARY)).x[:, 0].numpy(), x
+        )
     with pytest.raises(SupportError, match="row 1, cell 0, 0, 0: 2 came"):
         matching(saved(tmp_path / "a.npz", x + 2), Trained((1, 6, 6), Kind.BINARY))
 
@@ -45,7 +47,10 @@ def test_a_single_image_is_enough(tmp_path, count):
 
 @pytest.mark.parametrize("x", [cells() / 255, cells().astype(np.uint16) * 100, cells().astype(np.int16) - 300])
 def test_cells_on_another_scale_are_refused_with_the_row(tmp_path, x):
-    with pytest.raises(SupportError, match=r"a.npz, row 1, cell 0, 0, \d: .* came, but the model was trained on whole numbers 0 \.\.\. 255"):
+    with pytest.raises(
+        SupportError,
+        match=r"a.npz, row 1, cell 0, 0, \d: .* came, but the model was trained on whole numbers 0 \.\.\. 255",
+    ):
         matching(saved(tmp_path / "a.npz", x), GREY)
 
 
@@ -78,7 +83,9 @@ def test_grey_values_are_shares_of_the_largest_that_was_trained_on(tmp_path, how
     x = found.batch(torch.arange(2000), Noise()).x
     assert set(x.unique().tolist()) <= {0.0, 1.0}
     expected = 0.0 if how is Binarize.THRESHOLD else 0.2
-    assert float(x.mean()) == pytest.approx(expected, abs=0.0075)  # 5 standard errors of 72,000 draws: false alarms below 1e-6
+    assert float(x.mean()) == pytest.approx(
+        expected, abs=0.0075
+    )  # 5 standard errors of 72,000 draws: false alarms below 1e-6
 
 
 def test_the_same_file_comes_back_whole_in_its_order_drawn_as_in_training(tmp_path):

@@ -1,4 +1,6 @@
-"""Pixels of a picture come out as the file means them, whatever its format, orientation and depth, or the file is refused by its name."""
+"""Pixels of a picture come out as the file means them, whatever its format, orientation and depth, or the file is
+refused by its name.
+"""
 
 import numpy as np
 import pytest
@@ -24,9 +26,13 @@ TURNED = {  # how an upright picture is stored under each mark of its orientatio
 GREY = (np.mgrid[:24, :10][0] * 7 + np.mgrid[:24, :10][1]).astype(np.uint8)
 COLOUR = np.stack((GREY, GREY[::-1], 255 - GREY), -1)
 FORMATS = {
-    "tif": {}, "lzw.tif": {"compression": "tiff_lzw"}, "packed.tif": {"compression": "packbits"}, "strips.tif": {"strip_size": 64}, "png": {},
+    "tif": {},
+    "lzw.tif": {"compression": "tiff_lzw"},
+    "packed.tif": {"compression": "packbits"},
+    "strips.tif": {"strip_size": 64},
+    "png": {},
     "webp": {"lossless": True},
-}  # fmt: skip
+}
 
 
 def read(folder):

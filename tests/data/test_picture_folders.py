@@ -71,8 +71,14 @@ def test_what_was_done_to_pixels_is_noted(tmp_path):
 
 def test_sixteen_bits_of_colour_are_not_cut_to_eight(tmp_path):
     cells = colour(1)[0].astype(">u2") * 257
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(b"".join(b"\0" + row.tobytes() for row in cells)))]
-    body = b"".join(struct.pack(">I", len(raw)) + kind + raw + struct.pack(">I", zlib.crc32(kind + raw)) for kind, raw in (*chunks, (b"IEND", b"")))
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"".join(b"\0" + row.tobytes() for row in cells))),
+    ]
+    body = b"".join(
+        struct.pack(">I", len(raw)) + kind + raw + struct.pack(">I", zlib.crc32(kind + raw))
+        for kind, raw in (*chunks, (b"IEND", b""))
+    )
     (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
     assert Image.open(tmp_path / "deep.png").mode == "RGB"  # which is why the mode alone does not tell
     with pytest.raises(FormatError, match="more than 8 bits a channel"):
@@ -127,10 +133,14 @@ def test_another_file_under_the_name_of_an_array_is_not_called_objects(tmp_path,
 @pytest.mark.parametrize(
     ("change", "steps"),
     [
-        (lambda x: (x / 255).astype(np.float32), "1/255"), (lambda x: (x / 255).astype(np.float16), "1/255"), (lambda x: x / 127.5 - 1, "1/127.5"),
-        (lambda x: x.astype(float), "1"), (lambda x: (x - 130) / 70, None), (lambda x: x, None),
+        (lambda x: (x / 255).astype(np.float32), "1/255"),
+        (lambda x: (x / 255).astype(np.float16), "1/255"),
+        (lambda x: x / 127.5 - 1, "1/127.5"),
+        (lambda x: x.astype(float), "1"),
+        (lambda x: (x - 130) / 70, None),
+        (lambda x: x, None),
     ],
-)  # fmt: skip
+)
 def test_a_density_of_grey_values_is_said_to_be_one(tmp_path, change, steps):
     np.save(tmp_path / "a.npy", change(colour(20)[..., 0]))
     notes = load(tmp_path / "a.npy").train.notes

@@ -26,7 +26,11 @@ def grey(examples=20, shape=(28, 28), seed=0, high=256):
 
 
 def idx_bytes(x, code=0x08):
-    return struct.pack(">BBBB", 0, 0, code, x.ndim) + struct.pack(f">{x.ndim}I", *x.shape) + x.astype(x.dtype.newbyteorder(">")).tobytes()
+    return (
+        struct.pack(">BBBB", 0, 0, code, x.ndim)
+        + struct.pack(f">{x.ndim}I", *x.shape)
+        + x.astype(x.dtype.newbyteorder(">")).tobytes()
+    )
 
 
 @pytest.fixture
@@ -69,7 +73,9 @@ def test_truncated_idx_is_refused(tmp_path, cut, squeeze):
         load(path)
 
 
-@pytest.mark.parametrize("damage", [lambda raw: raw[:-20], lambda raw: raw[:40] + b"\0\0\0\0" + raw[44:], lambda raw: b"no gzip at all"])
+@pytest.mark.parametrize(
+    "damage", [lambda raw: raw[:-20], lambda raw: raw[:40] + b"\0\0\0\0" + raw[44:], lambda raw: b"no gzip at all"]
+)
 def test_damaged_gzip_is_refused(tmp_path, damage):
     path = tmp_path / "a-images-idx3-ubyte.gz"
     path.write_bytes(damage(gzip.compress(idx_bytes(grey()))))
@@ -154,7 +160,9 @@ def test_a_whole_test_split_has_no_note(home):
     assert load("cifar10").test.notes == ()
 
 
-@pytest.mark.parametrize(("raw", "words"), [(cifar_bytes(5, 0)[:-1], "whole records"), (b"\x0b" + cifar_bytes(5, 0)[1:], "label of 11")])
+@pytest.mark.parametrize(
+    ("raw", "words"), [(cifar_bytes(5, 0)[:-1], "whole records"), (b"\x0b" + cifar_bytes(5, 0)[1:], "label of 11")]
+)
 def test_damaged_cifar_is_refused(home, raw, words):
     cifar_folder(home / "cifar10")
     (home / "cifar10" / "data_batch_3.bin").write_bytes(raw)
@@ -178,7 +186,10 @@ def test_omniglot_columns_become_upright_images(home):
     image = np.random.default_rng(0).random((30, 28, 28))
     columns = image.transpose(0, 2, 1).reshape(30, -1).T
     target = np.eye(50)[:, np.arange(30) % 50]
-    savemat(home / "omniglot" / "chardata.mat", {"data": columns, "testdata": columns[:, :8], "target": target, "testtarget": target[:, :8]})
+    savemat(
+        home / "omniglot" / "chardata.mat",
+        {"data": columns, "testdata": columns[:, :8], "target": target, "testtarget": target[:, :8]},
+    )
     splits = load("omniglot", binarize=Binarize.DYNAMIC)
     assert (splits.train.kind, len(splits.test)) == (Kind.BINARY, 8)
     np.testing.assert_allclose(splits.test.x[:, 0].numpy(), image[:8], rtol=1e-6)
@@ -238,7 +249,13 @@ def test_truncated_arrays_are_refused(tmp_path, name, keep):
 
 
 def test_splits_inside_an_npz_are_kept(tmp_path):
-    arrays = {"x_train": grey(9), "x_valid": grey(4, seed=1), "x_test": grey(5, seed=2), "y_train": np.arange(9), "y_test": np.arange(5)}
+    arrays = {
+        "x_train": grey(9),
+        "x_valid": grey(4, seed=1),
+        "x_test": grey(5, seed=2),
+        "y_train": np.arange(9),
+        "y_test": np.arange(5),
+    }
     np.savez(tmp_path / "a.npz", **arrays)
     splits = load(tmp_path / "a.npz")
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [9, 4, 5]
@@ -269,7 +286,11 @@ def test_a_table_keeps_its_names(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words", "error"),
     [
-        ("a,b\n" + "1,2\n" * 3 + "".join(f"1,{i}\n" for i in range(40)) + "3,red\n", "column 'b' holds 'red' in row 44", SupportError),
+        (
+            "a,b\n" + "1,2\n" * 3 + "".join(f"1,{i}\n" for i in range(40)) + "3,red\n",
+            "column 'b' holds 'red' in row 44",
+            SupportError,
+        ),
         ("a,b\n1,2\n3,inf\n5,6\n", "column 'b' holds inf in row 2", SupportError),
         ("a,b\n1,2\n3\n5,6\n", "row 2: 1 cells", ShapeError),
         ("a,a\n1,2\n3,4\n", "columns 1 and 2 are both called 'a'", ShapeError),

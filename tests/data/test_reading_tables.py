@@ -1,4 +1,6 @@
-"""Tables as people have them: what columns are taken for, what is written back, and every slip named by column and row."""
+"""Tables as people have them: what columns are taken for, what is written back, and every slip named by column and
+row.
+"""
 
 import json
 from pathlib import Path
@@ -16,7 +18,10 @@ from vael.tables.inference import infer_schema
 from vael.tables.schema_file import from_record, read_schema, write_schema
 from vael.tables.writing import completed, write_arrow, write_rows
 
-LINES = [f"{['ash', 'oak', 'elm'][i % 3]}|{2 * i / 10:.1f}|{i % 7}|{'yes' if i % 5 else 'no'}|2001-{1 + i % 12:02}-03" for i in range(60)]
+LINES = [
+    f"{['ash', 'oak', 'elm'][i % 3]}|{2 * i / 10:.1f}|{i % 7}|{'yes' if i % 5 else 'no'}|2001-{1 + i % 12:02}-03"
+    for i in range(60)
+]
 
 
 def table(path, mark=",", lines=LINES, names="kind|height|nests|alive|planted", encoding="utf-8", gap="?"):
@@ -46,7 +51,9 @@ def test_a_table_without_names_and_with_spaces(tmp_path):
     assert found.schema.left_out == ("column 2",)  # it counts the rows
 
 
-@pytest.mark.parametrize(("cells", "values"), [(("1,5", "2,25", "-3"), (1.5, 2.25, -3)), (("1.234,5", "7", "0,5"), (1234.5, 7, 0.5))])
+@pytest.mark.parametrize(
+    ("cells", "values"), [(("1,5", "2,25", "-3"), (1.5, 2.25, -3)), (("1.234,5", "7", "0,5"), (1234.5, 7, 0.5))]
+)
 def test_decimal_commas(tmp_path, cells, values):
     (tmp_path / "t.csv").write_text("a;b\n" + "".join(f"{cell};x\n" for cell in cells))
     np.testing.assert_allclose(read_table(tmp_path / "t.csv").x[:, 0], values)
@@ -59,7 +66,9 @@ def test_thousands(tmp_path):
 
 def test_frames_and_parquet_say_the_same(tmp_path):
     pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
-    frame = pandas.DataFrame({"a": [1.5, None, 2.5] * 10, "b": pandas.Categorical(["x", "y", "x"] * 10), "c": [True, False, True] * 10})
+    frame = pandas.DataFrame(
+        {"a": [1.5, None, 2.5] * 10, "b": pandas.Categorical(["x", "y", "x"] * 10), "c": [True, False, True] * 10}
+    )
     frame["when"] = pandas.to_datetime("2020-01-01") + pandas.to_timedelta(np.arange(30) % 9, unit="D")
     first = read_table(frame)
     assert [column.kind.value for column in first.schema.columns] == ["real", "categorical", "boolean", "date"]
@@ -88,10 +97,13 @@ def test_rows_are_written_as_they_came(tmp_path, ending):
 
 def test_seen_cells_of_every_type_stay_what_they_were(tmp_path):
     columns = {
-        "f": pa.array([1.25, None, 3.5, 7.125] * 6, pa.float32()), "i": pa.array([1, 2, None, 9] * 6, pa.int16()),
-        "s": pa.array(["a", None, "b", "a"] * 6, pa.large_string()), "d": pa.array(["x", "y", None, "x"] * 6).dictionary_encode(),
-        "t": pa.array([18000, 18001, None, 18004] * 6, pa.date32()), "b": pa.array([True, None, False, True] * 6),
-    }  # fmt: skip
+        "f": pa.array([1.25, None, 3.5, 7.125] * 6, pa.float32()),
+        "i": pa.array([1, 2, None, 9] * 6, pa.int16()),
+        "s": pa.array(["a", None, "b", "a"] * 6, pa.large_string()),
+        "d": pa.array(["x", "y", None, "x"] * 6).dictionary_encode(),
+        "t": pa.array([18000, 18001, None, 18004] * 6, pa.date32()),
+        "b": pa.array([True, None, False, True] * 6),
+    }
     found = read_table(pa.table(columns))
     full = completed(found, torch.nan_to_num(found.x, nan=0.0))
     write_arrow(tmp_path / "full.parquet", full)
@@ -105,7 +117,11 @@ def test_seen_cells_of_every_type_stay_what_they_were(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words", "error"),
     [
-        ((3, 0, "birch"), r"row 3, column 'kind': 'birch' is no level that was seen in training \(ash, elm, oak\)", SupportError),
+        (
+            (3, 0, "birch"),
+            r"row 3, column 'kind': 'birch' is no level that was seen in training \(ash, elm, oak\)",
+            SupportError,
+        ),
         ((9, 1, "tall"), "row 9, column 'height': 'tall' is no finite number", SupportError),
         ((9, 1, "inf"), "row 9, column 'height': 'inf' is no finite number", SupportError),
         ((4, 2, "1.5"), "row 4, column 'nests': '1.5' is no whole number", SupportError),
@@ -130,12 +146,17 @@ def test_cells_that_do_not_fit_are_named_or_their_rows_listed(tmp_path, change, 
 def test_columns_go_by_name_in_any_order_and_missing_ones_are_named(tmp_path):
     path = table(tmp_path / "t.csv")
     found = read_table(path)
-    shuffled = found.original.select(["planted", "nests", "kind", "alive", "height"]).append_column("extra", pa.array(["e"] * 60))
+    shuffled = found.original.select(["planted", "nests", "kind", "alive", "height"]).append_column(
+        "extra", pa.array(["e"] * 60)
+    )
     torch.testing.assert_close(read_table(shuffled, found.schema).x, found.x, equal_nan=True)
     with pytest.raises(ShapeError, match="no column 'height', which the model was trained on; did 'heights' mean it"):
         read_table(found.original.rename_columns(["kind", "heights", "nests", "alive", "planted"]), found.schema)
     with pytest.raises(SupportError, match="row 2, every cell of the row is missing"):
-        read_table(pa.table({name: pa.array(["1" if name == "nests" else "", ""]) for name in found.schema.names}), found.schema)
+        read_table(
+            pa.table({name: pa.array(["1" if name == "nests" else "", ""]) for name in found.schema.names}),
+            found.schema,
+        )
 
 
 @pytest.mark.parametrize(
@@ -166,11 +187,15 @@ def test_a_schema_goes_to_json_and_back_and_slips_are_named(tmp_path, edit, word
 
 def test_spikes_rare_levels_and_identifiers():
     random = np.random.default_rng(0)
-    levels = np.where(random.random(2000) < 0.98, random.choice(list("abcdefghijkl"), 2000), [f"rare{i % 20}" for i in range(2000)])
+    levels = np.where(
+        random.random(2000) < 0.98, random.choice(list("abcdefghijkl"), 2000), [f"rare{i % 20}" for i in range(2000)]
+    )
     cells = {
-        "gain": np.where(random.random(2000) < 0.9, 0, random.integers(1, 9000, 2000)), "level": levels,
-        "name": [f"n{i}" for i in range(2000)], "same": np.full(2000, 3.0),
-    }  # fmt: skip
+        "gain": np.where(random.random(2000) < 0.9, 0, random.integers(1, 9000, 2000)),
+        "level": levels,
+        "name": [f"n{i}" for i in range(2000)],
+        "same": np.full(2000, 3.0),
+    }
     found = read_table(pa.table(cells))
     gain, level, same = found.schema.columns
     assert gain.spikes == (0.0,)
@@ -200,7 +225,11 @@ def test_data_info_shows_and_writes_the_schema(tmp_path, capsys):
 
 
 def test_codes_of_digits_that_begin_with_0_are_names():
-    cells = {"postcode": ["04109", "10115", "80331", "04109"] * 10, "count": ["0", "10", "20", "3"] * 10, "share": ["0.5", "01.5", "2", "0"] * 10}
+    cells = {
+        "postcode": ["04109", "10115", "80331", "04109"] * 10,
+        "count": ["0", "10", "20", "3"] * 10,
+        "share": ["0.5", "01.5", "2", "0"] * 10,
+    }
     schema, _ = infer_schema(pa.table(cells))
     assert [column.kind for column in schema.columns] == [ColumnKind.CATEGORICAL, ColumnKind.COUNT, ColumnKind.REAL]
     assert schema.columns[0].levels == ("04109", "10115", "80331")

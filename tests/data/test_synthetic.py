@@ -9,11 +9,21 @@ from vael.errors import ShapeError
 
 
 def made(seed=0, **how):
-    return moving_digits(load("digits"), generator=torch.Generator().manual_seed(seed), **{"examples": 40, "frames": 12, **how})
+    return moving_digits(
+        load("digits"), generator=torch.Generator().manual_seed(seed), **{"examples": 40, "frames": 12, **how}
+    )
 
 
 def test_a_way_is_folded_at_the_edges():
-    assert bounced(torch.tensor([0.0, 3.0, 4.0, 5.0, 8.0, 9.0, -1.0]), 4.0).tolist() == [0.0, 3.0, 4.0, 3.0, 0.0, 1.0, 1.0]
+    assert bounced(torch.tensor([0.0, 3.0, 4.0, 5.0, 8.0, 9.0, -1.0]), 4.0).tolist() == [
+        0.0,
+        3.0,
+        4.0,
+        3.0,
+        0.0,
+        1.0,
+        1.0,
+    ]
 
 
 def test_a_digit_keeps_its_shape_and_moves_little_from_frame_to_frame():

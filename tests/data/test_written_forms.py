@@ -1,4 +1,6 @@
-"""Tables in the forms that spreadsheets, loggers and other programs write: units, decimal commas, times, compressed files, odd first lines."""
+"""Tables in the forms that spreadsheets, loggers and other programs write: units, decimal commas, times, compressed
+files, odd first lines.
+"""
 
 import bz2
 import gzip
@@ -48,7 +50,8 @@ def test_numbers_with_units_and_marks(texts, comma, values, pattern):
 
 
 @pytest.mark.parametrize(
-    ("text", "pattern", "plain"), [("-$1,234.5", "$1,234.5", "-1234.5"), ("1.234,5 €", "1.234,5 €", "1234.5"), ("1'234", "1'234.5", "1234")]
+    ("text", "pattern", "plain"),
+    [("-$1,234.5", "$1,234.5", "-1234.5"), ("1.234,5 €", "1.234,5 €", "1234.5"), ("1'234", "1'234.5", "1234")],
 )
 def test_numbers_are_written_as_the_column_has_them(text, pattern, plain):
     numeral = numeral_of(Column("a", ColumnKind.REAL, pattern=pattern))
@@ -57,7 +60,10 @@ def test_numbers_are_written_as_the_column_has_them(text, pattern, plain):
     assert numeral.form.plain(numeral.bare(cells(text))).to_pylist() == [plain]
 
 
-@pytest.mark.parametrize("texts", [("A12", "A13"), ("36 months", "60 months"), ("12 kg", "13 lb"), ("1.2.3", "4"), ("tall", "1"), ("12e", "13f")])
+@pytest.mark.parametrize(
+    "texts",
+    [("A12", "A13"), ("36 months", "60 months"), ("12 kg", "13 lb"), ("1.2.3", "4"), ("tall", "1"), ("12e", "13f")],
+)
 def test_names_and_levels_are_no_numbers(texts):
     assert told_numbers(cells(*texts), np.zeros(2, bool)) is None
 
@@ -92,14 +98,23 @@ def test_dates_and_times_are_read_and_written_again(texts, pattern):
 def test_moments_are_those_of_the_calendar():
     days, _ = told_dates(cells("2024-03-01 00:30:00+01:00", "2024-07-01 00:00:00.5+02:00"), np.zeros(2, bool))
     np.testing.assert_allclose(
-        days, [(date(2024, 2, 29) - date(1970, 1, 1)).days + 23.5 / 24, (date(2024, 6, 30) - date(1970, 1, 1)).days + 79_200.5 / 86_400]
+        days,
+        [
+            (date(2024, 2, 29) - date(1970, 1, 1)).days + 23.5 / 24,
+            (date(2024, 6, 30) - date(1970, 1, 1)).days + 79_200.5 / 86_400,
+        ],
     )
     days, _ = told_dates(cells("03/01/24", "12/31/99"), np.zeros(2, bool))
-    assert [date(1970, 1, 1) + timedelta(days=day) for day in days] == [date(2024, 3, 1), date(1999, 12, 31)]  # not of the first century
+    assert [date(1970, 1, 1) + timedelta(days=day) for day in days] == [
+        date(2024, 3, 1),
+        date(1999, 12, 31),
+    ]  # not of the first century
     assert resolution("%Y-%m-%d %H:%M") == 60.0
 
 
-@pytest.mark.parametrize("text", ["1.2.3", "16:9", "5.1", "10-12", "192.168.1.1", "1/2", "A-1", "555-1234", "12-34", "2024-W01"])
+@pytest.mark.parametrize(
+    "text", ["1.2.3", "16:9", "5.1", "10-12", "192.168.1.1", "1/2", "A-1", "555-1234", "12-34", "2024-W01"]
+)
 def test_versions_ratios_and_numbers_are_no_dates(text):
     assert told_dates(cells(text, text), np.zeros(2, bool)) == (None, "")
 
@@ -120,7 +135,13 @@ def test_gaps_are_filled_in_the_form_of_the_file(tmp_path):
     table = read_table(path)
     assert table.schema.names == ("Ort", "Größe", "Umsatz", "Anteil", "Zeit")
     assert table.schema.left_out == ("column 6",)
-    assert [column.pattern for column in table.schema.columns] == ["", "1.234,5", "1.234,5 €", "1234.5 %", "%d.%m.%Y %H:%M"]
+    assert [column.pattern for column in table.schema.columns] == [
+        "",
+        "1.234,5",
+        "1.234,5 €",
+        "1234.5 %",
+        "%d.%m.%Y %H:%M",
+    ]
     assert table.schema.columns[2].decimals == 2
     assert table.schema.columns[3].kind is ColumnKind.COUNT
     middle = torch.nanmedian(table.x, 0).values
@@ -131,7 +152,11 @@ def test_gaps_are_filled_in_the_form_of_the_file(tmp_path):
     assert before[0] == after[0]
     gaps = table.x.isnan().numpy()
     for old, new, gap in zip(before[1:-1], after[1:-1], gaps, strict=True):
-        differ = [place for place, (one, other) in enumerate(zip(old.split(b";"), new.split(b";"), strict=True)) if one != other]
+        differ = [
+            place
+            for place, (one, other) in enumerate(zip(old.split(b";"), new.split(b";"), strict=True))
+            if one != other
+        ]
         assert differ == list(np.flatnonzero(gap))  # spaces around cells, ends of lines and empty columns stay
     again = read_table(tmp_path / "filled.csv", table.schema)  # what was written is what the model reads
     torch.testing.assert_close(again.x, torch.where(table.x.isnan(), middle, table.x), rtol=0, atol=6e-3)
@@ -254,17 +279,25 @@ def test_what_cannot_be_modelled_is_left_out_and_said(tmp_path):
     rows = 30
     table = pa.table(
         {
-            "a": np.arange(rows) * 7 % 11, "none": pa.nulls(rows), "gone": pa.array([None] * rows, pa.float64()), "list": [{"q": 1}] * rows,
-            "id": np.arange(rows), "name": [f"n{row}" for row in range(rows)], "when": [time(row % 24) for row in range(rows)],
+            "a": np.arange(rows) * 7 % 11,
+            "none": pa.nulls(rows),
+            "gone": pa.array([None] * rows, pa.float64()),
+            "list": [{"q": 1}] * rows,
+            "id": np.arange(rows),
+            "name": [f"n{row}" for row in range(rows)],
+            "when": [time(row % 24) for row in range(rows)],
         }
-    )  # fmt: skip
+    )
     found = read_table(table)
     assert found.schema.names == ("a", "when")
     assert found.schema.columns[1].kind is ColumnKind.DATE
     assert [why_left_out(table.column(name)) for name in found.schema.left_out] == [
-        "no cell that is not missing", "no cell that is not missing", "of type struct<q: int64>", "counts the rows",
+        "no cell that is not missing",
+        "no cell that is not missing",
+        "of type struct<q: int64>",
+        "counts the rows",
         "text that differs in most rows",
-    ]  # fmt: skip
+    ]
     torch.testing.assert_close(read_table(table, found.schema).x, found.x)
     (tmp_path / "t.csv").write_text("a,gone,b\n" + "".join(f"{n % 3},,{n % 5}.5\n" for n in range(30)))
     assert load(tmp_path / "t.csv").train.notes == ("left out: gone (no cell that is not missing)",)
@@ -272,7 +305,8 @@ def test_what_cannot_be_modelled_is_left_out_and_said(tmp_path):
 
 def test_words_for_nothing_among_numbers_are_gaps(tmp_path):
     (tmp_path / "t.csv").write_text(
-        "a,sign\n" + "".join(f"{'-' if n % 9 == 1 else '#DIV/0!' if n % 9 == 2 else n / 8},{'+-'[n % 2]}\n" for n in range(90))
+        "a,sign\n"
+        + "".join(f"{'-' if n % 9 == 1 else '#DIV/0!' if n % 9 == 2 else n / 8},{'+-'[n % 2]}\n" for n in range(90))
     )
     table = read_table(tmp_path / "t.csv")
     assert int(table.x[:, 0].isnan().sum()) == 20
@@ -285,7 +319,9 @@ def test_words_for_nothing_among_numbers_are_gaps(tmp_path):
 
 def test_digits_of_large_numbers_are_kept(tmp_path):
     """A table of plain numbers was kept in float32 without its origin: a moment in seconds was off by a minute."""
-    (tmp_path / "t.csv").write_text("t,v,k\n" + "".join(f"{1_709_251_200 + 7 * (n * 31 % 97)},{n * 13 % 29},20240301123\n" for n in range(60)))
+    (tmp_path / "t.csv").write_text(
+        "t,v,k\n" + "".join(f"{1_709_251_200 + 7 * (n * 31 % 97)},{n * 13 % 29},20240301123\n" for n in range(60))
+    )
     table = read_table(tmp_path / "t.csv")
     write_rows(tmp_path / "again.csv", table.schema, table.x)
     assert (tmp_path / "again.csv").read_text() == (tmp_path / "t.csv").read_text()
@@ -294,7 +330,9 @@ def test_digits_of_large_numbers_are_kept(tmp_path):
 
 
 def test_spaces_in_typed_texts_are_no_part_of_a_level():
-    table = pa.table({"a": pa.array([" x", "y ", "x"] * 10).dictionary_encode(), "b": [" u", "v", "u "] * 10, "c": np.arange(30) % 4})
+    table = pa.table(
+        {"a": pa.array([" x", "y ", "x"] * 10).dictionary_encode(), "b": [" u", "v", "u "] * 10, "c": np.arange(30) % 4}
+    )
     found = read_table(table)
     assert [column.levels for column in found.schema.columns[:2]] == [("x", "y"), ("u", "v")]
     assert torch.equal(read_table(table, found.schema).x, found.x)
@@ -320,7 +358,8 @@ def test_whole_numbers_beyond_64_bits_are_written(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("scale", "words"), [(1e40, "holds .* in row 1; give finite numbers below 1e"), (1e-40, "varies by .* give it in smaller units")]
+    ("scale", "words"),
+    [(1e40, "holds .* in row 1; give finite numbers below 1e"), (1e-40, "varies by .* give it in smaller units")],
 )
 def test_numbers_of_no_ordinary_size(tmp_path, scale, words):
     """A plain table of them trained, and could then not be scored: their squares are none of float32."""
@@ -354,4 +393,7 @@ def test_a_pattern_without_a_number_is_refused():
     column = {"name": "a", "kind": "real", "pattern": "0.00 EUR"}
     with pytest.raises(FormatError, match=r"column 'a' has the pattern '0.00 EUR'; write 1234\.5"):
         from_record({"vael_schema": 1, "columns": [column]})
-    assert from_record({"vael_schema": 1, "columns": [{**column, "pattern": "1234.5 EUR"}]}).columns[0].pattern == "1234.5 EUR"
+    assert (
+        from_record({"vael_schema": 1, "columns": [{**column, "pattern": "1234.5 EUR"}]}).columns[0].pattern
+        == "1234.5 EUR"
+    )

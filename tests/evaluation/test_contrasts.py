@@ -23,11 +23,16 @@ from vael.evaluation.contrasts import (
 from vael.tables.schema import Column, ColumnKind, Schema
 
 NAN = math.nan
-SCHEMA = Schema((
-    Column("price", ColumnKind.REAL, decimals=2), Column("rate", ColumnKind.REAL), Column("day", ColumnKind.DATE),
-    Column("bill", ColumnKind.CATEGORICAL, levels=("AT", "CH", "DE")), Column("send", ColumnKind.CATEGORICAL, levels=("DE", "XX", "AT")),
-    Column("count", ColumnKind.ORDINAL, levels=("5%", " 10", "20")),
-))  # fmt: skip
+SCHEMA = Schema(
+    (
+        Column("price", ColumnKind.REAL, decimals=2),
+        Column("rate", ColumnKind.REAL),
+        Column("day", ColumnKind.DATE),
+        Column("bill", ColumnKind.CATEGORICAL, levels=("AT", "CH", "DE")),
+        Column("send", ColumnKind.CATEGORICAL, levels=("DE", "XX", "AT")),
+        Column("count", ColumnKind.ORDINAL, levels=("5%", " 10", "20")),
+    )
+)
 
 
 def table(rows, seed=0):
@@ -50,9 +55,13 @@ def made():
 
 
 ROWS = [
-    np.array([12.34, -0.5, 7.0]), np.array([2.0, 0.0, NAN]), np.array([18262.25, 18292.5, NAN]),
-    np.array([0.0, 2.0, NAN]), np.array([2.0, 0.0, 1.0]), np.array([1.0, 0.0, 2.0]),
-]  # fmt: skip
+    np.array([12.34, -0.5, 7.0]),
+    np.array([2.0, 0.0, NAN]),
+    np.array([18262.25, 18292.5, NAN]),
+    np.array([0.0, 2.0, NAN]),
+    np.array([2.0, 0.0, 1.0]),
+    np.array([1.0, 0.0, 2.0]),
+]
 
 
 def values(one, half=0):
@@ -96,7 +105,11 @@ def test_two_numbers_give_difference_sum_ratio_and_product(made):
 def test_levels_give_away_combinations_and_equal_words(made):
     same(values(made["`bill` = `send`"][0]), [1, 1, 0])
     assert "`bill` = `count`" not in made
-    assert {(one.columns) for name, ones in made.items() if " with `" in name for one in ones} == {(3, 4), (3, 5), (4, 5)}
+    assert {(one.columns) for name, ones in made.items() if " with `" in name for one in ones} == {
+        (3, 4),
+        (3, 5),
+        (4, 5),
+    }
 
 
 def test_odds_count_what_the_other_tables_half_has():
@@ -113,7 +126,12 @@ def test_odds_count_what_the_other_tables_half_has():
 
 
 def test_combinations_of_levels_are_counted_in_each_half():
-    schema = Schema((Column("x", ColumnKind.CATEGORICAL, levels=("p", "q")), Column("y", ColumnKind.CATEGORICAL, levels=("r", "s", "t"))))
+    schema = Schema(
+        (
+            Column("x", ColumnKind.CATEGORICAL, levels=("p", "q")),
+            Column("y", ColumnKind.CATEGORICAL, levels=("r", "s", "t")),
+        )
+    )
     first = [np.array([0.0, 1, 0, 1, 0, 1]), np.array([2.0, 0, 2, 0, 1, 1])]
     second = [np.array([0.0, 1, 0, 1, 1, 1]), np.array([1.0, 0, 0, 0, 2, 0])]
     one = named(schema, first, second)["`x` with `y`"][0]
@@ -182,7 +200,9 @@ def test_what_differs_most_is_kept_and_what_differs_by_chance_is_not(monkeypatch
     assert min(apart) > 1.63 * math.sqrt(2 / 400)
     monkeypatch.setattr(room, "KEPT", 3)
     assert [one.name for one in chosen_contrasts(SCHEMA, first, second)] == [one.name for one in kept[:3]]
-    assert len(chosen_contrasts(SCHEMA, table(400, 3), table(400, 4))) <= 3  # some hundred contrasts, one in a hundred by chance
+    assert (
+        len(chosen_contrasts(SCHEMA, table(400, 3), table(400, 4))) <= 3
+    )  # some hundred contrasts, one in a hundred by chance
     few = [cell[: FEWEST - 1] for cell in first]
     assert chosen_contrasts(SCHEMA, few, second) == chosen_contrasts(SCHEMA, first, few) == []
 

@@ -1,4 +1,6 @@
-"""Evaluated numbers against exact ones: a linear-Gaussian model, a grid over two latents, and laws that hold for any model."""
+"""Evaluated numbers against exact ones: a linear-Gaussian model, a grid over two latents, and laws that hold for
+any model.
+"""
 
 import math
 from dataclasses import replace
@@ -64,15 +66,23 @@ def linear(narrow=1.0, sigma=0.5, examples=23):
     network = nn.Linear(2, 5, bias=False, dtype=torch.float64)
     network.weight.data.copy_(w)
     posterior = LinearPosterior(w.T / sigma**2 / precision[:, None], narrow * precision.rsqrt())
-    marginal = MultivariateNormal(torch.zeros(5, dtype=torch.float64), w @ w.T + sigma**2 * torch.eye(5, dtype=torch.float64))
+    marginal = MultivariateNormal(
+        torch.zeros(5, dtype=torch.float64), w @ w.T + sigma**2 * torch.eye(5, dtype=torch.float64)
+    )
     x = torch.randn(examples, 5, generator=generator, dtype=torch.float64) @ marginal.scale_tril.T
-    return VAE(StandardNormal(2).double(), Decoder(network, FixedGaussian(sigma)), posterior), source(x, Kind.REAL), marginal.log_prob(x)
+    return (
+        VAE(StandardNormal(2).double(), Decoder(network, FixedGaussian(sigma)), posterior),
+        source(x, Kind.REAL),
+        marginal.log_prob(x),
+    )
 
 
 def binary(latent=2, cells=12, examples=13):
     """A small random Bernoulli model and binary data."""
     model = VAE(
-        StandardNormal(latent), Decoder(Dense((latent,), (cells,), (16,)), BernoulliHead()), GaussianPosterior(Dense((cells,), (2 * latent,)))
+        StandardNormal(latent),
+        Decoder(Dense((latent,), (cells,), (16,)), BernoulliHead()),
+        GaussianPosterior(Dense((cells,), (2 * latent,))),
     )
     for weight in model.likelihood.parameters():
         weight.data.mul_(2)
@@ -90,7 +100,13 @@ def test_exact_posterior_gives_exact_log_likelihood_and_trusted_weights():
     assert found.k_hat_above_limit == 0
     assert found.warnings == ()
     assert found.bits_per_dim is None  # a density has no bits
-    assert (found.data, found.split, found.examples, found.importance_samples, found.seed) == ("made", "test", 23, 100, 0)
+    assert (found.data, found.split, found.examples, found.importance_samples, found.seed) == (
+        "made",
+        "test",
+        23,
+        100,
+        0,
+    )
     assert found.is_bound is True
     assert evaluate(model, data, split="train", seed=3).split == "train"
     assert evaluate(model, data, seed=3).seed == 3
@@ -114,7 +130,9 @@ def test_k_draws_equal_the_bounds_on_the_same_noise(samples):
     sampled = SampledELBO()(terms).bound
     if samples == 1:
         torch.testing.assert_close(found.log_likelihood_per_example.float(), sampled, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(found.elbo_per_example.float(), (terms.log_likelihood - terms.divergence.sum(0)).mean(0), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        found.elbo_per_example.float(), (terms.log_likelihood - terms.divergence.sum(0)).mean(0), rtol=1e-5, atol=1e-5
+    )
     assert found.k_hat is None
     assert any("few" in warning for warning in found.warnings)
 
@@ -148,7 +166,15 @@ def test_little_memory_means_few_latents_at_once():
 def test_no_number_depends_on_batch_or_memory(sizes):
     model, data = binary()
     one, other = evaluate(model, data, importance_samples=510), evaluate(model, data, importance_samples=510, **sizes)
-    for name in ("elbo", "log_likelihood", "standard_error", "distortion", "divergence", "effective_sample_size", "bits_per_dim"):
+    for name in (
+        "elbo",
+        "log_likelihood",
+        "standard_error",
+        "distortion",
+        "divergence",
+        "effective_sample_size",
+        "bits_per_dim",
+    ):
         assert getattr(other, name) == pytest.approx(getattr(one, name), rel=1e-5), name
     torch.testing.assert_close(other.log_likelihood_per_example, one.log_likelihood_per_example, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(other.k_hat_per_example, one.k_hat_per_example, rtol=1e-3, atol=1e-3)
@@ -169,9 +195,13 @@ def test_two_runs_are_equal_and_leave_no_trace():
 
 
 def test_more_draws_raise_the_estimate():
-    # mean over 64 examples of a gap that is 0.3 nats at K = 1; exact log p(x) is known, so no draw can pass it by chance for long
+    # mean over 64 examples of a gap that is 0.3 nats at K = 1; exact log p(x) is known, so no draw can pass it by
+    # chance for long
     model, data, exact = linear(narrow=0.8, examples=64)
-    gaps = [float((exact - evaluate(model, data, importance_samples=k).log_likelihood_per_example).mean()) for k in (1, 10, 1000)]
+    gaps = [
+        float((exact - evaluate(model, data, importance_samples=k).log_likelihood_per_example).mean())
+        for k in (1, 10, 1000)
+    ]
     assert gaps[0] > gaps[1] > gaps[2] > -0.01
 
 

@@ -1,4 +1,6 @@
-"""Proposals fitted to each example: exact where log p(x) is known, chosen without a look at the estimate, and never a loss of an example."""
+"""Proposals fitted to each example: exact where log p(x) is known, chosen without a look at the estimate, and never
+a loss of an example.
+"""
 
 import math
 import sys
@@ -46,14 +48,18 @@ class Encoder(Conditional):
 
 
 def linear(latents, odd, examples=40, sigma=0.5):
-    """A linear-Gaussian model with the exact encoder, but for examples with x_5 > 0, whose deviations are `odd` times too wide; exact log p(x)."""
+    """A linear-Gaussian model with the exact encoder, but for examples with x_5 > 0, whose deviations are `odd`
+    times too wide; exact log p(x).
+    """
     generator = torch.Generator().manual_seed(1)
     basis = torch.linalg.qr(torch.randn(6, latents, generator=generator, dtype=torch.float64)).Q
     w = basis * torch.linspace(2.0, 0.7, latents, dtype=torch.float64)
     precision = w.square().sum(0) / sigma**2 + 1
     network = nn.Linear(latents, 6, bias=False, dtype=torch.float64)
     network.weight.data.copy_(w)
-    marginal = MultivariateNormal(torch.zeros(6, dtype=torch.float64), w @ w.T + sigma**2 * torch.eye(6, dtype=torch.float64))
+    marginal = MultivariateNormal(
+        torch.zeros(6, dtype=torch.float64), w @ w.T + sigma**2 * torch.eye(6, dtype=torch.float64)
+    )
     x = torch.randn(examples, 6, generator=generator, dtype=torch.float64) @ marginal.scale_tril.T
     model = VAE(
         StandardNormal(latents).double(),
@@ -65,7 +71,9 @@ def linear(latents, odd, examples=40, sigma=0.5):
 
 @pytest.mark.parametrize("latents", [1, 3, 6])
 def test_heavy_examples_get_their_own_proposal_and_exact_log_likelihood(latents):
-    """Per example within 5 standard errors of its weights (40 examples: false alarm 2e-5); the good half keeps the encoder and has 10 digits."""
+    """Per example within 5 standard errors of its weights (40 examples: false alarm 2e-5); the good half keeps the
+    encoder and has 10 digits.
+    """
     model, data, exact = linear(latents, odd=0.15 if latents == 1 else 0.3)
     bad = data.x[:, -1] > 0
     plain, found = (how(model, data, importance_samples=1000) for how in (evaluate_encoder, evaluate))
@@ -83,9 +91,11 @@ def test_heavy_examples_get_their_own_proposal_and_exact_log_likelihood(latents)
 
 
 def test_the_mean_weight_is_p_of_x_whatever_was_decided():
-    """E[1/K Σ w] = p(x) through pilot, trial and decision: mean over 40 examples and 12 seeds within 4 standard errors (false alarm 6e-5).
+    """E[1/K Σ w] = p(x) through pilot, trial and decision: mean over 40 examples and 12 seeds within 4 standard errors
+    (false alarm 6e-5).
 
-    Encoders half as wide as they should be are sometimes kept and sometimes not, which is where choosing by a look at the weights would bias.
+    Encoders half as wide as they should be are sometimes kept and sometimes not, which is where choosing by a look at
+    the weights would bias.
     """
     model, data, exact = linear(2, odd=0.75)
     found = [evaluate(model, data, importance_samples=100, seed=seed) for seed in range(0, 24, 2)]
@@ -93,13 +103,15 @@ def test_the_mean_weight_is_p_of_x_whatever_was_decided():
     assert 0.02 < share < 0.98
     ratio = torch.stack([(one.log_likelihood_per_example - exact).exp() for one in found])
     assert abs(float(ratio.mean()) - 1) < 4 * float(ratio.std()) / math.sqrt(ratio.numel())
-    assert float(torch.stack([one.log_likelihood_per_example for one in found]).mean() - exact.mean()) < 4 * float(ratio.std()) / math.sqrt(
-        ratio.numel()
-    )
+    assert float(torch.stack([one.log_likelihood_per_example for one in found]).mean() - exact.mean()) < 4 * float(
+        ratio.std()
+    ) / math.sqrt(ratio.numel())
 
 
 def test_draws_that_decide_or_fit_enter_no_estimate(monkeypatch):
-    """Blocks of noise of pilot, trial and estimate are disjoint; an example that keeps the encoder has the estimate of `evaluate_encoder`."""
+    """Blocks of noise of pilot, trial and estimate are disjoint; an example that keeps the encoder has the estimate
+    of `evaluate_encoder`.
+    """
     model, data, _ = linear(2, odd=0.3)
     asked = {"judge": [], "weigh": [], "fitted_proposal": []}
     for name, calls in asked.items():
@@ -111,7 +123,10 @@ def test_draws_that_decide_or_fit_enter_no_estimate(monkeypatch):
 
         monkeypatch.setattr(proposals, name, noted)
     found = evaluate(model, data, importance_samples=1300)
-    blocks = {name: {how.first + block for how in calls for block in range(-(-how.samples // 500))} for name, calls in asked.items()}
+    blocks = {
+        name: {how.first + block for how in calls for block in range(-(-how.samples // 500))}
+        for name, calls in asked.items()
+    }
     assert all(blocks.values())
     assert not blocks["weigh"] & (blocks["judge"] | blocks["fitted_proposal"])
     assert not blocks["judge"] & blocks["fitted_proposal"]
@@ -121,7 +136,10 @@ def test_draws_that_decide_or_fit_enter_no_estimate(monkeypatch):
 
 
 def test_skew_posterior_against_quadrature():
-    """Eight binary cells under one latent, steep logits: the mode is not the mean. Within 5 standard errors (16 examples: false alarm 1e-5)."""
+    """Eight binary cells under one latent, steep logits: the mode is not the mean.
+
+    Within 5 standard errors (16 examples: false alarm 1e-5).
+    """
     generator = torch.Generator().manual_seed(2)
     network = nn.Linear(1, 8).double()
     network.weight.data.copy_(3 * torch.rand(8, 1, generator=generator, dtype=torch.float64) + 1)
@@ -162,7 +180,10 @@ def test_an_example_whose_proposal_has_no_finite_numbers_keeps_the_encoder(monke
         return MultivariateNormal(loc, scale_tril=found.scale_tril, validate_args=False)
 
     monkeypatch.setattr(proposals, "fitted_proposal", broken)
-    found, plain = evaluate_refined(model, data, importance_samples=100), evaluate_encoder(model, data, importance_samples=100)
+    found, plain = (
+        evaluate_refined(model, data, importance_samples=100),
+        evaluate_encoder(model, data, importance_samples=100),
+    )
     third = torch.arange(len(data)) % 3 == 0
     assert torch.equal(found.log_likelihood_per_example[third], plain.log_likelihood_per_example[third])
     assert found.fitted_share == pytest.approx(float((~third).double().mean()))
@@ -178,7 +199,9 @@ def test_few_draws_stay_with_the_encoder():
 
 @pytest.mark.parametrize("latents", [1, 2, 24, 200])
 def test_how_wide_a_proposal_is(latents):
-    """Of a Gaussian posterior at least a seventh of the draws' worth is left, and its tails are wider by a tenth of a deviation or more below 100."""
+    """Of a Gaussian posterior at least a seventh of the draws' worth is left, and its tails are wider by a tenth of
+    a deviation or more below 100.
+    """
     c = proposals.widening(latents)
     assert ((2 * c**2 - 1) ** 0.5 / c**2) ** latents > 1 / 7
     assert c > (1.1 if latents < 100 else 1.05)
@@ -189,7 +212,9 @@ def test_a_forecast_judges_few_examples_and_leaves_no_trace(monkeypatch):
     model.train()
     sizes, whole = [], proposals.judged
     monkeypatch.setattr(
-        sys.modules["vael.evaluation.evaluate"], "judged", lambda model, given, plan: sizes.append(len(given)) or whole(model, given, plan)
+        sys.modules["vael.evaluation.evaluate"],
+        "judged",
+        lambda model, given, plan: sizes.append(len(given)) or whole(model, given, plan),
     )
     found = forecast(model, data, importance_samples=200)
     assert max(sizes) <= len(data) // 4

@@ -29,7 +29,10 @@ def identity():
     return Autoencoder(parts[0], Decoder(parts[1], SquaredErrorHead()))
 
 
-@pytest.mark.parametrize(("error", "peak", "decibels"), [(0.01, 1.0, 20.0), (1.0, 255.0, 48.1308036087), (1.0, 1.0, 0.0), (0.0, 1.0, math.inf)])
+@pytest.mark.parametrize(
+    ("error", "peak", "decibels"),
+    [(0.01, 1.0, 20.0), (1.0, 255.0, 48.1308036087), (1.0, 1.0, 0.0), (0.0, 1.0, math.inf)],
+)
 def test_decibels_are_known(error, peak, decibels):
     assert psnr(error, peak) == pytest.approx(decibels, abs=1e-9)
 
@@ -58,7 +61,9 @@ def test_the_error_is_that_of_the_definition():
 @pytest.mark.parametrize("batch", [1, 7, 64])
 def test_the_batch_moves_no_figure(batch):
     model = autoencoder((1, 4, 4), latent=3, hidden=(8,))
-    whole, parts = (reconstruction_error(model, source(), corruption=Masking(0.5), peak=1.0, batch=size) for size in (512, batch))
+    whole, parts = (
+        reconstruction_error(model, source(), corruption=Masking(0.5), peak=1.0, batch=size) for size in (512, batch)
+    )
     assert parts.given_squared_error == whole.given_squared_error
     assert parts.squared_error == pytest.approx(whole.squared_error, rel=1e-5)
     other = reconstruction_error(model, source(), corruption=Masking(0.5), peak=1.0, seed=1)

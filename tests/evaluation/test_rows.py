@@ -70,7 +70,9 @@ def test_blocks_of_images_cover_every_row_once():
     assert torch.equal(again, torch.cat([part.bound for part in parts]))
 
 
-@pytest.mark.parametrize(("event", "samples"), [((3,), 1), ((3, 64, 64), 1), ((3, 4000, 4000), 2), ((5,), 100), ((5,), 10**9)])
+@pytest.mark.parametrize(
+    ("event", "samples"), [((3,), 1), ((3, 64, 64), 1), ((3, 4000, 4000), 2), ((5,), 100), ((5,), 10**9)]
+)
 def test_a_block_is_the_largest_power_of_two_that_memory_bears(event, samples):
     size, cells = rows_at_once(event, samples), torch.Size(event).numel()
     allowed = max(1, min(ROWS_AT_ONCE, CELLS_AT_ONCE // cells, LATENTS_AT_ONCE // samples))

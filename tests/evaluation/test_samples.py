@@ -1,4 +1,6 @@
-"""Fréchet distance of features: the estimator against numpy and scipy, its floor, its warnings, and the classifier that gives features."""
+"""Fréchet distance of features: the estimator against numpy and scipy, its floor, its warnings, and the classifier
+that gives features.
+"""
 
 import math
 from dataclasses import replace
@@ -64,7 +66,9 @@ def test_too_few_examples_are_flagged() -> None:
 
 
 def test_different_laws_with_the_same_moments_are_at_nearly_zero() -> None:
-    """Signs ±1 against N(0, 1), 20,000 each in one dimension: about 1/n, far below any difference that can be seen; seeds are fixed."""
+    """Signs ±1 against N(0, 1), 20,000 each in one dimension: about 1/n, far below any difference that can be seen;
+    seeds are fixed.
+    """
     normal = features(8, 20_000, 1)
     signs = features(9, 20_000, 1).sign()
     assert frechet_distance(signs, normal, features(10, 20_000, 1), features="numbers").squared < 1e-3

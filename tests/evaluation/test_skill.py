@@ -1,4 +1,6 @@
-"""What learners have learned, by the definitions: areas pair by pair, correlations of scikit-learn and SciPy, errors by hand."""
+"""What learners have learned, by the definitions: areas pair by pair, correlations of scikit-learn and SciPy,
+errors by hand.
+"""
 
 import math
 
@@ -8,7 +10,17 @@ from scipy.stats import spearmanr, ttest_ind
 from sklearn.metrics import r2_score, roc_auc_score
 
 from vael.evaluation.signs import sign_p_value
-from vael.evaluation.skill import FEWEST, Told, area_and_parts, classes_judged, lost, null_error, skill_of_classes, skill_of_numbers, standard_error
+from vael.evaluation.skill import (
+    FEWEST,
+    Told,
+    area_and_parts,
+    classes_judged,
+    lost,
+    null_error,
+    skill_of_classes,
+    skill_of_numbers,
+    standard_error,
+)
 
 FOLDS = (0.9, 0.8, 0.7), (0.6, 0.5, 0.55)
 
@@ -36,7 +48,9 @@ def test_an_area_is_that_of_all_pairs_and_its_error_delongs(ties):
     area, parts = area_and_parts(hit[:, None], score[:, None])
     assert area == pytest.approx(roc_auc_score(hit, score))
     share = shares(hit, score)
-    assert standard_error(parts) == pytest.approx(math.sqrt(share[hit].var() / hit.sum() + share[~hit].var() / (~hit).sum()))
+    assert standard_error(parts) == pytest.approx(
+        math.sqrt(share[hit].var() / hit.sum() + share[~hit].var() / (~hit).sum())
+    )
 
 
 def test_several_classes_have_the_mean_of_their_areas_and_errors_that_go_together():
@@ -72,7 +86,13 @@ def test_skill_of_classes_by_hand():
     expected = lost(area_and_parts(hits, real)[1] - area_and_parts(hits, synthetic)[1], folds)
     assert (found.lost_error, found.lost_p_value) == pytest.approx(expected)
     nothing = skill_of_classes(truth, np.arange(3), told(np.zeros((120, 3)), np.zeros((120, 3))))
-    assert (nothing.real, nothing.deviations, nothing.lost, nothing.lost_error, nothing.lost_p_value) == (0.5, 0.0, 0.0, math.inf, 1.0)
+    assert (nothing.real, nothing.deviations, nothing.lost, nothing.lost_error, nothing.lost_p_value) == (
+        0.5,
+        0.0,
+        0.0,
+        math.inf,
+        1.0,
+    )
 
 
 def test_classes_with_few_rows_are_not_judged_and_of_two_the_rarer_is():
@@ -92,7 +112,11 @@ def test_skill_of_numbers_by_hand():
     parts = tuple(tuple((truth + r.normal(size=70))[:, None] for _ in range(3)) for _ in "ab")
     found = skill_of_numbers(truth, told(real[:, None], synthetic[:, None], parts), (-1.0, 1.2))
     at = [said.clip(-1.0, 1.2) for said in (real, synthetic)]
-    assert (found.measure, found.real, found.synthetic) == ("R²", pytest.approx(r2_score(truth, at[0])), pytest.approx(r2_score(truth, at[1])))
+    assert (found.measure, found.real, found.synthetic) == (
+        "R²",
+        pytest.approx(r2_score(truth, at[0])),
+        pytest.approx(r2_score(truth, at[1])),
+    )
     together = spearmanr(truth, real).statistic
     assert found.deviations == pytest.approx(together * math.sqrt(69))
     assert found.ceiling == pytest.approx(together + 2 / math.sqrt(69))

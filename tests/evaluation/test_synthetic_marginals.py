@@ -13,10 +13,14 @@ from vael.evaluation.marginals import kolmogorov_smirnov, marginals, total_varia
 from vael.tables.schema import Column, ColumnKind, Schema
 
 RNG = np.random.default_rng(0)
-SCHEMA = Schema((
-    Column("size", ColumnKind.REAL), Column("colour", ColumnKind.CATEGORICAL, levels=("red", "green", "blue")),
-    Column("old", ColumnKind.BOOLEAN, levels=("no", "yes")), Column("year", ColumnKind.COUNT, origin=2000.0),
-))  # fmt: skip
+SCHEMA = Schema(
+    (
+        Column("size", ColumnKind.REAL),
+        Column("colour", ColumnKind.CATEGORICAL, levels=("red", "green", "blue")),
+        Column("old", ColumnKind.BOOLEAN, levels=("no", "yes")),
+        Column("year", ColumnKind.COUNT, origin=2000.0),
+    )
+)
 
 
 def table(rows: int, seed: int) -> torch.Tensor:
@@ -34,7 +38,9 @@ def test_distances_on_the_line_are_those_of_scipy(tied: bool) -> None:
 
 
 def test_total_variation_by_hand() -> None:
-    assert total_variation(np.array([0.0, 0, 1, 2]), np.array([0.0, 1, 1, 5])) == pytest.approx((0.25 + 0.25 + 0.25 + 0.25) / 2)
+    assert total_variation(np.array([0.0, 0, 1, 2]), np.array([0.0, 1, 1, 5])) == pytest.approx(
+        (0.25 + 0.25 + 0.25 + 0.25) / 2
+    )
     assert total_variation(np.zeros(3), np.ones(2)) == 1.0
 
 
@@ -43,7 +49,9 @@ def test_a_shift_by_one_deviation_and_gaps_are_seen() -> None:
     x[:, 0] += 1.0
     x[:1000, 3] = torch.nan
     size, colour, _, year = marginals(SCHEMA, x, y)
-    assert size.wasserstein == pytest.approx(1.0, abs=0.08)  # standard error of a difference of means 0.022: 3.5 of them
+    assert size.wasserstein == pytest.approx(
+        1.0, abs=0.08
+    )  # standard error of a difference of means 0.022: 3.5 of them
     assert size.distance == pytest.approx(math.erf(0.5 / math.sqrt(2)), abs=0.06)  # sup |F - G| of N(1, 1) and N(0, 1)
     assert colour.distance < 0.05
     assert colour.wasserstein is None
@@ -72,7 +80,9 @@ def test_cramers_v_is_scipys_before_the_correction_for_chance() -> None:
     counts = scipy.stats.contingency.crosstab(x, y).count
     n, (r, k) = 400, counts.shape
     phi = scipy.stats.contingency.association(counts, method="cramer") ** 2 * (min(r, k) - 1)
-    expected = math.sqrt((phi - (r - 1) * (k - 1) / (n - 1)) / (min(r - (r - 1) ** 2 / (n - 1), k - (k - 1) ** 2 / (n - 1)) - 1))
+    expected = math.sqrt(
+        (phi - (r - 1) * (k - 1) / (n - 1)) / (min(r - (r - 1) ** 2 / (n - 1), k - (k - 1) ** 2 / (n - 1)) - 1)
+    )
     assert cramers_v(x, y) == pytest.approx(expected, rel=1e-12)
 
 
@@ -85,7 +95,9 @@ def test_the_correlation_ratio_of_ranks_is_kruskals() -> None:
 
 
 def test_what_determines_is_associated_fully_and_what_is_independent_not_at_all() -> None:
-    """False-alarm rate of the second half: each of 6 pairs exceeds 0.12 (of 2,000 rows: 4 deviations or more) in 1 of 10,000 tables."""
+    """False-alarm rate of the second half: each of 6 pairs exceeds 0.12 (of 2,000 rows: 4 deviations or more) in 1
+    of 10,000 tables.
+    """
     x = table(2000, 3)
     found = associations(SCHEMA, x).matrix
     assert np.abs(found[np.triu_indices(4, 1)]).max() < 0.12

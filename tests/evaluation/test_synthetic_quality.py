@@ -1,4 +1,6 @@
-"""Judges of synthetic tables on cases whose answer is known: equal laws, copies, shifts, overfitting; the area under the curve by brute force."""
+"""Judges of synthetic tables on cases whose answer is known: equal laws, copies, shifts, overfitting; the area
+under the curve by brute force.
+"""
 
 import math
 
@@ -9,17 +11,30 @@ import torch
 from sklearn.metrics import f1_score, roc_auc_score
 
 from vael.errors import ShapeError, SupportError
-from vael.evaluation.efficacy import FeatureEncoder, Task, efficacy, f1, learnable_target, quick_learners, sdgym_learners, task_of
+from vael.evaluation.efficacy import (
+    FeatureEncoder,
+    Task,
+    efficacy,
+    f1,
+    learnable_target,
+    quick_learners,
+    sdgym_learners,
+    task_of,
+)
 from vael.evaluation.privacy import bound_attack, closeness_attack, closest_records, copied, positions
 from vael.evaluation.ranking import ranked_apart
 from vael.evaluation.synthetic import Settings, Tables, judge_synthetic
 from vael.evaluation.two_sample import two_sample_test
 from vael.tables.schema import Column, ColumnKind, Schema
 
-SCHEMA = Schema((
-    Column("size", ColumnKind.REAL, missing=True), Column("colour", ColumnKind.CATEGORICAL, levels=("red", "green", "blue")),
-    Column("gain", ColumnKind.COUNT, minimum=0.0, maximum=9000.0), Column("rich", ColumnKind.BOOLEAN, levels=("no", "yes")),
-))  # fmt: skip
+SCHEMA = Schema(
+    (
+        Column("size", ColumnKind.REAL, missing=True),
+        Column("colour", ColumnKind.CATEGORICAL, levels=("red", "green", "blue")),
+        Column("gain", ColumnKind.COUNT, minimum=0.0, maximum=9000.0),
+        Column("rich", ColumnKind.BOOLEAN, levels=("no", "yes")),
+    )
+)
 
 
 def law(rows: int, seed: int, dependent: bool = True) -> torch.Tensor:
@@ -43,7 +58,9 @@ def test_the_area_is_the_share_of_pairs_and_its_errors_are_right() -> None:
     exact = scipy.stats.mannwhitneyu(x, y, alternative="greater", use_continuity=False, method="asymptotic")
     assert found.p_value == pytest.approx(exact.pvalue, rel=1e-9)
     draws = [ranked_apart(rng.normal(0.5, 1, 40), rng.normal(0, 1, 60)).auc for _ in range(400)]
-    assert found.standard_error == pytest.approx(np.std(draws), rel=0.25)  # a deviation from 400 draws is known to 3.5 %, DeLong's to 10 %
+    assert found.standard_error == pytest.approx(
+        np.std(draws), rel=0.25
+    )  # a deviation from 400 draws is known to 3.5 %, DeLong's to 10 %
 
 
 def test_equal_scores_rank_nothing() -> None:
@@ -56,8 +73,13 @@ def test_equal_scores_rank_nothing() -> None:
 
 
 def test_equal_laws_are_not_told_apart_and_the_null_distribution_is_the_one_stated() -> None:
-    """Of 20 pairs of tables of one law the standardised AUC has mean 0 ± 4/√20 and all lie within 4: false alarms 1 in 5,000."""
-    found = [two_sample_test(SCHEMA, law(120, 2 * seed), law(120, 2 * seed + 1), telling=False).found.deviations for seed in range(20)]
+    """Of 20 pairs of tables of one law the standardised AUC has mean 0 ± 4/√20 and all lie within 4: false alarms 1
+    in 5,000.
+    """
+    found = [
+        two_sample_test(SCHEMA, law(120, 2 * seed), law(120, 2 * seed + 1), telling=False).found.deviations
+        for seed in range(20)
+    ]
     assert abs(np.mean(found)) < 4 / math.sqrt(20)
     assert max(map(abs, found)) < 4
     assert 0.4 < np.std(found) < 1.8  # chi-square with 19 degrees of freedom: beyond in fewer than 1 of 10,000
@@ -130,7 +152,9 @@ def test_a_target_that_cannot_be_learned_is_refused() -> None:
     constant[:, 3] = 1.0
     with pytest.raises(SupportError, match="one value only"):
         efficacy(SCHEMA, "rich", x, constant, constant)
-    assert efficacy(SCHEMA, "rich", constant, x, law(50, 1)).synthetic[0].value == pytest.approx((law(50, 1)[:, 3] == 1).float().mean())
+    assert efficacy(SCHEMA, "rich", constant, x, law(50, 1)).synthetic[0].value == pytest.approx(
+        (law(50, 1)[:, 3] == 1).float().mean()
+    )
     empty = x.clone()
     empty[5:, 3] = torch.nan
     with pytest.raises(ShapeError, match="5 rows have a target"):
@@ -148,7 +172,10 @@ def test_distances_are_the_sum_over_columns() -> None:
 
 def test_equal_laws_are_as_close_to_training_as_to_held_out_rows_with_the_error_stated() -> None:
     """Standardised shares of 30 independent triples: mean 0 ± 4/√30, none beyond 4.5; false alarms below 1 in 5,000."""
-    found = [closest_records(SCHEMA, law(80, 3 * seed), law(80, 3 * seed + 1), law(80, 3 * seed + 2)).deviations for seed in range(30)]
+    found = [
+        closest_records(SCHEMA, law(80, 3 * seed), law(80, 3 * seed + 1), law(80, 3 * seed + 2)).deviations
+        for seed in range(30)
+    ]
     assert abs(np.mean(found)) < 4 / math.sqrt(30)
     assert max(map(abs, found)) < 4.5
     assert 0.5 < np.std(found) < 1.6
@@ -213,7 +240,9 @@ def test_everything_at_once() -> None:
 
 
 def test_targets_are_asked_from_the_last_column_with_few_levels_to_the_first_column(monkeypatch) -> None:
-    """Columns of 2 to 20 levels before all others, the last first, so many at most; each by one half of the rows that the other judges."""
+    """Columns of 2 to 20 levels before all others, the last first, so many at most; each by one half of the rows
+    that the other judges.
+    """
     asked = []
 
     def refused(schema, target, synthetic, train, test, **how):
@@ -224,7 +253,16 @@ def test_targets_are_asked_from_the_last_column_with_few_levels_to_the_first_col
         return Column(name, ColumnKind.CATEGORICAL, levels=tuple(map(str, range(count))))
 
     monkeypatch.setattr("vael.evaluation.efficacy.efficacy", refused)
-    schema = Schema((levels("a", 2), Column("b", ColumnKind.REAL), levels("c", 40), levels("d", 3), Column("e", ColumnKind.COUNT), levels("f", 2)))
+    schema = Schema(
+        (
+            levels("a", 2),
+            Column("b", ColumnKind.REAL),
+            levels("c", 40),
+            levels("d", 3),
+            Column("e", ColumnKind.COUNT),
+            levels("f", 2),
+        )
+    )
     assert learnable_target(schema, torch.zeros(31, 6)) is None
     assert asked == [(name, 15, 15, 16) for name in ("f", "d", "a", "e", "c", "b")]
     asked.clear()
@@ -244,7 +282,9 @@ def test_one_column_is_judged_without_a_prediction() -> None:
 
 def test_a_wide_table_is_judged_by_its_first_pairs() -> None:
     schema = Schema(tuple(Column(f"x{place}", ColumnKind.REAL) for place in range(120)))
-    found = judge_synthetic(Tables(schema, *(torch.randn(40, 120, generator=torch.Generator().manual_seed(seed)) for seed in range(3))))
+    found = judge_synthetic(
+        Tables(schema, *(torch.randn(40, 120, generator=torch.Generator().manual_seed(seed)) for seed in range(3)))
+    )
     assert found.associations.first.matrix.shape == (64, 64)
     assert any("first 64 of 120 columns" in note for note in found.notes)
     assert found.two_sample.telling == ()

@@ -1,4 +1,6 @@
-"""Sentences about synthetic tables keep their rates: what accuses is rare for fresh rows of any kind, and what is planted is seen."""
+"""Sentences about synthetic tables keep their rates: what accuses is rare for fresh rows of any kind, and what is
+planted is seen.
+"""
 
 from itertools import product
 
@@ -25,11 +27,16 @@ def levels(name, count):
 
 
 def repeated(r, rows):
-    return np.c_[np.random.default_rng(7).normal(size=(60, 2))[np.minimum(r.geometric(0.08, rows) - 1, 59)], r.poisson(0.5, rows)]
+    return np.c_[
+        np.random.default_rng(7).normal(size=(60, 2))[np.minimum(r.geometric(0.08, rows) - 1, 59)], r.poisson(0.5, rows)
+    ]
 
 
 LAWS = {
-    "continuous": (Schema((Column("a", REAL), Column("b", REAL))), lambda r, n: r.normal(size=(n, 2)) @ [[1, 0.7], [0, 1]]),
+    "continuous": (
+        Schema((Column("a", REAL), Column("b", REAL))),
+        lambda r, n: r.normal(size=(n, 2)) @ [[1, 0.7], [0, 1]],
+    ),
     "discrete": (
         Schema((levels("a", 3), levels("b", 4), levels("c", 2))),
         lambda r, n: np.c_[r.integers(0, 3, n), r.integers(0, 4, n), r.random(n) < 0.2],
@@ -43,14 +50,18 @@ TABLES = 40  # of each kind and size
 def p_values(kind, sizes, seed):
     """Those of every accusation of one triple of fresh tables; a bound is a function of the row."""
     schema, law = LAWS[kind]
-    drawn, train, held = (torch.from_numpy(law(np.random.default_rng((seed, part)), n)).float() for part, n in enumerate(sizes))
+    drawn, train, held = (
+        torch.from_numpy(law(np.random.default_rng((seed, part)), n)).float() for part, n in enumerate(sizes)
+    )
     near, columns = closest_records(schema, drawn, train, held), marginals(schema, drawn, held)
     return {
-        "closer": near.p_value, "copies": near.copies_p_value, "closeness": closeness_attack(schema, drawn, train, held).found.p_value,
+        "closer": near.p_value,
+        "copies": near.copies_p_value,
+        "closeness": closeness_attack(schema, drawn, train, held).found.p_value,
         "bound": bound_attack(-train.square().sum(1), -held.square().sum(1)).found.p_value,
         "columns": min(1.0, len(columns) * min(one.p_value for one in columns)),
         "pairs": association_p_value(schema, drawn, held) if min(sizes) > 100 or seed % 4 == 0 else 1.0,
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("kind", LAWS)
@@ -74,29 +85,58 @@ def test_the_law_of_random_signs_is_exact():
 
 
 def sales(r, rows, broken=""):
-    """Price, quantity as a level, discount, total, day of order and of shipping, two countries, a number on a lattice, a city in its state."""
-    price, quantity, discount = np.exp(r.normal(3, 0.7, rows)).round(2), r.integers(0, 3, rows), r.choice([0, 0.05, 0.1], rows)
+    """Price, quantity as a level, discount, total, day of order and of shipping, two countries, a number on a
+    lattice, a city in its state.
+    """
+    price, quantity, discount = (
+        np.exp(r.normal(3, 0.7, rows)).round(2),
+        r.integers(0, 3, rows),
+        r.choice([0, 0.05, 0.1], rows),
+    )
     total = price * (quantity + 1) * (1 - discount)
     order = r.integers(18000, 19000, rows)
     order -= (order + 3) % 7 * ((order + 3) % 7 > 4)  # never on two days of the week
     lag, country, city = r.poisson(3, rows), r.integers(0, 3, rows), r.integers(0, 12, rows)
     number = r.integers(100_000, 900_000, rows)
     made = {
-        "total": total * np.exp(r.normal(0, 0.08, rows)), "lag": lag - r.integers(0, 6, rows), "country": r.integers(0, 3, rows),
-        "number": number // 8 * 8, "state": r.integers(0, 4, rows), "weekday": order + r.integers(0, 7, rows),
-    }  # fmt: skip
+        "total": total * np.exp(r.normal(0, 0.08, rows)),
+        "lag": lag - r.integers(0, 6, rows),
+        "country": r.integers(0, 3, rows),
+        "number": number // 8 * 8,
+        "state": r.integers(0, 4, rows),
+        "weekday": order + r.integers(0, 7, rows),
+    }
     known = {"total": total, "lag": lag, "country": country, "number": number, "state": city // 3, "weekday": order}
     now = {name: made[name] if name == broken else known[name] for name in known}
-    cells = (price, quantity, discount, now["total"].round(2), now["weekday"], now["weekday"] + now["lag"], country, now["country"], now["number"])
+    cells = (
+        price,
+        quantity,
+        discount,
+        now["total"].round(2),
+        now["weekday"],
+        now["weekday"] + now["lag"],
+        country,
+        now["country"],
+        now["number"],
+    )
     return torch.from_numpy(np.stack([*cells, city, now["state"]], 1).astype(float))
 
 
-SALES = Schema((
-    Column("price", ColumnKind.POSITIVE, decimals=2), Column("quantity", ColumnKind.ORDINAL, levels=("1", "2", "3")),
-    Column("discount", REAL, decimals=2), Column("total", ColumnKind.POSITIVE, decimals=2), Column("ordered", DATE), Column("shipped", DATE),
-    Column("bill", ColumnKind.CATEGORICAL, levels=("AT", "CH", "DE")), Column("send", ColumnKind.CATEGORICAL, levels=("AT", "CH", "DE")),
-    Column("number", COUNT, decimals=0), levels("city", 12), levels("state", 4),
-))  # fmt: skip
+SALES = Schema(
+    (
+        Column("price", ColumnKind.POSITIVE, decimals=2),
+        Column("quantity", ColumnKind.ORDINAL, levels=("1", "2", "3")),
+        Column("discount", REAL, decimals=2),
+        Column("total", ColumnKind.POSITIVE, decimals=2),
+        Column("ordered", DATE),
+        Column("shipped", DATE),
+        Column("bill", ColumnKind.CATEGORICAL, levels=("AT", "CH", "DE")),
+        Column("send", ColumnKind.CATEGORICAL, levels=("AT", "CH", "DE")),
+        Column("number", COUNT, decimals=0),
+        levels("city", 12),
+        levels("state", 4),
+    )
+)
 PLANTED = {
     "total": "less what a product of other numbers gives",
     "lag": "`shipped`",
@@ -109,15 +149,24 @@ PLANTED = {
 
 @pytest.mark.parametrize("broken", PLANTED)
 def test_what_several_columns_give_away_together_is_seen(broken):
-    """A formula of four columns, an order of dates, equal cells, a lattice, a combination of levels, a day of the week."""
-    found = two_sample_test(SALES, sales(np.random.default_rng(1), 700, broken), sales(np.random.default_rng(2), 700), telling=False)
+    """A formula of four columns, an order of dates, equal cells, a lattice, a combination of levels, a day of the
+    week.
+    """
+    found = two_sample_test(
+        SALES, sales(np.random.default_rng(1), 700, broken), sales(np.random.default_rng(2), 700), telling=False
+    )
     assert found.found.deviations > 8
     assert PLANTED[broken] in found.clue
 
 
 def test_whole_rows_of_one_law_are_not_told_apart_by_contrasts_either():
     """Of 8 pairs of tables the standardised AUC lies within 4, its mean within 4/√8: false alarms below 1 in 1,000."""
-    found = [two_sample_test(SALES, *(sales(np.random.default_rng((seed, part)), 160) for part in (0, 1)), telling=False).found for seed in range(8)]
+    found = [
+        two_sample_test(
+            SALES, *(sales(np.random.default_rng((seed, part)), 160) for part in (0, 1)), telling=False
+        ).found
+        for seed in range(8)
+    ]
     assert max(abs(one.deviations) for one in found) < 4
     assert abs(np.mean([one.deviations for one in found])) < 4 / np.sqrt(8)
 
@@ -129,7 +178,9 @@ def fraud(rows, seed, shuffled=False):
     r = np.random.default_rng(seed)
     odd = r.random(rows) < 0.02
     amount = np.exp(r.normal(3, 1, rows)).clip(0, 400) + 500 * odd
-    return torch.from_numpy(np.c_[r.permutation(odd) if shuffled else odd, amount, r.integers(0, 24, rows)].astype(float))
+    return torch.from_numpy(
+        np.c_[r.permutation(odd) if shuffled else odd, amount, r.integers(0, 24, rows)].astype(float)
+    )
 
 
 def test_a_rare_target_is_judged_by_how_well_it_is_told():

@@ -14,7 +14,9 @@ def reference_shape(excess):
     """Zhang & Stephens (2009) with the weak prior of PSIS, for one sample, step by step in NumPy."""
     n = len(excess)
     m = 30 + int(n**0.5)
-    b = np.array([1 / excess[-1] + (1 - math.sqrt(m / (j - 0.5))) / (3 * excess[int(n / 4 + 0.5) - 1]) for j in range(1, m + 1)])
+    b = np.array(
+        [1 / excess[-1] + (1 - math.sqrt(m / (j - 0.5))) / (3 * excess[int(n / 4 + 0.5) - 1]) for j in range(1, m + 1)]
+    )
     k = np.array([np.mean(np.log1p(-value * excess)) for value in b])
     level = n * (np.log(-b / k) - k - 1)
     weight = np.array([1 / np.exp(level - value).sum() for value in level])

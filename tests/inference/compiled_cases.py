@@ -1,4 +1,6 @@
-"""The compiled step against the eager one; run by test_gradient.py without checked annotations, all in one compilation."""
+"""The compiled step against the eager one; run by test_gradient.py without checked annotations, all in one
+compilation.
+"""
 
 import pytest
 import torch
@@ -20,7 +22,9 @@ def test_the_compiled_step_makes_the_moves_of_the_eager_one_and_skips_what_it_sk
     assert isinstance(compiled.apply.gradients, CompiledGradients)
     torch.testing.assert_close(eager_totals, compiled_totals, rtol=1e-5, atol=1e-4)
     for name, tensor in eager.tensors().items():
-        torch.testing.assert_close(tensor, compiled.tensors()[name], rtol=1e-4, atol=2e-6, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            tensor, compiled.tensors()[name], rtol=1e-4, atol=2e-6, msg=lambda text, name=name: f"{name}: {text}"
+        )
 
     before = [p.detach().clone() for p in compiled.parameters]
     broken = source(bad=3).batch(torch.arange(32))

@@ -1,4 +1,7 @@
-"""What training wraps: sums over the real rows of a batch. Rows of weight 0, which fill the last batch up, move nothing."""
+"""What training wraps: sums over the real rows of a batch.
+
+Rows of weight 0, which fill the last batch up, move nothing.
+"""
 
 from dataclasses import replace
 
@@ -15,16 +18,23 @@ from vael.probability import PerExample
 
 CELLS, REAL = 6, 5
 OBJECTIVES = {
-    "closed form": ELBO(), "weighted": ELBO(Beta(0.5)), "sampled": SampledELBO(), "importance-weighted": ImportanceWeighted(),
+    "closed form": ELBO(),
+    "weighted": ELBO(Beta(0.5)),
+    "sampled": SampledELBO(),
+    "importance-weighted": ImportanceWeighted(),
     "divergence alone": ELBO(Beta(float("inf"))),
-}  # fmt: skip
+}
 EACH = pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
 
 
 def model() -> VAE:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return VAE(StandardNormal(2), Decoder(Dense((2,), (CELLS,), (4,)), BernoulliHead()), GaussianPosterior(Dense((CELLS,), (4,), (4,)))).double()
+        return VAE(
+            StandardNormal(2),
+            Decoder(Dense((2,), (CELLS,), (4,)), BernoulliHead()),
+            GaussianPosterior(Dense((CELLS,), (4,), (4,))),
+        ).double()
 
 
 def batches() -> tuple[Batch, Batch]:
@@ -68,7 +78,12 @@ def test_the_sums_are_those_of_the_rows_one_by_one(objective):
     bound, (batch, _) = Bound(model(), objective, samples=3), batches()
     surrogate, totals = bound(batch, 1.0, noise(batch))
     singles = [
-        bound(replace(batch, x=batch.x[i : i + 1], index=batch.index[i : i + 1]), 1.0, PerExample(0, batch.index[i : i + 1])) for i in range(REAL)
+        bound(
+            replace(batch, x=batch.x[i : i + 1], index=batch.index[i : i + 1]),
+            1.0,
+            PerExample(0, batch.index[i : i + 1]),
+        )
+        for i in range(REAL)
     ]
     torch.testing.assert_close(surrogate, sum(single[0] for single in singles), rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(totals, sum(single[1] for single in singles), rtol=1e-12, atol=1e-12)
@@ -80,8 +95,19 @@ def test_the_sums_are_the_bound_its_distortion_its_divergence_and_the_count(obje
     bound, (batch, _) = Bound(model(), objective, samples=3), batches()
     _, totals = bound(batch, 1.0, noise(batch))
     terms = bound.model(batch, samples=3, generator=noise(batch), reads=objective.reads)
-    ratio = terms.divergence.mean(1).sum() if terms.divergence is not None else (terms.log_posterior - terms.log_prior).mean(1).sum()
-    expected = torch.stack((objective(terms, 1.0).bound.sum(), -terms.log_likelihood.mean(0).sum(), ratio, torch.tensor(float(REAL)).double()))
+    ratio = (
+        terms.divergence.mean(1).sum()
+        if terms.divergence is not None
+        else (terms.log_posterior - terms.log_prior).mean(1).sum()
+    )
+    expected = torch.stack(
+        (
+            objective(terms, 1.0).bound.sum(),
+            -terms.log_likelihood.mean(0).sum(),
+            ratio,
+            torch.tensor(float(REAL)).double(),
+        )
+    )
     torch.testing.assert_close(totals, expected.detach(), rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(sampled_divergence(terms).sum(), ratio)
 
@@ -89,4 +115,6 @@ def test_the_sums_are_the_bound_its_distortion_its_divergence_and_the_count(obje
 def test_terms_without_a_prior_have_no_divergence():
     _, batch = batches()
     terms = model()(batch, samples=2, generator=noise(batch), reads=frozenset({"log_likelihood"}))
-    assert torch.equal(sampled_divergence(replace(terms, divergence=None, log_posterior=None)), torch.zeros(len(batch)).double())
+    assert torch.equal(
+        sampled_divergence(replace(terms, divergence=None, log_posterior=None)), torch.zeros(len(batch)).double()
+    )

@@ -1,4 +1,6 @@
-"""EM: scikit-learn's iterations, a bound that never falls, the lecture's H + I, rescues, refusals, and a run that can be resumed."""
+"""EM: scikit-learn's iterations, a bound that never falls, the lecture's H + I, rescues, refusals, and a run that
+can be resumed.
+"""
 
 import itertools
 import math
@@ -14,7 +16,16 @@ from sklearn.mixture import GaussianMixture as TheirMixture
 from oracles import Enumerable, generator
 from vael.data import Batch, Kind, Source, Splits
 from vael.errors import ShapeError, StateError, SupportError
-from vael.inference import AsGiven, BestOf, Cause, ExpectationMaximization, KMeans, KMeansPlusPlus, RandomExamples, World
+from vael.inference import (
+    AsGiven,
+    BestOf,
+    Cause,
+    ExpectationMaximization,
+    KMeans,
+    KMeansPlusPlus,
+    RandomExamples,
+    World,
+)
 from vael.inference.expectation_maximization import examples
 from vael.lectures import decompose, half_steps
 from vael.models import Components, Diagonal, Full, GaussianMixture, Spherical, Tied
@@ -34,7 +45,10 @@ def splits(x, kind=Kind.REAL) -> Splits:
 def blobs(seed, n=120, features=2):
     """Three clouds of unlike shapes."""
     g = generator(seed)
-    parts = [torch.randn(n // 3, features, generator=g) @ torch.randn(features, features, generator=g) + 3 * torch.randn(features, generator=g)]
+    parts = [
+        torch.randn(n // 3, features, generator=g) @ torch.randn(features, features, generator=g)
+        + 3 * torch.randn(features, generator=g)
+    ]
     parts += [torch.randn(n // 3, features, generator=g) + 4 * torch.randn(features, generator=g) for _ in "ab"]
     return torch.cat(parts).double()
 
@@ -61,10 +75,15 @@ def theirs(name, model, iterations, reg_covar=0.0):
     """scikit-learn's mixture from the θ that a model stands at."""
     c = model.components.covariance.numpy()
     return TheirMixture(
-        len(model.components.weight), covariance_type=name, reg_covar=reg_covar, tol=0.0, max_iter=iterations,
-        weights_init=model.components.weight.numpy().copy(), means_init=model.components.mean.numpy().copy(),
+        len(model.components.weight),
+        covariance_type=name,
+        reg_covar=reg_covar,
+        tol=0.0,
+        max_iter=iterations,
+        weights_init=model.components.weight.numpy().copy(),
+        means_init=model.components.mean.numpy().copy(),
         precisions_init=1 / c if name in ("spherical", "diag") else np.linalg.inv(c),
-    )  # fmt: skip
+    )
 
 
 @EACH
@@ -74,9 +93,15 @@ def test_iterations_are_those_of_scikit_learn(name, iterations):
     """The same start, no regularisation on either side; parameters, log-likelihood, responsibilities and the bound."""
     model = started(IRIS, KINDS[name], seed=3)
     other = theirs(name, model, iterations).fit(IRIS.numpy())
-    fit = run(ExpectationMaximization(model, start=AsGiven(), floor=0.0, tolerance=0.0), splits(IRIS), Settings(epochs=iterations, batch=150))
+    fit = run(
+        ExpectationMaximization(model, start=AsGiven(), floor=0.0, tolerance=0.0),
+        splits(IRIS),
+        Settings(epochs=iterations, batch=150),
+    )
     for mine, their in zip(
-        (model.components.weight, model.components.mean, model.components.covariance), (other.weights_, other.means_, other.covariances_), strict=True
+        (model.components.weight, model.components.mean, model.components.covariance),
+        (other.weights_, other.means_, other.covariances_),
+        strict=True,
     ):
         np.testing.assert_allclose(mine.numpy(), their, atol=1e-6)
     np.testing.assert_allclose(model.log_prob(IRIS).numpy(), other.score_samples(IRIS.numpy()), atol=1e-6)
@@ -110,7 +135,9 @@ def test_the_bound_never_falls(name):
         em, _, fit = fitted(blobs(seed), KINDS[name], components=4, seed=seed, epochs=20)
         values, anew = climbed(fit), {rescue.iteration for rescue in em.rescued}
         for i, (before, after) in enumerate(itertools.pairwise(values), 1):
-            assert i in anew or after >= before - 1e-10 * abs(before), f"data {seed}, iteration {i}: {before} -> {after}"
+            assert i in anew or after >= before - 1e-10 * abs(before), (
+                f"data {seed}, iteration {i}: {before} -> {after}"
+            )
 
 
 @EACH
@@ -144,13 +171,17 @@ def identities(found, scale=1e-10):
 
 @EACH
 def test_every_half_step_obeys_the_lecture(name):
-    """log p = ELBO + KL = H + I; an E-step closes the gap, an M-step raises H; Gibbs; log p rises by at least as much as H."""
+    """log p = ELBO + KL = H + I; an E-step closes the gap, an M-step raises H; Gibbs; log p rises by at least as
+    much as H.
+    """
     steps = half_steps(started(blobs(1), KINDS[name]), blobs(1), 10)
     for one in steps:
         identities(one.after_e)
         identities(one.after_m)
         assert one.after_e.divergence.abs().max() < 1e-10
-        assert (one.after_m.cross_entropy - one.after_e.cross_entropy).min() >= -1e-10  # I(θ_{t+1} | θ_t) >= I(θ_t | θ_t), example by example
+        assert (
+            one.after_m.cross_entropy - one.after_e.cross_entropy
+        ).min() >= -1e-10  # I(θ_{t+1} | θ_t) >= I(θ_t | θ_t), example by example
         torch.testing.assert_close(one.after_e.cross_entropy, one.after_e.entropy)
         rise_of_h = one.after_m.expected_joint.sum() - one.after_e.expected_joint.sum()
         assert rise_of_h >= -1e-9
@@ -160,7 +191,9 @@ def test_every_half_step_obeys_the_lecture(name):
 
 
 def test_the_decomposition_holds_for_any_discrete_latent_and_any_q():
-    """Against the enumerated Bernoulli mixture, for random q, for q that rules states out, and for the exact posterior."""
+    """Against the enumerated Bernoulli mixture, for random q, for q that rules states out, and for the exact
+    posterior.
+    """
     oracle = Enumerable.of_size(4, 5)
     x = oracle.sample(30)
     joint = oracle.joint(x)
@@ -171,7 +204,9 @@ def test_the_decomposition_holds_for_any_discrete_latent_and_any_q():
         identities(found)
         torch.testing.assert_close(found.log_prob, oracle.log_prob(x))
         assert found.divergence.min() >= -1e-12
-        np.testing.assert_allclose(found.divergence.numpy(), stats.entropy(chosen.numpy(), joint.softmax(1).numpy(), axis=1), atol=1e-10)
+        np.testing.assert_allclose(
+            found.divergence.numpy(), stats.entropy(chosen.numpy(), joint.softmax(1).numpy(), axis=1), atol=1e-10
+        )
         np.testing.assert_allclose(found.entropy.numpy(), stats.entropy(chosen.numpy(), axis=1), atol=1e-10)
 
 
@@ -195,7 +230,9 @@ def test_a_decomposition_of_nonsense_is_refused():
 def test_one_component_is_the_maximum_likelihood_gaussian():
     _, model, _ = fitted(IRIS, Full(), components=1, epochs=2)
     np.testing.assert_allclose(model.components.covariance[0].numpy(), np.cov(IRIS.numpy().T, bias=True), rtol=1e-12)
-    exact = stats.multivariate_normal(IRIS.numpy().mean(0), np.cov(IRIS.numpy().T, bias=True)).logpdf(IRIS.numpy()).mean()
+    exact = (
+        stats.multivariate_normal(IRIS.numpy().mean(0), np.cov(IRIS.numpy().T, bias=True)).logpdf(IRIS.numpy()).mean()
+    )
     assert float(model.log_prob(IRIS).mean()) == pytest.approx(exact, rel=1e-12)
 
 
@@ -203,7 +240,9 @@ def test_one_iteration_by_hand():
     """Points -1, 0, 3 with τ = (½, ½), μ = (0, 3), σ² = 1: r from the ratio e^{3x - 4.5}, then weighted means."""
     x = torch.tensor([[-1.0], [0.0], [3.0]], dtype=torch.float64)
     model = GaussianMixture(2, 1, Spherical())
-    model.assign(Components(torch.tensor([0.5, 0.5]).double(), torch.tensor([[0.0], [3.0]]).double(), torch.ones(2).double()))
+    model.assign(
+        Components(torch.tensor([0.5, 0.5]).double(), torch.tensor([[0.0], [3.0]]).double(), torch.ones(2).double())
+    )
     half_steps(model, x, 1)
     r = [1 / (1 + math.exp(3 * u - 4.5)) for u in (-1, 0, 3)]
     mean = (-r[0] + 3 * r[2]) / sum(r)
@@ -214,13 +253,16 @@ def test_one_iteration_by_hand():
 
 
 def test_the_two_components_of_the_lecture_are_found():
-    """θ = (τ, μ₁, μ₂, Σ₁, Σ₂) from 4,000 draws: within 5 asymptotic standard errors, which are below 0.1 for every number."""
+    """θ = (τ, μ₁, μ₂, Σ₁, Σ₂) from 4,000 draws: within 5 asymptotic standard errors, which are below 0.1 for every
+    number.
+    """
     truth = GaussianMixture(2, 2).assign(
         Components(
-            torch.tensor([0.3, 0.7]).double(), torch.tensor([[-2.0, 0.0], [2.0, 1.0]]).double(),
+            torch.tensor([0.3, 0.7]).double(),
+            torch.tensor([[-2.0, 0.0], [2.0, 1.0]]).double(),
             torch.tensor([[[1.0, 0.6], [0.6, 1.0]], [[0.5, -0.2], [-0.2, 1.5]]]).double(),
         )
-    )  # fmt: skip
+    )
     x = truth.sample(4000, generator=generator(4))
     _, model, fit = fitted(x, Full(), components=2, epochs=200, tolerance=1e-9)
     order = model.components.mean[:, 0].argsort()
@@ -235,7 +277,9 @@ def test_the_two_components_of_the_lecture_are_found():
 
 
 def test_k_means_plus_plus_draws_by_squared_distance():
-    """Points 0, 1, 3, 7: pairs of seeds have probability 1/4 d² / Σ d²; chi-square over 4,000 draws, false-alarm rate 1e-6."""
+    """Points 0, 1, 3, 7: pairs of seeds have probability 1/4 d² / Σ d²; chi-square over 4,000 draws, false-alarm
+    rate 1e-6.
+    """
     x = torch.tensor([[0.0], [1.0], [3.0], [7.0]], dtype=torch.float64)
     places = {value: i for i, value in enumerate(x.flatten().tolist())}
     found, noise = np.zeros((4, 4)), Stream(generator(8))
@@ -278,7 +322,9 @@ def test_the_best_of_several_starts_is_no_worse_than_each():
 
 
 @EACH
-@pytest.mark.parametrize("start", [KMeansPlusPlus(), RandomExamples(), KMeans(), BestOf(tries=2)], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize(
+    "start", [KMeansPlusPlus(), RandomExamples(), KMeans(), BestOf(tries=2)], ids=lambda s: type(s).__name__
+)
 def test_starts_are_proper_and_depend_on_the_seed_alone(name, start, random_state_untouched):
     x = blobs(0) * torch.tensor([1.0, 1e4], dtype=torch.float64)  # no unit counts for more than another
     models = [started(x, KINDS[name], components=4, start=start, seed=seed) for seed in (1, 1, 2)]
@@ -310,24 +356,34 @@ def test_a_component_that_collapses_is_placed_anew_and_recorded():
     assert falls
     assert falls <= {rescue.iteration for rescue in em.rescued}
     assert model.log_prob(x).isfinite().all()
-    assert fit.best_step > em.rescued[-1].iteration  # what was about to collapse had the highest bound, and was not kept
+    assert (
+        fit.best_step > em.rescued[-1].iteration
+    )  # what was about to collapse had the highest bound, and was not kept
     assert fit.best_elbo < max(values)
 
 
 def test_a_spike_has_as_high_a_likelihood_as_one_likes():
-    """One component on one of n points, variance v in d dimensions: log p(X) rises by d/2 log(1/v) as v falls; no maximum exists."""
+    """One component on one of n points, variance v in d dimensions: log p(X) rises by d/2 log(1/v) as v falls; no
+    maximum exists.
+    """
     x = blobs(0)
     values = []
     for variance in (1e-50, 1e-100):
         covariance = torch.stack((variance * torch.eye(2).double(), torch.cov(x.T)))
-        model = GaussianMixture(2, 2).assign(Components(torch.tensor([0.01, 0.99]).double(), torch.stack((x[0], x.mean(0))), covariance))
+        model = GaussianMixture(2, 2).assign(
+            Components(torch.tensor([0.01, 0.99]).double(), torch.stack((x[0], x.mean(0))), covariance)
+        )
         values.append(float(model.log_prob(x).sum()))
     assert values[1] - values[0] == pytest.approx(50 * math.log(10), rel=1e-6)
 
 
 def test_an_empty_component_is_placed_anew():
     x = blobs(0)
-    far = Components(torch.tensor([0.5, 0.5]).double(), torch.tensor([[0.0, 0.0], [1e4, 1e4]]).double(), torch.eye(2).double().repeat(2, 1, 1))
+    far = Components(
+        torch.tensor([0.5, 0.5]).double(),
+        torch.tensor([[0.0, 0.0], [1e4, 1e4]]).double(),
+        torch.eye(2).double().repeat(2, 1, 1),
+    )
     em = ExpectationMaximization(GaussianMixture(2, 2).assign(far), start=AsGiven(), floor=0.0, tolerance=0.0)
     run(em, splits(x), Settings(epochs=3, batch=len(x)))
     assert [(r.iteration, r.component, r.cause) for r in em.rescued] == [(1, 1, Cause.EMPTY)]
@@ -350,7 +406,9 @@ def test_a_rescued_component_gets_a_share_of_one_in_all_and_the_covariance_of_al
     weight = torch.tensor([0.7, 0.2, 0.1]).double()
     far = torch.tensor([[0.0, 0.0], [2.0, 2.0], [1e4, 1e4]]).double()
     em = ExpectationMaximization(
-        GaussianMixture(3, 2).assign(Components(weight, far, torch.eye(2).double().repeat(3, 1, 1))), start=AsGiven(), floor=0.0
+        GaussianMixture(3, 2).assign(Components(weight, far, torch.eye(2).double().repeat(3, 1, 1))),
+        start=AsGiven(),
+        floor=0.0,
     )
     state = em.init(splits(x).train, World())
     counts = em._expect(x, torch.ones(len(x)).double())[1].sum(0)
@@ -364,7 +422,9 @@ def test_a_rescued_component_gets_a_share_of_one_in_all_and_the_covariance_of_al
 
 
 def test_components_that_keep_collapsing_end_the_run():
-    """Ten equal examples are an endless temptation: the first few rescues are borne, more than ten for each component are not."""
+    """Ten equal examples are an endless temptation: the first few rescues are borne, more than ten for each
+    component are not.
+    """
     x = torch.cat([torch.randn(40, 1, generator=generator()).double(), torch.full((10, 1), 3.0, dtype=torch.float64)])
     em, _, _ = fitted(x, Full(), components=2, start=KMeans(), epochs=60)
     assert em.rescued
@@ -378,7 +438,9 @@ def test_components_that_keep_collapsing_end_the_run():
 def test_a_shared_covariance_that_collapses_is_refused():
     """Four values, and a mean on each of them."""
     x = torch.arange(4.0).double()[:, None]
-    model = GaussianMixture(4, 1, Tied()).assign(Components(torch.full((4,), 0.25).double(), x, torch.full((1, 1), 0.01).double()))
+    model = GaussianMixture(4, 1, Tied()).assign(
+        Components(torch.full((4,), 0.25).double(), x, torch.full((1, 1), 0.01).double())
+    )
     with pytest.raises(StateError, match="means alone"):
         run(ExpectationMaximization(model, start=AsGiven(), floor=0.0), splits(x), Settings(epochs=5, batch=4))
 
@@ -445,7 +507,9 @@ def test_a_run_that_was_interrupted_ends_in_the_same_bits(tmp_path):
     em, fit = go(tmp_path / "whole")
     assert em.rescued
     with pytest.raises(KeyboardInterrupt):
-        go(tmp_path / "cut", callbacks=(Stop(em.rescued[0].iteration),))  # before the last batch of the epoch that ends in a rescue
+        go(
+            tmp_path / "cut", callbacks=(Stop(em.rescued[0].iteration),)
+        )  # before the last batch of the epoch that ends in a rescue
     other, resumed = go(tmp_path / "cut", resume=True)
     assert em.rescued == other.rescued
     assert resumed.steps == fit.steps

@@ -1,4 +1,6 @@
-"""Gradient ascent: the eager and the compiled step make the same moves, AdamW is PyTorch's, harmful steps are skipped."""
+"""Gradient ascent: the eager and the compiled step make the same moves, AdamW is PyTorch's, harmful steps are
+skipped.
+"""
 
 import math
 import pathlib
@@ -46,14 +48,19 @@ def climb(ascent: GradientAscent, steps: int, world: World | None = None, data: 
     totals = []
     for step in range(steps):
         noise = Stream(torch.Generator().manual_seed(step))
-        totals.append(ascent.step(state, data.batch(torch.tensor(list(rows))), Moment(step / steps, 1.0, noise, len(rows))).totals)
+        totals.append(
+            ascent.step(state, data.batch(torch.tensor(list(rows))), Moment(step / steps, 1.0, noise, len(rows))).totals
+        )
     return state, torch.stack(totals)
 
 
 PAIRS = [
     (AdamW(learning_rate=0.01, weight_decay=0.1), lambda ps: torch.optim.AdamW(ps, lr=0.01, weight_decay=0.1)),
     (RMSprop(learning_rate=0.01), lambda ps: torch.optim.RMSprop(ps, lr=0.01)),
-    (RMSprop(learning_rate=0.01, decay=0.9, centered=True), lambda ps: torch.optim.RMSprop(ps, lr=0.01, alpha=0.9, centered=True)),
+    (
+        RMSprop(learning_rate=0.01, decay=0.9, centered=True),
+        lambda ps: torch.optim.RMSprop(ps, lr=0.01, alpha=0.9, centered=True),
+    ),
     (Adagrad(learning_rate=0.01), lambda ps: torch.optim.Adagrad(ps, lr=0.01)),
 ]
 
@@ -74,8 +81,19 @@ def test_the_updates_are_those_of_pytorch(mine, theirs):
 
 def test_the_fused_update_is_the_formula():
     generator = torch.Generator().manual_seed(0)
-    optimizer, gradients = AdamW(weight_decay=0.1), [torch.randn(5, 3, generator=generator), torch.randn(4, generator=generator)]
-    slots = [Slots([torch.ones_like(g) for g in gradients], [0.1 * g for g in gradients], [g**2 for g in gradients], torch.tensor(3.0)) for _ in "ab"]
+    optimizer, gradients = (
+        AdamW(weight_decay=0.1),
+        [torch.randn(5, 3, generator=generator), torch.randn(4, generator=generator)],
+    )
+    slots = [
+        Slots(
+            [torch.ones_like(g) for g in gradients],
+            [0.1 * g for g in gradients],
+            [g**2 for g in gradients],
+            torch.tensor(3.0),
+        )
+        for _ in "ab"
+    ]
     update(optimizer, slots[0], gradients, 0.01, torch.tensor(2.0), torch.tensor(0.0))
     fused_update(optimizer, slots[1], [g.clone() for g in gradients], 0.01, torch.tensor(2.0), torch.tensor(0.0))
     for name in ("parameters", "first", "second"):
@@ -150,7 +168,9 @@ def test_a_first_gradient_that_is_broken_does_not_set_the_running_norm():
 
 
 def still(ascent: GradientAscent, calls: int, steps: int):
-    """A state of weights 0 whose averages are 1, after so many steps at a learning rate of 0; `calls` steps were made before."""
+    """A state of weights 0 whose averages are 1, after so many steps at a learning rate of 0; `calls` steps were
+    made before.
+    """
     data, noise = source(), Stream(torch.Generator().manual_seed(0))
     state = ascent.init(data, World())
     state.calls.fill_(calls)
@@ -174,10 +194,14 @@ def test_averages_forget_by_their_decay_a_step(decay):
 
 
 def test_young_averages_are_of_the_last_steps():
-    """At step t the decay is at most (1 + t) / (10 + t): of the first value (9/18)^8 (17/26)^8 (25/34)^8 is left after 24 steps."""
+    """At step t the decay is at most (1 + t) / (10 + t): of the first value (9/18)^8 (17/26)^8 (25/34)^8 is left
+    after 24 steps.
+    """
     state = still(GradientAscent(model(), ema=0.999), calls=0, steps=24)
     for average in state.averaged:
-        torch.testing.assert_close(average, torch.full_like(average, (9 / 18 * 17 / 26 * 25 / 34) ** 8), rtol=1e-4, atol=0)
+        torch.testing.assert_close(
+            average, torch.full_like(average, (9 / 18 * 17 / 26 * 25 / 34) ** 8), rtol=1e-4, atol=0
+        )
 
 
 def test_without_averaging_the_weights_are_the_parameters():
@@ -197,7 +221,9 @@ def test_the_length_of_gradients_is_their_norm():
 
 @pytest.mark.parametrize("optimizer", [AdamW(weight_decay=0.1), RMSprop(centered=True)], ids=["fused", "formula"])
 def test_a_device_that_runs_ahead_makes_the_moves_of_the_processor(optimizer):
-    """Norms that are usual, clipped, broken, usual, leaping, usual: parameters, moments, totals, steps and the guard's memory agree."""
+    """Norms that are usual, clipped, broken, usual, leaping, usual: parameters, moments, totals, steps and the
+    guard's memory agree.
+    """
     guard = Guard(settle=2, spike=50.0, decay=0.5)
     states = [GradientAscent(model(), optimizer=optimizer, guard=guard).init(source(), World()) for _ in "ab"]
     steps = [Step(state.apply.gradients, state, optimizer, guard) for state in states]
@@ -207,12 +233,16 @@ def test_a_device_that_runs_ahead_makes_the_moves_of_the_processor(optimizer):
     for size in (1.0, 10.0, math.nan, 1.0, 1e4, 2.0):
         gradients = [size * torch.randn(shape, generator=generator) for shape in shapes]
         norm, moment = length(gradients), Moment(0.5, 0.7, Stream(generator), 8)
-        climbs = [Climb(torch.tensor(0.0), torch.tensor([-3.0, 2.0, 1.0, 8.0]), [g.clone() for g in gradients]) for _ in "ab"]
+        climbs = [
+            Climb(torch.tensor(0.0), torch.tensor([-3.0, 2.0, 1.0, 8.0]), [g.clone() for g in gradients]) for _ in "ab"
+        ]
         with torch.no_grad():
             a, b = steps[0]._on_processor(climbs[0], norm, moment), steps[1]._on_device(climbs[1], norm, moment)
         assert torch.equal(a, b)
         skipped.append(bool(b[3] == 0))
         for name, mine in states[0].tensors().items():
-            torch.testing.assert_close(states[1].tensors()[name], mine, rtol=1e-5, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}")
+            torch.testing.assert_close(
+                states[1].tensors()[name], mine, rtol=1e-5, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}"
+            )
     assert skipped == [False, False, True, False, True, False]
     assert int(states[1].steps) == 4

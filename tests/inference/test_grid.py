@@ -1,4 +1,6 @@
-"""Evidence, exact posterior and its divergence from q on an adaptive grid, against closed forms, SciPy, a dense grid and importance weights."""
+"""Evidence, exact posterior and its divergence from q on an adaptive grid, against closed forms, SciPy, a dense
+grid and importance weights.
+"""
 
 import math
 
@@ -7,14 +9,31 @@ import pytest
 import torch
 from scipy import integrate, stats
 from torch import nn
-from torch.distributions import AffineTransform, Independent, MultivariateNormal, Normal, TransformedDistribution, kl_divergence
+from torch.distributions import (
+    AffineTransform,
+    Independent,
+    MultivariateNormal,
+    Normal,
+    TransformedDistribution,
+    kl_divergence,
+)
 
 from oracles import Conjugate, Enumerable, Given, LinearGaussian, on_grid
 from vael.data import Batch, Binarize, load, statistics
 from vael.errors import StateError, SupportError
 from vael.evaluation.likelihood import Draws, judge
 from vael.inference import AdamW, GradientAscent, posterior_on_grid
-from vael.models import VAE, Autoencoder, BernoulliHead, Decoder, FixedScale, GaussianHead, GaussianPosterior, SquaredErrorHead, StandardNormal
+from vael.models import (
+    VAE,
+    Autoencoder,
+    BernoulliHead,
+    Decoder,
+    FixedScale,
+    GaussianHead,
+    GaussianPosterior,
+    SquaredErrorHead,
+    StandardNormal,
+)
 from vael.networks import Dense
 from vael.objectives import ELBO
 from vael.probability import diagonal_gaussian
@@ -84,7 +103,9 @@ def test_modes_that_q_does_not_see_are_found(features, sigma):
     expected = math.log(integrate.simpson(stats.chi2.pdf(u, features) * stats.norm.pdf(4, u, sigma), x=u))
     assert found.converged
     assert found.log_evidence == pytest.approx(expected, abs=1e-5)
-    assert torch.allclose(found.mean, torch.zeros(features, dtype=torch.float64), atol=1e-4)  # half of the mass is on the other side
+    assert torch.allclose(
+        found.mean, torch.zeros(features, dtype=torch.float64), atol=1e-4
+    )  # half of the mass is on the other side
     assert float(found.probability[found.latent[:, 0] < 0].sum()) == pytest.approx(0.5, abs=1e-4)
 
 
@@ -102,7 +123,9 @@ def test_divergence_from_a_posterior_of_two_modes():
 def test_the_scan_is_widened_where_the_posterior_is_beyond_the_prior():
     exact = LinearGaussian(torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64), 0.1)
     x = torch.full((1, 1), 40.0, dtype=torch.float64)  # the posterior is N(39.6, 0.0995²), q is N(0, 1)
-    (found,) = posterior_on_grid(exact.vae(lambda x: diagonal_gaussian(torch.zeros_like(x), torch.ones_like(x))), Batch(x=x))
+    (found,) = posterior_on_grid(
+        exact.vae(lambda x: diagonal_gaussian(torch.zeros_like(x), torch.ones_like(x))), Batch(x=x)
+    )
     assert found.converged
     assert found.log_evidence == pytest.approx(float(exact.log_prob(x)), abs=1e-5)
     assert float(found.mean) == pytest.approx(float(exact.posterior(x).mean), abs=1e-4)
@@ -119,7 +142,9 @@ def test_a_decoder_with_kinks_against_a_dense_grid():
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = VAE(
-            StandardNormal(2), Decoder(Dense((2,), (12,), (16,), nn.ReLU), BernoulliHead()), GaussianPosterior(Dense((12,), (4,), (8,)))
+            StandardNormal(2),
+            Decoder(Dense((2,), (12,), (16,), nn.ReLU), BernoulliHead()),
+            GaussianPosterior(Dense((12,), (4,), (8,))),
         ).double()
         for weight in model.likelihood.parameters():
             weight.data *= 3
@@ -150,13 +175,19 @@ def digits():
 def trained(digits, latent: int, epochs: int = 6) -> VAE:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = dense(digits.train.event, BernoulliHead(), latent=latent, hidden=(48,), statistics=statistics(digits.train))
-    return run(GradientAscent(model, ELBO(), optimizer=AdamW(3e-3)), digits, Settings(epochs=epochs, batch=100, compiled=False)).model
+        model = dense(
+            digits.train.event, BernoulliHead(), latent=latent, hidden=(48,), statistics=statistics(digits.train)
+        )
+    return run(
+        GradientAscent(model, ELBO(), optimizer=AdamW(3e-3)), digits, Settings(epochs=epochs, batch=100, compiled=False)
+    ).model
 
 
 @pytest.mark.parametrize(("latent", "examples"), [(1, 4), (2, 4), (3, 1)])
 def test_a_trained_model_against_importance_weights(digits, latent, examples):
-    """log p(x) = ELBO + KL to four digits, and within 6 standard errors of 4,000 importance weights: a false alarm in 1e8 under normality."""
+    """log p(x) = ELBO + KL to four digits, and within 6 standard errors of 4,000 importance weights: a false alarm
+    in 1e8 under normality.
+    """
     model = trained(digits, latent)
     batch = digits.test.batch(torch.arange(examples))
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -180,7 +211,9 @@ def test_the_single_terms_of_a_trained_model(digits):
         terms = model.terms(batch, samples=20_000, generator=torch.Generator().manual_seed(0))
     for k, one in enumerate(posterior_on_grid(model, batch)):
         error = float(terms.log_likelihood[:, k].std()) / math.sqrt(20_000)
-        assert one.reconstruction == pytest.approx(float(terms.log_likelihood[:, k].mean()), abs=6 * error)  # false alarm in 1e8
+        assert one.reconstruction == pytest.approx(
+            float(terms.log_likelihood[:, k].mean()), abs=6 * error
+        )  # false alarm in 1e8
         assert one.rate == pytest.approx(float(terms.divergence[0, 0, k]), abs=1e-4)
 
 
@@ -196,7 +229,11 @@ def test_refused():
         posterior_on_grid(case.vae(), case.batch(), tolerance=0.0)
     with pytest.raises(SupportError, match="at most 0 points"):
         posterior_on_grid(case.vae(), case.batch(), most=0)
-    unknown = Given(lambda _: Independent(TransformedDistribution(Normal(torch.zeros(1).double(), 1.0), [AffineTransform(0.0, 2.0)]), 1))
+    unknown = Given(
+        lambda _: Independent(
+            TransformedDistribution(Normal(torch.zeros(1).double(), 1.0), [AffineTransform(0.0, 2.0)]), 1
+        )
+    )
     with pytest.raises(StateError, match="does not know its mean"):
         posterior_on_grid(VAE(unknown, case.vae().likelihood, case.vae().posterior), case.batch())
     plain = Autoencoder(Dense((3,), (2,), (4,)), Decoder(Dense((2,), (3,), (4,)), SquaredErrorHead()))
@@ -205,7 +242,9 @@ def test_refused():
 
 
 def test_a_bound_with_a_restricted_posterior_is_highest_elsewhere():
-    """x = θ z + noise at x = 2.5: log p(x) is highest at θ = √(x² - 1); with the variance of q kept at 0.8, the bound is highest at a smaller θ."""
+    """x = θ z + noise at x = 2.5: log p(x) is highest at θ = √(x² - 1); with the variance of q kept at 0.8, the
+    bound is highest at a smaller θ.
+    """
     x, q = 2.5, torch.linspace(-1, 4, 501, dtype=torch.float64)
     thetas = torch.linspace(0.05, 4, 80, dtype=torch.float64)
     bounds, evidences = [], []

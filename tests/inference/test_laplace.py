@@ -1,4 +1,6 @@
-"""Laplace's approximation: exact where the posterior is Gaussian, closer than the encoder where it is not, never another log p(x)."""
+"""Laplace's approximation: exact where the posterior is Gaussian, closer than the encoder where it is not, never
+another log p(x).
+"""
 
 import copy
 import math
@@ -14,7 +16,16 @@ from vael.errors import StateError
 from vael.evaluation import evaluate, evaluate_encoder, evaluate_refined
 from vael.inference import GradientAscent, LaplacePosterior, refined
 from vael.inference.laplace import _Joint
-from vael.models import VAE, BernoulliHead, Decoder, FixedScale, GaussianHead, GaussianMixture, GaussianPosterior, StandardNormal
+from vael.models import (
+    VAE,
+    BernoulliHead,
+    Decoder,
+    FixedScale,
+    GaussianHead,
+    GaussianMixture,
+    GaussianPosterior,
+    StandardNormal,
+)
 from vael.networks import Dense
 from vael.objectives import log_weights
 from vael.probability import diagonal_gaussian
@@ -22,7 +33,9 @@ from vael.training import Settings, run
 
 
 def correlated():
-    """A linear-Gaussian model whose posterior has strong correlations, with an encoder that knows nothing; and its exact log p(x)."""
+    """A linear-Gaussian model whose posterior has strong correlations, with an encoder that knows nothing; and its
+    exact log p(x).
+    """
     oracle = LinearGaussian.of_size(7, 3, sigma=0.4)
     decode = nn.Linear(3, 7).double()
     with torch.no_grad():
@@ -33,7 +46,9 @@ def correlated():
         def forward(self, x):
             return x.new_zeros(len(x), 6)
 
-    model = VAE(StandardNormal(3).double(), Decoder(decode, GaussianHead(spread=FixedScale(0.4))), GaussianPosterior(Ignorant())).double()
+    model = VAE(
+        StandardNormal(3).double(), Decoder(decode, GaussianHead(spread=FixedScale(0.4))), GaussianPosterior(Ignorant())
+    ).double()
     x = oracle.bias + torch.randn(11, 7, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     return model, oracle, x
 
@@ -65,7 +80,11 @@ def trained():
     source = Source("stripes", images, Kind.BINARY, "stripes")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = VAE(StandardNormal(2), Decoder(Dense((2,), (16,), (24,), nn.Tanh), BernoulliHead()), GaussianPosterior(nn.Linear(16, 4)))
+        model = VAE(
+            StandardNormal(2),
+            Decoder(Dense((2,), (16,), (24,), nn.Tanh), BernoulliHead()),
+            GaussianPosterior(nn.Linear(16, 4)),
+        )
     splits = Splits(source.subset(torch.arange(500)), source.subset(torch.arange(500, 600)), None)
     return run(GradientAscent(model), splits, Settings(epochs=40, batch=50, compiled=False)).model, splits.validation
 
@@ -83,7 +102,9 @@ def on_a_grid(model, source, side=400, reach=7.0):
 
 
 def test_it_lacks_less_of_the_evidence_than_the_encoder(trained):
-    """Against the grid: within 4 standard errors of the weights' mean (false-alarm rate 6e-5), nearer than the encoder with as many draws."""
+    """Against the grid: within 4 standard errors of the weights' mean (false-alarm rate 6e-5), nearer than the
+    encoder with as many draws.
+    """
     model, source = trained
     exact = on_a_grid(model, source)
     plain = evaluate_encoder(model, source, importance_samples=200)
@@ -108,7 +129,9 @@ def test_the_bound_at_it_is_tighter(trained):
 
 
 def test_the_climb_is_pytorchs_adam_in_units_of_the_width(trained):
-    """30 steps at rates 0.3 · 0.1^(t/30), β = (0.9, 0.98), from the encoder's mean; in float64, where both agree to rounding."""
+    """30 steps at rates 0.3 · 0.1^(t/30), β = (0.9, 0.98), from the encoder's mean; in float64, where both agree to
+    rounding.
+    """
     model, source = trained
     x = source.batch(torch.arange(6)).x.double()
     exact = LaplacePosterior(copy.deepcopy(model).double())

@@ -1,4 +1,6 @@
-"""Mean-field coordinate ascent against scikit-learn, the exact Normal-Wishart posterior and the closed form of a Gaussian target."""
+"""Mean-field coordinate ascent against scikit-learn, the exact Normal-Wishart posterior and the closed form of a
+Gaussian target.
+"""
 
 import itertools
 import math
@@ -26,7 +28,9 @@ def prior(x, concentration=0.3):
 def fitted(x, r, epochs, batch=None):
     model = BayesianGaussianMixture(r.shape[1], prior(x))
     source = Source("points", x, Kind.REAL, "points")
-    return model, run(CoordinateAscent(model, r), Splits(source, source, None), Settings(epochs=epochs, batch=batch or len(x)))
+    return model, run(
+        CoordinateAscent(model, r), Splits(source, source, None), Settings(epochs=epochs, batch=batch or len(x))
+    )
 
 
 def start(components):
@@ -40,10 +44,18 @@ def climbed(fit):
 def theirs(x, r, iterations):
     h = prior(x)
     sk = Theirs(
-        n_components=r.shape[1], reg_covar=0, weight_concentration_prior_type="dirichlet_distribution", weight_concentration_prior=h.concentration,
-        mean_precision_prior=h.precision, mean_prior=h.mean.numpy(), degrees_of_freedom_prior=h.degrees, covariance_prior=h.inverse_scale.numpy(),
-    )  # fmt: skip
-    sk._check_parameters(x.numpy(), np) if "xp" in sk._check_parameters.__code__.co_varnames else sk._check_parameters(x.numpy())
+        n_components=r.shape[1],
+        reg_covar=0,
+        weight_concentration_prior_type="dirichlet_distribution",
+        weight_concentration_prior=h.concentration,
+        mean_precision_prior=h.precision,
+        mean_prior=h.mean.numpy(),
+        degrees_of_freedom_prior=h.degrees,
+        covariance_prior=h.inverse_scale.numpy(),
+    )
+    sk._check_parameters(x.numpy(), np) if "xp" in sk._check_parameters.__code__.co_varnames else sk._check_parameters(
+        x.numpy()
+    )
     sk._initialize(x.numpy(), r.numpy())
     bounds = []
     for _ in range(iterations):
@@ -59,9 +71,12 @@ def test_matches_scikit_learn_and_the_bounds_differ_by_a_constant():
     sk, bounds = theirs(IRIS, r, 25)
     covariance = model.inverse_scale / model.degrees[:, None, None]
     for mine, other in (
-        (model.concentration, sk.weight_concentration_), (model.precision, sk.mean_precision_), (model.mean, sk.means_),
-        (model.degrees, sk.degrees_of_freedom_), (covariance, sk.covariances_),
-    ):  # fmt: skip
+        (model.concentration, sk.weight_concentration_),
+        (model.precision, sk.mean_precision_),
+        (model.mean, sk.means_),
+        (model.degrees, sk.degrees_of_freedom_),
+        (covariance, sk.covariances_),
+    ):
         np.testing.assert_allclose(mine.numpy(), other, rtol=1e-6, atol=1e-6)
     gap = np.array(climbed(fit)) - bounds
     assert np.ptp(gap) < 1e-6

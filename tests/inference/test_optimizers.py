@@ -1,4 +1,6 @@
-"""Adagrad against PyTorch's, over many steps, from the eager and the skipping update; and what makes it indifferent to N/M."""
+"""Adagrad against PyTorch's, over many steps, from the eager and the skipping update; and what makes it indifferent
+to N/M.
+"""
 
 import pytest
 import torch

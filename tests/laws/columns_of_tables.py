@@ -23,7 +23,9 @@ def head_of(column: Column, sample: torch.Tensor, components: int = 2) -> Column
 
 
 class OneColumn(Distribution):
-    """The law of a head with one column: raw numbers `[*samples, rows, numbers]` give batch shape `[*samples, rows]`."""
+    """The law of a head with one column: raw numbers `[*samples, rows, numbers]` give batch shape `[*samples,
+    rows]`.
+    """
 
     arg_constraints: ClassVar[dict] = {}
 
@@ -44,7 +46,9 @@ class OneColumn(Distribution):
         law = self.over(self.batch_shape)
         if len(law.levels):  # of levels the package gives the most probable code; here the mean of codes stands for it
             return (law.log_probs.exp() * torch.arange(law.log_probs.shape[-1])).sum(-1).reshape(self.batch_shape)
-        return law.expectation[0, :, 0].reshape(self.batch_shape)  # with spikes the package's `mean` is a point estimate
+        return law.expectation[0, :, 0].reshape(
+            self.batch_shape
+        )  # with spikes the package's `mean` is a point estimate
 
 
 @register_draw(OneColumn)
@@ -66,7 +70,9 @@ def fisk(head):
 
 def logistic(head):
     """P of the unit bin around a whole number; 0 takes the lower tail."""
-    shift, scale, width, centre = (float(one) for one in (head.scales.shift, head.scales.scale, head.scales.width, head.scales.centre))
+    shift, scale, width, centre = (
+        float(one) for one in (head.scales.shift, head.scales.scale, head.scales.width, head.scales.centre)
+    )
 
     def known(numbers, x):
         law = stats.logistic(numbers[1], float(bounded(torch.tensor(numbers[2]).double(), -6.0, 2.0).exp()))
@@ -89,5 +95,11 @@ HEAVY_COUNT = head_of(Column("cost", ColumnKind.COUNT, minimum=0.0), TAIL)
 NEGATIVE = head_of(Column("change", ColumnKind.COUNT), EVEN - 20)
 REAL = head_of(Column("balance", ColumnKind.REAL), SPREAD)
 POSITIVE = head_of(Column("price", ColumnKind.POSITIVE), (2 + torch.randn(2000, generator=g)).exp(), 1)
-ORDINAL = head_of(Column("grade", ColumnKind.ORDINAL, levels=("low", "middle", "high", "top")), torch.randint(4, (2000,), generator=g).float())
-LEVELS = head_of(Column("colour", ColumnKind.CATEGORICAL, levels=("red", "green", "blue")), torch.randint(3, (2000,), generator=g).float())
+ORDINAL = head_of(
+    Column("grade", ColumnKind.ORDINAL, levels=("low", "middle", "high", "top")),
+    torch.randint(4, (2000,), generator=g).float(),
+)
+LEVELS = head_of(
+    Column("colour", ColumnKind.CATEGORICAL, levels=("red", "green", "blue")),
+    torch.randint(3, (2000,), generator=g).float(),
+)

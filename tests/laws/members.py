@@ -1,6 +1,7 @@
 """The one table of laws: every member stands here once and is put through every test of test_laws.py.
 
-A row says how to make the law from plain numbers, at which numbers to try it, and how to enumerate or integrate over its support.
+A row says how to make the law from plain numbers, at which numbers to try it, and how to enumerate or integrate over
+its support.
 """
 
 import copy
@@ -16,7 +17,14 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Laplace, Normal
 
 from vael.models import ColumnsHead
-from vael.probability import Codes, ContinuousBernoulli, CoupledLogisticMixture, DiscretizedLogistic, DiscretizedLogisticMixture, TabulatedMixture
+from vael.probability import (
+    Codes,
+    ContinuousBernoulli,
+    CoupledLogisticMixture,
+    DiscretizedLogistic,
+    DiscretizedLogisticMixture,
+    TabulatedMixture,
+)
 
 LEVELS = 256
 
@@ -50,7 +58,11 @@ class Member:
 
 def every(levels: int, channels: int | None = None) -> Callable[[Tensor], Grid]:
     """All values of a discrete cell, or of several cells together."""
-    values = torch.arange(levels).double() if channels is None else torch.tensor(list(itertools.product(range(levels), repeat=channels))).double()
+    values = (
+        torch.arange(levels).double()
+        if channels is None
+        else torch.tensor(list(itertools.product(range(levels), repeat=channels))).double()
+    )
 
     def grid(numbers: Tensor) -> Grid:
         rows = len(numbers)
@@ -74,8 +86,15 @@ def counted(least: int, most: int) -> Callable[[Tensor], Grid]:
 
 
 def along(head: ColumnsHead, reach: float = 30.0, number: int = 100_001) -> Callable[[Tensor], Grid]:
-    """Real numbers, dense where the warp of a column says that it lies; each with half the distance between its neighbours."""
-    v = copy.deepcopy(head).double().scales.warp().inverse(torch.linspace(-reach, reach, number, dtype=torch.float64)[:, None])
+    """Real numbers, dense where the warp of a column says that it lies; each with half the distance between its
+    neighbours.
+    """
+    v = (
+        copy.deepcopy(head)
+        .double()
+        .scales.warp()
+        .inverse(torch.linspace(-reach, reach, number, dtype=torch.float64)[:, None])
+    )
     measure = torch.cat((v[1:2] - v[:1], (v[2:] - v[:-2]) / 2, v[-1:] - v[-2:-1])).log()
     return lambda n: Grid(v.expand(-1, len(n)).to(n.dtype), measure.expand(-1, len(n)).to(n.dtype))
 
@@ -130,95 +149,221 @@ def continuous_bernoulli_by_scipy(largest):
 
 
 PIXELS = (0.0, 1.0, 2.0, 127.0, 253.0, 254.0, 255.0)
-LOGISTIC = tuple((loc, s) for loc in (-1000.0, -0.5, 0.0, 127.25, 255.0, 300.0, 1e6) for s in (-20.0, -3.0, 0.0, 6.6, 20.0))
+LOGISTIC = tuple(
+    (loc, s) for loc in (-1000.0, -0.5, 0.0, 127.25, 255.0, 300.0, 1e6) for s in (-20.0, -3.0, 0.0, 6.6, 20.0)
+)
 CELLS = (0.0, 0.25, 1.0)
 TABLE = torch.tensor([[3.0, 0.0, -1.0, 0.5, -2.0], [0.0, 0.3, 0.1, -0.2, 40.0]]).double()
 
 MEMBERS = [
     Member(
-        "bernoulli", lambda n: Bernoulli(logits=n[..., 0], validate_args=False), ((-2.0,), (0.0,), (0.7,)), ((-100.0,), (-20.0,), (20.0,), (100.0,)),
-        every(2), (0.0, 1.0), lambda n, x: torch.as_tensor(stats.bernoulli.logpmf(x, 1 / (1 + math.exp(-n[0])))),
+        "bernoulli",
+        lambda n: Bernoulli(logits=n[..., 0], validate_args=False),
+        ((-2.0,), (0.0,), (0.7,)),
+        ((-100.0,), (-20.0,), (20.0,), (100.0,)),
+        every(2),
+        (0.0, 1.0),
+        lambda n, x: torch.as_tensor(stats.bernoulli.logpmf(x, 1 / (1 + math.exp(-n[0])))),
     ),
     Member(
-        "continuous Bernoulli", lambda n: ContinuousBernoulli(n[..., 0]),
+        "continuous Bernoulli",
+        lambda n: ContinuousBernoulli(n[..., 0]),
         ((-3.0,), (-0.501,), (-0.499,), (-0.1,), (1e-3,), (0.49,), (0.51,), (4.0,)),
-        ((-100.0,), (-1e-6,), (0.0,), (100.0,)), unit_interval(1.0), CELLS, continuous_bernoulli_by_scipy(1.0), discrete=False,
+        ((-100.0,), (-1e-6,), (0.0,), (100.0,)),
+        unit_interval(1.0),
+        CELLS,
+        continuous_bernoulli_by_scipy(1.0),
+        discrete=False,
     ),
     Member(
-        "continuous Bernoulli of 256 levels", lambda n: ContinuousBernoulli(n[..., 0], 256.0), ((-3.0,), (2.0,)), ((-100.0,), (100.0,)),
-        unit_interval(256.0), (0.0, 128.0, 256.0), continuous_bernoulli_by_scipy(256.0), discrete=False, mean_error=1e-8,
+        "continuous Bernoulli of 256 levels",
+        lambda n: ContinuousBernoulli(n[..., 0], 256.0),
+        ((-3.0,), (2.0,)),
+        ((-100.0,), (100.0,)),
+        unit_interval(256.0),
+        (0.0, 128.0, 256.0),
+        continuous_bernoulli_by_scipy(256.0),
+        discrete=False,
+        mean_error=1e-8,
     ),
     Member(
-        "Gaussian", lambda n: Normal(n[..., 0], n[..., 1].exp(), validate_args=False), ((0.0, 0.0), (3.0, -2.0)),
-        ((0.0, -6.0), (0.0, 3.0), (100.0, -6.0)), around, (-10.0, 0.0, 3.0),
-        lambda n, x: torch.as_tensor(stats.norm.logpdf(x, n[0], math.exp(n[1]))), discrete=False, mean_error=1e-8,
+        "Gaussian",
+        lambda n: Normal(n[..., 0], n[..., 1].exp(), validate_args=False),
+        ((0.0, 0.0), (3.0, -2.0)),
+        ((0.0, -6.0), (0.0, 3.0), (100.0, -6.0)),
+        around,
+        (-10.0, 0.0, 3.0),
+        lambda n, x: torch.as_tensor(stats.norm.logpdf(x, n[0], math.exp(n[1]))),
+        discrete=False,
+        mean_error=1e-8,
     ),
     Member(
-        "Laplace", lambda n: Laplace(n[..., 0], n[..., 1].exp(), validate_args=False), ((0.0, 0.0), (3.0, -2.0)),
-        ((0.0, -6.0), (0.0, 3.0), (100.0, -6.0)), around, (-10.0, 0.0, 3.0),
-        lambda n, x: torch.as_tensor(stats.laplace.logpdf(x, n[0], math.exp(n[1]))), discrete=False, mean_error=1e-6,
+        "Laplace",
+        lambda n: Laplace(n[..., 0], n[..., 1].exp(), validate_args=False),
+        ((0.0, 0.0), (3.0, -2.0)),
+        ((0.0, -6.0), (0.0, 3.0), (100.0, -6.0)),
+        around,
+        (-10.0, 0.0, 3.0),
+        lambda n, x: torch.as_tensor(stats.laplace.logpdf(x, n[0], math.exp(n[1]))),
+        discrete=False,
+        mean_error=1e-6,
     ),
     Member(
-        "categorical", Codes, ((0.0, 1.0, -1.0, 0.5, 2.0), (0.0, 0.0, 0.0, 0.0, 0.0)), ((100.0, -100.0, 0.0, 99.0, -1e4),), every(5),
-        (0.0, 1.0, 4.0), lambda n, x: torch.tensor(n).double().log_softmax(0)[x.long()],
+        "categorical",
+        Codes,
+        ((0.0, 1.0, -1.0, 0.5, 2.0), (0.0, 0.0, 0.0, 0.0, 0.0)),
+        ((100.0, -100.0, 0.0, 99.0, -1e4),),
+        every(5),
+        (0.0, 1.0, 4.0),
+        lambda n, x: torch.tensor(n).double().log_softmax(0)[x.long()],
     ),
     Member(
-        "mixture of tabulated laws", lambda n: TabulatedMixture(n, TABLE.to(n)), ((0.0, 1.0), (-1.0, 2.0)), ((100.0, -100.0), (-1e4, 0.0)), every(5),
-        (0.0, 1.0, 4.0), lambda n, x: (torch.tensor(n).double().softmax(0) @ TABLE.softmax(1))[x.long()].log(),
+        "mixture of tabulated laws",
+        lambda n: TabulatedMixture(n, TABLE.to(n)),
+        ((0.0, 1.0), (-1.0, 2.0)),
+        ((100.0, -100.0), (-1e4, 0.0)),
+        every(5),
+        (0.0, 1.0, 4.0),
+        lambda n, x: (torch.tensor(n).double().softmax(0) @ TABLE.softmax(1))[x.long()].log(),
     ),
     Member(
-        "discretised logistic", lambda n: DiscretizedLogistic(n[..., 0], n[..., 1], LEVELS),
-        ((100.0, 2.0), (3.3, 1.0), (250.0, 3.5), (127.5, -1.0)), LOGISTIC, every(LEVELS), PIXELS, logistic_by_scipy,
+        "discretised logistic",
+        lambda n: DiscretizedLogistic(n[..., 0], n[..., 1], LEVELS),
+        ((100.0, 2.0), (3.3, 1.0), (250.0, 3.5), (127.5, -1.0)),
+        LOGISTIC,
+        every(LEVELS),
+        PIXELS,
+        logistic_by_scipy,
     ),
     Member(
-        "discretised logistic of 2 levels", lambda n: DiscretizedLogistic(n[..., 0], n[..., 1], 2), ((0.3, 0.0), (0.9, -2.0)),
-        ((0.5, -20.0), (-1e6, 3.0), (0.0, 20.0)), every(2), (0.0, 1.0),
+        "discretised logistic of 2 levels",
+        lambda n: DiscretizedLogistic(n[..., 0], n[..., 1], 2),
+        ((0.3, 0.0), (0.9, -2.0)),
+        ((0.5, -20.0), (-1e6, 3.0), (0.0, 20.0)),
+        every(2),
+        (0.0, 1.0),
     ),
     Member(
-        "mixture of discretised logistics", mixture(2, LEVELS), ((0.0, 1.0, 50.0, 200.0, 2.0, 1.0), (1.0, -1.0, 0.0, 255.0, 0.0, 3.0)),
-        tuple((0.0, logit, loc, 127.0, s, -3.0) for logit in (-100.0, 100.0) for loc, s in LOGISTIC), every(LEVELS), PIXELS,
+        "mixture of discretised logistics",
+        mixture(2, LEVELS),
+        ((0.0, 1.0, 50.0, 200.0, 2.0, 1.0), (1.0, -1.0, 0.0, 255.0, 0.0, 3.0)),
+        tuple((0.0, logit, loc, 127.0, s, -3.0) for logit in (-100.0, 100.0) for loc, s in LOGISTIC),
+        every(LEVELS),
+        PIXELS,
     ),
     Member(
-        "coupled mixture", coupled(3, 2, 6),
+        "coupled mixture",
+        coupled(3, 2, 6),
         ((0.3, -0.3, 1.5, 3.0, 2.5, 3.0, 2.0, 3.0, -0.4, 0.0, -0.5, -0.3, -0.4, 0.0, 0.4, -0.2, 0.1, 0.3, 0.3, 0.0),),
-        ((0.0, 50.0, -9.0, 2.0, 2.0, 300.0, 5.0, 2.0, -3.0, 3.0, 2.0, -3.0, 0.0, 20.0, 0.99, -0.99, 0.5, 0.5, -0.9, 0.0),),
-        every(6, 3), ((0.0, 0.0, 0.0), (5.0, 5.0, 5.0), (0.0, 3.0, 5.0)), mean_error=0.005,
+        (
+            (
+                0.0,
+                50.0,
+                -9.0,
+                2.0,
+                2.0,
+                300.0,
+                5.0,
+                2.0,
+                -3.0,
+                3.0,
+                2.0,
+                -3.0,
+                0.0,
+                20.0,
+                0.99,
+                -0.99,
+                0.5,
+                0.5,
+                -0.9,
+                0.0,
+            ),
+        ),
+        every(6, 3),
+        ((0.0, 0.0, 0.0), (5.0, 5.0, 5.0), (0.0, 3.0, 5.0)),
+        mean_error=0.005,
     ),
-]  # fmt: skip
+]
 
 HEAD = ((0.0, -0.7, -1.0), (0.0, 0.4, -2.0))  # logit, location, log-scale of one component
 TWO = ((0.0, 1.0, -1.0, 0.7, -1.5, -2.0), (2.0, -1.0, 0.0, -0.4, -1.0, -1.0))
-WILD = tuple((a, -a, loc, 0.0, s, -3.0) for a in (-100.0, 100.0) for loc in (-30.0, 0.0, 30.0) for s in (-20.0, 0.0, 20.0))
+WILD = tuple(
+    (a, -a, loc, 0.0, s, -3.0) for a in (-100.0, 100.0) for loc in (-30.0, 0.0, 30.0) for s in (-20.0, 0.0, 20.0)
+)
 
 MEMBERS += [
     Member(
-        "column of counts", lambda n: c.OneColumn(c.COUNT, n), HEAD, ((0.0, -30.0, 20.0), (0.0, 30.0, -20.0), (0.0, 0.0, 20.0)),
-        counted(0, 5000), (0.0, 1.0, 20.0, 60.0), c.logistic(c.COUNT), mean_error=0.02,
+        "column of counts",
+        lambda n: c.OneColumn(c.COUNT, n),
+        HEAD,
+        ((0.0, -30.0, 20.0), (0.0, 30.0, -20.0), (0.0, 0.0, 20.0)),
+        counted(0, 5000),
+        (0.0, 1.0, 20.0, 60.0),
+        c.logistic(c.COUNT),
+        mean_error=0.02,
     ),
     Member(
-        "column of counts with spikes", lambda n: c.OneColumn(c.MIXED_COUNT, n), tuple((*row, 0.5, -0.5, 0.0) for row in TWO),
+        "column of counts with spikes",
+        lambda n: c.OneColumn(c.MIXED_COUNT, n),
+        tuple((*row, 0.5, -0.5, 0.0) for row in TWO),
         tuple((*row, *choice) for row in WILD for choice in ((100.0, -100.0, 0.0), (-100.0, 100.0, 0.0))),
-        counted(0, 5000), (0.0, 1.0, 99.0), mean_error=0.02,
+        counted(0, 5000),
+        (0.0, 1.0, 99.0),
+        mean_error=0.02,
     ),
     Member(
-        "column of counts with a heavy tail", lambda n: c.OneColumn(c.HEAVY_COUNT, n), ((0.0, 1.0, -0.5, 0.2, -3.0, -2.5),), (),
-        counted(0, 200_000), (0.0, 1.0, 10.0, 1e4, 1e6), mean_error=0.2,
-    ),
-    Member("column of whole numbers", lambda n: c.OneColumn(c.NEGATIVE, n), TWO, WILD, counted(-3000, 3000), (-20.0, 0.0, 20.0), mean_error=0.02),
-    Member(
-        "column of real numbers with heavy tails", lambda n: c.OneColumn(c.REAL, n), ((0.0, 1.0, -0.5, 0.2, -2.0, -2.5),), WILD, along(c.REAL),
-        (-1e4, 0.0, 1.0, 1e4), discrete=False, mean_error=0.05,
-    ),
-    Member(
-        "column of positive numbers", lambda n: c.OneColumn(c.POSITIVE, n), ((0.0, 0.3, -1.5), (0.0, -1.0, -2.0)), ((0.0, 20.0, 20.0),),
-        along(c.POSITIVE), (1e-3, 1.0, 7.0, 1e4), c.fisk(c.POSITIVE), discrete=False, mean_error=0.2,
+        "column of counts with a heavy tail",
+        lambda n: c.OneColumn(c.HEAVY_COUNT, n),
+        ((0.0, 1.0, -0.5, 0.2, -3.0, -2.5),),
+        (),
+        counted(0, 200_000),
+        (0.0, 1.0, 10.0, 1e4, 1e6),
+        mean_error=0.2,
     ),
     Member(
-        "ordinal column", lambda n: c.OneColumn(c.ORDINAL, n), ((0.3, 0.0, 0.0, 0.0), (-2.0, 0.0, 0.0, 0.0)),
-        ((100.0, 0.0, 0.0, 0.0), (-100.0, 0.0, 0.0, 0.0)), every(4), (0.0, 1.0, 3.0),
+        "column of whole numbers",
+        lambda n: c.OneColumn(c.NEGATIVE, n),
+        TWO,
+        WILD,
+        counted(-3000, 3000),
+        (-20.0, 0.0, 20.0),
+        mean_error=0.02,
     ),
     Member(
-        "categorical column", lambda n: c.OneColumn(c.LEVELS, n), ((0.3, 0.0, -1.0), (-2.0, 1.0, 0.0)), ((100.0, -100.0, 0.0),), every(3),
+        "column of real numbers with heavy tails",
+        lambda n: c.OneColumn(c.REAL, n),
+        ((0.0, 1.0, -0.5, 0.2, -2.0, -2.5),),
+        WILD,
+        along(c.REAL),
+        (-1e4, 0.0, 1.0, 1e4),
+        discrete=False,
+        mean_error=0.05,
+    ),
+    Member(
+        "column of positive numbers",
+        lambda n: c.OneColumn(c.POSITIVE, n),
+        ((0.0, 0.3, -1.5), (0.0, -1.0, -2.0)),
+        ((0.0, 20.0, 20.0),),
+        along(c.POSITIVE),
+        (1e-3, 1.0, 7.0, 1e4),
+        c.fisk(c.POSITIVE),
+        discrete=False,
+        mean_error=0.2,
+    ),
+    Member(
+        "ordinal column",
+        lambda n: c.OneColumn(c.ORDINAL, n),
+        ((0.3, 0.0, 0.0, 0.0), (-2.0, 0.0, 0.0, 0.0)),
+        ((100.0, 0.0, 0.0, 0.0), (-100.0, 0.0, 0.0, 0.0)),
+        every(4),
+        (0.0, 1.0, 3.0),
+    ),
+    Member(
+        "categorical column",
+        lambda n: c.OneColumn(c.LEVELS, n),
+        ((0.3, 0.0, -1.0), (-2.0, 1.0, 0.0)),
+        ((100.0, -100.0, 0.0),),
+        every(3),
         (0.0, 1.0, 2.0),
     ),
-]  # fmt: skip
+]

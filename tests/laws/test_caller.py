@@ -1,4 +1,6 @@
-"""What belongs to the caller's process is as it was after everything that the package does, and fits side by side are those one after another."""
+"""What belongs to the caller's process is as it was after everything that the package does, and fits side by side
+are those one after another.
+"""
 
 import contextlib
 import decimal
@@ -61,13 +63,19 @@ LOOKS = {
     "default device": torch.get_default_device,
     "gradients": lambda: (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.is_autocast_enabled("cpu")),
     "determinism": lambda: (torch.are_deterministic_algorithms_enabled(), torch.get_deterministic_debug_mode()),
-    "precision of products": lambda: (torch.get_float32_matmul_precision(), torch.backends.mkldnn.enabled, torch.backends.cudnn.benchmark),
+    "precision of products": lambda: (
+        torch.get_float32_matmul_precision(),
+        torch.backends.mkldnn.enabled,
+        torch.backends.cudnn.benchmark,
+    ),
     "compiler": lambda: (torch._dynamo.config.get_config_copy(), torch._inductor.config.get_config_copy()),
     "printing": lambda: (vars(torch._tensor_str.PRINT_OPTS).copy(), np.get_printoptions()),
     "warnings": lambda: list(warnings.filters),
     "signals": signals,
     "matplotlib": lambda: (dict(mpl.rcParams), mpl.get_backend()),
-    "logging": lambda: {name: logging.getLogger(name).level for name in (None, "torch", "torch.onnx", "matplotlib", "PIL")},
+    "logging": lambda: {
+        name: logging.getLogger(name).level for name in (None, "torch", "torch.onnx", "matplotlib", "PIL")
+    },
     "handlers of logging": lambda: list(logging.getLogger().handlers),
     "locale": lambda: locale.setlocale(locale.LC_ALL),
     "environment": lambda: dict(os.environ),
@@ -117,7 +125,9 @@ def command(*words):
 ACTIONS = {
     "fit": lambda run, rows: VAEDensity(max_iter=1, random_state=0).fit(rows).score(rows),
     "fit and transform": lambda run, rows: VAETransformer(max_iter=1, random_state=0).fit_transform(rows),
-    "impute": lambda run, rows: VAEImputer(max_iter=1, random_state=0).fit_transform(np.where(rows > 1.5, np.nan, rows)),
+    "impute": lambda run, rows: VAEImputer(max_iter=1, random_state=0).fit_transform(
+        np.where(rows > 1.5, np.nan, rows)
+    ),
     "detect": lambda run, rows: VAEOutlierDetector(max_iter=1, random_state=0).fit(rows).predict(rows),
     "train": lambda run, rows: vael.train(run.parent / "rows.npy", threads=2, **TINY),
     "load": lambda run, rows: vael.load(run),
@@ -127,7 +137,9 @@ ACTIONS = {
     "draw": lambda run, rows: drawing(),
     "report": lambda run, rows: command("report", run, "--importance-samples", 3),
     "export": lambda run, rows: export_onnx(vael.load(run).model, (3,), run.parent / "graphs"),
-    "classify": lambda run, rows: train_classifier(vael.data.load("digits").validation, ClassifierSettings(hidden=(2,), epochs=1)),
+    "classify": lambda run, rows: train_classifier(
+        vael.data.load("digits").validation, ClassifierSettings(hidden=(2,), epochs=1)
+    ),
 }
 
 

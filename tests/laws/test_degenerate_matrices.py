@@ -1,4 +1,6 @@
-"""Every decomposition of a matrix goes through one room, which holds on whatever data make: constant, collinear, far out, one row."""
+"""Every decomposition of a matrix goes through one room, which holds on whatever data make: constant, collinear,
+far out, one row.
+"""
 
 import ast
 import math
@@ -15,23 +17,49 @@ from vael.estimators.core import dependent_columns
 from vael.inference import refined
 from vael.models import ColumnsHead
 from vael.models.principal import factors
-from vael.probability.factorization import factor_of_inverse, inverse_of, log_determinant_of, lower_factor, spectrum, tried_cholesky
+from vael.probability.factorization import (
+    factor_of_inverse,
+    inverse_of,
+    log_determinant_of,
+    lower_factor,
+    spectrum,
+    tried_cholesky,
+)
 from vael.probability.wasserstein import gaussian_wasserstein
 from vael.recipes import table
 from vael.report.gather import principal
 
 HOME = "probability/factorization.py"
-NAMES = {"cholesky_inverse", "cholesky_solve", "logdet", "slogdet", "svd", "eigh", "eigvalsh", "lstsq", "pinv", "qr", "inverse", "det"}
+NAMES = {
+    "cholesky_inverse",
+    "cholesky_solve",
+    "logdet",
+    "slogdet",
+    "svd",
+    "eigh",
+    "eigvalsh",
+    "lstsq",
+    "pinv",
+    "qr",
+    "inverse",
+    "det",
+}
 
 
 def data(name: str) -> torch.Tensor:
     """Rows of four columns."""
     x = torch.randn(50, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     made = {
-        "plain": x, "constant column": x.clone().index_fill_(1, torch.tensor([2]), 3.0), "collinear": torch.cat((x[:, :2], x[:, :2]), 1),
-        "far out": x.clone().index_fill_(0, torch.tensor([7]), 9999.0), "stand-in": torch.where(x > 1, -999.0, x), "one row": x[:1],
-        "equal rows": x[:1].expand(50, -1), "zero": torch.zeros(50, 4, dtype=torch.float64), "huge": x * torch.tensor([1e17, 1.0, 1e-17, 1e8]),
-    }  # fmt: skip
+        "plain": x,
+        "constant column": x.clone().index_fill_(1, torch.tensor([2]), 3.0),
+        "collinear": torch.cat((x[:, :2], x[:, :2]), 1),
+        "far out": x.clone().index_fill_(0, torch.tensor([7]), 9999.0),
+        "stand-in": torch.where(x > 1, -999.0, x),
+        "one row": x[:1],
+        "equal rows": x[:1].expand(50, -1),
+        "zero": torch.zeros(50, 4, dtype=torch.float64),
+        "huge": x * torch.tensor([1e17, 1.0, 1e-17, 1e8]),
+    }
     return made[name]
 
 
@@ -41,7 +69,9 @@ CASES = ["plain", "constant column", "collinear", "far out", "stand-in", "one ro
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", CASES)
 def test_a_covariance_of_any_data_has_a_factor(name, dtype):
-    """L Lᵀ is Σ up to rounding of its largest entry, L lower triangular with a diagonal above 0, and |Σ| and Σ⁻¹ are numbers."""
+    """L Lᵀ is Σ up to rounding of its largest entry, L lower triangular with a diagonal above 0, and |Σ| and Σ⁻¹
+    are numbers.
+    """
     x = data(name)
     covariance = ((x - x.mean(0)).mT @ (x - x.mean(0)) / len(x)).to(dtype)
     tril = lower_factor(covariance)
@@ -62,7 +92,9 @@ def test_what_is_well_conditioned_is_exact_and_what_is_not_finite_is_refused():
     x = data("plain")
     covariance = x.mT @ x / 50
     torch.testing.assert_close(lower_factor(covariance), torch.linalg.cholesky(covariance), rtol=1e-12, atol=0)
-    torch.testing.assert_close(inverse_of(covariance) @ covariance, torch.eye(4, dtype=torch.float64), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        inverse_of(covariance) @ covariance, torch.eye(4, dtype=torch.float64), rtol=0, atol=1e-12
+    )
     values, vectors = spectrum(covariance)
     half = factor_of_inverse(values, vectors)
     torch.testing.assert_close(half @ half.mT, torch.linalg.inv(covariance), rtol=1e-10, atol=1e-12)
@@ -82,7 +114,10 @@ def test_what_is_made_of_data_holds_on_any(name):
     assert all(0 <= share <= 1 + 1e-9 for share in shares)
     assert np.isfinite(dependent_columns(x.numpy())).all()
     covariance = torch.cov(x.mT, correction=0)
-    assert float(gaussian_wasserstein(x.mean(0), covariance, x.mean(0), covariance)) <= 1e-9 * float(covariance.trace()) + 1e-12
+    assert (
+        float(gaussian_wasserstein(x.mean(0), covariance, x.mean(0), covariance))
+        <= 1e-9 * float(covariance.trace()) + 1e-12
+    )
     if name != "huge":
         found = factors(x.float(), 2)
         assert all(bool(part.isfinite().all()) for part in (found.axes, found.variance, found.mixing))
@@ -117,4 +152,6 @@ def test_no_other_room_asks_for_a_decomposition():
             if isinstance(node, ast.Attribute):
                 used = ast.unparse(node)
                 assert ".linalg" not in used, f"{path.name}:{node.lineno} uses {used}; take it from {HOME}"
-                assert not (node.attr in NAMES and ast.unparse(node.value) in ("torch", "np")), f"{path.name}:{node.lineno} uses {used}"
+                assert not (node.attr in NAMES and ast.unparse(node.value) in ("torch", "np")), (
+                    f"{path.name}:{node.lineno} uses {used}"
+                )

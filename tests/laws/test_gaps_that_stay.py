@@ -1,4 +1,6 @@
-"""No gap stays without a word: of whatever kind a column is, it is filled, left out with a warning, or named with its gaps and the reason."""
+"""No gap stays without a word: of whatever kind a column is, it is filled, left out with a warning, or named with
+its gaps and the reason.
+"""
 
 import csv
 import json
@@ -49,7 +51,9 @@ def imputer(**more):
 def fitted():
     """One imputer of a frame with all kinds of columns, trained once, in which they have gaps."""
     pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame({"size": SIZES, "kind": KINDS, **{name: with_gaps(cells) for name, (cells, _) in OF_FRAMES.items()}})
+    frame = pandas.DataFrame(
+        {"size": SIZES, "kind": KINDS, **{name: with_gaps(cells) for name, (cells, _) in OF_FRAMES.items()}}
+    )
     return frame, imputer().fit(frame)
 
 
@@ -57,7 +61,11 @@ def fitted():
 def test_every_gap_of_a_frame_is_filled_or_named(library, fitted):
     frame, model = fitted
     made = pytest.importorskip(library)
-    given = frame if library == "pandas" else made.DataFrame({name: [None if is_gap(cell) else cell for cell in frame[name]] for name in frame})
+    given = (
+        frame
+        if library == "pandas"
+        else made.DataFrame({name: [None if is_gap(cell) else cell for cell in frame[name]] for name in frame})
+    )
     with pytest.warns(UserWarning, match="gaps are left") as told:
         filled = model.transform(given)
     said = str(told[0].message)
@@ -82,7 +90,9 @@ def test_a_frame_without_gaps_in_such_columns_is_filled_without_a_warning(fitted
 @pytest.mark.parametrize("empty", [float("nan"), None])
 def test_columns_without_any_cell_go_or_become_0_as_in_simple_imputer(empty):
     pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame({"size": np.where(np.arange(ROWS) == 4, np.nan, SIZES), "gone": [empty] * ROWS, "kind": KINDS})
+    frame = pandas.DataFrame(
+        {"size": np.where(np.arange(ROWS) == 4, np.nan, SIZES), "gone": [empty] * ROWS, "kind": KINDS}
+    )
     for given, names in ((frame, ["size", "gone", "kind"]), (frame[["size", "gone"]].astype(float), ["size", "gone"])):
         left, kept = (imputer(keep_empty_features=keep).fit(given) for keep in (False, True))
         with pytest.warns(UserWarning, match="left out: gone;"):
@@ -114,11 +124,26 @@ OF_FILES = {  # of a text table
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gaps")
-    columns = {name: ["" if row in GAPS and name != "size" else cell for row, cell in enumerate(cells)] for name, (cells, _) in OF_FILES.items()}
+    columns = {
+        name: ["" if row in GAPS and name != "size" else cell for row, cell in enumerate(cells)]
+        for name, (cells, _) in OF_FILES.items()
+    }
     columns["size"][5] = columns["size"][9] = ""
     with open(folder / "trees.csv", "w", newline="") as file:
         csv.writer(file).writerows([tuple(columns), *zip(*columns.values(), strict=True)])
-    options = ["--run", str(folder / "run"), "--no-report", "--epochs", "1", "--latent", "1", "--hidden", "4", "--importance-samples", "2"]
+    options = [
+        "--run",
+        str(folder / "run"),
+        "--no-report",
+        "--epochs",
+        "1",
+        "--latent",
+        "1",
+        "--hidden",
+        "4",
+        "--importance-samples",
+        "2",
+    ]
     assert main(["train", str(folder / "trees.csv"), *options]) == 0
     return folder
 
@@ -135,13 +160,20 @@ def test_the_command_names_the_gaps_that_it_leaves(run, capsys):
         cells = [row[names.index(name)] for row in rows]
         gaps = sum(cell in ("", "<0.5") for cell in cells)
         assert (name in left) == bool(gaps) == (why is not None)
-        assert why is None or (left[name]["gaps"] == gaps and why in left[name]["why"] and f"{gaps} of {name} (" in said)
+        assert why is None or (
+            left[name]["gaps"] == gaps and why in left[name]["why"] and f"{gaps} of {name} (" in said
+        )
     assert f"{sum(one['gaps'] for one in left.values())} gaps are left" in said
 
 
 def test_a_table_with_all_of_its_gaps_filled_says_nothing(run, capsys):
     with open(run / "more.csv", "w", newline="") as file:
-        csv.writer(file).writerows([tuple(OF_FILES), ["T1", "a", "x", "1.5", "oak", "north", ""], ["T2", "b", "y", "", "", "", "0.3"]])
+        csv.writer(file).writerows(
+            [tuple(OF_FILES), ["T1", "a", "x", "1.5", "oak", "north", ""], ["T2", "b", "y", "", "", "", "0.3"]]
+        )
     capsys.readouterr()
-    assert main(["impute", str(run / "run"), str(run / "more.csv"), "-o", str(run / "more-full.csv"), "--samples", "4"]) == 0
+    assert (
+        main(["impute", str(run / "run"), str(run / "more.csv"), "-o", str(run / "more-full.csv"), "--samples", "4"])
+        == 0
+    )
     assert "left" not in capsys.readouterr().out

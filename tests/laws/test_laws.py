@@ -1,4 +1,6 @@
-"""Laws that every likelihood obeys: normalised for any numbers, drawn as it says, differentiated right, as good in float32 as in float64."""
+"""Laws that every likelihood obeys: normalised for any numbers, drawn as it says, differentiated right, as good in
+float32 as in float64.
+"""
 
 import math
 from functools import partial
@@ -36,7 +38,10 @@ def test_sums_or_integrates_to_one_for_any_numbers(member, dtype):
     rows = member.usual + (member.extreme if member.discrete or member.name.startswith("continuous") else ())
     exact = 1e-9 if member.discrete else 1e-6
     torch.testing.assert_close(
-        log_total(member, rows, dtype).exp(), torch.ones(len(rows)).double(), rtol=0, atol=exact if dtype.itemsize == 8 else 2e-5
+        log_total(member, rows, dtype).exp(),
+        torch.ones(len(rows)).double(),
+        rtol=0,
+        atol=exact if dtype.itemsize == 8 else 2e-5,
     )
 
 
@@ -59,7 +64,9 @@ def p_value_of_counts(drawn, support, expected):
 
 @EACH
 def test_the_sampler_draws_from_the_density(member):
-    """False-alarm rate 1e-6 for each of 29 comparisons: chi-square of counts, or Kolmogorov-Smirnov against the integrated density."""
+    """False-alarm rate 1e-6 for each of 29 comparisons: chi-square of counts, or Kolmogorov-Smirnov against the
+    integrated density.
+    """
     law, grid = member.law(member.usual), member.grid(numbers_of(member.usual))
     x = draw(law, DRAWS, generator())
     log_mass = law.log_prob(grid.points) + grid.log_measure
@@ -104,9 +111,13 @@ def value_and_gradient(member, rows, dtype):
 
 @EACH
 def test_float32_is_as_good_as_float64_in_the_tails(member):
-    """Logits ±100, log σ at and beyond its bounds, the outermost pixels and their neighbours: values and gradients, all finite."""
+    """Logits ±100, log σ at and beyond its bounds, the outermost pixels and their neighbours: values and gradients,
+    all finite.
+    """
     rows = member.usual + member.extreme
-    (value, gradient), (value64, gradient64) = (value_and_gradient(member, rows, dtype) for dtype in (torch.float32, torch.float64))
+    (value, gradient), (value64, gradient64) = (
+        value_and_gradient(member, rows, dtype) for dtype in (torch.float32, torch.float64)
+    )
     assert value.isfinite().all()
     assert gradient.isfinite().all()
     torch.testing.assert_close(value, value64, rtol=2e-5, atol=2e-5)

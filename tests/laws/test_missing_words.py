@@ -1,4 +1,6 @@
-"""Law of words for missing: a cell that was seen is never filled, whatever it says, in every format; what is missing is null, empty or said so."""
+"""Law of words for missing: a cell that was seen is never filled, whatever it says, in every format; what is
+missing is null, empty or said so.
+"""
 
 import numpy as np
 import pyarrow as pa
@@ -47,7 +49,9 @@ def written(folder, ending, cells, gap=None):
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(LEVELS, st.sampled_from([".csv", ".parquet"]), st.booleans(), st.sets(st.integers(0, ROWS - 1), max_size=5))
 def test_cells_that_were_seen_stay(tmp_path_factory, levels, ending, told, gaps):
-    """With a schema that lists every word; without one in Parquet; in CSV without one those words that levels are called."""
+    """With a schema that lists every word; without one in Parquet; in CSV without one those words that levels are
+    called.
+    """
     folder = tmp_path_factory.getbasetemp()
     if ending == ".csv" and not told:
         levels = [level for level in levels if level in ("x", "yes", "no") or level.lower() in WORDS] + ["other"]
@@ -55,9 +59,15 @@ def test_cells_that_were_seen_stay(tmp_path_factory, levels, ending, told, gaps)
     path = written(folder, ending, cells)
     number = Column("n", ColumnKind.REAL, minimum=0.5, maximum=6.5, decimals=1)
     kind = ColumnKind.CATEGORICAL
-    schema = Schema((number, Column("level", kind, levels=tuple(sorted(levels)), missing=True))) if told else read_table(path).schema
+    schema = (
+        Schema((number, Column("level", kind, levels=tuple(sorted(levels)), missing=True)))
+        if told
+        else read_table(path).schema
+    )
     after = filled(path, schema)
-    assert [one for row, (one, other) in enumerate(zip(cells, after, strict=True)) if row not in gaps and one != other] == []
+    assert [
+        one for row, (one, other) in enumerate(zip(cells, after, strict=True)) if row not in gaps and one != other
+    ] == []
     assert all(after[row] in levels for row in gaps)
 
 
@@ -74,8 +84,14 @@ def test_nulls_of_typed_cells_are_missing_and_nothing_else(tmp_path):
 
 
 def test_a_word_among_numbers_marks_what_is_missing_in_the_whole_table(tmp_path):
-    """As R and pandas write: then it is missing among levels too; other words are levels. Both are said with how many cells."""
-    lines = [f"{'NA' if row % 10 == 3 else row / 4},{['NA', 'x', 'none', 'y'][row % 4]},{['yes', 'no', 'n/a'][row % 3]}" for row in range(60)]
+    """As R and pandas write: then it is missing among levels too; other words are levels.
+
+    Both are said with how many cells.
+    """
+    lines = [
+        f"{'NA' if row % 10 == 3 else row / 4},{['NA', 'x', 'none', 'y'][row % 4]},{['yes', 'no', 'n/a'][row % 3]}"
+        for row in range(60)
+    ]
     (tmp_path / "t.csv").write_text("n,level,answer\n" + "\n".join(lines) + "\n")
     table = read_table(tmp_path / "t.csv")
     assert [column.levels for column in table.schema.columns] == [(), ("none", "x", "y"), ("n/a", "no", "yes")]

@@ -1,4 +1,6 @@
-"""Law of numbers as people write them: each form is read as the numbers that it says, a gap is filled in the same form, and what was seen stays."""
+"""Law of numbers as people write them: each form is read as the numbers that it says, a gap is filled in the same
+form, and what was seen stays.
+"""
 
 import numpy as np
 import pytest
@@ -55,11 +57,18 @@ WAYS = {
     "Arabic": lambda value: f"{value:.2f}".translate(ARABIC),
     "full width": lambda value: f"{value:.2f}".translate(WIDE),
 }
-OTHERWISE = ("exponents", "dash for minus", "brackets behind a currency", "brackets and a code")  # filled in another form that is read
+OTHERWISE = (
+    "exponents",
+    "dash for minus",
+    "brackets behind a currency",
+    "brackets and a code",
+)  # filled in another form that is read
 
 
 def table_of(path, texts):
-    path.write_text("amount\tk\n" + "".join(f"{text}\t{'abc'[row % 3]}\n" for row, text in enumerate(texts)), encoding="utf-8")
+    path.write_text(
+        "amount\tk\n" + "".join(f"{text}\t{'abc'[row % 3]}\n" for row, text in enumerate(texts)), encoding="utf-8"
+    )
     return path
 
 
@@ -88,7 +97,10 @@ def test_numbers_are_read_as_they_are_meant_and_filled_as_they_are_written(tmp_p
 
 def test_limits_are_numbers_that_are_not_known(tmp_path):
     """They made levels of the whole column, in silence."""
-    texts = ["<0.5" if row % 7 == 0 else "> 9.5" if row % 11 == 0 else "" if row == 5 else f"{row * 37 % 89 / 10:.1f}" for row in range(80)]
+    texts = [
+        "<0.5" if row % 7 == 0 else "> 9.5" if row % 11 == 0 else "" if row == 5 else f"{row * 37 % 89 / 10:.1f}"
+        for row in range(80)
+    ]
     path = table_of(tmp_path / "t.tsv", texts)
     table = read_table(path)
     assert table.schema.columns[0].kind is ColumnKind.REAL
@@ -111,7 +123,15 @@ def test_limits_among_few_numbers_are_levels_and_said(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "texts", [["<=50K", ">50K"], ["(1)", "(2)", "(3)"], ["<18", "18-64", ">64"], ["10–20", "20–30"], ["1-", "1+", "2-"], ["00501", "10115"]]
+    "texts",
+    [
+        ["<=50K", ">50K"],
+        ["(1)", "(2)", "(3)"],
+        ["<18", "18-64", ">64"],
+        ["10–20", "20–30"],
+        ["1-", "1+", "2-"],
+        ["00501", "10115"],
+    ],
 )
 def test_levels_with_signs_are_levels(tmp_path, texts):
     table = read_table(table_of(tmp_path / "t.tsv", [texts[row % len(texts)] for row in range(60)]))

@@ -1,4 +1,6 @@
-"""Laws of every objective: its value and its gradient are its formula written out in plain numbers, and it says of itself what is true."""
+"""Laws of every objective: its value and its gradient are its formula written out in plain numbers, and it says of
+itself what is true.
+"""
 
 import math
 from statistics import mean
@@ -20,7 +22,14 @@ def terms(scale: float = 1.0, **latent) -> Terms:
         return (scale * torch.randn(*shape, generator=numbers).double()).requires_grad_()
 
     level = (LEVELS, SAMPLES, BATCH)
-    return Terms(drawn(SAMPLES, BATCH), drawn(*level), drawn(*level), drawn(*level), {"a": drawn(BATCH), "b": drawn(BATCH)}, **latent)
+    return Terms(
+        drawn(SAMPLES, BATCH),
+        drawn(*level),
+        drawn(*level),
+        drawn(*level),
+        {"a": drawn(BATCH), "b": drawn(BATCH)},
+        **latent,
+    )
 
 
 def reconstruction(t, b):
@@ -32,7 +41,9 @@ def divergence(t, b):
 
 
 def log_weight(t, s, b):
-    return t.log_likelihood[s, b].item() + sum((t.log_prior[k, s, b] - t.log_posterior[k, s, b]).item() for k in range(LEVELS))
+    return t.log_likelihood[s, b].item() + sum(
+        (t.log_prior[k, s, b] - t.log_posterior[k, s, b]).item() for k in range(LEVELS)
+    )
 
 
 def sampled(t, b):
@@ -48,48 +59,90 @@ CLOSED = frozenset({"log_likelihood", "divergence"})
 TABLE = {  # objective, bound, surrogate (of terms, row, progress), fields it asks for, whether it is a bound, warm-up
     "ELBO": (ELBO(), lambda t, b: reconstruction(t, b) - divergence(t, b), None, CLOSED, True, 0.0),
     "ELBO, weight 3": (
-        ELBO(Beta(3.0)), lambda t, b: reconstruction(t, b) - divergence(t, b),
-        lambda t, b, p: reconstruction(t, b) - 3 * divergence(t, b), CLOSED, True, 0.0,
+        ELBO(Beta(3.0)),
+        lambda t, b: reconstruction(t, b) - divergence(t, b),
+        lambda t, b, p: reconstruction(t, b) - 3 * divergence(t, b),
+        CLOSED,
+        True,
+        0.0,
     ),
     "ELBO, weight 1 after warm-up": (
-        ELBO(Beta(1.0, 0.4)), lambda t, b: reconstruction(t, b) - divergence(t, b),
-        lambda t, b, p: reconstruction(t, b) - rise(p, 0.4) * divergence(t, b), CLOSED, True, 0.4,
+        ELBO(Beta(1.0, 0.4)),
+        lambda t, b: reconstruction(t, b) - divergence(t, b),
+        lambda t, b, p: reconstruction(t, b) - rise(p, 0.4) * divergence(t, b),
+        CLOSED,
+        True,
+        0.4,
     ),
     "ELBO, weight 2 after warm-up": (
-        ELBO(Beta(2.0, 0.7)), lambda t, b: reconstruction(t, b) - divergence(t, b),
-        lambda t, b, p: reconstruction(t, b) - 2 * rise(p, 0.7) * divergence(t, b), CLOSED, True, 0.7,
+        ELBO(Beta(2.0, 0.7)),
+        lambda t, b: reconstruction(t, b) - divergence(t, b),
+        lambda t, b, p: reconstruction(t, b) - 2 * rise(p, 0.7) * divergence(t, b),
+        CLOSED,
+        True,
+        0.7,
     ),
     "reconstruction alone": (
-        ELBO(Beta(0.0)), lambda t, b: reconstruction(t, b) - divergence(t, b), lambda t, b, p: reconstruction(t, b), CLOSED, True, 0.0,
+        ELBO(Beta(0.0)),
+        lambda t, b: reconstruction(t, b) - divergence(t, b),
+        lambda t, b, p: reconstruction(t, b),
+        CLOSED,
+        True,
+        0.0,
     ),
     "divergence alone": (
-        ELBO(Beta(math.inf)), lambda t, b: reconstruction(t, b) - divergence(t, b), lambda t, b, p: -divergence(t, b), CLOSED, True, 0.0,
+        ELBO(Beta(math.inf)),
+        lambda t, b: reconstruction(t, b) - divergence(t, b),
+        lambda t, b, p: -divergence(t, b),
+        CLOSED,
+        True,
+        0.0,
     ),
     "sampled": (SampledELBO(), sampled, None, NAMES, True, 0.0),
     "sampled, weight 2 after warm-up": (
-        SampledELBO(Beta(2.0, 0.5)), sampled,
-        lambda t, b, p: reconstruction(t, b) - 2 * rise(p, 0.5) * (reconstruction(t, b) - sampled(t, b)), NAMES, True, 0.5,
+        SampledELBO(Beta(2.0, 0.5)),
+        sampled,
+        lambda t, b, p: reconstruction(t, b) - 2 * rise(p, 0.5) * (reconstruction(t, b) - sampled(t, b)),
+        NAMES,
+        True,
+        0.5,
     ),
     "importance-weighted": (
-        ImportanceWeighted(), lambda t, b: math.log(mean(math.exp(log_weight(t, s, b)) for s in range(SAMPLES))), None, NAMES, True, 0.0,
+        ImportanceWeighted(),
+        lambda t, b: math.log(mean(math.exp(log_weight(t, s, b)) for s in range(SAMPLES))),
+        None,
+        NAMES,
+        True,
+        0.0,
     ),
     "score function": (ScoreFunction(), sampled, None, NAMES, True, 0.0),
     "penalties of weight 1": (
-        Reconstruction(), reconstruction, lambda t, b, p: reconstruction(t, b) - t.penalties["a"][b].item() - t.penalties["b"][b].item(),
-        frozenset({"log_likelihood", "penalties"}), False, 0.0,
+        Reconstruction(),
+        reconstruction,
+        lambda t, b, p: reconstruction(t, b) - t.penalties["a"][b].item() - t.penalties["b"][b].item(),
+        frozenset({"log_likelihood", "penalties"}),
+        False,
+        0.0,
     ),
     "penalties": (
-        Reconstruction({"a": 0.25}), reconstruction,
+        Reconstruction({"a": 0.25}),
+        reconstruction,
         lambda t, b, p: reconstruction(t, b) - 0.25 * t.penalties["a"][b].item() - t.penalties["b"][b].item(),
-        frozenset({"log_likelihood", "penalties"}), False, 0.0,
+        frozenset({"log_likelihood", "penalties"}),
+        False,
+        0.0,
     ),
-}  # fmt: skip
-EACH = pytest.mark.parametrize(("objective", "bound", "surrogate", "reads", "is_bound", "warmup"), TABLE.values(), ids=TABLE)
+}
+EACH = pytest.mark.parametrize(
+    ("objective", "bound", "surrogate", "reads", "is_bound", "warmup"), TABLE.values(), ids=TABLE
+)
 
 
 @EACH
 def test_values_are_the_formula_in_plain_numbers(objective, bound, surrogate, reads, is_bound, warmup):
-    """At any share of training, given as a number or as a tensor; where no surrogate is written down, it is the bound."""
+    """At any share of training, given as a number or as a tensor; where no surrogate is written down, it is the
+    bound.
+    """
     stated = terms()
     for progress in PROGRESS:
         for given in (progress, torch.tensor(progress, dtype=torch.float64)):
@@ -102,12 +155,17 @@ def test_values_are_the_formula_in_plain_numbers(objective, bound, surrogate, re
 
 @EACH
 def test_it_says_of_itself_what_is_true(objective, bound, surrogate, reads, is_bound, warmup):
-    """Which fields it reads (any other may be missing), whether it is a bound, how long it warms up, whether examples of a batch are coupled."""
+    """Which fields it reads (any other may be missing), whether it is a bound, how long it warms up, whether
+    examples of a batch are coupled.
+    """
     assert (objective.reads, objective.is_bound, objective.warmup) == (reads, is_bound, warmup)
     stated = terms()
     fewer = Terms(**{name: getattr(stated, name) for name in ("log_likelihood", *sorted(reads))})
     assert torch.equal(objective(fewer, 1.0).surrogate, objective(stated, 1.0).surrogate)
-    gradients = [torch.autograd.grad(row, stated.log_likelihood, retain_graph=True)[0] for row in objective(stated, 1.0).surrogate]
+    gradients = [
+        torch.autograd.grad(row, stated.log_likelihood, retain_graph=True)[0]
+        for row in objective(stated, 1.0).surrogate
+    ]
     touched = torch.stack([gradient.abs().sum(0) > 0 for gradient in gradients])
     coupled = bool((touched & ~torch.eye(BATCH, dtype=torch.bool)).any())
     assert objective.couples is coupled
@@ -116,9 +174,14 @@ def test_it_says_of_itself_what_is_true(objective, bound, surrogate, reads, is_b
 def test_the_gradient_of_the_score_function_is_written_out():
     """1/S Σ_s [∇ log p(x, z_s) + (log w_s - mean of the other log w) ∇ log q(z_s|x)]."""
     stated = terms()
-    found = torch.autograd.grad(ScoreFunction()(stated, 1.0).surrogate.sum(), (stated.log_likelihood, stated.log_prior, stated.log_posterior))
+    found = torch.autograd.grad(
+        ScoreFunction()(stated, 1.0).surrogate.sum(), (stated.log_likelihood, stated.log_prior, stated.log_posterior)
+    )
     weights = [[log_weight(stated, s, b) for b in range(BATCH)] for s in range(SAMPLES)]
-    reward = [[weights[s][b] - mean(weights[r][b] for r in range(SAMPLES) if r != s) for b in range(BATCH)] for s in range(SAMPLES)]
+    reward = [
+        [weights[s][b] - mean(weights[r][b] for r in range(SAMPLES) if r != s) for b in range(BATCH)]
+        for s in range(SAMPLES)
+    ]
     torch.testing.assert_close(found[0], torch.full((SAMPLES, BATCH), 1 / SAMPLES).double())
     torch.testing.assert_close(found[1], torch.full((LEVELS, SAMPLES, BATCH), 1 / SAMPLES).double())
     torch.testing.assert_close(found[2], torch.tensor(reward).double().div(SAMPLES).expand(LEVELS, -1, -1))
@@ -127,7 +190,9 @@ def test_the_gradient_of_the_score_function_is_written_out():
 @pytest.mark.parametrize("weight", [Beta(0.0), Beta(math.inf)], ids=["reconstruction alone", "divergence alone"])
 @pytest.mark.parametrize("kind", [ELBO, SampledELBO])
 def test_a_term_that_counts_for_nothing_has_a_gradient_of_zero_and_not_none(kind, weight):
-    """Otherwise half of the parameters would have no gradient at all, which optimisers and data-parallel training refuse."""
+    """Otherwise half of the parameters would have no gradient at all, which optimisers and data-parallel training
+    refuse.
+    """
     stated = terms()
     read = [getattr(stated, name) for name in sorted(kind.reads)]
     gradients = torch.autograd.grad(kind(weight)(stated, 1.0).surrogate.sum(), read)

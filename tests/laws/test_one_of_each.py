@@ -8,7 +8,16 @@ import pytest
 import vael
 
 SOURCE = Path(vael.__file__).parent
-ROOMS = ("cli/scoring.py", "cli/listing.py", "cli/wording.py", "cli/progress.py", "cli/training.py", "report", "training/lines.py", "data/images.py")
+ROOMS = (
+    "cli/scoring.py",
+    "cli/listing.py",
+    "cli/wording.py",
+    "cli/progress.py",
+    "cli/training.py",
+    "report",
+    "training/lines.py",
+    "data/images.py",
+)
 PLURALS = (
     "examples",
     "rows",
@@ -26,7 +35,9 @@ PLURALS = (
     "parameters",
     "sizes",
 )
-FILES = sorted(path for room in ROOMS for path in ([SOURCE / room] if room.endswith(".py") else (SOURCE / room).glob("*.py")))
+FILES = sorted(
+    path for room in ROOMS for path in ([SOURCE / room] if room.endswith(".py") else (SOURCE / room).glob("*.py"))
+)
 ALLOWED = (  # counts that are never one there, or are part of a share
     "limited",
     "_limited",
@@ -52,7 +63,9 @@ ALLOWED = (  # counts that are never one there, or are part of a share
 
 
 def counts(path):
-    """(function, noun) of every formatted number that is followed by a plural without passing through `counted`, messages of errors left out."""
+    """(function, noun) of every formatted number that is followed by a plural without passing through `counted`,
+    messages of errors left out.
+    """
     tree = ast.parse(path.read_text())
     raised = {id(node) for one in ast.walk(tree) if isinstance(one, ast.Raise) for node in ast.walk(one)}
     for function in ast.walk(tree):
@@ -66,7 +79,12 @@ def counts(path):
                     words = str(after.value).split()
                     noun = next((word.strip(".,;:)") for word in words[:2] if word.strip(".,;:)") in PLURALS), None)
                     beside = str(after.value).startswith(" ")
-                    if noun and beside and isinstance(value.value, (ast.Name, ast.Attribute, ast.Call)) and not ast.unparse(value.value).isupper():
+                    if (
+                        noun
+                        and beside
+                        and isinstance(value.value, (ast.Name, ast.Attribute, ast.Call))
+                        and not ast.unparse(value.value).isupper()
+                    ):
                         yield function.name, ast.unparse(value.value), noun
 
 

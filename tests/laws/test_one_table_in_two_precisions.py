@@ -1,4 +1,6 @@
-"""The same rows are the same rows in whatever precision or container they come: scores, p-values and decisions are equal bit for bit."""
+"""The same rows are the same rows in whatever precision or container they come: scores, p-values and decisions are
+equal bit for bit.
+"""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,6 @@
-"""No command writes over what it reads: one law over every command with every pair of an input and an output, so that a new one cannot forget it."""
+"""No command writes over what it reads: one law over every command with every pair of an input and an output, so
+that a new one cannot forget it.
+"""
 
 import argparse
 import importlib
@@ -18,7 +20,11 @@ from vael.errors import StateError
 from vael.specs.spec import DataSpec, ModelSpec, RunSpec, SplitSpec, TrainingSpec, Versions, write_spec
 
 NO_PATHS = set(  # what options take that name no file or folder
-    re.split("  ", "N  N,N  NxN  N|HxW  K  M  P  T  A  B  B,B  ROW  NAME  CLASS  RATE  SHARE  SECONDS  STEPS  HOW  WHICH  RECIPE  COLUMN")
+    re.split(
+        "  ",
+        "N  N,N  NxN  N|HxW  K  M  P  T  A  B  B,B  ROW  NAME  CLASS  RATE  SHARE  SECONDS  STEPS  HOW  WHICH  RECIPE  "
+        "COLUMN",
+    )
 ) | {"COLUMN=VALUE", "stop|skip", "list | info", "Y0:Y1,X0:X1"}
 
 
@@ -44,7 +50,9 @@ def words(name, values):
         given["data"] = given.get("spare")
     if name == "decompress" and "file" not in given:
         given["file"] = given.get("spare")
-    for action in sorted(PARSERS[name]._actions, key=lambda one: bool(one.option_strings)):  # positional arguments first, in their order
+    for action in sorted(
+        PARSERS[name]._actions, key=lambda one: bool(one.option_strings)
+    ):  # positional arguments first, in their order
         if action.dest in given:
             line += [*action.option_strings[-1:], str(given[action.dest])]
     return line
@@ -78,7 +86,10 @@ def place(tmp_path, monkeypatch):
         data = DataSpec(name=name, source=str(tmp_path / source), kind="real", event=(1,), train=part, held_out=part)
         training = TrainingSpec(device="cpu", precision="float32", compiled=False)
         model = ModelSpec(recipe="dense", likelihood="gaussian", parameters=0)
-        write_spec(tmp_path / name, RunSpec(data=data, model=model, training=training, versions=Versions(vael="", torch="", python="")))
+        write_spec(
+            tmp_path / name,
+            RunSpec(data=data, model=model, training=training, versions=Versions(vael="", torch="", python="")),
+        )
     return tmp_path
 
 
@@ -99,7 +110,8 @@ def test_every_option_that_names_a_file_says_whether_it_is_read_or_written(name)
         takes = action.nargs != 0 and not isinstance(action, argparse.BooleanOptionalAction) and action.choices is None
         undeclared = takes and action.dest not in {*parser.inputs, *parser.outputs}
         assert not (undeclared and (action.type is Path or action.metavar not in NO_PATHS)), (
-            f"`vael {name}` takes {action.metavar} for {action.dest}: declare it by Parser.reads or Parser.writes, or add what it takes to NO_PATHS"
+            f"`vael {name}` takes {action.metavar} for {action.dest}: declare it by Parser.reads or Parser.writes, or "
+            "add what it takes to NO_PATHS"
         )
 
 
@@ -116,7 +128,11 @@ def test_no_output_is_an_input_under_any_name(name, given, output, place, called
         os.link(target, place / "second.csv")
         (place / "link.csv").symlink_to(target)
         (place / "linked").symlink_to(place, target_is_directory=True)
-        names |= {"hard link": place / "second.csv", "link": place / "link.csv", "through a folder": place / "linked" / "data.csv"}
+        names |= {
+            "hard link": place / "second.csv",
+            "link": place / "link.csv",
+            "through a folder": place / "linked" / "data.csv",
+        }
     before = target.read_bytes()
     if output == "run":  # a folder: what is there already is refused by the command itself
         return
@@ -130,7 +146,14 @@ def test_no_output_is_an_input_under_any_name(name, given, output, place, called
 
 @pytest.mark.parametrize(("name", "output"), FROM_RUNS)
 def test_no_output_is_what_a_run_is_made_of_or_was_made_from(name, output, place, called, capsys):
-    parts = ("run.json", "model.safetensors", "metrics.jsonl", "left-out.json", "portable.safetensors", "checkpoint/state.safetensors")
+    parts = (
+        "run.json",
+        "model.safetensors",
+        "metrics.jsonl",
+        "left-out.json",
+        "portable.safetensors",
+        "checkpoint/state.safetensors",
+    )
     for folder in ("run", "pictures"):  # its own, and another
         for part in parts:
             refused(called, capsys, words(name, {**base(name, place), output: place / folder / part}), "run")
@@ -138,7 +161,9 @@ def test_no_output_is_what_a_run_is_made_of_or_was_made_from(name, output, place
         refused(called, capsys, words(name, {**base(name, place), output: place / "own.csv"}), "trained on")
         values = {**base(name, place), "run": place / "pictures"}
         refused(called, capsys, words(name, {**values, output: place / "images" / "1.png"}), "would become a part")
-        refused(called, capsys, words(name, {**values, output: place / "images" / "deep" / "2.png"}), "would become a part")
+        refused(
+            called, capsys, words(name, {**values, output: place / "images" / "deep" / "2.png"}), "would become a part"
+        )
     assert called(words(name, {**base(name, place), output: place / "run" / "results" / "x.csv"})) == (True, 0)
 
 
@@ -156,16 +181,35 @@ def test_what_is_written_where_nothing_was_said_is_no_input_either(name, output,
 @pytest.mark.parametrize("name", [name for name in COMMANDS if len(PARSERS[name].outputs) > 1])
 def test_two_outputs_have_two_names(name, place, called, capsys):
     outputs = list(PARSERS[name].outputs)
-    for one, other in [("o.csv", "o.csv"), ("o.csv", place / "run" / ".." / "o.csv"), ("o.csv", "O.CSV"), ("o.csv", Path("o.csv") / "deep.csv")]:
+    for one, other in [
+        ("o.csv", "o.csv"),
+        ("o.csv", place / "run" / ".." / "o.csv"),
+        ("o.csv", "O.CSV"),
+        ("o.csv", Path("o.csv") / "deep.csv"),
+    ]:
         values = {**base(name, place), "data": place / "data.csv", outputs[0]: one, outputs[1]: other}
-        refused(called, capsys, words(name, {key: value for key, value in values.items() if key != "data" or "data" in PARSERS[name].inputs}), "two")
+        refused(
+            called,
+            capsys,
+            words(
+                name, {key: value for key, value in values.items() if key != "data" or "data" in PARSERS[name].inputs}
+            ),
+            "two",
+        )
 
 
 def test_files_that_are_written_besides_are_outputs_too(place, called, capsys):
     for number in (1, 2):
         (place / f"out-{number}.csv").write_text("a\n1\n")
-        refused(called, capsys, ["impute", "run", f"out-{number}.csv", "-o", "out.csv", "--multiple", "2"], "themselves")
-    refused(called, capsys, ["impute", "run", "data.csv", "-o", "out.csv", "--multiple", "2", "--uncertainty", "out-2.csv"], "two")
+        refused(
+            called, capsys, ["impute", "run", f"out-{number}.csv", "-o", "out.csv", "--multiple", "2"], "themselves"
+        )
+    refused(
+        called,
+        capsys,
+        ["impute", "run", "data.csv", "-o", "out.csv", "--multiple", "2", "--uncertainty", "out-2.csv"],
+        "two",
+    )
     assert called(["impute", "run", "out-1.csv", "-o", "out.csv"]) == (True, 0)
     (place / "s-why.png").write_bytes(b"")
     refused(called, capsys, ["score", "pictures", "s-why.png", "-o", "s.csv", "--explain"], "themselves")
@@ -199,7 +243,10 @@ def test_a_command_cannot_write_over_its_input_in_another_way_either(place):
 
     with kept_apart(Places((Read(place / "data.csv", "the data"),), ())):
         files.write_bytes(place / "other.csv", b"")
-    places = Places((Read(place / "data.csv", "the data"),), tuple(PARSERS["score"].places(argparse.Namespace(run=place / "run")).writes))
+    places = Places(
+        (Read(place / "data.csv", "the data"),),
+        tuple(PARSERS["score"].places(argparse.Namespace(run=place / "run")).writes),
+    )
     with kept_apart(places), pytest.raises(StateError, match="made from"):
         files.write_bytes(place / "data.csv", b"")
 

@@ -1,4 +1,6 @@
-"""Run folders from somebody else, and several processes at one: whatever is wrong ends in one refusal, soon and in bounds."""
+"""Run folders from somebody else, and several processes at one: whatever is wrong ends in one refusal, soon and in
+bounds.
+"""
 
 import json
 import os
@@ -28,7 +30,10 @@ def made(tmp_path_factory):
     """The content of every file of a tiny run on a table, by name."""
     folder = tmp_path_factory.mktemp("made")
     made = np.random.default_rng(0)
-    rows = [f"{made.choice(['oak', 'ash'])},{made.normal():.2f},{made.integers(6)},2001-0{1 + made.integers(8)}-11" for _ in range(80)]
+    rows = [
+        f"{made.choice(['oak', 'ash'])},{made.normal():.2f},{made.integers(6)},2001-0{1 + made.integers(8)}-11"
+        for _ in range(80)
+    ]
     rows[3] = ",1.00,2,2001-01-11"
     (folder / "trees.csv").write_text("kind,height,nests,planted\n" + "\n".join(rows) + "\n")
     vael.train(folder / "trees.csv", run=folder / "run", contamination=0.1, **TINY)
@@ -90,7 +95,11 @@ DAMAGE = {
     "a link to nothing": instead(lambda path: path.symlink_to("nothing")),
     "huge": sparse,
 }
-TENSORS = {"nested metadata": nested_metadata, "float8": other_numbers, "complex": lambda path: other_numbers(path, torch.complex64)}
+TENSORS = {
+    "nested metadata": nested_metadata,
+    "float8": other_numbers,
+    "complex": lambda path: other_numbers(path, torch.complex64),
+}
 FILES = ("run.json", "metrics.jsonl", "left-out.json", "model.safetensors", "checkpoint/state.safetensors")
 CASES = [(name, damage) for name in FILES for damage in (*DAMAGE, *(TENSORS if name.endswith("safetensors") else ()))]
 CASES.remove(("metrics.jsonl", "empty"))  # which has no rows, and nothing wrong with it
@@ -120,14 +129,18 @@ def test_a_run_without_checksums_is_read(made, run):
     spec = json.loads(made["run.json"])
     del spec["weights_sha256"]
     (run / "run.json").write_text(json.dumps(spec))
-    safetensors.torch.save_file(safetensors.torch.load(made["model.safetensors"]), run / "model.safetensors", metadata={"vael": '{"step": 1}'})
+    safetensors.torch.save_file(
+        safetensors.torch.load(made["model.safetensors"]), run / "model.safetensors", metadata={"vael": '{"step": 1}'}
+    )
     assert vael.load(run).spec.weights_sha256 is None
 
 
 def leaves(record, path=()):
     """Every place in a record of JSON."""
     yield path
-    for name, value in record.items() if isinstance(record, dict) else enumerate(record[:2]) if isinstance(record, list) else ():
+    for name, value in (
+        record.items() if isinstance(record, dict) else enumerate(record[:2]) if isinstance(record, list) else ()
+    ):
         yield from leaves(value, (*path, name))
 
 
@@ -163,10 +176,12 @@ def test_whatever_stands_in_run_json_is_read_or_refused(made, run):
 def test_commands_on_whatever_stands_in_run_json(command, made, run, capsys):
     spec, table = json.loads(made["run.json"]), json.loads(made["run.json"])["data"]["source"]
     words = {
-        "sample": ["sample", run, "-n", "3", "-o", run.parent / "o.csv"], "evaluate": ["evaluate", run, "--importance-samples", "2"],
-        "report": ["report", run, "--importance-samples", "2"], "score": ["score", run, table, "-o", run.parent / "s.csv"],
+        "sample": ["sample", run, "-n", "3", "-o", run.parent / "o.csv"],
+        "evaluate": ["evaluate", run, "--importance-samples", "2"],
+        "report": ["report", run, "--importance-samples", "2"],
+        "score": ["score", run, table, "-o", run.parent / "s.csv"],
         "resume": ["train", "--run", run, "--resume", "--no-report", "--importance-samples", "2"],
-    }[command]  # fmt: skip
+    }[command]
     for path in [path for path in leaves(spec) if path]:
         for value in VALUES:
             (run / "run.json").write_text(json.dumps(exchanged(spec, path, value)))
@@ -178,7 +193,14 @@ def test_commands_on_whatever_stands_in_run_json(command, made, run, capsys):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("hidden", [16000, 16000]), ("latent", 10**9), ("latent", 0), ("hidden", [-5]), ("hidden", [4] * 10**5), ("hidden", [10**7, 10**7])],
+    [
+        ("hidden", [16000, 16000]),
+        ("latent", 10**9),
+        ("latent", 0),
+        ("hidden", [-5]),
+        ("hidden", [4] * 10**5),
+        ("hidden", [10**7, 10**7]),
+    ],
 )
 def test_no_memory_is_taken_for_sizes_that_the_weights_have_not(name, value, made, run):
     spec = json.loads(made["run.json"])
@@ -253,7 +275,11 @@ def test_the_name_of_a_data_set_means_the_set(kind, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "words", ["[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried", "CUDA out of memory. Tried"]
+    "words",
+    [
+        "[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried",
+        "CUDA out of memory. Tried",
+    ],
 )
 def test_used_up_memory_is_said(words, monkeypatch, capsys):
     def full(arguments):

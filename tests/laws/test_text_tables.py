@@ -1,4 +1,6 @@
-"""Laws of tables of text, however they are written: what was written is read, and of a filled table every cell that was seen is the same bytes."""
+"""Laws of tables of text, however they are written: what was written is read, and of a filled table every cell that
+was seen is the same bytes.
+"""
 
 import re
 import subprocess
@@ -62,7 +64,9 @@ NAMES = ["a", "Größe", "two words", "", "n,m", "x;y", 'the "q"', "$x$", "_unde
 
 @st.composite
 def tables(draw):
-    """Tables of two to five columns: names, numbers, levels and gaps; marks, quotes, blanks, ends of lines, comments and encodings as they come."""
+    """Tables of two to five columns: names, numbers, levels and gaps; marks, quotes, blanks, ends of lines,
+    comments and encodings as they come.
+    """
     mark, ending = draw(st.sampled_from([",", ";", "\t", "|"])), draw(st.sampled_from(["\n", "\r\n", "\r"]))
     encoding = draw(st.sampled_from(["utf-8", "utf-8", "utf-8-sig", "utf-16", "cp1252"]))
     blank = draw(st.sampled_from(["", "", " ", "  "]))
@@ -70,25 +74,41 @@ def tables(draw):
     names = ["k", *draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True))]
     words = draw(st.lists(st.sampled_from(WORDS), min_size=2, max_size=4, unique=True))
     rows = draw(st.integers(12, 30))
-    kinds = ["number", *draw(st.lists(st.sampled_from(["number", "level", "both"]), min_size=len(names) - 1, max_size=len(names) - 1))]
+    kinds = [
+        "number",
+        *draw(st.lists(st.sampled_from(["number", "level", "both"]), min_size=len(names) - 1, max_size=len(names) - 1)),
+    ]
     gaps = draw(st.sets(st.tuples(st.integers(0, rows - 1), st.integers(1, len(names) - 1)), max_size=8))
 
     def cell(row, place):
         if (row, place) in gaps:
             return ""
         number = f"{(row * 37 + place * 11) % 23 / 4:.2f}"
-        return number if kinds[place] == "number" or (kinds[place] == "both" and row % 2) else words[(row + row // 3 * place) % len(words)]
+        return (
+            number
+            if kinds[place] == "number" or (kinds[place] == "both" and row % 2)
+            else words[(row + row // 3 * place) % len(words)]
+        )
 
     def spell(text, place, is_text):
         must = any(one in text for one in f'"\r\n{"".join(MARKS)}')
-        wanted = {"needed": False, "all": True, "texts": is_text, "some": draw(st.booleans()) if quoting == "some" else False}[quoting]
+        wanted = {
+            "needed": False,
+            "all": True,
+            "texts": is_text,
+            "some": draw(st.booleans()) if quoting == "some" else False,
+        }[quoting]
         made = '"' + text.replace('"', '""') + '"' if must or wanted else text
         return (blank if place else "") + made
 
     cells = [[cell(row, place) for place in range(len(names))] for row in range(rows)]
     spelled = [[spell(text, place, kinds[place] != "number") for place, text in enumerate(row)] for row in cells]
     head = [spell(name, place, True) for place, name in enumerate(names)]
-    top = draw(st.sampled_from(["", "", ending, f"# made by a program{ending}", f"# one{mark} two{ending}#{ending}", f"sep={mark}{ending}"]))
+    top = draw(
+        st.sampled_from(
+            ["", "", ending, f"# made by a program{ending}", f"# one{mark} two{ending}#{ending}", f"sep={mark}{ending}"]
+        )
+    )
     text = top + "".join(mark.join(line) + ending for line in [head, *spelled])
     return Written(names, cells, spelled, mark, text.encode(encoding, "replace"), encoding)
 
@@ -108,9 +128,9 @@ def test_what_was_written_is_read(tmp_path_factory, table):
     assert list(found.names) == [name.strip() or f"column {place}" for place, name in enumerate(table.names, 1)]
     rows = [list(row) for row in zip(*(column.to_pylist() for column in block.table.columns), strict=True)]
     strip = table.mark != ","  # unquoted cells keep their blanks
-    assert [[cell.strip() for cell in row] for row in rows] == [[replaced(cell, table.encoding).strip() for cell in row] for row in table.cells], (
-        strip
-    )
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        [replaced(cell, table.encoding).strip() for cell in row] for row in table.cells
+    ], strip
     pieces = list(text_table(path).blocks(64))
     assert pa.concat_tables([piece.table for piece in pieces]).combine_chunks() == block.table.combine_chunks()
     assert [row for piece in pieces for row in piece.rows.tolist()] == block.rows.tolist()
@@ -130,13 +150,17 @@ def test_a_filled_table_has_the_same_bytes_where_cells_were_seen(tmp_path_factor
     old, new = list(rows_of(before, table.mark)), list(rows_of(after, table.mark))
     assert len(old) == len(new)
     for first, second in zip(old, new, strict=True):
-        assert [one for one, other in zip(first, second, strict=True) if one != other and one.strip() not in ("", '""')] == []
+        assert [
+            one for one, other in zip(first, second, strict=True) if one != other and one.strip() not in ("", '""')
+        ] == []
     seen = {tuple(row) for row in old}
     assert sum(tuple(row) in seen for row in new) >= len(new) - 8  # rows without a gap
 
 
 def test_a_file_is_read_in_the_thread_that_asks(tmp_path, monkeypatch):
-    """Arrow's reader calls Python from its own threads, also when the interpreter ends: SIGABRT in 1 to 33 % of short processes."""
+    """Arrow's reader calls Python from its own threads, also when the interpreter ends: SIGABRT in 1 to 33 % of
+    short processes.
+    """
     path, threads, content = tmp_path / "t.csv", set(), module.content
     path.write_text("a,b\n" + "1,x\n2,y\n" * 5000 + "3,z,extra\n")
 
@@ -163,7 +187,9 @@ def test_a_file_is_read_in_the_thread_that_asks(tmp_path, monkeypatch):
 
 def test_no_object_of_python_is_handed_to_threads_of_arrow():
     """Its readers of text and data sets keep files and callbacks of Python, and drop them in their own threads."""
-    banned = re.compile(r"PythonFile|open_csv|read_csv|invalid_row_handler|pyarrow\.dataset|pa\.dataset|pa\.json|pyarrow\.json|parquet\.read_table")
+    banned = re.compile(
+        r"PythonFile|open_csv|read_csv|invalid_row_handler|pyarrow\.dataset|pa\.dataset|pa\.json|pyarrow\.json|parquet\.read_table"
+    )
     assert [path.name for path in SOURCE.rglob("*.py") if banned.search(path.read_text())] == []
 
 
@@ -171,11 +197,15 @@ def ended(path, times):
     """Exit statuses of so many short processes that read a table, four at once."""
     code = "import sys\nfrom pathlib import Path\nfrom vael.tables.text import read_text\nread_text(Path(sys.argv[1]))"
     with ThreadPoolExecutor(4) as pool:
-        return list(pool.map(lambda _: subprocess.run([sys.executable, "-c", code, path], check=False).returncode, range(times)))
+        return list(
+            pool.map(lambda _: subprocess.run([sys.executable, "-c", code, path], check=False).returncode, range(times))
+        )
 
 
 def test_processes_that_read_a_table_end_with_0(tmp_path):
-    """Where one in ten aborts, 3 processes pass in 73 %, and 200 (the slow test) in 1e-9; where one in fifty does, in 94 % and 2 %."""
+    """Where one in ten aborts, 3 processes pass in 73 %, and 200 (the slow test) in 1e-9; where one in fifty does,
+    in 94 % and 2 %.
+    """
     (tmp_path / "t.csv").write_text("k,v\n" + "".join(f"{'abc'[n % 3]},{n * 0.37:.2f}\n" for n in range(60)))
     assert ended(tmp_path / "t.csv", 3) == [0] * 3
 
@@ -189,9 +219,15 @@ def test_many_processes_that_read_a_table_end_with_0(tmp_path):
 
 
 def test_cells_inside_quotes_are_read_as_names_are(tmp_path):
-    (tmp_path / "t.csv").write_text('a, b, "k"\n' + "".join(f'{n / 8}, "{n * 7 % 11 / 4:.2f}", "{"xy"[n % 2]}"\n' for n in range(60)))
+    (tmp_path / "t.csv").write_text(
+        'a, b, "k"\n' + "".join(f'{n / 8}, "{n * 7 % 11 / 4:.2f}", "{"xy"[n % 2]}"\n' for n in range(60))
+    )
     schema = read_table(tmp_path / "t.csv").schema
-    assert [(column.name, column.kind.value) for column in schema.columns] == [("a", "real"), ("b", "real"), ("k", "categorical")]
+    assert [(column.name, column.kind.value) for column in schema.columns] == [
+        ("a", "real"),
+        ("b", "real"),
+        ("k", "categorical"),
+    ]
     assert schema.columns[2].levels == ("x", "y")
 
 

@@ -1,4 +1,6 @@
-"""What a table is, it stays: the type, the zone and every digit of its cells, of each Arrow type that a table may have."""
+"""What a table is, it stays: the type, the zone and every digit of its cells, of each Arrow type that a table may
+have.
+"""
 
 import datetime as dt
 
@@ -27,7 +29,11 @@ WHOLE = (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(),
 REAL = (pa.float16(), pa.float32(), pa.float64(), pa.decimal128(10, 2), pa.decimal256(50, 3))
 ZONES = (None, "UTC", "+02:00", "America/New_York")
 TEXTS = (pa.string(), pa.large_string())
-LEVELS = tuple(pa.dictionary(index, pa.string(), ordered=ordered) for index in (pa.int8(), pa.uint16(), pa.int32()) for ordered in (False, True))
+LEVELS = tuple(
+    pa.dictionary(index, pa.string(), ordered=ordered)
+    for index in (pa.int8(), pa.uint16(), pa.int32())
+    for ordered in (False, True)
+)
 
 
 def columns() -> dict[str, pa.Array]:
@@ -35,20 +41,31 @@ def columns() -> dict[str, pa.Array]:
     found = {str(kind): pa.array(NOISE.integers(0, 9, ROWS)).cast(kind) for kind in WHOLE}
     found |= {str(kind): pa.array(NOISE.normal(50, 9, ROWS).round(1)).cast(kind) for kind in REAL}
     for unit, rate in UNITS.items():
-        found |= {str(kind): pa.array(SECONDS * rate).cast(kind) for kind in (pa.timestamp(unit, tz=zone) for zone in ZONES)}
+        found |= {
+            str(kind): pa.array(SECONDS * rate).cast(kind) for kind in (pa.timestamp(unit, tz=zone) for zone in ZONES)
+        }
         found[f"duration[{unit}]"] = pa.array(SECONDS % 1000).cast(pa.duration(unit))
     for kind in (pa.time32("s"), pa.time32("ms"), pa.time64("us"), pa.time64("ns")):
         ticks = pa.array(SECONDS % 86_400 * UNITS[kind.unit])
         found[str(kind)] = ticks.cast(pa.int32() if pa.types.is_time32(kind) else pa.int64()).cast(kind)
-    found |= {str(kind): pa.array(SECONDS // 86_400).cast(pa.int32()).cast(pa.date32()).cast(kind) for kind in (pa.date32(), pa.date64())}
+    found |= {
+        str(kind): pa.array(SECONDS // 86_400).cast(pa.int32()).cast(pa.date32()).cast(kind)
+        for kind in (pa.date32(), pa.date64())
+    }
     words = ["small", "medium", "large"]
     found |= {str(kind): pa.array([words[code] for code in NOISE.integers(0, 3, ROWS)], kind) for kind in TEXTS}
     for kind in LEVELS:
         codes = pa.array(NOISE.integers(0, 3, ROWS)).cast(kind.index_type)
         found[str(kind)] = pa.DictionaryArray.from_arrays(codes, pa.array(words), ordered=kind.ordered)
     numbers = pa.DictionaryArray.from_arrays(pa.array(NOISE.integers(0, 3, ROWS)).cast(pa.int8()), pa.array([5, 7, 11]))
-    days = [int((dt.date(2019, 1, 1) + dt.timedelta(int(day))).strftime("%Y%m%d")) for day in NOISE.integers(0, 1500, ROWS)]
-    return found | {"bool": pa.array(NOISE.random(ROWS) < 0.5), "levels of numbers": numbers, "digits": pa.array(days, pa.int32())}
+    days = [
+        int((dt.date(2019, 1, 1) + dt.timedelta(int(day))).strftime("%Y%m%d")) for day in NOISE.integers(0, 1500, ROWS)
+    ]
+    return found | {
+        "bool": pa.array(NOISE.random(ROWS) < 0.5),
+        "levels of numbers": numbers,
+        "digits": pa.array(days, pa.int32()),
+    }
 
 
 COLUMNS = columns()
@@ -56,7 +73,9 @@ COLUMNS = columns()
 
 @pytest.mark.parametrize("name", COLUMNS)
 def test_cells_come_out_as_they_went_in(name, tmp_path):
-    """Type and cells of what is written are those that were read: as new rows, in the gaps of a table, and as text that is read again."""
+    """Type and cells of what is written are those that were read: as new rows, in the gaps of a table, and as text
+    that is read again.
+    """
     table = pa.table({name: COLUMNS[name], "beside": NOISE.normal(size=ROWS)})
     found = read_table(table)
     schema = found.schema
@@ -65,7 +84,9 @@ def test_cells_come_out_as_they_went_in(name, tmp_path):
     assert made.schema.types == table.schema.types
     assert made.to_pylist() == table.to_pylist()
     gap = np.arange(ROWS) < 7
-    gappy = table.set_column(0, name, table.column(0).take(pc.if_else(pa.array(gap), pa.scalar(None, pa.int64()), pa.array(np.arange(ROWS)))))
+    gappy = table.set_column(
+        0, name, table.column(0).take(pc.if_else(pa.array(gap), pa.scalar(None, pa.int64()), pa.array(np.arange(ROWS))))
+    )
     whole = completed(read_table(gappy, schema), enforced(schema, exact(found)))
     assert whole.schema.types == table.schema.types
     assert whole.to_pylist() == table.to_pylist()
@@ -74,13 +95,24 @@ def test_cells_come_out_as_they_went_in(name, tmp_path):
     torch.testing.assert_close(exact(read_table(tmp_path / "text.csv", schema)), exact(found), rtol=near, atol=1e-9)
     write_rows(tmp_path / "typed.parquet", schema, enforced(schema, exact(found)))
     pa.parquet.write_table(table, tmp_path / "came.parquet")
-    assert pa.parquet.read_schema(tmp_path / "typed.parquet").types == pa.parquet.read_schema(tmp_path / "came.parquet").types
+    assert (
+        pa.parquet.read_schema(tmp_path / "typed.parquet").types
+        == pa.parquet.read_schema(tmp_path / "came.parquet").types
+    )
 
 
 def test_every_type_of_a_table_has_a_name_or_is_left_out_and_said():
     for kind in {column.type for column in COLUMNS.values()}:
         assert type_named(str(kind)) == kind
-    odd = pa.table({"list": [[1]] * 9, "bytes": [b"x"] * 9, "none": pa.nulls(9), "record": [{"a": 1}] * 9, "x": NOISE.normal(size=9)})
+    odd = pa.table(
+        {
+            "list": [[1]] * 9,
+            "bytes": [b"x"] * 9,
+            "none": pa.nulls(9),
+            "record": [{"a": 1}] * 9,
+            "x": NOISE.normal(size=9),
+        }
+    )
     assert infer_schema(odd)[0].left_out == ("list", "bytes", "none", "record")
 
 
@@ -104,14 +136,18 @@ def test_decimals_are_told_in_every_width():
 
 
 DIGITS = {  # numbers of 9 to 15 digits, and moments to the second
-    "order numbers": NOISE.integers(10**8, 10**9, 2000).astype(float), "fifteen digits": NOISE.integers(10**14, 10**15, 2000).astype(float),
-    "turnover": NOISE.integers(10**12, 5 * 10**12, 2000) + NOISE.integers(0, 100, 2000) / 100, "small": NOISE.random(2000).round(10),
-}  # fmt: skip
+    "order numbers": NOISE.integers(10**8, 10**9, 2000).astype(float),
+    "fifteen digits": NOISE.integers(10**14, 10**15, 2000).astype(float),
+    "turnover": NOISE.integers(10**12, 5 * 10**12, 2000) + NOISE.integers(0, 100, 2000) / 100,
+    "small": NOISE.random(2000).round(10),
+}
 
 
 @pytest.mark.parametrize("name", DIGITS)
 def test_last_digits_of_samples_are_on_no_lattice(name):
-    """The last two digits of 20,000 draws are uniform, as those of the data: χ² of 100 cells, a false alarm in 10^6 for each column."""
+    """The last two digits of 20,000 draws are uniform, as those of the data: χ² of 100 cells, a false alarm in 10^6
+    for each column.
+    """
     schema = infer_schema(pa.table({"x": DIGITS[name]}))[0]
     x = read_table(pa.table({"x": DIGITS[name]}), schema).x
     head = ColumnsHead(schema, 3, x)
@@ -119,7 +155,10 @@ def test_last_digits_of_samples_are_on_no_lattice(name):
         drawn = draw_wide(head(torch.zeros(1, 1, head.raw_numbers)), 20_000, torch.Generator().manual_seed(0))[:, 0, 0]
     assert drawn.dtype == torch.float64
     made = arrow_cells(schema, enforced(schema, drawn))["x"].to_numpy()
-    ends = (schema.columns[0].minimum, schema.columns[0].maximum)  # where draws beyond the range of the data are moved to
+    ends = (
+        schema.columns[0].minimum,
+        schema.columns[0].maximum,
+    )  # where draws beyond the range of the data are moved to
     made = made[(made > ends[0]) & (made < ends[1])]
     assert len(made) > 15_000
     last = np.round(made * 10.0 ** (schema.columns[0].decimals or 0)).astype(np.int64) % 100
@@ -127,7 +166,9 @@ def test_last_digits_of_samples_are_on_no_lattice(name):
 
 
 def test_moments_keep_their_seconds_beside_the_end_of_the_calendar():
-    """Seconds of draws are uniform although a stand-in lies 8,000 years off (χ² of 60 cells, a false alarm in 10^6); it comes back exactly."""
+    """Seconds of draws are uniform although a stand-in lies 8,000 years off (χ² of 60 cells, a false alarm in
+    10^6); it comes back exactly.
+    """
     moments = [dt.datetime(2020, 1, 1) + dt.timedelta(seconds=int(one)) for one in NOISE.integers(0, 10**8, 900)]
     end = dt.datetime(9999, 12, 31, 23, 59, 59)
     table = pa.table({"until": pa.array([*moments, *[end] * 600], pa.timestamp("us")), "x": NOISE.normal(size=1500)})
@@ -148,8 +189,20 @@ def test_moments_keep_their_seconds_beside_the_end_of_the_calendar():
 
 def test_a_run_of_another_type_fills_a_table_in_the_types_of_the_table():
     """What is filled has the type of its neighbours, whatever the model was trained on."""
-    schema = read_table(pa.table({"x": pa.array([1.25, 2.5, 4.75] * 9), "k": ["a", "b", "b"] * 9, "n": [1, 5, 9] * 9})).schema
-    came = pa.table({"x": pa.array([1.25, None, 4.75], pa.float32()), "k": pa.array(["a", None, "b"]).dictionary_encode(), "n": [1.0, 5.0, None]})
+    schema = read_table(
+        pa.table({"x": pa.array([1.25, 2.5, 4.75] * 9), "k": ["a", "b", "b"] * 9, "n": [1, 5, 9] * 9})
+    ).schema
+    came = pa.table(
+        {
+            "x": pa.array([1.25, None, 4.75], pa.float32()),
+            "k": pa.array(["a", None, "b"]).dictionary_encode(),
+            "n": [1.0, 5.0, None],
+        }
+    )
     whole = completed(read_table(came, schema), torch.tensor([[0.0, 0.0, 1.0], [2.5, 1.0, 5.0], [0.0, 0.0, 9.0]]))
     assert whole.schema.types == came.schema.types
-    assert whole.to_pylist() == [{"x": 1.25, "k": "a", "n": 1.0}, {"x": 2.5, "k": "b", "n": 5.0}, {"x": 4.75, "k": "b", "n": 9.0}]
+    assert whole.to_pylist() == [
+        {"x": 1.25, "k": "a", "n": 1.0},
+        {"x": 2.5, "k": "b", "n": 5.0},
+        {"x": 4.75, "k": "b", "n": 9.0},
+    ]

@@ -1,4 +1,6 @@
-"""A value that training never came near is refused, or answered with its range: in each kind of column, at both ends, wherever one is given."""
+"""A value that training never came near is refused, or answered with its range: in each kind of column, at both
+ends, wherever one is given.
+"""
 
 import csv
 import json
@@ -22,17 +24,34 @@ COLUMNS = {
     "price": [f"{value:.2f}" for value in np.exp(NOISE.normal(size=ROWS) * 3).clip(0.05)],
     "day": [f"2020-{1 + row % 12:02d}-{1 + row % 28:02d}" for row in range(ROWS)],
     "level": ["ab"[row % 2] for row in range(ROWS)],
-    "sensor": ["-999" if row % 9 == 0 else f"{value:.2f}" for row, value in enumerate(NOISE.normal(size=ROWS).clip(-2, 2))],
+    "sensor": [
+        "-999" if row % 9 == 0 else f"{value:.2f}" for row, value in enumerate(NOISE.normal(size=ROWS).clip(-2, 2))
+    ],
     "park": ["3"] * ROWS,
 }
 WARNED = (  # the condition, and the range that is named
-    ("size=9", " to "), ("size=-2.5", " to "), ("age=500", "10 to 49"), ("age=-3", "10 to 49"), ("age=9", "10 to 49"), ("price=1e9", "0.10 to"),
-    ("day=2031-05-01", "2020-01-01 to 2020-12-"), ("day=1850-01-01", "2020-01-01 to 2020-12-"), ("sensor=-400", "-2"), ("park=4", "3 to 3"),
-)  # fmt: skip
+    ("size=9", " to "),
+    ("size=-2.5", " to "),
+    ("age=500", "10 to 49"),
+    ("age=-3", "10 to 49"),
+    ("age=9", "10 to 49"),
+    ("price=1e9", "0.10 to"),
+    ("day=2031-05-01", "2020-01-01 to 2020-12-"),
+    ("day=1850-01-01", "2020-01-01 to 2020-12-"),
+    ("sensor=-400", "-2"),
+    ("park=4", "3 to 3"),
+)
 REFUSED = (
-    ("price=-1", "no number above 0"), ("price=0", "no number above 0"), ("age=10.5", "no whole number"), ("day=2020-13-01", "no date"),
-    ("day=0000-01-01", "no date"), ("day=12020-01-01", "no date"), ("level=c", "no level"), ("size=1e39", "no finite number"), ("size=inf", "no"),
-)  # fmt: skip
+    ("price=-1", "no number above 0"),
+    ("price=0", "no number above 0"),
+    ("age=10.5", "no whole number"),
+    ("day=2020-13-01", "no date"),
+    ("day=0000-01-01", "no date"),
+    ("day=12020-01-01", "no date"),
+    ("level=c", "no level"),
+    ("size=1e39", "no finite number"),
+    ("size=inf", "no"),
+)
 INSIDE = ("size=0.5", "age=10", "age=49", "price=0.7", "day=2020-07-02", "sensor=-999", "sensor=1", "park=3", "level=a")
 
 
@@ -41,7 +60,19 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranges")
     with open(folder / "trees.csv", "w", newline="") as file:
         csv.writer(file).writerows([tuple(COLUMNS), *zip(*COLUMNS.values(), strict=True)])
-    options = ["--run", str(folder / "run"), "--no-report", "--epochs", "1", "--latent", "1", "--hidden", "4", "--importance-samples", "2"]
+    options = [
+        "--run",
+        str(folder / "run"),
+        "--no-report",
+        "--epochs",
+        "1",
+        "--latent",
+        "1",
+        "--hidden",
+        "4",
+        "--importance-samples",
+        "2",
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vael.models.columns.FITTING", 4)
         assert main(["train", str(folder / "trees.csv"), *options]) == 0
@@ -106,13 +137,27 @@ def test_impute_names_cells_far_out_of_range_in_rows_with_gaps(run, capsys):
     assert "row 2: age = 4000 lies outside of 10 to 49, which is its range in training (2 such cells" in said
     assert "row 4: day = 1850-01-01" in said
     assert main([*command, "--json"]) == 0
-    assert [(one["column"], one["cells"], one["row"]) for one in json.loads(capsys.readouterr().out)["outside"]] == [("age", 2, 2), ("day", 1, 4)]
+    assert [(one["column"], one["cells"], one["row"]) for one in json.loads(capsys.readouterr().out)["outside"]] == [
+        ("age", 2, 2),
+        ("day", 1, 4),
+    ]
 
 
 def test_the_range_is_that_of_values_that_are_no_spikes():
-    column = Column("a", ColumnKind.REAL, origin=100.0, minimum=-999.0, maximum=105.0, spikes=(-999.0,), usual=(100.0, 105.0), decimals=1)
+    column = Column(
+        "a",
+        ColumnKind.REAL,
+        origin=100.0,
+        minimum=-999.0,
+        maximum=105.0,
+        spikes=(-999.0,),
+        usual=(100.0, 105.0),
+        decimals=1,
+    )
     schema = Schema((column, Column("b", ColumnKind.BOOLEAN, levels=("n", "y"))))
-    x = torch.tensor([[0.0, 0.0], [-1099.0, 1.0], [5.0, 0.0], [-600.0, 0.0], [float("nan"), 0.0], [9.0, 0.0]], dtype=torch.float64)
+    x = torch.tensor(
+        [[0.0, 0.0], [-1099.0, 1.0], [5.0, 0.0], [-600.0, 0.0], [float("nan"), 0.0], [9.0, 0.0]], dtype=torch.float64
+    )
     (found,) = outside(schema, x)
     assert (found.cells, found.row, found.value, found.least, found.most) == (2, 4, "-500.0", "100.0", "105.0")
     assert outside(schema, x[-1:], margin=1.0) == ()

@@ -1,4 +1,6 @@
-"""An objective that bounds nothing is called a bound nowhere: no line, card, caption, key or column of any command that tells of such a run."""
+"""An objective that bounds nothing is called a bound nowhere: no line, card, caption, key or column of any command
+that tells of such a run.
+"""
 
 import json
 import re
@@ -44,7 +46,11 @@ def test_no_command_calls_it_a_bound(told, capsys):
     assert main(train) == 0
     texts = {"train": capsys.readouterr().out, "metrics.jsonl": (folder / "run" / "metrics.jsonl").read_text()}
     texts["report"] = (folder / "run" / "report.html").read_text()
-    for command in (["evaluate", run], ["score", run, "-o", str(folder / "s.csv"), "--threshold", "0.5"], ["reconstruct", run, "--optimize", "2"]):
+    for command in (
+        ["evaluate", run],
+        ["score", run, "-o", str(folder / "s.csv"), "--threshold", "0.5"],
+        ["reconstruct", run, "--optimize", "2"],
+    ):
         assert main(command) == 0
         texts[command[0]] = capsys.readouterr().out
     texts["scores"] = (folder / "s.csv").read_text().splitlines()[0]
@@ -66,17 +72,32 @@ def test_the_page_of_a_sweep_calls_it_none():
     source, model = Source("grey", x, Kind.REAL, ""), dense((1, 3, 3), CrossEntropyHead(), latent=1, hidden=(2,))
     judged = evaluate(model, source, importance_samples=10)
     point = sweep.Point("a", ReportInput(model, Splits(source, source, None)), judged)
-    assert said(f"{sweep.NO_BOUND} {sweep.table([point])} {list(sweep.remarks([point]))} {sweep.called(judged)}".replace("is_bound", "")) == []
+    assert (
+        said(
+            f"{sweep.NO_BOUND} {sweep.table([point])} {list(sweep.remarks([point]))} {sweep.called(judged)}".replace(
+                "is_bound", ""
+            )
+        )
+        == []
+    )
     assert sweep.numbers(point)["elbo"] is None
     assert sweep.numbers(point)["objective"] == judged.elbo
 
 
-@pytest.mark.parametrize("objective", [ELBO(), SampledELBO(), ImportanceWeighted(), Reconstruction()], ids=lambda one: type(one).__name__)
-@pytest.mark.parametrize("head", [BernoulliHead(), CrossEntropyHead(), SquaredErrorHead()], ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize(
+    "objective", [ELBO(), SampledELBO(), ImportanceWeighted(), Reconstruction()], ids=lambda one: type(one).__name__
+)
+@pytest.mark.parametrize(
+    "head", [BernoulliHead(), CrossEntropyHead(), SquaredErrorHead()], ids=lambda one: type(one).__name__
+)
 def test_an_algorithm_knows_whether_it_climbs_a_bound(objective, head):
     model = dense((1, 2, 2), BernoulliHead(), latent=1, hidden=(2,))
     model.likelihood.head = head
-    assert GradientAscent(model, objective).is_bound == (objective.is_bound and head.is_likelihood) == (objective.is_bound and is_likelihood(model))
+    assert (
+        GradientAscent(model, objective).is_bound
+        == (objective.is_bound and head.is_likelihood)
+        == (objective.is_bound and is_likelihood(model))
+    )
 
 
 def test_every_likelihood_says_whether_it_is_one():

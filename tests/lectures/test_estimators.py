@@ -1,4 +1,7 @@
-"""Two estimators of one gradient: equal means, and the variances that algebra gives. Averages that converge as they should."""
+"""Two estimators of one gradient: equal means, and the variances that algebra gives.
+
+Averages that converge as they should.
+"""
 
 import itertools
 import math
@@ -10,7 +13,16 @@ from torch.distributions import Bernoulli, Categorical, Independent, Laplace, Mu
 from oracles import Conjugate, LinearGaussian, generator
 from vael.data import Batch
 from vael.errors import ShapeError, StateError
-from vael.lectures import Estimate, LeaveOneOut, NoBaseline, OptimalBaseline, dataset_total, reparameterized, score_function, spread
+from vael.lectures import (
+    Estimate,
+    LeaveOneOut,
+    NoBaseline,
+    OptimalBaseline,
+    dataset_total,
+    reparameterized,
+    score_function,
+    spread,
+)
 from vael.lectures.estimators import GaussianSquare, Running, errors_by_samples, slope
 from vael.objectives import ELBO, SampledELBO
 from vael.probability import PerExample, Stream, diagonal_gaussian
@@ -35,25 +47,42 @@ def within(found: Estimate, exact, errors=4.5):
 
 @pytest.mark.parametrize(("loc", "scale"), [(1.0, 0.5), (0.0, 1.0), (-2.0, 1.5)])
 def test_all_estimators_have_the_exact_mean_and_the_variance_of_the_closed_form(loc, scale):
-    """Means within 4.5 standard errors: 8 comparisons, false-alarm rate 6e-5. Variances to 8 %: their own relative error is below 1.5 %."""
+    """Means within 4.5 standard errors: 8 comparisons, false-alarm rate 6e-5.
+
+    Variances to 8 %: their own relative error is below 1.5 %.
+    """
     phi, known = torch.tensor([loc, scale], dtype=torch.float64), GaussianSquare(loc, scale)
     path = Estimate.of(reparameterized(gaussian, phi, square, samples=DRAWS, generator=generator(1)))
     assert within(path, known.mean)
     torch.testing.assert_close(path.variance, torch.tensor(known.reparameterized).double(), rtol=0.08, atol=0)
-    for (name, baseline), expected in zip(BASELINES.items(), (known.score_function, known.leave_one_out, known.optimal), strict=True):
-        score = Estimate.of(score_function(gaussian, phi, square, samples=DRAWS, generator=generator(2), baseline=baseline))
+    for (name, baseline), expected in zip(
+        BASELINES.items(), (known.score_function, known.leave_one_out, known.optimal), strict=True
+    ):
+        score = Estimate.of(
+            score_function(gaussian, phi, square, samples=DRAWS, generator=generator(2), baseline=baseline)
+        )
         assert within(score, known.mean), name
-        torch.testing.assert_close(score.variance, torch.tensor(expected).double(), rtol=0.08, atol=0, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            score.variance,
+            torch.tensor(expected).double(),
+            rtol=0.08,
+            atol=0,
+            msg=lambda text, name=name: f"{name}: {text}",
+        )
 
 
 def test_the_variances_of_the_example_are_ordered():
-    """At μ = 1, σ = 1/2: 1 and 6 with a path; 21.75 and 86.5 by the score function, and 10.5 and 54 with its mean as a baseline."""
+    """At μ = 1, σ = 1/2: 1 and 6 with a path; 21.75 and 86.5 by the score function, and 10.5 and 54 with its mean
+    as a baseline.
+    """
     known = GaussianSquare(1.0, 0.5)
     assert known.reparameterized == (1.0, 6.0)
     assert known.score_function == (21.75, 86.5)
     assert known.leave_one_out == (10.5, 54.0)
     assert known.optimal == (9.5, 46.0)
-    for better, worse in itertools.pairwise((known.reparameterized, known.optimal, known.leave_one_out, known.score_function)):
+    for better, worse in itertools.pairwise(
+        (known.reparameterized, known.optimal, known.leave_one_out, known.score_function)
+    ):
         assert all(a < b for a, b in zip(better, worse, strict=True))
 
 
@@ -67,16 +96,23 @@ def test_no_constant_baseline_does_better_than_the_optimal_one():
 FAMILIES = {
     "diagonal Gaussian": (lambda p: diagonal_gaussian(p[:2], p[2:].exp()), torch.tensor([0.3, -1.0, 0.2, -0.5])),
     "full Gaussian": (
-        lambda p: MultivariateNormal(p[:2], scale_tril=torch.stack((torch.stack((p[2], p[3] * 0)), p[3:])), validate_args=False),
+        lambda p: MultivariateNormal(
+            p[:2], scale_tril=torch.stack((torch.stack((p[2], p[3] * 0)), p[3:])), validate_args=False
+        ),
         torch.tensor([0.3, -1.0, 0.8, 0.4, 0.6]),
     ),
-    "Laplace": (lambda p: Independent(Laplace(p[:2], p[2:].exp(), validate_args=False), 1), torch.tensor([0.3, -1.0, -0.2, -0.5])),
+    "Laplace": (
+        lambda p: Independent(Laplace(p[:2], p[2:].exp(), validate_args=False), 1),
+        torch.tensor([0.3, -1.0, -0.2, -0.5]),
+    ),
 }
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_any_family_has_equal_means(name):
-    """Each parameter's two means differ by less than 4.5 combined standard errors: 13 comparisons, false-alarm rate 9e-5."""
+    """Each parameter's two means differ by less than 4.5 combined standard errors: 13 comparisons, false-alarm rate
+    9e-5.
+    """
     family, phi = FAMILIES[name]
     phi = phi.double()
 
@@ -93,11 +129,19 @@ def test_any_family_has_equal_means(name):
 @pytest.mark.parametrize("baseline", BASELINES.values(), ids=BASELINES)
 def test_discrete_latents_have_the_gradient_of_the_sum_over_all_of_them(baseline):
     """Within 4.5 standard errors for 4 logits, three baselines: false-alarm rate 8e-5."""
-    phi, f = torch.tensor([0.2, -0.5, 1.0, 0.0], dtype=torch.float64), torch.tensor([3.0, -1.0, 0.5, 2.0], dtype=torch.float64)
+    phi, f = (
+        torch.tensor([0.2, -0.5, 1.0, 0.0], dtype=torch.float64),
+        torch.tensor([3.0, -1.0, 0.5, 2.0], dtype=torch.float64),
+    )
     p = phi.softmax(0)
     exact = p * (f - (p * f).sum())
     draws = score_function(
-        lambda p: Categorical(logits=p, validate_args=False), phi, lambda z: f[z], samples=100_000, generator=generator(), baseline=baseline
+        lambda p: Categorical(logits=p, validate_args=False),
+        phi,
+        lambda z: f[z],
+        samples=100_000,
+        generator=generator(),
+        baseline=baseline,
     )
     assert within(Estimate.of(draws), exact)
 
@@ -106,14 +150,23 @@ def test_leave_one_out_is_unbiased_even_with_two_samples():
     """700 groups of two draws; the mean within 4.5 standard errors of groups: false-alarm rate 1.4e-5."""
     phi = torch.tensor([1.0, 0.5], dtype=torch.float64)
     groups = torch.stack(
-        [score_function(gaussian, phi, square, samples=2, generator=generator(5 + seed), baseline=LeaveOneOut()).mean(0) for seed in range(700)]
+        [
+            score_function(
+                gaussian, phi, square, samples=2, generator=generator(5 + seed), baseline=LeaveOneOut()
+            ).mean(0)
+            for seed in range(700)
+        ]
     )
     assert within(Estimate.of(groups), GaussianSquare(1.0, 0.5).mean)
 
 
 def test_what_cannot_be_reparameterised_is_refused():
     phi = torch.zeros(3)
-    for family in (lambda p: Bernoulli(logits=p[0]), lambda p: Categorical(logits=p), lambda p: Independent(Bernoulli(logits=p), 1)):
+    for family in (
+        lambda p: Bernoulli(logits=p[0]),
+        lambda p: Categorical(logits=p),
+        lambda p: Independent(Bernoulli(logits=p), 1),
+    ):
         with pytest.raises(StateError, match="score_function"):
             reparameterized(family, phi, lambda z: z.float(), samples=3, generator=generator())
 
@@ -167,7 +220,10 @@ def test_the_spread_of_the_bound_is_that_of_algebra():
     """
     oracle = Conjugate()
     batch = oracle.batch()
-    by = {type(o): spread(oracle.vae(), o, batch, draws=1200, generator=generator()).bound for o in (ELBO(), SampledELBO())}
+    by = {
+        type(o): spread(oracle.vae(), o, batch, draws=1200, generator=generator()).bound
+        for o in (ELBO(), SampledELBO())
+    }
     assert float(by[ELBO].variance) == pytest.approx(0.64 * 0.8 + 0.5 * 0.8**2, rel=0.25)
     assert float(by[SampledELBO].variance) == pytest.approx(0.36 * 0.8 + 2 * 0.375**2 * 0.8**2, rel=0.25)
     for found in by.values():
@@ -175,9 +231,13 @@ def test_the_spread_of_the_bound_is_that_of_algebra():
 
 
 def test_the_error_of_an_average_falls_with_the_root_of_the_number_of_draws():
-    """f = z², z ~ N(0, 1), variance 2: errors √(2/L) to 6 % (their relative error is at most √(14/80,000) = 1.3 %, at L = 1), slope -1/2 to 0.02."""
+    """f = z², z ~ N(0, 1), variance 2: errors √(2/L) to 6 % (their relative error is at most √(14/80,000) = 1.3 %,
+    at L = 1), slope -1/2 to 0.02.
+    """
     sizes = [1, 4, 16, 64, 256]
-    found = errors_by_samples(square, Normal(torch.tensor(0.0), torch.tensor(1.0)), 1.0, sizes, repeats=20_000, generator=generator())
+    found = errors_by_samples(
+        square, Normal(torch.tensor(0.0), torch.tensor(1.0)), 1.0, sizes, repeats=20_000, generator=generator()
+    )
     torch.testing.assert_close(found, torch.tensor([math.sqrt(2 / size) for size in sizes]), rtol=0.06, atol=0)
     assert slope(sizes, found.tolist()) == pytest.approx(-0.5, abs=0.02)
 
@@ -191,7 +251,9 @@ def test_a_slope_is_the_exponent_of_a_power_law_and_nonsense_is_refused():
     with pytest.raises(StateError):
         slope([1.0, 2.0], [0.0, 1.0])
     with pytest.raises(StateError):
-        errors_by_samples(square, Normal(torch.tensor(0.0), torch.tensor(1.0)), 1.0, [0, 2], repeats=3, generator=generator())
+        errors_by_samples(
+            square, Normal(torch.tensor(0.0), torch.tensor(1.0)), 1.0, [0, 2], repeats=3, generator=generator()
+        )
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 6])
@@ -210,7 +272,9 @@ def test_a_minibatch_larger_than_the_data_is_refused():
 
 
 def test_the_gradient_of_the_bound_does_not_depend_on_how_noise_is_drawn():
-    """The same variates given by example or by stream give the same spread record: noise is the only source of chance."""
+    """The same variates given by example or by stream give the same spread record: noise is the only source of
+    chance.
+    """
     oracle = Conjugate()
     batch = oracle.batch(3)
     a, b = (spread(oracle.vae(), ELBO(), batch, draws=4, generator=PerExample(1, torch.arange(3))) for _ in "ab")

@@ -23,14 +23,18 @@ def test_hand_values():
     assert float(entropy(torch.full((6,), 1 / 6))) == pytest.approx(math.log(6), abs=1e-7)
     assert float(entropy(torch.tensor([1.0, 0.0]))) == 0.0
     assert float(discrete_divergence(FAIR, BENT)) == pytest.approx(math.log(5 / 3))
-    assert float(discrete_divergence(BENT, FAIR)) == pytest.approx(math.log(2) + 0.9 * math.log(0.9) + 0.1 * math.log(0.1))
+    assert float(discrete_divergence(BENT, FAIR)) == pytest.approx(
+        math.log(2) + 0.9 * math.log(0.9) + 0.1 * math.log(0.1)
+    )
     assert float(self_information(torch.tensor(0.0))) == math.inf
 
 
 def test_against_scipy():
     p, q = laws(50, 7), laws(50, 7, seed=1)
     assert entropy(p).tolist() == pytest.approx(stats.entropy(p.numpy(), axis=-1).tolist(), abs=1e-12)
-    assert discrete_divergence(p, q).tolist() == pytest.approx(stats.entropy(p.numpy(), q.numpy(), axis=-1).tolist(), abs=1e-12)
+    assert discrete_divergence(p, q).tolist() == pytest.approx(
+        stats.entropy(p.numpy(), q.numpy(), axis=-1).tolist(), abs=1e-12
+    )
     assert torch.allclose(cross_entropy(p, q), entropy(p) + discrete_divergence(p, q), atol=1e-12)
 
 

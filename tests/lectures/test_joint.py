@@ -9,7 +9,10 @@ from vael.errors import ShapeError, SupportError
 from vael.lectures import JointDensity
 from vael.probability import gaussian, midpoints
 
-MEAN, COVARIANCE = torch.tensor([0.0, 1.0], dtype=torch.float64), torch.tensor([[1.0, 0.5], [0.5, 2.0]], dtype=torch.float64)
+MEAN, COVARIANCE = (
+    torch.tensor([0.0, 1.0], dtype=torch.float64),
+    torch.tensor([[1.0, 0.5], [0.5, 2.0]], dtype=torch.float64),
+)
 X, Z = midpoints(-8.0, 8.0, 160), midpoints(-9.0, 11.0, 200)  # z = 2.05 is a node
 
 
@@ -37,7 +40,10 @@ def test_a_slice_is_the_conditional_once_it_is_normalised():
 
 def test_the_mixture_of_conditionals_is_the_marginal():
     density = joint()
-    mixed = sum(density.given_z(float(z)).density * p * w for z, p, w in zip(Z.nodes, density.marginal_z().density, Z.weights, strict=True))
+    mixed = sum(
+        density.given_z(float(z)).density * p * w
+        for z, p, w in zip(Z.nodes, density.marginal_z().density, Z.weights, strict=True)
+    )
     assert torch.allclose(mixed, density.marginal_x().density, atol=1e-12)
 
 

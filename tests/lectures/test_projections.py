@@ -77,7 +77,10 @@ def test_the_forward_fit_of_a_bimodal_target_covers_both_modes():
     assert float(found.variance) == pytest.approx(variance, abs=1e-8)
     assert float(found.mean) - float(found.variance.sqrt()) < -2
     assert float(found.mean) + float(found.variance.sqrt()) > 2
-    m, v = (torch.stack([start + step for step in (0.01, 0.0, -0.01)])[:, None] for start in (found.mean[0], found.variance[0]))
+    m, v = (
+        torch.stack([start + step for step in (0.01, 0.0, -0.01)])[:, None]
+        for start in (found.mean[0], found.variance[0])
+    )
     around = forward_divergence(bimodal, LINE, m.repeat(3, 1), v.repeat_interleave(3, 0))
     assert float(around.min()) == pytest.approx(found.divergence, abs=1e-12)
 
@@ -152,8 +155,13 @@ def test_bad_input_is_refused():
 def test_the_two_minima_agree_in_two_dimensions_and_not_in_three():
     for features in (2, 3, 10):
         covariance = 0.1 * torch.eye(features, dtype=torch.float64) + 0.9
-        ends = [fit(torch.zeros(features, dtype=torch.float64), covariance).divergence for fit in (forward_gaussian, reverse_gaussian)]
-        log_det = (features - 1) * math.log(0.1) + math.log(0.1 + 0.9 * features)  # eigenvalues 0.1 (n - 1 times) and 0.1 + 0.9 n
+        ends = [
+            fit(torch.zeros(features, dtype=torch.float64), covariance).divergence
+            for fit in (forward_gaussian, reverse_gaussian)
+        ]
+        log_det = (features - 1) * math.log(0.1) + math.log(
+            0.1 + 0.9 * features
+        )  # eigenvalues 0.1 (n - 1 times) and 0.1 + 0.9 n
         diagonal = 10 * (1 - 0.9 / (0.1 + 0.9 * features))  # of the precision, by Sherman and Morrison
         assert ends[0] == pytest.approx(-0.5 * log_det, rel=1e-10)
         assert ends[1] == pytest.approx(0.5 * (features * math.log(diagonal) + log_det), rel=1e-10)
@@ -175,7 +183,9 @@ def test_a_factor_without_its_own_latent_loses_the_bound():
     log_p = torch.distributions.MultivariateNormal(f64(0.0, 0.0), correlated(0.9)).log_prob(z)
     found = factorized_projection(log_p, (axis, axis), torch.exp(-0.5 * axis.nodes.square()), 40)
     own = log_p @ (found.second * axis.weights)  # E_{-1}[log P(z_1, z_2)], which varies with z_1
-    other = (log_p + axis.weights.log()[:, None]).logsumexp(0) @ (found.second * axis.weights)  # E_{-1}[log P(z_2)]: one number, so q_1 would be flat
+    other = (log_p + axis.weights.log()[:, None]).logsumexp(0) @ (
+        found.second * axis.weights
+    )  # E_{-1}[log P(z_2)]: one number, so q_1 would be flat
     assert other.dim() == 0
     assert float(own.max() - own.min()) > 10
     entropy = lambda q: -float(torch.xlogy(q, q) @ axis.weights)  # noqa: E731

@@ -18,7 +18,9 @@ def odd(z):
 
 def table(rows, names="xy"):
     cells = torch.tensor(rows, dtype=torch.float64)
-    return Table(tuple(Variable(name, tuple(range(size))) for name, size in zip(names, cells.shape, strict=True)), cells)
+    return Table(
+        tuple(Variable(name, tuple(range(size))) for name, size in zip(names, cells.shape, strict=True)), cells
+    )
 
 
 def test_the_coin_and_the_die_of_the_lecture():
@@ -98,7 +100,11 @@ def test_bayes_from_either_side_agrees():
         (lambda: table([[1.0, 0.0], [0.0, 0.0]]).given(x=1), SupportError, "probability 0"),
         (lambda: independent(), ShapeError, "one or more"),
         (lambda: chain(Table.uniform(COIN), [Table.uniform(DIE)]), ShapeError, "1 conditional tables"),
-        (lambda: chain(Table.uniform(COIN), [Table.uniform(DIE), Table.uniform(Variable("z", (1, 2)))]), StateError, "differ"),
+        (
+            lambda: chain(Table.uniform(COIN), [Table.uniform(DIE), Table.uniform(Variable("z", (1, 2)))]),
+            StateError,
+            "differ",
+        ),
     ],
 )
 def test_refused(wrong, error, message):

@@ -61,9 +61,14 @@ def test_the_optimum_against_a_general_constrained_optimiser():
     f, w = -0.5 * axis.nodes**2 + 0.8 * axis.nodes + 3, axis.weights.numpy()
     slope = lambda q: -w * (f.numpy() - np.log(q) - 1)  # noqa: E731
     theirs = optimize.minimize(
-        lambda q: -float(factor_bound(torch.from_numpy(q), f, axis)), np.full(16, 1 / 6), jac=slope, bounds=[(1e-9, None)] * 16, method="SLSQP",
-        constraints={"type": "eq", "fun": lambda q: w @ q - 1, "jac": lambda q: w}, options={"ftol": 1e-15, "maxiter": 500},
-    )  # fmt: skip
+        lambda q: -float(factor_bound(torch.from_numpy(q), f, axis)),
+        np.full(16, 1 / 6),
+        jac=slope,
+        bounds=[(1e-9, None)] * 16,
+        method="SLSQP",
+        constraints={"type": "eq", "fun": lambda q: w @ q - 1, "jac": lambda q: w},
+        options={"ftol": 1e-15, "maxiter": 500},
+    )
     np.testing.assert_allclose(normalized_optimum(f, axis).density, theirs.x, atol=1e-5)
 
 
@@ -72,7 +77,9 @@ def test_no_sum_of_exp_f_and_a_constant_is_the_optimum():
     constant = (1 - float(AXIS.weights @ F.exp())) / 12  # the only one for which the sum has mass 1
     assert constant < 0  # exp(λ) cannot be
     assert float((F.exp() + constant).min()) < 0
-    small = F - 6  # ∫ exp f < 1, so that a constant above 0 exists: it is a density, yet neither proportional to exp f nor as good
+    small = (
+        F - 6
+    )  # ∫ exp f < 1, so that a constant above 0 exists: it is a density, yet neither proportional to exp f nor as good
     constant = (1 - float(AXIS.weights @ small.exp())) / 12
     additive = small.exp() + constant
     assert float(AXIS.weights @ additive) == pytest.approx(1, abs=1e-12)
@@ -82,7 +89,9 @@ def test_no_sum_of_exp_f_and_a_constant_is_the_optimum():
 
 def test_without_the_constraint_the_optimum_has_another_mass():
     free, best = stationary_density(F, 0.0), normalized_optimum(F, AXIS).density
-    assert float(AXIS.weights @ free) == pytest.approx(math.exp(float((F + AXIS.weights.log()).logsumexp(0)) - 1), rel=1e-12)
+    assert float(AXIS.weights @ free) == pytest.approx(
+        math.exp(float((F + AXIS.weights.log()).logsumexp(0)) - 1), rel=1e-12
+    )
     assert float(factor_bound(free, F, AXIS)) > float(factor_bound(best, F, AXIS))
     assert float(factor_bound(free, F, AXIS)) > float(factor_bound(F.exp(), F, AXIS))  # the lecture's, without the 1
 

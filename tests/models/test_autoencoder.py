@@ -102,14 +102,27 @@ def test_cells_that_were_not_seen_count_for_nothing():
         lambda: autoencoder(EVENT, BernoulliHead(), latent=3, hidden=(6,), corruption=Masking(0.4)),
         lambda: autoencoder(EVENT, latent=3, hidden=(6,), corruption=GaussianNoise(0.3)),
         lambda: autoencoder(EVENT, latent=3, hidden=(6,), corruption=SaltAndPepper(0.3)),
-        lambda: autoencoder(EVENT, latent=3, hidden=(6,), penalties={"l1": AbsoluteActivation(), "jacobian": Contraction()}),
+        lambda: autoencoder(
+            EVENT, latent=3, hidden=(6,), penalties={"l1": AbsoluteActivation(), "jacobian": Contraction()}
+        ),
         lambda: autoencoder(EVENT, latent=3, hidden=(6,), penalties={"jacobian": Contraction(probes=2)}),
         lambda: contractive(EVENT, latent=4),
         lambda: sparse(EVENT, latent=4),
         lambda: k_sparse(EVENT, 2, latent=5),
         lambda: unrolled(stacked(EVENT, features=(6, 3))),
     ],
-    ids=["plain", "masking", "gaussian", "salt", "penalties", "probes", "contractive", "sparse", "k-sparse", "unrolled"],
+    ids=[
+        "plain",
+        "masking",
+        "gaussian",
+        "salt",
+        "penalties",
+        "probes",
+        "contractive",
+        "sparse",
+        "k-sparse",
+        "unrolled",
+    ],
 )
 def test_gradients_are_those_of_finite_differences(model):
     built, given = model().double(), batch(examples=3)
@@ -132,7 +145,10 @@ def test_the_error_of_denoising_is_against_the_clean_example_and_belongs_to_it()
     damaged = corruption(given.x, PerExample(0, given.index))[0]
     expected = -(given.x - model.reconstruct(Batch(x=damaged))).square().flatten(1).sum(1)
     torch.testing.assert_close(terms(model, given).log_likelihood[0], expected)
-    alone = [terms(model, Batch(x=given.x[i : i + 1], index=given.index[i : i + 1])).log_likelihood[0] for i in range(EXAMPLES)]
+    alone = [
+        terms(model, Batch(x=given.x[i : i + 1], index=given.index[i : i + 1])).log_likelihood[0]
+        for i in range(EXAMPLES)
+    ]
     torch.testing.assert_close(torch.cat(alone), expected)
     assert not torch.equal(terms(model, given, seed=1).log_likelihood[0], expected)
 
@@ -144,7 +160,10 @@ def test_encode_and_reconstruct_see_what_they_are_given():
 
 
 def test_several_damaged_copies_are_several_samples():
-    model, given = autoencoder(EVENT, latent=3, corruption=GaussianNoise(0.5), penalties={"l1": AbsoluteActivation()}), batch(torch.float32)
+    model, given = (
+        autoencoder(EVENT, latent=3, corruption=GaussianNoise(0.5), penalties={"l1": AbsoluteActivation()}),
+        batch(torch.float32),
+    )
     stated = terms(model, given, samples=4)
     assert stated.log_likelihood.shape == (4, EXAMPLES)
     assert stated.log_likelihood.std(0).min() > 0

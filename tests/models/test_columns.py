@@ -1,4 +1,6 @@
-"""Laws of the columns of a table: normalised, sampled as they say, exact with gaps; and a model of them that learns what is there."""
+"""Laws of the columns of a table: normalised, sampled as they say, exact with gaps; and a model of them that learns
+what is there.
+"""
 
 import math
 from dataclasses import replace
@@ -22,7 +24,9 @@ SCHEMA = Schema(
         Column("level", ColumnKind.CATEGORICAL, levels=("a", "b", "c", "d")),
         Column("bit", ColumnKind.BOOLEAN, levels=("no", "yes"), missing=True),
         Column("grade", ColumnKind.ORDINAL, levels=("low", "middle", "high")),
-        Column("day", ColumnKind.DATE, origin=18_000.0, minimum=18_000.0, maximum=19_000.0, decimals=0, pattern="%Y-%m-%d"),
+        Column(
+            "day", ColumnKind.DATE, origin=18_000.0, minimum=18_000.0, maximum=19_000.0, decimals=0, pattern="%Y-%m-%d"
+        ),
     )
 )
 
@@ -39,9 +43,16 @@ def rows(count=2000, seed=0):
     heavy = torch.where(uniform() < 0.3, torch.zeros(count), normal().sinh() * 50)
     whole = torch.where(uniform() < 0.2, torch.full((count,), 7.0), (uniform() * 30).floor())
     columns = [
-        normal() * 5, heavy, (normal() * 2).exp(), whole, (uniform() * 31).floor().clamp(max=30), (uniform() * 4).floor(),
-        (uniform() < 0.2).float(), (uniform() * 3).floor(), (uniform() * 1000).floor(),
-    ]  # fmt: skip
+        normal() * 5,
+        heavy,
+        (normal() * 2).exp(),
+        whole,
+        (uniform() * 31).floor().clamp(max=30),
+        (uniform() * 4).floor(),
+        (uniform() < 0.2).float(),
+        (uniform() * 3).floor(),
+        (uniform() * 1000).floor(),
+    ]
     return torch.stack(columns, 1)
 
 
@@ -62,7 +73,12 @@ def density_of(head, raw, place, points):
 @pytest.mark.parametrize("seed", range(4))
 def test_probabilities_sum_to_one(seed):
     head, raw = head_and_raw(seed, wild=2.0)
-    for place, points in ((3, torch.arange(0.0, 4000.0)), (5, torch.arange(4.0)), (6, torch.arange(2.0)), (7, torch.arange(3.0))):
+    for place, points in (
+        (3, torch.arange(0.0, 4000.0)),
+        (5, torch.arange(4.0)),
+        (6, torch.arange(2.0)),
+        (7, torch.arange(3.0)),
+    ):
         assert float(density_of(head, raw, place, points).sum()) == pytest.approx(1, abs=2e-5)
     years = density_of(head, raw, 4, torch.arange(-1990.0, 6000.0))  # whole numbers from 0 on, less the origin
     assert float(years.sum()) == pytest.approx(1, abs=2e-5)
@@ -78,7 +94,9 @@ def test_densities_integrate_to_one_with_their_spikes(seed):
         grid = torch.zeros(len(y), len(head.scales.columns), dtype=torch.float64)
         grid[:, number] = y
         v = warp.double().inverse(grid)[:, number]
-        slope = -warp.double().log_slope(torch.where(torch.arange(grid.shape[1]) == number, v[:, None], torch.ones_like(grid)))[:, number]
+        slope = -warp.double().log_slope(
+            torch.where(torch.arange(grid.shape[1]) == number, v[:, None], torch.ones_like(grid))
+        )[:, number]
         inside = (slope < 60) & (v.abs() < 1e30) & (v.abs() > (1e-28 if place == 2 else -1))
         density = torch.zeros_like(y)
         density[inside] = density_of(head, raw, place, v[inside].float()) * slope[inside].exp()
@@ -89,7 +107,9 @@ def test_densities_integrate_to_one_with_their_spikes(seed):
 
 
 def test_draws_follow_the_law():
-    """40,000 draws: shares of codes, of spikes and of whole numbers within 5 standard errors (false alarm below 1e-4 in all)."""
+    """40,000 draws: shares of codes, of spikes and of whole numbers within 5 standard errors (false alarm below
+    1e-4 in all).
+    """
     head, raw = head_and_raw(5, wild=0.7)
     law = head(raw)
     x = draw(law, 40_000, torch.Generator().manual_seed(0)).reshape(40_000, -1)
@@ -107,7 +127,9 @@ def test_draws_follow_the_law():
     mean = law.mean[0, 0].index_copy(0, law.numbers.place, law.expectation[0, 0])
     for place in (0, 3, 4, 8):
         error = float(x[:, place].double().std()) / 200
-        assert abs(float(x[:, place].double().mean()) - float(mean[place])) <= 5 * error + 0.02 * float(x[:, place].std())
+        assert abs(float(x[:, place].double().mean()) - float(mean[place])) <= 5 * error + 0.02 * float(
+            x[:, place].std()
+        )
 
 
 def test_the_start_is_each_columns_own_law():
@@ -119,15 +141,29 @@ def test_the_start_is_each_columns_own_law():
     for name, exact in entropy.items():
         assert float(-cells[:, SCHEMA.names.index(name)].mean()) == pytest.approx(exact, abs=0.02)
     gaussian = math.log(5) + 0.5 * math.log(2 * math.pi * math.e)
-    assert abs(float(-cells[:, 0].mean()) - gaussian) < 0.025 + 0.01  # 5 standard errors of 20,000 rows, and what a finite mixture may lack
+    assert (
+        abs(float(-cells[:, 0].mean()) - gaussian) < 0.025 + 0.01
+    )  # 5 standard errors of 20,000 rows, and what a finite mixture may lack
 
 
 def test_few_whole_numbers_have_a_free_probability_each():
-    """Teeth that no smooth law has: the start is the histogram itself, other whole numbers stay possible, and all sums to one."""
+    """Teeth that no smooth law has: the start is the histogram itself, other whole numbers stay possible, and all
+    sums to one.
+    """
     generator = torch.Generator().manual_seed(0)
-    hours = torch.where(torch.rand(10_000, generator=generator) < 0.6, torch.tensor(40.0), (torch.rand(10_000, generator=generator) * 12).floor() * 5)
+    hours = torch.where(
+        torch.rand(10_000, generator=generator) < 0.6,
+        torch.tensor(40.0),
+        (torch.rand(10_000, generator=generator) * 12).floor() * 5,
+    )
     many = (torch.rand(10_000, generator=generator) * 5000).floor()
-    schema = Schema((Column("hours", ColumnKind.COUNT, minimum=0.0), Column("pay", ColumnKind.COUNT, minimum=0.0), Column("x", ColumnKind.REAL)))
+    schema = Schema(
+        (
+            Column("hours", ColumnKind.COUNT, minimum=0.0),
+            Column("pay", ColumnKind.COUNT, minimum=0.0),
+            Column("x", ColumnKind.REAL),
+        )
+    )
     x = torch.stack((hours, many, torch.randn(10_000, generator=generator)), 1)
     x[:5, 0] = torch.nan
     tables = heaped(schema, x)
@@ -136,7 +172,9 @@ def test_few_whole_numbers_have_a_free_probability_each():
     head = ColumnsHead(schema, sample=x, tables=tables)
     with torch.no_grad():
         law = head(torch.zeros(1, 6000, head.raw_numbers))
-        cells = law.log_prob(torch.stack((torch.arange(6000.0), torch.arange(6000.0), torch.zeros(6000)), 1))[0].double()
+        cells = law.log_prob(torch.stack((torch.arange(6000.0), torch.arange(6000.0), torch.zeros(6000)), 1))[
+            0
+        ].double()
     assert float(cells[:, 0].exp().sum()) == pytest.approx(1, abs=1e-4)
     for value in range(0, 60, 5):
         assert float(cells[value, 0].exp()) == pytest.approx(float((hours[5:] == value).float().mean()), abs=1e-3)
@@ -192,14 +230,19 @@ def small(gaps=False):
     if gaps:
         x[torch.rand(x.shape, generator=generator) < 0.3] = torch.nan
     schema = Schema(
-        (Column("a", ColumnKind.BOOLEAN, levels=("0", "1"), missing=gaps), Column("b", ColumnKind.CATEGORICAL, levels=("x", "y", "z"), missing=gaps))
+        (
+            Column("a", ColumnKind.BOOLEAN, levels=("0", "1"), missing=gaps),
+            Column("b", ColumnKind.CATEGORICAL, levels=("x", "y", "z"), missing=gaps),
+        )
     )
     return joint, Source("small", x, Kind.MIXED, "", schema=schema, columns=("a", "b"), gaps=gaps)
 
 
 @pytest.mark.parametrize("gaps", [False, True])
 def test_a_model_learns_a_joint_law_and_never_passes_it(gaps):
-    """log p of a two-column table: above independence by most of the mutual information, not above the truth (4,000 rows)."""
+    """log p of a two-column table: above independence by most of the mutual information, not above the truth (4,000
+    rows).
+    """
     from vael.inference import AdamW, GradientAscent
     from vael.objectives import ImportanceWeighted
     from vael.training import Settings, run
@@ -253,7 +296,9 @@ def test_other_columns_are_refused():
 
 @pytest.mark.slow
 def test_the_bound_of_adult_beats_independent_columns():
-    """8,192 rows of Adult, 6 epochs: the bound of 2,000 validation rows is at least one nat above the fitted law of independent columns."""
+    """8,192 rows of Adult, 6 epochs: the bound of 2,000 validation rows is at least one nat above the fitted law of
+    independent columns.
+    """
     import os
 
     from vael.data import Splits, load, statistics
@@ -286,19 +331,29 @@ def test_the_bound_of_adult_beats_independent_columns():
 @pytest.mark.parametrize(
     ("kind", "values", "share", "right"),
     [
-        (ColumnKind.REAL, (-999.0,), 0.2, (-4.0, 4.0)), (ColumnKind.REAL, (-999.0,), 0.8, (-999.0, -999.0)),
-        (ColumnKind.COUNT, (9999.0,), 0.3, (0.0, 9.0)), (ColumnKind.COUNT, (-99.0, 777.0), 0.3, (0.0, 9.0)),
+        (ColumnKind.REAL, (-999.0,), 0.2, (-4.0, 4.0)),
+        (ColumnKind.REAL, (-999.0,), 0.8, (-999.0, -999.0)),
+        (ColumnKind.COUNT, (9999.0,), 0.3, (0.0, 9.0)),
+        (ColumnKind.COUNT, (-99.0, 777.0), 0.3, (0.0, 9.0)),
         (ColumnKind.COUNT, (-99.0,), 0.9, (-99.0, -99.0)),
     ],
-)  # fmt: skip
+)
 def test_a_point_estimate_is_a_value_that_a_cell_could_have(kind, values, share, right):
-    """Stand-ins beside numbers about 0 or 0 ... 9: at each latent, and over latents together, never between the stand-in and the rest."""
+    """Stand-ins beside numbers about 0 or 0 ... 9: at each latent, and over latents together, never between the
+    stand-in and the rest.
+    """
     random = torch.Generator().manual_seed(0)
     whole = kind is ColumnKind.COUNT
-    cells = torch.randint(0, 10, (400,), generator=random).float() if whole else torch.randn(400, generator=random).clamp(-4, 4)
+    cells = (
+        torch.randint(0, 10, (400,), generator=random).float()
+        if whole
+        else torch.randn(400, generator=random).clamp(-4, 4)
+    )
     cells[torch.rand(400, generator=random) < share] = values[0]
     cells[:20] = torch.tensor(values[-1])
-    schema = Schema((Column("v", kind, minimum=float(cells.min()), maximum=float(cells.max()), spikes=() if whole else values),))
+    schema = Schema(
+        (Column("v", kind, minimum=float(cells.min()), maximum=float(cells.max()), spikes=() if whole else values),)
+    )
     head = ColumnsHead(schema, sample=cells[:, None], tables=heaped(schema, cells[:, None]))
     law = head(torch.randn(20, 3, head.raw_numbers, generator=random) * 0.1)
     found = torch.cat((law.mean.flatten(), law.mean_under(torch.full((20, 3), 0.05)).flatten()))
@@ -310,7 +365,9 @@ def test_a_point_estimate_is_a_value_that_a_cell_could_have(kind, values, share,
 
 
 def test_the_law_of_a_column_starts_where_its_likelihood_is_largest(monkeypatch):
-    """Two clouds far apart: 40 steps gain at least 0.2 nats a cell over components side by side, and the gradient of the means is near 0."""
+    """Two clouds far apart: 40 steps gain at least 0.2 nats a cell over components side by side, and the gradient
+    of the means is near 0.
+    """
     generator = torch.Generator().manual_seed(0)
     schema = Schema((Column("x", ColumnKind.REAL), Column("y", ColumnKind.REAL)))
     cells = torch.randn(600, 2, generator=generator)

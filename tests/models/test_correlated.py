@@ -1,4 +1,6 @@
-"""A posterior with full covariance: the law it should be, and what it buys where latents depend on each other given x."""
+"""A posterior with full covariance: the law it should be, and what it buys where latents depend on each other given
+x.
+"""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +17,16 @@ from vael.data import Batch, Kind, Source, Splits
 from vael.errors import ShapeError
 from vael.evaluation import evaluate
 from vael.inference import AdamW, GradientAscent
-from vael.models import VAE, BernoulliHead, CorrelatedGaussianPosterior, Decoder, FixedScale, GaussianHead, GaussianPosterior, StandardNormal
+from vael.models import (
+    VAE,
+    BernoulliHead,
+    CorrelatedGaussianPosterior,
+    Decoder,
+    FixedScale,
+    GaussianHead,
+    GaussianPosterior,
+    StandardNormal,
+)
 from vael.models.correlated import numbers_of
 from vael.networks import Dense
 from vael.objectives import log_weights
@@ -25,7 +36,9 @@ from vael.training import Settings, run
 
 
 def raw(size, batch=4, seed=0, scale=1.0):
-    return scale * torch.randn(batch, numbers_of(size), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return scale * torch.randn(
+        batch, numbers_of(size), generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 def law(numbers, size):
@@ -42,7 +55,10 @@ def test_it_is_a_gaussian_for_any_numbers(size, scale):
     z = draw(q, 3, torch.Generator().manual_seed(1))
     assert z.isfinite().all()
     if scale <= 1:
-        known = [[stats.multivariate_normal.logpdf(z[s, b], q.loc[b], q.covariance_matrix[b]) for b in range(4)] for s in range(3)]
+        known = [
+            [stats.multivariate_normal.logpdf(z[s, b], q.loc[b], q.covariance_matrix[b]) for b in range(4)]
+            for s in range(3)
+        ]
         torch.testing.assert_close(q.log_prob(z), torch.tensor(known), rtol=1e-8, atol=1e-8)
 
 
@@ -56,18 +72,27 @@ def test_numbers_below_the_diagonal_stand_row_by_row():
 
 
 def test_its_divergence_from_the_prior_is_the_closed_form_of_full_gaussians():
-    """Against PyTorch's form for two full covariances, for a standard and for another diagonal prior; the gradient too."""
+    """Against PyTorch's form for two full covariances, for a standard and for another diagonal prior; the gradient
+    too.
+    """
     numbers = raw(3).requires_grad_()
     loc, scale = torch.tensor([0.3, -1.0, 2.0]).double(), torch.tensor([0.5, 2.0, 1.0]).double()
     for prior, full in (
-        (standard_gaussian(torch.zeros(3).double(), torch.ones(3).double()), MultivariateNormal(torch.zeros(3).double(), torch.eye(3).double())),
+        (
+            standard_gaussian(torch.zeros(3).double(), torch.ones(3).double()),
+            MultivariateNormal(torch.zeros(3).double(), torch.eye(3).double()),
+        ),
         (diagonal_gaussian(loc, scale), MultivariateNormal(loc, scale_tril=scale.diag())),
     ):
         q = law(numbers, 3)
         assert has_closed_form(q, prior)
         mine, known = divergence(q, prior, q.loc[None])[0], kl_divergence(q, full)
         torch.testing.assert_close(mine, known, rtol=1e-12, atol=1e-12)
-        torch.testing.assert_close(*(torch.autograd.grad(one.sum(), numbers, retain_graph=True)[0] for one in (mine, known)), rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(
+            *(torch.autograd.grad(one.sum(), numbers, retain_graph=True)[0] for one in (mine, known)),
+            rtol=1e-10,
+            atol=1e-10,
+        )
 
 
 def test_the_divergence_of_a_diagonal_from_a_full_covariance_is_closed_too():
@@ -78,9 +103,12 @@ def test_the_divergence_of_a_diagonal_from_a_full_covariance_is_closed_too():
     assert has_closed_form(q, full)
     inverse, apart = torch.linalg.inv(full.covariance_matrix), full.loc - loc
     known = 0.5 * (
-        (inverse.diagonal(dim1=1, dim2=2) * scale**2).sum(1) + torch.einsum("bi,bij,bj->b", apart, inverse, apart) - 3
-        + torch.logdet(full.covariance_matrix) - 2 * scale.log().sum()
-    )  # fmt: skip
+        (inverse.diagonal(dim1=1, dim2=2) * scale**2).sum(1)
+        + torch.einsum("bi,bij,bj->b", apart, inverse, apart)
+        - 3
+        + torch.logdet(full.covariance_matrix)
+        - 2 * scale.log().sum()
+    )
     torch.testing.assert_close(divergence(q, full, loc.expand(1, 4, 3))[0], known, rtol=1e-10, atol=1e-10)
 
 
@@ -103,7 +131,9 @@ def unbounded(value):
 
 @dataclass(frozen=True)
 class Fixed:
-    """A linear-Gaussian model with a given posterior network, data that it made, and what the best diagonal posterior lacks of log p(x)."""
+    """A linear-Gaussian model with a given posterior network, data that it made, and what the best diagonal
+    posterior lacks of log p(x).
+    """
 
     oracle: LinearGaussian
     decode: nn.Linear
@@ -119,7 +149,9 @@ class Fixed:
             decode.bias.copy_(oracle.bias)
         noise = torch.randn(400, 6, generator=torch.Generator().manual_seed(0)).double()
         precision = torch.eye(3).double() + oracle.weight.T @ oracle.weight / 0.25
-        return Fixed(oracle, decode.requires_grad_(False), oracle.bias + noise @ oracle.marginal.scale_tril.T, precision)
+        return Fixed(
+            oracle, decode.requires_grad_(False), oracle.bias + noise @ oracle.marginal.scale_tril.T, precision
+        )
 
     @property
     def lacking(self):
@@ -146,19 +178,29 @@ class Fixed:
 
     def gap(self, model):
         """log p(x) minus log-weights, `[draws, examples]`."""
-        return self.oracle.log_prob(self.x) - log_weights(model(Batch(x=self.x), samples=200, generator=torch.Generator().manual_seed(1)))
+        return self.oracle.log_prob(self.x) - log_weights(
+            model(Batch(x=self.x), samples=200, generator=torch.Generator().manual_seed(1))
+        )
 
 
 def test_it_closes_the_gap_that_a_diagonal_posterior_cannot():
-    """At the best diagonal posterior the bound lacks what the formula says (4 standard errors, false-alarm rate 6e-5); at the full one nothing."""
+    """At the best diagonal posterior the bound lacks what the formula says (4 standard errors, false-alarm rate
+    6e-5); at the full one nothing.
+    """
     made = Fixed.make()
     assert made.lacking > 0.3
     diagonal = made.gap(made.model(GaussianPosterior(made.network(unbounded(-0.5 * made.precision.diagonal().log())))))
-    assert abs(float(diagonal.mean().detach()) - made.lacking) < 4 * float(diagonal.std().detach()) / math.sqrt(diagonal.numel())
+    assert abs(float(diagonal.mean().detach()) - made.lacking) < 4 * float(diagonal.std().detach()) / math.sqrt(
+        diagonal.numel()
+    )
     tril = torch.linalg.cholesky(torch.linalg.inv(made.precision))
     below = (tril / tril.diagonal())[tuple(torch.tril_indices(3, 3, -1))]
-    full = made.model(CorrelatedGaussianPosterior(made.network(torch.cat([unbounded(tril.diagonal().log()), below])), 3))
-    torch.testing.assert_close(made.gap(full), torch.zeros(200, 400).double(), rtol=0, atol=1e-6)  # raw numbers are float32 inside
+    full = made.model(
+        CorrelatedGaussianPosterior(made.network(torch.cat([unbounded(tril.diagonal().log()), below])), 3)
+    )
+    torch.testing.assert_close(
+        made.gap(full), torch.zeros(200, 400).double(), rtol=0, atol=1e-6
+    )  # raw numbers are float32 inside
 
 
 def test_training_finds_it():
@@ -166,7 +208,11 @@ def test_training_finds_it():
     torch.manual_seed(0)
     model = made.model(CorrelatedGaussianPosterior(nn.Linear(6, numbers_of(3)), 3))
     source = Source("linear", made.x, Kind.REAL, "linear")
-    run(GradientAscent(model, optimizer=AdamW(0.03), ema=0.99), Splits(source, source, None), Settings(epochs=100, batch=100, compiled=False))
+    run(
+        GradientAscent(model, optimizer=AdamW(0.03), ema=0.99),
+        Splits(source, source, None),
+        Settings(epochs=100, batch=100, compiled=False),
+    )
     assert float(made.gap(model).mean()) < 0.8 * made.lacking  # where no diagonal posterior can come
 
 

@@ -1,4 +1,6 @@
-"""Every kind of covariance by one dense matrix a component: densities, estimates, floors, thinness, and where a component is placed anew."""
+"""Every kind of covariance by one dense matrix a component: densities, estimates, floors, thinness, and where a
+component is placed anew.
+"""
 
 import math
 
@@ -50,7 +52,9 @@ def test_densities_are_those_of_dense_matrices(kind):
 
 @EACH
 def test_an_estimate_is_the_weighted_covariance_in_the_shape_of_the_kind(kind):
-    """About any centre; the dense weighted covariances, their diagonals, the mean of these, or their mean over components by weight."""
+    """About any centre; the dense weighted covariances, their diagonals, the mean of these, or their mean over
+    components by weight.
+    """
     x, centre, share = normal(N, D), normal(K, D, seed=3), normal(N, K, seed=4).softmax(1)
     count = share.sum(0)
     mean = share.mT @ x / count[:, None]
@@ -71,14 +75,23 @@ def test_an_estimate_is_the_weighted_covariance_in_the_shape_of_the_kind(kind):
 def test_a_floor_is_added_to_every_variance_and_to_nothing_else(kind):
     covariance = proper(kind)
     torch.testing.assert_close(
-        dense(kind, kind.raised(covariance, 0.7)), dense(kind, covariance) + 0.7 * torch.eye(D, dtype=torch.float64), rtol=1e-12, atol=1e-12
+        dense(kind, kind.raised(covariance, 0.7)),
+        dense(kind, covariance) + 0.7 * torch.eye(D, dtype=torch.float64),
+        rtol=1e-12,
+        atol=1e-12,
     )
 
 
 @EACH
 def test_a_component_is_placed_with_the_covariance_of_the_whole(kind):
-    covariance, whole = proper(kind), kind.estimate(kind.second_moment(torch.ones(N, 1).double(), normal(N, D), torch.zeros(1, D).double()),
-                                                    torch.tensor([float(N)]).double(), torch.zeros(1, D).double())  # fmt: skip
+    covariance, whole = (
+        proper(kind),
+        kind.estimate(
+            kind.second_moment(torch.ones(N, 1).double(), normal(N, D), torch.zeros(1, D).double()),
+            torch.tensor([float(N)]).double(),
+            torch.zeros(1, D).double(),
+        ),
+    )
     found = kind.placed(covariance.clone(), 1, whole)
     if kind.shared:
         assert torch.equal(found, covariance)
@@ -93,7 +106,11 @@ def test_thinness_is_the_least_share_of_the_variance_of_the_whole_in_any_directi
     covariance = proper(kind)
     whole = proper(kind, seed=5)[:1] if not kind.shared else proper(kind, seed=5)
     angle = torch.linspace(0, math.pi, 4001, dtype=torch.float64)
-    directions = torch.stack((angle.cos(), angle.sin()), 1) if isinstance(kind, Tied | Full) else torch.eye(D, dtype=torch.float64)
+    directions = (
+        torch.stack((angle.cos(), angle.sin()), 1)
+        if isinstance(kind, Tied | Full)
+        else torch.eye(D, dtype=torch.float64)
+    )
     of = torch.einsum("ai,kij,aj->ka", directions, dense(kind, covariance), directions)
     all_of_it = torch.einsum("ai,kij,aj->ka", directions, dense(kind, whole)[:1], directions)
     found = kind.thinness(covariance, whole if kind.shared else whole[0] if isinstance(kind, Full) else whole)
@@ -117,7 +134,9 @@ def test_what_is_no_covariance_is_refused(kind):
 
 def test_the_least_mixture_is_of_one_component_over_one_feature():
     x = normal(5, 1)
-    torch.testing.assert_close(GaussianMixture(1, 1).log_prob(x), torch.distributions.Normal(0.0, 1.0).log_prob(x)[:, 0].double())
+    torch.testing.assert_close(
+        GaussianMixture(1, 1).log_prob(x), torch.distributions.Normal(0.0, 1.0).log_prob(x)[:, 0].double()
+    )
     for sizes in ((0, 1), (1, 0)):
         with pytest.raises(ShapeError, match="at least one"):
             GaussianMixture(*sizes)

@@ -33,7 +33,9 @@ def batch():
 
 def everything(vae, x):
     """Terms at all 2³ values of the latents, and the probability q of each, `[8, batch]`."""
-    z = torch.tensor(list(itertools.product((0.0, 1.0), repeat=LATENTS)), dtype=torch.float64)[:, None].expand(-1, len(x.x), -1)
+    z = torch.tensor(list(itertools.product((0.0, 1.0), repeat=LATENTS)), dtype=torch.float64)[:, None].expand(
+        -1, len(x.x), -1
+    )
     terms = vae.terms(x, samples=8, generator=generator(), latent=(z,))
     return terms, terms.log_posterior[0].exp()
 
@@ -57,7 +59,9 @@ def test_the_bound_is_below_log_p_by_the_divergence_from_the_exact_posterior():
 
 
 def test_the_score_function_has_the_gradient_of_the_enumerated_bound():
-    """Every weight of encoder, prior and decoder; 400 gradients of 200 pairs of draws, within 5 standard errors: false-alarm rate 2e-4."""
+    """Every weight of encoder, prior and decoder; 400 gradients of 200 pairs of draws, within 5 standard errors:
+    false-alarm rate 2e-4.
+    """
     vae, x = model(), batch()
     weights = list(vae.parameters())
     terms, q = everything(vae, x)
@@ -67,7 +71,9 @@ def test_the_score_function_has_the_gradient_of_the_enumerated_bound():
     found = []
     for _ in range(400):
         terms = vae.terms(many, samples=2, generator=noise, reads=ScoreFunction.reads)
-        found.append(torch.cat([g.flatten() for g in torch.autograd.grad(ScoreFunction()(terms, 1.0).surrogate.mean(), weights)]))
+        found.append(
+            torch.cat([g.flatten() for g in torch.autograd.grad(ScoreFunction()(terms, 1.0).surrogate.mean(), weights)])
+        )
     draws = torch.stack(found)
     error = draws.std(0) / len(draws) ** 0.5
     assert ((draws.mean(0) - exact).abs() <= 5 * error + 1e-12).all()

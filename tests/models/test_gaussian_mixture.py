@@ -1,4 +1,6 @@
-"""The Gaussian mixture: its densities are SciPy's, its terms are exact, its samples follow its density, nonsense is refused."""
+"""The Gaussian mixture: its densities are SciPy's, its terms are exact, its samples follow its density, nonsense is
+refused.
+"""
 
 import math
 
@@ -51,8 +53,13 @@ def points(features=2, count=50):
 @EACH
 def test_densities_are_those_of_scipy(kind):
     model, x = mixture(kind), points()
-    laws = [stats.multivariate_normal(m, c) for m, c in zip(model.components.mean.numpy(), matrices(model), strict=True)]
-    joint = np.stack([math.log(w) + law.logpdf(x.numpy()) for w, law in zip(model.components.weight.tolist(), laws, strict=True)], axis=1)
+    laws = [
+        stats.multivariate_normal(m, c) for m, c in zip(model.components.mean.numpy(), matrices(model), strict=True)
+    ]
+    joint = np.stack(
+        [math.log(w) + law.logpdf(x.numpy()) for w, law in zip(model.components.weight.tolist(), laws, strict=True)],
+        axis=1,
+    )
     np.testing.assert_allclose(model.log_joint(x).numpy(), joint, rtol=1e-11, atol=1e-11)
     np.testing.assert_allclose(model.log_prob(x).numpy(), np.logaddexp.reduce(joint, axis=1), rtol=1e-11)
     z = torch.eye(3, dtype=torch.float64)[:, None].expand(3, len(x), 3)
@@ -100,7 +107,10 @@ def test_samples_follow_the_density(kind):
     model = mixture(kind)
     x = model.sample(20_000, generator=generator(3)).numpy()
     for direction in (np.array([1.0, 0.0]), np.array([0.6, -0.8])):
-        places, sizes = model.components.mean.numpy() @ direction, [math.sqrt(direction @ c @ direction) for c in matrices(model)]
+        places, sizes = (
+            model.components.mean.numpy() @ direction,
+            [math.sqrt(direction @ c @ direction) for c in matrices(model)],
+        )
         weight = model.components.weight.numpy()
 
         def cumulative(u, weight=weight, places=places, sizes=sizes):
@@ -110,9 +120,13 @@ def test_samples_follow_the_density(kind):
 
 
 def test_encoding_and_reconstruction_are_what_bayes_says():
-    """Two components of equal width: r is a logistic function of x, and the reconstruction E[x' | x] is the mix of means."""
+    """Two components of equal width: r is a logistic function of x, and the reconstruction E[x' | x] is the mix of
+    means.
+    """
     model = GaussianMixture(2, 1, Spherical())
-    parts = Components(torch.tensor([0.3, 0.7]).double(), torch.tensor([[-1.0], [2.0]]).double(), torch.tensor([1.0, 1.0]).double())
+    parts = Components(
+        torch.tensor([0.3, 0.7]).double(), torch.tensor([[-1.0], [2.0]]).double(), torch.tensor([1.0, 1.0]).double()
+    )
     x = torch.linspace(-4, 4, 9, dtype=torch.float64)[:, None]
     r = model.assign(parts).encode(Batch(x=x))
     second = torch.sigmoid(math.log(0.7 / 0.3) + ((x + 1).square() - (x - 2).square()) / 2)[:, 0]

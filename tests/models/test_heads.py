@@ -1,4 +1,6 @@
-"""Heads: from raw numbers to laws, in the data's units, within their bounds; data that do not fit are refused with a way out."""
+"""Heads: from raw numbers to laws, in the data's units, within their bounds; data that do not fit are refused with
+a way out.
+"""
 
 import math
 import subprocess
@@ -26,7 +28,9 @@ def generator(seed=0):
 
 
 def moments(event=EVENT):
-    return SimpleNamespace(mean=200 * torch.rand(event, generator=generator(1)), std=1 + 50 * torch.rand(event, generator=generator(2)))
+    return SimpleNamespace(
+        mean=200 * torch.rand(event, generator=generator(1)), std=1 + 50 * torch.rand(event, generator=generator(2))
+    )
 
 
 HEADS = {
@@ -103,8 +107,15 @@ def test_heads_differentiate_by_functions(head):
 
 
 def test_heads_compile_as_one_graph():
-    """In another process, since the checks of shapes under pytest cannot be traced; without a code generator, which adds nothing here."""
-    done = subprocess.run([sys.executable, str(Path(__file__).with_name("compiled_heads.py"))], capture_output=True, text=True, check=False)
+    """In another process, since the checks of shapes under pytest cannot be traced; without a code generator, which
+    adds nothing here.
+    """
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("compiled_heads.py"))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.split() == ["equal"] * len(HEADS)
 
@@ -147,7 +158,9 @@ def test_gaussians_are_in_the_units_of_the_data():
 def test_an_image_has_one_scale_and_a_table_one_for_each_column():
     assert heads.GaussianHead(moments()).scale.unique().numel() == 1
     assert heads.GaussianHead(moments((6,))).scale.unique().numel() == 6
-    assert heads.GaussianHead(SimpleNamespace(mean=torch.tensor([5.0, 5.0]), std=torch.tensor([2.0, 0.0]))).scale.tolist() == [2.0, 1.0]
+    assert heads.GaussianHead(
+        SimpleNamespace(mean=torch.tensor([5.0, 5.0]), std=torch.tensor([2.0, 0.0]))
+    ).scale.tolist() == [2.0, 1.0]
 
 
 @pytest.mark.parametrize("sigma", [0.0, -1.0, math.inf, math.nan])
@@ -168,7 +181,9 @@ def test_a_mixture_of_one_component_is_the_discretised_logistic():
     raw, one = raw_for(heads.DiscretizedLogisticHead()), heads.DiscretizedLogisticMixtureHead(256, 1)
     law = heads.DiscretizedLogisticHead()(raw)
     x = draw(law, 1, generator())[0, 0]
-    torch.testing.assert_close(one(torch.cat([torch.randn(2, 6, *EVENT, generator=generator(4)), raw], 2)).log_prob(x), law.log_prob(x))
+    torch.testing.assert_close(
+        one(torch.cat([torch.randn(2, 6, *EVENT, generator=generator(4)), raw], 2)).log_prob(x), law.log_prob(x)
+    )
 
 
 def test_one_component_without_coupling_is_independent_channels():
@@ -192,8 +207,15 @@ def test_coupling_moves_later_channels_by_earlier_ones_only():
     raw = raw_for(head, 1, 1)
     law, x = head(raw), torch.full((3, 4, 5), 100.0)
     for channel in range(3):
-        moved = [float((law._loc(c, [v[..., None] for v in x[:c]]) - law._loc(c, [v[..., None] for v in other[:c]])).abs().max())
-                 for c in range(3) for other in [x.clone().index_fill_(0, torch.tensor([channel]), 101.0)]]  # fmt: skip
+        moved = [
+            float(
+                (law._loc(c, [v[..., None] for v in x[:c]]) - law._loc(c, [v[..., None] for v in other[:c]]))
+                .abs()
+                .max()
+            )
+            for c in range(3)
+            for other in [x.clone().index_fill_(0, torch.tensor([channel]), 101.0)]
+        ]
         assert [m > 0 for m in moved] == [c > channel for c in range(3)]
         assert max(moved) <= 1  # weights in (-1, 1)
 
@@ -205,14 +227,18 @@ def test_a_start_resembles_the_data(name):
     start = head.start(mean, std)
     assert start.shape == (head.channels_per_cell * 3, 4, 5)
     law = head(start[None, None])
-    torch.testing.assert_close(law.loc[0, 0] if isinstance(law, DiscretizedLogistic) else law.mean[0, 0], mean, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        law.loc[0, 0] if isinstance(law, DiscretizedLogistic) else law.mean[0, 0], mean, rtol=1e-4, atol=1e-4
+    )
     if isinstance(law, DiscretizedLogistic):
         torch.testing.assert_close(law.log_scale.exp()[0, 0] * math.pi / math.sqrt(3), std, rtol=0.05, atol=0.1)
 
 
 @pytest.mark.parametrize("name", ["mixture", "coupled", "continuous Bernoulli"])
 def test_a_start_has_the_moments_of_the_data(name):
-    """Of a mixture the mean and the deviation, away from the edges; of a continuous Bernoulli the mean, from one end to the other."""
+    """Of a mixture the mean and the deviation, away from the edges; of a continuous Bernoulli the mean, from one
+    end to the other.
+    """
     head, largest = HEADS[name], HEADS[name].largest if name == "continuous Bernoulli" else 255.0
     share = torch.rand(EVENT, generator=generator(1))
     mean, std = (
@@ -304,7 +330,9 @@ def test_constant_cells_are_taken_and_their_density_is_bounded():
 
 
 def test_shared_laws_start_as_bells_of_which_the_outer_two_peak_at_the_ends():
-    """Four laws over 31 levels, centres 0, 10, 20, 30: logits fall by 8/31 a level; black in the first and white in the last stand 4 nats out."""
+    """Four laws over 31 levels, centres 0, 10, 20, 30: logits fall by 8/31 a level; black in the first and white in
+    the last stand 4 nats out.
+    """
     logits = bells(31, 4)
     away = (torch.arange(31.0) - torch.tensor([[0.0], [10.0], [20.0], [30.0]])).abs() * (8 / 31)
     stands = torch.zeros(4, 31)

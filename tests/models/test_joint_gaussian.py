@@ -1,4 +1,6 @@
-"""A decoder with full covariance: the law it should be for any numbers, and what it buys where cells depend on each other given z."""
+"""A decoder with full covariance: the law it should be for any numbers, and what it buys where cells depend on each
+other given z.
+"""
 
 import math
 from types import SimpleNamespace
@@ -24,11 +26,15 @@ def generator(seed=0):
 
 
 def raw_for(head, event=EVENT, size=1.0, dtype=torch.float64, samples=2, batch=3):
-    return size * torch.randn(samples, batch, head.channels_per_cell * event[0], *event[1:], generator=generator(), dtype=torch.float64).to(dtype)
+    return size * torch.randn(
+        samples, batch, head.channels_per_cell * event[0], *event[1:], generator=generator(), dtype=torch.float64
+    ).to(dtype)
 
 
 def moments(event=EVENT):
-    return SimpleNamespace(mean=5 * torch.rand(event, generator=generator(1)), std=0.5 + torch.rand(event, generator=generator(2)))
+    return SimpleNamespace(
+        mean=5 * torch.rand(event, generator=generator(1)), std=0.5 + torch.rand(event, generator=generator(2))
+    )
 
 
 def test_the_law_of_an_example_against_scipy():
@@ -56,7 +62,9 @@ def test_it_is_normalised():
 
 
 def test_the_sampler_matches_the_law():
-    """Mean squared Mahalanobis distance is d and every second moment is right; 6 standard errors, a false alarm in 10⁸ runs for each."""
+    """Mean squared Mahalanobis distance is d and every second moment is right; 6 standard errors, a false alarm in
+    10⁸ runs for each.
+    """
     head = JointGaussianHead((3,)).double()
     law, count = head(raw_for(head, (3,), samples=1, batch=1)), 20_000
     x = draw(law, count, generator(4))
@@ -68,7 +76,10 @@ def test_the_sampler_matches_the_law():
 
 def test_without_correlation_it_is_the_diagonal_gaussian():
     """The numbers below the diagonal at zero: equal to `GaussianHead` with a predicted σ for each cell."""
-    joint, cellwise = JointGaussianHead((3,), moments((3,))).double(), GaussianHead(moments((3,)), PredictedScale()).double()
+    joint, cellwise = (
+        JointGaussianHead((3,), moments((3,))).double(),
+        GaussianHead(moments((3,)), PredictedScale()).double(),
+    )
     raw = raw_for(joint, (3,))
     raw[:, :, 6:] = 0
     x = torch.randn(3, 3, generator=generator(5), dtype=torch.float64)
@@ -132,14 +143,20 @@ def test_refused():
 
 
 def test_it_finds_a_correlation_that_no_cellwise_decoder_can():
-    """x of two cells with correlation 0.9 and a decoder without help from z: 0.83 nats an example lie in the correlation."""
+    """x of two cells with correlation 0.9 and a decoder without help from z: 0.83 nats an example lie in the
+    correlation.
+    """
     covariance = torch.tensor([[1.0, 0.9], [0.9, 1.0]])
     x = torch.randn(1000, 2, generator=generator(10)) @ torch.linalg.cholesky(covariance).mT
     source = Source("pair", x, Kind.REAL, "pair")
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = dense((2,), JointGaussianHead((2,)), latent=1, hidden=(8,))
-    fit = run(GradientAscent(model, optimizer=AdamW(0.02)), Splits(source, source, None), Settings(epochs=20, batch=100, compiled=False))
+    fit = run(
+        GradientAscent(model, optimizer=AdamW(0.02)),
+        Splits(source, source, None),
+        Settings(epochs=20, batch=100, compiled=False),
+    )
     best = float(torch.distributions.MultivariateNormal(x.mean(0), torch.cov(x.T, correction=0)).log_prob(x).mean())
     found = evaluate(fit.model, source, importance_samples=10)
     assert best - 0.15 < found.elbo < best + 0.05

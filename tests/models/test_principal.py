@@ -1,4 +1,6 @@
-"""Weights from principal components: the bound before training is that of a factor analysis, against dense linear algebra."""
+"""Weights from principal components: the bound before training is that of a factor analysis, against dense linear
+algebra.
+"""
 
 import math
 
@@ -21,7 +23,13 @@ def smooth(count=600, seed=0):
     waves = torch.stack([torch.cos(place * math.pi * n / 24 + n) for n in range(5)])
     x = 128 + 15 * torch.randn(count, 5, generator=generator) @ waves
     noise = torch.randn(count, 1, 36, generator=generator) * 4 + torch.randn(count, 3, 36, generator=generator)
-    return Source("waves", (x.view(count, 3, 36) + noise).view(count, *EVENT).round().clamp(0, 255).to(torch.uint8), Kind.INTEGER, "p", levels=256)
+    return Source(
+        "waves",
+        (x.view(count, 3, 36) + noise).view(count, *EVENT).round().clamp(0, 255).to(torch.uint8),
+        Kind.INTEGER,
+        "p",
+        levels=256,
+    )
 
 
 def started(head):
@@ -39,11 +47,16 @@ def bits(model, source):
 
 
 def test_the_bound_is_near_that_of_the_gaussian_before_any_training():
-    """The best Gaussian of these data, density for probability, is a lower limit up to sampling error; a logistic and 10 latents cost little."""
+    """The best Gaussian of these data, density for probability, is a lower limit up to sampling error; a logistic
+    and 10 latents cost little.
+    """
     x = smooth().x.flatten(1).double()
     covariance = torch.cov(x.mT)
     ideal = 0.5 * float(torch.logdet(2 * math.pi * math.e * covariance)) / math.log(2) / x.shape[1]
-    coupled, plain = (bits(started(head), smooth(seed=1)) for head in (CoupledLogisticMixtureHead(256, 1, 3), DiscretizedLogisticHead(256)))
+    coupled, plain = (
+        bits(started(head), smooth(seed=1))
+        for head in (CoupledLogisticMixtureHead(256, 1, 3), DiscretizedLogisticHead(256))
+    )
     assert ideal - 0.1 < coupled < ideal + 0.4
     assert coupled < plain - 0.5  # channels share most of their noise
 
@@ -51,7 +64,9 @@ def test_the_bound_is_near_that_of_the_gaussian_before_any_training():
 def test_factors_are_the_leading_eigenvectors_of_whitened_channels():
     x = smooth().x.float()
     found = factors(x, 3)
-    whitened = torch.einsum("ij,njk->nik", torch.linalg.inv(found.mixing), (x.double() - x.double().mean(0)).flatten(2)).flatten(1)
+    whitened = torch.einsum(
+        "ij,njk->nik", torch.linalg.inv(found.mixing), (x.double() - x.double().mean(0)).flatten(2)
+    ).flatten(1)
     values, vectors = torch.linalg.eigh(whitened.mT @ whitened / len(x))
     torch.testing.assert_close(found.variance, values.flip(0)[:3], rtol=1e-4, atol=0.0)
     torch.testing.assert_close((found.axes.mT @ vectors.flip(1)[:, :3]).abs(), torch.eye(3).double(), rtol=0, atol=1e-2)
@@ -78,6 +93,8 @@ def test_what_cannot_start_so_is_refused():
     with pytest.raises(ShapeError, match="3 linear layers"):
         start_at_principal_components(dense(EVENT, DiscretizedLogisticHead(256), latent=4, hidden=(8, 8)), smooth())
     with pytest.raises(SupportError, match="correlated"):
-        start_at_principal_components(dense(EVENT, DiscretizedLogisticHead(256), latent=4, hidden=(8,), correlated=True), smooth())
+        start_at_principal_components(
+            dense(EVENT, DiscretizedLogisticHead(256), latent=4, hidden=(8,), correlated=True), smooth()
+        )
     with pytest.raises(ShapeError, match="fewer latents"):
         factors(smooth(20).x.float(), 108)

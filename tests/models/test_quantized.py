@@ -53,11 +53,15 @@ def one():
 
 
 def rotated():
-    return built(lambda: vq_vae(EVENT, BernoulliHead(), CodeBook(6, 3, decay=0.8, passes=RotationTrick()), channels=(8,)))
+    return built(
+        lambda: vq_vae(EVENT, BernoulliHead(), CodeBook(6, 3, decay=0.8, passes=RotationTrick()), channels=(8,))
+    )
 
 
 def two():
-    return built(lambda: vq_vae_2(EVENT, BernoulliHead(), CodeBook(4, 2, decay=0.8), CodeBook(3, 2, decay=0.8), channels=(8,)))
+    return built(
+        lambda: vq_vae_2(EVENT, BernoulliHead(), CodeBook(4, 2, decay=0.8), CodeBook(3, 2, decay=0.8), channels=(8,))
+    )
 
 
 def scalar():
@@ -86,7 +90,9 @@ def fitted(make):
 
 @EVERY
 def test_the_bound_is_below_the_sum_over_all_codes_for_every_example(make):
-    """log p(x) = log Σ_c p(c) p(x|c), all codes listed; the model says log p(x, c(x)), and log p(x) - that is -log p(c(x)|x)."""
+    """log p(x) = log Σ_c p(c) p(x|c), all codes listed; the model says log p(x, c(x)), and log p(x) - that is -log
+    p(c(x)|x).
+    """
     model, x = fitted(make), batch(rows=6)
     grids = [CodeGrid(g.height, g.width, min(g.size, 3)) for g in model.prior.grids]
     terms = model(x, generator=generator(), reads=ELBO().reads)
@@ -99,7 +105,14 @@ def test_the_bound_is_below_the_sum_over_all_codes_for_every_example(make):
         [
             given.log_likelihood + given.log_prior.sum(0)
             for block in torch.arange(len(listed)).split(2000)
-            for given in [model(x, generator=generator(), latent=tuple(level[block] for level in codes), reads=frozenset({"log_prior"}))]
+            for given in [
+                model(
+                    x,
+                    generator=generator(),
+                    latent=tuple(level[block] for level in codes),
+                    reads=frozenset({"log_prior"}),
+                )
+            ]
         ]
     )
     evidence = joint.double().logsumexp(0)
@@ -131,7 +144,9 @@ def test_the_probabilities_of_all_codes_add_up_to_one(grids):
 
 
 def test_codes_are_drawn_as_often_as_their_probability_says():
-    """4000 draws over 16 codes; each share within 4.5 standard errors: a false alarm in about 1e-4 of seeds, and the seed is fixed."""
+    """4000 draws over 16 codes; each share within 4.5 standard errors: a false alarm in about 1e-4 of seeds, and
+    the seed is fixed.
+    """
     model = built(lambda: AutoregressiveCodes((CodeGrid(2, 2, 2),), features=4, channels=8, layers=2))
     with torch.no_grad():
         for p in model.parameters():

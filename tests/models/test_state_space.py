@@ -10,7 +10,16 @@ from torch import nn
 from vael.data import Batch, load, moving_digits
 from vael.errors import ShapeError, StateError
 from vael.inference import AdamW, GradientAscent
-from vael.models import BackwardSummary, BernoulliHead, Conditional, FixedScale, GaussianHead, StandardNormal, StateSpace, state_space
+from vael.models import (
+    BackwardSummary,
+    BernoulliHead,
+    Conditional,
+    FixedScale,
+    GaussianHead,
+    StandardNormal,
+    StateSpace,
+    state_space,
+)
 from vael.objectives import ELBO, SampledELBO
 from vael.probability import PerExample, diagonal_gaussian
 from vael.training import Settings, run
@@ -29,7 +38,9 @@ class Scale(nn.Module):
 
 
 class Beliefs(nn.Module):
-    """p(x_t ... x_T | z_t) ∝ exp(-½ a_t z² + b_t z), from the end: exact; the last number says whether this is the first step."""
+    """p(x_t ... x_T | z_t) ∝ exp(-½ a_t z² + b_t z), from the end: exact; the last number says whether this is the
+    first step.
+    """
 
     def forward(self, x):
         a = b = torch.zeros(len(x), dtype=x.dtype)
@@ -56,7 +67,14 @@ class ExactUpdate(Conditional):
 
 
 def linear(shift=0.0):
-    return StateSpace(StandardNormal(1).double(), LinearTransition(), Scale(), GaussianHead(spread=FixedScale(R)), Beliefs(), ExactUpdate(shift))
+    return StateSpace(
+        StandardNormal(1).double(),
+        LinearTransition(),
+        Scale(),
+        GaussianHead(spread=FixedScale(R)),
+        Beliefs(),
+        ExactUpdate(shift),
+    )
 
 
 def kalman(x):
@@ -81,7 +99,10 @@ def test_the_kalman_filter_of_this_test_is_the_joint_gaussian():
     for _ in range(TIME - 1):
         variance.append(A**2 * variance[-1] + Q**2)
     earlier = torch.minimum(times[:, None], times)
-    covariance = C**2 * torch.tensor(variance)[earlier].double() * A ** (times[:, None] - times).abs().double() + R**2 * torch.eye(TIME).double()
+    covariance = (
+        C**2 * torch.tensor(variance)[earlier].double() * A ** (times[:, None] - times).abs().double()
+        + R**2 * torch.eye(TIME).double()
+    )
     x = sequences().x
     known = torch.distributions.MultivariateNormal(torch.zeros(TIME).double(), covariance).log_prob(x[..., 0])
     torch.testing.assert_close(kalman(x), known, rtol=1e-6, atol=1e-6)
@@ -114,7 +135,14 @@ def small():
 
 def test_training_raises_the_bound_and_repeats_itself():
     data = digits(150)
-    fits = [run(GradientAscent(small(), ELBO(), optimizer=AdamW(3e-3), ema=0.9), data, Settings(epochs=4, batch=32, compiled=False)) for _ in "12"]
+    fits = [
+        run(
+            GradientAscent(small(), ELBO(), optimizer=AdamW(3e-3), ema=0.9),
+            data,
+            Settings(epochs=4, batch=32, compiled=False),
+        )
+        for _ in "12"
+    ]
     bounds = [row.elbo for row in fits[0].history if row.split == "validation"]
     assert bounds[-1] > bounds[0] + 100
     assert all(torch.equal(w, fits[1].model.state_dict()[name]) for name, w in fits[0].model.state_dict().items())
@@ -128,7 +156,10 @@ def test_shapes_and_independence_of_the_batch():
     assert model.reconstruct(given).shape == given.x.shape
     assert model.encode(given).shape == (6, 80)
     whole = ELBO()(model(given, generator=PerExample(0, given.index))).bound
-    parts = [ELBO()(model(part, generator=PerExample(0, part.index))).bound for part in (data.train.batch(i) for i in torch.arange(6).split(4))]
+    parts = [
+        ELBO()(model(part, generator=PerExample(0, part.index))).bound
+        for part in (data.train.batch(i) for i in torch.arange(6).split(4))
+    ]
     torch.testing.assert_close(whole, torch.cat(parts), rtol=1e-5, atol=1e-3)
 
 
@@ -154,7 +185,11 @@ def test_predicted_frames_are_nearer_than_copies_of_the_last_one():
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = state_space((10, 16, 16), BernoulliHead(), latent=16, hidden=96)
-    run(GradientAscent(model, ELBO(), optimizer=AdamW(4e-3), ema=0.98), data, Settings(epochs=30, batch=64, compiled=False))
+    run(
+        GradientAscent(model, ELBO(), optimizer=AdamW(4e-3), ema=0.98),
+        data,
+        Settings(epochs=30, batch=64, compiled=False),
+    )
     x = data.test.batch(torch.arange(100)).x
     with torch.no_grad():
         predicted = model.predict(x[:, :6], 4, samples=20, generator=torch.Generator().manual_seed(0))

@@ -1,4 +1,6 @@
-"""The VAE's terms against their definitions, missing cells, other posteriors, given latents; samples and reconstructions."""
+"""The VAE's terms against their definitions, missing cells, other posteriors, given latents; samples and
+reconstructions.
+"""
 
 import math
 from dataclasses import replace
@@ -46,13 +48,19 @@ def test_the_terms_are_the_logarithms_of_their_names():
     expected = (-0.5 * ((x - mean) / oracle.sigma) ** 2 - math.log(oracle.sigma) - 0.5 * math.log(2 * math.pi)).sum(-1)
     torch.testing.assert_close(terms.log_likelihood, expected)
     torch.testing.assert_close(terms.log_prior[0], (-0.5 * z**2 - 0.5 * math.log(2 * math.pi)).sum(-1))
-    torch.testing.assert_close(terms.log_posterior[0], (-0.5 * (z / 0.5) ** 2 - math.log(0.5) - 0.5 * math.log(2 * math.pi)).sum(-1))
-    torch.testing.assert_close(terms.divergence[0], torch.full((5, 3), 2 * 0.5 * (0.25 - 1 - 2 * math.log(0.5))).double())
+    torch.testing.assert_close(
+        terms.log_posterior[0], (-0.5 * (z / 0.5) ** 2 - math.log(0.5) - 0.5 * math.log(2 * math.pi)).sum(-1)
+    )
+    torch.testing.assert_close(
+        terms.divergence[0], torch.full((5, 3), 2 * 0.5 * (0.25 - 1 - 2 * math.log(0.5))).double()
+    )
     assert terms.log_prior.shape == terms.log_posterior.shape == terms.divergence.shape == (1, 5, 3)
 
 
 def test_only_what_is_read_is_computed():
-    terms = vae(heads.BernoulliHead()).terms(Batch(x=zeros_and_ones()), generator=generator(), reads=frozenset({"log_likelihood", "divergence"}))
+    terms = vae(heads.BernoulliHead()).terms(
+        Batch(x=zeros_and_ones()), generator=generator(), reads=frozenset({"log_likelihood", "divergence"})
+    )
     assert terms.log_prior is None
     assert terms.log_posterior is None
 
@@ -67,10 +75,14 @@ def test_a_posterior_of_another_kind_falls_back_to_monte_carlo():
     grid = torch.linspace(-30, 30, 600_001).double()[:, None, None]
     p = model.prior(None)
     integral = float((q.log_prob(grid).exp() * (q.log_prob(grid) - p.log_prob(grid))).sum() * 1e-4)
-    torch.testing.assert_close(exact, torch.full_like(exact, integral), rtol=0, atol=1e-6)  # closed form for two Laplace laws
+    torch.testing.assert_close(
+        exact, torch.full_like(exact, integral), rtol=0, atol=1e-6
+    )  # closed form for two Laplace laws
     normal = MultivariateNormal(torch.full((1, 1), 0.2).double(), 0.25 * torch.eye(1).double())
     with torch.no_grad():
-        sampled = model.terms(Conjugate().batch(), samples=20_000, generator=generator(), posterior=(normal,)).divergence[0, :, 0]
+        sampled = model.terms(
+            Conjugate().batch(), samples=20_000, generator=generator(), posterior=(normal,)
+        ).divergence[0, :, 0]
     integral = float((normal.log_prob(grid).exp() * (normal.log_prob(grid) - p.log_prob(grid))).sum() * 1e-4)
     assert float(sampled.std()) > 0.1
     assert abs(float(sampled.mean()) - integral) <= 4 * float(sampled.std()) / math.sqrt(20_000)
@@ -130,7 +142,9 @@ def test_the_joint_at_a_given_latent_is_differentiable_in_it():
 
 
 def test_samples_of_a_linear_model_have_its_moments():
-    """Mean of 20 000 samples within 5 standard errors of b (false-alarm rate 3e-6), covariance within 8 % of its largest entry."""
+    """Mean of 20 000 samples within 5 standard errors of b (false-alarm rate 3e-6), covariance within 8 % of its
+    largest entry.
+    """
     oracle = LinearGaussian.of_size(4, 2)
     with torch.no_grad():
         x = oracle.vae().sample(20_000, generator=generator())
@@ -154,7 +168,9 @@ def test_padding_leaves_the_terms_of_the_others_alone():
 
 
 def test_the_bound_with_gaps_is_the_exact_marginal_of_the_cells_that_were_seen():
-    """A linear Gaussian model with the exact p(z | x of the seen cells): ELBO = log N(x_seen; b_seen, (W Wᵀ + σ² I)_seen), any gaps, none too."""
+    """A linear Gaussian model with the exact p(z | x of the seen cells): ELBO = log N(x_seen; b_seen, (W Wᵀ + σ²
+    I)_seen), any gaps, none too.
+    """
     oracle = LinearGaussian.of_size(5, 2)
     x = oracle.sample(6)
     observed = torch.rand(x.shape, generator=generator(4)) < 0.6
@@ -162,14 +178,18 @@ def test_the_bound_with_gaps_is_the_exact_marginal_of_the_cells_that_were_seen()
 
     def exact(given):
         seen = (~torch.isnan(given)).double()
-        precision = torch.eye(2).double() + torch.einsum("ck,bc,cl->bkl", oracle.weight, seen, oracle.weight) / oracle.sigma**2
+        precision = (
+            torch.eye(2).double() + torch.einsum("ck,bc,cl->bkl", oracle.weight, seen, oracle.weight) / oracle.sigma**2
+        )
         known = (torch.nan_to_num(given) - oracle.bias) * seen @ oracle.weight / oracle.sigma**2
         return MultivariateNormal(torch.linalg.solve(precision, known), torch.linalg.inv(precision))
 
     posterior = Given(exact)
     posterior.sees_gaps = True
     model = VAE(StandardNormal(2).double(), oracle.decoder(), posterior)
-    terms = model.terms(Batch(x=x.masked_fill(~observed, torch.nan), observed=observed), samples=3, generator=generator(5))
+    terms = model.terms(
+        Batch(x=x.masked_fill(~observed, torch.nan), observed=observed), samples=3, generator=generator(5)
+    )
     weights = terms.log_likelihood + terms.log_prior.sum(0) - terms.log_posterior.sum(0)
     joint = oracle.marginal
     for row, seen in enumerate(observed):

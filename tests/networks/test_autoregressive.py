@@ -22,7 +22,9 @@ def test_the_output_at_a_position_depends_on_all_positions_before_it_and_on_none
 
 
 def test_the_context_of_a_position_itself_is_known():
-    context = torch.randn(1, 2, 4, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64, requires_grad=True)
+    context = torch.randn(
+        1, 2, 4, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64, requires_grad=True
+    )
     x = torch.randn(1, 2, 4, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     y = network(context=2)(x, context)
     (gradient,) = torch.autograd.grad(y.sum(), context)

@@ -9,11 +9,29 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector
 
 from vael.errors import ShapeError
-from vael.networks import ConvolutionDecoder, ConvolutionEncoder, Dense, Offset, ResidualBlock, Standardize, residual_stage
+from vael.networks import (
+    ConvolutionDecoder,
+    ConvolutionEncoder,
+    Dense,
+    Offset,
+    ResidualBlock,
+    Standardize,
+    residual_stage,
+)
 from vael.networks.convolution import pyramid
 from vael.networks.initialize import gain, unit_gain
 
-EVENTS = [(1, 8, 8), (1, 7, 9), (1, 28, 28), (1, 28, 20), (3, 32, 32), (1, 64, 48), (4, 17, 31), (3, 1, 5), (1, 256, 256)]
+EVENTS = [
+    (1, 8, 8),
+    (1, 7, 9),
+    (1, 28, 28),
+    (1, 28, 20),
+    (3, 32, 32),
+    (1, 64, 48),
+    (4, 17, 31),
+    (3, 1, 5),
+    (1, 256, 256),
+]
 CHANNELS = (4, 6, 8)
 LATENT = 5
 
@@ -66,7 +84,10 @@ def test_shapes_and_gradients(kind, event):
 @pytest.mark.parametrize("event", [(1, 7, 9), (4, 17, 31)], ids=str)
 def test_every_parameter_matters(kind, event):
     """Against a random direction no gradient vanishes exactly: nothing is made that is not used."""
-    for network, x in ((seeded(encoder(kind, event)), noise(8, *event)), (seeded(decoder(kind, event)), noise(8, LATENT))):
+    for network, x in (
+        (seeded(encoder(kind, event)), noise(8, *event)),
+        (seeded(decoder(kind, event)), noise(8, LATENT)),
+    ):
         out = network(x)
         (out * noise(*out.shape, seed=3)).sum().backward()
         assert all(p.grad.abs().max() > 0 for p in network.parameters())
@@ -75,7 +96,10 @@ def test_every_parameter_matters(kind, event):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("event", [(1, 7, 9), (3, 32, 32)], ids=str)
 def test_companions_and_mode_do_not_matter(kind, event):
-    for network, x in ((seeded(encoder(kind, event)), noise(7, *event)), (seeded(decoder(kind, event)), noise(7, LATENT))):
+    for network, x in (
+        (seeded(encoder(kind, event)), noise(7, *event)),
+        (seeded(decoder(kind, event)), noise(7, LATENT)),
+    ):
         together = network(x)
         alone = torch.cat([network(row[None]) for row in x])
         torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)
@@ -124,7 +148,12 @@ def test_gain(activation, expected):
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: nn.Linear(300, 200), lambda: nn.Conv2d(32, 32, 3, padding=1), lambda: nn.ConvTranspose2d(32, 32, 4, stride=2, padding=1)]
+    "make",
+    [
+        lambda: nn.Linear(300, 200),
+        lambda: nn.Conv2d(32, 32, 3, padding=1),
+        lambda: nn.ConvTranspose2d(32, 32, 4, stride=2, padding=1),
+    ],
 )
 def test_unit_gain_keeps_the_size(make):
     """Monte Carlo over thousands of outputs; the bounds are over 5 standard deviations wide at this seed's spread."""

@@ -38,7 +38,11 @@ def taught(size=8, features=3, rows=64, **how):
 @pytest.mark.parametrize("shift", [0.0, 1000.0])
 def test_nearest_agrees_with_another_implementation_even_far_from_zero(shift):
     z, book = normal(500, 6) + shift, normal(40, 6, seed=1) + shift
-    found = NearestNeighbors(n_neighbors=1).fit(book.double().numpy()).kneighbors(z.double().numpy(), return_distance=False)[:, 0]
+    found = (
+        NearestNeighbors(n_neighbors=1)
+        .fit(book.double().numpy())
+        .kneighbors(z.double().numpy(), return_distance=False)[:, 0]
+    )
     assert torch.equal(nearest(z, book), torch.from_numpy(found))
 
 
@@ -176,7 +180,12 @@ def test_use_of_codes():
 
 
 def test_what_makes_no_sense_is_refused():
-    for bad in (lambda: CodeBook(0, 2), lambda: FiniteScalar(()), lambda: FiniteScalar((1, 3)), lambda: code_use(torch.empty(0).long(), 3)):
+    for bad in (
+        lambda: CodeBook(0, 2),
+        lambda: FiniteScalar(()),
+        lambda: FiniteScalar((1, 3)),
+        lambda: code_use(torch.empty(0).long(), 3),
+    ):
         with pytest.raises(ShapeError, match=r"expected|counted"):
             bad()
     with pytest.raises(StateError, match="decay"):

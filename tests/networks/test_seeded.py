@@ -9,16 +9,32 @@ from torch import nn
 from vael.networks import seeded
 
 MAKERS = [
-    lambda: nn.Linear(7, 9), lambda: nn.Conv2d(3, 4, 3), lambda: nn.ConvTranspose2d(3, 4, 3), lambda: nn.Embedding(5, 6), lambda: nn.LSTM(4, 5),
-    lambda: nn.MultiheadAttention(8, 2), lambda: nn.Bilinear(2, 3, 4), lambda: nn.TransformerEncoderLayer(8, 2, 16),
+    lambda: nn.Linear(7, 9),
+    lambda: nn.Conv2d(3, 4, 3),
+    lambda: nn.ConvTranspose2d(3, 4, 3),
+    lambda: nn.Embedding(5, 6),
+    lambda: nn.LSTM(4, 5),
+    lambda: nn.MultiheadAttention(8, 2),
+    lambda: nn.Bilinear(2, 3, 4),
+    lambda: nn.TransformerEncoderLayer(8, 2, 16),
     lambda: nn.utils.parametrizations.orthogonal(nn.Linear(4, 4)),
-]  # fmt: skip
+]
 DRAWS = [
-    lambda: torch.randn(4), lambda: torch.rand(5), lambda: torch.randint(0, 9, (8,)), lambda: torch.randint(9, (8,)), lambda: torch.randperm(7),
-    lambda: torch.normal(torch.zeros(3), torch.ones(3)), lambda: torch.bernoulli(torch.full((9,), 0.5)), lambda: torch.multinomial(torch.ones(5), 3),
-    lambda: torch.randn_like(torch.ones(4)), lambda: torch.rand_like(torch.ones(4)), lambda: torch.randint_like(torch.ones(4), 9),
-    lambda: nn.init.trunc_normal_(torch.empty(4)), lambda: torch.empty(4).exponential_(), lambda: torch.empty(4).random_(),
-]  # fmt: skip
+    lambda: torch.randn(4),
+    lambda: torch.rand(5),
+    lambda: torch.randint(0, 9, (8,)),
+    lambda: torch.randint(9, (8,)),
+    lambda: torch.randperm(7),
+    lambda: torch.normal(torch.zeros(3), torch.ones(3)),
+    lambda: torch.bernoulli(torch.full((9,), 0.5)),
+    lambda: torch.multinomial(torch.ones(5), 3),
+    lambda: torch.randn_like(torch.ones(4)),
+    lambda: torch.rand_like(torch.ones(4)),
+    lambda: torch.randint_like(torch.ones(4), 9),
+    lambda: nn.init.trunc_normal_(torch.empty(4)),
+    lambda: torch.empty(4).exponential_(),
+    lambda: torch.empty(4).random_(),
+]
 
 
 def drawn(make):
@@ -60,7 +76,9 @@ def test_threads_do_not_disturb_each_other():
 
     def wrong(first):
         torch.randn(8)
-        return [seed for seed in (first, first + 8) for _ in range(20) if not same(below(MAKERS[0], seed), expected[seed])]
+        return [
+            seed for seed in (first, first + 8) for _ in range(20) if not same(below(MAKERS[0], seed), expected[seed])
+        ]
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(wrong, range(8))) == [[]] * 8

@@ -21,7 +21,9 @@ OBJECTIVES = [ELBO(), SampledELBO(), ImportanceWeighted()]
 
 def bound(model, x, objective, samples=1, seed=0):
     with torch.no_grad():
-        return objective(model.terms(Batch(x=x), samples=samples, generator=generator(seed), reads=objective.reads), 1.0).bound
+        return objective(
+            model.terms(Batch(x=x), samples=samples, generator=generator(seed), reads=objective.reads), 1.0
+        ).bound
 
 
 @pytest.mark.parametrize("orthogonal", [True, False])
@@ -30,7 +32,9 @@ def test_at_the_exact_posterior_bounds_of_log_weights_are_log_p_for_every_draw(o
     oracle = LinearGaussian.of_size(7, 3, orthogonal=orthogonal)
     x = oracle.sample(5)
     for seed in range(4):
-        torch.testing.assert_close(bound(oracle.vae(), x, objective, samples=2, seed=seed), oracle.log_prob(x), rtol=0, atol=1e-10)
+        torch.testing.assert_close(
+            bound(oracle.vae(), x, objective, samples=2, seed=seed), oracle.log_prob(x), rtol=0, atol=1e-10
+        )
 
 
 def test_at_the_exact_posterior_the_elbo_is_log_p_in_the_mean():
@@ -49,7 +53,9 @@ def test_elsewhere_every_bound_is_below_log_p_in_expectation(objective):
     """The mean of 4000 bounds is at most log p plus 4 standard errors for 5 examples: false-alarm rate below 2e-4."""
     oracle = LinearGaussian.of_size(7, 3)
     x = oracle.sample(5)
-    model = oracle.vae(lambda x: diagonal_gaussian(0.5 * oracle.posterior(x).mean, torch.full((len(x), 3), 0.8).double()))
+    model = oracle.vae(
+        lambda x: diagonal_gaussian(0.5 * oracle.posterior(x).mean, torch.full((len(x), 3), 0.8).double())
+    )
     rows = bound(model, x.repeat(4000, 1), objective, samples=3).view(4000, 5)
     gap = oracle.log_prob(x) - rows.mean(0)
     assert (gap >= -4 * rows.std(0) / math.sqrt(4000)).all()
@@ -69,7 +75,9 @@ def test_the_conjugate_case():
         terms = oracle.vae().terms(oracle.batch(), samples=20, generator=generator(), latent=(z[:, None, None],))
     weight = weight / weight.sum()
     assert float((weight * log_weights(terms)[:, 0]).sum()) == pytest.approx(oracle.elbo, abs=1e-9)
-    assert float((weight * (terms.log_likelihood - terms.divergence.sum(0))[:, 0]).sum()) == pytest.approx(oracle.elbo, abs=1e-9)
+    assert float((weight * (terms.log_likelihood - terms.divergence.sum(0))[:, 0]).sum()) == pytest.approx(
+        oracle.elbo, abs=1e-9
+    )
     assert float((weight * log_weights(terms)[:, 0].exp()).sum().log()) == pytest.approx(oracle.log_prob, abs=1e-9)
 
 
@@ -86,7 +94,10 @@ def test_the_bias_of_importance_weighting_is_chi_square_over_two_k(samples, draw
 
 def test_with_one_sample_importance_weighting_is_the_sampled_elbo():
     oracle = Conjugate()
-    assert torch.equal(bound(oracle.vae(), oracle.batch(50).x, ImportanceWeighted()), bound(oracle.vae(), oracle.batch(50).x, SampledELBO()))
+    assert torch.equal(
+        bound(oracle.vae(), oracle.batch(50).x, ImportanceWeighted()),
+        bound(oracle.vae(), oracle.batch(50).x, SampledELBO()),
+    )
 
 
 def test_averages_of_importance_weighted_bounds_over_disjoint_groups_never_fall_with_k():
@@ -127,7 +138,15 @@ def test_enumerable_latents_elsewhere(objective):
 
     z = torch.arange(6)[:, None].expand(6, 8)
     terms = oracle.vae(BernoulliHead(), uniform).terms(Batch(x=x), samples=6, generator=generator(), latent=(z,))
-    rows = [Terms(*(t[..., i : i + 1, :] for t in (terms.log_likelihood, terms.log_prior, terms.log_posterior, terms.divergence))) for i in range(6)]
+    rows = [
+        Terms(
+            *(
+                t[..., i : i + 1, :]
+                for t in (terms.log_likelihood, terms.log_prior, terms.log_posterior, terms.divergence)
+            )
+        )
+        for i in range(6)
+    ]
     mean = torch.stack([objective(row, 1.0).bound for row in rows]).mean(0)
     gap = (-(oracle.joint(x).log_softmax(1)) - math.log(6)).mean(1)
     torch.testing.assert_close(mean, oracle.log_prob(x) - gap, rtol=0, atol=1e-10)
@@ -164,7 +183,10 @@ def test_the_bound_of_given_latents_does_not_depend_on_the_batch_size(objective,
 
     def by(size):
         parts = [
-            objective(model.terms(Batch(x=x[i : i + size]), samples=3, generator=generator(), latent=(z[:, i : i + size],)), 1.0).bound
+            objective(
+                model.terms(Batch(x=x[i : i + size]), samples=3, generator=generator(), latent=(z[:, i : i + size],)),
+                1.0,
+            ).bound
             for i in range(0, 128, size)
         ]
         return torch.cat(parts)
@@ -179,7 +201,9 @@ def test_noise_of_examples_makes_the_bound_independent_of_the_batch():
 
     def by(rows):
         with torch.no_grad():
-            return SampledELBO()(model.terms(Batch(x=x[rows]), samples=3, generator=PerExample(5, index[rows])), 1.0).bound
+            return SampledELBO()(
+                model.terms(Batch(x=x[rows]), samples=3, generator=PerExample(5, index[rows])), 1.0
+            ).bound
 
     whole = by(torch.arange(20))
     order = torch.randperm(20, generator=generator())
@@ -206,7 +230,9 @@ def test_beta_weighs_the_surrogate_and_leaves_the_bound():
 
 
 def test_ppca_reaches_what_its_own_parameters_reach():
-    """The maximum in closed form is the log-likelihood at the parameters that attain it, and no other parameters do better."""
+    """The maximum in closed form is the log-likelihood at the parameters that attain it, and no other parameters do
+    better.
+    """
     x = LinearGaussian.of_size(6, 2).sample(300)
     centred = x - x.mean(0)
     values, vectors = torch.linalg.eigh(centred.T @ centred / 300)

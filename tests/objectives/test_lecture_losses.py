@@ -37,7 +37,9 @@ def test_the_gaussian_likelihood_of_the_worked_example(sigma, expected):
 
 
 def test_the_best_sigma_is_the_root_of_the_squared_error_per_cell():
-    """The derivative of log p(x|z) by σ is -d/σ + error/σ³: zero at √(0.15/4) = 0.194, so the "constant" term is none."""
+    """The derivative of log p(x|z) by σ is -d/σ + error/σ³: zero at √(0.15/4) = 0.194, so the "constant" term is
+    none.
+    """
     sigma = torch.tensor(math.sqrt(0.15 / 4), dtype=torch.float64, requires_grad=True)
     error = torch.tensor([0.1, 0.2, 0.1, 0.3], dtype=torch.float64)
     whole = Normal(torch.zeros(4).double(), sigma).log_prob(error).sum()
@@ -49,7 +51,11 @@ def test_the_best_sigma_is_the_root_of_the_squared_error_per_cell():
 
 def test_the_expected_squared_error_is_a_positive_average():
     """E‖x - Wz - b‖² = ‖x - Wμ - b‖² + Σ σ² ‖w‖²; 200,000 draws within 4.5 standard errors, false-alarm rate 7e-6."""
-    w, b, x = torch.tensor([[1.0, 0.5], [0.0, 1.0], [-1.0, 0.3]]), torch.tensor([0.1, 0.0, -0.2]), torch.tensor([1.0, 0.0, -1.0])
+    w, b, x = (
+        torch.tensor([[1.0, 0.5], [0.0, 1.0], [-1.0, 0.3]]),
+        torch.tensor([0.1, 0.0, -0.2]),
+        torch.tensor([1.0, 0.0, -1.0]),
+    )
     q = diagonal_gaussian(torch.tensor([0.4, -0.3]), torch.tensor([0.5, 0.8]))
     exact = float((x - w @ q.mean - b).square().sum() + (q.variance * w.square().sum(0)).sum())
     each = (x - draw(q, 200_000, generator()) @ w.T - b).square().sum(1)
@@ -64,7 +70,9 @@ def test_the_total_loss_is_a_negative_bound_at_a_variance_of_one_half():
     (z,), (q,) = terms.latent, terms.posterior
     loss = (batch.x - model.decode((z,)).mean[0]).square().flatten(1).sum(1)
     loss = loss + 0.5 * (q.mean.square() + q.variance - q.variance.log() - 1).sum(1)
-    torch.testing.assert_close(-ELBO()(terms, 1.0).bound - loss, torch.full_like(loss, CELLS / 2 * math.log(math.pi)), rtol=0, atol=1e-9)
+    torch.testing.assert_close(
+        -ELBO()(terms, 1.0).bound - loss, torch.full_like(loss, CELLS / 2 * math.log(math.pi)), rtol=0, atol=1e-9
+    )
     assert 784 / 2 * math.log(math.pi) == pytest.approx(448.7341, abs=1e-4)
 
 
@@ -83,13 +91,17 @@ def test_pairs_of_equal_variance_times_weight_have_proportional_gradients(sigma,
     assert float(other @ reference / other.norm() / reference.norm()) < 0.999999
 
 
-@pytest.mark.parametrize(("variance", "weight"), [(0.5, 22.222), (1.0, 44.444), (392.0, 17422.2), (0.5 / 255**2, 0.00034175)])
+@pytest.mark.parametrize(
+    ("variance", "weight"), [(0.5, 22.222), (1.0, 44.444), (392.0, 17422.2), (0.5 / 255**2, 0.00034175)]
+)
 def test_the_table_of_weights(variance, weight):
     assert variance / 0.15**2 == pytest.approx(weight, rel=1e-4)
 
 
 def test_the_two_integrals_of_the_gaussian_example():
-    """∫ q log q = -J/2 log 2π - ½ Σ (1 + log σ²) = -1.95423 and -KL = ½ Σ (1 + log σ² - μ² - σ²) = -4.07259, and by quadrature."""
+    """∫ q log q = -J/2 log 2π - ½ Σ (1 + log σ²) = -1.95423 and -KL = ½ Σ (1 + log σ² - μ² - σ²) = -4.07259, and by
+    quadrature.
+    """
     mu, sigma = torch.tensor([0.5, -1.0, 2.0]).double(), torch.tensor([1.0, 0.5, 0.2]).double()
     q, p = diagonal_gaussian(mu, sigma), diagonal_gaussian(torch.zeros(3).double(), torch.ones(3).double())
     first = float(-1.5 * math.log(2 * math.pi) - 0.5 * (1 + (sigma**2).log()).sum())
@@ -106,7 +118,9 @@ def test_the_two_integrals_of_the_gaussian_example():
 
 
 def test_the_lectures_program_gives_the_same_loss_line_by_line():
-    """Keras's lines in PyTorch, with the same ε; binary_crossentropy is a mean over pixels, and `original_dim *` makes it the sum."""
+    """Keras's lines in PyTorch, with the same ε; binary_crossentropy is a mean over pixels, and `original_dim *`
+    makes it the sum.
+    """
     model, batch = network(CrossEntropyHead()), grey()
     noise = Recorded(Stream(generator()))
     terms = model.terms(batch, generator=noise)
@@ -117,12 +131,19 @@ def test_the_lectures_program_gives_the_same_loss_line_by_line():
     kl_loss = -0.5 * (1 + z_log_var - z_mean.square() - z_log_var.exp()).sum(-1)
     torch.testing.assert_close(-terms.log_likelihood[0], xent_loss, rtol=1e-9, atol=0)
     torch.testing.assert_close(terms.divergence[0, 0], kl_loss, rtol=1e-9, atol=1e-12)
-    assert float(-ELBO()(terms, 1.0).bound.mean().detach()) == pytest.approx(float((xent_loss + kl_loss).mean().detach()), rel=1e-9)
+    assert float(-ELBO()(terms, 1.0).bound.mean().detach()) == pytest.approx(
+        float((xent_loss + kl_loss).mean().detach()), rel=1e-9
+    )
 
 
 def test_a_divergence_without_a_closed_form_is_estimated():
-    """Gaussian q, Student prior: 0.9074 nats by quadrature; 400,000 draws within 4.5 standard errors, false-alarm rate 7e-6."""
-    q, p = diagonal_gaussian(torch.tensor([0.5, -1.0]), torch.tensor([0.6, 0.9])), Independent(StudentT(torch.full((2,), 3.0)), 1)
+    """Gaussian q, Student prior: 0.9074 nats by quadrature; 400,000 draws within 4.5 standard errors, false-alarm
+    rate 7e-6.
+    """
+    q, p = (
+        diagonal_gaussian(torch.tensor([0.5, -1.0]), torch.tensor([0.6, 0.9])),
+        Independent(StudentT(torch.full((2,), 3.0)), 1),
+    )
     assert not has_closed_form(q, p)
     grid, exact = torch.linspace(-9, 9, 20_001, dtype=torch.float64), 0.0
     for loc, scale in ((0.5, 0.6), (-1.0, 0.9)):
@@ -134,7 +155,9 @@ def test_a_divergence_without_a_closed_form_is_estimated():
 
 
 def test_the_smallest_gap_of_a_diagonal_posterior_is_that_of_its_correlation():
-    """KL of the best diagonal Gaussian from a correlated one is -½ log(1 - ρ²): 0.2730 nats for the lecture's linear model, ρ = -0.649."""
+    """KL of the best diagonal Gaussian from a correlated one is -½ log(1 - ρ²): 0.2730 nats for the lecture's
+    linear model, ρ = -0.649.
+    """
     w, sigma = torch.tensor([[1.0, 0.8], [0.6, 0.8], [-0.5, 0.2]]).double(), 0.6
     precision = (w.T @ w + sigma**2 * torch.eye(2)) / sigma**2
     covariance = torch.linalg.inv(precision)

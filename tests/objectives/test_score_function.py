@@ -1,4 +1,6 @@
-"""The score-function objective: exact where latents can be enumerated, equal in the mean to a path where there is one."""
+"""The score-function objective: exact where latents can be enumerated, equal in the mean to a path where there is
+one.
+"""
 
 import math
 
@@ -49,7 +51,9 @@ def test_the_gradient_on_enumerable_latents_is_the_exact_one_in_the_mean():
     terms = model.terms(Batch(x=rows), samples=2, generator=generator(), reads=ScoreFunction.reads)
     surrogate = ScoreFunction()(terms, 1.0).surrogate
     assert surrogate.shape == (repeats,)
-    blocks = [torch.autograd.grad(part.mean(), (logits, cells), retain_graph=True) for part in surrogate.split(repeats // 100)]
+    blocks = [
+        torch.autograd.grad(part.mean(), (logits, cells), retain_graph=True) for part in surrogate.split(repeats // 100)
+    ]
     for k, expected in enumerate(exact):
         found = torch.stack([block[k] for block in blocks])
         error = found.std(0) / math.sqrt(len(found))
@@ -68,14 +72,21 @@ def test_the_value_is_the_sampled_bound():
 
 
 def test_where_a_path_exists_both_gradients_have_the_same_mean_and_the_path_less_variance():
-    """μ and log σ of a Gaussian posterior, 200 blocks of 50 draws: 6 comparisons within 4.5 errors, false-alarm rate 7e-5."""
+    """μ and log σ of a Gaussian posterior, 200 blocks of 50 draws: 6 comparisons within 4.5 errors, false-alarm
+    rate 7e-5.
+    """
     oracle = LinearGaussian.of_size(5, 3, seed=4)
     x = oracle.sample(1).expand(10_000, -1)
-    loc, raw = torch.tensor([0.3, -0.2, 0.5]).double().requires_grad_(), torch.tensor([-0.3, 0.1, -0.8]).double().requires_grad_()
+    loc, raw = (
+        torch.tensor([0.3, -0.2, 0.5]).double().requires_grad_(),
+        torch.tensor([-0.3, 0.1, -0.8]).double().requires_grad_(),
+    )
     model = oracle.vae(lambda x: diagonal_gaussian(loc.expand(len(x), -1), raw.exp().expand(len(x), -1)))
 
     def blocks(surrogate):
-        return torch.stack([torch.cat(torch.autograd.grad(part.mean(), (loc, raw), retain_graph=True)) for part in surrogate.split(50)])
+        return torch.stack(
+            [torch.cat(torch.autograd.grad(part.mean(), (loc, raw), retain_graph=True)) for part in surrogate.split(50)]
+        )
 
     terms = model.terms(Batch(x=x), samples=4, generator=generator(1))
     path = blocks(SampledELBO()(terms, 1.0).surrogate)
@@ -98,13 +109,21 @@ def stripes(examples, seed):
 
 
 def test_a_model_of_binary_latents_learns_through_the_usual_loop():
-    """Four bars, one cell in twenty flipped: about log 1/4 + 16 · (-0.2) = -4.6 nats can be reached; no latents get no further than -9.0."""
+    """Four bars, one cell in twenty flipped: about log 1/4 + 16 · (-0.2) = -4.6 nats can be reached; no latents get
+    no further than -9.0.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = VAE(BernoulliPrior(4), Decoder(Dense((4,), (16,), (32,)), BernoulliHead()), BernoulliPosterior(Dense((16,), (4,), (32,))))
+        model = VAE(
+            BernoulliPrior(4),
+            Decoder(Dense((4,), (16,), (32,)), BernoulliHead()),
+            BernoulliPosterior(Dense((16,), (4,), (32,))),
+        )
     data = Splits(stripes(1000, 0), stripes(500, 10), None)
     fit = run(
-        GradientAscent(model, ScoreFunction(), samples=8, optimizer=AdamW(3e-3)), data, Settings(epochs=25, batch=50, compiled=False, threads=1)
+        GradientAscent(model, ScoreFunction(), samples=8, optimizer=AdamW(3e-3)),
+        data,
+        Settings(epochs=25, batch=50, compiled=False, threads=1),
     )
     assert fit.history[0].elbo < -8
     assert -6.0 < fit.best_elbo < -4.4

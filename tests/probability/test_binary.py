@@ -21,7 +21,9 @@ def test_the_divergence_is_the_sum_over_zero_and_one():
     q = Q.sigmoid()
     expected = q * (q.log() - P.sigmoid().log()) + (1 - q) * ((1 - q).log() - (1 - P.sigmoid()).log())
     torch.testing.assert_close(kl_divergence(Bit(Q), Bit(P)), expected, rtol=1e-9, atol=1e-12)
-    torch.testing.assert_close(kl_divergence(Bit(Q), Bit(P.expand(2, 3))), kl_divergence(Bernoulli(logits=Q), Bernoulli(logits=P.expand(2, 3))))
+    torch.testing.assert_close(
+        kl_divergence(Bit(Q), Bit(P.expand(2, 3))), kl_divergence(Bernoulli(logits=Q), Bernoulli(logits=P.expand(2, 3)))
+    )
     assert torch.equal(kl_divergence(Bit(Q), Bit(Q)), torch.zeros_like(Q))
 
 

@@ -15,7 +15,9 @@ def generator(seed=0):
 
 
 def gaussians():
-    q = diagonal_gaussian(torch.tensor([[0.3, -1.0], [0.0, 2.0]]).double(), torch.tensor([[0.5, 1.5], [1.0, 0.1]]).double())
+    q = diagonal_gaussian(
+        torch.tensor([[0.3, -1.0], [0.0, 2.0]]).double(), torch.tensor([[0.5, 1.5], [1.0, 0.1]]).double()
+    )
     return q, diagonal_gaussian(torch.zeros(2).double(), torch.ones(2).double())
 
 
@@ -30,10 +32,14 @@ def test_of_gaussians_is_the_formula():
 
 
 def test_the_fallback_agrees_with_the_closed_form():
-    """The mean of 40 000 log-ratios within 4 standard errors of the closed form, for 2 rows: false-alarm rate 1.3e-4."""
+    """The mean of 40 000 log-ratios within 4 standard errors of the closed form, for 2 rows: false-alarm rate
+    1.3e-4.
+    """
     q, p = gaussians()
     plain = Normal(torch.zeros(2).double(), torch.ones(2).double())
-    same = Independent(TransformedDistribution(plain, [AffineTransform(0.0, 1.0)]), 1)  # the same law, of a kind without a registered form
+    same = Independent(
+        TransformedDistribution(plain, [AffineTransform(0.0, 1.0)]), 1
+    )  # the same law, of a kind without a registered form
     z = draw(q, 40_000, generator())
     assert has_closed_form(q, p)
     assert not has_closed_form(q, same)
@@ -73,7 +79,9 @@ def test_the_standard_gaussian_is_the_gaussian_with_mean_0_and_variance_1():
     torch.testing.assert_close(quick.log_prob(loc), general.log_prob(loc), rtol=1e-13, atol=1e-13)
     mine, known = kl_divergence(q, quick), kl_divergence(q, general)
     torch.testing.assert_close(mine, known, rtol=1e-13, atol=1e-13)
-    for a, b in zip(torch.autograd.grad(mine.sum(), (loc, scale)), torch.autograd.grad(known.sum(), (loc, scale)), strict=True):
+    for a, b in zip(
+        torch.autograd.grad(mine.sum(), (loc, scale)), torch.autograd.grad(known.sum(), (loc, scale)), strict=True
+    ):
         torch.testing.assert_close(a, b, rtol=1e-13, atol=1e-13)
     drawn = [draw(law, 7, torch.Generator().manual_seed(3)) for law in (quick, general)]
     assert torch.equal(*drawn)

@@ -1,4 +1,6 @@
-"""Closed forms between Gaussians of unlike kinds against PyTorch's own, and laws at the first sizes and values that are allowed or not."""
+"""Closed forms between Gaussians of unlike kinds against PyTorch's own, and laws at the first sizes and values that
+are allowed or not.
+"""
 
 import pytest
 import torch
@@ -32,7 +34,9 @@ def test_the_divergence_of_a_diagonal_from_a_full_gaussian_and_back_is_that_of_t
 
 
 def test_a_joint_gaussian_of_events_is_the_one_of_their_flat_cells():
-    """Density, log |Σ|, distance, mean, variance and covariance of events of shape 3 by 1 and 1 by 3 in a batch of 4."""
+    """Density, log |Σ|, distance, mean, variance and covariance of events of shape 3 by 1 and 1 by 3 in a batch of
+    4.
+    """
     flat = full()
     x = numbers(5, BATCH, FEATURES)
     for event in ((3, 1), (1, 3), (3,)):

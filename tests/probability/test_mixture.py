@@ -14,20 +14,34 @@ def numbers(*shape, seed=0):
 
 
 def coupled(space=()):
-    loc, log_scale = 8 + 3 * numbers(5, CHANNELS, *space, COMPONENTS), 0.5 * numbers(5, CHANNELS, *space, COMPONENTS, seed=1)
+    loc, log_scale = (
+        8 + 3 * numbers(5, CHANNELS, *space, COMPONENTS),
+        0.5 * numbers(5, CHANNELS, *space, COMPONENTS, seed=1),
+    )
     coupling = numbers(5, CHANNELS * (CHANNELS - 1) // 2, *space, COMPONENTS, seed=2).tanh()
-    return CoupledLogisticMixture(numbers(5, *space, COMPONENTS, seed=3), loc, log_scale, coupling, LEVELS, space=len(space))
+    return CoupledLogisticMixture(
+        numbers(5, *space, COMPONENTS, seed=3), loc, log_scale, coupling, LEVELS, space=len(space)
+    )
 
 
 def test_a_mixture_is_the_weighted_sum_of_its_components():
-    logits, loc, log_scale = numbers(5, COMPONENTS), 8 + 3 * numbers(5, COMPONENTS, seed=1), numbers(5, COMPONENTS, seed=2)
+    logits, loc, log_scale = (
+        numbers(5, COMPONENTS),
+        8 + 3 * numbers(5, COMPONENTS, seed=1),
+        numbers(5, COMPONENTS, seed=2),
+    )
     x = torch.arange(LEVELS).double()[:, None]
-    parts = [DiscretizedLogistic(loc[:, k], log_scale[:, k], LEVELS).log_prob(x).exp() * logits.softmax(1)[:, k] for k in range(COMPONENTS)]
+    parts = [
+        DiscretizedLogistic(loc[:, k], log_scale[:, k], LEVELS).log_prob(x).exp() * logits.softmax(1)[:, k]
+        for k in range(COMPONENTS)
+    ]
     torch.testing.assert_close(DiscretizedLogisticMixture(logits, loc, log_scale, LEVELS).log_prob(x), sum(parts).log())
 
 
 def test_coupling_is_the_autoregression_of_the_means():
-    """Row (c, j) of the weights in the order (1,0), (2,0), (2,1), (3,0) ...; x_j is counted from the middle of the range."""
+    """Row (c, j) of the weights in the order (1,0), (2,0), (2,1), (3,0) ...; x_j is counted from the middle of the
+    range.
+    """
     law = coupled()
     x = draw(law, 1, torch.Generator().manual_seed(4))[0]
     total = law.logits
@@ -46,7 +60,9 @@ def test_space_stands_after_the_channels():
     law = coupled((2, 3))
     x = draw(law, 1, torch.Generator().manual_seed(4))[0]
     assert x.shape == law.mean.shape == (5, CHANNELS, 2, 3)
-    one = CoupledLogisticMixture(law.logits[:, 1, 2], *(p[:, :, 1, 2] for p in (law.loc, law.log_scale, law.coupling)), LEVELS, space=0)
+    one = CoupledLogisticMixture(
+        law.logits[:, 1, 2], *(p[:, :, 1, 2] for p in (law.loc, law.log_scale, law.coupling)), LEVELS, space=0
+    )
     torch.testing.assert_close(law.log_prob(x)[:, 1, 2], one.log_prob(x[:, :, 1, 2]))
     torch.testing.assert_close(law.mean[:, :, 1, 2], one.mean)
 
@@ -56,7 +72,9 @@ def test_draws_are_coupled_as_the_law_says():
     loc, log_scale = torch.full((2, 1), 7.5).double(), torch.tensor([[0.3], [-1.0]]).double()
     found = []
     for weight in (0.9, 0.0, -0.9):
-        law = CoupledLogisticMixture(torch.zeros(1).double(), loc, log_scale, torch.full((1, 1), weight).double(), LEVELS, space=0)
+        law = CoupledLogisticMixture(
+            torch.zeros(1).double(), loc, log_scale, torch.full((1, 1), weight).double(), LEVELS, space=0
+        )
         found.append(float(torch.corrcoef(draw(law, 4000, torch.Generator().manual_seed(0)).T)[0, 1]))
     assert found[0] > 0.8
     assert abs(found[1]) < 0.08  # 5 standard errors

@@ -1,4 +1,6 @@
-"""Full-covariance Gaussians: the lectures' numbers, scipy and PyTorch as oracles, every step of the divergence, refusals."""
+"""Full-covariance Gaussians: the lectures' numbers, scipy and PyTorch as oracles, every step of the divergence,
+refusals.
+"""
 
 import math
 
@@ -37,7 +39,9 @@ LECTURE = gaussian(numbers(0.0, 1.0), numbers([1.0, 0.5], [0.5, 2.0]))
 def random_law(features=4, batch=(), seed=0):
     generator = torch.Generator().manual_seed(seed)
     factor = torch.randn(*batch, features, features + 2, generator=generator, dtype=torch.float64)
-    return gaussian(torch.randn(*batch, features, generator=generator, dtype=torch.float64), factor @ factor.mT / features)
+    return gaussian(
+        torch.randn(*batch, features, generator=generator, dtype=torch.float64), factor @ factor.mT / features
+    )
 
 
 def test_variance_and_covariance_of_the_lecture():
@@ -52,11 +56,15 @@ def test_variance_and_covariance_of_the_lecture():
 def test_sample_moments_against_numpy():
     x = np.random.default_rng(0).normal(size=(50, 3))
     for unbiased in (False, True):
-        assert np.allclose(sample_covariance(torch.from_numpy(x), unbiased=unbiased), np.cov(x.T, bias=not unbiased), atol=1e-14)
+        assert np.allclose(
+            sample_covariance(torch.from_numpy(x), unbiased=unbiased), np.cov(x.T, bias=not unbiased), atol=1e-14
+        )
 
 
 def test_maximum_likelihood_is_a_maximum():
-    x = torch.randn(40, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64) @ numbers([1, 0.5, 0], [0, 1, 2], [0, 0, 1])
+    x = torch.randn(40, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64) @ numbers(
+        [1, 0.5, 0], [0, 1, 2], [0, 0, 1]
+    )
     best = gaussian(sample_mean(x), sample_covariance(x)).log_prob(x).sum()
     assert best > gaussian(sample_mean(x), sample_covariance(x, unbiased=True)).log_prob(x).sum()
     assert best > gaussian(sample_mean(x) + 0.05, sample_covariance(x)).log_prob(x).sum()
@@ -98,7 +106,9 @@ def test_every_step_of_the_divergence_by_quadrature():
     assert float(weight.sum()) == pytest.approx(1)
     assert float(weight @ squared_mahalanobis(x, p)) == pytest.approx(2)  # 2 I₂ = k
     assert float(weight @ squared_mahalanobis(x, q)) == pytest.approx(float(terms.trace + terms.shift))  # 2 I₁
-    assert float(weight @ torch.einsum("ni,ij,nj->n", x - p.loc, inverse, x - p.loc)) == pytest.approx(float(terms.trace))
+    assert float(weight @ torch.einsum("ni,ij,nj->n", x - p.loc, inverse, x - p.loc)) == pytest.approx(
+        float(terms.trace)
+    )
     assert float(weight @ (2 * (x - p.loc) @ inverse @ gap)) == pytest.approx(0, abs=1e-12)
     assert float(terms.shift) == pytest.approx(float(gap @ inverse @ gap))
     assert float(terms.trace) == pytest.approx(float(torch.trace(inverse @ p.covariance_matrix)))
@@ -109,12 +119,17 @@ def test_every_step_of_the_divergence_by_quadrature():
 
 def test_divergence_against_pytorch_for_full_and_diagonal():
     full, other = random_law(5, (3,), 1), random_law(5, (3,), 2)
-    diagonal, standard = diagonal_gaussian(other.loc, other.stddev), diagonal_gaussian(torch.zeros(5).double(), torch.ones(5).double())
+    diagonal, standard = (
+        diagonal_gaussian(other.loc, other.stddev),
+        diagonal_gaussian(torch.zeros(5).double(), torch.ones(5).double()),
+    )
     as_full = gaussian(other.loc, other.variance.diag_embed())
     assert torch.allclose(gaussian_divergence(full, other), kl_divergence(full, other), atol=1e-10)
     assert torch.allclose(gaussian_divergence(full, diagonal), kl_divergence(full, as_full), atol=1e-10)
     assert torch.allclose(gaussian_divergence(diagonal, full), kl_divergence(as_full, full), atol=1e-10)
-    assert torch.allclose(gaussian_divergence(diagonal, standard), divergence_from_standard(other.loc, other.stddev), atol=1e-10)
+    assert torch.allclose(
+        gaussian_divergence(diagonal, standard), divergence_from_standard(other.loc, other.stddev), atol=1e-10
+    )
     assert torch.allclose(gaussian_divergence(full, full), torch.zeros(3).double(), atol=1e-12)
 
 
@@ -126,7 +141,9 @@ def test_the_case_of_the_vae():
     expected = 0.5 * (-torch.logdet(sigma) - 3 + sigma.trace() + law.loc.square().sum())
     assert float(gaussian_divergence(law, standard)) == pytest.approx(float(expected), abs=1e-12)
     mean, scale = numbers(0.5, -1.0), numbers(0.3, 2.0)
-    expected = 0.5 * sum(s * s + m * m - 1 - math.log(s * s) for m, s in zip(mean.tolist(), scale.tolist(), strict=True))
+    expected = 0.5 * sum(
+        s * s + m * m - 1 - math.log(s * s) for m, s in zip(mean.tolist(), scale.tolist(), strict=True)
+    )
     assert float(divergence_from_standard(mean, scale)) == pytest.approx(expected, abs=1e-12)
 
 
@@ -147,7 +164,10 @@ def test_the_expectations_of_the_kl_loss():
 
 
 def test_the_log_determinant_is_what_keeps_a_covariance_finite():
-    x = LECTURE.loc + torch.randn(200, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64) @ LECTURE.scale_tril.mT
+    x = (
+        LECTURE.loc
+        + torch.randn(200, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64) @ LECTURE.scale_tril.mT
+    )
     laws = [gaussian(LECTURE.loc, scale**2 * LECTURE.covariance_matrix) for scale in (0.5, 1.0, 2.0, 20.0)]
     forms = [float(squared_mahalanobis(x, law).mean()) for law in laws]
     densities = [float(log_density(x, law).mean()) for law in laws]
@@ -207,7 +227,9 @@ def test_refused_otherwise():
     for wrong in (
         lambda: sample_mean(torch.tensor([[math.nan]])),
         lambda: divergence_from_standard(torch.zeros(2), torch.zeros(2)),
-        lambda: gaussian_divergence(Independent(Laplace(torch.zeros(2), 1.0), 1), diagonal_gaussian(torch.zeros(2), torch.ones(2))),
+        lambda: gaussian_divergence(
+            Independent(Laplace(torch.zeros(2), 1.0), 1), diagonal_gaussian(torch.zeros(2), torch.ones(2))
+        ),
         lambda: contained(-1.0, 2),
         lambda: ellipse(LECTURE, 0.0),
     ):

@@ -28,7 +28,9 @@ def test_both_edges_are_open_and_known_by_their_level():
     below, above = (DiscretizedLogistic(torch.tensor(loc), torch.tensor(0.0), 256) for loc in (-50.0, 305.0))
     assert float(below.log_prob(torch.tensor(0.0)).exp()) == pytest.approx(1)
     assert float(above.log_prob(torch.tensor(255.0)).exp()) == pytest.approx(1)
-    assert float(above.log_prob(torch.tensor(254.0))) == pytest.approx(-50 + math.log(math.exp(-0.5) * (1 - math.exp(-1))), abs=1e-3)
+    assert float(above.log_prob(torch.tensor(254.0))) == pytest.approx(
+        -50 + math.log(math.exp(-0.5) * (1 - math.exp(-1))), abs=1e-3
+    )
 
 
 def test_a_discretised_logistic_of_many_levels_has_its_mean():
@@ -64,4 +66,6 @@ def test_the_cross_entropy_of_grey_values_is_the_lectures_and_is_no_density():
     grid = torch.linspace(0, 1, 2001)
     assert float(GreyCrossEntropy(torch.zeros(1)).log_prob(grid).exp().mean()) == pytest.approx(0.5, abs=1e-6)  # not 1
     law = GreyCrossEntropy(logits, 255.0)
-    torch.testing.assert_close(draw(law, 3, torch.Generator().manual_seed(0)), law.mean.expand(3, *logits.shape))  # nothing to draw from
+    torch.testing.assert_close(
+        draw(law, 3, torch.Generator().manual_seed(0)), law.mean.expand(3, *logits.shape)
+    )  # nothing to draw from

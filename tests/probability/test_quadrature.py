@@ -7,7 +7,18 @@ import torch
 from scipy import integrate as reference
 
 from vael.errors import ShapeError, SupportError
-from vael.probability import Axis, Cost, Grid, box, gauss_hermite, gauss_legendre, integrate, log_integrate, midpoints, trapezoid
+from vael.probability import (
+    Axis,
+    Cost,
+    Grid,
+    box,
+    gauss_hermite,
+    gauss_legendre,
+    integrate,
+    log_integrate,
+    midpoints,
+    trapezoid,
+)
 
 
 def parabola(z):
@@ -34,7 +45,9 @@ def test_ten_by_ten_midpoints_of_the_lecture():
     grid = Grid.power(midpoints(0.0, 1.0, 10), 2)
     assert grid.points == 100
     found = float(integrate(decay, grid))
-    assert found == pytest.approx(0.1**2 * sum(math.exp(-(i + j + 1) / 10) for i in range(10) for j in range(10)), abs=1e-14)
+    assert found == pytest.approx(
+        0.1**2 * sum(math.exp(-(i + j + 1) / 10) for i in range(10) for j in range(10)), abs=1e-14
+    )
     assert 2e-4 < SQUARE - found < 4e-4  # 1/24 n² of the second derivatives, twice the integral: 3.3e-4
 
 
@@ -43,12 +56,16 @@ def test_eleven_points_are_not_ten():
     nodes = torch.linspace(0.0, 1.0, 11, dtype=torch.float64)
     as_written = Grid.power(Axis(nodes, torch.full_like(nodes, 0.1)), 2)
     assert as_written.points == 121
-    assert float(integrate(decay, as_written)) == pytest.approx((0.1 * sum(math.exp(-k / 10) for k in range(11))) ** 2, abs=1e-14)
+    assert float(integrate(decay, as_written)) == pytest.approx(
+        (0.1 * sum(math.exp(-k / 10) for k in range(11))) ** 2, abs=1e-14
+    )
     assert float(integrate(decay, as_written)) / SQUARE - 1 > 0.2
     assert float(integrate(decay, Grid.power(trapezoid(0.0, 1.0, 10), 2))) == pytest.approx(SQUARE, rel=2e-3)
 
 
-@pytest.mark.parametrize(("rule", "features"), [(midpoints, 1), (midpoints, 2), (midpoints, 3), (trapezoid, 1), (trapezoid, 2)])
+@pytest.mark.parametrize(
+    ("rule", "features"), [(midpoints, 1), (midpoints, 2), (midpoints, 3), (trapezoid, 1), (trapezoid, 2)]
+)
 def test_the_error_falls_as_the_square_of_the_width(rule, features):
     exact = (1 - math.exp(-1)) ** features
     errors = [abs(float(integrate(decay, Grid.power(rule(0.0, 1.0, n), features))) - exact) for n in (8, 16, 32)]
@@ -69,7 +86,9 @@ def test_gauss_rules_are_exact_up_to_their_degree_and_not_beyond(points):
             (2 ** (degree + 1) - (-1) ** (degree + 1)) / (degree + 1)
         )
         assert float(integrate(times_normal(degree), hermite)) == pytest.approx(moment, rel=1e-5, abs=1e-5)
-    assert float(integrate(times_normal(2 * points), hermite)) != pytest.approx(math.prod(range(1, 2 * points, 2)), rel=1e-3)
+    assert float(integrate(times_normal(2 * points), hermite)) != pytest.approx(
+        math.prod(range(1, 2 * points, 2)), rel=1e-3
+    )
 
 
 def test_against_scipy_where_no_closed_form_is():
@@ -93,7 +112,9 @@ def test_rows_of_integrands_at_once_and_blocks_do_not_matter():
     rates = torch.tensor([0.5, 1.0, 3.0], dtype=torch.float64)
     whole = integrate(lambda z: (-z.sum(1, keepdim=True) * rates).exp(), grid)
     assert whole.shape == (3,)
-    assert torch.allclose(whole, integrate(lambda z: (-z.sum(1, keepdim=True) * rates).exp(), grid, block=7), atol=1e-14)
+    assert torch.allclose(
+        whole, integrate(lambda z: (-z.sum(1, keepdim=True) * rates).exp(), grid, block=7), atol=1e-14
+    )
     in_logs = log_integrate(lambda z: -z.sum(1, keepdim=True) * rates, grid, block=100)
     assert torch.allclose(in_logs.exp(), whole, atol=1e-12)
 

@@ -1,11 +1,23 @@
-"""Where randomness comes from: draws by the law, noise that belongs to examples, noise that is written down and given again."""
+"""Where randomness comes from: draws by the law, noise that belongs to examples, noise that is written down and
+given again.
+"""
 
 import pytest
 import torch
 from torch.distributions import Bernoulli, Categorical, Independent, Laplace, MultivariateNormal, Normal, Poisson
 
 from vael.errors import StateError
-from vael.probability import PerExample, Recorded, Replayed, Stream, as_noise, detached, diagonal_gaussian, draw, register_draw
+from vael.probability import (
+    PerExample,
+    Recorded,
+    Replayed,
+    Stream,
+    as_noise,
+    detached,
+    diagonal_gaussian,
+    draw,
+    register_draw,
+)
 
 
 def generator(seed=0):
@@ -51,7 +63,10 @@ def test_equal_seeds_give_equal_draws(law, random_state_untouched):
 
 @pytest.mark.parametrize("kind", [Normal, Laplace])
 def test_draws_carry_the_gradient_of_their_parameters(kind):
-    loc, scale = torch.zeros(3, dtype=torch.float64, requires_grad=True), torch.ones(3, dtype=torch.float64, requires_grad=True)
+    loc, scale = (
+        torch.zeros(3, dtype=torch.float64, requires_grad=True),
+        torch.ones(3, dtype=torch.float64, requires_grad=True),
+    )
     noise = Recorded(Stream(generator()))
     draw(kind(loc, scale), 1, noise)
 

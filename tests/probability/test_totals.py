@@ -12,17 +12,26 @@ from vael.probability.totals import log_product
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_bernoulli_equals_the_sum_over_cells(event, dtype):
     generator = torch.Generator().manual_seed(1)
-    logits = 30 * torch.randn(2, 5, *event, dtype=torch.float64, generator=generator)  # many beyond ±50, some beyond ±100
+    logits = 30 * torch.randn(
+        2, 5, *event, dtype=torch.float64, generator=generator
+    )  # many beyond ±50, some beyond ±100
     x = (torch.rand(5, *event, generator=generator) < 0.3).double()
     exact = Bernoulli(logits=logits).log_prob(x.expand_as(logits)).flatten(2).sum(2)
     with torch.no_grad():
         found = total_log_prob(Bernoulli(logits=logits.to(dtype), validate_args=False), x.to(dtype))
-    torch.testing.assert_close(found.double(), exact, rtol=1e-12 if dtype == torch.float64 else 1e-6, atol=1e-9 if dtype == torch.float64 else 1e-5)
+    torch.testing.assert_close(
+        found.double(),
+        exact,
+        rtol=1e-12 if dtype == torch.float64 else 1e-6,
+        atol=1e-9 if dtype == torch.float64 else 1e-5,
+    )
 
 
 def test_the_worst_product_does_not_underflow():
     cells = torch.full((3, 4099), 0.5)
-    torch.testing.assert_close(log_product(cells), torch.full((3,), -4099 * torch.log(torch.tensor(2.0)).item()), rtol=1e-6, atol=0)
+    torch.testing.assert_close(
+        log_product(cells), torch.full((3,), -4099 * torch.log(torch.tensor(2.0)).item()), rtol=1e-6, atol=0
+    )
 
 
 def test_a_gradient_takes_the_way_over_cells():
@@ -35,7 +44,10 @@ def test_a_gradient_takes_the_way_over_cells():
 @pytest.mark.parametrize("scale", [(), (4,), (5, 4), (2, 5, 4), (2, 5, 1), (1, 1, 4), (2, 1, 4)])
 def test_normal_with_scales_shared_in_any_way(scale):
     generator = torch.Generator().manual_seed(0)
-    loc, x = torch.randn(2, 5, 4, dtype=torch.float64, generator=generator), torch.randn(5, 4, dtype=torch.float64, generator=generator)
+    loc, x = (
+        torch.randn(2, 5, 4, dtype=torch.float64, generator=generator),
+        torch.randn(5, 4, dtype=torch.float64, generator=generator),
+    )
     law = Normal(loc, torch.rand(scale, dtype=torch.float64, generator=generator) + 0.01)
     with torch.no_grad():
         torch.testing.assert_close(total_log_prob(law, x), law.log_prob(x).sum(-1), rtol=1e-12, atol=1e-12)

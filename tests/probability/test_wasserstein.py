@@ -35,7 +35,11 @@ def test_diagonal_covariances_give_the_distance_of_the_standard_deviations() -> 
 
 
 def test_rank_deficient_covariances_on_orthogonal_lines_and_on_one_line() -> None:
-    m, x, y = torch.zeros(2).double(), torch.diag(torch.tensor([4.0, 0.0])).double(), torch.diag(torch.tensor([0.0, 9.0])).double()
+    m, x, y = (
+        torch.zeros(2).double(),
+        torch.diag(torch.tensor([4.0, 0.0])).double(),
+        torch.diag(torch.tensor([0.0, 9.0])).double(),
+    )
     assert float(gaussian_wasserstein(m, x, m, y)) == pytest.approx(13.0, abs=1e-12)  # nothing to share: tr Σ₁ + tr Σ₂
     assert float(gaussian_wasserstein(m, x, m, x / 4)) == pytest.approx(1.0, abs=1e-12)  # (2 - 1)²
 
@@ -43,7 +47,9 @@ def test_rank_deficient_covariances_on_orthogonal_lines_and_on_one_line() -> Non
 def test_rank_deficient_covariances_are_the_limit_of_full_ones() -> None:
     a, b = gaussian(3, 12, rank=3), gaussian(4, 12, rank=5)
     lift = 1e-12 * torch.eye(12).double()
-    assert float(gaussian_wasserstein(*a, *b)) == pytest.approx(float(gaussian_wasserstein(a[0], a[1] + lift, b[0], b[1] + lift)), abs=1e-4)
+    assert float(gaussian_wasserstein(*a, *b)) == pytest.approx(
+        float(gaussian_wasserstein(a[0], a[1] + lift, b[0], b[1] + lift)), abs=1e-4
+    )
 
 
 def test_two_points_are_at_their_squared_distance() -> None:

@@ -36,7 +36,9 @@ def test_a_name_without_neighbours_and_points_stays_where_it_belongs():
     assert placed(anchor, np.array([[30.0, 10.0]]), np.zeros((0, 2)), FRAME) == [(100.0, 100.0)]
 
 
-@pytest.mark.parametrize(("apart", "classes", "left"), [(10.0, 3, 3), (0.3, 3, 3), (10.0, 12, 12), (0.0, 3, 0), (0.0, 12, 0)])
+@pytest.mark.parametrize(
+    ("apart", "classes", "left"), [(10.0, 3, 3), (0.3, 3, 3), (10.0, 12, 12), (0.0, 3, 0), (0.0, 12, 0)]
+)
 def test_every_class_that_has_a_place_of_its_own_is_named(apart, classes, left):
     """Classes at one place (a posterior that collapsed) have no place to name."""
     label = torch.arange(classes).repeat(30)
@@ -51,11 +53,17 @@ def test_every_class_that_has_a_place_of_its_own_is_named(apart, classes, left):
         assert not overlap((one.x0, one.y0, one.x1, one.y1), (other.x0, other.y0, other.x1, other.y1))
 
 
-LINEAR = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]])
+LINEAR = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
 EYES = {  # Machado, Oliveira & Fernandes (2009), severity 1
     "all cones": np.eye(3),
-    "without M": np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]),
-    "without L": np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]),
+    "without M": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
+    "without L": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
 }
 
 

@@ -115,7 +115,9 @@ def test_principal_components_are_those_of_scikit_learn():
     points, shares = gather.principal(x)
     oracle = decomposition.PCA(2).fit(x.double().numpy())
     assert shares == pytest.approx(tuple(oracle.explained_variance_ratio_))
-    torch.testing.assert_close(points.abs(), torch.from_numpy(oracle.transform(x.double().numpy())).abs().float(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        points.abs(), torch.from_numpy(oracle.transform(x.double().numpy())).abs().float(), atol=1e-5, rtol=1e-5
+    )
 
 
 def test_correlations_are_pearson_s_and_zero_for_constant_columns():

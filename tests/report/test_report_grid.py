@@ -14,7 +14,9 @@ def source(x, kind, levels=None):
 
 
 def test_bytes_are_linear_rounded_and_never_wrap():
-    x = torch.tensor([-300.0, -1.0, 0.0, 127.5, 255.0, 256.0, 600.0, float("nan"), float("inf"), -float("inf")]).view(1, 1, 1, -1)
+    x = torch.tensor([-300.0, -1.0, 0.0, 127.5, 255.0, 256.0, 600.0, float("nan"), float("inf"), -float("inf")]).view(
+        1, 1, 1, -1
+    )
     assert to_bytes(x, Display(0.0, 255.0))[0, 0, :, 0].tolist() == [0, 0, 0, 128, 255, 255, 255, 0, 255, 0]
 
 
@@ -46,7 +48,13 @@ def test_grid_places_images_row_by_row_with_transparent_gaps():
     x = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0]).view(5, 1, 1, 1).expand(5, 1, 4, 4)
     picture = np.asarray(grid_image(x, Display(), columns=3, gap=2, largest=8))
     assert picture.shape == (2 * 8 + 2, 3 * 8 + 2 * 2, 4)
-    assert [picture[top, left, 0] for top, left in ((0, 0), (0, 10), (7, 27), (10, 0), (17, 17))] == [0, 64, 128, 191, 255]
+    assert [picture[top, left, 0] for top, left in ((0, 0), (0, 10), (7, 27), (10, 0), (17, 17))] == [
+        0,
+        64,
+        128,
+        191,
+        255,
+    ]
     assert picture[0, 8, 3] == 0  # a gap
     assert picture[17, 27, 3] == 0  # the empty place
 

@@ -51,14 +51,41 @@ class Numbers:
 
 
 EVALUATION = Evaluation(
-    data="bits", split="test", examples=30, elbo=-43.0, distortion=40.0, divergence=3.0, log_likelihood=-42.0, standard_error=0.4,
-    importance_samples=500, bits_per_dim=None, effective_sample_size=None, worst_effective_sample_size=None, k_hat=None,
-    k_hat_above_limit=None, active_units=2, latent_features=2, divergence_per_latent=None, elbo_per_example=torch.zeros(30),
-    log_likelihood_per_example=None, k_hat_per_example=None, seed=0, seconds=0.0, estimator="",
-)  # fmt: skip
+    data="bits",
+    split="test",
+    examples=30,
+    elbo=-43.0,
+    distortion=40.0,
+    divergence=3.0,
+    log_likelihood=-42.0,
+    standard_error=0.4,
+    importance_samples=500,
+    bits_per_dim=None,
+    effective_sample_size=None,
+    worst_effective_sample_size=None,
+    k_hat=None,
+    k_hat_above_limit=None,
+    active_units=2,
+    latent_features=2,
+    divergence_per_latent=None,
+    elbo_per_example=torch.zeros(30),
+    log_likelihood_per_example=None,
+    k_hat_per_example=None,
+    seed=0,
+    seconds=0.0,
+    estimator="",
+)
 
 
-EMPTY = Page("A title", "A lead.", None, (), (), (), (Section("Nothing"), Section("Numbers", table=Table(("climbed", "bound"), (("β = 1", "−3"),)))))
+EMPTY = Page(
+    "A title",
+    "A lead.",
+    None,
+    (),
+    (),
+    (),
+    (Section("Nothing"), Section("Numbers", table=Table(("climbed", "bound"), (("β = 1", "−3"),)))),
+)
 
 
 def model(event, head, latent):
@@ -69,7 +96,11 @@ def model(event, head, latent):
 
 def history():
     steps = range(10, 70, 10)
-    return tuple(Row(step, 1, split, -50 + step / 9, 45.0, 5.0, 1e3, 1.0, 0, 1e-3) for step in steps for split in ("train", "validation"))
+    return tuple(
+        Row(step, 1, split, -50 + step / 9, 45.0, 5.0, 1e3, 1.0, 0, 1e-3)
+        for step in steps
+        for split in ("train", "validation")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +118,14 @@ def grey(tmp_path_factory):
         notes=("1,000 test images", "left out: b (text)"),
     )
     facts = (("model", "dense & small"), ("parameters", "many"))
-    given = report.ReportInput(model((1, 6, 5), BernoulliHead(), 2), Splits(source, source, source), history(), Numbers(), facts, title="A <title>")
+    given = report.ReportInput(
+        model((1, 6, 5), BernoulliHead(), 2),
+        Splits(source, source, source),
+        history(),
+        Numbers(),
+        facts,
+        title="A <title>",
+    )
     folder = tmp_path_factory.mktemp("grey")
     return report.write(folder, given).read_text()
 
@@ -121,9 +159,16 @@ def text(page):
 
 def test_grey_page_has_every_section(grey):
     assert headings(grey) == [
-        "How good is it, and what to try next", "Facts", "Training", "Originals and reconstructions", "Samples from the prior", "Latent map",
-        "Manifold", "Traversals", "Divergence of each latent",
-    ]  # fmt: skip
+        "How good is it, and what to try next",
+        "Facts",
+        "Training",
+        "Originals and reconstructions",
+        "Samples from the prior",
+        "Latent map",
+        "Manifold",
+        "Traversals",
+        "Divergence of each latent",
+    ]
 
 
 def test_pages_load_nothing_and_run_nothing(grey, colour, table):
@@ -143,7 +188,9 @@ def test_ids_are_unique_and_every_reference_is_answered(grey):
     assert len(set(ids)) == len(ids)
 
 
-@pytest.mark.parametrize("number", ["−41.98 ± 0.37", "−43.21", "0.946", "40.11", "3.10", "2 of 2", "77.7", "0.41", "K = 500", "30 examples"])
+@pytest.mark.parametrize(
+    "number", ["−41.98 ± 0.37", "−43.21", "0.946", "40.11", "3.10", "2 of 2", "77.7", "0.41", "K = 500", "30 examples"]
+)
 def test_numbers_printed_are_those_given(grey, number):
     assert number in text(grey)
 
@@ -159,11 +206,19 @@ def test_notes_stand_once_as_sentences_above_everything_and_captions_name_the_sp
 
 
 def sections(page):
-    return {html.unescape(one[1]): one for one in re.findall(r'<section id="([^"]*)"><h2>(.*?)</h2>(.*?)</section>', page, re.DOTALL)}
+    return {
+        html.unescape(one[1]): one
+        for one in re.findall(r'<section id="([^"]*)"><h2>(.*?)</h2>(.*?)</section>', page, re.DOTALL)
+    }
 
 
 def test_every_section_has_something_in_it_and_stands_in_the_contents(grey, colour, table):
-    for page in (grey, (colour / "report.html").read_text(), (table / "report.html").read_text(), report_page.html(EMPTY)):
+    for page in (
+        grey,
+        (colour / "report.html").read_text(),
+        (table / "report.html").read_text(),
+        report_page.html(EMPTY),
+    ):
         found = sections(page)
         assert list(found) == headings(page)
         assert all(text(content).strip() for _, _, content in found.values())
@@ -173,7 +228,12 @@ def test_every_section_has_something_in_it_and_stands_in_the_contents(grey, colo
 
 def test_parts_that_are_empty_have_no_heading():
     assert headings(report_page.html(EMPTY)) == ["Numbers"]
-    assert re.findall(r"<t[hd](?: [^>]*)?>(.*?)</t[hd]>", report_page.html(EMPTY)) == ["climbed", "bound", "β = 1", "−3"]
+    assert re.findall(r"<t[hd](?: [^>]*)?>(.*?)</t[hd]>", report_page.html(EMPTY)) == [
+        "climbed",
+        "bound",
+        "β = 1",
+        "−3",
+    ]
 
 
 @pytest.mark.parametrize("cards", range(1, 12))
@@ -226,7 +286,9 @@ def test_without_test_split_labels_evaluation_and_history(colour):
 def test_figures_are_whole_png_files_and_nothing_is_left_over(colour):
     names = {one.name for one in (colour / "figures").iterdir()}
     assert {"reconstructions.png", "sample_means.png", "sample_draws.png", "latent_map.png", "traversals.png"} <= names
-    assert {one.stem for one in (colour / "figures").iterdir()} == set(re.findall(r'<figure id="([^"]*)"', (colour / "report.html").read_text()))
+    assert {one.stem for one in (colour / "figures").iterdir()} == set(
+        re.findall(r'<figure id="([^"]*)"', (colour / "report.html").read_text())
+    )
     for stem in {one.rsplit(".", 1)[0] for one in names}:
         assert {f"{stem}.png", f"{stem}.svg", f"{stem}.pdf"} <= names
     assert not [one for one in names if one.startswith(".") or one.endswith(".tmp")]
@@ -252,11 +314,15 @@ def test_the_same_run_gives_the_same_page(table, tmp_path):
     assert (tmp_path / "report.html").read_bytes() == (table / "report.html").read_bytes()
 
 
-@pytest.mark.parametrize(("share", "effective", "median"), [(0.37, 40.0, 0.5), (0.0, 1.1, 0.2), (0.02, 77.0, 0.41), (0.1, 10.0, 0.69)])
+@pytest.mark.parametrize(
+    ("share", "effective", "median"), [(0.37, 40.0, 0.5), (0.0, 1.1, 0.2), (0.02, 77.0, 0.41), (0.1, 10.0, 0.69)]
+)
 def test_the_card_trusts_an_error_bar_where_the_evaluation_does_not_warn_of_it(share, effective, median):
     """One rule for both: a median of 0.5 beside 37 % of the examples above 0.7 is no reason to trust."""
     numbers = replace(Numbers(), k_hat=median, k_hat_above_limit=share, effective_sample_size=effective)
-    warned = list(_warnings(replace(EVALUATION, k_hat=median, k_hat_above_limit=share, effective_sample_size=effective)))
+    warned = list(
+        _warnings(replace(EVALUATION, k_hat=median, k_hat_above_limit=share, effective_sample_size=effective))
+    )
     card = key_numbers(numbers, ())
     assert ("can be trusted" in card) == (not warned)
     assert f"{share:.0%}" in card

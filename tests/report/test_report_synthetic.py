@@ -1,4 +1,6 @@
-"""The quality page: complete, self-contained, the same for the same tables, and its sentences follow from the numbers."""
+"""The quality page: complete, self-contained, the same for the same tables, and its sentences follow from the
+numbers.
+"""
 
 import re
 from dataclasses import replace
@@ -15,11 +17,13 @@ from vael.report.synthetic_verdict import quality_remarks
 from vael.report.verdict import Tone
 from vael.tables.schema import Column, ColumnKind, Schema
 
-SCHEMA = Schema((
-    Column("size <m>", ColumnKind.REAL, missing=True),
-    Column("colour", ColumnKind.CATEGORICAL, levels=("red", "green", "blue"), rare=(("mauve", 1),)),
-    Column("old", ColumnKind.BOOLEAN, levels=("no", "yes")),
-))  # fmt: skip
+SCHEMA = Schema(
+    (
+        Column("size <m>", ColumnKind.REAL, missing=True),
+        Column("colour", ColumnKind.CATEGORICAL, levels=("red", "green", "blue"), rare=(("mauve", 1),)),
+        Column("old", ColumnKind.BOOLEAN, levels=("no", "yes")),
+    )
+)
 
 
 def law(rows: int, seed: int) -> torch.Tensor:
@@ -70,7 +74,9 @@ def test_what_is_wrong_is_said_first_and_by_name() -> None:
     train, holdout = law(300, 2), law(300, 3)
     bad = train.clone()
     bad[:, 1] = 5.0
-    quality = judge_synthetic(Tables(SCHEMA, bad, train, holdout), bounds=(torch.linspace(0, 2, 300), torch.linspace(-1, 1, 300)))
+    quality = judge_synthetic(
+        Tables(SCHEMA, bad, train, holdout), bounds=(torch.linspace(0, 2, 300), torch.linspace(-1, 1, 300))
+    )
     said = quality_remarks(quality)
     assert said[0].tone is Tone.WARNING
     assert tones(quality)["constraints"] is tones(quality)["two-sample"] is tones(quality)["membership"] is Tone.WARNING
@@ -122,7 +128,9 @@ def test_where_nothing_can_be_learned_nothing_is_praised(good: tuple[Tables, Syn
     found = quality.efficacy
     assert found is not None
     for ceiling, words in ((0.55, "Nothing can be learned"), (0.7, "nothing is learned for certain")):
-        hopeless = replace(quality, efficacy=replace(found, skill=replace(found.skill, real=0.5, deviations=0.4, ceiling=ceiling)))
+        hopeless = replace(
+            quality, efficacy=replace(found, skill=replace(found.skill, real=0.5, deviations=0.4, ceiling=ceiling))
+        )
         assert words in {remark.what: remark.text for remark in quality_remarks(hopeless)}["efficacy"]
     assert "efficacy" not in tones(replace(quality, efficacy=None))
 

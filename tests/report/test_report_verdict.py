@@ -10,10 +10,18 @@ from vael.report.baseline import Baseline, bernoulli, gaussian, histogram
 from vael.report.verdict import Findings, Tone, remarks
 
 SOUND = Findings(
-    elbo=-90.0, log_likelihood=-88.0, standard_error=0.2, importance_samples=1000, divergence=25.0, active=18, latents=20,
-    train=(-200.0, -120.0, -95.0, -90.0, -89.0, -88.6, -88.5), validation=(-201.0, -121.0, -96.0, -91.0, -90.2, -90.1, -90.05),
-    steps=5000, baseline=Baseline(-206.0, "independent cells"),
-)  # fmt: skip
+    elbo=-90.0,
+    log_likelihood=-88.0,
+    standard_error=0.2,
+    importance_samples=1000,
+    divergence=25.0,
+    active=18,
+    latents=20,
+    train=(-200.0, -120.0, -95.0, -90.0, -89.0, -88.6, -88.5),
+    validation=(-201.0, -121.0, -96.0, -91.0, -90.2, -90.1, -90.05),
+    steps=5000,
+    baseline=Baseline(-206.0, "independent cells"),
+)
 
 
 def said(**changes):
@@ -125,8 +133,17 @@ def test_gaussian_baseline_is_scipy_s():
     ],
 )
 def test_advice_fits_the_data(event, kind, transform, helps, never):
-    """Zeros and ones can be drawn anew only where grey values were cut once; rows of a table have none, nor have photographs."""
-    source = Source("some", torch.zeros(4, *event), kind, "00" * 32, levels=16 if kind is Kind.INTEGER else None, transform=transform)
+    """Zeros and ones can be drawn anew only where grey values were cut once; rows of a table have none, nor have
+    photographs.
+    """
+    source = Source(
+        "some",
+        torch.zeros(4, *event),
+        kind,
+        "00" * 32,
+        levels=16 if kind is Kind.INTEGER else None,
+        transform=transform,
+    )
     found = said(train=(-200.0, -60.0), subject=verdict.subject_of(source))["overfitting"].text
     assert helps.lower() in found.lower()
     assert never not in found
@@ -134,7 +151,10 @@ def test_advice_fits_the_data(event, kind, transform, helps, never):
 
 
 def test_the_gain_is_told_in_words_of_the_data():
-    assert "Modelling dependence between columns gains 118.00 nats (170.2 bits) per row" in said(subject=verdict.ROWS)["baseline"].text
+    assert (
+        "Modelling dependence between columns gains 118.00 nats (170.2 bits) per row"
+        in said(subject=verdict.ROWS)["baseline"].text
+    )
     assert "between pixels gains 118.00 nats (170.2 bits) per image" in said(subject=verdict.IMAGES)["baseline"].text
 
 

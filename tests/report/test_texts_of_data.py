@@ -1,4 +1,6 @@
-"""Names and levels are shown as they are, whatever a drawing library, a terminal or a page would make of their letters."""
+"""Names and levels are shown as they are, whatever a drawing library, a terminal or a page would make of their
+letters.
+"""
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -8,9 +10,29 @@ from vael.report.style import as_label, inlined, new_figure, rendered, styled
 from vael.visible import visible, visible_lines
 
 TEXTS = [
-    "$", "$a$", "$x_1^", r"$\frac{1}$", r"a\$b$", "_under", "__", "<b>&amp;</b>", "--><script>", "[red]x[/red]", "\x1b[31mred\x1b[0m", "a\nb\tc",
-    "\u202eright to left", "שלום", "😀", "x" * 300, "{0}", "%s", "", " ", "\x00", "\ufffe",
-]  # fmt: skip
+    "$",
+    "$a$",
+    "$x_1^",
+    r"$\frac{1}$",
+    r"a\$b$",
+    "_under",
+    "__",
+    "<b>&amp;</b>",
+    "--><script>",
+    "[red]x[/red]",
+    "\x1b[31mred\x1b[0m",
+    "a\nb\tc",
+    "\u202eright to left",
+    "שלום",
+    "😀",
+    "x" * 300,
+    "{0}",
+    "%s",
+    "",
+    " ",
+    "\x00",
+    "\ufffe",
+]
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -40,7 +62,9 @@ def test_texts_move_no_cursor():
 def test_data_info_shows_no_escapes(tmp_path, capsys):
     from vael.cli.main import main
 
-    table = pa.table({"\x1b[31mred": [float(row % 7) + 0.5 for row in range(60)], "k": ["\x1b]0;title\x07", "b", "c"] * 20})
+    table = pa.table(
+        {"\x1b[31mred": [float(row % 7) + 0.5 for row in range(60)], "k": ["\x1b]0;title\x07", "b", "c"] * 20}
+    )
     pa.parquet.write_table(table, tmp_path / "t.parquet")
     assert main(["data", "info", str(tmp_path / "t.parquet")]) == 0
     assert "\x1b" not in capsys.readouterr().out

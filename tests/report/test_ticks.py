@@ -1,4 +1,6 @@
-"""Axes of columns: dates as dates to the precision of the span, numbers with the unit of their column, stand-ins left aside."""
+"""Axes of columns: dates as dates to the precision of the span, numbers with the unit of their column, stand-ins
+left aside.
+"""
 
 import datetime as dt
 
@@ -27,7 +29,15 @@ def test_times_of_a_clock_and_units_of_numbers():
 def test_a_panel_of_dates_shows_the_years_of_the_usual_ones():
     """With two fifths of the cells at 9999-12-31, the axis spans the others."""
     noise = np.random.default_rng(0)
-    column = Column("until", ColumnKind.DATE, decimals=0, pattern="%Y-%m-%d", usual=(17_900.0, 19_400.0), minimum=17_900.0, maximum=2_932_896.0)
+    column = Column(
+        "until",
+        ColumnKind.DATE,
+        decimals=0,
+        pattern="%Y-%m-%d",
+        usual=(17_900.0, 19_400.0),
+        minimum=17_900.0,
+        maximum=2_932_896.0,
+    )
     cells = np.concatenate([noise.integers(17_900, 19_400, 300), np.full(200, 2_932_896)]).astype(float)
     assert len(usual_values(column, cells)) == 300
     axes = Figure().subplots()

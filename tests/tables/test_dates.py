@@ -1,4 +1,6 @@
-"""Dates as text, as digits and as units since an epoch: read to the microsecond, written again as they came, within the calendar."""
+"""Dates as text, as digits and as units since an epoch: read to the microsecond, written again as they came, within
+the calendar.
+"""
 
 import datetime as dt
 
@@ -13,13 +15,39 @@ from vael.tables.dates import digits_in, moment_of, parsed_dates, resolution, to
 from vael.tables.inference import infer_schema, told
 
 FORMS = (
-    "%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d.%m.%Y", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y%m%d%H%M%S", "%Y%m%dT%H%M%SZ",
-    "%Y%m%d%H%M", "%Y%m%d%H%M%S%3f", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S+02:00", "%Y-%m-%d %H:%M:%S-0330", "%d %b %Y", "%d %B %Y %H:%M",
-    "%b %d, %Y", "%d.%m.%Y %H:%M:%S,%3f",
-)  # fmt: skip
-EPOCHS = ("days since 1899-12-30", "seconds since 1970-01-01", "milliseconds since 1970-01-01", "microseconds since 2000-01-01")
+    "%Y-%m-%d",
+    "%Y/%m/%d",
+    "%Y%m%d",
+    "%d.%m.%Y",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%SZ",
+    "%Y%m%d%H%M%S",
+    "%Y%m%dT%H%M%SZ",
+    "%Y%m%d%H%M",
+    "%Y%m%d%H%M%S%3f",
+    "%Y-%m-%d %H:%M:%S.%f",
+    "%Y-%m-%dT%H:%M:%S+02:00",
+    "%Y-%m-%d %H:%M:%S-0330",
+    "%d %b %Y",
+    "%d %B %Y %H:%M",
+    "%b %d, %Y",
+    "%d.%m.%Y %H:%M:%S,%3f",
+)
+EPOCHS = (
+    "days since 1899-12-30",
+    "seconds since 1970-01-01",
+    "milliseconds since 1970-01-01",
+    "microseconds since 2000-01-01",
+)
 ORDINARY = st.datetimes(dt.datetime(1600, 1, 1), dt.datetime(2900, 1, 1))
-ENDS = (dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31), dt.datetime(9999, 12, 31, 23, 59, 59), dt.datetime(1900, 1, 1), dt.datetime(1970, 1, 1))
+ENDS = (
+    dt.datetime(1, 1, 1),
+    dt.datetime(9999, 12, 31),
+    dt.datetime(9999, 12, 31, 23, 59, 59),
+    dt.datetime(1900, 1, 1),
+    dt.datetime(1970, 1, 1),
+)
 
 
 def texts(cells):
@@ -66,7 +94,9 @@ def test_units_since_an_epoch_go_there_and_back(pattern, seconds):
     unit = resolution(pattern)
     cells = pa.chunked_array([pa.array([round(one / unit) for one in seconds], pa.int64())])
     days = parsed_dates(cells, np.zeros(len(seconds), bool), pattern)
-    np.testing.assert_allclose(digits_in(pattern, days, max(unit, 1e-3)), cells.to_numpy(), rtol=0, atol=2 if unit < 1e-3 else 0)
+    np.testing.assert_allclose(
+        digits_in(pattern, days, max(unit, 1e-3)), cells.to_numpy(), rtol=0, atol=2 if unit < 1e-3 else 0
+    )
     as_text = parsed_dates(cells.cast(pa.string()), np.zeros(len(seconds), bool), pattern)
     np.testing.assert_array_equal(days, as_text)
 
@@ -84,7 +114,8 @@ def test_moments_are_those_of_the_calendar_to_the_end_of_it():
 
 @pytest.mark.parametrize("kind", [pa.int64(), pa.int32(), pa.float64(), pa.uint64()])
 @pytest.mark.parametrize(
-    ("pattern", "cells"), [("%Y%m%d", [20230623, 20191231, 99991231]), ("%Y%m", [202301 + 100 * (k % 3) + k % 11 for k in range(24)])]
+    ("pattern", "cells"),
+    [("%Y%m%d", [20230623, 20191231, 99991231]), ("%Y%m", [202301 + 100 * (k % 3) + k % 11 for k in range(24)])],
 )
 def test_whole_numbers_that_are_dates_are_told(kind, pattern, cells):
     column = pa.chunked_array([pa.array(cells).cast(kind)])
@@ -95,7 +126,9 @@ def test_whole_numbers_that_are_dates_are_told(kind, pattern, cells):
 
 def test_numbers_of_fourteen_digits_and_times_of_a_clock_are_told():
     noise = np.random.default_rng(0)
-    moments = [20230101000000 + 10**6 * int(day) + int(hour) * 10**4 + 15 for day, hour in noise.integers(0, 24, (50, 2))]
+    moments = [
+        20230101000000 + 10**6 * int(day) + int(hour) * 10**4 + 15 for day, hour in noise.integers(0, 24, (50, 2))
+    ]
     clock = noise.integers(0, 24, 80) * 100 + noise.integers(0, 60, 80)
     for cells, pattern in ((moments, "%Y%m%d%H%M%S"), (clock, "%H%M")):
         column = told("when", pa.chunked_array([pa.array(cells)]), "here").column
@@ -103,7 +136,15 @@ def test_numbers_of_fourteen_digits_and_times_of_a_clock_are_told():
 
 
 @pytest.mark.parametrize(
-    "cells", [range(20200000, 20200300), [2001, 2002, 2003] * 20, range(200001, 200013), np.arange(0, 2400, 50), [10, 20, 59] * 20, [123456789] * 5]
+    "cells",
+    [
+        range(20200000, 20200300),
+        [2001, 2002, 2003] * 20,
+        range(200001, 200013),
+        np.arange(0, 2400, 50),
+        [10, 20, 59] * 20,
+        [123456789] * 5,
+    ],
 )
 def test_ordinary_numbers_stay_numbers(cells):
     column = pa.chunked_array([pa.array(cells, pa.int64())])

@@ -14,7 +14,9 @@ from vael.tables.day_order import swapped
 from vael.tables.inference import date_notes, infer_schema
 
 MONTHLY = [dt.date(year, month, 1) for year in (2022, 2023) for month in range(1, 13)]
-LOW = [dt.date(2024, month, day) for day, month in ((1, 2), (3, 4), (5, 6), (7, 2), (4, 9), (11, 3))]  # which no reading puts in order
+LOW = [
+    dt.date(2024, month, day) for day, month in ((1, 2), (3, 4), (5, 6), (7, 2), (4, 9), (11, 3))
+]  # which no reading puts in order
 
 
 def found(dates, pattern, **more):
@@ -60,13 +62,20 @@ def test_what_cannot_be_told_is_said_with_what_to_write(tmp_path):
     """The note names both readings and the pattern; a schema with that pattern is taken, and then nothing is said."""
     pattern, (note,), _ = found(LOW, "%d/%m/%Y")
     assert pattern == "%m/%d/%Y"
-    assert all(part in note for part in ("01/02/2024", "2 January 2024", "1 February 2024", '"pattern": "%d/%m/%Y"', "--schema"))
+    assert all(
+        part in note
+        for part in ("01/02/2024", "2 January 2024", "1 February 2024", '"pattern": "%d/%m/%Y"', "--schema")
+    )
     path = tmp_path / "low.csv"
     with path.open("w", newline="") as file:
-        csv.writer(file).writerows([["day", "x"], *((written_date(one, "%d/%m/%Y"), place**2) for place, one in enumerate(LOW * 5))])
+        csv.writer(file).writerows(
+            [["day", "x"], *((written_date(one, "%d/%m/%Y"), place**2) for place, one in enumerate(LOW * 5))]
+        )
     assert any("01/02/2024" in one for one in load_table(path).train.notes)
     given = read_table(path).schema
-    given = type(given)((type(given.columns[0])("day", given.columns[0].kind, pattern=swapped(pattern)), *given.columns[1:]))
+    given = type(given)(
+        (type(given.columns[0])("day", given.columns[0].kind, pattern=swapped(pattern)), *given.columns[1:])
+    )
     assert not any("01/02/2024" in one for one in load_table(path, schema=given).train.notes)
     assert float(read_table(path, given).x[0, 0]) == (dt.date(2024, 2, 1) - dt.date(1970, 1, 1)).days
 

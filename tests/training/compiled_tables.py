@@ -21,14 +21,20 @@ PLAIN = Schema(
 
 
 def plain(count: int) -> Source:
-    """Two real columns without spikes, and whole numbers of which 28 have a probability of their own: there the compiler's argmax went wrong."""
+    """Two real columns without spikes, and whole numbers of which 28 have a probability of their own: there the
+    compiler's argmax went wrong.
+    """
     generator = torch.Generator().manual_seed(count)
-    x = torch.cat((torch.randn(count, 2, generator=generator), torch.randint(0, 28, (count, 1), generator=generator).float()), 1)
+    x = torch.cat(
+        (torch.randn(count, 2, generator=generator), torch.randint(0, 28, (count, 1), generator=generator).float()), 1
+    )
     return Source("plain", x, Kind.MIXED, f"plain-{count}", columns=tuple(PLAIN.names), schema=PLAIN)
 
 
 def algorithm(schema: Schema, sample: torch.Tensor) -> GradientAscent:
-    """With a free probability for each of some twenty whole numbers: many spikes of which most cells hit one and some none."""
+    """With a free probability for each of some twenty whole numbers: many spikes of which most cells hit one and
+    some none.
+    """
     sizes = heaped(schema, sample)
     assert max(sizes) > 16
     with torch.random.fork_rng():

@@ -1,4 +1,6 @@
-"""Autoencoders through the one loop: linear ones find the principal subspace, and whatever is drawn, runs repeat and go on."""
+"""Autoencoders through the one loop: linear ones find the principal subspace, and whatever is drawn, runs repeat
+and go on.
+"""
 
 import os
 import signal
@@ -75,7 +77,9 @@ def test_a_linear_autoencoder_finds_the_principal_subspace():
 
 
 def test_training_lowers_the_error_on_validation_data():
-    fit = run(climbing(built(lambda: autoencoder((6,), latent=1, hidden=(32,)))), splits(), replace(SETTINGS, epochs=60))
+    fit = run(
+        climbing(built(lambda: autoencoder((6,), latent=1, hidden=(32,)))), splits(), replace(SETTINGS, epochs=60)
+    )
     distortion = [row.distortion for row in fit.history if row.split == "validation"]
     assert distortion[-1] < 0.2 * distortion[0]
     assert all(row.divergence == 0 for row in fit.history)
@@ -107,7 +111,11 @@ class KillAt(Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-@pytest.mark.parametrize("make", [denoising, lambda: built(lambda: contractive((6,), latent=4, hidden=(8,)))], ids=["denoising", "contractive"])
+@pytest.mark.parametrize(
+    "make",
+    [denoising, lambda: built(lambda: contractive((6,), latent=4, hidden=(8,)))],
+    ids=["denoising", "contractive"],
+)
 def test_a_run_stopped_by_a_signal_and_resumed_ends_in_equal_weights(tmp_path, make):
     whole = run(climbing(make()), splits(), SETTINGS, folder=tmp_path / "whole")
     half = run(climbing(make()), splits(), SETTINGS, folder=tmp_path / "half", callbacks=[KillAt(8)])

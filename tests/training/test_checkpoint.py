@@ -1,4 +1,6 @@
-"""Files of tensors: what was written comes back, and a file that is cut short or has one byte changed is refused in words."""
+"""Files of tensors: what was written comes back, and a file that is cut short or has one byte changed is refused in
+words.
+"""
 
 import hashlib
 import math
@@ -11,7 +13,11 @@ import torch
 from vael.errors import FormatError
 from vael.training.checkpoint import misfit, read_header, read_tensors, unlike, write_tensors
 
-TENSORS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor([1, 2]), "c": torch.tensor(math.pi, dtype=torch.float64)}
+TENSORS = {
+    "a": torch.arange(6.0).view(2, 3),
+    "b": torch.tensor([1, 2]),
+    "c": torch.tensor(math.pi, dtype=torch.float64),
+}
 FACTS = {"step": 7, "name": "naïve"}
 
 
@@ -21,7 +27,9 @@ def test_what_was_written_comes_back(tmp_path):
     tensors, facts = read_tensors(path, digest)
     assert facts == FACTS
     assert tensors.keys() == TENSORS.keys()
-    assert all(torch.equal(tensor, TENSORS[name]) and tensor.dtype == TENSORS[name].dtype for name, tensor in tensors.items())
+    assert all(
+        torch.equal(tensor, TENSORS[name]) and tensor.dtype == TENSORS[name].dtype for name, tensor in tensors.items()
+    )
     assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
     assert read_header(path).shapes == {"a": (2, 3), "b": (2,), "c": ()}
     assert read_header(path).numbers == 9
@@ -31,7 +39,9 @@ def test_what_was_written_comes_back(tmp_path):
 
 
 def test_no_file_that_is_cut_short_or_whose_numbers_changed_is_read(tmp_path):
-    """Cut anywhere; one bit turned over anywhere: refused, but where it hits the name of the checksum, and then the numbers are the same."""
+    """Cut anywhere; one bit turned over anywhere: refused, but where it hits the name of the checksum, and then the
+    numbers are the same.
+    """
     path = tmp_path / "x.safetensors"
     write_tensors(path, {"a": TENSORS["a"]}, FACTS)
     whole = path.read_bytes()
@@ -53,12 +63,14 @@ def test_no_file_that_is_cut_short_or_whose_numbers_changed_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({}, ""), ({"b": None}, "it lacks b"), ({"d": torch.zeros(1)}, "'d', which the model has not"),
+        ({}, ""),
+        ({"b": None}, "it lacks b"),
+        ({"d": torch.zeros(1)}, "'d', which the model has not"),
         ({"a": torch.zeros(3, 2)}, r"a has shape \(3, 2\) and should have \(2, 3\)"),
         ({"a": torch.zeros(2, 3, dtype=torch.float64)}, "float64.*float32"),
         ({"c": torch.tensor(math.inf, dtype=torch.float64)}, "c has values that are not finite"),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit_is_named(changed, says):
     found = {name: tensor for name, tensor in {**TENSORS, **changed}.items() if tensor is not None}
     assert (misfit(TENSORS, found) == "") is (says == "")

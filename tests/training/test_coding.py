@@ -20,7 +20,14 @@ def images(examples: int) -> Source:
     x = torch.randint(0, 256, (examples, *EVENT), generator=torch.Generator().manual_seed(examples), dtype=torch.uint8)
     label = torch.arange(examples) % 2
     return Source(
-        "grey", x, Kind.BINARY, f"grey-{examples}", transform=DynamicBinarization(255.0), label=label, label_names=("a", "b"), notes=("by chance",)
+        "grey",
+        x,
+        Kind.BINARY,
+        f"grey-{examples}",
+        transform=DynamicBinarization(255.0),
+        label=label,
+        label_names=("a", "b"),
+        notes=("by chance",),
     )
 
 
@@ -87,7 +94,12 @@ def test_layers_are_trained_on_codes_at_the_noise_of_the_examples(monkeypatch):
     monkeypatch.setattr(pretraining, "AT_ONCE", 5)
     found = encoded(model, source, seed=3)
     torch.testing.assert_close(found.x, model.encode(seen(source, 3)).detach())
-    assert (found.kind, found.name, found.label_names, found.notes) == (Kind.REAL, "codes of grey", ("a", "b"), ("by chance",))
+    assert (found.kind, found.name, found.label_names, found.notes) == (
+        Kind.REAL,
+        "codes of grey",
+        ("a", "b"),
+        ("by chance",),
+    )
     assert torch.equal(encoded(model, source).x, encoded(model, source, seed=0).x)
     assert found.fingerprint == encoded(model, source, seed=3).fingerprint != encoded(model, source, seed=4).fingerprint
     assert not torch.equal(found.x, encoded(model, source, seed=4).x)

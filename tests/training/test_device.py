@@ -1,4 +1,6 @@
-"""What the machine can do decides the precision only where neither the settings nor the environment do; in these tests, never."""
+"""What the machine can do decides the precision only where neither the settings nor the environment do; in these
+tests, never.
+"""
 
 import io
 import os
@@ -58,7 +60,10 @@ def test_no_test_leaves_its_precision_or_its_threads_to_the_machine(monkeypatch)
     assert torch.get_num_threads() == int(os.environ["OMP_NUM_THREADS"]) == int(os.environ["MKL_NUM_THREADS"])
 
 
-@pytest.mark.parametrize(("flags", "has"), [("fpu amx_bf16", True), ("avx512_bf16 fpu", True), ("fpu avx512f avx512_bf16x", False), ("", False)])
+@pytest.mark.parametrize(
+    ("flags", "has"),
+    [("fpu amx_bf16", True), ("avx512_bf16 fpu", True), ("fpu avx512f avx512_bf16x", False), ("", False)],
+)
 def test_the_units_of_a_processor_are_among_its_flags(monkeypatch, flags, has):
     text = f"model name\t: amx_bf16\nflags\t\t: {flags}\nbugs\t: avx512_bf16\nflags\t: amx_bf16\n"
     monkeypatch.setattr("vael.training.device.open", lambda path: io.StringIO(text), raising=False)
@@ -83,7 +88,8 @@ def test_the_units_of_a_graphics_card_are_known_by_its_capability(monkeypatch, c
 
 
 @pytest.mark.parametrize(
-    ("there", "named", "has"), [("", None, False), ("g++", None, True), ("clang++", None, True), ("icpx", "icpx", True), ("icpx", None, False)]
+    ("there", "named", "has"),
+    [("", None, False), ("g++", None, True), ("clang++", None, True), ("icpx", "icpx", True), ("icpx", None, False)],
 )
 def test_a_compiler_is_any_of_those_that_pytorch_tries(monkeypatch, there, named, has):
     monkeypatch.delenv("CXX", raising=False)
@@ -109,7 +115,7 @@ class Book(nn.Linear, Moving):
         (nn.Conv2d(1, 1, 3), True, "cuda", 1.01, True, "long enough"),
         (nn.Conv2d(1, 1, 3), True, "cuda", 0.99, False, "too short"),
     ],
-)  # fmt: skip
+)
 def test_a_step_is_compiled_where_that_pays(monkeypatch, layers, there, device, times, compiled, says):
     monkeypatch.setattr("vael.training.device.has_compiler", lambda device: there)
     found, why = automatic_compilation(torch.device(device), layers, times * WORTH_COMPILING / work_per_example(layers))
@@ -127,13 +133,18 @@ def test_a_step_takes_six_operations_a_weight_an_example():
 @pytest.mark.parametrize(
     ("settings", "examples"),
     [
-        (Settings(epochs=7), 700), (Settings(epochs=None, time_limit=3.0), 3.0 * NOMINAL_SPEED / 96),
-        (Settings(epochs=7, time_limit=1e9), 700), (Settings(epochs=10**9, time_limit=3.0), 3.0 * NOMINAL_SPEED / 96),
+        (Settings(epochs=7), 700),
+        (Settings(epochs=None, time_limit=3.0), 3.0 * NOMINAL_SPEED / 96),
+        (Settings(epochs=7, time_limit=1e9), 700),
+        (Settings(epochs=10**9, time_limit=3.0), 3.0 * NOMINAL_SPEED / 96),
     ],
-)  # fmt: skip
+)
 def test_compilation_is_decided_by_the_examples_that_the_run_will_see(monkeypatch, settings, examples):
     """Of epochs and a time limit, by whichever ends the run first; several processes never compile."""
-    monkeypatch.setattr("vael.training.settings.automatic_compilation", lambda device, model, seen: asked.append(seen) or (True, "compiled"))
+    monkeypatch.setattr(
+        "vael.training.settings.automatic_compilation",
+        lambda device, model, seen: asked.append(seen) or (True, "compiled"),
+    )
     asked = []
     assert resolve(settings, nn.Linear(3, 4), 100).world.compiled
     assert asked == [pytest.approx(examples)]

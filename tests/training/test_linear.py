@@ -1,7 +1,8 @@
 """A trained VAE with linear parts reaches the maximum likelihood of probabilistic PCA from below and never passes it.
 
-Lucas, Tucker, Grosse & Norouzi (2019): the bound of a linear VAE has no local maxima beyond those of pPCA, whose maximum is closed
-form (Tipping & Bishop 1999). Bounds are computed in closed form too, so no sampling noise hides a violation.
+Lucas, Tucker, Grosse & Norouzi (2019): the bound of a linear VAE has no local maxima beyond those of pPCA, whose
+maximum is closed form (Tipping & Bishop 1999). Bounds are computed in closed form too, so no sampling noise hides a
+violation.
 """
 
 import math
@@ -20,7 +21,9 @@ FEATURES, LATENT, EXAMPLES = 6, 2, 400
 
 
 def data() -> torch.Tensor:
-    """Two well separated directions, variances 5 and 2 over noise of 0.25: the rotation of the latents is then learnt quickly."""
+    """Two well separated directions, variances 5 and 2 over noise of 0.25: the rotation of the latents is then
+    learnt quickly.
+    """
     generator = torch.Generator().manual_seed(0)
     basis = torch.linalg.qr(torch.randn(FEATURES, FEATURES, generator=generator, dtype=torch.float64)).Q
     scales = torch.tensor([5.0, 2.0, 0.25, 0.25, 0.25, 0.25], dtype=torch.float64).sqrt()
@@ -31,7 +34,15 @@ def ppca_maximum(x: torch.Tensor, latent: int) -> float:
     """Mean log-likelihood of x at the maximum (Tipping & Bishop 1999, eq. 8), covariance with divisor N."""
     values = torch.linalg.eigvalsh(torch.cov(x.T, correction=0)).flip(0)
     noise = values[latent:].mean()
-    return float(-0.5 * (FEATURES * math.log(2 * math.pi) + values[:latent].log().sum() + (FEATURES - latent) * noise.log() + FEATURES))
+    return float(
+        -0.5
+        * (
+            FEATURES * math.log(2 * math.pi)
+            + values[:latent].log().sum()
+            + (FEATURES - latent) * noise.log()
+            + FEATURES
+        )
+    )
 
 
 def exact_bound(model, x: torch.Tensor) -> float:

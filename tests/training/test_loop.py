@@ -100,11 +100,15 @@ def heard(seed: int) -> Listening:
 
 
 def test_every_step_has_noise_of_its_own_and_a_judgement_always_the_same():
-    """Variates of all steps differ, within an epoch and at the same place of two epochs; equal runs have equal ones, other seeds others."""
+    """Variates of all steps differ, within an epoch and at the same place of two epochs; equal runs have equal
+    ones, other seeds others.
+    """
     first, again, other = heard(5), heard(5), heard(6)
     assert len(first.steps) == 15
     assert len({tuple(noise.flatten().tolist()) for noise in first.steps}) == 15
-    assert len({value for noise in first.steps for value in noise.flatten().tolist()}) > 0.99 * sum(noise.numel() for noise in first.steps)
+    assert len({value for noise in first.steps for value in noise.flatten().tolist()}) > 0.99 * sum(
+        noise.numel() for noise in first.steps
+    )
     assert all(torch.equal(a, b) for a, b in zip(first.steps, again.steps, strict=True))
     assert not any(torch.equal(a, b) for a, b in zip(first.steps, other.steps, strict=True))
     assert len(first.judged) == 3
@@ -129,7 +133,10 @@ class Looking(GradientAscent):
 
 
 def looked(seed: int) -> Looking:
-    grey = [torch.randint(0, 256, (count, 1, 4, 4), generator=torch.Generator().manual_seed(count), dtype=torch.uint8) for count in (40, 30)]
+    grey = [
+        torch.randint(0, 256, (count, 1, 4, 4), generator=torch.Generator().manual_seed(count), dtype=torch.uint8)
+        for count in (40, 30)
+    ]
     sources = [Source("grey", x, Kind.BINARY, f"grey-{len(x)}", transform=DynamicBinarization(255.0)) for x in grey]
     ascent = Looking(algorithm().model)
     run(ascent, Splits(*sources, None), replace(SETTINGS, seed=seed, epochs=3))
@@ -137,7 +144,10 @@ def looked(seed: int) -> Looking:
 
 
 def test_what_data_draw_is_anew_in_every_epoch_and_the_same_in_every_judgement():
-    """Binarised by chance: an example differs from epoch to epoch; validation data depend on the seed alone. Equal by chance: 2^-600."""
+    """Binarised by chance: an example differs from epoch to epoch; validation data depend on the seed alone.
+
+    Equal by chance: 2^-600.
+    """
     first, again, other = looked(5), looked(5), looked(6)
     epochs = [first.steps[-4] | first.steps[-3], first.steps[-2] | first.steps[-1]]
     assert epochs[0].keys() == epochs[1].keys() == set(range(40))
@@ -162,10 +172,14 @@ def stopped_at(monkeypatch, step: int, settings: Settings, interrupted: bool = F
 
 @pytest.mark.parametrize("limit", [None, 1000.0, 1e-3, 1.0])
 def test_a_run_with_a_time_limit_is_judged_forty_times_at_most_and_at_its_end(limit, monkeypatch):
-    """Of 1000 seconds every 25; of one second every 0.025, less than an epoch of five steps of ten milliseconds takes."""
+    """Of 1000 seconds every 25; of one second every 0.025, less than an epoch of five steps of ten milliseconds
+    takes.
+    """
     going = Training._take_step
     pause = 0.01 if limit == 1.0 else 0.0
-    monkeypatch.setattr(Training, "_take_step", lambda self, step, progress: time.sleep(pause) or going(self, step, progress))
+    monkeypatch.setattr(
+        Training, "_take_step", lambda self, step, progress: time.sleep(pause) or going(self, step, progress)
+    )
     rows = stopped_at(monkeypatch, 15, replace(SETTINGS, epochs=3, time_limit=limit))
     assert [step for step, split in rows if split == "validation"] == ([15] if limit == 1000.0 else [5, 10, 15])
     assert [step for step, split in rows if split == "train"] == [5, 10, 15]
@@ -194,7 +208,9 @@ def test_a_run_stopped_by_a_signal_and_resumed_ends_in_equal_weights(tmp_path, s
     resumed = run(algorithm(), splits(), SETTINGS, folder=tmp_path / "half", resume=True)
     assert resumed.steps == whole.steps
     assert all(torch.equal(a, weights(resumed)[name]) for name, a in weights(whole).items())
-    state_a, state_b = (read_tensors(tmp_path / name / "checkpoint" / "state.safetensors")[0] for name in ("whole", "half"))
+    state_a, state_b = (
+        read_tensors(tmp_path / name / "checkpoint" / "state.safetensors")[0] for name in ("whole", "half")
+    )
     assert all(torch.equal(state_a[name], state_b[name]) for name in state_a)
     elbo = [[(r.step, r.split, r.elbo) for r in fit.history] for fit in (whole, resumed)]
     assert elbo[0] == elbo[1]
@@ -222,7 +238,9 @@ def started(tmp_path, code: str, *words: str, processes: int = 1) -> subprocess.
     script = tmp_path / "script.py"
     script.write_text(code.format(tests=os.path.dirname(__file__)))
     several = ["-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--standalone"] if processes > 1 else []
-    return subprocess.run([sys.executable, *several, str(script), *words], capture_output=True, text=True, timeout=180, check=False)
+    return subprocess.run(
+        [sys.executable, *several, str(script), *words], capture_output=True, text=True, timeout=180, check=False
+    )
 
 
 def test_a_run_killed_outright_in_mid_epoch_and_resumed_ends_in_equal_weights(tmp_path):
@@ -232,7 +250,9 @@ def test_a_run_killed_outright_in_mid_epoch_and_resumed_ends_in_equal_weights(tm
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert read_tensors(tmp_path / "half" / "checkpoint" / "state.safetensors")[1]["step"] == 13
     run(algorithm(), splits(), OFTEN, folder=tmp_path / "half", resume=True)
-    state_a, state_b = (read_tensors(tmp_path / name / "checkpoint" / "state.safetensors")[0] for name in ("whole", "half"))
+    state_a, state_b = (
+        read_tensors(tmp_path / name / "checkpoint" / "state.safetensors")[0] for name in ("whole", "half")
+    )
     assert all(torch.equal(state_a[name], state_b[name]) for name in state_a)
 
 
@@ -240,9 +260,13 @@ def test_metrics_have_a_line_for_each_epoch_and_split_after_a_resume(tmp_path):
     run(algorithm(), splits(), SETTINGS, folder=tmp_path, callbacks=[KillAt(12)])
     run(algorithm(), splits(), SETTINGS, folder=tmp_path, resume=True)
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert [(row["step"], row["split"]) for row in rows] == [(5 * e, split) for e in range(1, 7) for split in ("train", "validation")]
+    assert [(row["step"], row["split"]) for row in rows] == [
+        (5 * e, split) for e in range(1, 7) for split in ("train", "validation")
+    ]
     assert all("elbo" in row and "objective" not in row for row in rows)
-    (tmp_path / "metrics.jsonl").write_text((tmp_path / "metrics.jsonl").read_text() + '{"step": 31, "epo')  # cut short by a kill
+    (tmp_path / "metrics.jsonl").write_text(
+        (tmp_path / "metrics.jsonl").read_text() + '{"step": 31, "epo'
+    )  # cut short by a kill
     run(algorithm(), splits(), SETTINGS, folder=tmp_path, resume=True)
     assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == rows
 
@@ -312,12 +336,16 @@ def test_early_stopping_keeps_the_best_weights():
     fit = run(algorithm(), splits(), replace(SETTINGS, epochs=2000, patience=3, schedule=lambda progress: 30.0))
     assert "has not risen for 3 epochs" in fit.stopped
     assert fit.best_step < fit.steps
-    best = max((row for row in fit.history if row.split == "validation"), key=lambda row: row.elbo)  # the first of equals
+    best = max(
+        (row for row in fit.history if row.split == "validation"), key=lambda row: row.elbo
+    )  # the first of equals
     assert (fit.best_elbo, fit.best_step) == (best.elbo, best.step)
 
 
 def test_no_early_stop_while_the_divergence_warms_up():
-    """Half of training is warm-up and nothing ever gets better (rate 0), so patience ends it right after the warm-up, not before."""
+    """Half of training is warm-up and nothing ever gets better (rate 0), so patience ends it right after the
+    warm-up, not before.
+    """
     still = replace(SETTINGS, epochs=20, patience=2, schedule=lambda progress: 0.0)
     assert run(algorithm(), splits(), still).epochs == 3
     assert run(algorithm(objective=ELBO(Beta(warmup=0.5))), splits(), still).epochs == 10
@@ -367,14 +395,21 @@ SHORT = replace(SETTINGS, epochs=30)
 def two_processes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
     done = started(folder, TWO, str(folder / "run"), processes=2)
-    assert (folder / "run" / "rank0.txt").exists(), done.stderr[-3000:]  # gloo may abort once all is done and the process ends
+    assert (folder / "run" / "rank0.txt").exists(), done.stderr[
+        -3000:
+    ]  # gloo may abort once all is done and the process ends
     return folder / "run"
 
 
 def test_two_processes_train_as_one(two_processes, tmp_path):
-    """The same global batches; noise differs by rank, so the bound agrees to the noise of training and weights agree between the ranks."""
+    """The same global batches; noise differs by rank, so the bound agrees to the noise of training and weights
+    agree between the ranks.
+    """
     run(algorithm(), splits(), SHORT, folder=tmp_path)
-    rows = [[json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()] for folder in (tmp_path, two_processes)]
+    rows = [
+        [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        for folder in (tmp_path, two_processes)
+    ]
     assert [(r["step"], r["split"]) for r in rows[0]] == [(r["step"], r["split"]) for r in rows[1]]  # one writer
     assert abs(rows[0][-1]["elbo"] - rows[1][-1]["elbo"]) < 0.5
 
@@ -385,7 +420,9 @@ def test_two_processes_skip_a_step_together_when_one_of_them_must(two_processes)
 
 
 def test_weights_are_chosen_by_what_is_climbed():
-    """With the reconstruction alone, the bound falls while the reconstruction rises: the best weights are the late ones, not the first."""
+    """With the reconstruction alone, the bound falls while the reconstruction rises: the best weights are the late
+    ones, not the first.
+    """
     fit = run(algorithm(objective=ELBO(Beta(0.0))), splits(), replace(SETTINGS, epochs=40))
     rows = [row for row in fit.history if row.split == "validation"]
     assert fit.best_step == min(rows, key=lambda row: row.distortion).step
@@ -395,7 +432,9 @@ def test_weights_are_chosen_by_what_is_climbed():
 
 @pytest.mark.parametrize("schedule", [WarmupCosine(0.5), Constant()], ids=["warm-up and cosine", "constant"])
 def test_the_rate_that_is_written_is_the_one_of_the_step(schedule, tmp_path):
-    """Not the schedule's factor, 1 at its highest: the optimiser's rate times what the schedule makes of it at the step that was taken last."""
+    """Not the schedule's factor, 1 at its highest: the optimiser's rate times what the schedule makes of it at the
+    step that was taken last.
+    """
     settings = replace(SETTINGS, epochs=2, schedule=schedule, precision=torch.float32)
     run(algorithm(optimizer=AdamW(learning_rate=0.002)), splits(), settings, folder=tmp_path)
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
@@ -410,5 +449,8 @@ def test_an_algorithm_without_a_rate_writes_none():
     found = run(ExpectationMaximization(GaussianMixture(2, 2)), Splits(data, data, None), Settings(epochs=2, batch=40))
     assert {row.learning_rate for row in found.history} == {None}
     bounds = [row.elbo for row in found.history if row.split == "validation"]
-    assert (found.best_elbo, found.best_step) == (max(bounds), 1 + bounds.index(max(bounds)))  # by the bound, where nothing else is climbed
+    assert (found.best_elbo, found.best_step) == (
+        max(bounds),
+        1 + bounds.index(max(bounds)),
+    )  # by the bound, where nothing else is climbed
     assert bounds[-1] > bounds[0]

@@ -35,15 +35,24 @@ def test_a_share_does_not_depend_on_what_was_asked_before():
 
 
 def test_noise_seeds_differ_by_seed_step_and_rank():
-    seeds = {Order(10, 4, seed, rank, 2).noise_seed(step) for seed in range(5) for rank in range(2) for step in range(50)}
+    seeds = {
+        Order(10, 4, seed, rank, 2).noise_seed(step) for seed in range(5) for rank in range(2) for step in range(50)
+    }
     assert len(seeds) == 500
     assert mixed(1, 2) != mixed(2, 1)
     assert mixed(0) != mixed(0, 0)
 
 
 def test_seeds_are_those_of_every_version():
-    """A run that is resumed takes its noise and its order where it left off, so these numbers stay what they are; each is below 2^63."""
-    assert [mixed(), mixed(0), mixed(5, 1, 2), mixed(2**63, 7)] == [5700357409661599242, 7795324965117060851, 636385203555129029, 1152300956499329864]
+    """A run that is resumed takes its noise and its order where it left off, so these numbers stay what they are;
+    each is below 2^63.
+    """
+    assert [mixed(), mixed(0), mixed(5, 1, 2), mixed(2**63, 7)] == [
+        5700357409661599242,
+        7795324965117060851,
+        636385203555129029,
+        1152300956499329864,
+    ]
     assert max(mixed(seed) for seed in range(1000)).bit_length() == 63
 
 

@@ -1,4 +1,6 @@
-"""What a run says of itself and of its time: shares of time done, plans, ticks and rows, by a clock that the test sets."""
+"""What a run says of itself and of its time: shares of time done, plans, ticks and rows, by a clock that the test
+sets.
+"""
 
 import itertools
 import threading
@@ -29,7 +31,9 @@ def share(elapsed: float, start: float = 0.0, judging: float = 0.0, epochs: int 
 
 
 def test_the_share_of_time_that_is_done():
-    """From the first step to the limit, less the seconds that the last judgement will take; after a long set-up, half the limit at least."""
+    """From the first step to the limit, less the seconds that the last judgement will take; after a long set-up,
+    half the limit at least.
+    """
     assert share(2.5) == pytest.approx(0.25)
     assert share(4.0, start=2.0) == pytest.approx(0.25)
     assert share(4.0, start=2.0, judging=3.0) == pytest.approx(0.4)
@@ -42,7 +46,9 @@ def test_the_share_of_time_that_is_done():
 
 
 def test_a_run_that_goes_on_is_as_far_as_it_was(tmp_path):
-    """The set-up before the first step counts as little after a resume as it did before, so the rate of learning does not leap."""
+    """The set-up before the first step counts as little after a resume as it did before, so the rate of learning
+    does not leap.
+    """
     limited = replace(SETTINGS, epochs=None, time_limit=10.0)
     going = training(limited, folder=tmp_path)
     going.time_start, going._elapsed = 2.0, lambda: 6.0
@@ -87,7 +93,12 @@ class Heard(Callback):
 
 @pytest.mark.parametrize(
     ("changed", "expected"),
-    [({}, 30 * 0.02 * 1.05), ({"time_limit": 0.1}, 0.1), ({"time_limit": 100.0}, 0.63), ({"epochs": None, "time_limit": 7.0}, 7.0)],
+    [
+        ({}, 30 * 0.02 * 1.05),
+        ({"time_limit": 0.1}, 0.1),
+        ({"time_limit": 100.0}, 0.63),
+        ({"epochs": None, "time_limit": 7.0}, 7.0),
+    ],
 )
 def test_the_plan_is_what_comes(changed, expected):
     """Steps at the seconds of the rehearsal, and 1 in 20 for judging, but no more than the time limit."""
@@ -103,12 +114,16 @@ def test_the_plan_is_what_comes(changed, expected):
 
 @pytest.fixture(scope="module")
 def told():
-    """A run of three epochs of five steps that tells of every step, with ten milliseconds for each; and how long it took."""
+    """A run of three epochs of five steps that tells of every step, with ten milliseconds for each; and how long it
+    took.
+    """
     heard, begun = Heard(), time.perf_counter()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vael.training.loop.TICK_SECONDS", -1.0)
         going = Training._take_step
-        patch.setattr(Training, "_take_step", lambda self, step, progress: time.sleep(0.01) or going(self, step, progress))
+        patch.setattr(
+            Training, "_take_step", lambda self, step, progress: time.sleep(0.01) or going(self, step, progress)
+        )
         fit = run(algorithm(), splits(), replace(SETTINGS, epochs=3, precision=torch.float32), callbacks=[heard])
     return heard, fit, time.perf_counter() - begun
 
@@ -123,7 +138,9 @@ def test_ticks_are_means_over_the_epoch_so_far(told):
         assert 32 / seconds < tick.examples_per_second <= 32 / 0.01
     rows = [row for row in fit.history if row.split == "train"]
     for tick, row in zip(heard.ticks[4::5], rows, strict=True):  # the last tick of an epoch is of all of it
-        assert (tick.elbo, tick.distortion, tick.divergence) == pytest.approx((row.elbo, row.distortion, row.divergence))
+        assert (tick.elbo, tick.distortion, tick.divergence) == pytest.approx(
+            (row.elbo, row.distortion, row.divergence)
+        )
     lefts = [tick.seconds_left for tick in heard.ticks[1:]]
     assert all(0 < left < seconds * 15 for left in lefts)
     spent = [tick.seconds_left * tick.progress / (1 - tick.progress) for tick in heard.ticks[1:]]  # as fast as so far
@@ -147,7 +164,13 @@ def test_rows_tell_the_speed_and_the_time_of_the_run(told):
     for (row, at), before in zip(train[1:], ends[:-1], strict=True):
         assert 160 / row.examples_per_second == pytest.approx(at - before, rel=0.5)
     assert all(row.examples_per_second > 50 / seconds for row in fit.history if row.split == "validation")
-    assert (fit.steps, fit.epochs, fit.stopped, fit.interrupted, fit.skipped) == (15, 3, "all 3 epochs are done", False, 0)
+    assert (fit.steps, fit.epochs, fit.stopped, fit.interrupted, fit.skipped) == (
+        15,
+        3,
+        "all 3 epochs are done",
+        False,
+        0,
+    )
     assert not heard.notes
 
 

@@ -35,7 +35,13 @@ def rows(count: int, seed: int) -> Source:
     x = torch.stack((amount, visits, colour), 1)
     gone = torch.rand(x.shape, generator=generator) < torch.tensor([0.2, 0.0, 0.2])
     return Source(
-        "visits", x.masked_fill(gone, torch.nan), Kind.MIXED, f"visits-{count}-{seed}", columns=tuple(SCHEMA.names), schema=SCHEMA, gaps=True
+        "visits",
+        x.masked_fill(gone, torch.nan),
+        Kind.MIXED,
+        f"visits-{count}-{seed}",
+        columns=tuple(SCHEMA.names),
+        schema=SCHEMA,
+        gaps=True,
     )
 
 
@@ -66,7 +72,9 @@ def test_what_a_gap_hides_changes_nothing_that_is_learned():
     one = run(algorithm(), splits(), replace(SETTINGS, epochs=2))
     x = splits().train.x.clone()
     x[x.isnan()] = -torch.tensor(torch.nan)
-    other = run(algorithm(), Splits(replace(splits().train, x=x), splits().validation, None), replace(SETTINGS, epochs=2))
+    other = run(
+        algorithm(), Splits(replace(splits().train, x=x), splits().validation, None), replace(SETTINGS, epochs=2)
+    )
     assert all(torch.equal(a, b) for a, b in zip(one.model.parameters(), other.model.parameters(), strict=True))
 
 

@@ -1,4 +1,6 @@
-"""Samples from where the codes of data are: a mixture of Gaussians fitted to the aggregate posterior, instead of the prior."""
+"""Samples from where the codes of data are: a mixture of Gaussians fitted to the aggregate posterior, instead of
+the prior.
+"""
 
 from __future__ import annotations
 
@@ -23,28 +25,44 @@ FLOOR = 1e-4  # added to variances: the prior's are 1
 
 @torch.no_grad()
 def aggregate_codes(model: VAE, source: Source, seed: int = 0) -> Float[Tensor, "examples features"]:
-    """One draw from q(z | x) for each example, so draws from the aggregate posterior q(z); at most `MOST` examples, chosen by `seed`."""
+    """One draw from q(z | x) for each example, so draws from the aggregate posterior q(z); at most `MOST` examples,
+    chosen by `seed`.
+    """
     noise = torch.Generator().manual_seed(seed)
-    chosen = source if len(source) <= MOST else source.subset(torch.randperm(len(source), generator=noise)[:MOST].sort().values)
+    chosen = (
+        source
+        if len(source) <= MOST
+        else source.subset(torch.randperm(len(source), generator=noise)[:MOST].sort().values)
+    )
     return torch.cat([draw(model.infer(batch), 1, noise)[0] for batch in batches(chosen, seed=seed)])
 
 
 def fit_aggregate(model: VAE, source: Source, components: int = COMPONENTS, seed: int = 0) -> GaussianMixture:
-    """A mixture of Gaussians with full covariances, fitted by EM to the aggregate posterior (Ghosh et al. 2020 fit it to codes).
+    """A mixture of Gaussians with full covariances, fitted by EM to the aggregate posterior (Ghosh et al. 2020 fit it
+    to codes).
 
-    It is a sampler: the prior, and with it the bound of the model, stay as they are. Fewer components are taken where there are fewer than
-    20 examples for each.
+    It is a sampler: the prior, and with it the bound of the model, stay as they are. Fewer components are taken where
+    there are fewer than 20 examples for each.
     """
     z = aggregate_codes(model, source, seed).double()
     mixture = GaussianMixture(max(1, min(components, len(z) // 20)), z.shape[1])
     codes = Source(name=f"codes of {source.name}", x=z, kind=Kind.REAL, fingerprint="")
     settings = Settings(epochs=ROUNDS, batch=len(z), seed=seed)
-    run(ExpectationMaximization(mixture, floor=FLOOR, tolerance=1e-4, seed=seed), Splits(codes, replace(codes), None), settings)
+    run(
+        ExpectationMaximization(mixture, floor=FLOOR, tolerance=1e-4, seed=seed),
+        Splits(codes, replace(codes), None),
+        settings,
+    )
     return mixture
 
 
-def aggregate_samples(model: VAE, mixture: GaussianMixture, count: int, seed: int = 0) -> Float[Tensor, "examples *event"]:
-    """`count` draws of x from p(x | z), z from the mixture; the same for the same count and seed. Errors: `StateError` for fewer than one."""
+def aggregate_samples(
+    model: VAE, mixture: GaussianMixture, count: int, seed: int = 0
+) -> Float[Tensor, "examples *event"]:
+    """`count` draws of x from p(x | z), z from the mixture; the same for the same count and seed.
+
+    Errors: `StateError` for fewer than one.
+    """
     noise = seeded(count, seed)
     with torch.no_grad():
         return torch.cat([_drawn(model, mixture, size, noise) for size in blocks(count)])

@@ -1,4 +1,5 @@
-"""Which rows do not belong: scores behind one sign convention, p-values calibrated on rows that do belong, and the cells that say why.
+"""Which rows do not belong: scores behind one sign convention, p-values calibrated on rows that do belong, and the
+cells that say why.
 
 **Every score is higher the stranger a row is.** A p-value is small for a strange row.
 """
@@ -37,14 +38,20 @@ LOOKED_UP = 256  # rows at once among the neighbours
 class Score(Enum):
     """What strangeness is taken to be, in nats unless said otherwise."""
 
-    COMBINED = "combined"  # bound (of images of whole numbers, ratio), neighbours and rows, each in units of its spread on held-out rows; no unit
+    # bound (of images of whole numbers, ratio), neighbours and rows, each in units of its spread on held-out rows; no
+    # unit
+    COMBINED = "combined"
     BOUND = "bound"  # minus the bound on log p(x)
-    TYPICALITY = "typicality"  # |bound - its median on held-out rows|: too likely is strange too (Nalisnick et al. 2019)
+    TYPICALITY = (
+        "typicality"  # |bound - its median on held-out rows|: too likely is strange too (Nalisnick et al. 2019)
+    )
     DISTORTION = "distortion"  # E_q[-log p(x | z)]
     DIVERGENCE = "divergence"  # KL(q(z | x) || p(z))
     RATIO = "ratio"  # minus the bound, less what a simple code needs (Ren et al. 2019; Serrà et al. 2020)
     NEIGHBOURS = "neighbours"  # distance to the fifth nearest training row in the space of codes and surprises; no unit
-    ROWS = "rows"  # distance to the fifth nearest training row as the rows stand, cells in units of their spread; what no model has smoothed; no unit
+    # distance to the fifth nearest training row as the rows stand, cells in units of their spread; what no model has
+    # smoothed; no unit
+    ROWS = "rows"
 
 
 @dataclass(frozen=True)
@@ -91,23 +98,27 @@ class Usual:
         return cls(float(middle), float(max(high - low, 1e-9)))
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        """Distance from the middle in units of the spread, large ones on a logarithmic scale, so that no score rules the other."""
+        """Distance from the middle in units of the spread, large ones on a logarithmic scale, so that no score
+        rules the other.
+        """
         return np.arcsinh((values - self.middle) / self.spread)
 
 
 class AnomalyDetector:
     """A trained model, what it says of rows that it was trained on, and how rows that belong score.
 
-    p(x) = (1 + #{rows of calibration with a score at least that of x}) / (n + 1): where those rows and new ones come from one law and the score was
-    made without either, a share of at most α of new rows has p ≤ α on average (Vovk, Gammerman & Shafer 2005; Bates et al. 2023), and just
-    α where α (n + 1) is a whole number. So `calibration` should be rows that chose nothing: `held_out`, which is taken where there is none, chose the
-    best weights of a run, and here the scales of `Score.COMBINED` (with n = 19 that is 6 % below 0.05). Rows of calibration that are judged
-    themselves are compared with the others, p = #/n, which is as exact. No p-value is below 1 / (n + 1): 99 rows are needed for one of 0.01.
+    p(x) = (1 + #{rows of calibration with a score at least that of x}) / (n + 1): where those rows and new ones come
+    from one law and the score was made without either, a share of at most α of new rows has p ≤ α on average (Vovk,
+    Gammerman & Shafer 2005; Bates et al. 2023), and just α where α (n + 1) is a whole number. So `calibration` should
+    be rows that chose nothing: `held_out`, which is taken where there is none, chose the best weights of a run, and
+    here the scales of `Score.COMBINED` (with n = 19 that is 6 % below 0.05). Rows of calibration that are judged
+    themselves are compared with the others, p = #/n, which is as exact. No p-value is below 1 / (n + 1): 99 rows are
+    needed for one of 0.01.
 
-    `contamination` is the share of rows in training and held-out data that do not belong: so many of the strangest are left out of the
-    neighbours and of the calibration. Declared where there are none, it flags more rows that belong than the threshold says. Everything is a
-    function of the rows and the seed; a row scores the same alone and among others.
-    Errors: `StateError` for fewer than 10 held-out rows, or a contamination that is not in [0, ½).
+    `contamination` is the share of rows in training and held-out data that do not belong: so many of the strangest are
+    left out of the neighbours and of the calibration. Declared where there are none, it flags more rows that belong
+    than the threshold says. Everything is a function of the rows and the seed; a row scores the same alone and among
+    others. Errors: `StateError` for fewer than 10 held-out rows, or a contamination that is not in [0, ½).
     """
 
     def __init__(
@@ -124,7 +135,8 @@ class AnomalyDetector:
     ) -> None:
         if len(held_out) < LEAST_HELD_OUT or not 0 <= contamination < 0.5:
             raise StateError(
-                f"{len(held_out)} held-out rows and a contamination of {contamination:g}: expected at least {LEAST_HELD_OUT} rows that were not "
+                f"{len(held_out)} held-out rows and a contamination of {contamination:g}: expected at least "
+                f"{LEAST_HELD_OUT} rows that were not "
                 "trained on, and a share from 0 to below one half"
             )
         self.model, self.kind, self.samples, self.seed = model.eval(), score, samples, seed
@@ -139,8 +151,14 @@ class AnomalyDetector:
         held = self._belonging(self._all(held_out), contamination)
         seen = torch.where(held.surprise == 0, torch.full_like(held.surprise, torch.nan), held.surprise)  # 0 is a gap
         self.usual_cells, self.middle_bound = seen.nanmedian(0).values.nan_to_num(), float(held.bound.median())
-        grey = len(train.event) == 3 and train.kind in (Kind.BINARY, Kind.INTEGER)  # the bound of an image counts its ink
-        self.usual = {kind: Usual.of(self._raw(held, kind)) for kind in (Score.RATIO if grey else Score.BOUND, Score.NEIGHBOURS, Score.ROWS)}
+        grey = len(train.event) == 3 and train.kind in (
+            Kind.BINARY,
+            Kind.INTEGER,
+        )  # the bound of an image counts its ink
+        self.usual = {
+            kind: Usual.of(self._raw(held, kind))
+            for kind in (Score.RATIO if grey else Score.BOUND, Score.NEIGHBOURS, Score.ROWS)
+        }
         self.held_out = held_out
         self.calibration, self._of_calibration = self._calibrated(calibration or held_out, contamination)
         self._usual_given: Tensor | None = None
@@ -155,7 +173,9 @@ class AnomalyDetector:
         """Sorted scores of calibrating rows, and their fingerprint where they are compared with each other."""
         if len(source) < LEAST_HELD_OUT:
             raise StateError(f"{len(source)} rows to calibrate p-values on: expected at least {LEAST_HELD_OUT}")
-        return np.sort(self._score(self._belonging(self._all(source), contamination))), "" if contamination else source.fingerprint
+        return np.sort(
+            self._score(self._belonging(self._all(source), contamination))
+        ), "" if contamination else source.fingerprint
 
     @property
     def least_p_value(self) -> float:
@@ -168,8 +188,12 @@ class AnomalyDetector:
         for measured in self._measure(source):
             score = self._score(measured)
             beyond = len(self.calibration) - np.searchsorted(self.calibration, score, side="left")
-            p_value = torch.from_numpy((1 - own + beyond) / (len(self.calibration) + 1 - own))  # a row that calibrates is not its own witness
-            reasons = torch.where(measured.surprise == 0, torch.zeros_like(measured.surprise), measured.surprise - self.usual_cells)
+            p_value = torch.from_numpy(
+                (1 - own + beyond) / (len(self.calibration) + 1 - own)
+            )  # a row that calibrates is not its own witness
+            reasons = torch.where(
+                measured.surprise == 0, torch.zeros_like(measured.surprise), measured.surprise - self.usual_cells
+            )
             yield Verdict(torch.from_numpy(score), measured.bound, p_value, reasons)
 
     def scores(self, source: Source, kind: Score | None = None) -> Float[Tensor, " rows"]:
@@ -179,24 +203,36 @@ class AnomalyDetector:
     def explain(self, source: Source, reasons: Float[Tensor, "rows *event"]) -> Float[Tensor, "rows *event"]:
         """By how many nats each cell of a few rows is more surprising, given the others, than it usually is.
 
-        With an encoder that sees gaps by `conditional_surprise`; else `reasons`, those of `judge`, which take a cell's own part in its code.
-        Where that leaves a row of a table without a clear reason (`CLEAR` nats), a cell that is rare in its own column is one too: what few rows
-        have can be learned as such, and still stands far from the others.
+        With an encoder that sees gaps by `conditional_surprise`; else `reasons`, those of `judge`, which take a cell's
+        own part in its code. Where that leaves a row of a table without a clear reason (`CLEAR` nats), a cell that is
+        rare in its own column is one too: what few rows have can be learned as such, and still stands far from the
+        others.
         """
         if len(source.event) != 1 or not self.model.posterior.sees_gaps:
             return reasons
         if self._usual_given is None:
             usual = torch.cat(list(conditional_surprise(self.model, _few(self.held_out, EXPLAINED), seed=self.seed)))
-            self._usual_given = torch.where(usual == 0, torch.full_like(usual, torch.nan), usual).nanmedian(0).values.nan_to_num()
+            self._usual_given = (
+                torch.where(usual == 0, torch.full_like(usual, torch.nan), usual).nanmedian(0).values.nan_to_num()
+            )
         found = torch.cat(list(conditional_surprise(self.model, source, seed=self.seed)))
         given = torch.where(found == 0, torch.zeros_like(found), found - self._usual_given)
         unclear = given.amax(1, keepdim=True) < CLEAR
-        return torch.where(unclear, torch.maximum(given, self._rarity(source)), given) if isinstance(self.head, ColumnsHead) else given
+        return (
+            torch.where(unclear, torch.maximum(given, self._rarity(source)), given)
+            if isinstance(self.head, ColumnsHead)
+            else given
+        )
 
     def _rarity(self, source: Source) -> Float[Tensor, "rows columns"]:
         """By how many nats each cell is more surprising in its own column than it usually is; 0 for a gap."""
         usual, cells = (
-            torch.cat([self._column_surprise(block.batch)[: block.rows] for block in row_blocks(self.model, part, self.seed, 1)])
+            torch.cat(
+                [
+                    self._column_surprise(block.batch)[: block.rows]
+                    for block in row_blocks(self.model, part, self.seed, 1)
+                ]
+            )
             for part in (_few(self.held_out, EXPLAINED), source)
         )
         seen = torch.where(usual == 0, torch.full_like(usual, torch.nan), usual)
@@ -223,9 +259,11 @@ class AnomalyDetector:
         return values[kind].double().numpy()
 
     def _place(self, measured: Measured) -> np.ndarray:
-        """A row in the space of neighbours: its code in units of the codes' spread, and the root of the surprise of its cells.
+        """A row in the space of neighbours: its code in units of the codes' spread, and the root of the surprise of its
+        cells.
 
-        The root of a Gaussian's surprise is the distance of a cell from what was expected. Of many cells only their sum counts.
+        The root of a Gaussian's surprise is the distance of a cell from what was expected. Of many cells only their sum
+        counts.
         """
         code, cells = measured.code / self.deviation, measured.surprise.flatten(1)
         if cells.shape[1] > FEW_CELLS:
@@ -236,8 +274,18 @@ class AnomalyDetector:
         return torch.cat((code, ((cells - least).clamp(min=0) / roughness).sqrt()), 1).double().numpy()
 
     def _belonging(self, measured: Measured, contamination: float) -> Measured:
-        kept = torch.argsort(measured.bound, descending=True)[: max(LEAST_HELD_OUT, round(len(measured.bound) * (1 - contamination)))].sort().values
-        return measured if not contamination else Measured(*(getattr(measured, name)[kept] for name in Measured.__dataclass_fields__))
+        kept = (
+            torch.argsort(measured.bound, descending=True)[
+                : max(LEAST_HELD_OUT, round(len(measured.bound) * (1 - contamination)))
+            ]
+            .sort()
+            .values
+        )
+        return (
+            measured
+            if not contamination
+            else Measured(*(getattr(measured, name)[kept] for name in Measured.__dataclass_fields__))
+        )
 
     def _all(self, source: Source) -> Measured:
         parts = list(self._measure(source))
@@ -247,12 +295,20 @@ class AnomalyDetector:
         for block in row_blocks(self.model, source, self.seed, self.samples):
             batch = block.batch
             with torch.inference_mode():
-                # shared by all rows, those of calibration too: scores are compared with each other, and nobody takes a draw of them
+                # shared by all rows, those of calibration too: scores are compared with each other, and nobody takes a
+                # draw of them
                 terms = self.model.terms(batch, samples=self.samples, generator=Common(self.seed), reads=READS)
                 code = terms.posterior[0].mean
                 surprise = self._surprise(batch, code)
                 divergence = torch.zeros(len(batch)) if terms.divergence is None else terms.divergence.mean(1).sum(0)
-                found = (-terms.log_likelihood.mean(0), divergence, code, surprise, self._background(batch), self.space(batch))
+                found = (
+                    -terms.log_likelihood.mean(0),
+                    divergence,
+                    code,
+                    surprise,
+                    self._background(batch),
+                    self.space(batch),
+                )
             yield Measured(*(part[: block.rows] for part in found))
 
     def _surprise(self, batch: Batch, code: Tensor) -> Tensor:
@@ -263,14 +319,18 @@ class AnomalyDetector:
         return cells if batch.observed is None else torch.where(batch.observed, cells, torch.zeros_like(cells))
 
     def _column_surprise(self, batch: Batch) -> Tensor:
-        """-log p of each cell by the distribution that its column had before the networks learned anything; 0 where it is missing."""
+        """-log p of each cell by the distribution that its column had before the networks learned anything; 0 where
+        it is missing.
+        """
         x = filled(batch.x, batch.observed)
         with torch.no_grad():
             cells = -self.head(x.new_zeros(1, len(x), self.head.raw_numbers)).log_prob(x)[0]  # type: ignore[union-attr]
         return cells if batch.observed is None else torch.where(batch.observed, cells, torch.zeros_like(cells))
 
     def _background(self, batch: Batch) -> Tensor:
-        """What a simple code needs for each row in nats: columns by their own laws, whole numbers by zlib, real numbers as standard normal ones."""
+        """What a simple code needs for each row in nats: columns by their own laws, whole numbers by zlib, real
+        numbers as standard normal ones.
+        """
         x = filled(batch.x, batch.observed)
         if isinstance(self.head, ColumnsHead):
             return self._column_surprise(batch).sum(1)
@@ -281,9 +341,11 @@ class AnomalyDetector:
 
 
 class _Space:
-    """Where rows stand: columns of kinds as an encoder is shown them, other columns and the cells of images by their spread.
+    """Where rows stand: columns of kinds as an encoder is shown them, other columns and the cells of images by their
+    spread.
 
-    Columns have a spread each, one that never varies has 1; the cells of an image have one in common, or dark corners would count most.
+    Columns have a spread each, one that never varies has 1; the cells of an image have one in common, or dark corners
+    would count most.
     """
 
     def __init__(self, train: Source, head: Head | None) -> None:
@@ -302,21 +364,28 @@ class _Space:
         gaps = torch.isnan(batch.x) if batch.observed is None else ~batch.observed
         if self.shown is not None:
             return self.shown(batch.x.masked_fill(gaps, torch.nan))
-        return torch.where(gaps, torch.zeros_like(batch.x), (batch.x - self.middle) / self.spread).flatten(1).clamp(-1e6, 1e6)
+        return (
+            torch.where(gaps, torch.zeros_like(batch.x), (batch.x - self.middle) / self.spread)
+            .flatten(1)
+            .clamp(-1e6, 1e6)
+        )
 
 
 class _Nearest:
-    """Rows of training as places; distances from the fifth nearest, in blocks of one size: what is near another row does not round its distance.
+    """Rows of training as places; distances from the fifth nearest, in blocks of one size: what is near another row
+    does not round its distance.
 
-    Distances are computed anew from the differences: a search by products of matrices leaves 1e-8 between a row and its copy, which would be
-    much where most rows have copies.
+    Distances are computed anew from the differences: a search by products of matrices leaves 1e-8 between a row and its
+    copy, which would be much where most rows have copies.
     """
 
     def __init__(self, places: np.ndarray) -> None:
         self.places, self.index = places, NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(places))).fit(places)
 
     def __call__(self, places: np.ndarray) -> np.ndarray:
-        return np.concatenate([self._of_block(places[start : start + LOOKED_UP]) for start in range(0, len(places), LOOKED_UP)])
+        return np.concatenate(
+            [self._of_block(places[start : start + LOOKED_UP]) for start in range(0, len(places), LOOKED_UP)]
+        )
 
     def _of_block(self, block: np.ndarray) -> np.ndarray:
         whole = np.concatenate((block, np.repeat(block[-1:], LOOKED_UP - len(block), axis=0)))

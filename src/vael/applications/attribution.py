@@ -22,18 +22,24 @@ READS = frozenset({"log_prior", "log_posterior"})
 CELLS_AT_ONCE = 2**17
 
 
-def conditional_surprise(model: VAE, source: Source, *, samples: int = 32, seed: int = 0) -> Iterator[Float[Tensor, "rows columns"]]:
+def conditional_surprise(
+    model: VAE, source: Source, *, samples: int = 32, seed: int = 0
+) -> Iterator[Float[Tensor, "rows columns"]]:
     """-log p(x_j | x_-j) of every cell in nats, rows in order, a block at a time; 0 where a cell is missing.
 
-    -log p(x_j | x_-j) = log p(x_-j) - log p(x), both by importance weights, log 1/K Σ_k p(x | z_k) p(z_k) / q(z_k | x) with z_k ~ q(z | x), the one
-    with the cell hidden (Burda, Grosse & Salakhutdinov 2016; Mattei & Frellsen 2019): exact as the number of samples grows. Of the cells of a
-    row the one is named without which the rest becomes most probable; a cell that is strange given the others cannot excuse itself, as it
-    can through its own code. An encoder that was never shown a gap is replaced by a Gaussian at the mode of p(z | x_-j), which is exact
-    for a linear Gaussian model. One pass for each column: for the few rows that are to be explained.
-    Errors: `ShapeError` for examples that are no rows of a table, `StateError` for fewer than one sample.
+    -log p(x_j | x_-j) = log p(x_-j) - log p(x), both by importance weights, log 1/K Σ_k p(x | z_k) p(z_k) / q(z_k | x)
+    with z_k ~ q(z | x), the one with the cell hidden (Burda, Grosse & Salakhutdinov 2016; Mattei & Frellsen 2019):
+    exact as the number of samples grows. Of the cells of a row the one is named without which the rest becomes most
+    probable; a cell that is strange given the others cannot excuse itself, as it can through its own code. An encoder
+    that was never shown a gap is replaced by a Gaussian at the mode of p(z | x_-j), which is exact for a linear
+    Gaussian model. One pass for each column: for the few rows that are to be explained. Errors: `ShapeError` for
+    examples that are no rows of a table, `StateError` for fewer than one sample.
     """
     if len(source.event) != 1:
-        raise ShapeError(f"{source.name} has examples of shape {source.event}, but cells are judged given each other in rows of a table")
+        raise ShapeError(
+            f"{source.name} has examples of shape {source.event}, but cells are judged given each other in rows of a "
+            "table"
+        )
     if samples < 1:
         raise StateError(f"samples={samples}: expected at least 1")
     proposer = model if model.posterior.sees_gaps else refined(model, widen=1.1)
@@ -41,24 +47,36 @@ def conditional_surprise(model: VAE, source: Source, *, samples: int = 32, seed:
     size = max(1, CELLS_AT_ONCE // (samples * columns * (columns + 1)))
     for batch in row_batches(model.eval(), source, seed):
         for index in torch.arange(len(batch)).split(size):
-            whole = torch.nn.functional.pad(index, (0, size - len(index)), value=int(index[-1]))  # blocks of one size, so that all round alike
+            whole = torch.nn.functional.pad(
+                index, (0, size - len(index)), value=int(index[-1])
+            )  # blocks of one size, so that all round alike
             with torch.no_grad():
                 yield _given_the_others(model, proposer, batch, whole, samples, seed)[: len(index)]
 
 
-def _given_the_others(model: VAE, proposer: VAE, batch: Batch, index: Tensor, samples: int, seed: int) -> Float[Tensor, "rows columns"]:
+def _given_the_others(
+    model: VAE, proposer: VAE, batch: Batch, index: Tensor, samples: int, seed: int
+) -> Float[Tensor, "rows columns"]:
     x = batch.x[index]
     rows, columns = x.shape
     seen = torch.ones_like(x, dtype=torch.bool) if batch.observed is None else batch.observed[index]
     copies = columns + 1  # of each row: one whole, one without each of its cells
-    hidden = torch.cat((torch.zeros(1, columns, dtype=torch.bool, device=x.device), torch.eye(columns, dtype=torch.bool, device=x.device)))
+    hidden = torch.cat(
+        (
+            torch.zeros(1, columns, dtype=torch.bool, device=x.device),
+            torch.eye(columns, dtype=torch.bool, device=x.device),
+        )
+    )
     observed = seen.repeat_interleave(copies, 0) & ~hidden.repeat(rows, 1)
     cells = filled(x, seen).repeat_interleave(copies, 0).masked_fill(~observed, torch.nan)
     context = None if batch.context is None else batch.context[index].repeat_interleave(copies, 0)
     without = replace(batch, x=cells, observed=observed, context=context, label=None, index=None, weight=None)
     q = proposer.infer(without)
-    # shared by all rows and by the copies of a row: a score, whose difference between copies is wanted and not its error
+    # shared by all rows and by the copies of a row: a score, whose difference between copies is wanted and not its
+    # error
     z = draw(q, samples, Common(seed))
-    log_w = log_weights(model.terms(without, samples=samples, generator=Common(seed), reads=READS, posterior=(q,), latent=(z,))).double()
+    log_w = log_weights(
+        model.terms(without, samples=samples, generator=Common(seed), reads=READS, posterior=(q,), latent=(z,))
+    ).double()
     log_p = torch.logsumexp(log_w, 0).view(rows, copies)
     return (log_p[:, 1:] - log_p[:, :1]).to(x.dtype).masked_fill(~seen, 0.0)

@@ -20,14 +20,18 @@ from vael.probability import draw
 from vael.tables.ranges import outside
 
 LATENTS, MOST = 4096, 200_000  # that are weighed at least, and at most
-EACH = 20  # independent latents for each row, where they can be had: the mean over rows then errs as that of independent rows does, within 2.5 %
+# independent latents for each row, where they can be had: the mean over rows then errs as that of independent rows
+# does, within 2.5 %
+EACH = 20
 AT_ONCE = 2048
 GUESSED = "beyond what was learned: "  # how a warning of values outside of their ranges begins
 
 
 @dataclass(frozen=True)
 class Conditioned:
-    """Draws of whole rows, and how many independent latents their weights are worth: near 1 says that the answer hangs on a few."""
+    """Draws of whole rows, and how many independent latents their weights are worth: near 1 says that the answer
+    hangs on a few.
+    """
 
     x: Float[Tensor, "rows columns"]
     effective_samples: float
@@ -37,18 +41,21 @@ class Conditioned:
 def conditional_samples(model: VAE, given: Float[Tensor, " columns"], count: int, seed: int = 0) -> Conditioned:
     """`count` rows from p(x | x_given = given); NaN in `given` says that a cell is to be drawn.
 
-    z_k ~ ½ p(z) + ½ q(z), where q is a Gaussian at the mode of p(z | x_given), w_k ∝ p(x_given | z_k) p(z_k) / (½ p(z_k) + ½ q(z_k)); each row takes
-    a latent with probability w_k (sampling importance resampling, Rubin 1987) and its cells from p(x | z_k): exact as the number of latents grows.
-    With the prior in the proposal no weight is above twice its likelihood (defensive mixture, Hesterberg 1995), and the encoder, which may never
-    have been shown a gap, is not asked. Deterministic for a seed.
+    z_k ~ ½ p(z) + ½ q(z), where q is a Gaussian at the mode of p(z | x_given), w_k ∝ p(x_given | z_k) p(z_k) / (½
+    p(z_k) + ½ q(z_k)); each row takes a latent with probability w_k (sampling importance resampling, Rubin 1987) and
+    its cells from p(x | z_k): exact as the number of latents grows. With the prior in the proposal no weight is above
+    twice its likelihood (defensive mixture, Hesterberg 1995), and the encoder, which may never have been shown a gap,
+    is not asked. Deterministic for a seed.
 
-    Rows choose for themselves, from latents that they share: two rows are as good as independent where `effective_samples` is many times `count`,
-    and more latents are drawn until it is `EACH` times that, or there are `MOST`.
+    Rows choose for themselves, from latents that they share: two rows are as good as independent where
+    `effective_samples` is many times `count`, and more latents are drawn until it is `EACH` times that, or there are
+    `MOST`.
 
-    A value outside of the range that its column had in training is answered with a `UserWarning`: the rest of the rows is a guess then.
+    A value outside of the range that its column had in training is answered with a `UserWarning`: the rest of the rows
+    is a guess then.
 
-    Errors: `StateError` for fewer than one row, or where nothing is given; `ShapeError` for another number of columns; `StateError` for values
-    to which the model gives no probability.
+    Errors: `StateError` for fewer than one row, or where nothing is given; `ShapeError` for another number of columns;
+    `StateError` for values to which the model gives no probability.
     """
     noise, observed = seeded(count, seed), ~torch.isnan(given)
     if not observed.any():
@@ -57,14 +64,18 @@ def conditional_samples(model: VAE, given: Float[Tensor, " columns"], count: int
     prior = model.prior(None)
     if draw(model.decode((draw(prior, 1, noise)[None],)), 1, noise).shape[3:] != given.shape:
         raise ShapeError(
-            f"{len(given)} cells were given, but rows of this model have another number of columns; give one cell for each, NaN to draw it"
+            f"{len(given)} cells were given, but rows of this model have another number of columns; give one cell for "
+            "each, NaN to draw it"
         )
     _warn_of_ranges(model, given)
     with torch.enable_grad():
         fitted = refined(model.eval()).infer(batch)
     z, log_w = _candidates(model, batch, (prior, fitted), count, noise)
     if not torch.isfinite(log_w).any():
-        raise StateError("the model gives the given values no probability together; give fewer, or values nearer to those of the training rows")
+        raise StateError(
+            "the model gives the given values no probability together; give fewer, or values nearer to those of the "
+            "training rows"
+        )
     share = _shares(log_w)
     points = torch.rand(count, generator=noise, dtype=share.dtype)
     chosen = z[torch.searchsorted(share.cumsum(0), points).clamp(max=len(share) - 1)]
@@ -85,8 +96,12 @@ def _log_weights(model: VAE, batch: Batch, laws: tuple[Distribution, Distributio
     return likelihood + prior.log_prob(z) - proposal
 
 
-def _candidates(model: VAE, batch: Batch, laws: tuple[Distribution, Distribution], count: int, noise: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Latents of both laws in equal parts, twice as many each time until they are worth enough, and their log-weights in float64."""
+def _candidates(
+    model: VAE, batch: Batch, laws: tuple[Distribution, Distribution], count: int, noise: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Latents of both laws in equal parts, twice as many each time until they are worth enough, and their
+    log-weights in float64.
+    """
     parts, log_w = [], torch.zeros(0, dtype=torch.float64)
     while len(log_w) < LATENTS or (_worth(log_w) < EACH * count and len(log_w) < MOST):
         half = min(max(LATENTS, len(log_w)), MOST - len(log_w)) // 2

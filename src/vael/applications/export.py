@@ -1,10 +1,11 @@
 """A trained model as two ONNX graphs, encoder and decoder, that run without Python or PyTorch.
 
-Nothing is drawn inside a graph, so the same input gives the same output; whoever wants a sample of q(z | x) draws it outside,
-z = mean + exp(log_scale) * ε with ε ~ N(0, I), or mean + scale_tril ε where latents depend on each other given x.
+Nothing is drawn inside a graph, so the same input gives the same output; whoever wants a sample of q(z | x) draws it
+outside, z = mean + exp(log_scale) * ε with ε ~ N(0, I), or mean + scale_tril ε where latents depend on each other given
+x.
 
-A model of a table takes and gives its columns as numbers: the code of a level, a number or a day minus the column's `origin`, NaN in a gap.
-`columns.json`, written beside the graphs, says for each column which these are.
+A model of a table takes and gives its columns as numbers: the code of a level, a number or a day minus the column's
+`origin`, NaN in a gap. `columns.json`, written beside the graphs, says for each column which these are.
 """
 
 from __future__ import annotations
@@ -56,14 +57,18 @@ class Exported:
 
     def __str__(self) -> str:
         graphs = (self.encoder, self.decoder)
-        lines = [f"{g.path}: {', '.join(g.inputs)} -> {', '.join(g.outputs)}; max abs error against PyTorch {g.error:.1e}" for g in graphs]
+        lines = [
+            f"{g.path}: {', '.join(g.inputs)} -> {', '.join(g.outputs)}; max abs error against PyTorch {g.error:.1e}"
+            for g in graphs
+        ]
         if self.columns is not None:
             lines.append(f"{self.columns}: what the columns of x are, and what their numbers stand for")
         return "\n".join([*lines, f"ONNX opset {self.opset}, float32, any batch size, nothing random inside"])
 
 
 class EncoderGraph(nn.Module):
-    """x `[batch, *event]` in the data's units to mean and log σ of q(z | x) = N(mean, diag σ²), each `[batch, features]`.
+    """x `[batch, *event]` in the data's units to mean and log σ of q(z | x) = N(mean, diag σ²), each `[batch,
+    features]`.
 
     A posterior with full covariance gives mean and scale_tril, L of N(mean, L Lᵀ), `[batch, features, features]`.
     """
@@ -87,7 +92,9 @@ class EncoderGraph(nn.Module):
 
 
 class DecoderGraph(nn.Module):
-    """z `[batch, features]` to the mean of p(x | z), `[batch, *event]`, and the parameters of that law by their names."""
+    """z `[batch, features]` to the mean of p(x | z), `[batch, *event]`, and the parameters of that law by their
+    names.
+    """
 
     def __init__(self, model: VAE) -> None:
         super().__init__()
@@ -110,11 +117,15 @@ def parameters(law: Distribution) -> dict[str, Tensor]:
     """The tensors that a law was made of, by their names in `arg_constraints`, each with the axes samples and batch."""
     law = innermost(law)
     found = {name: vars(law)[name] for name in type(law).arg_constraints if isinstance(vars(law).get(name), Tensor)}
-    found = {name: value for name, value in found.items() if value.numel()}  # a table without levels has no log-probabilities of levels
+    found = {
+        name: value for name, value in found.items() if value.numel()
+    }  # a table without levels has no log-probabilities of levels
     axes, batch = max(value.ndim for value in found.values()), tuple(law.batch_shape[:2])
 
     def whole(value: Tensor) -> Tensor:
-        if value.ndim == axes and tuple(value.shape[:2]) == batch:  # an operation that does nothing would cost the output its name
+        if (
+            value.ndim == axes and tuple(value.shape[:2]) == batch
+        ):  # an operation that does nothing would cost the output its name
             return value
         return value.reshape((1,) * (axes - value.ndim) + tuple(value.shape)).expand(*batch, *[-1] * (axes - 2))
 
@@ -124,10 +135,12 @@ def parameters(law: Distribution) -> dict[str, Tensor]:
 def export_onnx(model: VAE, event: Sequence[int], folder: Path | str, schema: Schema | None = None) -> Exported:
     """Write `encoder.onnx` (x -> mean, log_scale) and `decoder.onnx` (z -> mean, parameters of p(x | z)) into `folder`.
 
-    Both are run in ONNX Runtime and compared with PyTorch on batches of 1 and 5 before anything is written, with gaps where the encoder takes
-    some; the model itself stays where it is and as it is. `schema` is written to `columns.json`. A model with a context is not exported.
+    Both are run in ONNX Runtime and compared with PyTorch on batches of 1 and 5 before anything is written, with gaps
+    where the encoder takes some; the model itself stays where it is and as it is. `schema` is written to
+    `columns.json`. A model with a context is not exported.
 
-    Errors: `StateError` if the packages for it are not installed, the model cannot be traced, or the graphs do not agree with PyTorch.
+    Errors: `StateError` if the packages for it are not installed, the model cannot be traced, or the graphs do not
+    agree with PyTorch.
     """
     runtime = needed()
     model = copy.deepcopy(model).cpu().float().eval()
@@ -138,7 +151,10 @@ def export_onnx(model: VAE, event: Sequence[int], folder: Path | str, schema: Sc
         names = ("mean", *parameters(law))
         example = _with_gaps(law.mean[0], model)  # in the data's units, without any data at hand
         EncoderGraph(model)(example)  # a posterior that has no such outputs is refused before anything takes long
-        encoder, decoder = traced(encode := EncoderGraph(model), "x", example, encode.names), traced(DecoderGraph(model), "z", latents, names)
+        encoder, decoder = (
+            traced(encode := EncoderGraph(model), "x", example, encode.names),
+            traced(DecoderGraph(model), "z", latents, names),
+        )
     checked = [compared(runtime, graph, Path(folder)) for graph in (encoder, decoder)]
     for graph, record in zip((encoder, decoder), checked, strict=True):
         files.write_bytes(record.path, graph.content)
@@ -160,7 +176,9 @@ def needed() -> ModuleType:
     """ONNX Runtime, once everything that exporting takes is known to be there."""
     missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
     if missing:
-        raise StateError(f"exporting needs packages that are not installed ({', '.join(missing)}): pip install 'vael[onnx]'")
+        raise StateError(
+            f"exporting needs packages that are not installed ({', '.join(missing)}): pip install 'vael[onnx]'"
+        )
     return importlib.import_module("onnxruntime")
 
 
@@ -196,11 +214,21 @@ def traced(module: nn.Module, name: str, example: Tensor, outputs: tuple[str, ..
     try:
         with quiet():
             program = torch.onnx.export(
-                module, (example,), dynamo=True, input_names=[name], output_names=list(outputs), opset_version=OPSET,
-                dynamic_shapes=({0: torch.export.Dim("batch", min=1)},), external_data=False, verbose=False,
-            )  # fmt: skip
+                module,
+                (example,),
+                dynamo=True,
+                input_names=[name],
+                output_names=list(outputs),
+                opset_version=OPSET,
+                dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+                external_data=False,
+                verbose=False,
+            )
     except torch.onnx.OnnxExporterError as error:
-        raise StateError(f"the model has an operation that ONNX opset {OPSET} does not have, or a branch that depends on data: {error}") from error
+        raise StateError(
+            f"the model has an operation that ONNX opset {OPSET} does not have, or a branch that depends on data: "
+            f"{error}"
+        ) from error
     if program is None:  # only where no program was asked for
         raise StateError("this version of PyTorch gave no ONNX program; use one that the constraints of vael name")
     return Traced(module, program.model_proto.SerializeToString(), name, outputs, example)
@@ -219,7 +247,9 @@ def compared(runtime: ModuleType, graph: Traced, folder: Path) -> Graph:
             worst = max(worst, error)
             if not error <= TOLERANCE * max(1.0, float(here.abs().max())):
                 raise StateError(
-                    f"{graph.file} does not agree with PyTorch: {name} {tuple(there.shape)} differs by up to {error:.1e} on a batch of {size} "
-                    f"(expected {tuple(here.shape)}, at most {TOLERANCE:g} relative); nothing was written; other versions of onnx may export it"
+                    f"{graph.file} does not agree with PyTorch: {name} {tuple(there.shape)} differs by up to "
+                    f"{error:.1e} on a batch of {size} "
+                    f"(expected {tuple(here.shape)}, at most {TOLERANCE:g} relative); nothing was written; other "
+                    "versions of onnx may export it"
                 )
     return Graph(folder / graph.file, (graph.input,), graph.outputs, worst)

@@ -21,7 +21,10 @@ ROWS = 3  # axes of a law of rows of a table: samples, rows, columns
 
 
 def samples(model: Model, count: int, seed: int = 0) -> Float[Tensor, "examples *event"]:
-    """`count` draws from p(x) = ∫ p(x | z) p(z) dz, the same for the same count and seed. Errors: `StateError` for fewer than one."""
+    """`count` draws from p(x) = ∫ p(x | z) p(z) dz, the same for the same count and seed.
+
+    Errors: `StateError` for fewer than one.
+    """
     source = seeded(count, seed)
     with torch.no_grad():
         return torch.cat([model.sample(size, generator=source) for size in blocks(count)])
@@ -47,7 +50,9 @@ def mean_rows(model: VAE, z: Float[Tensor, "rows features"]) -> Tensor:
 
 
 def mean_samples(model: VAE, count: int, seed: int = 0) -> Float[Tensor, "examples *event"]:
-    """The means of p(x | z) at `count` draws of z from the prior: calmer pictures than samples, and no draws from p(x)."""
+    """The means of p(x | z) at `count` draws of z from the prior: calmer pictures than samples, and no draws from
+    p(x).
+    """
     source = seeded(count, seed)
     with torch.no_grad():
         return torch.cat([mean_rows(model, draw(model.prior(None), size, source)) for size in blocks(count)])
@@ -73,13 +78,18 @@ def batches(source: Source, limit: int | None = None, seed: int = 0) -> Iterator
 
 @torch.no_grad()
 def reconstructions(model: Model, source: Source, limit: int | None = None) -> tuple[Tensor, Tensor]:
-    """(what went in, the mean of p(x | z) at the mean of q(z | x)) for the first `limit` examples, or all; deterministic."""
+    """(what went in, the mean of p(x | z) at the mean of q(z | x)) for the first `limit` examples, or all;
+    deterministic.
+    """
     pairs = [(batch.x, model.reconstruct(batch)) for batch in batches(source, limit)]
     return torch.cat([x for x, _ in pairs]), torch.cat([y for _, y in pairs])
 
 
 def code_blocks(model: VAE, source: Source) -> Iterator[Float[Tensor, "batch features"]]:
-    """The mean of q(z | x) for every example in order, many at a time: for more examples than fit into memory. A row is the same in any company."""
+    """The mean of q(z | x) for every example in order, many at a time: for more examples than fit into memory.
+
+    A row is the same in any company.
+    """
     for block in row_blocks(model, source):
         with torch.inference_mode():
             yield model.encode(block.batch)[: block.rows]
@@ -94,14 +104,17 @@ def codes(model: Model, source: Source, limit: int | None = None) -> Float[Tenso
 def write(path: Path, values: Float[Tensor, "examples *event"], names: Sequence[str] = ()) -> None:
     """Write the values as float32 in the format that the extension names (.npy, .csv, .parquet), whole or not at all.
 
-    .npy keeps the shape `[examples, *event]`; the others have a column for each cell, with its name. Errors: `FormatError` for another extension.
+    .npy keeps the shape `[examples, *event]`; the others have a column for each cell, with its name. Errors:
+    `FormatError` for another extension.
     """
     with row_file(path, names) as file:
         file.add(values.detach().cpu().float().numpy())
 
 
 def beside(first: Tensor, second: Tensor, columns: int = 10) -> Tensor:
-    """Two sets of images for a grid of `columns`: a row of the first above its row of the second; the last rows are filled with blank images."""
+    """Two sets of images for a grid of `columns`: a row of the first above its row of the second; the last rows are
+    filled with blank images.
+    """
     blank = first.new_full((-len(first) % columns, *first.shape[1:]), float(first.min()))
     rows = [torch.cat((images, blank)).unflatten(0, (-1, columns)) for images in (first, second)]
     return torch.stack(rows, dim=1).flatten(0, 2)

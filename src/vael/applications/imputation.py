@@ -28,8 +28,12 @@ LATENTS_AT_ONCE = 2**15
 class Imputed:
     """Rows with their gaps filled; cells that were seen are as they came, and certain."""
 
-    x: Float[Tensor, "rows columns"]  # E[x_missing | x_seen]; of a column with levels the most probable one, of one with spikes as `Columns.mean`
-    deviation: Float[Tensor, "rows columns"]  # standard deviation given the seen cells; of levels 1 - probability of the chosen one
+    x: Float[
+        Tensor, "rows columns"
+    ]  # E[x_missing | x_seen]; of a column with levels the most probable one, of one with spikes as `Columns.mean`
+    deviation: Float[
+        Tensor, "rows columns"
+    ]  # standard deviation given the seen cells; of levels 1 - probability of the chosen one
     low: Float[Tensor, "rows columns"]  # quantiles given the seen cells
     high: Float[Tensor, "rows columns"]
     draws: Float[Tensor, "draws rows columns"]  # multiple imputations: draws from p(x_missing | x_seen)
@@ -59,21 +63,26 @@ def impute(
 ) -> Iterator[Imputed]:
     """Every row of a source with gaps, in order, a block at a time.
 
-    z_k ~ q(z | x_seen), w_k ∝ p(x_seen | z_k) p(z_k) / q(z_k | x_seen), and E[x_missing | x_seen] ≈ Σ w_k E[x_missing | z_k]: exact as the number of
-    samples grows (self-normalised importance weights, Mattei & Frellsen 2019, section 3.3). Draws choose a latent with probability w_k and a cell
-    from p(x | z_k) (sampling importance resampling, Rubin 1987). Cells are taken to be missing at random: whether one is missing depends on
-    nothing but the cells that were seen. A number that may stand at a spike has the point estimate of `Columns.mean`.
+    z_k ~ q(z | x_seen), w_k ∝ p(x_seen | z_k) p(z_k) / q(z_k | x_seen), and E[x_missing | x_seen] ≈ Σ w_k E[x_missing |
+    z_k]: exact as the number of samples grows (self-normalised importance weights, Mattei & Frellsen 2019, section
+    3.3). Draws choose a latent with probability w_k and a cell from p(x | z_k) (sampling importance resampling, Rubin
+    1987). Cells are taken to be missing at random: whether one is missing depends on nothing but the cells that were
+    seen. A number that may stand at a spike has the point estimate of `Columns.mean`.
 
-    With `fitted` latents are proposed by a Gaussian at the mode of p(z | x_seen) instead of by the encoder, which is the way for an encoder
-    that was never shown a gap, and is taken for those.
+    With `fitted` latents are proposed by a Gaussian at the mode of p(z | x_seen) instead of by the encoder, which is
+    the way for an encoder that was never shown a gap, and is taken for those.
 
-    A row has the same answer alone and among others. Means, deviations and intervals take the same standard variates in all rows (`Common`). Draws
-    do not, as statistics combine them over rows (Rubin 1987, chapter 3): each row has latents and cells of its own, a function of the seed, the cells
-    of the row and how many rows equal to it came before. `keys` counts these over several sources, for data that come in pieces.
-    Errors: `StateError` for numbers that make no sense, or for data without gaps.
+    A row has the same answer alone and among others. Means, deviations and intervals take the same standard variates in
+    all rows (`Common`). Draws do not, as statistics combine them over rows (Rubin 1987, chapter 3): each row has
+    latents and cells of its own, a function of the seed, the cells of the row and how many rows equal to it came
+    before. `keys` counts these over several sources, for data that come in pieces. Errors: `StateError` for numbers
+    that make no sense, or for data without gaps.
     """
     if samples < 1 or draws < 0 or not 0 < interval < 1:
-        raise StateError(f"samples={samples}, draws={draws}, interval={interval:g}: expected at least one sample, draws from 0 on, a share in (0, 1)")
+        raise StateError(
+            f"samples={samples}, draws={draws}, interval={interval:g}: expected at least one sample, draws from 0 on, "
+            "a share in (0, 1)"
+        )
     if not source.gaps:
         raise StateError(f"{source.name} has no gaps, so there is nothing to fill in")
     proposer = model if model.posterior.sees_gaps and not fitted else refined(model, widen=1.1)
@@ -86,12 +95,15 @@ def impute(
 
 
 def _at(batch: Batch, index: Tensor) -> Batch:
-    parts = {name: getattr(batch, name)[index] for name in ("x", "observed", "context") if getattr(batch, name) is not None}
+    parts = {
+        name: getattr(batch, name)[index] for name in ("x", "observed", "context") if getattr(batch, name) is not None
+    }
     return replace(batch, **parts, label=None, index=None, weight=None)
 
 
 def _imputed(model: VAE, proposer: VAE, batch: Batch, how: _Wanted, keys: RowKeys) -> Imputed:
-    # one answer for each row, which nobody takes for a draw: variates that rows share leave a row its own answer, and cost next to nothing
+    # one answer for each row, which nobody takes for a draw: variates that rows share leave a row its own answer, and
+    # cost next to nothing
     noise, observed, x = Common(how.seed), batch.observed, filled(batch.x, batch.observed)
     q = proposer.infer(batch)
     z, share = _weighted_latents(model, batch, q, how.samples, noise)
@@ -107,11 +119,17 @@ def _imputed(model: VAE, proposer: VAE, batch: Batch, how: _Wanted, keys: RowKey
     def keep(found: Tensor) -> Tensor:
         return torch.where(observed, x, found) if observed is not None else found
 
-    gap = torch.zeros_like(deviation) if observed is None else torch.where(observed, torch.zeros_like(deviation), deviation)
+    gap = (
+        torch.zeros_like(deviation)
+        if observed is None
+        else torch.where(observed, torch.zeros_like(deviation), deviation)
+    )
     return Imputed(keep(mean), gap, keep(low), keep(high), keep(drawn), 1 / share.square().sum(0))
 
 
-def _weighted_latents(model: VAE, batch: Batch, q: Distribution, samples: int, noise: Noise) -> tuple[Tensor, Float[Tensor, "samples batch"]]:
+def _weighted_latents(
+    model: VAE, batch: Batch, q: Distribution, samples: int, noise: Noise
+) -> tuple[Tensor, Float[Tensor, "samples batch"]]:
     """Latents from a proposal, and their shares of p(z | x_seen)."""
     z = draw(q, samples, noise)
     log_w = log_weights(model.terms(batch, samples=samples, generator=noise, reads=READS, posterior=(q,), latent=(z,)))
@@ -120,8 +138,12 @@ def _weighted_latents(model: VAE, batch: Batch, q: Distribution, samples: int, n
     return z, torch.where(log_w.isfinite().any(0), log_w, torch.zeros_like(log_w)).softmax(0).to(batch.x.dtype)
 
 
-def _resampled(model: VAE, batch: Batch, q: Distribution, how: _Wanted, keys: Int64[Tensor, " batch"]) -> Float[Tensor, "draws batch columns"]:
-    """Draws of whole rows. Candidates too are the row's own: what they miss would be missed in one direction by all rows otherwise."""
+def _resampled(
+    model: VAE, batch: Batch, q: Distribution, how: _Wanted, keys: Int64[Tensor, " batch"]
+) -> Float[Tensor, "draws batch columns"]:
+    """Draws of whole rows. Candidates too are the row's own: what they miss would be missed in one direction by all
+    rows otherwise.
+    """
     noise = PerExample(how.seed, keys)
     z, share = _weighted_latents(model, batch, q, how.samples, noise)
     point = noise.uniform((how.draws, len(batch)), share)
@@ -130,13 +152,17 @@ def _resampled(model: VAE, batch: Batch, q: Distribution, how: _Wanted, keys: In
     return draw_wide(model.decode((latent,), batch.context), 1, EachLatent(noise))[0]
 
 
-def _quantile(cells: Float[Tensor, "samples batch columns"], share: Float[Tensor, "samples batch"], level: float) -> Float[Tensor, "batch columns"]:
+def _quantile(
+    cells: Float[Tensor, "samples batch columns"], share: Float[Tensor, "samples batch"], level: float
+) -> Float[Tensor, "batch columns"]:
     order = cells.argsort(0)
     reached = share.unsqueeze(-1).expand_as(cells).gather(0, order).cumsum(0)
     return cells.gather(0, order).gather(0, _first(reached, level)[None])[0]
 
 
-def _weighed(share: Float[Tensor, "samples batch"], values: Float[Tensor, "samples batch *cells"]) -> Float[Tensor, "batch *cells"]:
+def _weighed(
+    share: Float[Tensor, "samples batch"], values: Float[Tensor, "samples batch *cells"]
+) -> Float[Tensor, "batch *cells"]:
     """Σ share × values, added up in one order wherever a row stands; a matrix product would round by its place."""
     return (share.reshape(*share.shape, *[1] * (values.dim() - 2)) * values).sum(0)
 

@@ -1,4 +1,6 @@
-"""A region of an example from the rest of it: the conditional mean of the cells that were not seen, and draws of them."""
+"""A region of an example from the rest of it: the conditional mean of the cells that were not seen, and draws of
+them.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +34,15 @@ class Region:
     right: int
 
     def outside(self, x: Float[Tensor, "batch channels height width"]) -> Bool[Tensor, "batch channels height width"]:
-        """Which cells are seen: those outside. Errors: `ShapeError` for a rectangle that is empty or not within the image."""
+        """Which cells are seen: those outside.
+
+        Errors: `ShapeError` for a rectangle that is empty or not within the image.
+        """
         height, width = x.shape[-2:]
         if not (0 <= self.top < self.bottom <= height and 0 <= self.left < self.right <= width):
             raise ShapeError(
-                f"region {self.top}:{self.bottom},{self.left}:{self.right} of images {height} high and {width} wide: expected "
+                f"region {self.top}:{self.bottom},{self.left}:{self.right} of images {height} high and {width} wide: "
+                "expected "
                 f"0 <= y0 < y1 <= {height} and 0 <= x0 < x1 <= {width}"
             )
         seen = torch.ones_like(x, dtype=torch.bool)
@@ -54,22 +60,29 @@ class Inpainted:
 
 
 def inpaint(model: VAE, batch: Batch, *, draws: int = 1, candidates: int = CANDIDATES, seed: int = 0) -> Inpainted:
-    """E[x | seen] = Σ w_k E[x | z_k] / Σ w_k over z_k from a Gaussian at the mode of log p(seen cells, z), w = p(seen, z) / q(z).
+    """E[x | seen] = Σ w_k E[x | z_k] / Σ w_k over z_k from a Gaussian at the mode of log p(seen cells, z), w = p(seen,
+    z) / q(z).
 
-    Draws choose a latent with probability w_k / Σ w and then draw cells from p(x | z) (sampling importance resampling, Rubin 1987). Draws have
-    variates of the example's own, a function of the seed, its seen cells and how many examples equal to it stand before it: draws of different
-    examples are independent, and an example has the same ones alone and among others.
+    Draws choose a latent with probability w_k / Σ w and then draw cells from p(x | z) (sampling importance resampling,
+    Rubin 1987). Draws have variates of the example's own, a function of the seed, its seen cells and how many examples
+    equal to it stand before it: draws of different examples are independent, and an example has the same ones alone and
+    among others.
 
-    Errors: `StateError` for a batch without a mask of seen cells, or fewer than one candidate; `ShapeError` for a likelihood that joins cells,
-    which cannot leave any out.
+    Errors: `StateError` for a batch without a mask of seen cells, or fewer than one candidate; `ShapeError` for a
+    likelihood that joins cells, which cannot leave any out.
     """
     if batch.observed is None or candidates < 1 or draws < 0:
-        raise StateError(f"{candidates} candidates, {draws} draws: expected a batch with `observed`, at least one candidate, and draws from 0 on")
+        raise StateError(
+            f"{candidates} candidates, {draws} draws: expected a batch with `observed`, at least one candidate, and "
+            "draws from 0 on"
+        )
     keys = RowKeys().of(torch.where(batch.observed, batch.x, torch.nan))
     parts = torch.arange(len(batch)).split(AT_ONCE)
     found = [_inpainted(model, _at(batch, index), draws, candidates, seed, keys[index]) for index in parts]
     return Inpainted(
-        torch.cat([one.mean for one in found]), torch.cat([one.draws for one in found], dim=1), torch.cat([one.effective_samples for one in found])
+        torch.cat([one.mean for one in found]),
+        torch.cat([one.draws for one in found], dim=1),
+        torch.cat([one.effective_samples for one in found]),
     )
 
 
@@ -78,15 +91,24 @@ def _at(batch: Batch, index: Tensor) -> Batch:
     if observed is None:
         raise StateError("the batch has no mask of seen cells; give it `observed`")
     return replace(
-        batch, x=batch.x[index], observed=observed[index], context=None if context is None else context[index], label=None, index=None, weight=None
+        batch,
+        x=batch.x[index],
+        observed=observed[index],
+        context=None if context is None else context[index],
+        label=None,
+        index=None,
+        weight=None,
     )
 
 
 @torch.no_grad()
-def _inpainted(model: VAE, batch: Batch, draws: int, candidates: int, seed: int, keys: Int64[Tensor, " batch"]) -> Inpainted:
+def _inpainted(
+    model: VAE, batch: Batch, draws: int, candidates: int, seed: int, keys: Int64[Tensor, " batch"]
+) -> Inpainted:
     seen = torch.ones_like(batch.x, dtype=torch.bool) if batch.observed is None else batch.observed
     q = refined(model, widen=1.0).infer(batch)
-    # the mean is an answer for each example, and opposite pairs of variates that examples share make it exact for all that is linear
+    # the mean is an answer for each example, and opposite pairs of variates that examples share make it exact for all
+    # that is linear
     z, share = _weighted_latents(model, batch, q, candidates, Common(seed))
     means = model.decode((z,), batch.context).mean
     mean = torch.einsum("sb,sb...->b...", share, means)
@@ -94,12 +116,18 @@ def _inpainted(model: VAE, batch: Batch, draws: int, candidates: int, seed: int,
     return Inpainted(torch.where(seen, batch.x, mean), torch.where(seen, batch.x, drawn), 1 / share.square().sum(0))
 
 
-def _weighted_latents(model: VAE, batch: Batch, q: Distribution, candidates: int, noise: Noise) -> tuple[Tensor, Tensor]:
+def _weighted_latents(
+    model: VAE, batch: Batch, q: Distribution, candidates: int, noise: Noise
+) -> tuple[Tensor, Tensor]:
     z = draw(q, candidates, noise)
-    return z, log_weights(model.terms(batch, samples=candidates, generator=noise, reads=READS, posterior=(q,), latent=(z,))).softmax(0)
+    return z, log_weights(
+        model.terms(batch, samples=candidates, generator=noise, reads=READS, posterior=(q,), latent=(z,))
+    ).softmax(0)
 
 
-def _resampled(model: VAE, batch: Batch, q: Distribution, sizes: tuple[int, int], noise: PerExample) -> Float[Tensor, "draws batch *event"]:
+def _resampled(
+    model: VAE, batch: Batch, q: Distribution, sizes: tuple[int, int], noise: PerExample
+) -> Float[Tensor, "draws batch *event"]:
     """Draws of whole examples, candidates and all from the example's own variates."""
     draws, candidates = sizes
     z, share = _weighted_latents(model, batch, q, candidates, noise)

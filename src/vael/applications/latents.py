@@ -1,4 +1,6 @@
-"""Latents to generate from: the prior at a temperature, one class, attributes added and taken away, and codes made better for each example."""
+"""Latents to generate from: the prior at a temperature, one class, attributes added and taken away, and codes made
+better for each example.
+"""
 
 from __future__ import annotations
 
@@ -22,18 +24,23 @@ READS = frozenset({"divergence"})
 JUDGES = 64  # variates that say whether a fitted posterior is better than the encoder's
 
 
-def prior_latents(model: VAE, count: int, *, temperature: float = 1.0, seed: int = 0) -> Float[Tensor, "examples features"]:
-    """Draws from the prior, their distance from its mean multiplied by `temperature`: variance temperature² times the prior's.
+def prior_latents(
+    model: VAE, count: int, *, temperature: float = 1.0, seed: int = 0
+) -> Float[Tensor, "examples features"]:
+    """Draws from the prior, their distance from its mean multiplied by `temperature`: variance temperature² times the
+    prior's.
 
-    Below 1 they are more usual and less varied. At any temperature but 1 what is decoded from them is no draw from p(x).
-    Errors: `StateError` for a temperature below 0 or fewer than one draw.
+    Below 1 they are more usual and less varied. At any temperature but 1 what is decoded from them is no draw from
+    p(x). Errors: `StateError` for a temperature below 0 or fewer than one draw.
     """
     return _tempered(model.prior(None), count, temperature, seed)
 
 
 def _tempered(law: Distribution, count: int, temperature: float, seed: int) -> Tensor:
     if not 0 <= temperature < math.inf:
-        raise StateError(f"temperature {temperature}: expected a finite number of at least 0, where 1 leaves the law as it is")
+        raise StateError(
+            f"temperature {temperature}: expected a finite number of at least 0, where 1 leaves the law as it is"
+        )
     with torch.no_grad():
         return law.mean + temperature * (draw(law, count, seeded(count, seed)) - law.mean)
 
@@ -55,13 +62,17 @@ class LatentGaussian:
 
     def sample(self, count: int, *, temperature: float = 1.0, seed: int = 0) -> Float[Tensor, "examples features"]:
         """Draws, their distance from the mean multiplied by `temperature`. Errors: as `prior_latents`."""
-        law = MultivariateNormal(self.mean, scale_tril=lower_factor(self.covariance), validate_args=False)  # of few examples it may be singular
+        law = MultivariateNormal(
+            self.mean, scale_tril=lower_factor(self.covariance), validate_args=False
+        )  # of few examples it may be singular
         return _tempered(law, count, temperature, seed)
 
 
 @torch.no_grad()
 def aggregate_gaussian(model: VAE, source: Source) -> LatentGaussian:
-    """The Gaussian with the moments of q(z) = 1/N Σ q(z | x_n): covariance of the posterior means, plus the mean posterior covariance."""
+    """The Gaussian with the moments of q(z) = 1/N Σ q(z | x_n): covariance of the posterior means, plus the mean
+    posterior covariance.
+    """
     laws = [model.infer(batch) for batch in batches(source)]
     means = torch.cat([law.mean for law in laws]).double()
     within = torch.stack([_covariance(law).double().sum(0) for law in laws]).sum(0) / len(means)
@@ -76,26 +87,42 @@ def _covariance(law: Distribution) -> Tensor:
 
 
 def of_class(source: Source, name: str) -> Source:
-    """The examples of a class, named by its label's name or number. Errors: `StateError` for data without labels or without that class."""
+    """The examples of a class, named by its label's name or number.
+
+    Errors: `StateError` for data without labels or without that class.
+    """
     if source.label is None:
-        raise StateError(f"{source.name} has no labels, so a class cannot be picked; give data with labels, or leave the class out")
+        raise StateError(
+            f"{source.name} has no labels, so a class cannot be picked; give data with labels, or leave the class out"
+        )
     numbers = sorted(int(number) for number in source.label.unique() if number >= 0)
-    names = {source.label_names[number] if number < len(source.label_names) else str(number): number for number in numbers}
+    names = {
+        source.label_names[number] if number < len(source.label_names) else str(number): number for number in numbers
+    }
     names = {str(number): number for number in numbers} | names
     if name not in names:
         raise StateError(f"{source.name} has no class {name!r}; its classes are {', '.join(names)}")
     return source.subset((source.label == names[name]).nonzero()[:, 0])
 
 
-def attribute_direction(codes: Float[Tensor, "examples features"], has: Bool[Tensor, " marks"]) -> Float[Tensor, " features"]:
-    """Mean code of the examples that have an attribute minus that of those that have not (Larsen et al. 2016, section 4.2).
+def attribute_direction(
+    codes: Float[Tensor, "examples features"], has: Bool[Tensor, " marks"]
+) -> Float[Tensor, " features"]:
+    """Mean code of the examples that have an attribute minus that of those that have not (Larsen et al. 2016, section
+    4.2).
 
-    Add a multiple of it to a latent to give or take the attribute. Errors: `StateError` where all examples have it or none, `ShapeError`.
+    Add a multiple of it to a latent to give or take the attribute. Errors: `StateError` where all examples have it or
+    none, `ShapeError`.
     """
     if len(codes) != len(has):
-        raise ShapeError(f"{len(codes)} codes and {len(has)} marks: expected one mark, whether the attribute is there, for each code")
+        raise ShapeError(
+            f"{len(codes)} codes and {len(has)} marks: expected one mark, whether the attribute is there, for each code"
+        )
     if bool(has.all()) or not bool(has.any()):
-        raise StateError(f"{int(has.sum())} of {len(has)} examples have the attribute: expected some that have it and some that have not")
+        raise StateError(
+            f"{int(has.sum())} of {len(has)} examples have the attribute: expected some that have it and some that "
+            "have not"
+        )
     return codes[has].mean(0) - codes[~has].mean(0)
 
 
@@ -108,26 +135,44 @@ def with_attribute(
 
 @dataclass(frozen=True)
 class Optimized:
-    """Posteriors fitted to examples one by one, and what that gained: both bounds in nats by the same variates, `bound` never the lower."""
+    """Posteriors fitted to examples one by one, and what that gained: both bounds in nats by the same variates,
+    `bound` never the lower.
+    """
 
     posterior: Distribution
     bound: Float[Tensor, " batch"]
     bound_of_encoder: Float[Tensor, " batch"]
 
 
-def optimized(model: VAE, batch: Batch, *, steps: int = 100, samples: int = 8, rate: float = 0.1, seed: int = 0) -> Optimized:
-    """Climb the ELBO of each example in shift and scales of q(z | x), from the encoder's (semi-amortised: Kim et al. 2018).
+def optimized(
+    model: VAE, batch: Batch, *, steps: int = 100, samples: int = 8, rate: float = 0.1, seed: int = 0
+) -> Optimized:
+    """Climb the ELBO of each example in shift and scales of q(z | x), from the encoder's (semi-amortised: Kim et al.
+    2018).
 
-    By Adam (Kingma & Ba 2015) in units of the encoder's width, over `samples` new variates a step, in opposite pairs. Encoder and result are then
-    judged with `JUDGES` other variates, and the better is kept, so none gets worse. Errors: `StateError` for sizes below 1.
+    By Adam (Kingma & Ba 2015) in units of the encoder's width, over `samples` new variates a step, in opposite pairs.
+    Encoder and result are then judged with `JUDGES` other variates, and the better is kept, so none gets worse. Errors:
+    `StateError` for sizes below 1.
     """
     if steps < 1 or samples < 1 or not rate > 0:
-        raise StateError(f"steps={steps}, samples={samples}, rate={rate}: expected at least one step and one sample, and a rate above 0")
+        raise StateError(
+            f"steps={steps}, samples={samples}, rate={rate}: expected at least one step and one sample, and a rate "
+            "above 0"
+        )
     with torch.no_grad():
         q = model.infer(batch)
     start = torch.zeros(2, *q.mean.shape, dtype=q.mean.dtype)
-    # shared by all examples: what comes out is a code for each and what it gained, compared between codes of one example; no draw comes out
-    reached = _climbed(model, batch, q, start, [rate * 0.5 * (1 + math.cos(math.pi * step / steps)) for step in range(steps)], samples, Common(seed))
+    # shared by all examples: what comes out is a code for each and what it gained, compared between codes of one
+    # example; no draw comes out
+    reached = _climbed(
+        model,
+        batch,
+        q,
+        start,
+        [rate * 0.5 * (1 + math.cos(math.pi * step / steps)) for step in range(steps)],
+        samples,
+        Common(seed),
+    )
     before, after = (_bound(model, batch, q, move, JUDGES, Common(seed + 1))[0] for move in (start, reached))
     kept = torch.where((after > before)[:, None], reached, start)
     return Optimized(_moved(q, kept), torch.where(after > before, after, before), before)
@@ -142,8 +187,13 @@ class Reconstructed:
     gained: Float[Tensor, " examples"]
 
 
-def optimized_reconstructions(model: VAE, source: Source, limit: int | None = None, *, steps: int = 100) -> Reconstructed:
-    """The first `limit` examples, or all, from codes that `optimized` made better one by one; deterministic. Errors: as `optimized`."""
+def optimized_reconstructions(
+    model: VAE, source: Source, limit: int | None = None, *, steps: int = 100
+) -> Reconstructed:
+    """The first `limit` examples, or all, from codes that `optimized` made better one by one; deterministic.
+
+    Errors: as `optimized`.
+    """
     parts = []
     for batch in batches(source, limit):
         found = optimized(model, batch, steps=steps)
@@ -153,7 +203,9 @@ def optimized_reconstructions(model: VAE, source: Source, limit: int | None = No
     return Reconstructed(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
-def _climbed(model: VAE, batch: Batch, q: Distribution, move: Tensor, rates: Sequence[float], samples: int, noise: Common) -> Tensor:
+def _climbed(
+    model: VAE, batch: Batch, q: Distribution, move: Tensor, rates: Sequence[float], samples: int, noise: Common
+) -> Tensor:
     """Adam with a rate for each step."""
     slow, size = torch.zeros_like(move), torch.zeros_like(move)
     for step, rate in enumerate(rates, 1):
@@ -171,7 +223,9 @@ def _moved(q: Distribution, move: Float[Tensor, "2 batch features"]) -> Distribu
     return diagonal_gaussian(loc, q.stddev * stretch)
 
 
-def _bound(model: VAE, batch: Batch, q: Distribution, move: Tensor, samples: int, noise: Common) -> tuple[Tensor, Tensor]:
+def _bound(
+    model: VAE, batch: Batch, q: Distribution, move: Tensor, samples: int, noise: Common
+) -> tuple[Tensor, Tensor]:
     """The ELBO of each example, and its slope in `move`."""
     with torch.enable_grad():
         leaf = move.clone().requires_grad_()

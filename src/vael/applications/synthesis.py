@@ -33,7 +33,9 @@ def schema_of(source: Source) -> Schema:
     if source.schema is not None:
         return source.schema
     if len(source.event) != 1:
-        raise SupportError(f"{source.name}: examples of shape {source.event} are no rows of a table; synthetic tables need a table")
+        raise SupportError(
+            f"{source.name}: examples of shape {source.event} are no rows of a table; synthetic tables need a table"
+        )
     names = source.columns or tuple(f"x{place}" for place in range(source.event[0]))
     cells = rows_of(source, everything(source)).double().numpy()
     found = tuple(_numeric(name, cells[:, place], source.kind) for place, name in enumerate(names))
@@ -43,7 +45,11 @@ def schema_of(source: Source) -> Schema:
 
 def _as_stored(column: Column, known: Column) -> Column:
     """With the decimals and the type that the cells had before they became float32."""
-    return replace(column, decimals=known.decimals, type=known.type) if known.kind not in LEVELS else replace(column, type=known.type)
+    return (
+        replace(column, decimals=known.decimals, type=known.type)
+        if known.kind not in LEVELS
+        else replace(column, type=known.type)
+    )
 
 
 def _numeric(name: str, cells: np.ndarray, kind: Kind) -> Column:
@@ -52,12 +58,19 @@ def _numeric(name: str, cells: np.ndarray, kind: Kind) -> Column:
     if not len(known):
         return Column(name, what, missing=True)
     return Column(
-        name, what, minimum=float(known.min()), maximum=float(known.max()), decimals=_decimals(known), missing=len(known) < len(cells)
-    )  # fmt: skip
+        name,
+        what,
+        minimum=float(known.min()),
+        maximum=float(known.max()),
+        decimals=_decimals(known),
+        missing=len(known) < len(cells),
+    )
 
 
 def _decimals(cells: np.ndarray) -> int | None:
-    """Fewest decimals from which the float32 cells can be told apart from nothing else; None where it takes more than six."""
+    """Fewest decimals from which the float32 cells can be told apart from nothing else; None where it takes more
+    than six.
+    """
     for digits in range(MOST_DECIMALS + 1):
         if np.array_equal(np.round(cells, digits).astype(np.float32), cells.astype(np.float32)):
             return digits
@@ -72,26 +85,36 @@ def everything(source: Source, most: int = MOST, seed: int = 0) -> Int64[Tensor,
 
 
 def rows_of(source: Source, index: Int64[Tensor, " chosen"]) -> Float[Tensor, "chosen columns"]:
-    """Cells in the units of the schema, NaN where missing. Errors: `StateError` for a source that draws its cells at random."""
+    """Cells in the units of the schema, NaN where missing.
+
+    Errors: `StateError` for a source that draws its cells at random.
+    """
     return source.batch(index).x.flatten(1).float()
 
 
-def synthetic_rows(model: VAE, schema: Schema, count: int, seed: int = 0, *, sampler: GaussianMixture | None = None) -> Float[Tensor, "rows columns"]:
+def synthetic_rows(
+    model: VAE, schema: Schema, count: int, seed: int = 0, *, sampler: GaussianMixture | None = None
+) -> Float[Tensor, "rows columns"]:
     """`count` complete rows that keep the range, the levels and the decimals of every column.
 
-    z comes from the prior, or from `sampler` (see `latent_sampler`); x from p(x | z), moved to the nearest cell that keeps the rules.
+    z comes from the prior, or from `sampler` (see `latent_sampler`); x from p(x | z), moved to the nearest cell that
+    keeps the rules.
     """
     drawn = row_samples(model, count, seed) if sampler is None else aggregate_samples(model, sampler, count, seed)
     return enforced(schema, drawn.flatten(1))
 
 
 def latent_sampler(model: VAE, train: Source, seed: int = 0) -> GaussianMixture:
-    """A mixture fitted to the codes of the training rows, to draw z from instead of the prior; the model's bound does not change."""
+    """A mixture fitted to the codes of the training rows, to draw z from instead of the prior; the model's bound
+    does not change.
+    """
     return fit_aggregate(model, train, seed=seed)
 
 
 def with_gaps(x: Float[Tensor, "rows columns"], train: Source, seed: int = 0) -> Float[Tensor, "rows columns"]:
-    """`x` with the gaps of training rows drawn at random: which cells are missing together is as in training, whatever the values are."""
+    """`x` with the gaps of training rows drawn at random: which cells are missing together is as in training,
+    whatever the values are.
+    """
     if not train.gaps:
         return x
     like = torch.randint(0, len(train), (len(x),), generator=torch.Generator().manual_seed(seed))
@@ -100,12 +123,12 @@ def with_gaps(x: Float[Tensor, "rows columns"], train: Source, seed: int = 0) ->
 
 def judge_rows(
     model: VAE, splits: Splits, x: Float[Tensor, "rows columns"], settings: Settings | None = None
-) -> tuple[Tables, SyntheticQuality]:  # fmt: skip
+) -> tuple[Tables, SyntheticQuality]:
     """Compare complete synthetic rows with the rows that trained the model and with rows held out.
 
-    These are the test split, and the validation split too where there are fewer than `ENOUGH` of them. Where the table has gaps, the rows are
-    given gaps of the same patterns first: otherwise everybody could tell them apart.
-    Errors: `ShapeError` for too few rows, `SupportError` for a target that there is not.
+    These are the test split, and the validation split too where there are fewer than `ENOUGH` of them. Where the table
+    has gaps, the rows are given gaps of the same patterns first: otherwise everybody could tell them apart. Errors:
+    `ShapeError` for too few rows, `SupportError` for a target that there is not.
     """
     how = settings or Settings()
     train, held = splits.train, held_out(splits)
@@ -114,7 +137,11 @@ def judge_rows(
     tables = Tables(schema_of(train), drawn, rows_of(train, everything(train, seed=how.seed)), unseen)
     bounds = (_bounds(model, train, how.seed), torch.cat([_bounds(model, source, how.seed) for source in held]))
     found = judge_synthetic(tables, how, bounds=bounds)
-    gapped = ("Gaps were drawn for the comparison, with the patterns of the training rows.",) if train.gaps and not bool(x.isnan().any()) else ()
+    gapped = (
+        ("Gaps were drawn for the comparison, with the patterns of the training rows.",)
+        if train.gaps and not bool(x.isnan().any())
+        else ()
+    )
     return tables, replace(found, notes=(*found.notes, *gapped))
 
 

@@ -26,24 +26,35 @@ def compress_options(parser: Parser) -> None:
     """Everything that `vael compress` takes."""
     parser.reads("run", metavar="RUN", type=Path, called=RUN_FOLDER, help="run folder")
     parser.reads(
-        "data", metavar="DATA", nargs="?", help="a name or a path (.npy, a folder of images, a table, ...); default the run's own test split"
+        "data",
+        metavar="DATA",
+        nargs="?",
+        help="a name or a path (.npy, a folder of images, a table, ...); default the run's own test split",
     )
     parser.writes("-o", "--output", metavar="FILE", type=Path, help="the compressed file")
     parser.option(
         "--level",
         metavar="NAME",
         type=one_of("safe", "portable"),
-        help="safe (default): float64, decodes where PyTorch and processor are the same; portable: integer arithmetic, decodes anywhere",
+        help="safe (default): float64, decodes where PyTorch and processor are the same; portable: integer arithmetic, "
+        "decodes anywhere",
     )
     parser.option("--json", action="store_true", help="print one JSON object")
 
 
 def decompress_options(parser: Parser) -> None:
     """Everything that `vael decompress` takes."""
-    parser.reads("run", metavar="RUN", type=Path, called=RUN_FOLDER, help="the run folder that the file was compressed with")
+    parser.reads(
+        "run", metavar="RUN", type=Path, called=RUN_FOLDER, help="the run folder that the file was compressed with"
+    )
     parser.reads("file", metavar="FILE", type=Path, called="the compressed file itself", help="the compressed file")
     parser.writes(
-        "-o", "--output", metavar="FILE", type=Path, folder=True, help="an .npy file, a new folder for images, .csv or .parquet for a table"
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        folder=True,
+        help="an .npy file, a new folder for images, .csv or .parquet for a table",
     )
     parser.option("--json", action="store_true", help="print one JSON object")
 
@@ -57,7 +68,9 @@ def compress(given: argparse.Namespace) -> int:
     target = wanted(options)
     run = specs.load(options["run"])
     with Watch("compressed and compared") as watch:
-        done = archives.compress(run, options.get("data"), target, level=options.get("level", "safe"), progress=watch.tell)
+        done = archives.compress(
+            run, options.get("data"), target, level=options.get("level", "safe"), progress=watch.tell
+        )
     print(json.dumps(as_json(done, target)) if options.get("json") else "\n".join(told(done, target)))
     return 0
 
@@ -74,7 +87,12 @@ def decompress(given: argparse.Namespace) -> int:
         done = archives.decompress(run, options["file"], target, progress=watch.tell)
     speed = done.array.nbytes / 1e6 / done.seconds
     if options.get("json"):
-        facts = {"file": str(target), "kind": done.layout.kind, "shape": done.array.shape, "dtype": str(done.array.dtype)}
+        facts = {
+            "file": str(target),
+            "kind": done.layout.kind,
+            "shape": done.array.shape,
+            "dtype": str(done.array.dtype),
+        }
         print(json.dumps({**facts, "notes": done.notes, "seconds": done.seconds, "megabytes_per_second": speed}))
         return 0
     named = {"images": "images", "table": f"rows of {done.array.shape[-1]} modelled columns"}
@@ -105,27 +123,47 @@ def rates(done: Compressed) -> dict[str, float | None]:
 def as_json(done: Compressed, target: Path) -> dict[str, object]:
     """Everything but the content."""
     facts = {name: value for name, value in vars(done).items() if name not in ("content", "raw", "layout")}
-    return {"file": str(target), "bytes": len(done.content), **facts, "note": done.layout.note,
-            "raw_blocks": len(done.raw), "raw_reasons": sorted(set(done.raw)), **rates(done)}  # fmt: skip
+    return {
+        "file": str(target),
+        "bytes": len(done.content),
+        **facts,
+        "note": done.layout.note,
+        "raw_blocks": len(done.raw),
+        "raw_reasons": sorted(set(done.raw)),
+        **rates(done),
+    }
 
 
 def told(done: Compressed, target: Path) -> list[str]:
     """What a person wants to know."""
     size, speed, table = len(done.content), rates(done), done.layout.kind == "table"
     what = "rows" if table else "examples"
-    lines = [f"{target}: {done.examples:,} {what}, {done.original_bytes:,} bytes -> {size:,} bytes ({done.original_bytes / size:.2f} times smaller)"]
+    lines = [
+        f"{target}: {done.examples:,} {what}, {done.original_bytes:,} bytes -> {size:,} bytes "
+        f"({done.original_bytes / size:.2f} times smaller)"
+    ]
     if done.net_bits_per_dim is not None and done.elbo_bits_per_dim is not None:
         off = f"{done.net_bits_per_dim / done.elbo_bits_per_dim - 1:+.2%}" if done.elbo_bits_per_dim else "nothing"
         lines += [
             f"  net rate    {rate(done.net_bits_per_dim, done)}, what the {what} add",
             f"  -ELBO       {rate(done.elbo_bits_per_dim, done)}, what they would at best; the coder is {off} off",
         ]
-    lines.append(f"  gross rate  {rate(done.gross_bits_per_dim, done)}, the whole file with first bits, checksums and header")
+    lines.append(
+        f"  gross rate  {rate(done.gross_bits_per_dim, done)}, the whole file with first bits, checksums and header"
+    )
     if table:
-        lines.append(f"  beside      {done.beside_bytes:,} bytes of the file: columns and cells that are not coded, and how the table was written")
-    speeds = f"{speed['encode_megabytes_per_second']:.2f} MB/s, decoded and compared at {speed['verify_megabytes_per_second']:.2f} MB/s"
+        lines.append(
+            f"  beside      {done.beside_bytes:,} bytes of the file: columns and cells that are not coded, and how the "
+            "table was written"
+        )
+    speeds = (
+        f"{speed['encode_megabytes_per_second']:.2f} MB/s, decoded and compared at "
+        f"{speed['verify_megabytes_per_second']:.2f} MB/s"
+    )
     lines.append(f"  speed       {speeds}; {counted(done.blocks, 'block')}, each compared with the original")
-    lines += [f"  note        {count} of {done.blocks} blocks went raw: {why}" for why, count in Counter(done.raw).items()]
+    lines += [
+        f"  note        {count} of {done.blocks} blocks went raw: {why}" for why, count in Counter(done.raw).items()
+    ]
     return [*lines, *(f"  note        {note}" for note in done.layout.note.split("; ") if note)]
 
 

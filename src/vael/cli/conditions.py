@@ -23,20 +23,26 @@ OTHER_WAYS = ("class", "temperature", "sampler", "quality", "with_gaps", "mean")
 def condition_options(parser: Parser) -> None:
     """What `vael sample` takes for rows with given values."""
     parser.option(
-        "--given", metavar="COLUMN=VALUE", action="append",
+        "--given",
+        metavar="COLUMN=VALUE",
+        action="append",
         help="rows with this value in this column, the rest drawn given it; several times for several columns",
-    )  # fmt: skip
+    )
 
 
 def refuse_conditions(options: Mapping[str, object]) -> None:
     """Errors: `UsageError` for options that say otherwise where rows come from, or what is done with them."""
     clash = [name for name in OTHER_WAYS if name in options]
     if "given" in options and clash:
-        raise UsageError(f"--given draws from p(rest | given); --{clash[0].replace('_', '-')} does not go with it: leave one out")
+        raise UsageError(
+            f"--given draws from p(rest | given); --{clash[0].replace('_', '-')} does not go with it: leave one out"
+        )
 
 
 def conditional_rows(run: Run, schema: Schema, count: int, seed: int, conditions: list[str]) -> Tensor:
-    """Rows that have the given values and keep the rules of their columns elsewhere; says where few latents carry them. Errors: `UsageError`."""
+    """Rows that have the given values and keep the rules of their columns elsewhere; says where few latents carry
+    them. Errors: `UsageError`.
+    """
     import torch
 
     from vael.applications.conditional import GUESSED, conditional_samples
@@ -47,12 +53,15 @@ def conditional_rows(run: Run, schema: Schema, count: int, seed: int, conditions
     given = cells(schema, conditions)
     beyond = outside(schema, given[None])
     for one in beyond:
-        answer(f"vael: warning: --given {one}: the rest of these rows is a guess beyond what was learned", file=sys.stderr)
+        answer(
+            f"vael: warning: --given {one}: the rest of these rows is a guess beyond what was learned", file=sys.stderr
+        )
     with ignoring(UserWarning, GUESSED):  # said above, for plain numbers too
         found = conditional_samples(run.model, given.float(), count, seed)
     if found.effective_samples < FEW:
         answer(
-            f"vael: warning: these values together are rare or new to the model: the rows hang on {found.effective_samples:.0f} latents "
+            "vael: warning: these values together are rare or new to the model: the rows hang on "
+            f"{found.effective_samples:.0f} latents "
             f"(better {FEW:.0f} or more), so they vary less than they should; give fewer columns",
             file=sys.stderr,
         )
@@ -60,7 +69,10 @@ def conditional_rows(run: Run, schema: Schema, count: int, seed: int, conditions
 
 
 def cells(schema: Schema, conditions: list[str]) -> Tensor:
-    """A row of codes and numbers in float64, NaN where nothing was given. Errors: `UsageError` naming column and value."""
+    """A row of codes and numbers in float64, NaN where nothing was given.
+
+    Errors: `UsageError` naming column and value.
+    """
     import pyarrow as pa
 
     from vael.tables.reading import exact, read_table
@@ -77,7 +89,8 @@ def cells(schema: Schema, conditions: list[str]) -> Tensor:
             raise UsageError(f"--given {text}: there is no column {asked!r}{near(asked, schema.names)}{way}")
         if name in known or not value:
             raise UsageError(
-                f"--given {text}: {'the column was given before' if name in known else 'there is no value'}; give one value for a column"
+                f"--given {text}: {'the column was given before' if name in known else 'there is no value'}; give one "
+                "value for a column"
             )
         check_level(schema.columns[schema.names.index(name)], value)
         known[name] = value
@@ -94,9 +107,15 @@ def check_level(column: Column, value: str) -> None:
     if not column.codes or value in column.levels:
         return
     if value in dict(column.rare):
-        raise UsageError(f"--given {column.name}={value}: this level is so rare that it shares its code with others; give another, or leave it out")
+        raise UsageError(
+            f"--given {column.name}={value}: this level is so rare that it shares its code with others; give another, "
+            "or leave it out"
+        )
     levels = ", ".join(column.levels[:12]) + (" ..." if len(column.levels) > 12 else "")
-    raise UsageError(f"--given {column.name}={value}: column {column.name!r} has no level {value!r}; there are {levels}{near(value, column.levels)}")
+    raise UsageError(
+        f"--given {column.name}={value}: column {column.name!r} has no level {value!r}; there are "
+        f"{levels}{near(value, column.levels)}"
+    )
 
 
 def near(word: str, names: tuple[str, ...]) -> str:

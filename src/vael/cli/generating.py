@@ -31,11 +31,24 @@ SIDE = 64  # pixels that an image of a strip has at least, nearly
 
 def interpolate_options(parser: Parser) -> None:
     """Everything that `vael interpolate` takes."""
-    common(parser, "interpolation", "file: .png (a strip), .gif or .html (a film), .npy, .csv or .parquet; default in the run folder")
+    common(
+        parser,
+        "interpolation",
+        "file: .png (a strip), .gif or .html (a film), .npy, .csv or .parquet; default in the run folder",
+    )
     parser.option("--from", metavar="ROW", type=number(int, 1), help="example to begin at, counted from 1; default 1")
     parser.option("--to", metavar="ROW", type=number(int, 1), help="example to end at; default 2")
-    parser.option("--spherical", action="store_true", help="along a great circle, where N(0, I) has its mass; default a straight line")
-    parser.option("--frames", metavar="N", type=number(int, 2), help=f"how many, both ends included; default {FRAMES}, {FILM_FRAMES} in a film")
+    parser.option(
+        "--spherical",
+        action="store_true",
+        help="along a great circle, where N(0, I) has its mass; default a straight line",
+    )
+    parser.option(
+        "--frames",
+        metavar="N",
+        type=number(int, 2),
+        help=f"how many, both ends included; default {FRAMES}, {FILM_FRAMES} in a film",
+    )
 
 
 def interpolate(given: argparse.Namespace) -> int:
@@ -55,12 +68,23 @@ def interpolate(given: argparse.Namespace) -> int:
 
 def attribute_options(parser: Parser) -> None:
     """Everything that `vael attribute` takes."""
-    common(parser, "attribute", "file: .png (a strip), .gif or .html (a film), .npy, .csv or .parquet; default in the run folder")
+    common(
+        parser,
+        "attribute",
+        "file: .png (a strip), .gif or .html (a film), .npy, .csv or .parquet; default in the run folder",
+    )
     parser.option("--of", metavar="ROW", type=number(int, 1), help="example to change, counted from 1; default 1")
     parser.option("--give", metavar="CLASS", help="class whose examples have the attribute, by name or number")
     parser.option("--take", metavar="CLASS", help="class whose examples have it not; default all others")
-    parser.option("--strength", metavar="A", type=number(float, 0, above=True), help="go from 0 to A times the difference of means; default 1")
-    parser.option("--frames", metavar="N", type=number(int, 2), help=f"how many; default {FRAMES}, {FILM_FRAMES} in a film")
+    parser.option(
+        "--strength",
+        metavar="A",
+        type=number(float, 0, above=True),
+        help="go from 0 to A times the difference of means; default 1",
+    )
+    parser.option(
+        "--frames", metavar="N", type=number(int, 2), help=f"how many; default {FRAMES}, {FILM_FRAMES} in a film"
+    )
 
 
 def attribute(given: argparse.Namespace) -> int:
@@ -77,7 +101,9 @@ def attribute(given: argparse.Namespace) -> int:
     direction = class_direction(run, str(options["give"]), options.get("take"))
     frames = int(options.get("frames", FILM_FRAMES if target.suffix.lower() in FILMS else FRAMES))
     amounts = torch.linspace(0, float(options.get("strength", 1.0)), frames).tolist()
-    return written(run, target, traversal.decoded(run.model, latents.with_attribute(z, direction, amounts)), options, "attribute")
+    return written(
+        run, target, traversal.decoded(run.model, latents.with_attribute(z, direction, amounts)), options, "attribute"
+    )
 
 
 def class_direction(run: Run, give: str, take: object) -> Tensor:
@@ -105,11 +131,20 @@ def inpaint_options(parser: Parser) -> None:
     common(
         parser,
         "inpainted",
-        "file: .png (original, what was seen, mean, draws, one column for each image), .gif or .html (a film of draws), .npy (means)",
+        "file: .png (original, what was seen, mean, draws, one column for each image), .gif or .html (a film of "
+        "draws), .npy (means)",
     )
-    parser.option("--region", metavar="Y0:Y1,X0:X1", help="rows Y0 to Y1 - 1 and columns X0 to X1 - 1 of the image, counted from 0, are hidden")
-    parser.option("-n", "--count", metavar="N", type=number(int, 1), help=f"how many images, from the first; default {SHOWN}")
-    parser.option("--draws", metavar="N", type=number(int, 0), help=f"draws of the hidden cells below the mean; default {DRAWS}")
+    parser.option(
+        "--region",
+        metavar="Y0:Y1,X0:X1",
+        help="rows Y0 to Y1 - 1 and columns X0 to X1 - 1 of the image, counted from 0, are hidden",
+    )
+    parser.option(
+        "-n", "--count", metavar="N", type=number(int, 1), help=f"how many images, from the first; default {SHOWN}"
+    )
+    parser.option(
+        "--draws", metavar="N", type=number(int, 0), help=f"draws of the hidden cells below the mean; default {DRAWS}"
+    )
     parser.option("--seed", metavar="N", type=number(int, 0), help="seed of the draws; default 0")
 
 
@@ -123,13 +158,18 @@ def inpaint(given: argparse.Namespace) -> int:
     region = region_of(options.get("region"))
     run, target = opened(options, "inpainted", ARRAYS[:1])
     if not using.is_image(run.spec.data.event):
-        raise SupportError(f"examples of shape {run.spec.data.event} are no images, so there is no region; for a table use `vael impute`")
+        raise SupportError(
+            f"examples of shape {run.spec.data.event} are no images, so there is no region; for a table use `vael "
+            "impute`"
+        )
     source = using.examples(run, options.get("data"))
     count = min(len(source), int(options.get("count", SHOWN)))
     batch = picked(run, options, list(range(1, count + 1)), source)
     film = target.suffix.lower() in FILMS
     draws = int(options.get("draws", FILM_DRAWS if film else DRAWS))
-    found = inpainting.inpaint(run.model, hidden(batch, region), draws=max(draws, film), seed=int(options.get("seed", 0)))
+    found = inpainting.inpaint(
+        run.model, hidden(batch, region), draws=max(draws, film), seed=int(options.get("seed", 0))
+    )
     if film:  # each frame a draw, the images side by side
         return written(run, target, torch.cat(found.draws.unbind(1), dim=-1), options, "inpainted")
     if target.suffix.lower() != ".png":
@@ -153,7 +193,10 @@ def region_of(text: object) -> Region:
 
     found = re.fullmatch(r"(\d+):(\d+),(\d+):(\d+)", str(text or ""))
     if found is None:
-        raise UsageError(f"--region {text or 'is missing'}: expected Y0:Y1,X0:X1, such as 0:4,0:8 for the upper four rows of eight columns")
+        raise UsageError(
+            f"--region {text or 'is missing'}: expected Y0:Y1,X0:X1, such as 0:4,0:8 for the upper four rows of eight "
+            "columns"
+        )
     return Region(*map(int, found.groups()))
 
 
@@ -192,7 +235,9 @@ def picked(run: Run, options: Mapping[str, object], rows: list[int], source: Sou
 
 
 def enlarged(x: Tensor, target: Path) -> Tensor:
-    """Small images for a picture with cells of several pixels, so that a strip of them can be seen; anything else as it is."""
+    """Small images for a picture with cells of several pixels, so that a strip of them can be seen; anything else
+    as it is.
+    """
     if target.suffix.lower() != ".png" or x.dim() != 4:
         return x
     factor = max(1, SIDE // max(x.shape[-2:]))
@@ -219,7 +264,9 @@ def written(run: Run, target: Path, x: Tensor, options: dict[str, object], title
     if target.suffix.lower() not in FILMS:
         return using.done(using.store(target, enlarged(x, target), run, len(x)), len(x), options)
     if not using.is_image(run.spec.data.event):
-        raise SupportError(f"{target}: examples of shape {run.spec.data.event} are no images, so there is no film; write .npy or .csv")
+        raise SupportError(
+            f"{target}: examples of shape {run.spec.data.event} are no images, so there is no film; write .npy or .csv"
+        )
     from vael.report import display_of
 
     shown = display_of(run.splits().train)

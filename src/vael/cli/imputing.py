@@ -30,16 +30,43 @@ FEW = 10.0  # effective samples below which a row's answer hangs on few latents
 
 def impute_options(parser: Parser) -> None:
     """Everything that `vael impute` takes."""
-    parser.epilog = "Cells that were seen stay exactly as they came. A cell is taken to be missing at random, given the cells that were seen."
+    parser.epilog = (
+        "Cells that were seen stay exactly as they came. A cell is taken to be missing at random, given the cells that "
+        "were seen."
+    )
     parser.reads("run", metavar="RUN", type=Path, called=RUN_FOLDER, help="run folder")
     parser.reads("data", metavar="TABLE", type=Path, help="a table with empty cells: .csv or .parquet")
-    parser.writes("-o", "--output", metavar="FILE", type=Path, files=answers_of, help=".csv or .parquet; default TABLE-filled beside the table")
+    parser.writes(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        files=answers_of,
+        help=".csv or .parquet; default TABLE-filled beside the table",
+    )
     parser.option("--samples", metavar="N", type=number(int, 1), help="latents for each row; default 200")
-    parser.option("--multiple", metavar="M", type=number(int, 1), help="write M tables (-1, -2 ...), each with draws of the missing cells")
-    parser.writes("--uncertainty", metavar="FILE", type=Path, help="a table of how unsure each filled cell is: deviation; 1 - probability of levels")
-    parser.option("--fitted", action="store_true", help="proposals fitted to each row: slower, for rows whose weights are few")
+    parser.option(
+        "--multiple",
+        metavar="M",
+        type=number(int, 1),
+        help="write M tables (-1, -2 ...), each with draws of the missing cells",
+    )
+    parser.writes(
+        "--uncertainty",
+        metavar="FILE",
+        type=Path,
+        help="a table of how unsure each filled cell is: deviation; 1 - probability of levels",
+    )
+    parser.option(
+        "--fitted", action="store_true", help="proposals fitted to each row: slower, for rows whose weights are few"
+    )
     parser.option("--seed", metavar="N", type=number(int, 0), help="seed of the draws; default 0")
-    parser.option("--on-error", type=one_of("stop", "skip"), metavar="stop|skip", help="what to do with a row that cannot be read; default stop")
+    parser.option(
+        "--on-error",
+        type=one_of("stop", "skip"),
+        metavar="stop|skip",
+        help="what to do with a row that cannot be read; default stop",
+    )
     parser.option("--json", action="store_true", help="print one JSON object")
 
 
@@ -110,7 +137,9 @@ class Counts:
 
 
 class Sheets:
-    """The files that the answers go to, all of them whole at the end or none there; they begin with the first rows, whose layout is theirs."""
+    """The files that the answers go to, all of them whole at the end or none there; they begin with the first rows,
+    whose layout is theirs.
+    """
 
     def __init__(self, files: ExitStack, answers: list[Path], uncertainty: Path | None) -> None:
         self.files, self.paths, self.uncertainty = files, answers, uncertainty
@@ -153,9 +182,18 @@ def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: dict
     if not len(table.x):
         return
     seed = options.get("seed", 0)
-    how = {"samples": options.get("samples", 200), "draws": options.get("multiple", 0), "seed": seed, "fitted": bool(options.get("fitted"))}
+    how = {
+        "samples": options.get("samples", 200),
+        "draws": options.get("multiple", 0),
+        "seed": seed,
+        "fitted": bool(options.get("fitted")),
+    }
     parts = list(fill(run.model, piece.source, **how, keys=counts.keys))
-    draws = torch.cat([part.draws for part in parts], dim=1) if options.get("multiple") else torch.cat([part.x for part in parts])[None]
+    draws = (
+        torch.cat([part.draws for part in parts], dim=1)
+        if options.get("multiple")
+        else torch.cat([part.x for part in parts])[None]
+    )
     deviation = torch.cat([part.deviation for part in parts]).double().numpy()
     unsure = pa.table({name: deviation[:, place] for place, name in enumerate(table.schema.names)})
     # rare levels share a code, and which of them a cell is is drawn for each table anew
@@ -165,7 +203,11 @@ def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: dict
     sheets.add(answers, unsure, table)
     counts.look(table)
     gaps = torch.from_numpy(table.gaps)
-    counts.rows, counts.cells, counts.all_cells = counts.rows + len(gaps), counts.cells + int(gaps.sum()), counts.all_cells + gaps.numel()
+    counts.rows, counts.cells, counts.all_cells = (
+        counts.rows + len(gaps),
+        counts.cells + int(gaps.sum()),
+        counts.all_cells + gaps.numel(),
+    )
     counts.few += int((torch.cat([part.effective_samples for part in parts])[gaps.any(1)] < FEW).sum())
 
 
@@ -182,7 +224,8 @@ def schema_of(run: Run) -> Schema | None:
 
     if len(run.spec.data.event) != 1:
         raise StateError(
-            f"the run was trained on {run.spec.data.name}, whose examples of shape {run.spec.data.event} are no rows of a table; give a run on one"
+            f"the run was trained on {run.spec.data.name}, whose examples of shape {run.spec.data.event} are no rows "
+            "of a table; give a run on one"
         )
     return None if run.spec.data.table is not None else made(run.splits().train)
 
@@ -203,18 +246,26 @@ def say(answers: list[Path], counts: Counts, as_json: bool) -> None:
         print(json.dumps({**record, "skipped": [vars(one) for one in counts.skipped]}))
         return
     share = counts.cells / max(1, counts.all_cells)
-    tell(f"{', '.join(map(str, answers))}: {counted(counts.rows, 'row')}, {counted(counts.cells, 'cell')} filled ({share:.1%})")
+    tell(
+        f"{', '.join(map(str, answers))}: {counted(counts.rows, 'row')}, {counted(counts.cells, 'cell')} filled "
+        f"({share:.1%})"
+    )
     list_skipped(counts.skipped)
     for one in counts.outside:
-        tell(f"note: row {one.row:,}: {one} ({one.cells:,} such cells beside gaps): what is filled there is a guess beyond what was learned")
+        tell(
+            f"note: row {one.row:,}: {one} ({one.cells:,} such cells beside gaps): what is filled there is a guess "
+            "beyond what was learned"
+        )
     if counts.left:
         many = sum(one.gaps for one in counts.left)
         tell(
-            f"note: {many:,} gaps are left: {', '.join(map(str, counts.left))}; fill them in another way, or train on columns that can be modelled "
+            f"note: {many:,} gaps are left: {', '.join(map(str, counts.left))}; fill them in another way, or train on "
+            "columns that can be modelled "
             "(a schema says what a column is)"
         )
     if counts.few:
         tell(
-            f"note: {counts.few:,} rows have fewer than {FEW:.0f} effective samples: their answers hang on few latents; "
+            f"note: {counts.few:,} rows have fewer than {FEW:.0f} effective samples: their answers hang on few "
+            "latents; "
             "try --fitted, or more --samples"
         )

@@ -21,10 +21,28 @@ if TYPE_CHECKING:
     from vael.specs import Run
 
 FIELDS = (
-    "data", "split", "examples", "elbo", "log_likelihood", "standard_error", "importance_samples", "bits_per_dim", "effective_sample_size",
-    "k_hat", "distortion", "divergence", "active_units", "latent_features", "seconds",
-    "worst_effective_sample_size", "k_hat_above_limit", "fitted_share", "seed", "estimator", "warnings",
-)  # fmt: skip
+    "data",
+    "split",
+    "examples",
+    "elbo",
+    "log_likelihood",
+    "standard_error",
+    "importance_samples",
+    "bits_per_dim",
+    "effective_sample_size",
+    "k_hat",
+    "distortion",
+    "divergence",
+    "active_units",
+    "latent_features",
+    "seconds",
+    "worst_effective_sample_size",
+    "k_hat_above_limit",
+    "fitted_share",
+    "seed",
+    "estimator",
+    "warnings",
+)
 IMPORTANCE_SAMPLES = 1000
 SECONDS = 0.2  # between two looks at how far an evaluation is
 TOGETHER = 256  # examples encoded at once
@@ -36,14 +54,26 @@ MOST_WORK = 4e13  # beyond which no proposals are fitted where nobody asked for 
 def evaluate_options(parser: Parser) -> None:
     """Everything that `vael evaluate` takes."""
     parser.reads("run", metavar="RUN", type=Path, called=RUN_FOLDER, help="run folder")
-    parser.option("--split", metavar="NAME", type=one_of("train", "validation", "test"), help="train, validation or test; default test")
-    parser.option("--importance-samples", metavar="K", type=number(int, 1), help=f"samples per example; default {IMPORTANCE_SAMPLES:,}")
+    parser.option(
+        "--split",
+        metavar="NAME",
+        type=one_of("train", "validation", "test"),
+        help="train, validation or test; default test",
+    )
+    parser.option(
+        "--importance-samples",
+        metavar="K",
+        type=number(int, 1),
+        help=f"samples per example; default {IMPORTANCE_SAMPLES:,}",
+    )
     parser.option(
         "--proposal",
         metavar="NAME",
         type=one_of("adaptive", "encoder", "laplace"),
-        help="what the samples are drawn from: adaptive (default), the encoder's posterior or, where its weights have a heavy "
-        "tail, a Gaussian fitted to the example; encoder, the encoder's posterior only; laplace, a fitted Gaussian for every example",
+        help="what the samples are drawn from: adaptive (default), the encoder's posterior or, where its weights have "
+        "a heavy "
+        "tail, a Gaussian fitted to the example; encoder, the encoder's posterior only; laplace, a fitted Gaussian for "
+        "every example",
     )
     parser.option("--batch", metavar="N", type=number(int, 1), help="examples at once; the numbers do not depend on it")
     parser.option("--seed", metavar="N", type=number(int, 0), help="seed of the estimate; default 0")
@@ -54,7 +84,12 @@ def evaluate_options(parser: Parser) -> None:
 def report_options(parser: Parser) -> None:
     """Everything that `vael report` takes."""
     parser.reads("run", metavar="RUN", type=Path, called=RUN_FOLDER, help="run folder")
-    parser.option("--importance-samples", metavar="K", type=number(int, 1), help="samples of the estimate of log p(x); default 100 to 1,000 by cost")
+    parser.option(
+        "--importance-samples",
+        metavar="K",
+        type=number(int, 1),
+        help="samples of the estimate of log p(x); default 100 to 1,000 by cost",
+    )
     parser.option("--seed", metavar="N", type=number(int, 0), help="seed of pictures and estimate; default 0")
     parser.option("--json", action="store_true", help="print one JSON object")
 
@@ -85,9 +120,18 @@ def report(given: argparse.Namespace) -> int:
 
     options = vars(given)
     run, seed = specs.load(options["run"]), options.get("seed", 0)
-    judged = judge(run, importance_samples=options.get("importance_samples"), seed=seed, say=None if options.get("json") else telling)
+    judged = judge(
+        run,
+        importance_samples=options.get("importance_samples"),
+        seed=seed,
+        say=None if options.get("json") else telling,
+    )
     page = write_report(run, judged, seed)
-    print(json.dumps({"run": str(run.folder), "report": str(page), "evaluation": as_json(judged, run)}) if options.get("json") else page)
+    print(
+        json.dumps({"run": str(run.folder), "report": str(page), "evaluation": as_json(judged, run)})
+        if options.get("json")
+        else page
+    )
     return 0
 
 
@@ -101,7 +145,8 @@ def judge(
     proposal: str = "adaptive",
     say: Callable[[str], None] | None = None,
 ) -> Evaluation:
-    """`vael.evaluation.evaluate` for a split of the run's data (None: test where there is one), with as many samples as asked for or affordable.
+    """`vael.evaluation.evaluate` for a split of the run's data (None: test where there is one), with as many samples as
+    asked for or affordable.
 
     `say` is told beforehand how long it will take.
     """
@@ -111,7 +156,11 @@ def judge(
     name, source = run.split(split)
     kind, chosen = affordable(run, len(source))
     count = importance_samples or chosen
-    kind = {"adaptive": Proposals.ADAPTIVE if importance_samples else kind, "encoder": Proposals.ENCODER, "laplace": Proposals.FITTED}[proposal]
+    kind = {
+        "adaptive": Proposals.ADAPTIVE if importance_samples else kind,
+        "encoder": Proposals.ENCODER,
+        "laplace": Proposals.FITTED,
+    }[proposal]
     how = {Proposals.ADAPTIVE: evaluate, Proposals.ENCODER: evaluate_encoder, Proposals.FITTED: evaluate_refined}[kind]
     with tuned():
         if say is not None:
@@ -123,7 +172,10 @@ def expectation(expected: Forecast, examples: int, samples: int) -> str:
     """One sentence: what is about to be done, and how long it will take."""
     from vael.cli.wording import duration
 
-    return f"Judging {counted(examples, 'example')} by {counted(samples, 'draw')} each will take about {duration(max(1.0, expected.seconds))}."
+    return (
+        f"Judging {counted(examples, 'example')} by {counted(samples, 'draw')} each will take about "
+        f"{duration(max(1.0, expected.seconds))}."
+    )
 
 
 def telling(sentence: str) -> None:
@@ -158,7 +210,9 @@ def affordable(run: Run, examples: int) -> tuple[Proposals, int]:
     from vael.recipes import flops
 
     fewest, most = AFFORDABLE
-    decoded = max(flops(run.model, run.spec.data.event) // 6, 1)  # forward is a third of a training step, and the decoder half of that
+    decoded = max(
+        flops(run.model, run.spec.data.event) // 6, 1
+    )  # forward is a third of a training step, and the decoder half of that
     each, fitting = WORK / (decoded * examples), fitting_cost(run.model.prior(None).event_shape.numel())
     if fitting + fewest > each * MOST_WORK / WORK:
         return Proposals.ENCODER, max(fewest, min(most, round(each)))
@@ -180,8 +234,17 @@ def write_report(run: Run, judged: Evaluation, seed: int = 0) -> Path:
         *trained(run),
         ("made with", f"vael {spec.versions.vael}, PyTorch {spec.versions.torch}, Python {spec.versions.python}"),
     )
-    # pyrefly: ignore[bad-argument-type]  (a frozen record is what only reads such a protocol, but cannot be said of one)
-    record = ReportInput(run.model, run.splits(), run.history, judged, facts, title=f"{spec.data.name}: {spec.model.recipe} VAE", seed=seed)
+    # pyrefly: ignore[bad-argument-type]  (a frozen record is what only reads such a protocol, but cannot be said of
+    # one)
+    record = ReportInput(
+        run.model,
+        run.splits(),
+        run.history,
+        judged,
+        facts,
+        title=f"{spec.data.name}: {spec.model.recipe} VAE",
+        seed=seed,
+    )
     return write(run.inside(), record)
 
 
@@ -193,14 +256,22 @@ def trained(run: Run) -> tuple[tuple[str, str], ...]:
         return ()
     last, chosen = run.history[-1], run.spec.training
     length = f"{counted(last.step, 'step')} of {counted(chosen.batch, 'example')} in {duration(last.seconds)}"
-    limit = f"time limit {duration(chosen.time_limit)}" if chosen.time_limit else f"{last.epoch:,} of {counted(chosen.epochs or last.epoch, 'epoch')}"
+    limit = (
+        f"time limit {duration(chosen.time_limit)}"
+        if chosen.time_limit
+        else f"{last.epoch:,} of {counted(chosen.epochs or last.epoch, 'epoch')}"
+    )
     skipped = f"{last.skipped:,}, because a gradient was not finite or leapt" if last.skipped else "none"
     return (("training", f"{length}; {limit}; learning rate {chosen.learning_rate:g}"), ("steps skipped", skipped))
 
 
 def as_json(judged: Evaluation, run: Run) -> dict[str, object]:
-    """The fields that `--json` promises, with null for what is no finite number, and what every figure must say of the data."""
+    """The fields that `--json` promises, with null for what is no finite number, and what every figure must say of
+    the data.
+    """
     found = {name: getattr(judged, name) for name in FIELDS}
     found |= {"elbo": judged.elbo if judged.is_bound else None, "objective": judged.elbo, "is_bound": judged.is_bound}
     found["notes"] = tuple(dict.fromkeys((*run.spec.data.notes, *judged.notes)))
-    return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in found.items()}
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in found.items()
+    }

@@ -25,12 +25,17 @@ def latent_options(parser: Parser) -> None:
     """What `vael sample` takes for drawing latents in another way than from the prior."""
     parser.heading("where z comes from")
     parser.option(
-        "--class", metavar="NAME", help="a Gaussian fitted to the codes of the training examples of a class, by its name or number; needs labels"
+        "--class",
+        metavar="NAME",
+        help="a Gaussian fitted to the codes of the training examples of a class, by its name or number; needs labels",
     )
     parser.option(
-        "--temperature", metavar="T", type=number(float, 0),
-        help="multiply the distance of z from its mean by T: below 1 more usual and less varied; the examples are then no draws from p(x)",
-    )  # fmt: skip
+        "--temperature",
+        metavar="T",
+        type=number(float, 0),
+        help="multiply the distance of z from its mean by T: below 1 more usual and less varied; the examples are then "
+        "no draws from p(x)",
+    )
 
 
 def wants_latents(options: Mapping[str, object]) -> bool:
@@ -39,7 +44,10 @@ def wants_latents(options: Mapping[str, object]) -> bool:
 
 
 def drawn_latents(run: Run, count: int, seed: int, options: Mapping[str, object]) -> Tensor:
-    """Latents of a class or from the prior, at a temperature. Errors: `StateError` for data without labels or without the class."""
+    """Latents of a class or from the prior, at a temperature.
+
+    Errors: `StateError` for data without labels or without the class.
+    """
     from vael.applications import latents
 
     temperature = float(str(options.get("temperature", 1.0)))
@@ -59,7 +67,8 @@ def latent_samples(run: Run, count: int, options: Mapping[str, object]) -> Tenso
 
 
 def film(run: Run, target: Path, count: int, options: Mapping[str, object]) -> Path:
-    """A film of a grid of samples, each on its way between draws of z and back to the first: means of p(x | z), as draws of x would flicker.
+    """A film of a grid of samples, each on its way between draws of z and back to the first: means of p(x | z), as
+    draws of x would flicker.
 
     Errors: `SupportError` for examples that are no images; as `drawn_latents`.
     """
@@ -67,7 +76,10 @@ def film(run: Run, target: Path, count: int, options: Mapping[str, object]) -> P
     from vael.report import display_of, grid_image, on_white
 
     if len(run.spec.data.event) != 3:
-        raise SupportError(f"{target}: examples of shape {run.spec.data.event} are no images, so there is no film; write .npy, .csv or .parquet")
+        raise SupportError(
+            f"{target}: examples of shape {run.spec.data.event} are no images, so there is no film; write .npy, .csv "
+            "or .parquet"
+        )
     z = drawn_latents(run, STATIONS * count, int(str(options.get("seed", 0))), options).unflatten(0, (STATIONS, count))
     path = traversal.round_trip(z, STEPS)
     shown = display_of(run.splits().train)

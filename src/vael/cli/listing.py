@@ -26,10 +26,21 @@ SIZES = 6  # of images that are named
 def data_options(parser: Parser) -> None:
     """Everything that `vael data` takes."""
     parser.usage = "vael data list [--json]\n       vael data info NAME [--size N|HxW] [--schema FILE] [--json]"
-    parser.option("action", metavar="list | info", nargs="?", help="list: data sets that have a name; info: what is known of one")
+    parser.option(
+        "action", metavar="list | info", nargs="?", help="list: data sets that have a name; info: what is known of one"
+    )
     parser.reads("name", metavar="NAME", nargs="?", help="a name, or the path of your own data")
-    parser.writes("--schema", metavar="FILE", help="write what the columns of a table are as JSON, to be edited and given to `vael train --schema`")
-    parser.option("--size", metavar="N|HxW", type=side_or_sides, help="side, or height and width, that images of a folder are resized to")
+    parser.writes(
+        "--schema",
+        metavar="FILE",
+        help="write what the columns of a table are as JSON, to be edited and given to `vael train --schema`",
+    )
+    parser.option(
+        "--size",
+        metavar="N|HxW",
+        type=side_or_sides,
+        help="side, or height and width, that images of a folder are resized to",
+    )
     parser.option("--json", action="store_true", help="print one JSON object")
 
 
@@ -61,11 +72,16 @@ def listed(json_wanted: bool) -> int:
         return 0
     for row in rows:
         answer(f"{row['name']:<18} {'here' if row['here'] else 'not here':<9} {row['summary']}")
-    answer("\nYour own: a path to .npy, .npz, .csv, IDX or CIFAR files, or a folder of images. `vael data info PATH` says how it would be read.")
+    answer(
+        "\nYour own: a path to .npy, .npz, .csv, IDX or CIFAR files, or a folder of images. `vael data info PATH` says "
+        "how it would be read."
+    )
     return 0
 
 
-def informed(name: str, json_wanted: bool, schema_file: str | None = None, size: int | tuple[int, int] | None = None) -> int:
+def informed(
+    name: str, json_wanted: bool, schema_file: str | None = None, size: int | tuple[int, int] | None = None
+) -> int:
     """How data would be read: kind, shape, splits, notes, source; of a table what its columns are."""
     from vael.data import describe, load
     from vael.tables.schema_file import as_record, write_schema
@@ -74,7 +90,10 @@ def informed(name: str, json_wanted: bool, schema_file: str | None = None, size:
     if size is None and len(sizes) > 1:
         least = f"{min(height for height, _ in sizes)}x{min(width for _, width in sizes)}"
         many = f"{name}: images of {counted(len(sizes), 'size')} ({told_sizes(sizes)}), but all must have one"
-        raise ShapeError(f"{many}: give --size HEIGHTxWIDTH, such as {least}, to which each is cropped about its centre and made smaller")
+        raise ShapeError(
+            f"{many}: give --size HEIGHTxWIDTH, such as {least}, to which each is cropped about its centre and made "
+            "smaller"
+        )
     splits = load(name, size=size)
     found, columns = describe(splits), table_of(name, splits)
     if schema_file is not None:
@@ -83,11 +102,19 @@ def informed(name: str, json_wanted: bool, schema_file: str | None = None, size:
         refuse_another(Path(schema_file), columns[0])
         write_schema(Path(schema_file), columns[0])
     facts = {
-        "name": found.name, "event": found.event, "sizes": told_sizes(sizes),
-        "kind": found.kind.value, "levels": found.levels, "examples": dict(found.examples),
-        "labels": found.label_names, "columns": found.columns, "notes": found.notes, "fingerprint": dict(found.fingerprints)["train"],
-        "origin": found.origin, "citation": found.citation,
-    }  # fmt: skip
+        "name": found.name,
+        "event": found.event,
+        "sizes": told_sizes(sizes),
+        "kind": found.kind.value,
+        "levels": found.levels,
+        "examples": dict(found.examples),
+        "labels": found.label_names,
+        "columns": found.columns,
+        "notes": found.notes,
+        "fingerprint": dict(found.fingerprints)["train"],
+        "origin": found.origin,
+        "citation": found.citation,
+    }
     if json_wanted:
         print(json.dumps({**facts, "schema": None if columns is None else as_record(columns[0])}))
         return 0
@@ -102,7 +129,9 @@ def informed(name: str, json_wanted: bool, schema_file: str | None = None, size:
 
 
 def sizes_of(name: str) -> Counter[tuple[int, int]]:
-    """Heights and widths of the images of a folder, as they are seen, with how many there are of each; nothing for other data."""
+    """Heights and widths of the images of a folder, as they are seen, with how many there are of each; nothing for
+    other data.
+    """
     from vael.data.images import sizes
 
     return sizes(Path(name)) if Path(name).is_dir() else Counter()
@@ -115,11 +144,16 @@ def told_sizes(found: Counter[tuple[int, int]]) -> str:
 
 
 def refuse_another(path: Path, schema: Schema) -> None:
-    """Errors: `StateError` for a file that says something else than what would be written, such as a schema that was edited."""
+    """Errors: `StateError` for a file that says something else than what would be written, such as a schema that
+    was edited.
+    """
     from vael.tables.schema_file import as_text
 
     if path.is_file() and path.read_bytes() != as_text(schema).encode():
-        raise StateError(f"{path} is there already and says something else, perhaps by your hand; give another name, or remove it first")
+        raise StateError(
+            f"{path} is there already and says something else, perhaps by your hand; give another name, or remove it "
+            "first"
+        )
 
 
 def table_of(name: str, splits: Splits) -> tuple[Schema, Tensor] | None:
@@ -189,7 +223,10 @@ def models(given: argparse.Namespace) -> int:
     if vars(given).get("json"):
         print(json.dumps(groups))
         return 0
-    options = {name: ", ".join(f"{key} {shown(known.default)}" for key, known in arguments_of(name).items()) for name in RECIPES}
+    options = {
+        name: ", ".join(f"{key} {shown(known.default)}" for key, known in arguments_of(name).items())
+        for name in RECIPES
+    }
     for group, members in groups.items():
         answer(f"{group} (--{OPTION[group]})")
         for name, summary in members.items():

@@ -20,32 +20,53 @@ from vael.cli.telling import answer, quietly
 from vael.errors import VaelError
 
 MEMORY = "not enough memory; use a smaller batch, a smaller model or less data, or a machine or device with more"
-USED_UP = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "cannot allocate memory")  # in what PyTorch says
+USED_UP = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "bad_alloc",
+    "cannot allocate memory",
+)  # in what PyTorch says
 QUIET = {"--quiet", "-q"}
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command: the module that has `<name>_options(parser)` and `<name>(given) -> exit status`, and what it does in one line."""
+    """A command: the module that has `<name>_options(parser)` and `<name>(given) -> exit status`, and what it does
+    in one line.
+    """
 
     module: str
     summary: str
 
 
 COMMANDS = {
-    "train": Command("training", "Train a model on data and write a run folder with the model, its numbers and a report."),
-    "sweep": Command("sweeping", "Train with several weights of the divergence and set the results side by side: what each term of the loss does."),
-    "evaluate": Command("judging", "Judge a trained model: bound, log-likelihood with its standard error, and whether they can be trusted."),
+    "train": Command(
+        "training", "Train a model on data and write a run folder with the model, its numbers and a report."
+    ),
+    "sweep": Command(
+        "sweeping",
+        "Train with several weights of the divergence and set the results side by side: what each term of the loss "
+        "does.",
+    ),
+    "evaluate": Command(
+        "judging",
+        "Judge a trained model: bound, log-likelihood with its standard error, and whether they can be trusted.",
+    ),
     "sample": Command("using", "Draw new examples from a trained model."),
-    "interpolate": Command("generating", "Go from one example to another through the latents: a strip of pictures, a film, or rows."),
+    "interpolate": Command(
+        "generating", "Go from one example to another through the latents: a strip of pictures, a film, or rows."
+    ),
     "attribute": Command("generating", "Add to an example what one class has and another has not."),
     "inpaint": Command("generating", "Fill a region of images from the rest of them: mean and draws."),
     "reconstruct": Command("using", "Pass data through a trained model and write what comes back."),
     "encode": Command("using", "Write the latent code (posterior mean) of every example."),
     "compress": Command("compressing", "Compress images or arrays without loss with a trained model."),
     "decompress": Command("compressing", "Give back, to the last byte, what vael compress wrote."),
-    "score": Command("scoring", "Find the rows that do not belong: scores, p-values, flags, and the cells that say why."),
+    "score": Command(
+        "scoring", "Find the rows that do not belong: scores, p-values, flags, and the cells that say why."
+    ),
     "impute": Command("imputing", "Fill the empty cells of a table; every other cell stays as it came."),
     "report": Command("judging", "Write report.html and the figures of a run anew."),
     "export": Command("using", "Write encoder and decoder as ONNX files, checked against PyTorch."),
@@ -91,20 +112,32 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         if out_of_memory(error):
             return failed(MEMORY, FAILED, debug)
-        return failed(f"unexpected {type(error).__name__}: {error}; run again with --debug to see where, and please report it", FAILED, debug)
+        return failed(
+            f"unexpected {type(error).__name__}: {error}; run again with --debug to see where, and please report it",
+            FAILED,
+            debug,
+        )
 
 
 def out_of_memory(error: Exception) -> bool:
     """Whether an error says that memory is used up: PyTorch has no type of its own for that of the processor."""
-    return type(error).__name__ == "OutOfMemoryError" or (isinstance(error, RuntimeError) and any(word in str(error).lower() for word in USED_UP))
+    return type(error).__name__ == "OutOfMemoryError" or (
+        isinstance(error, RuntimeError) and any(word in str(error).lower() for word in USED_UP)
+    )
 
 
 def told(error: OSError) -> str:
     """A sentence about what the operating system refused, and the way out."""
     where = f" ({error.filename})" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        full = "the file is larger than this disk or the limit of this process allows" if error.errno == errno.EFBIG else "the disk is full"
-        return f"{full}{where}; files written before are intact: make room, then go on with --resume if this was training"
+        full = (
+            "the file is larger than this disk or the limit of this process allows"
+            if error.errno == errno.EFBIG
+            else "the disk is full"
+        )
+        return (
+            f"{full}{where}; files written before are intact: make room, then go on with --resume if this was training"
+        )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"no permission{where}: {error.strerror}; choose another folder or file, or change its permissions"
     return f"{error.strerror or error}{where}"
@@ -134,7 +167,9 @@ def terminable() -> Iterator[None]:
 
 def dispatch(arguments: list[str]) -> int:
     """Find the command and run it. Errors: `UsageError` for a command or an option that there is not."""
-    arguments = arguments[arguments[:1] == ["--"] :]  # torchrun on Python 3.11 takes --run for its own unless `--` stands before it
+    arguments = arguments[
+        arguments[:1] == ["--"] :
+    ]  # torchrun on Python 3.11 takes --run for its own unless `--` stands before it
     if not arguments or arguments[0] in ("--help", "-h", "help"):
         print(overview())
         return DONE

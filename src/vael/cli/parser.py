@@ -31,10 +31,14 @@ class Page(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse that raises `UsageError` instead of leaving, takes no abbreviations, and says which option may have been meant."""
+    """argparse that raises `UsageError` instead of leaving, takes no abbreviations, and says which option may have
+    been meant.
+    """
 
     def __init__(self, command: str, summary: str, epilog: str | None = None) -> None:
-        super().__init__(f"vael {command}", description=summary, epilog=epilog, allow_abbrev=False, formatter_class=Page)
+        super().__init__(
+            f"vael {command}", description=summary, epilog=epilog, allow_abbrev=False, formatter_class=Page
+        )
         self.names: list[str] = ["--help"]
         self.section: argparse._ActionsContainer = self
         self.inputs: dict[str, str] = {}  # options that name what is read, and what that is called
@@ -55,7 +59,9 @@ class Parser(argparse.ArgumentParser):
         self.inputs[self.option(*names, **how).dest] = called
 
     def writes(self, *names: str, files: Files | None = None, folder: bool = False, **how: object) -> None:
-        """An option that names a file (or a `folder`) which is written; `files` are all that are written for it, also where it was not given."""
+        """An option that names a file (or a `folder`) which is written; `files` are all that are written for it,
+        also where it was not given.
+        """
         dest = self.option(*names, **how).dest
         self.outputs[dest] = files or just(dest)
         self.folders |= {dest} if folder else set()
@@ -82,7 +88,9 @@ class Parser(argparse.ArgumentParser):
         return given
 
 
-def number(kind: type, least: int | float, *, above: bool = False, most: int | float = math.inf) -> Callable[[str], int | float]:
+def number(
+    kind: type, least: int | float, *, above: bool = False, most: int | float = math.inf
+) -> Callable[[str], int | float]:
     """A reader of numbers of at least (or `above`) `least` and at most `most`."""
     name = "a whole number" if kind is int else "a number"
     limit = f"{'above' if above else 'of at least'} {least:g}" + (f" and at most {most:g}" if most < math.inf else "")
@@ -105,7 +113,9 @@ def sizes(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(read(part)) for part in text.split(","))
     except argparse.ArgumentTypeError as error:
-        raise argparse.ArgumentTypeError(f"expected sizes of at least 1 separated by commas, such as 400,400; got {text!r}") from error
+        raise argparse.ArgumentTypeError(
+            f"expected sizes of at least 1 separated by commas, such as 400,400; got {text!r}"
+        ) from error
 
 
 def side_or_sides(text: str) -> int | tuple[int, int]:
@@ -114,7 +124,9 @@ def side_or_sides(text: str) -> int | tuple[int, int]:
     try:
         sides = [int(read(part)) for part in text.lower().replace("×", "x").split("x")]
     except argparse.ArgumentTypeError as error:
-        raise argparse.ArgumentTypeError(f"expected a side such as 32, or height and width such as 48x64; got {text!r}") from error
+        raise argparse.ArgumentTypeError(
+            f"expected a side such as 32, or height and width such as 48x64; got {text!r}"
+        ) from error
     if len(sides) > 2:
         raise argparse.ArgumentTypeError(f"expected one or two sides, such as 32 or 48x64; got {text!r}")
     return sides[0] if len(sides) == 1 else (sides[0], sides[1])

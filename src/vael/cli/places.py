@@ -1,6 +1,8 @@
-"""What a command reads and what it writes, told apart before any work: no result takes the place of what it is made from.
+"""What a command reads and what it writes, told apart before any work: no result takes the place of what it is made
+from.
 
-Every option that names a file or folder is declared by `Parser.reads` or `Parser.writes`, which a test demands of every command.
+Every option that names a file or folder is declared by `Parser.reads` or `Parser.writes`, which a test demands of every
+command.
 """
 
 from __future__ import annotations
@@ -77,7 +79,10 @@ def within(option: str, *names: str) -> Files:
 
 @contextmanager
 def kept_apart(places: Places) -> Iterator[None]:
-    """Refuse what would be written over; inside, no file that is read can be, whatever it is called. Errors: `StateError`, `FormatError`."""
+    """Refuse what would be written over; inside, no file that is read can be, whatever it is called.
+
+    Errors: `StateError`, `FormatError`.
+    """
     reads = [found for one in places.reads for found in all_of(one)] if places.writes else []
     for target in places.writes:
         for one in reads:
@@ -92,7 +97,9 @@ def kept_apart(places: Places) -> Iterator[None]:
 
 
 def all_of(read: Read) -> list[Read]:
-    """What is read, and what comes with it: the files of data that have a name, labels beside an array, the data that a run was trained on."""
+    """What is read, and what comes with it: the files of data that have a name, labels beside an array, the data
+    that a run was trained on.
+    """
     if read.called != RUN_FOLDER:
         return [read, *(Read(path, read.called) for path in data_at(str(read.path)))]
     return [read, *(Read(path, "the data that the run was trained on") for path in data_of_run(read.path))]
@@ -127,9 +134,14 @@ def _refuse(target: Write, read: Read) -> None:
     """Errors: `StateError` where writing `target` would change what is read."""
     if not read.path.is_dir():
         if files.same(target.path, read.path):
-            raise StateError(f"{target.path} is {read.called}; give another name for the result, so that both are there")
+            raise StateError(
+                f"{target.path} is {read.called}; give another name for the result, so that both are there"
+            )
     elif read.called != RUN_FOLDER and _would_join(target, read.path):
-        raise StateError(f"{target.path} lies in {read.path}, {read.called}, and would become a part of them; give a name in another folder")
+        raise StateError(
+            f"{target.path} lies in {read.path}, {read.called}, and would become a part of them; give a name in "
+            "another folder"
+        )
 
 
 def _would_join(target: Write, folder: Path) -> bool:

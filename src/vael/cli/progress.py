@@ -27,8 +27,15 @@ class Telling(Callback):
         self.say, self.time_limit, self.what = say, time_limit, what
 
     def plan(self, plan: Plan) -> None:
-        length = f"{counted(plan.steps, 'step')} of {plan.batch}" if plan.steps else f"steps of {plan.batch} until the time limit"
-        self.say(f"  {counted(plan.parameters, 'parameter')}, {counted(plan.examples, 'training example')}, {length}, on {plan.device}")
+        length = (
+            f"{counted(plan.steps, 'step')} of {plan.batch}"
+            if plan.steps
+            else f"steps of {plan.batch} until the time limit"
+        )
+        self.say(
+            f"  {counted(plan.parameters, 'parameter')}, {counted(plan.examples, 'training example')}, {length}, on "
+            f"{plan.device}"
+        )
         if plan.expected_seconds is not None:
             self.say(f"  expected time: {duration(plan.expected_seconds)}")
         elif self.time_limit:
@@ -62,7 +69,9 @@ class PlainLines(Telling):
 
 
 class Bar(Telling):
-    """A live line on a terminal: share done, speed, bound, distortion, divergence, time left; under it the last validation."""
+    """A live line on a terminal: share done, speed, bound, distortion, divergence, time left; under it the last
+    validation.
+    """
 
     def __init__(self, stream: TextIO, time_limit: float | None = None, what: str = "bound") -> None:
         from rich.console import Console
@@ -81,7 +90,8 @@ class Bar(Telling):
         done = round(tick.progress * WIDTH)
         bar = "━" * done + "╌" * (WIDTH - done)
         self.head = (
-            f"{bar} {tick.progress:4.0%}  epoch {tick.epoch}  {tick.examples_per_second:,.0f} examples/s  {duration(tick.seconds_left)} left\n"
+            f"{bar} {tick.progress:4.0%}  epoch {tick.epoch}  {tick.examples_per_second:,.0f} examples/s  "
+            f"{duration(tick.seconds_left)} left\n"
             f"  training    {numbers(tick, self.what)}"
         )
         self.show()

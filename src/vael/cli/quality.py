@@ -29,14 +29,25 @@ TABLE_OPTIONS = ("quality", "target", "sampler", "with_gaps", "given")
 def table_options(parser: Parser) -> None:
     """What `vael sample` takes for tables alone."""
     parser.heading("tables")
-    parser.writes("--quality", metavar="PAGE.html", type=Path, help="judge the rows against real ones and write a page: how good, how private")
-    parser.option("--target", metavar="COLUMN", help="what learners predict for the page; default the last column with few levels")
+    parser.writes(
+        "--quality",
+        metavar="PAGE.html",
+        type=Path,
+        help="judge the rows against real ones and write a page: how good, how private",
+    )
     parser.option(
-        "--sampler", choices=SAMPLERS, help="where z comes from: the prior, or a mixture fitted to codes of the training rows (default for tables "
+        "--target", metavar="COLUMN", help="what learners predict for the page; default the last column with few levels"
+    )
+    parser.option(
+        "--sampler",
+        choices=SAMPLERS,
+        help="where z comes from: the prior, or a mixture fitted to codes of the training rows (default for tables "
         "with a schema); it changes the samples, not the model or its bound",
-    )  # fmt: skip
+    )
     conditions.condition_options(parser)
-    parser.option("--with-gaps", action="store_true", help="leave cells empty as in the training rows; default complete rows")
+    parser.option(
+        "--with-gaps", action="store_true", help="leave cells empty as in the training rows; default complete rows"
+    )
 
 
 def is_table(run: Run) -> bool:
@@ -45,9 +56,11 @@ def is_table(run: Run) -> bool:
 
 
 def rules_of(run: Run, options: Mapping[str, object]) -> Schema | None:
-    """The rules that drawn rows keep: the schema that the model was trained with, else ranges and decimals of the training rows.
+    """The rules that drawn rows keep: the schema that the model was trained with, else ranges and decimals of the
+    training rows.
 
-    None for what is no table of named columns (unless an option for tables was given), and, with a warning, where the data are no longer at hand.
+    None for what is no table of named columns (unless an option for tables was given), and, with a warning, where the
+    data are no longer at hand.
     """
     from vael.applications.synthesis import schema_of
     from vael.tables.schema_file import from_record
@@ -62,26 +75,43 @@ def rules_of(run: Run, options: Mapping[str, object]) -> Schema | None:
     except VaelError as error:
         if asked:
             raise
-        answer(f"vael: warning: the training rows are not at hand, so ranges and decimals are not kept ({error})", file=sys.stderr)
+        answer(
+            f"vael: warning: the training rows are not at hand, so ranges and decimals are not kept ({error})",
+            file=sys.stderr,
+        )
         return None
 
 
 def refuse_tables_options(run: Run, options: Mapping[str, object]) -> None:
-    """Refuse before any work. Errors: `UsageError` for options for tables with a model of something else, and for what could not be judged."""
+    """Refuse before any work.
+
+    Errors: `UsageError` for options for tables with a model of something else, and for what could not be judged.
+    """
     asked = [name for name in TABLE_OPTIONS if name in options]
     if asked and not is_table(run):
-        raise UsageError(f"--{asked[0].replace('_', '-')} is for tables, but this model is of examples of shape {run.spec.data.event}; leave it out")
+        raise UsageError(
+            f"--{asked[0].replace('_', '-')} is for tables, but this model is of examples of shape "
+            f"{run.spec.data.event}; leave it out"
+        )
     conditions.refuse_conditions(options)
     if "target" in options and "quality" not in options:
-        raise UsageError("--target says what is predicted for the quality page; give --quality PAGE.html with it, or leave it out")
+        raise UsageError(
+            "--target says what is predicted for the quality page; give --quality PAGE.html with it, or leave it out"
+        )
     if options.get("sampler") == "mixture" and latents.wants_latents(options):
-        raise UsageError("--sampler mixture already says where z comes from; leave it out, or --class and --temperature")
+        raise UsageError(
+            "--sampler mixture already says where z comes from; leave it out, or --class and --temperature"
+        )
     if asked and "mean" in options:
         raise UsageError("--mean gives no draws, so nothing can be said of them as a table; leave it out")
     if "target" in options and str(options["target"]) not in (run.spec.data.columns or [str(options["target"])]):
-        raise UsageError(f"--target {options['target']}: no such column; the columns are {', '.join(run.spec.data.columns[:20])}")
+        raise UsageError(
+            f"--target {options['target']}: no such column; the columns are {', '.join(run.spec.data.columns[:20])}"
+        )
     if "quality" in options and int(str(options.get("count", 64))) < FEWEST:
-        raise UsageError(f"-n {options['count']}: too few rows to be judged; ask for at least {FEWEST}, better thousands")
+        raise UsageError(
+            f"-n {options['count']}: too few rows to be judged; ask for at least {FEWEST}, better thousands"
+        )
     page = options.get("quality")
     if isinstance(page, Path) and page.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"--quality {page}: the page is an .html file; give its name so")
@@ -106,26 +136,37 @@ def draw_table(run: Run, schema: Schema, count: int, seed: int, options: Mapping
 
 
 def sampler_of(run: Run, options: Mapping[str, object]) -> str:
-    """Where z comes from unless told: the mixture, which was as good or better for tables of several kinds of columns, else the prior."""
+    """Where z comes from unless told: the mixture, which was as good or better for tables of several kinds of
+    columns, else the prior.
+    """
     other = any(name in options for name in ("mean", "given")) or latents.wants_latents(options)
     return str(options.get("sampler", "prior" if run.spec.data.table is None or other else "mixture"))
 
 
 def training_rows(run: Run, options: Mapping[str, object]) -> Source | None:
-    """The rows that a mixture is fitted to; None for the prior, and with a warning where nobody asked and the rows are no longer at hand."""
+    """The rows that a mixture is fitted to; None for the prior, and with a warning where nobody asked and the rows
+    are no longer at hand.
+    """
     if sampler_of(run, options) == "prior":
         return None
     try:
         return run.splits().train
     except (VaelError, OSError) as error:
         if "sampler" in options:
-            raise StateError(f"a mixture is fitted to the training rows, which are not at hand ({error}); use --sampler prior") from error
-        answer(f"vael: warning: the training rows are not at hand, so z comes from the prior ({error})", file=sys.stderr)
+            raise StateError(
+                f"a mixture is fitted to the training rows, which are not at hand ({error}); use --sampler prior"
+            ) from error
+        answer(
+            f"vael: warning: the training rows are not at hand, so z comes from the prior ({error})", file=sys.stderr
+        )
         return None
 
 
 def store_table(path: Path, schema: Schema, x: Tensor, seed: int) -> Path:
-    """Write rows in the types and digits of the table: .npy as codes and numbers. Errors: `FormatError` for a picture."""
+    """Write rows in the types and digits of the table: .npy as codes and numbers.
+
+    Errors: `FormatError` for a picture.
+    """
     from vael.applications.generation import write
     from vael.tables.constraints import columns_of
     from vael.tables.writing import write_rows
@@ -162,10 +203,13 @@ def write_page(run: Run, x: Tensor, seed: int, options: Mapping[str, object]) ->
     held = sum(map(len, held_out(splits)))
     if min(held, len(splits.train)) < FEWEST:
         raise StateError(
-            f"the run has {len(splits.train):,} rows of training and {held:,} held out, but judging synthetic rows takes {FEWEST} of each: "
+            f"the run has {len(splits.train):,} rows of training and {held:,} held out, but judging synthetic rows "
+            f"takes {FEWEST} of each: "
             "train with more data, set more aside (--validation, --test), or leave --quality out"
         )
-    tables, quality = judge_rows(run.model, splits, x, Settings(target=None if target is None else str(target), seed=seed))
+    tables, quality = judge_rows(
+        run.model, splits, x, Settings(target=None if target is None else str(target), seed=seed)
+    )
     facts = (
         ("run", str(run.folder)),
         ("data", run.spec.data.name),

@@ -39,14 +39,22 @@ class Reasons:
         self.event, self.most = run.spec.data.event, most
         self.names, self.usual = names_of(run), usual_of(train) if most and len(self.event) == 1 else ()
 
-    def of(self, detector: AnomalyDetector, source: Source, verdict: Verdict, rows: Tensor, first: int) -> list[list[Reason]]:
-        """The reasons of each of some rows, which are counted from the start of the verdict; `first` is where that starts in the source."""
+    def of(
+        self, detector: AnomalyDetector, source: Source, verdict: Verdict, rows: Tensor, first: int
+    ) -> list[list[Reason]]:
+        """The reasons of each of some rows, which are counted from the start of the verdict; `first` is where that
+        starts in the source.
+        """
         if not len(rows) or not self.most:
             return [[] for _ in rows]
         surprise = detector.explain(source.subset(rows + first), verdict.reasons[rows])
         if surprise.shape[1:] != self.event:
             return [[] for _ in rows]
-        return regions(surprise, self.most) if len(self.event) == 3 else ranked(surprise, self.names, self.usual, self.most)
+        return (
+            regions(surprise, self.most)
+            if len(self.event) == 3
+            else ranked(surprise, self.names, self.usual, self.most)
+        )
 
 
 def ranked(surprise: Tensor, names: tuple[str, ...], usual: tuple[str, ...], most: int) -> list[list[Reason]]:
@@ -54,7 +62,10 @@ def ranked(surprise: Tensor, names: tuple[str, ...], usual: tuple[str, ...], mos
     top = surprise.topk(min(most, surprise.shape[1]))
     told = usual or ("",) * len(names)
     pairs = zip(top.values.tolist(), top.indices.tolist(), strict=True)
-    return [[Reason(names[cell], value, told[cell]) for value, cell in zip(values, cells, strict=True) if value >= LEAST] for values, cells in pairs]
+    return [
+        [Reason(names[cell], value, told[cell]) for value, cell in zip(values, cells, strict=True) if value >= LEAST]
+        for values, cells in pairs
+    ]
 
 
 def regions(surprise: Tensor, most: int) -> list[list[Reason]]:
@@ -86,7 +97,11 @@ def usual_of(train: Source) -> tuple[str, ...]:
     from vael.applications.synthesis import schema_of
     from vael.tables.schema import LEVELS
 
-    index = torch.arange(len(train)) if len(train) <= ROWS_LOOKED_AT else torch.arange(ROWS_LOOKED_AT) * len(train) // ROWS_LOOKED_AT
+    index = (
+        torch.arange(len(train))
+        if len(train) <= ROWS_LOOKED_AT
+        else torch.arange(ROWS_LOOKED_AT) * len(train) // ROWS_LOOKED_AT
+    )
     rules: Schema = schema_of(train)
     x = train.x.index_select(0, index if train.rows is None else train.rows[index]).double()
     found = []
@@ -103,7 +118,9 @@ def usual_of(train: Source) -> tuple[str, ...]:
 
 
 def _usual_numbers(rules: Schema, place: int, cells: Tensor) -> str:
-    """The middle nine tenths of a column's numbers that stand for themselves, and the stand-ins that many cells have beside them."""
+    """The middle nine tenths of a column's numbers that stand for themselves, and the stand-ins that many cells
+    have beside them.
+    """
     import torch
 
     from vael.tables.ranges import shown
@@ -119,7 +136,8 @@ def _usual_numbers(rules: Schema, place: int, cells: Tensor) -> str:
 
 
 def without_stand_ins(column: Column, values: np.ndarray) -> tuple[np.ndarray, tuple[float, ...]]:
-    """Numbers without the spikes of their column beyond the rest, and without few that stand apart from all others; and those spikes.
+    """Numbers without the spikes of their column beyond the rest, and without few that stand apart from all others; and
+    those spikes.
 
     Quantiles over -999 would be of no quantity. A few such cells are no spike of a column, as spikes are fitted.
     """
@@ -148,14 +166,20 @@ def nearest(column: Column, value: float) -> float:
 
 
 def with_reasons(table: pa.Table, reasons: dict[int, list[Reason]], most: int, tell_usual: bool) -> pa.Table:
-    """A table of scores with `reason_1`, `surprise_1`, `usual_1` ... for each of its rows that has some, empty elsewhere."""
+    """A table of scores with `reason_1`, `surprise_1`, `usual_1` ... for each of its rows that has some, empty
+    elsewhere.
+    """
     import pyarrow as pa
 
     empty: list[Reason] = []
     for number in range(most):
         found = [one[number] if len(one := reasons.get(row, empty)) > number else None for row in range(table.num_rows)]
         table = table.append_column(f"reason_{number + 1}", pa.array([one and one.name for one in found], pa.string()))
-        table = table.append_column(f"surprise_{number + 1}", pa.array([one and one.surprise for one in found], pa.float64()))
+        table = table.append_column(
+            f"surprise_{number + 1}", pa.array([one and one.surprise for one in found], pa.float64())
+        )
         if tell_usual:
-            table = table.append_column(f"usual_{number + 1}", pa.array([one and one.usual for one in found], pa.string()))
+            table = table.append_column(
+                f"usual_{number + 1}", pa.array([one and one.usual for one in found], pa.string())
+            )
     return table

@@ -39,17 +39,55 @@ USUAL_THRESHOLD = 0.01
 
 def score_options(parser: Parser) -> None:
     """Everything that `vael score` takes."""
-    parser.epilog = "A higher score is stranger; a p-value is the share of rows that belong and score as high. Rows are counted from 1."
+    parser.epilog = (
+        "A higher score is stranger; a p-value is the share of rows that belong and score as high. Rows are counted "
+        "from 1."
+    )
     parser.reads("run", metavar="RUN", type=Path, called=RUN_FOLDER, help="run folder")
     parser.reads("data", metavar="DATA", nargs="?", help="a name or a path; default the run's own test split")
-    parser.writes("-o", "--output", metavar="FILE", type=Path, files=written, help=".csv, .parquet or .npy; default scores.csv in the run folder")
+    parser.writes(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        files=written,
+        help=".csv, .parquet or .npy; default scores.csv in the run folder",
+    )
     parser.option("--score", metavar="NAME", type=one_of(*SCORES), help=f"{', '.join(SCORES)}; default combined")
-    parser.option("--threshold", metavar="P", type=number(float, 0, above=True, most=1), help="flag rows with a p-value up to this; default 0.01")
-    parser.option("--contamination", metavar="SHARE", type=number(float, 0, most=0.49), help="of the training rows that do not belong; default 0")
-    parser.reads("--calibrate", metavar="FILE", help="rows that belong and were not trained on, to calibrate p-values; default the run's test split")
-    parser.option("--explain", action="store_true", help="name the cells that make each flagged row strange; of images write a picture too")
-    parser.option("--reasons", metavar="N", type=number(int, 1), help="write the N cells that make each flagged row strange into the file too")
-    parser.option("--on-error", type=one_of("stop", "skip"), metavar="stop|skip", help="what to do with a row that cannot be read; default stop")
+    parser.option(
+        "--threshold",
+        metavar="P",
+        type=number(float, 0, above=True, most=1),
+        help="flag rows with a p-value up to this; default 0.01",
+    )
+    parser.option(
+        "--contamination",
+        metavar="SHARE",
+        type=number(float, 0, most=0.49),
+        help="of the training rows that do not belong; default 0",
+    )
+    parser.reads(
+        "--calibrate",
+        metavar="FILE",
+        help="rows that belong and were not trained on, to calibrate p-values; default the run's test split",
+    )
+    parser.option(
+        "--explain",
+        action="store_true",
+        help="name the cells that make each flagged row strange; of images write a picture too",
+    )
+    parser.option(
+        "--reasons",
+        metavar="N",
+        type=number(int, 1),
+        help="write the N cells that make each flagged row strange into the file too",
+    )
+    parser.option(
+        "--on-error",
+        type=one_of("stop", "skip"),
+        metavar="stop|skip",
+        help="what to do with a row that cannot be read; default stop",
+    )
     parser.option("--json", action="store_true", help="print one JSON object")
 
 
@@ -90,7 +128,9 @@ def score(given: argparse.Namespace) -> int:
     known_ending(target, ENDINGS)
     if "reasons" in options and target.suffix.lower() == ".npy":
         raise FormatError(f"{target}: reasons are text, which .npy does not hold; write .csv or .parquet")
-    data = rows(run, options.get("data"), options.get("on_error"), clip=True)  # the brightest pixel of all may be what is strange
+    data = rows(
+        run, options.get("data"), options.get("on_error"), clip=True
+    )  # the brightest pixel of all may be what is strange
     first = next(data)  # what cannot be read is said before anything is measured
     splits = run.splits()
     detector = detector_of(run, splits, options)
@@ -108,8 +148,12 @@ def score(given: argparse.Namespace) -> int:
             notes |= dict.fromkeys(note for note in piece.source.notes if note not in run.spec.data.notes)
             for verdict in detector.judge(piece.source):
                 strange = verdict.flagged(threshold).nonzero().squeeze(1)
-                why = dict(zip(strange.tolist(), reasons.of(detector, piece.source, verdict, strange, begin), strict=True))
-                file.add(piece, begin, table(verdict, threshold), Reasoned(why, most, bool(reasons.usual)) if most else None)
+                why = dict(
+                    zip(strange.tolist(), reasons.of(detector, piece.source, verdict, strange, begin), strict=True)
+                )
+                file.add(
+                    piece, begin, table(verdict, threshold), Reasoned(why, most, bool(reasons.usual)) if most else None
+                )
                 names = named(piece.keys.take(begin + np.array(list(why), np.int64)))
                 flagged.add(
                     Line(*name, float(verdict.score[row]), float(verdict.p_value[row]), told(why[row], explain))
@@ -132,8 +176,12 @@ class Pictures:
     def __init__(self) -> None:
         self.found: list[Strange] = []
 
-    def look(self, source: Source, begin: int, verdict: Verdict, threshold: float, names: list[tuple[int, str]]) -> None:
-        """Keep those among some rows, `begin` the first of them, that are stranger than what was kept; `names` are those of the flagged ones."""
+    def look(
+        self, source: Source, begin: int, verdict: Verdict, threshold: float, names: list[tuple[int, str]]
+    ) -> None:
+        """Keep those among some rows, `begin` the first of them, that are stranger than what was kept; `names` are
+        those of the flagged ones.
+        """
         import torch
 
         from vael.evaluation.evaluate import batch_at
@@ -144,13 +192,21 @@ class Pictures:
             return
         images = batch_at(source, range(begin, begin + len(verdict.score)), 0, torch.zeros(0)).x
         self.found += [
-            Strange(images[row], verdict.reasons[row], name or f"row {number:,}", float(verdict.score[row]), float(verdict.p_value[row]))
+            Strange(
+                images[row],
+                verdict.reasons[row],
+                name or f"row {number:,}",
+                float(verdict.score[row]),
+                float(verdict.p_value[row]),
+            )
             for row, (number, name) in zip(rows.tolist(), names, strict=True)
         ]
         self.found = sorted(self.found, key=lambda one: -one.score)[:SHOWN]
 
     def written(self, path: Path, train: Source) -> Path | None:
-        """The picture: images above, and below where a pixel is more surprising than usual; None where there is nothing to show."""
+        """The picture: images above, and below where a pixel is more surprising than usual; None where there is
+        nothing to show.
+        """
         from vael.report import display_of
         from vael.report.anomalies import write_strangest
 
@@ -181,7 +237,9 @@ def told(reasons: list[Reason], explain: bool) -> str:
 
 
 def detector_of(run: Run, splits: Splits, options: dict[str, Any]) -> AnomalyDetector:
-    """The detector of a run, calibrated on rows that chose nothing: those that were given, else the test split, where there is one."""
+    """The detector of a run, calibrated on rows that chose nothing: those that were given, else the test split,
+    where there is one.
+    """
     import torch
 
     from vael.applications.anomaly import AnomalyDetector, Score
@@ -189,10 +247,16 @@ def detector_of(run: Run, splits: Splits, options: dict[str, Any]) -> AnomalyDet
 
     refuse_few(splits, "calibrate" in options)
     kind, share = Score(options.get("score", "combined")), float(options.get("contamination", 0.0))
-    detector = AnomalyDetector(run.model, splits.train, splits.validation, calibration=splits.test, score=kind, contamination=share)
+    detector = AnomalyDetector(
+        run.model, splits.train, splits.validation, calibration=splits.test, score=kind, contamination=share
+    )
     if "calibrate" not in options:
-        strange = 0.0 if "contamination" in options else run.spec.data.contamination  # training left them out already, the test split has them
-        return detector.calibrated(splits.test, contamination=strange) if strange and splits.test is not None else detector
+        strange = (
+            0.0 if "contamination" in options else run.spec.data.contamination
+        )  # training left them out already, the test split has them
+        return (
+            detector.calibrated(splits.test, contamination=strange) if strange and splits.test is not None else detector
+        )
     found = [piece.source for piece in pieces(run.spec, options["calibrate"])]
     whole = found[0] if len(found) == 1 else replace(found[0], x=torch.cat([one.x for one in found]))
     return detector.calibrated(whole, contamination=share)
@@ -206,10 +270,15 @@ def refuse_few(splits: Splits, calibrated: bool) -> None:
 
 
 def too_few(splits: Splits, calibrated: bool = False) -> str:
-    """What is to be said where fewer rows were set aside than scores are compared with; nothing where there are enough."""
+    """What is to be said where fewer rows were set aside than scores are compared with; nothing where there are
+    enough.
+    """
     from vael.applications.anomaly import LEAST_HELD_OUT
 
-    few = {"validation": len(splits.validation), "test": LEAST_HELD_OUT if calibrated or splits.test is None else len(splits.test)}
+    few = {
+        "validation": len(splits.validation),
+        "test": LEAST_HELD_OUT if calibrated or splits.test is None else len(splits.test),
+    }
     lacking = [part for part, count in few.items() if count < LEAST_HELD_OUT]
     if not lacking:
         return ""
@@ -217,7 +286,8 @@ def too_few(splits: Splits, calibrated: bool = False) -> str:
     more = "" if "validation" in lacking else ", or give rows that belong by --calibrate FILE"
     sizes = {"validation": f"--validation {LEAST_HELD_OUT}", "test": f"--test {LEAST_HELD_OUT}"}
     return (
-        f"the run set aside {said}, but scores are compared with at least {LEAST_HELD_OUT} rows that were not trained on: train again "
+        f"the run set aside {said}, but scores are compared with at least {LEAST_HELD_OUT} rows that were not trained "
+        "on: train again "
         f"with {' '.join(sizes[part] for part in lacking)} (or more){more}"
     )
 
@@ -261,19 +331,30 @@ def say(
     warning = ""
     if detector.least_p_value > threshold:
         warning = (
-            f"{counted(len(detector.calibration), 'held-out row')} can give p-values from {detector.least_p_value:.3f} on, so "
+            f"{counted(len(detector.calibration), 'held-out row')} can give p-values from {detector.least_p_value:.3f} "
+            "on, so "
             f"{threshold:g} cannot be reached and nothing is flagged; {counted(round(1 / threshold) - 1, 'row')} "
             "or more would do: train with more data, give them by --calibrate, or raise --threshold"
         )
     if options.get("json"):
         record = {
-            "file": str(target), "examples": count, "flagged": flagged.count, "threshold": threshold, "score": detector.kind.value,
-            "held_out": len(detector.calibration), "warning": warning or None, "notes": notes, "skipped": [vars(one) for one in skipped],
+            "file": str(target),
+            "examples": count,
+            "flagged": flagged.count,
+            "threshold": threshold,
+            "score": detector.kind.value,
+            "held_out": len(detector.calibration),
+            "warning": warning or None,
+            "notes": notes,
+            "skipped": [vars(one) for one in skipped],
             "rows": [vars(line) for line in sorted(flagged.lines, key=lambda line: line.row)],
-        }  # fmt: skip
+        }
         print(json.dumps(record))
         return
-    tell(f"{target}: {counted(count, 'example')}, {flagged.count:,} flagged at p ≤ {threshold:g} (score {detector.kind.value}; higher is stranger)")
+    tell(
+        f"{target}: {counted(count, 'example')}, {flagged.count:,} flagged at p ≤ {threshold:g} (score "
+        f"{detector.kind.value}; higher is stranger)"
+    )
     for line in sorted(flagged.lines, key=lambda line: -line.score)[:SHOWN]:
         name, why = f" ({line.name})" if line.name else "", f"; {line.why}" if line.why else ""
         tell(f"  row {line.row:,}{name}: score {line.score:.3g}, p = {line.p_value:.4f}{why}")

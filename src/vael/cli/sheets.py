@@ -1,4 +1,6 @@
-"""A file of results with a line for each example: of numbers alone as `.npy`, else beside the row, file, identifiers and label that name it."""
+"""A file of results with a line for each example: of numbers alone as `.npy`, else beside the row, file,
+identifiers and label that name it.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ WHOLE = "flag"  # a result that is a whole number
 class Sheet:
     """Results of examples, `names` of them for each; whole at the end of the `with` block, or not there at all.
 
-    `numbered` says whether the row stands before the results in `.npy` too. Errors: `FormatError` for an extension that there is not.
+    `numbered` says whether the row stands before the results in `.npy` too. Errors: `FormatError` for an extension that
+    there is not.
     """
 
     def __init__(self, path: Path, names: Sequence[str], *, numbered: bool = False) -> None:
@@ -38,7 +41,9 @@ class Sheet:
         self.file.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.file.__exit__(kind, error, trace)
 
     @property
@@ -55,7 +60,9 @@ class Sheet:
             return
         columns = {name: self._column(name, results[:, place]) for place, name in enumerate(self.names)}
         table = with_keys(keys, piece.source.label_texts(torch.from_numpy(index)), columns)
-        self.file.add(table if reasons is None else with_reasons(table, reasons.found, reasons.most, reasons.tell_usual))
+        self.file.add(
+            table if reasons is None else with_reasons(table, reasons.found, reasons.most, reasons.tell_usual)
+        )
 
     def _column(self, name: str, values: np.ndarray) -> pa.Array:
         """A column typed, or as text with as many digits as the numbers have."""

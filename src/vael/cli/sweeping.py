@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 BETAS = (0.25, 1.0, 4.0, 16.0)
 LATENT = 2  # so that the whole latent space can be drawn
 IMPORTANCE_SAMPLES = 100
-WITHOUT = {"resume": "--resume", "report": "--no-report", "beta": "--beta", "terms": "--terms"}  # options of training that make no sense here
+WITHOUT = {
+    "resume": "--resume",
+    "report": "--no-report",
+    "beta": "--beta",
+    "terms": "--terms",
+}  # options of training that make no sense here
 
 
 def weights(text: str) -> tuple[float, ...]:
@@ -27,7 +32,9 @@ def weights(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(read(part)) for part in text.split(","))
     except argparse.ArgumentTypeError as error:
-        raise argparse.ArgumentTypeError(f"expected weights above 0 separated by commas, such as 0.25,1,4; got {text!r}") from error
+        raise argparse.ArgumentTypeError(
+            f"expected weights above 0 separated by commas, such as 0.25,1,4; got {text!r}"
+        ) from error
 
 
 def sweep_options(parser: Parser) -> None:
@@ -35,11 +42,18 @@ def sweep_options(parser: Parser) -> None:
     train_options(parser)
     parser.usage = "vael sweep [DATA] [--betas B,B,...] [options of vael train]"
     parser.epilog = (
-        "Trains a model for the reconstruction alone, one for each weight of the divergence, and one for the divergence alone, each in a run\n"
-        f"folder of its own inside --run, and writes sweep.html there. Latents are {LATENT} unless --latent says otherwise."
+        "Trains a model for the reconstruction alone, one for each weight of the divergence, and one for the "
+        "divergence alone, each in a run\n"
+        f"folder of its own inside --run, and writes sweep.html there. Latents are {LATENT} unless --latent says "
+        "otherwise."
     )
     parser.heading("sweep")
-    parser.option("--betas", metavar="B,B", type=weights, help=f"weights of the divergence; default {','.join(f'{beta:g}' for beta in BETAS)}")
+    parser.option(
+        "--betas",
+        metavar="B,B",
+        type=weights,
+        help=f"weights of the divergence; default {','.join(f'{beta:g}' for beta in BETAS)}",
+    )
 
 
 def sweep(given: argparse.Namespace) -> int:
@@ -60,7 +74,10 @@ def sweep(given: argparse.Namespace) -> int:
     for point in points:
         judged = point.judged
         what = "bound" if judged.is_bound else "objective"
-        say(f"{point.label:<20} {what} {judged.elbo:9.2f}   distortion {judged.distortion:8.2f}   rate {judged.divergence:7.2f} nats")
+        say(
+            f"{point.label:<20} {what} {judged.elbo:9.2f}   distortion {judged.distortion:8.2f}   rate "
+            f"{judged.divergence:7.2f} nats"
+        )
     say(f"\nSweep: {page}")
     if wants_json:
         print(json.dumps({"sweep": str(page), "points": [numbers(point) for point in points]}))
@@ -83,8 +100,12 @@ def trained(folder: Path, label: str, options: dict[str, Any], samples: int, say
     from vael.report.sweep import Point
 
     say(f"{label} ...")
-    prepared, own = specs.prepare(specs.request(**options)), folder / label.replace(" = ", "-").replace("β", "beta").replace(" ", "-")
+    prepared, own = (
+        specs.prepare(specs.request(**options)),
+        folder / label.replace(" = ", "-").replace("β", "beta").replace(" ", "-"),
+    )
     specs.begin(prepared, own)
     run, _ = carried_out(prepared, own, False, say)
-    # pyrefly: ignore[bad-argument-type]  (a frozen record is what only reads such a protocol, but cannot be said of one)
+    # pyrefly: ignore[bad-argument-type]  (a frozen record is what only reads such a protocol, but cannot be said of
+    # one)
     return Point(label, ReportInput(run.model, prepared.splits, run.history), judge(run, importance_samples=samples))

@@ -35,7 +35,9 @@ class Stream(Protocol):
 
 @contextmanager
 def quietly(wanted: bool) -> Iterator[None]:
-    """Inside, `tell` says nothing if that is wanted; errors, warnings and what a command was asked for are said all the same."""
+    """Inside, `tell` says nothing if that is wanted; errors, warnings and what a command was asked for are said all
+    the same.
+    """
     token = _QUIET.set(wanted)
     try:
         yield
@@ -64,16 +66,26 @@ def answer(text: str = "", file: Stream | None = None) -> None:
 
 
 def width_of(stream: Stream) -> int | None:
-    """Columns of the terminal behind a stream; None for a file or a pipe, whose lines stay whole for the program that reads them."""
+    """Columns of the terminal behind a stream; None for a file or a pipe, whose lines stay whole for the program
+    that reads them.
+    """
     return max(LEAST, shutil.get_terminal_size().columns) if stream.isatty() else None
 
 
 def wrapped(line: str, width: int) -> list[str]:
-    """A line in pieces that fit, cut between words alone; what follows stands below the text, not below its name or bullet."""
+    """A line in pieces that fit, cut between words alone; what follows stands below the text, not below its name or
+    bullet.
+    """
     if len(line) <= width:
         return [line]
     found = (pattern.match(line) for pattern in _HANGING)
     indent = next((len(one.group()) for one in found if one is not None and one.end() <= width // 2), 2)
     return textwrap.wrap(
-        line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False, replace_whitespace=False, drop_whitespace=True
+        line,
+        width,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+        drop_whitespace=True,
     )

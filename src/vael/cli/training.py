@@ -29,12 +29,22 @@ OUTSIDE = {"run", "resume", "json", "report", "importance_samples"}  # options t
 def train_options(parser: Parser) -> None:
     """Everything that `vael train` takes."""
     parser.epilog = (
-        "What is left open is chosen from the data and the machine, said before training starts, and kept in run.json.\n"
+        "What is left open is chosen from the data and the machine, said before training starts, and kept in "
+        "run.json.\n"
         "Several processes or GPUs: torchrun --nproc-per-node=2 -m vael -- train DATA --run DIR"
     )
     parser.usage = "vael train [DATA] [options]"
-    parser.reads("data", nargs="?", metavar="DATA", help="a name (`vael data list`) or the path of your own data; default digits")
-    parser.writes("--run", metavar="DIR", type=Path, files=run_folder, folder=True, help="folder of the run; default runs/DATA-TIME")
+    parser.reads(
+        "data", nargs="?", metavar="DATA", help="a name (`vael data list`) or the path of your own data; default digits"
+    )
+    parser.writes(
+        "--run",
+        metavar="DIR",
+        type=Path,
+        files=run_folder,
+        folder=True,
+        help="folder of the run; default runs/DATA-TIME",
+    )
     parser.option("--resume", action="store_true", help="go on with the run in --run from its last checkpoint")
     _model_options(parser)
     _data_options(parser)
@@ -54,11 +64,22 @@ def _model_options(parser: Parser) -> None:
     parser.option("--model", metavar="RECIPE", help="network by name (`vael models`)")
     parser.option("--likelihood", metavar="NAME", help="likelihood by name (`vael models`)")
     parser.option("--latent", metavar="N", type=whole, help="number of latents")
-    parser.option("--hidden", metavar="N,N", type=sizes, help="hidden sizes of a dense network, from the data inwards: 400,400")
-    parser.option("--channels", metavar="N,N", type=sizes, help="channels of a convolutional network, from the image inwards: 64,128,256")
-    parser.option("--blocks", metavar="N", type=whole, help="residual blocks at every resolution, of the recipe residual")
     parser.option(
-        "--correlated", action=argparse.BooleanOptionalAction, help="posterior with full covariance, or with independent latents; default by the data"
+        "--hidden", metavar="N,N", type=sizes, help="hidden sizes of a dense network, from the data inwards: 400,400"
+    )
+    parser.option(
+        "--channels",
+        metavar="N,N",
+        type=sizes,
+        help="channels of a convolutional network, from the image inwards: 64,128,256",
+    )
+    parser.option(
+        "--blocks", metavar="N", type=whole, help="residual blocks at every resolution, of the recipe residual"
+    )
+    parser.option(
+        "--correlated",
+        action=argparse.BooleanOptionalAction,
+        help="posterior with full covariance, or with independent latents; default by the data",
     )
     parser.names += ["--no-correlated"]
 
@@ -66,15 +87,38 @@ def _model_options(parser: Parser) -> None:
 def _data_options(parser: Parser) -> None:
     parser.heading("data")
     parser.option(
-        "--binarize", metavar="HOW", type=one_of("dynamic", "static", "threshold"), help="grey values to 0 and 1: dynamic, static, threshold"
+        "--binarize",
+        metavar="HOW",
+        type=one_of("dynamic", "static", "threshold"),
+        help="grey values to 0 and 1: dynamic, static, threshold",
     )
-    parser.option("--dequantize", action="store_true", help="add uniform noise to integers, for a continuous likelihood")
-    parser.option("--size", metavar="N|HxW", type=side_or_sides, help="side, or height and width, that images of a folder are resized to")
-    parser.option("--skip-damaged", action="store_true", help="leave images out that cannot be decoded, and say so")
-    parser.option("--validation", metavar="SHARE", type=number(float, 0, above=True), help="set aside for validation: a share below 1, or a count")
-    parser.option("--test", metavar="SHARE", type=number(float, 0, above=True), help="set aside for the test: a share below 1, or a count")
     parser.option(
-        "--levels", metavar="N", type=number(int, 2), help="values that a pixel can have, 4096 for 12 bits; default by the largest of the data"
+        "--dequantize", action="store_true", help="add uniform noise to integers, for a continuous likelihood"
+    )
+    parser.option(
+        "--size",
+        metavar="N|HxW",
+        type=side_or_sides,
+        help="side, or height and width, that images of a folder are resized to",
+    )
+    parser.option("--skip-damaged", action="store_true", help="leave images out that cannot be decoded, and say so")
+    parser.option(
+        "--validation",
+        metavar="SHARE",
+        type=number(float, 0, above=True),
+        help="set aside for validation: a share below 1, or a count",
+    )
+    parser.option(
+        "--test",
+        metavar="SHARE",
+        type=number(float, 0, above=True),
+        help="set aside for the test: a share below 1, or a count",
+    )
+    parser.option(
+        "--levels",
+        metavar="N",
+        type=number(int, 2),
+        help="values that a pixel can have, 4096 for 12 bits; default by the largest of the data",
     )
     parser.option(
         "--contamination",
@@ -94,18 +138,43 @@ def _training_options(parser: Parser) -> None:
     whole = number(int, 1)
     parser.heading("training")
     parser.option("--epochs", metavar="N", type=whole, help="passes over the data; default from the size of the data")
-    parser.option("--time-limit", metavar="SECONDS", type=number(float, 0, above=True), help="end after so long, with the schedule fitted to it")
-    parser.option("--patience", metavar="N", type=whole, help="end after so many epochs without a better validation bound")
     parser.option(
-        "--batch", metavar="N", type=whole, help="examples per step, over all processes; default 128, or 256 for dense networks and many examples"
+        "--time-limit",
+        metavar="SECONDS",
+        type=number(float, 0, above=True),
+        help="end after so long, with the schedule fitted to it",
     )
-    parser.option("--lr", metavar="RATE", type=number(float, 0, above=True), help="learning rate of AdamW; default by the recipe, 0.001 or 0.004")
-    parser.option("--weight-decay", metavar="RATE", type=number(float, 0), help="decoupled weight decay; default by the recipe, 0 or 0.1")
+    parser.option(
+        "--patience", metavar="N", type=whole, help="end after so many epochs without a better validation bound"
+    )
+    parser.option(
+        "--batch",
+        metavar="N",
+        type=whole,
+        help="examples per step, over all processes; default 128, or 256 for dense networks and many examples",
+    )
+    parser.option(
+        "--lr",
+        metavar="RATE",
+        type=number(float, 0, above=True),
+        help="learning rate of AdamW; default by the recipe, 0.001 or 0.004",
+    )
+    parser.option(
+        "--weight-decay",
+        metavar="RATE",
+        type=number(float, 0),
+        help="decoupled weight decay; default by the recipe, 0 or 0.1",
+    )
     parser.option("--estimator", metavar="NAME", help="closed-form (default), sampled or importance-weighted")
-    parser.option("--samples", metavar="N", type=whole, help="latent samples per example; default 1, importance-weighted 5")
+    parser.option(
+        "--samples", metavar="N", type=whole, help="latent samples per example; default 1, importance-weighted 5"
+    )
     parser.option("--beta", metavar="B", type=number(float, 0), help="weight of the divergence; default 1")
     parser.option(
-        "--terms", metavar="WHICH", type=one_of("both", "reconstruction", "divergence"), help="terms of the bound that are climbed; default both"
+        "--terms",
+        metavar="WHICH",
+        type=one_of("both", "reconstruction", "divergence"),
+        help="terms of the bound that are climbed; default both",
     )
     parser.option(
         "--warmup",
@@ -121,18 +190,31 @@ def _machine_options(parser: Parser) -> None:
     parser.heading("machine")
     parser.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, ...; default the GPU where there is one")
     parser.option(
-        "--precision", metavar="NAME", help="float32 or bfloat16 in networks; default $VAEL_PRECISION, else what the processor has units for"
+        "--precision",
+        metavar="NAME",
+        help="float32 or bfloat16 in networks; default $VAEL_PRECISION, else what the processor has units for",
     )
     parser.option("--threads", metavar="N", type=whole, help="threads of the processor")
-    parser.option("--compile", action=argparse.BooleanOptionalAction, help="compile the training step, or do not; default where it pays")
+    parser.option(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        help="compile the training step, or do not; default where it pays",
+    )
 
 
 def _output_options(parser: Parser) -> None:
     whole = number(int, 1)
     parser.heading("output")
-    parser.option("--importance-samples", metavar="K", type=whole, help="samples of the final estimate of log p(x); default 100 to 1,000 by cost")
+    parser.option(
+        "--importance-samples",
+        metavar="K",
+        type=whole,
+        help="samples of the final estimate of log p(x); default 100 to 1,000 by cost",
+    )
     parser.option("--no-report", dest="report", action="store_false", help="write no report.html")
-    parser.option("--json", action="store_true", help="print one JSON object on standard output, all else on standard error")
+    parser.option(
+        "--json", action="store_true", help="print one JSON object on standard output, all else on standard error"
+    )
     parser.names += ["--no-compile"]
 
 
@@ -187,7 +269,10 @@ def slug(data: str) -> str:
 
 
 def resumed(options: dict[str, Any], folder: Path | None) -> tuple[Prepared, Path, bool]:
-    """The run of a folder, to go on with. Errors: `UsageError` where no folder was given, `StateError` for options that contradict it."""
+    """The run of a folder, to go on with.
+
+    Errors: `UsageError` where no folder was given, `StateError` for options that contradict it.
+    """
     from vael import specs
 
     if folder is None:
@@ -209,7 +294,9 @@ def describe(prepared: Prepared, folder: Path, resumes: bool, say: Callable[[str
 
 
 def refusals(prepared: Prepared) -> list[str]:
-    """What other commands will refuse of this run, and what to do about it: said before the time that training takes."""
+    """What other commands will refuse of this run, and what to do about it: said before the time that training
+    takes.
+    """
     from vael.cli.scoring import too_few
     from vael.errors import SupportError
     from vael.specs.archives import check_codes
@@ -248,7 +335,11 @@ def watch(say: Callable[[str], None], time_limit: float | None, what: str) -> Ba
 def interrupted(folder: Path, fit: Fit) -> int:
     """Say where the checkpoint is."""
     if leading():
-        answer(f"vael: interrupted at step {fit.steps:,}; a checkpoint is written: go on with `vael train --run {folder} --resume`", file=sys.stderr)
+        answer(
+            f"vael: interrupted at step {fit.steps:,}; a checkpoint is written: go on with `vael train --run {folder} "
+            "--resume`",
+            file=sys.stderr,
+        )
     return INTERRUPTED
 
 
@@ -259,14 +350,32 @@ def finish(run: Run, fit: Fit, outside: dict[str, Any], say: Callable[[str], Non
 
     say(f"\nTraining ended after {counted(fit.steps, 'step')} and {duration(fit.seconds)}: {fit.stopped}.")
     what = climbed(run.spec)
-    say(f"The weights of step {fit.best_step:,} were best on the validation split, {what} {fit.best_elbo:.2f}; they are kept, and judged now.\n")
+    say(
+        f"The weights of step {fit.best_step:,} were best on the validation split, {what} {fit.best_elbo:.2f}; they "
+        "are kept, and judged now.\n"
+    )
     judged = judge(run, importance_samples=outside.get("importance_samples"), say=say)
     for line in sentences(judged, run.spec):
         say(line)
     report = write_report(run, judged) if outside.get("report", True) else None
     say(f"\nRun folder: {run.folder}" + (f"\nReport:     {report}" if report else ""))
     if outside.get("json"):
-        story = {"run": str(run.folder), "report": report and str(report), "stopped": fit.stopped, "steps": fit.steps, "epochs": fit.epochs}
+        story = {
+            "run": str(run.folder),
+            "report": report and str(report),
+            "stopped": fit.stopped,
+            "steps": fit.steps,
+            "epochs": fit.epochs,
+        }
         best = "validation_elbo" if what == "bound" else "validation_objective"
-        numbers = {"training_seconds": fit.seconds, "skipped": fit.skipped, best: fit.best_elbo, "best_step": fit.best_step}
-        print(json.dumps({**story, "parameters": run.spec.model.parameters, **numbers, "evaluation": as_json(judged, run)}))
+        numbers = {
+            "training_seconds": fit.seconds,
+            "skipped": fit.skipped,
+            best: fit.best_elbo,
+            "best_step": fit.best_step,
+        }
+        print(
+            json.dumps(
+                {**story, "parameters": run.spec.model.parameters, **numbers, "evaluation": as_json(judged, run)}
+            )
+        )

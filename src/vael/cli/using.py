@@ -37,11 +37,18 @@ def sample_options(parser: Parser) -> None:
     common(
         parser,
         in_run("samples"),
-        "file: .png (a grid of images), .gif or .html (a film of them on the move), .npy, .csv or .parquet; default in the run folder",
+        "file: .png (a grid of images), .gif or .html (a film of them on the move), .npy, .csv or .parquet; default in "
+        "the run folder",
     )
-    parser.option("-n", "--count", metavar="N", type=number(int, 1), help=f"how many; default 64, {latents.FILMED} in a film")
+    parser.option(
+        "-n", "--count", metavar="N", type=number(int, 1), help=f"how many; default 64, {latents.FILMED} in a film"
+    )
     parser.option("--seed", metavar="N", type=number(int, 0), help="seed of the draws; default 0")
-    parser.option("--mean", action="store_true", help="write the mean of p(x | z) at each drawn z: calmer pictures, but no draws of x")
+    parser.option(
+        "--mean",
+        action="store_true",
+        help="write the mean of p(x | z) at each drawn z: calmer pictures, but no draws of x",
+    )
     latents.latent_options(parser)
     quality.table_options(parser)
 
@@ -50,9 +57,18 @@ def reconstruct_options(parser: Parser) -> None:
     """Everything that `vael reconstruct` takes."""
     common(parser, in_run("reconstructions"))
     from_data(parser)
-    parser.option("-n", "--count", metavar="N", type=number(int, 1), help=f"how many, from the first; default all, {SHOWN} in a picture")
     parser.option(
-        "--optimize", metavar="STEPS", type=number(int, 1), help="climb the bound of each example by so many steps, from the encoder's code"
+        "-n",
+        "--count",
+        metavar="N",
+        type=number(int, 1),
+        help=f"how many, from the first; default all, {SHOWN} in a picture",
+    )
+    parser.option(
+        "--optimize",
+        metavar="STEPS",
+        type=number(int, 1),
+        help="climb the bound of each example by so many steps, from the encoder's code",
     )
 
 
@@ -60,7 +76,12 @@ def encode_options(parser: Parser) -> None:
     """Everything that `vael encode` takes."""
     common(parser, or_in_run("output", "codes.csv"))
     from_data(parser)
-    parser.option("--on-error", type=one_of("stop", "skip"), metavar="stop|skip", help="what to do with a row that cannot be read; default stop")
+    parser.option(
+        "--on-error",
+        type=one_of("stop", "skip"),
+        metavar="stop|skip",
+        help="what to do with a row that cannot be read; default stop",
+    )
 
 
 def export_options(parser: Parser) -> None:
@@ -78,7 +99,9 @@ def in_run(name: str) -> Files:
 
 
 def common(
-    parser: Parser, files: Files, output: str = "file, .png (a grid of images), .npy or .csv by its extension; default in the run folder"
+    parser: Parser,
+    files: Files,
+    output: str = "file, .png (a grid of images), .npy or .csv by its extension; default in the run folder",
 ) -> None:
     """RUN, -o, --json."""
     parser.reads("run", metavar="RUN", type=Path, called=RUN_FOLDER, help="run folder")
@@ -109,10 +132,18 @@ def sample(given: argparse.Namespace) -> int:
     schema = quality.rules_of(run, options)
     if schema is not None and target.suffix.lower() != ".png":
         return sample_table(run, schema, target, options)
-    count, seed, draw = options.get("count", 64), options.get("seed", 0), generation.mean_samples if options.get("mean") else generation.samples
+    count, seed, draw = (
+        options.get("count", 64),
+        options.get("seed", 0),
+        generation.mean_samples if options.get("mean") else generation.samples,
+    )
     x = latents.latent_samples(run, count, options) if latents.wants_latents(options) else draw(run.model, count, seed)
     if not specs.is_bound(run.spec.model.likelihood) and "mean" not in options:
-        answer("vael: note: the cross-entropy of grey values is no likelihood to draw from, so the means of the decoder are written", file=sys.stderr)
+        answer(
+            "vael: note: the cross-entropy of grey values is no likelihood to draw from, so the means of the decoder "
+            "are written",
+            file=sys.stderr,
+        )
     return done(store(target, x, run), len(x), options)
 
 
@@ -125,7 +156,11 @@ def sample_table(run: Run, schema: Schema, target: Path, options: dict[str, obje
     found = quality.write_page(run, x, seed, options)
     quality.store_table(target, schema, quality.gapped(run, x, seed, options), seed)
     if options.get("json"):
-        print(json.dumps({"file": str(target), "examples": len(x), "page": str(options["quality"]), **quality.numbers(found)}))
+        print(
+            json.dumps(
+                {"file": str(target), "examples": len(x), "page": str(options["quality"]), **quality.numbers(found)}
+            )
+        )
         return 0
     tell(f"{target}: {counted(len(x), 'example')}\n{quality.sentences(found, options['quality'])}")
     return 0
@@ -143,7 +178,11 @@ def reconstruct(given: argparse.Namespace) -> int:
     target = options.get("output") or default(run, "reconstructions")
     source = examples(run, options.get("data"))
     count = options.get("count") or (SHOWN if target.suffix == ".png" else None)
-    x, y = improved(run, source, count, options) if "optimize" in options else generation.reconstructions(run.model, source, count)
+    x, y = (
+        improved(run, source, count, options)
+        if "optimize" in options
+        else generation.reconstructions(run.model, source, count)
+    )
     columns = min(COLUMNS, len(y))
     shown = generation.beside(x, y, columns) if target.suffix == ".png" else y
     return done(store(target, shown, run, columns), len(y), options)
@@ -156,7 +195,10 @@ def improved(run: Run, source: Source, count: int | None, options: Mapping[str, 
 
     found = optimized_reconstructions(run.model, source, count, steps=int(str(options["optimize"])))
     if not options.get("json"):
-        tell(f"the {climbed(run.spec)} rises by {float(found.gained.mean()):.2f} nats on average, {float(found.gained.max()):.2f} at most")
+        tell(
+            f"the {climbed(run.spec)} rises by {float(found.gained.mean()):.2f} nats on average, "
+            f"{float(found.gained.max()):.2f} at most"
+        )
     return found.x, found.mean
 
 
@@ -189,7 +231,9 @@ def export(given: argparse.Namespace) -> int:
 
     options = vars(given)
     run = specs.load(options["run"])
-    exported = export_onnx(run.model, run.spec.data.event, options.get("output") or run.inside(), schema_of(run.spec.data))
+    exported = export_onnx(
+        run.model, run.spec.data.event, options.get("output") or run.inside(), schema_of(run.spec.data)
+    )
     print(json.dumps(asdict(exported), default=str) if options.get("json") else exported)
     return 0
 
@@ -207,7 +251,10 @@ def schema_of(data: DataSpec) -> Schema | None:
 def known_ending(path: Path, endings: tuple[str, ...]) -> None:
     """Refuse a file that could not be written before any work is done. Errors: `FormatError`."""
     if path.suffix.lower() not in endings:
-        raise FormatError(f"{path}: the file's extension says what is written, and it must be {', '.join(endings)}, not {path.suffix or 'missing'}")
+        raise FormatError(
+            f"{path}: the file's extension says what is written, and it must be {', '.join(endings)}, not "
+            f"{path.suffix or 'missing'}"
+        )
 
 
 def is_image(event: tuple[int, ...]) -> bool:
@@ -221,21 +268,29 @@ def default(run: Run, name: str) -> Path:
 
 
 def store(path: Path, x: Tensor, run: Run, columns: int | None = None) -> Path:
-    """Write cells as the extension says, images in `columns` (None: nearly square). Errors: `SupportError` for a picture of what is no image."""
+    """Write cells as the extension says, images in `columns` (None: nearly square).
+
+    Errors: `SupportError` for a picture of what is no image.
+    """
     from vael.applications import generation
 
     if path.suffix.lower() != ".png":
         generation.write(path, x, run.spec.data.columns)
         return path
     if not is_image(run.spec.data.event):
-        raise SupportError(f"{path}: examples of shape {run.spec.data.event} are no images, so there is no picture; write .npy or .csv")
+        raise SupportError(
+            f"{path}: examples of shape {run.spec.data.event} are no images, so there is no picture; write .npy or .csv"
+        )
     from vael.report import display_of, save_grid
 
     return save_grid(path, x, display_of(run.splits().train), columns=columns)
 
 
 def examples(run: Run, data: str | None) -> Source:
-    """The run's test split, or all examples of other data. Errors: `ShapeError`, `SupportError` if the model cannot take them."""
+    """The run's test split, or all examples of other data.
+
+    Errors: `ShapeError`, `SupportError` if the model cannot take them.
+    """
     if data is None:
         return run.split()[1]
     from vael.specs import examples_of
@@ -244,7 +299,10 @@ def examples(run: Run, data: str | None) -> Source:
 
 
 def rows(run: Run, data: str | None, on_error: str | None = None, *, clip: bool = False) -> Iterator[Piece]:
-    """The run's test split, or all examples of other data a block at a time; `clip` as in `vael.specs.pieces`. Errors: as `examples`."""
+    """The run's test split, or all examples of other data a block at a time; `clip` as in `vael.specs.pieces`.
+
+    Errors: as `examples`.
+    """
     from vael.data import OnError
     from vael.specs import Piece, pieces
 

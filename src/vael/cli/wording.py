@@ -28,7 +28,11 @@ def reasons(sentences: Sequence[str]) -> list[str]:
     """Why the open choices were made so, wrapped to the terminal; what was looked at stands in `summary` already."""
     width = min(shutil.get_terminal_size().columns, 110) - 2
     told = [sentence[0].upper() + sentence[1:] for sentence in sentences if not sentence.startswith("Data:")]
-    return [line for sentence in told for line in textwrap.wrap(sentence, width, initial_indent="  - ", subsequent_indent="    ")]
+    return [
+        line
+        for sentence in told
+        for line in textwrap.wrap(sentence, width, initial_indent="  - ", subsequent_indent="    ")
+    ]
 
 
 def sized(values: tuple[int, ...]) -> str:
@@ -40,13 +44,17 @@ def summary(spec: RunSpec) -> list[str]:
     """What will be trained on what, a line each."""
     data, model, training = spec.data, spec.model, spec.training
     prepared = f", {data.binarize} binarisation" if data.binarize else ", dequantised" if data.dequantize else ""
-    sizes = f"{data.train.examples:,} training, {data.held_out.examples:,} validation, {data.test.examples if data.test else 0:,} test"
+    sizes = (
+        f"{data.train.examples:,} training, {data.held_out.examples:,} validation, "
+        f"{data.test.examples if data.test else 0:,} test"
+    )
     lines = [
         f"data        {data.name}: {example(data)}{prepared}; {sizes}",
         f"network     {model.recipe}: {arguments(model.arguments)}",
         f"likelihood  {model.likelihood}",
         f"objective   {objective(spec)}",
-        f"length      {length(spec)}; batch {training.batch}, learning rate {training.learning_rate:g}, seed {training.seed}",
+        f"length      {length(spec)}; batch {training.batch}, learning rate {training.learning_rate:g}, seed "
+        f"{training.seed}",
     ]
     return [*lines, *(f"note        {note}" for note in data.notes)]
 
@@ -67,7 +75,8 @@ def arguments(given: Mapping[str, object]) -> str:
     said = {"correlated": "latents with full covariance"}
     known = [(name, value) for name, value in given.items() if value is not None and value is not False]
     return ", ".join(
-        said.get(name, name) if value is True else f"{name} {sized(value) if isinstance(value, tuple) else value}" for name, value in known
+        said.get(name, name) if value is True else f"{name} {sized(value) if isinstance(value, tuple) else value}"
+        for name, value in known
     )
 
 
@@ -76,7 +85,11 @@ def length(spec: RunSpec) -> str:
     training = spec.training
     ends = [counted(training.epochs, "epoch")] if training.epochs else []
     ends += [f"{training.time_limit:g} s"] if training.time_limit else []
-    patience = f", or {counted(training.patience, 'epoch')} without a better validation {climbed(spec)}" if training.patience else ""
+    patience = (
+        f", or {counted(training.patience, 'epoch')} without a better validation {climbed(spec)}"
+        if training.patience
+        else ""
+    )
     return " or ".join(ends) + patience
 
 
@@ -88,7 +101,9 @@ def climbed(spec: RunSpec) -> str:
 
 
 def objective(spec: RunSpec) -> str:
-    """The bound that is climbed, and its weight where it is not the plain one; of what is no likelihood, that it is none."""
+    """The bound that is climbed, and its weight where it is not the plain one; of what is no likelihood, that it is
+    none.
+    """
     training, what = spec.training, climbed(spec)
     samples = counted(training.samples, "sample")
     if training.terms != "both":
@@ -104,27 +119,45 @@ def objective(spec: RunSpec) -> str:
 
 def no_bound(what: str) -> str:
     """What must be said where the objective bounds nothing."""
-    return "" if what == "bound" else "; no bound on log p(x), because the cross-entropy of grey values is no likelihood"
+    return (
+        "" if what == "bound" else "; no bound on log p(x), because the cross-entropy of grey values is no likelihood"
+    )
 
 
 def sentences(judged: Evaluation, spec: RunSpec) -> list[str]:
     """The numbers of an evaluation for a person, each with its estimator."""
     k = judged.importance_samples
-    lines = [f"{judged.data}, {judged.split} split, {counted(judged.examples, 'example')}; nats per example unless said otherwise"]
+    lines = [
+        f"{judged.data}, {judged.split} split, {counted(judged.examples, 'example')}; nats per example unless said "
+        "otherwise"
+    ]
     if judged.log_likelihood is not None:
         error = f" ± {judged.standard_error:.2f}" if judged.standard_error is not None else ""
-        lines.append(f"  log p(x)     {judged.log_likelihood:10.2f}{error}   importance-weighted, K = {k:,}; ± is one standard error over examples")
+        lines.append(
+            f"  log p(x)     {judged.log_likelihood:10.2f}{error}   importance-weighted, K = {k:,}; ± is one standard "
+            "error over examples"
+        )
     if judged.bits_per_dim is not None:
         lines.append(f"  bits per dim {judged.bits_per_dim:10.3f}   from log p(x)")
-    what, told = ("bound", "evidence lower bound") if judged.is_bound else ("objective", "minus distortion and divergence; no bound on log p(x)")
+    what, told = (
+        ("bound", "evidence lower bound")
+        if judged.is_bound
+        else ("objective", "minus distortion and divergence; no bound on log p(x)")
+    )
     lost = "expected -log p(x | z)" if judged.is_bound else "expected reconstruction loss; no likelihood"
-    active = f"{judged.active_units} of {judged.latent_features} latents {'is' if judged.active_units == 1 else 'are'} active"
+    active = (
+        f"{judged.active_units} of {judged.latent_features} latents {'is' if judged.active_units == 1 else 'are'} "
+        "active"
+    )
     lines += [
         f"  {what:<12} {judged.elbo:10.2f}   {told}",
         f"  distortion   {judged.distortion:10.2f}   {lost}",
         f"  divergence   {judged.divergence:10.2f}   of q(z | x) from the prior; {active}",
     ]
     if judged.log_likelihood is not None and judged.effective_sample_size is not None and judged.k_hat is not None:
-        lines.append(f"  weights      effective sample size {judged.effective_sample_size:.1f} of {k:,}, k-hat {judged.k_hat:.2f}")
+        lines.append(
+            f"  weights      effective sample size {judged.effective_sample_size:.1f} of {k:,}, k-hat "
+            f"{judged.k_hat:.2f}"
+        )
     notes = dict.fromkeys((*spec.data.notes, *judged.notes))
     return [*lines, *(f"  warning: {warning}" for warning in judged.warnings), *(f"  note: {note}" for note in notes)]

@@ -9,6 +9,21 @@ from vael.compression.table_level import TableLevel
 from vael.compression.tables import Original, table_contents
 
 __all__ = [
-    "Compressed", "Contents", "Decompressed", "Header", "Layout", "Level", "Original", "SafeLevel", "TableLevel", "compress", "decompress",
-    "fingerprint", "from_array", "from_cells", "from_folder", "safe_names", "table_contents",
-]  # fmt: skip
+    "Compressed",
+    "Contents",
+    "Decompressed",
+    "Header",
+    "Layout",
+    "Level",
+    "Original",
+    "SafeLevel",
+    "TableLevel",
+    "compress",
+    "decompress",
+    "fingerprint",
+    "from_array",
+    "from_cells",
+    "from_folder",
+    "safe_names",
+    "table_contents",
+]

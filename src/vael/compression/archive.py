@@ -1,4 +1,6 @@
-"""Compressing to a file and back: every block is decoded and compared before it counts, and goes raw where that fails."""
+"""Compressing to a file and back: every block is decoded and compared before it counts, and goes raw where that
+fails.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,13 @@ from vael.compression.level import Level
 from vael.errors import FormatError, ShapeError, VaelError
 
 BLOCK = 4096  # examples in a block, at most
-FAILURES = (VaelError, ValueError, KeyError, OverflowError, RuntimeError)  # of a coder that is given bits of another model
+FAILURES = (
+    VaelError,
+    ValueError,
+    KeyError,
+    OverflowError,
+    RuntimeError,
+)  # of a coder that is given bits of another model
 
 Progress = Callable[[int, int], None]
 
@@ -36,7 +44,9 @@ class Compressed:
     blocks: int
     raw: tuple[str, ...]  # for each block that went raw, why
     original_bytes: int
-    net_bits_per_dim: float | None  # without the known bits that blocks start on; of the coded blocks, None where there are none
+    net_bits_per_dim: (
+        float | None
+    )  # without the known bits that blocks start on; of the coded blocks, None where there are none
     elbo_bits_per_dim: float | None  # -ELBO at the latents that were used
     gross_bits_per_dim: float  # the file
     encode_seconds: float
@@ -81,11 +91,13 @@ def coder() -> str:
     return ".".join(version("constriction").split(".")[:2])
 
 
-def compress(level: Level, contents: Contents, model: str, *, block: int = BLOCK, progress: Progress | None = None) -> Compressed:
+def compress(
+    level: Level, contents: Contents, model: str, *, block: int = BLOCK, progress: Progress | None = None
+) -> Compressed:
     """The examples as the content of a file; `model` is the fingerprint of the model that `level` was made of.
 
-    Every block is decoded and compared; one that differs, cannot be coded, or would be no smaller goes raw (deflated), with the reason.
-    Errors: `ShapeError` for no examples or for a block below 1.
+    Every block is decoded and compared; one that differs, cannot be coded, or would be no smaller goes raw (deflated),
+    with the reason. Errors: `ShapeError` for no examples or for a block below 1.
     """
     if not len(contents) or block < 1:
         raise ShapeError(f"{contents.name}: {len(contents)} examples in blocks of {block}; expected at least 1 each")
@@ -95,10 +107,18 @@ def compress(level: Level, contents: Contents, model: str, *, block: int = BLOCK
         if progress:
             progress(min(start + size, len(contents)), len(contents))
     header = Header(
-        vael=vael.__version__, constriction=coder(), model=model, level=level.name, settings=dict(level.settings), build=dict(level.build),
-        cells=level.cells, levels=level.levels, layout=contents.layout,
-        beside=facts_beside(contents.beside), blocks=tuple(part.facts for part in done),
-    )  # fmt: skip
+        vael=vael.__version__,
+        constriction=coder(),
+        model=model,
+        level=level.name,
+        settings=dict(level.settings),
+        build=dict(level.build),
+        cells=level.cells,
+        levels=level.levels,
+        layout=contents.layout,
+        beside=facts_beside(contents.beside),
+        blocks=tuple(part.facts for part in done),
+    )
     return _summary(pack(header, [part.payload for part in done], contents.beside), contents, level, done)
 
 
@@ -112,9 +132,14 @@ def _compressed(level: Level, array: np.ndarray, layout: Layout) -> _Block:
         coded, why = None, "coded, they were no smaller than deflated"
     payload = raw if coded is None else coded.words.astype("<u4").tobytes()
     facts = BlockFacts(
-        examples=len(array), coded=coded is not None, size=len(payload), stored=checksum(payload), decoded=checksum(plain),
-        kept=0 if coded is None else coded.kept, groups=() if coded is None else coded.groups,
-    )  # fmt: skip
+        examples=len(array),
+        coded=coded is not None,
+        size=len(payload),
+        stored=checksum(payload),
+        decoded=checksum(plain),
+        kept=0 if coded is None else coded.kept,
+        groups=() if coded is None else coded.groups,
+    )
     return _Block(facts, payload, why, coded, encoded, time.perf_counter() - begun - encoded)
 
 
@@ -136,23 +161,29 @@ def _summary(content: bytes, contents: Contents, level: Level, done: list[_Block
     coded = [(part.coded, part.facts.examples) for part in done if part.coded is not None]
     dims = level.cells * sum(examples for _, examples in coded)
     return Compressed(
-        content=content, examples=len(contents), blocks=len(done), raw=tuple(part.why for part in done if part.why),
+        content=content,
+        examples=len(contents),
+        blocks=len(done),
+        raw=tuple(part.why for part in done if part.why),
         original_bytes=contents.array.nbytes if contents.original_bytes is None else contents.original_bytes,
         net_bits_per_dim=sum(part.net for part, _ in coded) / dims if dims else None,
         elbo_bits_per_dim=sum(part.ideal for part, _ in coded) / math.log(2) / dims if dims else None,
         gross_bits_per_dim=8 * len(content) / (level.cells * len(contents)),
-        encode_seconds=sum(part.encoded for part in done), verify_seconds=sum(part.verified for part in done), layout=contents.layout,
-        cells=level.cells, beside_bytes=len(contents.beside),
-    )  # fmt: skip
+        encode_seconds=sum(part.encoded for part in done),
+        verify_seconds=sum(part.verified for part in done),
+        layout=contents.layout,
+        cells=level.cells,
+        beside_bytes=len(contents.beside),
+    )
 
 
 def decompress(
     content: bytes, name: str, model: str, level_of: Callable[[Header], Level], *, progress: Progress | None = None
-) -> Decompressed:  # fmt: skip
+) -> Decompressed:
     """What a file holds. `level_of` makes the level that the header names from the model with the fingerprint `model`.
 
-    Errors: `FormatError` for a file that is damaged, cut short, of another format or another coder, for another model, and where what is
-    decoded is not what was encoded: nothing that is wrong is ever given back.
+    Errors: `FormatError` for a file that is damaged, cut short, of another format or another coder, for another model,
+    and where what is decoded is not what was encoded: nothing that is wrong is ever given back.
     """
     begun = time.perf_counter()
     header, payloads, beside = unpack(content, name)
@@ -177,21 +208,33 @@ def decompress(
 
 
 def _fitting(header: Header, name: str, model: str, level_of: Callable[[Header], Level]) -> Level:
-    """The level that a header names. Errors: `FormatError` for another model, another coder or sizes that do not fit."""
+    """The level that a header names.
+
+    Errors: `FormatError` for another model, another coder or sizes that do not fit.
+    """
     if header.model != model:
         raise FormatError(
-            f"{name} was compressed with another model (fingerprint {header.model[:12]}…, this one has {model[:12]}…); give the run that it was "
+            f"{name} was compressed with another model (fingerprint {header.model[:12]}…, this one has {model[:12]}…); "
+            "give the run that it was "
             "compressed with, unchanged"
         )
     if header.constriction != coder():
-        raise FormatError(f"{name} was written with constriction {header.constriction}, but {coder()} is installed; install {header.constriction}")
+        raise FormatError(
+            f"{name} was written with constriction {header.constriction}, but {coder()} is installed; install "
+            f"{header.constriction}"
+        )
     try:
         level = level_of(header)
     except (ValueError, TypeError, IndexError, KeyError, OverflowError, RuntimeError) as error:
-        raise FormatError(f"{name} has settings that no level of compression has ({error}); it was not written by `vael compress`") from error
-    if (level.cells, level.levels) != (header.cells, header.levels) or math.prod(header.layout.shape[1:]) != level.cells:
         raise FormatError(
-            f"{name} says {header.cells} cells of {header.levels} levels, but the model has {level.cells} of {level.levels}; it was not written by "
+            f"{name} has settings that no level of compression has ({error}); it was not written by `vael compress`"
+        ) from error
+    if (level.cells, level.levels) != (header.cells, header.levels) or math.prod(
+        header.layout.shape[1:]
+    ) != level.cells:
+        raise FormatError(
+            f"{name} says {header.cells} cells of {header.levels} levels, but the model has {level.cells} of "
+            f"{level.levels}; it was not written by "
             "`vael compress`"
         )
     return level
@@ -214,12 +257,21 @@ def _plain(facts: BlockFacts, payload: bytes, level: Level, layout: Layout) -> b
 
 def differences(written: Mapping[str, str], here: Mapping[str, str]) -> str:
     """What is another way here than where a file was written, in words; empty where nothing is."""
-    return ", ".join(f"{what} was {written.get(what, 'unknown')} (here {here.get(what, 'unknown')})"
-                     for what in sorted({*written, *here}) if written.get(what) != here.get(what))  # fmt: skip
+    return ", ".join(
+        f"{what} was {written.get(what, 'unknown')} (here {here.get(what, 'unknown')})"
+        for what in sorted({*written, *here})
+        if written.get(what) != here.get(what)
+    )
 
 
 def _mismatch(name: str, where: str, differs: str) -> str:
     said = f"{name}, {where}: what is decoded is not what was encoded, so nothing is written"
     if differs:
-        return f"{said}. When it was written, {differs}; the level safe needs the same build: decompress there, or compress again (--level portable)"
-    return f"{said}, though the file is whole and was written by a build like this one; try again, and if it fails again, please report it"
+        return (
+            f"{said}. When it was written, {differs}; the level safe needs the same build: decompress there, or "
+            "compress again (--level portable)"
+        )
+    return (
+        f"{said}, though the file is whole and was written by a build like this one; try again, and if it fails again, "
+        "please report it"
+    )

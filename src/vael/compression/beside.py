@@ -1,6 +1,8 @@
-"""What stands beside the symbols of a table, in one piece: columns and single cells as Arrow streams, and how the table was written.
+"""What stands beside the symbols of a table, in one piece: columns and single cells as Arrow streams, and how the table
+was written.
 
-Nothing of it is believed: sizes are bounded before memory is taken, and every column is validated in full before a cell of it is looked at.
+Nothing of it is believed: sizes are bounded before memory is taken, and every column is validated in full before a cell
+of it is looked at.
 """
 
 from __future__ import annotations
@@ -25,7 +27,12 @@ LENGTH = struct.Struct("<I")
 MOST_BESIDE = 1 << 31  # bytes, unpacked
 PACKER = 1 << 27  # bytes that unpacking itself may take: the preset that is written with needs half
 AT_ONCE = 1 << 24
-BATCH, COMPRESSION = 3, 3  # of the messages of an Arrow stream, the kind of a batch of rows; of its fields, the one that says how it is compressed
+BATCH, COMPRESSION = (
+    3,
+    3,
+    # of the messages of an Arrow stream, the kind of a batch of rows; of its fields, the one that says how it is
+    # compressed
+)
 
 Row = Annotated[int, Field(ge=0, le=MOST)]
 Whole = Annotated[int, Field(ge=-MOST, le=MOST)]
@@ -59,7 +66,9 @@ class BesideForm(BaseModel):
 
 @dataclass(frozen=True)
 class Beside:
-    """What stands beside, opened: `whole` are the columns that the model does not know, `cells` the cells of each column that has others."""
+    """What stands beside, opened: `whole` are the columns that the model does not know, `cells` the cells of each
+    column that has others.
+    """
 
     told: BesideForm
     schema: pa.Schema
@@ -77,7 +86,8 @@ def packed(told: BesideForm, tables: list[pa.Table]) -> bytes:
     size = LENGTH.size + len(text) + streams.tell()
     if size > MOST_BESIDE:
         raise FormatError(
-            f"the columns and cells that are not coded take {size:,} bytes, and at most {MOST_BESIDE:,} can be kept; leave columns out, or compress "
+            f"the columns and cells that are not coded take {size:,} bytes, and at most {MOST_BESIDE:,} can be kept; "
+            "leave columns out, or compress "
             "the table in parts"
         )
     return lzma.compress(LENGTH.pack(len(text)) + text + streams.getvalue(), preset=9 | lzma.PRESET_EXTREME)
@@ -85,17 +95,25 @@ def packed(told: BesideForm, tables: list[pa.Table]) -> bytes:
 
 def unpacked(beside: bytes, name: str, rows: int) -> Beside:
     """What stands beside `rows` coded rows. Errors: `FormatError` for what this program did not write."""
-    with parsing(name, "is no whole file of `vael compress` in what stands beside its blocks", "another program wrote it, or it is damaged"):
+    with parsing(
+        name,
+        "is no whole file of `vael compress` in what stands beside its blocks",
+        "another program wrote it, or it is damaged",
+    ):
         plain = _plain(beside, name)
         (length,) = LENGTH.unpack_from(plain)
         told = BesideForm.model_validate_json(plain[LENGTH.size : LENGTH.size + length])
         if told.rows != rows:
-            raise FormatError(f"{name}: {told.rows:,} rows stand beside {rows:,} that are coded; another program wrote the file")
+            raise FormatError(
+                f"{name}: {told.rows:,} rows stand beside {rows:,} that are coded; another program wrote the file"
+            )
         stream = pa.BufferReader(plain[LENGTH.size + length :])
         others = [column.others for column in told.columns if column.others]
         schema, whole, *cells = [_table(stream, name, count) for count in (0, rows if told.whole else None, *others)]
         if len(set(schema.column_names)) < schema.num_columns or tuple(whole.column_names) != told.whole:
-            raise FormatError(f"{name} has columns beside its blocks that are not those it lists; another program wrote the file")
+            raise FormatError(
+                f"{name} has columns beside its blocks that are not those it lists; another program wrote the file"
+            )
         return Beside(told, schema.schema, whole, iter(cells))
 
 
@@ -109,7 +127,9 @@ def _plain(beside: bytes, name: str) -> bytes:
         if not part and opened.needs_input:
             raise EOFError("it is cut short")
         if size > MOST_BESIDE:
-            raise FormatError(f"{name} unpacks to more than {MOST_BESIDE:,} bytes beside its blocks; it is made to harm")
+            raise FormatError(
+                f"{name} unpacks to more than {MOST_BESIDE:,} bytes beside its blocks; it is made to harm"
+            )
         refuse_claim(size, name, "what stands beside its blocks")
         parts.append(part)
     if opened.unused_data:
@@ -118,31 +138,47 @@ def _plain(beside: bytes, name: str) -> bytes:
 
 
 def _table(stream: pa.BufferReader, name: str, rows: int | None) -> pa.Table:
-    """The next table of a stream, every buffer of it validated; `rows` is how many it must have, None for any number in no columns."""
+    """The next table of a stream, every buffer of it validated; `rows` is how many it must have, None for any
+    number in no columns.
+    """
     begin = stream.tell()
     _refuse_packed(stream, name)
     stream.seek(begin)
     reader = pa.ipc.open_stream(stream)
     table = pa.Table.from_batches(list(reader), schema=reader.schema)
     if rows is not None and table.num_rows != rows:
-        raise FormatError(f"{name}: {table.num_rows:,} cells stand beside where {rows:,} are announced; another program wrote the file")
+        raise FormatError(
+            f"{name}: {table.num_rows:,} cells stand beside where {rows:,} are announced; another program wrote the "
+            "file"
+        )
     table.validate(full=True)
     odd = next((field for field in table.schema if re.search("view|run_end", str(field.type))), None)
     if odd is not None:
-        raise FormatError(f"{name} has a column of {odd.type} beside its blocks, as which none is written; another program wrote the file")
+        raise FormatError(
+            f"{name} has a column of {odd.type} beside its blocks, as which none is written; another program wrote the "
+            "file"
+        )
     return table
 
 
 def _refuse_packed(stream: pa.BufferReader, name: str) -> None:
-    """Errors: `FormatError` for batches that are compressed once more, which would unpack to whatever size they say: none is written so."""
+    """Errors: `FormatError` for batches that are compressed once more, which would unpack to whatever size they
+    say: none is written so.
+    """
     for message in pa.ipc.MessageReader.open_stream(stream):
         metadata = message.metadata.to_pybytes()
-        if message.type in ("record batch", "dictionary") and _is_packed(metadata, dictionary=message.type == "dictionary"):
-            raise FormatError(f"{name} has columns that are compressed once more beside its blocks; another program wrote the file")
+        if message.type in ("record batch", "dictionary") and _is_packed(
+            metadata, dictionary=message.type == "dictionary"
+        ):
+            raise FormatError(
+                f"{name} has columns that are compressed once more beside its blocks; another program wrote the file"
+            )
 
 
 def _is_packed(metadata: bytes, dictionary: bool) -> bool:
-    """Whether a message holds a compressed batch, by the fields of the flatbuffer (`Message.header`, `DictionaryBatch.data`, `RecordBatch`)."""
+    """Whether a message holds a compressed batch, by the fields of the flatbuffer (`Message.header`,
+    `DictionaryBatch.data`, `RecordBatch`).
+    """
     (root,) = struct.unpack_from("<I", metadata)
     batch = _follow(metadata, root, 2)
     batch = _follow(metadata, batch, 1) if dictionary and batch else batch

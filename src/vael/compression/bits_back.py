@@ -1,9 +1,10 @@
-"""Bits-back coding of a block of examples (Townsend, Bird & Barber 2019), with a chain of latents where there is one (Kingma, Abbeel & Ho 2019).
+"""Bits-back coding of a block of examples (Townsend, Bird & Barber 2019), with a chain of latents where there is one
+(Kingma, Abbeel & Ho 2019).
 
-To encode x: pop z from Q(z | x), push x under P(x | z), push z under P(z). The pop takes log₂ 1/Q(z | x) bits off the stack, which were
-put there by examples before, so that an example adds -log₂ P(x, z) + log₂ Q(z | x) bits: -ELBO in expectation. Decoding goes the same
-way backwards and puts those bits back. With levels z_1 ... z_L each x or z_l is pushed as soon as the level above it is popped (Bit-Swap),
-so that only one level's bits are taken at a time.
+To encode x: pop z from Q(z | x), push x under P(x | z), push z under P(z). The pop takes log₂ 1/Q(z | x) bits off the
+stack, which were put there by examples before, so that an example adds -log₂ P(x, z) + log₂ Q(z | x) bits: -ELBO in
+expectation. Decoding goes the same way backwards and puts those bits back. With levels z_1 ... z_L each x or z_l is
+pushed as soon as the level above it is popped (Bit-Swap), so that only one level's bits are taken at a time.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def bottom_of(level: Level) -> int:
 def encode(level: Level, x: Symbols) -> Coded:
     """The examples as words. Groups grow with the bits on the stack, so that few of the known words are used up.
 
-    Errors: `StateError` where the stack runs empty, `SupportError` where the model gives no probabilities: the block does not fit.
+    Errors: `StateError` where the stack runs empty, `SupportError` where the model gives no probabilities: the block
+    does not fit.
     """
     stack, done, groups, ideal, need = Stack(bottom_of(level)), 0, [], 0.0, 0.0
     start = stack.bits
@@ -59,7 +61,9 @@ def _encode_group(level: Level, stack: Stack, x: Symbols) -> tuple[int, float]:
         z = level.posterior(number, below).pop(stack)
         lowest = min(lowest, stack.bits)
         if stack.bits < 2 * WORD:
-            raise StateError("the stack of bits ran empty under the latents: the model needs more bits for them than the data have")
+            raise StateError(
+                "the stack of bits ran empty under the latents: the model needs more bits for them than the data have"
+            )
         level.likelihood(number, z).push(stack, below)
         below = z
         latents.append(z)

@@ -1,4 +1,6 @@
-"""The cells of a table's rows as a law of whole numbers: first which cells there are, then levels, then numbers by halvings."""
+"""The cells of a table's rows as a law of whole numbers: first which cells there are, then levels, then numbers by
+halvings.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def states_of(symbols: Symbols) -> np.ndarray:
 
 
 def count_states(symbols: Symbols) -> Counts:
-    """For each column, how often each state followed each state of the column before, nine numbers; nothing for a column that is always coded."""
+    """For each column, how often each state followed each state of the column before, nine numbers; nothing for a
+    column that is always coded.
+    """
     states, before, found = states_of(symbols), np.zeros(len(symbols), np.int64), []
     for column in states.T:
         if not column.any():
@@ -39,7 +43,9 @@ def count_states(symbols: Symbols) -> Counts:
 
 
 class States(Law):
-    """Which cells there are: the state of a column given that of the last column before it that has gaps, by how often each was."""
+    """Which cells there are: the state of a column given that of the last column before it that has gaps, by how
+    often each was.
+    """
 
     def __init__(self, counts: Counts, examples: int) -> None:
         if any(len(one) not in (0, STATES**2) or min(one, default=0) < 0 for one in counts):
@@ -84,14 +90,17 @@ class NumberGrids:
 def number_grids(grids: Sequence[Grid]) -> NumberGrids:
     """Those of the columns that are numbers."""
     place = [number for number, grid in enumerate(grids) if not grid.texts]
-    facts = np.array([(grids[p].depth, grids[p].rate, grids[p].first, grids[p].column.origin) for p in place], np.float64).reshape(-1, 4)
+    facts = np.array(
+        [(grids[p].depth, grids[p].rate, grids[p].first, grids[p].column.origin) for p in place], np.float64
+    ).reshape(-1, 4)
     return NumberGrids(np.array(place, np.int64), facts[:, 0].astype(np.int64), facts[:, 1], facts[:, 2], facts[:, 3])
 
 
 class Spikes:
     """Σ of ρ_i over the spikes a_i with low ≤ a_i < high, by their running totals in order of place.
 
-    `choice` is ρ of each cell, none of the spikes first; `places` are the spikes of each column, negative where there are fewer.
+    `choice` is ρ of each cell, none of the spikes first; `places` are the spikes of each column, negative where there
+    are fewer.
     """
 
     def __init__(self, choice: Float[np.ndarray, "cells choices"], places: Float[np.ndarray, "numbers spikes"]) -> None:
@@ -100,16 +109,23 @@ class Spikes:
         sorted_ = np.take_along_axis(choice[:, 1:], order[columns], axis=1)
         self.below = np.concatenate([np.zeros((len(choice), 1)), sorted_.cumsum(1)], axis=1)
         held = np.clip(np.take_along_axis(places, order, axis=1), -1.0, WIDEST)
-        self.keys = (held + 2.0 * WIDEST * np.arange(len(places))[:, None]).ravel()  # of one column after another, in one order
+        self.keys = (
+            held + 2.0 * WIDEST * np.arange(len(places))[:, None]
+        ).ravel()  # of one column after another, in one order
 
-    def __call__(self, cells: Int64[np.ndarray, " cells"], low: np.ndarray, high: np.ndarray) -> Float[np.ndarray, " cells"]:
+    def __call__(
+        self, cells: Int64[np.ndarray, " cells"], low: np.ndarray, high: np.ndarray
+    ) -> Float[np.ndarray, " cells"]:
         column = cells % self.count[0]
-        under, over = (np.searchsorted(self.keys, edge + 2.0 * WIDEST * column) - column * self.count[1] for edge in (low, high))
+        under, over = (
+            np.searchsorted(self.keys, edge + 2.0 * WIDEST * column) - column * self.count[1] for edge in (low, high)
+        )
         return self.below[cells, over] - self.below[cells, under]
 
 
 class NumberMass:
-    """P(low ≤ step < high) of the cells of columns of numbers under `Columns`: ρ_0 Σ_k π_k [F_k(g(high)) - F_k(g(low))] and the spikes between.
+    """P(low ≤ step < high) of the cells of columns of numbers under `Columns`: ρ_0 Σ_k π_k [F_k(g(high)) - F_k(g(low))]
+    and the spikes between.
 
     Parameters are `[examples, numbers, ...]`; a cell is given by its place in `[examples × numbers]`.
     """
@@ -117,12 +133,17 @@ class NumberMass:
     def __init__(self, law: Columns, grids: NumberGrids, examples: int, *, exact: bool = False) -> None:
         given, numbers, self.grids = law.given, law.numbers, grids
         steps = (2.0**40, 2.0**40) if exact else (64.0, EDGES)
-        weight, choice = (np.exp(_settled(coarse(one[0, :examples], steps[0]))) for one in (given.logits, given.spike_logits))
+        weight, choice = (
+            np.exp(_settled(coarse(one[0, :examples], steps[0]))) for one in (given.logits, given.spike_logits)
+        )
         self.weight = (weight / weight.sum(-1, keepdims=True)).reshape(-1, weight.shape[-1])
         self.loc = coarse(given.loc[0, :examples], steps[1]).reshape(self.weight.shape)
         self.rate = np.exp(-coarse(given.log_scale[0, :examples], steps[0])).reshape(self.weight.shape)
         finite(self.weight, self.loc, self.rate)
-        self.warp = [one.double().numpy() for one in (numbers.warp.centre, numbers.warp.width, numbers.warp.shift, numbers.warp.scale)]
+        self.warp = [
+            one.double().numpy()
+            for one in (numbers.warp.centre, numbers.warp.width, numbers.warp.shift, numbers.warp.scale)
+        ]
         self.logarithmic = numbers.warp.logarithmic.numpy()
         self.floor = numbers.floor.double().numpy()
         self.spikes = self._of_all(choice / choice.sum(-1, keepdims=True), numbers) if len(numbers.spiked) else None
@@ -135,10 +156,14 @@ class NumberMass:
         every[:, spiked] = choice
         places = np.full((len(grids.place), choice.shape[-1] - 1), -1.0)
         values = numbers.spikes.double().numpy() + grids.origin[spiked, None]
-        places[spiked] = np.nan_to_num(np.round(values * grids.rate[spiked, None]) - grids.first[spiked, None], nan=-1.0)
+        places[spiked] = np.nan_to_num(
+            np.round(values * grids.rate[spiked, None]) - grids.first[spiked, None], nan=-1.0
+        )
         return Spikes(every.reshape(len(self.weight), -1), places)
 
-    def __call__(self, cells: Int64[np.ndarray, " cells"], low: np.ndarray, high: np.ndarray) -> Float[np.ndarray, " cells"]:
+    def __call__(
+        self, cells: Int64[np.ndarray, " cells"], low: np.ndarray, high: np.ndarray
+    ) -> Float[np.ndarray, " cells"]:
         column = cells % len(self.grids.place)
         a, b = (self._edge(cells, column, edge) for edge in (low, high))
         open_ = np.isinf(a)
@@ -147,12 +172,18 @@ class NumberMass:
         return smooth if self.spikes is None else self.spikes.none[cells] * smooth + self.spikes(cells, low, high)
 
     def _edge(self, cells: np.ndarray, column: np.ndarray, edge: np.ndarray) -> Float[np.ndarray, "cells components"]:
-        """Where the lower edge of a step lies on the logistics' own scales; below the least value there can be, infinitely far."""
+        """Where the lower edge of a step lies on the logistics' own scales; below the least value there can be,
+        infinitely far.
+        """
         value = (self.grids.first[column] + edge - 0.5) / self.grids.rate[column] - self.grids.origin[column]
         centre, width, shift, scale = (one[column] for one in self.warp)
         logarithmic = self.logarithmic[column]
         with np.errstate(divide="ignore"):
-            t = np.where(logarithmic, np.log(np.maximum(np.where(logarithmic, value, 1.0), 0.0)), np.arcsinh((value - centre) / width))
+            t = np.where(
+                logarithmic,
+                np.log(np.maximum(np.where(logarithmic, value, 1.0), 0.0)),
+                np.arcsinh((value - centre) / width),
+            )
         bottom = value + 0.5 / self.grids.rate[column] <= self.floor[column]
         place = np.where(bottom, -np.inf, (t - shift) / scale)
         return (place[:, None] - self.loc[cells]) * self.rate[cells]
@@ -164,7 +195,9 @@ def _settled(logits: np.ndarray) -> np.ndarray:
 
 
 class Rows(Law):
-    """The cells of rows under `Columns`; cells that are missing or kept beside are `MISSING` and `ASIDE` in place of a symbol."""
+    """The cells of rows under `Columns`; cells that are missing or kept beside are `MISSING` and `ASIDE` in place
+    of a symbol.
+    """
 
     def __init__(self, law: Columns, grids: Sequence[Grid], counts: Counts, examples: int) -> None:
         self.states, self.grids, self.examples = States(counts, examples), grids, examples
@@ -213,8 +246,12 @@ class Rows(Law):
             yield (steps[depth > digit] >> digit) & 1
 
 
-def level_shares(law: Columns, grids: Sequence[Grid], examples: int, *, exact: bool = False) -> dict[int, Float[np.ndarray, "examples texts"]]:
-    """For each column of levels the probability of each, the code that rare levels share divided by how often each of them was."""
+def level_shares(
+    law: Columns, grids: Sequence[Grid], examples: int, *, exact: bool = False
+) -> dict[int, Float[np.ndarray, "examples texts"]]:
+    """For each column of levels the probability of each, the code that rare levels share divided by how often each
+    of them was.
+    """
     logits = coarse(law.log_probs[0, :examples].clamp(min=-700.0), 2.0**40 if exact else 64.0)
     found: dict[int, np.ndarray] = {}
     for number, place in enumerate(law.levels.tolist()):
@@ -229,7 +266,9 @@ def level_shares(law: Columns, grids: Sequence[Grid], examples: int, *, exact: b
 
 
 def log_cells(law: Columns, grids: Sequence[Grid], symbols: Symbols) -> Float[np.ndarray, " examples"]:
-    """Log P of the cells that are coded, nats, with the model's parameters as they are: no grid for these, no entropy coder."""
+    """Log P of the cells that are coded, nats, with the model's parameters as they are: no grid for these, no
+    entropy coder.
+    """
     examples, numbers = len(symbols), number_grids(grids)
     total = np.zeros(examples)
     for place, shares in level_shares(law, grids, examples, exact=True).items():
@@ -239,7 +278,9 @@ def log_cells(law: Columns, grids: Sequence[Grid], symbols: Symbols) -> Float[np
         return total
     steps = symbols[:, numbers.place]
     seen: Bool[np.ndarray, "examples numbers"] = steps >= 0
-    mass = NumberMass(law, numbers, examples, exact=True)(np.flatnonzero(seen), steps[seen].astype(np.int64), steps[seen].astype(np.int64) + 1)
+    mass = NumberMass(law, numbers, examples, exact=True)(
+        np.flatnonzero(seen), steps[seen].astype(np.int64), steps[seen].astype(np.int64) + 1
+    )
     each = np.zeros(steps.shape)
     each[seen] = np.log(np.maximum(mass, LEAST))
     return total + each.sum(1)

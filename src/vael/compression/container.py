@@ -1,4 +1,5 @@
-"""The file: what it says of itself, blocks, and checksums of everything, so that damage is found and named before anything is decoded.
+"""The file: what it says of itself, blocks, and checksums of everything, so that damage is found and named before
+anything is decoded.
 
 | bytes | what |
 |---|---|
@@ -57,7 +58,9 @@ class Layout(Section):
     channels_last: bool = False
     names: tuple[str, ...] = ()  # of images, as paths in their folder
     note: str = ""  # what of the original is not in the file
-    gaps: tuple[tuple[Count, ...], ...] = ()  # of a table, how often each state of a cell followed each (`column_laws.count_states`)
+    gaps: tuple[
+        tuple[Count, ...], ...
+    ] = ()  # of a table, how often each state of a cell followed each (`column_laws.count_states`)
 
     @model_validator(mode="after")
     def _known(self) -> Layout:
@@ -81,7 +84,9 @@ class Layout(Section):
 
 
 class BlockFacts(Section):
-    """A block: whether it was coded or goes raw, how long it is, and checksums of what is stored and of what it stands for."""
+    """A block: whether it was coded or goes raw, how long it is, and checksums of what is stored and of what it
+    stands for.
+    """
 
     examples: Several
     coded: bool
@@ -153,17 +158,26 @@ def pack(header: Header, payloads: list[bytes], beside: bytes = b"") -> bytes:
 
 
 def unpack(content: bytes, name: str) -> tuple[Header, list[bytes], bytes]:
-    """Header, blocks and what is beside them of a file that is whole. Errors: `FormatError` for any other, which names what is wrong and where."""
+    """Header, blocks and what is beside them of a file that is whole.
+
+    Errors: `FormatError` for any other, which names what is wrong and where.
+    """
     header, start = _header(content, name)
     first = start + header.beside.size
     end = first + sum(block.size for block in header.blocks) + LONG
     if len(content) < end:
-        raise FormatError(f"{name} is cut short: it has {len(content):,} bytes and should have {end:,}; copy or fetch it again")
+        raise FormatError(
+            f"{name} is cut short: it has {len(content):,} bytes and should have {end:,}; copy or fetch it again"
+        )
     if len(content) > end:
-        raise FormatError(f"{name} has {len(content) - end:,} bytes after its end; something was added to it: copy or fetch it again")
+        raise FormatError(
+            f"{name} has {len(content) - end:,} bytes after its end; something was added to it: copy or fetch it again"
+        )
     beside = content[start:first]
     if beside and checksum(beside) != header.beside.stored:
-        raise FormatError(f"{name} is damaged in what stands beside the blocks: its checksum does not fit; copy or fetch it again")
+        raise FormatError(
+            f"{name} is damaged in what stands beside the blocks: its checksum does not fit; copy or fetch it again"
+        )
     payloads = _payloads(header, content, first, name)
     if hashlib.sha256(content[:-LONG]).digest() != content[-LONG:]:
         raise FormatError(f"{name} is damaged: the checksum of the whole file does not fit; copy or fetch it again")
@@ -178,11 +192,16 @@ def _header(content: bytes, name: str) -> tuple[Header, int]:
         raise FormatError(f"{name} is cut short: it has only {len(content)} bytes; copy or fetch it again")
     _, version, length = FRONT.unpack_from(content)
     if version != VERSION:
-        raise FormatError(f"{name} says that it has format version {version}, but this vael reads {VERSION}; use the vael that wrote it")
+        raise FormatError(
+            f"{name} says that it has format version {version}, but this vael reads {VERSION}; use the vael that wrote "
+            "it"
+        )
     front = content[: FRONT.size + length]
     start = len(front) + SHORT
     if len(content) < FRONT.size + length + SHORT:
-        raise FormatError(f"{name} is cut short within its header, or its length there is damaged; copy or fetch it again")
+        raise FormatError(
+            f"{name} is cut short within its header, or its length there is damaged; copy or fetch it again"
+        )
     if hashlib.sha256(front).digest()[:SHORT] != content[len(front) : start]:
         raise FormatError(f"{name} is damaged: the checksum of its header does not fit; copy or fetch it again")
     return _parsed(front[FRONT.size :], name), start
@@ -197,7 +216,9 @@ def _parsed(told: bytes, name: str) -> Header:
             raise ValueError("it is too long, or not whole")
         return Header.model_validate_json(text)
     except (zlib.error, ValidationError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise FormatError(f"{name} has a header that does not parse ({type(error).__name__}); it was not written by `vael compress`") from error
+        raise FormatError(
+            f"{name} has a header that does not parse ({type(error).__name__}); it was not written by `vael compress`"
+        ) from error
 
 
 def _payloads(header: Header, content: bytes, start: int, name: str) -> list[bytes]:
@@ -206,7 +227,8 @@ def _payloads(header: Header, content: bytes, start: int, name: str) -> list[byt
         payload = content[start : start + block.size]
         if checksum(payload) != block.stored:
             raise FormatError(
-                f"{name} is damaged in block {number} of {len(header.blocks)} (examples {first:,} to {first + block.examples - 1:,}): its checksum "
+                f"{name} is damaged in block {number} of {len(header.blocks)} (examples {first:,} to "
+                f"{first + block.examples - 1:,}): its checksum "
                 "does not fit; copy or fetch it again"
             )
         found.append(payload)

@@ -30,25 +30,35 @@ class Contents:
 
 
 def from_array(x: np.ndarray, name: str, event: tuple[int, ...], factor: int = 1, note: str = "") -> Contents:
-    """An array, given back with its type and shape. Errors: `ShapeError` for examples of another shape than the model's, `FormatError` for text."""
+    """An array, given back with its type and shape.
+
+    Errors: `ShapeError` for examples of another shape than the model's, `FormatError` for text.
+    """
     if x.dtype.kind not in "buif":
         raise FormatError(f"{name} holds cells of type {x.dtype}, but numbers were expected")
     found = as_examples(x, name, event).shape[1:]
     if found != event:
-        raise ShapeError(f"{name} has examples of shape {found}, but the run was trained on {event}; give data of that shape")
+        raise ShapeError(
+            f"{name} has examples of shape {found}, but the run was trained on {event}; give data of that shape"
+        )
     last = x.ndim == 4 and x.shape[1:] != event
-    return Contents(name, x, Layout(kind="array", dtype=x.dtype.str, shape=x.shape, factor=factor, channels_last=last, note=note))
+    return Contents(
+        name, x, Layout(kind="array", dtype=x.dtype.str, shape=x.shape, factor=factor, channels_last=last, note=note)
+    )
 
 
 def from_folder(folder: Path, event: tuple[int, ...], factor: int = 1) -> Contents:
     """All images of a folder, given back as PNG files with the same pixels under the same names.
 
-    Errors: those of `vael.data.images.read_images`; `ShapeError` for images of another size; `FormatError` for two that would get one name.
+    Errors: those of `vael.data.images.read_images`; `ShapeError` for images of another size; `FormatError` for two that
+    would get one name.
     """
     read = read_images(folder)
     files, x = read.files, read.x
     if x.shape[1:] != event:
-        raise ShapeError(f"{folder} has images of shape {x.shape[1:]}, but the run was trained on {event}; give images of that shape")
+        raise ShapeError(
+            f"{folder} has images of shape {x.shape[1:]}, but the run was trained on {event}; give images of that shape"
+        )
     names = [file.relative_to(folder).as_posix() for file in files]
     written = [name if name.lower().endswith(".png") else f"{name}.png" for name in names]
     if len(set(written)) < len(written):
@@ -69,7 +79,10 @@ def from_cells(source: Source, x: np.ndarray) -> Contents:
 
 
 def to_cells(block: np.ndarray, layout: Layout, levels: int) -> Symbols:
-    """A block as cells 0 ... levels - 1 `[examples, cells]`. Errors: `FormatError` where that would lose anything: the block goes raw."""
+    """A block as cells 0 ... levels - 1 `[examples, cells]`.
+
+    Errors: `FormatError` where that would lose anything: the block goes raw.
+    """
     if layout.kind == "table":
         return np.ascontiguousarray(block, np.int32)
     with np.errstate(invalid="ignore"):
@@ -97,10 +110,22 @@ def safe_names(layout: Layout, name: str) -> list[PurePosixPath]:
     """Names of images that stay within the folder they are written to. Errors: `FormatError` for others."""
     paths = [PurePosixPath(given) for given in layout.names]
     for path in paths:
-        if path.is_absolute() or ".." in path.parts or "\\" in str(path) or "\0" in str(path) or ":" in str(path) or not path.parts:
-            raise FormatError(f"{name} holds an image called {str(path)!r}, which would be written outside of the folder; it is not to be trusted")
+        if (
+            path.is_absolute()
+            or ".." in path.parts
+            or "\\" in str(path)
+            or "\0" in str(path)
+            or ":" in str(path)
+            or not path.parts
+        ):
+            raise FormatError(
+                f"{name} holds an image called {str(path)!r}, which would be written outside of the folder; it is not "
+                "to be trusted"
+            )
     taken = {str(path).casefold() for path in paths}
     above = {str(folder).casefold() for path in paths for folder in path.parents}
     if len(taken) < len(paths) or taken & above:
-        raise FormatError(f"{name} holds two images of one name, or one with the name of a folder; it is not to be trusted")
+        raise FormatError(
+            f"{name} holds two images of one name, or one with the name of a folder; it is not to be trusted"
+        )
     return paths

@@ -20,7 +20,9 @@ DAY = 86_400
 
 @dataclass(frozen=True)
 class Grid:
-    """The values that the cells of a column can be coded as: its levels (rare ones each), or (first + k) / rate for k from 0 to size - 1."""
+    """The values that the cells of a column can be coded as: its levels (rare ones each), or (first + k) / rate for
+    k from 0 to size - 1.
+    """
 
     column: Column
     texts: tuple[str, ...] = ()
@@ -39,10 +41,14 @@ class Grid:
         return max(self.size - 1, 0).bit_length()
 
     def symbols(self, values: Float[np.ndarray, " rows"]) -> Int32[np.ndarray, " rows"]:
-        """Numbers as `vael.tables.reading.valued` gives them, NaN where missing and -inf where they do not fit; of levels the codes (see `codes`)."""
+        """Numbers as `vael.tables.reading.valued` gives them, NaN where missing and -inf where they do not fit; of
+        levels the codes (see `codes`).
+        """
         known = np.isfinite(values)
         steps = np.where(known, np.round(np.where(known, values, 0.0) * self.rate), 0.0)
-        on = np.abs(steps / self.rate - np.where(known, values, 0.0)) <= NEAR * np.maximum(1.0, np.abs(np.where(known, values, 0.0)))
+        on = np.abs(steps / self.rate - np.where(known, values, 0.0)) <= NEAR * np.maximum(
+            1.0, np.abs(np.where(known, values, 0.0))
+        )
         place = steps - self.first
         fits = known & on & (place >= 0) & (place < self.size)
         return np.where(np.isnan(values), MISSING, np.where(fits, place, ASIDE)).astype(np.int32)
@@ -52,7 +58,9 @@ class Grid:
         return np.where(symbols < 0, np.nan, (symbols.astype(np.float64) + self.first) / self.rate)
 
     def shown(self, symbols: Int32[np.ndarray, " rows"]) -> Float[np.ndarray, " rows"]:
-        """What the model is shown: the code of a level, or the number without the origin as float32 has it; NaN in gaps."""
+        """What the model is shown: the code of a level, or the number without the origin as float32 has it; NaN in
+        gaps.
+        """
         if self.column.kind in LEVELS:
             return np.where(symbols < 0, np.nan, np.minimum(symbols, self.column.codes - 1))
         return (self.values(symbols) - self.column.origin).astype(np.float32).astype(np.float64)
@@ -69,7 +77,9 @@ def _levels(column: Column) -> Grid:
 
 
 def _numbers(column: Column) -> Grid:
-    """The range of training and as much again on either side; of free precision where none is declared, or the range has too many steps."""
+    """The range of training and as much again on either side; of free precision where none is declared, or the
+    range has too many steps.
+    """
     rate = rate_of(column)
     if rate is None or column.minimum is None or column.maximum is None:
         return Grid(column)
@@ -77,13 +87,21 @@ def _numbers(column: Column) -> Grid:
     wide = min(most - least + MARGIN, (WIDEST - (most - least + 1)) // 2)
     if wide < 0:
         return Grid(column)
-    bottom = 0 if column.kind is ColumnKind.COUNT and least >= 0 else 1 if column.kind is ColumnKind.POSITIVE else least - wide
+    bottom = (
+        0
+        if column.kind is ColumnKind.COUNT and least >= 0
+        else 1
+        if column.kind is ColumnKind.POSITIVE
+        else least - wide
+    )
     first = max(least - wide, bottom)
     return Grid(column, rate=rate, first=first, size=most + wide + 1 - first)
 
 
 def rate_of(column: Column) -> int | None:
-    """Steps of a unit: of a count 1, of a date as its pattern says, else by the decimals; None where there is no declared precision."""
+    """Steps of a unit: of a count 1, of a date as its pattern says, else by the decimals; None where there is no
+    declared precision.
+    """
     if column.kind is ColumnKind.COUNT:
         return 1
     if column.kind is not ColumnKind.DATE:

@@ -1,7 +1,7 @@
 """From the last integers of a decoder to the law of the cells, for each head that has one in whole numbers.
 
-The numbers of a head arrive in units of 2^-12. What a head computes of them with exponentials is tabulated when it is made, from the head's
-own formulas in float64; the tables travel with it.
+The numbers of a head arrive in units of 2^-12. What a head computes of them with exponentials is tabulated when it is
+made, from the head's own formulas in float64; the tables travel with it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,14 @@ from vael.compression.integer_tables import (
 )
 from vael.compression.laws import Law, Parts
 from vael.errors import SupportError
-from vael.models import BernoulliHead, CategoricalHead, CoupledLogisticMixtureHead, DiscretizedLogisticHead, DiscretizedLogisticMixtureHead, Head
+from vael.models import (
+    BernoulliHead,
+    CategoricalHead,
+    CoupledLogisticMixtureHead,
+    DiscretizedLogisticHead,
+    DiscretizedLogisticMixtureHead,
+    Head,
+)
 from vael.models.heads import LevelUnits
 from vael.models.tabulated import TabulatedMixtureHead
 
@@ -102,11 +109,15 @@ class IntegerTabulated(IntegerHead):
 
     def law(self, raw: Whole) -> Law:
         weight = self.softmax(cells_last(raw, self.facts["components"]))
-        return IntegerHalvings(SharedMixture(weight, self.tables["shared"]), (weight.shape[0], weight.shape[1]), self.levels)
+        return IntegerHalvings(
+            SharedMixture(weight, self.tables["shared"]), (weight.shape[0], weight.shape[1]), self.levels
+        )
 
 
 class IntegerLogistics(IntegerHead):
-    """Logistics cut into levels: one for each cell (components = 1, without logits), or mixtures, whose channels may be coupled."""
+    """Logistics cut into levels: one for each cell (components = 1, without logits), or mixtures, whose channels
+    may be coupled.
+    """
 
     kind = "logistics"
 
@@ -146,7 +157,11 @@ class IntegerCoupledLogistics(IntegerLogistics):
         sizes = np.cumsum([components * n for n in (1, channels, channels, channels * (channels - 1) // 2)])
         logits, loc, log_scale, coupling = (self._pixels(part, components) for part in np.split(raw, sizes, axis=1)[:4])
         tanh = Grid(self.tables["tanh"], -8 << (RAW - FINE), FINE)
-        parts = ([self.loc(part) for part in loc], [self.rate(part) for part in log_scale], [tanh(part) for part in coupling])
+        parts = (
+            [self.loc(part) for part in loc],
+            [self.rate(part) for part in log_scale],
+            [tanh(part) for part in coupling],
+        )
         return Parts(IntegerCoupling(self.curve, self.softmax(logits[0]), parts, self.levels), channels)
 
     @staticmethod
@@ -157,7 +172,8 @@ class IntegerCoupledLogistics(IntegerLogistics):
 
 
 HEADS: dict[str, type[IntegerHead]] = {
-    head.kind: head for head in (IntegerBernoulli, IntegerCategorical, IntegerTabulated, IntegerLogistics, IntegerCoupledLogistics)
+    head.kind: head
+    for head in (IntegerBernoulli, IntegerCategorical, IntegerTabulated, IntegerLogistics, IntegerCoupledLogistics)
 }
 
 
@@ -168,7 +184,11 @@ def rates(units: LevelUnits) -> Whole:
 
 def logistics(kind: type[IntegerLogistics], facts: Facts, places: Tensor, units: LevelUnits) -> IntegerHead:
     """A head of logistics with its tables."""
-    more = {"tanh": function_grid(torch.tanh(raw_numbers(-8, 8, FINE)) * 2.0**RAW, -8, FINE).values} if kind is IntegerCoupledLogistics else {}
+    more = (
+        {"tanh": function_grid(torch.tanh(raw_numbers(-8, 8, FINE)) * 2.0**RAW, -8, FINE).values}
+        if kind is IntegerCoupledLogistics
+        else {}
+    )
     softmax = {} if facts["components"] == 1 and not more else {"exponential": exponential().values}
     spots = to_whole(places.double() * 2.0**RAW)
     return kind(facts, {"logistic": logistic_curve().values, "rate": rates(units), "places": spots, **softmax, **more})
@@ -190,7 +210,9 @@ def tabulated(head: TabulatedMixtureHead) -> IntegerHead:
     below = torch.nn.functional.pad(head.laws.detach().double().softmax(1).cumsum(1), (1, 0)).mT
     shared = to_whole(below * 2.0**TOP)
     shared[-1] = 1 << TOP
-    return IntegerTabulated({"levels": head.levels, "components": head.components}, {"exponential": exponential().values, "shared": shared})
+    return IntegerTabulated(
+        {"levels": head.levels, "components": head.components}, {"exponential": exponential().values, "shared": shared}
+    )
 
 
 def one_logistic(head: DiscretizedLogisticHead) -> IntegerHead:
@@ -210,9 +232,13 @@ def coupled(head: CoupledLogisticMixtureHead) -> IntegerHead:
 
 
 MADE: dict[type[Head], Callable[..., IntegerHead]] = {
-    BernoulliHead: bernoulli, CategoricalHead: categorical, TabulatedMixtureHead: tabulated, DiscretizedLogisticHead: one_logistic,
-    DiscretizedLogisticMixtureHead: mixture, CoupledLogisticMixtureHead: coupled,
-}  # fmt: skip
+    BernoulliHead: bernoulli,
+    CategoricalHead: categorical,
+    TabulatedMixtureHead: tabulated,
+    DiscretizedLogisticHead: one_logistic,
+    DiscretizedLogisticMixtureHead: mixture,
+    CoupledLogisticMixtureHead: coupled,
+}
 
 
 def quantise_head(head: object) -> IntegerHead:
@@ -221,4 +247,7 @@ def quantise_head(head: object) -> IntegerHead:
         if type(head) is kind:
             return make(head)
     names = ", ".join(kind.__name__ for kind in MADE)
-    raise SupportError(f"{type(head).__name__} has no form in whole numbers; the portable level takes {names}: train with one of those likelihoods")
+    raise SupportError(
+        f"{type(head).__name__} has no form in whole numbers; the portable level takes {names}: train with one of "
+        "those likelihoods"
+    )

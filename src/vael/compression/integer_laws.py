@@ -1,4 +1,6 @@
-"""Laws of whole numbers by distribution functions in whole numbers: every question is a ratio of integers, cut to 24 bits."""
+"""Laws of whole numbers by distribution functions in whole numbers: every question is a ratio of integers, cut to
+24 bits.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,16 @@ from vael.compression.stack import LIBRARY
 
 PRECISION = 24  # bits of a probability
 
-Cumulative = Callable[[Whole], Whole]  # mass below an edge, for edges 0 ... levels, in units that each symbol has for itself
+Cumulative = Callable[
+    [Whole], Whole
+]  # mass below an edge, for edges 0 ... levels, in units that each symbol has for itself
 
 
 def ratio(part: Whole, total: Whole) -> Whole:
     """Part / total in units of 2^-24, strictly between 0 and 1; a half where there is no mass at all."""
-    excess = np.maximum(np.frexp(total.astype(np.float64))[1].astype(np.int64) - 38, 0)  # bits that would not leave room for 24 more
+    excess = np.maximum(
+        np.frexp(total.astype(np.float64))[1].astype(np.int64) - 38, 0
+    )  # bits that would not leave room for 24 more
     part, whole = part >> excess, total >> excess
     found = (part << PRECISION) // np.maximum(whole, 1)
     return np.where(whole > 0, np.clip(found, 1, (1 << PRECISION) - 1), 1 << (PRECISION - 1))
@@ -28,7 +34,9 @@ BERNOULLI = LIBRARY.stream.model.Bernoulli(perfect=False)
 
 
 def bits(probability: Whole) -> Question:
-    """Bits that are 1 with so many parts in 2^24: an exact number in float64, whose only use is to be cut back to 24 bits."""
+    """Bits that are 1 with so many parts in 2^24: an exact number in float64, whose only use is to be cut back to
+    24 bits.
+    """
     return Question(BERNOULLI, (probability.ravel() / float(1 << PRECISION),))
 
 
@@ -47,7 +55,9 @@ class IntegerBits(Law):
 
 
 class IntegerHalvings(Law):
-    """0 ... levels - 1 by a distribution function in integers: is the symbol in the upper half of what is left, until one is left."""
+    """0 ... levels - 1 by a distribution function in integers: is the symbol in the upper half of what is left,
+    until one is left.
+    """
 
     def __init__(self, cumulative: Cumulative, shape: tuple[int, int], levels: int) -> None:
         self.cumulative, self.shape, self.levels, self.depth = cumulative, shape, levels, (levels - 1).bit_length()
@@ -103,7 +113,8 @@ class IndependentNormals(Normals):
 
 
 class ShearedNormals(Normals):
-    """N(loc, L Lᵀ), L = shear diag(σ) with a unit diagonal: latent i is Gaussian about loc_i + Σ_(j<i) shear_ij (z_j - m_j), m the same of j.
+    """N(loc, L Lᵀ), L = shear diag(σ) with a unit diagonal: latent i is Gaussian about loc_i + Σ_(j<i) shear_ij (z_j -
+    m_j), m the same of j.
 
     `shear` `[examples, latents, latents]` in units of 2^-12.
     """
@@ -126,7 +137,9 @@ class ShearedNormals(Normals):
 
     def answers(self, symbols: Symbols) -> Iterator[np.ndarray]:
         for i in range(symbols.shape[1]):
-            yield from self.halvings(self.loc[:, :1], self.rate[:, :1]).answers(symbols[:, i : i + 1] + np.int32(self.reach))
+            yield from self.halvings(self.loc[:, :1], self.rate[:, :1]).answers(
+                symbols[:, i : i + 1] + np.int32(self.reach)
+            )
 
 
 class LogisticMixture:
@@ -150,11 +163,15 @@ class LogisticMixture:
         return (self.weight * (self.parts(edge) >> WEIGHTED)).sum(-1)
 
 
-WEIGHTED = 4  # bits of a distribution function that are dropped before it is weighted, so that sums of 2^7 components fit
+WEIGHTED = (
+    4  # bits of a distribution function that are dropped before it is weighted, so that sums of 2^7 components fit
+)
 
 
 class SharedMixture:
-    """Σ_k w_k C_k(edge) of distribution functions C `[levels + 1, components]` that all cells share, in units of 2^-32."""
+    """Σ_k w_k C_k(edge) of distribution functions C `[levels + 1, components]` that all cells share, in units of
+    2^-32.
+    """
 
     def __init__(self, weight: Whole, shared: Whole) -> None:
         self.weight, self.shared = weight, shared >> WEIGHTED
@@ -177,10 +194,13 @@ class Weighed:
 class IntegerCoupling(Following):
     """The channels of a pixel under a coupled mixture, one after another.
 
-    `loc`, `rate`: a `[examples, pixels, components]` for each channel; `coupling` likewise for c = 1, 2 ... of j < c, in units of 2^-12.
+    `loc`, `rate`: a `[examples, pixels, components]` for each channel; `coupling` likewise for c = 1, 2 ... of j < c,
+    in units of 2^-12.
     """
 
-    def __init__(self, curve: Curve, weight: Whole, parts: tuple[list[Whole], list[Whole], list[Whole]], levels: int) -> None:
+    def __init__(
+        self, curve: Curve, weight: Whole, parts: tuple[list[Whole], list[Whole], list[Whole]], levels: int
+    ) -> None:
         self.curve, self.weight, self.levels = curve, weight, levels
         self.loc, self.rate, self.coupling = parts
 
@@ -191,7 +211,9 @@ class IntegerCoupling(Following):
             symbol = x.astype(np.int64)
             mass = np.maximum(mixture.parts(symbol + 1) - mixture.parts(symbol), 1)
             weight = scaled(weight * mass)
-        return IntegerHalvings(self._mixture(weight, len(before), before), (weight.shape[0], weight.shape[1]), self.levels)
+        return IntegerHalvings(
+            self._mixture(weight, len(before), before), (weight.shape[0], weight.shape[1]), self.levels
+        )
 
     def _mixture(self, weight: Whole, channel: int, before: list[np.ndarray]) -> LogisticMixture:
         loc, row = self.loc[channel], channel * (channel - 1) // 2

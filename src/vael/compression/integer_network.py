@@ -1,9 +1,10 @@
 """Networks in whole numbers, whose results depend on no machine, batch size, number of threads or order of summation.
 
-Activations and weights are integers held in float64. Every sum that can occur is shown to stay below 2^51 when a network is made, so each of
-its terms and partial sums is exact in whatever order, with or without fused operations; scaling is by powers of two, rounding is to
-the nearest integer, and activation functions are looked up in tables that travel with the network. (The idea is that of integer
-networks: Ballé, Johnston & Minnen 2019.) On the processor only: libraries of GPUs may convolve by transforms that round.
+Activations and weights are integers held in float64. Every sum that can occur is shown to stay below 2^51 when a
+network is made, so each of its terms and partial sums is exact in whatever order, with or without fused operations;
+scaling is by powers of two, rounding is to the nearest integer, and activation functions are looked up in tables that
+travel with the network. (The idea is that of integer networks: Ballé, Johnston & Minnen 2019.) On the processor only:
+libraries of GPUs may convolve by transforms that round.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ class Stage(ABC):
 
     @abstractmethod
     def limit_after(self, limit: int) -> int:
-        """The largest size of a result for inputs of such a size. Errors: `SupportError` where a sum could be inexact."""
+        """The largest size of a result for inputs of such a size.
+
+        Errors: `SupportError` where a sum could be inexact.
+        """
 
     @property
     def tensors(self) -> dict[str, Tensor]:
@@ -68,7 +72,8 @@ def checked(size: float, what: str) -> float:
     """`size` itself. Errors: `SupportError` where it passes what is exact."""
     if size >= LARGEST:
         raise SupportError(
-            f"a sum of the {what} could reach {size:.3g}, and is exact in float64 below {LARGEST:.3g} only; use fewer bits for weights or activations"
+            f"a sum of the {what} could reach {size:.3g}, and is exact in float64 below {LARGEST:.3g} only; use fewer "
+            "bits for weights or activations"
         )
     return size
 
@@ -193,7 +198,9 @@ class Frame(Stage):
         return limit
 
 
-STAGES: dict[str, type[Stage]] = {kind.kind: kind for kind in (Affine, Linear, Convolution, TransposedConvolution, Lookup, Shape, Frame)}
+STAGES: dict[str, type[Stage]] = {
+    kind.kind: kind for kind in (Affine, Linear, Convolution, TransposedConvolution, Lookup, Shape, Frame)
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +231,11 @@ class IntegerNetwork:
     @property
     def tensors(self) -> dict[str, Tensor]:
         """Tensors by number of stage and name."""
-        return {f"{number}.{name}": tensor for number, stage in enumerate(self.stages) for name, tensor in stage.tensors.items()}
+        return {
+            f"{number}.{name}": tensor
+            for number, stage in enumerate(self.stages)
+            for name, tensor in stage.tensors.items()
+        }
 
     @property
     def facts(self) -> list[dict[str, object]]:
@@ -238,11 +249,16 @@ def read_network(limit: int, facts: Sequence[Mapping[str, object]], tensors: Map
     for number, fact in enumerate(facts):
         plain = dict(fact)
         kind = STAGES.get(str(plain.pop("kind", "")))
-        own = {name.partition(".")[2]: tensor for name, tensor in tensors.items() if name.partition(".")[0] == str(number)}
+        own = {
+            name.partition(".")[2]: tensor for name, tensor in tensors.items() if name.partition(".")[0] == str(number)
+        }
         try:
             if kind is None:
                 raise KeyError(str(fact.get("kind")))
             stages.append(kind.read(plain, own))  # type: ignore[arg-type]
         except (KeyError, TypeError) as error:
-            raise FormatError(f"stage {number} of an integer network cannot be read ({error}); use the vael that wrote it, or a newer one") from error
+            raise FormatError(
+                f"stage {number} of an integer network cannot be read ({error}); use the vael that wrote it, or a "
+                "newer one"
+            ) from error
     return IntegerNetwork(tuple(stages), limit)

@@ -1,7 +1,8 @@
-"""Functions of real numbers as tables of integers: computed once, where a network is quantised, and carried along from then on.
+"""Functions of real numbers as tables of integers: computed once, where a network is quantised, and carried along from
+then on.
 
-Nothing here is computed where a file is read: the tables travel with the network, under its fingerprint, so no other machine's logarithm
-or exponential function has a say.
+Nothing here is computed where a file is read: the tables travel with the network, under its fingerprint, so no other
+machine's logarithm or exponential function has a say.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ RATE = 24  # reciprocal scales are in units of 2^-24
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """A rising function over all integers: straight lines between the values at -n 2^step ... n 2^step, its end values beyond."""
+    """A rising function over all integers: straight lines between the values at -n 2^step ... n 2^step, its end
+    values beyond.
+    """
 
     values: Whole  # 2 n + 1
 

@@ -1,8 +1,8 @@
 """Laws of whole numbers side by side, as questions that a stack of bits answers one after another.
 
-A law asks for symbols in an order in which each question may depend on the answers before it; popping answers from the stack, pushing
-answers from the symbols that are known and puts them on the stack last question first. As both walk through the same questions, they
-compute the same probabilities by the same operations on arrays of the same shape.
+A law asks for symbols in an order in which each question may depend on the answers before it; popping answers from the
+stack, pushing answers from the symbols that are known and puts them on the stack last question first. As both walk
+through the same questions, they compute the same probabilities by the same operations on arrays of the same shape.
 """
 
 from __future__ import annotations
@@ -71,7 +71,10 @@ class Law(ABC):
 def finite(*parameters: np.ndarray) -> None:
     """Errors: `SupportError` for numbers that no probability can be made of."""
     if not all(np.isfinite(numbers).all() for numbers in parameters):
-        raise SupportError("the model gives numbers that are not finite for these data, so nothing can be coded with it; look at its weights")
+        raise SupportError(
+            "the model gives numbers that are not finite for these data, so nothing can be coded with it; look at its "
+            "weights"
+        )
 
 
 class OneQuestion(Law, ABC):
@@ -98,7 +101,9 @@ class Bits(OneQuestion):
         self.probability = probability
 
     def question(self) -> tuple[Question, tuple[int, int]]:
-        return Question(LIBRARY.stream.model.Bernoulli(perfect=False), (self.probability.ravel(),)), self.probability.shape
+        return Question(
+            LIBRARY.stream.model.Bernoulli(perfect=False), (self.probability.ravel(),)
+        ), self.probability.shape
 
 
 class Tables(OneQuestion):
@@ -113,12 +118,14 @@ class Tables(OneQuestion):
         return Question(LIBRARY.stream.model.Categorical(perfect=False), (rows,)), self.probabilities.shape[:2]
 
 
-# P(low ≤ x < high) of every symbol for whole `low` and `high`, `[examples, symbols]`, up to a factor of each symbol's own
+# P(low ≤ x < high) of every symbol for whole `low` and `high`, `[examples, symbols]`, up to a factor of each symbol's
+# own
 Mass = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class Halvings(Law):
-    """A law over 0 ... levels - 1 by the mass of intervals: is x in the upper half of what is left of the range, until one level is left.
+    """A law over 0 ... levels - 1 by the mass of intervals: is x in the upper half of what is left of the range, until
+    one level is left.
 
     It takes log₂ levels questions where a table takes `levels` probabilities, and costs no bit more.
     """
@@ -145,7 +152,9 @@ class Halvings(Law):
 
 
 class GaussianMass:
-    """P(low ≤ k < high) of N(loc, scale²) cut into unit bins around the whole numbers from -reach to reach - 1, counted from 0."""
+    """P(low ≤ k < high) of N(loc, scale²) cut into unit bins around the whole numbers from -reach to reach - 1,
+    counted from 0.
+    """
 
     def __init__(self, loc: np.ndarray, scale: np.ndarray, reach: int) -> None:
         self.loc, self.scale, self.reach = loc + reach, scale, reach
@@ -161,10 +170,12 @@ class GaussianMass:
 
 
 class BisectedGaussians(Law):
-    """N(loc, scale²) of each symbol, cut into unit bins around -reach ... reach - 1, the outer two open; both in units of a bin.
+    """N(loc, scale²) of each symbol, cut into unit bins around -reach ... reach - 1, the outer two open; both in units
+    of a bin.
 
-    constriction's own quantised Gaussian keeps 2⁻²⁴ for every bin. To push under it costs next to nothing, but symbols that are *drawn* from
-    it, as bits-back coding does, would fall a thousandth of the time where there is no mass; halvings leak a millionth.
+    constriction's own quantised Gaussian keeps 2⁻²⁴ for every bin. To push under it costs next to nothing, but symbols
+    that are *drawn* from it, as bits-back coding does, would fall a thousandth of the time where there is no mass;
+    halvings leak a millionth.
     """
 
     def __init__(self, loc: Reals, scale: Reals, reach: int) -> None:
@@ -179,13 +190,17 @@ class BisectedGaussians(Law):
 
 
 class CorrelatedGaussians(Law):
-    """N(loc, L Lᵀ) over the symbols of an example on the same bins, L = shear diag(scale) with 1 on the diagonal of `shear`.
+    """N(loc, L Lᵀ) over the symbols of an example on the same bins, L = shear diag(scale) with 1 on the diagonal of
+    `shear`.
 
-    Symbol i given those before it is Gaussian with mean m_i = loc_i + Σ_(j<i) shear_ij (z_j - m_j) and deviation scale_i, so the law is
-    the product of Gaussians cut into bins. Means are brought to sixteenths of a bin; with a coarse shear such sums are exact.
+    Symbol i given those before it is Gaussian with mean m_i = loc_i + Σ_(j<i) shear_ij (z_j - m_j) and deviation
+    scale_i, so the law is the product of Gaussians cut into bins. Means are brought to sixteenths of a bin; with a
+    coarse shear such sums are exact.
     """
 
-    def __init__(self, loc: Reals, scale: Reals, shear: Float[np.ndarray, "examples symbols symbols"], reach: int) -> None:
+    def __init__(
+        self, loc: Reals, scale: Reals, shear: Float[np.ndarray, "examples symbols symbols"], reach: int
+    ) -> None:
         finite(loc, scale, shear)
         self.loc, self.scale, self.shear, self.reach = loc, scale, shear, reach
 

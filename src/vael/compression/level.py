@@ -1,4 +1,6 @@
-"""What turns a model into probabilities of whole numbers: the one place that a coder asks, and that another level of care replaces."""
+"""What turns a model into probabilities of whole numbers: the one place that a coder asks, and that another level
+of care replaces.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,10 @@ Symbols = Int32[np.ndarray, "examples _"]
 class Level(ABC):
     """Abstract: posterior, likelihood and prior of a model over whole numbers, as laws that a stack can be coded with.
 
-    Level 0 is the data, cells flattened; levels 1 ... `depth` are latents, each a number of its place on a grid. Every law is about a few
-    examples side by side, at most `batch`, and gives the same integers whenever it is asked for the same symbols, in whatever company:
-    encoder and decoder both rely on it. An encoder network is needed on both sides, as bits-back coding returns the bits that it took.
+    Level 0 is the data, cells flattened; levels 1 ... `depth` are latents, each a number of its place on a grid. Every
+    law is about a few examples side by side, at most `batch`, and gives the same integers whenever it is asked for the
+    same symbols, in whatever company: encoder and decoder both rely on it. An encoder network is needed on both sides,
+    as bits-back coding returns the bits that it took.
     """
 
     name: ClassVar[str]
@@ -57,4 +60,6 @@ class Level(ABC):
 
     @abstractmethod
     def ideal(self, x: Symbols, latents: tuple[Symbols, ...]) -> np.ndarray:
-        """Log q(z | x) - log p(x, z) of each example in nats, as the model itself computes it: a draw of -ELBO, to hold the length against."""
+        """Log q(z | x) - log p(x, z) of each example in nats, as the model itself computes it: a draw of -ELBO, to
+        hold the length against.
+        """

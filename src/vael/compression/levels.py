@@ -13,14 +13,22 @@ Make = Callable[..., Level]  # (model, event, levels, **settings)
 LEVELS: dict[str, Make] = {SafeLevel.name: SafeLevel}
 
 
-def make_level(name: str, model: VAE, event: tuple[int, ...], levels: int, settings: Mapping[str, int] | None = None) -> Level:
-    """The level of a name for a model whose cells are 0 ... levels - 1; `settings` as a file gives them, None for the usual ones.
+def make_level(
+    name: str, model: VAE, event: tuple[int, ...], levels: int, settings: Mapping[str, int] | None = None
+) -> Level:
+    """The level of a name for a model whose cells are 0 ... levels - 1; `settings` as a file gives them, None for the
+    usual ones.
 
     Errors: `FormatError` for a name or settings that are not known; those of the level.
     """
     if name not in LEVELS:
-        raise FormatError(f"no level of compression is called {name!r}; there are {', '.join(LEVELS)}: use the vael that wrote the file")
+        raise FormatError(
+            f"no level of compression is called {name!r}; there are {', '.join(LEVELS)}: use the vael that wrote the "
+            "file"
+        )
     try:
         return LEVELS[name](model, event, levels, **dict(settings or {}))
     except TypeError as error:
-        raise FormatError(f"the level {name} does not take the settings {dict(settings or {})} ({error}); use the vael that wrote it") from error
+        raise FormatError(
+            f"the level {name} does not take the settings {dict(settings or {})} ({error}); use the vael that wrote it"
+        ) from error

@@ -51,7 +51,11 @@ class IntegerVAE:
     @property
     def tensors(self) -> dict[str, Tensor]:
         """Everything that the integers depend on, as int64."""
-        networks = {f"{name}.{key}": value for name in ("encoder", "decoder") for key, value in getattr(self, name).tensors.items()}
+        networks = {
+            f"{name}.{key}": value
+            for name in ("encoder", "decoder")
+            for key, value in getattr(self, name).tensors.items()
+        }
         tables = {f"head.{key}": torch.from_numpy(value) for key, value in self.head.tables.items()}
         tables |= {"normal": torch.from_numpy(self.normal), "rates": torch.from_numpy(self.rates)}
         return {name: narrowest(tensor.long()) for name, tensor in sorted({**networks, **tables}.items())}
@@ -60,11 +64,17 @@ class IntegerVAE:
     def facts(self) -> dict[str, object]:
         """The plain numbers beside them."""
         return {
-            "version": VERSION, "event": list(self.event), "levels": self.levels, "features": self.features, "correlated": self.correlated,
+            "version": VERSION,
+            "event": list(self.event),
+            "levels": self.levels,
+            "features": self.features,
+            "correlated": self.correlated,
             "source": self.source,
-            "head": {"kind": self.head.kind, **self.head.facts}, "encoder": self.encoder.facts, "decoder": self.decoder.facts,
+            "head": {"kind": self.head.kind, **self.head.facts},
+            "encoder": self.encoder.facts,
+            "decoder": self.decoder.facts,
             "limits": [self.encoder.limit, self.decoder.limit],
-        }  # fmt: skip
+        }
 
     @property
     def fingerprint(self) -> str:
@@ -90,13 +100,20 @@ def load_portable(path: Path) -> IntegerVAE:
     """The model of a file. Errors: `FormatError` for a file that is missing, damaged or of another version."""
     tensors, facts = read_tensors(path)
     if facts.get("version") != VERSION:
-        raise FormatError(f"{path} holds no integer model of version {VERSION} (it says {facts.get('version')}); use the vael that wrote it")
+        raise FormatError(
+            f"{path} holds no integer model of version {VERSION} (it says {facts.get('version')}); use the vael that "
+            "wrote it"
+        )
     try:
         model = assembled(tensors, facts)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError, IndexError) as error:
-        raise FormatError(f"{path} is no integer model ({error}); restore the file, or quantise the run again") from error
+        raise FormatError(
+            f"{path} is no integer model ({error}); restore the file, or quantise the run again"
+        ) from error
     if model.fingerprint != facts.get("fingerprint"):
-        raise FormatError(f"{path} is damaged: its integers do not give the fingerprint that it states; restore the file")
+        raise FormatError(
+            f"{path} is damaged: its integers do not give the fingerprint that it states; restore the file"
+        )
     return model
 
 
@@ -107,13 +124,29 @@ def assembled(tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> Int
         return {key.removeprefix(f"{name}."): tensor for key, tensor in tensors.items() if key.startswith(f"{name}.")}
 
     limits: list[int] = facts["limits"]  # type: ignore[assignment]
-    networks = [read_network(limit, facts[name], part(name)) for name, limit in zip(("encoder", "decoder"), limits, strict=True)]  # type: ignore[arg-type]
+    networks = [
+        read_network(limit, facts[name], part(name)) for name, limit in zip(("encoder", "decoder"), limits, strict=True)
+    ]  # type: ignore[arg-type]
     said: dict[str, int | str] = dict(facts["head"])  # type: ignore[call-overload]
     kind = HEADS[str(said.pop("kind"))]
-    head = kind({name: int(value) for name, value in said.items()}, {name: tensor.long().numpy() for name, tensor in part("head").items()})
+    head = kind(
+        {name: int(value) for name, value in said.items()},
+        {name: tensor.long().numpy() for name, tensor in part("head").items()},
+    )
     normal, rates = (tensors[name].long().numpy() for name in ("normal", "rates"))
     event, levels, features = tuple(facts["event"]), int(facts["levels"]), int(facts["features"])  # type: ignore[arg-type, call-overload]
-    return IntegerVAE(networks[0], networks[1], head, normal, rates, event, levels, features, bool(facts["correlated"]), str(facts["source"]))
+    return IntegerVAE(
+        networks[0],
+        networks[1],
+        head,
+        normal,
+        rates,
+        event,
+        levels,
+        features,
+        bool(facts["correlated"]),
+        str(facts["source"]),
+    )
 
 
 def quantise(model: VAE, examples: Tensor, levels: int, *, source: str = "", seed: int = 0) -> IntegerVAE:
@@ -123,27 +156,46 @@ def quantise(model: VAE, examples: Tensor, levels: int, *, source: str = "", see
     """
     posterior, likelihood = model.posterior, model.likelihood
     if not isinstance(model.prior, StandardNormal) or not isinstance(likelihood, Decoder):
-        raise SupportError("only a VAE with the prior N(0, I) and a decoder with a head has a form in whole numbers; compress at the default level")
+        raise SupportError(
+            "only a VAE with the prior N(0, I) and a decoder with a head has a form in whole numbers; compress at the "
+            "default level"
+        )
     if not isinstance(posterior, (GaussianPosterior, CorrelatedGaussianPosterior)):
-        raise SupportError(f"{type(posterior).__name__} has no form in whole numbers: Gaussian posteriors, diagonal or correlated, have")
+        raise SupportError(
+            f"{type(posterior).__name__} has no form in whole numbers: Gaussian posteriors, diagonal or correlated, "
+            "have"
+        )
     level = SafeLevel(model, tuple(examples.shape[1:]), levels)  # a copy in float64
     with fixed():
         x = examples.double()
         q = level.model.infer(Batch(x=x))
         features, generator = q.event_shape[0], torch.Generator().manual_seed(seed)
-        z = torch.cat([draw(q, 1, generator)[0], torch.randn(len(x), features, generator=generator, dtype=torch.float64)])
+        z = torch.cat(
+            [draw(q, 1, generator)[0], torch.randn(len(x), features, generator=generator, dtype=torch.float64)]
+        )
     encoder = quantise_network(level.model.get_submodule("posterior.network"), x, unit=0, limit=levels - 1)
-    decoder = quantise_network(level.model.get_submodule("likelihood.network"), z, unit=BINS.bit_length() - 1, limit=REACH * BINS)
+    decoder = quantise_network(
+        level.model.get_submodule("likelihood.network"), z, unit=BINS.bit_length() - 1, limit=REACH * BINS
+    )
     rates = function_grid(torch.exp(-bounded(raw_numbers(LOW, HIGH, FINE), -7.0, 3.0)) * 2.0**RATE, LOW, FINE).values
     correlated = isinstance(posterior, CorrelatedGaussianPosterior)
     return IntegerVAE(
-        encoder=encoder, decoder=decoder, head=quantise_head(likelihood.head), normal=normal_curve().values, rates=rates,
-        event=tuple(examples.shape[1:]), levels=levels, features=features, correlated=correlated, source=source,
-    )  # fmt: skip
+        encoder=encoder,
+        decoder=decoder,
+        head=quantise_head(likelihood.head),
+        normal=normal_curve().values,
+        rates=rates,
+        event=tuple(examples.shape[1:]),
+        levels=levels,
+        features=features,
+        correlated=correlated,
+        source=source,
+    )
 
 
 class PortableLevel(Level):
-    """Prior, likelihood and posterior of an `IntegerVAE`: the same integers on any machine, in batches of any size, on any number of threads.
+    """Prior, likelihood and posterior of an `IntegerVAE`: the same integers on any machine, in batches of any size, on
+    any number of threads.
 
     `model` is the same VAE in floating point, for the bound that the length is held against; a decoder needs none.
     """
@@ -157,7 +209,9 @@ class PortableLevel(Level):
             raise ShapeError(f"batch {batch}: expected at least 1")
         self.latents = (integers.features,)
         self._normals = (Curve(integers.normal), BINS.bit_length() - 1, REACH * BINS)
-        self._safe = None if model is None else SafeLevel(model, integers.event, integers.levels, batch=self.batch, bins=BINS)
+        self._safe = (
+            None if model is None else SafeLevel(model, integers.event, integers.levels, batch=self.batch, bins=BINS)
+        )
 
     @property
     def settings(self) -> Mapping[str, int]:
@@ -177,7 +231,10 @@ class PortableLevel(Level):
         return self._sheared(independent, loc, rate, under) if self.integers.correlated else independent
 
     def _sheared(self, normals: Normals, loc: Whole, rate: Whole, under: Whole) -> Law:
-        shear, size = np.zeros((len(loc), self.integers.features, self.integers.features), np.int64), self.integers.features
+        shear, size = (
+            np.zeros((len(loc), self.integers.features, self.integers.features), np.int64),
+            self.integers.features,
+        )
         rows, columns = np.tril_indices(size, -1)
         shear[:, rows, columns] = np.clip(under, -SHEAR, SHEAR)
         return ShearedNormals(normals, loc, rate, shear)
@@ -191,7 +248,10 @@ class PortableLevel(Level):
 
     def ideal(self, x: Symbols, latents: tuple[Symbols, ...]) -> np.ndarray:
         if self._safe is None:
-            raise StateError("a portable level without its model in floating point knows no bound to hold a length against; give it model=")
+            raise StateError(
+                "a portable level without its model in floating point knows no bound to hold a length against; give it "
+                "model="
+            )
         return self._safe.ideal(x, latents)
 
 

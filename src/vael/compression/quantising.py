@@ -1,7 +1,8 @@
 """From a trained network in floating point to one in whole numbers.
 
-Every layer's weights get 15 bits and a sign under one power of two; the numbers between layers get a power of two from what examples make of
-them, with room to spare. The activation functions are tabulated here, once, and the tables travel with the network.
+Every layer's weights get 15 bits and a sign under one power of two; the numbers between layers get a power of two from
+what examples make of them, with room to spare. The activation functions are tabulated here, once, and the tables travel
+with the network.
 """
 
 from __future__ import annotations
@@ -50,7 +51,10 @@ class Reshape:
 
 
 def layers(network: nn.Module, event: tuple[int, ...]) -> Iterator[nn.Module | Reshape]:
-    """The layers of a network of the recipes in their order. Errors: `SupportError` for one that has no integer form."""
+    """The layers of a network of the recipes in their order.
+
+    Errors: `SupportError` for one that has no integer form.
+    """
     if isinstance(network, (nn.Identity, nn.Dropout)):
         return
     if isinstance(network, nn.Sequential):
@@ -68,8 +72,10 @@ def layers(network: nn.Module, event: tuple[int, ...]) -> Iterator[nn.Module | R
         yield network
     else:
         raise SupportError(
-            f"a layer {type(network).__name__} has no form in whole numbers; the portable level takes dense and convolutional networks of linear "
-            "layers, SiLU, ReLU, tanh and logistic units: train such a network (--model dense or convolutional), or compress at the default level"
+            f"a layer {type(network).__name__} has no form in whole numbers; the portable level takes dense and "
+            "convolutional networks of linear "
+            "layers, SiLU, ReLU, tanh and logistic units: train such a network (--model dense or convolutional), or "
+            "compress at the default level"
         )
 
 
@@ -100,7 +106,8 @@ def traced(network: nn.Module, examples: Tensor) -> list[Traced]:
 
 
 def quantise_network(network: nn.Module, examples: Tensor, *, unit: int, limit: int) -> IntegerNetwork:
-    """`network` (float64) in whole numbers, for inputs in units of 2^-unit within ± limit; results are in units of 2^-12.
+    """`network` (float64) in whole numbers, for inputs in units of 2^-unit within ± limit; results are in units of
+    2^-12.
 
     `examples` `[batch, *event]` in the network's own units show how large its numbers grow.
 
@@ -109,11 +116,20 @@ def quantise_network(network: nn.Module, examples: Tensor, *, unit: int, limit: 
     stages: list[Stage] = []
     steps = traced(network, examples)
     for number, step in enumerate(steps):
-        follows = next((s.layer for s in steps[number + 1 :] if not isinstance(s.layer, (Reshape, nn.ZeroPad2d, Crop))), None)
+        follows = next(
+            (s.layer for s in steps[number + 1 :] if not isinstance(s.layer, (Reshape, nn.ZeroPad2d, Crop))), None
+        )
         made, unit = converted(step, unit, follows)
         stages.append(made)
     if unit != RESULT:
-        stages.append(Affine(torch.ones(1).double() * 2.0 ** max(0, RESULT - unit), torch.zeros(1).double(), max(0, unit - RESULT), RESULT_LIMIT))
+        stages.append(
+            Affine(
+                torch.ones(1).double() * 2.0 ** max(0, RESULT - unit),
+                torch.zeros(1).double(),
+                max(0, unit - RESULT),
+                RESULT_LIMIT,
+            )
+        )
     return IntegerNetwork(tuple(stages), limit)
 
 
@@ -132,7 +148,9 @@ def converted(step: Traced, unit: int, follows: nn.Module | Reshape | None) -> t
         return Affine(torch.ones(1).double(), whole(layer.start * 2.0**unit), 0, RESULT_LIMIT), unit
     result = exponent(step.largest, TABLE_BITS) if isinstance(follows, ACTIVATIONS) else RESULT
     if not isinstance(layer, PRODUCTS):
-        raise SupportError(f"a layer {type(layer).__name__} has no form in whole numbers; compress at the default level")
+        raise SupportError(
+            f"a layer {type(layer).__name__} has no form in whole numbers; compress at the default level"
+        )
     return product(layer, unit, result, 1 << TABLE_BITS if isinstance(follows, ACTIVATIONS) else RESULT_LIMIT), result
 
 
@@ -146,7 +164,9 @@ def standardised(layer: Standardize, unit: int, largest: float) -> tuple[Stage, 
     result = exponent(largest, ACTIVATION_BITS)
     factor = 1 / layer.scale.double()
     shift = unit + SCALE - result
-    return Affine(whole(factor * 2.0**SCALE), whole(-layer.shift * factor * 2.0 ** (unit + SCALE)), shift, 1 << ACTIVATION_BITS), result
+    return Affine(
+        whole(factor * 2.0**SCALE), whole(-layer.shift * factor * 2.0 ** (unit + SCALE)), shift, 1 << ACTIVATION_BITS
+    ), result
 
 
 def tabulated(layer: nn.Module, unit: int) -> tuple[Stage, int]:
@@ -173,6 +193,13 @@ def product(layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d, unit: int, result
 
 def plain(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
     """Errors: `SupportError` for convolutions with groups, holes or padding other than zeros of a given width."""
-    odd = layer.groups != 1 or set(layer.dilation) != {1} or layer.padding_mode != "zeros" or isinstance(layer.padding, str)
+    odd = (
+        layer.groups != 1
+        or set(layer.dilation) != {1}
+        or layer.padding_mode != "zeros"
+        or isinstance(layer.padding, str)
+    )
     if odd or any(layer.output_padding):
-        raise SupportError(f"{layer} has no form in whole numbers yet: convolutions without groups, dilation and output padding have")
+        raise SupportError(
+            f"{layer} has no form in whole numbers yet: convolutions without groups, dilation and output padding have"
+        )

@@ -1,8 +1,8 @@
 """From a distribution over cells or latents to a law of whole numbers: `law_of_cells` and `law_of_latents`.
 
-Parameters are brought to a coarse grid first, so that rounding in the network, which is a thousand million times finer, reaches the
-probabilities almost never: logits and mixture weights to 1/64, locations to 1/64 of a level, log-scales to 1/64, couplings of channels to
-1/64 over the levels. What that costs is less than 1e-5 nats a cell.
+Parameters are brought to a coarse grid first, so that rounding in the network, which is a thousand million times finer,
+reaches the probabilities almost never: logits and mixture weights to 1/64, locations to 1/64 of a level, log-scales to
+1/64, couplings of channels to 1/64 over the levels. What that costs is less than 1e-5 nats a cell.
 """
 
 from __future__ import annotations
@@ -27,7 +27,13 @@ from vael.compression.laws import (
     finite,
 )
 from vael.errors import SupportError
-from vael.probability import Codes, CoupledLogisticMixture, DiscretizedLogistic, DiscretizedLogisticMixture, TabulatedMixture
+from vael.probability import (
+    Codes,
+    CoupledLogisticMixture,
+    DiscretizedLogistic,
+    DiscretizedLogisticMixture,
+    TabulatedMixture,
+)
 
 FINE = 64.0  # steps of a unit
 MOST_TABLE = 1 << 12  # levels of a law that is coded by a table
@@ -52,7 +58,9 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 class Logistics:
-    """Masses Σ_k w_k P(low ≤ x < high) of mixtures of logistics cut into levels, the outer two open: arrays `[examples, cells, components]`."""
+    """Masses Σ_k w_k P(low ≤ x < high) of mixtures of logistics cut into levels, the outer two open: arrays
+    `[examples, cells, components]`.
+    """
 
     def __init__(self, weight: np.ndarray, loc: np.ndarray, log_scale: np.ndarray, levels: int) -> None:
         self.weight, self.loc, self.rate, self.levels = weight, loc, np.exp(-np.clip(log_scale, -60, 60)), levels
@@ -61,10 +69,14 @@ class Logistics:
         return (self.weight * self.parts(low, high)).sum(-1)
 
     def parts(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """P(low ≤ x < high) of each component: σ(b) (1 - σ(a)) (1 - e^(a - b)), where nothing is subtracted that could cancel."""
+        """P(low ≤ x < high) of each component: σ(b) (1 - σ(a)) (1 - e^(a - b)), where nothing is subtracted that
+        could cancel.
+        """
         a, b = self._edge(low), self._edge(high)
         with np.errstate(invalid="ignore"):
-            width = np.where(np.isinf(a) | np.isinf(b), 1.0, -np.expm1(np.where(np.isinf(a) | np.isinf(b), -1.0, a - b)))
+            width = np.where(
+                np.isinf(a) | np.isinf(b), 1.0, -np.expm1(np.where(np.isinf(a) | np.isinf(b), -1.0, a - b))
+            )
         return np.where(low[..., None] < self.levels, sigmoid(b) * sigmoid(-a) * width, 0.0)
 
     def _edge(self, edge: np.ndarray) -> np.ndarray:
@@ -75,7 +87,9 @@ class Logistics:
 
 
 class SharedLaws:
-    """Masses Σ_k w_k P_k(low ≤ x < high) of laws that all cells share, `[components, levels]`; weights `[examples, cells, components]`."""
+    """Masses Σ_k w_k P_k(low ≤ x < high) of laws that all cells share, `[components, levels]`; weights `[examples,
+    cells, components]`.
+    """
 
     def __init__(self, weight: np.ndarray, laws: np.ndarray) -> None:
         self.weight, self.below = weight, np.concatenate([np.zeros((1, len(laws))), laws.T.cumsum(0)])
@@ -86,13 +100,19 @@ class SharedLaws:
 
 
 class CoupledChannels(Following):
-    """The channels of a pixel under a coupled mixture: after each, the weights of the components are those given what was seen."""
+    """The channels of a pixel under a coupled mixture: after each, the weights of the components are those given
+    what was seen.
+    """
 
     def __init__(self, law: CoupledLogisticMixture, examples: int) -> None:
         axis = -law.space - 2
         self.levels, self.weight = law.levels, np.exp(_pixels(law.logits, examples))
-        self.loc, self.log_scale = ([_pixels(part, examples) for part in full.unbind(axis)] for full in (law.loc, law.log_scale))
-        self.coupling = [_pixels(part, examples, FINE * law.levels) for part in law.coupling.unbind(axis)]  # it multiplies whole levels
+        self.loc, self.log_scale = (
+            [_pixels(part, examples) for part in full.unbind(axis)] for full in (law.loc, law.log_scale)
+        )
+        self.coupling = [
+            _pixels(part, examples, FINE * law.levels) for part in law.coupling.unbind(axis)
+        ]  # it multiplies whole levels
 
     def law(self, before: list[np.ndarray]) -> Law:
         weight = self.weight
@@ -124,7 +144,10 @@ def law_of_cells(law: Distribution, levels: int, examples: int) -> Law:
     """
     few_enough(levels, law)
     if law.event_shape:
-        raise SupportError(f"{type(law).__name__} joins the cells of an example, so they have no tables of their own; use another likelihood")
+        raise SupportError(
+            f"{type(law).__name__} joins the cells of an example, so they have no tables of their own; use another "
+            "likelihood"
+        )
     values = torch.arange(levels, dtype=torch.float64).view(levels, *[1] * len(law.batch_shape))
     probabilities = law.log_prob(values).exp().movedim(0, -1)[0, :examples]
     return Tables(coarse(probabilities, 2.0**26).reshape(examples, -1, levels))
@@ -182,15 +205,24 @@ class LatentGrid:
 
 
 def prior_of_latents(law: Distribution, grid: LatentGrid, examples: int) -> Law:
-    """The prior on the grid, for so many examples. Errors: `SupportError` for one that is not Gaussian with independent latents."""
+    """The prior on the grid, for so many examples.
+
+    Errors: `SupportError` for one that is not Gaussian with independent latents.
+    """
     return BisectedGaussians(*diagonal(law, grid, examples), grid.reach)
 
 
 def diagonal(law: Distribution, grid: LatentGrid, examples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation in bins of the first examples, or of as many where the law is one for all. Errors: `SupportError` for other laws."""
+    """Mean and deviation in bins of the first examples, or of as many where the law is one for all.
+
+    Errors: `SupportError` for other laws.
+    """
     if not isinstance(law, Independent) or not isinstance(law.base_dist, Normal):
         inner = type(law.base_dist if isinstance(law, Independent) else law).__name__
-        raise SupportError(f"latents under {inner} cannot be coded yet: a Gaussian prior with independent latents, and Gaussian posteriors, can")
+        raise SupportError(
+            f"latents under {inner} cannot be coded yet: a Gaussian prior with independent latents, and Gaussian "
+            "posteriors, can"
+        )
     parts = law.base_dist.loc, law.base_dist.scale
     loc, scale = (part.expand(examples, -1) if part.dim() == 1 else part[:examples] for part in parts)
     return coarse(loc, 16.0 * grid.bins) * grid.bins, np.exp(coarse(scale.log())) * grid.bins
@@ -198,7 +230,10 @@ def diagonal(law: Distribution, grid: LatentGrid, examples: int) -> tuple[np.nda
 
 @singledispatch
 def law_of_latents(law: Distribution, grid: LatentGrid, examples: int) -> Law:
-    """The posterior on the grid, for the first examples of a batch. Errors: `SupportError` for laws that are not Gaussian."""
+    """The posterior on the grid, for the first examples of a batch.
+
+    Errors: `SupportError` for laws that are not Gaussian.
+    """
     return BisectedGaussians(*diagonal(law, grid, examples), grid.reach)
 
 

@@ -33,10 +33,11 @@ MOST_EXAMPLES, MOST_CELLS = 256, 1 << 18  # in one call of a network
 
 
 class FloatLevel(Level):
-    """Abstract: prior, likelihood and posterior of a `VAE` with Gaussian latents, computed in float64 for blocks of one shape.
+    """Abstract: prior, likelihood and posterior of a `VAE` with Gaussian latents, computed in float64 for blocks of one
+    shape.
 
-    The integers are the same wherever PyTorch, NumPy, constriction and the kind of processor are; elsewhere they are very likely, not surely,
-    the same, which a decoder finds out by checksums.
+    The integers are the same wherever PyTorch, NumPy, constriction and the kind of processor are; elsewhere they are
+    very likely, not surely, the same, which a decoder finds out by checksums.
 
     Errors: `ShapeError` for sizes below 1.
     """
@@ -46,7 +47,10 @@ class FloatLevel(Level):
     def __init__(self, model: VAE, *, batch: int, bins: int = FINE_BINS) -> None:
         self.batch, self.bins = batch, bins
         if not 1 <= self.batch <= MOST_BATCH or not 1 <= bins <= MOST_BINS:
-            raise ShapeError(f"batch {self.batch} and bins {bins}: expected at least 1 each, at most {MOST_BATCH:,} and {MOST_BINS:,}")
+            raise ShapeError(
+                f"batch {self.batch} and bins {bins}: expected at least 1 each, at most {MOST_BATCH:,} and "
+                f"{MOST_BINS:,}"
+            )
         self.grid, self._last = LatentGrid(bins, REACH * bins), {}
         self.model = copy.deepcopy(model).cpu().double().eval()
         with fixed():
@@ -111,7 +115,9 @@ class FloatLevel(Level):
     def _padded(self, symbols: np.ndarray, width: int) -> np.ndarray:
         """A batch of its one size, zeros where there are no examples."""
         if len(symbols) > self.batch:
-            raise ShapeError(f"{len(symbols)} examples at once, but this coder works on {self.batch}; give at most as many")
+            raise ShapeError(
+                f"{len(symbols)} examples at once, but this coder works on {self.batch}; give at most as many"
+            )
         whole = np.zeros((self.batch, width))
         whole[: len(symbols)] = symbols
         return whole
@@ -123,15 +129,21 @@ class SafeLevel(FloatLevel):
     Errors: `SupportError` for a likelihood that gives no probabilities, `ShapeError` for sizes below 1.
     """
 
-    def __init__(self, model: VAE, event: tuple[int, ...], levels: int, *, batch: int | None = None, bins: int = FINE_BINS) -> None:
+    def __init__(
+        self, model: VAE, event: tuple[int, ...], levels: int, *, batch: int | None = None, bins: int = FINE_BINS
+    ) -> None:
         head = getattr(model.likelihood, "head", None)
         if isinstance(head, Head) and not (head.discrete and head.is_likelihood):
             raise SupportError(
-                f"the likelihood ({type(head).__name__}) gives no probabilities of whole numbers, so nothing can be coded with it; train with one "
-                "of them (--likelihood bernoulli, discretized-logistic, discretized-logistic-mixture, coupled-logistic-mixture or categorical)"
+                f"the likelihood ({type(head).__name__}) gives no probabilities of whole numbers, so nothing can be "
+                "coded with it; train with one "
+                "of them (--likelihood bernoulli, discretized-logistic, discretized-logistic-mixture, "
+                "coupled-logistic-mixture or categorical)"
             )
         self.event, self.cells, self.levels = event, int(np.prod(event)), levels
-        super().__init__(model, batch=max(1, min(MOST_EXAMPLES, MOST_CELLS // self.cells)) if batch is None else batch, bins=bins)
+        super().__init__(
+            model, batch=max(1, min(MOST_EXAMPLES, MOST_CELLS // self.cells)) if batch is None else batch, bins=bins
+        )
 
     def _batch(self, x: Symbols) -> Batch:
         return Batch(x=self._cells(x))
@@ -156,10 +168,14 @@ def fixed() -> Iterator[None]:
 def build_facts() -> dict[str, str]:
     """What the last bit of a float64 result may depend on."""
     return {
-        "torch": str(torch.__version__), "numpy": np.__version__, "constriction": version("constriction"),
-        "instructions": torch.backends.cpu.get_cpu_capability(), "machine": platform.machine(), "system": platform.system(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "constriction": version("constriction"),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "machine": platform.machine(),
+        "system": platform.system(),
         "processor": processor(),
-    }  # fmt: skip
+    }
 
 
 def processor() -> str:

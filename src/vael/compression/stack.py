@@ -21,16 +21,20 @@ def bottom(words: int) -> np.ndarray:
 
 
 class Stack:
-    """Asymmetric numeral systems (Duda 2009): last in, first out, so what was popped under a law is pushed back under it exactly.
+    """Asymmetric numeral systems (Duda 2009): last in, first out, so what was popped under a law is pushed back under
+    it exactly.
 
-    It starts on `words` known words; popping before anything was pushed takes from those. Only what differs from them is stored.
+    It starts on `words` known words; popping before anything was pushed takes from those. Only what differs from them
+    is stored.
     """
 
     def __init__(self, words: int, stored: np.ndarray | None = None, kept: int | None = None) -> None:
         self.known = bottom(words)
         above = np.empty(0, np.uint32) if stored is None else stored
         start = np.concatenate([self.known[: words if kept is None else kept], above])
-        self.coder = LIBRARY.stream.stack.AnsCoder(start, seal=stored is None) if len(start) else LIBRARY.stream.stack.AnsCoder()
+        self.coder = (
+            LIBRARY.stream.stack.AnsCoder(start, seal=stored is None) if len(start) else LIBRARY.stream.stack.AnsCoder()
+        )
 
     @property
     def bits(self) -> int:
@@ -39,11 +43,15 @@ class Stack:
 
     def push(self, symbols: np.ndarray, model: object, *parameters: np.ndarray) -> None:
         """Push symbols so that the first is popped first."""
-        self.coder.encode_reverse(np.ascontiguousarray(symbols, np.int32), model, *map(np.ascontiguousarray, parameters))
+        self.coder.encode_reverse(
+            np.ascontiguousarray(symbols, np.int32), model, *map(np.ascontiguousarray, parameters)
+        )
 
     def pop(self, model: object, *parameters: np.ndarray) -> np.ndarray:
         """As many symbols as there are parameters."""
-        return self.coder.decode(model, *map(np.ascontiguousarray, parameters))  # of another layout constriction would read other numbers
+        return self.coder.decode(
+            model, *map(np.ascontiguousarray, parameters)
+        )  # of another layout constriction would read other numbers
 
     def stored(self) -> tuple[np.ndarray, int]:
         """The words that differ from the known ones, and how many of these lie untouched below."""
@@ -57,4 +65,7 @@ class Stack:
         """Errors: `FormatError` unless the stack holds the known words again, and nothing else."""
         fresh = type(self)(len(self.known))
         if not np.array_equal(self.coder.get_compressed(), fresh.coder.get_compressed()):
-            raise FormatError("the bits that the coder started from did not come back: these are not the bits or the model that they were coded with")
+            raise FormatError(
+                "the bits that the coder started from did not come back: these are not the bits or the model that they "
+                "were coded with"
+            )

@@ -21,11 +21,12 @@ ROWS = 512  # in one call of a network
 
 
 class TableLevel(FloatLevel):
-    """Rows of a table: a symbol a cell (`Grid`), `MISSING` or `ASIDE` where the model is shown a gap; `counts` says how often those are.
+    """Rows of a table: a symbol a cell (`Grid`), `MISSING` or `ASIDE` where the model is shown a gap; `counts` says how
+    often those are.
 
-    Which cells there are is coded by how often a column has them where the column before has, levels by their probabilities, a number by the
-    mass of its step under the column's law.
-    Errors: `SupportError` for a likelihood that is not one of columns, `ShapeError` for counts of another table and sizes below 1.
+    Which cells there are is coded by how often a column has them where the column before has, levels by their
+    probabilities, a number by the mass of its step under the column's law. Errors: `SupportError` for a likelihood that
+    is not one of columns, `ShapeError` for counts of another table and sizes below 1.
     """
 
     def __init__(self, model: VAE, schema: Schema, counts: Counts, *, batch: int = ROWS, bins: int = FINE_BINS) -> None:
@@ -40,7 +41,11 @@ class TableLevel(FloatLevel):
         return Batch(x=cells, observed=~torch.isnan(cells))
 
     def _shown(self, x: Symbols) -> Tensor:
-        return torch.from_numpy(self._padded(np.stack([grid.shown(x[:, place]) for place, grid in enumerate(self.grids)], axis=1), self.cells))
+        return torch.from_numpy(
+            self._padded(
+                np.stack([grid.shown(x[:, place]) for place, grid in enumerate(self.grids)], axis=1), self.cells
+            )
+        )
 
     def _law(self, law: Distribution, examples: int) -> Law:
         return Rows(columns_of(law), self.grids, self.counts, examples)
@@ -52,7 +57,10 @@ class TableLevel(FloatLevel):
 def columns_of(law: Distribution) -> Columns:
     """Errors: `SupportError` for another law."""
     if not isinstance(law, Columns):
-        raise SupportError(f"{type(law).__name__} is no law of a table's columns; train with a likelihood for each column (--likelihood columns)")
+        raise SupportError(
+            f"{type(law).__name__} is no law of a table's columns; train with a likelihood for each column "
+            "(--likelihood columns)"
+        )
     return law
 
 

@@ -55,25 +55,42 @@ def table_contents(original: Original, schema: Schema) -> Contents:
     """
     grids, table = grids_of(schema), original.table
     places = [place_of(table, schema, number, original.name) for number in range(len(grids))]
-    symbols = np.stack([symbols_of(grid, table.column(place), original.layout is None) for grid, place in zip(grids, places, strict=True)], axis=1)
+    symbols = np.stack(
+        [
+            symbols_of(grid, table.column(place), original.layout is None)
+            for grid, place in zip(grids, places, strict=True)
+        ],
+        axis=1,
+    )
     forms, cells = [], []
     for grid, place, column in zip(grids, places, symbols.T, strict=True):
         came = table.column(place)
         form = column_form(grid, place, came, column)
         rows = np.flatnonzero(differing(cells_of(grid, column, form, came.type), came))
         forms.append(form.model_copy(update={"others": len(rows)}))
-        cells += [pa.table({"row": pa.array(np.diff(rows, prepend=0).astype(np.int32)), "cell": came.take(pa.array(rows))})] if len(rows) else []
+        cells += (
+            [pa.table({"row": pa.array(np.diff(rows, prepend=0).astype(np.int32)), "cell": came.take(pa.array(rows))})]
+            if len(rows)
+            else []
+        )
     rest = [name for place, name in enumerate(table.column_names) if place not in places]
     counters = {name: first for name in rest if (first := counter_of(table.column(name))) is not None}
     told = BesideForm(
-        rows=table.num_rows, columns=tuple(forms), counters=counters, whole=tuple(name for name in rest if name not in counters),
-        layout=None if original.layout is None else (original.layout.mark, original.layout.named, original.layout.encoding),
-    )  # fmt: skip
+        rows=table.num_rows,
+        columns=tuple(forms),
+        counters=counters,
+        whole=tuple(name for name in rest if name not in counters),
+        layout=None
+        if original.layout is None
+        else (original.layout.mark, original.layout.named, original.layout.encoding),
+    )
     told = with_text(told, original, schema)
     beside = packed(told, [table.slice(0, 0), table.select(list(told.whole)), *cells])
     if rebuilt_differs(unpacked(beside, original.name, len(symbols)), symbols, schema, original):
         raise FormatError(f"{original.name} does not come out as it went in, so it is not compressed; please report it")
-    layout = FileLayout(kind="table", dtype="<i4", shape=symbols.shape, note="; ".join(notes(told, grids)), gaps=count_states(symbols))
+    layout = FileLayout(
+        kind="table", dtype="<i4", shape=symbols.shape, note="; ".join(notes(told, grids)), gaps=count_states(symbols)
+    )
     return Contents(original.name, symbols, layout, beside, original.size)
 
 
@@ -120,7 +137,9 @@ def cells_of(grid: Grid, symbols: Int32[np.ndarray, " rows"], form: ColumnForm, 
         if grid.column.kind is ColumnKind.DATE:
             if not pa.types.is_temporal(plain):
                 days = np.where(gone, 0.0, values)
-                return pc.cast(pa.array(digits_in(grid.column.pattern, days, DAY / grid.rate), mask=gone), plain).take(pa.array(where))
+                return pc.cast(pa.array(digits_in(grid.column.pattern, days, DAY / grid.rate), mask=gone), plain).take(
+                    pa.array(where)
+                )
             micros = np.where(gone, 0, (distinct.astype(np.int64) + grid.first) * (DAY * 1_000_000 // grid.rate))
             return pc.cast(pa.array(micros, pa.timestamp("us"), mask=gone), plain, safe=False).take(pa.array(where))
         return pc.cast(pa.array(np.where(gone, 0.0, values), mask=gone), plain, safe=False).take(pa.array(where))
@@ -135,7 +154,9 @@ def _word(grid: Grid, symbol: int, form: ColumnForm, written: bool) -> str | Non
     if grid.texts:
         return grid.texts[symbol]
     if grid.column.kind is ColumnKind.DATE:
-        return written_date(EPOCH + timedelta(seconds=(symbol + grid.first) * (DAY // grid.rate)), grid.column.pattern or "%Y-%m-%d")
+        return written_date(
+            EPOCH + timedelta(seconds=(symbol + grid.first) * (DAY // grid.rate)), grid.column.pattern or "%Y-%m-%d"
+        )
     text, numeral = in_form((symbol + grid.first) / grid.rate, decimals_of(grid), form.number), numeral_of(grid.column)
     return numeral.around(numeral.form.grouped(text) if form.grouped else text)
 
@@ -157,11 +178,15 @@ def differing(made: pa.Array | pa.ChunkedArray, came: pa.ChunkedArray) -> Bool[n
 
 
 def _equal(made: pa.Array, came: pa.Array) -> Bool[np.ndarray, " rows"]:
-    """Which cells are equal, true where one is null; of lists and other nested types, which Arrow does not compare, a row at a time."""
+    """Which cells are equal, true where one is null; of lists and other nested types, which Arrow does not compare,
+    a row at a time.
+    """
     try:
         return np.asarray(pc.fill_null(pc.equal(made, came), True))
     except pa.ArrowNotImplementedError:
-        return np.fromiter((one == other for one, other in zip(made, came, strict=True)), bool, len(made)) | ~np.asarray(pc.is_valid(made))
+        return np.fromiter(
+            (one == other for one, other in zip(made, came, strict=True)), bool, len(made)
+        ) | ~np.asarray(pc.is_valid(made))
 
 
 def counter_of(cells: pa.ChunkedArray) -> int | None:
@@ -182,15 +207,21 @@ def _counting(first: int, rows: int, kind: pa.DataType) -> pa.Array:
 def rebuilt(beside: Beside, symbols: Int32[np.ndarray, "rows columns"], schema: Schema) -> pa.Table:
     """The table as it came. Errors: `FormatError` where symbols and what stands beside do not fit each other."""
     told, columns = beside.told, dict(zip(beside.whole.column_names, beside.whole.columns, strict=True))
-    if [form.place for form in told.columns if not 0 <= form.place < len(beside.schema)] or told.counters.keys() - set(beside.schema.names):
+    if [form.place for form in told.columns if not 0 <= form.place < len(beside.schema)] or told.counters.keys() - set(
+        beside.schema.names
+    ):
         raise FormatError("the columns that stand beside are not those of the table; another program wrote the file")
     for name, first in told.counters.items():
         columns[name] = _counting(first, told.rows, beside.schema.field(name).type)
     if len(told.columns) != symbols.shape[1] or told.rows != len(symbols):
-        raise FormatError(f"{told.rows} rows stand beside {len(symbols)} that are coded; another program wrote the file")
+        raise FormatError(
+            f"{told.rows} rows stand beside {len(symbols)} that are coded; another program wrote the file"
+        )
     for grid, form, column in zip(grids_of(schema), told.columns, symbols.T, strict=True):
         if len(column) and not (column.min() >= ASIDE and column.max() < max(grid.size, 0)):
-            raise FormatError(f"column {grid.column.name!r} has symbols that it cannot have; another program wrote the file")
+            raise FormatError(
+                f"column {grid.column.name!r} has symbols that it cannot have; another program wrote the file"
+            )
         field = beside.schema.field(form.place)
         made = cells_of(grid, column, form, field.type)
         columns[field.name] = typed(replaced(made, next(beside.cells)) if form.others else made, field.type)
@@ -215,12 +246,17 @@ def typed(cells: pa.Array, kind: pa.DataType) -> pa.Array:
     return pc.cast(pc.dictionary_encode(cells), kind)
 
 
-def rebuilt_differs(beside: Beside, symbols: Int32[np.ndarray, "rows columns"], schema: Schema, original: Original) -> bool:
+def rebuilt_differs(
+    beside: Beside, symbols: Int32[np.ndarray, "rows columns"], schema: Schema, original: Original
+) -> bool:
     """Whether anything comes out otherwise than it came."""
     made = rebuilt(beside, symbols, schema)
     if made.schema.remove_metadata() != original.table.schema.remove_metadata():
         return True
-    return any(differing(typed_plain(one), other).any() for one, other in zip(made.columns, original.table.columns, strict=True))
+    return any(
+        differing(typed_plain(one), other).any()
+        for one, other in zip(made.columns, original.table.columns, strict=True)
+    )
 
 
 def typed_plain(cells: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -240,13 +276,19 @@ def with_text(told: BesideForm, original: Original, schema: Schema) -> BesideFor
 
 def texts_of(told: BesideForm, table: pa.Table, schema: Schema) -> list[bool]:
     """Which columns are no numbers."""
-    numbers = {form.place for form, column in zip(told.columns, schema.columns, strict=True) if column.kind not in LEVELS | {ColumnKind.DATE}}
+    numbers = {
+        form.place
+        for form, column in zip(told.columns, schema.columns, strict=True)
+        if column.kind not in LEVELS | {ColumnKind.DATE}
+    }
     return [place not in numbers and name not in told.counters for place, name in enumerate(table.column_names)]
 
 
 def rows_of(table: pa.Table) -> list[tuple[str, ...]]:
     """Rows of text."""
-    return list(zip(*(["" if cell is None else cell for cell in column.to_pylist()] for column in table.columns), strict=True))
+    return list(
+        zip(*(["" if cell is None else cell for cell in column.to_pylist()] for column in table.columns), strict=True)
+    )
 
 
 def text_of(told: BesideForm, table: pa.Table, schema: Schema, name: str) -> bytes | None:
@@ -258,7 +300,10 @@ def text_of(told: BesideForm, table: pa.Table, schema: Schema, name: str) -> byt
         return None
     content = told.text.content(rows_of(table), texts_of(told, table, schema))
     if hashlib.sha256(content).hexdigest() != told.digest:
-        raise FormatError(f"{name}: the text that comes out is not the one that went in, so nothing is written; another version of vael wrote it")
+        raise FormatError(
+            f"{name}: the text that comes out is not the one that went in, so nothing is written; another version of "
+            "vael wrote it"
+        )
     return content
 
 
@@ -272,7 +317,10 @@ def notes(told: BesideForm, grids: tuple[Grid, ...]) -> Iterator[str]:
         yield "every cell comes back with its type"
     free = [grid.column.name for grid in grids if grid.free]
     if free:
-        yield f"{', '.join(free)}: no declared precision, so kept beside, not coded; give `decimals` in the schema (`vael train --schema`)"
+        yield (
+            f"{', '.join(free)}: no declared precision, so kept beside, not coded; give `decimals` in the schema "
+            "(`vael train --schema`)"
+        )
     if told.whole:
         yield f"{', '.join(told.whole)}: not in the model, kept beside"
     others = sum(form.others for form, grid in zip(told.columns, grids, strict=True) if not grid.free)

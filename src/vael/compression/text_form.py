@@ -1,4 +1,6 @@
-"""How a table was written as text, so that the same bytes can be written again: marks, quotes, ends of lines, forms of numbers."""
+"""How a table was written as text, so that the same bytes can be written again: marks, quotes, ends of lines, forms
+of numbers.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,9 @@ class TextForm(BaseModel):
         needs = re.compile('["\r\n' + re.escape(self.mark) + "]")
 
         def cell(text: str, is_text: bool) -> str:
-            wanted = self.quotes is Quotes.ALL or (is_text and (self.quotes is Quotes.TEXTS or (self.quotes is Quotes.THERE and text not in absent)))
+            wanted = self.quotes is Quotes.ALL or (
+                is_text and (self.quotes is Quotes.TEXTS or (self.quotes is Quotes.THERE and text not in absent))
+            )
             return '"' + text.replace('"', '""') + '"' if wanted or needs.search(text) else text
 
         return lambda row: map(cell, row, texts)
@@ -92,7 +96,9 @@ def encoded(text: str, encoding: str) -> bytes:
 
 
 def text_form(raw: bytes, layout: Layout, rows: Sequence[Sequence[str]], texts: Sequence[bool]) -> TextForm | None:
-    """The form in which the file comes out as it stands, with the lines that are written in another one; None where lines are not rows."""
+    """The form in which the file comes out as it stands, with the lines that are written in another one; None where
+    lines are not rows.
+    """
     try:
         text = raw.decode(layout.encoding)
     except UnicodeDecodeError:
@@ -101,16 +107,27 @@ def text_form(raw: bytes, layout: Layout, rows: Sequence[Sequence[str]], texts: 
     head, _, rest = text.partition(end) if layout.named else ("", "", text)
     body = rest.rstrip("\r\n")
     tried = [
-        TextForm(mark=layout.mark, pad=pad, quotes=quotes, end=end, tail=rest[len(body) :], head=head + end if layout.named else "",
-                 encoding=layout.encoding)
+        TextForm(
+            mark=layout.mark,
+            pad=pad,
+            quotes=quotes,
+            end=end,
+            tail=rest[len(body) :],
+            head=head + end if layout.named else "",
+            encoding=layout.encoding,
+        )
         for quotes, pad in itertools.product(Quotes, ("", " "))
-    ]  # fmt: skip
+    ]
     first = [body.startswith(end.join(form.lines(rows[:TRIED], texts))) for form in tried]
     alike = [len(set(form.lines(rows[:TRIED], texts)) & set(body.split(end, TRIED)[:TRIED])) for form in tried]
     form = tried[first.index(True) if any(first) else alike.index(max(alike))]
     lines, made = body.split(end), form.lines(rows, texts)
     if end.join(made) != body and len(made) == len(lines):
-        form = form.model_copy(update={"odd": {place: line for place, (line, own) in enumerate(zip(lines, made, strict=True)) if line != own}})
+        form = form.model_copy(
+            update={
+                "odd": {place: line for place, (line, own) in enumerate(zip(lines, made, strict=True)) if line != own}
+            }
+        )
     return form if form.content(rows, texts) == raw else None
 
 
@@ -118,7 +135,10 @@ def number_form(values: np.ndarray, cells: pa.ChunkedArray, decimals: int) -> Nu
     """The form in which most of the first cells are written; NaN where there is no number."""
     known = np.flatnonzero(~np.isnan(values))[:1000]
     shown = [str(cells[int(row)].as_py()) for row in known]
-    hits = {form: sum(in_form(values[row], decimals, form) == text for row, text in zip(known, shown, strict=True)) for form in NumberForm}
+    hits = {
+        form: sum(in_form(values[row], decimals, form) == text for row, text in zip(known, shown, strict=True))
+        for form in NumberForm
+    }
     return max(hits, key=lambda form: hits[form])
 
 

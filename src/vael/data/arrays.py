@@ -1,7 +1,8 @@
 """Arrays that people saved: .npy and .npz, memory-mapped when large, and text of whitespace-separated 0 and 1 (.amat).
 
-In an .npz, the examples are `train` (or `x_train`), `valid` (`validation`, `x_valid`, ...) and `test` (`x_test`); or one array of any of the names
-in `WHOLE`, or the only array of two axes or more. Labels are `y` (`label`, `labels`, `target`), or `y_train` ... beside splits.
+In an .npz, the examples are `train` (or `x_train`), `valid` (`validation`, `x_valid`, ...) and `test` (`x_test`); or
+one array of any of the names in `WHOLE`, or the only array of two axes or more. Labels are `y` (`label`, `labels`,
+`target`), or `y_train` ... beside splits.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ SPLITS = {"train": ("train",), "validation": ("valid", "validation", "val"), "te
 
 
 def read_npy(path: Path) -> Material:
-    """One array, with the labels in `<name>_labels.npy` beside it. Errors: `FormatError` for objects, ragged arrays and damaged files."""
+    """One array, with the labels in `<name>_labels.npy` beside it.
+
+    Errors: `FormatError` for objects, ragged arrays and damaged files.
+    """
     x = array_in(path)
     label = path.with_name(f"{path.stem}_labels.npy")
     if not label.is_file():
@@ -49,7 +53,10 @@ def read_npz(path: Path) -> Material:
     if train is None:
         train = _whole(arrays, path)
         if found["validation"] is not None:
-            raise FormatError(f"{path} has a validation split but no array train; it holds {', '.join(arrays)}: rename the training examples")
+            raise FormatError(
+                f"{path} has a validation split but no array train; it holds {', '.join(arrays)}: rename the training "
+                "examples"
+            )
     return named(Material(path.stem, train, found["validation"], found["test"]))
 
 
@@ -59,12 +66,19 @@ def named(material: Material) -> Material:
     if not words:
         return material
     names = np.unique(np.concatenate(words))
-    found = material.changed(lambda part, number: replace(part, label=None if part.label is None else np.searchsorted(names, part.label)))
-    return replace(found, label_names=tuple(name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names))
+    found = material.changed(
+        lambda part, number: replace(part, label=None if part.label is None else np.searchsorted(names, part.label))
+    )
+    return replace(
+        found,
+        label_names=tuple(name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names),
+    )
 
 
 def begins(path: Path, with_these: bytes) -> None:
-    """Errors: `FormatError` for a file that is of another kind than its ending says (which NumPy would take for Python objects)."""
+    """Errors: `FormatError` for a file that is of another kind than its ending says (which NumPy would take for
+    Python objects).
+    """
     with open(path, "rb") as file:
         found = file.read(len(with_these))
     if found != with_these:
@@ -78,7 +92,9 @@ def _split(arrays: Mapping[str, np.ndarray], names: tuple[str, ...], path: Path)
     for name in names:
         for key in (name, f"x_{name}", f"{name}_x", f"{name}_images", f"{name}_data"):
             if key in arrays:
-                return labelled(arrays[key], _label(arrays, [f"{y}_{name}" for y in LABEL] + [f"{name}_{y}" for y in LABEL]), path)
+                return labelled(
+                    arrays[key], _label(arrays, [f"{y}_{name}" for y in LABEL] + [f"{name}_{y}" for y in LABEL]), path
+                )
     return None
 
 
@@ -87,7 +103,8 @@ def _whole(arrays: Mapping[str, np.ndarray], path: Path) -> Part:
     candidates = named[:1] or [name for name, array in arrays.items() if array.ndim > 1]
     if len(candidates) != 1:
         raise FormatError(
-            f"{path} holds {', '.join(f'{name} {array.shape}' for name, array in arrays.items()) or 'nothing'}, among which the examples cannot be "
+            f"{path} holds {', '.join(f'{name} {array.shape}' for name, array in arrays.items()) or 'nothing'}, among "
+            "which the examples cannot be "
             "told; name them x (and y for labels), or train, valid and test"
         )
     return labelled(arrays[candidates[0]], _label(arrays, list(LABEL)), path)
@@ -98,28 +115,42 @@ def _label(arrays: Mapping[str, np.ndarray], names: list[str]) -> np.ndarray | N
 
 
 def labelled(x: np.ndarray, label: np.ndarray | None, where: Path) -> Part:
-    """Examples with labels. Errors: `ShapeError` where they differ in number, `FormatError` for labels that are neither whole numbers nor words."""
+    """Examples with labels. Errors: `ShapeError` where they differ in number, `FormatError` for labels that are
+    neither whole numbers nor words.
+    """
     if label is None:
         return Part(x)
     flat = label.reshape(-1) if label.ndim == 2 and 1 in label.shape else label
     if flat.shape != x.shape[:1]:
-        raise ShapeError(f"{where}: {len(x):,} examples came with labels of shape {label.shape}; one label for each example was expected")
+        raise ShapeError(
+            f"{where}: {len(x):,} examples came with labels of shape {label.shape}; one label for each example was "
+            "expected"
+        )
     if flat.dtype.kind in "US":
         return Part(x, flat)
-    if flat.dtype.kind not in "bui" and not (flat.dtype.kind == "f" and np.isfinite(flat).all() and (flat == np.floor(flat)).all()):
-        raise FormatError(f"{where}: labels are of type {label.dtype}, but whole numbers or words were expected; number the classes from 0")
+    if flat.dtype.kind not in "bui" and not (
+        flat.dtype.kind == "f" and np.isfinite(flat).all() and (flat == np.floor(flat)).all()
+    ):
+        raise FormatError(
+            f"{where}: labels are of type {label.dtype}, but whole numbers or words were expected; number the classes "
+            "from 0"
+        )
     return Part(x, flat.astype(np.int64))
 
 
 def read_amat(path: Path) -> np.ndarray:
-    """Text of 0 and 1, a row an example, as `[examples, cells]`. Errors: `FormatError` for other characters or rows of other lengths."""
+    """Text of 0 and 1, a row an example, as `[examples, cells]`.
+
+    Errors: `FormatError` for other characters or rows of other lengths.
+    """
     raw = np.frombuffer(path.read_bytes(), np.uint8)
     cells = raw[(raw == ord("0")) | (raw == ord("1"))] - ord("0")
     rows = int(np.count_nonzero(raw == ord("\n"))) + (raw.size > 0 and raw[-1] != ord("\n"))
     strange = raw.size - cells.size - int(np.isin(raw, [ord(c) for c in " \n\r\t"]).sum())
     if strange or not rows or cells.size % rows:
         raise FormatError(
-            f"{path} has {cells.size:,} cells of 0 and 1 in {rows:,} rows, and {strange:,} other characters; only 0 and 1, in rows of equal length, "
+            f"{path} has {cells.size:,} cells of 0 and 1 in {rows:,} rows, and {strange:,} other characters; only 0 "
+            "and 1, in rows of equal length, "
             "were expected: fetch it again"
         )
     return cells.reshape(rows, -1)
@@ -132,7 +163,9 @@ def array_in(path: Path, *, mapped: bool = False) -> np.ndarray:
     """
     begins(path, NPY)
     with _told(path):
-        x = np.load(path, allow_pickle=False, mmap_mode="r")  # maps the file, for which a header cannot promise more than there is
+        x = np.load(
+            path, allow_pickle=False, mmap_mode="r"
+        )  # maps the file, for which a header cannot promise more than there is
         _refuse_nothing(x.dtype, path)
         large = path.stat().st_size >= LARGE
         return x if mapped else np.load(path, allow_pickle=False, mmap_mode="c" if large else None)
@@ -145,7 +178,9 @@ def _refuse_nothing(kind: np.dtype, where: object) -> None:
 
 
 def _members(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an `.npz` by their names in small letters, each unpacked only after what it says of its size was found to be possible."""
+    """The arrays of an `.npz` by their names in small letters, each unpacked only after what it says of its size
+    was found to be possible.
+    """
     found: dict[str, np.ndarray] = {}
     with _told(path), zipfile.ZipFile(path) as archive:
         entries = [entry for entry in archive.infolist() if entry.filename.endswith(".npy")]
@@ -183,7 +218,8 @@ def _told(path: Path) -> Iterator[None]:
     except FormatError as error:
         if any(said in str(error) for said in ("allow_pickle=False", "Object arrays", "Python objects in dtype")):
             raise FormatError(
-                f"{path} holds Python objects (a ragged array is stored so), which are not read because they could run code; "
+                f"{path} holds Python objects (a ragged array is stored so), which are not read because they could run "
+                "code; "
                 "save a plain array of numbers in which every example has the same shape"
             ) from error
         raise

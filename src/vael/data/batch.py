@@ -12,7 +12,8 @@ from torch import Tensor
 class Batch:
     """Examples side by side; the first axis of every field is the batch.
 
-    `x` is in the data's own units: integers as floats 0 ... levels - 1, binary cells as 0.0 and 1.0, real numbers as they came.
+    `x` is in the data's own units: integers as floats 0 ... levels - 1, binary cells as 0.0 and 1.0, real numbers as
+    they came.
     """
 
     x: Float[Tensor, "batch *event"]

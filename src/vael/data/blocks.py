@@ -1,4 +1,6 @@
-"""All examples of a file in order, a block at a time, checked against what a model was trained on: memory does not grow with the file."""
+"""All examples of a file in order, a block at a time, checked against what a model was trained on: memory does not
+grow with the file.
+"""
 
 from __future__ import annotations
 
@@ -44,29 +46,41 @@ class Like:
     def source(self, x: np.ndarray, first: int = 0) -> Source:
         """Stored cells as a source of this kind; `first` is the number of their first row, for messages.
 
-        Errors: `ShapeError` for another shape of example, `SupportError` for cells that data of this kind do not have, with the row.
+        Errors: `ShapeError` for another shape of example, `SupportError` for cells that data of this kind do not have,
+        with the row.
         """
         cells = as_examples(checked_numbers(x, self.name), self.name, self.event)
         refuse_truths(cells, self.name, self.kind)
         if self.kind is Kind.BINARY and isinstance(self.transform, AsFloat) and black_and_white(cells):
             cells = cells // 255
         if cells.shape[1:] != self.event:
-            raise ShapeError(f"{self.name} has examples of shape {cells.shape[1:]}, but the model takes {self.event}; give data of that shape")
+            raise ShapeError(
+                f"{self.name} has examples of shape {cells.shape[1:]}, but the model takes {self.event}; give data of "
+                "that shape"
+            )
         cells, clipped = self._clipped(cells)
         self._check(cells, first)
         kept = cells if cells.dtype in (np.uint8, np.int32, np.float32) else cells.astype(np.float32)
         return Source(
-            self.name, torch.from_numpy(np.ascontiguousarray(kept)), self.kind, "", self.levels, transform=self.transform,
+            self.name,
+            torch.from_numpy(np.ascontiguousarray(kept)),
+            self.kind,
+            "",
+            self.levels,
+            transform=self.transform,
             notes=(*self.notes, *clipped),
-            columns=self.columns, gaps=self.gaps,
-        )  # fmt: skip
+            columns=self.columns,
+            gaps=self.gaps,
+        )
 
     def _clipped(self, cells: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
         """The cells within the levels, and a note where some lay above, if that is allowed."""
         top = (self.levels or 1) - 1
         if not self.clip or self.kind is not Kind.INTEGER or not (cells > top).any():
             return cells, ()
-        return np.minimum(cells, top), (f"some cells are above {top:,}, the largest of the model's {top + 1:,} levels, and were taken as {top:,}",)
+        return np.minimum(cells, top), (
+            f"some cells are above {top:,}, the largest of the model's {top + 1:,} levels, and were taken as {top:,}",
+        )
 
     def _check(self, cells: np.ndarray, first: int) -> None:
         wrong = self.misfits(cells, most=1)
@@ -74,7 +88,9 @@ class Like:
             raise SupportError(f"{self.name}, row {first + row + 1}, {reason}; correct the cell, or leave the row out")
 
     def misfits(self, cells: np.ndarray, most: int | None = None) -> dict[int, str]:
-        """What is wrong with the rows that data of this kind cannot have, by their place; of the first `most` of them."""
+        """What is wrong with the rows that data of this kind cannot have, by their place; of the first `most` of
+        them.
+        """
         if self.transform.stochastic or not isinstance(self.transform, AsFloat):
             return {}  # what is stored is not what the likelihood sees
         if self.kind is Kind.REAL:
@@ -92,23 +108,37 @@ class Like:
     def _wrong(self, cells: np.ndarray, fits: np.ndarray) -> str:
         """What is wrong with a row."""
         place = tuple(int(axis[0]) for axis in np.nonzero(~fits))
-        expected = {Kind.REAL: "finite numbers", Kind.BINARY: "0 or 1", Kind.INTEGER: f"whole numbers 0 ... {(self.levels or 1) - 1}"}
-        where = f"column {self.columns[place[0]]!r}" if len(place) == 1 and self.columns else "cell " + ", ".join(map(str, place))
+        expected = {
+            Kind.REAL: "finite numbers",
+            Kind.BINARY: "0 or 1",
+            Kind.INTEGER: f"whole numbers 0 ... {(self.levels or 1) - 1}",
+        }
+        where = (
+            f"column {self.columns[place[0]]!r}"
+            if len(place) == 1 and self.columns
+            else "cell " + ", ".join(map(str, place))
+        )
         came = "an empty cell" if np.isnan(cells[place]) else cells[place]
         return f"{where}: {came} came, but the model was trained on {expected[self.kind]}"
 
 
 def refuse_truths(cells: np.ndarray, name: str, kind: Kind) -> None:
-    """Errors: `SupportError` for True and False where a model takes grey values or numbers: as 0 and 1 they would all be nearly black."""
+    """Errors: `SupportError` for True and False where a model takes grey values or numbers: as 0 and 1 they would
+    all be nearly black.
+    """
     if cells.dtype.kind == "b" and kind is not Kind.BINARY:
         raise SupportError(
-            f"{name} holds True and False, but the model was trained on {'grey values' if kind is Kind.INTEGER else 'numbers'}; give such cells "
+            f"{name} holds True and False, but the model was trained on "
+            f"{'grey values' if kind is Kind.INTEGER else 'numbers'}; give such cells "
             "(of a mask: 0 and the largest level)"
         )
 
 
 def array_blocks(path: Path, rows: int | None = None) -> Iterator[np.ndarray]:
-    """Consecutive examples of an `.npy` file, read as they are needed. Errors: `FormatError` for files that are damaged or hold objects."""
+    """Consecutive examples of an `.npy` file, read as they are needed.
+
+    Errors: `FormatError` for files that are damaged or hold objects.
+    """
     mapped = array_in(path, mapped=True)
     if mapped.ndim == 0 or not len(mapped):
         raise FormatError(f"{path} holds an array of shape {mapped.shape}, but at least one example was expected")
@@ -147,7 +177,11 @@ def table_blocks(
             yield _cut(whole, slice(0, rows), whole.skipped)
             left = [_cut(whole, slice(rows, None), ())]
     if not found:
-        raise none_fits(str(path), lost, first) if first else FormatError(f"{path} has no rows; give a table with one example a row")
+        raise (
+            none_fits(str(path), lost, first)
+            if first
+            else FormatError(f"{path} has no rows; give a table with one example a row")
+        )
     whole = _joined(left)
     if len(whole.x) or whole.skipped:
         yield whole
@@ -170,11 +204,22 @@ def given_blocks(path: Path, schema: Schema, on_error: OnError = OnError.STOP) -
 def _parquet_blocks(path: Path, schema: Schema) -> Iterator[tuple[Given, Forms]]:
     file, first = parquet_file(path), 1
     kinds = {field.name: field.type for field in file.schema_arrow}
-    texts = [column.name for column in schema.columns if column.name in kinds and is_text(kinds[column.name]) and column.kind in NUMBERS]
-    forms = _forms((pa.table(batch) for batch in validated(file.iter_batches(ROWS, columns=texts), path)), schema) if texts else {}
+    texts = [
+        column.name
+        for column in schema.columns
+        if column.name in kinds and is_text(kinds[column.name]) and column.kind in NUMBERS
+    ]
+    forms = (
+        _forms((pa.table(batch) for batch in validated(file.iter_batches(ROWS, columns=texts), path)), schema)
+        if texts
+        else {}
+    )
     for batch in validated(file.iter_batches(ROWS), path):
         columns = zip(batch.schema.names, batch.columns, strict=True)
-        table = pa.table({name: without_views(pa.chunked_array([column])) for name, column in columns}, metadata=file.schema_arrow.metadata)
+        table = pa.table(
+            {name: without_views(pa.chunked_array([column])) for name, column in columns},
+            metadata=file.schema_arrow.metadata,
+        )
         yield replace(counted(table, first), types=file.schema_arrow), forms
         first += table.num_rows
 
@@ -195,12 +240,20 @@ def _joined(blocks: list[Table]) -> Table:
         return first
     skipped = tuple(one for block in blocks for one in block.skipped)
     return Table(
-        first.schema, torch.cat([block.x for block in blocks]), pa.concat_tables([block.original for block in blocks]), first.layout,
-        np.concatenate([block.rows for block in blocks]), skipped, first.forms,
-        None if first.written is None else pa.concat_tables([block.written for block in blocks]), first.types,
-    )  # fmt: skip
+        first.schema,
+        torch.cat([block.x for block in blocks]),
+        pa.concat_tables([block.original for block in blocks]),
+        first.layout,
+        np.concatenate([block.rows for block in blocks]),
+        skipped,
+        first.forms,
+        None if first.written is None else pa.concat_tables([block.written for block in blocks]),
+        first.types,
+    )
 
 
 def _cut(table: Table, part: slice, skipped: tuple[Skipped, ...]) -> Table:
     written = None if table.written is None else table.written[part]
-    return replace(table, x=table.x[part], original=table.original[part], rows=table.rows[part], skipped=skipped, written=written)
+    return replace(
+        table, x=table.x[part], original=table.original[part], rows=table.rows[part], skipped=skipped, written=written
+    )

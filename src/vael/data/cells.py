@@ -30,13 +30,14 @@ class Look:
 def as_examples(x: np.ndarray, what: str, event: tuple[int, ...] | None = None) -> np.ndarray:
     """The same cells as `[examples, features]` or `[examples, channels, height, width]`.
 
-    Two axes are a table; three are grey images; of four, the shorter one of the second and the last is the channels, unless `event` (channels,
-    height, width) is known and one of both fits.
-    Errors: `ShapeError` for other numbers of axes, for axes of no length, and where second and last are equally long.
+    Two axes are a table; three are grey images; of four, the shorter one of the second and the last is the channels,
+    unless `event` (channels, height, width) is known and one of both fits. Errors: `ShapeError` for other numbers of
+    axes, for axes of no length, and where second and last are equally long.
     """
     if x.ndim < 2 or x.ndim > 4 or 0 in x.shape:
         raise ShapeError(
-            f"{what} has shape {x.shape}, but [examples, features], [examples, height, width] or [examples, height, width, channels] "
+            f"{what} has shape {x.shape}, but [examples, features], [examples, height, width] or [examples, height, "
+            "width, channels] "
             "(channels may stand second) was expected, with at least one of each; reshape it"
         )
     if x.ndim < 4:
@@ -46,7 +47,8 @@ def as_examples(x: np.ndarray, what: str, event: tuple[int, ...] | None = None) 
         return x if x.shape[1:] == event else moved
     if x.shape[1] == x.shape[3] > 1:
         raise ShapeError(
-            f"{what} has shape {x.shape}: the second and the last axis are equally long, so which one is the channels cannot be told; "
+            f"{what} has shape {x.shape}: the second and the last axis are equally long, so which one is the channels "
+            "cannot be told; "
             "give grey images as [examples, height, width], or pad the images by a row"
         )
     return x if x.shape[1] <= x.shape[3] else moved
@@ -63,7 +65,8 @@ def checked_numbers(x: np.ndarray, what: str) -> np.ndarray:
     """`x` itself, if a tensor can hold it. Errors: `SupportError` for objects, text, dates and complex numbers."""
     if x.dtype.kind not in "buif":
         raise SupportError(
-            f"{what} holds cells of type {x.dtype}, but numbers were expected; turn each column into numbers (categories into codes) and save again"
+            f"{what} holds cells of type {x.dtype}, but numbers were expected; turn each column into numbers "
+            "(categories into codes) and save again"
         )
     return x
 
@@ -82,7 +85,8 @@ def _look(block: np.ndarray, what: str) -> Look:
     if not (np.isfinite(minimum) and np.isfinite(maximum)):
         bad = int(np.count_nonzero(~np.isfinite(block)))
         raise SupportError(
-            f"{what} holds {bad:,} cells that are not finite (NaN or infinite) in one block of {block.size:,}, but every cell must be a number, "
+            f"{what} holds {bad:,} cells that are not finite (NaN or infinite) in one block of {block.size:,}, but "
+            "every cell must be a number, "
             "since no likelihood here takes a mask; fill them in, or drop those rows"
         )
     whole = block.dtype.kind in "bui" or bool((block == np.floor(block)).all())
@@ -91,11 +95,18 @@ def _look(block: np.ndarray, what: str) -> Look:
 
 def black_and_white(x: np.ndarray) -> bool:
     """Whether bytes are 0 and 255 and nothing else, as 1-bit images are stored; 0 alone is 0."""
-    return x.dtype == np.uint8 and x.size > 0 and int(x.max()) == 255 and all(bool(((block == 0) | (block == 255)).all()) for block in blocks(x))
+    return (
+        x.dtype == np.uint8
+        and x.size > 0
+        and int(x.max()) == 255
+        and all(bool(((block == 0) | (block == 255)).all()) for block in blocks(x))
+    )
 
 
 def steps_of(x: np.ndarray, seen: Look) -> str:
-    """What numbers stored as floating point are steps of, where they are (grey values from a file): "1/255", "1/127.5" or "1"; else nothing."""
+    """What numbers stored as floating point are steps of, where they are (grey values from a file): "1/255",
+    "1/127.5" or "1"; else nothing.
+    """
     if x.dtype.kind != "f":
         return ""
     cells = next(blocks(x)).astype(np.float64)
@@ -112,8 +123,8 @@ def steps_of(x: np.ndarray, seen: Look) -> str:
 def kind_of(x: np.ndarray, seen: Look, what: str) -> tuple[Kind, int | None]:
     """The kind of the cells, and their levels if they are integers.
 
-    Only 0 and 1: binary. Stored as whole numbers 0 ... 65,535: integers, with the levels of `levels_of`. Stored as floating point: real.
-    Errors: `SupportError` for stored whole numbers outside of that range.
+    Only 0 and 1: binary. Stored as whole numbers 0 ... 65,535: integers, with the levels of `levels_of`. Stored as
+    floating point: real. Errors: `SupportError` for stored whole numbers outside of that range.
     """
     if seen.whole and seen.minimum >= 0 and seen.maximum <= 1:
         return Kind.BINARY, None
@@ -123,16 +134,19 @@ def kind_of(x: np.ndarray, seen: Look, what: str) -> tuple[Kind, int | None]:
         return Kind.REAL, None
     if seen.minimum < 0 or seen.maximum >= MOST_LEVELS:
         raise SupportError(
-            f"{what} holds whole numbers from {seen.minimum:.0f} to {seen.maximum:.0f}, but integer likelihoods take 0 to {MOST_LEVELS - 1}; "
+            f"{what} holds whole numbers from {seen.minimum:.0f} to {seen.maximum:.0f}, but integer likelihoods take 0 "
+            f"to {MOST_LEVELS - 1}; "
             "shift them to begin at 0, or load them with dequantisation (--dequantize), for a density"
         )
     return Kind.INTEGER, levels_of(x, int(seen.maximum))
 
 
 def levels_of(x: np.ndarray, largest: int) -> int:
-    """How many levels the cells have: as many as the largest asks for, of images above 128 those of the least bit depth that holds it.
+    """How many levels the cells have: as many as the largest asks for, of images above 128 those of the least bit depth
+    that holds it.
 
-    A picture that comes later may be brighter than any of the training data: 4,093 is the brightest pixel of 12 bits, not of 4,094 levels.
+    A picture that comes later may be brighter than any of the training data: 4,093 is the brightest pixel of 12 bits,
+    not of 4,094 levels.
     """
     image = x.ndim > 2 or x.dtype == np.uint8
     return next(depth for depth in DEPTHS if largest < depth) if image and largest >= FEW else largest + 1

@@ -23,12 +23,16 @@ def records(raw: bytes, where: str) -> Part:
     """Images and labels. Errors: `FormatError` for a length that is no whole number of records, or labels above 9."""
     if not raw or len(raw) % RECORD:
         raise FormatError(
-            f"{where} holds {len(raw):,} bytes, but CIFAR-10's binary layout is whole records of {RECORD:,} (one label, 3×32×32 pixels); "
+            f"{where} holds {len(raw):,} bytes, but CIFAR-10's binary layout is whole records of {RECORD:,} (one "
+            "label, 3×32×32 pixels); "
             "it is truncated or not of this layout: fetch it again"
         )
     cells = np.frombuffer(raw, np.uint8).reshape(-1, RECORD)
     if cells[:, 0].max() >= len(LABELS):
-        raise FormatError(f"{where} has a label of {cells[:, 0].max()}, but CIFAR-10's are 0 to 9; the file is damaged or of another layout")
+        raise FormatError(
+            f"{where} has a label of {cells[:, 0].max()}, but CIFAR-10's are 0 to 9; the file is damaged or of another "
+            "layout"
+        )
     return Part(cells[:, 1:].reshape(-1, CHANNELS, SIDE, SIDE), cells[:, 0].astype(np.int64))
 
 
@@ -38,10 +42,16 @@ def read_file(path: Path) -> Part:
 
 
 def read_folder(folder: Path) -> Material:
-    """Five training batches and the test batch: unpacked, in the official archive, or as lossless mosaics of 32×32 tiles."""
+    """Five training batches and the test batch: unpacked, in the official archive, or as lossless mosaics of 32×32
+    tiles.
+    """
     train = _joined([_batch(folder, f"data_batch_{number}") for number in range(1, 6)])
     test = _batch(folder, "test_batch")
-    notes = () if len(test) == OFFICIAL_TEST else (f"{len(test):,} test images (the official test split has {OFFICIAL_TEST:,})",)
+    notes = (
+        ()
+        if len(test) == OFFICIAL_TEST
+        else (f"{len(test):,} test images (the official test split has {OFFICIAL_TEST:,})",)
+    )
     return Material("", train, test=test, label_names=LABELS, notes=notes, channels_first=True)
 
 
@@ -54,7 +64,9 @@ def _batch(folder: Path, name: str) -> Part:
     mosaics = sorted(folder.glob(f"{name}*.webp"))
     if mosaics:
         return _mosaic(mosaics[0], folder)
-    raise FormatError(f"{folder} has no {name}.bin; put the six files of CIFAR-10's binary version there, or its archive {ARCHIVE}")
+    raise FormatError(
+        f"{folder} has no {name}.bin; put the six files of CIFAR-10's binary version there, or its archive {ARCHIVE}"
+    )
 
 
 def _from_archive(path: Path, member: str) -> Part:
@@ -68,7 +80,9 @@ def _from_archive(path: Path, member: str) -> Part:
 
 
 def _mosaic(path: Path, folder: Path) -> Part:
-    """A picture of 32×32 tiles, row after row, and the labels beside it: those of the test split, or a fifth of the training labels."""
+    """A picture of 32×32 tiles, row after row, and the labels beside it: those of the test split, or a fifth of the
+    training labels.
+    """
     with Image.open(path, formats=["WEBP"]) as image:
         cells = np.asarray(image.convert("RGB"))
     rows, columns = cells.shape[0] // SIDE, cells.shape[1] // SIDE
@@ -83,7 +97,10 @@ def _mosaic(path: Path, folder: Path) -> Part:
         start = (int(name[-1]) - 1) * len(x)
         label = label[start : start + len(x)]
     if label.shape != (len(x),):
-        raise FormatError(f"{path} has {len(x):,} images, but {files[0].name} gives labels of shape {label.shape} for them; one each was expected")
+        raise FormatError(
+            f"{path} has {len(x):,} images, but {files[0].name} gives labels of shape {label.shape} for them; one each "
+            "was expected"
+        )
     return Part(x, label)
 
 

@@ -1,4 +1,6 @@
-"""Corruptions of what an encoder is given, x̃ ~ M(x̃ | x), for denoising (Vincent, Larochelle, Bengio & Manzagol 2008)."""
+"""Corruptions of what an encoder is given, x̃ ~ M(x̃ | x), for denoising (Vincent, Larochelle, Bengio & Manzagol
+2008).
+"""
 
 from __future__ import annotations
 
@@ -30,13 +32,22 @@ class StandardVariates(Protocol):
 class Corruption(ABC):
     """Abstract: a law M(x̃ | x) over damaged examples, cell by cell, in the units of the data.
 
-    Every number that is drawn comes from `noise`: noise that belongs to examples damages each the same way whatever the batch.
+    Every number that is drawn comes from `noise`: noise that belongs to examples damages each the same way whatever the
+    batch.
     """
 
-    def __call__(self, x: Shaped[Tensor, "batch *event"], noise: StandardVariates, samples: int = 1) -> Float[Tensor, "samples batch *event"]:
-        """`samples` damaged copies of every example. Errors: `SupportError` for cells of an integer type, which cannot hold noise."""
+    def __call__(
+        self, x: Shaped[Tensor, "batch *event"], noise: StandardVariates, samples: int = 1
+    ) -> Float[Tensor, "samples batch *event"]:
+        """`samples` damaged copies of every example.
+
+        Errors: `SupportError` for cells of an integer type, which cannot hold noise.
+        """
         if not x.is_floating_point():
-            raise SupportError(f"cells of type {x.dtype} were to be corrupted; expected floating point: take x from a Batch, or call x.float()")
+            raise SupportError(
+                f"cells of type {x.dtype} were to be corrupted; expected floating point: take x from a Batch, or call "
+                "x.float()"
+            )
         return self.corrupt(x.expand(samples, *x.shape), noise)
 
     @abstractmethod
@@ -74,7 +85,9 @@ class GaussianNoise(Corruption):
 
     def __post_init__(self) -> None:
         if not 0 <= self.sigma < math.inf:
-            raise SupportError(f"Gaussian noise has σ = {self.sigma}; expected a finite number of at least 0, in the units of the data")
+            raise SupportError(
+                f"Gaussian noise has σ = {self.sigma}; expected a finite number of at least 0, in the units of the data"
+            )
 
     def corrupt(self, x: Tensor, noise: StandardVariates) -> Tensor:
         return x + self.sigma * noise.normal(x.shape, x)
@@ -91,7 +104,10 @@ class SaltAndPepper(Corruption):
     def __post_init__(self) -> None:
         share(self.probability, "salt-and-pepper noise")
         if not self.low < self.high:
-            raise SupportError(f"salt-and-pepper noise sets cells to {self.low} or {self.high}; expected the lower one first, and two of them")
+            raise SupportError(
+                f"salt-and-pepper noise sets cells to {self.low} or {self.high}; expected the lower one first, and two "
+                "of them"
+            )
 
     def corrupt(self, x: Tensor, noise: StandardVariates) -> Tensor:
         u = noise.uniform(x.shape, x)
@@ -102,6 +118,7 @@ class SaltAndPepper(Corruption):
         """Refuse integers of another range: a salt of 1 among grey values up to 255 is pepper."""
         if source.levels is not None and (self.low, self.high) != (0, source.levels - 1):
             raise SupportError(
-                f"{source.name}: salt-and-pepper noise sets cells to {self.low:g} or {self.high:g}, but they are integers 0 ... {source.levels - 1}; "
+                f"{source.name}: salt-and-pepper noise sets cells to {self.low:g} or {self.high:g}, but they are "
+                f"integers 0 ... {source.levels - 1}; "
                 f"make it with low=0 and high={source.levels - 1}"
             )

@@ -1,4 +1,6 @@
-"""How many bits a channel of an image file has: the decoder cuts more than 8 off in silence where the image is in colour."""
+"""How many bits a channel of an image file has: the decoder cuts more than 8 off in silence where the image is in
+colour.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ LARGEST = 2**BITS - 1
 
 
 def channel_bits(image: Image.Image, head: bytes) -> int:
-    """Bits of the deepest channel of an image that is not decoded yet, from its tiles and the first bytes of its file."""
+    """Bits of the deepest channel of an image that is not decoded yet, from its tiles and the first bytes of its
+    file.
+    """
     found = [BITS]
     for tile in getattr(image, "tile", ()):
         found += [int(bits) for bits in re.findall(r";(\d+)", str(tile[3]))]
@@ -26,7 +30,9 @@ def channel_bits(image: Image.Image, head: bytes) -> int:
 
 
 def rescaled_from(image: Image.Image) -> int | None:
-    """The largest value of a PNM file where it is below 255, which the decoder stretches to 255; None where nothing is stretched."""
+    """The largest value of a PNM file where it is below 255, which the decoder stretches to 255; None where nothing
+    is stretched.
+    """
     largest = [_ppm_largest(tile) for tile in getattr(image, "tile", ()) if tile[0].startswith("ppm")]
     return largest[0] if largest and 1 < largest[0] < LARGEST else None
 
@@ -38,7 +44,9 @@ def _ppm_largest(tile: tuple) -> int:
 
 
 def _jpeg2000_bits(head: bytes) -> list[int]:
-    """From the marker SIZ: 36 bytes in, the number of components, then of each its depth less 1 and two more bytes (ISO/IEC 15444-1)."""
+    """From the marker SIZ: 36 bytes in, the number of components, then of each its depth less 1 and two more bytes
+    (ISO/IEC 15444-1).
+    """
     start = head.find(b"\xff\x4f\xff\x51")
     if start < 0 or len(head) < start + 42:
         return []

@@ -42,7 +42,13 @@ class Description:
 def catalogue() -> tuple[Entry, ...]:
     """All data sets that have a name."""
     return tuple(
-        Entry(item.name, item.summary, item.citation, located(item), all(file.url for file in item.files) and bool(item.files))
+        Entry(
+            item.name,
+            item.summary,
+            item.citation,
+            located(item),
+            all(file.url for file in item.files) and bool(item.files),
+        )
         for item in NAMED.values()
     )
 
@@ -50,9 +56,22 @@ def catalogue() -> tuple[Entry, ...]:
 def describe(splits: Splits) -> Description:
     """The facts of a loaded data set."""
     train = splits.train
-    parts = [(name, part) for name, part in (("train", train), ("validation", splits.validation), ("test", splits.test)) if part is not None]
+    parts = [
+        (name, part)
+        for name, part in (("train", train), ("validation", splits.validation), ("test", splits.test))
+        if part is not None
+    ]
     return Description(
-        train.name, train.event, train.kind, train.levels, tuple((name, len(part)) for name, part in parts),
-        tuple((name, part.fingerprint) for name, part in parts), type(train.transform).__name__, train.label_names, train.columns, train.notes,
-        splits.origin, splits.citation,
-    )  # fmt: skip
+        train.name,
+        train.event,
+        train.kind,
+        train.levels,
+        tuple((name, len(part)) for name, part in parts),
+        tuple((name, part.fingerprint) for name, part in parts),
+        type(train.transform).__name__,
+        train.label_names,
+        train.columns,
+        train.notes,
+        splits.origin,
+        splits.citation,
+    )

@@ -21,10 +21,11 @@ Progress = Callable[[str, int], None]
 
 
 def fetch(item: Named, root: Path, progress: Progress | None = None) -> Path:
-    """The folder `root/<name>` with all files of a data set; those that are there already and right are not fetched again.
+    """The folder `root/<name>` with all files of a data set; those that are there already and right are not fetched
+    again.
 
-    `progress` is told each file's name and how many bytes of it have come. Errors: `FormatError` where a file cannot be had or is not
-    the one that was expected; nothing half-written stays.
+    `progress` is told each file's name and how many bytes of it have come. Errors: `FormatError` where a file cannot be
+    had or is not the one that was expected; nothing half-written stays.
     """
     folder = root / item.name
     for file in item.files:
@@ -47,13 +48,17 @@ def _silent(name: str, count: int) -> None:
 
 def _fetch_file(file: File, target: Path, name: str, progress: Progress) -> None:
     if not file.url:
-        raise FormatError(f"{name} cannot be fetched: no address of {file.name} is known; put it into {target.parent}, or into VAEL_DATA/{name}")
+        raise FormatError(
+            f"{name} cannot be fetched: no address of {file.name} is known; put it into {target.parent}, or into "
+            f"VAEL_DATA/{name}"
+        )
     files.make_folder(target.parent)
     with files.written(target) as out:
         found = _copy(file, out, target.parent, progress)
         if found != file.checksum:
             raise FormatError(
-                f"{file.url} gave a file with {found}, but {file.checksum} was expected; nothing was kept: try again later, or put the original "
+                f"{file.url} gave a file with {found}, but {file.checksum} was expected; nothing was kept: try again "
+                "later, or put the original "
                 f"file into {target.parent}"
             )
 
@@ -71,7 +76,8 @@ def _copy(file: File, out: BinaryIO, folder: Path, progress: Progress) -> str:
                 progress(file.name, count)
     except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
         raise FormatError(
-            f"{file.url} could not be fetched ({error}); check the connection, or put the original file {file.name} into "
+            f"{file.url} could not be fetched ({error}); check the connection, or put the original file {file.name} "
+            "into "
             f"{folder} or into a folder of that name under VAEL_DATA"
         ) from error
     return f"{kind}:{seen.hexdigest()}"

@@ -25,7 +25,8 @@ class Factors:
 def discs(examples: int, *, side: int = 16, generator: torch.Generator) -> Factors:
     """White discs on black, `side` × `side` cells: place across, place down and radius are independent and uniform.
 
-    The first 80 % are for training, then 10 % for validation and 10 % for test. Errors: `ShapeError` for fewer than 10 images or a side below 8.
+    The first 80 % are for training, then 10 % for validation and 10 % for test. Errors: `ShapeError` for fewer than 10
+    images or a side below 8.
     """
     if examples < 10 or side < 8:
         raise ShapeError(f"{examples} images of side {side}: expected at least 10 of side at least 8")
@@ -37,6 +38,9 @@ def discs(examples: int, *, side: int = 16, generator: torch.Generator) -> Facto
     images = (across[:, None, :] + down[:, :, None] <= radius.square()[:, None, None]).to(torch.uint8)[:, None]
     parts = images.split([examples - 2 * (examples // 10), examples // 10, examples // 10])
     train, validation, test = (
-        Source("discs", part, Kind.BINARY, f"discs-{side}-{generator.initial_seed()}-{len(part)}-{k}") for k, part in enumerate(parts)
+        Source("discs", part, Kind.BINARY, f"discs-{side}-{generator.initial_seed()}-{len(part)}-{k}")
+        for k, part in enumerate(parts)
     )
-    return Factors(Splits(train, validation, test), ("across", "down", "radius"), factors[: len(train)], factors[-len(test) :])
+    return Factors(
+        Splits(train, validation, test), ("across", "down", "radius"), factors[: len(train)], factors[-len(test) :]
+    )

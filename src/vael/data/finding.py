@@ -1,4 +1,6 @@
-"""Where the files of a named data set are: `$VAEL_DATA/<name>` first, then the cache, then wherever they can be fetched from."""
+"""Where the files of a named data set are: `$VAEL_DATA/<name>` first, then the cache, then wherever they can be
+fetched from.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def folder_of(item: Named) -> Path:
 
 
 def located(item: Named) -> Path | None:
-    """The folder where a data set lies on this machine, whole as far as the cache is concerned; a data set of the install needs none."""
+    """The folder where a data set lies on this machine, whole as far as the cache is concerned; a data set of the
+    install needs none.
+    """
     if not item.files:
         return Path()
     own = os.environ.get("VAEL_DATA")
@@ -37,7 +41,13 @@ def located(item: Named) -> Path | None:
 
 
 def _inside(root: Path, item: Named) -> Path | None:
-    folders = [path for place in (root, root / "tabular") if place.is_dir() for path in sorted(place.iterdir()) if path.is_dir()]
+    folders = [
+        path
+        for place in (root, root / "tabular")
+        if place.is_dir()
+        for path in sorted(place.iterdir())
+        if path.is_dir()
+    ]
     return next((folder for folder in folders if key(folder.name) == key(item.name)), None)
 
 

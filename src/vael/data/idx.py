@@ -1,4 +1,6 @@
-"""The IDX format of the MNIST family: two zero bytes, a type code, the number of axes, their lengths, then the cells, all big-endian."""
+"""The IDX format of the MNIST family: two zero bytes, a type code, the number of axes, their lengths, then the
+cells, all big-endian.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +23,23 @@ MOST_AXES = 32
 def is_idx(path: Path) -> bool:
     """Whether the file's name says that it is IDX, compressed or not."""
     name = path.name.removesuffix(".gz")
-    return name.endswith(("-ubyte", ".idx")) or any(name.endswith(f".idx{axes}") or f"idx{axes}-" in name for axes in range(1, 6))
+    return name.endswith(("-ubyte", ".idx")) or any(
+        name.endswith(f".idx{axes}") or f"idx{axes}-" in name for axes in range(1, 6)
+    )
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """The array in an IDX file, plain or gzip. Errors: `FormatError` for a wrong magic number, or too few or too many bytes."""
+    """The array in an IDX file, plain or gzip.
+
+    Errors: `FormatError` for a wrong magic number, or too few or too many bytes.
+    """
     try:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
             return _array(file, path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise FormatError(f"{path} is not a whole gzip file ({error}); it is truncated or damaged: fetch it again") from error
+        raise FormatError(
+            f"{path} is not a whole gzip file ({error}); it is truncated or damaged: fetch it again"
+        ) from error
 
 
 def _array(file: io.BufferedIOBase, path: Path) -> np.ndarray:
@@ -38,7 +47,8 @@ def _array(file: io.BufferedIOBase, path: Path) -> np.ndarray:
     begin = file.read(4)
     if len(begin) < 4 or begin[0] or begin[1] or begin[2] not in TYPES or not begin[3]:
         raise FormatError(
-            f"{path} begins with the bytes {begin.hex(' ') or 'of an empty file'}, but an IDX file begins with 00 00, a type (08 for bytes) and "
+            f"{path} begins with the bytes {begin.hex(' ') or 'of an empty file'}, but an IDX file begins with 00 00, "
+            "a type (08 for bytes) and "
             "the number of axes; fetch the file again, or check that it is IDX at all"
         )
     kind, axes = np.dtype(TYPES[begin[2]]), begin[3]
@@ -51,6 +61,7 @@ def _array(file: io.BufferedIOBase, path: Path) -> np.ndarray:
     if len(cells) != expected or len(shape) != axes or axes > MOST_AXES:
         held = f"more than {expected:,}" if len(cells) > expected else f"{len(cells):,}"
         raise FormatError(
-            f"{path} holds {held} bytes of cells, but its header promises {expected:,} (shape {shape}); it is truncated or damaged: fetch it again"
+            f"{path} holds {held} bytes of cells, but its header promises {expected:,} (shape {shape}); it is "
+            "truncated or damaged: fetch it again"
         )
     return np.frombuffer(cells, kind).reshape(shape).astype(kind.newbyteorder("="))

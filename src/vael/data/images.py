@@ -22,14 +22,59 @@ from vael.data.material import Material, Part
 from vael.errors import FormatError, ShapeError
 
 ENDINGS = {
-    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".avif", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".pnm",
-}  # fmt: skip
-FOREIGN = {".heic", ".heif", ".raw", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".psd", ".svg", ".jxl"}  # pictures that are not read, and said to be so
+    ".png",
+    ".apng",
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".jp2",
+    ".avif",
+    ".bmp",
+    ".gif",
+    ".tif",
+    ".tiff",
+    ".webp",
+    ".ppm",
+    ".pgm",
+    ".pbm",
+    ".pnm",
+}
+FOREIGN = {
+    ".heic",
+    ".heif",
+    ".raw",
+    ".cr2",
+    ".cr3",
+    ".nef",
+    ".arw",
+    ".dng",
+    ".psd",
+    ".svg",
+    ".jxl",
+}  # pictures that are not read, and said to be so
 SPLITS = {
-    "train": "train", "training": "train", "valid": "validation", "val": "validation", "validation": "validation", "dev": "validation",
-    "test": "test", "testing": "test",
-}  # fmt: skip
-FORMATS = ("PNG", "JPEG", "JPEG2000", "AVIF", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM")  # by content: others run programs (EPS), or are rare
+    "train": "train",
+    "training": "train",
+    "valid": "validation",
+    "val": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "JPEG2000",
+    "AVIF",
+    "BMP",
+    "DIB",
+    "GIF",
+    "TIFF",
+    "WEBP",
+    "PPM",
+)  # by content: others run programs (EPS), or are rare
 AS_THEY_ARE = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}  # modes of which no pixel is changed
 ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # the entry of EXIF, and its values that exchange height and width
 AT_ONCE = 64  # images decoded side by side
@@ -47,9 +92,9 @@ class Resample(Enum):
 class Images:
     """How a folder of images is to be read.
 
-    By default all must have one size. With `size` (height, width) each is cropped about its centre to that shape and made smaller,
-    never larger. A file that cannot be decoded is an error, or, with `skip_damaged`, left out and noted. `levels` is how many values a
-    pixel can have where the cells do not tell, in arrays too: 4,096 for 12 bits.
+    By default all must have one size. With `size` (height, width) each is cropped about its centre to that shape and
+    made smaller, never larger. A file that cannot be decoded is an error, or, with `skip_damaged`, left out and noted.
+    `levels` is how many values a pixel can have where the cells do not tell, in arrays too: 4,096 for 12 bits.
     """
 
     size: tuple[int, int] | None = None
@@ -61,28 +106,43 @@ class Images:
 def read_folder(folder: Path, how: Images) -> Material:
     """Splits from sub-folders train, valid and test if there are; labels from the sub-folders below, numbered by name.
 
-    Errors: `FormatError` for no images, damaged files, transparent or 16-bit ones, and grey mixed with colour; `ShapeError` for sizes
-    that differ or are too small.
+    Errors: `FormatError` for no images, damaged files, transparent or 16-bit ones, and grey mixed with colour;
+    `ShapeError` for sizes that differ or are too small.
     """
     roots = _roots(folder)
     files = {split: image_files(root) for split, root in roots.items()}
     if not files["train"]:
         raise FormatError(
-            f"{roots['train']} has no images; files that end in {', '.join(sorted(ENDINGS))} were expected, in the folder or in one sub-folder for "
+            f"{roots['train']} has no images; files that end in {', '.join(sorted(ENDINGS))} were expected, in the "
+            "folder or in one sub-folder for "
             "each label"
         )
-    names = sorted({path.relative_to(roots[split]).parts[0] for split in roots for path in files[split] if path.parent != roots[split]})
+    names = sorted(
+        {
+            path.relative_to(roots[split]).parts[0]
+            for split in roots
+            for path in files[split]
+            if path.parent != roots[split]
+        }
+    )
     passed = sum(len(others(root)) for root in roots.values())
     outside = len(image_files(folder)) - sum(map(len, files.values())) if folder not in roots.values() else 0
     reader = _Reader(folder, how)
     parts = {split: reader.part(files[split], roots[split], names) for split in roots if files[split]}
     notes = (
-        *reader.notes(), *((f"passed over: {counted(passed, 'file')} of other kinds",) if passed else ()),
+        *reader.notes(),
+        *((f"passed over: {counted(passed, 'file')} of other kinds",) if passed else ()),
         *((f"passed over: {counted(outside, 'image')} outside of {_names(roots)}",) if outside else ()),
-    )  # fmt: skip
+    )
     return Material(
-        folder.resolve().name, parts["train"], parts.get("validation"), parts.get("test"), tuple(names), notes=notes, channels_first=True
-    )  # fmt: skip
+        folder.resolve().name,
+        parts["train"],
+        parts.get("validation"),
+        parts.get("test"),
+        tuple(names),
+        notes=notes,
+        channels_first=True,
+    )
 
 
 def _names(roots: dict[str, Path]) -> str:
@@ -90,12 +150,17 @@ def _names(roots: dict[str, Path]) -> str:
 
 
 def _roots(folder: Path) -> dict[str, Path]:
-    """The folder of each split: the whole is for training where no sub-folder is called so. Errors: `FormatError` for two folders of one split."""
+    """The folder of each split: the whole is for training where no sub-folder is called so.
+
+    Errors: `FormatError` for two folders of one split.
+    """
     found: dict[str, Path] = {}
     for path in sorted(path for path in folder.iterdir() if path.is_dir() and path.name.lower() in SPLITS):
         split = SPLITS[path.name.lower()]
         if split in found:
-            raise FormatError(f"{folder} has two sub-folders for {split}, {found[split].name} and {path.name}; keep one of them")
+            raise FormatError(
+                f"{folder} has two sub-folders for {split}, {found[split].name} and {path.name}; keep one of them"
+            )
         found[split] = path
     return found if "train" in found else {"train": folder}
 
@@ -130,15 +195,22 @@ def read_images(folder: Path) -> Pictures:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Images by their ending at any depth, sorted by path, those among them that cannot be read too; hidden ones are left alone."""
+    """Images by their ending at any depth, sorted by path, those among them that cannot be read too; hidden ones
+    are left alone.
+    """
     return [path for path in visible(folder) if path.suffix.lower() in ENDINGS | FOREIGN]
 
 
 def sizes(folder: Path) -> Counter[tuple[int, int]]:
-    """Height and width of every image that can be opened, turned upright as its camera says, by its head alone; with how many there are of each."""
+    """Height and width of every image that can be opened, turned upright as its camera says, by its head alone;
+    with how many there are of each.
+    """
     found: Counter[tuple[int, int]] = Counter()
     for path in image_files(folder):
-        with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError), Image.open(path, formats=FORMATS) as image:
+        with (
+            suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError),
+            Image.open(path, formats=FORMATS) as image,
+        ):
             lies = image.getexif().get(ORIENTATION, 1) in LYING
             found[image.size if lies else image.size[::-1]] += 1
     return found
@@ -150,11 +222,15 @@ def others(folder: Path) -> list[Path]:
 
 
 def visible(folder: Path) -> list[Path]:
-    """Files at any depth of which no part is hidden; links are followed, those that lead nowhere are there, and those that lead back are not."""
+    """Files at any depth of which no part is hidden; links are followed, those that lead nowhere are there, and
+    those that lead back are not.
+    """
     found: list[Path] = []
     for place, folders, files in os.walk(folder, followlinks=True):
         here = Path(os.path.realpath(place))
-        ahead = {name: Path(os.path.realpath(os.path.join(place, name))) for name in folders if not name.startswith(".")}
+        ahead = {
+            name: Path(os.path.realpath(os.path.join(place, name))) for name in folders if not name.startswith(".")
+        }
         folders[:] = [name for name, path in ahead.items() if path != here and path not in here.parents]
         found += [Path(place, name) for name in files if not name.startswith(".")]
     return sorted(found)
@@ -183,7 +259,8 @@ class _Reader:
             kept.append(place)
         if x is None or (self.damaged and not self.how.skip_damaged):
             raise FormatError(
-                f"{self.folder} has {counted(len(self.damaged), 'image')} that cannot be decoded: {_some(self.damaged)}; replace or remove them, "
+                f"{self.folder} has {counted(len(self.damaged), 'image')} that cannot be decoded: "
+                f"{_some(self.damaged)}; replace or remove them, "
                 "or load with skip_damaged (--skip-damaged), which leaves them out and says so"
             )
         label = [self._label(files[place], root, names) for place in kept]
@@ -203,7 +280,8 @@ class _Reader:
             self.damaged.append(f"{path.relative_to(self.folder)} (a format that is not read)")
             return None
         try:
-            # given a file, not a path, the decoder does not map it: mapped, it takes the sides of a turned TIFF for each other
+            # given a file, not a path, the decoder does not map it: mapped, it takes the sides of a turned TIFF for
+            # each other
             with open(path, "rb") as file, Image.open(file, formats=formats()) as image:
                 _refuse_bomb(image)
                 several, small = image.format != "MPO" and getattr(image, "n_frames", 1) > 1, rescaled_from(image)
@@ -233,7 +311,8 @@ class _Reader:
         height, width = size
         if image.width < width or image.height < height:
             raise ShapeError(
-                f"{path} is {image.height}×{image.width}, smaller than the size {height}×{width} that was asked for, and images are never made "
+                f"{path} is {image.height}×{image.width}, smaller than the size {height}×{width} that was asked for, "
+                "and images are never made "
                 "larger; ask for a smaller size, or remove it"
             )
         return ImageOps.fit(image, (width, height), method=self.how.resample.value)
@@ -245,29 +324,46 @@ class _Reader:
         if shape[0] != expected[0]:
             kinds = {1: "grey", 3: "in colour"}
             raise FormatError(
-                f"{before} is {kinds[expected[0]]}, but {path} is {kinds[shape[0]]}; images of one data set must have equal channels: "
+                f"{before} is {kinds[expected[0]]}, but {path} is {kinds[shape[0]]}; images of one data set must have "
+                "equal channels: "
                 "convert all to grey or all to colour"
             )
         if shape != expected:
             raise ShapeError(
-                f"{before} is {expected[1]}×{expected[2]}, but {path} is {shape[1]}×{shape[2]}; all images must have one size: "
+                f"{before} is {expected[1]}×{expected[2]}, but {path} is {shape[1]}×{shape[2]}; all images must have "
+                "one size: "
                 "give a size (--size HEIGHTxWIDTH) to which each is cropped about its centre and made smaller"
             )
 
     def notes(self) -> tuple[str, ...]:
         """What was done to the images, and which were left out."""
         size = self.how.size
-        resized = (f"cropped about the centre and resized to {size[0]}×{size[1]} ({self.how.resample.name.lower()})",) if size else ()
-        left_out = (f"{counted(len(self.damaged), 'damaged image')} left out: {_some(self.damaged)}",) if self.damaged else ()
-        return (*resized, *left_out, *(f"{counted(count, 'image')} {what}" for what, count in sorted(self.changed.items())))
+        resized = (
+            (f"cropped about the centre and resized to {size[0]}×{size[1]} ({self.how.resample.name.lower()})",)
+            if size
+            else ()
+        )
+        left_out = (
+            (f"{counted(len(self.damaged), 'damaged image')} left out: {_some(self.damaged)}",) if self.damaged else ()
+        )
+        return (
+            *resized,
+            *left_out,
+            *(f"{counted(count, 'image')} {what}" for what, count in sorted(self.changed.items())),
+        )
 
 
 def _plain(image: Image.Image, path: Path, deep: bool = False) -> Image.Image:
     """8-bit grey or red, green and blue. Errors: `FormatError` for transparency and for more than 8 bits."""
     if image.mode.startswith(("I", "F")) or deep:
-        raise FormatError(f"{path} has more than 8 bits a channel (mode {image.mode}); convert it to 8 bits, or save the images as one .npy array")
+        raise FormatError(
+            f"{path} has more than 8 bits a channel (mode {image.mode}); convert it to 8 bits, or save the images as "
+            "one .npy array"
+        )
     if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
-        raise FormatError(f"{path} has transparent pixels; put it on a plain background, and save it without transparency")
+        raise FormatError(
+            f"{path} has transparent pixels; put it on a plain background, and save it without transparency"
+        )
     return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
 
 

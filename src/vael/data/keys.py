@@ -17,7 +17,9 @@ class Keys:
     """The rows of some examples in their data, counted from 1, and what stands beside the modelled columns there."""
 
     rows: Int64[np.ndarray, " examples"]
-    columns: Mapping[str, pa.Array] = field(default_factory=dict)  # file names, or the columns of a table that are no part of the model
+    columns: Mapping[str, pa.Array] = field(
+        default_factory=dict
+    )  # file names, or the columns of a table that are no part of the model
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -40,7 +42,11 @@ def file_keys(names: Sequence[str]) -> Keys:
 
 def table_keys(original: pa.Table, rows: Int64[np.ndarray, " rows"], modelled: Sequence[str]) -> Keys:
     """Of the rows of a table: the columns that are no part of the model, as they came, empty ones left out."""
-    beside = [name for name in original.column_names if name not in modelled and original.column(name).null_count < original.num_rows]
+    beside = [
+        name
+        for name in original.column_names
+        if name not in modelled and original.column(name).null_count < original.num_rows
+    ]
     return Keys(rows, {name: _whole(original.column(name)) for name in beside})
 
 
@@ -50,18 +56,25 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
 
 
 def joined_keys(parts: Sequence[Keys | None]) -> Keys | None:
-    """Those of several parts one after another, where all have the same columns; rows go on where the part before ended."""
+    """Those of several parts one after another, where all have the same columns; rows go on where the part before
+    ended.
+    """
     known = [part for part in parts if part is not None]
     if len(known) < len(parts) or not known:
         return None
     names = known[0].columns.keys()
     if any(part.columns.keys() != names for part in known):
         return None
-    return Keys(np.concatenate([part.rows for part in known]), {name: pa.concat_arrays([part.columns[name] for part in known]) for name in names})
+    return Keys(
+        np.concatenate([part.rows for part in known]),
+        {name: pa.concat_arrays([part.columns[name] for part in known]) for name in names},
+    )
 
 
 def with_keys(keys: Keys, label: Sequence[str] | None, results: Mapping[str, pa.Array]) -> pa.Table:
-    """A table of results: the row, what names it, its label, then `results`; a name that two have gets " (data)" where it is the data's."""
+    """A table of results: the row, what names it, its label, then `results`; a name that two have gets " (data)"
+    where it is the data's.
+    """
     beside = dict(keys.columns) | ({LABEL: pa.array(label, pa.string())} if label is not None else {})
     taken, found = {ROW, *results}, {ROW: pa.array(keys.rows, pa.int64())}
     for name, column in beside.items():

@@ -52,19 +52,24 @@ def load(
     size: int | tuple[int, int] | None = None,
     images: Images = AS_THEY_ARE,
 ) -> Splits:
-    """Training, validation and test data of a name or a path, in memory as they were stored, with what they are found to be.
+    """Training, validation and test data of a name or a path, in memory as they were stored, with what they are found
+    to be.
 
-    `validation` and `test` are shares below 1 or counts of examples to set aside (by default a tenth, validation at most 5,000) by a
-    permutation that is a function of `seed`; official splits stay as they are. `images` says how a folder of images is read and how many
-    levels a cell has; `size` is short for its size (height, width; one number for a square).
-    Errors: `FormatError` for files that are missing or damaged, `ShapeError` for arrays that are no examples, `SupportError` for cells
-    that are not finite or do not fit what is asked for, `StateError` for splits that cannot be made.
+    `validation` and `test` are shares below 1 or counts of examples to set aside (by default a tenth, validation at
+    most 5,000) by a permutation that is a function of `seed`; official splits stay as they are. `images` says how a
+    folder of images is read and how many levels a cell has; `size` is short for its size (height, width; one number for
+    a square). Errors: `FormatError` for files that are missing or damaged, `ShapeError` for arrays that are no
+    examples, `SupportError` for cells that are not finite or do not fit what is asked for, `StateError` for splits that
+    cannot be made.
     """
     how = images if size is None else replace(images, size=(size, size) if isinstance(size, int) else size)
     material = read(str(data), how)
     if material.schema is not None:
         if binarize is not None or dequantize:
-            raise StateError(f"{material.name} is a table with columns of several kinds, each with a likelihood of its own; leave the transform out")
+            raise StateError(
+                f"{material.name} is a table with columns of several kinds, each with a likelihood of its own; leave "
+                "the transform out"
+            )
         return mixed(material, split(material, Sizes(validation, test), seed))
     material = _arranged(material)
     arrays = [part.x for part in material.parts]
@@ -106,32 +111,51 @@ def _arranged(material: Material) -> Material:
     arranged = material.changed(one)
     shapes = {part.x.shape[1:] for part in arranged.parts}
     if len(shapes) > 1:
-        raise ShapeError(f"{name} has splits of different shapes {sorted(shapes)}; every example must have the same shape")
+        raise ShapeError(
+            f"{name} has splits of different shapes {sorted(shapes)}; every example must have the same shape"
+        )
     return arranged
 
 
 def _as_stored(x: np.ndarray, seen: Look, name: str) -> Meaning:
-    """Cells as they are; where real numbers are the steps of an image file, that their density is no probability is noted."""
+    """Cells as they are; where real numbers are the steps of an image file, that their density is no probability is
+    noted.
+    """
     kind, levels = kind_of(x, seen, name)
     steps = steps_of(x, seen) if kind is Kind.REAL else ""
     said = (
-        f"every cell is a multiple of {steps}, stored as a real number: log p(x) is that of a density and cannot be compared with probabilities "
+        f"every cell is a multiple of {steps}, stored as a real number: log p(x) is that of a density and cannot be "
+        "compared with probabilities "
         "of the levels (save whole numbers, uint8, for those)"
     )
     return Meaning(kind, levels, AsFloat(), (said,) if steps else ())
 
 
 def _with_levels(meaning: Meaning, seen: Look, levels: int, name: str) -> Meaning:
-    """As many levels as were asked for. Errors: `SupportError` where the cells are no whole numbers, or larger than the levels hold."""
+    """As many levels as were asked for.
+
+    Errors: `SupportError` where the cells are no whole numbers, or larger than the levels hold.
+    """
     if not 2 <= levels <= MOST_LEVELS:
-        raise SupportError(f"{levels:,} levels were asked for; expected 2 to {MOST_LEVELS:,}, such as 256 for 8 bits a pixel or 4,096 for 12")
+        raise SupportError(
+            f"{levels:,} levels were asked for; expected 2 to {MOST_LEVELS:,}, such as 256 for 8 bits a pixel or 4,096 "
+            "for 12"
+        )
     if meaning.kind is Kind.REAL:
-        raise SupportError(f"{name} holds real numbers, which have no levels: leave them (--levels) out, or save the cells as whole numbers from 0")
+        raise SupportError(
+            f"{name} holds real numbers, which have no levels: leave them (--levels) out, or save the cells as whole "
+            "numbers from 0"
+        )
     if seen.maximum >= levels:
         raise SupportError(
-            f"{name} holds cells up to {seen.maximum:.0f}, but {levels:,} levels were asked for, which are 0 to {levels - 1:,}; ask for more"
+            f"{name} holds cells up to {seen.maximum:.0f}, but {levels:,} levels were asked for, which are 0 to "
+            f"{levels - 1:,}; ask for more"
         )
-    return replace(meaning, kind=Kind.BINARY, levels=None) if levels == 2 else replace(meaning, kind=Kind.INTEGER, levels=levels)
+    return (
+        replace(meaning, kind=Kind.BINARY, levels=None)
+        if levels == 2
+        else replace(meaning, kind=Kind.INTEGER, levels=levels)
+    )
 
 
 def _binarized(meaning: Meaning, seen: Look, how: Binarize, name: str) -> Meaning:
@@ -140,12 +164,15 @@ def _binarized(meaning: Meaning, seen: Look, how: Binarize, name: str) -> Meanin
         return replace(meaning, notes=(*meaning.notes, "cells were 0 and 1 already"))
     if meaning.kind is Kind.REAL and (seen.minimum < 0 or seen.maximum > 1):
         raise SupportError(
-            f"{name} holds real numbers from {seen.minimum:g} to {seen.maximum:g}, but only grey values can be binarised: whole numbers from 0, "
+            f"{name} holds real numbers from {seen.minimum:g} to {seen.maximum:g}, but only grey values can be "
+            "binarised: whole numbers from 0, "
             "or real numbers between 0 and 1; rescale them, or leave the binarisation out"
         )
     largest = 1.0 if meaning.levels is None else float(meaning.levels - 1)
     if how is Binarize.DYNAMIC:
-        return Meaning(Kind.BINARY, None, DynamicBinarization(largest), (*meaning.notes, BINARISED[Binarize.DYNAMIC]), largest)
+        return Meaning(
+            Kind.BINARY, None, DynamicBinarization(largest), (*meaning.notes, BINARISED[Binarize.DYNAMIC]), largest
+        )
     if how is Binarize.THRESHOLD:
         return Meaning(Kind.BINARY, None, Threshold(largest), (*meaning.notes, BINARISED[Binarize.THRESHOLD]), largest)
     return Meaning(Kind.BINARY, None, AsFloat(), (*meaning.notes, BINARISED[Binarize.STATIC]), largest, draw_once=True)
@@ -153,12 +180,23 @@ def _binarized(meaning: Meaning, seen: Look, how: Binarize, name: str) -> Meanin
 
 def _dequantized(seen: Look, name: str) -> Meaning:
     if not seen.whole:
-        raise SupportError(f"{name} holds real numbers already, but only whole numbers can be dequantised; leave the dequantisation out")
-    return Meaning(Kind.REAL, None, Dequantization(), ("uniformly dequantised: the bound is one on the discrete log-likelihood",))
+        raise SupportError(
+            f"{name} holds real numbers already, but only whole numbers can be dequantised; leave the dequantisation "
+            "out"
+        )
+    return Meaning(
+        Kind.REAL, None, Dequantization(), ("uniformly dequantised: the bound is one on the discrete log-likelihood",)
+    )
 
 
 def _black_and_white(arrays: list[np.ndarray], seen: Look) -> bool:
-    return arrays[0].dtype == np.uint8 and seen.two and seen.minimum == 0 and seen.maximum == 255 and not isinstance(arrays[0], np.memmap)
+    return (
+        arrays[0].dtype == np.uint8
+        and seen.two
+        and seen.minimum == 0
+        and seen.maximum == 255
+        and not isinstance(arrays[0], np.memmap)
+    )
 
 
 def _as_zero_and_one(material: Material) -> Material:
@@ -168,7 +206,9 @@ def _as_zero_and_one(material: Material) -> Material:
 
 def _drawn_once(material: Material, largest: float) -> Material:
     """Before rows are set aside, so that the drawn data do not depend on the seed of the split."""
-    return material.changed(lambda part, number: replace(part, x=binarized_once(_tensor(part.x), largest, STATIC_SEED + number).numpy()))
+    return material.changed(
+        lambda part, number: replace(part, x=binarized_once(_tensor(part.x), largest, STATIC_SEED + number).numpy())
+    )
 
 
 def _maybe(material: Material, part: Part | None, meaning: Meaning) -> Source | None:
@@ -180,17 +220,30 @@ def _source(material: Material, part: Part, meaning: Meaning) -> Source:
     label = None if part.label is None else torch.from_numpy(np.ascontiguousarray(part.label, dtype=np.int64))
     rows = None if part.rows is None else torch.from_numpy(part.rows)
     return Source(
-        material.name, x, meaning.kind, fingerprint(x.numpy(), part.rows), meaning.levels, label, material.label_names, meaning.transform,
-        (*material.notes, *meaning.notes), material.columns, largest=meaning.largest, rows=rows, rules=material.rules,
+        material.name,
+        x,
+        meaning.kind,
+        fingerprint(x.numpy(), part.rows),
+        meaning.levels,
+        label,
+        material.label_names,
+        meaning.transform,
+        (*material.notes, *meaning.notes),
+        material.columns,
+        largest=meaning.largest,
+        rows=rows,
+        rules=material.rules,
         keys=part.keys,
-    )  # fmt: skip
+    )
 
 
 MAPPED = (np.uint8, np.int16, np.int32, np.int64, np.float32)  # what a tensor can hold as it lies on the disk
 
 
 def _tensor(x: np.ndarray) -> torch.Tensor:
-    """Bytes stay bytes, other whole numbers become int32, floating point becomes float32; memory-mapped cells stay what they are."""
+    """Bytes stay bytes, other whole numbers become int32, floating point becomes float32; memory-mapped cells stay
+    what they are.
+    """
     if isinstance(x, np.memmap) and x.dtype in MAPPED:
         return torch.from_numpy(x)
     kind = np.uint8 if x.dtype.kind == "b" or x.dtype == np.uint8 else np.int32 if x.dtype.kind in "ui" else np.float32

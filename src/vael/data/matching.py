@@ -1,4 +1,6 @@
-"""Arrays and images read as the data of a trained model were: the same kind, levels and transform, whatever these cells alone would suggest."""
+"""Arrays and images read as the data of a trained model were: the same kind, levels and transform, whatever these
+cells alone would suggest.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ TEST = 2  # the number of the test split among the parts of a data set
 
 @dataclass(frozen=True)
 class Trained:
-    """What a model was trained on: shape, kind and levels of its cells in model units, and how they were made of those that were stored."""
+    """What a model was trained on: shape, kind and levels of its cells in model units, and how they were made of
+    those that were stored.
+    """
 
     event: tuple[int, ...]
     kind: Kind
@@ -43,12 +47,15 @@ def matching(data: str, trained: Trained, images: Images = AS_THEY_ARE, *, clip:
 
     With `clip`, cells above the largest level count as the largest one, and a note says so.
 
-    Errors: `ShapeError` for examples of another shape, `SupportError` for cells that the model's data cannot have, with the row, and those of
-    `vael.data.load` for files that cannot be read; `StateError` for a table with a schema.
+    Errors: `ShapeError` for examples of another shape, `SupportError` for cells that the model's data cannot have, with
+    the row, and those of `vael.data.load` for files that cannot be read; `StateError` for a table with a schema.
     """
     material = read(data, images)
     if material.schema is not None:
-        raise StateError(f"{data} is a table with a schema, but the run was trained on arrays or images of shape {trained.event}; give such data")
+        raise StateError(
+            f"{data} is a table with a schema, but the run was trained on arrays or images of shape {trained.event}; "
+            "give such data"
+        )
     parts = (material.train, *((material.validation,) if material.validation is not None else ()))
     number, parts = (TEST, (material.test,)) if material.test is not None else (0, parts)
     cells = [_cells(part.x, data, trained) for part in parts]
@@ -56,9 +63,13 @@ def matching(data: str, trained: Trained, images: Images = AS_THEY_ARE, *, clip:
     known = [part.label for part in parts if part.label is not None]
     label = torch.from_numpy(np.concatenate(known).astype(np.int64)) if len(known) == len(parts) else None
     return replace(
-        found, fingerprint=fingerprint(found.x.numpy()), label=label, label_names=material.label_names,
-        notes=(*material.notes, *trained.notes, *found.notes), keys=joined_keys([part.keys for part in parts]),
-    )  # fmt: skip
+        found,
+        fingerprint=fingerprint(found.x.numpy()),
+        label=label,
+        label_names=material.label_names,
+        notes=(*material.notes, *trained.notes, *found.notes),
+        keys=joined_keys([part.keys for part in parts]),
+    )
 
 
 def _cells(x: np.ndarray, data: str, trained: Trained) -> np.ndarray:
@@ -66,7 +77,10 @@ def _cells(x: np.ndarray, data: str, trained: Trained) -> np.ndarray:
     found = as_examples(checked_numbers(x, data), data, trained.event)
     refuse_truths(found, data, Kind.INTEGER if (trained.largest or 1) > 1 else trained.kind)
     if found.shape[1:] != trained.event:
-        raise ShapeError(f"{data} has examples of shape {found.shape[1:]}, but the run was trained on {trained.event}; give data of that shape")
+        raise ShapeError(
+            f"{data} has examples of shape {found.shape[1:]}, but the run was trained on {trained.event}; give data of "
+            "that shape"
+        )
     return found
 
 
@@ -80,12 +94,16 @@ def _source(x: np.ndarray, name: str, trained: Trained, number: int, clip: bool)
     if trained.binarize is Binarize.STATIC:
         drawn = binarized_once(torch.from_numpy(np.ascontiguousarray(x)), trained.largest, STATIC_SEED + number)
         return Like(name, trained.event, Kind.BINARY).source(drawn.numpy())
-    transform = DynamicBinarization(trained.largest) if trained.binarize is Binarize.DYNAMIC else Threshold(trained.largest)
+    transform = (
+        DynamicBinarization(trained.largest) if trained.binarize is Binarize.DYNAMIC else Threshold(trained.largest)
+    )
     return Like(name, trained.event, Kind.BINARY, transform=transform).source(x)
 
 
 def _check(x: np.ndarray, name: str, trained: Trained) -> None:
-    """Errors: `SupportError` for cells that the transform of the model's data does not take, with the first of their rows."""
+    """Errors: `SupportError` for cells that the transform of the model's data does not take, with the first of
+    their rows.
+    """
     largest = trained.largest
     first = 0
     for block in blocks(x):
@@ -96,7 +114,8 @@ def _check(x: np.ndarray, name: str, trained: Trained) -> None:
             row, *place = np.argwhere(~fits)[0].tolist()
             expected = "whole numbers" if trained.dequantize else f"grey values from 0 to {largest:g}"
             raise SupportError(
-                f"{name}, row {first + row + 1}, cell {', '.join(map(str, place))}: {block[row, *place]} came, but the model was trained on "
+                f"{name}, row {first + row + 1}, cell {', '.join(map(str, place))}: {block[row, *place]} came, but the "
+                "model was trained on "
                 f"{expected}; correct the cell, or leave the row out"
             )
         first += len(block)
@@ -106,9 +125,15 @@ def joined(splits: Splits) -> Source:
     """The official test split, or the rows of all splits back in the order in which they were stored."""
     parts = [part for part in (splits.test, splits.validation, splits.train) if part is not None]
     sizes, whole = [len(part) for part in parts], sum(len(part) for part in parts)
-    if splits.test is None or len(splits.test) != max(1, round(SHARE * whole)) or len(splits.validation) != min(len(splits.test), MOST_VALIDATION):
+    if (
+        splits.test is None
+        or len(splits.test) != max(1, round(SHARE * whole))
+        or len(splits.validation) != min(len(splits.test), MOST_VALIDATION)
+    ):
         return splits.test or splits.train
-    order = torch.randperm(whole, generator=torch.Generator().manual_seed(STREAM))  # how `vael.data.splitting` sets rows aside from seed 0
+    order = torch.randperm(
+        whole, generator=torch.Generator().manual_seed(STREAM)
+    )  # how `vael.data.splitting` sets rows aside from seed 0
     rows = torch.cat([chosen.sort().values for chosen in order.split(sizes)])
     back = rows.argsort()
     x = torch.cat([part.x for part in parts])[back]

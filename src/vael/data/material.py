@@ -13,7 +13,9 @@ from vael.tables.schema import Schema
 
 @dataclass(frozen=True)
 class Part:
-    """Examples as they were stored, `[examples, *event]` (perhaps memory-mapped), and a whole number each as label if there are any."""
+    """Examples as they were stored, `[examples, *event]` (perhaps memory-mapped), and a whole number each as label
+    if there are any.
+    """
 
     x: np.ndarray
     label: np.ndarray | None = None
@@ -38,11 +40,15 @@ class Material:
     origin: str = ""
     citation: str = ""
     schema: Schema | None = None  # of a table whose columns are of several kinds
-    rules: Schema | None = None  # of a table of plain numbers: the types and decimals of its columns, which no model needs
+    rules: Schema | None = (
+        None  # of a table of plain numbers: the types and decimals of its columns, which no model needs
+    )
     channels_first: bool = False  # whether four axes are known to be examples, channels, height and width
 
     def changed(self, change: Callable[[Part, int], Part]) -> Material:
-        """The same with every part that exists put through `change(part, number)`: 0 for training, 1 for validation, 2 for test."""
+        """The same with every part that exists put through `change(part, number)`: 0 for training, 1 for
+        validation, 2 for test.
+        """
         validation = None if self.validation is None else change(self.validation, 1)
         test = None if self.test is None else change(self.test, 2)
         return replace(self, train=change(self.train, 0), validation=validation, test=test)

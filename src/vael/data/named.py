@@ -50,7 +50,10 @@ def needed(folder: Path, *names: str) -> Path:
     """`find`, or a `FormatError` that names what is lacking."""
     found = find(folder, *names)
     if found is None:
-        raise FormatError(f"{folder} has no {' or '.join(names)}; put the original file there, or take the folder away so that it is fetched")
+        raise FormatError(
+            f"{folder} has no {' or '.join(names)}; put the original file there, or take the folder away so that it is "
+            "fetched"
+        )
     return found
 
 
@@ -82,15 +85,21 @@ def _numerals() -> tuple[str, ...]:
 
 
 def _binarized_mnist(folder: Path) -> Material:
-    """Splits as they were drawn once by Larochelle & Murray: an .npz of train, valid and test, or the original text files."""
+    """Splits as they were drawn once by Larochelle & Murray: an .npz of train, valid and test, or the original text
+    files.
+    """
     packed = find(folder, "binarized_mnist.npz")
     if packed is not None:
         found = read_npz(packed)
         parts = [found.train, found.validation, found.test]
     else:
-        parts = [Part(read_amat(needed(folder, f"binarized_mnist_{split}.amat"))) for split in ("train", "valid", "test")]
+        parts = [
+            Part(read_amat(needed(folder, f"binarized_mnist_{split}.amat"))) for split in ("train", "valid", "test")
+        ]
     if any(part is None or part.x[0].size != 28 * 28 for part in parts):
-        raise FormatError(f"{packed or folder} should have train, valid and test splits of 784 cells an example; fetch it again")
+        raise FormatError(
+            f"{packed or folder} should have train, valid and test splits of 784 cells an example; fetch it again"
+        )
     square = [Part(part.x.reshape(-1, 28, 28)) for part in parts if part is not None]
     return Material("", square[0], square[1], square[2], notes=("statically binarised by Larochelle & Murray",))
 
@@ -102,17 +111,24 @@ def _matlab(path: Path) -> Mapping[str, np.ndarray]:
     try:
         return {name: cells for name, cells in loadmat(path).items() if isinstance(cells, np.ndarray)}
     except (MatReadError, ValueError, TypeError, OSError, NotImplementedError) as error:
-        raise FormatError(f"{path} could not be read as a MATLAB file ({error}); it is truncated or damaged: fetch it again") from error
+        raise FormatError(
+            f"{path} could not be read as a MATLAB file ({error}); it is truncated or damaged: fetch it again"
+        ) from error
 
 
 def _omniglot(folder: Path) -> Material:
-    """The 28×28 version of Burda, Grosse & Salakhutdinov: shares of grey in columns, each an image stored column after column."""
+    """The 28×28 version of Burda, Grosse & Salakhutdinov: shares of grey in columns, each an image stored column
+    after column.
+    """
     path = needed(folder, "chardata.mat")
     cells = _matlab(path)
 
     def part(data: str, target: str) -> Part:
         if data not in cells or cells[data].ndim != 2 or len(cells[data]) != 28 * 28:
-            raise FormatError(f"{path} has no array {data} of 784 rows; it is not the file that Burda et al. published: fetch it again")
+            raise FormatError(
+                f"{path} has no array {data} of 784 rows; it is not the file that Burda et al. published: fetch it "
+                "again"
+            )
         x = cells[data].T.reshape(-1, 28, 28).transpose(0, 2, 1)
         return labelled(np.ascontiguousarray(x, np.float32), cells[target].argmax(0) if target in cells else None, path)
 
@@ -132,23 +148,45 @@ def _frey_faces(folder: Path) -> Material:
 
 
 ADULT = (
-    "age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation", "relationship", "race", "sex", "capital-gain",
-    "capital-loss", "hours-per-week", "native-country", "income",
-)  # fmt: skip
+    "age",
+    "workclass",
+    "fnlwgt",
+    "education",
+    "education-num",
+    "marital-status",
+    "occupation",
+    "relationship",
+    "race",
+    "sex",
+    "capital-gain",
+    "capital-loss",
+    "hours-per-week",
+    "native-country",
+    "income",
+)
 
 
 def _adult(folder: Path) -> Material:
-    """Census rows of 1994: the official training and test rows, names added, the points after the test labels taken off."""
+    """Census rows of 1994: the official training and test rows, names added, the points after the test labels taken
+    off.
+    """
     train = read_table(pa.table(_adult_columns(needed(folder, "adult.data"))))
     test = read_table(pa.table(_adult_columns(needed(folder, "adult.test"))), train.schema)
-    return Material("", Part(train.x.numpy()), test=Part(test.x.numpy()), columns=train.schema.names, schema=train.schema)
+    return Material(
+        "", Part(train.x.numpy()), test=Part(test.x.numpy()), columns=train.schema.names, schema=train.schema
+    )
 
 
 def _adult_columns(path: Path) -> dict[str, pa.Array]:
-    lines = [line.rstrip(".").split(", ") for line in path.read_text().splitlines() if line.count(",") == len(ADULT) - 1]
+    lines = [
+        line.rstrip(".").split(", ") for line in path.read_text().splitlines() if line.count(",") == len(ADULT) - 1
+    ]
     if not lines:
         raise FormatError(f"{path} has no rows of {len(ADULT)} cells; fetch it again")
-    return {name: pa.array([None if cell == "?" else cell for cell in cells]) for name, cells in zip(ADULT, zip(*lines, strict=True), strict=True)}
+    return {
+        name: pa.array([None if cell == "?" else cell for cell in cells])
+        for name, cells in zip(ADULT, zip(*lines, strict=True), strict=True)
+    }
 
 
 def _housing(folder: Path) -> Material:
@@ -159,7 +197,9 @@ def _housing(folder: Path) -> Material:
 
 def _mnist_files(base: str, *checksums: str) -> tuple[File, ...]:
     names = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
-    return tuple(File(f"{name}-ubyte.gz", f"{base}{name}-ubyte.gz", check) for name, check in zip(names, checksums, strict=True))
+    return tuple(
+        File(f"{name}-ubyte.gz", f"{base}{name}-ubyte.gz", check) for name, check in zip(names, checksums, strict=True)
+    )
 
 
 FASHION = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
@@ -174,12 +214,16 @@ NAMED = {
     item.name: item
     for item in (
         Named(
-            "digits", "1,797 handwritten digits, 8×8, 17 grey levels; comes with the install",
-            "Alpaydin & Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998", _digits,
+            "digits",
+            "1,797 handwritten digits, 8×8, 17 grey levels; comes with the install",
+            "Alpaydin & Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998",
+            _digits,
         ),
         Named(
-            "mnist", "70,000 handwritten digits, 28×28, 256 grey levels",
-            "LeCun, Bottou, Bengio & Haffner, Gradient-based learning applied to document recognition, Proc. IEEE 86(11), 1998; no licence stated",
+            "mnist",
+            "70,000 handwritten digits, 28×28, 256 grey levels",
+            "LeCun, Bottou, Bengio & Haffner, Gradient-based learning applied to document recognition, Proc. IEEE "
+            "86(11), 1998; no licence stated",
             _mnist_family(_numerals()),
             _mnist_files(
                 "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -190,27 +234,36 @@ NAMED = {
             ),
         ),
         Named(
-            "fashion-mnist", "70,000 pieces of clothing, 28×28, 256 grey levels",
-            "Xiao, Rasul & Vollgraf, Fashion-MNIST, arXiv:1708.07747, 2017; MIT licence", _mnist_family(FASHION),
+            "fashion-mnist",
+            "70,000 pieces of clothing, 28×28, 256 grey levels",
+            "Xiao, Rasul & Vollgraf, Fashion-MNIST, arXiv:1708.07747, 2017; MIT licence",
+            _mnist_family(FASHION),
             _mnist_files(
                 "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-                "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d", "md5:25c81989df183df01b3e8a0aad5dffbe",
-                "md5:bef4ecab320f06d8554ea6380940ec79", "md5:bb300cfdad3c16e7a12a480ee83cd310",
+                "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+                "md5:25c81989df183df01b3e8a0aad5dffbe",
+                "md5:bef4ecab320f06d8554ea6380940ec79",
+                "md5:bb300cfdad3c16e7a12a480ee83cd310",
             ),
         ),
         Named(
-            "kmnist", "70,000 cursive Japanese characters, 28×28, 256 grey levels",
+            "kmnist",
+            "70,000 cursive Japanese characters, 28×28, 256 grey levels",
             "Clanuwat et al., Deep Learning for Classical Japanese Literature, arXiv:1812.01718, 2018; CC BY-SA 4.0",
             _mnist_family(("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")),
             _mnist_files(
                 "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
-                "md5:bdb82020997e1d708af4cf47b453dcf7", "md5:e144d726b3acfaa3e44228e80efcd344",
-                "md5:5c965bf0a639b31b8f53240b1b52f4d7", "md5:7320c461ea6c1c855c0b718fb2a4b134",
+                "md5:bdb82020997e1d708af4cf47b453dcf7",
+                "md5:e144d726b3acfaa3e44228e80efcd344",
+                "md5:5c965bf0a639b31b8f53240b1b52f4d7",
+                "md5:7320c461ea6c1c855c0b718fb2a4b134",
             ),
         ),
         Named(
-            "binarized-mnist", "70,000 digits of MNIST, 28×28, binarised once and for all",
-            "Larochelle & Murray, The Neural Autoregressive Distribution Estimator, AISTATS 2011; no licence stated", _binarized_mnist,
+            "binarized-mnist",
+            "70,000 digits of MNIST, 28×28, binarised once and for all",
+            "Larochelle & Murray, The Neural Autoregressive Distribution Estimator, AISTATS 2011; no licence stated",
+            _binarized_mnist,
             (
                 _amat("train", "sha256:ad693b29f94c14277b095f5238ddefbbdaaae0939789dd2f4f0205278cee3e4d"),
                 _amat("valid", "sha256:1de3d397c40fe8eeb33dafd4099a1f665ec01e96d9be234aaeeac8a34930e2e2"),
@@ -218,35 +271,52 @@ NAMED = {
             ),
         ),
         Named(
-            "cifar10", "60,000 photographs of 10 kinds of things, 32×32, three colours of 256 levels",
-            "Krizhevsky, Learning Multiple Layers of Features from Tiny Images, technical report, 2009; no licence stated", cifar.read_folder,
+            "cifar10",
+            "60,000 photographs of 10 kinds of things, 32×32, three colours of 256 levels",
+            "Krizhevsky, Learning Multiple Layers of Features from Tiny Images, technical report, 2009; no licence "
+            "stated",
+            cifar.read_folder,
             (
                 File(
-                    cifar.ARCHIVE, f"https://www.cs.toronto.edu/~kriz/{cifar.ARCHIVE}",
+                    cifar.ARCHIVE,
+                    f"https://www.cs.toronto.edu/~kriz/{cifar.ARCHIVE}",
                     "sha256:c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
                 ),
             ),
         ),
         Named(
-            "omniglot", "32,415 characters of 50 alphabets, 28×28, shares of grey",
-            "Lake, Salakhutdinov & Tenenbaum, Human-level concept learning, Science 350, 2015; this version: Burda, Grosse & Salakhutdinov, "
-            "Importance Weighted Autoencoders, ICLR 2016; MIT licence", _omniglot, (File("chardata.mat"),),
+            "omniglot",
+            "32,415 characters of 50 alphabets, 28×28, shares of grey",
+            "Lake, Salakhutdinov & Tenenbaum, Human-level concept learning, Science 350, 2015; this version: Burda, "
+            "Grosse & Salakhutdinov, "
+            "Importance Weighted Autoencoders, ICLR 2016; MIT licence",
+            _omniglot,
+            (File("chardata.mat"),),
         ),
         Named(
-            "frey-faces", "1,965 frames of one face, 28×20, 256 grey levels", "Brendan Frey, by way of Sam Roweis; no licence stated", _frey_faces,
+            "frey-faces",
+            "1,965 frames of one face, 28×20, 256 grey levels",
+            "Brendan Frey, by way of Sam Roweis; no licence stated",
+            _frey_faces,
             (File("freyfaces.npz"),),
         ),
         Named(
-            "adult", "48,842 people of the census of 1994, 15 columns of numbers and levels, some cells missing",
-            "Becker & Kohavi, Adult, UCI Machine Learning Repository, 1996; CC BY 4.0", _adult, (File("adult.data"), File("adult.test")),
+            "adult",
+            "48,842 people of the census of 1994, 15 columns of numbers and levels, some cells missing",
+            "Becker & Kohavi, Adult, UCI Machine Learning Repository, 1996; CC BY 4.0",
+            _adult,
+            (File("adult.data"), File("adult.test")),
         ),
         Named(
-            "california-housing", "20,640 block groups of the census of 1990, 10 columns of numbers and levels, some cells missing",
-            "Pace & Barry, Sparse spatial autoregressions, Statistics & Probability Letters 33(3), 1997; no licence stated", _housing,
+            "california-housing",
+            "20,640 block groups of the census of 1990, 10 columns of numbers and levels, some cells missing",
+            "Pace & Barry, Sparse spatial autoregressions, Statistics & Probability Letters 33(3), 1997; no licence "
+            "stated",
+            _housing,
             (File("housing.csv"),),
         ),
     )
-}  # fmt: skip
+}
 
 
 def key(name: str) -> str:
@@ -260,7 +330,9 @@ def known(name: str) -> Named | None:
 
 
 def is_name(data: str) -> bool:
-    """Whether some data are asked for by name: a word that names a set means the set, also where a file or folder is called so (`./word`)."""
+    """Whether some data are asked for by name: a word that names a set means the set, also where a file or folder
+    is called so (`./word`).
+    """
     return known(data) is not None
 
 
@@ -269,7 +341,8 @@ def unknown(name: str) -> FormatError:
     near = get_close_matches(name.lower().replace("_", "-"), NAMED, n=1, cutoff=0.5)
     meant = f"; did you mean {near[0]}?" if near else ""
     return FormatError(
-        f"{name} is neither the name of a data set nor a file or folder that exists{meant or '.'} Names are {', '.join(NAMED)}; "
+        f"{name} is neither the name of a data set nor a file or folder that exists{meant or '.'} Names are "
+        f"{', '.join(NAMED)}; "
         "files are .npy, .npz, .csv, IDX, CIFAR .bin, or a folder of images"
     )
 

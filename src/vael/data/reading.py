@@ -16,11 +16,17 @@ from vael.data.material import Material, Part
 from vael.data.tabular import is_table_file, table_material
 from vael.errors import FormatError
 
-EXPECTED = ".npy, .npz, .csv (.tsv, .txt, .data), .parquet, .amat, IDX (.idx, -ubyte, .gz), CIFAR .bin, an image or a folder of images"
+EXPECTED = (
+    ".npy, .npz, .csv (.tsv, .txt, .data), .parquet, .amat, IDX (.idx, -ubyte, .gz), CIFAR .bin, an image or a folder "
+    "of images"
+)
 
 
 def read_path(path: Path, images: Images) -> Material:
-    """The material in a file or folder. Errors: `FormatError` for an ending that is not known, and those of the readers."""
+    """The material in a file or folder.
+
+    Errors: `FormatError` for an ending that is not known, and those of the readers.
+    """
     if path.is_dir():
         return _folder(path, images)
     if not path.stat().st_size:
@@ -39,7 +45,9 @@ def read_path(path: Path, images: Images) -> Material:
         return table_material(path)
     readers = {".npy": read_npy, ".npz": read_npz}
     if ending not in readers:
-        raise FormatError(f"{path} ends in {ending or 'nothing'}, but {EXPECTED} was expected; save the data as one of these")
+        raise FormatError(
+            f"{path} ends in {ending or 'nothing'}, but {EXPECTED} was expected; save the data as one of these"
+        )
     return readers[ending](path)
 
 

@@ -37,9 +37,11 @@ class Variates(Protocol):
 
 
 class Transform(ABC):
-    """Abstract: how stored cells become the model's x; the same rows give other values each time only where `stochastic`.
+    """Abstract: how stored cells become the model's x; the same rows give other values each time only where
+    `stochastic`.
 
-    A stochastic transform asks for variates of shape `[1, batch, *event]`, so that noise that belongs to examples can serve it.
+    A stochastic transform asks for variates of shape `[1, batch, *event]`, so that noise that belongs to examples can
+    serve it.
     """
 
     stochastic: bool = False
@@ -71,10 +73,14 @@ class Source:
     notes: tuple[str, ...] = ()  # what every figure must say
     columns: tuple[str, ...] = ()  # names of the features of a table
     schema: Schema | None = None  # of a table whose columns are of several kinds
-    rules: Schema | None = None  # of a table of plain numbers: the types and decimals of its columns, which no model needs
+    rules: Schema | None = (
+        None  # of a table of plain numbers: the types and decimals of its columns, which no model needs
+    )
     gaps: bool = False  # whether cells may be missing: stored as NaN
     largest: float | None = None  # stored value that stands for a probability of 1, where cells were binarised
-    rows: Int64[Tensor, " chosen"] | None = None  # which rows of a memory-mapped `x` are this split's; None is all, in order
+    rows: Int64[Tensor, " chosen"] | None = (
+        None  # which rows of a memory-mapped `x` are this split's; None is all, in order
+    )
     keys: Keys | None = None  # what names the examples; None where it is their order alone
 
     def __len__(self) -> int:
@@ -98,9 +104,15 @@ class Source:
         return ["" if one < 0 else names[one] if one < len(names) else str(one) for one in self.label[index].tolist()]
 
     def subset(self, index: Int64[Tensor, " chosen"]) -> Source:
-        """The examples at `index` as a source of their own, without a copy of the cells. Errors: `ShapeError` for rows that there are not."""
+        """The examples at `index` as a source of their own, without a copy of the cells.
+
+        Errors: `ShapeError` for rows that there are not.
+        """
         if not len(index) or int(index.min()) < 0 or int(index.max()) >= len(self):
-            raise ShapeError(f"{self.name} has {len(self):,} examples, but rows {index[:5].tolist()} ... were asked for; give rows from 0 on")
+            raise ShapeError(
+                f"{self.name} has {len(self):,} examples, but rows {index[:5].tolist()} ... were asked for; give rows "
+                "from 0 on"
+            )
         rows = index if self.rows is None else self.rows[index]
         fingerprint = hashlib.sha256(self.fingerprint.encode() + index.cpu().numpy().tobytes()).hexdigest()
         label = None if self.label is None else self.label[index]
@@ -109,7 +121,9 @@ class Source:
     def batch(self, index: Int64[Tensor, " batch"], noise: Variates | None = None) -> Batch:
         """The examples at `index`, in model units. A stochastic transform needs `noise`."""
         if self.transform.stochastic and noise is None:
-            raise StateError(f"{self.name}: the transform {type(self.transform).__name__} draws at random, but no noise was given")
+            raise StateError(
+                f"{self.name}: the transform {type(self.transform).__name__} draws at random, but no noise was given"
+            )
         stored = index if self.rows is None else self.rows[index.to(self.rows.device)].to(self.x.device)
         x = self.transform(self.x.index_select(0, stored), noise)
         observed = ~torch.isnan(x) if self.gaps else None

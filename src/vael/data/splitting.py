@@ -34,20 +34,29 @@ class Parts:
 
 
 def split(material: Material, sizes: Sizes, seed: int) -> Parts:
-    """Official splits as they are, and rows of the training examples for the others, in the order in which they were stored.
+    """Official splits as they are, and rows of the training examples for the others, in the order in which they were
+    stored.
 
-    Errors: `StateError` for too few examples, for sizes that leave nothing, and for asking for a test split where an official one exists.
+    Errors: `StateError` for too few examples, for sizes that leave nothing, and for asking for a test split where an
+    official one exists.
     """
     if sizes.test is not None and material.test is not None:
-        raise StateError(f"{material.name} has its own test split of {len(material.test):,} examples, which is kept; leave the test size out")
+        raise StateError(
+            f"{material.name} has its own test split of {len(material.test):,} examples, which is kept; leave the test "
+            "size out"
+        )
     if sizes.validation is not None and material.validation is not None:
-        raise StateError(f"{material.name} has its own validation split of {len(material.validation):,} examples; leave the validation size out")
+        raise StateError(
+            f"{material.name} has its own validation split of {len(material.validation):,} examples; leave the "
+            "validation size out"
+        )
     whole, left = len(material.train), len(material.train)
     test = 0 if material.test is not None else _count(sizes.test, left, "test", None)
     validation = 0 if material.validation is not None else _count(sizes.validation, left, "validation", MOST_VALIDATION)
     if left - test - validation < 1 or (material.validation is None and not validation):
         raise StateError(
-            f"{material.name} has {whole:,} examples to train on, of which {validation:,} for validation and {test:,} for test were to be set aside; "
+            f"{material.name} has {whole:,} examples to train on, of which {validation:,} for validation and {test:,} "
+            "for test were to be set aside; "
             "each split needs at least one (two for anything to be learned): give more data, or smaller shares"
         )
     order = torch.randperm(whole, generator=torch.Generator().manual_seed((seed << 16) ^ STREAM)).numpy()
@@ -62,7 +71,9 @@ def _count(asked: float | int | None, examples: int, what: str, most: int | None
         count = max(1, round(SHARE * examples))
         return min(count, most) if most else count
     if asked < 0 or (asked >= 1 and asked != int(asked)):
-        raise StateError(f"the {what} size is {asked:g}, but a share between 0 and 1 or a whole number of examples was expected")
+        raise StateError(
+            f"the {what} size is {asked:g}, but a share between 0 and 1 or a whole number of examples was expected"
+        )
     return int(asked) if asked >= 1 or asked == 0 else max(1, round(asked * examples))
 
 

@@ -23,7 +23,9 @@ class Statistics:
     minimum: float
     maximum: float
     examples: int
-    sample: Float[Tensor, "rows columns"] | None = None  # rows of a table whose columns are of several kinds, NaN where missing
+    sample: Float[Tensor, "rows columns"] | None = (
+        None  # rows of a table whose columns are of several kinds, NaN where missing
+    )
 
 
 class _Drawn:
@@ -37,10 +39,11 @@ class _Drawn:
 
 
 def statistics(source: Source, *, limit: int = 10_000, seed: int = 0) -> Statistics:
-    """Mean and standard deviation of each cell over at most `limit` examples, evenly spread over the split, in bounded memory.
+    """Mean and standard deviation of each cell over at most `limit` examples, evenly spread over the split, in bounded
+    memory.
 
-    Missing cells count for nothing. A stochastic transform is drawn once for each, from `seed`. Sums are kept in float64 and joined
-    block by block (Chan, Golub & LeVeque 1979).
+    Missing cells count for nothing. A stochastic transform is drawn once for each, from `seed`. Sums are kept in
+    float64 and joined block by block (Chan, Golub & LeVeque 1979).
     """
     count = min(limit, len(source))
     chosen = (torch.arange(count) * len(source)) // count
@@ -65,4 +68,6 @@ def _of_table(x: Tensor) -> Statistics:
     mean = wide.sum(0) / number
     squares = torch.where(seen, (wide - mean).square(), torch.zeros_like(wide)).sum(0)
     known = x[seen] if seen.any() else torch.zeros(1)
-    return Statistics(mean.float(), (squares / number).sqrt().float(), float(known.min()), float(known.max()), len(x), x)
+    return Statistics(
+        mean.float(), (squares / number).sqrt().float(), float(known.min()), float(known.max()), len(x), x
+    )

@@ -13,27 +13,36 @@ from vael.errors import ShapeError
 
 
 def moving_digits(
-    digits: Splits, *, examples: int = 2000, frames: int = 16, side: int = 16, speed: float = 1.5, generator: torch.Generator
+    digits: Splits,
+    *,
+    examples: int = 2000,
+    frames: int = 16,
+    side: int = 16,
+    speed: float = 1.5,
+    generator: torch.Generator,
 ) -> Splits:
     """A digit that flies straight and bounces off the edges of a dark frame, `[frames, side, side]` cells of 0 or 1.
 
-    Each sequence takes an image of the same split of `digits` (`load("digits")`; of the first channel, bright above half of the largest
-    value), a place and a direction at random, and a speed between half of `speed` and `speed` cells a frame. `examples` sequences are for
-    training, a tenth of that for validation and for test; without a test split of digits there is none. The frames stand where an image has
-    channels, so a likelihood of binary cells takes them as they are.
+    Each sequence takes an image of the same split of `digits` (`load("digits")`; of the first channel, bright above
+    half of the largest value), a place and a direction at random, and a speed between half of `speed` and `speed` cells
+    a frame. `examples` sequences are for training, a tenth of that for validation and for test; without a test split of
+    digits there is none. The frames stand where an image has channels, so a likelihood of binary cells takes them as
+    they are.
 
     Errors: `ShapeError` for a frame no larger than the digits, and for fewer than 10 sequences or 2 frames.
     """
     height, width = digits.train.event[-2:]
     if side <= max(height, width) or examples < 10 or frames < 2:
         raise ShapeError(
-            f"{examples} sequences of {frames} frames of side {side} from digits of {height} x {width}; expected at least 10 sequences of at least "
+            f"{examples} sequences of {frames} frames of side {side} from digits of {height} x {width}; expected at "
+            "least 10 sequences of at least "
             "2 frames, each larger than a digit"
         )
     counts = (examples, examples // 10, examples // 10)
     splits = (digits.train, digits.validation, digits.test)
     train, validation, test = (
-        None if source is None else _sequences(source, count, frames, side, speed, generator) for source, count in zip(splits, counts, strict=True)
+        None if source is None else _sequences(source, count, frames, side, speed, generator)
+        for source, count in zip(splits, counts, strict=True)
     )
     if train is None or validation is None:
         raise ShapeError("digits without training or validation examples were given; expected both")
@@ -71,5 +80,7 @@ def _placed(digit: Tensor, down: Tensor, across: Tensor, side: int) -> Tensor:
     columns = across.round().long()[:, :, None] + torch.arange(width)
     x = torch.zeros(count, frames, side, side, dtype=torch.uint8)
     example, frame = torch.arange(count)[:, None, None, None], torch.arange(frames)[None, :, None, None]
-    x[example, frame, rows[:, :, :, None], columns[:, :, None, :]] = digit[:, None].to(torch.uint8).expand(count, frames, height, width)
+    x[example, frame, rows[:, :, :, None], columns[:, :, None, :]] = (
+        digit[:, None].to(torch.uint8).expand(count, frames, height, width)
+    )
     return x

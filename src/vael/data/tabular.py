@@ -38,16 +38,22 @@ def is_table_file(path: Path) -> bool:
 
 
 def plain(schema: Schema, x: np.ndarray) -> bool:
-    """Whether a table is nothing but complete numbers without spikes, or nothing but 0 and 1: then no schema is needed to model it."""
+    """Whether a table is nothing but complete numbers without spikes, or nothing but 0 and 1: then no schema is
+    needed to model it.
+    """
     if np.isnan(x).any() or any(column.missing or column.origin or column.pattern for column in schema.columns):
         return False  # an origin keeps digits that float32 would lose, a pattern has a unit
     if any(not _ordinary(column) for column in schema.columns):
         return False
-    return all(column.kind in NUMBERS and not column.spikes for column in schema.columns) or all(_bit(column) for column in schema.columns)
+    return all(column.kind in NUMBERS and not column.spikes for column in schema.columns) or all(
+        _bit(column) for column in schema.columns
+    )
 
 
 def _ordinary(column: Column) -> bool:
-    """Whether squares of a column's numbers are within float32; the laws of tables with a schema bring them to unit scale first."""
+    """Whether squares of a column's numbers are within float32; the laws of tables with a schema bring them to unit
+    scale first.
+    """
     if column.minimum is None or column.maximum is None or column.kind not in NUMBERS:
         return True
     return max(abs(column.minimum), abs(column.maximum)) < MOST and not 0 < column.maximum - column.minimum < 1 / MOST
@@ -61,7 +67,11 @@ def table_material(data: Path | str | Frame, schema: Schema | None = None) -> Ma
     """The rows of a table; without a schema where the table is `plain` and none was given."""
     table = read_table(data, schema, on_error=OnError.EMPTY)
     found = material_of(data, table, schema is not None)
-    return replace(found, schema=None, rules=table.schema) if schema is None and plain(table.schema, table.x.numpy()) else found
+    return (
+        replace(found, schema=None, rules=table.schema)
+        if schema is None and plain(table.schema, table.x.numpy())
+        else found
+    )
 
 
 def material_of(data: Path | str | Frame, table: Table, given: bool) -> Material:
@@ -76,7 +86,8 @@ def title_of(data: Path | str | Frame) -> str:
 
 
 def notes_on(table: Table, given: bool = False) -> tuple[str, ...]:
-    """Which columns are no part of the model and why, whether the first line was taken for names, and dates that could be read in another way.
+    """Which columns are no part of the model and why, whether the first line was taken for names, and dates that could
+    be read in another way.
 
     Nothing is said of dates where a schema was `given`: it says how they are written.
     """
@@ -84,16 +95,22 @@ def notes_on(table: Table, given: bool = False) -> tuple[str, ...]:
     for name in table.schema.left_out:
         if name in table.original.column_names:
             gone.setdefault(why_left_out(table.original.column(name), name), []).append(name)
-    left = tuple(f"left out: {', '.join(names[:12])}{' ...' if len(names) > 12 else ''} ({why})" for why, names in gone.items())
+    left = tuple(
+        f"left out: {', '.join(names[:12])}{' ...' if len(names) > 12 else ''} ({why})" for why, names in gone.items()
+    )
     left += empty_rows(table)
     nameless = table.layout is not None and not table.layout.named
-    dates = () if given else date_notes(table.original, table.schema, table.layout is not None and table.layout.mark == ";")
+    dates = (
+        () if given else date_notes(table.original, table.schema, table.layout is not None and table.layout.mark == ";")
+    )
     first = ("the first line was taken for a row, not for names; columns go by their places",) if nameless else ()
     return (*left, *notes_on_words(table), *first, *dates)
 
 
 def notes_on_words(table: Table) -> tuple[str, ...]:
-    """Which words were taken for missing, in how many cells of which column, and which levels are called as other tables call what is missing."""
+    """Which words were taken for missing, in how many cells of which column, and which levels are called as other
+    tables call what is missing.
+    """
     gone, there, bounds = list[str](), list[str](), list[str]()
     for number, column in enumerate(table.schema.columns):
         cells = table.original.column(place_of(table.original, table.schema, number, "the table"))
@@ -103,16 +120,24 @@ def notes_on_words(table: Table) -> tuple[str, ...]:
         bounded = limits(cells) & (gaps if column.kind not in LEVELS else ~gaps)
         if column.kind not in LEVELS or 0 < bounded.sum() < (~gaps).sum():
             what = f" of {column.name}" + ("" if column.kind not in LEVELS else ", which is taken for levels")
-            bounds += [f"{word!r} in {count:,} cells{what}" for word, count in taken_for_missing(cells, bounded).items()]
+            bounds += [
+                f"{word!r} in {count:,} cells{what}" for word, count in taken_for_missing(cells, bounded).items()
+            ]
         gaps = gaps & ~bounded
-        gone += [f"{word!r} in {count:,} cells of {column.name}" for word, count in taken_for_missing(cells, gaps).items()]
+        gone += [
+            f"{word!r} in {count:,} cells of {column.name}" for word, count in taken_for_missing(cells, gaps).items()
+        ]
         if column.kind in LEVELS:
             counts = taken_for_missing(cells, ~gaps & ~bounded)
             there += [f"{word!r} in {counts.get(word, 0):,} cells of {column.name}" for word in level_words(column)]
     said = f"taken for missing: {_listed(gone)}; a schema that has the word among the levels of its column keeps it"
-    kept = f"taken for levels, not for missing: {_listed(there)}; a schema without the level takes such cells of a text for missing"
+    kept = (
+        f"taken for levels, not for missing: {_listed(there)}; a schema without the level takes such cells of a text "
+        "for missing"
+    )
     limit = (
-        f"limits instead of numbers: {_listed(bounds)}; among numbers the model takes them for missing, and impute leaves them as they are: write a "
+        f"limits instead of numbers: {_listed(bounds)}; among numbers the model takes them for missing, and impute "
+        "leaves them as they are: write a "
         "number there (half the limit, say) to train on it"
     )
     return (*((said,) if gone else ()), *((kept,) if there else ()), *((limit,) if bounds else ()))
@@ -140,7 +165,8 @@ def load_table(
     validation: float | int | None = None,
     test: float | int | None = None,
 ) -> Splits:
-    """Training, validation and test rows of a table: a file (.csv, .parquet ...), a data frame, or a named table, by a schema or by what it is.
+    """Training, validation and test rows of a table: a file (.csv, .parquet ...), a data frame, or a named table, by a
+    schema or by what it is.
 
     Every split has `Kind.MIXED` and the schema. Splits are made as `vael.data.load` makes them.
     Errors: those of `read_table`, and `StateError` for splits that cannot be made.
@@ -158,14 +184,23 @@ def load_table(
 def mixed(material: Material, parts: Parts) -> Splits:
     """Splits of a table with a schema."""
     schema = material.schema
-    gaps = any(bool(np.isnan(part.x).any()) for part in material.parts) or any(column.missing for column in (schema.columns if schema else ()))
+    gaps = any(bool(np.isnan(part.x).any()) for part in material.parts) or any(
+        column.missing for column in (schema.columns if schema else ())
+    )
 
     def source(part: Part) -> Source:
         x = np.ascontiguousarray(part.x if part.rows is None else part.x[part.rows], np.float32)
         return Source(
-            material.name, torch.from_numpy(x), Kind.MIXED, fingerprint(x), notes=material.notes, columns=material.columns, schema=schema, gaps=gaps,
+            material.name,
+            torch.from_numpy(x),
+            Kind.MIXED,
+            fingerprint(x),
+            notes=material.notes,
+            columns=material.columns,
+            schema=schema,
+            gaps=gaps,
             keys=part.keys,
-        )  # fmt: skip
+        )
 
     test = None if parts.test is None else source(parts.test)
     return Splits(source(parts.train), source(parts.validation), test, material.origin, material.citation)

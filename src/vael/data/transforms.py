@@ -14,7 +14,10 @@ from vael.errors import StateError, SupportError
 
 
 class Binarize(Enum):
-    """How grey values become 0 and 1. Figures of different kinds are not comparable, so the kind is noted wherever a figure stands."""
+    """How grey values become 0 and 1.
+
+    Figures of different kinds are not comparable, so the kind is noted wherever a figure stands.
+    """
 
     DYNAMIC = "dynamic"  # drawn anew each time an example is shown, P(1) = grey value as a share of the largest
     STATIC = "static"  # drawn once with a fixed seed, then kept
@@ -24,8 +27,9 @@ class Binarize(Enum):
 class DynamicBinarization(Transform):
     """Bernoulli draws, P(1) = x / largest, anew at every call (Burda, Grosse & Salakhutdinov 2016, section 5.1).
 
-    Noise that can give random bytes (`bytes_below`) serves 8-bit grey values: r uniform on {0 ... 254} is below x with probability
-    x / 255 exactly, and a byte costs a quarter of a float32 variate. Other noise and other values compare with U[0, 1) variates.
+    Noise that can give random bytes (`bytes_below`) serves 8-bit grey values: r uniform on {0 ... 254} is below x with
+    probability x / 255 exactly, and a byte costs a quarter of a float32 variate. Other noise and other values compare
+    with U[0, 1) variates.
     """
 
     stochastic = True
@@ -63,16 +67,18 @@ class UnitInterval(Transform):
 
 
 def unit_interval(splits: Splits) -> Splits:
-    """Integers 0 ... levels - 1 as grey values in [0, 1], for networks that are trained on a squared error or a cross-entropy of them.
+    """Integers 0 ... levels - 1 as grey values in [0, 1], for networks that are trained on a squared error or a
+    cross-entropy of them.
 
-    Such values are no longer integers, so no figure is a likelihood of the data as stored. Errors: `SupportError` for cells that are no
-    integers.
+    Such values are no longer integers, so no figure is a likelihood of the data as stored. Errors: `SupportError` for
+    cells that are no integers.
     """
 
     def grey(source: Source) -> Source:
         if source.kind is not Kind.INTEGER or source.levels is None:
             raise SupportError(
-                f"{source.name}: grey values in [0, 1] are made of integers, but the cells are {source.kind.value}; leave them as they are"
+                f"{source.name}: grey values in [0, 1] are made of integers, but the cells are {source.kind.value}; "
+                "leave them as they are"
             )
         return replace(source, kind=Kind.REAL, levels=None, transform=UnitInterval(source.levels - 1))
 
@@ -81,7 +87,9 @@ def unit_interval(splits: Splits) -> Splits:
 
 
 class Dequantization(Transform):
-    """x + U[0, 1): a density then bounds the discrete law, log P(x) ≥ E log p(x + u) (Theis, van den Oord & Bethge 2016, section 3.1)."""
+    """x + U[0, 1): a density then bounds the discrete law, log P(x) ≥ E log p(x + u) (Theis, van den Oord & Bethge
+    2016, section 3.1).
+    """
 
     stochastic = True
 
@@ -92,7 +100,9 @@ class Dequantization(Transform):
         return whole + noise.uniform((1, *x.shape), whole)[0]
 
 
-def binarized_once(x: Shaped[Tensor, "examples *event"], largest: float | int, seed: int) -> UInt8[Tensor, "examples *event"]:
+def binarized_once(
+    x: Shaped[Tensor, "examples *event"], largest: float | int, seed: int
+) -> UInt8[Tensor, "examples *event"]:
     """One Bernoulli draw for each cell, P(1) = x / largest, from `seed`; in blocks, so that memory stays bounded."""
     generator = torch.Generator().manual_seed(seed)
     rows = max(1, 2**22 // max(1, x[0].numel()))

@@ -37,15 +37,15 @@ Own = TypeVar("Own", bound="VAEEstimator")
 class VAEEstimator(BaseEstimator, ABC):
     """Abstract: a variational autoencoder of the columns of a table, trained when `fit` is called.
 
-    Arrays and frames of numbers are numbers. A frame (pandas, polars, Arrow) with a column of text, levels or dates is a table: each column has a
-    law by its kind, its cells may be missing, and it is recognised by its names from then on. Everything is an array where scikit-learn has arrays;
-    rows of a table are frames.
+    Arrays and frames of numbers are numbers. A frame (pandas, polars, Arrow) with a column of text, levels or dates is
+    a table: each column has a law by its kind, its cells may be missing, and it is recognised by its names from then
+    on. Everything is an array where scikit-learn has arrays; rows of a table are frames.
 
-    Numbers are brought to unit scale, the model is trained in float32 and used in float64 with blocks of one shape, so that a row gets the
-    same answer, bit for bit, alone and among others. Parameters that are None follow the table: `n_components` latents,
-    `hidden_layer_sizes` of the encoder (mirrored by the decoder), `max_iter` epochs at most (training stops when a tenth of the rows, set
-    aside, gain no more), `batch_size`. `learning_rate` is AdamW's at its highest.
-    `random_state` None takes fresh entropy from the system; no global random state is read or moved.
+    Numbers are brought to unit scale, the model is trained in float32 and used in float64 with blocks of one shape, so
+    that a row gets the same answer, bit for bit, alone and among others. Parameters that are None follow the table:
+    `n_components` latents, `hidden_layer_sizes` of the encoder (mirrored by the decoder), `max_iter` epochs at most
+    (training stops when a tenth of the rows, set aside, gain no more), `batch_size`. `learning_rate` is AdamW's at its
+    highest. `random_state` None takes fresh entropy from the system; no global random state is read or moved.
     """
 
     _gaps = False  # whether NaN is a missing cell
@@ -71,7 +71,10 @@ class VAEEstimator(BaseEstimator, ABC):
         self.random_state = random_state
 
     def fit(self: Own, X: Any, y: Any = None) -> Own:
-        """Train on the rows of `X`; `y` is not used. Errors: `ValueError` for what is no finite number, `StateError` for bad parameters."""
+        """Train on the rows of `X`; `y` is not used.
+
+        Errors: `ValueError` for what is no finite number, `StateError` for bad parameters.
+        """
         self._train(self._begin(X))
         return self
 
@@ -85,11 +88,16 @@ class VAEEstimator(BaseEstimator, ABC):
         return frames.codes(table)
 
     def _read(self, X: Any, *, reset: bool = False) -> np.ndarray:
-        """`X` as a float64 matrix with the columns that were trained on; of a frame with columns of several kinds as codes."""
+        """`X` as a float64 matrix with the columns that were trained on; of a frame with columns of several kinds
+        as codes.
+        """
         if not reset:
             check_is_fitted(self)
         if isinstance(X, Mapping) and not issparse(X):  # some sparse matrices are dictionaries
-            raise StateError(f"{type(self).__name__} takes rows as an array or a data frame, but a dictionary was given: pandas.DataFrame([row])")
+            raise StateError(
+                f"{type(self).__name__} takes rows as an array or a data frame, but a dictionary was given: "
+                "pandas.DataFrame([row])"
+            )
         if not reset and self.form_ is not None:
             return frames.codes(self._table(X, self.form_))
         finite = "allow-nan" if self._gaps else True
@@ -98,7 +106,8 @@ class VAEEstimator(BaseEstimator, ABC):
     def _table(self, X: Any, form: frames.Form) -> Table:
         if not isinstance(X, Frame):
             raise StateError(
-                f"{type(self).__name__} was trained on a frame with columns of several kinds, but {type(X).__name__} was given; give a frame"
+                f"{type(self).__name__} was trained on a frame with columns of several kinds, but {type(X).__name__} "
+                "was given; give a frame"
             )
         validate_data(self, X, reset=False, skip_check_array=True)
         return frames.read(X, form, self._missing(), empty=self._gaps)
@@ -111,7 +120,9 @@ class VAEEstimator(BaseEstimator, ABC):
         how = Training(self._count("max_iter"), self._count("batch_size"), self._rate(), seed_of(self.random_state))
         hidden = self._hidden()
         schema = None if self.form_ is None else self.form_.schema
-        fitted, self.n_iter_ = fit(Told(x, self._gaps, schema, self._least_latents, self._keeps_rows), self._count("n_components"), hidden, how)
+        fitted, self.n_iter_ = fit(
+            Told(x, self._gaps, schema, self._least_latents, self._keeps_rows), self._count("n_components"), hidden, how
+        )
         self.fitted_ = fitted if self._keeps_rows else replace(fitted, splits=None)
 
     @property
@@ -123,14 +134,21 @@ class VAEEstimator(BaseEstimator, ABC):
     def _count(self, name: str) -> int | None:
         value = getattr(self, name)
         if value is not None and not is_size(value):
-            raise StateError(f"{name}={value!r}: expected a whole number of at least 1, or None to have it follow the table")
+            raise StateError(
+                f"{name}={value!r}: expected a whole number of at least 1, or None to have it follow the table"
+            )
         return None if value is None else int(value)
 
     def _hidden(self) -> tuple[int, ...] | None:
         value = self.hidden_layer_sizes
         widths = (value,) if is_size(value) else value
-        if widths is not None and not (isinstance(widths, (tuple, list, np.ndarray)) and all(is_size(width) for width in widths)):
-            raise StateError(f"hidden_layer_sizes={value!r}: expected whole numbers of at least 1, or None to have them follow the table")
+        if widths is not None and not (
+            isinstance(widths, (tuple, list, np.ndarray)) and all(is_size(width) for width in widths)
+        ):
+            raise StateError(
+                f"hidden_layer_sizes={value!r}: expected whole numbers of at least 1, or None to have them follow the "
+                "table"
+            )
         return None if widths is None else tuple(int(width) for width in widths)
 
     def _rate(self) -> float:
@@ -142,14 +160,19 @@ class VAEEstimator(BaseEstimator, ABC):
     # files
 
     def save(self, path: Path | str) -> None:
-        """Write parameters and fitted state as one safetensors file, whole or not at all; nothing in it can be executed.
+        """Write parameters and fitted state as one safetensors file, whole or not at all; nothing in it can be
+        executed.
 
         A `random_state` that is an object is kept as None. Errors: `NotFittedError` before `fit`.
         """
         check_is_fitted(self)
         tensors = {f"model.{name}": value for name, value in self.fitted_.model.state_dict().items()}
         arrays = {"shift": self.fitted_.shift, "scale": self.fitted_.scale, **self._kept()}
-        write_tensors(Path(path), tensors | {name: torch.from_numpy(np.asarray(array)) for name, array in arrays.items()}, self._facts())
+        write_tensors(
+            Path(path),
+            tensors | {name: torch.from_numpy(np.asarray(array)) for name, array in arrays.items()},
+            self._facts(),
+        )
 
     def _kept(self) -> dict[str, np.ndarray]:
         splits = self.fitted_.splits
@@ -161,24 +184,37 @@ class VAEEstimator(BaseEstimator, ABC):
         names = getattr(self, "feature_names_in_", None)
         state = {name: plain(getattr(self, name)) for name in ("n_iter_", "n_features_in_", *self._state)}
         return {
-            "format": FORMAT, "estimator": type(self).__name__, "version": vael.__version__, "parameters": parameters,
-            "sizes": asdict(self.fitted_.sizes), "form": self.form_ and self.form_.record(),
-            "state": state, "columns": None if names is None else [str(name) for name in names],
-        }  # fmt: skip
+            "format": FORMAT,
+            "estimator": type(self).__name__,
+            "version": vael.__version__,
+            "parameters": parameters,
+            "sizes": asdict(self.fitted_.sizes),
+            "form": self.form_ and self.form_.record(),
+            "state": state,
+            "columns": None if names is None else [str(name) for name in names],
+        }
 
     _state: tuple[str, ...] = ()  # further numbers that `fit` finds
 
     @classmethod
     def load(cls: type[Own], path: Path | str) -> Own:
-        """The estimator that `save` wrote. Errors: `FormatError` for a file that is damaged, of another kind, or holds another estimator."""
+        """The estimator that `save` wrote.
+
+        Errors: `FormatError` for a file that is damaged, of another kind, or holds another estimator.
+        """
         tensors, facts = read_tensors(Path(path))
         if facts.get("format") != FORMAT or facts.get("estimator") != cls.__name__:
             held = f"{facts.get('estimator')} of format {facts.get('format')}" if facts else "no estimator"
-            raise FormatError(f"{path} holds {held}, but {cls.__name__} of format {FORMAT} was asked for; load it with the class that saved it")
+            raise FormatError(
+                f"{path} holds {held}, but {cls.__name__} of format {FORMAT} was asked for; load it with the class "
+                "that saved it"
+            )
         try:
             return cls._restored(tensors, facts)
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError, IndexError) as error:
-            raise FormatError(f"{path} is not what {cls.__name__}.save writes ({error}); restore it from a copy, or fit anew") from error
+            raise FormatError(
+                f"{path} is not what {cls.__name__}.save writes ({error}); restore it from a copy, or fit anew"
+            ) from error
 
     @classmethod
     def _restored(cls: type[Own], tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> Own:
@@ -187,11 +223,15 @@ class VAEEstimator(BaseEstimator, ABC):
         schema = None if estimator.form_ is None else estimator.form_.schema
         sizes = Sizes(**{name: listed(value) for name, value in facts["sizes"].items()})
         model = build(Plan(sizes), schema=schema).double().eval()
-        model.load_state_dict({name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")})
+        model.load_state_dict(
+            {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
+        )
         rows = [Rows(tensors[name], sizes.gaps, schema).source() for name in ("train", "held_out") if name in tensors]
         splits = Splits(rows[0], rows[1], None) if rows else None
         constant = tuple(tensors["constant"].tolist()) if "constant" in tensors else ()
-        estimator.fitted_ = Fitted(model, sizes, tensors["shift"].numpy(), tensors["scale"].numpy(), schema, constant, splits)
+        estimator.fitted_ = Fitted(
+            model, sizes, tensors["shift"].numpy(), tensors["scale"].numpy(), schema, constant, splits
+        )
         for name, value in facts["state"].items():
             setattr(estimator, name, value)
         if facts["columns"] is not None:
@@ -206,7 +246,9 @@ def is_size(value: object) -> bool:
 
 def seed_of(random_state: Parameter) -> int:
     """A seed: the number itself where there is one, fresh entropy for None, a draw from a `RandomState`."""
-    return secrets.randbelow(ENTROPY) if random_state is None else int(check_random_state(random_state).randint(ENTROPY))
+    return (
+        secrets.randbelow(ENTROPY) if random_state is None else int(check_random_state(random_state).randint(ENTROPY))
+    )
 
 
 def plain(value: object) -> object:

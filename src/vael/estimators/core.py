@@ -1,4 +1,6 @@
-"""A trained model with the scale of its columns: codes, bounds, samples and filled rows, the same for a row alone and among others."""
+"""A trained model with the scale of its columns: codes, bounds, samples and filled rows, the same for a row alone
+and among others.
+"""
 
 from __future__ import annotations
 
@@ -64,12 +66,16 @@ class Fitted:
         return self._original(blockwise(lambda part: self.judge.decode((part[None],)).mean[0], z))
 
     def bounds(self, x: Matrix, samples: int) -> Float64[np.ndarray, " rows"]:
-        """Log 1/K Σ p(x, z_k) / q(z_k | x) in nats (Burda, Grosse & Salakhutdinov 2016), the variates of a row a function of its cells.
+        """Log 1/K Σ p(x, z_k) / q(z_k | x) in nats (Burda, Grosse & Salakhutdinov 2016), the variates of a row a
+        function of its cells.
 
-        Variates shared by all rows would leave an error that no number of rows averages out: held-out rows then scored 0.2 nats above the
-        density that had made them.
+        Variates shared by all rows would leave an error that no number of rows averages out: held-out rows then scored
+        0.2 nats above the density that had made them.
         """
-        found = blockwise(lambda part: self._log_weights(part, samples, of_cells(part))[0].logsumexp(0) - math.log(samples), self._standard(x))
+        found = blockwise(
+            lambda part: self._log_weights(part, samples, of_cells(part))[0].logsumexp(0) - math.log(samples),
+            self._standard(x),
+        )
         return found - self._log_scale
 
     def sampled(self, rows: int, seed: int) -> Matrix:
@@ -91,13 +97,17 @@ class Fitted:
 
     def _expected(self, part: Tensor) -> Tensor:
         draws = FILL_DRAWS if self.schema is None else FILL_DRAWS // 5
-        return torch.cat([found.x for found in impute(self.judge, Rows(part, True, self.schema).source(), samples=draws)])
+        return torch.cat(
+            [found.x for found in impute(self.judge, Rows(part, True, self.schema).source(), samples=draws)]
+        )
 
     def detector(self, contamination: float) -> AnomalyDetector:
         """What finds rows that do not belong, measured on the rows of training."""
         if self.splits is None:
             raise StateError("the rows of training were not kept, so there is nothing to compare with; fit again")
-        train, held_out = (self._at_least(source, LEAST_HELD_OUT) for source in (self.splits.train, self.splits.validation))
+        train, held_out = (
+            self._at_least(source, LEAST_HELD_OUT) for source in (self.splits.train, self.splits.validation)
+        )
         return AnomalyDetector(self.judge, train, held_out, contamination=contamination)
 
     def with_few_rows(self) -> Fitted:
@@ -106,7 +116,12 @@ class Fitted:
             return self
         train, count = self.splits.train, min(len(self.splits.train), REFERENCE)
         return replace(
-            self, splits=Splits(self._at(train, (torch.arange(count) * len(train)) // count), self._at_least(self.splits.validation, 1), None)
+            self,
+            splits=Splits(
+                self._at(train, (torch.arange(count) * len(train)) // count),
+                self._at_least(self.splits.validation, 1),
+                None,
+            ),
         )
 
     def _at_least(self, source: Source, count: int) -> Source:
@@ -119,8 +134,9 @@ class Fitted:
     def judged(self, detector: AnomalyDetector, x: Matrix) -> Float64[np.ndarray, "rows 2"]:
         """Scores (higher is stranger) and p-values; blocks of one size are the detector's own affair.
 
-        The rows that are compared with were learned from in float32, so cells are brought to float32 in the same way before they are compared:
-        a row that stands there is at distance 0 from itself, in whatever precision it is given again.
+        The rows that are compared with were learned from in float32, so cells are brought to float32 in the same way
+        before they are compared: a row that stands there is at distance 0 from itself, in whatever precision it is
+        given again.
         """
         cells = self._within(self._standard(narrowed(x, self.shift, self.scale))).astype(np.float32)
         rows = Rows(torch.from_numpy(cells.astype(np.float64)), self.sizes.gaps, self.schema)
@@ -142,7 +158,9 @@ class Fitted:
         return standardised(x, self.shift, self.scale)
 
     def _within(self, x: Matrix) -> Matrix:
-        """Standardised cells, those that are far beyond all others at one end; of a table with a schema the networks see to that."""
+        """Standardised cells, those that are far beyond all others at one end; of a table with a schema the
+        networks see to that.
+        """
         return x if self.schema else x.clip(-FAR, FAR)
 
     def _original(self, x: Matrix) -> Matrix:
@@ -178,7 +196,9 @@ def constant_columns(x: Matrix) -> Int64[np.ndarray, " constant"]:
 
 
 def location_and_scale(x: Matrix) -> tuple[Float64[np.ndarray, " columns"], Float64[np.ndarray, " columns"]]:
-    """Means and standard deviations of the seen cells, without overflow; (0, 1) for a column that was never seen, scale 1 where it never varies."""
+    """Means and standard deviations of the seen cells, without overflow; (0, 1) for a column that was never seen,
+    scale 1 where it never varies.
+    """
     seen = ~np.isnan(x)
     count = np.maximum(seen.sum(0), 1)
     unit = np.maximum(np.abs(x).max(0, where=seen, initial=0.0), np.finfo(np.float64).tiny)
@@ -192,7 +212,9 @@ def location_and_scale(x: Matrix) -> tuple[Float64[np.ndarray, " columns"], Floa
 
 
 def standardised(x: Matrix, shift: Float64[np.ndarray, " columns"], scale: Float64[np.ndarray, " columns"]) -> Matrix:
-    """Cells in units of their column, what would overflow later at `FARTHEST`; halves of numbers, whose difference cannot overflow."""
+    """Cells in units of their column, what would overflow later at `FARTHEST`; halves of numbers, whose difference
+    cannot overflow.
+    """
     with np.errstate(over="ignore"):
         return ((x / 2 - shift / 2) / (scale / 2)).clip(-FARTHEST, FARTHEST)
 
@@ -200,8 +222,8 @@ def standardised(x: Matrix, shift: Float64[np.ndarray, " columns"], scale: Float
 def narrowed(x: Matrix, shift: Float64[np.ndarray, " columns"], scale: Float64[np.ndarray, " columns"]) -> Matrix:
     """Cells as float32 has them, in columns whose spread is far above the digits of float32; other columns as they are.
 
-    The same table in float32 and in float64 is one table then: 0.1 has another value in each, and would be no copy of itself. A cell beyond
-    the largest number of float32 (3e38) has no value there and stays what it is.
+    The same table in float32 and in float64 is one table then: 0.1 has another value in each, and would be no copy of
+    itself. A cell beyond the largest number of float32 (3e38) has no value there and stays what it is.
     """
     fine = np.spacing(np.abs(shift).clip(max=1e30).astype(np.float32)) < NARROW * scale
     with np.errstate(over="ignore"):
@@ -210,10 +232,11 @@ def narrowed(x: Matrix, shift: Float64[np.ndarray, " columns"], scale: Float64[n
 
 
 def dependent_columns(x: Matrix) -> Int64[np.ndarray, " dependent"]:
-    """Columns that a linear function of the others gives up to `LEAST_SPREAD` of their own spread, those that never vary left aside.
+    """Columns that a linear function of the others gives up to `LEAST_SPREAD` of their own spread, those that never
+    vary left aside.
 
-    What the others leave of a standardised column is (1 / (C⁻¹)_jj)^½, C the correlations. So few rows as columns would determine every column
-    by chance: then none is named.
+    What the others leave of a standardised column is (1 / (C⁻¹)_jj)^½, C the correlations. So few rows as columns would
+    determine every column by chance: then none is named.
     """
     varies = np.setdiff1d(np.arange(x.shape[1]), constant_columns(x))
     if not 0 < len(varies) <= MOST_COLUMNS or len(x) <= len(varies) + 1:
@@ -232,15 +255,17 @@ def batch_of(part: Float[Tensor, "rows columns"]) -> Batch:
 
 
 def of_cells(part: Float[Tensor, "rows columns"]) -> PerExample:
-    """Variates that belong to the cells of a row: equal rows get equal ones, wherever they stand, as they are to get equal scores."""
+    """Variates that belong to the cells of a row: equal rows get equal ones, wherever they stand, as they are to
+    get equal scores.
+    """
     return PerExample(0, cell_keys(part))
 
 
 def blockwise(function: Callable[[Tensor], Tensor], x: Matrix) -> np.ndarray:
     """`function` of all rows, `BLOCK` at a time, the last block filled up with zeros.
 
-    A matrix product rounds in a way that depends on its shape, so a row would differ in its last digits from itself in another batch; of one
-    shape, with aligned rows (`SteadyLinear`), it does not depend on the place of the row.
+    A matrix product rounds in a way that depends on its shape, so a row would differ in its last digits from itself in
+    another batch; of one shape, with aligned rows (`SteadyLinear`), it does not depend on the place of the row.
     """
     parts = []
     with torch.inference_mode():

@@ -19,13 +19,16 @@ MOST_NAMED = 6
 
 
 class VAEDensity(DensityMixin, VAEEstimator):
-    """A density of numeric rows: `score_samples` bounds log p(x) from below, `sample` draws new rows (Kingma & Welling 2013).
+    """A density of numeric rows: `score_samples` bounds log p(x) from below, `sample` draws new rows (Kingma & Welling
+    2013).
 
-    The bound is log 1/K Σ p(x, z_k) / q(z_k | x) with K = 16 (Burda, Grosse & Salakhutdinov 2016): below log p(x) in expectation over its
-    draws, which are a function of the row, so that a row scores the same wherever and whenever it is asked about.
+    The bound is log 1/K Σ p(x, z_k) / q(z_k | x) with K = 16 (Burda, Grosse & Salakhutdinov 2016): below log p(x) in
+    expectation over its draws, which are a function of the row, so that a row scores the same wherever and whenever it
+    is asked about.
 
-    Numbers are taken for continuous, with a σ of at least 0.25 % of the spread of their column (of 1, where a column never varies). A column that
-    never varies, or that others give (a copy, a sum), has no density: it adds up to 5 nats to every row, and `fit` warns of it and names it.
+    Numbers are taken for continuous, with a σ of at least 0.25 % of the spread of their column (of 1, where a column
+    never varies). A column that never varies, or that others give (a copy, a sum), has no density: it adds up to 5 nats
+    to every row, and `fit` warns of it and names it.
     """
 
     _least_latents = 4  # of 3 columns made by 2 factors one latent misses 0.3 to 0.6 nats per row, 2 or 3 miss 0.03
@@ -37,12 +40,15 @@ class VAEDensity(DensityMixin, VAEEstimator):
 
     def _warn(self, x: np.ndarray) -> None:
         names = getattr(self, "feature_names_in_", [f"x{column}" for column in range(x.shape[1])])
-        constant, dependent = ([str(names[column]) for column in found] for found in (constant_columns(x), dependent_columns(x)))
+        constant, dependent = (
+            [str(names[column]) for column in found] for found in (constant_columns(x), dependent_columns(x))
+        )
         said = [f"never varying: {listed(constant)}"] if constant else []
         said += [f"linear functions of other columns: {listed(dependent)}"] if dependent else []
         if said:
             warnings.warn(
-                f"X has columns without a density ({'; '.join(said)}). Their σ is kept at 0.25 % of their spread or more, so that scores are finite, "
+                f"X has columns without a density ({'; '.join(said)}). Their σ is kept at 0.25 % of their spread or "
+                "more, so that scores are finite, "
                 "but each of them adds up to 5 nats to every row; leave out what never varies or follows from the rest",
                 stacklevel=4,
             )

@@ -1,4 +1,6 @@
-"""Data frames whose columns are of several kinds: read as tables with a schema, and given back as the frames that came."""
+"""Data frames whose columns are of several kinds: read as tables with a schema, and given back as the frames that
+came.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,11 @@ class Form:
 
     def record(self) -> dict[str, object]:
         """What JSON can hold."""
-        return {"schema": as_record(self.schema), "library": self.library, "types": base64.b64encode(self.types.serialize()).decode()}
+        return {
+            "schema": as_record(self.schema),
+            "library": self.library,
+            "types": base64.b64encode(self.types.serialize()).decode(),
+        }
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> Form:
@@ -62,14 +68,18 @@ def is_mixed(X: object) -> bool:
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return any(test(kind) for test in (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null))
+    return any(
+        test(kind) for test in (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
+    )
 
 
 def _arrow(X: Frame) -> pa.Table:
     try:
         return given_rows(X).table
     except (pa.ArrowException, TypeError) as error:
-        raise SupportError(f"the frame has a column whose cells are of several types ({error}); make each column one type") from error
+        raise SupportError(
+            f"the frame has a column whose cells are of several types ({error}); make each column one type"
+        ) from error
 
 
 def library_of(X: object) -> str:
@@ -79,7 +89,8 @@ def library_of(X: object) -> str:
 
 
 def begin(X: Any, missing: object = None, *, empty: bool = False) -> tuple[Table, Form]:
-    """A frame to train on, by what its columns are; cells equal to `missing` are gaps. With `empty`, columns without a cell are left out.
+    """A frame to train on, by what its columns are; cells equal to `missing` are gaps. With `empty`, columns without a
+    cell are left out.
 
     Errors: those of `vael.data.read_table`; without `empty`, `SupportError` for a row without any cell.
     """
@@ -87,10 +98,16 @@ def begin(X: Any, missing: object = None, *, empty: bool = False) -> tuple[Table
     if empty:
         table = table.select([name for name in table.column_names if not gaps_of(table.column(name), typed=True).all()])
         if not table.num_columns:
-            raise SupportError("no column of the frame has a cell that was seen, so there is nothing to learn from; give a frame with some cells")
+            raise SupportError(
+                "no column of the frame has a cell that was seen, so there is nothing to learn from; give a frame with "
+                "some cells"
+            )
     found = read_table(table)
     if not empty and (gone := np.flatnonzero(without_cells(table, found.schema))).size:
-        raise SupportError(f"row {gone[0] + 1} of the frame has no cell, nor have {len(gone) - 1} others: nothing is known of them; leave them out")
+        raise SupportError(
+            f"row {gone[0] + 1} of the frame has no cell, nor have {len(gone) - 1} others: nothing is known of them; "
+            "leave them out"
+        )
     if found.skipped:  # they are filled too, and have a say in which columns had gaps
         found = _with_empty_rows(table, found.schema)
     for note in date_notes(table, found.schema):
@@ -105,7 +122,9 @@ def read(X: Any, form: Form, missing: object = None, *, empty: bool = False) -> 
     """
     table = _without_missing(_arrow(X), missing)
     for place, name in enumerate(table.column_names):
-        if pa.types.is_null(table.schema.types[place]) and name in form.types.names:  # of so few rows that no cell says what it is
+        if (
+            pa.types.is_null(table.schema.types[place]) and name in form.types.names
+        ):  # of so few rows that no cell says what it is
             table = table.set_column(place, name, _cast(table.column(name), form.types.field(name).type))
     return _with_empty_rows(table, form.schema) if empty else read_table(table, form.schema)
 
@@ -117,10 +136,14 @@ def without_cells(table: pa.Table, schema: Schema) -> Bool[np.ndarray, " rows"]:
 
 
 def _with_empty_rows(table: pa.Table, schema: Schema) -> Table:
-    """A table by a schema, rows without a cell among its rows: they are read as the row before them and emptied again."""
+    """A table by a schema, rows without a cell among its rows: they are read as the row before them and emptied
+    again.
+    """
     gone = without_cells(table, schema)
     if gone.all():
-        return Table(schema, torch.full((len(table), len(schema.names)), torch.nan), table, None, np.arange(1, len(table) + 1))
+        return Table(
+            schema, torch.full((len(table), len(schema.names)), torch.nan), table, None, np.arange(1, len(table) + 1)
+        )
     before = np.maximum.accumulate(np.where(gone, np.flatnonzero(~gone)[0], np.arange(len(table))))
     found = read_table(table.take(pa.array(before)) if gone.any() else table, schema)
     return replace(found, x=torch.where(torch.from_numpy(gone)[:, None], torch.nan, found.x), original=table)
@@ -135,7 +158,11 @@ def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 
 
 def _without_missing(table: pa.Table, missing: object) -> pa.Table:
-    return table if missing is None else pa.table({name: _without(table.column(name), missing) for name in table.column_names})
+    return (
+        table
+        if missing is None
+        else pa.table({name: _without(table.column(name), missing) for name in table.column_names})
+    )
 
 
 def _without(column: pa.ChunkedArray, missing: object) -> pa.ChunkedArray:
@@ -169,7 +196,9 @@ def filled(table: Table, x: np.ndarray, like: Any, more: dict[str, np.ndarray], 
         elif pa.types.is_null(kind := whole.schema.field(name).type) or _is_number(kind):
             zeros = pa.array(np.zeros(len(whole)), pa.float64() if pa.types.is_null(kind) else kind, safe=False)
             cells, place = whole.column(name).cast(zeros.type), whole.schema.get_field_index(name)
-            whole = whole.set_column(place, name, pc.call_function("if_else", [pa.array(gaps_of(cells, typed=True)), zeros, cells]))
+            whole = whole.set_column(
+                place, name, pc.call_function("if_else", [pa.array(gaps_of(cells, typed=True)), zeros, cells])
+            )
             done.append(name)
     _warn_of(unfilled(table, tuple(done)))
     for name, cells in more.items():

@@ -16,15 +16,17 @@ from vael.estimators.base import Parameter, VAEEstimator
 
 
 class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):
-    """Missing cells filled with their conditional mean given the cells that were seen, by importance weights (Mattei & Frellsen 2019).
+    """Missing cells filled with their conditional mean given the cells that were seen, by importance weights (Mattei &
+    Frellsen 2019).
 
-    `vael.applications.imputation` on a model of the rows that were seen, which need not be complete: fewer than 5,000 rows of numbers are all
-    learned from, by the importance-weighted bound. Cells that were seen come back bit for bit.
+    `vael.applications.imputation` on a model of the rows that were seen, which need not be complete: fewer than 5,000
+    rows of numbers are all learned from, by the importance-weighted bound. Cells that were seen come back bit for bit.
 
-    `missing_values` is what stands in a cell that is missing: NaN (None, pandas.NA), or a number such as -1; in a frame of several kinds also a text.
-    A column without any seen cell in training is left out with a warning, or filled with 0 with `keep_empty_features`: as `SimpleImputer` has it.
-    `add_indicator` appends a column of 0 and 1 for each column that had missing cells in training. Columns of a frame that no model has (texts that
-    differ in most rows, numbers of rows, lists, and texts that had no cell) stay as they came: where they have gaps, a `UserWarning` names them, how
+    `missing_values` is what stands in a cell that is missing: NaN (None, pandas.NA), or a number such as -1; in a frame
+    of several kinds also a text. A column without any seen cell in training is left out with a warning, or filled with
+    0 with `keep_empty_features`: as `SimpleImputer` has it. `add_indicator` appends a column of 0 and 1 for each column
+    that had missing cells in training. Columns of a frame that no model has (texts that differ in most rows, numbers of
+    rows, lists, and texts that had no cell) stay as they came: where they have gaps, a `UserWarning` names them, how
     many gaps are left, and why.
     """
 
@@ -45,16 +47,26 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):
         random_state: Parameter = None,
     ) -> None:
         super().__init__(
-            n_components, hidden_layer_sizes=hidden_layer_sizes, max_iter=max_iter, batch_size=batch_size,
-            learning_rate=learning_rate, random_state=random_state,
-        )  # fmt: skip
-        self.missing_values, self.add_indicator, self.keep_empty_features = missing_values, add_indicator, keep_empty_features
+            n_components,
+            hidden_layer_sizes=hidden_layer_sizes,
+            max_iter=max_iter,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            random_state=random_state,
+        )
+        self.missing_values, self.add_indicator, self.keep_empty_features = (
+            missing_values,
+            add_indicator,
+            keep_empty_features,
+        )
 
     def fit(self, X: Any, y: Any = None) -> VAEImputer:
         """Train on rows with gaps. Errors: as `VAETransformer.fit`, and `StateError` where no cell was seen at all."""
         x = self._begin(X)
         if not self.kept_:
-            raise StateError(f"none of the {x.shape[1]} columns has a cell that was seen, so there is nothing to learn from")
+            raise StateError(
+                f"none of the {x.shape[1]} columns has a cell that was seen, so there is nothing to learn from"
+            )
         self._train(x[:, self.kept_])
         self.indicated_ = np.flatnonzero(np.isnan(x).any(0)).tolist()
         return self
@@ -97,9 +109,15 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):
     def _table_filled(self, X: Any, form: frames.Form) -> Any:
         table = self._table(X, form)
         x = frames.codes(table)
-        more = {f"missingindicator_{table.schema.names[place]}": np.isnan(x[:, place]) for place in self.indicated_ if self.add_indicator}
+        more = {
+            f"missingindicator_{table.schema.names[place]}": np.isnan(x[:, place])
+            for place in self.indicated_
+            if self.add_indicator
+        }
         self._warn_of_empty()
-        return frames.filled(table, self._known.filled(x), X, more, frames.Empty(self._empty, bool(self.keep_empty_features)))
+        return frames.filled(
+            table, self._known.filled(x), X, more, frames.Empty(self._empty, bool(self.keep_empty_features))
+        )
 
     @property
     def _empty(self) -> tuple[str, ...]:
@@ -112,7 +130,11 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):
     def _warn_of_empty(self) -> None:
         if self._empty and not self.keep_empty_features:
             names = ", ".join(self._empty)
-            warnings.warn(f"columns without a seen cell in training are left out: {names}; keep_empty_features=True fills them with 0", stacklevel=3)
+            warnings.warn(
+                f"columns without a seen cell in training are left out: {names}; keep_empty_features=True fills them "
+                "with 0",
+                stacklevel=3,
+            )
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns of `transform`: those of the input, then `missingindicator_<name>`."""

@@ -29,7 +29,11 @@ MOST_EPOCHS = 300
 PATIENCE = 0.2  # of the epochs, without a better bound on the rows set aside
 LEAST_PATIENCE = 10
 WARMUP = 0.2  # of the epochs
-HELD_OUT, LEAST_HELD_OUT, MOST_HELD_OUT = 0.1, 20, 5000  # share, rows from which on rows are set aside, and how many at most
+HELD_OUT, LEAST_HELD_OUT, MOST_HELD_OUT = (
+    0.1,
+    20,
+    5000,
+)  # share, rows from which on rows are set aside, and how many at most
 HIDDEN_SHARE = 0.1  # of the cells, hidden anew at each step where the model is to cope with gaps
 ROWS_PER_LATENT = 50
 WEIGHT_DECAY = 0.01
@@ -46,7 +50,9 @@ class Sizes:
     latent: int
     hidden: tuple[int, ...]
     gaps: bool = False
-    tables: tuple[int, ...] = ()  # of a frame with a schema: for each column of numbers, how many of its values have a free probability
+    tables: tuple[
+        int, ...
+    ] = ()  # of a frame with a schema: for each column of numbers, how many of its values have a free probability
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,9 @@ class UnitScale:
 
 
 class HiddenCells(Transform):
-    """Each cell becomes missing with the given probability, anew at each step: the encoder learns what it can tell from a part of a row."""
+    """Each cell becomes missing with the given probability, anew at each step: the encoder learns what it can tell
+    from a part of a row.
+    """
 
     stochastic = True
 
@@ -102,14 +110,17 @@ class Rows:
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes, and the laws of the columns of a schema as the rows have them: fitted once, because that takes a part of a second."""
+    """Sizes, and the laws of the columns of a schema as the rows have them: fitted once, because that takes a part
+    of a second.
+    """
 
     sizes: Sizes
     laws: ColumnsHead | None = None
 
 
 def build(plan: Plan, seed: int = 0, rows: Rows | None = None, schema: Schema | None = None) -> VAE:
-    """A recipe for numbers (one learned σ for each column), for numbers with gaps, or for the columns of a schema; weights from `seed`.
+    """A recipe for numbers (one learned σ for each column), for numbers with gaps, or for the columns of a schema;
+    weights from `seed`.
 
     The laws of a schema are those of the plan, else they begin at `rows`, where they are given.
     """
@@ -125,7 +136,9 @@ def build(plan: Plan, seed: int = 0, rows: Rows | None = None, schema: Schema | 
 
 
 def planned(rows: Rows, latent: int | None, hidden: Sequence[int] | None, least: int = 1) -> Plan:
-    """The sizes asked for, else those that are recommended for a table of this size, with `least` latents where columns and rows allow it."""
+    """The sizes asked for, else those that are recommended for a table of this size, with `least` latents where
+    columns and rows allow it.
+    """
     advised, laws = {"latent": FILL_LATENT, "hidden": FILL_HIDDEN}, None
     if rows.schema is not None:
         advice = columns(rows.source(), rows.schema)
@@ -134,7 +147,13 @@ def planned(rows: Rows, latent: int | None, hidden: Sequence[int] | None, least:
         advised = dict(table(rows.source()).arguments)  # type: ignore[arg-type]
     widths = advised["hidden"] if hidden is None else hidden
     enough = max(advised["latent"], min(least, rows.x.shape[1], len(rows.x) // ROWS_PER_LATENT))  # type: ignore[type-var]
-    sizes = Sizes(rows.x.shape[1], int(latent or enough), tuple(int(width) for width in widths), rows.gaps, laws.tables if laws else ())  # type: ignore[arg-type, attr-defined]
+    sizes = Sizes(
+        rows.x.shape[1],
+        int(latent or enough),
+        tuple(int(width) for width in widths),
+        rows.gaps,
+        laws.tables if laws else (),
+    )  # type: ignore[arg-type, attr-defined]
     return Plan(sizes, laws)
 
 
@@ -151,25 +170,45 @@ def splits_of(rows: Rows, seed: int) -> Splits:
 def settings_of(how: Training, rows: Rows) -> Settings:
     """Length, batch and patience by the number of rows."""
     count = len(rows.x)
-    usual = FILL_BATCH if rows.few else 256 if count >= 20_000 else min(128, max(16, 2 ** int(math.log2(max(count, 16) / 16))))
+    usual = (
+        FILL_BATCH
+        if rows.few
+        else 256
+        if count >= 20_000
+        else min(128, max(16, 2 ** int(math.log2(max(count, 16) / 16))))
+    )
     batch = how.batch or usual
     steps = math.ceil(count / min(batch, count))
-    epochs = how.epochs or min(MOST_EPOCHS, max(FILL_EPOCHS if rows.few else EPOCHS, 0 if rows.few else math.ceil(STEPS / steps)))
+    epochs = how.epochs or min(
+        MOST_EPOCHS, max(FILL_EPOCHS if rows.few else EPOCHS, 0 if rows.few else math.ceil(STEPS / steps))
+    )
     patience = None if rows.few else max(LEAST_PATIENCE, round(PATIENCE * epochs))
-    return Settings(epochs=epochs, batch=batch, seed=how.seed, patience=patience, device="cpu", precision=torch.float32, compiled=False)
+    return Settings(
+        epochs=epochs,
+        batch=batch,
+        seed=how.seed,
+        patience=patience,
+        device="cpu",
+        precision=torch.float32,
+        compiled=False,
+    )
 
 
 def trained(rows: Rows, plan: Plan, how: Training) -> tuple[VAE, Fit, Splits]:
-    """A model fitted to rows, its weights those of the best bound on the rows set aside; how training went; and on which rows.
+    """A model fitted to rows, its weights those of the best bound on the rows set aside; how training went; and on
+    which rows.
 
-    The bound is the ELBO of the cells that were seen; of few rows with gaps that of importance weights (Mattei & Frellsen 2019), on all rows.
+    The bound is the ELBO of the cells that were seen; of few rows with gaps that of importance weights (Mattei &
+    Frellsen 2019), on all rows.
     """
     splits, model = splits_of(rows, how.seed), build(plan, how.seed, rows, rows.schema)
     if rows.few:
         optimizer = AdamW(learning_rate=how.learning_rate / 2, weight_decay=FILL_DECAY)
         ascent = GradientAscent(model, cast(Objective, ImportanceWeighted()), samples=FILL_SAMPLES, optimizer=optimizer)
     else:
-        optimizer = AdamW(learning_rate=how.learning_rate / (1 if rows.schema is None else 2), weight_decay=WEIGHT_DECAY)
+        optimizer = AdamW(
+            learning_rate=how.learning_rate / (1 if rows.schema is None else 2), weight_decay=WEIGHT_DECAY
+        )
         ascent = GradientAscent(model, cast(Objective, ELBO(Beta(1.0, WARMUP))), optimizer=optimizer, ema=EMA)
     fit = run(ascent, splits, settings_of(how, rows))
     return model.double().eval(), fit, splits

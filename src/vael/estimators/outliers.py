@@ -19,13 +19,15 @@ AUTOMATIC = 0.05  # p-value up to which a row is an outlier where no share was g
 
 
 class VAEOutlierDetector(OutlierMixin, VAEEstimator):
-    """Outliers by `vael.applications.anomaly.AnomalyDetector`: its default score (bound on log p(x) and distances to neighbours) and its p-values.
+    """Outliers by `vael.applications.anomaly.AnomalyDetector`: its default score (bound on log p(x) and distances to
+    neighbours) and its p-values.
 
-    `predict` gives -1 for outliers and 1 for others, as all of scikit-learn does. `contamination` is "auto", or the share of outliers among the
-    training rows, in (0, 0.5]. With a share, `offset_` is that quantile of their scores, and so many of the strangest rows do not calibrate. With
-    "auto" training rows are taken to belong, and a row is an outlier where its p-value among the rows set aside is at most 0.05.
-    `decision_function` is `score_samples - offset_`, negative for outliers. A file of `save` holds the rows that are compared with: up to 10,000
-    rows of the training data.
+    `predict` gives -1 for outliers and 1 for others, as all of scikit-learn does. `contamination` is "auto", or the
+    share of outliers among the training rows, in (0, 0.5]. With a share, `offset_` is that quantile of their scores,
+    and so many of the strangest rows do not calibrate. With "auto" training rows are taken to belong, and a row is an
+    outlier where its p-value among the rows set aside is at most 0.05. `decision_function` is `score_samples -
+    offset_`, negative for outliers. A file of `save` holds the rows that are compared with: up to 10,000 rows of the
+    training data.
     """
 
     _keeps_rows = True
@@ -43,16 +45,25 @@ class VAEOutlierDetector(OutlierMixin, VAEEstimator):
         random_state: Parameter = None,
     ) -> None:
         super().__init__(
-            n_components, hidden_layer_sizes=hidden_layer_sizes, max_iter=max_iter, batch_size=batch_size,
-            learning_rate=learning_rate, random_state=random_state,
-        )  # fmt: skip
+            n_components,
+            hidden_layer_sizes=hidden_layer_sizes,
+            max_iter=max_iter,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            random_state=random_state,
+        )
         self.contamination = contamination
 
     def fit(self, X: Any, y: Any = None) -> VAEOutlierDetector:
-        """Train on rows that may hold a share of outliers. Errors: `StateError` for a contamination outside (0, 0.5]."""
+        """Train on rows that may hold a share of outliers.
+
+        Errors: `StateError` for a contamination outside (0, 0.5].
+        """
         share = self.contamination
         if share != "auto" and (not isinstance(share, (int, float, np.number)) or not 0 < share <= 0.5):
-            raise StateError(f"contamination={self.contamination!r}: expected 'auto', or a share above 0 and at most 0.5")
+            raise StateError(
+                f"contamination={self.contamination!r}: expected 'auto', or a share above 0 and at most 0.5"
+            )
         x = self._begin(X)
         self._train(x)
         self.fitted_ = self.fitted_.with_few_rows()
@@ -64,7 +75,9 @@ class VAEOutlierDetector(OutlierMixin, VAEEstimator):
         if self.contamination != "auto":
             return float(np.percentile(-self._judged(x)[:, 0], 100 * self.contamination))
         calibration = np.sort(self._detector.calibration)
-        outliers = int(AUTOMATIC * (len(calibration) + 1))  # held-out rows that may score as high: 1 + # <= 0.05 (n + 1)
+        outliers = int(
+            AUTOMATIC * (len(calibration) + 1)
+        )  # held-out rows that may score as high: 1 + # <= 0.05 (n + 1)
         return -float(calibration[-outliers]) if outliers else -float(np.nextafter(calibration[-1], np.inf))
 
     def _compared(self) -> AnomalyDetector:
@@ -85,7 +98,9 @@ class VAEOutlierDetector(OutlierMixin, VAEEstimator):
         return -self._judged(self._read(X))[:, 0]
 
     def p_values(self, X: Any) -> np.ndarray:
-        """(1 + #{rows set aside that are at least as strange}) / (n + 1), as `vael score` has them; with fewer than 20 rows none were set aside."""
+        """(1 + #{rows set aside that are at least as strange}) / (n + 1), as `vael score` has them; with fewer than
+        20 rows none were set aside.
+        """
         return self._judged(self._read(X))[:, 1]
 
     def decision_function(self, X: Any) -> np.ndarray:

@@ -11,13 +11,15 @@ from torch.nn import functional
 
 from vael.models import VAE
 
-WIDTH = 8  # float64 numbers in a line of the cache: rows of whole lines are all aligned alike, so one kernel serves them all
+# float64 numbers in a line of the cache: rows of whole lines are all aligned alike, so one kernel serves them all
+WIDTH = 8
 
 
 class SteadyLinear(nn.Module):
     """A linear layer whose sizes are filled up with zeros to whole lines of the cache.
 
-    Measured with MKL: among rows of 5 numbers some differ in the last digit by their place in the block, among rows of 8, 16, 24 ... none.
+    Measured with MKL: among rows of 5 numbers some differ in the last digit by their place in the block, among rows of
+    8, 16, 24 ... none.
     """
 
     def __init__(self, linear: nn.Linear) -> None:
@@ -28,7 +30,9 @@ class SteadyLinear(nn.Module):
         self.register_buffer("bias", functional.pad(linear.bias.detach(), (0, more)))
 
     def forward(self, x: Float[Tensor, "rows inputs"]) -> Float[Tensor, "rows outputs"]:
-        whole = functional.linear(functional.pad(x, (0, self.missing)), torch.as_tensor(self.weight), torch.as_tensor(self.bias))
+        whole = functional.linear(
+            functional.pad(x, (0, self.missing)), torch.as_tensor(self.weight), torch.as_tensor(self.bias)
+        )
         return whole[:, : self.outputs].contiguous()
 
 

@@ -16,7 +16,8 @@ BOUND_DRAWS = 16
 
 
 class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, VAEEstimator):
-    """Latents of rows: `transform` gives the mean of q(z | x), `inverse_transform` the mean of p(x | z) (Kingma & Welling 2013).
+    """Latents of rows: `transform` gives the mean of q(z | x), `inverse_transform` the mean of p(x | z) (Kingma &
+    Welling 2013).
 
     >>> import numpy as np
     >>> from vael.estimators import VAETransformer
@@ -33,11 +34,16 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, VAEEstim
         return self._known.codes(self._read(X))
 
     def inverse_transform(self, X: Any) -> Any:
-        """Means of p(x | z) in the units of the data, `[rows, columns]`; of a table a frame. Errors: `ShapeError` for another number of latents."""
+        """Means of p(x | z) in the units of the data, `[rows, columns]`; of a table a frame.
+
+        Errors: `ShapeError` for another number of latents.
+        """
         check_is_fitted(self)
         z = check_array(X, dtype=np.float64)
         if z.shape[1] != self._n_features_out:
-            raise ShapeError(f"latents of shape {z.shape}: expected [rows, {self._n_features_out}], as transform gives them")
+            raise ShapeError(
+                f"latents of shape {z.shape}: expected [rows, {self._n_features_out}], as transform gives them"
+            )
         x = self._known.decoded(z)
         return x if self.form_ is None else frames.new_rows(self.form_, x, 0)
 

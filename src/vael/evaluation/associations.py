@@ -14,7 +14,12 @@ from vael.tables.constraints import columns_of
 from vael.tables.schema import LEVELS, Schema
 
 MOST_COLUMNS = 64  # whose pairs are looked at: the first ones
-BLOCKS, LEAST_BLOCK, MOST_ROWS, EXCHANGES = 8, 15, 4000, 3999  # of `association_p_value`: blocks of a table, their rows, and divisions tried
+BLOCKS, LEAST_BLOCK, MOST_ROWS, EXCHANGES = (
+    8,
+    15,
+    4000,
+    3999,
+)  # of `association_p_value`: blocks of a table, their rows, and divisions tried
 FEWEST = 8  # rows in which both columns were seen, below which no association is given
 
 
@@ -22,9 +27,10 @@ FEWEST = 8  # rows in which both columns were seen, below which no association i
 class Associations:
     """One number for each pair of columns; NaN where too few rows have both, or where a column never varies.
 
-    Numbers with numbers: Spearman's rank correlation, in [-1, 1]. Levels with levels: Cramér's V with the correction for chance of Bergsma
-    (2013). Levels with numbers: the correlation ratio of the ranks, with the same kind of correction (Kelley 1935). Ranks, because a few huge values
-    would rule the rest. Independent columns have 0 up to chance.
+    Numbers with numbers: Spearman's rank correlation, in [-1, 1]. Levels with levels: Cramér's V with the correction
+    for chance of Bergsma (2013). Levels with numbers: the correlation ratio of the ranks, with the same kind of
+    correction (Kelley 1935). Ranks, because a few huge values would rule the rest. Independent columns have 0 up to
+    chance.
     """
 
     columns: tuple[str, ...]
@@ -64,17 +70,22 @@ class AssociationDistance:
         return self.first.columns[row], self.first.columns[column], float(apart[row, column])
 
 
-def association_distance(schema: Schema, x: Float[Tensor, "rows columns"], y: Float[Tensor, "others columns"]) -> AssociationDistance:
+def association_distance(
+    schema: Schema, x: Float[Tensor, "rows columns"], y: Float[Tensor, "others columns"]
+) -> AssociationDistance:
     """The associations of two tables. Errors: `ShapeError`."""
     return AssociationDistance(associations(schema, x), associations(schema, y))
 
 
-def association_p_value(schema: Schema, x: Float[Tensor, "rows columns"], y: Float[Tensor, "others columns"], *, seed: int = 0) -> float:
-    """P(associations so unlike | one law), by exchange of blocks of rows: exact up to the number of exchanges tried, whatever the columns.
+def association_p_value(
+    schema: Schema, x: Float[Tensor, "rows columns"], y: Float[Tensor, "others columns"], *, seed: int = 0
+) -> float:
+    """P(associations so unlike | one law), by exchange of blocks of rows: exact up to the number of exchanges tried,
+    whatever the columns.
 
-    Both tables are cut into `BLOCKS` blocks of equally many rows. Where rows are independent and of one law, all blocks are exchangeable, so
-    the mean and the largest difference of block means over pairs are compared with what other divisions of the blocks give; twice the
-    smaller of the two p-values. 1 where blocks would be too small.
+    Both tables are cut into `BLOCKS` blocks of equally many rows. Where rows are independent and of one law, all blocks
+    are exchangeable, so the mean and the largest difference of block means over pairs are compared with what other
+    divisions of the blocks give; twice the smaller of the two p-values. 1 where blocks would be too small.
     """
     size = min(len(x), len(y), MOST_ROWS) // BLOCKS
     if size < LEAST_BLOCK:
@@ -133,7 +144,9 @@ def correlation(x: Float[np.ndarray, " rows"], y: Float[np.ndarray, " rows"]) ->
 
 
 def correlation_ratio(group: Float[np.ndarray, " rows"], y: Float[np.ndarray, " rows"]) -> float:
-    """ε, the root of 1 - (1 - η²)(n - 1)/(n - k), where η² is the share of the variance of y that k groups explain, and 0 where that is below 0."""
+    """ε, the root of 1 - (1 - η²)(n - 1)/(n - k), where η² is the share of the variance of y that k groups explain,
+    and 0 where that is below 0.
+    """
     codes, inverse, counts = np.unique(group, return_inverse=True, return_counts=True)
     n, k, centred = len(y), len(codes), y - y.mean()
     total = float(centred @ centred)
@@ -144,7 +157,9 @@ def correlation_ratio(group: Float[np.ndarray, " rows"], y: Float[np.ndarray, " 
 
 
 def cramers_v(x: Float[np.ndarray, " rows"], y: Float[np.ndarray, " rows"]) -> float:
-    """√(φ̃² / (min(r̃, k̃) - 1)), with φ̃² = max(0, χ²/n - (r - 1)(k - 1)/(n - 1)) and r̃ = r - (r - 1)²/(n - 1), k̃ likewise."""
+    """√(φ̃² / (min(r̃, k̃) - 1)), with φ̃² = max(0, χ²/n - (r - 1)(k - 1)/(n - 1)) and r̃ = r - (r - 1)²/(n - 1),
+    k̃ likewise.
+    """
     (_, row), (_, place) = (np.unique(one, return_inverse=True) for one in (x, y))
     r, k, n = int(row.max()) + 1, int(place.max()) + 1, len(x)
     if min(r, k) < 2:

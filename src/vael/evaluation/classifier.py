@@ -1,4 +1,6 @@
-"""A small classifier, trained in seconds, whose last hidden layer gives features in which samples and data can be compared."""
+"""A small classifier, trained in seconds, whose last hidden layer gives features in which samples and data can be
+compared.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ class ClassifierSettings:
 def labels_of(source: Source) -> Tensor:
     """The labels. Errors: `StateError` where there are none."""
     if source.label is None:
-        raise StateError(f"{source.name} has no labels, so no classifier can be trained or judged on it; take data with labels")
+        raise StateError(
+            f"{source.name} has no labels, so no classifier can be trained or judged on it; take data with labels"
+        )
     return source.label
 
 

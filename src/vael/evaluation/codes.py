@@ -19,7 +19,8 @@ class CodeEvaluation:
     """Means over the examples of a split, in nats per example.
 
     `bound` = -distortion - rate = log p(x, c(x)), which is at most log p(x) for every example: no draws, no estimate.
-    `bits_per_dim` = -bound / (cells log 2) is therefore at least what -log p(x) would give; None for a likelihood that gives densities.
+    `bits_per_dim` = -bound / (cells log 2) is therefore at least what -log p(x) would give; None for a likelihood that
+    gives densities.
     """
 
     distortion: float  # -log p(x | c(x))
@@ -34,21 +35,32 @@ class CodeEvaluation:
 
 
 def evaluate_codes(model: VQVAE, source: Source, *, seed: int = 0, batch: int = 256) -> CodeEvaluation:
-    """Distortion, rate and code use over all of `source`. Errors: `StateError` for an empty split or a head that is no likelihood."""
+    """Distortion, rate and code use over all of `source`.
+
+    Errors: `StateError` for an empty split or a head that is no likelihood.
+    """
     head = model.likelihood.head
     if not len(source) or not head.is_likelihood:
-        raise StateError(f"{source.name}: {len(source)} examples and the head {type(head).__name__}; expected some, and a head that is a likelihood")
+        raise StateError(
+            f"{source.name}: {len(source)} examples and the head {type(head).__name__}; expected some, and a head that "
+            "is a likelihood"
+        )
     like, training = reference(model), model.training
     model.eval()
     nats, codes = torch.zeros(2, dtype=torch.float64), []
     with torch.no_grad():
         for start in range(0, len(source), batch):
             given = batch_at(source, range(start, min(start + batch, len(source))), seed, like)
-            terms = model(given, generator=torch.Generator(like.device), reads=frozenset({"log_likelihood", "divergence"}))
+            terms = model(
+                given, generator=torch.Generator(like.device), reads=frozenset({"log_likelihood", "divergence"})
+            )
             nats += torch.stack([-terms.log_likelihood[0].double().sum(), terms.divergence.double().sum()]).cpu()
             codes.append([level[0] for level in terms.latent])
     model.train(training)
     distortion, rate = (nats / len(source)).tolist()
-    use = tuple(code_use(torch.cat(level), grid.size) for level, grid in zip(zip(*codes, strict=True), model.prior.grids, strict=True))
+    use = tuple(
+        code_use(torch.cat(level), grid.size)
+        for level, grid in zip(zip(*codes, strict=True), model.prior.grids, strict=True)
+    )
     bits = (distortion + rate) / (math.prod(source.event) * math.log(2)) if head.discrete else None
     return CodeEvaluation(distortion, rate, bits, use, len(source))

@@ -1,4 +1,6 @@
-"""What rows give away that no single column does: differences, ratios, formulas, equal cells, digits, days, repeats, combinations of levels."""
+"""What rows give away that no single column does: differences, ratios, formulas, equal cells, digits, days,
+repeats, combinations of levels.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ PER_TERM = 10  # rows for each term of a formula, at least
 
 @dataclass(frozen=True)
 class Contrast:
-    """A number made of a row; what it has to know of the tables it has from one half of the rows that are learned from."""
+    """A number made of a row; what it has to know of the tables it has from one half of the rows that are learned
+    from.
+    """
 
     name: str
     columns: tuple[int, ...]
@@ -54,18 +58,25 @@ def halves(cells: Cells) -> tuple[Cells, Cells]:
 
 
 def chosen_contrasts(schema: Schema, first: Cells, second: Cells) -> list[Contrast]:
-    """The contrasts in which rows of two tables differ most, by rows that are learned from and never judged; none where they are few."""
+    """The contrasts in which rows of two tables differ most, by rows that are learned from and never judged; none
+    where they are few.
+    """
     if min(len(first[0]), len(second[0])) < FEWEST:
         return []
     learned = Learned(halves(first), halves(second))
     few = [[one[:LOOKED_AT] for one in cells] for cells in (first, second)]
     floor = NOISE * np.sqrt(1 / len(few[0][0]) + 1 / len(few[1][0]))
-    found = [(distance(*(crossed(one, cells) for cells in few)), place, one) for place, one in enumerate(contrasts(schema, learned))]
+    found = [
+        (distance(*(crossed(one, cells) for cells in few)), place, one)
+        for place, one in enumerate(contrasts(schema, learned))
+    ]
     return [one for apart, _, one in sorted(found, key=lambda known: (-known[0], known[1]))[:KEPT] if apart > floor]
 
 
 def crossed(contrast: Contrast, cells: Cells) -> np.ndarray:
-    """The contrast of rows that are learned from: each half by what the other half taught, or every row would know itself."""
+    """The contrast of rows that are learned from: each half by what the other half taught, or every row would know
+    itself.
+    """
     rows = np.arange(len(cells[0])) % 2
     return np.where(rows == 0, contrast.values(cells, 1), contrast.values(cells, 0))
 
@@ -82,9 +93,13 @@ def contrasts(schema: Schema, learned: Learned) -> Iterator[Contrast]:
     """Every contrast that is looked at: some hundreds at most."""
     seen = [np.concatenate(parts) for parts in zip(*learned.second, strict=True)]
     numbers = sorted(numbers_of(schema, seen), key=lambda one: -len(np.unique(one.read(seen[one.place]))))[:NUMBERS]
-    leveled = [place for place, column in enumerate(schema.columns) if column.kind in LEVELS and column.codes > 1][:LEVELED]
+    leveled = [place for place, column in enumerate(schema.columns) if column.kind in LEVELS and column.codes > 1][
+        :LEVELED
+    ]
     yield Contrast(
-        "the number of gaps", tuple(range(len(schema.columns))), lambda cells, half: np.sum([np.isnan(one) for one in cells], 0).astype(float)
+        "the number of gaps",
+        tuple(range(len(schema.columns))),
+        lambda cells, half: np.sum([np.isnan(one) for one in cells], 0).astype(float),
     )
     yield repeats(schema, learned)
     for one in numbers:
@@ -106,7 +121,9 @@ def numbers_of(schema: Schema, seen: Cells) -> Iterator[Numbers]:
             yield Numbers(place, column.name, lambda cells: cells)
         elif (known := numerals(column.levels)) is not None and len(known) > 1:
             table = np.append(known, np.full(column.codes + 2 - len(known), np.nan))
-            yield Numbers(place, column.name, lambda cells, table=table, column=column: table[whole_codes(column, cells)])
+            yield Numbers(
+                place, column.name, lambda cells, table=table, column=column: table[whole_codes(column, cells)]
+            )
 
 
 def numerals(levels: Sequence[str]) -> np.ndarray | None:
@@ -121,12 +138,16 @@ def numerals(levels: Sequence[str]) -> np.ndarray | None:
 
 
 def digits(schema: Schema, one: Numbers) -> Iterator[Contrast]:
-    """Last digits, trailing zeros, the lattice that float32 leaves; of dates the day of the week and of the month, and the time of day."""
+    """Last digits, trailing zeros, the lattice that float32 leaves; of dates the day of the week and of the month,
+    and the time of day.
+    """
     column, at = schema.columns[one.place], (one.place,)
     if column.kind is ColumnKind.DATE:
         yield Contrast(f"the weekday of `{one.name}`", at, lambda cells, half: np.floor(one.read(cells[one.place])) % 7)
         yield Contrast(f"the time of day of `{one.name}`", at, lambda cells, half: one.read(cells[one.place]) % 1)
-        yield Contrast(f"the day of the month of `{one.name}`", at, lambda cells, half: day_of_month(one.read(cells[one.place])))
+        yield Contrast(
+            f"the day of the month of `{one.name}`", at, lambda cells, half: day_of_month(one.read(cells[one.place]))
+        )
         return
     scale = 10.0 ** (decimals(column) or 0)
     whole = decimals(column) is not None or column.kind in LEVELS
@@ -138,7 +159,11 @@ def digits(schema: Schema, one: Numbers) -> Iterator[Contrast]:
 
         return of
 
-    yield Contrast(f"what is behind the point of `{one.name}`", at, lambda cells, half: np.round(np.abs(one.read(cells[one.place])) % 1, 9))
+    yield Contrast(
+        f"what is behind the point of `{one.name}`",
+        at,
+        lambda cells, half: np.round(np.abs(one.read(cells[one.place])) % 1, 9),
+    )
     for base in (8, 10, 100, 1000) if whole else (10, 100):
         yield Contrast(f"the last digits of `{one.name}`", at, last(base))
 
@@ -151,8 +176,13 @@ def day_of_month(days: np.ndarray) -> np.ndarray:
 
 
 def odds(keys: Callable[[Cells], np.ndarray], learned: Learned) -> Callable[[Cells, int], np.ndarray]:
-    """How much commoner what a row has is in the first table than in the second: (count + ½) / (count + ½), as a logarithm."""
-    tallies = [[np.unique(keys(table[half]), return_counts=True) for table in (learned.first, learned.second)] for half in (0, 1)]
+    """How much commoner what a row has is in the first table than in the second: (count + ½) / (count + ½), as a
+    logarithm.
+    """
+    tallies = [
+        [np.unique(keys(table[half]), return_counts=True) for table in (learned.first, learned.second)]
+        for half in (0, 1)
+    ]
 
     def count(wanted: np.ndarray, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
         place = np.searchsorted(values, wanted).clip(max=len(values) - 1)
@@ -168,7 +198,11 @@ def odds(keys: Callable[[Cells], np.ndarray], learned: Learned) -> Callable[[Cel
 
 def common_values(one: Numbers, learned: Learned) -> Contrast:
     """Single values that are commoner in one of the tables."""
-    return Contrast(f"single values of `{one.name}`", (one.place,), odds(lambda cells: np.nan_to_num(cells[one.place], nan=np.inf) + 0.0, learned))
+    return Contrast(
+        f"single values of `{one.name}`",
+        (one.place,),
+        odds(lambda cells: np.nan_to_num(cells[one.place], nan=np.inf) + 0.0, learned),
+    )
 
 
 def repeats(schema: Schema, learned: Learned) -> Contrast:
@@ -211,9 +245,14 @@ def level_pairs(schema: Schema, i: int, j: int, learned: Learned) -> Iterator[Co
 
     yield Contrast(f"`{a.name}` with `{b.name}`", (i, j), odds(keys, learned))
     if set(a.levels) & set(b.levels):
-        words = np.array([b.levels.index(level) if level in b.levels else -1 for level in a.levels] + [-2] * (a.codes + 2 - len(a.levels)))
+        words = np.array(
+            [b.levels.index(level) if level in b.levels else -1 for level in a.levels]
+            + [-2] * (a.codes + 2 - len(a.levels))
+        )
         yield Contrast(
-            f"`{a.name}` = `{b.name}`", (i, j), lambda cells, half: (words[whole_codes(a, cells[i])] == whole_codes(b, cells[j])).astype(float)
+            f"`{a.name}` = `{b.name}`",
+            (i, j),
+            lambda cells, half: (words[whole_codes(a, cells[i])] == whole_codes(b, cells[j])).astype(float),
         )
 
 
@@ -237,12 +276,18 @@ def given_level(one: Numbers, place: int, schema: Schema, learned: Learned) -> C
 
 
 def formulas(numbers: Sequence[Numbers], learned: Learned) -> Iterator[Contrast]:
-    """What is left of each number, and of its logarithm, by the formula of least squares in the others: sums, and products with shares and taxes."""
+    """What is left of each number, and of its logarithm, by the formula of least squares in the others: sums, and
+    products with shares and taxes.
+    """
     for terms, kind in ((plain_terms, "sum"), (log_terms, "product")):
         for one in numbers:
             others = [other for other in numbers if other is not one]
             if others and (found := left_over(one, others, terms, learned)) is not None:
-                yield Contrast(f"`{one.name}` less what a {kind} of other numbers gives", tuple(other.place for other in numbers), found)
+                yield Contrast(
+                    f"`{one.name}` less what a {kind} of other numbers gives",
+                    tuple(other.place for other in numbers),
+                    found,
+                )
 
 
 Terms = Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], list[np.ndarray]]
@@ -254,7 +299,9 @@ def plain_terms(cells: Sequence[np.ndarray], known: Sequence[np.ndarray]) -> lis
 
 
 def log_terms(cells: Sequence[np.ndarray], known: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Logarithms of what is positive, and of 1 - x and 1 + x of what may be a share or a percentage; `known` are the real rows, that decide."""
+    """Logarithms of what is positive, and of 1 - x and 1 + x of what may be a share or a percentage; `known` are
+    the real rows, that decide.
+    """
     found = []
     for x, seen in zip(cells, known, strict=True):
         low, high = (np.nanmin(seen), np.nanmax(seen)) if np.isfinite(seen).any() else (-1.0, -1.0)
@@ -263,12 +310,19 @@ def log_terms(cells: Sequence[np.ndarray], known: Sequence[np.ndarray]) -> list[
             if low > 0:
                 found.append(np.log(np.where(x > 0, x, np.nan)))
             if low >= 0 and high < unit:
-                found += [np.log1p(-np.where(x < unit, x, np.nan) / unit), np.log1p(np.where(x > -unit, x, np.nan) / unit)]
+                found += [
+                    np.log1p(-np.where(x < unit, x, np.nan) / unit),
+                    np.log1p(np.where(x > -unit, x, np.nan) / unit),
+                ]
     return found
 
 
-def left_over(one: Numbers, others: Sequence[Numbers], terms: Terms, learned: Learned) -> Callable[[Cells, int], np.ndarray] | None:
-    """Residuals of real rows that have all the numbers, by the coefficients that one half of them teaches; None where they are too few."""
+def left_over(
+    one: Numbers, others: Sequence[Numbers], terms: Terms, learned: Learned
+) -> Callable[[Cells, int], np.ndarray] | None:
+    """Residuals of real rows that have all the numbers, by the coefficients that one half of them teaches; None
+    where they are too few.
+    """
     whole = [other.read(np.concatenate([cells[other.place] for cells in learned.second])) for other in others]
 
     def design(cells: Cells) -> tuple[np.ndarray, np.ndarray]:

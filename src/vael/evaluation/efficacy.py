@@ -1,4 +1,6 @@
-"""Train on synthetic rows, test on real ones: what a learner loses when it never sees the data (Esteban, Hyland & Rätsch 2017)."""
+"""Train on synthetic rows, test on real ones: what a learner loses when it never sees the data (Esteban, Hyland &
+Rätsch 2017).
+"""
 
 from __future__ import annotations
 
@@ -90,7 +92,9 @@ def task_of(column: Column) -> Task:
 
 
 def sdgym_learners(task: Task) -> tuple[Learner, ...]:
-    """The learners of SDGym 0.2 (Xu, Skoularidou, Cuesta-Infante & Veeramachaneni 2019), for numbers that are compared with its table."""
+    """The learners of SDGym 0.2 (Xu, Skoularidou, Cuesta-Infante & Veeramachaneni 2019), for numbers that are
+    compared with its table.
+    """
     from sklearn.ensemble import AdaBoostClassifier
     from sklearn.linear_model import LinearRegression, LogisticRegression
     from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -98,15 +102,25 @@ def sdgym_learners(task: Task) -> tuple[Learner, ...]:
 
     if task is Task.BINARY:
         return (
-            Learner("decision tree", lambda seed: DecisionTreeClassifier(max_depth=15, class_weight="balanced", random_state=seed)),
+            Learner(
+                "decision tree",
+                lambda seed: DecisionTreeClassifier(max_depth=15, class_weight="balanced", random_state=seed),
+            ),
             Learner("AdaBoost", lambda seed: AdaBoostClassifier(random_state=seed)),
             Learner("logistic regression", lambda seed: LogisticRegression(class_weight="balanced", max_iter=50)),
-            Learner("network (50)", lambda seed: MLPClassifier(hidden_layer_sizes=(50,), max_iter=50, random_state=seed)),
+            Learner(
+                "network (50)", lambda seed: MLPClassifier(hidden_layer_sizes=(50,), max_iter=50, random_state=seed)
+            ),
         )
     if task is Task.CLASSES:
         return (
-            Learner("decision tree", lambda seed: DecisionTreeClassifier(max_depth=30, class_weight="balanced", random_state=seed)),
-            Learner("network (100)", lambda seed: MLPClassifier(hidden_layer_sizes=(100,), max_iter=50, random_state=seed)),
+            Learner(
+                "decision tree",
+                lambda seed: DecisionTreeClassifier(max_depth=30, class_weight="balanced", random_state=seed),
+            ),
+            Learner(
+                "network (100)", lambda seed: MLPClassifier(hidden_layer_sizes=(100,), max_iter=50, random_state=seed)
+            ),
         )
     return (
         Learner("linear regression", lambda seed: LinearRegression()),
@@ -120,9 +134,14 @@ def quick_learners(task: Task) -> tuple[Learner, ...]:
     from sklearn.linear_model import LinearRegression, LogisticRegression
 
     if task is Task.NUMBER:
-        trees = Learner("gradient-boosted trees", lambda seed: HistGradientBoostingRegressor(random_state=seed, early_stopping=False))
+        trees = Learner(
+            "gradient-boosted trees",
+            lambda seed: HistGradientBoostingRegressor(random_state=seed, early_stopping=False),
+        )
         return (Learner("linear regression", lambda seed: LinearRegression()), trees)
-    trees = Learner("gradient-boosted trees", lambda seed: HistGradientBoostingClassifier(random_state=seed, early_stopping=False))
+    trees = Learner(
+        "gradient-boosted trees", lambda seed: HistGradientBoostingClassifier(random_state=seed, early_stopping=False)
+    )
     return (Learner("logistic regression", lambda seed: LogisticRegression(max_iter=200)), trees)
 
 
@@ -139,9 +158,9 @@ def efficacy(
 ) -> Efficacy:
     """Predict column `target` from the others: learners trained on `synthetic` and on `train`, each judged on `test`.
 
-    Rows without a target are left out; equally many rows of both tables, at most `MOST`, drawn by `seed`. Without `folds` the scatter of
-    learning is not measured, so nothing is said of a loss. Deterministic.
-    Errors: `SupportError` for a column that there is not, or that has one value only in the real data; `ShapeError` for too few rows.
+    Rows without a target are left out; equally many rows of both tables, at most `MOST`, drawn by `seed`. Without
+    `folds` the scatter of learning is not measured, so nothing is said of a loss. Deterministic. Errors: `SupportError`
+    for a column that there is not, or that has one value only in the real data; `ShapeError` for too few rows.
     """
     if target not in schema.names:
         raise SupportError(f"there is no column {target!r} to predict; the columns are {', '.join(schema.names[:20])}")
@@ -154,31 +173,42 @@ def efficacy(
     size = min(len(chosen[0]), len(chosen[1]))  # fewer rows teach less, whatever their law
     drawn, seen, unseen = (encoder(table) for table in (chosen[0][:size], chosen[1][:size], chosen[2]))
     if len(np.unique(seen.y)) < 2 or len(np.unique(unseen.y)) < 2:
-        raise SupportError(f"column {target!r} has one value only in the real rows, so there is nothing to predict; choose another target")
+        raise SupportError(
+            f"column {target!r} has one value only in the real rows, so there is nothing to predict; choose another "
+            "target"
+        )
     positive = _rarer(seen.y)
     classes = np.unique(np.concatenate((drawn.y, seen.y)))
     taught = [[_taught(one, rows, unseen.x, classes, task, seed) for one in learners(task)] for rows in (drawn, seen)]
     scores = [tuple(_score(one, unseen, positive, task) for one in rows) for rows in taught]
     constant = float((unseen.y == _commonest(seen.y)).mean()) if task is not Task.NUMBER else 0.0
     said = [np.mean([one.said for one in rows], axis=0) for rows in taught]
-    told = Told(said[1], said[0], tuple(_folds(rows, unseen.x, classes, task, seed) if folds else () for rows in (seen, drawn)))  # type: ignore[arg-type]
+    told = Told(
+        said[1], said[0], tuple(_folds(rows, unseen.x, classes, task, seed) if folds else () for rows in (seen, drawn))
+    )  # type: ignore[arg-type]
     limits = float(seen.y.min()), float(seen.y.max())
-    skill = skill_of_numbers(unseen.y, told, limits) if task is Task.NUMBER else skill_of_classes(unseen.y, classes, told)
+    skill = (
+        skill_of_numbers(unseen.y, told, limits) if task is Task.NUMBER else skill_of_classes(unseen.y, classes, told)
+    )
     return Efficacy(target, task, scores[0], scores[1], len(unseen.y), constant, skill)
 
 
 def _chosen(table: Tensor, place: int, seed: int) -> Tensor:
     rows = np.flatnonzero(~np.isnan(table[:, place].numpy(force=True)))
     if len(rows) < FEWEST:
-        raise ShapeError(f"{len(rows)} rows have a target; train-on-synthetic-test-on-real needs at least {FEWEST} in each table")
+        raise ShapeError(
+            f"{len(rows)} rows have a target; train-on-synthetic-test-on-real needs at least {FEWEST} in each table"
+        )
     return table[np.random.default_rng(seed).permutation(rows)[:MOST]]
 
 
 def learnable_target(schema: Schema, train: Float[Tensor, "seen columns"], *, seed: int = 0) -> str | None:
-    """The last column with 2 to 20 levels that trees predict from the others better than chance, else such a column of numbers; None where none is.
+    """The last column with 2 to 20 levels that trees predict from the others better than chance, else such a column of
+    numbers; None where none is.
 
-    Half of at most `PROBED` training rows teach, the others judge, so that the choice has looked at no row that a judge is given. Better than
-    chance: by more than 3 standard deviations for one column, so many more that a column is chosen by chance in one of 740 tables in all.
+    Half of at most `PROBED` training rows teach, the others judge, so that the choice has looked at no row that a judge
+    is given. Better than chance: by more than 3 standard deviations for one column, so many more that a column is
+    chosen by chance in one of 740 tables in all.
     """
     few = [column.name for column in schema.columns if column.kind in LEVELS and 2 <= column.codes <= FEW_CLASSES]
     others = [name for name in schema.names if name not in few]
@@ -188,7 +218,14 @@ def learnable_target(schema: Schema, train: Float[Tensor, "seen columns"], *, se
         try:
             half = len(rows) // 2
             found = efficacy(
-                schema, target, rows[:half], rows[:half], rows[half:], learners=lambda task: quick_learners(task)[-1:], seed=seed, folds=False
+                schema,
+                target,
+                rows[:half],
+                rows[:half],
+                rows[half:],
+                learners=lambda task: quick_learners(task)[-1:],
+                seed=seed,
+                folds=False,
             )
         except (ShapeError, SupportError):
             continue
@@ -218,9 +255,9 @@ class Problem:
 class FeatureEncoder:
     """Rows as features, with shifts and scales from the real training rows.
 
-    As SDGym has it: levels without an order one-hot where there are more than two, numbers that are never negative and reach 1,000 as
-    logarithms (of at least 0.01), other numbers brought to [0, 5]. A missing number is the median, with a feature that says so; a missing
-    level is a level of its own.
+    As SDGym has it: levels without an order one-hot where there are more than two, numbers that are never negative and
+    reach 1,000 as logarithms (of at least 0.01), other numbers brought to [0, 5]. A missing number is the median, with
+    a feature that says so; a missing level is a level of its own.
     """
 
     def __init__(self, schema: Schema, target: int, train: Float[Tensor, "rows columns"]) -> None:
@@ -290,7 +327,9 @@ def _folds(rows: Problem, x: np.ndarray, classes: np.ndarray, task: Task, seed: 
     if size < LEAST_FOLD:
         return ()
     trees = quick_learners(task)[-1]
-    parts = [Problem(rows.x[one * size : (one + 1) * size], rows.y[one * size : (one + 1) * size]) for one in range(FOLDS)]
+    parts = [
+        Problem(rows.x[one * size : (one + 1) * size], rows.y[one * size : (one + 1) * size]) for one in range(FOLDS)
+    ]
     return tuple(_taught(trees, part, x, classes, task, seed).said for part in parts)
 
 

@@ -15,14 +15,28 @@ from vael.data import Batch, Source
 from vael.errors import StateError
 from vael.evaluation.collapse import collapse
 from vael.evaluation.likelihood import Judged, joint
-from vael.evaluation.proposals import HEAVY, PILOT, TRIAL, WORTH, Plan, Proposals, joined, judged, posterior_of, widening
+from vael.evaluation.proposals import (
+    HEAVY,
+    PILOT,
+    TRIAL,
+    WORTH,
+    Plan,
+    Proposals,
+    joined,
+    judged,
+    posterior_of,
+    widening,
+)
 from vael.evaluation.record import K_HAT_LIMIT, LEAST_EFFECTIVE, UNTRUSTED_SHARE, Evaluation
 from vael.models import VAE, BernoulliHead, Head, Model, is_likelihood
 from vael.probability import PerExample, has_closed_form
 
 LEAST_SAMPLES = 100  # fewer than these say little about the tail of the weights
 PROBED = 64  # examples judged beforehand to say how long it will take
-ROWS_AT_ONCE = {"cpu": 4000, "cuda": 1 << 17}  # latents decoded together: enough that calls cost little, and few enough for a processor's cache
+ROWS_AT_ONCE = {
+    "cpu": 4000,
+    "cuda": 1 << 17,
+}  # latents decoded together: enough that calls cost little, and few enough for a processor's cache
 
 Progress = Callable[[int, int], None]
 
@@ -40,18 +54,19 @@ def evaluate(
 ) -> Evaluation:
     """Bound, log p(x), and the signs that tell whether they can be trusted, over the whole of `source`.
 
-    ELBO = E_q[log p(x | z)] - KL(q(z | x) || p(z)), expectation over draws, divergence in closed form where one is registered;
-    log p(x) ≈ log 1/K Σ p(x, z_k) / q(z_k | x) (Burda, Grosse & Salakhutdinov 2016). Where 100 draws from the encoder's posterior have
-    weights with a heavy tail (k-hat above 0.3, or an effective sample size below 80), the K draws come from a proposal that is fitted to the
-    example (`fitted_proposal`) in its place: the draws that decide and fit enter no estimate, so each stays a lower bound in expectation.
-    That takes a `VAE` and K of at least 100; `evaluate_encoder` draws from the encoder only, `evaluate_refined` fits every proposal.
+    ELBO = E_q[log p(x | z)] - KL(q(z | x) || p(z)), expectation over draws, divergence in closed form where one is
+    registered; log p(x) ≈ log 1/K Σ p(x, z_k) / q(z_k | x) (Burda, Grosse & Salakhutdinov 2016). Where 100 draws from
+    the encoder's posterior have weights with a heavy tail (k-hat above 0.3, or an effective sample size below 80), the
+    K draws come from a proposal that is fitted to the example (`fitted_proposal`) in its place: the draws that decide
+    and fit enter no estimate, so each stays a lower bound in expectation. That takes a `VAE` and K of at least 100;
+    `evaluate_encoder` draws from the encoder only, `evaluate_refined` fits every proposal.
 
-    Noise is a function of (seed, example), so neither `batch`, the examples encoded together, nor `memory`, bytes for the network's
-    intermediate results, moves a number by more than rounding. `progress(done, total)` is called as examples are finished. The model
-    comes back in the mode it was in.
+    Noise is a function of (seed, example), so neither `batch`, the examples encoded together, nor `memory`, bytes for
+    the network's intermediate results, moves a number by more than rounding. `progress(done, total)` is called as
+    examples are finished. The model comes back in the mode it was in.
 
-    Errors: `StateError` for an empty split, for sizes below 1, for a negative seed, for weights in half precision, and for a model whose
-    posterior is not one distribution over a vector.
+    Errors: `StateError` for an empty split, for sizes below 1, for a negative seed, for weights in half precision, and
+    for a model whose posterior is not one distribution over a vector.
     """
     return _evaluate(model, source, split, Asked(importance_samples, seed, batch, memory, Proposals.ADAPTIVE), progress)
 
@@ -67,7 +82,10 @@ def evaluate_encoder(
     memory: int = 256 << 20,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """`evaluate` with all draws from the encoder's posterior q(z | x), those of bound and log p(x) being the same. Errors: as `evaluate`."""
+    """`evaluate` with all draws from the encoder's posterior q(z | x), those of bound and log p(x) being the same.
+
+    Errors: as `evaluate`.
+    """
     return _evaluate(model, source, split, Asked(importance_samples, seed, batch, memory, Proposals.ENCODER), progress)
 
 
@@ -82,12 +100,16 @@ def evaluate_refined(
     memory: int = 256 << 20,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """`evaluate` with a proposal fitted to every example; bound, distortion, divergence and active latents are still those of the encoder.
+    """`evaluate` with a proposal fitted to every example; bound, distortion, divergence and active latents are still
+    those of the encoder.
 
     Errors: as `evaluate`, and `StateError` for a model that is no `VAE`.
     """
     if not isinstance(model, VAE):
-        raise StateError(f"{type(model).__name__} has no prior and likelihood to fit proposals to; evaluate it with its own posterior")
+        raise StateError(
+            f"{type(model).__name__} has no prior and likelihood to fit proposals to; evaluate it with its own "
+            "posterior"
+        )
     return _evaluate(model, source, split, Asked(importance_samples, seed, batch, memory, Proposals.FITTED), progress)
 
 
@@ -104,7 +126,9 @@ class Asked:
     def check(self, source: Source) -> None:
         """Errors: `StateError` for what cannot be done."""
         if len(source) == 0:
-            raise StateError(f"{source.name}: the split has no examples, so there is nothing to evaluate; choose another split")
+            raise StateError(
+                f"{source.name}: the split has no examples, so there is nothing to evaluate; choose another split"
+            )
         for name, value in (("importance_samples", self.samples), ("batch", self.batch), ("memory", self.memory)):
             if value < 1:
                 raise StateError(f"{name}={value}: expected at least 1")
@@ -122,7 +146,9 @@ def _evaluate(model: Model, source: Source, split: str, asked: Asked, progress: 
             found = _judge_all(model, source, plan, progress)
     finally:
         model.train(training)
-    return replace(_record(model, source, split, found, closed, plan), seed=asked.seed, seconds=time.perf_counter() - begun)
+    return replace(
+        _record(model, source, split, found, closed, plan), seed=asked.seed, seconds=time.perf_counter() - begun
+    )
 
 
 @dataclass(frozen=True)
@@ -133,8 +159,13 @@ class Forecast:
     fitted_share: float  # of the examples that get a proposal of their own
 
 
-def forecast(model: Model, source: Source, *, importance_samples: int = 100, proposals: Proposals = Proposals.ADAPTIVE) -> Forecast:
-    """Judge up to `PROBED` examples spread over `source`, at most a quarter of it, and say how long all will take. Errors: as `evaluate`."""
+def forecast(
+    model: Model, source: Source, *, importance_samples: int = 100, proposals: Proposals = Proposals.ADAPTIVE
+) -> Forecast:
+    """Judge up to `PROBED` examples spread over `source`, at most a quarter of it, and say how long all will take.
+
+    Errors: as `evaluate`.
+    """
     asked, training = Asked(importance_samples, 0, PROBED, 256 << 20, proposals), model.training
     asked.check(source)
     rows = torch.linspace(0, len(source) - 1, max(1, min(PROBED, len(source) // 4))).round().long()
@@ -143,7 +174,9 @@ def forecast(model: Model, source: Source, *, importance_samples: int = 100, pro
         with torch.inference_mode():
             plan, _ = _planned(model, source, asked)
             judged(
-                model, batch_at(source, rows[:1], 0, reference(model)), replace(plan, proposals=_most(plan.proposals), samples=1)
+                model,
+                batch_at(source, rows[:1], 0, reference(model)),
+                replace(plan, proposals=_most(plan.proposals), samples=1),
             )  # what is slow only once
             begun = time.perf_counter()
             found = judged(model, batch_at(source, rows, 0, reference(model)), plan)
@@ -161,12 +194,17 @@ def reference(model: nn.Module) -> Tensor:
     """A tensor with the dtype and device that densities are computed in."""
     weight = next((w for w in (*model.parameters(), *model.buffers()) if w.is_floating_point()), torch.zeros(0))
     if weight.dtype not in (torch.float32, torch.float64):
-        raise StateError(f"the model's weights are {weight.dtype}, but log-densities need float32 or better; call model.float() first")
+        raise StateError(
+            f"the model's weights are {weight.dtype}, but log-densities need float32 or better; call model.float() "
+            "first"
+        )
     return weight
 
 
 def _planned(model: Model, source: Source, asked: Asked) -> tuple[Plan, bool]:
-    """The plan, with the encoder's posterior where nothing else is possible; whether the divergence has a closed form."""
+    """The plan, with the encoder's posterior where nothing else is possible; whether the divergence has a closed
+    form.
+    """
     first = batch_at(source, range(1), asked.seed, reference(model))
     fits = isinstance(model, VAE) and is_likelihood(model)
     adaptive = asked.proposals is Proposals.ADAPTIVE and asked.samples >= LEAST_SAMPLES
@@ -185,22 +223,33 @@ def _judge_all(model: Model, source: Source, plan: Plan, progress: Progress | No
         if progress:
             progress(done, len(source))
     found = joined(parts)
-    return replace(found, **{f.name: value.cpu() for f in fields(found) if isinstance(value := getattr(found, f.name), Tensor)})
+    return replace(
+        found, **{f.name: value.cpu() for f in fields(found) if isinstance(value := getattr(found, f.name), Tensor)}
+    )
 
 
 def batch_at(source: Source, rows: range | Int64[Tensor, " batch"], seed: int, like: Tensor) -> Batch:
     """The examples in the model's dtype and on its device; what the transform draws belongs to (seed, example)."""
     index = torch.arange(rows.start, rows.stop) if isinstance(rows, range) else rows
     given = source.batch(index.to(source.x.device), PerExample(seed, index))
-    moved = {f.name: value.to(like.device) for f in fields(given) if isinstance(value := getattr(given, f.name), Tensor)}
+    moved = {
+        f.name: value.to(like.device) for f in fields(given) if isinstance(value := getattr(given, f.name), Tensor)
+    }
     return replace(given, **{**moved, "x": moved["x"].to(like.dtype)})
 
 
 def _rows(model: Model, given: Batch, memory: int) -> int:
-    """Latents that may be decoded at once: as many as `memory` holds the results of all layers for, and no more than stay in the cache."""
+    """Latents that may be decoded at once: as many as `memory` holds the results of all layers for, and no more
+    than stay in the cache.
+    """
     sizes: list[int] = []
     layers = [layer for layer in model.modules() if not list(layer.children())]
-    hooks = [layer.register_forward_hook(lambda layer, given, out: sizes.append(out.nbytes) if isinstance(out, Tensor) else None) for layer in layers]
+    hooks = [
+        layer.register_forward_hook(
+            lambda layer, given, out: sizes.append(out.nbytes) if isinstance(out, Tensor) else None
+        )
+        for layer in layers
+    ]
     try:
         joint(model, given, q := posterior_of(model, given), q.mean[None])
     finally:
@@ -212,20 +261,42 @@ def _rows(model: Model, given: Batch, memory: int) -> int:
 def _record(model: Model, source: Source, split: str, judged: Judged, closed: bool, plan: Plan) -> Evaluation:
     usage = collapse(judged.mean, judged.divergence_per_latent)
     found = Evaluation(
-        data=source.name, split=split, examples=len(source), importance_samples=plan.samples,
+        data=source.name,
+        split=split,
+        examples=len(source),
+        importance_samples=plan.samples,
         elbo=float(-(judged.distortion + judged.divergence).mean()),
-        distortion=float(judged.distortion.mean()), divergence=float(judged.divergence.mean()),
-        log_likelihood=None, standard_error=None, bits_per_dim=None, effective_sample_size=None, worst_effective_sample_size=None,
-        k_hat=None, k_hat_above_limit=None, k_hat_per_example=None, log_likelihood_per_example=None,
-        active_units=usage.active_units, latent_features=judged.mean.shape[1], divergence_per_latent=usage.divergence,
+        distortion=float(judged.distortion.mean()),
+        divergence=float(judged.divergence.mean()),
+        log_likelihood=None,
+        standard_error=None,
+        bits_per_dim=None,
+        effective_sample_size=None,
+        worst_effective_sample_size=None,
+        k_hat=None,
+        k_hat_above_limit=None,
+        k_hat_per_example=None,
+        log_likelihood_per_example=None,
+        active_units=usage.active_units,
+        latent_features=judged.mean.shape[1],
+        divergence_per_latent=usage.divergence,
         elbo_per_example=-(judged.distortion + judged.divergence),
-        seed=0, seconds=0.0, estimator=_estimator(judged, closed, plan), notes=source.notes, fitted_share=float(judged.fitted.mean()),
-    )  # fmt: skip
+        seed=0,
+        seconds=0.0,
+        estimator=_estimator(judged, closed, plan),
+        notes=source.notes,
+        fitted_share=float(judged.fitted.mean()),
+    )
     head = getattr(getattr(model, "likelihood", None), "head", None)
     if is_likelihood(model):
         return _with_likelihood(found, judged, head, math.prod(source.event))
     return replace(
-        found, is_bound=False, notes=(*source.notes, f"{type(head).__name__} is no likelihood of these data: the objective is given, log p(x) is not")
+        found,
+        is_bound=False,
+        notes=(
+            *source.notes,
+            f"{type(head).__name__} is no likelihood of these data: the objective is given, log p(x) is not",
+        ),
     )
 
 
@@ -234,7 +305,8 @@ def _estimator(judged: Judged, closed: bool, plan: Plan) -> str:
     bound = plan.samples if own else PILOT
     divergence = "in closed form" if closed else f"estimated from {bound} draws per example"
     fitted = (
-        f"a Gaussian fitted to the example (Laplace's approximation of p(z | x), corrected by {TRIAL} weighted draws and "
+        f"a Gaussian fitted to the example (Laplace's approximation of p(z | x), corrected by {TRIAL} weighted draws "
+        "and "
         f"{widening(judged.mean.shape[1]):.2f} times as wide)"
     )
     drawn = {
@@ -253,13 +325,17 @@ def _with_likelihood(found: Evaluation, judged: Judged, head: Head | None, cells
     log_likelihood, k_hat = judged.log_likelihood, judged.k_hat
     mean = float(log_likelihood.mean())
     found = replace(
-        found, log_likelihood=mean, log_likelihood_per_example=log_likelihood,
+        found,
+        log_likelihood=mean,
+        log_likelihood_per_example=log_likelihood,
         standard_error=float(log_likelihood.std() / math.sqrt(found.examples)) if found.examples > 1 else None,
         bits_per_dim=-mean / (cells * math.log(2)) if getattr(head, "discrete", type(head) is BernoulliHead) else None,
-        effective_sample_size=float(judged.effective_samples.mean()), worst_effective_sample_size=float(judged.effective_samples.min()),
-        k_hat=None if k_hat is None else float(k_hat.nanmedian()), k_hat_per_example=k_hat,
+        effective_sample_size=float(judged.effective_samples.mean()),
+        worst_effective_sample_size=float(judged.effective_samples.min()),
+        k_hat=None if k_hat is None else float(k_hat.nanmedian()),
+        k_hat_per_example=k_hat,
         k_hat_above_limit=None if k_hat is None else float((~(k_hat <= K_HAT_LIMIT)).double().mean()),
-    )  # fmt: skip
+    )
     return replace(found, warnings=tuple(_warnings(found)))
 
 
@@ -268,18 +344,27 @@ def _warnings(found: Evaluation) -> Iterator[str]:
     samples, share = found.importance_samples, found.k_hat_above_limit
     if not math.isfinite(found.log_likelihood):
         bad = int((~found.log_likelihood_per_example.isfinite()).sum())
-        yield f"log p(x) is not finite for {bad} of {found.examples} examples: look at these rows and at the weights of the model"
+        yield (
+            f"log p(x) is not finite for {bad} of {found.examples} examples: look at these rows and at the weights of "
+            "the model"
+        )
     if samples < LEAST_SAMPLES:
-        yield f"K = {samples} draws are few: the estimate lies below log p(x), and its weights cannot be judged; use {LEAST_SAMPLES} or more"
+        yield (
+            f"K = {samples} draws are few: the estimate lies below log p(x), and its weights cannot be judged; use "
+            f"{LEAST_SAMPLES} or more"
+        )
     elif found.effective_sample_size < LEAST_EFFECTIVE:
         yield (
-            f"the weights of K = {samples} draws are worth {found.effective_sample_size:.1f} equal ones on average, so log p(x) is a loose lower "
+            f"the weights of K = {samples} draws are worth {found.effective_sample_size:.1f} equal ones on average, so "
+            "log p(x) is a loose lower "
             "bound and its standard error leaves that out; use more draws"
         )
     if share is not None and share > UNTRUSTED_SHARE:
         yield (
-            f"k-hat is above {K_HAT_LIMIT:g} for {share:.0%} of the examples: their weights have so heavy a tail that log p(x) is too low by an "
-            f"unknown amount; use more draws{'' if found.fitted_share else ' or proposals fitted to the examples (--proposal adaptive)'}"
+            f"k-hat is above {K_HAT_LIMIT:g} for {share:.0%} of the examples: their weights have so heavy a tail that "
+            "log p(x) is too low by an "
+            "unknown amount; use more "
+            f"draws{'' if found.fitted_share else ' or proposals fitted to the examples (--proposal adaptive)'}"
         )
     if found.standard_error is None:
         yield "a single example has no standard error; evaluate on more"

@@ -18,12 +18,15 @@ from vael.objectives import log_weights
 from vael.probability import PerExample, divergence, draw, has_closed_form
 
 READS = frozenset({"log_prior", "log_posterior"})
-NOISE_BLOCK = 500  # draws under one call number of the noise: a constant, so that neither batch nor memory can change a draw
+NOISE_BLOCK = (
+    500  # draws under one call number of the noise: a constant, so that neither batch nor memory can change a draw
+)
 
 
 @dataclass(frozen=True)
 class Draws:
-    """How many draws of which noise: `first` is the number of the first block, so that draws for two purposes are independent.
+    """How many draws of which noise: `first` is the number of the first block, so that draws for two purposes are
+    independent.
 
     At most `rows` latents are decoded at once.
     """

@@ -19,22 +19,30 @@ LEAST_EXPECTED = 5.0  # in a cell of a table of counts, for the law of chi-squar
 class MarginalDistance:
     """One column of two tables, by its cells that were seen.
 
-    `distance` lies in [0, 1]: the total variation ½ Σ |p - q| over codes for a column with levels, the Kolmogorov-Smirnov distance
-    sup |F - G| for numbers, which is the largest total variation of a cut in two. NaN where a column has no cell seen in one of the tables.
+    `distance` lies in [0, 1]: the total variation ½ Σ |p - q| over codes for a column with levels, the
+    Kolmogorov-Smirnov distance sup |F - G| for numbers, which is the largest total variation of a cut in two. NaN where
+    a column has no cell seen in one of the tables.
     """
 
     column: str
     distance: float
-    wasserstein: float | None  # E|X - Y| of the closest coupling, in standard deviations of the second table; None for levels
+    wasserstein: (
+        float | None
+    )  # E|X - Y| of the closest coupling, in standard deviations of the second table; None for levels
     missing: float  # share of missing cells, first table less second
-    p_value: float = 1.0  # P(so far apart or farther | one law): Kolmogorov's law, for levels chi-square with rare levels taken together
+    # P(so far apart or farther | one law): Kolmogorov's law, for levels chi-square with rare levels taken together
+    p_value: float = 1.0
 
 
-def marginals(schema: Schema, x: Float[Tensor, "rows columns"], y: Float[Tensor, "others columns"]) -> tuple[MarginalDistance, ...]:
+def marginals(
+    schema: Schema, x: Float[Tensor, "rows columns"], y: Float[Tensor, "others columns"]
+) -> tuple[MarginalDistance, ...]:
     """Each column of `x` against that of `y`. Errors: `ShapeError` for tables of another width or without rows."""
     if not len(x) or not len(y):
         raise ShapeError(f"tables of {len(x):,} and {len(y):,} rows; expected at least one in each")
-    return tuple(marginal(*one) for one in zip(schema.columns, columns_of(schema, x), columns_of(schema, y), strict=True))
+    return tuple(
+        marginal(*one) for one in zip(schema.columns, columns_of(schema, x), columns_of(schema, y), strict=True)
+    )
 
 
 def marginal(column: Column, x: Float[np.ndarray, " rows"], y: Float[np.ndarray, " others"]) -> MarginalDistance:
@@ -47,11 +55,15 @@ def marginal(column: Column, x: Float[np.ndarray, " rows"], y: Float[np.ndarray,
         return MarginalDistance(column.name, total_variation(first, second), None, missing, chi_square(first, second))
     spread = float(second.std()) or 1.0
     far = kolmogorov_smirnov(first, second)
-    return MarginalDistance(column.name, far, wasserstein(first, second) / spread, missing, kolmogorov(far, len(first), len(second)))
+    return MarginalDistance(
+        column.name, far, wasserstein(first, second) / spread, missing, kolmogorov(far, len(first), len(second))
+    )
 
 
 def kolmogorov(distance: float, rows: int, others: int) -> float:
-    """P(a distance as large | one law), by the law for one sample of n m / (n + m) rows; too large where values repeat, which is the safe side."""
+    """P(a distance as large | one law), by the law for one sample of n m / (n + m) rows; too large where values
+    repeat, which is the safe side.
+    """
     from scipy.stats import kstwo
 
     return float(kstwo.sf(distance, max(1, round(rows * others / (rows + others)))))
@@ -62,12 +74,18 @@ def chi_square(x: Float[np.ndarray, " rows"], y: Float[np.ndarray, " others"]) -
     from scipy.stats import chi2
 
     values = np.union1d(x, y)
-    counts = np.stack([np.bincount(np.searchsorted(values, one), minlength=len(values)) for one in (x, y)]).astype(np.float64)
+    counts = np.stack([np.bincount(np.searchsorted(values, one), minlength=len(values)) for one in (x, y)]).astype(
+        np.float64
+    )
     rare = counts.sum(0) * min(len(x), len(y)) / (len(x) + len(y)) < LEAST_EXPECTED
     table = np.concatenate((counts[:, ~rare], counts[:, rare].sum(1, keepdims=True)), axis=1) if rare.any() else counts
     table = table[:, table.sum(0) > 0]
     expected = np.outer(table.sum(1), table.sum(0)) / table.sum()
-    return float(chi2.sf((np.abs(table - expected) ** 2 / expected).sum(), table.shape[1] - 1)) if table.shape[1] > 1 else 1.0
+    return (
+        float(chi2.sf((np.abs(table - expected) ** 2 / expected).sum(), table.shape[1] - 1))
+        if table.shape[1] > 1
+        else 1.0
+    )
 
 
 def total_variation(x: Float[np.ndarray, " rows"], y: Float[np.ndarray, " others"]) -> float:

@@ -1,8 +1,10 @@
-"""Where the importance weights of an example have a heavy tail: a proposal that is fitted to the example, and draws that decide about it.
+"""Where the importance weights of an example have a heavy tail: a proposal that is fitted to the example, and draws
+that decide about it.
 
-What an example's draws come from is decided, and a proposal is fitted, by draws that enter no estimate (a pilot from the encoder's posterior,
-a trial from Laplace's approximation); the K draws of the estimate are fresh. Given those decisions the K draws are independent draws of one law with
-E[w] = p(x), so E[log 1/K Σ w] ≤ log p(x) (Jensen) whatever was decided. Choosing by a look at the K weights themselves would not keep it.
+What an example's draws come from is decided, and a proposal is fitted, by draws that enter no estimate (a pilot from
+the encoder's posterior, a trial from Laplace's approximation); the K draws of the estimate are fresh. Given those
+decisions the K draws are independent draws of one law with E[w] = p(x), so E[log 1/K Σ w] ≤ log p(x) (Jensen) whatever
+was decided. Choosing by a look at the K weights themselves would not keep it.
 """
 
 from __future__ import annotations
@@ -26,12 +28,18 @@ from vael.models import VAE, Conditional, Model
 from vael.models.vae import shown
 from vael.probability.factorization import tried_cholesky
 
-PILOT = 100  # draws from the encoder's posterior that decide whether an example gets a proposal of its own, and give the bound
+# draws from the encoder's posterior that decide whether an example gets a proposal of its own, and give the bound
+PILOT = 100
 HEAVY = 0.3  # k-hat of pilot or trial above which it does: below 0.7, because so few weights say k-hat to ± 0.15 or so
-WORTH = 0.8  # of the pilot's draws: below this effective sample size it does too, because a heavy tail may not show among few draws
+# of the pilot's draws: below this effective sample size it does too, because a heavy tail may not show among few draws
+WORTH = 0.8
 TRIAL = 200  # draws from Laplace's approximation that its mean and covariance are corrected by
 TURNS = 3  # corrections at most
-PILOT_BLOCK, TRIAL_BLOCK, TURN_BLOCKS = 1 << 30, 1 << 31, 1 << 20  # numbers of noise that no draw of an estimate reaches
+PILOT_BLOCK, TRIAL_BLOCK, TURN_BLOCKS = (
+    1 << 30,
+    1 << 31,
+    1 << 20,
+)  # numbers of noise that no draw of an estimate reaches
 ROOM = 1 << 22  # numbers that fitting may hold at once for each of the few tensors it needs
 
 
@@ -39,13 +47,17 @@ class Proposals(Enum):
     """What the draws for log p(x) come from."""
 
     ENCODER = auto()  # the encoder's posterior
-    ADAPTIVE = auto()  # a proposal fitted to the example where the encoder's weights have a heavy tail, else the encoder's posterior
+    ADAPTIVE = (
+        auto()
+    )  # a proposal fitted to the example where the encoder's weights have a heavy tail, else the encoder's posterior
     FITTED = auto()  # a proposal fitted to each example
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How examples are judged: K samples of the estimate, seed of the draws, latents decoded at once, examples judged together."""
+    """How examples are judged: K samples of the estimate, seed of the draws, latents decoded at once, examples
+    judged together.
+    """
 
     samples: int
     seed: int
@@ -65,17 +77,23 @@ class Plan:
 def posterior_of(model: Model, given: Batch) -> Distribution:
     """q(z | x). Errors: `StateError` for a model whose posterior is not one distribution over a vector."""
     encoder = getattr(model, "posterior", None)
-    posterior = encoder(shown(given.x, given.observed, encoder), given.context) if isinstance(encoder, Conditional) else None
+    posterior = (
+        encoder(shown(given.x, given.observed, encoder), given.context) if isinstance(encoder, Conditional) else None
+    )
     if not isinstance(posterior, Distribution) or len(posterior.event_shape) != 1:
-        raise StateError(f"{type(model).__name__} has no posterior over one vector of latents, which importance sampling needs; evaluate a VAE")
+        raise StateError(
+            f"{type(model).__name__} has no posterior over one vector of latents, which importance sampling needs; "
+            "evaluate a VAE"
+        )
     return posterior
 
 
 def widening(features: int) -> float:
     """√(1 + 2.2 / √features), at most 1.25: by how much a fitted proposal is wider than what was fitted.
 
-    Tails thinner than those of p(z | x) make weights whose variance is infinite; wider ones cost draws. Of a Gaussian the effective
-    sample size is ((2c² - 1)^½ / c²)^features of K: this c leaves a share of 0.93 for one latent, 0.45 for 16 and 0.2 for 200.
+    Tails thinner than those of p(z | x) make weights whose variance is infinite; wider ones cost draws. Of a Gaussian
+    the effective sample size is ((2c² - 1)^½ / c²)^features of K: this c leaves a share of 0.93 for one latent, 0.45
+    for 16 and 0.2 for 200.
     """
     return min(1.25, math.sqrt(1 + 2.2 / math.sqrt(features)))
 
@@ -89,9 +107,17 @@ def judged(model: Model, given: Batch, plan: Plan) -> Judged:
     """The examples of a batch, each by the proposal that the plan gives it."""
     if plan.proposals is Proposals.ENCODER:
         return joined(
-            [judge(model, part, posterior_of(model, part), plan.draws(plan.samples)) for part in _parts(given, plan.together(plan.samples))]
+            [
+                judge(model, part, posterior_of(model, part), plan.draws(plan.samples))
+                for part in _parts(given, plan.together(plan.samples))
+            ]
         )
-    pilot = joined([judge(model, part, posterior_of(model, part), plan.draws(PILOT, PILOT_BLOCK)) for part in _parts(given, plan.together(PILOT))])
+    pilot = joined(
+        [
+            judge(model, part, posterior_of(model, part), plan.draws(PILOT, PILOT_BLOCK))
+            for part in _parts(given, plan.together(PILOT))
+        ]
+    )
     trusted = (pilot.k_hat <= HEAVY) & (pilot.effective_samples >= WORTH * PILOT)
     wanted = torch.ones_like(trusted) if plan.proposals is Proposals.FITTED else ~trusted
     chosen, proposal = _fitted(model, given, wanted.nonzero()[:, 0], plan)
@@ -118,7 +144,9 @@ def _weighed(model: Model, given: Batch, proposal: Distribution | None, plan: Pl
     return weigh(model, given, proposal or posterior_of(model, given), plan.draws(plan.samples))
 
 
-def _fitted(model: VAE, given: Batch, chosen: Int64[Tensor, " heavy"], plan: Plan) -> tuple[Tensor, MultivariateNormal | None]:
+def _fitted(
+    model: VAE, given: Batch, chosen: Int64[Tensor, " heavy"], plan: Plan
+) -> tuple[Tensor, MultivariateNormal | None]:
     """The examples whose proposal has finite numbers, which are nearly all that were chosen, and their proposals."""
     proposals = []
     features = model.prior(None if given.context is None else given.context[:1]).event_shape[0]
@@ -132,10 +160,12 @@ def _fitted(model: VAE, given: Batch, chosen: Int64[Tensor, " heavy"], plan: Pla
 
 
 def fitted_proposal(model: VAE, given: Batch, how: Draws) -> MultivariateNormal:
-    """N(m, c² S) for each example: Laplace's approximation N(z*, H⁻¹), corrected by weighted draws from it; c is `widening`.
+    """N(m, c² S) for each example: Laplace's approximation N(z*, H⁻¹), corrected by weighted draws from it; c is
+    `widening`.
 
-    Where p(z | x) is highest, at z*, is not where the mass of a skew density is, nor says the curvature there how far its tails go. Where
-    the weights of the corrected proposal's own draws still have a heavy tail, it is corrected again, `TURNS` times at most.
+    Where p(z | x) is highest, at z*, is not where the mass of a skew density is, nor says the curvature there how far
+    its tails go. Where the weights of the corrected proposal's own draws still have a heavy tail, it is corrected
+    again, `TURNS` times at most.
     """
     factor = widening(model.prior(given.context).event_shape[0])
     laplace = LaplacePosterior(model, widen=factor)
@@ -144,7 +174,10 @@ def fitted_proposal(model: VAE, given: Batch, how: Draws) -> MultivariateNormal:
     for turn in range(TURNS):
         trial = replace(how, first=how.first + turn * TURN_BLOCKS)
         mean, root, k_hat = _corrected(
-            model, some(given, rows), MultivariateNormal(loc[rows], scale_tril=factor * low[rows], validate_args=False), trial
+            model,
+            some(given, rows),
+            MultivariateNormal(loc[rows], scale_tril=factor * low[rows], validate_args=False),
+            trial,
         )
         loc, low = loc.index_copy(0, rows, mean), low.index_copy(0, rows, root / factor)
         rows = rows[:0] if k_hat is None else rows[~(k_hat <= HEAVY)]
@@ -156,8 +189,9 @@ def fitted_proposal(model: VAE, given: Batch, how: Draws) -> MultivariateNormal:
 def _corrected(model: VAE, given: Batch, q: MultivariateNormal, how: Draws) -> tuple[Tensor, Tensor, Tensor | None]:
     """Mean and Cholesky factor of q after a look at weighted draws from it, and k-hat of their weights.
 
-    The mean is moved towards that of the draws by the share n / (n + d), the covariance (without the widening) towards theirs by
-    n / (n + d²): n is their effective sample size, d the number of latents, so few draws move little. Weights are cut (`_cut`).
+    The mean is moved towards that of the draws by the share n / (n + d), the covariance (without the widening) towards
+    theirs by n / (n + d²): n is their effective sample size, d the number of latents, so few draws move little. Weights
+    are cut (`_cut`).
     """
     features = q.event_shape[0]
     factor = widening(features)
@@ -183,7 +217,14 @@ def _cut(log_w: Float[Tensor, "draws batch"]) -> Float[Tensor, "draws batch"]:
 
 def some(given: Batch, rows: Int64[Tensor, " some"] | Bool[Tensor, " batch"]) -> Batch:
     """These examples of a batch."""
-    return replace(given, **{f.name: value[rows.to(value.device)] for f in fields(given) if isinstance(value := getattr(given, f.name), Tensor)})
+    return replace(
+        given,
+        **{
+            f.name: value[rows.to(value.device)]
+            for f in fields(given)
+            if isinstance(value := getattr(given, f.name), Tensor)
+        },
+    )
 
 
 def _parts(given: Batch, size: int) -> list[Batch]:
@@ -193,4 +234,6 @@ def _parts(given: Batch, size: int) -> list[Batch]:
 def joined(parts: Sequence[Judged]) -> Judged:
     """The figures of all examples."""
     columns = {f.name: [getattr(part, f.name) for part in parts] for f in fields(Judged)}
-    return Judged(**{name: None if any(c is None for c in column) else torch.cat(column) for name, column in columns.items()})
+    return Judged(
+        **{name: None if any(c is None for c in column) else torch.cat(column) for name, column in columns.items()}
+    )

@@ -10,15 +10,16 @@ from jaxtyping import Float
 
 from vael.errors import ShapeError, SupportError
 
-ALARM = 0.00135  # P(N(0, 1) > 3): how often each sentence that accuses a table may be said of one whose rows are fresh, 1 in 740
+# P(N(0, 1) > 3): how often each sentence that accuses a table may be said of one whose rows are fresh, 1 in 740
+ALARM = 0.00135
 
 
 @dataclass(frozen=True)
 class RankedApart:
     """AUC = P(score of the one > score of the other) + P(equal) / 2, estimated from two groups of scores.
 
-    `null_error` is its standard deviation where both groups follow one law (Mann & Whitney 1947, with ties), so `deviations` is standard
-    normal then; `standard_error` holds in any case (DeLong, DeLong & Clarke-Pearson 1988).
+    `null_error` is its standard deviation where both groups follow one law (Mann & Whitney 1947, with ties), so
+    `deviations` is standard normal then; `standard_error` holds in any case (DeLong, DeLong & Clarke-Pearson 1988).
     """
 
     auc: float
@@ -42,7 +43,10 @@ class RankedApart:
 
 
 def ranked_apart(positive: Float[np.ndarray, " positives"], negative: Float[np.ndarray, " negatives"]) -> RankedApart:
-    """How well scores tell `positive` (to be larger) from `negative`. Errors: `ShapeError` for fewer than two of each, `SupportError` for NaN."""
+    """How well scores tell `positive` (to be larger) from `negative`.
+
+    Errors: `ShapeError` for fewer than two of each, `SupportError` for NaN.
+    """
     m, n = len(positive), len(negative)
     if m < 2 or n < 2:
         raise ShapeError(f"{m} scores of one group and {n} of the other; expected at least two of each")

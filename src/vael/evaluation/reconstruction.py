@@ -20,7 +20,8 @@ from vael.probability import PerExample
 class ReconstructionError:
     """What comes out of a model against the clean examples, over a whole split; no likelihood.
 
-    `psnr` is in decibels of the mean squared error over all cells. `given_psnr` is that of what went in: infinite where nothing was damaged.
+    `psnr` is in decibels of the mean squared error over all cells. `given_psnr` is that of what went in: infinite where
+    nothing was damaged.
     """
 
     data: str
@@ -52,30 +53,45 @@ def psnr(squared_error: float, peak: float = 1.0) -> float:
     Errors: `SupportError` for a negative error, and for a peak that is not above 0.
     """
     if not squared_error >= 0 or not 0 < peak < math.inf:
-        raise SupportError(f"a squared error of {squared_error} at a peak of {peak}; expected an error of at least 0 and a finite peak above 0")
+        raise SupportError(
+            f"a squared error of {squared_error} at a peak of {peak}; expected an error of at least 0 and a finite "
+            "peak above 0"
+        )
     return 10 * math.log10(peak**2 / squared_error) if squared_error else math.inf
 
 
 def peak_of(source: Source) -> float:
-    """The largest difference of two cells, where the kind of the data says it. Errors: `SupportError` for real numbers."""
+    """The largest difference of two cells, where the kind of the data says it.
+
+    Errors: `SupportError` for real numbers.
+    """
     if source.kind is Kind.BINARY:
         return 1.0
     if source.kind is Kind.INTEGER and source.levels:
         return float(source.levels - 1)
     raise SupportError(
-        f"{source.name}: real numbers have no largest value of themselves, so decibels need one; give peak, 1 for grey values in [0, 1]"
+        f"{source.name}: real numbers have no largest value of themselves, so decibels need one; give peak, 1 for grey "
+        "values in [0, 1]"
     )
 
 
 def reconstruction_error(
-    model: Model, source: Source, *, corruption: Corruption | None = None, peak: float | None = None, seed: int = 0, batch: int = 512
+    model: Model,
+    source: Source,
+    *,
+    corruption: Corruption | None = None,
+    peak: float | None = None,
+    seed: int = 0,
+    batch: int = 512,
 ) -> ReconstructionError:
-    """Squared error and decibels of `model.reconstruct` over all of `source`; with a `corruption`, from damaged examples to the clean ones.
+    """Squared error and decibels of `model.reconstruct` over all of `source`; with a `corruption`, from damaged
+    examples to the clean ones.
 
-    Noise is a function of (seed, example), so `batch`, the examples that go through together, moves no number by more than rounding. The
-    model comes back in the mode it was in.
+    Noise is a function of (seed, example), so `batch`, the examples that go through together, moves no number by more
+    than rounding. The model comes back in the mode it was in.
 
-    Errors: `StateError` for an empty split and for a batch below 1, `SupportError` where `peak` is needed and not given.
+    Errors: `StateError` for an empty split and for a batch below 1, `SupportError` where `peak` is needed and not
+    given.
     """
     peak = peak_of(source) if peak is None else peak
     if len(source) == 0 or batch < 1:
@@ -93,13 +109,18 @@ def reconstruction_error(
 
 
 def code_sensitivity(model: Model, source: Source, corruption: Corruption, *, seed: int = 0, batch: int = 512) -> float:
-    """E‖g(x̃) - g(x)‖² / E‖g(x) - E g(x)‖²: how far damage moves the codes, against how far apart the codes of different examples are.
+    """E‖g(x̃) - g(x)‖² / E‖g(x) - E g(x)‖²: how far damage moves the codes, against how far apart the codes of
+    different examples are.
 
-    0: the codes do not notice; 2: the code of a damaged example says no more of it than that of another. Noise is a function of
-    (seed, example). Errors: `StateError` for fewer than two examples, for a batch below 1, and for codes that are all the same.
+    0: the codes do not notice; 2: the code of a damaged example says no more of it than that of another. Noise is a
+    function of (seed, example). Errors: `StateError` for fewer than two examples, for a batch below 1, and for codes
+    that are all the same.
     """
     if len(source) < 2 or batch < 1:
-        raise StateError(f"{source.name}: {len(source)} examples in batches of {batch}; expected at least two examples and a batch of 1")
+        raise StateError(
+            f"{source.name}: {len(source)} examples in batches of {batch}; expected at least two examples and a batch "
+            "of 1"
+        )
     like, clean, moved = reference(model), [], []
     with torch.inference_mode():
         for start in range(0, len(source), batch):
@@ -109,7 +130,9 @@ def code_sensitivity(model: Model, source: Source, corruption: Corruption, *, se
             moved.append((model.encode(Batch(x=damaged, context=given.context)).double() - clean[-1]).square().sum(1))
     spread = float(torch.cat(clean).var(0, correction=0).sum())
     if not spread:
-        raise StateError(f"{source.name}: all examples have one and the same code, so nothing can be said of how far damage moves it")
+        raise StateError(
+            f"{source.name}: all examples have one and the same code, so nothing can be said of how far damage moves it"
+        )
     return float(torch.cat(moved).mean()) / spread
 
 

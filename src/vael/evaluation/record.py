@@ -24,7 +24,9 @@ class Weighed(Protocol):
 
 
 def untrusted(found: Weighed) -> bool:
-    """Whether the weights say that log p(x) lacks more than its error bar shows: the one rule for cards, sentences and warnings."""
+    """Whether the weights say that log p(x) lacks more than its error bar shows: the one rule for cards, sentences
+    and warnings.
+    """
     few = found.effective_sample_size is not None and found.effective_sample_size < LEAST_EFFECTIVE
     return few or (found.k_hat_above_limit is not None and found.k_hat_above_limit > UNTRUSTED_SHARE)
 
@@ -33,8 +35,8 @@ def untrusted(found: Weighed) -> bool:
 class Evaluation:
     """Numbers of a model on one split: nats per example, means over all examples, unless the name says otherwise.
 
-    `log_likelihood` and what follows from it are None where the model has no likelihood (`notes` says so); `is_bound` is false then, and `elbo`
-    is the objective, minus `distortion` and `divergence`, which bounds nothing.
+    `log_likelihood` and what follows from it are None where the model has no likelihood (`notes` says so); `is_bound`
+    is false then, and `elbo` is the objective, minus `distortion` and `divergence`, which bounds nothing.
     """
 
     data: str
@@ -63,22 +65,33 @@ class Evaluation:
     warnings: tuple[str, ...] = ()  # reasons not to trust a number
     notes: tuple[str, ...] = ()  # what every figure must say
     is_bound: bool = True  # whether `elbo` is a lower bound on log p(x)
-    fitted_share: float = 0.0  # of the examples whose draws for log p(x) came from a proposal fitted to them, not from the encoder
+    fitted_share: float = (
+        0.0  # of the examples whose draws for log p(x) came from a proposal fitted to them, not from the encoder
+    )
 
     def __repr__(self) -> str:
         """Every figure, without what belongs to single examples."""
         known = [(one.name, getattr(self, one.name)) for one in fields(self)]
-        said = [f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value!r}" for name, value in known if not isinstance(value, Tensor)]
+        said = [
+            f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value!r}"
+            for name, value in known
+            if not isinstance(value, Tensor)
+        ]
         return f"Evaluation({', '.join(said)})"
 
     def __str__(self) -> str:
         """The figures in one line, as a person says them."""
         error = "" if self.standard_error is None else f" ± {self.standard_error:.2f}"
-        weighed = "" if self.log_likelihood is None else f"log p(x) {self.log_likelihood:.2f}{error} (K = {self.importance_samples:,}), "
+        weighed = (
+            ""
+            if self.log_likelihood is None
+            else f"log p(x) {self.log_likelihood:.2f}{error} (K = {self.importance_samples:,}), "
+        )
         what = "bound" if self.is_bound else "objective"
         doubts = f"; {counted(len(self.warnings), 'warning')} in .warnings" if self.warnings else ""
         return (
-            f"{self.data}, {self.split} split of {counted(self.examples, 'example')}: {weighed}{what} {self.elbo:.2f} = "
+            f"{self.data}, {self.split} split of {counted(self.examples, 'example')}: {weighed}{what} {self.elbo:.2f} "
+            "= "
             f"−({self.distortion:.2f} distortion + {self.divergence:.2f} divergence) nats, "
             f"{self.active_units} of {counted(self.latent_features, 'latent')} active{doubts}"
         )

@@ -1,4 +1,6 @@
-"""What a code knows: linear probes for classes and for measured attributes, and the direction in which each attribute grows."""
+"""What a code knows: linear probes for classes and for measured attributes, and the direction in which each
+attribute grows.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ RIDGES = (1e-3, 1e-1, 1e1, 1e3)  # chosen from by leave-one-out error on the tra
 
 @dataclass(frozen=True)
 class ClassProbe:
-    """Multinomial logistic regression on codes (Alain & Bengio 2017): shares of unseen examples it names, and that the commonest class has."""
+    """Multinomial logistic regression on codes (Alain & Bengio 2017): shares of unseen examples it names, and that
+    the commonest class has.
+    """
 
     accuracy: float
     baseline: float
@@ -51,27 +55,47 @@ def codes_of(model: Model, source: Source, seed: int = 0) -> Float[Tensor, "exam
 
 
 def class_probe(
-    train: Float[Tensor, "examples features"], train_label: Int64[Tensor, " labels"],
-    test: Float[Tensor, "tested features"], test_label: Int64[Tensor, " tested_labels"],
-) -> ClassProbe:  # fmt: skip
-    """Fit on the training codes and judge on the test codes, codes at unit scale. Errors: `StateError` for a single class, `ShapeError` for sizes."""
+    train: Float[Tensor, "examples features"],
+    train_label: Int64[Tensor, " labels"],
+    test: Float[Tensor, "tested features"],
+    test_label: Int64[Tensor, " tested_labels"],
+) -> ClassProbe:
+    """Fit on the training codes and judge on the test codes, codes at unit scale.
+
+    Errors: `StateError` for a single class, `ShapeError` for sizes.
+    """
     _same(train, train_label, test, test_label)
     classes, counts = np.unique(train_label.numpy(), return_counts=True)
     if len(classes) < 2:
-        raise StateError(f"all training examples are of class {classes.tolist()}, so there is nothing to tell apart; give at least two classes")
-    fitted = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(train.double().numpy(), train_label.numpy())
+        raise StateError(
+            f"all training examples are of class {classes.tolist()}, so there is nothing to tell apart; give at least "
+            "two classes"
+        )
+    fitted = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(
+        train.double().numpy(), train_label.numpy()
+    )
     accuracy = float(fitted.score(test.double().numpy(), test_label.numpy()))
-    return ClassProbe(accuracy, float((test_label.numpy() == classes[counts.argmax()]).mean()), tuple(map(int, classes)))
+    return ClassProbe(
+        accuracy, float((test_label.numpy() == classes[counts.argmax()]).mean()), tuple(map(int, classes))
+    )
 
 
 def attribute_probe(
-    name: str, train: Float[Tensor, "examples features"], train_value: Float[Tensor, " values"],
-    test: Float[Tensor, "tested features"], test_value: Float[Tensor, " tested_values"],
-) -> AttributeProbe:  # fmt: skip
-    """Fit on the training codes and judge on the test codes. Errors: `StateError` for a number that does not vary, `ShapeError` for sizes."""
+    name: str,
+    train: Float[Tensor, "examples features"],
+    train_value: Float[Tensor, " values"],
+    test: Float[Tensor, "tested features"],
+    test_value: Float[Tensor, " tested_values"],
+) -> AttributeProbe:
+    """Fit on the training codes and judge on the test codes.
+
+    Errors: `StateError` for a number that does not vary, `ShapeError` for sizes.
+    """
     _same(train, train_value, test, test_value)
     if float(train_value.std()) == 0 or float(test_value.std()) == 0:
-        raise StateError(f"the attribute {name} is the same for all examples, so there is nothing to find; measure one that varies")
+        raise StateError(
+            f"the attribute {name} is the same for all examples, so there is nothing to find; measure one that varies"
+        )
     fitted = RidgeCV(alphas=RIDGES).fit(train.double().numpy(), train_value.double().numpy())
     slopes = torch.from_numpy(np.asarray(fitted.coef_))
     score = float(fitted.score(test.double().numpy(), test_value.double().numpy()))
@@ -81,7 +105,8 @@ def attribute_probe(
 def _same(train: Tensor, of_train: Tensor, test: Tensor, of_test: Tensor) -> None:
     if len(train) != len(of_train) or len(test) != len(of_test) or train.shape[1] != test.shape[1]:
         raise ShapeError(
-            f"codes {tuple(train.shape)} with {len(of_train)} values for training and {tuple(test.shape)} with {len(of_test)} for test: "
+            f"codes {tuple(train.shape)} with {len(of_train)} values for training and {tuple(test.shape)} with "
+            f"{len(of_test)} for test: "
             "expected one value for each code, and codes of one size"
         )
 
@@ -97,12 +122,20 @@ class Strokes:
 
 
 def strokes(x: Float[Tensor, "examples 1 height width"]) -> Strokes:
-    """Moments of the ink: slant = -cov(across, down) / var(down), what a shear must undo. Errors: `StateError` for an image without ink."""
+    """Moments of the ink: slant = -cov(across, down) / var(down), what a shear must undo.
+
+    Errors: `StateError` for an image without ink.
+    """
     ink = x[:, 0].double()
     total = ink.sum((1, 2))
     if not bool((total > 0).all()):
-        raise StateError(f"{int((total <= 0).sum())} of {len(x)} images have no ink, so nothing can be measured on them; leave them out")
-    down, across = torch.meshgrid(torch.arange(ink.shape[1]).double(), torch.arange(ink.shape[2]).double(), indexing="ij")
+        raise StateError(
+            f"{int((total <= 0).sum())} of {len(x)} images have no ink, so nothing can be measured on them; leave them "
+            "out"
+        )
+    down, across = torch.meshgrid(
+        torch.arange(ink.shape[1]).double(), torch.arange(ink.shape[2]).double(), indexing="ij"
+    )
 
     def mean(values: Tensor) -> Tensor:
         return (ink * values).sum((1, 2)) / total
@@ -112,6 +145,8 @@ def strokes(x: Float[Tensor, "examples 1 height width"]) -> Strokes:
     var_across = mean(across * across) - middle_across.square()
     covariance = mean(across * down) - middle_across * middle_down
     return Strokes(
-        ink.mean((1, 2)).float(), (-covariance / var_down.clamp(min=1e-9)).float(), var_across.clamp(min=0).sqrt().float(),
+        ink.mean((1, 2)).float(),
+        (-covariance / var_down.clamp(min=1e-9)).float(),
+        var_across.clamp(min=0).sqrt().float(),
         var_down.clamp(min=0).sqrt().float(),
-    )  # fmt: skip
+    )

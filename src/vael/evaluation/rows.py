@@ -1,4 +1,6 @@
-"""What a model says of each example, example by example, as fast as its networks run: for scores and codes of many rows."""
+"""What a model says of each example, example by example, as fast as its networks run: for scores and codes of many
+rows.
+"""
 
 from __future__ import annotations
 
@@ -41,18 +43,19 @@ class RowTerms:
 def row_terms(model: VAE, source: Source, *, samples: int = 2, seed: int = 0) -> Iterator[RowTerms]:
     """Distortion and divergence of every example in order, a block at a time, memory bounded by the block.
 
-    The expectation is over `samples` latents whose standard variates are the same for all examples, in opposite pairs (`Common`): a
-    row has the same figures alone and among others, to the last bit (`row_blocks`). The error of so few variates is then much the same in all rows:
-    it hardly disturbs their order, but does not average out, so a figure to be reported comes from `vael.evaluation.evaluate`. What a
-    transform draws belongs to (seed, row).
-    Errors: `StateError` for fewer than one sample.
+    The expectation is over `samples` latents whose standard variates are the same for all examples, in opposite pairs
+    (`Common`): a row has the same figures alone and among others, to the last bit (`row_blocks`). The error of so few
+    variates is then much the same in all rows: it hardly disturbs their order, but does not average out, so a figure to
+    be reported comes from `vael.evaluation.evaluate`. What a transform draws belongs to (seed, row). Errors:
+    `StateError` for fewer than one sample.
     """
     if samples < 1:
         raise StateError(f"samples={samples}: expected at least 1")
     model.eval()
     for block in row_blocks(model, source, seed, samples):
         with torch.inference_mode():
-            # shared by all rows on purpose: these are scores, which are compared with each other and of which nobody takes a draw
+            # shared by all rows on purpose: these are scores, which are compared with each other and of which nobody
+            # takes a draw
             terms = model.terms(block.batch, samples=samples, generator=Common(seed), reads=READS)
             yield RowTerms(-terms.log_likelihood.mean(0)[: block.rows], terms.divergence.mean(1).sum(0)[: block.rows])
 
@@ -66,10 +69,12 @@ class RowBlock:
 
 
 def row_blocks(model: VAE, source: Source, seed: int = 0, samples: int = 1) -> Iterator[RowBlock]:
-    """All examples in order in the dtype of the model, in blocks of one size that depends on nothing but their shape and the samples of each.
+    """All examples in order in the dtype of the model, in blocks of one size that depends on nothing but their shape
+    and the samples of each.
 
-    A matrix product may round a row otherwise where there are more or fewer rows beside it; among equally many it rounds the same
-    (measured with MKL and oneDNN: any place, any neighbours). So what is made of these blocks is a function of the row alone.
+    A matrix product may round a row otherwise where there are more or fewer rows beside it; among equally many it
+    rounds the same (measured with MKL and oneDNN: any place, any neighbours). So what is made of these blocks is a
+    function of the row alone.
     """
     for batch in row_batches(model, source, seed, samples):
         yield RowBlock(_filled_up(batch, rows_at_once(source.event, samples)), len(batch))
@@ -77,7 +82,9 @@ def row_blocks(model: VAE, source: Source, seed: int = 0, samples: int = 1) -> I
 
 def rows_at_once(event: Sequence[int], samples: int = 1) -> int:
     """The size of all blocks of examples of this shape: a power of two."""
-    return 2 ** int(math.log2(max(1, min(ROWS_AT_ONCE, CELLS_AT_ONCE // max(1, math.prod(event)), LATENTS_AT_ONCE // samples))))
+    return 2 ** int(
+        math.log2(max(1, min(ROWS_AT_ONCE, CELLS_AT_ONCE // max(1, math.prod(event)), LATENTS_AT_ONCE // samples)))
+    )
 
 
 def _filled_up(batch: Batch, size: int) -> Batch:
@@ -85,7 +92,9 @@ def _filled_up(batch: Batch, size: int) -> Batch:
     if not more:
         return batch
     parts = {field.name: value for field in fields(batch) if isinstance(value := getattr(batch, field.name), Tensor)}
-    return replace(batch, **{name: torch.cat((part, part[-1:].expand(more, *part.shape[1:]))) for name, part in parts.items()})
+    return replace(
+        batch, **{name: torch.cat((part, part[-1:].expand(more, *part.shape[1:]))) for name, part in parts.items()}
+    )
 
 
 def row_batches(model: VAE, source: Source, seed: int = 0, samples: int = 1) -> Iterator[Batch]:
@@ -97,19 +106,25 @@ def row_batches(model: VAE, source: Source, seed: int = 0, samples: int = 1) -> 
 
 
 def cell_keys(x: Float[Tensor, "rows *event"], repeats: Sequence[int] | None = None) -> Int64[Tensor, " rows"]:
-    """A 63-bit number for each row from its cells alone, equal for equal rows (of one `repeats` each), for noise that belongs to rows."""
+    """A 63-bit number for each row from its cells alone, equal for equal rows (of one `repeats` each), for noise
+    that belongs to rows.
+    """
     cells = x.detach().cpu().double().flatten(1).numpy()
     cells = np.where(np.isnan(cells), np.nan, cells + 0.0)  # one way to write a gap, and one to write zero
     again = [b"" if not number else number.to_bytes(8) for number in repeats or [0] * len(cells)]
-    digests = [hashlib.blake2b(row.tobytes() + more, digest_size=8).digest() for row, more in zip(cells, again, strict=True)]
+    digests = [
+        hashlib.blake2b(row.tobytes() + more, digest_size=8).digest() for row, more in zip(cells, again, strict=True)
+    ]
     return torch.tensor([int.from_bytes(digest) >> 1 for digest in digests], dtype=torch.int64)
 
 
 class RowKeys:
-    """Keys for the noise of draws (`PerExample`), by which every row has variates of its own, the same ones alone and among others.
+    """Keys for the noise of draws (`PerExample`), by which every row has variates of its own, the same ones alone and
+    among others.
 
-    A key is made of the cells of a row and of how many rows equal to it came before, in earlier blocks too: rows that look alike are not to share
-    their draws, as nothing that is combined over rows would then average out. It takes some 100 bytes for each different row.
+    A key is made of the cells of a row and of how many rows equal to it came before, in earlier blocks too: rows that
+    look alike are not to share their draws, as nothing that is combined over rows would then average out. It takes some
+    100 bytes for each different row.
     """
 
     def __init__(self) -> None:

@@ -11,8 +11,9 @@ from vael.errors import SupportError
 def sign_p_value(weights: Int[np.ndarray, " clusters"], total: int) -> float:
     """P(Σ s_j w_j ≥ total) for independent signs s_j = ±1, each with probability ½; `weights` are whole numbers.
 
-    The sum lies on -N ... N with N = Σ w_j, and its characteristic function is Π cos(θ w_j): the probabilities follow by an inverse Fourier
-    transform over 2 N + 1 points, exact up to rounding (1e-12). Errors: `SupportError` for a negative weight.
+    The sum lies on -N ... N with N = Σ w_j, and its characteristic function is Π cos(θ w_j): the probabilities follow
+    by an inverse Fourier transform over 2 N + 1 points, exact up to rounding (1e-12). Errors: `SupportError` for a
+    negative weight.
     """
     if (weights < 0).any():
         raise SupportError(f"weights down to {weights.min()}: expected whole numbers of at least 0")

@@ -17,11 +17,13 @@ LEAST_FOLD = 40  # rows of one
 
 @dataclass(frozen=True)
 class Skill:
-    """Area under the ROC curve (of classes the mean over one against the rest), for numbers the rank correlation and R²; of learners together.
+    """Area under the ROC curve (of classes the mean over one against the rest), for numbers the rank correlation and
+    R²; of learners together.
 
-    `deviations`: how far the skill from real rows lies above chance, in standard deviations of permuted truths. `lost` is what is lost from real
-    to synthetic rows, `lost_error` its standard deviation over test rows and over training rows, and `lost_p_value` P(folds of synthetic rows teach
-    so much less than folds of real ones | one law), by Student's t of `FOLDS` and `FOLDS` folds; 1 where there are too few rows.
+    `deviations`: how far the skill from real rows lies above chance, in standard deviations of permuted truths. `lost`
+    is what is lost from real to synthetic rows, `lost_error` its standard deviation over test rows and over training
+    rows, and `lost_p_value` P(folds of synthetic rows teach so much less than folds of real ones | one law), by
+    Student's t of `FOLDS` and `FOLDS` folds; 1 where there are too few rows.
     """
 
     measure: str  # "AUC" or "R²"
@@ -40,13 +42,19 @@ class Told:
 
     real: Float[np.ndarray, "tests outputs"]
     synthetic: Float[np.ndarray, "tests outputs"]
-    folds: tuple[tuple[Float[np.ndarray, "tests outputs"], ...], tuple[Float[np.ndarray, "tests outputs"], ...]]  # of real and of synthetic rows
+    folds: tuple[
+        tuple[Float[np.ndarray, "tests outputs"], ...], tuple[Float[np.ndarray, "tests outputs"], ...]
+    ]  # of real and of synthetic rows
 
 
 def classes_judged(truth: np.ndarray, classes: np.ndarray) -> list[int]:
     """Places of the classes that enough test rows have; of two the rarer one alone."""
     counts = np.array([(truth == one).sum() for one in classes])
-    enough = [int(place) for place in np.argsort(-counts, kind="stable")[:MOST_CLASSES] if FEWEST <= counts[place] <= len(truth) - FEWEST]
+    enough = [
+        int(place)
+        for place in np.argsort(-counts, kind="stable")[:MOST_CLASSES]
+        if FEWEST <= counts[place] <= len(truth) - FEWEST
+    ]
     return enough[-1:] if len(classes) == 2 else enough
 
 
@@ -75,7 +83,9 @@ def area_and_parts(hits: np.ndarray, scores: np.ndarray) -> tuple[float, np.ndar
         ranks = rankdata(score)
         inside = np.zeros(len(hit))
         inside[hit], inside[~hit] = rankdata(score[hit]), rankdata(score[~hit])
-        share = np.where(hit, (ranks - inside) / n, 1 - (ranks - inside) / m)  # of the other side that lies on the right side of the row
+        share = np.where(
+            hit, (ranks - inside) / n, 1 - (ranks - inside) / m
+        )  # of the other side that lies on the right side of the row
         area = float(share[hit].mean())
         parts += (share - area) * np.where(hit, len(hit) / m, len(hit) / n)
         areas.append(area)
@@ -83,7 +93,9 @@ def area_and_parts(hits: np.ndarray, scores: np.ndarray) -> tuple[float, np.ndar
 
 
 def null_error(hits: np.ndarray, scores: np.ndarray) -> float:
-    """Standard deviation of the mean area where truth has nothing to do with what is told, over permutations of the truth."""
+    """Standard deviation of the mean area where truth has nothing to do with what is told, over permutations of the
+    truth.
+    """
     from scipy.stats import rankdata
 
     ranks, count = rankdata(scores, axis=0), hits.sum(0)
@@ -96,7 +108,9 @@ def null_error(hits: np.ndarray, scores: np.ndarray) -> float:
 
 
 def skill_of_numbers(truth: np.ndarray, told: Told, limits: tuple[float, float]) -> Skill:
-    """R² of what the learners say together, within the range of the real training rows; whether anything is learned, by the rank correlation."""
+    """R² of what the learners say together, within the range of the real training rows; whether anything is
+    learned, by the rank correlation.
+    """
     from scipy.stats import rankdata
 
     squares = float(((truth - truth.mean()) ** 2).mean()) or 1.0
@@ -111,8 +125,14 @@ def skill_of_numbers(truth: np.ndarray, told: Told, limits: tuple[float, float])
     together, root = float(a @ b) / scale if scale else 0.0, math.sqrt(len(truth) - 1)
     gap = float(other.mean() - own.mean())
     return Skill(
-        "R²", 1 - float(other.mean()), 1 - float(own.mean()), together * root, together + 2 / root, gap, *lost(other - own, folds)
-    )  # fmt: skip
+        "R²",
+        1 - float(other.mean()),
+        1 - float(own.mean()),
+        together * root,
+        together + 2 / root,
+        gap,
+        *lost(other - own, folds),
+    )
 
 
 def standard_error(parts: np.ndarray) -> float:
@@ -121,7 +141,9 @@ def standard_error(parts: np.ndarray) -> float:
 
 
 def lost(parts: np.ndarray, folds: Sequence[Sequence[float]]) -> tuple[float, float]:
-    """Standard error of what is lost, and the p-value of a loss; parts of the error are those of test rows, folds show that of training rows."""
+    """Standard error of what is lost, and the p-value of a loss; parts of the error are those of test rows, folds
+    show that of training rows.
+    """
     from scipy.stats import t
 
     real, synthetic = (np.array(one) for one in folds)
@@ -129,5 +151,7 @@ def lost(parts: np.ndarray, folds: Sequence[Sequence[float]]) -> tuple[float, fl
         return math.inf, 1.0
     scatter = math.sqrt((real.var(ddof=1) + synthetic.var(ddof=1)) / 2)
     statistic = float(real.mean() - synthetic.mean()) / max(scatter * math.sqrt(2 / len(real)), 1e-9)
-    training = scatter * math.sqrt(2 / len(real))  # what is learned from all rows scatters as a mean over folds does, or less
+    training = scatter * math.sqrt(
+        2 / len(real)
+    )  # what is learned from all rows scatters as a mean over folds does, or less
     return math.hypot(standard_error(parts), training), float(t.sf(statistic, 2 * len(real) - 2))

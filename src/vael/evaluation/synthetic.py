@@ -26,7 +26,8 @@ SMALL = 10_000  # rows up to which trees are grown by one thread: more wait for 
 
 @dataclass(frozen=True)
 class Tables:
-    """A synthetic table, the rows that the model was trained on, and rows that it never saw; in the units of the schema, NaN where missing.
+    """A synthetic table, the rows that the model was trained on, and rows that it never saw; in the units of the
+    schema, NaN where missing.
 
     Errors: `ShapeError` for another width, or fewer than 20 rows in one of them.
     """
@@ -41,7 +42,8 @@ class Tables:
             shape = tuple(getattr(self, name).shape)
             if len(shape) != 2 or shape[1] != len(self.schema.columns) or shape[0] < FEWEST:
                 raise ShapeError(
-                    f"the {name} table has shape {shape}; expected at least {FEWEST} rows of {len(self.schema.columns)} columns, as in the schema"
+                    f"the {name} table has shape {shape}; expected at least {FEWEST} rows of "
+                    f"{len(self.schema.columns)} columns, as in the schema"
                 )
 
 
@@ -50,13 +52,18 @@ class Settings:
     """What is judged, and how long it may take."""
 
     target: str | None = None  # column to predict; None: see `learnable_target`
-    learners: Callable[[Task], Sequence[Learner]] | None = quick_learners  # None: nothing is predicted, which takes most of the time
+    learners: Callable[[Task], Sequence[Learner]] | None = (
+        quick_learners  # None: nothing is predicted, which takes most of the time
+    )
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class SyntheticQuality:
-    """Everything that was found. Floors are the same numbers of training against held-out rows: what equal laws have with so few rows."""
+    """Everything that was found.
+
+    Floors are the same numbers of training against held-out rows: what equal laws have with so few rows.
+    """
 
     rows: tuple[int, int, int]  # synthetic, training, held out
     violations: tuple[Violation, ...]
@@ -85,7 +92,10 @@ class SyntheticQuality:
     @property
     def worst(self) -> MarginalDistance | None:
         """The column whose distance is farthest above its floor; None where no column has one."""
-        known = [(one.distance - floor.distance, place) for place, (one, floor) in enumerate(zip(self.marginals, self.marginal_floor, strict=True))]
+        known = [
+            (one.distance - floor.distance, place)
+            for place, (one, floor) in enumerate(zip(self.marginals, self.marginal_floor, strict=True))
+        ]
         known = [one for one in known if one[0] == one[0]]
         return self.marginals[max(known)[1]] if known else None
 
@@ -97,15 +107,21 @@ def mean_distance(distances: Sequence[MarginalDistance]) -> float:
 
 
 def judge_synthetic(
-    tables: Tables, settings: Settings | None = None, *, bounds: tuple[Float[Tensor, " seen"], Float[Tensor, " unseen"]] | None = None
+    tables: Tables,
+    settings: Settings | None = None,
+    *,
+    bounds: tuple[Float[Tensor, " seen"], Float[Tensor, " unseen"]] | None = None,
 ) -> SyntheticQuality:
     """Compare a synthetic table with real rows in every way that this module knows; deterministic.
 
-    `bounds` are the model's bounds on log p(x) of some training and some held-out rows, for the second membership check.
-    Where nothing can be predicted (one column, a target of one value), `efficacy` is None and a note says why.
+    `bounds` are the model's bounds on log p(x) of some training and some held-out rows, for the second membership
+    check. Where nothing can be predicted (one column, a target of one value), `efficacy` is None and a note says why.
     """
     how = settings or Settings()
-    schema, x, seen, unseen = tables.schema, *(rows[:MOST] for rows in (tables.synthetic, shuffled(tables.train, how.seed), tables.holdout))
+    schema, x, seen, unseen = (
+        tables.schema,
+        *(rows[:MOST] for rows in (tables.synthetic, shuffled(tables.train, how.seed), tables.holdout)),
+    )
     matched = seen[: max(len(x), FEWEST)]
     with threadpool_limits(1 if len(tables.train) <= SMALL else None, "openmp"):
         predicted, notes = _predicted(tables, how)
@@ -119,7 +135,9 @@ def judge_synthetic(
         marginal_floor=marginals(schema, matched, unseen),
         associations=association_distance(schema, x, unseen),
         association_floor=association_distance(schema, matched, unseen),
-        association_p_value=association_p_value(schema, shuffled(x, how.seed), shuffled(unseen, how.seed), seed=how.seed),
+        association_p_value=association_p_value(
+            schema, shuffled(x, how.seed), shuffled(unseen, how.seed), seed=how.seed
+        ),
         two_sample=told_apart,
         efficacy=predicted,
         closest=closest_records(schema, tables.synthetic, tables.train, tables.holdout, seed=how.seed),
@@ -134,14 +152,19 @@ def _predicted(tables: Tables, how: Settings) -> tuple[Efficacy | None, tuple[st
     if how.learners is None:
         return None, ("Nothing was predicted: no learners were given.",)
     target = how.target or (
-        learnable_target(tables.schema, tables.train, seed=how.seed) if len(tables.schema.columns) > 1 else tables.schema.names[0]
+        learnable_target(tables.schema, tables.train, seed=how.seed)
+        if len(tables.schema.columns) > 1
+        else tables.schema.names[0]
     )
     if target is None:
-        return None, (f"Nothing was predicted: trees predict no column from the others with {len(tables.train):,} training rows better than chance.",)
+        return None, (
+            f"Nothing was predicted: trees predict no column from the others with {len(tables.train):,} training rows "
+            "better than chance.",
+        )
     try:
         found = efficacy(
             tables.schema, target, tables.synthetic, tables.train, tables.holdout, learners=how.learners, seed=how.seed
-        )  # fmt: skip
+        )
     except (ShapeError, SupportError) as error:
         if how.target is not None:
             raise

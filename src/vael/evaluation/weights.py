@@ -14,7 +14,9 @@ LEAST_TAIL = 5  # weights that a tail can be fitted to, as in Vehtari et al. 202
 
 
 def tail_size(samples: int) -> int:
-    """Number of largest weights that the tail is fitted to, M = min(K/5, 3√K) rounded up (Vehtari et al. 2024, section 3)."""
+    """Number of largest weights that the tail is fitted to, M = min(K/5, 3√K) rounded up (Vehtari et al. 2024,
+    section 3).
+    """
     return math.ceil(min(samples / 5, 3 * math.sqrt(samples)))
 
 
@@ -43,7 +45,9 @@ class ImportanceWeights:
 
     def _complete(self) -> None:
         if self.seen != self.samples:
-            raise StateError(f"{self.seen} of {self.samples} importance weights were added; add all before a figure is read")
+            raise StateError(
+                f"{self.seen} of {self.samples} importance weights were added; add all before a figure is read"
+            )
 
     def log_mean(self) -> Float[Tensor, " batch"]:
         """Log 1/K Σ w, the estimate of log p(x) in nats (Burda, Grosse & Salakhutdinov 2016, eq. 8)."""
@@ -56,9 +60,11 @@ class ImportanceWeights:
         return (2 * self.log_sum - self.log_square).exp()
 
     def k_hat(self) -> Float[Tensor, " batch"] | None:
-        """Shape of the generalised Pareto law of the largest weights; above 0.7 an estimate cannot be trusted (Vehtari et al. 2024).
+        """Shape of the generalised Pareto law of the largest weights; above 0.7 an estimate cannot be trusted (Vehtari
+        et al. 2024).
 
-        0 where the largest weights are equal to rounding, so that there is no tail. None where K is too small to fit one.
+        0 where the largest weights are equal to rounding, so that there is no tail. None where K is too small to fit
+        one.
         """
         self._complete()
         if tail_size(self.samples) < LEAST_TAIL:
@@ -73,13 +79,15 @@ class ImportanceWeights:
 def pareto_shape(excess: Float[Tensor, "tail batch"]) -> Float[Tensor, " batch"]:
     """Shape k of a generalised Pareto law from excesses over a threshold, in ascending order; k > 0 is a heavy tail.
 
-    The profile posterior mean of Zhang & Stephens (2009) over a grid of θ = -k/σ, drawn towards 1/2 with the weight of 10 excesses
-    (Vehtari et al. 2024, appendix C).
+    The profile posterior mean of Zhang & Stephens (2009) over a grid of θ = -k/σ, drawn towards 1/2 with the weight of
+    10 excesses (Vehtari et al. 2024, appendix C).
     """
     tail = len(excess)
     points = 30 + int(math.sqrt(tail))
     rank = torch.arange(1, points + 1, dtype=excess.dtype, device=excess.device)
-    quartile = torch.maximum(excess[int(tail / 4 + 0.5) - 1], 1e-12 * excess[-1])  # ties at the threshold would make it 0
+    quartile = torch.maximum(
+        excess[int(tail / 4 + 0.5) - 1], 1e-12 * excess[-1]
+    )  # ties at the threshold would make it 0
     theta = 1 / excess[-1] + (1 - (points / (rank - 0.5)).sqrt())[:, None] / (3 * quartile)  # [points, batch]
     shape = torch.stack([torch.log1p(-row * excess).mean(0) for row in theta])  # k(θ)
     profile = tail * ((-theta / shape).log() - shape - 1)  # log-likelihood

@@ -1,4 +1,6 @@
-"""What a way to climb a bound is: `init(data) -> State`, `step(State, Batch, Moment) -> Info`, whatever the loop around it does."""
+"""What a way to climb a bound is: `init(data) -> State`, `step(State, Batch, Moment) -> Info`, whatever the loop
+around it does.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ class Info:
     """What only the reader of a step needs: sums over the real examples of the batch, in nats."""
 
     totals: Float[Tensor, " 4"]  # bound, distortion, divergence, number of examples
-    climbed: Float[Tensor, ""] | None = None  # what is climbed at the end of training, by which weights are chosen; None: the bound
+    climbed: Float[Tensor, ""] | None = (
+        None  # what is climbed at the end of training, by which weights are chosen; None: the bound
+    )
 
 
 class State(ABC):
@@ -70,7 +74,9 @@ class Algorithm(ABC):
 
     @property
     def is_bound(self) -> bool:
-        """Whether what `bound` gives is a lower bound on log p(x): not where the model has no likelihood, or the objective is another thing."""
+        """Whether what `bound` gives is a lower bound on log p(x): not where the model has no likelihood, or the
+        objective is another thing.
+        """
         return is_likelihood(self.model)
 
     @abstractmethod

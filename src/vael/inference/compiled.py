@@ -1,7 +1,7 @@
 """Forward and backward as one compiled graph.
 
-The same formulas as the eager step with the same noise, drawn outside the graph and handed in; rounding may differ. The update stays
-outside: PyTorch's fused AdamW takes a third of the time of the kernel that the compiler writes for it.
+The same formulas as the eager step with the same noise, drawn outside the graph and handed in; rounding may differ. The
+update stays outside: PyTorch's fused AdamW takes a third of the time of the kernel that the compiler writes for it.
 """
 
 from __future__ import annotations
@@ -23,15 +23,26 @@ from vael.probability import Noise, Recorded, Replayed
 from vael.process import ignoring
 
 
-def unguarded(method: Callable[..., tuple[Tensor, Tensor, list[Tensor]]]) -> Callable[..., tuple[Tensor, Tensor, list[Tensor]]]:
-    """`method` compiled for whatever it is first called with, and never checked again: that saves half a millisecond a call.
+def unguarded(
+    method: Callable[..., tuple[Tensor, Tensor, list[Tensor]]],
+) -> Callable[..., tuple[Tensor, Tensor, list[Tensor]]]:
+    """`method` compiled for whatever it is first called with, and never checked again: that saves half a millisecond a
+    call.
 
-    The caller must see to it that nothing changes. The compiler keeps its results by code object, so each method gets a copy of its own:
-    otherwise a second model would run the first one's graph.
+    The caller must see to it that nothing changes. The compiler keeps its results by code object, so each method gets a
+    copy of its own: otherwise a second model would run the first one's graph.
     """
     inner = method.__func__  # type: ignore[attr-defined]
-    own = FunctionType(inner.__code__.replace(co_name=f"{inner.__name__}_{id(method)}"), inner.__globals__, inner.__name__, None, inner.__closure__)
-    return torch.compile(MethodType(own, method.__self__), fullgraph=True, dynamic=False, options={"guard_filter_fn": no_guards})  # type: ignore[attr-defined]
+    own = FunctionType(
+        inner.__code__.replace(co_name=f"{inner.__name__}_{id(method)}"),
+        inner.__globals__,
+        inner.__name__,
+        None,
+        inner.__closure__,
+    )
+    return torch.compile(
+        MethodType(own, method.__self__), fullgraph=True, dynamic=False, options={"guard_filter_fn": no_guards}
+    )  # type: ignore[attr-defined]
 
 
 def no_guards(entries: Sequence[object]) -> list[bool]:
@@ -53,17 +64,25 @@ class CompiledGradients(Gradients):
             self.requests, self.shape = self._learn_requests(batch), batch.x.shape
         if batch.x.shape != self.shape:
             raise StateError(
-                f"a step compiled for batches of shape {tuple(self.shape or ())} got {tuple(batch.x.shape)}; pad the batch with weight 0"
+                f"a step compiled for batches of shape {tuple(self.shape or ())} got {tuple(batch.x.shape)}; pad the "
+                "batch with weight 0"
             )
         like = batch.x
-        noise = [moment.noise.normal(shape, like) if kind == "normal" else moment.noise.uniform(shape, like) for kind, shape in self.requests]
+        noise = [
+            moment.noise.normal(shape, like) if kind == "normal" else moment.noise.uniform(shape, like)
+            for kind, shape in self.requests
+        ]
         weight = batch.weight if batch.weight is not None else torch.ones(len(batch), device=like.device)
         scalars = torch.tensor([moment.progress, 1.0 / moment.examples], device=like.device)
         with torch.no_grad(), ignoring(FutureWarning):  # the compiler's own, about itself
-            surrogate, totals, gradients = self.compiled(replace(batch, weight=weight, index=None, label=None), noise, scalars, self.state.parameters)
+            surrogate, totals, gradients = self.compiled(
+                replace(batch, weight=weight, index=None, label=None), noise, scalars, self.state.parameters
+            )
         return Climb(surrogate, totals, gradients)
 
-    def _gradients(self, batch: Batch, noise: list[Tensor], scalars: Tensor, parameters: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def _gradients(
+        self, batch: Batch, noise: list[Tensor], scalars: Tensor, parameters: tuple[Tensor, ...]
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
         progress, share = scalars.unbind()
 
         def loss(named: dict[str, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:

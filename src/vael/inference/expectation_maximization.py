@@ -35,7 +35,9 @@ class Cause(Enum):
 
 @dataclass(frozen=True)
 class Rescue:
-    """A component that was placed anew, on an example drawn at random, with the covariance of all data: from here the bound may start lower."""
+    """A component that was placed anew, on an example drawn at random, with the covariance of all data: from here
+    the bound may start lower.
+    """
 
     iteration: int
     component: int
@@ -51,47 +53,72 @@ class MixtureState(State):
     sums: Float[Tensor, " 2"]  # Σ log p(x) and examples, of the epoch so far
     bounds: Float[Tensor, " 2"]  # mean log p(x) at the last two E-steps since the last rescue
     iteration: Tensor
-    seats: Float[Tensor, "components features"]  # examples of the epoch so far on which a component could be placed anew
+    seats: Float[
+        Tensor, "components features"
+    ]  # examples of the epoch so far on which a component could be placed anew
     keys: Float[Tensor, " components"]  # by which the seats were drawn
     rescued: Tensor  # [ROOM, 3] iteration, component, cause
     rescues: Tensor
     whole: Tensor  # covariance of all data: known from the data, so no part of a checkpoint
 
     def tensors(self) -> dict[str, Tensor]:
-        theta = {"weight": self.components.weight, "mean": self.components.mean, "covariance": self.components.covariance}
+        theta = {
+            "weight": self.components.weight,
+            "mean": self.components.mean,
+            "covariance": self.components.covariance,
+        }
         sums = {"count": self.statistics.count, "first": self.statistics.first, "second": self.statistics.second}
-        own = {name: getattr(self, name) for name in ("sums", "bounds", "iteration", "seats", "keys", "rescued", "rescues")}
+        own = {
+            name: getattr(self, name) for name in ("sums", "bounds", "iteration", "seats", "keys", "rescued", "rescues")
+        }
         return {**theta, **sums, **own}
 
 
 class ExpectationMaximization(Algorithm):
     """Climb log p(X|θ) of a Gaussian mixture: one E-step and one M-step each time all examples have been seen.
 
-    With `Settings(batch=len(train))` a step is an iteration; with smaller batches the statistics of the E-step are summed up over the
-    epoch, under one θ, and the M-step is taken at its end: the same iteration in less memory. A training row of the history is log p(X)
-    *before* its M-step. `start` sets θ from the data (by k-means++ unless
-    another is given; `AsGiven` leaves it); `tolerance` is the rise of mean log p(x), in
-    nats, below which the run ends (0: never by itself). `floor`, in squared units of the data, is added to variances: above 0 the bound may
-    fall by a trifle, with 0 it never does. A component that is left by all examples, or whose variance in some direction falls below 1e-8 of
-    the data's, is placed anew; `rescued` tells when and why.
+    With `Settings(batch=len(train))` a step is an iteration; with smaller batches the statistics of the E-step are
+    summed up over the epoch, under one θ, and the M-step is taken at its end: the same iteration in less memory. A
+    training row of the history is log p(X) *before* its M-step. `start` sets θ from the data (by k-means++ unless
+    another is given; `AsGiven` leaves it); `tolerance` is the rise of mean log p(x), in nats, below which the run ends
+    (0: never by itself). `floor`, in squared units of the data, is added to variances: above 0 the bound may fall by a
+    trifle, with 0 it never does. A component that is left by all examples, or whose variance in some direction falls
+    below 1e-8 of the data's, is placed anew; `rescued` tells when and why.
 
-    Errors, at the start of a run: `SupportError` for data that are not finite real numbers, or whose own covariance is singular where there
-    is no floor; `StateError` for fewer examples than components and for several processes.
+    Errors, at the start of a run: `SupportError` for data that are not finite real numbers, or whose own covariance is
+    singular where there is no floor; `StateError` for fewer examples than components and for several processes.
     """
 
     model: GaussianMixture
 
-    def __init__(self, model: GaussianMixture, *, start: Start | None = None, floor: float = 1e-6, tolerance: float = 1e-6, seed: int = 0) -> None:
+    def __init__(
+        self,
+        model: GaussianMixture,
+        *,
+        start: Start | None = None,
+        floor: float = 1e-6,
+        tolerance: float = 1e-6,
+        seed: int = 0,
+    ) -> None:
         if not (floor >= 0 and tolerance >= 0):
             raise StateError(f"floor {floor} and tolerance {tolerance}; expected numbers of at least 0")
-        self.model, self.start, self.floor, self.tolerance, self.seed = model, start or KMeansPlusPlus(), floor, tolerance, seed
+        self.model, self.start, self.floor, self.tolerance, self.seed = (
+            model,
+            start or KMeansPlusPlus(),
+            floor,
+            tolerance,
+            seed,
+        )
         self.examples = 0
         self._state: MixtureState | None = None
 
     # the loop's doors
 
     def init(self, data: Source, world: World) -> MixtureState:
-        """Means, covariances and weights where `start` puts them. Errors: `StateError` for several processes, `SupportError` for missing cells."""
+        """Means, covariances and weights where `start` puts them.
+
+        Errors: `StateError` for several processes, `SupportError` for missing cells.
+        """
         self._check(data, world)
         model, noise = self.model, Stream(torch.Generator(world.device).manual_seed(self.seed))
         model.to(world.device)
@@ -100,10 +127,17 @@ class ExpectationMaximization(Algorithm):
         theta = model.components
         number = torch.zeros((), dtype=torch.int64, device=world.device)
         self._state = MixtureState(
-            theta, empty(theta, model), sums=theta.mean.new_zeros(2), bounds=theta.mean.new_full((2,), -math.inf), iteration=number.clone(),
-            seats=torch.zeros_like(theta.mean), keys=theta.weight.new_full(theta.weight.shape, -1.0),
-            rescued=torch.zeros(ROOM, 3, dtype=torch.int64, device=world.device), rescues=number.clone(), whole=whole,
-        )  # fmt: skip
+            theta,
+            empty(theta, model),
+            sums=theta.mean.new_zeros(2),
+            bounds=theta.mean.new_full((2,), -math.inf),
+            iteration=number.clone(),
+            seats=torch.zeros_like(theta.mean),
+            keys=theta.weight.new_full(theta.weight.shape, -1.0),
+            rescued=torch.zeros(ROOM, 3, dtype=torch.int64, device=world.device),
+            rescues=number.clone(),
+            whole=whole,
+        )
         return self._state
 
     def _check(self, data: Source, world: World) -> None:
@@ -111,9 +145,14 @@ class ExpectationMaximization(Algorithm):
         if world.size > 1:
             raise StateError(f"EM was asked of {world.size} processes together; start it in one process")
         if data.event != (features,):
-            raise ShapeError(f"{data.name} has examples of shape {data.event}, but the mixture is over vectors of {features} numbers; flatten them")
+            raise ShapeError(
+                f"{data.name} has examples of shape {data.event}, but the mixture is over vectors of {features} "
+                "numbers; flatten them"
+            )
         if len(data) < components:
-            raise StateError(f"{data.name}: {len(data)} examples for {components} components; use fewer components, or more data")
+            raise StateError(
+                f"{data.name}: {len(data)} examples for {components} components; use fewer components, or more data"
+            )
         real_numbers(data, "a Gaussian mixture")
 
     @torch.no_grad()
@@ -132,8 +171,13 @@ class ExpectationMaximization(Algorithm):
     def bound(self, state: MixtureState, batch: Batch, noise: Noise) -> Info:
         x = batch.x.to(state.components.mean)
         info, _ = self._expect(x, torch.ones_like(x[:, 0]) if batch.weight is None else batch.weight.to(x))
-        # a component about to collapse has a huge bound and is worth nothing, so whatever comes after its rescue is judged better
-        return replace(info, climbed=info.totals[0] + info.totals[3] * RESCUED * state.rescues) if int(state.rescues) else info
+        # a component about to collapse has a huge bound and is worth nothing, so whatever comes after its rescue is
+        # judged better
+        return (
+            replace(info, climbed=info.totals[0] + info.totals[3] * RESCUED * state.rescues)
+            if int(state.rescues)
+            else info
+        )
 
     def weights(self, state: MixtureState) -> dict[str, Tensor]:
         return dict(self.model.named_parameters())
@@ -145,13 +189,17 @@ class ExpectationMaximization(Algorithm):
         count = int(state.rescues)
         if count > RESCUES * len(state.components.weight):
             raise StateError(
-                f"components were placed anew {count} times in {int(state.iteration)} iterations, so the data do not hold "
-                f"{len(state.components.weight)}; use fewer components, a kind of covariance with fewer parameters, or a floor (it is {self.floor:g})"
+                f"components were placed anew {count} times in {int(state.iteration)} iterations, so the data do not "
+                "hold "
+                f"{len(state.components.weight)}; use fewer components, a kind of covariance with fewer parameters, or "
+                f"a floor (it is {self.floor:g})"
             )
 
     def converged(self, state: MixtureState) -> str:
         rise = float(state.bounds[1] - state.bounds[0])
-        return f"log p(x) changes by less than {self.tolerance:g} nats per example" if abs(rise) < self.tolerance else ""
+        return (
+            f"log p(x) changes by less than {self.tolerance:g} nats per example" if abs(rise) < self.tolerance else ""
+        )
 
     @property
     def rescued(self) -> tuple[Rescue, ...]:
@@ -175,12 +223,18 @@ class ExpectationMaximization(Algorithm):
 
     def _gather(self, state: MixtureState, x: Tensor, responsibilities: Tensor, info: Info) -> None:
         found = self.model.statistics(x, responsibilities)
-        for mine, new in ((state.statistics.count, found.count), (state.statistics.first, found.first), (state.statistics.second, found.second)):
+        for mine, new in (
+            (state.statistics.count, found.count),
+            (state.statistics.first, found.first),
+            (state.statistics.second, found.second),
+        ):
             mine.add_(new)
         state.sums.add_(info.totals[[0, 3]])
 
     def _find_seats(self, state: MixtureState, x: Tensor, weight: Tensor, noise: Noise) -> None:
-        """A uniform draw of distinct examples from all batches of the epoch: those with the largest of independent uniform keys."""
+        """A uniform draw of distinct examples from all batches of the epoch: those with the largest of independent
+        uniform keys.
+        """
         keys = torch.cat((state.keys, torch.where(weight > 0, noise.uniform((1, len(x)), x)[0], -1.0)))
         best = keys.topk(len(state.keys))
         state.seats.copy_(torch.cat((state.seats, x))[best.indices])
@@ -195,7 +249,8 @@ class ExpectationMaximization(Algorithm):
         state.iteration += 1
         if self.model.kind.shared and bool(thin.any()):
             raise StateError(
-                f"the covariance that all {len(found.weight)} components share has collapsed, so the means alone explain the data; "
+                f"the covariance that all {len(found.weight)} components share has collapsed, so the means alone "
+                "explain the data; "
                 "use fewer components, or a floor"
             )
         lost = empty_now if self.model.kind.shared else empty_now | thin
@@ -207,7 +262,9 @@ class ExpectationMaximization(Algorithm):
         state.keys.fill_(-1.0)
 
     def _rescue(self, state: MixtureState, found: Components, lost: Tensor, empty_now: Tensor) -> Components:
-        """`found` with the lost components on examples, as wide as all data and with a share of 1/K; the law of the bound starts anew."""
+        """`found` with the lost components on examples, as wide as all data and with a share of 1/K; the law of the
+        bound starts anew.
+        """
         weight, mean, covariance = torch.where(lost, 1 / len(lost), found.weight), found.mean.clone(), found.covariance
         for seat, component in enumerate(lost.nonzero().flatten().tolist()):
             cause = Cause.EMPTY if empty_now[component] else Cause.SINGULAR
@@ -236,7 +293,8 @@ def examples(data: Source, most: int, seed: int) -> Float[Tensor, "examples feat
 def covariance_of(data: Source, model: GaussianMixture, floor: float) -> Tensor:
     """Covariance of all data in the shape that one component of the model's kind has, plus the floor.
 
-    Errors: `SupportError` for numbers that are not finite, and for data without variance in some direction where there is no floor.
+    Errors: `SupportError` for numbers that are not finite, and for data without variance in some direction where there
+    is no floor.
     """
     like, noise = model.components.mean, Stream(torch.Generator().manual_seed(0))
     blocks = [index.to(data.x.device) for index in torch.arange(len(data)).split(ROWS)]
@@ -259,7 +317,10 @@ def covariance_of(data: Source, model: GaussianMixture, floor: float) -> Tensor:
 def finite(x: Tensor, name: str) -> Tensor:
     """`x` if all of it is finite."""
     if not bool(x.isfinite().all()):
-        raise SupportError(f"{name}: {int((~x.isfinite()).sum())} cells are not finite; expected real numbers: drop these rows, or fill the cells")
+        raise SupportError(
+            f"{name}: {int((~x.isfinite()).sum())} cells are not finite; expected real numbers: drop these rows, or "
+            "fill the cells"
+        )
     return x
 
 
@@ -269,9 +330,15 @@ def varied(variance: Tensor, centre: Tensor, whole: Tensor, model: GaussianMixtu
     bad = constant.all() if isinstance(model.kind, Spherical) else constant.any()
     way = "drop them, or give a floor above 0"
     if bool(bad):
-        raise SupportError(f"{name}: columns {constant.nonzero().flatten().tolist()[:8]} never vary, so a density on them has no bound; {way}")
+        raise SupportError(
+            f"{name}: columns {constant.nonzero().flatten().tolist()[:8]} never vary, so a density on them has no "
+            f"bound; {way}"
+        )
     if whole.dim() > 1 and whole.shape[-1] == whole.shape[-2] and not isinstance(model.kind, Diagonal):
         scale = variance.sqrt()
         least = float(spectrum(whole / (scale[:, None] * scale))[0].min())
         if least < 1e-12:
-            raise SupportError(f"{name}: columns depend on each other linearly (smallest eigenvalue of their correlation {least:.1e}); {way}")
+            raise SupportError(
+                f"{name}: columns depend on each other linearly (smallest eigenvalue of their correlation "
+                f"{least:.1e}); {way}"
+            )

@@ -1,4 +1,6 @@
-"""Gradient ascent on a bound: clipping relative to a running norm, steps skipped when they would do harm, averaged weights."""
+"""Gradient ascent on a bound: clipping relative to a running norm, steps skipped when they would do harm, averaged
+weights.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,12 @@ from vael.probability import Noise
 class GradientAscent(Algorithm):
     """Climb `objective` on all parameters of `model`, by AdamW unless another optimiser is given.
 
-    `ema` is the decay per step of the averaged weights that are judged and saved; they are updated every `EMA_EVERY` steps by the
-    corresponding power, which costs an eighth and differs from the step-by-step average by less than the noise of a step.
+    `ema` is the decay per step of the averaged weights that are judged and saved; they are updated every `EMA_EVERY`
+    steps by the corresponding power, which costs an eighth and differs from the step-by-step average by less than the
+    noise of a step.
 
-    Buffers that move in training (`vael.networks.Moving`) move once a step was taken, are part of the state, and are averaged and saved
-    like weights. Errors: `StateError` for such a model in a compiled step or in several processes.
+    Buffers that move in training (`vael.networks.Moving`) move once a step was taken, are part of the state, and are
+    averaged and saved like weights. Errors: `StateError` for such a model in a compiled step or in several processes.
     """
 
     EMA_EVERY = 8
@@ -67,30 +70,46 @@ class GradientAscent(Algorithm):
             return tuple(torch.zeros_like(p, memory_format=torch.preserve_format) for p in parameters)
 
         state = AscentState(
-            tuple(named), parameters, like(), like(), tuple(p.detach().clone() for p in parameters),
-            steps=torch.zeros((), device=world.device), calls=torch.zeros((), device=world.device),
-            guard=self.guard.start(world.device), apply=lambda batch, moment: torch.empty(0),
-            moving=moving, moving_averaged={name: b.clone() for name, b in moving.items() if b.is_floating_point()},
-        )  # fmt: skip
+            tuple(named),
+            parameters,
+            like(),
+            like(),
+            tuple(p.detach().clone() for p in parameters),
+            steps=torch.zeros((), device=world.device),
+            calls=torch.zeros((), device=world.device),
+            guard=self.guard.start(world.device),
+            apply=lambda batch, moment: torch.empty(0),
+            moving=moving,
+            moving_averaged={name: b.clone() for name, b in moving.items() if b.is_floating_point()},
+        )
         bound = Bound(self.model, self.objective, self.samples, world.precision)
         state.apply = Step(self._gradients(bound, state, world), state, self.optimizer, self.guard)
-        self._judge = Bound(self.model, self.objective, self.samples)  # with fewer, a bound of several samples is another bound
+        self._judge = Bound(
+            self.model, self.objective, self.samples
+        )  # with fewer, a bound of several samples is another bound
         return state
 
     @staticmethod
     def _check(moving: dict[str, Tensor], world: World) -> None:
         if moving and (world.compiled or world.size > 1):
             raise StateError(
-                f"{next(iter(moving))} moves with every step, which neither a compiled step nor several processes can do; "
+                f"{next(iter(moving))} moves with every step, which neither a compiled step nor several processes can "
+                "do; "
                 "train with compiled=False in one process"
             )
 
     def _gradients(self, bound: Bound, state: AscentState, world: World) -> Gradients:
         if world.compiled:
-            from vael.inference.compiled import CompiledGradients  # imports the compiler, seconds that an eager run need not pay
+            from vael.inference.compiled import (
+                CompiledGradients,
+            )  # imports the compiler, seconds that an eager run need not pay
 
             return CompiledGradients(bound, state)
-        return EagerGradients(bound, state.parameters) if world.size == 1 else DataParallelGradients(bound, state.parameters, world)
+        return (
+            EagerGradients(bound, state.parameters)
+            if world.size == 1
+            else DataParallelGradients(bound, state.parameters, world)
+        )
 
     def step(self, state: AscentState, batch: Batch, moment: Moment) -> Info:
         """One step of the optimiser, one move of moving parts, and every `EMA_EVERY` steps one of the averages."""
@@ -127,6 +146,7 @@ class GradientAscent(Algorithm):
         broken = int(state.guard[2])
         if broken > self.guard.patience:
             raise StateError(
-                f"training diverged: the last {broken} gradients were not finite, so no step was taken; lower the learning rate "
+                f"training diverged: the last {broken} gradients were not finite, so no step was taken; lower the "
+                "learning rate "
                 f"({self.optimizer.learning_rate:g}), or look for extreme values in the data"
             )

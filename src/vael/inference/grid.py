@@ -1,4 +1,6 @@
-"""What variational inference goes without: log p(x), p(z | x) and KL(q(z | x) || p(z | x)) of a model with few latents, by adaptive cubature."""
+"""What variational inference goes without: log p(x), p(z | x) and KL(q(z | x) || p(z | x)) of a model with few
+latents, by adaptive cubature.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,18 @@ from vael.probability import Grid, divergence, gauss_legendre, has_closed_form
 MOST_FEATURES = 3
 RULE = 3  # Gauss-Legendre points on each axis of a box
 AT_ONCE = 2**14  # latents that are decoded together
-PRIOR_BREAKS = (1.0, 2.0, 4.0, 8.0)  # where the coarse scan is cut, in deviations of the prior; the last is how far it goes
+PRIOR_BREAKS = (
+    1.0,
+    2.0,
+    4.0,
+    8.0,
+)  # where the coarse scan is cut, in deviations of the prior; the last is how far it goes
 POSTERIOR_BREAKS = (0.0, 3.0, 8.0)  # and in deviations of q, about its mean
 STEEP = 8.0  # nats between the nodes of one cell, beyond which a mode may hide among them
 NEGLIGIBLE = 1e-2  # share of the tolerance that a cell may at most be worth to be left alone
-FALL = 15.0  # a halving that changed 1 leaves 1/15, as a rule of the fourth order would; on smooth integrands this one has the sixth or more
+# a halving that changed 1 leaves 1/15, as a rule of the fourth order would; on smooth integrands this one has the sixth
+# or more
+FALL = 15.0
 WIDENINGS = 4
 IGNORED = 1e-12  # share of p(z | x) and of q(z | x) below which a node is not kept
 READS = frozenset({"log_prior", "log_posterior"})
@@ -32,9 +41,11 @@ READS = frozenset({"log_prior", "log_posterior"})
 
 @dataclass(frozen=True)
 class GridPosterior:
-    """One example's evidence and exact posterior, float64, in nats. log p(x) = ELBO + KL up to `residual`, which nothing here forces to be zero.
+    """One example's evidence and exact posterior, float64, in nats. log p(x) = ELBO + KL up to `residual`, which
+    nothing here forces to be zero.
 
-    The nodes are those that matter to p(z | x) or to q(z | x): Σ exp(log_weight + log_posterior) over them is 1 to within rounding and `error`.
+    The nodes are those that matter to p(z | x) or to q(z | x): Σ exp(log_weight + log_posterior) over them is 1 to
+    within rounding and `error`.
     """
 
     log_evidence: float  # log p(x) = log ∫ p(x, z) dz
@@ -77,20 +88,27 @@ class GridPosterior:
         return (self.probability[:, None] * centred).T @ centred
 
 
-def posterior_on_grid(model: Model, batch: Batch, *, tolerance: float = 1e-5, most: int = 4_000_000) -> tuple[GridPosterior, ...]:
-    """Evidence, posterior and KL(q || p(z | x)) of every example of a trained VAE with at most three latents, example by example.
+def posterior_on_grid(
+    model: Model, batch: Batch, *, tolerance: float = 1e-5, most: int = 4_000_000
+) -> tuple[GridPosterior, ...]:
+    """Evidence, posterior and KL(q || p(z | x)) of every example of a trained VAE with at most three latents, example
+    by example.
 
-    The latent space is cut into boxes: coarse ones over all that the prior allows, so that modes far from q are found, and finer ones about
-    the mean of q(z | x). A box holds a Gauss-Legendre rule of three points an axis; it is halved on every axis as long as that changes an
-    integral by more than its part of `tolerance` (in nats), or as the joint density is so steep in it that a mode might hide between its
-    points. Where p(x, z) has not died out at the edge, the whole is widened. A record says `converged=False` where `most` evaluations of
-    the decoder did not suffice. The model is copied to float64 and not changed; memory grows with `most`, not with the batch.
+    The latent space is cut into boxes: coarse ones over all that the prior allows, so that modes far from q are found,
+    and finer ones about the mean of q(z | x). A box holds a Gauss-Legendre rule of three points an axis; it is halved
+    on every axis as long as that changes an integral by more than its part of `tolerance` (in nats), or as the joint
+    density is so steep in it that a mode might hide between its points. Where p(x, z) has not died out at the edge, the
+    whole is widened. A record says `converged=False` where `most` evaluations of the decoder did not suffice. The model
+    is copied to float64 and not changed; memory grows with `most`, not with the batch.
 
-    Errors: `SupportError` for more than three latents, for discrete ones, or a tolerance or number that means nothing; `StateError` for a model
-    without prior, likelihood and posterior over one vector of latents.
+    Errors: `SupportError` for more than three latents, for discrete ones, or a tolerance or number that means nothing;
+    `StateError` for a model without prior, likelihood and posterior over one vector of latents.
     """
     if not 1e-12 <= tolerance < 1 or most < 1:
-        raise SupportError(f"tolerance {tolerance} nats with at most {most} points; expected between 1e-12 and 1 nat, and a number above 0")
+        raise SupportError(
+            f"tolerance {tolerance} nats with at most {most} points; expected between 1e-12 and 1 nat, and a number "
+            "above 0"
+        )
     model = copy.deepcopy(model).double().eval()
     with torch.no_grad():
         return tuple(examined(Joint.of(model, one), tolerance, most) for one in singly(batch))
@@ -101,7 +119,9 @@ def singly(batch: Batch) -> Iterator[Batch]:
     for k in range(len(batch)):
         rows = slice(k, k + 1)
         context = None if batch.context is None else batch.context[rows].double()
-        yield Batch(x=batch.x[rows].double(), context=context, observed=None if batch.observed is None else batch.observed[rows])
+        yield Batch(
+            x=batch.x[rows].double(), context=context, observed=None if batch.observed is None else batch.observed[rows]
+        )
 
 
 @dataclass(frozen=True)
@@ -115,16 +135,25 @@ class Joint:
 
     @staticmethod
     def of(model: Model, batch: Batch) -> Joint:
-        """The factors of p(x, z) at a batch. Errors: `StateError` where the latents are no vector of real numbers, or the model is no VAE."""
+        """The factors of p(x, z) at a batch.
+
+        Errors: `StateError` where the latents are no vector of real numbers, or the model is no VAE.
+        """
         if not isinstance(model, VAE):
-            raise StateError(f"a posterior on a grid of {type(model).__name__}; expected a VAE: a prior, a likelihood and a posterior")
+            raise StateError(
+                f"a posterior on a grid of {type(model).__name__}; expected a VAE: a prior, a likelihood and a "
+                "posterior"
+            )
         q, prior = model.infer(batch), model.prior(batch.context)
         if len(q.event_shape) != 1 or q.support is None or q.support.is_discrete:
-            raise SupportError(f"{type(q).__name__} over {tuple(q.event_shape)}: a grid is for one vector of continuous latents")
+            raise SupportError(
+                f"{type(q).__name__} over {tuple(q.event_shape)}: a grid is for one vector of continuous latents"
+            )
         if q.event_shape[0] > MOST_FEATURES:
             cells = len(breaks(torch.zeros(1), torch.ones(1), 1.0)) + 2 * len(POSTERIOR_BREAKS)
             raise SupportError(
-                f"{q.event_shape[0]} latents: a first scan alone would take about {(3 * cells) ** q.event_shape[0]:,} points an example; "
+                f"{q.event_shape[0]} latents: a first scan alone would take about {(3 * cells) ** q.event_shape[0]:,} "
+                "points an example; "
                 f"a grid is for {MOST_FEATURES} at most. Use importance weights (vael.evaluation.evaluate) instead"
             )
         return Joint(model, batch, q, prior)
@@ -138,7 +167,12 @@ class Joint:
     def at(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         z = z.to(self.batch.x.device)
         terms = self.model.terms(
-            self.batch, samples=len(z), generator=torch.Generator(), reads=READS, posterior=(self.q,), latent=(z[:, None],)
+            self.batch,
+            samples=len(z),
+            generator=torch.Generator(),
+            reads=READS,
+            posterior=(self.q,),
+            latent=(z[:, None],),
         )  # the latent is given, so nothing is drawn
         return terms.log_likelihood[:, 0].cpu(), terms.log_prior[0, :, 0].cpu(), terms.log_posterior[0, :, 0].cpu()
 
@@ -147,7 +181,9 @@ class Joint:
         (loc, scale), (mean_of_q, width_of_q) = centred(self.prior), centred(self.q)
         columns = zip(loc.expand_as(mean_of_q), scale.expand_as(mean_of_q), mean_of_q, width_of_q, strict=True)
         return [
-            torch.cat([breaks(m, s, reach), *(mean + sign * k * width for k in POSTERIOR_BREAKS for sign in SIGNS)]).unique()
+            torch.cat(
+                [breaks(m, s, reach), *(mean + sign * k * width for k in POSTERIOR_BREAKS for sign in SIGNS)]
+            ).unique()
             for m, s, mean, width in columns
         ]
 
@@ -157,7 +193,9 @@ def centred(law: Distribution) -> tuple[Tensor, Tensor]:
     try:
         return law.mean.reshape(-1).double().cpu(), law.stddev.reshape(-1).double().cpu()
     except (NotImplementedError, AttributeError):
-        raise StateError(f"{type(law).__name__} does not know its mean or its deviation, so a grid cannot be laid around it") from None
+        raise StateError(
+            f"{type(law).__name__} does not know its mean or its deviation, so a grid cannot be laid around it"
+        ) from None
 
 
 SIGNS = torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
@@ -165,7 +203,10 @@ SIGNS = torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
 
 def breaks(loc: Tensor, scale: Tensor, reach: float) -> Tensor:
     """The cuts of the coarse scan, `reach` times as far as usual."""
-    steps = torch.tensor([0.0, *PRIOR_BREAKS, *(PRIOR_BREAKS[-1] * 2.0**k for k in range(1, 1 + round(math.log2(reach))))], dtype=torch.float64)
+    steps = torch.tensor(
+        [0.0, *PRIOR_BREAKS, *(PRIOR_BREAKS[-1] * 2.0**k for k in range(1, 1 + round(math.log2(reach))))],
+        dtype=torch.float64,
+    )
     return loc + scale * torch.cat([-steps.flip(0), steps[1:]])
 
 
@@ -180,7 +221,9 @@ class Cells:
     log_joint: Float[Tensor, "cells nodes"]
     log_q: Float[Tensor, "cells nodes"]
     log_evidence: Float[Tensor, " cells"]  # log ∫ p(x, z) dz over the box
-    under_q: Float[Tensor, "cells four"]  # ∫ q · (1, log p(x | z), log q - log p(z), log q - log p(x, z)) dz over the box
+    under_q: Float[
+        Tensor, "cells four"
+    ]  # ∫ q · (1, log p(x | z), log q - log p(z), log q - log p(x, z)) dz over the box
 
     def __len__(self) -> int:
         return len(self.low)
@@ -198,12 +241,16 @@ class Cells:
         unit, log_unit = Grid.power(gauss_legendre(0.0, 1.0, RULE), low.shape[1]).nodes()
         latent = low[:, None] + width[:, None] * unit
         log_weight = width.log().sum(1)[:, None] + log_unit
-        log_likelihood, log_prior, log_q = (values.unflatten(0, latent.shape[:2]) for values in joint(latent.flatten(0, 1)))
+        log_likelihood, log_prior, log_q = (
+            values.unflatten(0, latent.shape[:2]) for values in joint(latent.flatten(0, 1))
+        )
         log_joint = log_likelihood + log_prior
         q = (log_q + log_weight).exp()
         integrands = torch.stack([torch.ones_like(q), log_likelihood, log_q - log_prior, log_q - log_joint], dim=2)
         under_q = torch.where(q[:, :, None] > 0, q[:, :, None] * integrands, 0.0).sum(1)
-        return Cells(low, width, latent, log_weight, log_joint, log_q, torch.logsumexp(log_joint + log_weight, 1), under_q)
+        return Cells(
+            low, width, latent, log_weight, log_joint, log_q, torch.logsumexp(log_joint + log_weight, 1), under_q
+        )
 
     def halved(self, joint: Joint) -> Cells:
         """Every box in two on every axis: the parts of the first box, then those of the second, and so on."""
@@ -219,7 +266,9 @@ class Cells:
 
     @property
     def summit(self) -> Tensor:
-        """How high log p(x, z) may rise in each box: of a parabola three nodes an axis miss an eighth of their spread; half of it is allowed for."""
+        """How high log p(x, z) may rise in each box: of a parabola three nodes an axis miss an eighth of their
+        spread; half of it is allowed for.
+        """
         return self.log_joint.amax(1) + self.spread.clamp(max=1e6) / 2
 
     def promise(self, total: Tensor) -> Tensor:
@@ -305,7 +354,9 @@ def record(joint: Joint, found: Refined, beyond: float, tolerance: float) -> Gri
     if has_closed_form(joint.q, joint.prior):
         rate = float(divergence(joint.q, joint.prior, joint.q.mean[None])[0, 0])
     error = found.error + beyond + abs(1 - mass)
-    node = (cells.log_joint + cells.log_weight - log_evidence > math.log(IGNORED)) | (cells.log_q + cells.log_weight > math.log(IGNORED))
+    node = (cells.log_joint + cells.log_weight - log_evidence > math.log(IGNORED)) | (
+        cells.log_q + cells.log_weight > math.log(IGNORED)
+    )
     return GridPosterior(
         log_evidence=log_evidence,
         elbo=reconstruction - rate,

@@ -1,4 +1,6 @@
-"""Which gradients are clipped and which steps are skipped, relative to a running norm: no threshold depends on the scale of the loss."""
+"""Which gradients are clipped and which steps are skipped, relative to a running norm: no threshold depends on the
+scale of the loss.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Guard:
-    """Clip gradients longer than `clip` running norms; skip a step that is not finite or longer than `spike` running norms.
+    """Clip gradients longer than `clip` running norms; skip a step that is not finite or longer than `spike` running
+    norms.
 
-    The running norm follows a long gradient by at most a factor `clip` at a time, skipped or not, so no threshold can shut a run
-    out for ever. The norm alone decides, since it is the same in every process that
-    trains together. Its memory is `[running norm, steps seen, non-finite steps in a row]`.
+    The running norm follows a long gradient by at most a factor `clip` at a time, skipped or not, so no threshold can
+    shut a run out for ever. The norm alone decides, since it is the same in every process that trains together. Its
+    memory is `[running norm, steps seen, non-finite steps in a row]`.
     """
 
     clip: float = 4.0
@@ -39,9 +42,19 @@ class Guard:
         running = torch.where((seen == 0) & finite, norm, running)
         follow = torch.where(finite, torch.minimum(norm, self.clip * running), running)
         spike = (norm > self.spike * running) & (seen >= self.settle)
-        scale = torch.where(finite, (norm / (self.clip * running).clamp(min=1e-30)).clamp(min=1.0), torch.ones_like(norm))
+        scale = torch.where(
+            finite, (norm / (self.clip * running).clamp(min=1e-30)).clamp(min=1.0), torch.ones_like(norm)
+        )
         skip = (~finite | spike).to(norm.dtype)
-        memory.copy_(torch.stack((torch.lerp(follow, running, self.decay), seen + finite, torch.where(finite, torch.zeros_like(broken), broken + 1))))
+        memory.copy_(
+            torch.stack(
+                (
+                    torch.lerp(follow, running, self.decay),
+                    seen + finite,
+                    torch.where(finite, torch.zeros_like(broken), broken + 1),
+                )
+            )
+        )
         return scale, skip
 
     def decide(self, norm: float, memory: list[float]) -> tuple[float, bool, list[float]]:

@@ -16,17 +16,20 @@ from vael.models.vae import filled, seen, shown
 from vael.probability.factorization import factor_of_inverse, spectrum
 
 AT_ONCE = 4096  # latents that are differentiated together
-FLOOR = 0.5  # of the prior's least precision: a direction in which log p(x, z) is not concave gets at most twice the prior's variance
+# of the prior's least precision: a direction in which log p(x, z) is not concave gets at most twice the prior's
+# variance
+FLOOR = 0.5
 
 
 class LaplacePosterior(Conditional):
     """q(z | x) = N(z*, H⁻¹): z* is the mode of log p(x, z) in z, H minus its Hessian there (MacKay 2003, chapter 27).
 
-    No network: for every example the mode is looked for anew, from the mean of the model's own posterior, by `steps` of Adam in units of that
-    posterior's width and one step of Newton's where it leads up. As a proposal for importance weights it knows what a diagonal
-    Gaussian cannot: how latents depend on each other given x. `widen` multiplies its deviations, so that its tails are not the thinner ones. Costs
-    about as much as decoding `3 steps + 11 features` latents per example. It has no gradient to the model's weights: it judges, it does not train.
-    Where x is NaN no cell was seen: the posterior is then that given the others.
+    No network: for every example the mode is looked for anew, from the mean of the model's own posterior, by `steps` of
+    Adam in units of that posterior's width and one step of Newton's where it leads up. As a proposal for importance
+    weights it knows what a diagonal Gaussian cannot: how latents depend on each other given x. `widen` multiplies its
+    deviations, so that its tails are not the thinner ones. Costs about as much as decoding `3 steps + 11 features`
+    latents per example. It has no gradient to the model's weights: it judges, it does not train. Where x is NaN no cell
+    was seen: the posterior is then that given the others.
 
     Errors: `StateError` for a model without one vector of latents.
     """
@@ -47,17 +50,25 @@ class LaplacePosterior(Conditional):
 
     def forward(self, x: Float[Tensor, "batch *event"], context: Tensor | None = None) -> Distribution:
         """N(z*, H⁻¹) at each example, widened; batch shape `[batch]`, event shape `[features]`."""
-        with torch.inference_mode(False), torch.no_grad():  # gradients are needed here even where a number is being judged
+        with (
+            torch.inference_mode(False),
+            torch.no_grad(),
+        ):  # gradients are needed here even where a number is being judged
             x, context = x.clone(), None if context is None else context.clone()
             observed = ~torch.isnan(x) if bool(torch.isnan(x).any()) else None
             q = self.posterior(shown(x, observed, self.posterior), context)
             if len(q.event_shape) != 1:
-                raise StateError(f"latents of shape {tuple(q.event_shape)}: the curvature is known for one vector of latents per example only")
+                raise StateError(
+                    f"latents of shape {tuple(q.event_shape)}: the curvature is known for one vector of latents per "
+                    "example only"
+                )
             about = _Joint(self, filled(x, observed), context, observed)
             z = self._climbed(about, q.mean, q.stddev)
             values, vectors = about.curvature(z)
             z = self._newton(about, z, values, vectors)
-            return MultivariateNormal(z, scale_tril=self.widen * factor_of_inverse(values, vectors).to(z.dtype), validate_args=False)
+            return MultivariateNormal(
+                z, scale_tril=self.widen * factor_of_inverse(values, vectors).to(z.dtype), validate_args=False
+            )
 
     def _climbed(self, about: _Joint, start: Tensor, width: Tensor) -> Tensor:
         """Adam (Kingma & Ba 2015) in units of the posterior's width, its rate falling from 0.3 to 0.03."""
@@ -95,10 +106,11 @@ class _Joint:
         return grad(lambda point: self(point).sum())(z)
 
     def curvature(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Eigenvalues of minus the Hessian in z, `[batch, features]`, kept above the floor, and its eigenvectors, in float64.
+        """Eigenvalues of minus the Hessian in z, `[batch, features]`, kept above the floor, and its eigenvectors, in
+        float64.
 
-        Far from all rows of training the slope may be so steep that float32 has no number for it: such an example gets the floor in all
-        directions, as the prior would have it.
+        Far from all rows of training the slope may be so steep that float32 has no number for it: such an example gets
+        the floor in all directions, as the prior would have it.
         """
         parts = zip(*(self._split(field, z) for field in (z, self.x, self.context, self.observed)), strict=True)
         hessian = torch.cat([self._hessian(*part) for part in parts])
@@ -118,5 +130,7 @@ class _Joint:
 
 
 def refined(model: VAE, *, steps: int = 30, widen: float = 1.1) -> VAE:
-    """The same prior and likelihood with `LaplacePosterior` in place of the encoder: the same log p(x), with a tighter bound on it."""
+    """The same prior and likelihood with `LaplacePosterior` in place of the encoder: the same log p(x), with a
+    tighter bound on it.
+    """
     return VAE(model.prior, model.likelihood, LaplacePosterior(model, steps=steps, widen=widen)).train(model.training)

@@ -1,4 +1,6 @@
-"""Mean-field coordinate ascent: of a Bayesian Gaussian mixture, run by the one loop, and of a Gaussian target (Bishop 2006, chapter 10)."""
+"""Mean-field coordinate ascent: of a Bayesian Gaussian mixture, run by the one loop, and of a Gaussian target
+(Bishop 2006, chapter 10).
+"""
 
 from __future__ import annotations
 
@@ -31,45 +33,63 @@ class MeanFieldState(State):
 class CoordinateAscent(Algorithm):
     """Climb the ELBO of a `BayesianGaussianMixture`: q(Z) given the rest, then q(π) and q(μ, Λ) given q(Z).
 
-    Full batch: `Settings(batch=len(train))`. `start` are the responsibilities of the training examples before the first step. The bound of a
-    training row is the ELBO after its step, divided by the number of examples; it never falls. `tolerance`, nats per example, ends the run.
+    Full batch: `Settings(batch=len(train))`. `start` are the responsibilities of the training examples before the first
+    step. The bound of a training row is the ELBO after its step, divided by the number of examples; it never falls.
+    `tolerance`, nats per example, ends the run.
     """
 
     model: BayesianGaussianMixture
 
-    def __init__(self, model: BayesianGaussianMixture, start: Float[Tensor, "examples components"], *, tolerance: float = 0.0) -> None:
+    def __init__(
+        self, model: BayesianGaussianMixture, start: Float[Tensor, "examples components"], *, tolerance: float = 0.0
+    ) -> None:
         if start.dim() != 2 or start.shape[1] != len(model.concentration):
-            raise ShapeError(f"responsibilities of shape {tuple(start.shape)}; expected one row per example, {len(model.concentration)} columns")
+            raise ShapeError(
+                f"responsibilities of shape {tuple(start.shape)}; expected one row per example, "
+                f"{len(model.concentration)} columns"
+            )
         if bool((start < 0).any()) or not torch.allclose(start.sum(1), torch.ones_like(start[:, 0]), atol=1e-6):
-            raise SupportError("the responsibilities are no probabilities; expected rows without a number below 0 that sum to 1")
+            raise SupportError(
+                "the responsibilities are no probabilities; expected rows without a number below 0 that sum to 1"
+            )
         if not tolerance >= 0:
             raise StateError(f"tolerance {tolerance}; expected a number of at least 0")
         self.model, self.start, self.tolerance, self.examples = model, start.double(), tolerance, 0
 
     def init(self, data: Source, world: World) -> MeanFieldState:
-        """The law of the parameters from the first responsibilities. Errors: `StateError`, `ShapeError`, `SupportError` for what it cannot use."""
+        """The law of the parameters from the first responsibilities.
+
+        Errors: `StateError`, `ShapeError`, `SupportError` for what it cannot use.
+        """
         if world.size > 1:
             raise StateError(f"coordinate ascent was asked of {world.size} processes together; start it in one process")
         if len(self.start) != len(data) or data.event != (self.model.mean.shape[1],):
             raise ShapeError(
-                f"{data.name}: {len(data)} examples of shape {data.event}, but {len(self.start)} rows of responsibilities "
+                f"{data.name}: {len(data)} examples of shape {data.event}, but {len(self.start)} rows of "
+                "responsibilities "
                 f"and vectors of {self.model.mean.shape[1]} numbers are expected"
             )
         real_numbers(data, "a Bayesian Gaussian mixture")
         x = data.batch(torch.arange(len(data)), Stream(torch.Generator().manual_seed(0))).x.double()
         if not bool(x.isfinite().all()):
-            raise SupportError(f"{data.name}: {int((~x.isfinite()).sum())} cells are not finite; drop these rows, or fill the cells")
+            raise SupportError(
+                f"{data.name}: {int((~x.isfinite()).sum())} cells are not finite; drop these rows, or fill the cells"
+            )
         self.examples = len(data)
         self.model.update(x, self.start)
         return MeanFieldState(dict(self.model.named_parameters()), x.new_full((2,), -torch.inf))
 
     @torch.no_grad()
     def step(self, state: MeanFieldState, batch: Batch, moment: Moment) -> Info:
-        """The law of the assignments, then of the parameters: the bound cannot fall. Errors: `StateError` for a batch that is not all data."""
+        """The law of the assignments, then of the parameters: the bound cannot fall.
+
+        Errors: `StateError` for a batch that is not all data.
+        """
         weight = torch.ones(len(batch), dtype=torch.float64) if batch.weight is None else batch.weight.double()
         if int(weight.sum()) != self.examples:
             raise StateError(
-                f"a batch of {int(weight.sum())} of {self.examples} examples; coordinate ascent needs all at once: set batch={self.examples}"
+                f"a batch of {int(weight.sum())} of {self.examples} examples; coordinate ascent needs all at once: set "
+                f"batch={self.examples}"
             )
         x = batch.x.double()
         r = self.model.responsibilities(x)
@@ -116,9 +136,13 @@ class GaussianMeanField:
     def __post_init__(self) -> None:
         n = len(self.mean)
         if self.precision.shape != (n, n):
-            raise ShapeError(f"precision of shape {tuple(self.precision.shape)}; expected {(n, n)}, as the mean has {n} numbers")
+            raise ShapeError(
+                f"precision of shape {tuple(self.precision.shape)}; expected {(n, n)}, as the mean has {n} numbers"
+            )
         if not torch.allclose(self.precision, self.precision.mT) or not bool(tried_cholesky(self.precision)[1]):
-            raise SupportError("the precision is not positive-definite; give a symmetric matrix with eigenvalues above 0")
+            raise SupportError(
+                "the precision is not positive-definite; give a symmetric matrix with eigenvalues above 0"
+            )
 
     @property
     def variance(self) -> Float[Tensor, " n"]:
@@ -128,7 +152,10 @@ class GaussianMeanField:
     def path(self, start: Float[Tensor, " n"], sweeps: int) -> Float[Tensor, "updates n"]:
         """Means after each single update m_j = μ_j - Σ_{i≠j} Λ_ji (m_i - μ_i) / Λ_jj, the start first."""
         if start.shape != self.mean.shape or sweeps < 0:
-            raise ShapeError(f"a start of shape {tuple(start.shape)} and {sweeps} sweeps; expected {tuple(self.mean.shape)} and at least 0")
+            raise ShapeError(
+                f"a start of shape {tuple(start.shape)} and {sweeps} sweeps; expected {tuple(self.mean.shape)} and at "
+                "least 0"
+            )
         m, seen = start.clone(), [start.clone()]
         for j in list(range(len(m))) * sweeps:
             m[j] -= (self.precision[j] @ (m - self.mean)) / self.precision[j, j]
@@ -138,4 +165,6 @@ class GaussianMeanField:
     def divergence(self, m: Float[Tensor, " n"]) -> Float[Tensor, ""]:
         """KL(q || p) at means m, in nats."""
         off = m - self.mean
-        return 0.5 * (off @ self.precision @ off + self.precision.diagonal().log().sum() - log_determinant_of(self.precision))
+        return 0.5 * (
+            off @ self.precision @ off + self.precision.diagonal().log().sum() - log_determinant_of(self.precision)
+        )

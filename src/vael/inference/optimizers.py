@@ -47,7 +47,9 @@ class AdamW(Optimizer):
 
 @dataclass(frozen=True)
 class RMSprop(Optimizer):
-    """Gradients over the root of their running mean square (Tieleman & Hinton 2012); centred: over their running deviation (Graves 2013)."""
+    """Gradients over the root of their running mean square (Tieleman & Hinton 2012); centred: over their running
+    deviation (Graves 2013).
+    """
 
     decay: float = 0.99
     epsilon: float = 1e-8
@@ -63,10 +65,12 @@ class RMSprop(Optimizer):
 
 @dataclass(frozen=True)
 class Adagrad(Optimizer):
-    """Gradients over the root of the sum of their squares so far, cell by cell (Duchi, Hazan & Singer 2011, figure 1, diagonal).
+    """Gradients over the root of the sum of their squares so far, cell by cell (Duchi, Hazan & Singer 2011, figure 1,
+    diagonal).
 
-    θ ← θ - rate · g / (√Σ g² + ε). The second slot holds the sum, which only grows; the first stays at zero, since there is no momentum.
-    A gradient that is multiplied by a constant, as the N/M of a minibatch does, leaves every step the same but for ε.
+    θ ← θ - rate · g / (√Σ g² + ε). The second slot holds the sum, which only grows; the first stays at zero, since
+    there is no momentum. A gradient that is multiplied by a constant, as the N/M of a minibatch does, leaves every step
+    the same but for ε.
     """
 
     learning_rate: float = 1e-2
@@ -87,19 +91,43 @@ class Slots:
     steps: Tensor  # updates made, this one included unless it is skipped
 
 
-def update(optimizer: Optimizer, slots: Slots, gradients: Sequence[Tensor], rate: float, scale: Tensor | None, skip: Tensor | None) -> None:
-    """Move every parameter in place by `optimizer`, with gradients divided by `scale`; where `skip` is 1 nothing changes."""
+def update(
+    optimizer: Optimizer,
+    slots: Slots,
+    gradients: Sequence[Tensor],
+    rate: float,
+    scale: Tensor | None,
+    skip: Tensor | None,
+) -> None:
+    """Move every parameter in place by `optimizer`, with gradients divided by `scale`; where `skip` is 1 nothing
+    changes.
+    """
     for p, g, m, v in zip(slots.parameters, gradients, slots.first, slots.second, strict=True):
         moved = optimizer.move(p, g if scale is None else g / scale, m, v, slots.steps, rate)
         for old, new in ((p, moved.parameter), (m, moved.first), (v, moved.second)):
             old.copy_(new if skip is None else torch.where(skip > 0, old, new))
 
 
-def fused_update(optimizer: AdamW, slots: Slots, gradients: Sequence[Tensor], rate: float, scale: Tensor | None, skip: Tensor | None) -> None:
-    """`update` for AdamW in one kernel of PyTorch's, which divides by `grad_scale` and leaves everything alone where `found_inf` is 1."""
+def fused_update(
+    optimizer: AdamW, slots: Slots, gradients: Sequence[Tensor], rate: float, scale: Tensor | None, skip: Tensor | None
+) -> None:
+    """`update` for AdamW in one kernel of PyTorch's, which divides by `grad_scale` and leaves everything alone
+    where `found_inf` is 1.
+    """
     torch._fused_adamw_(
-        slots.parameters, gradients, slots.first, slots.second, [], [slots.steps] * len(gradients),
-        lr=rate, beta1=optimizer.betas[0], beta2=optimizer.betas[1], eps=optimizer.epsilon, weight_decay=optimizer.weight_decay,
-        amsgrad=False, maximize=False,
-        grad_scale=None if scale is None else scale.float(), found_inf=None if skip is None else skip.float(),
-    )  # fmt: skip
+        slots.parameters,
+        gradients,
+        slots.first,
+        slots.second,
+        [],
+        [slots.steps] * len(gradients),
+        lr=rate,
+        beta1=optimizer.betas[0],
+        beta2=optimizer.betas[1],
+        eps=optimizer.epsilon,
+        weight_decay=optimizer.weight_decay,
+        amsgrad=False,
+        maximize=False,
+        grad_scale=None if scale is None else scale.float(),
+        found_inf=None if skip is None else skip.float(),
+    )

@@ -15,14 +15,17 @@ from vael.errors import StateError, SupportError
 from vael.models import Components, GaussianMixture
 from vael.probability import Noise
 
-SINGULAR = 1e-8  # variance in the thinnest direction, as a share of the data's: below it a component is taken to have collapsed
+# variance in the thinnest direction, as a share of the data's: below it a component is taken to have collapsed
+SINGULAR = 1e-8
 
 
 class Start(ABC):
     """Abstract: sets θ of a mixture from examples."""
 
     @abstractmethod
-    def __call__(self, model: GaussianMixture, x: Float[Tensor, "examples features"], whole: Tensor, noise: Noise) -> None:
+    def __call__(
+        self, model: GaussianMixture, x: Float[Tensor, "examples features"], whole: Tensor, noise: Noise
+    ) -> None:
         """`whole` is the covariance of all data, in the shape of one component of the model's kind."""
 
 
@@ -35,16 +38,23 @@ class AsGiven(Start):
 
 
 class Seeds(Start, ABC):
-    """Abstract: means from examples; then weights and one covariance within clusters for all components from the nearest mean of each example."""
+    """Abstract: means from examples; then weights and one covariance within clusters for all components from the
+    nearest mean of each example.
+    """
 
     @abstractmethod
-    def means(self, x: Float[Tensor, "examples features"], components: int, noise: Noise) -> Float[Tensor, "components features"]:
+    def means(
+        self, x: Float[Tensor, "examples features"], components: int, noise: Noise
+    ) -> Float[Tensor, "components features"]:
         """Where the components are to lie. `x` has unit variance in every column."""
 
     def __call__(self, model: GaussianMixture, x: Tensor, whole: Tensor, noise: Noise) -> None:
         components, features = model.components.mean.shape
         if len(x) < components:
-            raise StateError(f"{len(x)} examples for {components} components; expected at least as many examples: use fewer components")
+            raise StateError(
+                f"{len(x)} examples for {components} components; expected at least as many examples: use fewer "
+                "components"
+            )
         unit = units(x)
         mean = self.means(x / unit, components, noise) * unit
         code = nearest(x / unit, mean / unit)
@@ -58,17 +68,23 @@ class Seeds(Start, ABC):
 
 
 def units(x: Float[Tensor, "examples features"]) -> Float[Tensor, "features"]:
-    """Standard deviation of each column, 1 where it never varies, so that no column counts for more because of its unit."""
+    """Standard deviation of each column, 1 where it never varies, so that no column counts for more because of its
+    unit.
+    """
     std = x.std(0, correction=0)
     return torch.where(std > 0, std, torch.ones_like(std))
 
 
-def distances(x: Float[Tensor, "examples features"], mean: Float[Tensor, "components features"]) -> Float[Tensor, "examples components"]:
+def distances(
+    x: Float[Tensor, "examples features"], mean: Float[Tensor, "components features"]
+) -> Float[Tensor, "examples components"]:
     """Squared distances."""
     return torch.stack([(x - m).square().sum(1) for m in mean], dim=1)
 
 
-def nearest(x: Float[Tensor, "examples features"], mean: Float[Tensor, "components features"]) -> Int64[Tensor, " examples"]:
+def nearest(
+    x: Float[Tensor, "examples features"], mean: Float[Tensor, "components features"]
+) -> Int64[Tensor, " examples"]:
     """Number of the nearest mean of each example."""
     return distances(x, mean).argmin(1)
 
@@ -85,7 +101,8 @@ class RandomExamples(Seeds):
 class KMeansPlusPlus(Seeds):
     """Examples drawn one after another with probability ∝ D², the squared distance to the nearest one drawn before.
 
-    The expected sum of squared distances is within 8 (log K + 2) of the best (Arthur & Vassilvitskii 2007, theorem 3.1).
+    The expected sum of squared distances is within 8 (log K + 2) of the best (Arthur & Vassilvitskii 2007, theorem
+    3.1).
     """
 
     def means(self, x: Tensor, components: int, noise: Noise) -> Tensor:
@@ -105,7 +122,9 @@ class KMeansPlusPlus(Seeds):
 
 @dataclass(frozen=True)
 class KMeans(Seeds):
-    """Lloyd's iterations from other seeds until no example changes sides; a mean without examples stays where it is (Lloyd 1982)."""
+    """Lloyd's iterations from other seeds until no example changes sides; a mean without examples stays where it is
+    (Lloyd 1982).
+    """
 
     seeds: Seeds = field(default_factory=KMeansPlusPlus)
     iterations: int = 100
@@ -125,7 +144,9 @@ class KMeans(Seeds):
 
 @dataclass(frozen=True)
 class BestOf(Start):
-    """Several starts, each followed by a few EM iterations; the one with the highest log p(X) is kept (Biernacki, Celeux & Govaert 2003)."""
+    """Several starts, each followed by a few EM iterations; the one with the highest log p(X) is kept (Biernacki,
+    Celeux & Govaert 2003).
+    """
 
     start: Start = field(default_factory=KMeansPlusPlus)
     tries: int = 10

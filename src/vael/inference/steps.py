@@ -1,4 +1,6 @@
-"""One step of gradient ascent and the state that it changes; gradients come eagerly, data-parallel, or compiled (see `compiled`)."""
+"""One step of gradient ascent and the state that it changes; gradients come eagerly, data-parallel, or compiled
+(see `compiled`).
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,11 @@ class AscentState(State):
 
     def tensors(self) -> dict[str, Tensor]:
         groups = {"parameter": self.parameters, "first": self.first, "second": self.second, "averaged": self.averaged}
-        named = {f"{group}.{name}": tensor for group, tensors in groups.items() for name, tensor in zip(self.names, tensors, strict=True)}
+        named = {
+            f"{group}.{name}": tensor
+            for group, tensors in groups.items()
+            for name, tensor in zip(self.names, tensors, strict=True)
+        }
         named |= {f"moving.{name}": tensor for name, tensor in self.moving.items()}
         named |= {f"moving_averaged.{name}": tensor for name, tensor in self.moving_averaged.items()}
         return {**named, "steps": self.steps, "calls": self.calls, "guard": self.guard}
@@ -50,7 +56,9 @@ class Climb:
 
 
 class Gradients(ABC):
-    """Abstract: what a batch gives (see `Bound`), with the gradient of the mean negative surrogate over the global batch."""
+    """Abstract: what a batch gives (see `Bound`), with the gradient of the mean negative surrogate over the global
+    batch.
+    """
 
     @abstractmethod
     def __call__(self, batch: Batch, moment: Moment) -> Climb:
@@ -65,7 +73,9 @@ class EagerGradients(Gradients):
 
     def __call__(self, batch: Batch, moment: Moment) -> Climb:
         surrogate, totals = self.bound(batch, moment.progress, moment.noise)
-        return Climb(surrogate.detach(), totals, torch.autograd.grad(surrogate * (-1 / moment.examples), self.parameters))
+        return Climb(
+            surrogate.detach(), totals, torch.autograd.grad(surrogate * (-1 / moment.examples), self.parameters)
+        )
 
 
 class DataParallelGradients(Gradients):
@@ -73,7 +83,9 @@ class DataParallelGradients(Gradients):
 
     def __init__(self, bound: Bound, parameters: Sequence[Tensor], world: World) -> None:
         self.parameters, self.world = parameters, world
-        self.parallel = nn.parallel.DistributedDataParallel(bound, device_ids=None if world.device.type == "cpu" else [world.device])
+        self.parallel = nn.parallel.DistributedDataParallel(
+            bound, device_ids=None if world.device.type == "cpu" else [world.device]
+        )
 
     def __call__(self, batch: Batch, moment: Moment) -> Climb:
         surrogate, totals = self.parallel(batch, moment.progress, moment.noise)

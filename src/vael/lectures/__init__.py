@@ -1,4 +1,6 @@
-"""The textbook's own numerics: finite tables, joint densities, information, quadrature demonstrations, projections, calculus of variations."""
+"""The textbook's own numerics: finite tables, joint densities, information, quadrature demonstrations, projections,
+calculus of variations.
+"""
 
 from vael.lectures.decomposition import Decomposition, Iteration, decompose, half_steps
 from vael.lectures.estimators import (
@@ -27,7 +29,14 @@ from vael.lectures.projections import (
     reverse_projection,
 )
 from vael.lectures.tables import Table, Variable, bayes, chain, independent, total_probability
-from vael.lectures.variations import Functional, Optimum, arc_length, factor_bound, normalized_optimum, stationary_density
+from vael.lectures.variations import (
+    Functional,
+    Optimum,
+    arc_length,
+    factor_bound,
+    normalized_optimum,
+    stationary_density,
+)
 
 __all__ = [
     "Baseline",

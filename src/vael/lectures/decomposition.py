@@ -1,4 +1,6 @@
-"""log p(X) taken apart: bound and divergence, and the H + I form by which EM is seen to rise (discrete latents, all sums exact)."""
+"""log p(X) taken apart: bound and divergence, and the H + I form by which EM is seen to rise (discrete latents, all
+sums exact).
+"""
 
 from __future__ import annotations
 
@@ -42,9 +44,15 @@ def decompose(log_joint: Float[Tensor, "batch states"], q: Float[Tensor, "batch 
     Errors: `ShapeError` for other sizes, `SupportError` where a row of q is no distribution.
     """
     if log_joint.shape != q.shape:
-        raise ShapeError(f"log p(x, z) of shape {tuple(log_joint.shape)} under q(z) of shape {tuple(q.shape)}; expected equal shapes [batch, states]")
+        raise ShapeError(
+            f"log p(x, z) of shape {tuple(log_joint.shape)} under q(z) of shape {tuple(q.shape)}; expected equal "
+            "shapes [batch, states]"
+        )
     if bool((q < 0).any()) or not bool(((q.sum(1) - 1).abs() < 1e-6).all()):
-        raise SupportError(f"q(z) has rows that sum to {float(q.sum(1).min()):g} ... {float(q.sum(1).max()):g}; expected probabilities, sum 1")
+        raise SupportError(
+            f"q(z) has rows that sum to {float(q.sum(1).min()):g} ... {float(q.sum(1).max()):g}; expected "
+            "probabilities, sum 1"
+        )
     log_prob = log_joint.logsumexp(1)
     log_posterior, log_q = log_joint - log_prob[:, None], q.log()
     return Decomposition(
@@ -69,7 +77,8 @@ class Iteration:
 def half_steps(model: GaussianMixture, x: Float[Tensor, "batch features"], iterations: int) -> tuple[Iteration, ...]:
     """Full-batch EM on `x`, taken apart after every half-step; the model is left at the last θ.
 
-    It is the definition that `ExpectationMaximization` is tested against: no rescue, no floor. Errors: `SupportError` where a component collapses.
+    It is the definition that `ExpectationMaximization` is tested against: no rescue, no floor. Errors: `SupportError`
+    where a component collapses.
     """
     found = []
     for number in range(iterations):

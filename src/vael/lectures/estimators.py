@@ -1,7 +1,8 @@
 """Estimators of expectations and of their gradients, and how far they scatter.
 
-For one and the same gradient ∇_φ E_{q_φ}[f(z)] there are two estimators: the score function f(z) ∇ log q_φ(z) (Williams 1992), which needs no
-derivative of f, and the reparameterised ∇ f(g_φ(ε)) (Kingma & Welling 2013, section 2.4). Their means agree; their variances do not.
+For one and the same gradient ∇_φ E_{q_φ}[f(z)] there are two estimators: the score function f(z) ∇ log q_φ(z) (Williams
+1992), which needs no derivative of f, and the reparameterised ∇ f(g_φ(ε)) (Kingma & Welling 2013, section 2.4). Their
+means agree; their variances do not.
 """
 
 from __future__ import annotations
@@ -42,14 +43,19 @@ class Estimate:
 
     @staticmethod
     def of(draws: Float[Tensor, "samples *shape"]) -> Estimate:
-        """Mean and variance (divisor samples - 1) over the first axis. Errors: `ShapeError` for fewer than two draws."""
+        """Mean and variance (divisor samples - 1) over the first axis.
+
+        Errors: `ShapeError` for fewer than two draws.
+        """
         if len(draws) < 2:
             raise ShapeError(f"an estimate with a variance needs at least 2 draws, but got {len(draws)}; draw more")
         return Estimate(draws.mean(0), draws.var(0), len(draws))
 
 
 class Baseline(ABC):
-    """Abstract: what is subtracted from f(z) before it weighs the score; anything that does not depend on z leaves the mean alone."""
+    """Abstract: what is subtracted from f(z) before it weighs the score; anything that does not depend on z leaves
+    the mean alone.
+    """
 
     @abstractmethod
     def __call__(self, reward: Float[Tensor, " samples"], score: Float[Tensor, "samples parameters"]) -> Tensor:
@@ -74,7 +80,8 @@ class LeaveOneOut(Baseline):
 
 @dataclass(frozen=True)
 class OptimalBaseline(Baseline):
-    """b_j = E[f s_j²] / E[s_j²], s = ∇ log q: the constant of least variance for each parameter (Greensmith, Bartlett & Baxter 2004).
+    """b_j = E[f s_j²] / E[s_j²], s = ∇ log q: the constant of least variance for each parameter (Greensmith, Bartlett &
+    Baxter 2004).
 
     Both expectations are taken over the other samples, so that the estimator stays unbiased.
     """
@@ -86,15 +93,23 @@ class OptimalBaseline(Baseline):
 
 
 def score_function(
-    family: Family, phi: Tensor, f: Integrand, *, samples: int, generator: torch.Generator | Noise, baseline: Baseline | None = None
+    family: Family,
+    phi: Tensor,
+    f: Integrand,
+    *,
+    samples: int,
+    generator: torch.Generator | Noise,
+    baseline: Baseline | None = None,
 ) -> Float[Tensor, "samples parameters"]:
-    """Draws of the score-function gradient (f(z) - b) ∇_φ log q_φ(z), z ~ q_φ, each of which has the mean ∇_φ E_{q_φ}[f(z)].
+    """Draws of the score-function gradient (f(z) - b) ∇_φ log q_φ(z), z ~ q_φ, each of which has the mean ∇_φ
+    E_{q_φ}[f(z)].
 
-    `family` gives q_φ for `phi` `[parameters]`; f may be anything, with steps and integers in it. Without `baseline`, b = 0.
-    Errors: `ShapeError` where `phi` is not a vector or f does not give one number for each sample.
+    `family` gives q_φ for `phi` `[parameters]`; f may be anything, with steps and integers in it. Without `baseline`, b
+    = 0. Errors: `ShapeError` where `phi` is not a vector or f does not give one number for each sample.
 
     >>> phi, noise = torch.tensor([1.0, 0.5]), torch.Generator().manual_seed(0)
-    >>> draws = score_function(lambda p: Normal(p[0], p[1]), phi, lambda z: z**2, samples=100_000, generator=noise, baseline=LeaveOneOut())
+    >>> how = {"samples": 100_000, "generator": noise, "baseline": LeaveOneOut()}
+    >>> draws = score_function(lambda p: Normal(p[0], p[1]), phi, lambda z: z**2, **how)
     >>> Estimate.of(draws).mean.round(decimals=1).tolist()  # ∇ (μ² + σ²) = (2μ, 2σ)
     [2.0, 1.0]
     """
@@ -111,7 +126,8 @@ def reparameterized(
 ) -> Float[Tensor, "samples parameters"]:
     """Draws of the reparameterised gradient ∇_φ f(g_φ(ε)), z = g_φ(ε), each of which has the mean ∇_φ E_{q_φ}[f(z)].
 
-    Errors: `StateError` for a law whose draws cannot be reparameterised (any discrete one); `ShapeError` as for `score_function`.
+    Errors: `StateError` for a law whose draws cannot be reparameterised (any discrete one); `ShapeError` as for
+    `score_function`.
 
     >>> phi, noise = torch.tensor([1.0, 0.5]), torch.Generator().manual_seed(0)
     >>> draws = reparameterized(lambda p: Normal(p[0], p[1]), phi, lambda z: z**2, samples=100_000, generator=noise)
@@ -121,7 +137,10 @@ def reparameterized(
     check_vector(phi)
     law = family(phi)
     if not law.has_rsample:
-        raise StateError(f"draws of {law} are not a differentiable function of its parameters; use score_function, which needs no such path")
+        raise StateError(
+            f"draws of {law} are not a differentiable function of its parameters; use score_function, which needs no "
+            "such path"
+        )
     recorder = Recorded(as_noise(generator))
     with torch.no_grad():
         draw(law, samples, recorder)
@@ -131,27 +150,37 @@ def reparameterized(
 def check_vector(phi: Tensor) -> None:
     """Refuse parameters that are no vector. Errors: `ShapeError`."""
     if phi.dim() != 1 or not phi.is_floating_point():
-        raise ShapeError(f"φ is {phi.dtype} of shape {tuple(phi.shape)}; expected one floating-point vector [parameters], to be split in `family`")
+        raise ShapeError(
+            f"φ is {phi.dtype} of shape {tuple(phi.shape)}; expected one floating-point vector [parameters], to be "
+            "split in `family`"
+        )
 
 
 def values(f: Integrand, z: Tensor) -> Float[Tensor, " samples"]:
     """What f gives at every draw. Errors: `ShapeError` where it does not give one number for each."""
     found = f(z)
     if found.shape != z.shape[:1]:
-        raise ShapeError(f"f gave numbers of shape {tuple(found.shape)} for draws of shape {tuple(z.shape)}; expected one for each: ({z.shape[0]},)")
+        raise ShapeError(
+            f"f gave numbers of shape {tuple(found.shape)} for draws of shape {tuple(z.shape)}; expected one for each: "
+            f"({z.shape[0]},)"
+        )
     return found
 
 
 def per_draw(function: Callable[[Tensor], Tensor], phi: Tensor) -> Float[Tensor, "samples parameters"]:
     """The derivative of each of many numbers by each parameter: one pass in forward mode for each parameter."""
-    return torch.stack([jvp(function, (phi,), (unit,))[1] for unit in torch.eye(len(phi), dtype=phi.dtype, device=phi.device)], dim=1).detach()
+    return torch.stack(
+        [jvp(function, (phi,), (unit,))[1] for unit in torch.eye(len(phi), dtype=phi.dtype, device=phi.device)], dim=1
+    ).detach()
 
 
 @dataclass(frozen=True)
 class GaussianSquare:
-    """What is known of ∇ E[z²], z ~ N(μ, σ²): the mean by μ and by σ, and the variance of one draw of each estimator, in that order.
+    """What is known of ∇ E[z²], z ~ N(μ, σ²): the mean by μ and by σ, and the variance of one draw of each estimator,
+    in that order.
 
-    With z = μ + σε everything is a moment of ε, E[ε², ε⁴, ε⁶, ε⁸] = 1, 3, 15, 105. Baselines are taken at their limits for many samples.
+    With z = μ + σε everything is a moment of ε, E[ε², ε⁴, ε⁶, ε⁸] = 1, 3, 15, 105. Baselines are taken at their limits
+    for many samples.
     """
 
     loc: float
@@ -204,7 +233,15 @@ class Spread:
         return float(self.gradient.variance.sum())
 
 
-def spread(model: Model, objective: Objective, batch: Batch, *, samples: int = 1, draws: int, generator: torch.Generator | Noise) -> Spread:
+def spread(
+    model: Model,
+    objective: Objective,
+    batch: Batch,
+    *,
+    samples: int = 1,
+    draws: int,
+    generator: torch.Generator | Noise,
+) -> Spread:
     """`objective` and its gradient at one batch, `draws` times with new noise, each with `samples` latents an example.
 
     Errors: `ShapeError` for fewer than two draws.
@@ -240,9 +277,16 @@ class Running:
 
 
 def errors_by_samples(
-    f: Integrand, law: Distribution, exact: float, sizes: Sequence[int], *, repeats: int, generator: torch.Generator | Noise
+    f: Integrand,
+    law: Distribution,
+    exact: float,
+    sizes: Sequence[int],
+    *,
+    repeats: int,
+    generator: torch.Generator | Noise,
 ) -> Float[Tensor, " sizes"]:
-    """Root-mean-square error of 1/L Σ f(z_l), z ~ `law`, over `repeats` estimates, for each L of `sizes`; expected is √(Var f / L).
+    """Root-mean-square error of 1/L Σ f(z_l), z ~ `law`, over `repeats` estimates, for each L of `sizes`; expected is
+    √(Var f / L).
 
     Errors: `StateError` for a size or a number of repeats below 1.
     """
@@ -253,9 +297,15 @@ def errors_by_samples(
 
 
 def slope(x: Sequence[float | int], y: Sequence[float | int]) -> float:
-    """Exponent a of the power law y ∝ x^a that fits best, by least squares in logarithms. Errors: `ShapeError`, `StateError`."""
+    """Exponent a of the power law y ∝ x^a that fits best, by least squares in logarithms.
+
+    Errors: `ShapeError`, `StateError`.
+    """
     if len(x) != len(y) or len(set(x)) < 2:
-        raise ShapeError(f"{len(x)} and {len(y)} numbers, {len(set(x))} of them different in x; a slope needs as many of both, and two that differ")
+        raise ShapeError(
+            f"{len(x)} and {len(y)} numbers, {len(set(x))} of them different in x; a slope needs as many of both, and "
+            "two that differ"
+        )
     if min(*x, *y) <= 0:
         raise StateError("a power law fits numbers above 0 only; leave out zeros and negative ones")
     u = torch.tensor([math.log(value) for value in x], dtype=torch.float64)
@@ -266,11 +316,14 @@ def slope(x: Sequence[float | int], y: Sequence[float | int]) -> float:
 def dataset_total(minibatch: Float[Tensor, " minibatch"], examples: int) -> Float[Tensor, ""]:
     """N/M Σ over a minibatch of M of N examples: unbiased for the sum over all N (Kingma & Welling 2013, eq. 8).
 
-    Every minibatch of M different examples must be as probable as any other. Errors: `ShapeError` for none, or more than there are.
+    Every minibatch of M different examples must be as probable as any other. Errors: `ShapeError` for none, or more
+    than there are.
 
     >>> float(dataset_total(torch.tensor([-100.0, -90.0]), 60_000))
     -5700000.0
     """
     if not 0 < len(minibatch) <= examples:
-        raise ShapeError(f"a minibatch of {len(minibatch)} out of {examples} examples; expected at least 1 and at most all of them")
+        raise ShapeError(
+            f"a minibatch of {len(minibatch)} out of {examples} examples; expected at least 1 and at most all of them"
+        )
     return examples / len(minibatch) * minibatch.sum()

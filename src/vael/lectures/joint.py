@@ -1,4 +1,6 @@
-"""A continuous joint density on a grid: marginals, slices and conditionals as sums with the weights of a quadrature rule."""
+"""A continuous joint density on a grid: marginals, slices and conditionals as sums with the weights of a quadrature
+rule.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +45,11 @@ class DensityOnAxis:
 
 @dataclass(frozen=True)
 class JointDensity:
-    """A joint density p(x, z) by its values at the nodes of two rules: rows are x, columns are z. It must integrate to one over them.
+    """A joint density p(x, z) by its values at the nodes of two rules: rows are x, columns are z. It must integrate to
+    one over them.
 
-    Errors: `ShapeError` for sizes that differ, `SupportError` for values below 0 or a mass that misses one by more than 1e-3.
+    Errors: `ShapeError` for sizes that differ, `SupportError` for values below 0 or a mass that misses one by more than
+    1e-3.
     """
 
     x: Axis
@@ -55,10 +59,14 @@ class JointDensity:
     def __post_init__(self) -> None:
         object.__setattr__(self, "density", self.density.double())
         if tuple(self.density.shape) != (len(self.x), len(self.z)):
-            raise ShapeError(f"densities of shape {tuple(self.density.shape)} for {len(self.x)} × {len(self.z)} nodes; expected one for each pair")
+            raise ShapeError(
+                f"densities of shape {tuple(self.density.shape)} for {len(self.x)} × {len(self.z)} nodes; expected one "
+                "for each pair"
+            )
         if not bool((self.density >= 0).all()) or not abs(self.mass - 1) < 1e-3:
             raise SupportError(
-                f"densities from {float(self.density.min()):g} with an integral of {self.mass:.6g}; expected 0 or more and an integral of one: "
+                f"densities from {float(self.density.min()):g} with an integral of {self.mass:.6g}; expected 0 or more "
+                "and an integral of one: "
                 "widen the axes, or take more points"
             )
 
@@ -82,14 +90,22 @@ class JointDensity:
         return DensityOnAxis(self.z, self.x.weights @ self.density)
 
     def slice_at_z(self, value: float | int) -> DensityOnAxis:
-        """p(x, z) along x at the node that is nearest to z = `value`: its mass is p(z), not one. Errors: `SupportError` beyond the axis."""
+        """p(x, z) along x at the node that is nearest to z = `value`: its mass is p(z), not one.
+
+        Errors: `SupportError` beyond the axis.
+        """
         return DensityOnAxis(self.x, self.density[:, nearest(self.z, value)])
 
     def given_z(self, value: float | int) -> DensityOnAxis:
-        """p(x | z) = p(x, z) / p(z) at the node that is nearest to z = `value`. Errors: `SupportError` where p(z) = 0 or z is beyond the axis."""
+        """p(x | z) = p(x, z) / p(z) at the node that is nearest to z = `value`.
+
+        Errors: `SupportError` where p(z) = 0 or z is beyond the axis.
+        """
         cut = self.slice_at_z(value)
         if not cut.mass > 0:
-            raise SupportError(f"the density of z at {value:g} is 0; a conditional density needs a condition that can happen")
+            raise SupportError(
+                f"the density of z at {value:g} is 0; a conditional density needs a condition that can happen"
+            )
         return DensityOnAxis(self.x, cut.density / cut.mass)
 
     def is_independent(self, tolerance: float = 1e-9) -> bool:
@@ -102,5 +118,7 @@ def nearest(axis: Axis, value: float | int) -> int:
     """Number of the node nearest to `value`. Errors: `SupportError` outside the nodes by more than the widest cell."""
     edge = float(axis.weights.max())
     if not float(axis.nodes.min()) - edge <= value <= float(axis.nodes.max()) + edge:
-        raise SupportError(f"a slice at {value:g} beyond the axis from {float(axis.nodes.min()):g} to {float(axis.nodes.max()):g}")
+        raise SupportError(
+            f"a slice at {value:g} beyond the axis from {float(axis.nodes.min()):g} to {float(axis.nodes.max()):g}"
+        )
     return int((axis.nodes - value).abs().argmin())

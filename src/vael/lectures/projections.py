@@ -1,4 +1,6 @@
-"""The nearest member of a simple family: by forward KL(p || q), by reverse KL(q || p), and what a factorised family makes of each."""
+"""The nearest member of a simple family: by forward KL(p || q), by reverse KL(q || p), and what a factorised family
+makes of each.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class Projection:
 
 
 def factorized_log_density(
-    z: Float[Tensor, "points features"], mean: Float[Tensor, "*batch features"], variance: Float[Tensor, "*batch features"]
+    z: Float[Tensor, "points features"],
+    mean: Float[Tensor, "*batch features"],
+    variance: Float[Tensor, "*batch features"],
 ) -> Float[Tensor, "points *batch"]:
     """Log Π_j N(z_j; m_j, v_j), in nats, for a batch of q at once."""
     place = z.reshape(len(z), *[1] * (mean.dim() - 1), z.shape[1])
@@ -37,9 +41,14 @@ def factorized_log_density(
 
 
 def forward_divergence(
-    log_density: Integrand, grid: Grid, mean: Float[Tensor, "*batch features"], variance: Float[Tensor, "*batch features"]
+    log_density: Integrand,
+    grid: Grid,
+    mean: Float[Tensor, "*batch features"],
+    variance: Float[Tensor, "*batch features"],
 ) -> Float[Tensor, "*batch"]:
-    """KL(p || q) by quadrature, p ∝ exp `log_density`: large wherever q is small and p is not, so q must cover all of p."""
+    """KL(p || q) by quadrature, p ∝ exp `log_density`: large wherever q is small and p is not, so q must cover all
+    of p.
+    """
     check(grid, mean, variance)
     total = float(log_integrate(log_density, grid))
 
@@ -52,9 +61,13 @@ def forward_divergence(
 
 
 def reverse_divergence(
-    log_density: Integrand, grid: Grid, mean: Float[Tensor, "*batch features"], variance: Float[Tensor, "*batch features"]
+    log_density: Integrand,
+    grid: Grid,
+    mean: Float[Tensor, "*batch features"],
+    variance: Float[Tensor, "*batch features"],
 ) -> Float[Tensor, "*batch"]:
-    """KL(q || p) by quadrature, p ∝ exp `log_density`: large wherever p is small and q is not, so q must stay where p is.
+    """KL(q || p) by quadrature, p ∝ exp `log_density`: large wherever p is small and q is not, so q must stay where p
+    is.
 
     Of a q that the grid does not hold it is the integral over the grid alone.
     """
@@ -71,30 +84,44 @@ def reverse_divergence(
 def check(grid: Grid, mean: Tensor, variance: Tensor) -> None:
     """Refuse sizes that do not fit and variances that are none."""
     if mean.shape != variance.shape or mean.shape[-1:] != (grid.features,):
-        raise ShapeError(f"means {tuple(mean.shape)}, variances {tuple(variance.shape)} on a grid with {grid.features} axes; expected one per axis")
+        raise ShapeError(
+            f"means {tuple(mean.shape)}, variances {tuple(variance.shape)} on a grid with {grid.features} axes; "
+            "expected one per axis"
+        )
     if not bool((variance > 0).all() and variance.isfinite().all() and mean.isfinite().all()):
-        raise SupportError(f"variances from {float(variance.min()):g}; expected finite means and finite variances above 0")
+        raise SupportError(
+            f"variances from {float(variance.min()):g}; expected finite means and finite variances above 0"
+        )
 
 
 def forward_projection(log_density: Integrand, grid: Grid) -> Projection:
-    """The factorised Gaussian that minimises KL(p || q): it has the means and the variances of p (moment matching; Bishop 2006, 10.7).
+    """The factorised Gaussian that minimises KL(p || q): it has the means and the variances of p (moment matching;
+    Bishop 2006, 10.7).
 
     Errors: `SupportError` for a density that the grid finds no mass of.
     """
     total = log_integrate(log_density, grid)
     if not bool(total.isfinite()):
-        raise SupportError(f"the density has log mass {float(total)} on the grid; expected a finite one: move or widen the grid")
+        raise SupportError(
+            f"the density has log mass {float(total)} on the grid; expected a finite one: move or widen the grid"
+        )
     mean = integrate(lambda z: (log_density(z) - total).exp()[:, None] * z, grid)
     variance = integrate(lambda z: (log_density(z) - total).exp()[:, None] * (z - mean).square(), grid)
     return Projection(mean, variance, float(forward_divergence(log_density, grid, mean, variance)))
 
 
 def reverse_projection(
-    log_density: Integrand, grid: Grid, mean: Float[Tensor, " features"], variance: Float[Tensor, " features"], iterations: int = 200
+    log_density: Integrand,
+    grid: Grid,
+    mean: Float[Tensor, " features"],
+    variance: Float[Tensor, " features"],
+    iterations: int = 200,
 ) -> Projection:
-    """A factorised Gaussian at which KL(q || p) has a local minimum: another start may give another. Newton steps, in a trust region.
+    """A factorised Gaussian at which KL(q || p) has a local minimum: another start may give another. Newton steps, in a
+    trust region.
 
-    Errors: `SupportError` where q has left the grid, `StateError` where the gradient does not vanish within `iterations`.
+    Errors: `SupportError` where q has left the grid, `StateError` where the gradient does not vanish within
+    `iterations`.
     """
     check(grid, mean, variance)
     d, unit = len(mean), variance.double().sqrt()
@@ -102,19 +129,27 @@ def reverse_projection(
     def parts(theta: Tensor) -> tuple[Tensor, Tensor]:
         return mean.double() + unit * theta[:d], unit.square() * (2 * theta[d:]).exp()
 
-    theta, slope = minimized(lambda theta: reverse_divergence(log_density, grid, *parts(theta)), mean.new_zeros(2 * d).double(), iterations)
+    theta, slope = minimized(
+        lambda theta: reverse_divergence(log_density, grid, *parts(theta)), mean.new_zeros(2 * d).double(), iterations
+    )
     m, v = parts(theta)
     found = Projection(m, v, float(reverse_divergence(log_density, grid, m, v)))
     held = float(integrate(lambda z: factorized_log_density(z, found.mean, found.variance).exp(), grid))
     if not abs(held - 1) < MASS:
         raise SupportError(f"the grid holds {held:.6g} of q; expected all of it: widen the grid, or use more points")
     if not slope < 1e-5:
-        raise StateError(f"the slope of KL(q || p) is still {slope:.1e} after {iterations} iterations; give more, or a nearer start")
+        raise StateError(
+            f"the slope of KL(q || p) is still {slope:.1e} after {iterations} iterations; give more, or a nearer start"
+        )
     return found
 
 
-def minimized(function: Callable[[Tensor], Tensor], start: Float[Tensor, " numbers"], iterations: int) -> tuple[Tensor, float]:
-    """A local minimum, and the largest slope left; steps are short, so that the basin of the start is not leapt out of."""
+def minimized(
+    function: Callable[[Tensor], Tensor], start: Float[Tensor, " numbers"], iterations: int
+) -> tuple[Tensor, float]:
+    """A local minimum, and the largest slope left; steps are short, so that the basin of the start is not leapt out
+    of.
+    """
 
     def value(theta: np.ndarray) -> float:
         return float(function(torch.from_numpy(theta)))
@@ -132,14 +167,18 @@ def minimized(function: Callable[[Tensor], Tensor], start: Float[Tensor, " numbe
 
 
 def forward_gaussian(mean: Float[Tensor, " features"], covariance: Tensor) -> Projection:
-    """Of N(μ, Σ): the product of its marginals, v_j = Σ_jj; KL(p || q) = ½ (Σ_j log Σ_jj - log |Σ|), the mutual information."""
+    """Of N(μ, Σ): the product of its marginals, v_j = Σ_jj; KL(p || q) = ½ (Σ_j log Σ_jj - log |Σ|), the mutual
+    information.
+    """
     factor = cholesky(mean, covariance)
     variance = covariance.diagonal()
     return Projection(mean, variance.clone(), float(0.5 * variance.log().sum() - factor.diagonal().log().sum()))
 
 
 def reverse_gaussian(mean: Float[Tensor, " features"], covariance: Tensor) -> Projection:
-    """Of N(μ, Λ⁻¹): v_j = 1/Λ_jj, the variance given all others; KL(q || p) = ½ (Σ_j log Λ_jj - log |Λ|) (Bishop 2006, 10.1.2)."""
+    """Of N(μ, Λ⁻¹): v_j = 1/Λ_jj, the variance given all others; KL(q || p) = ½ (Σ_j log Λ_jj - log |Λ|) (Bishop
+    2006, 10.1.2).
+    """
     factor = cholesky(mean, covariance)
     precision = inverse_of(covariance).diagonal()
     return Projection(mean, 1 / precision, float(0.5 * precision.log().sum() + factor.diagonal().log().sum()))
@@ -148,7 +187,10 @@ def reverse_gaussian(mean: Float[Tensor, " features"], covariance: Tensor) -> Pr
 def cholesky(mean: Tensor, covariance: Tensor) -> Tensor:
     """The lower factor of a covariance; refuses what is none."""
     if covariance.shape != (len(mean), len(mean)):
-        raise ShapeError(f"a covariance of shape {tuple(covariance.shape)} with a mean of {len(mean)} numbers; expected {(len(mean), len(mean))}")
+        raise ShapeError(
+            f"a covariance of shape {tuple(covariance.shape)} with a mean of {len(mean)} numbers; expected "
+            f"{(len(mean), len(mean))}"
+        )
     factor, fits = tried_cholesky(covariance)
     if not bool(fits) or not torch.allclose(covariance, covariance.mT):
         raise SupportError("the covariance is not positive-definite; give a symmetric matrix with eigenvalues above 0")
@@ -157,7 +199,9 @@ def cholesky(mean: Tensor, covariance: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class FactorizedDensity:
-    """q(z) = q_1(z_1) q_2(z_2) of any form, as values at the nodes of two axes, and KL(q || p) after the start and after each update."""
+    """q(z) = q_1(z_1) q_2(z_2) of any form, as values at the nodes of two axes, and KL(q || p) after the start and
+    after each update.
+    """
 
     first: Float[Tensor, " rows"]
     second: Float[Tensor, " columns"]
@@ -167,17 +211,25 @@ class FactorizedDensity:
 def factorized_projection(
     log_density: Float[Tensor, "rows columns"], axes: tuple[Axis, Axis], start: Float[Tensor, " columns"], sweeps: int
 ) -> FactorizedDensity:
-    """Coordinate ascent over all densities that factorise: q_1 ∝ exp E_{q_2}[log p(z_1, z_2)], then q_2 likewise, `sweeps` times.
+    """Coordinate ascent over all densities that factorise: q_1 ∝ exp E_{q_2}[log p(z_1, z_2)], then q_2 likewise,
+    `sweeps` times.
 
-    `log_density` holds log p at the grid of both axes, up to a constant; `start` is q_2, which is normalised first (Bishop 2006, 10.9).
+    `log_density` holds log p at the grid of both axes, up to a constant; `start` is q_2, which is normalised first
+    (Bishop 2006, 10.9).
 
     Errors: `ShapeError` for sizes, `SupportError` for a start that is no density or a log p that is not finite.
     """
     first, second = axes
     if log_density.shape != (len(first), len(second)) or start.shape != (len(second),):
-        raise ShapeError(f"log p {tuple(log_density.shape)}, start {tuple(start.shape)}; expected {(len(first), len(second))} and {(len(second),)}")
+        raise ShapeError(
+            f"log p {tuple(log_density.shape)}, start {tuple(start.shape)}; expected {(len(first), len(second))} and "
+            f"{(len(second),)}"
+        )
     if not bool(log_density.isfinite().all()) or bool((start < 0).any()) or not float(start @ second.weights) > 0:
-        raise SupportError("log p is not finite everywhere, or the start is no density; expected finite numbers, and a start of 0 or more")
+        raise SupportError(
+            "log p is not finite everywhere, or the start is no density; expected finite numbers, and a start of 0 or "
+            "more"
+        )
     log_p = log_density - (log_density + first.weights.log()[:, None] + second.weights.log()).logsumexp((0, 1))
     q2 = start / (start @ second.weights)
     q1, seen = normalized(log_p @ (q2 * second.weights), first), []

@@ -1,4 +1,6 @@
-"""Joint probabilities of finitely many outcomes, written out as a table: the sum and the product rule, and what follows from them."""
+"""Joint probabilities of finitely many outcomes, written out as a table: the sum and the product rule, and what
+follows from them.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ def checked_probabilities(probability: Tensor, what: str) -> Tensor:
     exact = probability.double()
     total = float(exact.sum())
     if not bool((exact >= 0).all()) or not abs(total - 1) < TOLERANCE:
-        raise SupportError(f"{what} from {float(exact.min()):g} with sum {total:.12g}; expected numbers of at least 0 that sum to one")
+        raise SupportError(
+            f"{what} from {float(exact.min()):g} with sum {total:.12g}; expected numbers of at least 0 that sum to one"
+        )
     return exact
 
 
@@ -55,7 +59,8 @@ class Table:
     >>> round(both.p(x="H", z=3) * 12, 9), round(both.given(z=1).p(x="H"), 9), round(both.expectation("z"), 9)
     (1.0, 0.5, 3.5)
 
-    Errors: `ShapeError` for sizes that differ, `StateError` for a name twice, `SupportError` for numbers that are no probabilities.
+    Errors: `ShapeError` for sizes that differ, `StateError` for a name twice, `SupportError` for numbers that are no
+    probabilities.
     """
 
     variables: tuple[Variable, ...]
@@ -64,7 +69,10 @@ class Table:
     def __post_init__(self) -> None:
         sizes = tuple(len(variable.outcomes) for variable in self.variables)
         if not sizes or tuple(self.probability.shape) != sizes:
-            raise ShapeError(f"a table of shape {tuple(self.probability.shape)} for variables with {sizes} outcomes; expected the same, one at least")
+            raise ShapeError(
+                f"a table of shape {tuple(self.probability.shape)} for variables with {sizes} outcomes; expected the "
+                "same, one at least"
+            )
         if len(set(self.names)) != len(sizes):
             raise StateError(f"variables {self.names}; expected each name once")
         object.__setattr__(self, "probability", checked_probabilities(self.probability, "probabilities"))
@@ -89,7 +97,11 @@ class Table:
         """The sum rule, P(x) = Σ_z P(x, z): the table of the variables named, in that order."""
         kept = [self.axis(name) for name in names]
         rest = [axis for axis in range(len(self.variables)) if axis not in kept]
-        summed = self.probability.permute(*kept, *rest).flatten(len(kept)).sum(-1) if rest else self.probability.permute(*kept)
+        summed = (
+            self.probability.permute(*kept, *rest).flatten(len(kept)).sum(-1)
+            if rest
+            else self.probability.permute(*kept)
+        )
         return Table(tuple(self.variables[axis] for axis in kept), summed)
 
     def p(self, **values: Hashable) -> float:
@@ -97,7 +109,9 @@ class Table:
         if not values:
             return 1.0
         few = self.marginal(*values)
-        return float(few.probability[tuple(v.place(value) for v, value in zip(few.variables, values.values(), strict=True))])
+        return float(
+            few.probability[tuple(v.place(value) for v, value in zip(few.variables, values.values(), strict=True))]
+        )
 
     def slice(self, **values: Hashable) -> Float[Tensor, " *outcomes"]:
         """P(x, z = value) for all x: a slice of the table, not normalised."""
@@ -105,26 +119,37 @@ class Table:
         return self.probability[tuple(places.get(axis, slice(None)) for axis in range(len(self.variables)))]
 
     def given(self, **values: Hashable) -> Table:
-        """P(x | z = value) = P(x, z = value) / P(z = value): the slice, made to sum to one. Errors: `SupportError` where P(z = value) = 0."""
+        """P(x | z = value) = P(x, z = value) / P(z = value): the slice, made to sum to one.
+
+        Errors: `SupportError` where P(z = value) = 0.
+        """
         rest = tuple(variable for variable in self.variables if variable.name not in values)
         if not rest:
             raise StateError("every variable is given; leave one or more of which a distribution remains")
         return Table(rest, normalised(self.slice(**values), f"P({values})"))
 
     def given_event(self, name: str, event: Callable[..., bool]) -> Table:
-        """P(x, z | z in A) for the event A of those outcomes of one variable of which `event` is true; outcomes outside A keep probability 0."""
+        """P(x, z | z in A) for the event A of those outcomes of one variable of which `event` is true; outcomes
+        outside A keep probability 0.
+        """
         axis = self.axis(name)
         inside = torch.tensor([bool(event(outcome)) for outcome in self.variables[axis].outcomes])
         shape = [1] * axis + [-1] + [1] * (len(self.variables) - axis - 1)
         return Table(self.variables, normalised(self.probability * inside.view(shape), f"the event on {name}"))
 
     def expectation(self, name: str, function: Callable[..., float] = float) -> float:
-        """E[f(X)] = Σ_x f(x) P(x) of one variable; f is the outcome itself unless told. Errors: `StateError` for outcomes that are not numbers."""
+        """E[f(X)] = Σ_x f(x) P(x) of one variable; f is the outcome itself unless told.
+
+        Errors: `StateError` for outcomes that are not numbers.
+        """
         single = self.marginal(name)
         try:
             values = [float(function(outcome)) for outcome in single.variables[0].outcomes]
         except (TypeError, ValueError) as error:
-            raise StateError(f"outcomes {single.variables[0].outcomes} of {name} are not numbers; give a function that maps each to one") from error
+            raise StateError(
+                f"outcomes {single.variables[0].outcomes} of {name} are not numbers; give a function that maps each to "
+                "one"
+            ) from error
         return float(torch.tensor(values, dtype=torch.float64) @ single.probability)
 
     def is_independent(self, tolerance: float = 1e-12) -> bool:
@@ -152,25 +177,37 @@ def independent(*tables: Table) -> Table:
 
 
 def chain(prior: Table, likelihoods: Sequence[Table]) -> Table:
-    """The product rule, P(x, y) = P(x | y) P(y): `likelihoods` has P(x | y) for each outcome of the one variable of `prior`, in their order.
+    """The product rule, P(x, y) = P(x | y) P(y): `likelihoods` has P(x | y) for each outcome of the one variable of
+    `prior`, in their order.
 
-    Errors: `ShapeError` for another number of them, or a prior over more than one variable; `StateError` where they are not about the same variables.
+    Errors: `ShapeError` for another number of them, or a prior over more than one variable; `StateError` where they are
+    not about the same variables.
     """
     if len(prior.variables) != 1 or len(likelihoods) != len(prior.probability):
         raise ShapeError(
-            f"{len(likelihoods)} conditional tables for a prior of shape {tuple(prior.probability.shape)}; expected one variable and as many"
+            f"{len(likelihoods)} conditional tables for a prior of shape {tuple(prior.probability.shape)}; expected "
+            "one variable and as many"
         )
     if any(table.variables != likelihoods[0].variables for table in likelihoods):
-        raise StateError("the conditional tables differ in their variables; expected the same variables with the same outcomes for each condition")
-    cells = torch.stack([table.probability * weight for table, weight in zip(likelihoods, prior.probability, strict=True)])
+        raise StateError(
+            "the conditional tables differ in their variables; expected the same variables with the same outcomes for "
+            "each condition"
+        )
+    cells = torch.stack(
+        [table.probability * weight for table, weight in zip(likelihoods, prior.probability, strict=True)]
+    )
     return Table(prior.variables + likelihoods[0].variables, cells)
 
 
 def total_probability(prior: Table, likelihoods: Sequence[Table]) -> Table:
-    """The theorem of total probability, P(x) = Σ_i P(x | y_i) P(y_i), where the y_i exclude each other and one of them happens."""
+    """The theorem of total probability, P(x) = Σ_i P(x | y_i) P(y_i), where the y_i exclude each other and one of
+    them happens.
+    """
     return chain(prior, likelihoods).marginal(*likelihoods[0].names)
 
 
 def bayes(prior: Table, likelihoods: Sequence[Table], **observed: Hashable) -> Table:
-    """Bayes' theorem, P(y | x) = P(x | y) P(y) / P(x): the posterior of the prior's variable once `observed` was seen."""
+    """Bayes' theorem, P(y | x) = P(x | y) P(y) / P(x): the posterior of the prior's variable once `observed` was
+    seen.
+    """
     return chain(prior, likelihoods).given(**observed).marginal(*prior.names)

@@ -28,7 +28,14 @@ from vael.models.heads import (
 from vael.models.joint_gaussian import JointGaussianHead
 from vael.models.penalties import AbsoluteActivation, ActivationDivergence, Contraction, LogisticContraction, Penalty
 from vael.models.quantized import VQVAE, Coder, OneLevel, TwoLevels
-from vael.models.state_space import BackwardSummary, ForwardSummary, GaussianTransition, GaussianUpdate, StateSpace, state_space
+from vael.models.state_space import (
+    BackwardSummary,
+    ForwardSummary,
+    GaussianTransition,
+    GaussianUpdate,
+    StateSpace,
+    state_space,
+)
 from vael.models.support import real_numbers
 from vael.models.tabulated import TabulatedMixtureHead
 from vael.models.vae import VAE, Decoder, GaussianPosterior, StandardNormal
@@ -96,4 +103,4 @@ __all__ = [
     "real_numbers",
     "state_space",
     "unrolled",
-]  # fmt: skip
+]

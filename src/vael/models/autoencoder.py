@@ -26,7 +26,8 @@ NEEDS_A_PRIOR = frozenset({"log_prior", "log_posterior", "divergence"})
 
 
 class SquaredErrorHead(Head):
-    """(x - x̂)² for each cell, in squared units of the data, with x̂ = shift + scale × raw; no likelihood, so never reported as one.
+    """(x - x̂)² for each cell, in squared units of the data, with x̂ = shift + scale × raw; no likelihood, so never
+    reported as one.
 
     Shift and scale are the moments of the data, 0 and 1 without them.
     """
@@ -49,18 +50,24 @@ class SquaredErrorHead(Head):
 class Autoencoder(Model):
     """h = g_φ(x) and x̂ = f_θ(h), with a deterministic encoder g and a decoder f whose head says what an error costs.
 
-    Its `log_likelihood` is minus that cost, summed over cells: -‖x - f_θ(g_φ(x))‖² under `SquaredErrorHead` (Hinton & Salakhutdinov
-    2006). Whatever the head, it is no log p(x): there is no prior, so nothing can be sampled and no likelihood is reported.
+    Its `log_likelihood` is minus that cost, summed over cells: -‖x - f_θ(g_φ(x))‖² under `SquaredErrorHead` (Hinton &
+    Salakhutdinov 2006). Whatever the head, it is no log p(x): there is no prior, so nothing can be sampled and no
+    likelihood is reported.
 
-    With a `corruption` the terms are those of denoising: the encoder is given x̃ ~ M(x̃ | x) and the error is against x (Vincent et al.
-    2008). That is the objective, in training and validation alike; validation damages each example the same way every time, because its
-    noise belongs to examples. `encode` and `reconstruct` see what they are given.
+    With a `corruption` the terms are those of denoising: the encoder is given x̃ ~ M(x̃ | x) and the error is against x
+    (Vincent et al. 2008). That is the objective, in training and validation alike; validation damages each example the
+    same way every time, because its noise belongs to examples. `encode` and `reconstruct` see what they are given.
 
     `penalties` are stated by name, unweighted; `vael.objectives.Reconstruction` weighs them.
     """
 
     def __init__(
-        self, encoder: nn.Module, decoder: Decoder, *, corruption: Corruption | None = None, penalties: Mapping[str, Penalty] | None = None
+        self,
+        encoder: nn.Module,
+        decoder: Decoder,
+        *,
+        corruption: Corruption | None = None,
+        penalties: Mapping[str, Penalty] | None = None,
     ) -> None:
         super().__init__()
         self.encoder, self.decoder, self.corruption = encoder, decoder, corruption
@@ -76,10 +83,14 @@ class Autoencoder(Model):
         posterior: tuple[Distribution, ...] | None = None,
         latent: Levels | None = None,
     ) -> Terms:
-        """The terms of a batch; `samples` counts the damaged copies of each example. Errors: `StateError` for terms that need a prior."""
+        """The terms of a batch; `samples` counts the damaged copies of each example.
+
+        Errors: `StateError` for terms that need a prior.
+        """
         if posterior is not None or (reads != EVERYTHING and reads & NEEDS_A_PRIOR):
             raise StateError(
-                "an autoencoder has neither prior nor posterior, so it states an error and penalties but no divergence; "
+                "an autoencoder has neither prior nor posterior, so it states an error and penalties but no "
+                "divergence; "
                 "climb vael.objectives.Reconstruction()"
             )
         x, noise = filled(batch.x, batch.observed), as_noise(generator)
@@ -95,7 +106,8 @@ class Autoencoder(Model):
         code = at_least_float32(self.encoder(given.flatten(0, 1)))
         if code.dim() != 2:
             raise ShapeError(
-                f"the encoder gave codes of shape {tuple(code.shape[1:])} per example; expected one vector: end it in torch.nn.Flatten()"
+                f"the encoder gave codes of shape {tuple(code.shape[1:])} per example; expected one vector: end it in "
+                "torch.nn.Flatten()"
             )
         return code.unflatten(0, given.shape[:2])
 
@@ -109,7 +121,10 @@ class Autoencoder(Model):
 
     def sample(self, samples: int, *, generator: torch.Generator | Noise, context: Tensor | None = None) -> Tensor:
         """Errors: `StateError`, always."""
-        raise StateError("an autoencoder has no prior over its codes, so there is nothing to sample from; train a VAE, or fit a density to the codes")
+        raise StateError(
+            "an autoencoder has no prior over its codes, so there is nothing to sample from; train a VAE, or fit a "
+            "density to the codes"
+        )
 
     def reconstruct(self, batch: Batch) -> Tensor:
         return self.decoder(self.encode(batch)[None], batch.context).mean[0]
@@ -120,11 +135,12 @@ class Autoencoder(Model):
 
 
 def unrolled(stack: Sequence[Autoencoder], *, corruption: Corruption | None = None) -> Autoencoder:
-    """One deep autoencoder from shallow ones, each of the codes of the one before: f = f_1 ∘ ... ∘ f_L, g = g_L ∘ ... ∘ g_1.
+    """One deep autoencoder from shallow ones, each of the codes of the one before: f = f_1 ∘ ... ∘ f_L, g = g_L ∘ ... ∘
+    g_1.
 
-    Its weights are copies, so that fine-tuning leaves the stack as it is; its head is that of the first (Hinton & Salakhutdinov 2006,
-    figure 1). Errors: `ShapeError` for no autoencoders, and for one above the first whose head does more than hand on what the decoder
-    gives.
+    Its weights are copies, so that fine-tuning leaves the stack as it is; its head is that of the first (Hinton &
+    Salakhutdinov 2006, figure 1). Errors: `ShapeError` for no autoencoders, and for one above the first whose head does
+    more than hand on what the decoder gives.
     """
     if not stack:
         raise ShapeError("no autoencoders were given to unroll; expected at least one")
@@ -132,9 +148,12 @@ def unrolled(stack: Sequence[Autoencoder], *, corruption: Corruption | None = No
         head = upper.decoder.head
         if not isinstance(head, SquaredErrorHead) or head.shift.dim():
             raise ShapeError(
-                f"an autoencoder of codes has the head {type(head).__name__}, which changes what its decoder gives, so the decoder below cannot "
+                f"an autoencoder of codes has the head {type(head).__name__}, which changes what its decoder gives, so "
+                "the decoder below cannot "
                 "take it; use SquaredErrorHead() without moments above the first layer"
             )
     own = copy.deepcopy(list(stack))
     network = nn.Sequential(*(layer.decoder.network for layer in reversed(own)))
-    return Autoencoder(nn.Sequential(*(layer.encoder for layer in own)), Decoder(network, own[0].decoder.head), corruption=corruption)
+    return Autoencoder(
+        nn.Sequential(*(layer.encoder for layer in own)), Decoder(network, own[0].decoder.head), corruption=corruption
+    )

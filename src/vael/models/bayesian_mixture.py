@@ -22,7 +22,8 @@ from vael.probability.factorization import inverse_of, log_determinant_of, solve
 class MixturePrior:
     """π ~ Dirichlet(α0), Λ_k ~ Wishart(W0, ν0), μ_k | Λ_k ~ N(m0, (β0 Λ_k)^-1); `inverse_scale` is W0^-1.
 
-    Errors: `SupportError` for α0, β0 not above 0, ν0 not above D - 1, a W0^-1 that is not positive-definite; `ShapeError` for its size.
+    Errors: `SupportError` for α0, β0 not above 0, ν0 not above D - 1, a W0^-1 that is not positive-definite;
+    `ShapeError` for its size.
     """
 
     mean: Float[Tensor, " features"]
@@ -34,34 +35,48 @@ class MixturePrior:
     def __post_init__(self) -> None:
         d = len(self.mean)
         if self.inverse_scale.shape != (d, d):
-            raise ShapeError(f"inverse scale of shape {tuple(self.inverse_scale.shape)}; expected {(d, d)}, as the mean has {d} numbers")
+            raise ShapeError(
+                f"inverse scale of shape {tuple(self.inverse_scale.shape)}; expected {(d, d)}, as the mean has {d} "
+                "numbers"
+            )
         if not (self.concentration > 0 and self.precision > 0 and self.degrees > d - 1):
             raise SupportError(
-                f"concentration {self.concentration}, precision {self.precision}, degrees {self.degrees}; expected above 0, 0 and {d - 1}"
+                f"concentration {self.concentration}, precision {self.precision}, degrees {self.degrees}; expected "
+                f"above 0, 0 and {d - 1}"
             )
         w = self.inverse_scale
         if not torch.allclose(w, w.mT) or not bool(tried_cholesky(w)[1]):
-            raise SupportError("the inverse scale is not a positive-definite matrix; give a symmetric one with eigenvalues above 0")
+            raise SupportError(
+                "the inverse scale is not a positive-definite matrix; give a symmetric one with eigenvalues above 0"
+            )
 
 
 class BayesianGaussianMixture(Model):
-    """p(X, Z, π, μ, Λ) with q(π) = Dirichlet(α), q(μ_k, Λ_k) = N(m_k, (β_k Λ_k)^-1) Wishart(W_k, ν_k); float64, in nats.
+    """p(X, Z, π, μ, Λ) with q(π) = Dirichlet(α), q(μ_k, Λ_k) = N(m_k, (β_k Λ_k)^-1) Wishart(W_k, ν_k); float64, in
+    nats.
 
-    `forward` gives expectations under q of the per-example terms; what is paid once for all data is `global_divergence`. Decoding and
-    sampling are plug-in, from `expected_mixture`. `inference.CoordinateAscent` finds q.
+    `forward` gives expectations under q of the per-example terms; what is paid once for all data is
+    `global_divergence`. Decoding and sampling are plug-in, from `expected_mixture`. `inference.CoordinateAscent` finds
+    q.
     """
 
     def __init__(self, components: int, prior: MixturePrior) -> None:
         super().__init__()
         if components < 1:
             raise ShapeError(f"{components} components; expected at least one")
-        self.hyper = MixturePrior(prior.mean.double(), prior.inverse_scale.double(), prior.degrees, prior.concentration, prior.precision)
+        self.hyper = MixturePrior(
+            prior.mean.double(), prior.inverse_scale.double(), prior.degrees, prior.concentration, prior.precision
+        )
 
         def like(value: Tensor | float) -> nn.Parameter:
             value = torch.as_tensor(value, dtype=torch.float64)
             return nn.Parameter(value.expand(components, *value.shape).clone(), requires_grad=False)
 
-        self.concentration, self.precision, self.degrees = like(prior.concentration), like(prior.precision), like(prior.degrees)
+        self.concentration, self.precision, self.degrees = (
+            like(prior.concentration),
+            like(prior.precision),
+            like(prior.degrees),
+        )
         self.mean, self.inverse_scale = like(prior.mean), like(prior.inverse_scale)
 
     @torch.no_grad()
@@ -89,7 +104,10 @@ class BayesianGaussianMixture(Model):
     def expected_log_likelihood(self, x: Float[Tensor, "batch features"]) -> Float[Tensor, "batch components"]:
         """E[log N(x; μ_k, Λ_k^-1)] (10.64)."""
         if x.dim() != 2 or x.shape[1] != self.mean.shape[1]:
-            raise ShapeError(f"examples of shape {tuple(x.shape[1:])}; expected vectors of {self.mean.shape[1]} numbers: flatten them")
+            raise ShapeError(
+                f"examples of shape {tuple(x.shape[1:])}; expected vectors of {self.mean.shape[1]} numbers: flatten "
+                "them"
+            )
         d, off = x.shape[1], x.double()[:, None] - self.mean
         apart = solved(self.inverse_scale, off.permute(1, 2, 0)).permute(2, 0, 1)
         square = self.degrees * (off * apart).sum(-1) + d / self.precision
@@ -116,16 +134,25 @@ class BayesianGaussianMixture(Model):
         h, (_, d) = self.hyper, self.mean.shape
         scale, off = inverse_of(self.inverse_scale), self.mean - h.mean
         ratio = h.precision / self.precision
-        gauss = 0.5 * (d * (ratio - 1 - ratio.log()) + h.precision * self.degrees * torch.einsum("ki,kij,kj->k", off, scale, off))
+        gauss = 0.5 * (
+            d * (ratio - 1 - ratio.log()) + h.precision * self.degrees * torch.einsum("ki,kij,kj->k", off, scale, off)
+        )
         trace = torch.einsum("ij,kji->k", h.inverse_scale, scale)
         first = torch.full_like(self.degrees, h.degrees)
         norm = wishart_log_normalizer(self.inverse_scale, self.degrees) - wishart_log_normalizer(h.inverse_scale, first)
-        return gauss + norm + 0.5 * (self.degrees - h.degrees) * self.expected_log_determinant() + 0.5 * self.degrees * (trace - d)
+        return (
+            gauss
+            + norm
+            + 0.5 * (self.degrees - h.degrees) * self.expected_log_determinant()
+            + 0.5 * self.degrees * (trace - d)
+        )
 
     def expected_mixture(self) -> GaussianMixture:
         """The mixture at E[π], E[μ_k] and E[Λ_k]^-1 = W_k^-1 / ν_k."""
         weight = self.concentration / self.concentration.sum()
-        theta = Components(weight.detach(), self.mean.detach(), (self.inverse_scale / self.degrees[:, None, None]).detach())
+        theta = Components(
+            weight.detach(), self.mean.detach(), (self.inverse_scale / self.degrees[:, None, None]).detach()
+        )
         components, features = self.mean.shape
         return GaussianMixture(components, features).assign(theta)
 
@@ -139,14 +166,21 @@ class BayesianGaussianMixture(Model):
         posterior: tuple[Distribution, ...] | None = None,
         latent: Levels | None = None,
     ) -> Terms:
-        """Expectations under q(π, μ, Λ) of the terms of each example, at q(z) or at a latent that is given; nothing is drawn."""
+        """Expectations under q(π, μ, Λ) of the terms of each example, at q(z) or at a latent that is given; nothing
+        is drawn.
+        """
         if batch.observed is not None and not bool(batch.observed.all()):
-            raise SupportError("cells are marked as missing, which this mixture has no likelihood for; drop these rows or fill the cells")
+            raise SupportError(
+                "cells are marked as missing, which this mixture has no likelihood for; drop these rows or fill the "
+                "cells"
+            )
         log_weight, fit = self.expected_log_weight(), self.expected_log_likelihood(batch.x)
         prior = OneHotCategorical(logits=log_weight, validate_args=False)
         (q,) = posterior or (OneHotCategorical(logits=fit + log_weight, validate_args=False),)
         if not isinstance(q, OneHotCategorical):
-            raise SupportError(f"a posterior that is {type(q).__name__}; expected OneHotCategorical, over the components")
+            raise SupportError(
+                f"a posterior that is {type(q).__name__}; expected OneHotCategorical, over the components"
+            )
         (z,) = latent or (q.mean.expand(samples, *q.mean.shape),)
         log_prior, log_q = at(z, log_weight)[None], at(z, q.logits)[None]
         return Terms(
@@ -178,7 +212,11 @@ def multidigamma(degrees: Float[Tensor, " components"], features: int) -> Float[
     return torch.digamma((degrees[:, None] - steps) / 2).sum(1) + features * math.log(2)
 
 
-def wishart_log_normalizer(inverse_scale: Tensor, degrees: Float[Tensor, " components"]) -> Float[Tensor, " components"]:
+def wishart_log_normalizer(
+    inverse_scale: Tensor, degrees: Float[Tensor, " components"]
+) -> Float[Tensor, " components"]:
     """Log B(W, ν) = ν/2 log |W^-1| - ν D/2 log 2 - log Γ_D(ν/2) (Bishop B.79)."""
     d = inverse_scale.shape[-1]
-    return degrees / 2 * log_determinant_of(inverse_scale) - degrees * d / 2 * math.log(2) - torch.mvlgamma(degrees / 2, d)
+    return (
+        degrees / 2 * log_determinant_of(inverse_scale) - degrees * d / 2 * math.log(2) - torch.mvlgamma(degrees / 2, d)
+    )

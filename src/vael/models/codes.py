@@ -31,7 +31,10 @@ class CodeGrid:
 
     def __post_init__(self) -> None:
         if min(self.height, self.width) < 1 or self.size < 2:
-            raise ShapeError(f"a grid of {self.height} x {self.width} codes below {self.size}; expected at least 1 x 1 codes below at least 2")
+            raise ShapeError(
+                f"a grid of {self.height} x {self.width} codes below {self.size}; expected at least 1 x 1 codes below "
+                "at least 2"
+            )
 
     @property
     def positions(self) -> int:
@@ -52,11 +55,19 @@ class CodePrior(ABC):
         """Codes of every level, `[samples, height, width]` each."""
 
     def split(self, flat: Tensor) -> Levels:
-        """Codes of all levels side by side, `[batch, positions]`, as grids. Errors: `ShapeError` for another number of positions."""
+        """Codes of all levels side by side, `[batch, positions]`, as grids.
+
+        Errors: `ShapeError` for another number of positions.
+        """
         counts = [grid.positions for grid in self.grids]
         if flat.shape[1:] != (sum(counts),):
-            raise ShapeError(f"codes of shape {tuple(flat.shape[1:])} per example, but the grids have {sum(counts)} positions in all")
-        return tuple(part.unflatten(1, (grid.height, grid.width)) for part, grid in zip(flat.split(counts, dim=1), self.grids, strict=True))
+            raise ShapeError(
+                f"codes of shape {tuple(flat.shape[1:])} per example, but the grids have {sum(counts)} positions in all"
+            )
+        return tuple(
+            part.unflatten(1, (grid.height, grid.width))
+            for part, grid in zip(flat.split(counts, dim=1), self.grids, strict=True)
+        )
 
 
 class UniformCodes(nn.Module, CodePrior):
@@ -74,15 +85,19 @@ class UniformCodes(nn.Module, CodePrior):
     def draw_codes(self, samples: int, generator: torch.Generator | Noise) -> Levels:
         noise = as_noise(generator)
         sizes = [(1, samples, grid.height, grid.width) for grid in self.grids]
-        return tuple((noise.uniform(size, self.like)[0] * grid.size).long() for size, grid in zip(sizes, self.grids, strict=True))
+        return tuple(
+            (noise.uniform(size, self.like)[0] * grid.size).long() for size, grid in zip(sizes, self.grids, strict=True)
+        )
 
 
 class AutoregressiveCodes(Model, CodePrior):
-    """p(c) = Π_i p(c_i | c_<i) in reading order, level after level, each level knowing the one before it in full (PixelCNN prior).
+    """p(c) = Π_i p(c_i | c_<i) in reading order, level after level, each level knowing the one before it in full
+    (PixelCNN prior).
 
-    A model of its own, without latents: an example is the codes of all levels side by side, `[positions]`, the coarsest first, and its
-    `log_likelihood` is log p(c) exactly, so `ELBO` and `Reconstruction` climb the same (van den Oord, Vinyals & Kavukcuoglu 2017, section
-    3.3; Razavi, van den Oord & Vinyals 2019, section 3.2). With one grid it serves for small images too, whose cells are its codes.
+    A model of its own, without latents: an example is the codes of all levels side by side, `[positions]`, the coarsest
+    first, and its `log_likelihood` is log p(c) exactly, so `ELBO` and `Reconstruction` climb the same (van den Oord,
+    Vinyals & Kavukcuoglu 2017, section 3.3; Razavi, van den Oord & Vinyals 2019, section 3.2). With one grid it serves
+    for small images too, whose cells are its codes.
     """
 
     def __init__(self, grids: Sequence[CodeGrid], *, features: int = 16, channels: int = 32, layers: int = 4) -> None:
@@ -90,11 +105,14 @@ class AutoregressiveCodes(Model, CodePrior):
         self.grids = tuple(grids)
         self.embeddings = nn.ModuleList(nn.Embedding(grid.size, features) for grid in grids)
         self.networks = nn.ModuleList(
-            GatedPixelCNN(features, grid.size, channels=channels, layers=layers, context=features if level else 0) for level, grid in enumerate(grids)
+            GatedPixelCNN(features, grid.size, channels=channels, layers=layers, context=features if level else 0)
+            for level, grid in enumerate(grids)
         )
         self.contexts = nn.ModuleList(nn.Conv2d(features, features, 3, padding=1) for _ in grids[1:])
 
-    def logits(self, level: int, codes: Sequence[Int64[Tensor, "batch _ _"]]) -> Float[Tensor, "batch size height width"]:
+    def logits(
+        self, level: int, codes: Sequence[Int64[Tensor, "batch _ _"]]
+    ) -> Float[Tensor, "batch size height width"]:
         """Of each code of a level, given those before it; what stands at or after a position does not reach it."""
         embedded = self.embeddings[level](codes[level]).movedim(-1, 1)
         return at_least_float32(self.networks[level](embedded, self._context(level, codes)))
@@ -109,8 +127,13 @@ class AutoregressiveCodes(Model, CodePrior):
     def log_codes(self, codes: Sequence[Int64[Tensor, "batch _ _"]]) -> Float[Tensor, "levels batch"]:
         for grid, given in zip(self.grids, codes, strict=True):
             if int(given.min()) < 0 or int(given.max()) >= grid.size:
-                raise SupportError(f"codes from {int(given.min())} to {int(given.max())}, but expected 0 to {grid.size - 1}")
-        found = [-functional.cross_entropy(self.logits(level, codes), codes[level], reduction="none") for level in range(len(self.grids))]
+                raise SupportError(
+                    f"codes from {int(given.min())} to {int(given.max())}, but expected 0 to {grid.size - 1}"
+                )
+        found = [
+            -functional.cross_entropy(self.logits(level, codes), codes[level], reduction="none")
+            for level in range(len(self.grids))
+        ]
         return torch.stack([each.flatten(1).sum(1) for each in found])
 
     def forward(
@@ -123,9 +146,15 @@ class AutoregressiveCodes(Model, CodePrior):
         posterior: tuple[Distribution, ...] | None = None,
         latent: Levels | None = None,
     ) -> Terms:
-        """Log p(c), exactly; nothing is drawn, so all `samples` are alike. Errors: `StateError` for a mask or latents."""
+        """Log p(c), exactly; nothing is drawn, so all `samples` are alike.
+
+        Errors: `StateError` for a mask or latents.
+        """
         if batch.observed is not None or posterior is not None or latent is not None:
-            raise StateError("a model of codes has no latents and takes whole grids of codes; give it neither a mask nor a posterior nor latents")
+            raise StateError(
+                "a model of codes has no latents and takes whole grids of codes; give it neither a mask nor a "
+                "posterior nor latents"
+            )
         found = self.log_codes(self.split(batch.x.flatten(1).round().long())).sum(0).expand(samples, -1)
         nothing = torch.zeros_like(found)[None]
         return Terms(log_likelihood=found, log_prior=nothing, log_posterior=nothing, divergence=nothing)
@@ -134,7 +163,9 @@ class AutoregressiveCodes(Model, CodePrior):
     def draw_codes(self, samples: int, generator: torch.Generator | Noise) -> Levels:
         """Codes cell by cell, level by level, each from its law given those before it."""
         noise, like = as_noise(generator), next(self.parameters())
-        codes = [torch.zeros(samples, grid.height, grid.width, dtype=torch.int64, device=like.device) for grid in self.grids]
+        codes = [
+            torch.zeros(samples, grid.height, grid.width, dtype=torch.int64, device=like.device) for grid in self.grids
+        ]
         for level, grid in enumerate(self.grids):
             points = noise.uniform((1, samples, grid.height, grid.width), like)[0]
             for row in range(grid.height):
@@ -146,7 +177,9 @@ class AutoregressiveCodes(Model, CodePrior):
 
     def sample(self, samples: int, *, generator: torch.Generator | Noise, context: Tensor | None = None) -> Tensor:
         """`[samples, positions]`, as the data are."""
-        return torch.cat([codes.flatten(1) for codes in self.draw_codes(samples, generator)], 1).to(next(self.parameters()).dtype)
+        return torch.cat([codes.flatten(1) for codes in self.draw_codes(samples, generator)], 1).to(
+            next(self.parameters()).dtype
+        )
 
     def decode(self, latent: Levels, context: Tensor | None = None) -> Distribution:
         """Errors: `StateError`, always."""
@@ -154,7 +187,9 @@ class AutoregressiveCodes(Model, CodePrior):
 
     def reconstruct(self, batch: Batch) -> Tensor:
         """Errors: `StateError`, always."""
-        raise StateError("a model of codes has no latents, so there is nothing to reconstruct from; a VQVAE reconstructs")
+        raise StateError(
+            "a model of codes has no latents, so there is nothing to reconstruct from; a VQVAE reconstructs"
+        )
 
     def encode(self, batch: Batch) -> Tensor:
         """Errors: `StateError`, always."""

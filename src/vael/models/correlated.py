@@ -13,15 +13,18 @@ from vael.probability import bounded
 
 
 def numbers_of(features: int) -> int:
-    """Numbers that a correlated posterior over so many latents asks of its network: mean, log-deviations, and what lies below the diagonal."""
+    """Numbers that a correlated posterior over so many latents asks of its network: mean, log-deviations, and what
+    lies below the diagonal.
+    """
     return features * (features + 3) // 2
 
 
 class CorrelatedGaussianPosterior(Conditional):
     """Encoder q(z | x) = N(μ(x), L(x) L(x)ᵀ), L lower triangular: z = μ + L ε (Kingma & Welling 2019, section 2.5.1).
 
-    The network gives features (features + 3) / 2 numbers: μ, raw log-deviations, then what lies below the diagonal row by row. Column j of L is
-    σ_j times a column with 1 on the diagonal; log σ is bounded smoothly to (-7, 3), so L is regular for any numbers.
+    The network gives features (features + 3) / 2 numbers: μ, raw log-deviations, then what lies below the diagonal row
+    by row. Column j of L is σ_j times a column with 1 on the diagonal; log σ is bounded smoothly to (-7, 3), so L is
+    regular for any numbers.
 
     Errors: `ShapeError` for a network with another number of outputs.
     """
@@ -33,15 +36,21 @@ class CorrelatedGaussianPosterior(Conditional):
         self.register_buffer("below", below[0] * features + below[1], persistent=False)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
-        """q(z | x), batch shape `[batch]`, event shape `[features]`. Errors: `ShapeError` where the network gives another count of numbers."""
+        """q(z | x), batch shape `[batch]`, event shape `[features]`.
+
+        Errors: `ShapeError` where the network gives another count of numbers.
+        """
         raw, size = at_least_float32(self.network(x)), self.features
         if raw.shape[-1] != numbers_of(size):
             raise ShapeError(
-                f"the network gives {raw.shape[-1]} numbers, but a posterior with full covariance over {size} latents takes {numbers_of(size)}: "
+                f"the network gives {raw.shape[-1]} numbers, but a posterior with full covariance over {size} latents "
+                f"takes {numbers_of(size)}: "
                 "features (features + 3) / 2"
             )
         loc, log_scale, below = raw.split((size, size, size * (size - 1) // 2), dim=-1)
         scale = bounded(log_scale, -7.0, 3.0).exp()
-        shear = raw.new_zeros(*raw.shape[:-1], size * size).index_copy(-1, self.below, below).unflatten(-1, (size, size))
+        shear = (
+            raw.new_zeros(*raw.shape[:-1], size * size).index_copy(-1, self.below, below).unflatten(-1, (size, size))
+        )
         shear = shear + torch.eye(size, dtype=raw.dtype, device=raw.device)
         return MultivariateNormal(loc, scale_tril=shear * scale[..., None, :], validate_args=False)

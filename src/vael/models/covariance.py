@@ -1,7 +1,7 @@
 """Four shapes that the covariances of a mixture can have: one number, a diagonal, one matrix for all, a matrix each.
 
-Each knows its density, how it is estimated from weighted second moments, and how near it is to being singular. Sizes: `components` K,
-`features` d; an example x has log-densities under all components side by side, `[batch, components]`.
+Each knows its density, how it is estimated from weighted second moments, and how near it is to being singular. Sizes:
+`components` K, `features` d; an example x has log-densities under all components side by side, `[batch, components]`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def cholesky(covariance: Float[Tensor, "*many features features"]) -> Float[Tens
     if not bool(fits.all()) or not asymmetry <= 1e-8 * float(covariance.abs().max()):
         smallest = float(spectrum(covariance)[0].min()) if bool(covariance.isfinite().all()) else math.nan
         raise SupportError(
-            f"a covariance is not symmetric and positive-definite: its smallest eigenvalue is {smallest:.3g}, entries differ from their mirror "
+            f"a covariance is not symmetric and positive-definite: its smallest eigenvalue is {smallest:.3g}, entries "
+            "differ from their mirror "
             f"images by up to {asymmetry:.3g}; give a proper covariance, a floor, or a kind with fewer parameters"
         )
     return factor
@@ -51,19 +52,27 @@ class Covariance(ABC):
         """Raise `SupportError` where a covariance is not positive-definite."""
 
     @abstractmethod
-    def log_prob(self, x: Float[Tensor, "batch features"], mean: Float[Tensor, "components features"], covariance: Tensor) -> Tensor:
+    def log_prob(
+        self, x: Float[Tensor, "batch features"], mean: Float[Tensor, "components features"], covariance: Tensor
+    ) -> Tensor:
         """Log N(x; μ_k, Σ_k) for every component, `[batch, components]` in nats."""
 
     @abstractmethod
-    def law(self, z: Float[Tensor, "*many components"], mean: Float[Tensor, "components features"], covariance: Tensor) -> Distribution:
+    def law(
+        self, z: Float[Tensor, "*many components"], mean: Float[Tensor, "components features"], covariance: Tensor
+    ) -> Distribution:
         """N(μ_z, Σ_z) of a component given one-hot, event shape `[features]`."""
 
     @abstractmethod
-    def second_moment(self, share: Float[Tensor, "batch components"], x: Tensor, centre: Float[Tensor, "components features"]) -> Tensor:
+    def second_moment(
+        self, share: Float[Tensor, "batch components"], x: Tensor, centre: Float[Tensor, "components features"]
+    ) -> Tensor:
         """Σ_i r_ik (x_i - c_k)(x_i - c_k)ᵀ as far as this kind needs it; it may be summed over batches."""
 
     @abstractmethod
-    def estimate(self, second: Tensor, count: Float[Tensor, " components"], offset: Float[Tensor, "components features"]) -> Tensor:
+    def estimate(
+        self, second: Tensor, count: Float[Tensor, " components"], offset: Float[Tensor, "components features"]
+    ) -> Tensor:
         """The covariances of highest likelihood, from second moments about c_k, Σ_i r_ik and μ_k - c_k."""
 
     @abstractmethod
@@ -72,7 +81,9 @@ class Covariance(ABC):
 
     @abstractmethod
     def thinness(self, covariance: Tensor, whole: Tensor) -> Tensor:
-        """Smallest variance of Σ_k in any direction as a share of that of the `whole` data (this kind, one component): `[components]` or `[1]`."""
+        """Smallest variance of Σ_k in any direction as a share of that of the `whole` data (this kind, one
+        component): `[components]` or `[1]`.
+        """
 
     @abstractmethod
     def placed(self, covariance: Tensor, component: int, whole: Tensor) -> Tensor:
@@ -84,7 +95,9 @@ class Covariance(ABC):
 
 
 def quadratic(x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-    """Log N(x; μ_k, diag v_k), `[batch, components]`, from differences: no square is expanded, so no digits are lost."""
+    """Log N(x; μ_k, diag v_k), `[batch, components]`, from differences: no square is expanded, so no digits are
+    lost.
+    """
     distance = torch.stack([((x - m).square() / v).sum(1) for m, v in zip(mean, variance, strict=True)], dim=1)
     return -0.5 * (distance + variance.log().sum(1) + mean.shape[1] * math.log(2 * math.pi))
 
@@ -92,7 +105,9 @@ def quadratic(x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
 def positive(variance: Tensor) -> None:
     """Refuse variances that are none."""
     if not bool((variance > 0).all()):
-        raise SupportError(f"a variance is {float(variance.min()):.3g}; expected numbers above 0: give proper variances, or a floor")
+        raise SupportError(
+            f"a variance is {float(variance.min()):.3g}; expected numbers above 0: give proper variances, or a floor"
+        )
 
 
 class Spherical(Covariance):
@@ -247,7 +262,9 @@ class Full(Covariance):
         return triangular(x, mean, cholesky(covariance))
 
     def law(self, z: Tensor, mean: Tensor, covariance: Tensor) -> Distribution:
-        return MultivariateNormal(z @ mean, scale_tril=torch.einsum("...k,kij->...ij", z, cholesky(covariance)), validate_args=False)
+        return MultivariateNormal(
+            z @ mean, scale_tril=torch.einsum("...k,kij->...ij", z, cholesky(covariance)), validate_args=False
+        )
 
     def second_moment(self, share: Tensor, x: Tensor, centre: Tensor) -> Tensor:
         return torch.stack([(y := x - c).mT @ (r[:, None] * y) for r, c in zip(share.mT, centre, strict=True)])

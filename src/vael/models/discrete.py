@@ -23,7 +23,9 @@ class BernoulliPrior(Conditional):
 
 
 class BernoulliPosterior(Conditional):
-    """Encoder q(z | x) = Π Bernoulli(z_j; sigmoid of the network's j-th output); climb it by `objectives.ScoreFunction`."""
+    """Encoder q(z | x) = Π Bernoulli(z_j; sigmoid of the network's j-th output); climb it by
+    `objectives.ScoreFunction`.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

@@ -1,4 +1,6 @@
-"""The Gaussian mixture: a latent that can be summed over, so that every quantity of a latent-variable model is exact."""
+"""The Gaussian mixture: a latent that can be summed over, so that every quantity of a latent-variable model is
+exact.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,10 @@ class GaussianComponents(Conditional):
     def log_prob(self, x: Float[Tensor, "batch features"]) -> Float[Tensor, "batch components"]:
         """Log p(x | Z = k) for every k, in nats."""
         if x.dim() != 2 or x.shape[1] != self.mean.shape[1]:
-            raise ShapeError(f"examples of shape {tuple(x.shape[1:])}, but the mixture is over vectors of {self.mean.shape[1]} numbers; flatten them")
+            raise ShapeError(
+                f"examples of shape {tuple(x.shape[1:])}, but the mixture is over vectors of {self.mean.shape[1]} "
+                "numbers; flatten them"
+            )
         return self.kind.log_prob(x.to(self.mean), self.mean, self.covariance)
 
 
@@ -81,17 +86,19 @@ class Responsibilities(Conditional):
 
 
 def at(z: Float[Tensor, "samples batch components"], values: Tensor) -> Float[Tensor, "samples batch"]:
-    """Σ_k z_k values_k: the value at a one-hot z, the expectation at probabilities; a value of -∞ does not count where z_k is 0."""
+    """Σ_k z_k values_k: the value at a one-hot z, the expectation at probabilities; a value of -∞ does not count
+    where z_k is 0.
+    """
     return torch.where(z > 0, z * values, torch.zeros_like(z)).sum(-1)
 
 
 class GaussianMixture(Model):
     """p(x) = Σ_k τ_k N(x; μ_k, Σ_k), the latent a one-hot vector that names the component; float64.
 
-    The posterior is exact, so the bound is log p(x) itself. Terms are linear in z and are taken at the mean of q(z|x), where they are
-    expectations without any noise; at a latent that is given they are those of that latent. It starts as N(0, I) in all components: set
-    θ with `assign`, or let `inference.ExpectationMaximization` find it. `encode` gives the responsibilities, `reconstruct` the mean of the
-    data to be expected from them, Σ_k r_k μ_k.
+    The posterior is exact, so the bound is log p(x) itself. Terms are linear in z and are taken at the mean of q(z|x),
+    where they are expectations without any noise; at a latent that is given they are those of that latent. It starts as
+    N(0, I) in all components: set θ with `assign`, or let `inference.ExpectationMaximization` find it. `encode` gives
+    the responsibilities, `reconstruct` the mean of the data to be expected from them, Σ_k r_k μ_k.
     """
 
     def __init__(self, components: int, features: int, kind: Covariance | None = None) -> None:
@@ -115,19 +122,24 @@ class GaussianMixture(Model):
     def assign(self, components: Components) -> GaussianMixture:
         """Set θ; gives the model itself.
 
-        Errors: `ShapeError` for other sizes, `SupportError` for weights that are no probabilities and covariances that are not positive-definite.
+        Errors: `ShapeError` for other sizes, `SupportError` for weights that are no probabilities and covariances that
+        are not positive-definite.
         """
         named = {"weight": self.prior.weight, "mean": self.likelihood.mean, "covariance": self.likelihood.covariance}
         for name, mine in named.items():
             given = getattr(components, name)
             if given.shape != mine.shape:
-                raise ShapeError(f"{name} of shape {tuple(given.shape)}; expected {tuple(mine.shape)} for {type(self.kind).__name__} covariances")
+                raise ShapeError(
+                    f"{name} of shape {tuple(given.shape)}; expected {tuple(mine.shape)} for "
+                    f"{type(self.kind).__name__} covariances"
+                )
             if not bool(given.isfinite().all()):
                 raise SupportError(f"{name} holds numbers that are not finite; give finite ones")
         total = float(components.weight.sum())
         if bool((components.weight < 0).any()) or abs(total - 1) > 1e-6:
             raise SupportError(
-                f"component weights between {float(components.weight.min()):g} and {float(components.weight.max()):g} sum to {total:.8g}; "
+                f"component weights between {float(components.weight.min()):g} and {float(components.weight.max()):g} "
+                f"sum to {total:.8g}; "
                 "expected probabilities: none below 0, sum 1"
             )
         self.kind.check(components.covariance)
@@ -148,11 +160,16 @@ class GaussianMixture(Model):
         posterior: tuple[Distribution, ...] | None = None,
         latent: Levels | None = None,
     ) -> Terms:
-        """The terms of a batch: expectations under q(z|x), equal for all `samples`, unless a latent is given. Nothing is drawn."""
+        """The terms of a batch: expectations under q(z|x), equal for all `samples`, unless a latent is given.
+
+        Nothing is drawn.
+        """
         prior, x = self.prior(batch.context), self._checked(batch)
         (q,) = posterior or (self.posterior(x, batch.context),)
         if not isinstance(q, OneHotCategorical):
-            raise SupportError(f"a posterior that is {type(q).__name__}; expected OneHotCategorical, over the components")
+            raise SupportError(
+                f"a posterior that is {type(q).__name__}; expected OneHotCategorical, over the components"
+            )
         (z,) = latent or (q.mean.expand(samples, *q.mean.shape),)
         return Terms(
             log_likelihood=at(z, self.likelihood.log_prob(x)),
@@ -166,7 +183,10 @@ class GaussianMixture(Model):
 
     def _checked(self, batch: Batch) -> Tensor:
         if batch.observed is not None and not bool(batch.observed.all()):
-            raise SupportError("cells are marked as missing, which a Gaussian mixture has no likelihood for here; drop these rows or fill the cells")
+            raise SupportError(
+                "cells are marked as missing, which a Gaussian mixture has no likelihood for here; drop these rows or "
+                "fill the cells"
+            )
         return batch.x
 
     def log_joint(self, x: Float[Tensor, "batch features"]) -> Float[Tensor, "batch components"]:
@@ -193,8 +213,12 @@ class GaussianMixture(Model):
 
     # the two steps
 
-    def statistics(self, x: Float[Tensor, "batch features"], responsibilities: Float[Tensor, "batch components"]) -> SufficientStatistics:
-        """Sufficient statistics about the present means, which lie near the next ones: hardly a digit is lost to cancellation."""
+    def statistics(
+        self, x: Float[Tensor, "batch features"], responsibilities: Float[Tensor, "batch components"]
+    ) -> SufficientStatistics:
+        """Sufficient statistics about the present means, which lie near the next ones: hardly a digit is lost to
+        cancellation.
+        """
         x, centre = x.to(self.likelihood.mean), self.likelihood.mean
         count = responsibilities.sum(0)
         first = torch.stack([r @ (x - c) for r, c in zip(responsibilities.mT, centre, strict=True)])
@@ -203,8 +227,9 @@ class GaussianMixture(Model):
     def maximizer(self, statistics: SufficientStatistics, floor: float = 0.0) -> Components:
         """The θ that maximises E_r[log p(X, Z | θ)], in closed form.
 
-        τ_k = N_k / N, μ_k = Σ_i r_ik x_i / N_k, Σ_k = Σ_i r_ik (x_i - μ_k)(x_i - μ_k)ᵀ / N_k, with N_k = Σ_i r_ik (Dempster, Laird & Rubin
-        1977); averaged as the kind of covariance asks, plus `floor` I, which is no longer the maximum where it is not 0.
+        τ_k = N_k / N, μ_k = Σ_i r_ik x_i / N_k, Σ_k = Σ_i r_ik (x_i - μ_k)(x_i - μ_k)ᵀ / N_k, with N_k = Σ_i r_ik
+        (Dempster, Laird & Rubin 1977); averaged as the kind of covariance asks, plus `floor` I, which is no longer the
+        maximum where it is not 0.
         """
         count = statistics.count.clamp(min=torch.finfo(statistics.count.dtype).tiny)
         offset = statistics.first / count[:, None]

@@ -1,11 +1,12 @@
 """From a network's raw output to a distribution over cells, float32 or better whatever the network ran in.
 
-A head asks for `channels_per_cell` raw numbers for each channel of the data: a decoder for x of shape `[channels, *space]` gives
-`[channels_per_cell * channels, *space]`, the first `channels` of them for the first parameter of the law, and so on. Every bound on a
-parameter stands in the head's docstring.
+A head asks for `channels_per_cell` raw numbers for each channel of the data: a decoder for x of shape `[channels,
+*space]` gives `[channels_per_cell * channels, *space]`, the first `channels` of them for the first parameter of the
+law, and so on. Every bound on a parameter stands in the head's docstring.
 
-To add a likelihood: write its law as a `Distribution` with a way to draw from it (`vael.probability.register_draw`), a final subclass of
-`Head` here, one row in the table of laws under tests/laws, and one row in `vael.specs.likelihoods` if it is to have a name.
+To add a likelihood: write its law as a `Distribution` with a way to draw from it (`vael.probability.register_draw`), a
+final subclass of `Head` here, one row in the table of laws under tests/laws, and one row in `vael.specs.likelihoods` if
+it is to have a name.
 """
 
 from __future__ import annotations
@@ -33,11 +34,15 @@ from vael.probability import (
 )
 
 LOG_SCALE = (-6.0, 3.0)  # log σ of continuous laws, relative to the scale of the data: σ between 0.0025 and 20
-LOG_LEVEL = -3.0  # least log s of discretised logistics: a twentieth of a level, so that one level can have all probability but 1e-4
+LOG_LEVEL = (
+    -3.0
+)  # least log s of discretised logistics: a twentieth of a level, so that one level can have all probability but 1e-4
 
 
 def is_likelihood(model: object) -> bool:
-    """Whether what a model calls log p(x | z) is one, so that a bound can be made of it; true of models that have no head."""
+    """Whether what a model calls log p(x | z) is one, so that a bound can be made of it; true of models that have
+    no head.
+    """
     return bool(getattr(getattr(getattr(model, "likelihood", None), "head", None), "is_likelihood", True))
 
 
@@ -53,14 +58,21 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, raw: Float[Tensor, "samples batch *raw"]) -> Distribution:
-        """`raw` is `[samples, batch, channels_per_cell * channels, *space]`; the law has batch shape `[samples, batch, *event]`."""
+        """`raw` is `[samples, batch, channels_per_cell * channels, *space]`; the law has batch shape `[samples,
+        batch, *event]`.
+        """
 
     @abstractmethod
     def check(self, source: Source) -> None:
-        """Refuse data that are outside the support of the law, or for which it is no likelihood. Errors: `SupportError`, `ShapeError`."""
+        """Refuse data that are outside the support of the law, or for which it is no likelihood.
+
+        Errors: `SupportError`, `ShapeError`.
+        """
 
     def start(self, mean: Float[Tensor, "*event"], std: Float[Tensor, "*event"]) -> Tensor | None:
-        """Raw numbers `[channels_per_cell * channels, *space]` at which the law resembles data of such moments; None where 0 does."""
+        """Raw numbers `[channels_per_cell * channels, *space]` at which the law resembles data of such moments;
+        None where 0 does.
+        """
         return None
 
 
@@ -99,7 +111,8 @@ class BernoulliHead(Head):
         no_nan(source)
         if source.kind is not Kind.BINARY:
             raise SupportError(
-                f"{source.name}: the Bernoulli likelihood takes cells that are 0 or 1, but these are {source.kind.value}; make them binary "
+                f"{source.name}: the Bernoulli likelihood takes cells that are 0 or 1, but these are "
+                f"{source.kind.value}; make them binary "
                 "(--binarize dynamic, static or threshold), or choose the continuous Bernoulli by name for grey values"
             )
 
@@ -108,7 +121,9 @@ class BernoulliHead(Head):
 
 
 class CrossEntropyHead(Head):
-    """Grey values in [0, largest] under the Bernoulli formula, as lectures do it: no likelihood, so never reported as one."""
+    """Grey values in [0, largest] under the Bernoulli formula, as lectures do it: no likelihood, so never reported
+    as one.
+    """
 
     is_likelihood = False
 
@@ -128,7 +143,10 @@ class CrossEntropyHead(Head):
 
 
 class ContinuousBernoulliHead(Head):
-    """Real cells in [0, largest]: raw numbers are logits, unbounded. Pixels that are dequantised have `largest` = their levels."""
+    """Real cells in [0, largest]: raw numbers are logits, unbounded.
+
+    Pixels that are dequantised have `largest` = their levels.
+    """
 
     def __init__(self, largest: float = 1.0) -> None:
         super().__init__()
@@ -157,7 +175,9 @@ class Spread(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, raw: Tensor, unit: Tensor) -> Tensor:
-        """σ in the data's units, where `unit` is the scale of the data; `raw` is the output that belongs to σ, or the location's."""
+        """σ in the data's units, where `unit` is the scale of the data; `raw` is the output that belongs to σ, or
+        the location's.
+        """
 
     def check(self, source: Source) -> None:
         """Refuse data with another number of channels. Errors: `ShapeError`."""
@@ -177,7 +197,8 @@ class FixedScale(Spread):
 
 
 class LearnedScale(Spread):
-    """One σ for everything, or with `channels` one for each channel (column of a table): log σ is a parameter, 0 at the start.
+    """One σ for everything, or with `channels` one for each channel (column of a table): log σ is a parameter, 0 at the
+    start.
 
     log σ relative to the scale of the data is bounded smoothly to (-6, 3).
     """
@@ -193,11 +214,16 @@ class LearnedScale(Spread):
 
     def check(self, source: Source) -> None:
         if self.channels not in (1, source.event[0]):
-            raise ShapeError(f"{source.name} has {source.event[0]} channels, but σ is learned for {self.channels}; make it 1 or {source.event[0]}")
+            raise ShapeError(
+                f"{source.name} has {source.event[0]} channels, but σ is learned for {self.channels}; make it 1 or "
+                f"{source.event[0]}"
+            )
 
 
 class PredictedScale(Spread):
-    """A σ for each cell, predicted by the decoder: log σ relative to the scale of the data is bounded smoothly to (-6, 3)."""
+    """A σ for each cell, predicted by the decoder: log σ relative to the scale of the data is bounded smoothly to
+    (-6, 3).
+    """
 
     channels_per_cell = 1
 
@@ -208,8 +234,8 @@ class PredictedScale(Spread):
 class LocationScaleHead(Head, ABC):
     """Abstract: real cells around shift + scale * raw, in the data's own units.
 
-    Shift and scale are the moments of the data: for a table each column's own, for an image the mean of each cell and one scale for all. A
-    cell that never varied has scale 1. Without moments they are 0 and 1.
+    Shift and scale are the moments of the data: for a table each column's own, for an image the mean of each cell and
+    one scale for all. A cell that never varied has scale 1. Without moments they are 0 and 1.
     """
 
     def __init__(self, moments: Moments | None = None, spread: Spread | None = None) -> None:
@@ -232,7 +258,10 @@ class LocationScaleHead(Head, ABC):
         real_numbers(source, "a density over real numbers")
         self.spread.check(source)
         if self.shift.dim() and tuple(self.shift.shape) != source.event:
-            raise ShapeError(f"{source.name} has examples of shape {source.event}, but the moments are of shape {tuple(self.shift.shape)}")
+            raise ShapeError(
+                f"{source.name} has examples of shape {source.event}, but the moments are of shape "
+                f"{tuple(self.shift.shape)}"
+            )
 
 
 def units(moments: Moments) -> tuple[Tensor, Tensor]:
@@ -243,7 +272,9 @@ def units(moments: Moments) -> tuple[Tensor, Tensor]:
 
 
 class GaussianHead(LocationScaleHead):
-    """Real cells, Gaussian; where σ comes from, and how it is bounded, is said by its `spread` (default: one σ, learned)."""
+    """Real cells, Gaussian; where σ comes from, and how it is bounded, is said by its `spread` (default: one σ,
+    learned).
+    """
 
     def law(self, loc: Tensor, scale: Tensor) -> Distribution:
         return Normal(loc, scale, validate_args=False)
@@ -257,7 +288,9 @@ class LaplaceHead(LocationScaleHead):
 
 
 class CategoricalHead(Head):
-    """Codes 0 ... levels - 1 without an order: raw numbers are logits, unbounded, one for each level of each channel."""
+    """Codes 0 ... levels - 1 without an order: raw numbers are logits, unbounded, one for each level of each
+    channel.
+    """
 
     discrete = True
 
@@ -275,7 +308,8 @@ class CategoricalHead(Head):
 class LevelUnits:
     """From raw numbers around 0 to location and log-scale in units of one level, for `levels` levels.
 
-    location = middle + half the range * raw; log s = raw + log(half the range) - 1, bounded smoothly to (-3, log(levels) + 1).
+    location = middle + half the range * raw; log s = raw + log(half the range) - 1, bounded smoothly to (-3,
+    log(levels) + 1).
     """
 
     def __init__(self, levels: int) -> None:
@@ -291,7 +325,9 @@ class LevelUnits:
         return bounded(raw + self.base, LOG_LEVEL, self.high)
 
     def start(self, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
-        """Raw numbers for a logistic of such moments (its variance is π² s² / 3); a cell that never varied gets a scale of one level."""
+        """Raw numbers for a logistic of such moments (its variance is π² s² / 3); a cell that never varied gets a
+        scale of one level.
+        """
         log_scale = torch.log(std.clamp(min=1.0) * math.sqrt(3) / math.pi).clamp(max=self.high - 1)
         return (mean - self.half) / self.half, log_scale - self.base
 
@@ -323,8 +359,8 @@ class DiscretizedLogisticHead(Head):
 class DiscretizedLogisticMixtureHead(Head):
     """Integers 0 ... levels - 1, a mixture of discretised logistics for each cell.
 
-    Mixture logits and locations are unbounded, log s is bounded smoothly to (-3, log(levels) + 1). At raw output 0 the components are
-    spread evenly over the range.
+    Mixture logits and locations are unbounded, log s is bounded smoothly to (-3, log(levels) + 1). At raw output 0 the
+    components are spread evenly over the range.
     """
 
     discrete = True
@@ -337,7 +373,9 @@ class DiscretizedLogisticMixtureHead(Head):
 
     def forward(self, raw: Float[Tensor, "samples batch *raw"]) -> Distribution:
         logits, loc, log_scale = raw.unflatten(2, (3, self.components, -1)).movedim(3, -1).unbind(2)
-        return DiscretizedLogisticMixture(logits, self.units.loc(loc + self.places), self.units.log_scale(log_scale), self.levels)
+        return DiscretizedLogisticMixture(
+            logits, self.units.loc(loc + self.places), self.units.log_scale(log_scale), self.levels
+        )
 
     def start(self, mean: Tensor, std: Tensor) -> Tensor:
         loc, log_scale = side_by_side(self.units, self.places, mean, std)
@@ -348,10 +386,11 @@ class DiscretizedLogisticMixtureHead(Head):
 
 
 class CoupledLogisticMixtureHead(Head):
-    """As `DiscretizedLogisticMixtureHead`, one mixture for each pixel, with the channel coupling of PixelCNN++, its weights in (-1, 1).
+    """As `DiscretizedLogisticMixtureHead`, one mixture for each pixel, with the channel coupling of PixelCNN++, its
+    weights in (-1, 1).
 
-    The law has batch shape `[samples, batch, *space]`. A pixel takes components * (1 + 2 channels + channels (channels - 1) / 2)
-    numbers; where `channels` does not divide that, a few raw channels at the end are unused.
+    The law has batch shape `[samples, batch, *space]`. A pixel takes components * (1 + 2 channels + channels (channels
+    - 1) / 2) numbers; where `channels` does not divide that, a few raw channels at the end are unused.
     """
 
     discrete = True
@@ -367,7 +406,12 @@ class CoupledLogisticMixtureHead(Head):
         split = raw[:, :, : sum(self.sizes)].split(self.sizes, dim=2)
         logits, loc, log_scale, coupling = (part.unflatten(2, (-1, self.components)).movedim(3, -1) for part in split)
         return CoupledLogisticMixture(
-            logits.squeeze(2), self.units.loc(loc + self.places), self.units.log_scale(log_scale), coupling.tanh(), self.levels, space=raw.dim() - 3
+            logits.squeeze(2),
+            self.units.loc(loc + self.places),
+            self.units.log_scale(log_scale),
+            coupling.tanh(),
+            self.levels,
+            space=raw.dim() - 3,
         )
 
     def start(self, mean: Tensor, std: Tensor) -> Tensor:
@@ -379,7 +423,10 @@ class CoupledLogisticMixtureHead(Head):
     def check(self, source: Source) -> None:
         whole_numbers(source, self.levels, "the coupled mixture of discretised logistics")
         if source.event[0] != self.channels:
-            raise ShapeError(f"{source.name} has {source.event[0]} channels, but the likelihood couples {self.channels}; make the head for as many")
+            raise ShapeError(
+                f"{source.name} has {source.event[0]} channels, but the likelihood couples {self.channels}; make the "
+                "head for as many"
+            )
 
 
 def places(components: int) -> Tensor:
@@ -388,7 +435,9 @@ def places(components: int) -> Tensor:
 
 
 def side_by_side(units: LevelUnits, places: Tensor, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
-    """Raw locations and log-scales `[components, *event]` of logistics whose equal mixture has such moments; they stand where a Gaussian has mass."""
+    """Raw locations and log-scales `[components, *event]` of logistics whose equal mixture has such moments; they
+    stand where a Gaussian has mass.
+    """
     spots = 0.8 * torch.special.ndtri((places.to(mean) + 1) / 2)
     within = (1 - spots.square().mean()).sqrt()
     loc, log_scale = zip(*(units.start(mean + spot * std, within * std) for spot in spots), strict=True)

@@ -23,10 +23,11 @@ MOST_CELLS = 512  # a factor of 512 × 512 is 1 MiB an example and draw
 class JointGaussianHead(Head):
     """Real cells that depend on each other given z: p(x | z) = N(μ_θ(z), Σ_θ(z)) over a whole example, Σ = S L Lᵀ S.
 
-    The network gives d (d + 3) / 2 numbers for the d cells of an example: d means and d log-deviations in units of the data, then what lies
-    below the diagonal of L row by row (a few raw numbers at the end are unused where d is even). Column j of L is σ_j times a column with 1
-    on the diagonal, log σ is bounded smoothly to (-6, 3), and S holds the scales of the data, so Σ is positive definite for any numbers.
-    The law has batch shape `[samples, batch]` and events of the shape of an example: cells cannot be left out by a mask.
+    The network gives d (d + 3) / 2 numbers for the d cells of an example: d means and d log-deviations in units of the
+    data, then what lies below the diagonal of L row by row (a few raw numbers at the end are unused where d is even).
+    Column j of L is σ_j times a column with 1 on the diagonal, log σ is bounded smoothly to (-6, 3), and S holds the
+    scales of the data, so Σ is positive definite for any numbers. The law has batch shape `[samples, batch]` and events
+    of the shape of an example: cells cannot be left out by a mask.
 
     Memory and time grow as d² and more: for tables and small images. Errors: `ShapeError` for more than 512 cells.
     """
@@ -36,7 +37,8 @@ class JointGaussianHead(Head):
         self.event, self.cells = tuple(event), math.prod(event)
         if not 1 <= self.cells <= MOST_CELLS:
             raise ShapeError(
-                f"a full covariance over {self.cells} cells of shape {self.event}; expected 1 to {MOST_CELLS}, since it has a number for each "
+                f"a full covariance over {self.cells} cells of shape {self.event}; expected 1 to {MOST_CELLS}, since "
+                "it has a number for each "
                 "pair; use a Gaussian with a variance for each cell"
             )
         self.channels_per_cell = math.ceil(numbers_of(self.cells) / self.cells)
@@ -57,4 +59,7 @@ class JointGaussianHead(Head):
     def check(self, source: Source) -> None:
         real_numbers(source, "a density over real numbers")
         if source.event != self.event:
-            raise ShapeError(f"{source.name} has examples of shape {source.event}, but the covariance is over cells of shape {self.event}")
+            raise ShapeError(
+                f"{source.name} has examples of shape {source.event}, but the covariance is over cells of shape "
+                f"{self.event}"
+            )

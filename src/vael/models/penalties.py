@@ -1,4 +1,6 @@
-"""What an autoencoder states about its codes besides the error: named penalties, per example, weighted by the objective alone."""
+"""What an autoencoder states about its codes besides the error: named penalties, per example, weighted by the
+objective alone.
+"""
 
 from __future__ import annotations
 
@@ -44,10 +46,12 @@ class AbsoluteActivation(Penalty):
 
 @dataclass(frozen=True)
 class ActivationDivergence(Penalty):
-    """Σ_j KL(ρ || ρ̂_j) in nats, ρ̂_j the mean activation of unit j over the batch: each unit is on for a share ρ of the data (Ng 2011).
+    """Σ_j KL(ρ || ρ̂_j) in nats, ρ̂_j the mean activation of unit j over the batch: each unit is on for a share ρ of
+    the data (Ng 2011).
 
-    KL(ρ || ρ̂) = ρ log(ρ / ρ̂) + (1 - ρ) log((1 - ρ) / (1 - ρ̂)). Codes must lie in [0, 1], as a logistic activation gives them. The
-    mean is over the examples of a batch, so every one of them has the same penalty, and it depends on who shares the batch.
+    KL(ρ || ρ̂) = ρ log(ρ / ρ̂) + (1 - ρ) log((1 - ρ) / (1 - ρ̂)). Codes must lie in [0, 1], as a logistic activation
+    gives them. The mean is over the examples of a batch, so every one of them has the same penalty, and it depends on
+    who shares the batch.
 
     Errors: `SupportError` for a target outside (0, 1) and for codes outside [0, 1].
     """
@@ -56,7 +60,9 @@ class ActivationDivergence(Penalty):
 
     def __post_init__(self) -> None:
         if not 0 < self.target < 1:
-            raise SupportError(f"the mean activation is to be {self.target}; expected a number between 0 and 1, such as 0.05")
+            raise SupportError(
+                f"the mean activation is to be {self.target}; expected a number between 0 and 1, such as 0.05"
+            )
 
     def __call__(self, coded: Coded) -> Float[Tensor, " batch"]:
         code, rho = coded.code, self.target
@@ -73,24 +79,29 @@ def in_unit_interval(code: Tensor) -> None:
     low, high = float(code.min()), float(code.max())
     if low < 0 or high > 1:
         raise SupportError(
-            f"codes lie in [{low:.3g}, {high:.3g}], but a divergence between activations needs them in [0, 1]; end the encoder in torch.nn.Sigmoid()"
+            f"codes lie in [{low:.3g}, {high:.3g}], but a divergence between activations needs them in [0, 1]; end the "
+            "encoder in torch.nn.Sigmoid()"
         )
 
 
 @dataclass(frozen=True)
 class Contraction(Penalty):
-    """‖∂h/∂x‖²_F, the squared Frobenius norm of the encoder's Jacobian (Rifai, Vincent, Muller, Glorot & Bengio 2011, eq. 1).
+    """‖∂h/∂x‖²_F, the squared Frobenius norm of the encoder's Jacobian (Rifai, Vincent, Muller, Glorot & Bengio 2011,
+    eq. 1).
 
-    With `probes` None it is exact, at the price of one backward pass for each number of the code: for small codes. With probes it is
-    estimated without bias as the mean of ‖vᵀ ∂h/∂x‖² over that many v with signs ±1 (Hutchinson 1990). The encoder must not mix the
-    examples of a batch.
+    With `probes` None it is exact, at the price of one backward pass for each number of the code: for small codes. With
+    probes it is estimated without bias as the mean of ‖vᵀ ∂h/∂x‖² over that many v with signs ±1 (Hutchinson 1990). The
+    encoder must not mix the examples of a batch.
     """
 
     probes: int | None = None
 
     def __post_init__(self) -> None:
         if self.probes is not None and self.probes < 1:
-            raise ShapeError(f"a Jacobian was to be estimated from {self.probes} probes; expected at least 1, or None for the exact norm")
+            raise ShapeError(
+                f"a Jacobian was to be estimated from {self.probes} probes; expected at least 1, or None for the exact "
+                "norm"
+            )
 
     def __call__(self, coded: Coded) -> Float[Tensor, " batch"]:
         given = vjp(coded.encoder, coded.x)
@@ -104,7 +115,8 @@ class Contraction(Penalty):
 
 @dataclass(frozen=True)
 class LogisticContraction(Penalty):
-    """`Contraction` of an encoder h = σ(W x + b), in closed form: Σ_j (h_j (1 - h_j))² Σ_i W_ji² (Rifai et al. 2011, section 5.3).
+    """`Contraction` of an encoder h = σ(W x + b), in closed form: Σ_j (h_j (1 - h_j))² Σ_i W_ji² (Rifai et al. 2011,
+    section 5.3).
 
     Errors: `ShapeError` if there is more in the encoder than one linear layer, a logistic activation, and reshaping.
     """
@@ -116,7 +128,11 @@ class LogisticContraction(Penalty):
 
 def leaves(network: nn.Module) -> list[nn.Module]:
     """The layers of a network that do something."""
-    return [layer for layer in network.modules() if not list(layer.children()) and not isinstance(layer, nn.Flatten | nn.Identity | nn.Sequential)]
+    return [
+        layer
+        for layer in network.modules()
+        if not list(layer.children()) and not isinstance(layer, nn.Flatten | nn.Identity | nn.Sequential)
+    ]
 
 
 def only_layer(layers: Iterable[nn.Module]) -> nn.Linear:
@@ -126,5 +142,6 @@ def only_layer(layers: Iterable[nn.Module]) -> nn.Linear:
         return found[0]
     raise ShapeError(
         f"the closed form of the Jacobian is for one linear layer and torch.nn.Sigmoid(), but the encoder has "
-        f"{', '.join(type(layer).__name__ for layer in found) or 'no layers'}; use Contraction() or Contraction(probes=1)"
+        f"{', '.join(type(layer).__name__ for layer in found) or 'no layers'}; use Contraction() or "
+        "Contraction(probes=1)"
     )

@@ -1,7 +1,8 @@
 """Weights at which a VAE already is probabilistic principal component analysis, from one pass over the data.
 
-A dense VAE with one hidden layer of 2 × latents SiLU units on both sides can be linear exactly: SiLU(a) - SiLU(-a) = a. Set so, it has the
-likelihood of a factor analysis before any training, and its even functions SiLU(a) + SiLU(-a) are at hand to let scales follow the image.
+A dense VAE with one hidden layer of 2 × latents SiLU units on both sides can be linear exactly: SiLU(a) - SiLU(-a) = a.
+Set so, it has the likelihood of a factor analysis before any training, and its even functions SiLU(a) + SiLU(-a) are at
+hand to let scales follow the image.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ CLIP = 0.97  # largest coupling
 
 @dataclass(frozen=True)
 class Factors:
-    """x = mean + A (W z + √noise ε) with A [channels, channels] acting on every pixel: factor analysis with noise that channels share.
+    """x = mean + A (W z + √noise ε) with A [channels, channels] acting on every pixel: factor analysis with noise that
+    channels share.
 
-    W = axes · diag √(variance - noise); `variance` are the largest eigenvalues of the covariance of A⁻¹ (x - mean), `noise` the mean of the rest.
+    W = axes · diag √(variance - noise); `variance` are the largest eigenvalues of the covariance of A⁻¹ (x - mean),
+    `noise` the mean of the rest.
     """
 
     mean: Float64[Tensor, " cells"]
@@ -47,7 +50,9 @@ def cells_of(source: Source, examples: int) -> Tensor:
 
 
 def channel_noise(x: Tensor) -> Tensor:
-    """Half the covariance of differences between neighbours, channel by channel: what varies from pixel to pixel, `[channels, channels]`."""
+    """Half the covariance of differences between neighbours, channel by channel: what varies from pixel to pixel,
+    `[channels, channels]`.
+    """
     channels = x.shape[1]
     if x.dim() < 3 or x.shape[-1] < 2:
         return torch.eye(channels, dtype=torch.float64)
@@ -56,7 +61,8 @@ def channel_noise(x: Tensor) -> Tensor:
 
 
 def factors(x: Tensor, latents: int, *, seed: int = 0) -> Factors:
-    """Factor analysis of examples `[examples, *event]` by principal components of channels that were whitened by `channel_noise`.
+    """Factor analysis of examples `[examples, *event]` by principal components of channels that were whitened by
+    `channel_noise`.
 
     The axes come from a subspace iteration on the covariance (Halko, Martinsson & Tropp 2011).
 
@@ -64,7 +70,10 @@ def factors(x: Tensor, latents: int, *, seed: int = 0) -> Factors:
     """
     cells = x[0].numel()
     if not 0 < latents < cells:
-        raise ShapeError(f"{latents} latents for {cells} cells: principal components leave noise only if there are fewer latents than cells")
+        raise ShapeError(
+            f"{latents} latents for {cells} cells: principal components leave noise only if there are fewer latents "
+            "than cells"
+        )
     mixing = lower_factor(channel_noise(x))
     mean = x.double().mean(0)
     covariance, inverse = torch.zeros(cells, cells, dtype=torch.float64), inverse_of_factor(mixing).float()
@@ -91,11 +100,13 @@ def largest(covariance: Tensor, number: int, seed: int) -> tuple[Tensor, Tensor]
 def start_at_principal_components(model: VAE, source: Source) -> None:
     """Set the weights of a dense VAE with one hidden layer of 2 × latents SiLU units to factor analysis, in place.
 
-    Errors: `SupportError` for another head than discretised logistics, one for each cell or one for each pixel with channels coupled.
+    Errors: `SupportError` for another head than discretised logistics, one for each cell or one for each pixel with
+    channels coupled.
     """
     if not isinstance(model.posterior, GaussianPosterior) or not isinstance(model.likelihood, Decoder):
         raise SupportError(
-            "principal components start a VAE with independent latents and a decoder with a head; leave the full covariance (--correlated) out"
+            "principal components start a VAE with independent latents and a decoder with a head; leave the full "
+            "covariance (--correlated) out"
         )
     encode, decode = two_layers(model.posterior.network), two_layers(model.likelihood.network)
     latents = decode[0].in_features
@@ -106,7 +117,10 @@ def start_at_principal_components(model: VAE, source: Source) -> None:
 
 
 def two_layers(network: nn.Module) -> tuple[nn.Linear, nn.Linear]:
-    """The two linear layers of a dense network. Errors: `ShapeError` for another number, or for another width than twice the latents."""
+    """The two linear layers of a dense network.
+
+    Errors: `ShapeError` for another number, or for another width than twice the latents.
+    """
     found = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
     if len(found) != 2:
         raise ShapeError(f"a network of {len(found)} linear layers cannot start at principal components; expected 2")
@@ -121,7 +135,9 @@ def both_signs(weight: Tensor) -> Tensor:
 def set_encoder(layers: tuple[nn.Linear, nn.Linear], found: Factors, network: nn.Module) -> None:
     """μ = √(λ - noise) / λ · axesᵀ A⁻¹ (x - mean), σ = √(noise / λ); behind the layer that brings x to unit scale."""
     channels = len(found.mixing)
-    whitened = torch.einsum("ji,jkl->ikl", inverse_of_factor(found.mixing), found.axes.view(channels, -1, len(found.variance))).flatten(0, 1)
+    whitened = torch.einsum(
+        "ji,jkl->ikl", inverse_of_factor(found.mixing), found.axes.view(channels, -1, len(found.variance))
+    ).flatten(0, 1)
     gain = (found.variance - found.noise).sqrt() / found.variance
     rows, constant = (whitened * gain).mT, -(whitened * gain).mT @ found.mean
     unit = next((layer for layer in network.modules() if isinstance(layer, Standardize)), None)
@@ -145,7 +161,8 @@ def set_decoder(layers: tuple[nn.Linear, nn.Linear], found: Factors, head: nn.Mo
         coupling = torch.zeros_like(found.mixing)
     else:
         raise SupportError(
-            f"{type(head).__name__} cannot start at principal components; use a logistic (--likelihood coupled-logistic or discretized-logistic)"
+            f"{type(head).__name__} cannot start at principal components; use a logistic (--likelihood "
+            "coupled-logistic or discretized-logistic)"
         )
     channels, latents = event[0], len(found.variance)
     scaled = (found.axes * (found.variance - found.noise).sqrt()).view(channels, -1, latents)
@@ -175,8 +192,14 @@ def inverse_of_factor(mixing: Tensor) -> Tensor:
 
 
 def coupled_noise(mixing: Tensor) -> Tensor:
-    """B, below the diagonal, of r = B r + D ε where r = A ε, A lower triangular: how far a channel follows those before it."""
-    return (torch.eye(len(mixing), dtype=torch.float64) - mixing.diagonal().diag() @ inverse_of_factor(mixing)).tril(-1).clamp(-CLIP, CLIP)
+    """B, below the diagonal, of r = B r + D ε where r = A ε, A lower triangular: how far a channel follows those
+    before it.
+    """
+    return (
+        (torch.eye(len(mixing), dtype=torch.float64) - mixing.diagonal().diag() @ inverse_of_factor(mixing))
+        .tril(-1)
+        .clamp(-CLIP, CLIP)
+    )
 
 
 def raw_scales(units: LevelUnits, deviation: Tensor) -> Tensor:

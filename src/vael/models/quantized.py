@@ -1,4 +1,6 @@
-"""Variational autoencoders with codes for latents, on one grid or two (van den Oord et al. 2017; Razavi et al. 2019)."""
+"""Variational autoencoders with codes for latents, on one grid or two (van den Oord et al. 2017; Razavi et al.
+2019).
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ class Coder(nn.Module, ABC):
         return tuple(book for book in self.books if isinstance(book, Quantizer))
 
     @abstractmethod
-    def forward(self, x: Float[Tensor, "batch *event"], weight: Tensor | None, uniform: Uniform | None) -> tuple[Quantized, ...]:
+    def forward(
+        self, x: Float[Tensor, "batch *event"], weight: Tensor | None, uniform: Uniform | None
+    ) -> tuple[Quantized, ...]:
         """The codes of each level."""
 
     @abstractmethod
@@ -51,7 +55,9 @@ class OneLevel(Coder):
         super().__init__(quantizer)
         self.encoder = encoder
 
-    def forward(self, x: Float[Tensor, "batch *event"], weight: Tensor | None, uniform: Uniform | None) -> tuple[Quantized, ...]:
+    def forward(
+        self, x: Float[Tensor, "batch *event"], weight: Tensor | None, uniform: Uniform | None
+    ) -> tuple[Quantized, ...]:
         return (self.quantizers[0](at_least_float32(self.encoder(x)), weight=weight, uniform=uniform),)
 
     def join(self, vectors: Sequence[Float[Tensor, "batch _ _ _"]]) -> Float[Tensor, "batch channels rows columns"]:
@@ -60,22 +66,35 @@ class OneLevel(Coder):
 
 
 class TwoLevels(Coder):
-    """A fine grid of features h(x); its summary on a grid half as high and wide is quantised first, and the fine codes add to that.
+    """A fine grid of features h(x); its summary on a grid half as high and wide is quantised first, and the fine codes
+    add to that.
 
-    c_top quantises top(h), c_bottom quantises merge(h, up(e_top)); the decoder sees e_bottom and up(e_top) (Razavi et al. 2019, section 3.1).
+    c_top quantises top(h), c_bottom quantises merge(h, up(e_top)); the decoder sees e_bottom and up(e_top) (Razavi et
+    al. 2019, section 3.1).
     """
 
-    def __init__(self, encoder: nn.Module, channels: int, fine: tuple[int, int], top: Quantizer, bottom: Quantizer) -> None:
+    def __init__(
+        self, encoder: nn.Module, channels: int, fine: tuple[int, int], top: Quantizer, bottom: Quantizer
+    ) -> None:
         super().__init__(top, bottom)
         self.encoder = encoder
-        self.top = nn.Sequential(*halve(channels, channels, fine), nn.ReLU(), ResidualBlock(channels, 1), nn.Conv2d(channels, top.features, 1))
-        self.up = nn.Sequential(nn.Conv2d(top.features, channels, 3, padding=1), nn.ReLU(), *double(channels, channels, fine))
+        self.top = nn.Sequential(
+            *halve(channels, channels, fine),
+            nn.ReLU(),
+            ResidualBlock(channels, 1),
+            nn.Conv2d(channels, top.features, 1),
+        )
+        self.up = nn.Sequential(
+            nn.Conv2d(top.features, channels, 3, padding=1), nn.ReLU(), *double(channels, channels, fine)
+        )
         self.merge = nn.Conv2d(2 * channels, bottom.features, 1)
         for part in (self.top, self.up):
             initialize(part, 2**0.5, final=1.0)
         unit_gain(self.merge)
 
-    def forward(self, x: Float[Tensor, "batch *event"], weight: Tensor | None, uniform: Uniform | None) -> tuple[Quantized, ...]:
+    def forward(
+        self, x: Float[Tensor, "batch *event"], weight: Tensor | None, uniform: Uniform | None
+    ) -> tuple[Quantized, ...]:
         top, bottom = self.quantizers
         h = self.encoder(x)
         coarse = top(at_least_float32(self.top(h)), weight=weight, uniform=uniform)
@@ -88,15 +107,18 @@ class TwoLevels(Coder):
 
 
 class VQVAE(Model):
-    """p(c) p(x | c) with codes c that the encoder finds for certain: q(c | x) = 1 at c(x) (van den Oord, Vinyals & Kavukcuoglu 2017).
+    """p(c) p(x | c) with codes c that the encoder finds for certain: q(c | x) = 1 at c(x) (van den Oord, Vinyals &
+    Kavukcuoglu 2017).
 
-    KL(q(c|x) || p(c)) = -log p(c(x)): under the uniform prior, positions × log size, whatever the example. So the bound is
-    log p(x, c(x)) = log p(x) + log p(c(x)|x) ≤ log p(x), without any expectation. `penalties` has `commitment`, ‖z - sg[e]‖² summed over positions
-    and levels; `Reconstruction(weights={"commitment": 0.25})` climbs what the paper does. A latent level is codes
-    `[samples, batch, height, width]`. `prior` may be exchanged for one that was trained on the codes (`AutoregressiveCodes`).
+    KL(q(c|x) || p(c)) = -log p(c(x)): under the uniform prior, positions × log size, whatever the example. So the bound
+    is log p(x, c(x)) = log p(x) + log p(c(x)|x) ≤ log p(x), without any expectation. `penalties` has `commitment`, ‖z -
+    sg[e]‖² summed over positions and levels; `Reconstruction(weights={"commitment": 0.25})` climbs what the paper does.
+    A latent level is codes `[samples, batch, height, width]`. `prior` may be exchanged for one that was trained on the
+    codes (`AutoregressiveCodes`).
 
-    The weight stands beside a likelihood summed over cells: one that outweighs what the decoder first gains from the codes shrinks all z
-    together and training stands still (MNIST, two levels: at 0.25 for five epochs, at 0.05 not); then take a smaller one.
+    The weight stands beside a likelihood summed over cells: one that outweighs what the decoder first gains from the
+    codes shrinks all z together and training stands still (MNIST, two levels: at 0.25 for five epochs, at 0.05 not);
+    then take a smaller one.
 
     Errors: `ShapeError` for a prior over other grids.
     """
@@ -105,13 +127,18 @@ class VQVAE(Model):
         super().__init__()
         sizes = [quantizer.size for quantizer in coder.quantizers]
         if [grid.size for grid in prior.grids] != sizes:
-            raise ShapeError(f"the quantisers have {sizes} codes, but the prior is over {[grid.size for grid in prior.grids]}; make them the same")
+            raise ShapeError(
+                f"the quantisers have {sizes} codes, but the prior is over {[grid.size for grid in prior.grids]}; make "
+                "them the same"
+            )
         self.coder, self.likelihood, self.prior = coder, likelihood, prior
 
     def with_prior(self, prior: CodePrior) -> VQVAE:
         """The same parts under another prior; nothing is copied. Errors: `ShapeError` for a prior over other grids."""
         if prior.grids != self.prior.grids:
-            raise ShapeError(f"a prior over {prior.grids} was given to a model with codes on {self.prior.grids}; make it for these")
+            raise ShapeError(
+                f"a prior over {prior.grids} was given to a model with codes on {self.prior.grids}; make it for these"
+            )
         other = VQVAE(self.coder, self.likelihood, prior)
         return other.train(self.training)
 
@@ -125,14 +152,23 @@ class VQVAE(Model):
         posterior: tuple[Distribution, ...] | None = None,
         latent: Levels | None = None,
     ) -> Terms:
-        """The terms of a batch; nothing is drawn, so all `samples` are alike, unless codes are given. Errors: `StateError` for a posterior."""
+        """The terms of a batch; nothing is drawn, so all `samples` are alike, unless codes are given.
+
+        Errors: `StateError` for a posterior.
+        """
         if posterior is not None:
-            raise StateError("the codes of a VQVAE follow from x, so no posterior can be put in their place; give codes by latent=")
+            raise StateError(
+                "the codes of a VQVAE follow from x, so no posterior can be put in their place; give codes by latent="
+            )
         x = filled(batch.x, batch.observed)
         if latent is None:
             found = self.coder(x, batch.weight, uniforms(as_noise(generator), x))
             codes, z = tuple(one.codes[None] for one in found), self.coder.join([one.vectors for one in found])[None]
-            penalties = {"commitment": torch.stack([one.commitment for one in found]).sum(0)} if "penalties" in reads or reads == EVERYTHING else {}
+            penalties = (
+                {"commitment": torch.stack([one.commitment for one in found]).sum(0)}
+                if "penalties" in reads or reads == EVERYTHING
+                else {}
+            )
         else:
             codes, z, penalties = latent, self._joined(latent), {}
         log_likelihood = seen(self.likelihood(z, batch.context).log_prob(x), batch.observed)
@@ -191,22 +227,34 @@ def scaled(network: nn.Module, moments: Moments | None) -> nn.Module:
     return network if moments is None else nn.Sequential(Standardize(*units(moments)), network)
 
 
-def decoder(features: int, event: Sequence[int], head: Head, channels: Sequence[int], moments: Moments | None) -> Decoder:
+def decoder(
+    features: int, event: Sequence[int], head: Head, channels: Sequence[int], moments: Moments | None
+) -> Decoder:
     """p(x | c) from the vectors on the finest grid, starting at the data's mean where that is known."""
     network = GridDecoder(features, (head.channels_per_cell * event[0], *event[1:]), channels)
     start = None if moments is None else head.start(moments.mean.float(), moments.std.float())
     return Decoder(network if start is None else nn.Sequential(network, Offset(start)), head)
 
 
-def one_level(event: Sequence[int], head: Head, quantizer: Quantizer, channels: Sequence[int], moments: Moments | None) -> VQVAE:
+def one_level(
+    event: Sequence[int], head: Head, quantizer: Quantizer, channels: Sequence[int], moments: Moments | None
+) -> VQVAE:
     """Convolutions around one quantiser, each entry of `channels` halving the image; the prior is uniform."""
     encoder = scaled(GridEncoder(event, quantizer.features, channels), moments)
     prior = UniformCodes([CodeGrid(*grid_size(event, len(channels)), quantizer.size)])
     return VQVAE(OneLevel(encoder, quantizer), decoder(quantizer.features, event, head, channels, moments), prior)
 
 
-def two_levels(event: Sequence[int], head: Head, quantizers: tuple[Quantizer, Quantizer], channels: Sequence[int], moments: Moments | None) -> VQVAE:
-    """Convolutions around two quantisers, top and bottom; the bottom's grid is the image halved for each entry of `channels`, the top's half that."""
+def two_levels(
+    event: Sequence[int],
+    head: Head,
+    quantizers: tuple[Quantizer, Quantizer],
+    channels: Sequence[int],
+    moments: Moments | None,
+) -> VQVAE:
+    """Convolutions around two quantisers, top and bottom; the bottom's grid is the image halved for each entry of
+    `channels`, the top's half that.
+    """
     top, bottom = quantizers
     width, fine, coarse = channels[-1], grid_size(event, len(channels)), grid_size(event, len(channels) + 1)
     coder = TwoLevels(scaled(GridEncoder(event, width, channels), moments), width, fine, top, bottom)

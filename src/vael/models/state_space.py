@@ -19,7 +19,9 @@ from vael.probability import Noise, as_noise, bounded, diagonal_gaussian, diverg
 
 
 class GaussianTransition(Conditional):
-    """p(z_t | z_{t-1}) = N(z_{t-1} + f(z_{t-1}), diag σ²(z_{t-1})); the network gives 2 × features numbers, log σ bounded to (-5, 2)."""
+    """p(z_t | z_{t-1}) = N(z_{t-1} + f(z_{t-1}), diag σ²(z_{t-1})); the network gives 2 × features numbers, log σ
+    bounded to (-5, 2).
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -31,9 +33,11 @@ class GaussianTransition(Conditional):
 
 
 class GaussianUpdate(Conditional):
-    """q(z_t | z_{t-1}, g_t): the law that z_{t-1} leads one to expect is moved by what the summary g_t of the frames says.
+    """q(z_t | z_{t-1}, g_t): the law that z_{t-1} leads one to expect is moved by what the summary g_t of the frames
+    says.
 
-    The network takes z_{t-1} and g_t side by side and gives 2 × features numbers: the mean relative to z_{t-1}, and log σ, bounded to (-5, 2).
+    The network takes z_{t-1} and g_t side by side and gives 2 × features numbers: the mean relative to z_{t-1}, and log
+    σ, bounded to (-5, 2).
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -47,7 +51,9 @@ class GaussianUpdate(Conditional):
 
 
 class BackwardSummary(nn.Module):
-    """g_t from the frames t ... T by a GRU that reads them from the end: with z_{t-1}, all that the exact posterior of z_t needs."""
+    """g_t from the frames t ... T by a GRU that reads them from the end: with z_{t-1}, all that the exact posterior
+    of z_t needs.
+    """
 
     def __init__(self, frame: nn.Module, features: int, hidden: int) -> None:
         super().__init__()
@@ -66,15 +72,23 @@ class ForwardSummary(BackwardSummary):
 
 
 class StateSpace(Model):
-    """p(z_1) Π_t p(z_t | z_{t-1}) p(x_t | z_t) with q(z | x) = Π_t q(z_t | z_{t-1}, g_t) (Krishnan, Shalit & Sontag 2017, section 4).
+    """p(z_1) Π_t p(z_t | z_{t-1}) p(x_t | z_t) with q(z | x) = Π_t q(z_t | z_{t-1}, g_t) (Krishnan, Shalit & Sontag
+    2017, section 4).
 
-    An example is `[time, *space]`; a level of the terms is a time step, so `divergence` has KL(q(z_t|z_{t-1}, g_t) || p(z_t|z_{t-1})) at the
-    z_{t-1} that was drawn, and ELBO is one bound for the whole sequence. `update` is given z_0 = 0. The emission network takes one latent
-    `[rows, features]` to the head's numbers for one frame, `[rows, channels_per_cell, *space]`.
+    An example is `[time, *space]`; a level of the terms is a time step, so `divergence` has KL(q(z_t|z_{t-1}, g_t) ||
+    p(z_t|z_{t-1})) at the z_{t-1} that was drawn, and ELBO is one bound for the whole sequence. `update` is given z_0 =
+    0. The emission network takes one latent `[rows, features]` to the head's numbers for one frame, `[rows,
+    channels_per_cell, *space]`.
     """
 
     def __init__(
-        self, initial: Conditional, transition: Conditional, emission: nn.Module, head: Head, summary: nn.Module, update: Conditional
+        self,
+        initial: Conditional,
+        transition: Conditional,
+        emission: nn.Module,
+        head: Head,
+        summary: nn.Module,
+        update: Conditional,
     ) -> None:
         super().__init__()
         self.initial, self.transition, self.emission, self.head = initial, transition, emission, head
@@ -90,14 +104,26 @@ class StateSpace(Model):
         posterior: tuple[Distribution, ...] | None = None,
         latent: Levels | None = None,
     ) -> Terms:
-        """The terms of a batch of sequences. Errors: `StateError` for a posterior or a mask, `ShapeError` for too few or too many latents."""
+        """The terms of a batch of sequences.
+
+        Errors: `StateError` for a posterior or a mask, `ShapeError` for too few or too many latents.
+        """
         if posterior is not None or batch.observed is not None:
-            raise StateError("a state-space model takes whole sequences and its own posterior; give latents by latent= to look at the joint")
+            raise StateError(
+                "a state-space model takes whole sequences and its own posterior; give latents by latent= to look at "
+                "the joint"
+            )
         x = batch.x
         if latent is not None and len(latent) != x.shape[1]:
-            raise ShapeError(f"{len(latent)} latents were given for sequences of {x.shape[1]} frames; expected one for each")
+            raise ShapeError(
+                f"{len(latent)} latents were given for sequences of {x.shape[1]} frames; expected one for each"
+            )
         summary, size = self.summary(x), self.initial(None).event_shape
-        noise = as_noise(generator).normal((samples, len(x), x.shape[1], *size), at_least_float32(x)) if latent is None else x
+        noise = (
+            as_noise(generator).normal((samples, len(x), x.shape[1], *size), at_least_float32(x))
+            if latent is None
+            else x
+        )
         z, before, steps = x.new_zeros(samples, len(x), *size), None, []
         for t in range(x.shape[1]):
             p = self.initial(None) if before is None else self.transition(before)
@@ -113,9 +139,13 @@ class StateSpace(Model):
             log_likelihood=self.decode(latents).log_prob(x).flatten(2).sum(2),
             log_prior=torch.stack([p.log_prob(z) for p, _, z in steps]) if "log_prior" in reads else None,
             log_posterior=torch.stack([q.log_prob(z) for _, q, z in steps]) if "log_posterior" in reads else None,
-            divergence=torch.stack([divergence(q, p, z[None])[0] for p, q, z in steps]) if "divergence" in reads else None,
-            latent=latents, prior=priors, posterior=posteriors,
-        )  # fmt: skip
+            divergence=torch.stack([divergence(q, p, z[None])[0] for p, q, z in steps])
+            if "divergence" in reads
+            else None,
+            latent=latents,
+            prior=priors,
+            posterior=posteriors,
+        )
 
     def decode(self, latent: Levels, context: Tensor | None = None) -> Distribution:
         z = torch.stack(latent, 2)  # [samples, batch, time, features]
@@ -134,11 +164,17 @@ class StateSpace(Model):
         return tuple(found)
 
     def predict(
-        self, x: Float[Tensor, "batch time *space"], steps: int, *, samples: int = 1, generator: torch.Generator | Noise | None = None
+        self,
+        x: Float[Tensor, "batch time *space"],
+        steps: int,
+        *,
+        samples: int = 1,
+        generator: torch.Generator | Noise | None = None,
     ) -> Float[Tensor, "batch steps *space"]:
         """Mean frames after the ones seen; no frame between is looked at or made.
 
-        With a `generator` the mean over `samples` ways that the latents may take; without one they roll on by the means of q and the transition.
+        With a `generator` the mean over `samples` ways that the latents may take; without one they roll on by the means
+        of q and the transition.
         """
         noise = None if generator is None else as_noise(generator)
         z, future = self._states(x, samples, noise)[-1], []
@@ -147,7 +183,9 @@ class StateSpace(Model):
             future.append(z)
         return self.decode(tuple(future)).mean.mean(0)
 
-    def sample(self, samples: int, *, generator: torch.Generator | Noise, context: Tensor | None = None, frames: int = 16) -> Tensor:
+    def sample(
+        self, samples: int, *, generator: torch.Generator | Noise, context: Tensor | None = None, frames: int = 16
+    ) -> Tensor:
         """New sequences `[samples, frames, *space]`."""
         noise = as_noise(generator)
         z = [draw(self.initial(None), samples, noise)[None]]
@@ -168,13 +206,20 @@ def _step(law: Distribution, noise: Noise | None) -> Tensor:
     return law.mean if noise is None else law.mean + law.stddev * noise.normal(law.mean.shape, law.mean)
 
 
-def state_space(event: Sequence[int], head: Head, *, latent: int = 8, hidden: int = 64, filters: bool = False) -> StateSpace:
+def state_space(
+    event: Sequence[int], head: Head, *, latent: int = 8, hidden: int = 64, filters: bool = False
+) -> StateSpace:
     """Dense parts for sequences of shape `event` = [time, *space]: z_1 ~ N(0, I), one hidden layer everywhere else.
 
-    With `filters` the posterior reads the frames up to t, otherwise those from t on. Weights are drawn from PyTorch's default generator.
+    With `filters` the posterior reads the frames up to t, otherwise those from t on. Weights are drawn from PyTorch's
+    default generator.
     """
     frame, numbers = tuple(event[1:]), (head.channels_per_cell, *event[1:])
-    summary = (ForwardSummary if filters else BackwardSummary)(Dense(frame, (hidden,), (hidden,), nn.SiLU), hidden, hidden)
+    summary = (ForwardSummary if filters else BackwardSummary)(
+        Dense(frame, (hidden,), (hidden,), nn.SiLU), hidden, hidden
+    )
     transition, update = (Dense((size,), (2 * latent,), (hidden,), nn.SiLU) for size in (latent, latent + hidden))
     emission = Dense((latent,), numbers, (2 * hidden,), nn.SiLU)
-    return StateSpace(StandardNormal(latent), GaussianTransition(transition), emission, head, summary, GaussianUpdate(update))
+    return StateSpace(
+        StandardNormal(latent), GaussianTransition(transition), emission, head, summary, GaussianUpdate(update)
+    )

@@ -13,7 +13,8 @@ def no_nan(source: Source) -> None:
     if source.x.is_floating_point() and bool(source.x.isnan().any()):
         cells = int(source.x.isnan().sum())
         raise SupportError(
-            f"{source.name}: {cells} of {source.x.numel()} cells are NaN, and no mask says that they are missing; expected numbers everywhere; "
+            f"{source.name}: {cells} of {source.x.numel()} cells are NaN, and no mask says that they are missing; "
+            "expected numbers everywhere; "
             "drop the rows, fill the cells, or give a mask of the observed cells"
         )
 
@@ -28,29 +29,50 @@ def whole_numbers(source: Source, levels: int, law: str) -> None:
             "choose a Gaussian or Laplace likelihood, or load the integers as they were stored"
         )
     if found > levels:
-        raise SupportError(f"{source.name}: {law} is over {levels} levels, but the cells have {found}; make it for {found} levels")
+        raise SupportError(
+            f"{source.name}: {law} is over {levels} levels, but the cells have {found}; make it for {found} levels"
+        )
 
 
 def real_numbers(source: Source, law: str) -> None:
-    """Refuse integers: a density on them can grow without bound and is no likelihood. Columns of a table may be numbers of any kind."""
+    """Refuse integers: a density on them can grow without bound and is no likelihood.
+
+    Columns of a table may be numbers of any kind.
+    """
     if not source.gaps:
         no_nan(source)
     if source.kind is Kind.MIXED and source.schema is not None:
         levels = [column.name for column in source.schema.columns if column.kind in LEVELS]
         if levels:
-            raise SupportError(f"{source.name}: {law} takes numbers, but column {levels[0]!r} has levels; use the likelihood `columns`")
+            raise SupportError(
+                f"{source.name}: {law} takes numbers, but column {levels[0]!r} has levels; use the likelihood `columns`"
+            )
     elif source.kind is not Kind.REAL:
-        way = "the Bernoulli likelihood" if source.kind is Kind.BINARY else f"a discretised logistic over {source.levels} levels"
+        way = (
+            "the Bernoulli likelihood"
+            if source.kind is Kind.BINARY
+            else f"a discretised logistic over {source.levels} levels"
+        )
         raise SupportError(
-            f"{source.name}: {law} takes real numbers, but the cells are {source.kind.value}, on which a density is no likelihood; use {way}"
-            + (", or dequantise them uniformly (--dequantize), which gives a valid bound" if source.kind is Kind.INTEGER else "")
+            f"{source.name}: {law} takes real numbers, but the cells are {source.kind.value}, on which a density is no "
+            f"likelihood; use {way}"
+            + (
+                ", or dequantise them uniformly (--dequantize), which gives a valid bound"
+                if source.kind is Kind.INTEGER
+                else ""
+            )
         )
 
 
 def within(source: Source, largest: float, law: str) -> None:
-    """Refuse cells below 0 or above `largest`, as the model will see them (noise on whole numbers adds up to one level)."""
+    """Refuse cells below 0 or above `largest`, as the model will see them (noise on whole numbers adds up to one
+    level).
+    """
     unit = source.transform.largest if isinstance(source.transform, UnitInterval) else 1
     low, high = float(source.x.min()) / unit, float(source.x.max()) / unit
     high += float(source.transform.stochastic and source.kind is Kind.REAL)
     if low < 0 or high > largest:
-        raise SupportError(f"{source.name}: {law} takes cells in [0, {largest:g}], but they lie in [{low:g}, {high:g}]; say how large they may be")
+        raise SupportError(
+            f"{source.name}: {law} takes cells in [0, {largest:g}], but they lie in [{low:g}, {high:g}]; say how large "
+            "they may be"
+        )

@@ -13,16 +13,22 @@ from vael.models.support import whole_numbers
 from vael.probability import TabulatedMixture
 
 FARTHEST = 8.0  # nats that a component may start below the nearest one, so that the gradient still reaches it
-GAIN = 3.0  # of the table over its parameters: steps that suit a network's weights would take long over logits that are to span ten nats
-FLOOR = 2.0**-12  # share of every law that is spread over all levels: no level can be so rare that one cell spoils a batch
+# of the table over its parameters: steps that suit a network's weights would take long over logits that are to span ten
+# nats
+GAIN = 3.0
+FLOOR = (
+    2.0**-12
+)  # share of every law that is spread over all levels: no level can be so rare that one cell spoils a batch
 STANDS_OUT = 4.0  # nats by which black and white start above the bell next to them
 
 
 class TabulatedMixtureHead(Head):
-    """Integers 0 ... levels - 1: raw numbers are logits over `components` laws that are shared by all cells and learned with the weights.
+    """Integers 0 ... levels - 1: raw numbers are logits over `components` laws that are shared by all cells and learned
+    with the weights.
 
-    The laws are free over the levels, so a level that stands out costs no more than it must; they start as bells side by side. Logits are
-    unbounded. Little suits better where all cells speak the same few words, as black, white and the edges of a scanned digit.
+    The laws are free over the levels, so a level that stands out costs no more than it must; they start as bells side
+    by side. Logits are unbounded. Little suits better where all cells speak the same few words, as black, white and the
+    edges of a scanned digit.
     """
 
     discrete = True
@@ -57,7 +63,9 @@ def centres(levels: int, components: int) -> Tensor:
 
 
 def bells(levels: int, components: int) -> Tensor:
-    """Logits `[components, levels]` of double-exponential bells about `centres`, each as wide as their distance; the outer two peak at the ends."""
+    """Logits `[components, levels]` of double-exponential bells about `centres`, each as wide as their distance;
+    the outer two peak at the ends.
+    """
     distance = (torch.arange(levels) - centres(levels, components)[:, None]).abs()
     logits = -distance * (2 * components / levels)
     logits[0, 0] += STANDS_OUT

@@ -70,12 +70,14 @@ def seen(cells: Tensor, observed: Tensor | None) -> Tensor:
 
     A likelihood that joins all cells of an example gives `[samples, batch]` already.
 
-    Errors: `ShapeError` where the likelihood joins cells (coupled channels), so that they cannot be left out one by one.
+    Errors: `ShapeError` where the likelihood joins cells (coupled channels), so that they cannot be left out one by
+    one.
     """
     if observed is not None:
         if cells.shape[2:] != observed.shape[1:]:
             raise ShapeError(
-                f"log-densities of shape {tuple(cells.shape[2:])} for a mask of shape {tuple(observed.shape[1:])}: this likelihood joins "
+                f"log-densities of shape {tuple(cells.shape[2:])} for a mask of shape {tuple(observed.shape[1:])}: "
+                "this likelihood joins "
                 "cells (the channels of a pixel, or all), so it cannot leave out single ones; use one without coupling"
             )
         cells = torch.where(observed, cells, torch.zeros((), dtype=cells.dtype, device=cells.device))

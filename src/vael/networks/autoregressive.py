@@ -40,7 +40,9 @@ class Left(nn.Module):
 
 
 class GatedLayer(nn.Module):
-    """One layer of a gated PixelCNN: a stack that looks up, a stack that looks left and takes in the first, each with its own gate."""
+    """One layer of a gated PixelCNN: a stack that looks up, a stack that looks left and takes in the first, each
+    with its own gate.
+    """
 
     def __init__(self, channels: int, context: int) -> None:
         super().__init__()
@@ -58,21 +60,26 @@ class GatedLayer(nn.Module):
 
 
 class GatedPixelCNN(nn.Module):
-    """Logits of `outputs` values at each position of a grid, given those before it in reading order (van den Oord et al. 2016).
+    """Logits of `outputs` values at each position of a grid, given those before it in reading order (van den Oord et
+    al. 2016).
 
-    Two stacks leave no blind spot: within reach, every position above and to the left is seen, and none else. `context` is the number of
-    channels of a grid of the same size that every position may know in full.
+    Two stacks leave no blind spot: within reach, every position above and to the left is seen, and none else. `context`
+    is the number of channels of a grid of the same size that every position may know in full.
     """
 
     def __init__(self, inputs: int, outputs: int, *, channels: int = 32, layers: int = 4, context: int = 0) -> None:
         super().__init__()
         self.first_above, self.first_left = Above(inputs, channels, True), Left(inputs, channels, True)
         self.layers = nn.ModuleList(GatedLayer(channels, context) for _ in range(layers))
-        self.last = nn.Sequential(nn.ReLU(), nn.Conv2d(channels, channels, 1), nn.ReLU(), nn.Conv2d(channels, outputs, 1))
+        self.last = nn.Sequential(
+            nn.ReLU(), nn.Conv2d(channels, channels, 1), nn.ReLU(), nn.Conv2d(channels, outputs, 1)
+        )
         initialize(self)
 
     def forward(
-        self, x: Float[Tensor, "batch inputs height width"], context: Float[Tensor, "batch features height width"] | None = None
+        self,
+        x: Float[Tensor, "batch inputs height width"],
+        context: Float[Tensor, "batch features height width"] | None = None,
     ) -> Float[Tensor, "batch outputs height width"]:
         up = self.first_above(x)
         left = self.first_left(x) + up

@@ -1,7 +1,8 @@
-"""Convolutional networks for images of any size: `[channels, height, width]`, halved on the way in and doubled on the way out.
+"""Convolutional networks for images of any size: `[channels, height, width]`, halved on the way in and doubled on the
+way out.
 
-A level of size n becomes one of size ⌈n / 2⌉, so sizes are known from the start and odd ones need no care: the encoder pads an odd
-side by one, the decoder cuts the doubled side back to the size that the encoder had there.
+A level of size n becomes one of size ⌈n / 2⌉, so sizes are known from the start and odd ones need no care: the encoder
+pads an odd side by one, the decoder cuts the doubled side back to the size that the encoder had there.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def image(event: Sequence[int]) -> tuple[int, int, int]:
     """`event` as channels, height and width. Errors: `ShapeError` if it is not the shape of an image."""
     if len(event) != 3 or min(event) < 1:
         raise ShapeError(
-            f"a convolutional network got an event of shape {tuple(event)}, but needs images [channels, height, width] with all sides at least 1; "
+            f"a convolutional network got an event of shape {tuple(event)}, but needs images [channels, height, width] "
+            "with all sides at least 1; "
             "give grey images an axis of one channel, or use a dense network"
         )
     channels, height, width = event
@@ -70,10 +72,12 @@ def double(channels: int, out: int, size: Size) -> list[nn.Module]:
 
 
 class ConvolutionEncoder(nn.Module):
-    """From images to any shape: per entry of `channels` a convolution that halves, a stage and an activation; then one linear layer.
+    """From images to any shape: per entry of `channels` a convolution that halves, a stage and an activation; then one
+    linear layer.
 
-    `stage` makes what stands between two changes of resolution, of the same channels in and out (`residual_stage`; nothing by default).
-    No layer mixes the examples of a batch. Errors: `ShapeError` if `inputs` is not `[channels, height, width]`.
+    `stage` makes what stands between two changes of resolution, of the same channels in and out (`residual_stage`;
+    nothing by default). No layer mixes the examples of a batch. Errors: `ShapeError` if `inputs` is not `[channels,
+    height, width]`.
     """
 
     def __init__(
@@ -102,7 +106,8 @@ class ConvolutionEncoder(nn.Module):
 class ConvolutionDecoder(nn.Module):
     """From any shape to images, the mirror of `ConvolutionEncoder`: `channels` count from the image inwards, as there.
 
-    One linear layer; then per entry of `channels`, from the last, a stage, an activation and a transposed convolution that doubles.
+    One linear layer; then per entry of `channels`, from the last, a stage, an activation and a transposed convolution
+    that doubles.
     """
 
     def __init__(
@@ -117,7 +122,9 @@ class ConvolutionDecoder(nn.Module):
         final, height, width = image(outputs)
         sizes = pyramid((height, width), len(channels))
         steps = zip(pairwise((final, *channels)), sizes[:-1], strict=True)
-        body = [layer for (b, a), size in reversed(list(steps)) for layer in (stage(a), activation(), *double(a, b, size))]
+        body = [
+            layer for (b, a), size in reversed(list(steps)) for layer in (stage(a), activation(), *double(a, b, size))
+        ]
         self.deepest = ((final, *channels)[-1], *sizes[-1])
         self.first = nn.Linear(math.prod(inputs), math.prod(self.deepest))
         self.body = nn.Sequential(*body)

@@ -13,10 +13,16 @@ from vael.networks.initialize import gain, initialize
 
 
 class Dense(nn.Module):
-    """A multilayer perceptron from any event shape to any other: flatten, hidden layers, one linear layer, unflatten."""
+    """A multilayer perceptron from any event shape to any other: flatten, hidden layers, one linear layer,
+    unflatten.
+    """
 
     def __init__(
-        self, inputs: Sequence[int], outputs: Sequence[int], hidden: Sequence[int] = (400,), activation: Callable[[], nn.Module] = nn.ReLU
+        self,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        hidden: Sequence[int] = (400,),
+        activation: Callable[[], nn.Module] = nn.ReLU,
     ) -> None:
         super().__init__()
         sizes = [math.prod(inputs), *hidden]

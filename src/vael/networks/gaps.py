@@ -8,9 +8,11 @@ from torch import Tensor, nn
 
 
 class Gaps(nn.Module):
-    """x with NaN where a cell is missing -> `[batch, 2 * features]`: `inner(x)` with 0 in the gaps, then 1 where a cell was seen and 0 where not.
+    """x with NaN where a cell is missing -> `[batch, 2 * features]`: `inner(x)` with 0 in the gaps, then 1 where a cell
+    was seen and 0 where not.
 
-    `inner` works cell by cell (a `Standardize`): what it gives in a gap is replaced, so a gap looks like a cell at its mean.
+    `inner` works cell by cell (a `Standardize`): what it gives in a gap is replaced, so a gap looks like a cell at its
+    mean.
     """
 
     def __init__(self, inner: nn.Module | None = None) -> None:

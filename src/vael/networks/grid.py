@@ -19,7 +19,9 @@ def grid_size(event: Sequence[int], halvings: int) -> tuple[int, int]:
 
 
 class GridEncoder(nn.Module):
-    """An image to a grid of `features` numbers: each entry of `channels` halves height and width; then a residual block and a 1 × 1 layer."""
+    """An image to a grid of `features` numbers: each entry of `channels` halves height and width; then a residual
+    block and a 1 × 1 layer.
+    """
 
     def __init__(self, event: Sequence[int], features: int, channels: Sequence[int] = (32, 64)) -> None:
         super().__init__()
@@ -36,7 +38,9 @@ class GridEncoder(nn.Module):
 
 
 class GridDecoder(nn.Module):
-    """A grid of `features` numbers to an image of shape `event`, the mirror of `GridEncoder`: `channels` count from the image inwards."""
+    """A grid of `features` numbers to an image of shape `event`, the mirror of `GridEncoder`: `channels` count from
+    the image inwards.
+    """
 
     def __init__(self, features: int, event: Sequence[int], channels: Sequence[int] = (32, 64)) -> None:
         super().__init__()

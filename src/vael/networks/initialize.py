@@ -14,7 +14,9 @@ Weighted = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
 
 
 def gain(activation: Callable[[], nn.Module]) -> float:
-    """1 / √E[a(u)²] for u ~ N(0, 1): √2 for a rectifier (He et al. 2015), 1 for the identity, 1.59 for tanh, 1.68 for SiLU."""
+    """1 / √E[a(u)²] for u ~ N(0, 1): √2 for a rectifier (He et al. 2015), 1 for the identity, 1.59 for tanh, 1.68
+    for SiLU.
+    """
     with torch.no_grad():
         u = torch.linspace(-8, 8, 4001, dtype=torch.float64)
         weight = torch.exp(-0.5 * u.square())
@@ -23,12 +25,17 @@ def gain(activation: Callable[[], nn.Module]) -> float:
 
 
 def unit_gain(layer: Weighted, factor: float = 1.0) -> None:
-    """Weights N(0, factor² / fan-in), biases 0: outputs have `factor` times the root mean square of the inputs, whatever the size.
+    """Weights N(0, factor² / fan-in), biases 0: outputs have `factor` times the root mean square of the inputs,
+    whatever the size.
 
-    An output of a transposed convolution of stride s meets 1 / s² of the kernel. Draws from PyTorch's default generator, as the
-    constructors of modules do: build under `vael.networks.seeded`.
+    An output of a transposed convolution of stride s meets 1 / s² of the kernel. Draws from PyTorch's default
+    generator, as the constructors of modules do: build under `vael.networks.seeded`.
     """
-    fan = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels * math.prod(layer.kernel_size) // layer.groups
+    fan = (
+        layer.in_features
+        if isinstance(layer, nn.Linear)
+        else layer.in_channels * math.prod(layer.kernel_size) // layer.groups
+    )
     if isinstance(layer, nn.ConvTranspose2d):
         fan = max(1, fan // math.prod(layer.stride))
     with torch.no_grad():
@@ -38,7 +45,9 @@ def unit_gain(layer: Weighted, factor: float = 1.0) -> None:
 
 
 def initialize(network: nn.Module, factor: float = 1.0, final: float = 0.1) -> None:
-    """Give every layer unit gain, the first as one that no activation precedes, and the last one less: calm first steps."""
+    """Give every layer unit gain, the first as one that no activation precedes, and the last one less: calm first
+    steps.
+    """
     *body, last = [layer for layer in network.modules() if isinstance(layer, Weighted)]
     for layer in body:
         unit_gain(layer, 1.0 if layer is body[0] else factor)
@@ -46,9 +55,13 @@ def initialize(network: nn.Module, factor: float = 1.0, final: float = 0.1) -> N
 
 
 class Hollow(TorchFunctionMode):
-    """A block in which the weights of layers have shapes and no memory (they are made by `torch.empty`); all else is as ever."""
+    """A block in which the weights of layers have shapes and no memory (they are made by `torch.empty`); all else
+    is as ever.
+    """
 
-    def __torch_function__(self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
         given = dict(kwargs or {})
         if func is torch.empty:
             given["device"] = "meta"

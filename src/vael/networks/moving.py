@@ -12,8 +12,9 @@ from torch import Tensor, nn
 class Moving(nn.Module, ABC):
     """Abstract module of which some buffers move in training.
 
-    A forward pass changes none of them: it `stage`s what they are to become, and whoever takes the step calls `move` if the step was
-    taken. So a step that is skipped, rehearsed or only looked at leaves no trace, and `moving` names what a checkpoint must hold.
+    A forward pass changes none of them: it `stage`s what they are to become, and whoever takes the step calls `move` if
+    the step was taken. So a step that is skipped, rehearsed or only looked at leaves no trace, and `moving` names what
+    a checkpoint must hold.
     """
 
     moving: ClassVar[tuple[str, ...]] = ()
@@ -41,6 +42,10 @@ def moving_parts(module: nn.Module) -> tuple[Moving, ...]:
 
 def moving_buffers(module: nn.Module) -> dict[str, Tensor]:
     """The buffers that move, by their names in `module`."""
-    parts = ((f"{prefix}.{name}" if prefix else name, getattr(part, name)) for prefix, part in module.named_modules()
-             if isinstance(part, Moving) for name in part.moving)  # fmt: skip
+    parts = (
+        (f"{prefix}.{name}" if prefix else name, getattr(part, name))
+        for prefix, part in module.named_modules()
+        if isinstance(part, Moving)
+        for name in part.moving
+    )
     return dict(parts)

@@ -1,4 +1,6 @@
-"""Vectors to codes and back: a code book that follows what it is shown, or a fixed grid; and the gradient that passes through."""
+"""Vectors to codes and back: a code book that follows what it is shown, or a fixed grid; and the gradient that
+passes through.
+"""
 
 from __future__ import annotations
 
@@ -30,15 +32,21 @@ class PassThrough(ABC):
     """Abstract: the value of e with a gradient for z, although e is constant almost everywhere as a function of z."""
 
     @abstractmethod
-    def __call__(self, z: Float[Tensor, "rows features"], e: Float[Tensor, "rows features"]) -> Float[Tensor, "rows features"]:
+    def __call__(
+        self, z: Float[Tensor, "rows features"], e: Float[Tensor, "rows features"]
+    ) -> Float[Tensor, "rows features"]:
         """`e` in value; its Jacobian for z is the estimator's."""
 
 
 @dataclass(frozen=True)
 class StraightThrough(PassThrough):
-    """z + sg[e - z]: the Jacobian is the identity (Bengio, Léonard & Courville 2013; van den Oord, Vinyals & Kavukcuoglu 2017, eq. 3)."""
+    """z + sg[e - z]: the Jacobian is the identity (Bengio, Léonard & Courville 2013; van den Oord, Vinyals &
+    Kavukcuoglu 2017, eq. 3).
+    """
 
-    def __call__(self, z: Float[Tensor, "rows features"], e: Float[Tensor, "rows features"]) -> Float[Tensor, "rows features"]:
+    def __call__(
+        self, z: Float[Tensor, "rows features"], e: Float[Tensor, "rows features"]
+    ) -> Float[Tensor, "rows features"]:
         return e.detach() + (z - z.detach())  # e to the last bit, which z + sg[e - z] is not
 
 
@@ -46,11 +54,13 @@ class StraightThrough(PassThrough):
 class RotationTrick(PassThrough):
     """sg[λ R] z with the rotation R that takes z's direction to e's and λ = ‖e‖ / ‖z‖ (Fifty et al. 2024, eq. 4).
 
-    R = I - 2 r rᵀ + 2 ê ẑᵀ, r = (ê + ẑ) / ‖ê + ẑ‖: the gradient keeps its angle to the vector. Where a direction is missing (z or e is
-    0) or opposite, the Jacobian is the identity.
+    R = I - 2 r rᵀ + 2 ê ẑᵀ, r = (ê + ẑ) / ‖ê + ẑ‖: the gradient keeps its angle to the vector. Where a direction is
+    missing (z or e is 0) or opposite, the Jacobian is the identity.
     """
 
-    def __call__(self, z: Float[Tensor, "rows features"], e: Float[Tensor, "rows features"]) -> Float[Tensor, "rows features"]:
+    def __call__(
+        self, z: Float[Tensor, "rows features"], e: Float[Tensor, "rows features"]
+    ) -> Float[Tensor, "rows features"]:
         with torch.no_grad():
             tiny = torch.finfo(z.dtype).tiny ** 0.5
             size_z, size_e = (v.norm(dim=-1, keepdim=True) for v in (z, e))
@@ -71,7 +81,13 @@ class Quantizer(Moving, ABC):
     features: int
 
     @abstractmethod
-    def forward(self, vectors: Float[Tensor, "batch features *space"], *, weight: Tensor | None = None, uniform: Uniform | None = None) -> Quantized:
+    def forward(
+        self,
+        vectors: Float[Tensor, "batch features *space"],
+        *,
+        weight: Tensor | None = None,
+        uniform: Uniform | None = None,
+    ) -> Quantized:
         """Quantise every vector; in training mode stage what is learnt of them, rows of `weight` 0 left out."""
 
     @abstractmethod
@@ -80,7 +96,9 @@ class Quantizer(Moving, ABC):
 
     def _rows(self, vectors: Tensor) -> Float[Tensor, "rows features"]:
         if vectors.dim() < 2 or vectors.shape[1] != self.features:
-            raise ShapeError(f"vectors of shape {tuple(vectors.shape)}, but this quantiser takes [batch, {self.features}, *space]")
+            raise ShapeError(
+                f"vectors of shape {tuple(vectors.shape)}, but this quantiser takes [batch, {self.features}, *space]"
+            )
         return vectors.movedim(1, -1).flatten(0, -2)
 
     def _quantized(self, vectors: Tensor, passed: Tensor, e: Tensor, codes: Tensor) -> Quantized:
@@ -96,8 +114,8 @@ AT_ONCE = 1024  # vectors compared with the whole book by their differences
 def nearest(vectors: Float[Tensor, "rows features"], book: Float[Tensor, "size features"]) -> Int64[Tensor, " rows"]:
     """The index of the nearest row of `book` by squared distance; of equally near ones the lowest.
 
-    ‖e‖² - 2 zᵀe, expanded about the mean of the book, is ‖z - e‖² up to a constant; where it leaves several within rounding, their
-    differences decide. So neither cancellation nor the size of the batch turns a near tie.
+    ‖e‖² - 2 zᵀe, expanded about the mean of the book, is ‖z - e‖² up to a constant; where it leaves several within
+    rounding, their differences decide. So neither cancellation nor the size of the batch turns a near tie.
     """
     centre = book.mean(0)
     z, e = vectors - centre, book - centre
@@ -111,8 +129,11 @@ def nearest(vectors: Float[Tensor, "rows features"], book: Float[Tensor, "size f
     return codes
 
 
-def spread_out(vectors: Float[Tensor, "rows features"], size: int, variates: Float[Tensor, " size"]) -> Float[Tensor, "size features"]:
-    """Rows chosen one after another with probability ∝ squared distance to those chosen before: k-means++ (Arthur & Vassilvitskii 2007).
+def spread_out(
+    vectors: Float[Tensor, "rows features"], size: int, variates: Float[Tensor, " size"]
+) -> Float[Tensor, "size features"]:
+    """Rows chosen one after another with probability ∝ squared distance to those chosen before: k-means++ (Arthur &
+    Vassilvitskii 2007).
 
     Where no row is left that is not chosen already, any row is taken.
     """
@@ -121,7 +142,11 @@ def spread_out(vectors: Float[Tensor, "rows features"], size: int, variates: Flo
     for k in range(size):
         mass = distance if bool(distance.sum() > 0) else torch.ones_like(distance)
         cumulative = mass.cumsum(0)
-        row = int(torch.searchsorted(cumulative, variates[k].double() * cumulative[-1], right=True).clamp(max=len(vectors) - 1))
+        row = int(
+            torch.searchsorted(cumulative, variates[k].double() * cumulative[-1], right=True).clamp(
+                max=len(vectors) - 1
+            )
+        )
         chosen[k] = vectors[row]
         latest = (vectors - vectors[row]).square().sum(1).double()
         distance = latest if k == 0 else torch.minimum(distance, latest)
@@ -129,24 +154,37 @@ def spread_out(vectors: Float[Tensor, "rows features"], size: int, variates: Flo
 
 
 class CodeBook(Quantizer):
-    """Vector quantisation with a code book that follows the vectors by exponential averages (van den Oord et al. 2017, appendix A.1).
+    """Vector quantisation with a code book that follows the vectors by exponential averages (van den Oord et al. 2017,
+    appendix A.1).
 
-    N_k ← γ N_k + (1 - γ) n_k,  m_k ← γ m_k + (1 - γ) Σ z,  e_k = m_k / N_k, with n_k vectors of the batch nearest to e_k. N and m are
-    buffers, and no gradient reaches the book. It starts on the first batch by k-means++; a code whose N falls below `least`, a share of
-    the even use (vectors per batch / size), is set anew on a vector of the batch drawn at random. 0 never revives.
+    N_k ← γ N_k + (1 - γ) n_k,  m_k ← γ m_k + (1 - γ) Σ z,  e_k = m_k / N_k, with n_k vectors of the batch nearest to
+    e_k. N and m are buffers, and no gradient reaches the book. It starts on the first batch by k-means++; a code whose
+    N falls below `least`, a share of the even use (vectors per batch / size), is set anew on a vector of the batch
+    drawn at random. 0 never revives.
 
     Errors: `ShapeError` for sizes below 1, `StateError` for γ outside (0, 1).
     """
 
     moving = ("counts", "sums", "started", "revived")
 
-    def __init__(self, size: int, features: int, *, decay: float = 0.99, least: float = 0.03, passes: PassThrough | None = None) -> None:
+    def __init__(
+        self, size: int, features: int, *, decay: float = 0.99, least: float = 0.03, passes: PassThrough | None = None
+    ) -> None:
         super().__init__()
         if size < 1 or features < 1:
             raise ShapeError(f"a code book of {size} codes of {features} numbers; expected at least 1 of each")
         if not 0 < decay < 1 or not 0 <= least < 1:
-            raise StateError(f"decay {decay} and least share of use {least}; expected a decay between 0 and 1 and a share of at least 0, below 1")
-        self.size, self.features, self.decay, self.least, self.passes = size, features, decay, least, passes or StraightThrough()
+            raise StateError(
+                f"decay {decay} and least share of use {least}; expected a decay between 0 and 1 and a share of at "
+                "least 0, below 1"
+            )
+        self.size, self.features, self.decay, self.least, self.passes = (
+            size,
+            features,
+            decay,
+            least,
+            passes or StraightThrough(),
+        )
         self.register_buffer("counts", torch.ones(size))  # N
         self.register_buffer("sums", torch.zeros(size, features))  # m
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
@@ -157,17 +195,28 @@ class CodeBook(Quantizer):
         """Every e_k = m_k / N_k."""
         return self.sums / self.counts[:, None]
 
-    def forward(self, vectors: Float[Tensor, "batch features *space"], *, weight: Tensor | None = None, uniform: Uniform | None = None) -> Quantized:
+    def forward(
+        self,
+        vectors: Float[Tensor, "batch features *space"],
+        *,
+        weight: Tensor | None = None,
+        uniform: Uniform | None = None,
+    ) -> Quantized:
         """Errors: `StateError` in training without `uniform`, `ShapeError` for other vectors."""
         z = self._rows(vectors)
-        book = self._learn(z, weight, len(vectors), uniform) if self.training and torch.is_grad_enabled() else self.vectors
+        book = (
+            self._learn(z, weight, len(vectors), uniform) if self.training and torch.is_grad_enabled() else self.vectors
+        )
         codes = nearest(z.detach(), book)
         return self._quantized(vectors, self.passes(z, book[codes]), book[codes], codes)
 
     def _learn(self, z: Tensor, weight: Tensor | None, batch: int, uniform: Uniform | None) -> Tensor:
         """Stage what this batch teaches; the book that holds until then."""
         if uniform is None:
-            raise StateError("a code book in training draws at random to start and to revive codes, but no uniform variates were given")
+            raise StateError(
+                "a code book in training draws at random to start and to revive codes, but no uniform variates were "
+                "given"
+            )
         known = self._known(z, weight, batch)
         counts, sums = (self.counts, self.sums) if bool(self.started) else self._start(known, uniform)
         book = sums / counts[:, None]
@@ -201,11 +250,12 @@ class CodeBook(Quantizer):
 
 
 class FiniteScalar(Quantizer):
-    """Finite scalar quantisation: each number is bounded and rounded to one of few levels; Π levels codes (Mentzer et al. 2023).
+    """Finite scalar quantisation: each number is bounded and rounded to one of few levels; Π levels codes (Mentzer et
+    al. 2023).
 
-    With L levels, u = ½ (L - 1) (1 + 10⁻³) tanh(z + s) - o, and round(u) / ⌊L / 2⌋ is what the code stands for; o = ½ and
-    s = atanh(o / ½ (L - 1)(1 + 10⁻³)) where L is even, else 0. There is nothing to learn and nothing to commit to: commitment is 0.
-    Errors: `ShapeError` for no levels or fewer than 2 of one.
+    With L levels, u = ½ (L - 1) (1 + 10⁻³) tanh(z + s) - o, and round(u) / ⌊L / 2⌋ is what the code stands for; o = ½
+    and s = atanh(o / ½ (L - 1)(1 + 10⁻³)) where L is even, else 0. There is nothing to learn and nothing to commit to:
+    commitment is 0. Errors: `ShapeError` for no levels or fewer than 2 of one.
     """
 
     def __init__(self, levels: Sequence[int]) -> None:
@@ -220,9 +270,17 @@ class FiniteScalar(Quantizer):
         self.register_buffer("shift", torch.atanh(self.offset / half), persistent=False)
         self.register_buffer("width", count // 2, persistent=False)
         self.register_buffer("count", count, persistent=False)
-        self.register_buffer("basis", torch.tensor([math.prod(levels[:k]) for k in range(len(levels))]), persistent=False)
+        self.register_buffer(
+            "basis", torch.tensor([math.prod(levels[:k]) for k in range(len(levels))]), persistent=False
+        )
 
-    def forward(self, vectors: Float[Tensor, "batch features *space"], *, weight: Tensor | None = None, uniform: Uniform | None = None) -> Quantized:
+    def forward(
+        self,
+        vectors: Float[Tensor, "batch features *space"],
+        *,
+        weight: Tensor | None = None,
+        uniform: Uniform | None = None,
+    ) -> Quantized:
         """Errors: `ShapeError` for vectors of another number of features than there are levels."""
         z = self._rows(vectors)
         u = torch.tanh(z + self.shift) * self.reach - self.offset
@@ -247,7 +305,10 @@ class CodeUse:
 
 
 def code_use(codes: Int64[Tensor, "*any"], size: int) -> CodeUse:
-    """Perplexity exp(-Σ p_k log p_k) of the codes' frequencies, and how many of `size` codes occur. Errors: `ShapeError` for no codes."""
+    """Perplexity exp(-Σ p_k log p_k) of the codes' frequencies, and how many of `size` codes occur.
+
+    Errors: `ShapeError` for no codes.
+    """
     if not codes.numel():
         raise ShapeError("no codes were given, so their use cannot be counted")
     share = torch.bincount(codes.flatten(), minlength=size).double() / codes.numel()

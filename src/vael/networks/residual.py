@@ -12,8 +12,8 @@ from torch import Tensor, nn
 class ResidualBlock(nn.Module):
     """x + f(x) / √depth, f = (activation, 3 × 3 convolution) twice (pre-activation: He et al. 2016).
 
-    `depth` is the number of such blocks in the whole network: at the start they add up to about the size of x, however many there are,
-    so no normalisation is needed.
+    `depth` is the number of such blocks in the whole network: at the start they add up to about the size of x, however
+    many there are, so no normalisation is needed.
     """
 
     def __init__(self, channels: int, depth: int, activation: Callable[[], nn.Module] = nn.ReLU) -> None:
@@ -26,6 +26,10 @@ class ResidualBlock(nn.Module):
         return x + self.factor * self.body(x)
 
 
-def residual_stage(blocks: int, levels: int, activation: Callable[[], nn.Module] = nn.ReLU) -> Callable[[int], nn.Module]:
+def residual_stage(
+    blocks: int, levels: int, activation: Callable[[], nn.Module] = nn.ReLU
+) -> Callable[[int], nn.Module]:
     """Give a `stage` of `blocks` residual blocks for a convolutional encoder or decoder of so many levels."""
-    return lambda channels: nn.Sequential(*(ResidualBlock(channels, max(1, blocks * levels), activation) for _ in range(blocks)))
+    return lambda channels: nn.Sequential(
+        *(ResidualBlock(channels, max(1, blocks * levels), activation) for _ in range(blocks))
+    )

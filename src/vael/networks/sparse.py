@@ -12,8 +12,8 @@ from vael.errors import ShapeError
 class TopK(nn.Module):
     """The k largest numbers of each code stay, all others become 0: the k-sparse code (Makhzani & Frey 2014).
 
-    Only what stays has a gradient. Equal numbers at the edge are decided so that exactly k stay. Errors: `ShapeError` for k below 1 or
-    above the size of the code.
+    Only what stays has a gradient. Equal numbers at the edge are decided so that exactly k stay. Errors: `ShapeError`
+    for k below 1 or above the size of the code.
     """
 
     def __init__(self, k: int) -> None:
@@ -24,6 +24,9 @@ class TopK(nn.Module):
 
     def forward(self, code: Float[Tensor, "batch features"]) -> Float[Tensor, "batch features"]:
         if self.k > code.shape[-1]:
-            raise ShapeError(f"k = {self.k} numbers are to stay of a code of {code.shape[-1]}; expected k of at most {code.shape[-1]}")
+            raise ShapeError(
+                f"k = {self.k} numbers are to stay of a code of {code.shape[-1]}; expected k of at most "
+                f"{code.shape[-1]}"
+            )
         kept = code.topk(self.k, dim=-1)
         return torch.zeros_like(code).scatter(-1, kept.indices, kept.values)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 class Standardize(nn.Module):
     """(x - shift) / scale, with both kept as buffers that travel with the weights.
 
-    A cell whose scale is no more than rounding (below 1e-6 of its shift, or 0) never varied in the data: its scale becomes 1, so it
-    gives 0 there and stays finite everywhere.
+    A cell whose scale is no more than rounding (below 1e-6 of its shift, or 0) never varied in the data: its scale
+    becomes 1, so it gives 0 there and stays finite everywhere.
     """
 
     def __init__(self, shift: Tensor, scale: Tensor) -> None:

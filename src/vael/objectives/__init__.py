@@ -6,5 +6,14 @@ from vael.objectives.reconstruction import Reconstruction
 from vael.objectives.score_function import ScoreFunction, leave_one_out
 
 __all__ = [
-    "ELBO", "Beta", "ImportanceWeighted", "Objective", "Reconstruction", "SampledELBO", "ScoreFunction", "Value", "leave_one_out", "log_weights",
-]  # fmt: skip
+    "ELBO",
+    "Beta",
+    "ImportanceWeighted",
+    "Objective",
+    "Reconstruction",
+    "SampledELBO",
+    "ScoreFunction",
+    "Value",
+    "leave_one_out",
+    "log_weights",
+]

@@ -17,8 +17,8 @@ from vael.objectives.core import Value
 class Beta:
     """Weight of the divergence: rises linearly from 0 to `final` over the first `warmup` share of training, then stays.
 
-    The warm-up is a share of the training that takes place, below 1, so it cannot end short of `final` by itself. With a `final` of
-    infinity the divergence alone is climbed, and the reconstruction counts for nothing.
+    The warm-up is a share of the training that takes place, below 1, so it cannot end short of `final` by itself. With
+    a `final` of infinity the divergence alone is climbed, and the reconstruction counts for nothing.
     """
 
     final: float = 1.0
@@ -26,9 +26,14 @@ class Beta:
 
     def __post_init__(self) -> None:
         if not 0 <= self.warmup < 1:
-            raise StateError(f"warm-up of the divergence over {self.warmup} of training: expected a share of at least 0 and below 1")
+            raise StateError(
+                f"warm-up of the divergence over {self.warmup} of training: expected a share of at least 0 and below 1"
+            )
         if not self.final >= 0 or (self.final == math.inf and self.warmup):
-            raise StateError(f"weight {self.final} of the divergence: expected a number of at least 0, and no warm-up where it is infinite")
+            raise StateError(
+                f"weight {self.final} of the divergence: expected a number of at least 0, and no warm-up where it is "
+                "infinite"
+            )
 
     def __call__(self, progress: Tensor | float) -> Tensor | float:
         if self.warmup == 0:
@@ -47,13 +52,17 @@ class Beta:
         if self.is_one:
             return Value(bound=bound, surrogate=bound)
         if self.final == math.inf:
-            return Value(bound=bound, surrogate=0 * reconstruction - divergence)  # the decoder's gradient is zero, not missing
+            return Value(
+                bound=bound, surrogate=0 * reconstruction - divergence
+            )  # the decoder's gradient is zero, not missing
         return Value(bound=bound, surrogate=reconstruction - self(progress) * divergence)
 
 
 @dataclass(frozen=True)
 class ELBO:
-    """E_q[log p(x|z)] - KL(q(z|x) || p(z)): the bound with its divergence in closed form (SGVB-B, Kingma & Welling 2013, eq. 7)."""
+    """E_q[log p(x|z)] - KL(q(z|x) || p(z)): the bound with its divergence in closed form (SGVB-B, Kingma & Welling
+    2013, eq. 7).
+    """
 
     beta: Beta = Beta()
     reads: ClassVar[frozenset[str]] = frozenset({"log_likelihood", "divergence"})

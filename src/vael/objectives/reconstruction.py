@@ -14,7 +14,8 @@ from vael.objectives.core import Value
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """log p(x|z) - Σ weight × penalty, over the penalties that the model states; a penalty without a weight here has weight 1.
+    """log p(x|z) - Σ weight × penalty, over the penalties that the model states; a penalty without a weight here has
+    weight 1.
 
     It is a bound on nothing: a reconstruction is rewarded and the code costs nothing.
     """
@@ -27,5 +28,8 @@ class Reconstruction:
 
     def __call__(self, terms: Terms, progress: Tensor | float = 1.0) -> Value:
         reconstruction = terms.log_likelihood.mean(0)
-        penalty = sum((self.weights.get(name, 1.0) * value for name, value in terms.penalties.items()), start=reconstruction.new_zeros(()))
+        penalty = sum(
+            (self.weights.get(name, 1.0) * value for name, value in terms.penalties.items()),
+            start=reconstruction.new_zeros(()),
+        )
         return Value(bound=reconstruction, surrogate=reconstruction - penalty)

@@ -26,11 +26,12 @@ def leave_one_out(reward: Float[Tensor, "samples *rest"]) -> Float[Tensor, "samp
 
 @dataclass(frozen=True)
 class ScoreFunction:
-    """E_q[log p(x, z) - log q(z|x)] for latents that cannot be reparameterised, discrete ones among them (SGVB-A in value).
+    """E_q[log p(x, z) - log q(z|x)] for latents that cannot be reparameterised, discrete ones among them (SGVB-A in
+    value).
 
-    The gradient of the surrogate is 1/S Σ_s [∇ log p(x, z_s) + (log w_s - b_s) ∇ log q(z_s|x)], log w = log p(x, z) - log q(z|x): the
-    score-function estimator, or REINFORCE (Williams 1992), with the leave-one-out mean b_s of log w as its baseline. Two samples are the
-    fewest that have one; with one sample b is 0. E_q[∇ log q(z|x)] = 0 is left out.
+    The gradient of the surrogate is 1/S Σ_s [∇ log p(x, z_s) + (log w_s - b_s) ∇ log q(z_s|x)], log w = log p(x, z) -
+    log q(z|x): the score-function estimator, or REINFORCE (Williams 1992), with the leave-one-out mean b_s of log w as
+    its baseline. Two samples are the fewest that have one; with one sample b is 0. E_q[∇ log q(z|x)] = 0 is left out.
     Errors: `StateError` for latents that carry a gradient, which would be counted twice.
     """
 
@@ -42,12 +43,15 @@ class ScoreFunction:
     def __call__(self, terms: Terms, progress: Tensor | float = 1.0) -> Value:
         if any(z.requires_grad for z in terms.latent):
             raise StateError(
-                "the score-function estimator got latents that carry a gradient, so their path would count twice; climb ELBO or SampledELBO, "
+                "the score-function estimator got latents that carry a gradient, so their path would count twice; "
+                "climb ELBO or SampledELBO, "
                 "or give the latents detached (latent=)"
             )
         log_w = log_weights(terms)
         reward = log_w.detach()
         log_q = terms.log_posterior.sum(0)
         score = log_q - log_q.detach()  # 0 in value, ∇ log q in gradient
-        surrogate = log_w + score + (reward - leave_one_out(reward)) * score  # + score: takes the -log q out of the gradient of log w
+        surrogate = (
+            log_w + score + (reward - leave_one_out(reward)) * score
+        )  # + score: takes the -log q out of the gradient of log w
         return Value(bound=reward.mean(0), surrogate=surrogate.mean(0))

@@ -21,7 +21,14 @@ from vael.probability.multivariate import (
     sample_mean,
     squared_mahalanobis,
 )
-from vael.probability.observation import Codes, ContinuousBernoulli, DiscretizedLogistic, GreyCrossEntropy, Law, SquaredError
+from vael.probability.observation import (
+    Codes,
+    ContinuousBernoulli,
+    DiscretizedLogistic,
+    GreyCrossEntropy,
+    Law,
+    SquaredError,
+)
 from vael.probability.quadrature import (
     Axis,
     Cost,
@@ -34,7 +41,19 @@ from vael.probability.quadrature import (
     midpoints,
     trapezoid,
 )
-from vael.probability.sampling import Common, EachLatent, Noise, PerExample, Recorded, Replayed, Stream, as_noise, detached, draw, register_draw
+from vael.probability.sampling import (
+    Common,
+    EachLatent,
+    Noise,
+    PerExample,
+    Recorded,
+    Replayed,
+    Stream,
+    as_noise,
+    detached,
+    draw,
+    register_draw,
+)
 from vael.probability.standard import Standard, standard_gaussian
 from vael.probability.tabulated import TabulatedMixture
 from vael.probability.totals import total_log_prob

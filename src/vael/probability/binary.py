@@ -12,7 +12,9 @@ from vael.probability.sampling import Noise, register_draw
 
 
 class Bit(Bernoulli):
-    """0 or 1 under logits; its divergence broadcasts, which PyTorch's for Bernoulli does not, so that a prior serves a whole batch."""
+    """0 or 1 under logits; its divergence broadcasts, which PyTorch's for Bernoulli does not, so that a prior
+    serves a whole batch.
+    """
 
     def __init__(self, logits: Tensor) -> None:
         super().__init__(logits=logits, validate_args=False)
@@ -30,5 +32,7 @@ def _draw(law: Bit, shape: torch.Size, noise: Noise) -> Tensor:
 
 
 def independent_bits(logits: Tensor) -> Independent:
-    """Zeros and ones over the last axis, independent of each other: batch shape `[*batch]`, event shape `[features]`."""
+    """Zeros and ones over the last axis, independent of each other: batch shape `[*batch]`, event shape
+    `[features]`.
+    """
     return Independent(Bit(logits), 1, validate_args=False)

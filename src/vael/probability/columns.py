@@ -1,4 +1,6 @@
-"""One law for each column of a table, side by side: numbers, whole numbers, spikes, and levels with and without an order."""
+"""One law for each column of a table, side by side: numbers, whole numbers, spikes, and levels with and without an
+order.
+"""
 
 from __future__ import annotations
 
@@ -26,17 +28,25 @@ class Numbers:
     place: Int64[Tensor, " numbers"]  # among all columns
     warp: Warp
     whole: Bool[Tensor, " numbers"]
-    floor: Float[Tensor, " numbers"]  # the least whole number that there can be, which gets the whole lower tail; -inf where there is none
+    floor: Float[
+        Tensor, " numbers"
+    ]  # the least whole number that there can be, which gets the whole lower tail; -inf where there is none
     low: Float[Tensor, " numbers"]  # what draws and means keep within
     high: Float[Tensor, " numbers"]
     spiked: Int64[Tensor, " spiked"]  # those, among the numbers, with spikes
-    spikes: Float[Tensor, "spiked spikes"]  # NaN where there are fewer; a cell is one where both are the same in float32
-    among: Bool[Tensor, "spiked spikes"]  # spikes that are numbers like the others of their column: means are taken over them too
+    spikes: Float[
+        Tensor, "spiked spikes"
+    ]  # NaN where there are fewer; a cell is one where both are the same in float32
+    among: Bool[
+        Tensor, "spiked spikes"
+    ]  # spikes that are numbers like the others of their column: means are taken over them too
 
 
 @dataclass(frozen=True)
 class NumberParameters:
-    """What the decoder says of columns of numbers: Σ_k π_k Logistic(g(v) | μ_k, s_k), and how probable each spike is."""
+    """What the decoder says of columns of numbers: Σ_k π_k Logistic(g(v) | μ_k, s_k), and how probable each spike
+    is.
+    """
 
     logits: Float[Tensor, "samples batch numbers components"]
     loc: Float[Tensor, "samples batch numbers components"]
@@ -48,8 +58,10 @@ class Columns(Law):
     """p(x) = Π_j p_j(x_j), one factor for each column, `[samples, batch, columns]`.
 
     * real, positive, date: Σ_k π_k Logistic(g(v) | μ_k, s_k) g'(v), a density in the column's own units;
-    * count: P(v) = Σ_k π_k [F_k(g(v + ½)) - F_k(g(v - ½))], which sums to one over the whole numbers (from `floor` on, if there is one);
-    * spikes a_1 ... of a number: ρ_0 times the law above plus ρ_i at v = a_i, a density with regard to Lebesgue measure and counts at the spikes;
+    * count: P(v) = Σ_k π_k [F_k(g(v + ½)) - F_k(g(v - ½))], which sums to one over the whole numbers (from `floor` on,
+      if there is one);
+    * spikes a_1 ... of a number: ρ_0 times the law above plus ρ_i at v = a_i, a density with regard to Lebesgue measure
+      and counts at the spikes;
     * levels: log-probabilities of the codes, however the head came by them.
 
     Draws and means have the type of the parameters; `widened` gives them in float64, which cells that are written need.
@@ -75,7 +87,9 @@ class Columns(Law):
     def log_prob(self, value: Float[Tensor, "batch columns"]) -> Float[Tensor, "samples batch columns"]:
         found = self.log_probs.new_zeros(self.batch_shape)
         if len(self.numbers.place):
-            found = found.index_copy(2, self.numbers.place, self._of_numbers(value.index_select(-1, self.numbers.place)))
+            found = found.index_copy(
+                2, self.numbers.place, self._of_numbers(value.index_select(-1, self.numbers.place))
+            )
         if len(self.levels):
             codes = value.index_select(-1, self.levels).long().clamp(0, self.log_probs.shape[-1] - 1)
             chosen = self.log_probs.gather(-1, codes.expand(self.log_probs.shape[:-1]).unsqueeze(-1)).squeeze(-1)
@@ -91,19 +105,25 @@ class Columns(Law):
         b = a + width.unsqueeze(-1) * rate
         bottom = (v <= self.numbers.floor).unsqueeze(-1)
         zero = torch.zeros((), dtype=a.dtype, device=a.device)
-        mass = -softplus(-b) + torch.where(bottom, zero, torch.log(-torch.expm1(-width.unsqueeze(-1) * rate)) - softplus(a))
+        mass = -softplus(-b) + torch.where(
+            bottom, zero, torch.log(-torch.expm1(-width.unsqueeze(-1) * rate)) - softplus(a)
+        )
         each = torch.where(self.numbers.whole.unsqueeze(-1), mass, density)
         smooth = torch.logsumexp(F.log_softmax(given.logits, -1) + each, -1) + log_slope
         spiked = self.numbers.spiked
         if not len(spiked):
             return smooth
-        return smooth.index_copy(-1, spiked, self._with_spikes(v.index_select(-1, spiked), smooth.index_select(-1, spiked)))
+        return smooth.index_copy(
+            -1, spiked, self._with_spikes(v.index_select(-1, spiked), smooth.index_select(-1, spiked))
+        )
 
     def _with_spikes(self, v: Tensor, smooth: Tensor) -> Tensor:
         choice = F.log_softmax(self.given.spike_logits, -1)
         at = v.float().unsqueeze(-1) == self.numbers.spikes.float()  # [batch, spiked, spikes]
         smooth = choice[..., 0] + smooth
-        order = torch.arange(1, at.shape[-1] + 1, device=v.device)  # no argmax: the compiler's gives places beyond the last one
+        order = torch.arange(
+            1, at.shape[-1] + 1, device=v.device
+        )  # no argmax: the compiler's gives places beyond the last one
         place, hit = (at * order).amax(-1), at.any(-1)
         spike = choice.gather(-1, place.expand(choice.shape[:-1]).unsqueeze(-1)).squeeze(-1)
         # beside a spike of a density there is nothing: a single value has no mass there; whole numbers have both
@@ -116,9 +136,10 @@ class Columns(Law):
         """The point estimate of each cell, `[samples, batch, columns]`: a value that the cell could have.
 
         * of numbers E[x], by the midpoints of equally probable slices of each component, kept within the range;
-        * of numbers with spikes the more probable of a spike and of the rest: the spike, or E[x | none of the spikes], as the mean over a stand-in
-          such as -999 and over numbers about 0 is a number that nobody has. Spikes of whole numbers that stand among the others
-          (`Numbers.among`) belong to the rest: a mean over numbers that many have is one that somebody may have;
+        * of numbers with spikes the more probable of a spike and of the rest: the spike, or E[x | none of the spikes],
+          as the mean over a stand-in such as -999 and over numbers about 0 is a number that nobody has. Spikes of whole
+          numbers that stand among the others (`Numbers.among`) belong to the rest: a mean over numbers that many have
+          is one that somebody may have;
         * of levels the most probable code.
         """
         return self._settled(self._smooth_means(), self._spike_shares(), self.log_probs)
@@ -133,18 +154,26 @@ class Columns(Law):
         return smooth.index_copy(-1, spiked, at)
 
     def mean_under(self, share: Float[Tensor, "samples batch"]) -> Float[Tensor, "batch columns"]:
-        """`mean` of the mixture of the samples' laws with these shares, Σ_k share_k p_k(x): of spikes and levels what is probable on the whole."""
+        """`mean` of the mixture of the samples' laws with these shares, Σ_k share_k p_k(x): of spikes and levels
+        what is probable on the whole.
+        """
         weight, choice = share[..., None], self._spike_shares()
         smooth, spiked = self._smooth_means(), self.numbers.spiked
         total = (weight * smooth).sum(0)
         if len(spiked):  # the mean of the rest counts by how probable the rest is
             rest = weight * choice[..., 0]
-            average = (rest * smooth.index_select(-1, spiked)).sum(0) / rest.sum(0).clamp(min=torch.finfo(rest.dtype).tiny)
+            average = (rest * smooth.index_select(-1, spiked)).sum(0) / rest.sum(0).clamp(
+                min=torch.finfo(rest.dtype).tiny
+            )
             total = total.index_copy(-1, spiked, average)
-        return self._settled(total, (weight[..., None] * choice).sum(0), (weight[..., None] * self.log_probs.exp()).sum(0))
+        return self._settled(
+            total, (weight[..., None] * choice).sum(0), (weight[..., None] * self.log_probs.exp()).sum(0)
+        )
 
     def _settled(self, smooth: Tensor, choice: Tensor, levels: Tensor) -> Tensor:
-        """Of `[..., numbers]` means without spikes, `[..., spiked, choices]` probabilities and `[..., levels, codes]` scores one value a cell."""
+        """Of `[..., numbers]` means without spikes, `[..., spiked, choices]` probabilities and `[..., levels,
+        codes]` scores one value a cell.
+        """
         spiked, found = self.numbers.spiked, smooth.new_zeros((*smooth.shape[:-1], self.batch_shape[-1]))
         if len(spiked):
             smooth = smooth.index_copy(-1, spiked, self._spike_or_rest(smooth.index_select(-1, spiked), choice))
@@ -196,7 +225,10 @@ class Columns(Law):
     def _draw_numbers(self, shape: torch.Size, noise: Noise) -> Tensor:
         given, wanted = self.given, (*shape[:-1], len(self.numbers.place))
         component = _chosen(given.logits, noise.uniform(wanted, given.loc))
-        loc, log_scale = (one.expand(*component.shape, -1).gather(-1, component.unsqueeze(-1)).squeeze(-1) for one in (given.loc, given.log_scale))
+        loc, log_scale = (
+            one.expand(*component.shape, -1).gather(-1, component.unsqueeze(-1)).squeeze(-1)
+            for one in (given.loc, given.log_scale)
+        )
         uniform = noise.uniform(wanted, loc).clamp(1e-7, 1 - 1e-7)
         v = self._within(self._warp().inverse(loc + log_scale.exp() * torch.logit(uniform)))
         v = torch.where(self.numbers.whole, v.round(), v)
@@ -211,7 +243,8 @@ class Columns(Law):
 
 
 def _edges(numbers: Numbers, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """G at the lower edge of a whole number (at v itself for others), the width of its bin, and log g' (0 for whole numbers).
+    """G at the lower edge of a whole number (at v itself for others), the width of its bin, and log g' (0 for whole
+    numbers).
 
     In float64, as the bins of large numbers are narrower than float32 can tell.
     """

@@ -24,7 +24,9 @@ def has_closed_form(q: Distribution, p: Distribution) -> bool:
 
 @register_kl(MultivariateNormal, Independent)
 def _correlated_from_independent(q: MultivariateNormal, p: Independent) -> Tensor:
-    """½ Σ_j ((Σ_jj + (μ_j - m_j)²) / s_j² - 1 + log s_j²) - Σ_j log L_jj for N(μ, L Lᵀ) from N(m, diag s²): no solve is needed."""
+    """½ Σ_j ((Σ_jj + (μ_j - m_j)²) / s_j² - 1 + log s_j²) - Σ_j log L_jj for N(μ, L Lᵀ) from N(m, diag s²): no
+    solve is needed.
+    """
     if not isinstance(p.base_dist, Normal):
         raise NotImplementedError
     loc, scale, tril = p.base_dist.loc, p.base_dist.scale, q.scale_tril
@@ -37,14 +39,16 @@ def _independent_from_correlated(q: Independent, p: MultivariateNormal) -> Tenso
     """As between two full covariances, of which the first is diagonal."""
     if not isinstance(q.base_dist, Normal):
         raise NotImplementedError
-    return kl_divergence(MultivariateNormal(q.base_dist.loc, scale_tril=q.base_dist.scale.diag_embed(), validate_args=False), p)
+    return kl_divergence(
+        MultivariateNormal(q.base_dist.loc, scale_tril=q.base_dist.scale.diag_embed(), validate_args=False), p
+    )
 
 
 def divergence(q: Distribution, p: Distribution, latent: Tensor) -> Tensor:
     """KL(q || p) in nats, one for each draw: `[samples, *batch_shape]`.
 
-    Closed form where one is registered (then equal for all draws); otherwise log q(z) - log p(z) at the draws `latent ~ q`, whose
-    mean over draws is the divergence.
+    Closed form where one is registered (then equal for all draws); otherwise log q(z) - log p(z) at the draws `latent ~
+    q`, whose mean over draws is the divergence.
     """
     if has_closed_form(q, p):
         exact = kl_divergence(q, p)

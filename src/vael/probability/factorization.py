@@ -1,8 +1,10 @@
-"""Factors of symmetric matrices that do not fail on degenerate input: the only place of the package that asks LAPACK for a decomposition.
+"""Factors of symmetric matrices that do not fail on degenerate input: the only place of the package that asks LAPACK
+for a decomposition.
 
-Data make any matrix: constant and collinear columns, values at -999 or 1e30, one row. What a person gives is refused where it is no covariance
-(`tried_cholesky` says whether it is one); what is computed here from data gets a factor whatever it is (`lower_factor`, `factor_of_inverse`), by one
-rule: eigenvalues below d ε times the largest, which are rounding, are raised to that. A matrix that is not finite has no factor; it is refused.
+Data make any matrix: constant and collinear columns, values at -999 or 1e30, one row. What a person gives is refused
+where it is no covariance (`tried_cholesky` says whether it is one); what is computed here from data gets a factor
+whatever it is (`lower_factor`, `factor_of_inverse`), by one rule: eigenvalues below d ε times the largest, which are
+rounding, are raised to that. A matrix that is not finite has no factor; it is refused.
 """
 
 from __future__ import annotations
@@ -18,12 +20,15 @@ NUDGES = (0.0, 1e-14, 1e-12, 1e-10)  # of the largest entry, along the diagonal,
 
 
 def tried_cholesky(matrix: Float[Tensor, "*batch d d"]) -> tuple[Float[Tensor, "*batch d d"], Bool[Tensor, "*batch"]]:
-    """(L, whether L Lᵀ is the matrix): false where it is not finite or not positive definite up to rounding; L is then of no use.
+    """(L, whether L Lᵀ is the matrix): false where it is not finite or not positive definite up to rounding; L is then
+    of no use.
 
     Rounding lets a singular matrix pass with a last pivot of about ε: such a factor has no digit that is right.
     """
     finite = matrix.isfinite().flatten(-2).all(-1)
-    tril, failed = torch.linalg.cholesky_ex(torch.where(finite[..., None, None], matrix, torch.zeros((), dtype=matrix.dtype, device=matrix.device)))
+    tril, failed = torch.linalg.cholesky_ex(
+        torch.where(finite[..., None, None], matrix, torch.zeros((), dtype=matrix.dtype, device=matrix.device))
+    )
     diagonal = matrix.diagonal(dim1=-2, dim2=-1)
     pivots = tril.diagonal(dim1=-2, dim2=-1).square() / diagonal
     return tril, finite & (failed == 0) & ~(pivots < 4 * matrix.shape[-1] * torch.finfo(matrix.dtype).eps).any(-1)
@@ -45,11 +50,15 @@ def spectrum(matrix: Float[Tensor, "*batch d d"]) -> tuple[Float[Tensor, "*batch
         except torch.linalg.LinAlgError:
             continue
         return values * largest[..., 0], vectors
-    raise SupportError(f"no eigenvalues of a matrix of shape {tuple(matrix.shape)} were found; look for numbers of very different size in the data")
+    raise SupportError(
+        f"no eigenvalues of a matrix of shape {tuple(matrix.shape)} were found; look for numbers of very different "
+        "size in the data"
+    )
 
 
 def lower_factor(covariance: Float[Tensor, "*batch d d"]) -> Float[Tensor, "*batch d d"]:
-    """L, lower triangular with a positive diagonal: L Lᵀ = Σ, or Σ with its smallest eigenvalues raised where it is singular up to rounding.
+    """L, lower triangular with a positive diagonal: L Lᵀ = Σ, or Σ with its smallest eigenvalues raised where it is
+    singular up to rounding.
 
     In float64, brought to the type of Σ at the end. Errors: `SupportError` for entries that are not finite.
     """
@@ -70,13 +79,18 @@ def inverse_of(matrix: Float[Tensor, "*batch d d"]) -> Float[Tensor, "*batch d d
     return torch.cholesky_inverse(lower_factor(matrix))
 
 
-def solved(matrix: Float[Tensor, "*batch d d"], columns: Float[Tensor, "*other d many"]) -> Float[Tensor, "*broadcast d many"]:
+def solved(
+    matrix: Float[Tensor, "*batch d d"], columns: Float[Tensor, "*other d many"]
+) -> Float[Tensor, "*broadcast d many"]:
     """Σ⁻¹ B for a positive definite Σ, by its factor. Errors: as `lower_factor`."""
     return torch.cholesky_solve(columns, lower_factor(matrix))
 
 
-def factor_of_inverse(values: Float[Tensor, "*batch d"], vectors: Float[Tensor, "*batch d d"]) -> Float[Tensor, "*batch d d"]:
-    """L, lower triangular with a positive diagonal: L Lᵀ = A⁻¹, from the eigenvalues of A, all above 0, and its eigenvectors.
+def factor_of_inverse(
+    values: Float[Tensor, "*batch d"], vectors: Float[Tensor, "*batch d d"]
+) -> Float[Tensor, "*batch d d"]:
+    """L, lower triangular with a positive diagonal: L Lᵀ = A⁻¹, from the eigenvalues of A, all above 0, and its
+    eigenvectors.
 
     Neither A nor its inverse is built, so no digits are lost however far the eigenvalues are apart.
     """
@@ -84,7 +98,9 @@ def factor_of_inverse(values: Float[Tensor, "*batch d"], vectors: Float[Tensor, 
 
 
 def raised(values: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
-    """Eigenvalues of a covariance with those that are rounding raised to d ε times the largest; above 0 even where all are 0."""
+    """Eigenvalues of a covariance with those that are rounding raised to d ε times the largest; above 0 even where
+    all are 0.
+    """
     info = torch.finfo(values.dtype)
     least = (values.shape[-1] * info.eps * values.amax(-1, keepdim=True)).clamp(min=info.tiny**0.5)
     return torch.maximum(values, least)
@@ -102,15 +118,20 @@ def orthonormal(columns: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows c
     return torch.linalg.qr(finite(columns)).Q
 
 
-def singular_vectors(matrix: Float[Tensor, "rows columns"]) -> tuple[Float[Tensor, "rows rank"], Float[Tensor, "rank columns"]]:
+def singular_vectors(
+    matrix: Float[Tensor, "rows columns"],
+) -> tuple[Float[Tensor, "rows rank"], Float[Tensor, "rank columns"]]:
     """U and Vᵀ of A = U S Vᵀ, in the type of A. Errors: `SupportError` for entries that are not finite."""
     largest = finite(matrix).abs().max().clamp(min=torch.finfo(matrix.dtype).tiny)
     left, _, right = torch.linalg.svd(matrix / largest)
     return left, right
 
 
-def least_squares(x: Float64[np.ndarray, "rows columns"], y: Float64[np.ndarray, " rows"]) -> Float64[np.ndarray, " columns"]:
-    """B of the least |y - X b|, the shortest of them where columns depend on each other: singular values below 1e-12 of the largest count as 0.
+def least_squares(
+    x: Float64[np.ndarray, "rows columns"], y: Float64[np.ndarray, " rows"]
+) -> Float64[np.ndarray, " columns"]:
+    """B of the least |y - X b|, the shortest of them where columns depend on each other: singular values below 1e-12 of
+    the largest count as 0.
 
     Errors: `SupportError` for entries that are not finite.
     """
@@ -119,7 +140,9 @@ def least_squares(x: Float64[np.ndarray, "rows columns"], y: Float64[np.ndarray,
     return np.linalg.lstsq(x, y, rcond=1e-12)[0]
 
 
-def whitened(lower: Float[Tensor, "*batch d d"], columns: Float[Tensor, "*other d many"]) -> Float[Tensor, "*broadcast d many"]:
+def whitened(
+    lower: Float[Tensor, "*batch d d"], columns: Float[Tensor, "*other d many"]
+) -> Float[Tensor, "*broadcast d many"]:
     """L⁻¹ B by substitution, for a lower triangular L with a diagonal above 0."""
     return torch.linalg.solve_triangular(lower, columns, upper=False)
 
@@ -127,5 +150,8 @@ def whitened(lower: Float[Tensor, "*batch d d"], columns: Float[Tensor, "*other 
 def finite(matrix: Tensor) -> Tensor:
     """The matrix. Errors: `SupportError` where an entry is not finite."""
     if not bool(matrix.isfinite().all()):
-        raise SupportError("a matrix with entries that are NaN or infinite has no factor; look for numbers in the data that are too large to square")
+        raise SupportError(
+            "a matrix with entries that are NaN or infinite has no factor; look for numbers in the data that are too "
+            "large to square"
+        )
     return matrix

@@ -16,8 +16,10 @@ def diagonal_gaussian(loc: Tensor, scale: Tensor) -> Independent:
 
 
 def bounded(raw: Tensor, low: float, high: float) -> Tensor:
-    """A smooth clip of `raw`: the identity well inside (low, high), with a gradient that never turns to zero just outside.
+    """A smooth clip of `raw`: the identity well inside (low, high), with a gradient that never turns to zero just
+    outside.
 
-    The lower bound is exact; the upper one is exceeded by at most log(1 + e^(low - high)), 5e-5 where they are 10 apart.
+    The lower bound is exact; the upper one is exceeded by at most log(1 + e^(low - high)), 5e-5 where they are 10
+    apart.
     """
     return low + F.softplus((high - F.softplus(high - raw)) - low)

@@ -25,7 +25,8 @@ class JointGaussian(Law):
         cells = loc.shape[-1]
         if math.prod(event) != cells or scale_tril.shape != (*loc.shape, cells):
             raise ShapeError(
-                f"means {tuple(loc.shape)} and factors {tuple(scale_tril.shape)} for events of shape {event}; expected [*batch, cells] and "
+                f"means {tuple(loc.shape)} and factors {tuple(scale_tril.shape)} for events of shape {event}; expected "
+                "[*batch, cells] and "
                 "[*batch, cells, cells]"
             )
         super().__init__(loc.shape[:-1], torch.Size(event))
@@ -57,7 +58,9 @@ class JointGaussian(Law):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Of whole examples, `[*batch]`: -½ (d log 2π + log |Σ| + (x - μ)ᵀ Σ⁻¹ (x - μ))."""
-        return -0.5 * (self.loc.shape[-1] * math.log(2 * math.pi) + self.log_determinant() + self.squared_mahalanobis(value))
+        return -0.5 * (
+            self.loc.shape[-1] * math.log(2 * math.pi) + self.log_determinant() + self.squared_mahalanobis(value)
+        )
 
 
 @register_draw(JointGaussian)

@@ -1,4 +1,6 @@
-"""Mixtures of discretised logistics: one for each cell, or one for each pixel with its channels coupled (PixelCNN++)."""
+"""Mixtures of discretised logistics: one for each cell, or one for each pixel with its channels coupled
+(PixelCNN++).
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,15 @@ from vael.probability.observation import Law, chosen, logistic_draw, logistic_ma
 from vael.probability.sampling import Noise, register_draw
 
 REAL: dict[str, constraints.Constraint] = {
-    "logits": constraints.real_vector, "loc": constraints.real, "log_scale": constraints.real,
-}  # fmt: skip
+    "logits": constraints.real_vector,
+    "loc": constraints.real,
+    "log_scale": constraints.real,
+}
 
 
 class DiscretizedLogisticMixture(Law):
-    """Σ_k π_k DiscretizedLogistic(loc_k, s_k) for each cell, π the softmax of `logits`: integers 0 ... levels - 1, held as floats.
+    """Σ_k π_k DiscretizedLogistic(loc_k, s_k) for each cell, π the softmax of `logits`: integers 0 ... levels - 1, held
+    as floats.
 
     Parameters `[*batch, components]`, in units of one level; probabilities sum to one for all of them.
     """
@@ -36,26 +41,32 @@ class DiscretizedLogisticMixture(Law):
         return (self.logits.exp() * logistic_mean(self.loc, self.log_scale, self.levels)).sum(-1)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        return torch.logsumexp(self.logits + logistic_mass(value.unsqueeze(-1), self.loc, self.log_scale, self.levels), dim=-1)
+        return torch.logsumexp(
+            self.logits + logistic_mass(value.unsqueeze(-1), self.loc, self.log_scale, self.levels), dim=-1
+        )
 
 
 class CoupledLogisticMixture(Law):
-    """One mixture for all channels of a pixel; within a component the mean of a channel moves with the channels before it.
+    """One mixture for all channels of a pixel; within a component the mean of a channel moves with the channels before
+    it.
 
     log p(x) = log Σ_k π_k Π_c DiscretizedLogistic(x_c | loc_kc + Σ_{j<c} w_kcj (x_j - (levels - 1) / 2), s_kc)
     (Salimans, Karpathy, Chen & Kingma 2017, section 2.2), for any number of channels.
 
-    `loc`, `log_scale` are `[*batch, channels, *space, components]` in units of one level, `logits` `[*batch, *space, components]` and
-    `coupling` (w, pure numbers, rows c = 1, 2 ... of j < c) `[*batch, channels (channels - 1) / 2, *space, components]`; `space` is the number
-    of space axes. A value is `[*batch, channels, *space]` and its log-probability `[*batch, *space]`.
+    `loc`, `log_scale` are `[*batch, channels, *space, components]` in units of one level, `logits` `[*batch, *space,
+    components]` and `coupling` (w, pure numbers, rows c = 1, 2 ... of j < c) `[*batch, channels (channels - 1) / 2,
+    *space, components]`; `space` is the number of space axes. A value is `[*batch, channels, *space]` and its
+    log-probability `[*batch, *space]`.
 
-    `mean` puts the mean of earlier channels where their values belong: exact as far as later means are linear in them, that is away from
-    the outermost levels and for scales of half a level or more, and near it elsewhere.
+    `mean` puts the mean of earlier channels where their values belong: exact as far as later means are linear in them,
+    that is away from the outermost levels and for scales of half a level or more, and near it elsewhere.
     """
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {**REAL, "coupling": constraints.real}
 
-    def __init__(self, logits: Tensor, loc: Tensor, log_scale: Tensor, coupling: Tensor, levels: int, *, space: int) -> None:
+    def __init__(
+        self, logits: Tensor, loc: Tensor, log_scale: Tensor, coupling: Tensor, levels: int, *, space: int
+    ) -> None:
         self.logits, self.loc, self.log_scale, self.coupling = F.log_softmax(logits, dim=-1), loc, log_scale, coupling
         self.levels, self.space = several_levels(levels), space
         channels = loc.shape[-space - 2]
@@ -67,7 +78,9 @@ class CoupledLogisticMixture(Law):
         super().__init__(logits.shape[:-1], torch.Size((channels,)))
 
     def _loc(self, channel: int, before: list[Tensor]) -> Tensor:
-        """Means of one channel, `[*batch, *space, components]`, given the channels before it, without or with a component axis of their own."""
+        """Means of one channel, `[*batch, *space, components]`, given the channels before it, without or with a
+        component axis of their own.
+        """
         axis, centre = -self.space - 2, (self.levels - 1) / 2
         loc, row = self.loc.select(axis, channel), channel * (channel - 1) // 2
         for j, x in enumerate(before):
@@ -78,7 +91,9 @@ class CoupledLogisticMixture(Law):
     def mean(self) -> Tensor:
         found: list[Tensor] = []
         for channel in range(self.event_shape[0]):
-            found.append(logistic_mean(self._loc(channel, found), self.log_scale.select(-self.space - 2, channel), self.levels))
+            found.append(
+                logistic_mean(self._loc(channel, found), self.log_scale.select(-self.space - 2, channel), self.levels)
+            )
         return torch.stack([(self.logits.exp() * m).sum(-1) for m in found], dim=-self.space - 1)
 
     def log_prob(self, value: Tensor) -> Tensor:

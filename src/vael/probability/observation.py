@@ -1,4 +1,6 @@
-"""Laws of single cells that PyTorch lacks or computes with loss: each stable in float32 for any parameters, sampled by inverse CDF."""
+"""Laws of single cells that PyTorch lacks or computes with loss: each stable in float32 for any parameters, sampled
+by inverse CDF.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ LARGEST_RATE = 60.0  # |log σ| beyond which a logistic is as good as a step, or
 
 
 class Law(Distribution, ABC):
-    """Abstract: a distribution of cells, computed without checks of its arguments, drawn from through `vael.probability.draw`."""
+    """Abstract: a distribution of cells, computed without checks of its arguments, drawn from through
+    `vael.probability.draw`.
+    """
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
 
@@ -43,16 +47,20 @@ def softplus(x: Tensor) -> Tensor:
 def several_levels(levels: int) -> int:
     """`levels` itself. Errors: `ShapeError` below 2."""
     if levels < 2:
-        raise ShapeError(f"a law over {levels} levels was asked for; expected at least 2: the cells are integers 0 ... levels - 1")
+        raise ShapeError(
+            f"a law over {levels} levels was asked for; expected at least 2: the cells are integers 0 ... levels - 1"
+        )
     return levels
 
 
 def logistic_mass(value: Tensor, loc: Tensor, log_scale: Tensor, levels: int) -> Tensor:
-    """Log P(x) of a logistic with mean `loc` and scale s cut into unit bins around 0 ... levels - 1, the outer two open.
+    """Log P(x) of a logistic with mean `loc` and scale s cut into unit bins around 0 ... levels - 1, the outer two
+    open.
 
-    With a = (x - ½ - loc) / s, b = a + 1/s and σ the logistic function, P(x) = σ(b) - σ(a) inside, σ(b) at the bottom, 1 - σ(a) at the
-    top. As σ(b) - σ(a) = σ(b) (1 - σ(a)) (1 - e^(-1/s)), its logarithm is a sum of terms that are finite for every x and have finite
-    gradients: nothing is subtracted, and no branch is taken that could hold a NaN. (Salimans, Karpathy, Chen & Kingma 2017, eq. 2.)
+    With a = (x - ½ - loc) / s, b = a + 1/s and σ the logistic function, P(x) = σ(b) - σ(a) inside, σ(b) at the bottom,
+    1 - σ(a) at the top. As σ(b) - σ(a) = σ(b) (1 - σ(a)) (1 - e^(-1/s)), its logarithm is a sum of terms that are
+    finite for every x and have finite gradients: nothing is subtracted, and no branch is taken that could hold a NaN.
+    (Salimans, Karpathy, Chen & Kingma 2017, eq. 2.)
     """
     log_scale = log_scale.clamp(-LARGEST_RATE, LARGEST_RATE)
     rate = torch.exp(-log_scale)
@@ -65,7 +73,9 @@ def logistic_mass(value: Tensor, loc: Tensor, log_scale: Tensor, levels: int) ->
 
 
 def logistic_mean(loc: Tensor, log_scale: Tensor, levels: int, at_once: int = 32) -> Tensor:
-    """E[x] = Σ_k P(x ≥ k), k = 1 ... levels - 1, of the law of `logistic_mass`; some of the sum at a time, so that memory stays bounded."""
+    """E[x] = Σ_k P(x ≥ k), k = 1 ... levels - 1, of the law of `logistic_mass`; some of the sum at a time, so that
+    memory stays bounded.
+    """
     rate = torch.exp(-log_scale.clamp(-LARGEST_RATE, LARGEST_RATE)).unsqueeze(-1)
     above = loc.unsqueeze(-1) + 0.5
     total = torch.zeros_like(loc)
@@ -84,11 +94,15 @@ def logistic_draw(loc: Tensor, log_scale: Tensor, levels: int, uniform: Tensor) 
 class DiscretizedLogistic(Law):
     """A logistic law cut into `levels` unit bins, the outer two open: integers 0 ... levels - 1, held as floats.
 
-    `loc` and `log_scale` (log s) are in units of one level, any real numbers (log s beyond ±60 counts as ±60); probabilities sum to one
-    for all of them. (Kingma, Salimans, Jozefowicz, Chen, Sutskever & Welling 2016, appendix; Salimans, Karpathy, Chen & Kingma 2017.)
+    `loc` and `log_scale` (log s) are in units of one level, any real numbers (log s beyond ±60 counts as ±60);
+    probabilities sum to one for all of them. (Kingma, Salimans, Jozefowicz, Chen, Sutskever & Welling 2016, appendix;
+    Salimans, Karpathy, Chen & Kingma 2017.)
     """
 
-    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"loc": constraints.real, "log_scale": constraints.real}
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {
+        "loc": constraints.real,
+        "log_scale": constraints.real,
+    }
 
     def __init__(self, loc: Tensor, log_scale: Tensor, levels: int) -> None:
         self.loc, self.log_scale = torch.broadcast_tensors(loc, log_scale)
@@ -104,10 +118,12 @@ class DiscretizedLogistic(Law):
 
 
 class Codes(Law):
-    """Categorical law over codes 0 ... levels - 1, held as floats; `logits` have the levels on the last axis and need not be normalised.
+    """Categorical law over codes 0 ... levels - 1, held as floats; `logits` have the levels on the last axis and need
+    not be normalised.
 
-    A value is rounded to the nearest code; whether data are codes at all is for `CategoricalHead.check` to say, once. The mean is that of
-    the codes as numbers, which says something where they have an order; `mode` is the most probable code.
+    A value is rounded to the nearest code; whether data are codes at all is for `CategoricalHead.check` to say, once.
+    The mean is that of the codes as numbers, which says something where they have an order; `mode` is the most probable
+    code.
     """
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"logits": constraints.real_vector}
@@ -132,7 +148,9 @@ class Codes(Law):
         return self.logits.argmax(-1).to(self.logits.dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        codes = value.round().clamp(0, self.levels - 1).long().expand(torch.broadcast_shapes(value.shape, self.batch_shape))
+        codes = (
+            value.round().clamp(0, self.levels - 1).long().expand(torch.broadcast_shapes(value.shape, self.batch_shape))
+        )
         return self.logits.expand(*codes.shape, self.levels).gather(-1, codes.unsqueeze(-1)).squeeze(-1)
 
 
@@ -147,13 +165,16 @@ def log_normalizer(logits: Tensor) -> Tensor:
     near = torch.zeros_like(square)
     for coefficient in reversed(SERIES):
         near = (near + coefficient) * square
-    size = torch.where(logits.abs() < SMALL, torch.ones_like(logits), logits.abs())  # 1 where unused: no NaN reaches the gradient
+    size = torch.where(
+        logits.abs() < SMALL, torch.ones_like(logits), logits.abs()
+    )  # 1 where unused: no NaN reaches the gradient
     far = size / 2 + torch.log(-torch.expm1(-size) / size)
     return logits / 2 + torch.where(logits.abs() < SMALL, near, far)
 
 
 class ContinuousBernoulli(Law):
-    """Density e^(l x - A(l)) on [0, 1], the normalised form of the Bernoulli formula for grey values (Loaiza-Ganem & Cunningham 2019).
+    """Density e^(l x - A(l)) on [0, 1], the normalised form of the Bernoulli formula for grey values (Loaiza-Ganem &
+    Cunningham 2019).
 
     `logits` l are any real numbers. `largest` stretches the support to [0, largest], and the density with it.
     """
@@ -180,10 +201,12 @@ class ContinuousBernoulli(Law):
 
 
 class GreyCrossEntropy(Law):
-    """Cross-entropy of grey values x in [0, largest] under logits: -log_prob is what lectures call the reconstruction loss.
+    """Cross-entropy of grey values x in [0, largest] under logits: -log_prob is what lectures call the reconstruction
+    loss.
 
-    x l / largest - log(1 + eˡ) in nats per cell. It is the logarithm of a probability only at x = 0 and x = largest; in between it
-    does not integrate to one, so a bound made of it is no bound on a likelihood, and there is no law to draw from: a draw is the mean.
+    x l / largest - log(1 + eˡ) in nats per cell. It is the logarithm of a probability only at x = 0 and x = largest; in
+    between it does not integrate to one, so a bound made of it is no bound on a likelihood, and there is no law to draw
+    from: a draw is the mean.
     """
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"logits": constraints.real}
@@ -201,9 +224,11 @@ class GreyCrossEntropy(Law):
 
 
 class SquaredError(Law):
-    """-(x - loc)² where a law has its logarithm: what an autoencoder is trained on. In squared units of the data, not in nats.
+    """-(x - loc)² where a law has its logarithm: what an autoencoder is trained on. In squared units of the data, not
+    in nats.
 
-    Up to scale and a constant it is a Gaussian with σ² = ½; it is normalised over nothing, so nothing can be drawn from it.
+    Up to scale and a constant it is a Gaussian with σ² = ½; it is normalised over nothing, so nothing can be drawn from
+    it.
     """
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"loc": constraints.real}

@@ -21,7 +21,8 @@ Integrand = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Axis:
-    """A rule in one dimension: ∫ f(z) dz ≈ Σ_i w_i f(z_i). Weights are above zero, so that sums can be taken in log space.
+    """A rule in one dimension: ∫ f(z) dz ≈ Σ_i w_i f(z_i). Weights are above zero, so that sums can be taken in log
+    space.
 
     Errors: `ShapeError` for sizes that differ or no point at all, `SupportError` for weights that are not above zero.
     """
@@ -32,10 +33,13 @@ class Axis:
     def __post_init__(self) -> None:
         if self.nodes.dim() != 1 or self.nodes.shape != self.weights.shape or not len(self.nodes):
             raise ShapeError(
-                f"nodes {tuple(self.nodes.shape)} with weights {tuple(self.weights.shape)}; expected as many weights as nodes, one at least"
+                f"nodes {tuple(self.nodes.shape)} with weights {tuple(self.weights.shape)}; expected as many weights "
+                "as nodes, one at least"
             )
         if not bool((self.weights > 0).all() and self.weights.isfinite().all() and self.nodes.isfinite().all()):
-            raise SupportError(f"weights from {float(self.weights.min()):g}; expected finite nodes and finite weights above 0")
+            raise SupportError(
+                f"weights from {float(self.weights.min()):g}; expected finite nodes and finite weights above 0"
+            )
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -51,18 +55,24 @@ def interval(low: float, high: float, cells: int) -> float:
 
 
 def midpoints(low: float, high: float, cells: int) -> Axis:
-    """The midpoint rule: [low, high] in n cells of width Δ, f at the middle of each. For a smooth f the error falls as n⁻².
+    """The midpoint rule: [low, high] in n cells of width Δ, f at the middle of each. For a smooth f the error falls as
+    n⁻².
 
     >>> five = midpoints(0.0, 1.0, 5)
     >>> five.nodes.tolist(), round(float(integrate(lambda z: (z**2 + 2 * z + 1)[:, 0], Grid((five,)))), 12)
     ([0.1, 0.30000000000000004, 0.5, 0.7000000000000001, 0.9], 2.33)
     """
     width = interval(low, high, cells)
-    return Axis(low + width * (torch.arange(cells, dtype=torch.float64) + 0.5), torch.full((cells,), width, dtype=torch.float64))
+    return Axis(
+        low + width * (torch.arange(cells, dtype=torch.float64) + 0.5), torch.full((cells,), width, dtype=torch.float64)
+    )
 
 
 def trapezoid(low: float, high: float, cells: int) -> Axis:
-    """The trapezoid rule: n cells have n + 1 ends, and the outermost two count half. The error falls as n⁻², twice that of the midpoints."""
+    """The trapezoid rule: n cells have n + 1 ends, and the outermost two count half.
+
+    The error falls as n⁻², twice that of the midpoints.
+    """
     width = interval(low, high, cells)
     weights = torch.full((cells + 1,), width, dtype=torch.float64)
     weights[[0, -1]] /= 2
@@ -77,18 +87,24 @@ def gauss_legendre(low: float, high: float, points: int) -> Axis:
 
 
 def gauss_hermite(loc: float, scale: float, points: int) -> Axis:
-    """The n points for ∫ f(z) dz over the whole line that are exact where f is N(loc, scale²) times a polynomial of degree 2n - 1."""
+    """The n points for ∫ f(z) dz over the whole line that are exact where f is N(loc, scale²) times a polynomial of
+    degree 2n - 1.
+    """
     if not (math.isfinite(loc) and 0 < scale < math.inf):
         raise SupportError(f"a rule about {loc} with scale {scale}; expected a finite centre and a scale above 0")
     if not 1 <= points <= 150:
-        raise SupportError(f"{points} Gauss-Hermite points on an axis; expected 1 to 150, beyond which double precision does not hold their weights")
+        raise SupportError(
+            f"{points} Gauss-Hermite points on an axis; expected 1 to 150, beyond which double precision does not hold "
+            "their weights"
+        )
     t, w = map(torch.from_numpy, np.polynomial.hermite.hermgauss(points))
     return Axis(loc + math.sqrt(2) * scale * t, math.sqrt(2) * scale * (w.log() + t * t).exp())
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The tensor product of one-dimensional rules: a grid of Π n_i points, made block by block and never held as a whole.
+    """The tensor product of one-dimensional rules: a grid of Π n_i points, made block by block and never held as a
+    whole.
 
     Errors: `ShapeError` without axes, `SupportError` for more than `most` points.
     """
@@ -102,7 +118,8 @@ class Grid:
         if self.points > self.most:
             sizes = " × ".join(str(len(axis)) for axis in self.axes[:4]) + (" × ..." if self.features > 4 else "")
             raise SupportError(
-                f"a grid of {sizes} = {self.points:,} points in {self.features} dimensions, but at most {self.most:,} are allowed; "
+                f"a grid of {sizes} = {self.points:,} points in {self.features} dimensions, but at most {self.most:,} "
+                "are allowed; "
                 "use fewer points on each axis, or sample instead of a grid (importance weights)"
             )
 
@@ -119,8 +136,12 @@ class Grid:
     def points(self) -> int:
         return math.prod(len(axis) for axis in self.axes)
 
-    def nodes(self, first: int = 0, last: int | None = None) -> tuple[Float[Tensor, "points features"], Float[Tensor, " points"]]:
-        """Points number `first` to `last` (all, if not given) and the logarithms of their weights; the last axis runs fastest."""
+    def nodes(
+        self, first: int = 0, last: int | None = None
+    ) -> tuple[Float[Tensor, "points features"], Float[Tensor, " points"]]:
+        """Points number `first` to `last` (all, if not given) and the logarithms of their weights; the last axis
+        runs fastest.
+        """
         number = torch.arange(first, self.points if last is None else min(last, self.points))
         columns, log_weight = [], torch.zeros(len(number), dtype=torch.float64)
         for axis in reversed(self.axes):
@@ -140,17 +161,25 @@ class Grid:
 def checked(values: Tensor, z: Tensor) -> Tensor:
     """The integrand's answer in float64: one value, or one row of values, a point."""
     if values.dim() < 1 or len(values) != len(z):
-        raise ShapeError(f"an integrand gave values of shape {tuple(values.shape)} at {len(z)} points; expected [points] or [points, *batch]")
+        raise ShapeError(
+            f"an integrand gave values of shape {tuple(values.shape)} at {len(z)} points; expected [points] or "
+            "[points, *batch]"
+        )
     return values.double()
 
 
 def integrate(function: Integrand, grid: Grid, block: int = BLOCK) -> Tensor:
-    """∫ f(z) dz ≈ Σ w f(z) over the grid, float64; `function` maps `[points, features]` to `[points, *batch]`, and `[*batch]` comes out."""
-    return torch.stack([torch.tensordot(log_w.exp(), checked(function(z), z), dims=1) for z, log_w in grid.blocks(block)]).sum(0)
+    """∫ f(z) dz ≈ Σ w f(z) over the grid, float64; `function` maps `[points, features]` to `[points, *batch]`, and
+    `[*batch]` comes out.
+    """
+    return torch.stack(
+        [torch.tensordot(log_w.exp(), checked(function(z), z), dims=1) for z, log_w in grid.blocks(block)]
+    ).sum(0)
 
 
 def log_integrate(log_function: Integrand, grid: Grid, block: int = BLOCK) -> Tensor:
-    """Log ∫ exp(g(z)) dz from g = `log_function`, for integrands that no floating-point number can hold, such as p(x, z).
+    """Log ∫ exp(g(z)) dz from g = `log_function`, for integrands that no floating-point number can hold, such as p(x,
+    z).
 
     `log_function` maps `[points, features]` to `[points, *batch]`; `[*batch]` comes out, float64.
     """
@@ -166,7 +195,10 @@ def log_integrate(log_function: Integrand, grid: Grid, block: int = BLOCK) -> Te
 
 @dataclass(frozen=True)
 class Cost:
-    """What a grid of n points on each of d axes costs: n^d evaluations. `seconds_per_point` is measured by whoever knows the integrand."""
+    """What a grid of n points on each of d axes costs: n^d evaluations.
+
+    `seconds_per_point` is measured by whoever knows the integrand.
+    """
 
     points_per_axis: int
     seconds_per_point: float
@@ -174,7 +206,8 @@ class Cost:
     def __post_init__(self) -> None:
         if self.points_per_axis < 1 or not self.seconds_per_point >= 0:
             raise SupportError(
-                f"{self.points_per_axis} points on an axis at {self.seconds_per_point} s each; expected 1 point or more, in seconds of 0 or more"
+                f"{self.points_per_axis} points on an axis at {self.seconds_per_point} s each; expected 1 point or "
+                "more, in seconds of 0 or more"
             )
 
     def evaluations(self, features: int) -> int:
@@ -192,7 +225,9 @@ class Cost:
         if self.points_per_axis == 1:
             raise SupportError("one point on an axis costs the same in every number of dimensions; expected 2 or more")
         if self.seconds_per_point == 0:
-            raise SupportError("points that cost nothing can be had in every number of dimensions; expected seconds above 0")
+            raise SupportError(
+                "points that cost nothing can be had in every number of dimensions; expected seconds above 0"
+            )
         features = 0
         while self.seconds(features + 1) <= seconds:
             features += 1

@@ -1,8 +1,8 @@
 """Where randomness comes from. `draw` is the only place that samples, and every draw names its source of noise.
 
-A source of noise is a `torch.Generator` or a `Noise`: standard normal and uniform variates of a given shape. Keeping the
-standard variates apart from their transformation is the reparameterisation trick (Kingma & Welling 2013, section 2.4); it also
-lets a compiled step take the very numbers that the eager step would have drawn.
+A source of noise is a `torch.Generator` or a `Noise`: standard normal and uniform variates of a given shape. Keeping
+the standard variates apart from their transformation is the reparameterisation trick (Kingma & Welling 2013, section
+2.4); it also lets a compiled step take the very numbers that the eager step would have drawn.
 """
 
 from __future__ import annotations
@@ -15,7 +15,16 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Bernoulli, Categorical, Distribution, Independent, Laplace, MultivariateNormal, Normal, OneHotCategorical
+from torch.distributions import (
+    Bernoulli,
+    Categorical,
+    Distribution,
+    Independent,
+    Laplace,
+    MultivariateNormal,
+    Normal,
+    OneHotCategorical,
+)
 
 from vael.errors import StateError
 
@@ -49,11 +58,19 @@ class Stream(Noise):
         return torch.rand(tuple(shape), generator=self.generator, dtype=like.dtype, device=like.device)
 
     def bytes_below(self, high: int, shape: Sequence[int], device: torch.device) -> Tensor:
-        """Eight bytes from one word, which is six times as fast on a CPU as one variate for each; bytes from `high` on are drawn again."""
-        words = torch.empty(-(-math.prod(shape) // 8), dtype=torch.int64, device=device).random_(-(2**63), None, generator=self.generator)
+        """Eight bytes from one word, which is six times as fast on a CPU as one variate for each; bytes from `high`
+        on are drawn again.
+        """
+        words = torch.empty(-(-math.prod(shape) // 8), dtype=torch.int64, device=device).random_(
+            -(2**63), None, generator=self.generator
+        )
         flat = words.view(torch.uint8)[: math.prod(shape)]
         # NumPy finds the few bad bytes six times as fast as PyTorch does on a CPU
-        bad = (flat >= high).nonzero().squeeze(1) if flat.is_cuda else torch.from_numpy(np.flatnonzero(flat.numpy() >= high))
+        bad = (
+            (flat >= high).nonzero().squeeze(1)
+            if flat.is_cuda
+            else torch.from_numpy(np.flatnonzero(flat.numpy() >= high))
+        )
         flat[bad] = torch.randint(0, high, (len(bad),), dtype=torch.uint8, device=device, generator=self.generator)
         return flat.view(tuple(shape))
 
@@ -61,19 +78,28 @@ class Stream(Noise):
 class PerExample(Noise):
     """Variates that belong to examples: a function of (seed, example, number of the call), whatever the batch.
 
-    Shapes are `[samples, batch, *event]`; row `b` comes from a Philox counter keyed by `(seed, index[b])`, so an evaluation
-    gives the same number for every batch size. `skip` calls are passed over: block k of many draws starts with `skip=k`.
+    Shapes are `[samples, batch, *event]`; row `b` comes from a Philox counter keyed by `(seed, index[b])`, so an
+    evaluation gives the same number for every batch size. `skip` calls are passed over: block k of many draws starts
+    with `skip=k`.
     """
 
     def __init__(self, seed: int, index: Tensor, skip: int = 0) -> None:
         self.seed, self.index, self.calls = seed, index.tolist(), skip
 
-    def _rows(self, shape: Sequence[int], like: Tensor, sample: Callable[[np.random.Generator, list[int]], np.ndarray]) -> Tensor:
+    def _rows(
+        self, shape: Sequence[int], like: Tensor, sample: Callable[[np.random.Generator, list[int]], np.ndarray]
+    ) -> Tensor:
         if len(shape) < 2 or shape[1] != len(self.index):
-            raise StateError(f"per-example noise is for {len(self.index)} examples on the second axis, but shape {tuple(shape)} was asked for")
+            raise StateError(
+                f"per-example noise is for {len(self.index)} examples on the second axis, but shape {tuple(shape)} was "
+                "asked for"
+            )
         event, call = [shape[0], *shape[2:]], self.calls
         self.calls += 1
-        rows = [sample(np.random.Generator(np.random.Philox(key=[self.seed, row], counter=[0, 0, 0, call])), event) for row in self.index]
+        rows = [
+            sample(np.random.Generator(np.random.Philox(key=[self.seed, row], counter=[0, 0, 0, call])), event)
+            for row in self.index
+        ]
         return torch.from_numpy(np.stack(rows, axis=1)).to(like.device, like.dtype)
 
     def normal(self, shape: Sequence[int], like: Tensor) -> Tensor:
@@ -86,13 +112,15 @@ class PerExample(Noise):
 
 
 class Common(Noise):
-    """The same variates for every example, in pairs of opposite sign: a function of (seed, number of the call), whatever the batch.
+    """The same variates for every example, in pairs of opposite sign: a function of (seed, number of the call),
+    whatever the batch.
 
-    Common random numbers make figures of many examples comparable and cost next to nothing; the mean over an even number of samples is
-    exact for all that is linear in the variates (antithetic variates, Hammersley & Morton 1956). Shapes are `[samples, batch, *event]`.
+    Common random numbers make figures of many examples comparable and cost next to nothing; the mean over an even
+    number of samples is exact for all that is linear in the variates (antithetic variates, Hammersley & Morton 1956).
+    Shapes are `[samples, batch, *event]`.
 
-    For scores and answers of single examples only. What is drawn with it is drawn alike for all examples: their mean has the error of one example,
-    and all of them stand at the same quantile. Draws take `PerExample` or a `Stream`.
+    For scores and answers of single examples only. What is drawn with it is drawn alike for all examples: their mean
+    has the error of one example, and all of them stand at the same quantile. Draws take `PerExample` or a `Stream`.
     """
 
     def __init__(self, seed: int) -> None:
@@ -102,7 +130,9 @@ class Common(Noise):
         self.calls += 1
         return torch.Generator().manual_seed(((self.seed << 20) + self.calls) % 2**63)
 
-    def _paired(self, shape: Sequence[int], like: Tensor, draw: Callable[..., Tensor], opposite: Callable[[Tensor], Tensor]) -> Tensor:
+    def _paired(
+        self, shape: Sequence[int], like: Tensor, draw: Callable[..., Tensor], opposite: Callable[[Tensor], Tensor]
+    ) -> Tensor:
         half = (shape[0] + 1) // 2
         first = draw((half, 1, *shape[2:]), generator=self._generator(), dtype=torch.float64)
         both = torch.stack((first, opposite(first)), dim=1).flatten(0, 1)[: shape[0]]
@@ -117,7 +147,9 @@ class Common(Noise):
 
 
 class EachLatent(Noise):
-    """Variates `[1, latents, batch, *event]` from noise that gives `[latents, batch, *event]`: each latent has its own."""
+    """Variates `[1, latents, batch, *event]` from noise that gives `[latents, batch, *event]`: each latent has its
+    own.
+    """
 
     def __init__(self, inner: Noise) -> None:
         self.inner = inner
@@ -157,7 +189,9 @@ class Replayed(Noise):
         found = self.variates[self.given]
         self.given += 1
         if tuple(found.shape) != tuple(shape):
-            raise StateError(f"replayed noise number {self.given} has shape {tuple(found.shape)}, but {tuple(shape)} was asked for")
+            raise StateError(
+                f"replayed noise number {self.given} has shape {tuple(found.shape)}, but {tuple(shape)} was asked for"
+            )
         return found
 
     def normal(self, shape: Sequence[int], like: Tensor) -> Tensor:
@@ -178,7 +212,9 @@ _draws: dict[type[Distribution], Draw[Any]] = {}
 
 
 def register_draw(kind: type[Kind]) -> Callable[[Draw[Kind]], Draw[Kind]]:
-    """Decorator: how a kind of distribution turns standard variates into a sample of a given shape (gradients where they exist)."""
+    """Decorator: how a kind of distribution turns standard variates into a sample of a given shape (gradients where
+    they exist).
+    """
 
     def keep(function: Draw[Kind]) -> Draw[Kind]:
         _draws[kind] = function
@@ -188,7 +224,8 @@ def register_draw(kind: type[Kind]) -> Callable[[Draw[Kind]], Draw[Kind]]:
 
 
 def draw(distribution: Distribution, samples: int, generator: torch.Generator | Noise) -> Tensor:
-    """`samples` independent draws, `[samples, *batch_shape, *event_shape]`; differentiable where the law can be reparameterised.
+    """`samples` independent draws, `[samples, *batch_shape, *event_shape]`; differentiable where the law can be
+    reparameterised.
 
     Errors: `StateError` for a kind of distribution without a registered way to draw (see `register_draw`).
     """
@@ -198,7 +235,10 @@ def draw(distribution: Distribution, samples: int, generator: torch.Generator | 
 
 def _draw(distribution: Distribution, shape: torch.Size, noise: Noise) -> Tensor:
     if type(distribution) not in _draws:
-        raise StateError(f"no way to draw from {type(distribution).__name__} is known; register one with vael.probability.register_draw")
+        raise StateError(
+            f"no way to draw from {type(distribution).__name__} is known; register one with "
+            "vael.probability.register_draw"
+        )
     return _draws[type(distribution)](distribution, shape, noise)
 
 
@@ -245,7 +285,9 @@ def _one_hot_categorical(distribution: OneHotCategorical, shape: torch.Size, noi
 
 
 def detached(distribution: Distribution) -> Distribution:
-    """The same law with no gradient to its parameters, for sticking-the-landing and doubly reparameterised gradients."""
+    """The same law with no gradient to its parameters, for sticking-the-landing and doubly reparameterised
+    gradients.
+    """
     copy = object.__new__(type(distribution))
     copy.__dict__.update({name: _without_gradient(value) for name, value in vars(distribution).items()})
     return copy
@@ -253,4 +295,6 @@ def detached(distribution: Distribution) -> Distribution:
 
 def _without_gradient(value: object) -> object:
     """Tensors detached, laws within laws too; anything else as it is."""
-    return value.detach() if isinstance(value, Tensor) else detached(value) if isinstance(value, Distribution) else value
+    return (
+        value.detach() if isinstance(value, Tensor) else detached(value) if isinstance(value, Distribution) else value
+    )

@@ -15,19 +15,27 @@ from vael.probability.sampling import Noise, register_draw
 
 
 class TabulatedMixture(Law):
-    """P(x) = Σ_k π_k T_k(x) over integers 0 ... levels - 1, held as floats: the rows T_k of a table are shared by all cells, π_k is a cell's own.
+    """P(x) = Σ_k π_k T_k(x) over integers 0 ... levels - 1, held as floats: the rows T_k of a table are shared by all
+    cells, π_k is a cell's own.
 
-    `logits` `[*batch, components]` and `table` `[components, levels]` need not be normalised; both are by softmax. A row can have all its mass
-    on one level, so that levels which stand out (the black and the white of scanned ink) are met exactly.
+    `logits` `[*batch, components]` and `table` `[components, levels]` need not be normalised; both are by softmax. A
+    row can have all its mass on one level, so that levels which stand out (the black and the white of scanned ink) are
+    met exactly.
 
     Errors: `ShapeError` where the table has another number of rows than the logits have components.
     """
 
-    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"logits": constraints.real_vector, "table": constraints.real_vector}
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {
+        "logits": constraints.real_vector,
+        "table": constraints.real_vector,
+    }
 
     def __init__(self, logits: Tensor, table: Tensor) -> None:
         if table.dim() != 2 or table.shape[0] != logits.shape[-1]:
-            raise ShapeError(f"a table of shape {tuple(table.shape)} for mixtures of {logits.shape[-1]} components; expected [components, levels]")
+            raise ShapeError(
+                f"a table of shape {tuple(table.shape)} for mixtures of {logits.shape[-1]} components; expected "
+                "[components, levels]"
+            )
         several_levels(table.shape[-1])
         self.logits, self.table = F.log_softmax(logits, dim=-1), F.log_softmax(table, dim=-1)
         super().__init__(logits.shape[:-1])

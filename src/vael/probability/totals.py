@@ -28,16 +28,21 @@ def total_log_prob(law: Distribution, x: Float[Tensor, "batch *event"]) -> Float
 
 
 def _bernoulli(law: Bernoulli, x: Tensor) -> Tensor:
-    """With s = (1 - 2x) l for logits l: log p = log σ(-s) = log σ(|s|) - max(s, 0), and Σ log σ(|s|) is one logarithm of a product.
+    """With s = (1 - 2x) l for logits l: log p = log σ(-s) = log σ(|s|) - max(s, 0), and Σ log σ(|s|) is one logarithm
+    of a product.
 
     One exponential a cell and one logarithm for many: half the time of a softplus for each. Cells are 0 or 1.
     """
-    signed = torch.addcmul(law.logits, law.logits, x, value=-2).flatten(2)  # in one pass over memory; exact, as x is 0 or 1
+    signed = torch.addcmul(law.logits, law.logits, x, value=-2).flatten(
+        2
+    )  # in one pass over memory; exact, as x is 0 or 1
     return log_product(signed.abs().sigmoid_()) - signed.relu_().sum(2)
 
 
 def log_product(factors: Float[Tensor, "*batch cells"]) -> Float[Tensor, "*batch"]:
-    """Σ log of numbers between 1/2 and 1, which are overwritten: neighbours multiplied by halves first, then few logarithms."""
+    """Σ log of numbers between 1/2 and 1, which are overwritten: neighbours multiplied by halves first, then few
+    logarithms.
+    """
     for _ in range(MOST_HALVINGS):
         half, odd = divmod(factors.shape[-1], 2)
         if not half:
@@ -51,7 +56,9 @@ def log_product(factors: Float[Tensor, "*batch cells"]) -> Float[Tensor, "*batch
 def _normal(law: Normal, x: Tensor) -> Tensor:
     """-Σ (u²/2 + log σ + log(2π)/2), u = (x - μ)/σ, with log σ computed once where σ is the same for many examples."""
     u = ((x - law.loc) / law.scale).flatten(2)
-    own = law.scale[tuple(slice(1) if stride == 0 else slice(None) for stride in law.scale.stride())]  # without repetitions
+    own = law.scale[
+        tuple(slice(1) if stride == 0 else slice(None) for stride in law.scale.stride())
+    ]  # without repetitions
     log_scale = own.log() + math.log(2 * math.pi) / 2
     shared = log_scale.expand(*log_scale.shape[:2], *law.scale.shape[2:]).flatten(2).sum(2)
     return -shared - u.square_().sum(2) / 2

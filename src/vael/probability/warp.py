@@ -13,9 +13,11 @@ SMALLEST = 1e-30  # what stands for 0 under a logarithm
 
 @dataclass(frozen=True)
 class Warp:
-    """g(v) = (t(v) - shift) / scale for each column, t(v) = log v where `logarithmic`, else asinh((v - centre) / width).
+    """g(v) = (t(v) - shift) / scale for each column, t(v) = log v where `logarithmic`, else asinh((v - centre) /
+    width).
 
-    For |v - centre| far below `width` that is linear, far above it logarithmic: one formula for even columns and for heavy tails.
+    For |v - centre| far below `width` that is linear, far above it logarithmic: one formula for even columns and for
+    heavy tails.
     """
 
     logarithmic: Bool[Tensor, " columns"]
@@ -34,7 +36,9 @@ class Warp:
     def inverse(self, y: Float[Tensor, "*batch columns"]) -> Float[Tensor, "*batch columns"]:
         """V with g(v) = y."""
         t = y * self.scale + self.shift
-        return torch.where(self.logarithmic, t.clamp(max=69.0).exp(), self.centre + self.width * torch.sinh(t.clamp(-60.0, 60.0)))
+        return torch.where(
+            self.logarithmic, t.clamp(max=69.0).exp(), self.centre + self.width * torch.sinh(t.clamp(-60.0, 60.0))
+        )
 
     def log_slope(self, v: Float[Tensor, "*batch columns"]) -> Float[Tensor, "*batch columns"]:
         """Log dg/dv, which turns a density of g(v) into one of v."""
@@ -44,4 +48,6 @@ class Warp:
 
     def double(self) -> Warp:
         """The same in float64."""
-        return Warp(self.logarithmic, self.centre.double(), self.width.double(), self.shift.double(), self.scale.double())
+        return Warp(
+            self.logarithmic, self.centre.double(), self.width.double(), self.shift.double(), self.scale.double()
+        )

@@ -1,4 +1,6 @@
-"""Laws in float64 whatever the networks ran in: for cells that are written, which have more digits than float32 can hold."""
+"""Laws in float64 whatever the networks ran in: for cells that are written, which have more digits than float32 can
+hold.
+"""
 
 from __future__ import annotations
 
@@ -26,22 +28,27 @@ def register_wide(kind: type[Kind]) -> Callable[[Callable[[Kind], Distribution]]
 
 
 def widened(law: Distribution) -> Distribution:
-    """The same distribution with parameters in float64; one whose draws are codes or small whole numbers (any kind not registered) as it is.
+    """The same distribution with parameters in float64; one whose draws are codes or small whole numbers (any kind not
+    registered) as it is.
 
-    A number that passes through float32 stands on a lattice: multiples of 8 from 10^8 on. The parameters were float32, but a draw adds a
-    product of two of them and of a variate, which has the digits of float64.
+    A number that passes through float32 stands on a lattice: multiples of 8 from 10^8 on. The parameters were float32,
+    but a draw adds a product of two of them and of a variate, which has the digits of float64.
     """
     return _wider.get(type(law), lambda one: one)(law)
 
 
 def draw_wide(law: Distribution, samples: int, generator: torch.Generator | Noise) -> Tensor:
-    """`samples` draws, `[samples, *batch_shape, *event_shape]`: as `draw` gives them from the same variates, but in float64."""
+    """`samples` draws, `[samples, *batch_shape, *event_shape]`: as `draw` gives them from the same variates, but in
+    float64.
+    """
     wide = widened(law)
     return draw(law if wide is law else wide, samples, generator if wide is law else _Narrow(as_noise(generator)))
 
 
 class _Narrow(Noise):
-    """Variates of float32 as numbers of float64, so that a wider law takes the very variates that its own would take."""
+    """Variates of float32 as numbers of float64, so that a wider law takes the very variates that its own would
+    take.
+    """
 
     def __init__(self, inner: Noise) -> None:
         self.inner = inner

@@ -30,7 +30,9 @@ class Strange:
 
 
 def write_strangest(path: Path, found: Sequence[Strange], display: Display) -> None:
-    """Each image with its name, score and p-value, and below it where it is more surprising than usual, on one scale in nats."""
+    """Each image with its name, score and p-value, and below it where it is more surprising than usual, on one
+    scale in nats.
+    """
     with styled():
         files.write_bytes(path, _drawn(found, display))
 

@@ -37,7 +37,9 @@ def bernoulli(fitted: Tensor, judged: Tensor) -> float:
 
 
 def histogram(fitted: Tensor, judged: Tensor, levels: int) -> float:
-    """Each cell follows its own histogram, smoothed by `levels` pseudo-counts spread like the histogram of its channel."""
+    """Each cell follows its own histogram, smoothed by `levels` pseudo-counts spread like the histogram of its
+    channel.
+    """
     cells, x = fitted.long().transpose(0, 1).flatten(1), judged.long().transpose(0, 1).flatten(1)
     total = 0.0
     for channel, seen in zip(cells, x, strict=True):
@@ -49,7 +51,9 @@ def histogram(fitted: Tensor, judged: Tensor, levels: int) -> float:
             total += float(pooled.log()[seen].sum()) / len(judged)
             continue
         offset = torch.arange(places) * levels
-        counts = torch.bincount((channel.view(-1, places) + offset).flatten(), minlength=places * levels).view(places, levels)
+        counts = torch.bincount((channel.view(-1, places) + offset).flatten(), minlength=places * levels).view(
+            places, levels
+        )
         log = ((counts + weight * prior) / (len(fitted) + weight)).log().flatten()
         total += float(log[(seen.view(-1, places) + offset).flatten()].sum()) / len(judged)
     return total
@@ -65,18 +69,24 @@ def gaussian(fitted: Tensor, judged: Tensor) -> float:
 
 
 def independent_cells(record: ReportInput) -> Baseline | None:
-    """The baseline on the split that is shown; None where the model states no likelihood, or where cells are missing."""
+    """The baseline on the split that is shown; None where the model states no likelihood, or where cells are
+    missing.
+    """
     if not is_likelihood(record.model):
         return None
     head = getattr(record.model.likelihood, "head", None)
     if isinstance(head, ColumnsHead):
-        return Baseline(columns(head, _rows(record.shown, JUDGED, record.seed)), "independent columns, each with its own law")
+        return Baseline(
+            columns(head, _rows(record.shown, JUDGED, record.seed)), "independent columns, each with its own law"
+        )
     return of_splits(record.splits, record.shown, record.seed)
 
 
 @torch.no_grad()
 def columns(head: ColumnsHead, judged: Tensor) -> float:
-    """Mean log p over the cells that were seen, of the law that each column had in the training data before the networks learned anything."""
+    """Mean log p over the cells that were seen, of the law that each column had in the training data before the
+    networks learned anything.
+    """
     cells = head(judged.new_zeros(1, len(judged), head.raw_numbers)).log_prob(torch.nan_to_num(judged))[0]
     return float(torch.where(torch.isnan(judged), torch.zeros_like(cells), cells).sum(1).mean())
 
@@ -89,5 +99,7 @@ def of_splits(splits: Splits, shown: Source, seed: int) -> Baseline | None:
     if splits.train.kind is Kind.BINARY:
         return Baseline(bernoulli(fitted, judged), "independent cells, each with its own probability")
     if splits.train.kind is Kind.INTEGER and splits.train.levels:
-        return Baseline(histogram(fitted, judged, splits.train.levels), "independent cells, each with its own histogram")
+        return Baseline(
+            histogram(fitted, judged, splits.train.levels), "independent cells, each with its own histogram"
+        )
     return Baseline(gaussian(fitted, judged), "independent cells, each with its own normal law")

@@ -57,7 +57,8 @@ def scatters(record: ReportInput, folder: Path) -> Drawing:
     figure.supxlabel("original", fontsize=8.5)
     figure.supylabel("reconstruction", fontsize=8.5)
     caption = (
-        f"Each column of {counted(len(x), 'row')} against the mean of p(x | z) at the mean of q(z | x); r is the correlation, the "
+        f"Each column of {counted(len(x), 'row')} against the mean of p(x | z) at the mean of q(z | x); r is the "
+        "correlation, the "
         "dashed line is equality."
         f"{_limited(columns)}"
     )
@@ -66,7 +67,9 @@ def scatters(record: ReportInput, folder: Path) -> Drawing:
 
 def _density(axes: Axes, values: Tensor, edges: Tensor, colour: str, label: str, filled: bool) -> None:
     heights = torch.histogram(values.double().clamp(edges[0], edges[-1]), edges, density=True).hist
-    axes.stairs(heights.numpy(), edges.numpy(), fill=filled, color=colour, lw=1.4, alpha=0.55 if filled else 1, label=label)
+    axes.stairs(
+        heights.numpy(), edges.numpy(), fill=filled, color=colour, lw=1.4, alpha=0.55 if filled else 1, label=label
+    )
 
 
 def bins(rows: int) -> int:
@@ -90,8 +93,10 @@ def histograms(record: ReportInput, x: Tensor, drawn: Tensor, folder: Path) -> D
         axes.tick_params(length=2.5, width=0.6)
     legend_above(figure, panels[0])
     caption = (
-        f"Share of values in {counted(len(x), 'row')} of data (filled) and in {counted(len(drawn), 'draw')} of x from the "
-        "model (line: z from the prior, x from p(x | z)); what lies beyond the axes is counted in the outermost bins.{_limited(columns)}"
+        f"Share of values in {counted(len(x), 'row')} of data (filled) and in {counted(len(drawn), 'draw')} of x from "
+        "the "
+        "model (line: z from the prior, x from p(x | z)); what lies beyond the axes is counted in the outermost "
+        "bins.{_limited(columns)}"
     )
     return keep(figure, folder, "histograms", caption)
 

@@ -39,7 +39,11 @@ if TYPE_CHECKING:
 
 MOST_NAMES = 60  # on a map
 SKIPPED_START = 0.05  # share of the steps whose values may leave the axes: the first bounds dwarf everything after
-VALUES: tuple[Callable[[Row], float], ...] = (lambda row: row.elbo, lambda row: row.distortion, lambda row: row.divergence)
+VALUES: tuple[Callable[[Row], float], ...] = (
+    lambda row: row.elbo,
+    lambda row: row.distortion,
+    lambda row: row.divergence,
+)
 TITLES = {
     True: ("Bound (ELBO)", "Distortion −E log p(x | z)", "Divergence KL(q ‖ p)"),
     False: ("Objective", "Reconstruction loss", "Divergence KL(q ‖ p)"),
@@ -65,7 +69,15 @@ def curves(record: ReportInput, folder: Path) -> Drawing:
         for split, colour, width in (("train", TRAIN, 1.3), ("validation", VALIDATION, 1.7)):
             rows = [row for row in record.history if row.split == split]
             dots = "o" if len(rows) < 3 else None
-            place.plot([row.step for row in rows], [value(row) for row in rows], color=colour, lw=width, marker=dots, ms=3, label=split)
+            place.plot(
+                [row.step for row in rows],
+                [value(row) for row in rows],
+                color=colour,
+                lw=width,
+                marker=dots,
+                ms=3,
+                label=split,
+            )
         place.set(title=title, xlabel="step", ylim=value_range(record.history, value))
         place.ticklabel_format(useOffset=False)
         place.locator_params(axis="x", nbins=4)
@@ -89,7 +101,9 @@ def _bars(axes: Axes, heights: Tensor, active: Tensor) -> None:
 
 
 def latents(record: ReportInput, seen: Encoded, folder: Path) -> Drawing | None:
-    """Divergence of each latent, largest first, and the variance of its posterior mean with the threshold of activity."""
+    """Divergence of each latent, largest first, and the variance of its posterior mean with the threshold of
+    activity.
+    """
     if seen.per_latent is None:
         return None
     order, variance = seen.order, seen.variance
@@ -110,8 +124,10 @@ def latents(record: ReportInput, seen: Encoded, folder: Path) -> Drawing | None:
     figure.align_ylabels()
     total = float(seen.per_latent.sum())
     caption = (
-        f"Mean divergence of each latent in nats (sum {total:.2f}) over {seen.told}, and the variance of its posterior mean: "
-        f"above {ACTIVE:g} a latent counts as active (blue: {int(active.sum())} of {count}; Burda, Grosse & Salakhutdinov 2016)."
+        f"Mean divergence of each latent in nats (sum {total:.2f}) over {seen.told}, and the variance of its posterior "
+        "mean: "
+        f"above {ACTIVE:g} a latent counts as active (blue: {int(active.sum())} of {count}; Burda, Grosse & "
+        "Salakhutdinov 2016)."
     )
     return keep(figure, folder, "divergence_per_latent", caption)
 
@@ -140,18 +156,25 @@ def scatter(axes: Axes, points: Tensor, label: Tensor | None, name: Callable[[in
     spots: Any = {"s": size, "lw": 0, "rasterized": True}
     unknown = points[known < 0]
     axes.scatter(*unknown.T, color=VALIDATION if not classes else QUIET, alpha=0.5, **spots)
-    shuffled = torch.randperm(len(points), generator=torch.Generator().manual_seed(0))  # no class lies on top of the others
+    shuffled = torch.randperm(
+        len(points), generator=torch.Generator().manual_seed(0)
+    )  # no class lies on top of the others
     shuffled = shuffled[known[shuffled] >= 0]
     colours = dict(zip(classes, class_colours(len(classes)), strict=True))
     axes.scatter(*points[shuffled].T, color=[colours[int(one)] for one in known[shuffled]], alpha=0.75, **spots)
     if len(classes) <= len(CLASSES):
         handles = [axes.scatter([], [], s=18, lw=0, color=colours[one], label=name(one)) for one in classes]
         if handles:
-            axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.2, borderaxespad=0.3)
+            axes.legend(
+                handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.2, borderaxespad=0.3
+            )
 
 
 def name_classes(axes: Axes, points: Tensor, label: Tensor | None, name: Callable[[int], str]) -> int:
-    """Name each class near its middle, on no other name and on few points, once the axes have their limits. Gives how many are named."""
+    """Name each class near its middle, on no other name and on few points, once the axes have their limits.
+
+    Gives how many are named.
+    """
     if label is None:
         return 0
     classes = [int(one) for one in label.unique() if one >= 0][:MOST_NAMES]
@@ -159,7 +182,9 @@ def name_classes(axes: Axes, points: Tensor, label: Tensor | None, name: Callabl
     return write_names(axes, [name(one) for one in classes], middles, points.numpy())
 
 
-def _map(record: ReportInput, folder: Path, name: str, seen: Encoded, axis: tuple[str, str], what: str, points: Tensor) -> Drawing:
+def _map(
+    record: ReportInput, folder: Path, name: str, seen: Encoded, axis: tuple[str, str], what: str, points: Tensor
+) -> Drawing:
     figure: Figure = new_figure(6.0, 5.0)
     axes = figure.subplots()
     scatter(axes, points, seen.label, partial(class_name, record))
@@ -168,12 +193,18 @@ def _map(record: ReportInput, folder: Path, name: str, seen: Encoded, axis: tupl
     if name != "latent_map_umap":
         axes.set_aspect("equal", adjustable="datalim")
     marked = "Colour and name" if name_classes(axes, points, seen.label, partial(class_name, record)) else "Colour"
-    colour = "No labels are known." if seen.label is None or bool((seen.label < 0).all()) else f"{marked}: label, which the model never saw."
+    colour = (
+        "No labels are known."
+        if seen.label is None or bool((seen.label < 0).all())
+        else f"{marked}: label, which the model never saw."
+    )
     return keep(figure, folder, name, f"{what} of {seen.told}. {colour}")
 
 
 def latent_maps(record: ReportInput, folder: Path) -> list[Drawing]:
-    """The map of posterior means: directly for one or two latents, else by principal components and, where installed, UMAP."""
+    """The map of posterior means: directly for one or two latents, else by principal components and, where
+    installed, UMAP.
+    """
     seen = mapped(record)
     features = seen.mean.shape[1]
     if features == 1:
@@ -183,7 +214,10 @@ def latent_maps(record: ReportInput, folder: Path) -> list[Drawing]:
         return [_map(record, folder, "latent_map", seen, ("z₁", "z₂"), "Posterior means", seen.mean)]
     points, (first, second) = principal(seen.mean)
     axis = (f"first principal component ({first:.0%} of the variance)", f"second principal component ({second:.0%})")
-    what = f"Posterior means on their first two principal components, which explain {first + second:.0%} of the variance in {features} latents,"
+    what = (
+        f"Posterior means on their first two principal components, which explain {first + second:.0%} of the variance "
+        f"in {features} latents,"
+    )
     return [_map(record, folder, "latent_map", seen, axis, what, points), *_umap(record, seen, folder)]
 
 

@@ -23,7 +23,9 @@ from vael.report.record import ReportInput
 POINTS = 5000  # of data in a map or a mean over data
 CELLS_IN_ALL = 200_000_000  # of data encoded for one report
 CELLS_AT_ONCE = 2_000_000  # of data in one pass
-ACTIVE = 0.01  # variance of the posterior mean over data above which a latent is active (Burda, Grosse & Salakhutdinov 2016)
+ACTIVE = (
+    0.01  # variance of the posterior mean over data above which a latent is active (Burda, Grosse & Salakhutdinov 2016)
+)
 LOOKED_AT = 64  # images whose detail is measured
 REACH = 3.0  # standard deviations of the prior that a traversal goes to either side
 
@@ -33,7 +35,9 @@ class Encoded:
     """Posterior of a part of the data."""
 
     mean: Float[Tensor, "examples latents"]
-    divergence: Float[Tensor, "examples latents"] | None  # nats; None where the posterior does not fall into single latents
+    divergence: (
+        Float[Tensor, "examples latents"] | None
+    )  # nats; None where the posterior does not fall into single latents
     label: Int64[Tensor, " examples"] | None
     told: str = ""  # which examples they are, for captions
 
@@ -97,7 +101,9 @@ def encoded(record: ReportInput) -> Encoded:
 
 
 def mapped(record: ReportInput) -> Encoded:
-    """The posterior of up to 5,000 examples for a map: of the split that is shown and, where it is smaller, of the others too."""
+    """The posterior of up to 5,000 examples for a map: of the split that is shown and, where it is smaller, of the
+    others too.
+    """
     parts, trained = [encoded(record)], 0
     for source in (record.splits.validation, record.splits.train):
         room = POINTS - sum(len(part.mean) for part in parts)
@@ -108,7 +114,9 @@ def mapped(record: ReportInput) -> Encoded:
         return parts[0]
     labels = [part.label for part in parts if part.label is not None]
     told = f"{counted(sum(len(part.mean) for part in parts), 'example')}, {trained:,} of which trained the model"
-    return Encoded(torch.cat([part.mean for part in parts]), None, torch.cat(labels) if len(labels) == len(parts) else None, told)
+    return Encoded(
+        torch.cat([part.mean for part in parts]), None, torch.cat(labels) if len(labels) == len(parts) else None, told
+    )
 
 
 def _encoded(record: ReportInput, source: Source, most: int, told: str) -> Encoded:
@@ -154,7 +162,8 @@ def prior_samples(record: ReportInput, count: int) -> tuple[Tensor, Tensor]:
 
 
 def detail_of_samples(record: ReportInput) -> float | None:
-    """Differences between neighbouring pixels of means of p(x | z) at z from the prior, as a share of those of data; both root mean squares.
+    """Differences between neighbouring pixels of means of p(x | z) at z from the prior, as a share of those of data;
+    both root mean squares.
 
     None where there are no grey or coloured pixels: 0 and 1 are noise that a mean rightly lacks.
     """

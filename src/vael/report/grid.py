@@ -32,11 +32,16 @@ class Display:
 
     def __post_init__(self) -> None:
         if not -float("inf") < self.low < self.high < float("inf"):
-            raise SupportError(f"black must be below white and both finite, but black is {self.low} and white {self.high}; give low < high")
+            raise SupportError(
+                f"black must be below white and both finite, but black is {self.low} and white {self.high}; give low < "
+                "high"
+            )
 
 
 def display_of(source: Source) -> Display:
-    """Black and white for a data set: 0 and 1 for binary cells, 0 and levels - 1 for integers, the range seen for real numbers."""
+    """Black and white for a data set: 0 and 1 for binary cells, 0 and levels - 1 for integers, the range seen for
+    real numbers.
+    """
     if source.kind is Kind.BINARY:
         return Display()
     if source.kind is Kind.INTEGER and source.levels:
@@ -53,7 +58,9 @@ def shown_channels(channels: int) -> str:
 
 
 def to_bytes(x: Shaped[Tensor, "count channels height width"], display: Display) -> np.ndarray:
-    """Cells as uint8 `[count, height, width, 3]`: linear from black to white, rounded, clipped; what is no number is black."""
+    """Cells as uint8 `[count, height, width, 3]`: linear from black to white, rounded, clipped; what is no number
+    is black.
+    """
     scaled = (x.detach().cpu().double() - display.low) / (display.high - display.low)
     scaled = torch.nan_to_num(scaled, nan=0.0, posinf=1.0, neginf=0.0).clamp(0, 1)
     colour = scaled if x.shape[1] == 3 else scaled.mean(1, keepdim=True).expand(-1, 3, -1, -1)
@@ -61,7 +68,9 @@ def to_bytes(x: Shaped[Tensor, "count channels height width"], display: Display)
 
 
 def resized(picture: np.ndarray, largest: int = LARGEST) -> np.ndarray:
-    """One image at a size to be looked at: small ones enlarged by a whole factor (cells stay sharp), large ones reduced by area."""
+    """One image at a size to be looked at: small ones enlarged by a whole factor (cells stay sharp), large ones
+    reduced by area.
+    """
     height, width = picture.shape[:2]
     longest = max(height, width)
     if longest > largest:
@@ -73,16 +82,24 @@ def resized(picture: np.ndarray, largest: int = LARGEST) -> np.ndarray:
 
 
 def grid_image(
-    x: Shaped[Tensor, "count channels height width"], display: Display, *, columns: int | None = None, gap: int = 2, largest: int = LARGEST
+    x: Shaped[Tensor, "count channels height width"],
+    display: Display,
+    *,
+    columns: int | None = None,
+    gap: int = 2,
+    largest: int = LARGEST,
 ) -> Image.Image:
     """Images row by row as one RGBA picture; gaps and empty places are transparent.
 
-    `columns` is the number of images in a row (default: nearly square); `gap` is in pixels; `largest` bounds an image's longer side.
+    `columns` is the number of images in a row (default: nearly square); `gap` is in pixels; `largest` bounds an image's
+    longer side.
 
     Errors: `ShapeError` unless x is `[count, channels, height, width]` with at least one image.
     """
     if x.dim() != 4 or 0 in x.shape:
-        raise ShapeError(f"a grid is made of images [count, channels, height, width], but x has shape {tuple(x.shape)}; reshape it")
+        raise ShapeError(
+            f"a grid is made of images [count, channels, height, width], but x has shape {tuple(x.shape)}; reshape it"
+        )
     cells = [resized(one, largest) for one in to_bytes(x, display)]
     columns = min(columns or int(np.ceil(np.sqrt(len(cells)))), len(cells))
     (height, width), rows = cells[0].shape[:2], -(-len(cells) // columns)
@@ -101,7 +118,9 @@ def on_white(picture: Image.Image) -> Image.Image:
     return flat
 
 
-def save_grid(path: Path, x: Shaped[Tensor, "count channels height width"], display: Display, *, columns: int | None = None) -> Path:
+def save_grid(
+    path: Path, x: Shaped[Tensor, "count channels height width"], display: Display, *, columns: int | None = None
+) -> Path:
     """Write `grid_image` as a PNG on white, grey where every image is; atomically. Gives the path."""
     flat = on_white(grid_image(x, display, columns=columns))
     stream = io.BytesIO()

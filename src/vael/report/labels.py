@@ -37,7 +37,9 @@ def box(centre: Sequence[float], size: Sequence[float]) -> Box:
 
 def covered(points: Float[np.ndarray, "points 2"], one: Box) -> int:
     """Points that lie in a box."""
-    inside: Bool[np.ndarray, " points"] = (points[:, 0] > one[0]) & (points[:, 0] < one[2]) & (points[:, 1] > one[1]) & (points[:, 1] < one[3])
+    inside: Bool[np.ndarray, " points"] = (
+        (points[:, 0] > one[0]) & (points[:, 0] < one[2]) & (points[:, 1] > one[1]) & (points[:, 1] < one[3])
+    )
     return int(inside.sum())
 
 
@@ -63,9 +65,11 @@ def placed(
     frame: Box,
     unit: float = 1.0,
 ) -> list[tuple[float, float] | None]:
-    """A centre for each name inside `frame`, where it lies on no name before it and on few points; None where there is no room left.
+    """A centre for each name inside `frame`, where it lies on no name before it and on few points; None where there is
+    no room left.
 
-    All in pixels, of which `unit` are 1/72 inch. Of places that are free the one with the least distance + `PER_POINT` × points covered is taken.
+    All in pixels, of which `unit` are 1/72 inch. Of places that are free the one with the least distance + `PER_POINT`
+    × points covered is taken.
     """
     boxes: list[Box] = []
     found: list[tuple[float, float] | None] = []
@@ -94,7 +98,8 @@ def write_names(
     size: float = 9.0,
     weight: int = 600,
 ) -> int:
-    """Write names at their anchors (in units of the axes) so that none lies on another; a thin line leads to what is far. Gives how many.
+    """Write names at their anchors (in units of the axes) so that none lies on another; a thin line leads to what is
+    far. Gives how many.
 
     Where all anchors lie at one place nothing is written, since a name there would name one of many.
     """
@@ -105,7 +110,18 @@ def write_names(
         return 0
     halo = [withStroke(linewidth=2.2, foreground=PAPER)]
     texts = [
-        axes.text(place[0], place[1], text, ha="center", va="center", color=INK, path_effects=halo, zorder=6, fontsize=size, fontweight=weight)
+        axes.text(
+            place[0],
+            place[1],
+            text,
+            ha="center",
+            va="center",
+            color=INK,
+            path_effects=halo,
+            zorder=6,
+            fontsize=size,
+            fontweight=weight,
+        )
         for text, place in zip(names, anchors, strict=True)
     ]
     figure.draw_without_rendering()

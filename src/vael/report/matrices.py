@@ -1,4 +1,6 @@
-"""Square matrices of what columns have to do with each other, side by side on one scale, in colours that suit light and dark pages."""
+"""Square matrices of what columns have to do with each other, side by side on one scale, in colours that suit light
+and dark pages.
+"""
 
 from __future__ import annotations
 
@@ -33,5 +35,7 @@ def side_by_side(panels: Sequence[Panel], names: Sequence[str], label: str, heig
     if image is not None:
         bar = figure.colorbar(image, ax=axes, shrink=0.7, label=label, ticks=[-1, -0.5, 0, 0.5, 1])
         if bar.solids is not None:
-            bar.solids.set_rasterized(True)  # as cells side by side their edges would be seen, since they let light through
+            bar.solids.set_rasterized(
+                True
+            )  # as cells side by side their edges would be seen, since they let light through
     return figure

@@ -1,4 +1,6 @@
-"""Figures of models of tables with columns of several kinds: draws against data, pair by pair too, and what comes back of each column."""
+"""Figures of models of tables with columns of several kinds: draws against data, pair by pair too, and what comes
+back of each column.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ ROWS = 2000
 def schema_of(record: ReportInput) -> Schema:
     """The schema of the data that are shown. Errors: `StateError` where there is none."""
     if record.shown.schema is None:
-        raise StateError(f"{record.shown.name} has no schema; these figures are for tables with columns of several kinds")
+        raise StateError(
+            f"{record.shown.name} has no schema; these figures are for tables with columns of several kinds"
+        )
     return record.shown.schema
 
 
@@ -37,7 +41,10 @@ def against_samples(record: ReportInput, folder: Path) -> list[Drawing]:
     schema = schema_of(record)
     x = gather.model_units(record.shown, gather.few(record.shown, record.seed, gather.POINTS), record.seed)
     drawn = enforced(schema, gather.prior_samples(record, max(len(x), 500))[1])
-    return [histograms(record, schema, x, drawn, folder), associations(record, association_distance(schema, drawn, x), folder)]
+    return [
+        histograms(record, schema, x, drawn, folder),
+        associations(record, association_distance(schema, drawn, x), folder),
+    ]
 
 
 def histograms(record: ReportInput, schema: Schema, x: torch.Tensor, drawn: torch.Tensor, folder: Path) -> Drawing:
@@ -47,14 +54,17 @@ def histograms(record: ReportInput, schema: Schema, x: torch.Tensor, drawn: torc
     down = -(-len(columns) // across)
     figure = new_figure(1.85 * across, 1.6 * down + 0.3)
     panels = figure.subplots(down, across, squeeze=False).flatten().tolist()
-    for place, (column, one, other) in enumerate(zip(columns, columns_of(schema, x), columns_of(schema, drawn), strict=False)):
+    for place, (column, one, other) in enumerate(
+        zip(columns, columns_of(schema, x), columns_of(schema, drawn), strict=False)
+    ):
         panel(panels[place], column, one[~np.isnan(one)], other[~np.isnan(other)], ("data", "model"))
     for spare in panels[len(columns) :]:
         spare.set_axis_off()
     legend_above(figure, panels[0])
     caption = (
         f"Share of each value among the cells that are not missing in {counted(len(x), 'row')} of data (filled) and in "
-        f"{counted(len(drawn), 'draw')} from the model (line: z from the prior, x from p(x | z)). Numbers between the 0.5 % and the 99.5 % "
+        f"{counted(len(drawn), 'draw')} from the model (line: z from the prior, x from p(x | z)). Numbers between the "
+        "0.5 % and the 99.5 % "
         "quantile of the data; the rest is counted in the "
         f"outermost bins.{limited(len(schema.columns), SHOWN)}"
     )
@@ -65,22 +75,32 @@ def associations(record: ReportInput, found: AssociationDistance, folder: Path) 
     """Associations of data, of draws, and their difference."""
     names = found.first.columns[:MATRIX]
     shown = slice(len(names))
-    parts = (("data", found.second.matrix), ("draws from the model", found.first.matrix), ("draws − data", found.difference))
+    parts = (
+        ("data", found.second.matrix),
+        ("draws from the model", found.first.matrix),
+        ("draws − data", found.difference),
+    )
     figure = side_by_side([(title, matrix[shown, shown]) for title, matrix in parts], names, "association")
     caption = (
-        "Association of each pair of columns: rank correlation of two numbers, Cramér's V of two columns with levels, correlation ratio of a number "
-        f"given levels (both corrected for chance). Blank on the right is agreement: pairs differ by {found.mean:.3f} on average."
+        "Association of each pair of columns: rank correlation of two numbers, Cramér's V of two columns with levels, "
+        "correlation ratio of a number "
+        f"given levels (both corrected for chance). Blank on the right is agreement: pairs differ by {found.mean:.3f} "
+        "on average."
         f"{limited(len(found.first.columns), MATRIX)}"
     )
     return keep(figure, folder, "correlations", caption)
 
 
 def returned(record: ReportInput, folder: Path) -> Drawing:
-    """How well each column comes back: the share of categories reproduced, and, on an axis of its own, the correlation of numbers."""
+    """How well each column comes back: the share of categories reproduced, and, on an axis of its own, the
+    correlation of numbers.
+    """
     schema = schema_of(record)
     x, again = gather.pairs(record, ROWS)
     levels, numbers = [], []
-    for column, one, other in list(zip(schema.columns, columns_of(schema, x), columns_of(schema, again), strict=True))[:LISTED]:
+    for column, one, other in list(zip(schema.columns, columns_of(schema, x), columns_of(schema, again), strict=True))[
+        :LISTED
+    ]:
         seen = ~np.isnan(one)
         if column.kind in LEVELS:
             levels.append((short(column.name), _same(one[seen], other[seen]), _commonest(one[seen])))
@@ -88,18 +108,27 @@ def returned(record: ReportInput, folder: Path) -> Drawing:
             numbers.append((short(column.name), _correlation(one[seen], other[seen]), 0.0))
     parts = [
         (rows, label)
-        for rows, label in ((levels, "share of categories reproduced (tick: always the commonest)"), (numbers, "correlation of numbers"))
+        for rows, label in (
+            (levels, "share of categories reproduced (tick: always the commonest)"),
+            (numbers, "correlation of numbers"),
+        )
         if rows
     ]
     figure = new_figure(7.0, sum(0.55 + 0.19 * max(len(rows), 2) for rows, _ in parts))
-    panels = figure.subplots(len(parts), 1, squeeze=False, height_ratios=[max(len(rows), 2) for rows, _ in parts]).flatten()
+    panels = figure.subplots(
+        len(parts), 1, squeeze=False, height_ratios=[max(len(rows), 2) for rows, _ in parts]
+    ).flatten()
     for axes, (rows, label) in zip(panels, parts, strict=True):
         _bars(axes, rows, label)
     figure.align_ylabels()
-    right = "of columns with levels the share of cells whose most probable level is the right one, with the share of the commonest level as a tick"
+    right = (
+        "of columns with levels the share of cells whose most probable level is the right one, with the share of the "
+        "commonest level as a tick"
+    )
     what = [right] * bool(levels) + ["of numbers the correlation with the mean of p(x | z)"] * bool(numbers)
     caption = (
-        f"Reconstruction of {counted(len(x), 'row')} at the mean of q(z | x): {'; '.join(what)}. Both end at 1, where all comes back."
+        f"Reconstruction of {counted(len(x), 'row')} at the mean of q(z | x): {'; '.join(what)}. Both end at 1, where "
+        "all comes back."
         f"{limited(len(schema.columns), LISTED)}"
     )
     return keep(figure, folder, "reconstructions", caption)

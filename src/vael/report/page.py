@@ -94,9 +94,7 @@ class Page:
     cards: tuple[str, ...] = ()  # key numbers that are not those of an evaluation, as `number` makes them
     verdict: str = "How good is it, and what to try next"  # heading of the remarks
     key: str = ""  # what the colours of the remarks mean
-    footer: str = (
-        "Nats are summed over the elements of an example and averaged over examples. Each figure is also in `figures/`, as PNG, SVG and PDF."
-    )
+    footer: str = "Nats are summed over the elements of an example and averaged over examples. Each figure is also in `figures/`, as PNG, SVG and PDF."
 
 
 def number(name: str, value: str, unit: str, how: str) -> str:
@@ -130,7 +128,11 @@ def key_numbers(found: Numbers, notes: Sequence[str]) -> str:
         error = "" if found.standard_error is None else f" ± {found.standard_error:.2f}"
         how = f"importance-weighted, K = {found.importance_samples:,}; ± standard error over examples"
         cards.append(number("log p(x)", signed(found.log_likelihood) + error, nats, how))
-    name, what = ("ELBO", "lower bound on log p(x)") if found.is_bound else ("objective", "minus distortion and divergence; no bound on log p(x)")
+    name, what = (
+        ("ELBO", "lower bound on log p(x)")
+        if found.is_bound
+        else ("objective", "minus distortion and divergence; no bound on log p(x)")
+    )
     cards.append(number(name, signed(found.elbo), nats, f"{what}, {each}"))
     if found.bits_per_dim is not None:
         cards.append(number("bits per dimension", f"{found.bits_per_dim:.3f}", "bits", "from log p(x)"))
@@ -143,13 +145,33 @@ def key_numbers(found: Numbers, notes: Sequence[str]) -> str:
         )
     )
     cards.append(number("divergence", signed(found.divergence), nats, "KL(q(z | x) ‖ p(z))"))
-    cards.append(number("active units", f"{found.active_units} of {found.latent_features}", "latents", "variance of the posterior mean above 0.01"))
+    cards.append(
+        number(
+            "active units",
+            f"{found.active_units} of {found.latent_features}",
+            "latents",
+            "variance of the posterior mean above 0.01",
+        )
+    )
     if found.k_hat is not None:
-        size = "" if found.effective_sample_size is None else f"effective sample size {found.effective_sample_size:,.1f} of K; "
+        size = (
+            ""
+            if found.effective_sample_size is None
+            else f"effective sample size {found.effective_sample_size:,.1f} of K; "
+        )
         share = "" if found.k_hat_above_limit is None else f", above {K_HAT_LIMIT:g} for {found.k_hat_above_limit:.0%}"
         trust = "leaves out by how much log p(x) is too low" if untrusted(found) else "can be trusted"
-        cards.append(number("importance weights", f"{found.k_hat:.2f}", "k-hat", f"median over examples{share}; {size}the error bar {trust}"))
-    on = f"Measured on the {found.split} split of {counted(found.examples, 'example')}." + "".join(f" {sentence(note)}" for note in notes)
+        cards.append(
+            number(
+                "importance weights",
+                f"{found.k_hat:.2f}",
+                "k-hat",
+                f"median over examples{share}; {size}the error bar {trust}",
+            )
+        )
+    on = f"Measured on the {found.split} split of {counted(found.examples, 'example')}." + "".join(
+        f" {sentence(note)}" for note in notes
+    )
     return f'{beside(cards)}<p class="lead">{escape(on)}</p>'
 
 
@@ -158,14 +180,17 @@ def _figure(one: Drawing) -> str:
     name = escape(one.name.replace("_", " "))
     return (
         f'<figure id="{escape(one.name)}" style="width: {REM_PER_INCH * one.width:.1f}rem; --least: {least}">'
-        f'<div class="scroll" tabindex="0" role="group" aria-label="{name}">{one.markup}</div><figcaption>{escape(one.caption)}</figcaption></figure>'
+        '<div class="scroll" tabindex="0" role="group" '
+        f'aria-label="{name}">{one.markup}</div><figcaption>{escape(one.caption)}</figcaption></figure>'
     )
 
 
 def _table(table: Table) -> str:
     header = "".join(f'<th scope="col">{escape(one)}</th>' for one in table.header)
     rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
-    return f'<div class="scroll" tabindex="0"><table><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table></div>'
+    return (
+        f'<div class="scroll" tabindex="0"><table><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table></div>'
+    )
 
 
 def _parts(page: Page) -> list[tuple[str, str]]:
@@ -176,7 +201,12 @@ def _parts(page: Page) -> list[tuple[str, str]]:
     parts = [(page.verdict, said and f'{key}<ul class="remarks">{said}</ul>'), ("Facts", facts and f"<dl>{facts}</dl>")]
     for one in page.sections:
         figures = "".join(_figure(drawing) for drawing in one.drawings)
-        parts.append((one.heading, (_table(one.table) if one.table else "") + (figures and f'<div class="figures">{figures}</div>')))
+        parts.append(
+            (
+                one.heading,
+                (_table(one.table) if one.table else "") + (figures and f'<div class="figures">{figures}</div>'),
+            )
+        )
     return [(heading, content) for heading, content in parts if content]
 
 
@@ -192,11 +222,14 @@ def html(page: Page) -> str:
     """The whole document. It loads nothing, runs nothing, and says so to the browser."""
     parts = _parts(page)
     contents = "".join(f'<li><a href="#{_place(heading)}">{escape(heading)}</a></li>' for heading, _ in parts)
-    sections = "".join(f'<section id="{_place(heading)}"><h2>{escape(heading)}</h2>{content}</section>' for heading, content in parts)
+    sections = "".join(
+        f'<section id="{_place(heading)}"><h2>{escape(heading)}</h2>{content}</section>' for heading, content in parts
+    )
     numbers = beside(page.cards) + ("" if page.numbers is None else key_numbers(page.numbers, page.notes))
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" '
+        f'content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(page.title)}</title><style>{CSS}</style></head><body><main>"
         f'<header><h1>{escape(page.title)}</h1><p class="lead">{escape(page.lead)}</p>{numbers}</header>'

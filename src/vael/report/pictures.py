@@ -27,7 +27,9 @@ Words = Sequence[tuple[float, str]]  # where a word stands (0 top or left, 1 bot
 
 @dataclass(frozen=True)
 class Layout:
-    """How a sheet of images is laid out: images in a row, inches, pixels between them, words left of rows and under columns."""
+    """How a sheet of images is laid out: images in a row, inches, pixels between them, words left of rows and under
+    columns.
+    """
 
     columns: int
     width: float = 6.4
@@ -49,18 +51,34 @@ def is_picture(event: Sequence[int]) -> bool:
 def sheet(record: ReportInput, folder: Path, name: str, x: Tensor, caption: str, layout: Layout) -> Drawing:
     """A grid of images with words beside its rows and under its columns, as a figure."""
     x = as_images(x)
-    grid = grid_image(x, record.scale, columns=layout.columns, gap=layout.gap, largest=SMALL if len(x) > 100 else LARGEST)
+    grid = grid_image(
+        x, record.scale, columns=layout.columns, gap=layout.gap, largest=SMALL if len(x) > 100 else LARGEST
+    )
     margin = 0.14 + 0.066 * max(len(text) for _, text in layout.rows) if layout.rows else 0.0
     foot, tall = (0.24 if layout.feet else 0.0), layout.width * grid.height / grid.width
     figure = new_figure(layout.width + margin, tall + foot, layout=None)
-    axes = figure.add_axes((margin / (layout.width + margin), foot / (tall + foot), layout.width / (layout.width + margin), tall / (tall + foot)))
+    axes = figure.add_axes(
+        (
+            margin / (layout.width + margin),
+            foot / (tall + foot),
+            layout.width / (layout.width + margin),
+            tall / (tall + foot),
+        )
+    )
     axes.set_axis_off()
     axes.imshow(grid, interpolation="none", aspect="auto")
     for middle, text in layout.rows:
         axes.text(-0.06 / layout.width, 1 - middle, as_label(text), transform=axes.transAxes, ha="right", va="center")
     for middle, text in layout.feet:
         axes.text(middle, -0.06 / tall, as_label(text), transform=axes.transAxes, ha="center", va="top", fontsize=7.5)
-    return keep(figure, folder, name, f"{caption} {shown_channels(x.shape[1])}".strip(), crisp=True, has_words=bool(layout.rows or layout.feet))
+    return keep(
+        figure,
+        folder,
+        name,
+        f"{caption} {shown_channels(x.shape[1])}".strip(),
+        crisp=True,
+        has_words=bool(layout.rows or layout.feet),
+    )
 
 
 def middles(count: int, words: Sequence[str]) -> Words:
@@ -81,7 +99,8 @@ def reconstructions(record: ReportInput, folder: Path) -> Drawing:
     blocks = list(zip(x[:whole].split(columns), again[:whole].split(columns), strict=True))
     words = middles(2 * len(blocks), ["original", "reconstruction"] * len(blocks))
     caption = (
-        "Originals, and below each the mean of p(x | z) at the mean of q(z | x): no draw, so fine detail that the latents do not hold is "
+        "Originals, and below each the mean of p(x | z) at the mean of q(z | x): no draw, so fine detail that the "
+        "latents do not hold is "
         f"averaged away. Shown: {record.shown_line}."
     )
     rows = torch.cat([part for block in blocks for part in block])
@@ -92,13 +111,26 @@ def samples(record: ReportInput, folder: Path) -> list[Drawing]:
     """Means and draws at the same latents from the prior."""
     means, draws = gather.prior_samples(record, SIDE * SIDE)
     if not is_likelihood(record.model):
-        caption = f"Means at {SIDE * SIDE} latents drawn from the prior. The objective is no likelihood, so there is no law of x to draw from."
+        caption = (
+            f"Means at {SIDE * SIDE} latents drawn from the prior. The objective is no likelihood, so there is no law "
+            "of x to draw from."
+        )
         return [sheet(record, folder, "sample_means", means, caption, Layout(SIDE, 3.5))]
-    kind = "grey is the probability of a one" if record.splits.train.kind is Kind.BINARY else "the decoder's noise is left out"
+    kind = (
+        "grey is the probability of a one"
+        if record.splits.train.kind is Kind.BINARY
+        else "the decoder's noise is left out"
+    )
     first = f"Means of p(x | z) at {SIDE * SIDE} latents drawn from the prior: {kind}."
-    second = "Draws of x from p(x | z) at the same latents, place by place: what the model says data look like, noise included."
+    second = (
+        "Draws of x from p(x | z) at the same latents, place by place: what the model says data look like, noise "
+        "included."
+    )
     layout = Layout(SIDE, 3.5)
-    return [sheet(record, folder, "sample_means", means, first, layout), sheet(record, folder, "sample_draws", draws, second, layout)]
+    return [
+        sheet(record, folder, "sample_means", means, first, layout),
+        sheet(record, folder, "sample_draws", draws, second, layout),
+    ]
 
 
 def manifold(record: ReportInput, folder: Path) -> Drawing:
@@ -108,8 +140,10 @@ def manifold(record: ReportInput, folder: Path) -> Drawing:
     edge = float(gather.quantiles(MANIFOLD)[-1])
     layout = Layout(MANIFOLD, 5.6, 0, middles(MANIFOLD, ticks[::-1]), middles(MANIFOLD, ticks))
     caption = (
-        f"Means of p(x | z) at {MANIFOLD} × {MANIFOLD} latents: z₁ grows to the right and z₂ upwards from −{edge:.2f} to {edge:.2f}, "
-        "spaced by the inverse normal distribution function, so that every image stands for the same share of the prior."
+        f"Means of p(x | z) at {MANIFOLD} × {MANIFOLD} latents: z₁ grows to the right and z₂ upwards from −{edge:.2f} "
+        f"to {edge:.2f}, "
+        "spaced by the inverse normal distribution function, so that every image stands for the same share of the "
+        "prior."
     )
     return sheet(record, folder, "manifold", x, caption, layout)
 
@@ -120,12 +154,30 @@ def traversals(record: ReportInput, seen: gather.Encoded, folder: Path) -> Drawi
     points = gather.traversal_points(seen.mean.shape[1], chosen, STEPS)
     x = gather.decoded(record.model, points.flatten(0, 1))
     nats = seen.per_latent
-    words = [f"z{latent + 1}".translate(SUBSCRIPTS) + ("" if nats is None else f", {float(nats[latent]):.2f} nats") for latent in chosen]
-    sigmas = [f"{minus(float(z))}σ" if abs(float(z)) > 1e-6 else "0" for z in torch.linspace(-gather.REACH, gather.REACH, STEPS)]
-    by = "the latent's mean divergence, which stands beside them" if nats is not None else "the variance of the latent's posterior mean"
+    words = [
+        f"z{latent + 1}".translate(SUBSCRIPTS) + ("" if nats is None else f", {float(nats[latent]):.2f} nats")
+        for latent in chosen
+    ]
+    sigmas = [
+        f"{minus(float(z))}σ" if abs(float(z)) > 1e-6 else "0"
+        for z in torch.linspace(-gather.REACH, gather.REACH, STEPS)
+    ]
+    by = (
+        "the latent's mean divergence, which stands beside them"
+        if nats is not None
+        else "the variance of the latent's posterior mean"
+    )
     left = "" if len(chosen) == seen.mean.shape[1] else f" The {len(chosen)} largest of {seen.mean.shape[1]} are shown."
     caption = (
-        f"Means of p(x | z) while one latent goes from −3 to 3 standard deviations of the prior and the others stay at 0. Rows are sorted by {by}."
+        "Means of p(x | z) while one latent goes from −3 to 3 standard deviations of the prior and the others stay at "
+        f"0. Rows are sorted by {by}."
         f"{left}"
     )
-    return sheet(record, folder, "traversals", x, caption, Layout(STEPS, 5.6, rows=middles(len(chosen), words), feet=middles(STEPS, sigmas)))
+    return sheet(
+        record,
+        folder,
+        "traversals",
+        x,
+        caption,
+        Layout(STEPS, 5.6, rows=middles(len(chosen), words), feet=middles(STEPS, sigmas)),
+    )

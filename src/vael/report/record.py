@@ -14,7 +14,9 @@ from vael.training import Row
 
 @runtime_checkable
 class Numbers(Protocol):
-    """What a report prints of an evaluation (`vael.evaluation.Evaluation` has it); nats per example unless the name says otherwise."""
+    """What a report prints of an evaluation (`vael.evaluation.Evaluation` has it); nats per example unless the name
+    says otherwise.
+    """
 
     data: str
     split: str
@@ -76,12 +78,17 @@ class ReportInput:
 
     @property
     def shown_line(self) -> str:
-        """What a caption says of the data that it shows: the split and its size. What else belongs to them stands once, in `source_line`."""
+        """What a caption says of the data that it shows: the split and its size.
+
+        What else belongs to them stands once, in `source_line`.
+        """
         return f"the {self.shown_name} split of {counted(len(self.shown), 'example')}"
 
     @property
     def source_line(self) -> str:
-        """What the page says of the data, once and above everything: name, split, size, and the notes that belong to them."""
+        """What the page says of the data, once and above everything: name, split, size, and the notes that belong
+        to them.
+        """
         notes = "".join(f" {sentence(note)}" for note in self.shown.notes)
         return f"Data: {self.shown.name}, {self.shown_line}.{notes}"
 

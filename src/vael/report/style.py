@@ -23,20 +23,56 @@ if TYPE_CHECKING:
 INK, QUIET, RULE, PAPER = "#1b1f23", "#5e6872", "#d4d9de", "#fefefe"
 TRAIN, VALIDATION, DATA, MODEL = "#94a4a2", "#2f7fd0", "#8b979f", "#2f7fd0"
 ACTIVE_COLOUR, IDLE_COLOUR = "#2f7fd0", "#b4bcc2"
-CLASSES = (  # ten colours, no grey among them; any two are 46 apart in CIELAB, and 23 for eyes without one of the two long cones (a test says so)
-    "#418dd9", "#f7a90c", "#ad0909", "#598046", "#ad0992", "#0bd9d9", "#5b0cf7", "#d97798", "#0bd972", "#4a67f7",
-)  # fmt: skip
+# ten colours, no grey among them; any two are 46 apart in CIELAB, and 23 for eyes without one of the two long cones (a
+# test says so)
+CLASSES = (
+    "#418dd9",
+    "#f7a90c",
+    "#ad0909",
+    "#598046",
+    "#ad0992",
+    "#0bd9d9",
+    "#5b0cf7",
+    "#d97798",
+    "#0bd972",
+    "#4a67f7",
+)
 DPI = 200
 KINDS = ("png", "svg", "pdf")  # files of every figure
 SETTINGS: Any = {
-    "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 8.5, "axes.titlesize": 9, "axes.labelsize": 8.5,
-    "xtick.labelsize": 7.5, "ytick.labelsize": 7.5, "legend.fontsize": 8, "legend.frameon": False, "axes.linewidth": 0.7,
-    "text.color": INK, "axes.labelcolor": INK, "axes.titlecolor": INK, "axes.edgecolor": QUIET, "xtick.color": QUIET, "ytick.color": QUIET,
-    "xtick.labelcolor": INK, "ytick.labelcolor": INK, "grid.color": RULE, "grid.linewidth": 0.6, "axes.axisbelow": True, "axes.spines.top": False,
-    "axes.spines.right": False, "axes.titlelocation": "left", "svg.fonttype": "path", "svg.hashsalt": "vael", "axes.unicode_minus": True,
-    "pdf.fonttype": 42, "savefig.facecolor": "none", "figure.facecolor": "none", "axes.facecolor": "none",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8.5,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8.5,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "axes.linewidth": 0.7,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.edgecolor": QUIET,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "vael",
+    "axes.unicode_minus": True,
+    "pdf.fonttype": 42,
+    "savefig.facecolor": "none",
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
     "text.parse_math": False,  # a $ in a name or a level is a $
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -55,7 +91,9 @@ DRAWING = threading.RLock()  # matplotlib has one set of settings for the proces
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Context in which matplotlib draws as the house does, one thread at a time; its global settings are as they were afterwards."""
+    """Context in which matplotlib draws as the house does, one thread at a time; its global settings are as they
+    were afterwards.
+    """
     import matplotlib as mpl
 
     with DRAWING, mpl.rc_context(SETTINGS):
@@ -73,7 +111,9 @@ def new_figure(width: float, height: float, layout: Literal["constrained"] | Non
 
 
 def as_label(text: str, most: int = 24) -> str:
-    """A text of data as a figure shows it: of one line, not too long, with nothing in it that the drawing library takes for its own signs."""
+    """A text of data as a figure shows it: of one line, not too long, with nothing in it that the drawing library
+    takes for its own signs.
+    """
     seen = visible(text)
     seen = seen if len(seen) <= most else seen[: most - 1] + "…"
     return f" {seen}" if seen.startswith("_") else seen  # a legend leaves out what begins so
@@ -83,13 +123,17 @@ def rendered(figure: Figure, kind: str) -> bytes:
     """The figure as a file of one kind, on white where the kind has no page behind it."""
     stream = io.BytesIO()
     dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]
-    with ignoring(UserWarning, "Glyph .* missing from"):  # names in other scripts: SVG keeps their letters, other kinds show a box
+    with ignoring(
+        UserWarning, "Glyph .* missing from"
+    ):  # names in other scripts: SVG keeps their letters, other kinds show a box
         figure.savefig(stream, format=kind, dpi=DPI, metadata=dates, facecolor="white" if kind == "png" else "none")
     return stream.getvalue()
 
 
 def inlined(svg: bytes, name: str, *, crisp: bool) -> str:
-    """SVG for use inside a page: no prologue, ids of its own, ink that follows the page from light to dark; `crisp` keeps cells sharp."""
+    """SVG for use inside a page: no prologue, ids of its own, ink that follows the page from light to dark; `crisp`
+    keeps cells sharp.
+    """
     text = svg.decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
@@ -101,13 +145,24 @@ def inlined(svg: bytes, name: str, *, crisp: bool) -> str:
 
 
 def keep(
-    figure: Figure, folder: Path | None, name: str, caption: str, *, kinds: tuple[str, ...] = KINDS, crisp: bool = False, has_words: bool = True
+    figure: Figure,
+    folder: Path | None,
+    name: str,
+    caption: str,
+    *,
+    kinds: tuple[str, ...] = KINDS,
+    crisp: bool = False,
+    has_words: bool = True,
 ) -> Drawing:
-    """Write the figure's files, of every kind, into `folder` (None: nowhere), and give it for the page as inline SVG."""
+    """Write the figure's files, of every kind, into `folder` (None: nowhere), and give it for the page as inline
+    SVG.
+    """
     if folder is not None:
         for kind in kinds:
             files.write_bytes(folder / f"{name}.{kind}", rendered(figure, kind))
-    return Drawing(name, inlined(rendered(figure, "svg"), name, crisp=crisp), caption, float(figure.get_figwidth()), has_words)
+    return Drawing(
+        name, inlined(rendered(figure, "svg"), name, crisp=crisp), caption, float(figure.get_figwidth()), has_words
+    )
 
 
 def legend_above(figure: Figure, axes: Axes) -> None:
@@ -118,11 +173,15 @@ def legend_above(figure: Figure, axes: Axes) -> None:
 
 
 def diverging() -> LinearSegmentedColormap:
-    """Colours from −1 (blue) to 1 (red) that let the page shine through at 0, so that they suit a light page and a dark one."""
+    """Colours from −1 (blue) to 1 (red) that let the page shine through at 0, so that they suit a light page and a
+    dark one.
+    """
     from matplotlib.colors import LinearSegmentedColormap
 
     blue, red = (0.13, 0.47, 0.82), (0.80, 0.22, 0.12)
-    return LinearSegmentedColormap.from_list("diverging", [(0.0, (*blue, 1.0)), (0.5, (*blue, 0.0)), (0.5, (*red, 0.0)), (1.0, (*red, 1.0))])
+    return LinearSegmentedColormap.from_list(
+        "diverging", [(0.0, (*blue, 1.0)), (0.5, (*blue, 0.0)), (0.5, (*red, 0.0)), (1.0, (*red, 1.0))]
+    )
 
 
 def rule_lines(axes: Axes, *, axis: Literal["both", "y"] = "y") -> None:

@@ -1,4 +1,6 @@
-"""Models that differ in what they climb, side by side: reconstructions, samples, latent maps, and the plane of rate and distortion."""
+"""Models that differ in what they climb, side by side: reconstructions, samples, latent maps, and the plane of rate
+and distortion.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ ACROSS = 4  # latent maps in a row
 LEAD = "The same network, data and seed; only what is climbed differs."
 BOUND = "Distortion is −E log p(x | z), rate is KL(q(z | x) ‖ p(z)); their sum is the negative bound on log p(x)."
 NO_BOUND = (
-    "Distortion is the reconstruction loss, rate is KL(q(z | x) ‖ p(z)); their sum is the negative objective, which bounds nothing, because the "
+    "Distortion is the reconstruction loss, rate is KL(q(z | x) ‖ p(z)); their sum is the negative objective, which "
+    "bounds nothing, because the "
     "loss is no likelihood."
 )
 
@@ -45,7 +48,10 @@ class Point:
 
 
 def write(folder: Path, points: Sequence[Point], title: str) -> Path:
-    """Write `folder`/sweep.html, sweep.json and figures/; every file whole or not at all. Gives the path of the page."""
+    """Write `folder`/sweep.html, sweep.json and figures/; every file whole or not at all.
+
+    Gives the path of the page.
+    """
     figures = folder / "figures"
     with styled():
         drawings = [("Rate and distortion", (plane(points, figures),))]
@@ -74,7 +80,17 @@ def write(folder: Path, points: Sequence[Point], title: str) -> Path:
 def numbers(point: Point) -> dict[str, object]:
     """What was measured at a point, nats per example."""
     judged = point.judged
-    fields = ("split", "examples", "elbo", "distortion", "divergence", "log_likelihood", "standard_error", "importance_samples", "active_units")
+    fields = (
+        "split",
+        "examples",
+        "elbo",
+        "distortion",
+        "divergence",
+        "log_likelihood",
+        "standard_error",
+        "importance_samples",
+        "active_units",
+    )
     found = {"climbed": point.label, **{name: getattr(judged, name) for name in fields}}
     return found if judged.is_bound else found | {"elbo": None, "objective": judged.elbo}
 
@@ -83,14 +99,26 @@ def table(points: Sequence[Point]) -> Table:
     """A row of numbers for every point."""
     first = points[0].judged
     known = any(one.judged.log_likelihood is not None for one in points)
-    header = ("climbed", f"{called(first)}, nats", "distortion, nats", "rate, nats", *(("log p(x), nats",) if known else ()), "active latents")
+    header = (
+        "climbed",
+        f"{called(first)}, nats",
+        "distortion, nats",
+        "rate, nats",
+        *(("log p(x), nats",) if known else ()),
+        "active latents",
+    )
     return Table(header, tuple(_row(one.label, one.judged, known) for one in points))
 
 
 def _row(label: str, judged: Numbers, known: bool) -> tuple[str, ...]:
     error = "" if judged.standard_error is None else f" ± {judged.standard_error:.2f}"
     weighed = "" if judged.log_likelihood is None else signed(judged.log_likelihood) + error
-    figures = (signed(judged.elbo), signed(judged.distortion), signed(judged.divergence), *((weighed,) if known else ()))
+    figures = (
+        signed(judged.elbo),
+        signed(judged.distortion),
+        signed(judged.divergence),
+        *((weighed,) if known else ()),
+    )
     return (label, *figures, f"{judged.active_units} of {judged.latent_features}")
 
 
@@ -99,14 +127,24 @@ def remarks(points: Sequence[Point]) -> Iterator[Remark]:
     name = called(points[0].judged)
     ranked = sorted(points, key=lambda one: -one.judged.elbo)
     best = f"The best {name} has {ranked[0].label}: {signed(ranked[0].judged.elbo)} nats"
-    ahead = f", {signed(ranked[0].judged.elbo - ranked[1].judged.elbo)} more than {ranked[1].label}" if len(ranked) > 1 else ""
+    ahead = (
+        f", {signed(ranked[0].judged.elbo - ranked[1].judged.elbo)} more than {ranked[1].label}"
+        if len(ranked) > 1
+        else ""
+    )
     yield Remark("best", Tone.PLAIN, f"{best}{ahead}.")
     sharpest = min(points, key=lambda one: one.judged.distortion)
     loss = f"distortion {signed(sharpest.judged.distortion)} nats, for a rate of {signed(sharpest.judged.divergence)}"
-    yield Remark("distortion", Tone.PLAIN, f"{sharpest.label[:1].upper()}{sharpest.label[1:]} reconstructs best: {loss}.")
+    yield Remark(
+        "distortion", Tone.PLAIN, f"{sharpest.label[:1].upper()}{sharpest.label[1:]} reconstructs best: {loss}."
+    )
     silent = [one.label for one in points if one.judged.active_units == 0]
     if silent:
-        yield Remark("collapse", Tone.PLAIN, f"No latent is active with {', '.join(silent)}: the posterior has collapsed onto the prior.")
+        yield Remark(
+            "collapse",
+            Tone.PLAIN,
+            f"No latent is active with {', '.join(silent)}: the posterior has collapsed onto the prior.",
+        )
 
 
 def called(judged: Numbers) -> str:
@@ -115,7 +153,9 @@ def called(judged: Numbers) -> str:
 
 
 def plane(points: Sequence[Point], folder: Path) -> Drawing:
-    """Distortion against rate, with lines of equal bound (or objective); the best one is the line nearest to the origin."""
+    """Distortion against rate, with lines of equal bound (or objective); the best one is the line nearest to the
+    origin.
+    """
     figure = new_figure(6.0, 4.2)
     axes = figure.subplots()
     rates, distortions = [one.judged.divergence for one in points], [one.judged.distortion for one in points]
@@ -123,17 +163,23 @@ def plane(points: Sequence[Point], folder: Path) -> Drawing:
     far = max(rates) * 1.08 + 1
     for total in (low, low + 0.25 * (high - low), low + 0.5 * (high - low)):
         axes.plot([0, far], [total, total - far], color=QUIET, lw=0.7, ls=(0, (4, 3)), zorder=1)
-    axes.scatter(rates, distortions, color=[CLASSES[place % len(CLASSES)] for place in range(len(points))], s=34, zorder=3)
+    axes.scatter(
+        rates, distortions, color=[CLASSES[place % len(CLASSES)] for place in range(len(points))], s=34, zorder=3
+    )
     room = 0.08 * (high - min(distortions)) + 1
     axes.set(
-        xlabel="rate KL(q ‖ p) in nats", ylabel="distortion in nats", xlim=(-0.02 * far, far * 1.12), ylim=(min(distortions) - room, high + room)
+        xlabel="rate KL(q ‖ p) in nats",
+        ylabel="distortion in nats",
+        xlim=(-0.02 * far, far * 1.12),
+        ylim=(min(distortions) - room, high + room),
     )
     rule_lines(axes, axis="both")
     spots = np.array([*zip(rates, distortions, strict=True)])
     write_names(axes, [one.label for one in points], spots.tolist(), marked(axes, spots), size=8.0, weight=400)
     name = called(points[0].judged)
     caption = (
-        f"Test distortion against rate. Along a dashed line the {name} is the same; the lowest one passes through the best {name}, "
+        f"Test distortion against rate. Along a dashed line the {name} is the same; the lowest one passes through the "
+        f"best {name}, "
         f"{signed(-low)} nats."
     )
     return keep(figure, folder, "rate_distortion", caption)
@@ -144,7 +190,13 @@ def marked(axes: Axes, spots: Float[np.ndarray, "points 2"]) -> Float[np.ndarray
     figure = axes.get_figure(root=True)
     unit = 1.0 if figure is None else figure.dpi / 72
     turns = np.linspace(0, 2 * np.pi, 8, endpoint=False)
-    ring = np.concatenate([[(0.0, 0.0)], 2.0 * np.stack((np.cos(turns), np.sin(turns)), 1), 4.0 * np.stack((np.cos(turns), np.sin(turns)), 1)])
+    ring = np.concatenate(
+        [
+            [(0.0, 0.0)],
+            2.0 * np.stack((np.cos(turns), np.sin(turns)), 1),
+            4.0 * np.stack((np.cos(turns), np.sin(turns)), 1),
+        ]
+    )
     at = axes.transData.transform(spots)[:, None] + unit * ring
     return axes.transData.inverted().transform(at.reshape(-1, 2))
 
@@ -180,16 +232,27 @@ def maps(points: Sequence[Point], folder: Path) -> Drawing:
         axes.set_axis_off()
     for axes, point in zip(places, points, strict=False):
         seen = gather.encoded(point.record)
-        mean = seen.mean if seen.mean.shape[1] == 2 else gather.principal(seen.mean)[0] if seen.mean.shape[1] > 2 else seen.mean.repeat(1, 2)
+        mean = (
+            seen.mean
+            if seen.mean.shape[1] == 2
+            else gather.principal(seen.mean)[0]
+            if seen.mean.shape[1] > 2
+            else seen.mean.repeat(1, 2)
+        )
         scatter(axes, mean, seen.label, partial(class_name, point.record))
         if axes.get_legend() is not None:
             axes.get_legend().remove()
-        axes.add_patch(Circle((0, 0), 2.4477, fill=False, color=INK, lw=0.8, ls=(0, (4, 3))))  # square root of the 95 % point of chi-square, 2
+        axes.add_patch(
+            Circle((0, 0), 2.4477, fill=False, color=INK, lw=0.8, ls=(0, (4, 3)))
+        )  # square root of the 95 % point of chi-square, 2
         axes.set(title=point.label)
         axes.tick_params(length=2, width=0.5, labelsize=6.5)
         axes.set_aspect("equal", adjustable="datalim")
     legend_above(figure, places[0])
     two = points[0].judged.latent_features == 2
     what = "Posterior means" if two else "Posterior means on their first two principal components"
-    caption = f"{what} of {points[0].record.shown_line}; colour: label, which no model saw. The dashed circle holds 95 % of the prior; axes differ."
+    caption = (
+        f"{what} of {points[0].record.shown_line}; colour: label, which no model saw. The dashed circle holds 95 % of "
+        "the prior; axes differ."
+    )
     return keep(figure, folder, "sweep_maps", caption)

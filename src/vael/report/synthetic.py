@@ -26,26 +26,33 @@ class QualityInput:
 
 
 def write_quality(path: Path, record: QualityInput) -> Path:
-    """Write the page, whole or not at all. It holds everything it shows and loads nothing; the same record gives the same page."""
+    """Write the page, whole or not at all.
+
+    It holds everything it shows and loads nothing; the same record gives the same page.
+    """
     quality = record.quality
     with styled():
         sections = (
             Section("Columns", (distances(quality), histograms(record.tables))),
             Section("Pairs of columns", (association_maps(quality),) if len(quality.marginals) > 1 else ()),
-            Section("Train on synthetic, test on real", () if quality.efficacy is None else (learners(quality.efficacy),)),
+            Section(
+                "Train on synthetic, test on real", () if quality.efficacy is None else (learners(quality.efficacy),)
+            ),
             Section("Closest records", (closest(quality.closest),)),
         )
     drawn, train, holdout = quality.rows
     page = Page(
         title=record.title,
-        lead=f"{counted(drawn, 'synthetic row')} against {counted(holdout, 'real row')} that the model was not trained on; trained on {train:,}.",
+        lead=f"{counted(drawn, 'synthetic row')} against {counted(holdout, 'real row')} that the model was not trained "
+        f"on; trained on {train:,}.",
         numbers=None,
         notes=(),
         remarks=quality_remarks(quality),
         facts=record.facts + _facts(quality),
         sections=tuple(section for section in sections if section.drawings),
         cards=cards(quality),
-        footer="Every comparison is with real rows held out; floors and chance levels say what a perfect synthetic table would have.",
+        footer="Every comparison is with real rows held out; floors and chance levels say what a perfect synthetic "
+        "table would have.",
     )
     files.write_bytes(path, html(page).encode())
     return path
@@ -55,13 +62,25 @@ def cards(quality: SyntheticQuality) -> tuple[str, ...]:
     """The key numbers, each with what a perfect table would have."""
     test, near = quality.two_sample.found, quality.closest
     chance = f"1/2 ± {test.null_error:.3f} by chance"
-    found = [number("real-vs-synthetic AUC", f"{test.auc:.3f} ± {test.standard_error:.3f}", "AUC", f"{quality.two_sample.classifier}; {chance}")]
+    found = [
+        number(
+            "real-vs-synthetic AUC",
+            f"{test.auc:.3f} ± {test.standard_error:.3f}",
+            "AUC",
+            f"{quality.two_sample.classifier}; {chance}",
+        )
+    ]
     if quality.efficacy is not None:
         learned, real = quality.efficacy.value
         how = f"{quality.efficacy.measure} of predicting {quality.efficacy.target}; trained on real rows {real:.3f}"
         found.append(number("trained on synthetic, tested on real", f"{learned:.3f}", quality.efficacy.measure, how))
     found.append(
-        number("column distance", f"{quality.marginal:.3f}", "", f"mean distance, 0 to 1; between real rows {quality.marginal_floor_mean:.3f}")
+        number(
+            "column distance",
+            f"{quality.marginal:.3f}",
+            "",
+            f"mean distance, 0 to 1; between real rows {quality.marginal_floor_mean:.3f}",
+        )
     )
     floor = quality.association_floor.mean
     found.append(
@@ -73,9 +92,15 @@ def cards(quality: SyntheticQuality) -> tuple[str, ...]:
         )
     )
     how = f"50 % ± {100 * near.null_error:.1f} % by chance"
-    found.append(number("closer to training rows", f"{100 * near.share_closer:.1f} %", "", f"than to as many held-out rows; {how}"))
+    found.append(
+        number(
+            "closer to training rows", f"{100 * near.share_closer:.1f} %", "", f"than to as many held-out rows; {how}"
+        )
+    )
     broken = sum(one.cells for one in quality.violations)
-    found.append(number("constraints broken", f"{broken:,}", "cells", "outside the ranges, levels, decimals of training"))
+    found.append(
+        number("constraints broken", f"{broken:,}", "cells", "outside the ranges, levels, decimals of training")
+    )
     return tuple(found)
 
 
@@ -91,9 +116,16 @@ def _facts(quality: SyntheticQuality) -> Facts:
         ("closest records", str(quality.closest)),
         (
             "exact copies",
-            f"{quality.closest.copies:.2%} of synthetic rows are training rows; of held-out rows {quality.closest.holdout_copies:.2%} are",
+            f"{quality.closest.copies:.2%} of synthetic rows are training rows; of held-out rows "
+            f"{quality.closest.holdout_copies:.2%} are",
         ),
-        ("distances", "; ".join(f"{100 * q:g} % quantile {a:.3f} to training, {b:.3f} to held-out rows" for q, a, b in quality.closest.quantiles)),
+        (
+            "distances",
+            "; ".join(
+                f"{100 * q:g} % quantile {a:.3f} to training, {b:.3f} to held-out rows"
+                for q, a, b in quality.closest.quantiles
+            ),
+        ),
         *(("membership attack", str(one)) for one in attacks),
         *(("constraint", str(one)) for one in quality.violations),
         ("left out", " ".join(quality.notes)),

@@ -11,7 +11,19 @@ from vael.evaluation.efficacy import Efficacy
 from vael.evaluation.privacy import ClosestRecords
 from vael.evaluation.synthetic import SyntheticQuality, Tables
 from vael.report.matrices import side_by_side
-from vael.report.style import DATA, INK, MODEL, QUIET, TRAIN, Drawing, as_label, keep, legend_above, new_figure, rule_lines
+from vael.report.style import (
+    DATA,
+    INK,
+    MODEL,
+    QUIET,
+    TRAIN,
+    Drawing,
+    as_label,
+    keep,
+    legend_above,
+    new_figure,
+    rule_lines,
+)
 from vael.report.ticks import tick, usual_values
 from vael.tables.constraints import columns_of
 from vael.tables.schema import LEVELS, Column, ColumnKind
@@ -37,7 +49,10 @@ def limited(count: int, shown: int) -> str:
 def distances(quality: SyntheticQuality) -> Drawing:
     """Distance of each column, with its floor, the largest on top."""
     pairs = zip(quality.marginals, quality.marginal_floor, strict=True)
-    rows = sorted(((one.distance, floor.distance, one.column) for one, floor in pairs if one.distance == one.distance), reverse=True)[:LISTED]
+    rows = sorted(
+        ((one.distance, floor.distance, one.column) for one, floor in pairs if one.distance == one.distance),
+        reverse=True,
+    )[:LISTED]
     figure = new_figure(7.0, 0.6 + 0.19 * max(len(rows), 2))
     axes = figure.subplots()
     places = np.arange(len(rows))
@@ -48,7 +63,8 @@ def distances(quality: SyntheticQuality) -> Drawing:
     legend_above(figure, axes)
     axes.grid(True, axis="x")
     caption = (
-        "Total variation for columns with levels, Kolmogorov-Smirnov distance for numbers: the largest difference of the shares of rows that any "
+        "Total variation for columns with levels, Kolmogorov-Smirnov distance for numbers: the largest difference of "
+        "the shares of rows that any "
         "set of levels, or any cut in two, has in the two tables. The tick is what equal laws have with so few rows."
         f"{limited(len(quality.marginals), LISTED)}"
     )
@@ -70,13 +86,17 @@ def histograms(tables: Tables) -> Drawing:
         spare.set_axis_off()
     legend_above(figure, panels[0])
     caption = (
-        "Share of each value among the cells that are not missing: held-out rows filled, synthetic rows as a line. Numbers between the 0.5 % and the "
-        f"99.5 % quantile of the held-out rows; the rest is counted in the outermost bins.{limited(len(tables.schema.columns), SHOWN)}"
+        "Share of each value among the cells that are not missing: held-out rows filled, synthetic rows as a line. "
+        "Numbers between the 0.5 % and the "
+        "99.5 % quantile of the held-out rows; the rest is counted in the outermost "
+        f"bins.{limited(len(tables.schema.columns), SHOWN)}"
     )
     return keep(figure, None, "histograms", caption)
 
 
-def panel(axes: Axes, column: Column, real: np.ndarray, drawn: np.ndarray, names: tuple[str, str] = ("real", "synthetic")) -> None:
+def panel(
+    axes: Axes, column: Column, real: np.ndarray, drawn: np.ndarray, names: tuple[str, str] = ("real", "synthetic")
+) -> None:
     """One column; `names` are what the two tables are called in the legend."""
     axes.set(title=short(column.name), yticks=[])
     axes.spines["left"].set_visible(False)
@@ -88,7 +108,12 @@ def panel(axes: Axes, column: Column, real: np.ndarray, drawn: np.ndarray, names
         levels = [*column.levels, "(rare)"]
         shares = [[float((one == code).mean()) for code in codes] for one in (real, drawn)]
         edges = np.arange(len(codes) + 1) - 0.5
-        axes.set_xticks(np.arange(len(codes)), [short(levels[code], LEVEL) for code in codes], rotation=50 if len(codes) > 3 else 0, fontsize=7)
+        axes.set_xticks(
+            np.arange(len(codes)),
+            [short(levels[code], LEVEL) for code in codes],
+            rotation=50 if len(codes) > 3 else 0,
+            fontsize=7,
+        )
     else:
         low, high = np.quantile(usual_values(column, real), [0.005, 0.995])
         room = 0.02 * (high - low) or 0.5
@@ -105,10 +130,15 @@ def association_maps(quality: SyntheticQuality) -> Drawing:
     found = quality.associations
     names = found.first.columns[:MATRIX]
     shown = slice(len(names))
-    parts = (("held-out rows", found.second.matrix), ("synthetic rows", found.first.matrix), ("synthetic − held-out", found.difference))
+    parts = (
+        ("held-out rows", found.second.matrix),
+        ("synthetic rows", found.first.matrix),
+        ("synthetic − held-out", found.difference),
+    )
     figure = side_by_side([(title, matrix[shown, shown]) for title, matrix in parts], names, "association", 2.9)
     caption = (
-        "Association of each pair: rank correlation of two numbers, Cramér's V of two columns with levels, correlation ratio of a number "
+        "Association of each pair: rank correlation of two numbers, Cramér's V of two columns with levels, correlation "
+        "ratio of a number "
         f"given levels (both corrected for chance). Blank on the right is agreement: pairs differ by "
         f"{found.mean:.3f} on average, training from held-out rows by {quality.association_floor.mean:.3f}."
         f"{limited(len(found.first.columns), MATRIX)}"
@@ -139,14 +169,18 @@ def closest(found: ClosestRecords) -> Drawing:
     """Distribution of the distance to the closest record, to training and to held-out rows."""
     figure = new_figure(5.2, 2.5)
     axes = figure.subplots()
-    for one, colour, style, name in ((found.to_holdout, INK, (0, (4, 3)), "to held-out rows"), (found.to_train, MODEL, "-", "to training rows")):
+    for one, colour, style, name in (
+        (found.to_holdout, INK, (0, (4, 3)), "to held-out rows"),
+        (found.to_train, MODEL, "-", "to training rows"),
+    ):
         ordered = np.sort(one)
         axes.plot(ordered, (np.arange(len(ordered)) + 1) / len(ordered), color=colour, lw=1.5, ls=style, label=name)
     axes.set(xlabel="distance to the closest record", ylabel="share of synthetic rows", ylim=(0, 1))
     legend_above(figure, axes)
     rule_lines(axes, axis="both")
     caption = (
-        f"Distances to {counted(found.compared, 'training row')} and to as many held-out rows. The two lines agree where nothing was memorised; "
+        f"Distances to {counted(found.compared, 'training row')} and to as many held-out rows. The two lines agree "
+        "where nothing was memorised; "
         "a line to training rows that lies on the left, above all near 0, means that training rows come through."
     )
     return keep(figure, None, "closest", caption)

@@ -1,7 +1,9 @@
-"""How good and how private a synthetic table is, in plain sentences that rules derive from the numbers; thresholds stand above their rules.
+"""How good and how private a synthetic table is, in plain sentences that rules derive from the numbers; thresholds
+stand above their rules.
 
-Each sentence has an error rate, which tests hold it to (docs/verdicts.md): what accuses a table is said of fresh rows of the very law of the
-data at most once in 1 / `ALARM` = 740 tables; what praises one is said only where there are rows enough to see a fault of the size stated.
+Each sentence has an error rate, which tests hold it to (docs/verdicts.md): what accuses a table is said of fresh rows
+of the very law of the data at most once in 1 / `ALARM` = 740 tables; what praises one is said only where there are rows
+enough to see a fault of the size stated.
 """
 
 from __future__ import annotations
@@ -36,30 +38,42 @@ def told_apart(quality: SyntheticQuality) -> Remark:
     what = "; ".join([*found, *([f"columns {', '.join(by)}"] if by else [])])
     columns = f", mostly by {what}" if what else ""
     if test.auc < NEAR:
-        text = f"A classifier hardly tells synthetic from real rows (AUC {test.auc:.3f}{columns}): close to the data, and not the same distribution."
+        text = (
+            f"A classifier hardly tells synthetic from real rows (AUC {test.auc:.3f}{columns}): close to the data, and "
+            "not the same distribution."
+        )
         return Remark("two-sample", Tone.PLAIN, text)
     how = "easily tells" if test.auc >= FAR else "tells"
     text = (
-        f"A classifier {how} synthetic from real rows (AUC {test.auc:.3f}{columns}). Train longer or with a larger network, and look at these "
+        f"A classifier {how} synthetic from real rows (AUC {test.auc:.3f}{columns}). Train longer or with a larger "
+        "network, and look at these "
         "columns below: a wrong shape there, or a dependence that is missing, gives the rows away."
     )
     return Remark("two-sample", Tone.WARNING if test.auc >= FAR else Tone.PLAIN, text)
 
 
 def not_told_apart(quality: SyntheticQuality) -> Remark:
-    """That a classifier cannot tell, only where it is not near to it: within 2 deviations of chance, and surely below an AUC of 0.6."""
+    """That a classifier cannot tell, only where it is not near to it: within 2 deviations of chance, and surely
+    below an AUC of 0.6.
+    """
     test = quality.two_sample.found
     rows, seen = test.positives + test.negatives, 0.5 + CHANCE * test.null_error
     if not test.null_error or seen >= FAR:
-        text = f"{rows} rows are too few for a classifier to tell synthetic from real ones by (AUC {test.auc:.3f}); that says nothing of the table."
+        text = (
+            f"{rows} rows are too few for a classifier to tell synthetic from real ones by (AUC {test.auc:.3f}); that "
+            "says nothing of the table."
+        )
         return Remark("two-sample", Tone.PLAIN, text)
     if test.deviations > DOUBT or test.auc + DOUBT * max(test.standard_error, test.null_error) >= NEAR:
         text = (
-            f"A classifier may tell synthetic from real rows or not: AUC {test.auc:.3f}, {test.deviations:+.1f} standard deviations from 1/2, on "
+            f"A classifier may tell synthetic from real rows or not: AUC {test.auc:.3f}, {test.deviations:+.1f} "
+            "standard deviations from 1/2, on "
             f"{rows:,} rows that it had not seen, where chance alone reaches {seen:.3f}; more rows would say."
         )
         return Remark("two-sample", Tone.PLAIN, text)
-    text = f"A classifier cannot tell synthetic from real rows: AUC {test.auc:.3f} on {rows:,} rows that it had not seen."
+    text = (
+        f"A classifier cannot tell synthetic from real rows: AUC {test.auc:.3f} on {rows:,} rows that it had not seen."
+    )
     return Remark("two-sample", Tone.GOOD, text)
 
 
@@ -69,10 +83,15 @@ def learned_from(quality: SyntheticQuality) -> Remark | None:
     if found is None:
         return None
     learned, real = found.value
-    text = f"Trained on it, learners predict `{found.target}` of real rows with {found.measure} {learned:.3f}; trained on real rows, {real:.3f}"
+    text = (
+        f"Trained on it, learners predict `{found.target}` of real rows with {found.measure} {learned:.3f}; trained on "
+        f"real rows, {real:.3f}"
+    )
     skill = found.skill
     if skill is None:
-        return Remark("efficacy", Tone.PLAIN, f"{text}. Too few real rows have its rarer values to say what that is worth.")
+        return Remark(
+            "efficacy", Tone.PLAIN, f"{text}. Too few real rows have its rarer values to say what that is worth."
+        )
     text += "." if skill.measure == found.measure else f" (together AUC {skill.synthetic:.3f} and {skill.real:.3f})."
     return Remark("efficacy", *judged_skill(skill, found.target, text))
 
@@ -81,8 +100,15 @@ def judged_skill(skill: Skill, target: str, text: str) -> tuple[Tone, str]:
     """Whether anything is learned from real rows at all; then what the table costs."""
     if skill.deviations <= CHANCE:
         if skill.ceiling < NOTHING[skill.measure]:
-            return Tone.PLAIN, f"{text} Nothing can be learned there even from real rows: choose another target (--target)."
-        return Tone.PLAIN, f"{text} Even from real rows nothing is learned for certain: choose another target (--target), or give more rows."
+            return (
+                Tone.PLAIN,
+                f"{text} Nothing can be learned there even from real rows: choose another target (--target).",
+            )
+        return (
+            Tone.PLAIN,
+            f"{text} Even from real rows nothing is learned for certain: choose another target (--target), or give "
+            "more rows.",
+        )
     if skill.lost_p_value < ALARM and skill.lost > 0:
         way = f"The dependence of `{target}` on other columns is partly lost: train longer, or with more latents."
         return Tone.WARNING if skill.lost > 2 * MAY_LOSE else Tone.PLAIN, f"{text} {way}"
@@ -100,11 +126,18 @@ def columns_apart(quality: SyntheticQuality) -> Remark:
     if off and worst is not None:
         text = f"Single columns are off by {quality.marginal:.3f} on average (real rows among themselves {floor:.3f})"
         many = f"{len(off)} of {len(known)} beyond chance" if len(known) > 1 else "beyond chance"
-        return Remark("columns", Tone.PLAIN, f"{text}, {many}; farthest off is `{worst.column}` with {worst.distance:.3f}.")
+        return Remark(
+            "columns", Tone.PLAIN, f"{text}, {many}; farthest off is `{worst.column}` with {worst.distance:.3f}."
+        )
     if floor <= COARSE and quality.marginal - floor <= OFF / 2 and (worst is None or worst.distance <= floor + COARSE):
-        text = f"Single columns have the shapes of the data (mean distance {quality.marginal:.3f}, on a scale from 0 to 1)."
+        text = (
+            f"Single columns have the shapes of the data (mean distance {quality.marginal:.3f}, on a scale from 0 to "
+            "1)."
+        )
         return Remark("columns", Tone.GOOD, text)
-    text = f"Too few rows to say whether single columns have the shapes of the data: mean distance {quality.marginal:.3f}"
+    text = (
+        f"Too few rows to say whether single columns have the shapes of the data: mean distance {quality.marginal:.3f}"
+    )
     return Remark("columns", Tone.PLAIN, f"{text}, and of real rows among themselves {floor:.3f}.")
 
 
@@ -129,14 +162,17 @@ def copies(quality: SyntheticQuality) -> Remark:
     shares = f"{near.copies:.2%} are copies, of held-out rows {near.holdout_copies:.2%}"
     if near.suspicious:
         text = (
-            f"Synthetic rows lie closer to training rows than to rows held out ({near.share_closer:.1%}, chance 50 % ± {near.null_error:.1%}; "
-            f"{shares}): the model has memorised rows. Do not hand the table out as private; train for fewer epochs, or with a smaller network or "
+            f"Synthetic rows lie closer to training rows than to rows held out ({near.share_closer:.1%}, chance 50 % ± "
+            f"{near.null_error:.1%}; "
+            f"{shares}): the model has memorised rows. Do not hand the table out as private; train for fewer epochs, "
+            "or with a smaller network or "
             "more data."
         )
         return Remark("copies", Tone.WARNING, text)
     chance = f"50 % ± {near.null_error:.1%}"
     text = (
-        f"No sign of copied rows: {near.share_closer:.1%} lie closer to a training row than to a held-out one, where chance gives {chance}; {shares}."
+        f"No sign of copied rows: {near.share_closer:.1%} lie closer to a training row than to a held-out one, where "
+        f"chance gives {chance}; {shares}."
     )
     return Remark("copies", Tone.GOOD, text)
 
@@ -146,18 +182,31 @@ def membership(quality: SyntheticQuality) -> Remark:
     attacks = [quality.closeness, *([] if quality.bound is None else [quality.bound])]
     caught = [one for one in attacks if one.suspicious]
     if not caught:
-        text = f"These checks could not tell who was in the training data ({' and '.join('by ' + one.by for one in attacks)})."
+        text = (
+            "These checks could not tell who was in the training data "
+            f"({' and '.join('by ' + one.by for one in attacks)})."
+        )
         return Remark("membership", Tone.GOOD, f"{text} They find leaks; they prove no privacy.")
-    said = "; ".join(f"by {one.by} with AUC {one.found.auc:.3f} (chance 0.5 ± {one.found.null_error:.3f})" for one in caught)
-    kept = " Keep the model itself to yourself." if caught == [quality.bound] else " Do not hand the table out as private."
+    said = "; ".join(
+        f"by {one.by} with AUC {one.found.auc:.3f} (chance 0.5 ± {one.found.null_error:.3f})" for one in caught
+    )
+    kept = (
+        " Keep the model itself to yourself." if caught == [quality.bound] else " Do not hand the table out as private."
+    )
     return Remark("membership", Tone.WARNING, f"Training rows can be told from others {said}.{kept}")
 
 
 def constraints(quality: SyntheticQuality) -> Remark:
     """Whether ranges, levels and decimals are kept."""
     if not quality.violations:
-        return Remark("constraints", Tone.GOOD, "Every cell keeps the range, the levels and the decimals of its column.")
-    return Remark("constraints", Tone.WARNING, f"Cells break the rules of their columns: {'; '.join(str(one) for one in quality.violations[:3])}.")
+        return Remark(
+            "constraints", Tone.GOOD, "Every cell keeps the range, the levels and the decimals of its column."
+        )
+    return Remark(
+        "constraints",
+        Tone.WARNING,
+        f"Cells break the rules of their columns: {'; '.join(str(one) for one in quality.violations[:3])}.",
+    )
 
 
 RULES: tuple[Rule, ...] = (told_apart, learned_from, columns_apart, pairs_apart, copies, membership, constraints)

@@ -10,7 +10,12 @@ from vael.tables.dates import EPOCH, moment_of, written_date
 from vael.tables.numerals import numeral_of
 from vael.tables.schema import Column, ColumnKind
 
-SPANS = ((1000.0, "%Y"), (60.0, "%Y-%m"), (2.0, "%m-%d"), (0.0, "%H:%M"))  # days that an axis spans at least, and how it is written then
+SPANS = (
+    (1000.0, "%Y"),
+    (60.0, "%Y-%m"),
+    (2.0, "%m-%d"),
+    (0.0, "%H:%M"),
+)  # days that an axis spans at least, and how it is written then
 
 
 def tick(column: Column, value: float, span: float) -> str:
@@ -23,7 +28,9 @@ def tick(column: Column, value: float, span: float) -> str:
 
 
 def usual_values(column: Column, values: Float[np.ndarray, " rows"]) -> Float[np.ndarray, " usual"]:
-    """The values without stand-ins that lie beyond all others (9999-12-31), which would leave a single bar; all of them where there is none."""
+    """The values without stand-ins that lie beyond all others (9999-12-31), which would leave a single bar; all of
+    them where there is none.
+    """
     if not column.usual:
         return values
     room = 1e-6 * max(1.0, *(abs(end - column.origin) for end in column.usual))

@@ -44,15 +44,24 @@ class Subject:
     remedies: str = "More data, weight decay (`--weight-decay`) or a smaller network help."
 
 
-ROWS = Subject("columns", "row", "More rows, fewer latents (`--latent`), a smaller network (`--hidden`) or weight decay (`--weight-decay`) help.")
+ROWS = Subject(
+    "columns",
+    "row",
+    "More rows, fewer latents (`--latent`), a smaller network (`--hidden`) or weight decay (`--weight-decay`) help.",
+)
 IMAGES = Subject("pixels", "image", "More images, weight decay (`--weight-decay`) or a smaller network help.")
 GREY = replace(
-    IMAGES, remedies="Binarising grey values anew at every step (`--binarize dynamic`), more images, weight decay or a smaller network help."
+    IMAGES,
+    remedies="Binarising grey values anew at every step (`--binarize dynamic`), more images, weight decay or a smaller "
+    "network help.",
 )
 
 
 def subject_of(source: Source) -> Subject:
-    """What the examples of some data are. Binarising anew at every step is advice for grey values that were cut to 0 and 1 once."""
+    """What the examples of some data are.
+
+    Binarising anew at every step is advice for grey values that were cut to 0 and 1 once.
+    """
     if len(source.event) == 1:
         return ROWS
     if len(source.event) not in (2, 3):
@@ -79,7 +88,9 @@ class Findings:
     warnings: tuple[str, ...] = ()  # of the evaluation
     climbed: str = "bound"  # what `elbo` may be called; "objective" where it bounds nothing
     subject: Subject = Subject()
-    detail: float | None = None  # of means of samples: their differences between neighbouring pixels, as a share of those of data
+    detail: float | None = (
+        None  # of means of samples: their differences between neighbouring pixels, as a share of those of data
+    )
 
     @property
     def best_figure(self) -> float | None:
@@ -122,7 +133,8 @@ def blurred(findings: Findings) -> Remark | None:
     if findings.detail is None or findings.detail >= BLURRED:
         return None
     text = (
-        f"Samples are blurred: neighbouring pixels of their means differ by {findings.detail:.0%} of what they do in data. A high log p(x) does not "
+        f"Samples are blurred: neighbouring pixels of their means differ by {findings.detail:.0%} of what they do in "
+        "data. A high log p(x) does not "
         "make samples sharp; train longer, with more images, more latents or a larger network."
     )
     return Remark("detail", Tone.WARNING, text)
@@ -138,7 +150,8 @@ def collapse(findings: Findings) -> Remark | None:
         return None
     nats = "" if findings.divergence is None else f" (divergence {findings.divergence:.3f} nats)"
     text = (
-        f"The posterior has collapsed{nats}: latents say nothing about x, and every reconstruction is the same. Warm β up over more steps, "
+        f"The posterior has collapsed{nats}: latents say nothing about x, and every reconstruction is the same. Warm β "
+        "up over more steps, "
         "give the decoder less capacity of its own, or start from a lower learning rate."
     )
     return Remark("collapse", Tone.WARNING, text)
@@ -151,7 +164,8 @@ def unused(findings: Findings) -> Remark | None:
         return None
     if active < latents:
         text = (
-            f"{active} of {latents} latents {'is' if active == 1 else 'are'} in use (variance of the posterior mean above {ACTIVE:g}); "
+            f"{active} of {latents} latents {'is' if active == 1 else 'are'} in use (variance of the posterior mean "
+            f"above {ACTIVE:g}); "
             "the others carry nothing."
         )
         return Remark("latents", Tone.PLAIN, text)
@@ -174,7 +188,11 @@ def overfitting(findings: Findings) -> Remark | None:
     if gap <= OVERFIT_SHARE * size and best - last <= FALL_SHARE * size:
         return None
     ahead = f"Training is {signed(gap)} nats ahead of validation" if gap > OVERFIT_SHARE * size else ""
-    fell = f"the validation {findings.climbed} fell by {signed(best - last)} nats after its best" if best - last > FALL_SHARE * size else ""
+    fell = (
+        f"the validation {findings.climbed} fell by {signed(best - last)} nats after its best"
+        if best - last > FALL_SHARE * size
+        else ""
+    )
     text = " and ".join(part for part in (ahead, fell) if part)
     text = text[0].upper() + text[1:] + ": the model overfits. " + findings.subject.remedies
     return Remark("overfitting", Tone.WARNING, text)
@@ -199,10 +217,14 @@ def rising(findings: Findings) -> Remark | None:
 
 
 def doubts(findings: Findings) -> Remark | None:
-    """Whether the evaluation itself warns of its numbers: heavy tails of the weights, few effective draws, few examples."""
+    """Whether the evaluation itself warns of its numbers: heavy tails of the weights, few effective draws, few
+    examples.
+    """
     if not findings.warnings:
         return None
-    return Remark("doubts", Tone.WARNING, " ".join(f"{one[:1].upper()}{one[1:].rstrip('.')}." for one in findings.warnings))
+    return Remark(
+        "doubts", Tone.WARNING, " ".join(f"{one[:1].upper()}{one[1:].rstrip('.')}." for one in findings.warnings)
+    )
 
 
 LOOSE_SHARE = 0.15  # of the divergence
@@ -216,7 +238,8 @@ def looseness(findings: Findings) -> Remark | None:
     if not gap > LOOSE_SHARE * findings.divergence:
         return None
     text = (
-        f"The bound is {signed(gap)} nats below log p(x): that is KL(q(z | x) ‖ p(z | x)). A larger encoder, longer training or "
+        f"The bound is {signed(gap)} nats below log p(x): that is KL(q(z | x) ‖ p(z | x)). A larger encoder, longer "
+        "training or "
         "an importance-weighted objective would tighten it."
     )
     return Remark("looseness", Tone.PLAIN, text)
@@ -230,7 +253,10 @@ def skipped(findings: Findings) -> Remark | None:
     if findings.skipped <= SKIPPED_SHARE * max(findings.steps, 1):
         return None
     share = f"{findings.skipped:,} of {counted(findings.steps, 'step')}"
-    text = f"{share} {'was' if findings.skipped == 1 else 'were'} skipped, since a gradient was not finite or leapt: lower the learning rate."
+    text = (
+        f"{share} {'was' if findings.skipped == 1 else 'were'} skipped, since a gradient was not finite or leapt: "
+        "lower the learning rate."
+    )
     return Remark("skipped", Tone.WARNING, text)
 
 
@@ -238,7 +264,11 @@ def unmeasured(findings: Findings) -> Remark | None:
     """Whether there is no figure on unseen data at all."""
     if findings.best_figure is not None:
         return None
-    return Remark("unmeasured", Tone.PLAIN, "No evaluation stands in this report: `vael evaluate RUN` gives log p(x) with its error bar.")
+    return Remark(
+        "unmeasured",
+        Tone.PLAIN,
+        "No evaluation stands in this report: `vael evaluate RUN` gives log p(x) with its error bar.",
+    )
 
 
 RULES = (against_baseline, unmeasured, blurred, collapse, unused, overfitting, rising, doubts, looseness, skipped)
@@ -271,7 +301,13 @@ def findings_of(record: ReportInput, seen: Encoded, baseline: Baseline | None) -
     if numbers is None:
         return findings
     return replace(
-        findings, warnings=numbers.warnings,
-        elbo=numbers.elbo, log_likelihood=numbers.log_likelihood, standard_error=numbers.standard_error,
-        importance_samples=numbers.importance_samples, divergence=numbers.divergence, active=numbers.active_units, latents=numbers.latent_features,
-    )  # fmt: skip
+        findings,
+        warnings=numbers.warnings,
+        elbo=numbers.elbo,
+        log_likelihood=numbers.log_likelihood,
+        standard_error=numbers.standard_error,
+        importance_samples=numbers.importance_samples,
+        divergence=numbers.divergence,
+        active=numbers.active_units,
+        latents=numbers.latent_features,
+    )

@@ -14,15 +14,24 @@ from vael.report.record import Facts, ReportInput
 from vael.report.style import Drawing, styled
 from vael.report.verdict import findings_of, remarks
 
-KEY = "Green: as it should be, in the number that is named, on examples that trained nothing. It does not say that samples look like data."
-CELLS = {Kind.BINARY: "0 or 1", Kind.INTEGER: "whole numbers", Kind.REAL: "real numbers", Kind.MIXED: "columns of several kinds"}
+KEY = (
+    "Green: as it should be, in the number that is named, on examples that trained nothing. It does not say that "
+    "samples look like data."
+)
+CELLS = {
+    Kind.BINARY: "0 or 1",
+    Kind.INTEGER: "whole numbers",
+    Kind.REAL: "real numbers",
+    Kind.MIXED: "columns of several kinds",
+}
 
 
 def write(folder: Path, record: ReportInput) -> Path:
     """Write `folder`/report.html and `folder`/figures/; every file whole or not at all. Gives the path of the page.
 
-    The page holds everything it shows and loads nothing. Pictures come from the test split where there is one, else from
-    the validation split, and every caption says which. Draws come from `record.seed`, so the same run gives the same page.
+    The page holds everything it shows and loads nothing. Pictures come from the test split where there is one, else
+    from the validation split, and every caption says which. Draws come from `record.seed`, so the same run gives the
+    same page.
     """
     folder = Path(folder)
     seen = gather.encoded(record)
@@ -32,7 +41,11 @@ def write(folder: Path, record: ReportInput) -> Path:
         title=record.title,
         lead=record.source_line,
         numbers=record.evaluation,
-        notes=tuple(note for note in dict.fromkeys(record.evaluation.notes if record.evaluation else ()) if note not in record.shown.notes),
+        notes=tuple(
+            note
+            for note in dict.fromkeys(record.evaluation.notes if record.evaluation else ())
+            if note not in record.shown.notes
+        ),
         remarks=tuple(remarks(findings_of(record, seen, independent_cells(record)))),
         facts=facts(record),
         sections=sections,

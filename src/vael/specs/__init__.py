@@ -3,11 +3,45 @@
 from vael.specs.likelihoods import is_bound
 from vael.specs.request import Prepared, Request, examples_of, prepare, prepare_again, request
 from vael.specs.rows import Piece, pieces, rows_of, table_of
-from vael.specs.runs import Run, begin, build, carry_out, has_checkpoint, load, new_folder, occupied, refuse_used, restart, train
+from vael.specs.runs import (
+    Run,
+    begin,
+    build,
+    carry_out,
+    has_checkpoint,
+    load,
+    new_folder,
+    occupied,
+    refuse_used,
+    restart,
+    train,
+)
 from vael.specs.spec import RunSpec, read_spec, write_spec
 
 __all__ = [
-    "Piece", "Prepared", "Request", "Run", "RunSpec", "begin", "build", "carry_out", "examples_of", "has_checkpoint", "is_bound",
-    "load", "new_folder", "occupied",
-    "pieces", "prepare", "prepare_again", "read_spec", "refuse_used", "request", "restart", "rows_of", "table_of", "train", "write_spec",
-]  # fmt: skip
+    "Piece",
+    "Prepared",
+    "Request",
+    "Run",
+    "RunSpec",
+    "begin",
+    "build",
+    "carry_out",
+    "examples_of",
+    "has_checkpoint",
+    "is_bound",
+    "load",
+    "new_folder",
+    "occupied",
+    "pieces",
+    "prepare",
+    "prepare_again",
+    "read_spec",
+    "refuse_used",
+    "request",
+    "restart",
+    "rows_of",
+    "table_of",
+    "train",
+    "write_spec",
+]

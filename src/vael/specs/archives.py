@@ -48,14 +48,19 @@ Progress = Callable[[int, int], None]
 
 
 def compress(
-    run: Run, data: Path | str | Frame | None, target: Path | str, *, level: str = "safe", progress: Progress | None = None
-) -> Compressed:  # fmt: skip
+    run: Run,
+    data: Path | str | Frame | None,
+    target: Path | str,
+    *,
+    level: str = "safe",
+    progress: Progress | None = None,
+) -> Compressed:
     """Write `data` (None: the run's test split) to the file `target`, coded bits-back with the run's model.
 
-    Every block is decoded and compared with what it came from before anything is written. An array (.npy) comes back as it was; so do the
-    pixels and names of a folder of images, and every cell of a table, a text file to the last byte where it is regular; of anything else
-    the cells come back as an array.
-    Errors: `ShapeError`, `SupportError`, `FormatError` for data or a model with which that cannot be done, `StateError` for one file as both.
+    Every block is decoded and compared with what it came from before anything is written. An array (.npy) comes back as
+    it was; so do the pixels and names of a folder of images, and every cell of a table, a text file to the last byte
+    where it is regular; of anything else the cells come back as an array. Errors: `ShapeError`, `SupportError`,
+    `FormatError` for data or a model with which that cannot be done, `StateError` for one file as both.
     """
     if isinstance(data, Path | str) and files.same(Path(data), Path(target)):
         raise StateError(f"{target} is the data themselves; give another name for the compressed file")
@@ -71,17 +76,23 @@ def compress(
 
 
 def decompress(run: Run, file: Path | str, target: Path | str, *, progress: Progress | None = None) -> Decompressed:
-    """Write what the file holds to `target`: an array as .npy, images as a new folder, a table as .csv or .parquet. Whole and exact, or not at all.
+    """Write what the file holds to `target`: an array as .npy, images as a new folder, a table as .csv or .parquet.
+    Whole and exact, or not at all.
 
-    Errors: `FormatError` for a file that is damaged, cut short, of another version, of another model, or that does not come out exactly;
-    `StateError` for a folder that holds something, and for one file as both.
+    Errors: `FormatError` for a file that is damaged, cut short, of another version, of another model, or that does not
+    come out exactly; `StateError` for a folder that holds something, and for one file as both.
     """
     file, target = Path(file), Path(target)
     if not file.is_file():
-        raise FormatError(f"{file}: {'a folder, not a file' if file.is_dir() else 'no such file'}; give a file that `vael compress` wrote")
+        raise FormatError(
+            f"{file}: {'a folder, not a file' if file.is_dir() else 'no such file'}; give a file that `vael compress` "
+            "wrote"
+        )
     if files.same(file, target):
         raise StateError(f"{target} is the compressed file itself; give another name for what comes out of it")
-    done = decompress_content(file.read_bytes(), str(file), fingerprint_of(run), lambda header: level_in(run, header), progress=progress)
+    done = decompress_content(
+        file.read_bytes(), str(file), fingerprint_of(run), lambda header: level_in(run, header), progress=progress
+    )
     if done.layout.kind == "table":
         said = write_table(run, done, file, target)
         return replace(done, notes=(*(note for note in done.notes if note != done.layout.note), said))
@@ -91,13 +102,18 @@ def decompress(run: Run, file: Path | str, target: Path | str, *, progress: Prog
 
 def refuse_frame(run: Run) -> str:
     """Errors: `SupportError`: only a run on a table takes one."""
-    raise SupportError(f"a table was given, but the run was trained on {run.spec.data.name}; give an array or images of shape {run.spec.data.event}")
+    raise SupportError(
+        f"a table was given, but the run was trained on {run.spec.data.name}; give an array or images of shape "
+        f"{run.spec.data.event}"
+    )
 
 
 def fingerprint_of(run: Run) -> str:
     """Of the weights and of what run.json says of the model, and of a table's columns."""
     columns = "" if run.spec.data.table is None else f" {json.dumps(run.spec.data.table, sort_keys=True)}"
-    return fingerprint(run.model, f"{run.spec.model.model_dump_json()} {run.spec.data.event} {symbols_of(run)}{columns}")
+    return fingerprint(
+        run.model, f"{run.spec.model.model_dump_json()} {run.spec.data.event} {symbols_of(run)}{columns}"
+    )
 
 
 PORTABLE = "portable.safetensors"  # in the run's folder: its model in whole numbers
@@ -105,9 +121,11 @@ SHOWN = 256  # training examples that show how large the numbers between layers 
 
 
 def portable(run: Run, settings: Mapping[str, int] | None = None) -> Level:
-    """The model in whole numbers that lies beside the weights; made, and put there, where it is missing and nothing is to be read with it.
+    """The model in whole numbers that lies beside the weights; made, and put there, where it is missing and nothing is
+    to be read with it.
 
-    Errors: `FormatError` where a file was written with other whole numbers than those that are there, or there are none.
+    Errors: `FormatError` where a file was written with other whole numbers than those that are there, or there are
+    none.
     """
     path = run.inside(PORTABLE)
     if settings is None:
@@ -117,7 +135,8 @@ def portable(run: Run, settings: Mapping[str, int] | None = None) -> Level:
     level = PortableLevel(load_portable(path), run.model)
     if dict(settings) != dict(level.settings):
         raise FormatError(
-            f"{path} is not the one that the file was written with: it holds other whole numbers; bring back the one that lay beside the run"
+            f"{path} is not the one that the file was written with: it holds other whole numbers; bring back the one "
+            "that lay beside the run"
         )
     return level
 
@@ -136,23 +155,33 @@ def made_portable(run: Run, path: Path) -> IntegerVAE:
 
 
 def level_of(run: Run, name: str) -> Level:
-    """A level by name, as it is usually set. Errors: `SupportError` for a model of real numbers, `FormatError` for an unknown name."""
+    """A level by name, as it is usually set.
+
+    Errors: `SupportError` for a model of real numbers, `FormatError` for an unknown name.
+    """
     if run.spec.data.kind == Kind.MIXED.value:
         raise SupportError("there are portable files of images and arrays only; compress tables at the level safe")
     check_codes(run.spec)
-    return portable(run) if name == PortableLevel.name else make_level(name, run.model, run.spec.data.event, symbols_of(run))
+    return (
+        portable(run)
+        if name == PortableLevel.name
+        else make_level(name, run.model, run.spec.data.event, symbols_of(run))
+    )
 
 
 def check_codes(spec: RunSpec) -> None:
     """Errors: `SupportError` for a run whose model gives densities, with which nothing is coded."""
     if spec.data.kind == Kind.REAL.value and spec.data.columns:
         raise SupportError(
-            "the run was trained on a table of plain numbers, whose model gives densities and no probabilities to code with; write its schema "
-            "(vael data info TABLE --schema FILE.json) and train by it (vael train TABLE --schema FILE.json): numbers of declared decimals are coded"
+            "the run was trained on a table of plain numbers, whose model gives densities and no probabilities to code "
+            "with; write its schema "
+            "(vael data info TABLE --schema FILE.json) and train by it (vael train TABLE --schema FILE.json): numbers "
+            "of declared decimals are coded"
         )
     if spec.data.kind not in (Kind.BINARY.value, Kind.INTEGER.value, Kind.MIXED.value):
         raise SupportError(
-            f"the run was trained on cells that are {spec.data.kind}, so its model gives densities and no probabilities to code with; train on "
+            f"the run was trained on cells that are {spec.data.kind}, so its model gives densities and no "
+            "probabilities to code with; train on "
             "whole numbers or zeros and ones (without --dequantize)"
         )
 
@@ -161,7 +190,8 @@ def level_in(run: Run, header: Header) -> Level:
     """The level that a file names, set as it says. Errors: `FormatError` for one that this run cannot have."""
     if (header.layout.kind == "table") != (run.spec.data.kind == Kind.MIXED.value) or header.levels != symbols_of(run):
         raise FormatError(
-            f"the file says that it holds {header.layout.kind} of {header.levels:,} values a cell, but the run was trained on {run.spec.data.name}, "
+            f"the file says that it holds {header.layout.kind} of {header.levels:,} values a cell, but the run was "
+            f"trained on {run.spec.data.name}, "
             f"whose cells have {symbols_of(run):,}; it was not written with this run"
         )
     if header.layout.kind == "table" and header.level == SafeLevel.name:
@@ -180,7 +210,10 @@ def symbols_of(run: Run) -> int:
 
 
 def contents_of(run: Run, data: Path | str | None) -> Contents:
-    """What is to be compressed, in the units of the run's model. Errors: `ShapeError`, `SupportError`, `FormatError` for what it cannot take."""
+    """What is to be compressed, in the units of the run's model.
+
+    Errors: `ShapeError`, `SupportError`, `FormatError` for what it cannot take.
+    """
     if data is None:
         return cells_of(run.split()[1])
     path, event, symbols = Path(data), run.spec.data.event, symbols_of(run)
@@ -198,7 +231,9 @@ def contents_of(run: Run, data: Path | str | None) -> Contents:
 
 
 def factor_of(x: np.ndarray, symbols: int) -> int | None:
-    """What the cells of a model of zeros and ones are to be multiplied by: 1, or 255 for black and white; None where cells have other values."""
+    """What the cells of a model of zeros and ones are to be multiplied by: 1, or 255 for black and white; None
+    where cells have other values.
+    """
     if symbols > 2:
         return 1
     values = np.unique(x)
@@ -208,10 +243,14 @@ def factor_of(x: np.ndarray, symbols: int) -> int | None:
 def cells_of(source: Source) -> Contents:
     """The cells of a source; what a transform draws at random is drawn once, from seed 0, and kept."""
     if source.kind not in (Kind.BINARY, Kind.INTEGER):
-        raise SupportError(f"{source.name} holds cells that are {source.kind.value}, but only whole numbers can be coded without loss")
+        raise SupportError(
+            f"{source.name} holds cells that are {source.kind.value}, but only whole numbers can be coded without loss"
+        )
     like, parts = torch.zeros(0), []
     for start in range(0, len(source), AT_ONCE):
-        parts.append(batch_at(source, range(start, min(start + AT_ONCE, len(source))), 0, like).x.to(torch.int32).numpy())
+        parts.append(
+            batch_at(source, range(start, min(start + AT_ONCE, len(source))), 0, like).x.to(torch.int32).numpy()
+        )
     return from_cells(source, np.concatenate(parts))
 
 
@@ -228,7 +267,10 @@ def give_back(done: Decompressed, file: Path, target: Path) -> None:
 
 
 def write_images(done: Decompressed, file: Path, target: Path) -> None:
-    """Images as PNG in a folder that was not there, or was empty. Errors: `StateError` for another, `FormatError` for names that lead elsewhere."""
+    """Images as PNG in a folder that was not there, or was empty.
+
+    Errors: `StateError` for another, `FormatError` for names that lead elsewhere.
+    """
     names = safe_names(done.layout, str(file))
     with files.new_folder(target) as folder:
         for name, cells in zip(names, done.array, strict=True):

@@ -28,7 +28,9 @@ class LeftOut:
 
     def without(self, splits: Splits) -> Splits:
         """The splits without those rows; the test split stays whole."""
-        return replace(splits, train=_without(splits.train, self.train), validation=_without(splits.validation, self.validation))
+        return replace(
+            splits, train=_without(splits.train, self.train), validation=_without(splits.validation, self.validation)
+        )
 
     def write(self, folder: Path) -> None:
         """Keep them in a run folder."""
@@ -37,15 +39,22 @@ class LeftOut:
 
 def _without(source: Source, rows: tuple[int, ...]) -> Source:
     if not len(set(rows)) == len(rows) < len(source) or max(rows, default=-1) >= len(source):
-        raise FormatError(f"{FILE} lists {len(rows):,} rows as left out, which are no rows of the {len(source):,} that there are; restore it")
+        raise FormatError(
+            f"{FILE} lists {len(rows):,} rows as left out, which are no rows of the {len(source):,} that there are; "
+            "restore it"
+        )
     kept = torch.ones(len(source), dtype=torch.bool)
     kept[torch.tensor(rows, dtype=torch.int64)] = False
     return source.subset(kept.nonzero().squeeze(1))
 
 
 def strangest(model: VAE, splits: Splits, share: float) -> LeftOut:
-    """The share of the rows of each split that a model takes to be the least probable (trimming, as in Zhou & Paffenroth 2017)."""
-    train, validation = (_gone(source, without_the_strangest(model, source, share).rows) for source in (splits.train, splits.validation))
+    """The share of the rows of each split that a model takes to be the least probable (trimming, as in Zhou &
+    Paffenroth 2017).
+    """
+    train, validation = (
+        _gone(source, without_the_strangest(model, source, share).rows) for source in (splits.train, splits.validation)
+    )
     return LeftOut(train, validation)
 
 
@@ -56,13 +65,20 @@ def _gone(source: Source, kept: Tensor | None) -> tuple[int, ...]:
 
 
 def left_out(folder: Path) -> LeftOut | None:
-    """The rows that the run in a folder leaves out; None where it learns from all. Errors: `FormatError` for a damaged file."""
+    """The rows that the run in a folder leaves out; None where it learns from all.
+
+    Errors: `FormatError` for a damaged file.
+    """
     path = folder / FILE
     if not present(path):
         return None
     known = read_json(path)
     parts = ("train", "validation")
-    listed = isinstance(known, dict) and known.keys() == set(parts) and all(isinstance(known[part], list) for part in parts)
+    listed = (
+        isinstance(known, dict) and known.keys() == set(parts) and all(isinstance(known[part], list) for part in parts)
+    )
     if not listed or not all(type(row) is int and 0 <= row < 2**62 for part in parts for row in known[part]):
-        raise FormatError(f"{path} does not list the rows that were left out, of train and of validation; restore it, or train again")
+        raise FormatError(
+            f"{path} does not list the rows that were left out, of train and of validation; restore it, or train again"
+        )
     return LeftOut(tuple(known["train"]), tuple(known["validation"]))

@@ -20,7 +20,9 @@ from vael.tables.schema_file import from_record
 
 @dataclass(frozen=True)
 class Likelihood:
-    """A head that can be asked for by name; `make(data, moments, **arguments)` builds it with what is not given chosen from the data."""
+    """A head that can be asked for by name; `make(data, moments, **arguments)` builds it with what is not given
+    chosen from the data.
+    """
 
     summary: str
     kind: type[Head]
@@ -80,19 +82,23 @@ def discretized_logistic(data: DataSpec, known: Moments, levels: int | None = No
     return models.DiscretizedLogisticHead(levels or levels_of(data))
 
 
-def discretized_logistic_mixture(data: DataSpec, known: Moments, levels: int | None = None, components: int = 10) -> Head:
+def discretized_logistic_mixture(
+    data: DataSpec, known: Moments, levels: int | None = None, components: int = 10
+) -> Head:
     """Integers, several bells for each cell."""
     return models.DiscretizedLogisticMixtureHead(levels or levels_of(data), components)
 
 
 def coupled_logistic_mixture(
     data: DataSpec, known: Moments, levels: int | None = None, components: int = 10, channels: int | None = None
-) -> Head:  # fmt: skip
+) -> Head:
     """Integers, several bells for each pixel with its channels coupled."""
     return models.CoupledLogisticMixtureHead(levels or levels_of(data), components, channels or data.event[0])
 
 
-def coupled_logistic(data: DataSpec, known: Moments, levels: int | None = None, components: int = 1, channels: int | None = None) -> Head:
+def coupled_logistic(
+    data: DataSpec, known: Moments, levels: int | None = None, components: int = 1, channels: int | None = None
+) -> Head:
     """Integers, one bell for each cell, the channels of a pixel coupled."""
     return models.CoupledLogisticMixtureHead(levels or levels_of(data), components, channels or data.event[0])
 
@@ -111,7 +117,8 @@ def columns(data: DataSpec, known: Moments, components: int = 5, tables: tuple[i
     """One law for each column of a table."""
     if data.table is None:
         raise SupportError(
-            f"{data.name} has no schema, so the likelihood `columns` cannot tell what its columns are; give a table with levels, gaps or spikes, "
+            f"{data.name} has no schema, so the likelihood `columns` cannot tell what its columns are; give a table "
+            "with levels, gaps or spikes, "
             "or one of plain numbers with a schema (--schema)"
         )
     schema, sample = from_record(data.table, "run.json"), getattr(known, "sample", None)
@@ -152,37 +159,78 @@ LARGEST, CHANNELS, SIGMA = {"largest": "largest"}, {"channels": "spread.channels
 
 LIKELIHOODS = {
     "bernoulli": Likelihood("cells 0 and 1, on logits", models.BernoulliHead, bernoulli),
-    "discretized-logistic": Likelihood("integers, a logistic summed over each level", models.DiscretizedLogisticHead, discretized_logistic, LEVELS),
+    "discretized-logistic": Likelihood(
+        "integers, a logistic summed over each level", models.DiscretizedLogisticHead, discretized_logistic, LEVELS
+    ),
     "discretized-logistic-mixture": Likelihood(
-        "integers, ten logistics for each cell", models.DiscretizedLogisticMixtureHead, discretized_logistic_mixture, MIXTURE
+        "integers, ten logistics for each cell",
+        models.DiscretizedLogisticMixtureHead,
+        discretized_logistic_mixture,
+        MIXTURE,
     ),
     "coupled-logistic-mixture": Likelihood(
-        "integers, ten logistics for each pixel, its channels coupled (PixelCNN++)", models.CoupledLogisticMixtureHead, coupled_logistic_mixture,
+        "integers, ten logistics for each pixel, its channels coupled (PixelCNN++)",
+        models.CoupledLogisticMixtureHead,
+        coupled_logistic_mixture,
         {**MIXTURE, "channels": "channels"},
     ),
     "coupled-logistic": Likelihood(
-        "integers, a logistic for each cell, the channels of a pixel coupled", models.CoupledLogisticMixtureHead, coupled_logistic,
+        "integers, a logistic for each cell, the channels of a pixel coupled",
+        models.CoupledLogisticMixtureHead,
+        coupled_logistic,
         {**MIXTURE, "channels": "channels"},
     ),
     "tabulated-mixture": Likelihood(
-        "integers, eight laws over all levels that are learned and shared by all cells", models.TabulatedMixtureHead, tabulated_mixture, MIXTURE
+        "integers, eight laws over all levels that are learned and shared by all cells",
+        models.TabulatedMixtureHead,
+        tabulated_mixture,
+        MIXTURE,
     ),
     "categorical": Likelihood("integers as codes without an order", models.CategoricalHead, categorical, LEVELS),
-    "gaussian": Likelihood("real numbers, one σ, learned", GaussianHead, location_scale(GaussianHead, one), {}, LearnedScale),
+    "gaussian": Likelihood(
+        "real numbers, one σ, learned", GaussianHead, location_scale(GaussianHead, one), {}, LearnedScale
+    ),
     "gaussian-per-channel": Likelihood(
-        "real numbers, a learned σ for each channel or column", GaussianHead, location_scale(GaussianHead, per_channel), CHANNELS, LearnedScale
+        "real numbers, a learned σ for each channel or column",
+        GaussianHead,
+        location_scale(GaussianHead, per_channel),
+        CHANNELS,
+        LearnedScale,
     ),
     "gaussian-per-cell": Likelihood(
-        "real numbers, a σ for each cell from the decoder", GaussianHead, location_scale(GaussianHead, per_cell), {}, PredictedScale
+        "real numbers, a σ for each cell from the decoder",
+        GaussianHead,
+        location_scale(GaussianHead, per_cell),
+        {},
+        PredictedScale,
     ),
     "gaussian-fixed": Likelihood(
-        "real numbers, σ = 1 in the units of the data", GaussianHead, location_scale(GaussianHead, fixed), SIGMA, FixedScale
+        "real numbers, σ = 1 in the units of the data",
+        GaussianHead,
+        location_scale(GaussianHead, fixed),
+        SIGMA,
+        FixedScale,
     ),
-    "laplace": Likelihood("real numbers with heavy tails, one scale, learned", LaplaceHead, location_scale(LaplaceHead, one), {}, LearnedScale),
-    "continuous-bernoulli": Likelihood("grey values as real numbers from 0 up", models.ContinuousBernoulliHead, continuous_bernoulli, LARGEST),
-    "columns": Likelihood("tables: a law for each column by its kind", models.ColumnsHead, columns, {"components": "components", "tables": "tables"}),
-    "cross-entropy": Likelihood("grey values as lectures do it: no likelihood", models.CrossEntropyHead, cross_entropy, LARGEST),
-}  # fmt: skip
+    "laplace": Likelihood(
+        "real numbers with heavy tails, one scale, learned",
+        LaplaceHead,
+        location_scale(LaplaceHead, one),
+        {},
+        LearnedScale,
+    ),
+    "continuous-bernoulli": Likelihood(
+        "grey values as real numbers from 0 up", models.ContinuousBernoulliHead, continuous_bernoulli, LARGEST
+    ),
+    "columns": Likelihood(
+        "tables: a law for each column by its kind",
+        models.ColumnsHead,
+        columns,
+        {"components": "components", "tables": "tables"},
+    ),
+    "cross-entropy": Likelihood(
+        "grey values as lectures do it: no likelihood", models.CrossEntropyHead, cross_entropy, LARGEST
+    ),
+}
 
 
 def is_bound(name: str) -> bool:
@@ -216,4 +264,6 @@ def describe(head: Head) -> tuple[str, dict[str, Value]]:
     for name, known in LIKELIHOODS.items():
         if known.made(head) and (not several or "channels" in known.arguments):
             return name, arguments_of(known, head)
-    raise FormatError(f"{type(head).__name__} has no name, so it cannot stand in run.json; train it in Python without a run folder")
+    raise FormatError(
+        f"{type(head).__name__} has no name, so it cannot stand in run.json; train it in Python without a run folder"
+    )

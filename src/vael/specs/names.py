@@ -59,8 +59,12 @@ class Habits:
 HABITS = {
     "principal": Habits(learning_rate=2e-5, batch=64),
     "dense": Habits(learning_rate=4e-3, weight_decay=0.1, warmup=0.2, batch=256),
-    "table": Habits(learning_rate=2e-3, weight_decay=0.01, warmup=0.1, batch=256, steps=7000),  # as TVAE: 6,000 on 10,000 rows
-    "gapped": Habits(learning_rate=2e-3, weight_decay=0.1, estimator="importance-weighted", samples=20),  # benchmarks/imputation.py
+    "table": Habits(
+        learning_rate=2e-3, weight_decay=0.01, warmup=0.1, batch=256, steps=7000
+    ),  # as TVAE: 6,000 on 10,000 rows
+    "gapped": Habits(
+        learning_rate=2e-3, weight_decay=0.1, estimator="importance-weighted", samples=20
+    ),  # benchmarks/imputation.py
 }
 MANY = 20_000  # examples from which on the larger batch pays
 
@@ -76,11 +80,20 @@ ESTIMATORS = {
     "importance-weighted": "logarithm of the mean importance weight of several samples (IWAE)",
 }
 SHORT = {"fp32": "float32", "bf16": "bfloat16"}
-OWN = ("event", "head", "statistics", "activation", "stage")  # arguments of a recipe that no one writes on a command line
+OWN = (
+    "event",
+    "head",
+    "statistics",
+    "activation",
+    "stage",
+)  # arguments of a recipe that no one writes on a command line
 
 
 def meant(name: str, known: Iterable[str], what: str) -> str:
-    """`name` as it is known: case, hyphens and underscores are equal. Errors: `FormatError` with the nearest name for one that is not known."""
+    """`name` as it is known: case, hyphens and underscores are equal.
+
+    Errors: `FormatError` with the nearest name for one that is not known.
+    """
     names = list(known)
     wanted = name.lower().replace("_", "-")
     if wanted in names:
@@ -92,7 +105,9 @@ def meant(name: str, known: Iterable[str], what: str) -> str:
 
 def arguments_of(recipe: str) -> dict[str, inspect.Parameter]:
     """The arguments of a recipe that a spec can set."""
-    return {name: parameter for name, parameter in inspect.signature(RECIPES[recipe]).parameters.items() if name not in OWN}
+    return {
+        name: parameter for name, parameter in inspect.signature(RECIPES[recipe]).parameters.items() if name not in OWN
+    }
 
 
 def name_of(recipe: Callable[..., VAE]) -> str:
@@ -100,7 +115,10 @@ def name_of(recipe: Callable[..., VAE]) -> str:
     for name, known in RECIPES.items():
         if known is recipe:
             return name
-    raise FormatError(f"the recipe {getattr(recipe, '__name__', recipe)} has no name, so it cannot stand in run.json; build the model in Python")
+    raise FormatError(
+        f"the recipe {getattr(recipe, '__name__', recipe)} has no name, so it cannot stand in run.json; build the "
+        "model in Python"
+    )
 
 
 def precision(name: str) -> torch.dtype:
@@ -108,20 +126,33 @@ def precision(name: str) -> torch.dtype:
     return PRECISIONS[meant(SHORT.get(name.lower(), name), PRECISIONS, "precision")]
 
 
-TERMS = {"both": 1.0, "reconstruction": 0.0, "divergence": math.inf}  # which terms of the bound are climbed, as a weight of the divergence
+TERMS = {
+    "both": 1.0,
+    "reconstruction": 0.0,
+    "divergence": math.inf,
+}  # which terms of the bound are climbed, as a weight of the divergence
 
 
 def objective(estimator: str, beta: int | float = 1.0, warmup: int | float = 0.0, terms: str = "both") -> Objective:
-    """The objective of an estimator's name. Errors: `FormatError` for an unknown name, `StateError` for a weight where there is no divergence."""
+    """The objective of an estimator's name.
+
+    Errors: `FormatError` for an unknown name, `StateError` for a weight where there is no divergence.
+    """
     estimator = meant(estimator, ESTIMATORS, "estimator")
     weight = TERMS[meant(terms, TERMS, "choice of terms")]
     if weight != 1:
         if beta != 1:
-            raise StateError(f"beta {beta:g} weighs two terms against each other, but of the two only the {terms} is to be climbed; leave one out")
+            raise StateError(
+                f"beta {beta:g} weighs two terms against each other, but of the two only the {terms} is to be climbed; "
+                "leave one out"
+            )
         beta, warmup = weight, 0.0
     if estimator == "importance-weighted":
         if (beta, warmup) != (1.0, 0.0):
-            raise StateError("the importance-weighted bound has no divergence term that beta or a warm-up could weigh; leave them out")
+            raise StateError(
+                "the importance-weighted bound has no divergence term that beta or a warm-up could weigh; leave them "
+                "out"
+            )
         return cast(Objective, objectives.ImportanceWeighted())
     kind = objectives.SampledELBO if estimator == "sampled" else objectives.ELBO
     return cast(Objective, kind(Beta(beta, warmup)))

@@ -25,7 +25,10 @@ from vael.specs.spec import DataSpec, ModelSpec, RunSpec, SplitSpec, TrainingSpe
 from vael.tables.schema_file import as_record, from_record, read_schema
 from vael.training import Resolved, Settings, resolve
 
-EPOCHS, MOST_EPOCHS = 20, 300  # of a run without --epochs and --time-limit; more than 300 only where fewer steps than usual would be taken
+EPOCHS, MOST_EPOCHS = (
+    20,
+    300,
+)  # of a run without --epochs and --time-limit; more than 300 only where fewer steps than usual would be taken
 SHAPES = ("latent", "hidden", "channels", "blocks", "correlated")  # options that are arguments of a recipe
 IMPORTANCE_SAMPLES = 5  # that the importance-weighted estimator takes unless told
 
@@ -94,7 +97,10 @@ def request(data: str | Path = "digits", **options: object) -> Request:
     for name in options:
         if name not in known:
             near = get_close_matches(name, known, n=1)
-            raise StateError(f"training has no option {name!r}; {f'did you mean {near[0]}? ' if near else ''}there are {', '.join(known)}")
+            raise StateError(
+                f"training has no option {name!r}; {f'did you mean {near[0]}? ' if near else ''}there are "
+                f"{', '.join(known)}"
+            )
     return Request(data=str(data), **options)  # type: ignore[arg-type]
 
 
@@ -102,14 +108,35 @@ def as_request(spec: RunSpec) -> Request:
     """What would have to be asked for to get this spec."""
     data, model, chosen = spec.data, spec.model, spec.training
     return Request(
-        data=data.source, binarize=data.binarize, dequantize=data.dequantize, size=data.size, skip_damaged=data.skip_damaged,
-        levels=stored_levels(data), validation=data.validation, test=data.set_aside, contamination=data.contamination,
-        model=model.recipe, likelihood=model.likelihood,
+        data=data.source,
+        binarize=data.binarize,
+        dequantize=data.dequantize,
+        size=data.size,
+        skip_damaged=data.skip_damaged,
+        levels=stored_levels(data),
+        validation=data.validation,
+        test=data.set_aside,
+        contamination=data.contamination,
+        model=model.recipe,
+        likelihood=model.likelihood,
         **{name: model.arguments.get(name) for name in SHAPES},  # type: ignore[arg-type]
-        estimator=chosen.estimator, samples=chosen.samples, beta=chosen.beta, terms=chosen.terms, warmup=chosen.warmup, lr=chosen.learning_rate,
-        weight_decay=chosen.weight_decay, epochs=chosen.epochs, time_limit=chosen.time_limit, patience=chosen.patience, batch=chosen.batch,
-        seed=chosen.seed, device=chosen.device, precision=chosen.precision, compile=chosen.compiled, threads=chosen.threads,
-    )  # fmt: skip
+        estimator=chosen.estimator,
+        samples=chosen.samples,
+        beta=chosen.beta,
+        terms=chosen.terms,
+        warmup=chosen.warmup,
+        lr=chosen.learning_rate,
+        weight_decay=chosen.weight_decay,
+        epochs=chosen.epochs,
+        time_limit=chosen.time_limit,
+        patience=chosen.patience,
+        batch=chosen.batch,
+        seed=chosen.seed,
+        device=chosen.device,
+        precision=chosen.precision,
+        compile=chosen.compiled,
+        threads=chosen.threads,
+    )
 
 
 def canonical(name: str, value: object) -> object:
@@ -124,8 +151,8 @@ def canonical(name: str, value: object) -> object:
 def prepare(asked: Request) -> Prepared:
     """Load the data, choose what was left open, build the model with weights drawn from the seed.
 
-    Errors: `FormatError` for data or names that cannot be found or read, `SupportError` for a likelihood that does not fit the data,
-    `StateError` for settings that make no sense.
+    Errors: `FormatError` for data or names that cannot be found or read, `SupportError` for a likelihood that does not
+    fit the data, `StateError` for settings that make no sense.
     """
     names.objective(asked.estimator or "closed-form", asked.beta, asked.warmup or 0.0, asked.terms)
     settings = settings_of(asked)  # before the data are read, so that a slip does not cost the time that reading takes
@@ -142,18 +169,31 @@ def prepare(asked: Request) -> Prepared:
     check_support(model, splits)
     resolved = resolve(settings, model, len(splits.train))
     with fitting():
-        spec = RunSpec(data=data, model=model_spec, training=describe_training(asked, resolved, habits), versions=names.versions())
-    twice = (f"Trained twice, then without the {asked.contamination:.0%} of the rows with the lowest bound, because so many do not belong",)
+        spec = RunSpec(
+            data=data, model=model_spec, training=describe_training(asked, resolved, habits), versions=names.versions()
+        )
+    twice = (
+        f"Trained twice, then without the {asked.contamination:.0%} of the rows with the lowest bound, because so many "
+        "do not belong",
+    )
     return Prepared(
-        spec, splits, model, resolved, (*names.taken(asked.data), *why, *why_long, *(twice if asked.contamination else ()), *resolved.reasons)
+        spec,
+        splits,
+        model,
+        resolved,
+        (*names.taken(asked.data), *why, *why_long, *(twice if asked.contamination else ()), *resolved.reasons),
     )
 
 
 def habits_of(asked: Request, recipe: str, examples: int) -> names.Habits:
-    """As asked for, else as the recipe is usually trained; an estimator that knows no weight of the divergence gets no warm-up."""
+    """As asked for, else as the recipe is usually trained; an estimator that knows no weight of the divergence gets
+    no warm-up.
+    """
     usual = names.HABITS.get(recipe, names.Habits())
     weighed = asked.beta != 1 or asked.warmup or asked.terms != "both"  # so there must be a divergence to weigh
-    estimator = names.meant(asked.estimator or ("closed-form" if weighed else usual.estimator), names.ESTIMATORS, "estimator")
+    estimator = names.meant(
+        asked.estimator or ("closed-form" if weighed else usual.estimator), names.ESTIMATORS, "estimator"
+    )
     plain = estimator == "importance-weighted" or asked.terms != "both"
     fewest = IMPORTANCE_SAMPLES if estimator == "importance-weighted" else 1
     batch = usual.batch if examples >= names.MANY else names.batch_for(examples)
@@ -176,9 +216,16 @@ def prepare_again(spec: RunSpec) -> Prepared:
     splits = splits_of(spec)
     chosen = spec.training
     settings = Settings(
-        epochs=chosen.epochs, batch=chosen.batch, seed=chosen.seed, time_limit=chosen.time_limit, patience=chosen.patience, device=chosen.device,
-        precision=names.precision(chosen.precision), compiled=chosen.compiled, threads=chosen.threads,
-    )  # fmt: skip
+        epochs=chosen.epochs,
+        batch=chosen.batch,
+        seed=chosen.seed,
+        time_limit=chosen.time_limit,
+        patience=chosen.patience,
+        device=chosen.device,
+        precision=names.precision(chosen.precision),
+        compiled=chosen.compiled,
+        threads=chosen.threads,
+    )
     model = build_model(spec.model, spec.data, chosen.seed, splits.train)
     return Prepared(spec, splits, model, resolve(settings, model, len(splits.train)), ())
 
@@ -216,7 +263,16 @@ def schema_of(asked: Request) -> Schema | None:
 def reading_for(asked: Request) -> Reading:
     """How data are to be read as asked for."""
     return Reading(
-        asked.data, asked.binarize, asked.dequantize, asked.size, asked.skip_damaged, asked.validation, asked.test, 0, asked.levels, schema_of(asked)
+        asked.data,
+        asked.binarize,
+        asked.dequantize,
+        asked.size,
+        asked.skip_damaged,
+        asked.validation,
+        asked.test,
+        0,
+        asked.levels,
+        schema_of(asked),
     )
 
 
@@ -224,13 +280,23 @@ def reading_of(data: DataSpec) -> Reading:
     """How the data of a run were read."""
     schema = None if data.table is None else from_record(data.table, "run.json")
     return Reading(
-        data.source, data.binarize, data.dequantize, data.size, data.skip_damaged, data.validation, data.set_aside, data.seed,
-        stored_levels(data), schema,
-    )  # fmt: skip
+        data.source,
+        data.binarize,
+        data.dequantize,
+        data.size,
+        data.skip_damaged,
+        data.validation,
+        data.set_aside,
+        data.seed,
+        stored_levels(data),
+        schema,
+    )
 
 
 def stored_levels(data: DataSpec) -> int | None:
-    """How many levels the stored cells of a run have: found once, when it was prepared, so that a later release finds no other number."""
+    """How many levels the stored cells of a run have: found once, when it was prepared, so that a later release
+    finds no other number.
+    """
     if data.binarize is not None:
         return None if data.largest is None or data.largest <= 1 else round(data.largest) + 1
     return data.levels
@@ -238,11 +304,23 @@ def stored_levels(data: DataSpec) -> int | None:
 
 def load_splits(how: Reading) -> Splits:
     """`vael.data.load` with the names of a command line."""
-    kind = None if how.binarize is None else Binarize(names.meant(how.binarize, [kind.value for kind in Binarize], "binarisation"))
+    kind = (
+        None
+        if how.binarize is None
+        else Binarize(names.meant(how.binarize, [kind.value for kind in Binarize], "binarisation"))
+    )
     validation, test = (None if share is None else float(share) for share in (how.validation, how.test))
     if how.schema is not None and how.binarize is None and not how.dequantize:
         return load_table(how.source, schema=how.schema, seed=how.seed, validation=validation, test=test)
-    return load(how.source, binarize=kind, dequantize=how.dequantize, seed=how.seed, validation=validation, test=test, images=how.images)
+    return load(
+        how.source,
+        binarize=kind,
+        dequantize=how.dequantize,
+        seed=how.seed,
+        validation=validation,
+        test=test,
+        images=how.images,
+    )
 
 
 def splits_of(spec: RunSpec) -> Splits:
@@ -255,14 +333,17 @@ def splits_of(spec: RunSpec) -> Splits:
         source = found[name]
         if (source and source.fingerprint) != (split and split.fingerprint):
             raise StateError(
-                f"{data.source}: the {name} split is no longer what the run was trained on (its fingerprint differs from run.json); "
+                f"{data.source}: the {name} split is no longer what the run was trained on (its fingerprint differs "
+                "from run.json); "
                 "bring the original data back, or train a new run"
             )
     return splits
 
 
 def source_of(data: str) -> str:
-    """A path from the root, so that it is found from anywhere; the name of a data set as it is, also where a folder is called so."""
+    """A path from the root, so that it is found from anywhere; the name of a data set as it is, also where a folder
+    is called so.
+    """
     return data if is_name(data) or not Path(data).exists() else str(Path(data).absolute())
 
 
@@ -270,15 +351,27 @@ def describe(asked: Request, splits: Splits) -> DataSpec:
     """What run.json says of the data."""
     train = splits.train
     return DataSpec(
-        name=train.name, source=source_of(asked.data),
+        name=train.name,
+        source=source_of(asked.data),
         binarize=asked.binarize,  # type: ignore[arg-type]
-         dequantize=asked.dequantize, size=asked.size, skip_damaged=asked.skip_damaged,
-        validation=asked.validation, set_aside=asked.test, contamination=asked.contamination, kind=train.kind.value, levels=train.levels,
-        largest=train.largest, event=train.event, columns=train.columns,
-        table=None if train.schema is None else as_record(train.schema), gaps=train.gaps,
-        train=describe_split(train), held_out=describe_split(splits.validation),
-        test=None if splits.test is None else describe_split(splits.test), notes=notes_of(splits),
-    )  # fmt: skip
+        dequantize=asked.dequantize,
+        size=asked.size,
+        skip_damaged=asked.skip_damaged,
+        validation=asked.validation,
+        set_aside=asked.test,
+        contamination=asked.contamination,
+        kind=train.kind.value,
+        levels=train.levels,
+        largest=train.largest,
+        event=train.event,
+        columns=train.columns,
+        table=None if train.schema is None else as_record(train.schema),
+        gaps=train.gaps,
+        train=describe_split(train),
+        held_out=describe_split(splits.validation),
+        test=None if splits.test is None else describe_split(splits.test),
+        notes=notes_of(splits),
+    )
 
 
 def describe_split(source: Source) -> SplitSpec:
@@ -293,7 +386,8 @@ def notes_of(splits: Splits) -> tuple[str, ...]:
 
 
 def examples_of(spec: RunSpec, data: str, *, clip: bool = False) -> Source:
-    """The test split of data that have their own, else all examples in their order, in the units of a run's own data; `clip` as in `matching`.
+    """The test split of data that have their own, else all examples in their order, in the units of a run's own data;
+    `clip` as in `matching`.
 
     Errors: `ShapeError` or `SupportError` for data that its model cannot take.
     """
@@ -301,14 +395,24 @@ def examples_of(spec: RunSpec, data: str, *, clip: bool = False) -> Source:
         return matching(data, trained_on(spec.data), reading_of(spec.data).images, clip=clip)
     found = joined(load_splits(replace(reading_of(spec.data), source=data, validation=None, test=None)))
     if found.event != spec.data.event:
-        raise ShapeError(f"{data} has examples of shape {found.event}, but the run was trained on {spec.data.event}; give data of that shape")
+        raise ShapeError(
+            f"{data} has examples of shape {found.event}, but the run was trained on {spec.data.event}; give data of "
+            "that shape"
+        )
     return found
 
 
 def matched(known: DataSpec, data: str) -> bool:
-    """Whether data are read by what the run was trained on alone: arrays and images, but no tables, nor where an older run.json does not say how."""
+    """Whether data are read by what the run was trained on alone: arrays and images, but no tables, nor where an
+    older run.json does not say how.
+    """
     described = known.binarize is None or known.largest is not None
-    return known.table is None and not known.columns and described and not (Path(data).is_file() and is_table_file(Path(data)))
+    return (
+        known.table is None
+        and not known.columns
+        and described
+        and not (Path(data).is_file() and is_table_file(Path(data)))
+    )
 
 
 def trained_on(known: DataSpec) -> Trained:
@@ -329,20 +433,30 @@ def choose_model(asked: Request, splits: Splits, data: DataSpec) -> tuple[ModelS
     if asked.likelihood is not None:
         likelihood = names.meant(asked.likelihood, likelihoods.LIKELIHOODS, "likelihood")
         arguments = likelihoods.defaults(likelihood, data, sets.statistics(splits.train))
-    why = advice.reasons if (asked.model, asked.likelihood) == (None, None) else (f"{recipe} network and {likelihood} likelihood, as asked for",)
+    why = (
+        advice.reasons
+        if (asked.model, asked.likelihood) == (None, None)
+        else (f"{recipe} network and {likelihood} likelihood, as asked for",)
+    )
     start = dict(advice.arguments) if recipe == advised else {}
     chosen = resolve_arguments(recipe, start, asked)
-    return ModelSpec(recipe=recipe, arguments=chosen, likelihood=likelihood, likelihood_arguments=arguments, parameters=0), tuple(why)
+    return ModelSpec(
+        recipe=recipe, arguments=chosen, likelihood=likelihood, likelihood_arguments=arguments, parameters=0
+    ), tuple(why)
 
 
 def resolve_arguments(recipe: str, start: dict[str, object], asked: Request) -> dict[str, Value]:
-    """Every argument of a recipe: as asked for, else as advised, else its default. Errors: `StateError` for one that the recipe has not."""
+    """Every argument of a recipe: as asked for, else as advised, else its default.
+
+    Errors: `StateError` for one that the recipe has not.
+    """
     known = names.arguments_of(recipe)
     given = {name: getattr(asked, name) for name in SHAPES if getattr(asked, name) is not None}
     for name in given:
         if name not in known:
             raise StateError(
-                f"the recipe {recipe} has no {name} (--{name}): its options are {', '.join(known)}; choose another recipe (--model), or leave it out"
+                f"the recipe {recipe} has no {name} (--{name}): its options are {', '.join(known)}; choose another "
+                "recipe (--model), or leave it out"
             )
     values = {name: given.get(name, start.get(name, parameter.default)) for name, parameter in known.items()}
     missing = [name for name, value in values.items() if value is inspect.Parameter.empty]
@@ -351,18 +465,26 @@ def resolve_arguments(recipe: str, start: dict[str, object], asked: Request) -> 
     return {name: tuple(value) if isinstance(value, (list, tuple)) else value for name, value in values.items()}
 
 
-def build_model(spec: ModelSpec, data: DataSpec, seed: int, train: Source | None = None, *, hollow: bool = False) -> VAE:
-    """The model of a spec with weights drawn from the seed; without data its shifts and scales wait for the weights to be loaded.
+def build_model(
+    spec: ModelSpec, data: DataSpec, seed: int, train: Source | None = None, *, hollow: bool = False
+) -> VAE:
+    """The model of a spec with weights drawn from the seed; without data its shifts and scales wait for the weights to
+    be loaded.
 
-    A `hollow` one has shapes and no memory, except for its head. Errors: `FormatError` for names and `StateError` for arguments that there are not.
+    A `hollow` one has shapes and no memory, except for its head. Errors: `FormatError` for names and `StateError` for
+    arguments that there are not.
     """
     known = likelihoods.blank(data.event) if train is None else sets.statistics(train)
     head = likelihoods.make(spec.likelihood, data, known, spec.likelihood_arguments)
     with seeded(seed), Hollow() if hollow else nullcontext():
         try:
-            return names.RECIPES[names.meant(spec.recipe, names.RECIPES, "recipe")](data.event, head, statistics=known, **spec.arguments)
+            return names.RECIPES[names.meant(spec.recipe, names.RECIPES, "recipe")](
+                data.event, head, statistics=known, **spec.arguments
+            )
         except TypeError as error:
-            raise StateError(f"the recipe {spec.recipe} does not take the arguments {spec.arguments} of run.json ({error})") from error
+            raise StateError(
+                f"the recipe {spec.recipe} does not take the arguments {spec.arguments} of run.json ({error})"
+            ) from error
 
 
 def check_support(model: VAE, splits: Splits) -> None:
@@ -380,9 +502,16 @@ def settings_of(asked: Request) -> Settings:
     """Settings of the loop as asked for. Errors: `StateError` or `FormatError` for those that make no sense."""
     epochs = EPOCHS if asked.epochs is None and asked.time_limit is None else asked.epochs
     return Settings(
-        epochs=epochs, batch=asked.batch or 128, seed=asked.seed, time_limit=asked.time_limit, patience=asked.patience, device=asked.device,
-        precision=asked.precision if asked.precision is None else names.precision(asked.precision), compiled=asked.compile, threads=asked.threads,
-    )  # fmt: skip
+        epochs=epochs,
+        batch=asked.batch or 128,
+        seed=asked.seed,
+        time_limit=asked.time_limit,
+        patience=asked.patience,
+        device=asked.device,
+        precision=asked.precision if asked.precision is None else names.precision(asked.precision),
+        compiled=asked.compile,
+        threads=asked.threads,
+    )
 
 
 def choose_length(settings: Settings, asked: Request, examples: int, steps: int) -> tuple[Settings, tuple[str, ...]]:
@@ -394,7 +523,9 @@ def choose_length(settings: Settings, asked: Request, examples: int, steps: int)
     epochs = max(EPOCHS, fewest, min(MOST_EPOCHS, math.ceil(steps / in_an_epoch)))
     if epochs == EPOCHS:
         return settings, (f"{EPOCHS} epochs, as nothing else was asked for",)
-    return replace(settings, epochs=epochs), (f"{epochs} epochs, because a set of {examples:,} needs that many for {epochs * in_an_epoch:,} steps",)
+    return replace(settings, epochs=epochs), (
+        f"{epochs} epochs, because a set of {examples:,} needs that many for {epochs * in_an_epoch:,} steps",
+    )
 
 
 def describe_training(asked: Request, resolved: Resolved, habits: names.Habits) -> TrainingSpec:
@@ -402,12 +533,20 @@ def describe_training(asked: Request, resolved: Resolved, habits: names.Habits) 
     settings, world = resolved.settings, resolved.world
     return TrainingSpec(
         estimator=habits.estimator,  # type: ignore[arg-type]
-        samples=habits.samples or 1, beta=asked.beta,
+        samples=habits.samples or 1,
+        beta=asked.beta,
         terms=asked.terms,  # type: ignore[arg-type]
-        warmup=habits.warmup, learning_rate=habits.learning_rate, weight_decay=habits.weight_decay,
-        epochs=settings.epochs, time_limit=settings.time_limit, patience=settings.patience, batch=settings.batch, seed=settings.seed,
+        warmup=habits.warmup,
+        learning_rate=habits.learning_rate,
+        weight_decay=habits.weight_decay,
+        epochs=settings.epochs,
+        time_limit=settings.time_limit,
+        patience=settings.patience,
+        batch=settings.batch,
+        seed=settings.seed,
         device=str(world.device),
         precision=str(world.precision).removeprefix("torch."),  # type: ignore[arg-type]
-        compiled=world.compiled, threads=settings.threads,
+        compiled=world.compiled,
+        threads=settings.threads,
         processes=world.size,
-    )  # fmt: skip
+    )

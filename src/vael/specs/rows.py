@@ -42,12 +42,15 @@ class Piece:
         return () if self.table is None else self.table.skipped
 
 
-def pieces(spec: RunSpec, data: str, *, on_error: OnError = OnError.STOP, schema: Schema | None = None, clip: bool = False) -> Iterator[Piece]:
-    """All examples of a file as consecutive rows; of data with a test split of their own, that one. Tables and `.npy` files are read as needed.
+def pieces(
+    spec: RunSpec, data: str, *, on_error: OnError = OnError.STOP, schema: Schema | None = None, clip: bool = False
+) -> Iterator[Piece]:
+    """All examples of a file as consecutive rows; of data with a test split of their own, that one. Tables and `.npy`
+    files are read as needed.
 
-    `schema` has the rules of columns for a run on plain numbers, whose rows may then have gaps. With `clip`, cells above the largest level of
-    the training data count as the largest one, and a note says so.
-    Errors: `ShapeError`, `SupportError` or `FormatError` for data that the model of the run cannot take.
+    `schema` has the rules of columns for a run on plain numbers, whose rows may then have gaps. With `clip`, cells
+    above the largest level of the training data count as the largest one, and a note says so. Errors: `ShapeError`,
+    `SupportError` or `FormatError` for data that the model of the run cannot take.
     """
     path = Path(data)
     plain = spec.data.binarize is None and not spec.data.dequantize
@@ -57,10 +60,15 @@ def pieces(spec: RunSpec, data: str, *, on_error: OnError = OnError.STOP, schema
         for table in table_blocks(path, rules, on_error=on_error):
             yield Piece(as_source(path.name, table), table.rows, table)
     elif plain and path.is_file() and is_table_file(path) and spec.data.columns:
-        numbers, like = Schema(tuple(Column(name, ColumnKind.REAL) for name in spec.data.columns)), like_of(spec.data, path.name)
+        numbers, like = (
+            Schema(tuple(Column(name, ColumnKind.REAL) for name in spec.data.columns)),
+            like_of(spec.data, path.name),
+        )
         for table in table_blocks(path, numbers, on_error=on_error, like=like):
             if len(table.x) or table.skipped:
-                yield Piece(like.source(table.x.numpy()) if len(table.x) else as_source(path.name, table), table.rows, table)
+                yield Piece(
+                    like.source(table.x.numpy()) if len(table.x) else as_source(path.name, table), table.rows, table
+                )
     elif plain and path.is_file() and path.suffix.lower() == ".npy":
         yield from array_pieces(replace(like_of(spec.data, path.name), clip=clip), path)
     else:
@@ -82,22 +90,29 @@ def rows_of(spec: RunSpec, data: str) -> Iterator[Source]:
 
 
 def refuse_other_files(spec: RunSpec, path: Path) -> None:
-    """Errors: `ShapeError` for a table where the run was trained on images, `FormatError` for what is no table where it was trained on one."""
+    """Errors: `ShapeError` for a table where the run was trained on images, `FormatError` for what is no table
+    where it was trained on one.
+    """
     event, columns = spec.data.event, spec.data.columns
     if not path.exists() and is_table_file(path):
         raise FormatError(f"{path}: there is no such file; check its name and folder")
     if path.is_file() and is_table_file(path) and len(event) == 3:
         raise ShapeError(
-            f"{path} is a table, but the run was trained on images of shape {event} ({spec.data.name}); give a folder of images, or an .npy array"
+            f"{path} is a table, but the run was trained on images of shape {event} ({spec.data.name}); give a folder "
+            "of images, or an .npy array"
         )
     if spec.data.table is not None and path.exists() and not is_table_file(path):
         what = "a folder" if path.is_dir() else "an array" if path.suffix.lower() in (".npy", ".npz") else "no table"
         raise FormatError(
-            f"{path} is {what}, but the run was trained on a table with the columns {', '.join(columns[:8])}{' ...' if len(columns) > 8 else ''} "
+            f"{path} is {what}, but the run was trained on a table with the columns "
+            f"{', '.join(columns[:8])}{' ...' if len(columns) > 8 else ''} "
             f"({spec.data.name}); give a .csv or .parquet file with these columns"
         )
     if spec.data.table is None and columns and path.is_dir():
-        raise FormatError(f"{path} is a folder, but the run was trained on a table ({spec.data.name}); give a .csv, .parquet or .npy file")
+        raise FormatError(
+            f"{path} is a folder, but the run was trained on a table ({spec.data.name}); give a .csv, .parquet or .npy "
+            "file"
+        )
 
 
 def as_source(name: str, table: Table) -> Source:
@@ -115,7 +130,10 @@ def table_of(spec: RunSpec, data: object, *, skip: bool = False, schema: Schema 
     Errors: `StateError` for a run that was not trained on such a table, and those of `vael.data.read_table`.
     """
     if spec.data.table is None and schema is None:
-        raise StateError(f"the run was trained on {spec.data.name}, whose examples of shape {spec.data.event} have no schema; give data of that kind")
+        raise StateError(
+            f"the run was trained on {spec.data.name}, whose examples of shape {spec.data.event} have no schema; give "
+            "data of that kind"
+        )
     rules, how = schema or from_record(spec.data.table, "run.json"), OnError.SKIP if skip else OnError.STOP
     if not isinstance(data, Path | str):
         table = read_table(as_table(data), rules, on_error=how)

@@ -52,12 +52,18 @@ class Run:
         return self.folder / name
 
     def splits(self) -> Splits:
-        """The data of the run, loaded anew, without the rows that were left out of it. Errors: `StateError` if they changed since."""
+        """The data of the run, loaded anew, without the rows that were left out of it.
+
+        Errors: `StateError` if they changed since.
+        """
         splits = splits_of(self.spec)
         return splits if self.left_out is None else self.left_out.without(splits)
 
     def split(self, name: str | None = None) -> tuple[str, Source]:
-        """A split of the data by name and the name; None: test where there is one, else validation. Errors: `StateError` where it is missing."""
+        """A split of the data by name and the name; None: test where there is one, else validation.
+
+        Errors: `StateError` where it is missing.
+        """
         splits = self.splits()
         name = name or ("test" if splits.test else "validation")
         source = getattr(splits, name)
@@ -67,12 +73,15 @@ class Run:
 
 
 def build(spec: RunSpec) -> VAE:
-    """The model of a spec with weights drawn from the run's seed; shifts and scales of the data wait for the weights to be loaded."""
+    """The model of a spec with weights drawn from the run's seed; shifts and scales of the data wait for the
+    weights to be loaded.
+    """
     return build_model(spec.model, spec.data, spec.training.seed)
 
 
 def hollow(spec: RunSpec, header: Header, where: str) -> VAE:
-    """The model of a spec with shapes and no memory: what run.json says may come from somebody else, so it is held against the weights first.
+    """The model of a spec with shapes and no memory: what run.json says may come from somebody else, so it is held
+    against the weights first.
 
     Errors: `FormatError` for sizes that these weights cannot have, and for what describes no model.
     """
@@ -83,35 +92,58 @@ def hollow(spec: RunSpec, header: Header, where: str) -> VAE:
         raise FormatError(f"{where} describes a model that cannot be built: {error}") from error
     except Exception as error:
         reason = f"{type(error).__name__}: {str(error)[:200]}"
-        raise FormatError(f"{where} describes a model that cannot be built ({reason}); restore the file as `vael train` wrote it") from error
+        raise FormatError(
+            f"{where} describes a model that cannot be built ({reason}); restore the file as `vael train` wrote it"
+        ) from error
 
 
 def refuse_sizes(spec: RunSpec, header: Header, where: str) -> None:
-    """Errors: `FormatError` for more features than there are numbers in the weights, more layers than tensors, and sizes below 0."""
+    """Errors: `FormatError` for more features than there are numbers in the weights, more layers than tensors, and
+    sizes below 0.
+    """
     most, layers = max(header.numbers, LEAST), len(header.shapes)
-    sizes = {"event": spec.data.event, "levels": spec.data.levels, **spec.model.arguments, **spec.model.likelihood_arguments}
+    sizes = {
+        "event": spec.data.event,
+        "levels": spec.data.levels,
+        **spec.model.arguments,
+        **spec.model.likelihood_arguments,
+    }
     for name, value in sizes.items():
         known = value if isinstance(value, tuple) else (value,)
         wrong = next((one for one in known if isinstance(one, (int, float)) and not 0 <= one <= most), None)
         if wrong is not None or len(known) > max(layers, len(spec.data.columns), 64):
             said = f"{len(known):,} of them" if wrong is None else f"{wrong:,}"
-            raise FormatError(f"{where}: {name} is {said}, but the weights beside it have {header.numbers:,} numbers; restore both files")
+            raise FormatError(
+                f"{where}: {name} is {said}, but the weights beside it have {header.numbers:,} numbers; restore both "
+                "files"
+            )
     counts = [value for value in spec.model.likelihood_arguments.values() if isinstance(value, int) and value > 1]
     blocks = spec.model.arguments.get("blocks")
-    if math.prod(spec.data.event) > most or math.prod(counts) > most or (isinstance(blocks, (int, float)) and blocks > layers):
-        raise FormatError(f"{where} describes a model larger than the weights beside it, {header.numbers:,} numbers; restore both files")
+    if (
+        math.prod(spec.data.event) > most
+        or math.prod(counts) > most
+        or (isinstance(blocks, (int, float)) and blocks > layers)
+    ):
+        raise FormatError(
+            f"{where} describes a model larger than the weights beside it, {header.numbers:,} numbers; restore both "
+            "files"
+        )
 
 
 def load(folder: Path | str) -> Run:
-    """The run in a folder that `vael train` wrote; its model carries the best averaged weights and is in evaluation mode.
+    """The run in a folder that `vael train` wrote; its model carries the best averaged weights and is in evaluation
+    mode.
 
-    Errors: `FormatError` for a folder that holds no run, or files in it that are damaged or do not fit each other; `StateError` for a
-    run that has no weights yet.
+    Errors: `FormatError` for a folder that holds no run, or files in it that are damaged or do not fit each other;
+    `StateError` for a run that has no weights yet.
     """
     folder = Path(folder)
     spec = read_spec(folder)
     if not present(folder / WEIGHTS):
-        raise StateError(f"{folder} has no {WEIGHTS} yet: training never got to write one; go on with `vael train --run {folder} --resume`")
+        raise StateError(
+            f"{folder} has no {WEIGHTS} yet: training never got to write one; go on with `vael train --run {folder} "
+            "--resume`"
+        )
     for _ in range(AGAIN):
         try:
             return _loaded(spec, folder)
@@ -136,11 +168,16 @@ def _loaded(spec: RunSpec, folder: Path) -> Run:
 def refuse_misfit(path: Path, trouble: str) -> None:
     """Errors: `FormatError` if there is trouble."""
     if trouble:
-        raise FormatError(f"{path} does not fit run.json: {trouble}; bring back the two files that were written together")
+        raise FormatError(
+            f"{path} does not fit run.json: {trouble}; bring back the two files that were written together"
+        )
 
 
 def begin(prepared: Prepared, folder: Path | None) -> None:
-    """Make the run folder, with run.json in it. Errors: `StateError` if there is something in it already, or another process is at it."""
+    """Make the run folder, with run.json in it.
+
+    Errors: `StateError` if there is something in it already, or another process is at it.
+    """
     if folder is None or distributed.rank():
         return
     refuse_used(folder)
@@ -151,7 +188,9 @@ def begin(prepared: Prepared, folder: Path | None) -> None:
 
 
 def new_folder(wanted: Path) -> Path:
-    """A folder of that name, or with a number after it where there is one already: made here, so that no other process gets the same."""
+    """A folder of that name, or with a number after it where there is one already: made here, so that no other
+    process gets the same.
+    """
     for number in range(1, MOST_ALIKE):
         folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
         if files.claim_folder(folder):
@@ -175,11 +214,14 @@ def has_checkpoint(folder: Path) -> bool:
 
 
 def restart(folder: Path, changes: Mapping[str, object] | None = None) -> Prepared:
-    """The run of a folder, ready to go on; `changes` are options given anew, of which only the length of the run may differ.
+    """The run of a folder, ready to go on; `changes` are options given anew, of which only the length of the run may
+    differ.
 
     Errors: `StateError` for another option that does not say what run.json says.
     """
-    spec = changed(read_spec(folder), changes or {}).model_copy(update={"weights_sha256": None})  # of the weights that are to be replaced
+    spec = changed(read_spec(folder), changes or {}).model_copy(
+        update={"weights_sha256": None}
+    )  # of the weights that are to be replaced
     prepared = prepare_again(spec)
     known = left_out(folder)
     prepared = prepared if known is None else replace(prepared, splits=known.without(prepared.splits))
@@ -197,13 +239,19 @@ def changed(spec: RunSpec, changes: Mapping[str, object]) -> RunSpec:
     for name, value in changes.items():
         known = getattr(before, name)
         if name not in LENGTH and canonical(name, value) != known:
-            raise StateError(f"{name.replace('_', '-')} is {known} in run.json, but {value} was given; resume without it, or start another run")
+            raise StateError(
+                f"{name.replace('_', '-')} is {known} in run.json, but {value} was given; resume without it, or start "
+                "another run"
+            )
     lengths = {name: value for name, value in changes.items() if name in LENGTH}
     return spec.model_copy(update={"training": spec.training.model_copy(update=lengths)})
 
 
-def carry_out(prepared: Prepared, folder: Path | None = None, *, resume: bool = False, callbacks: Sequence[Callback] = ()) -> tuple[Run, Fit]:
-    """Train, and give the run with how training went; where a share of the data is said not to belong, train twice, the second time without it.
+def carry_out(
+    prepared: Prepared, folder: Path | None = None, *, resume: bool = False, callbacks: Sequence[Callback] = ()
+) -> tuple[Run, Fit]:
+    """Train, and give the run with how training went; where a share of the data is said not to belong, train twice, the
+    second time without it.
 
     Errors: `StateError` where another process trains in the folder.
     """
@@ -211,7 +259,9 @@ def carry_out(prepared: Prepared, folder: Path | None = None, *, resume: bool = 
         return _carried_out(prepared, folder, resume, callbacks)
 
 
-def _carried_out(prepared: Prepared, folder: Path | None, resume: bool, callbacks: Sequence[Callback]) -> tuple[Run, Fit]:
+def _carried_out(
+    prepared: Prepared, folder: Path | None, resume: bool, callbacks: Sequence[Callback]
+) -> tuple[Run, Fit]:
     gone = None if folder is None else left_out(folder)
     if prepared.spec.data.contamination and gone is None:
         fit = training.run(prepared.algorithm, prepared.splits, prepared.resolved, callbacks=callbacks)
@@ -221,13 +271,17 @@ def _carried_out(prepared: Prepared, folder: Path | None, resume: bool, callback
         if folder is not None and distributed.rank() == 0:
             gone.write(folder)
         prepared = afresh(prepared, gone.without(prepared.splits))
-    fit = training.run(prepared.algorithm, prepared.splits, prepared.resolved, folder=folder, resume=resume, callbacks=callbacks)
+    fit = training.run(
+        prepared.algorithm, prepared.splits, prepared.resolved, folder=folder, resume=resume, callbacks=callbacks
+    )
     prepared.model.cpu()  # the fit's own model, with the weights that are kept
     return Run(sealed(prepared.spec, folder), prepared.model, fit.history, folder, gone), fit
 
 
 def sealed(spec: RunSpec, folder: Path | None) -> RunSpec:
-    """The spec with the sha256 of the weights that were written last; at no moment does run.json tell of others than lie beside it."""
+    """The spec with the sha256 of the weights that were written last; at no moment does run.json tell of others
+    than lie beside it.
+    """
     if folder is None or distributed.rank():
         return spec
     whole = spec.model_copy(update={"weights_sha256": hashlib.sha256(read_bytes(folder / WEIGHTS)).hexdigest()})
@@ -245,12 +299,19 @@ def afresh(prepared: Prepared, splits: Splits) -> Prepared:
 
 
 def train(
-    data: object = None, *, run: Path | str | None = None, resume: bool = False, callbacks: Sequence[Callback] | None = None, **options: object
+    data: object = None,
+    *,
+    run: Path | str | None = None,
+    resume: bool = False,
+    callbacks: Sequence[Callback] | None = None,
+    **options: object,
 ) -> Run:
-    """Train on data that are a name or a path (None: digits), and keep everything in the folder `run` if one is given; options as in `vael train`.
+    """Train on data that are a name or a path (None: digits), and keep everything in the folder `run` if one is given;
+    options as in `vael train`.
 
-    A data frame (columns as a dictionary, a list of rows) is kept in that folder as data.parquet, where the run finds its rows again.
-    On a terminal a line is said every few seconds; `callbacks` (`vael.training.Callback`) are told in its place, and () says nothing.
+    A data frame (columns as a dictionary, a list of rows) is kept in that folder as data.parquet, where the run finds
+    its rows again. On a terminal a line is said every few seconds; `callbacks` (`vael.training.Callback`) are told in
+    its place, and () says nothing.
 
     >>> run = vael.train("digits", epochs=20, latent=8, run="runs/first")  # doctest: +SKIP
 
@@ -270,10 +331,14 @@ def _listeners(given: Sequence[Callback] | None, prepared: Prepared) -> Sequence
 
 
 def _prepared_on_rows(rows: pa.Table, folder: Path | None, resume: bool, options: Mapping[str, object]) -> Prepared:
-    """A run on rows in memory, which lie in its folder from now on. Errors: `StateError` without a folder, or for a run that has its rows."""
+    """A run on rows in memory, which lie in its folder from now on.
+
+    Errors: `StateError` without a folder, or for a run that has its rows.
+    """
     if folder is None:
         raise StateError(
-            "rows in memory have no path by which the run would find them again; give run=FOLDER, in which they are kept as "
+            "rows in memory have no path by which the run would find them again; give run=FOLDER, in which they are "
+            "kept as "
             f"{ROWS}, or save them and give their path"
         )
     if resume:
@@ -291,18 +356,29 @@ def _prepared_on_rows(rows: pa.Table, folder: Path | None, resume: bool, options
 
 @contextmanager
 def occupied(folder: Path | None, resume: bool) -> Iterator[None]:
-    """A block in which no other process trains in the folder of a run that is to go on; a new run holds its folder once it is made."""
+    """A block in which no other process trains in the folder of a run that is to go on; a new run holds its folder
+    once it is made.
+    """
     there = resume and folder is not None and folder.is_dir() and distributed.rank() == 0
     with held(folder if there else None):
         yield
 
 
-def _train(data: str | Path | None, folder: Path | None, resume: bool, callbacks: Sequence[Callback] | None, options: Mapping[str, object]) -> Run:
+def _train(
+    data: str | Path | None,
+    folder: Path | None,
+    resume: bool,
+    callbacks: Sequence[Callback] | None,
+    options: Mapping[str, object],
+) -> Run:
     if resume:
         if folder is None:
             raise StateError("resume needs the folder of the run to go on with; give it as run=")
         request(data or "digits", **options)  # so that an unknown option is refused as such
-        prepared, resumes = restart(folder, options if data is None else {"data": str(data), **options}), has_checkpoint(folder)
+        prepared, resumes = (
+            restart(folder, options if data is None else {"data": str(data), **options}),
+            has_checkpoint(folder),
+        )
     else:
         prepared, resumes = prepare(request(data or "digits", **options)), False
         begin(prepared, folder)

@@ -47,12 +47,18 @@ class DataSpec(Section):
     source: Name  # the name or the absolute path they are loaded from
     binarize: Literal["dynamic", "static", "threshold"] | None = None
     dequantize: bool = False
-    size: Side | tuple[Side, Side] | None = None  # height and width that images of a folder are brought to; one number for a square
+    size: Side | tuple[Side, Side] | None = (
+        None  # height and width that images of a folder are brought to; one number for a square
+    )
     skip_damaged: bool = False
-    validation: int | float | None = Field(default=None, gt=0)  # share below 1, or a count, where the data set does not fix it
+    validation: int | float | None = Field(
+        default=None, gt=0
+    )  # share below 1, or a count, where the data set does not fix it
     set_aside: int | float | None = Field(default=None, gt=0)  # for the test split, likewise
     seed: Seed = 0  # of the splits and of static binarisation
-    contamination: float = Field(default=0.0, ge=0, lt=0.5)  # share of the rows of training and validation that is left out
+    contamination: float = Field(
+        default=0.0, ge=0, lt=0.5
+    )  # share of the rows of training and validation that is left out
     kind: str = Field(pattern="^(binary|integer|real|mixed)$")
     levels: int | None = Field(default=None, ge=2, le=2**31)
     largest: float | None = None  # stored value that stands for a probability of 1, where cells were binarised
@@ -110,7 +116,9 @@ class RunSpec(Section):
     """Everything that run.json holds."""
 
     schema_version: int = SCHEMA
-    weights_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")  # of model.safetensors; None until training has ended
+    weights_sha256: str | None = Field(
+        default=None, pattern="^[0-9a-f]{64}$"
+    )  # of model.safetensors; None until training has ended
     data: DataSpec
     model: ModelSpec
     training: TrainingSpec
@@ -145,17 +153,25 @@ def read_spec(folder: Path) -> RunSpec:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FormatError(f"{folder}: {'a file, not a run folder' if folder.exists() else 'no such folder'}; give the folder that `vael train` wrote")
+        raise FormatError(
+            f"{folder}: {'a file, not a run folder' if folder.exists() else 'no such folder'}; give the folder that "
+            "`vael train` wrote"
+        )
     if not present(folder / FILE):
         raise FormatError(f"{folder} is not a run folder: it has no {FILE}; give the folder that `vael train` wrote")
     known = read_json(folder / FILE)
     try:
         version = known.get("schema_version") if isinstance(known, dict) else None
         if isinstance(version, int) and version > SCHEMA:
-            raise FormatError(f"{folder / FILE} has schema {version}, but this vael reads up to {SCHEMA}; use the vael that wrote it, or a newer one")
+            raise FormatError(
+                f"{folder / FILE} has schema {version}, but this vael reads up to {SCHEMA}; use the vael that wrote "
+                "it, or a newer one"
+            )
         return checked(RunSpec.model_validate(known), str(folder / FILE))
     except ValidationError as error:
-        raise FormatError(f"{folder / FILE} does not fit: {told(error)}; restore the file as `vael train` wrote it") from error
+        raise FormatError(
+            f"{folder / FILE} does not fit: {told(error)}; restore the file as `vael train` wrote it"
+        ) from error
 
 
 def checked(spec: RunSpec, where: str) -> RunSpec:
@@ -164,7 +180,13 @@ def checked(spec: RunSpec, where: str) -> RunSpec:
     known = data.columns if data.table is None else from_record(data.table, where).names
     if math.prod(data.event) > MOST or (known and data.event != (len(known),)):
         said = f" and {len(known):,} columns" if known else ""
-        raise FormatError(f"{where} tells of examples of shape {data.event}{said}, which cannot be; restore the file as `vael train` wrote it")
+        raise FormatError(
+            f"{where} tells of examples of shape {data.event}{said}, which cannot be; restore the file as `vael train` "
+            "wrote it"
+        )
     if (data.kind == "mixed") != (data.table is not None):
-        raise FormatError(f"{where} says that cells are {data.kind} {'without' if data.table is None else 'with'} a schema; restore the file")
+        raise FormatError(
+            f"{where} says that cells are {data.kind} {'without' if data.table is None else 'with'} a schema; restore "
+            "the file"
+        )
     return spec

@@ -33,25 +33,38 @@ pc: Any = pa.compute  # its functions are made when it is imported
 def schema_of(run: Run) -> Schema:
     """What the columns of a run's table are. Errors: `StateError` for a run that was trained on other data."""
     if run.spec.data.table is None:
-        raise StateError(f"the run was trained on {run.spec.data.name}, which is no table with a schema; give data of that kind")
+        raise StateError(
+            f"the run was trained on {run.spec.data.name}, which is no table with a schema; give data of that kind"
+        )
     return from_record(run.spec.data.table, "run.json")
 
 
 def table_level(run: Run, layout: Layout, settings: Mapping[str, int] | None = None) -> TableLevel:
-    """The default level for the table of a run. Errors: those of `TableLevel`, `FormatError` for settings that it does not take."""
+    """The default level for the table of a run.
+
+    Errors: those of `TableLevel`, `FormatError` for settings that it does not take.
+    """
     try:
         return TableLevel(run.model, schema_of(run), layout.gaps, **dict(settings or {}))
     except TypeError as error:
-        raise FormatError(f"the level safe does not take the settings {dict(settings or {})} for tables; use the vael that wrote them") from error
+        raise FormatError(
+            f"the level safe does not take the settings {dict(settings or {})} for tables; use the vael that wrote them"
+        ) from error
 
 
 def table_of(run: Run, data: Path | str | Frame | None) -> Contents:
-    """A table as symbols and what stands beside them. Errors: those of the readers, `ShapeError` for a column that is missing."""
+    """A table as symbols and what stands beside them.
+
+    Errors: those of the readers, `ShapeError` for a column that is missing.
+    """
     return table_contents(original_of(run, data), schema_of(run))
 
 
 def original_of(run: Run, data: Path | str | Frame | None) -> Original:
-    """A table as it came: a file or a frame, or the run's own test split in the types of its columns. Errors: those of the readers."""
+    """A table as it came: a file or a frame, or the run's own test split in the types of its columns.
+
+    Errors: those of the readers.
+    """
     if data is None:
         name, source = run.split()
         table = arrow_cells(schema_of(run), source.x)
@@ -60,7 +73,8 @@ def original_of(run: Run, data: Path | str | Frame | None) -> Original:
     if path is not None and not (path.is_file() and is_table_file(path)):
         what = "a folder" if path.is_dir() else "no such file" if not path.exists() else "no table"
         raise FormatError(
-            f"{path}: {what}; the run was trained on a table, so give a file that ends in {', '.join((*TEXT, '.parquet'))}, or leave it out for the "
+            f"{path}: {what}; the run was trained on a table, so give a file that ends in "
+            f"{', '.join((*TEXT, '.parquet'))}, or leave it out for the "
             "rows that the run set aside"
         )
     given = given_rows(data)
@@ -72,7 +86,9 @@ def original_of(run: Run, data: Path | str | Frame | None) -> Original:
     else:
         raw = None
     table = given.table if given.layout is None else trimmed(given.table)
-    return Original(named(data), table, given.layout, raw if given.layout else None, len(raw) if raw else given.table.nbytes)
+    return Original(
+        named(data), table, given.layout, raw if given.layout else None, len(raw) if raw else given.table.nbytes
+    )
 
 
 def trimmed(table: pa.Table) -> pa.Table:
@@ -81,14 +97,22 @@ def trimmed(table: pa.Table) -> pa.Table:
 
 
 def write_table(run: Run, done: Decompressed, file: Path, target: Path) -> str:
-    """Write a table: the bytes of the text file where they were kept, else its cells as text, or typed columns as .parquet; which, in words.
+    """Write a table: the bytes of the text file where they were kept, else its cells as text, or typed columns as
+    .parquet; which, in words.
 
     Errors: `FormatError` for another ending, and where text does not come out as it went in.
     """
     if target.suffix.lower() not in (*TEXT, ".parquet"):
-        raise FormatError(f"{target}: {file} holds a table, which is written as {', '.join((*TEXT, '.parquet'))}; give a file name that ends so")
+        raise FormatError(
+            f"{target}: {file} holds a table, which is written as {', '.join((*TEXT, '.parquet'))}; give a file name "
+            "that ends so"
+        )
     schema, beside = schema_of(run), unpacked(done.beside, str(file), len(done.array))
-    with parsing(file, "is no whole file of `vael compress`: its blocks and what stands beside them do not fit", "another program wrote it"):
+    with parsing(
+        file,
+        "is no whole file of `vael compress`: its blocks and what stands beside them do not fit",
+        "another program wrote it",
+    ):
         table = rebuilt(beside, done.array, schema)
         table.validate(full=True)
         return _written(beside, table, schema, file, target)
@@ -98,7 +122,11 @@ def _written(beside: Beside, table: pa.Table, schema: Schema, file: Path, target
     told = beside.told
     if target.suffix.lower() == ".parquet":
         write_arrow(target, table if told.layout is None else typed_columns(beside, table, schema))
-        return "every cell with its type" if told.layout is None else "the cells of a text file, typed as the run's schema says"
+        return (
+            "every cell with its type"
+            if told.layout is None
+            else "the cells of a text file, typed as the run's schema says"
+        )
     for column in table.columns:
         refuse_claim(size_of_text(column), file, "a column of it")
     content = text_of(told, table, schema, str(file))
@@ -110,10 +138,14 @@ def _written(beside: Beside, table: pa.Table, schema: Schema, file: Path, target
 
 
 def size_of_text(column: pa.ChunkedArray) -> int:
-    """Bytes of a column of texts that are stored once and named by number, written out; of others those that they have."""
+    """Bytes of a column of texts that are stored once and named by number, written out; of others those that they
+    have.
+    """
     if not pa.types.is_dictionary(column.type) or not is_text(column.type.value_type):
         return column.nbytes
-    return sum(int(pc.sum(pc.binary_length(chunk.dictionary).take(chunk.indices)).as_py() or 0) for chunk in column.chunks)
+    return sum(
+        int(pc.sum(pc.binary_length(chunk.dictionary).take(chunk.indices)).as_py() or 0) for chunk in column.chunks
+    )
 
 
 def typed_columns(beside: Beside, table: pa.Table, schema: Schema) -> pa.Table:

@@ -14,7 +14,10 @@ pc: Any = pa.compute  # its functions are made when it is imported
 DAY = 86_400  # seconds
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # of a second
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # of the calendar: 0001-01-01 and 9999-12-31, days since 1970-01-01
-NAMED = re.compile(r"timestamp\[(s|ms|us|ns), tz=(.+)\]|(decimal\d+)\((\d+), (-?\d+)\)|dictionary<values=(.+), indices=(\w+), ordered=([01])>")
+NAMED = re.compile(
+    r"timestamp\[(s|ms|us|ns), tz=(.+)\]|(decimal\d+)\((\d+), (-?\d+)\)|dictionary<values=(.+), indices=(\w+), "
+    r"ordered=([01])>"
+)
 
 
 def type_named(name: str) -> pa.DataType | None:
@@ -57,7 +60,8 @@ def numbers_of(column: pa.ChunkedArray) -> Float64[np.ndarray, " rows"]:
 
 
 def days_of(column: pa.ChunkedArray) -> Float64[np.ndarray, " rows"]:
-    """Days since 1970-01-01 of typed dates, moments (in UTC) and times of day, NaN where null; no unit overflows on the way.
+    """Days since 1970-01-01 of typed dates, moments (in UTC) and times of day, NaN where null; no unit overflows on the
+    way.
 
     Errors: `pyarrow.ArrowException` for other types.
     """
@@ -79,7 +83,9 @@ def ticks_of(kind: pa.DataType) -> int:
 
 
 def nanoseconds(days: Float64[np.ndarray, " rows"], step: float) -> tuple[np.ndarray, np.ndarray]:
-    """Whole days, and nanoseconds of the day to the nearest multiple of `step` seconds, kept apart so that no digit is lost; within the calendar."""
+    """Whole days, and nanoseconds of the day to the nearest multiple of `step` seconds, kept apart so that no digit
+    is lost; within the calendar.
+    """
     day = np.floor(days)
     size = max(1, round(step * 1e9))
     parts = np.round((days - day) * (DAY * 1e9 / size)).astype(np.int64) * size
@@ -89,8 +95,12 @@ def nanoseconds(days: Float64[np.ndarray, " rows"], step: float) -> tuple[np.nda
     return np.clip(day, FIRST_DAY, LAST_DAY), parts
 
 
-def moments_in(kind: pa.DataType, days: Float64[np.ndarray, " rows"], gone: Bool[np.ndarray, " rows"], step: float) -> pa.Array:
-    """Days since 1970-01-01 as dates, moments or times of day of a type, to the nearest multiple of `step` seconds; null where `gone`."""
+def moments_in(
+    kind: pa.DataType, days: Float64[np.ndarray, " rows"], gone: Bool[np.ndarray, " rows"], step: float
+) -> pa.Array:
+    """Days since 1970-01-01 as dates, moments or times of day of a type, to the nearest multiple of `step` seconds;
+    null where `gone`.
+    """
     day, parts = nanoseconds(np.where(gone, 0.0, days), step)
     rate = ticks_of(kind)
     if pa.types.is_date(kind):
@@ -130,15 +140,21 @@ def levels_in(kind: pa.DataType, texts: pa.Array, levels: tuple[str, ...]) -> pa
     if not pa.types.is_dictionary(kind):
         return pc.cast(texts, kind)
     code = pc.cast(pc.index_in(texts, pa.array(levels, pa.string()), skip_nulls=True), kind.index_type)
-    return pa.DictionaryArray.from_arrays(code, pc.cast(pa.array(levels, pa.string()), kind.value_type), ordered=kind.ordered)
+    return pa.DictionaryArray.from_arrays(
+        code, pc.cast(pa.array(levels, pa.string()), kind.value_type), ordered=kind.ordered
+    )
 
 
 def among(old: pa.ChunkedArray, new: pa.Array, gaps: Bool[np.ndarray, " rows"]) -> pa.ChunkedArray | pa.Array:
     """`new` in the gaps of `old`, both of one type; a dictionary keeps its order, with what it lacked behind."""
     if not pa.types.is_dictionary(old.type):
-        return pc.cast(pc.if_else(pa.array(gaps), new, old.combine_chunks()), old.type)  # decimals come out as wider ones
+        return pc.cast(
+            pc.if_else(pa.array(gaps), new, old.combine_chunks()), old.type
+        )  # decimals come out as wider ones
     known = old.unify_dictionaries().chunk(0).dictionary if old.num_chunks else new.dictionary
-    cells = pc.if_else(pa.array(gaps), pc.cast(new, new.type.value_type), pc.cast(old, old.type.value_type).combine_chunks())
+    cells = pc.if_else(
+        pa.array(gaps), pc.cast(new, new.type.value_type), pc.cast(old, old.type.value_type).combine_chunks()
+    )
     more = pc.unique(cells.filter(pc.and_(pc.is_valid(cells), pc.invert(pc.is_in(cells, known)))))
     every = pa.concat_arrays([known, more]) if len(more) else known
     code = pc.cast(pc.index_in(cells, every, skip_nulls=True), old.type.index_type)

@@ -18,7 +18,10 @@ from vael.errors import FormatError
 OPENERS: dict[str, Callable[[Path], object]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 ENDINGS = (*OPENERS, ".zip")
 DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile)
-FREE, RATIO = 1 << 26, 250  # bytes that any file may unpack to, and times its size that a larger one may: text of tables stays below 50
+FREE, RATIO = (
+    1 << 26,
+    250,
+)  # bytes that any file may unpack to, and times its size that a larger one may: text of tables stays below 50
 
 
 def plain_name(path: Path) -> Path:
@@ -44,13 +47,19 @@ def members(path: Path) -> list[str]:
 
 @contextmanager
 def content(path: Path) -> Iterator[BinaryIO]:
-    """The bytes of a file, decompressed as they are read. Errors: `FormatError` for a damaged file, or a .zip with more or less than one."""
+    """The bytes of a file, decompressed as they are read.
+
+    Errors: `FormatError` for a damaged file, or a .zip with more or less than one.
+    """
     ending = path.suffix.lower()
     try:
         if ending == ".zip":
             names = members(path)
             if len(names) != 1:
-                raise FormatError(f"{path} is a .zip with {len(names)} files that can be read, but one table was expected; give that file itself")
+                raise FormatError(
+                    f"{path} is a .zip with {len(names)} files that can be read, but one table was expected; give that "
+                    "file itself"
+                )
             with zipfile.ZipFile(path) as archive, _member(archive, names[0], path) as file:
                 yield cast(BinaryIO, _within(file, path))
         elif ending in OPENERS:
@@ -60,7 +69,9 @@ def content(path: Path) -> Iterator[BinaryIO]:
             with open(path, "rb") as file:
                 yield file
     except DAMAGE as error:
-        raise FormatError(f"{path} is damaged or cut off ({error or type(error).__name__}); write or fetch it again") from error
+        raise FormatError(
+            f"{path} is damaged or cut off ({error or type(error).__name__}); write or fetch it again"
+        ) from error
     except OSError as error:
         if ending in ENDINGS and error.errno is None:  # bz2 says so
             raise FormatError(f"{path} is damaged or cut off ({error}); write or fetch it again") from error
@@ -71,7 +82,9 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> io.BufferedIOBas
     try:
         return cast(io.BufferedIOBase, archive.open(name))
     except (RuntimeError, NotImplementedError) as error:  # a password, or a way of packing that Python does not know
-        raise FormatError(f"{path} cannot be unpacked here ({error}); unpack it yourself, and give the table in it") from error
+        raise FormatError(
+            f"{path} cannot be unpacked here ({error}); unpack it yourself, and give the table in it"
+        ) from error
 
 
 class _Unpacked(io.RawIOBase):
@@ -90,7 +103,8 @@ class _Unpacked(io.RawIOBase):
         self.count += len(found)
         if self.count > self.most:
             raise FormatError(
-                f"{self.path} unpacks to more than {self.most:,} bytes, {RATIO} times its size, as no table does; it may be made to harm: if it can "
+                f"{self.path} unpacks to more than {self.most:,} bytes, {RATIO} times its size, as no table does; it "
+                "may be made to harm: if it can "
                 "be trusted, unpack it yourself"
             )
         return len(found)

@@ -1,4 +1,6 @@
-"""What every cell of a table must keep: the range, the levels, the decimals and the gaps that its column had in training."""
+"""What every cell of a table must keep: the range, the levels, the decimals and the gaps that its column had in
+training.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,10 @@ class Violation:
 
 
 def violations(schema: Schema, x: Float[Tensor, "rows columns"]) -> tuple[Violation, ...]:
-    """Every rule that cells of `x` (in the schema's units, NaN where missing) break, column by column. Errors: `ShapeError` for another width."""
+    """Every rule that cells of `x` (in the schema's units, NaN where missing) break, column by column.
+
+    Errors: `ShapeError` for another width.
+    """
     found = []
     for column, cells in zip(schema.columns, columns_of(schema, x), strict=True):
         for rule, broken in _broken(column, cells):
@@ -54,15 +59,26 @@ def violations(schema: Schema, x: Float[Tensor, "rows columns"]) -> tuple[Violat
 
 
 def columns_of(schema: Schema, x: Float[Tensor, "rows columns"]) -> list[np.ndarray]:
-    """The columns as float64: codes of levels, numbers with their origin added again, NaN where missing. Errors: `ShapeError`."""
+    """The columns as float64: codes of levels, numbers with their origin added again, NaN where missing.
+
+    Errors: `ShapeError`.
+    """
     if x.shape[1] != len(schema.columns):
-        raise ShapeError(f"a table of {x.shape[1]} columns, but its schema has {len(schema.columns)}: {', '.join(schema.names[:8])}; give them all")
+        raise ShapeError(
+            f"a table of {x.shape[1]} columns, but its schema has {len(schema.columns)}: "
+            f"{', '.join(schema.names[:8])}; give them all"
+        )
     cells = x.detach().cpu().double().numpy()
-    return [cells[:, place] + (0.0 if column.kind in LEVELS else column.origin) for place, column in enumerate(schema.columns)]
+    return [
+        cells[:, place] + (0.0 if column.kind in LEVELS else column.origin)
+        for place, column in enumerate(schema.columns)
+    ]
 
 
 def whole_codes(column: Column, cells: Float[np.ndarray, " rows"]) -> Int[np.ndarray, " rows"]:
-    """Codes of a column with levels as integers; a gap has the code after the last, what is no level the one after that."""
+    """Codes of a column with levels as integers; a gap has the code after the last, what is no level the one after
+    that.
+    """
     known = np.nan_to_num(cells, nan=0.0, posinf=-1.0)
     level = (known >= 0) & (known < column.codes) & (known == np.round(known))
     return np.where(np.isnan(cells), column.codes, np.where(level, known, column.codes + 1)).astype(int)
@@ -99,10 +115,11 @@ def decimals(column: Column) -> int | None:
 
 
 def enforced(schema: Schema, x: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
-    """`x` with every number moved to the nearest one that keeps its column's range and decimals, every code to a whole one; gaps stay gaps.
+    """`x` with every number moved to the nearest one that keeps its column's range and decimals, every code to a whole
+    one; gaps stay gaps.
 
-    In float64, as numbers may have more digits than float32 and the last day of the calendar must not be rounded to the day after it.
-    Errors: `ShapeError` for another width.
+    In float64, as numbers may have more digits than float32 and the last day of the calendar must not be rounded to the
+    day after it. Errors: `ShapeError` for another width.
     """
     kept = [_nearest(column, cells) for column, cells in zip(schema.columns, columns_of(schema, x), strict=True)]
     return torch.from_numpy(np.stack(kept, axis=1)).to(x.device)
@@ -118,7 +135,9 @@ def _nearest(column: Column, cells: np.ndarray) -> np.ndarray:
 
 
 def rounded(values: np.ndarray, digits: int) -> np.ndarray:
-    """Numbers to so many digits after the point, halves upward: to even ones, numbers of 15 digits (every eighth a half) would be even too often."""
+    """Numbers to so many digits after the point, halves upward: to even ones, numbers of 15 digits (every eighth a
+    half) would be even too often.
+    """
     rate = 10.0**digits
     steps = values * rate
     exact = np.abs(np.where(np.isnan(steps), 0.0, steps)) < LARGEST_WHOLE

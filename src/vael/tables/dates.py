@@ -1,4 +1,6 @@
-"""Dates and times written as text or as digits of a whole number: told from the cells, read as days since 1970-01-01, and written again."""
+"""Dates and times written as text or as digits of a whole number: told from the cells, read as days since
+1970-01-01, and written again.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +20,60 @@ pc: Any = pa.compute  # its functions are made when it is imported
 FIRST = -354_285.0  # day of the year 1000: with less, a year of two digits may have been read as one of four
 LOOKED_AT = 20  # cells from which a pattern is told before all of them are read
 DAYS = (
-    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d %b %Y", "%d-%b-%Y", "%d/%b/%Y",
-    "%b %d, %Y", "%b %d %Y", "%b-%d-%Y", "%d.%m.%y", "%m/%d/%y", "%d/%m/%y", "%d-%b-%y", "%d %b %y", "%Y-%m", "%m/%Y", "%b %Y", "%b-%Y",
-)  # fmt: skip
-DIGITS = {"%Y%m%d": 8, "%Y%m": 6, "%Y%m%d%H%M": 12, "%Y%m%d%H%M%S": 14, "%Y%m%d%H%M%S%3f": 17, "%Y%m%d%H%M%S%f": 20, "%H%M%S": 6, "%H%M": 4}
+    "%Y-%m-%d",
+    "%Y/%m/%d",
+    "%Y.%m.%d",
+    "%Y%m%d",
+    "%d.%m.%Y",
+    "%m/%d/%Y",
+    "%d/%m/%Y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%d %b %Y",
+    "%d-%b-%Y",
+    "%d/%b/%Y",
+    "%b %d, %Y",
+    "%b %d %Y",
+    "%b-%d-%Y",
+    "%d.%m.%y",
+    "%m/%d/%y",
+    "%d/%m/%y",
+    "%d-%b-%y",
+    "%d %b %y",
+    "%Y-%m",
+    "%m/%Y",
+    "%b %Y",
+    "%b-%Y",
+)
+DIGITS = {
+    "%Y%m%d": 8,
+    "%Y%m": 6,
+    "%Y%m%d%H%M": 12,
+    "%Y%m%d%H%M%S": 14,
+    "%Y%m%d%H%M%S%3f": 17,
+    "%Y%m%d%H%M%S%f": 20,
+    "%H%M%S": 6,
+    "%H%M": 4,
+}
 """Patterns that are nothing but digits, and how many; a whole number is written so with zeros in front."""
-SINCE = {"days": 1, "seconds": DAY, "milliseconds": DAY * 10**3, "microseconds": DAY * 10**6, "nanoseconds": DAY * 10**9}  # units of a day
+SINCE = {
+    "days": 1,
+    "seconds": DAY,
+    "milliseconds": DAY * 10**3,
+    "microseconds": DAY * 10**6,
+    "nanoseconds": DAY * 10**9,
+}  # units of a day
 EPOCH = re.compile(rf"({'|'.join(SINCE)}) since (\d{{4}}-\d\d-\d\d)")
-COMPACT = re.compile(r"(?:0001|1[5-9]\d\d|2\d\d\d|9999)(?:0[1-9]|1[0-2])(?:[0-3]\d(?:[ T]?[0-2]\d[0-5]\d(?:[0-5]\d(?:\d{3}|\d{6})?)?)?)?Z?$")
+COMPACT = re.compile(
+    r"(?:0001|1[5-9]\d\d|2\d\d\d|9999)(?:0[1-9]|1[0-2])(?:[0-3]\d(?:[ "
+    r"T]?[0-2]\d[0-5]\d(?:[0-5]\d(?:\d{3}|\d{6})?)?)?)?Z?$"
+)
 LIKELY = re.compile(r".*\d.*[-/:].*|\d+\.\d+\.\d+\b|[A-Za-z]{3,9}\.? \d|\d{1,2}\.? [A-Za-z]{3}")
 SHORT = re.compile(r"\d\d\.\d\d\.\d\d$|\d{1,2}/\d{1,2}/\d\d$|\d{1,2}[- ][A-Za-z]{3}[- ]\d\d$")  # years of two digits
 TIME = re.compile(r"(\d\d?:\d\d)(:\d\d)?([.,]\d{1,9})?( ?[AaPp][Mm])?( ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?$")
-OFFSET = re.compile(r"[+-]\d\d:?\d\d$")  # at the end of a pattern: the zone in which the column is written; others are read too
+OFFSET = re.compile(
+    r"[+-]\d\d:?\d\d$"
+)  # at the end of a pattern: the zone in which the column is written; others are read too
 MIDNIGHT = r"(^|[ T])24:00(:00)?([.,]0+)?"
 
 
@@ -44,7 +88,11 @@ def told_dates(column: pa.ChunkedArray, absent: np.ndarray, day_first: bool = Fa
         if np.isnan(parsed_dates(shown.slice(0, LOOKED_AT), np.zeros(min(LOOKED_AT, len(shown)), bool), pattern)).any():
             continue
         days = parsed_dates(column, absent, pattern)
-        if not np.isnan(days[~absent]).any() and _four_digits(shown, pattern, days[~absent]) and _enough(pattern, days[~absent]):
+        if (
+            not np.isnan(days[~absent]).any()
+            and _four_digits(shown, pattern, days[~absent])
+            and _enough(pattern, days[~absent])
+        ):
             return days, with_offset(shown, pattern)
     return None, ""
 
@@ -52,7 +100,9 @@ def told_dates(column: pa.ChunkedArray, absent: np.ndarray, day_first: bool = Fa
 def _patterns(cells: list[str], day_first: bool) -> list[str]:
     """Patterns that some cells may be written in, the likeliest first."""
     fullest = max(cells, key=len)  # a fraction of a second is often left out where it is 0
-    if any(map(COMPACT.match, cells)) and (COMPACT.match(cells[0]) or all(re.fullmatch(r"\d{6,20}", cell) for cell in cells)):
+    if any(map(COMPACT.match, cells)) and (
+        COMPACT.match(cells[0]) or all(re.fullmatch(r"\d{6,20}", cell) for cell in cells)
+    ):
         return _compact(fullest)
     if not any(LIKELY.match(cell) for cell in cells):
         return []
@@ -72,11 +122,17 @@ def _compact(cell: str) -> list[str]:
 
 def _four_digits(shown: pa.ChunkedArray, pattern: str, days: np.ndarray) -> bool:
     """Whether early years are written with four digits, rather than years of two read as if they had four."""
-    return "%Y" not in pattern or bool(days.min() >= FIRST) or bool(pc.all(pc.match_substring_regex(shown, r"\d{4}")).as_py())
+    return (
+        "%Y" not in pattern
+        or bool(days.min() >= FIRST)
+        or bool(pc.all(pc.match_substring_regex(shown, r"\d{4}")).as_py())
+    )
 
 
 def _enough(pattern: str, days: np.ndarray) -> bool:
-    """Whether months of digits alone (202301) are told from numbers that look so: in more than one year, and several."""
+    """Whether months of digits alone (202301) are told from numbers that look so: in more than one year, and
+    several.
+    """
     if pattern != "%Y%m":
         return True
     months = np.unique(days[days > FIRST])
@@ -84,7 +140,9 @@ def _enough(pattern: str, days: np.ndarray) -> bool:
 
 
 def told_digits(column: pa.ChunkedArray, values: np.ndarray) -> tuple[np.ndarray | None, str]:
-    """As `told_dates` for whole numbers (`values` are the cells as float64): 20230623, 20230623101530, 202306, 93015 or 1415 of the clock."""
+    """As `told_dates` for whole numbers (`values` are the cells as float64): 20230623, 20230623101530, 202306,
+    93015 or 1415 of the clock.
+    """
     absent = np.isnan(values)
     seen = np.unique(values[~absent])
     if not len(seen) or seen[0] < 0 or (seen != np.floor(seen)).any() or seen[-1] >= 1e18:
@@ -100,11 +158,19 @@ def told_digits(column: pa.ChunkedArray, values: np.ndarray) -> tuple[np.ndarray
 
 
 def _clock(seen: np.ndarray, pattern: str) -> bool:
-    """Whether numbers can only be times of a clock: many different ones, in many hours, none with 60 or more minutes or seconds."""
+    """Whether numbers can only be times of a clock: many different ones, in many hours, none with 60 or more
+    minutes or seconds.
+    """
     parts = [seen // 100**place % 100 for place in range(3 if pattern == "%H%M%S" else 2)]
     hours = seen // 100 ** (len(parts) - 1)
     grid = len(np.unique(parts[0])) >= 12 or set(np.unique(parts[0])) == {0, 15, 30, 45}
-    return len(seen) >= 40 and bool(hours.max() <= 24) and len(np.unique(hours)) >= 6 and all(one.max() < 60 for one in parts[:-1]) and grid
+    return (
+        len(seen) >= 40
+        and bool(hours.max() <= 24)
+        and len(np.unique(hours)) >= 6
+        and all(one.max() < 60 for one in parts[:-1])
+        and grid
+    )
 
 
 def _days(head: str, cells: list[str]) -> list[str]:
@@ -113,7 +179,11 @@ def _days(head: str, cells: list[str]) -> list[str]:
     if not day:
         return [""]
     full = any(re.search(r"[A-Za-z]{4,}", cell) for cell in cells)
-    found = [one for one in DAYS if ("%y" in one) == bool(SHORT.match(day)) and ("%b" in one) == bool(re.search("[A-Za-z]", day))]
+    found = [
+        one
+        for one in DAYS
+        if ("%y" in one) == bool(SHORT.match(day)) and ("%b" in one) == bool(re.search("[A-Za-z]", day))
+    ]
     return [(one.replace("%b", "%B") if full else one) + head[len(day) :] for one in found]
 
 
@@ -130,7 +200,9 @@ def _time(found: re.Match[str]) -> str:
 
 
 def with_offset(shown: pa.ChunkedArray, pattern: str) -> str:
-    """The pattern with the commonest offset of the cells in place of %z, so that new cells are written in the zone of the others."""
+    """The pattern with the commonest offset of the cells in place of %z, so that new cells are written in the zone
+    of the others.
+    """
     if not pattern.endswith("z"):
         return pattern
     found = pc.struct_field(pc.extract_regex(shown, r"(?P<zone>[+-]\d\d:?\d\d)$"), [0])
@@ -141,8 +213,8 @@ def with_offset(shown: pa.ChunkedArray, pattern: str) -> str:
 def parsed_dates(column: pa.ChunkedArray, absent: np.ndarray, pattern: str) -> np.ndarray:
     """Days since 1970-01-01 (UTC where a zone is written), NaN where a cell is missing or not written so.
 
-    Whole numbers are read by their digits, or from the beginning of an epoch where the pattern says "seconds since 1970-01-01". A leap second
-    is the second after it, 24:00 the next midnight.
+    Whole numbers are read by their digits, or from the beginning of an epoch where the pattern says "seconds since
+    1970-01-01". A leap second is the second after it, 24:00 the next midnight.
     """
     epoch = EPOCH.fullmatch(pattern)
     if epoch:
@@ -161,13 +233,19 @@ def parsed_dates(column: pa.ChunkedArray, absent: np.ndarray, pattern: str) -> n
     seconds = _floats(pc.cast(pc.cast(pc.strptime(shown, plain, "s", error_is_null=True), pa.int64()), pa.float64()))
     dated = "%d" in pattern or "%Y" in pattern or "%y" in pattern
     days = np.floor(seconds / DAY) if dated else np.zeros(len(seconds)) + 0.0 * seconds
-    return days + (np.remainder(seconds, DAY) + fraction) / DAY + (dated and _floats(pc.cast(pc.fill_null(late, False), pa.float64())))
+    return (
+        days
+        + (np.remainder(seconds, DAY) + fraction) / DAY
+        + (dated and _floats(pc.cast(pc.fill_null(late, False), pa.float64())))
+    )
 
 
 def _fractions(shown: pa.ChunkedArray, mark: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
     """Cells without the fraction of a second, and its digits."""
     before, between = (r"(:\d\d)", "[.,]") if mark else (r"(^\d{14})", "")
-    digits = pc.struct_field(pc.extract_regex(shown, rf"{before.replace('(', '(?P<before>')}{between}(?P<digits>\d{{1,9}})"), [1])
+    digits = pc.struct_field(
+        pc.extract_regex(shown, rf"{before.replace('(', '(?P<before>')}{between}(?P<digits>\d{{1,9}})"), [1]
+    )
     return pc.replace_substring_regex(shown, rf"{before}{between}\d{{1,9}}", r"\1"), digits
 
 
@@ -190,7 +268,11 @@ def _since(column: pa.ChunkedArray, absent: np.ndarray, unit: str, begin: str) -
         days = whole // SINCE[unit] + (whole % SINCE[unit]) / SINCE[unit]
     except pa.ArrowInvalid:
         days = _floats(pc.cast(shown, pa.float64())) / SINCE[unit]
-    return np.where(absent | np.asarray(pc.is_null(column).to_numpy()), np.nan, days + date.fromisoformat(begin).toordinal() - 719_163)
+    return np.where(
+        absent | np.asarray(pc.is_null(column).to_numpy()),
+        np.nan,
+        days + date.fromisoformat(begin).toordinal() - 719_163,
+    )
 
 
 def _floats(column: pa.ChunkedArray) -> np.ndarray:
@@ -223,7 +305,9 @@ def digits_in(pattern: str, days: np.ndarray, step: float) -> np.ndarray:
 
 
 def written_date(moment: date | time, pattern: str) -> str:
-    """A date or a moment (in UTC, or of a zone of its own) as the pattern has it; of a whole number since an epoch its digits."""
+    """A date or a moment (in UTC, or of a zone of its own) as the pattern has it; of a whole number since an epoch
+    its digits.
+    """
     if isinstance(moment, time):
         moment = datetime.combine(date(1970, 1, 1), moment)
     if not isinstance(moment, datetime):
@@ -231,14 +315,19 @@ def written_date(moment: date | time, pattern: str) -> str:
     epoch = EPOCH.fullmatch(pattern)
     if epoch:
         past = moment.replace(tzinfo=None) - datetime.fromisoformat(epoch[2])
-        return str((past.days * DAY + past.seconds) * SINCE[epoch[1]] // DAY + past.microseconds * SINCE[epoch[1]] // (DAY * 10**6))
+        return str(
+            (past.days * DAY + past.seconds) * SINCE[epoch[1]] // DAY
+            + past.microseconds * SINCE[epoch[1]] // (DAY * 10**6)
+        )
     moment = _in_zone(moment, pattern)
     offset = moment.utcoffset() or timedelta(0)
     sign, minutes = "-" if offset < timedelta(0) else "+", abs(int(offset.total_seconds())) // 60
     for mark, text in (
-        ("%3f", f"{moment.microsecond // 1000:03}"), ("%Y", f"{moment.year:04}"),  # strftime leaves out the zeros of the year 1
-        ("%:z", f"{sign}{minutes // 60:02}:{minutes % 60:02}"), ("%z", f"{sign}{minutes // 60:02}{minutes % 60:02}"),
-    ):  # fmt: skip
+        ("%3f", f"{moment.microsecond // 1000:03}"),
+        ("%Y", f"{moment.year:04}"),  # strftime leaves out the zeros of the year 1
+        ("%:z", f"{sign}{minutes // 60:02}:{minutes % 60:02}"),
+        ("%z", f"{sign}{minutes // 60:02}{minutes % 60:02}"),
+    ):
         pattern = pattern.replace(mark, text)
     return moment.strftime(pattern)
 

@@ -1,4 +1,6 @@
-"""Dates such as 01/02/2024, in which a day and a month could each be either: which is which, and by what that is known."""
+"""Dates such as 01/02/2024, in which a day and a month could each be either: which is which, and by what that is
+known.
+"""
 
 from __future__ import annotations
 
@@ -38,14 +40,18 @@ class Reading:
 
 
 def day_first(pattern: str) -> bool | None:
-    """Whether the day stands before the month in a pattern of numbers; None where neither can be taken for the other."""
+    """Whether the day stands before the month in a pattern of numbers; None where neither can be taken for the
+    other.
+    """
     found = ORDER.match(pattern)
     return None if found is None else found[1] == "d"
 
 
 def swapped(pattern: str) -> str:
     """The pattern with day and month exchanged."""
-    return ORDER.sub(lambda found: found[0].replace("%d", "%?").replace("%m", "%d").replace("%?", "%m"), pattern, count=1)
+    return ORDER.sub(
+        lambda found: found[0].replace("%d", "%?").replace("%m", "%d").replace("%?", "%m"), pattern, count=1
+    )
 
 
 def plain_text(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
@@ -54,7 +60,9 @@ def plain_text(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
 
 
 def day_order(table: pa.Table, absent: Absent) -> bool | None:
-    """Whether the day stands first in the dates of a table of text: as the columns say in which only one reading is possible; else None."""
+    """Whether the day stands first in the dates of a table of text: as the columns say in which only one reading is
+    possible; else None.
+    """
     said = set()
     for column in map(plain_text, table.columns):
         if column is not None and not (gone := absent(column)).all():
@@ -70,12 +78,14 @@ def _other(column: pa.ChunkedArray, absent: np.ndarray, pattern: str) -> np.ndar
     return None if np.isnan(days[~absent]).any() else days
 
 
-def reading(column: pa.ChunkedArray, absent: np.ndarray, found: tuple[np.ndarray, str], table: bool | None, comma: bool) -> Reading | None:
+def reading(
+    column: pa.ChunkedArray, absent: np.ndarray, found: tuple[np.ndarray, str], table: bool | None, comma: bool
+) -> Reading | None:
     """Which of two readings dates have, `found` being the one of custom; None where only one is possible.
 
-    By the first of these that tells: only one of them has the rows in order; the one with few days of the month in many months is likelier by
-    `ODDS` (twelve different numbers that are never above 12 are months, not days); the other dates of the table (`table`: the day stands
-    first); commas as decimal marks, which are not American.
+    By the first of these that tells: only one of them has the rows in order; the one with few days of the month in many
+    months is likelier by `ODDS` (twelve different numbers that are never above 12 are months, not days); the other
+    dates of the table (`table`: the day stands first); commas as decimal marks, which are not American.
     """
     days, pattern = found
     first = day_first(pattern)
@@ -132,7 +142,11 @@ def order_notes(table: pa.Table, schema: Schema, absent: Absent, comma: bool) ->
 
 def _note(cells: pa.ChunkedArray, column: Column, absent: Absent, order: bool | None, comma: bool) -> Iterator[str]:
     gone = absent(cells)
-    found = None if gone.all() else reading(cells, gone, (parsed_dates(cells, gone, column.pattern), column.pattern), order, comma)
+    found = (
+        None
+        if gone.all()
+        else reading(cells, gone, (parsed_dates(cells, gone, column.pattern), column.pattern), order, comma)
+    )
     if found is None:
         return
     other = parsed_dates(cells, gone, found.other)
@@ -140,6 +154,8 @@ def _note(cells: pa.ChunkedArray, column: Column, absent: Absent, order: bool | 
     taken, left = (written_date(moment_of(float(days[row])), "%d %B %Y").lstrip("0") for days in (found.days, other))
     yield (
         f"{column.name}: {str(cells[row])!r} could be {taken} or {left}, as every date of the column; read as {taken}: "
-        f"{found.reason if found.known else 'nothing in the table tells, and that is usual with such marks'}. If it is {left}, write "
-        f'"pattern": "{found.other}" for the column in a schema (`vael data info TABLE --schema schema.json` writes one, `--schema` takes it)'
+        f"{found.reason if found.known else 'nothing in the table tells, and that is usual with such marks'}. If it is "
+        f"{left}, write "
+        f'"pattern": "{found.other}" for the column in a schema (`vael data info TABLE --schema schema.json` writes '
+        "one, `--schema` takes it)"
     )

@@ -10,7 +10,10 @@ import pyarrow as pa
 from vael.errors import FormatError
 from vael.tables.reading import Frame, given_rows
 
-WANTED = "a data frame (pandas, polars, Arrow), columns as {'name': [...]}, a row as {'name': value}, or rows as a list of such"
+WANTED = (
+    "a data frame (pandas, polars, Arrow), columns as {'name': [...]}, a row as {'name': value}, or rows as a list of "
+    "such"
+)
 
 
 def in_memory(data: object) -> bool:
@@ -19,11 +22,16 @@ def in_memory(data: object) -> bool:
 
 
 def as_table(data: object) -> pa.Table:
-    """Rows in memory as Arrow columns. Errors: `FormatError` for what has none of the forms that are known, `ShapeError` for a name twice."""
+    """Rows in memory as Arrow columns.
+
+    Errors: `FormatError` for what has none of the forms that are known, `ShapeError` for a name twice.
+    """
     if isinstance(data, Frame):
         return given_rows(data).table
     if isinstance(data, Mapping):
-        whole = all(isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes) for value in data.values())
+        whole = all(
+            isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes) for value in data.values()
+        )
         return _made({str(name): list(value) if whole else [value] for name, value in data.items()})
     if isinstance(data, Sequence) and data and all(isinstance(row, Mapping) for row in data):
         names = list(dict.fromkeys(str(name) for row in data for name in row))

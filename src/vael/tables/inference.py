@@ -18,13 +18,32 @@ from vael.tables.numerals import decimal_commas, limits, nothing, told_numbers
 from vael.tables.schema import Column, ColumnKind, Schema
 
 PAIRS = (
-    {"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"}, {"0", "1"}, {"on", "off"}, {"ja", "nein"}, {"oui", "non"}, {"si", "no"}, {"sí", "no"},
-)  # fmt: skip
+    {"true", "false"},
+    {"yes", "no"},
+    {"y", "n"},
+    {"t", "f"},
+    {"0", "1"},
+    {"on", "off"},
+    {"ja", "nein"},
+    {"oui", "non"},
+    {"si", "no"},
+    {"sí", "no"},
+)
 BITS = ({"0", "1"}, {"true", "false"}, {"t", "f"})  # of `PAIRS` those that have no third answer
 EXACT = 2**24  # whole numbers that float32 can hold
 MOST_DECIMALS = 12
 ULPS = 2  # steps of float64 by which a number computed in it may miss its decimals
-STEPS = (86_400.0, 3600.0, 900.0, 300.0, 60.0, 1.0, 1e-3, 1e-6, 1e-9)  # seconds between moments that a column may tell apart
+STEPS = (
+    86_400.0,
+    3600.0,
+    900.0,
+    300.0,
+    60.0,
+    1.0,
+    1e-3,
+    1e-6,
+    1e-9,
+)  # seconds between moments that a column may tell apart
 SPIKE = 0.03  # least share of a value that is a spike
 LARGEST = 1e32  # number that a model of 32-bit numbers can learn from
 FEW = 20  # values from which a number may have spikes
@@ -39,20 +58,25 @@ INDEX = "__index_level_"  # how pandas calls the index of a frame where it has n
 
 @dataclass(frozen=True)
 class Found:
-    """A column as it was found: what it is, and its cells as numbers (codes, or values without the origin taken off), NaN where missing."""
+    """A column as it was found: what it is, and its cells as numbers (codes, or values without the origin taken
+    off), NaN where missing.
+    """
 
     column: Column
     values: np.ndarray
 
 
-def infer_schema(table: pa.Table, where: str = "the table", *, comma: bool = False, typed: bool = True) -> tuple[Schema, tuple[Found, ...]]:
+def infer_schema(
+    table: pa.Table, where: str = "the table", *, comma: bool = False, typed: bool = True
+) -> tuple[Schema, tuple[Found, ...]]:
     """Every column's kind from its cells: of text (a CSV file) or of types (Parquet, a data frame).
 
-    Columns without a cell, of types that are no column of a table, texts that are different in most rows (names, identifiers, free text), and
-    columns that count the rows are left out of the model and named in `Schema.left_out`; `why_left_out` says why. `comma` says that commas are
-    decimal marks rather than marks between thousands where they could be either; other columns may say so too. `typed` says that cells have types
-    (Parquet, a frame), so that what is missing is null: a level may have any name (`vael.tables.missing`).
-    Errors: `SupportError` for infinite numbers, for words among numbers, and where no column is left.
+    Columns without a cell, of types that are no column of a table, texts that are different in most rows (names,
+    identifiers, free text), and columns that count the rows are left out of the model and named in `Schema.left_out`;
+    `why_left_out` says why. `comma` says that commas are decimal marks rather than marks between thousands where they
+    could be either; other columns may say so too. `typed` says that cells have types (Parquet, a frame), so that what
+    is missing is null: a level may have any name (`vael.tables.missing`). Errors: `SupportError` for infinite numbers,
+    for words among numbers, and where no column is left.
     """
     signs = Signs(decimal_mark(table, comma), day_order(table, no_date))
     columns = {name: table.column(name) for name in table.column_names if not name.startswith(INDEX)}
@@ -120,14 +144,20 @@ def modelled(kind: pa.DataType) -> bool:
 def counts_rows(found: Found) -> bool:
     """Whether a column is nothing but the number of its row."""
     values = found.values
-    return found.column.kind is ColumnKind.COUNT and len(values) >= FEW and bool((values == values[0] + np.arange(len(values))).all())
+    return (
+        found.column.kind is ColumnKind.COUNT
+        and len(values) >= FEW
+        and bool((values == values[0] + np.arange(len(values))).all())
+    )
 
 
 NO_SIGNS = Signs()
 
 
 def told(name: str, column: pa.ChunkedArray, where: str, signs: Signs = NO_SIGNS) -> Found | None:
-    """What one column is; None for texts that are no numbers and no dates, and for columns without cells or of types that are not modelled."""
+    """What one column is; None for texts that are no numbers and no dates, and for columns without cells or of
+    types that are not modelled.
+    """
     kind = column.type
     if not modelled(kind) or column.null_count == len(column):
         return None
@@ -140,7 +170,11 @@ def told(name: str, column: pa.ChunkedArray, where: str, signs: Signs = NO_SIGNS
     if is_number(kind):
         values = numbers_of(column)
         days, pattern = (None, "") if pa.types.is_duration(kind) else told_digits(column, values)
-        return _number(name, values, where, decimals_of(values, kind)) if days is None else _dates(name, days, pattern, where)
+        return (
+            _number(name, values, where, decimals_of(values, kind))
+            if days is None
+            else _dates(name, days, pattern, where)
+        )
     return _number_text(name, pc.utf8_trim_whitespace(pc.cast(column, pa.string())), where, signs)
 
 
@@ -162,7 +196,9 @@ def _ordered(column: pa.ChunkedArray) -> tuple[str, ...] | None:
 
 
 def _number_text(name: str, column: pa.ChunkedArray, where: str, signs: Signs) -> Found | None:
-    """A column of text as numbers, dates, or bits and truth values, among which no word is a level; None where it is neither."""
+    """A column of text as numbers, dates, or bits and truth values, among which no word is a level; None where it
+    is neither.
+    """
     absent = missing_text(column)
     if absent.all():
         return None
@@ -173,13 +209,19 @@ def _number_text(name: str, column: pa.ChunkedArray, where: str, signs: Signs) -
         return None
     without = absent | nothing(column)
     limited = without | limits(column)
-    if not limited.all() and limited.sum() > without.sum() and pc.count_distinct(column.filter(pa.array(~limited))).as_py() > MANY:
+    if (
+        not limited.all()
+        and limited.sum() > without.sum()
+        and pc.count_distinct(column.filter(pa.array(~limited))).as_py() > MANY
+    ):
         without = limited  # of few numbers a limit may be the last level: 0, 1, 2, >2
     if not without.all():
         days, pattern = told_dates(column, without)
         if days is not None:
             other = reading(column, without, (days, pattern), signs.day_first, signs.comma)
-            return _dates(name, days, pattern, where) if other is None else _dates(name, other.days, other.pattern, where)
+            return (
+                _dates(name, days, pattern, where) if other is None else _dates(name, other.days, other.pattern, where)
+            )
         found = None if padded(column) else told_numbers(column, without, signs.comma)
         if found is not None:
             values, numeral = found
@@ -201,7 +243,9 @@ def level_text(name: str, cells: pa.ChunkedArray, where: str, typed: bool, marks
 
 
 def padded(column: pa.ChunkedArray) -> bool:
-    """Whether a cell is of digits that begin with 0 (postal codes, numbers of articles): a name, from which a number would lose the 0."""
+    """Whether a cell is of digits that begin with 0 (postal codes, numbers of articles): a name, from which a
+    number would lose the 0.
+    """
     return bool(pc.any(pc.match_substring_regex(column, r"^\s*0\d+\s*$")).as_py())
 
 
@@ -232,20 +276,31 @@ def _dates(name: str, days: np.ndarray, pattern: str, where: str) -> Found:
     if least < FIRST_DAY or most > LAST_DAY + 1:
         row = int(np.flatnonzero((days < FIRST_DAY) | (days > LAST_DAY + 1))[0]) + 1
         raise SupportError(
-            f"{where}: column {name!r} holds a moment outside of the calendar in row {row:,}; give years from 1 to 9999, or leave the cell empty"
+            f"{where}: column {name!r} holds a moment outside of the calendar in row {row:,}; give years from 1 to "
+            "9999, or leave the cell empty"
         )
     whole, often = bool((seen == np.floor(seen)).all()), spikes(seen)
     usual = usual_range(seen, often)
     column = Column(
-        name, ColumnKind.DATE, origin=float(np.floor((*usual, least)[0])), minimum=least, maximum=most, usual=usual,
-        decimals=0 if whole else None, spikes=often, missing=len(seen) < len(days), pattern=pattern,
+        name,
+        ColumnKind.DATE,
+        origin=float(np.floor((*usual, least)[0])),
+        minimum=least,
+        maximum=most,
+        usual=usual,
+        decimals=0 if whole else None,
+        spikes=often,
+        missing=len(seen) < len(days),
+        pattern=pattern,
         step=None if whole else max(step_of(seen), resolution(pattern) if "%Y" not in pattern else 0.0),
-    )  # fmt: skip
+    )
     return Found(column, days)
 
 
 def step_of(days: np.ndarray) -> float:
-    """The longest of some usual steps in seconds of which all moments are multiples, within the digits that float64 has at their days."""
+    """The longest of some usual steps in seconds of which all moments are multiples, within the digits that float64
+    has at their days.
+    """
     within, room = (days - np.floor(days)) * DAY, 2 * np.spacing(np.abs(days)) * DAY + 1e-9
     for step in STEPS:
         if (np.abs(within - np.round(within / step) * step) <= room).all():
@@ -277,7 +332,9 @@ def _pooled(counts: dict[str, int]) -> tuple[tuple[str, ...], tuple[tuple[str, i
 
 
 def codes(column: Column, cells: pa.ChunkedArray, absent: np.ndarray) -> np.ndarray:
-    """Codes of levels as float64, NaN where missing, -1 for a level that is not known and has no code for rare ones to share."""
+    """Codes of levels as float64, NaN where missing, -1 for a level that is not known and has no code for rare ones
+    to share.
+    """
     place = pc.index_in(cells, pa.array(column.levels, pa.string()))
     found = np.array(pc.cast(place, pa.float64()).to_numpy(zero_copy_only=False), np.float64)
     found[np.isnan(found)] = len(column.levels) if column.rare else -1
@@ -292,30 +349,49 @@ def _number(name: str, values: np.ndarray, where: str, decimals: int | None) -> 
     if np.abs(seen).max() > LARGEST:
         row = int(np.flatnonzero(np.abs(values) > LARGEST)[0]) + 1
         raise SupportError(
-            f"{where}: column {name!r} holds {values[row - 1]} in row {row:,}; give finite numbers below {LARGEST:g}, or leave the cell empty"
+            f"{where}: column {name!r} holds {values[row - 1]} in row {row:,}; give finite numbers below {LARGEST:g}, "
+            "or leave the cell empty"
         )
     if 0 < np.ptp(seen) < 1 / LARGEST:
-        raise SupportError(f"{where}: column {name!r} varies by {np.ptp(seen):g}, too little for 32-bit numbers; give it in smaller units")
+        raise SupportError(
+            f"{where}: column {name!r} varies by {np.ptp(seen):g}, too little for 32-bit numbers; give it in smaller "
+            "units"
+        )
     least, most = float(seen.min()), float(seen.max())
     whole = decimals == 0 and bool((seen == np.floor(seen)).all())
-    wide = max(abs(least), abs(most)) > 1e3 * (most - least) > 0 or (whole and max(abs(least), abs(most)) >= EXACT > most - least)
+    wide = max(abs(least), abs(most)) > 1e3 * (most - least) > 0 or (
+        whole and max(abs(least), abs(most)) >= EXACT > most - least
+    )
     often = spikes(seen)
     lost = least == most and decimals is not None and round(float(np.float32(least)), decimals) != least
     origin = least if lost else float(np.floor(least)) if wide else 0.0
     column = Column(
-        name, _kind(seen, whole), origin=origin, minimum=least, maximum=most, decimals=decimals,
-        spikes=often, usual=usual_range(seen, often), missing=len(seen) < len(values),
-    )  # fmt: skip
+        name,
+        _kind(seen, whole),
+        origin=origin,
+        minimum=least,
+        maximum=most,
+        decimals=decimals,
+        spikes=often,
+        usual=usual_range(seen, often),
+        missing=len(seen) < len(values),
+    )
     return Found(column, values)
 
 
 def _kind(seen: np.ndarray, whole: bool) -> ColumnKind:
-    """Whole numbers that float32 holds are counts; positive numbers that are more even on a logarithmic scale are of many magnitudes."""
+    """Whole numbers that float32 holds are counts; positive numbers that are more even on a logarithmic scale are
+    of many magnitudes.
+    """
     if whole and seen.max() - seen.min() < EXACT:
         return ColumnKind.COUNT
     if seen.min() <= 0 or len(seen) < FEW:
         return ColumnKind.REAL
-    return ColumnKind.POSITIVE if abs(_skewness(np.log(seen))) < abs(_skewness(seen)) and seen.max() > 10 * np.median(seen) else ColumnKind.REAL
+    return (
+        ColumnKind.POSITIVE
+        if abs(_skewness(np.log(seen))) < abs(_skewness(seen)) and seen.max() > 10 * np.median(seen)
+        else ColumnKind.REAL
+    )
 
 
 def _skewness(values: np.ndarray) -> float:
@@ -324,7 +400,9 @@ def _skewness(values: np.ndarray) -> float:
 
 
 def spikes(seen: np.ndarray) -> tuple[float, ...]:
-    """Single values that many cells have, among others that few have, at most three; and stand-ins that lie far from all others (9999-12-31)."""
+    """Single values that many cells have, among others that few have, at most three; and stand-ins that lie far
+    from all others (9999-12-31).
+    """
     values, counts = np.unique(seen, return_counts=True)
     far = _far(values, counts)
     if len(values) < FEW:
@@ -353,7 +431,8 @@ def _far(values: np.ndarray, counts: np.ndarray) -> tuple[float, ...]:
 def apart(values: np.ndarray) -> np.ndarray:
     """Which of different numbers, in order, stand apart from the others, as -999 does among 1 to 5.
 
-    Where the widest gap is wider than all that lies on that side of it where the more numbers are, the others stand apart; and again without them.
+    Where the widest gap is wider than all that lies on that side of it where the more numbers are, the others stand
+    apart; and again without them.
     """
     begin, end = 0, len(values)
     while end - begin > 2:
@@ -370,7 +449,9 @@ def apart(values: np.ndarray) -> np.ndarray:
 
 
 def written_decimals(column: pa.ChunkedArray, absent: np.ndarray) -> int | None:
-    """Most digits after the point that cells are written with, trailing zeros apart; None for more than `MOST_DECIMALS` or exponents."""
+    """Most digits after the point that cells are written with, trailing zeros apart; None for more than
+    `MOST_DECIMALS` or exponents.
+    """
     shown = pc.utf8_lower(column.filter(pa.array(~absent)))
     if pc.any(pc.match_substring_regex(shown, "e|inf")).as_py():
         return None
@@ -380,9 +461,11 @@ def written_decimals(column: pa.ChunkedArray, absent: np.ndarray) -> int | None:
 
 
 def decimals_of(values: np.ndarray, kind: pa.DataType | None = None) -> int | None:
-    """Least number of digits after the point that holds every value, as its type has it; None where it takes more than there are.
+    """Least number of digits after the point that holds every value, as its type has it; None where it takes more than
+    there are.
 
-    A float32 has the decimals of the number that it is nearest to; numbers computed in float64 may miss theirs by `ULPS` steps.
+    A float32 has the decimals of the number that it is nearest to; numbers computed in float64 may miss theirs by
+    `ULPS` steps.
     """
     seen = values[np.isfinite(values)]
     if not len(seen):

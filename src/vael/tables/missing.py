@@ -13,7 +13,9 @@ from vael.tables.schema import Column
 from vael.tables.text import MISSING
 
 pc: Any = pa.compute  # its functions are made when it is imported
-WORDS = frozenset({"na", "n/a", "null", "none"})  # of `MISSING` those that levels are called too: Namibia, a garage that does not apply, no smoker
+WORDS = frozenset(
+    {"na", "n/a", "null", "none"}
+)  # of `MISSING` those that levels are called too: Namibia, a garage that does not apply, no smoker
 
 
 def nulls(cells: pa.ChunkedArray) -> Bool[np.ndarray, " rows"]:
@@ -40,17 +42,21 @@ def marks_of(cells: pa.ChunkedArray) -> frozenset[str]:
 def missing_among(cells: pa.ChunkedArray, typed: bool, marks: frozenset[str]) -> Bool[np.ndarray, " rows"]:
     """Where levels are missing that are not known yet.
 
-    Where cells have types (Parquet, a frame) nulls are, and nothing else. In a text cells are that are empty or have a sign that is no word
-    (`?`, `#N/A`, `nan`), and `NA`, `none` and the like only if the table has the same word (`marks`) among numbers or dates too.
+    Where cells have types (Parquet, a frame) nulls are, and nothing else. In a text cells are that are empty or have a
+    sign that is no word (`?`, `#N/A`, `nan`), and `NA`, `none` and the like only if the table has the same word
+    (`marks`) among numbers or dates too.
     """
     if typed:
         return nulls(cells)
-    own = np.asarray(pc.fill_null(pc.is_in(pc.utf8_trim_whitespace(cells), pa.array(sorted(marks), pa.string())), False).to_numpy())
+    own = np.asarray(
+        pc.fill_null(pc.is_in(pc.utf8_trim_whitespace(cells), pa.array(sorted(marks), pa.string())), False).to_numpy()
+    )
     return nulls(cells) | is_word(cells, MISSING - WORDS) | own
 
 
 def missing_levels(column: Column, cells: pa.ChunkedArray, typed: bool) -> Bool[np.ndarray, " rows"]:
-    """Where a column of known levels is missing: a word is only if the schema has no level that is called so, and where cells have types no word is.
+    """Where a column of known levels is missing: a word is only if the schema has no level that is called so, and where
+    cells have types no word is.
 
     An empty text says nothing in either, unless a level is called so.
     """

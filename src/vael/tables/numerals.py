@@ -1,4 +1,6 @@
-"""Numbers written as text: with a decimal point or comma, with or without marks between thousands and a unit around; one form for a column."""
+"""Numbers written as text: with a decimal point or comma, with or without marks between thousands and a unit
+around; one form for a column.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,11 @@ class Form:
     def grouped(self, text: str) -> str:
         """A number with a mark between thousands."""
         sign, digits, rest = re.fullmatch(r"([+-]?)(\d*)(.*)", text).groups()  # type: ignore[union-attr]
-        return sign + (f"{int(digits):,}".replace(",", self.sample[1]) if self.without and len(digits) > 3 else digits) + rest
+        return (
+            sign
+            + (f"{int(digits):,}".replace(",", self.sample[1]) if self.without and len(digits) > 3 else digits)
+            + rest
+        )
 
     def written(self, text: str) -> str:
         """A number as programs write it, in this form, without marks between thousands."""
@@ -45,7 +51,9 @@ SPACES = " \u00a0\u2007\u2009\u202f"
 FEW = 10  # numbers up to which words after them are taken for levels: 2 doors, 36 months
 FORMS = (
     Form(r"^[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity)$", "1234.5"),
-    Form(r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?$|^[+-]?[1-9]\d?(,\d\d)+,\d{3}(\.\d+)?$|^[+-]?\d+(\.\d+)?$", "1,234.5", ","),
+    Form(
+        r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?$|^[+-]?[1-9]\d?(,\d\d)+,\d{3}(\.\d+)?$|^[+-]?\d+(\.\d+)?$", "1,234.5", ","
+    ),
     Form(r"^[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?$|^[+-]?\d+(,\d+)?$", "1.234,5", ".", comma=True),
     Form(r"^[+-]?[1-9]\d{0,2}(['’]\d{3})+(\.\d+)?$|^[+-]?\d+(\.\d+)?$", "1'234.5", "'’"),
     Form(rf"^[+-]?[1-9]\d{{0,2}}([{SPACES}]\d{{3}})+(,\d+)?$|^[+-]?\d+(,\d+)?$", "1 234,5", SPACES, comma=True),
@@ -59,11 +67,43 @@ CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN
 BEFORE = rf"(?:(?:US|A|C|CA|AU|NZ|HK|S|R)?[{MONEY}]|{CODES}|kr\.?|Rs\.?|%|≈|~)"
 AFTER = r"(?:[%‰°" + MONEY + r"]|°[CFK]|[A-Za-zµΩ€$/²³%]{1,12}|kr\.)"
 UNIT = re.compile(rf"[+-]?(?P<before>{BEFORE}[{SPACES}]?)?[+-]?[\d.,'’{SPACES}]*\d(?P<after>[{SPACES}]?{AFTER})?")
-NOTHING = frozenset({
-    "-", "--", "---", "–", "—", ".", "..", "...", "*", "n.a.", "n. a.", "k.a.", "k. a.", "nd", "n/d", "n.d.", "nil", "missing", "unknown", "no data",
-    "not available", "not applicable", "unbekannt", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!",
-    "#wert!", "#bezug!", "-nan(ind)", "1.#qnan",
-})  # fmt: skip
+NOTHING = frozenset(
+    {
+        "-",
+        "--",
+        "---",
+        "–",
+        "—",
+        ".",
+        "..",
+        "...",
+        "*",
+        "n.a.",
+        "n. a.",
+        "k.a.",
+        "k. a.",
+        "nd",
+        "n/d",
+        "n.d.",
+        "nil",
+        "missing",
+        "unknown",
+        "no data",
+        "not available",
+        "not applicable",
+        "unbekannt",
+        "#div/0!",
+        "#value!",
+        "#ref!",
+        "#name?",
+        "#num!",
+        "#null!",
+        "#wert!",
+        "#bezug!",
+        "-nan(ind)",
+        "1.#qnan",
+    }
+)
 """What stands for a missing cell among numbers and dates; among levels it may be one of them."""
 
 
@@ -85,7 +125,9 @@ class Minus(Enum):
 
 @dataclass(frozen=True)
 class Numeral:
-    """How the numbers of a column are written: their form, what stands before and after each, the sign of those below 0, and the digits."""
+    """How the numbers of a column are written: their form, what stands before and after each, the sign of those
+    below 0, and the digits.
+    """
 
     form: Form = FORMS[0]
     before: str = ""
@@ -107,7 +149,9 @@ class Numeral:
         return text.translate({ord(str(step)): chr(ord(self.zero) + step) for step in range(10)} | point)
 
     def bare(self, cells: pa.ChunkedArray, *, known: bool = False) -> pa.ChunkedArray:
-        """Cells without what stands around the numbers, signs and digits as programs write them; with `known`, of a column of numbers."""
+        """Cells without what stands around the numbers, signs and digits as programs write them; with `known`, of a
+        column of numbers.
+        """
         cells = signed(cells, known=known)
         if self.before:
             sign = rf"^([+-]?)\s*{re.escape(self.before.strip())}\s*"
@@ -125,9 +169,11 @@ class Numeral:
 
 
 def signed(cells: pa.ChunkedArray, *, known: bool = False) -> pa.ChunkedArray:
-    """Cells with digits as programs write them and a minus before all, also where brackets, a sign behind or another sign say so.
+    """Cells with digits as programs write them and a minus before all, also where brackets, a sign behind or another
+    sign say so.
 
-    Brackets around all of the cells are a minus only where they are `known` to be numbers: else they are rather the names of paragraphs.
+    Brackets around all of the cells are a minus only where they are `known` to be numbers: else they are rather the
+    names of paragraphs.
     """
     if not pc.any(pc.match_substring_regex(cells, SIGNED)).as_py():
         return cells
@@ -168,7 +214,12 @@ def numeral_of(column: Column) -> Numeral:
 
 def _minus_of(cells: pa.ChunkedArray) -> Minus:
     """How most of the cells below 0 say so."""
-    ways = {Minus.SIGN: r"^\D*-\s*\D*\d", Minus.TYPESET: rf"^\D*[{MINUS}]\s*\D*\d", Minus.BEHIND: r"\d\s*-$", Minus.BRACKETS: r"\(.*\)"}
+    ways = {
+        Minus.SIGN: r"^\D*-\s*\D*\d",
+        Minus.TYPESET: rf"^\D*[{MINUS}]\s*\D*\d",
+        Minus.BEHIND: r"\d\s*-$",
+        Minus.BRACKETS: r"\(.*\)",
+    }
     counts = {minus: pc.sum(pc.match_substring_regex(cells, way)).as_py() or 0 for minus, way in ways.items()}
     return max(counts, key=lambda minus: counts[minus])
 
@@ -188,7 +239,8 @@ def nothing(cells: pa.ChunkedArray) -> np.ndarray:
 def told_numbers(cells: pa.ChunkedArray, absent: np.ndarray, comma: bool = False) -> tuple[np.ndarray, Numeral] | None:
     """The cells as float64, NaN where absent, and how they are written; None if one of them is no number.
 
-    With `comma` the decimal mark of the table is a comma, which decides where a mark could also stand between thousands.
+    With `comma` the decimal mark of the table is a comma, which decides where a mark could also stand between
+    thousands.
     """
     written = pc.utf8_trim_whitespace(pc.if_else(pa.array(~absent), cells, pa.scalar(None, cells.type)))
     first = next((cell.as_py() for cell in written if cell.is_valid), "")
@@ -210,7 +262,9 @@ def told_numbers(cells: pa.ChunkedArray, absent: np.ndarray, comma: bool = False
 
 
 def decimal_commas(cells: pa.ChunkedArray, absent: np.ndarray) -> bool | None:
-    """Whether a column of numbers can only be read with a decimal comma (True), or only with a point (False); None where neither is sure."""
+    """Whether a column of numbers can only be read with a decimal comma (True), or only with a point (False); None
+    where neither is sure.
+    """
     shown = signed(pc.utf8_trim_whitespace(pc.if_else(pa.array(~absent), cells, pa.scalar(None, cells.type))))
     first = next((cell.as_py() for cell in shown if cell.is_valid), "")
     if not re.search(r"\d", first) or not pc.any(pc.match_substring_regex(shown, "[.,]")).as_py():
@@ -262,7 +316,9 @@ def numbers_of(cells: pa.ChunkedArray, absent: np.ndarray, column: Column, form:
     written = form.plain(bare)
     try:
         if form is not FORMS[0] and not _all(bare, form.pattern):
-            written = pc.if_else(pc.match_substring_regex(bare, form.pattern), written, pa.scalar("no number", cells.type))
+            written = pc.if_else(
+                pc.match_substring_regex(bare, form.pattern), written, pa.scalar("no number", cells.type)
+            )
         return np.array(pc.cast(written, pa.float64()).to_numpy(zero_copy_only=False), np.float64)
     except pa.ArrowInvalid:
         return _one_by_one(written, absent)

@@ -53,7 +53,9 @@ class RowFile(ABC):
         self.file = self._place.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         _end(self._finish, self._place, error)
 
     def add(self, rows: np.ndarray) -> None:
@@ -63,10 +65,15 @@ class RowFile(ABC):
             cells = int(np.prod(self.event))
             self.names = self.names or tuple(f"x{cell}" for cell in range(cells))
             if len(self.names) != cells:
-                raise ShapeError(f"{self.path}: rows of {cells} cells came with {len(self.names)} names; give one name for each cell")
+                raise ShapeError(
+                    f"{self.path}: rows of {cells} cells came with {len(self.names)} names; give one name for each cell"
+                )
             self._begin(rows)
         elif rows.shape[1:] != self.event:
-            raise ShapeError(f"{self.path}: rows of shape {rows.shape[1:]} came after rows of shape {self.event}; all must have the same shape")
+            raise ShapeError(
+                f"{self.path}: rows of shape {rows.shape[1:]} came after rows of shape {self.event}; all must have the "
+                "same shape"
+            )
         self.rows += len(rows)
         self._add(rows)
 
@@ -96,10 +103,15 @@ class ArrayRows(RowFile):
 
     def _finish(self) -> None:
         dtype, event = getattr(self, "dtype", np.dtype(np.float32)), self.event or ()
-        fields = f"{{'descr': {np.lib.format.dtype_to_descr(dtype)!r}, 'fortran_order': False, 'shape': {(self.rows, *event)!r}, }}"
+        fields = (
+            f"{{'descr': {np.lib.format.dtype_to_descr(dtype)!r}, 'fortran_order': False, 'shape': "
+            f"{(self.rows, *event)!r}, }}"
+        )
         length = HEADER - 10
         self.file.seek(0)
-        self.file.write(np.lib.format.magic(1, 0) + length.to_bytes(2, "little") + fields.ljust(length - 1).encode("latin1") + b"\n")
+        self.file.write(
+            np.lib.format.magic(1, 0) + length.to_bytes(2, "little") + fields.ljust(length - 1).encode("latin1") + b"\n"
+        )
         self.file.seek(0, os.SEEK_END)
 
 
@@ -138,12 +150,16 @@ KINDS: dict[str, type[RowFile]] = {".npy": ArrayRows, ".csv": TextRows, ".parque
 def row_file(path: Path, names: Sequence[str] = ()) -> RowFile:
     """The kind of file that the extension names. Errors: `FormatError` for another extension."""
     if path.suffix.lower() not in KINDS:
-        raise FormatError(f"{path}: rows are written as {', '.join(KINDS)}, not as {path.suffix or 'a file without an extension'}")
+        raise FormatError(
+            f"{path}: rows are written as {', '.join(KINDS)}, not as {path.suffix or 'a file without an extension'}"
+        )
     return KINDS[path.suffix.lower()](path, names)
 
 
 class CellFile(ABC):
-    """Abstract: a table of typed columns that rows are added to, whole at the end or not there at all; used in a `with` block."""
+    """Abstract: a table of typed columns that rows are added to, whole at the end or not there at all; used in a
+    `with` block.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path, self.rows = path, 0
@@ -154,7 +170,9 @@ class CellFile(ABC):
         self.file = self._place.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         _end(self._finish, self._place, error)
 
     def add(self, table: pa.Table, written: pa.Table | None = None) -> None:
@@ -166,7 +184,9 @@ class CellFile(ABC):
             self.kind = table.schema
             self._begin(table.schema)
         elif table.schema.names != self.kind.names:
-            raise ShapeError(f"{self.path}: columns {table.schema.names} came after {self.kind.names}; all rows must have the same")
+            raise ShapeError(
+                f"{self.path}: columns {table.schema.names} came after {self.kind.names}; all rows must have the same"
+            )
         self.rows += table.num_rows
         self._add(table, written)
 
@@ -199,7 +219,10 @@ class TextCells(CellFile):
     def _add(self, table: pa.Table, written: pa.Table | None) -> None:
         for start in range(0, table.num_rows, 65536):
             part = table.slice(start, 65536).columns
-            columns = [self.layout.written(texts(column), quoted) for column, quoted in zip(part, self.quoted[:-1], strict=True)]
+            columns = [
+                self.layout.written(texts(column), quoted)
+                for column, quoted in zip(part, self.quoted[:-1], strict=True)
+            ]
             if written is not None:
                 own = [column.combine_chunks() for column in written.slice(start, 65536).columns]
                 columns = [pc.coalesce(one, other) for one, other in zip(own, columns, strict=True)]
@@ -212,7 +235,9 @@ class TextCells(CellFile):
         self._lines(lines.to_pylist())
 
     def _lines(self, lines: list[str]) -> None:
-        """Lines without the end of the last one, which follows with the next or, if the file ends so, when all are written."""
+        """Lines without the end of the last one, which follows with the next or, if the file ends so, when all are
+        written.
+        """
         if lines:
             self.text.write((self.layout.ending if self.lines else "") + self.layout.ending.join(lines))
         self.lines += len(lines)
@@ -253,6 +278,7 @@ def cell_file(path: Path, layout: Layout | None = None) -> CellFile:
         return ParquetCells(path)
     if ending not in TEXT:
         raise FormatError(
-            f"{path}: tables are written as .csv (or {', '.join(TEXT[1:])}) or .parquet, not as {ending or 'a file without an extension'}"
+            f"{path}: tables are written as .csv (or {', '.join(TEXT[1:])}) or .parquet, not as "
+            f"{ending or 'a file without an extension'}"
         )
     return TextCells(path, layout)

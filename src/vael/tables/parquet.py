@@ -1,4 +1,6 @@
-"""Parquet files, of which nothing is believed: damaged ones are refused, and every cell is validated before it is used."""
+"""Parquet files, of which nothing is believed: damaged ones are refused, and every cell is validated before it is
+used.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,10 @@ def parquet_file(path: Path) -> pa.parquet.ParquetFile:
 
 
 def whole_parquet(path: Path) -> pa.Table:
-    """All rows of a Parquet file, every cell validated. Errors: `FormatError` for a damaged file, and for more rows than there is memory for."""
+    """All rows of a Parquet file, every cell validated.
+
+    Errors: `FormatError` for a damaged file, and for more rows than there is memory for.
+    """
     file = parquet_file(path)
     refuse_claim(int(file.metadata.num_rows * sum(map(least_bytes, file.schema_arrow.types))), path, "its rows")
     with parsing(path, "is no whole Parquet file"):

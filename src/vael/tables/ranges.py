@@ -29,16 +29,19 @@ class Outside:
     most: str
 
     def __str__(self) -> str:
-        return f"{self.column} = {self.value} lies outside of {self.least} to {self.most}, which is its range in training"
+        return (
+            f"{self.column} = {self.value} lies outside of {self.least} to {self.most}, which is its range in training"
+        )
 
 
 def outside(
     schema: Schema, x: Float[Tensor, "rows columns"], margin: float = 0.0, rows: Int[np.ndarray, " rows"] | None = None
 ) -> tuple[Outside, ...]:
-    """Columns with cells outside of their range in training by more than `margin` times its width; `x` in the schema's units, NaN where missing.
+    """Columns with cells outside of their range in training by more than `margin` times its width; `x` in the schema's
+    units, NaN where missing.
 
-    The range is that of the values that are no spikes; a spike itself is inside. `rows` are the numbers of the rows, from 1 on unless given.
-    Errors: `ShapeError` for another width.
+    The range is that of the values that are no spikes; a spike itself is inside. `rows` are the numbers of the rows,
+    from 1 on unless given. Errors: `ShapeError` for another width.
     """
     found, numbers = [], np.arange(1, len(x) + 1) if rows is None else rows
     for column, cells in zip(schema.columns, columns_of(schema, x), strict=True):

@@ -1,4 +1,6 @@
-"""Tables between files or data frames and the matrix that a model sees: read by a schema, and held to it; `vael.tables.writing` writes them back."""
+"""Tables between files or data frames and the matrix that a model sees: read by a schema, and held to it;
+`vael.tables.writing` writes them back.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,11 @@ from vael.tables.parquet import whole_parquet
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
 from vael.tables.text import Layout, Ragged, check_names, read_text
 
-SHORTER = ("", ":%S", ":%S.%f")  # of typed moments written as text by other programs: without seconds, with them, with their fraction
+SHORTER = (
+    "",
+    ":%S",
+    ":%S.%f",
+)  # of typed moments written as text by other programs: without seconds, with them, with their fraction
 EMPTY = "every cell of the row is missing, so nothing is known of it"
 
 
@@ -43,7 +49,8 @@ class OnError(Enum):
     """What becomes of a row that cannot be read."""
 
     STOP = "stop"
-    EMPTY = "empty"  # a row without any cell of the model is listed in `Table.skipped`; every other one is an error, as with STOP
+    # a row without any cell of the model is listed in `Table.skipped`; every other one is an error, as with STOP
+    EMPTY = "empty"
     SKIP = "skip"  # it is listed in `Table.skipped`
 
 
@@ -71,7 +78,9 @@ class Table:
 
     @property
     def gaps(self) -> np.ndarray:
-        """Cells that say nothing: those that are missing, but not limits such as `<0.5`, which a model knows nothing of either."""
+        """Cells that say nothing: those that are missing, but not limits such as `<0.5`, which a model knows
+        nothing of either.
+        """
         found = torch.isnan(self.x).numpy()
         for number in np.flatnonzero(found.any(axis=0)):
             cells = self.original.column(place_of(self.original, self.schema, int(number), "the table"))
@@ -110,16 +119,23 @@ class Given:
 
 
 def given_rows(data: Path | str | Frame, on_error: OnError = OnError.STOP) -> Given:
-    """A file or a frame as Arrow columns: of text for a text file, typed otherwise. Errors: `FormatError`, `ShapeError`."""
+    """A file or a frame as Arrow columns: of text for a text file, typed otherwise.
+
+    Errors: `FormatError`, `ShapeError`.
+    """
     if not isinstance(data, Path | str):
         table = data if isinstance(data, pa.Table) else pa.table(data)
         kept = [name for name in table.column_names if not name.startswith(INDEX)]
         check_names("the table", [str(name) for name in table.column_names])
-        return replace(counted(pa.table({name: without_views(table.column(name)) for name in kept})), types=table.schema)
+        return replace(
+            counted(pa.table({name: without_views(table.column(name)) for name in kept})), types=table.schema
+        )
     if Path(data).suffix.lower() == ".parquet":
         found = whole_parquet(Path(data))
         columns = zip(found.column_names, found.columns, strict=True)
-        given = counted(pa.table({name: without_views(column) for name, column in columns}, metadata=found.schema.metadata))
+        given = counted(
+            pa.table({name: without_views(column) for name, column in columns}, metadata=found.schema.metadata)
+        )
         return replace(given, types=found.schema)
     text, block = read_text(Path(data))
     if block.ragged and on_error is not OnError.SKIP:
@@ -157,10 +173,11 @@ def named(data: object) -> str:
 def read_table(data: Path | str | Frame, schema: Schema | None = None, *, on_error: OnError = OnError.STOP) -> Table:
     """The rows of a file or a frame by a schema, or by what their columns are found to be.
 
-    Columns are found by their names, in any order; further columns are kept in `original` and no more. Without a schema, and with
-    `OnError.EMPTY`, rows without a cell in any column of the model are left out and listed in `Table.skipped`.
-    Errors: `ShapeError` for a column that is missing, `SupportError` for cells that do not fit the schema (named with column and row; with
-    `OnError.SKIP` the row is left out and listed instead), and those of the readers.
+    Columns are found by their names, in any order; further columns are kept in `original` and no more. Without a
+    schema, and with `OnError.EMPTY`, rows without a cell in any column of the model are left out and listed in
+    `Table.skipped`. Errors: `ShapeError` for a column that is missing, `SupportError` for cells that do not fit the
+    schema (named with column and row; with `OnError.SKIP` the row is left out and listed instead), and those of the
+    readers.
     """
     given, where = given_rows(data, on_error if schema else OnError.STOP), named(data)
     if not given.table.num_rows:
@@ -179,19 +196,30 @@ def with_types(schema: Schema, types: pa.Schema) -> Schema:
 
 
 def _told(given: Given, where: str) -> Table:
-    """Rows by what their columns are found to be; rows without a cell in any modelled column are left out and listed, and the others decide."""
-    schema, found = infer_schema(given.table, where, comma=given.layout is not None and given.layout.mark == ";", typed=given.typed)
+    """Rows by what their columns are found to be; rows without a cell in any modelled column are left out and
+    listed, and the others decide.
+    """
+    schema, found = infer_schema(
+        given.table, where, comma=given.layout is not None and given.layout.mark == ";", typed=given.typed
+    )
     matrix = np.stack([_coded(one.column, one.values) for one in found], axis=1)
     gone = np.isnan(matrix).all(axis=1)
     if gone.any():
         kept, written = pa.array(~gone), given.written
-        rest = replace(given, table=given.table.filter(kept), rows=given.rows[~gone], written=None if written is None else written.filter(kept))
+        rest = replace(
+            given,
+            table=given.table.filter(kept),
+            rows=given.rows[~gone],
+            written=None if written is None else written.filter(kept),
+        )
         table = _told(rest, where)
         listed = [*(Skipped(int(row), EMPTY) for row in given.rows[gone]), *table.skipped]
         return replace(table, skipped=tuple(sorted(listed, key=lambda one: one.row)))
     schema = schema if given.types is None else with_types(schema, given.types)
     forms = forms_of(given.table, schema)
-    return Table(schema, torch.from_numpy(matrix), given.table, given.layout, given.rows, (), forms, given.written, given.types)
+    return Table(
+        schema, torch.from_numpy(matrix), given.table, given.layout, given.rows, (), forms, given.written, given.types
+    )
 
 
 def none_fits(where: str, count: int, first: Skipped) -> SupportError:
@@ -203,29 +231,46 @@ Forms = Mapping[str, Form]
 Misfits = Callable[[np.ndarray], dict[int, str]]
 
 
-def by_schema(given: Given, schema: Schema, where: str, on_error: OnError, forms: Forms | None = None, misfits: Misfits | None = None) -> Table:
+def by_schema(
+    given: Given,
+    schema: Schema,
+    where: str,
+    on_error: OnError,
+    forms: Forms | None = None,
+    misfits: Misfits | None = None,
+) -> Table:
     """Rows held to a schema that is known, those that do not fit left out and listed.
 
-    `forms` are those of the numbers that are written as text, where they were found in more rows than these; `misfits` finds what else is
-    wrong with rows of the matrix.
-    Errors: with `OnError.STOP` a `SupportError` for the first row that does not fit.
+    `forms` are those of the numbers that are written as text, where they were found in more rows than these; `misfits`
+    finds what else is wrong with rows of the matrix. Errors: with `OnError.STOP` a `SupportError` for the first row
+    that does not fit.
     """
     forms = forms_of(given.table, schema) if forms is None else forms
     matrix, reasons = fitted(given, schema, where, forms)
     for row, reason in (misfits(matrix) if misfits else {}).items():
         reasons.setdefault(row, reason)
-    fatal = [] if on_error is OnError.SKIP else [row for row, reason in reasons.items() if reason != EMPTY or on_error is OnError.STOP]
+    fatal = (
+        []
+        if on_error is OnError.SKIP
+        else [row for row, reason in reasons.items() if reason != EMPTY or on_error is OnError.STOP]
+    )
     if fatal:
         row = min(fatal)
         more = f" (so are {len(fatal) - 1:,} more near it)" if len(fatal) > 1 else ""
         raise SupportError(
-            f"{where}, row {given.rows[row]:,}, {reasons[row]}{more}; correct it, or leave such rows out (OnError.SKIP; "
+            f"{where}, row {given.rows[row]:,}, {reasons[row]}{more}; correct it, or leave such rows out "
+            "(OnError.SKIP; "
             "--on-error skip of score, encode and impute)"
         )
     skipped = [Skipped(int(given.rows[row]), reason) for row, reason in reasons.items()]
-    skipped += [Skipped(one.row, f"{one.cells} cells, but {given.table.num_columns} were expected ({one.text[:60]!r})") for one in given.ragged]
+    skipped += [
+        Skipped(one.row, f"{one.cells} cells, but {given.table.num_columns} were expected ({one.text[:60]!r})")
+        for one in given.ragged
+    ]
     kept = np.setdiff1d(np.arange(given.table.num_rows), np.array(list(reasons), np.int64))
-    table, written = (one if one is None or not reasons else one.take(pa.array(kept)) for one in (given.table, given.written))
+    table, written = (
+        one if one is None or not reasons else one.take(pa.array(kept)) for one in (given.table, given.written)
+    )
     listed = tuple(sorted(skipped, key=lambda one: one.row))
     x = torch.from_numpy(matrix[kept] if reasons else matrix)
     return Table(schema, x, table, given.layout, given.rows[kept], listed, forms, written, given.types)
@@ -249,7 +294,10 @@ def written_form(cells: pa.ChunkedArray, column: Column) -> Form:
 
 
 def fitted(given: Given, schema: Schema, where: str, forms: Forms) -> tuple[np.ndarray, dict[int, str]]:
-    """The matrix of some rows, and what is wrong with those that do not fit. Errors: `ShapeError` for a column that is missing."""
+    """The matrix of some rows, and what is wrong with those that do not fit.
+
+    Errors: `ShapeError` for a column that is missing.
+    """
     table = given.table
     places = [place_of(table, schema, number, where) for number in range(len(schema.columns))]
     matrix = np.empty((table.num_rows, len(places)), np.float32)
@@ -277,7 +325,8 @@ def place_of(table: pa.Table, schema: Schema, number: int, where: str) -> int:
     near = get_close_matches(name, table.column_names, n=1, cutoff=0.6)
     hint = f"did {near[0]!r} mean it? " if near else ""
     raise ShapeError(
-        f"{where} has no column {name!r}, which the model was trained on; {hint}there are {', '.join(table.column_names[:20])}: rename or add it "
+        f"{where} has no column {name!r}, which the model was trained on; {hint}there are "
+        f"{', '.join(table.column_names[:20])}: rename or add it "
         "(with empty cells if it is not known)"
     )
 
@@ -286,8 +335,11 @@ def _shown(cell: pa.Scalar) -> str:
     return repr(cell.as_py())
 
 
-def valued(column: Column, cells: pa.ChunkedArray, form: Form | None = None, *, typed: bool = False) -> tuple[np.ndarray, str]:
-    """Cells as numbers (codes, or values with the origin still in them), NaN where missing, -inf where they do not fit, and why not.
+def valued(
+    column: Column, cells: pa.ChunkedArray, form: Form | None = None, *, typed: bool = False
+) -> tuple[np.ndarray, str]:
+    """Cells as numbers (codes, or values with the origin still in them), NaN where missing, -inf where they do not fit,
+    and why not.
 
     Where cells are `typed` (Parquet, a frame) a level is missing only if it is null.
     """
@@ -311,7 +363,9 @@ def _as_codes(column: Column, cells: pa.ChunkedArray, typed: bool) -> tuple[np.n
 def _as_days(column: Column, cells: pa.ChunkedArray, text: bool) -> tuple[np.ndarray, str]:
     days, reason = _read_days(column, cells, text)
     beyond = np.isfinite(days) & ((days < FIRST_DAY) | (days >= LAST_DAY + 1))
-    return np.where(beyond, -np.inf, days), reason or f"is no date{' within the years 1 to 9999' if beyond.any() else ''}"
+    return np.where(
+        beyond, -np.inf, days
+    ), reason or f"is no date{' within the years 1 to 9999' if beyond.any() else ''}"
 
 
 def _read_days(column: Column, cells: pa.ChunkedArray, text: bool) -> tuple[np.ndarray, str]:
@@ -319,10 +373,16 @@ def _read_days(column: Column, cells: pa.ChunkedArray, text: bool) -> tuple[np.n
         try:
             digits = column.pattern in DIGITS or EPOCH.fullmatch(column.pattern)
             absent = np.asarray(pc.is_null(cells, nan_is_null=True).to_numpy())
-            return (days_of(cells) if pa.types.is_temporal(cells.type) or not digits else _by_digits(column, cells, absent)), ""
+            return (
+                days_of(cells) if pa.types.is_temporal(cells.type) or not digits else _by_digits(column, cells, absent)
+            ), ""
         except pa.ArrowException:
-            written = f"; digits are read by a pattern such as %Y%m%d or 'seconds since 1970-01-01', not {column.pattern}"
-            return np.full(len(cells), -np.inf), "is no date, as the column is in training" + written * (not pa.types.is_temporal(cells.type))
+            written = (
+                f"; digits are read by a pattern such as %Y%m%d or 'seconds since 1970-01-01', not {column.pattern}"
+            )
+            return np.full(len(cells), -np.inf), "is no date, as the column is in training" + written * (
+                not pa.types.is_temporal(cells.type)
+            )
     absent = missing_text(cells) | nothing(cells)
     days = np.where(absent, np.nan, -np.inf)
     for pattern in _patterns(column):
@@ -344,7 +404,9 @@ def _patterns(column: Column) -> tuple[str, ...]:
     if not column.type or "%M" not in column.pattern or ":" not in column.pattern:
         return (column.pattern,)
     day = "" if "%Y" not in column.pattern else "%Y-%m-%d"
-    whole = [f"{day}{mark}%H:%M{rest}{zone}" for zone in ("", "%:z") for mark in (" T" if day else " ") for rest in SHORTER]
+    whole = [
+        f"{day}{mark}%H:%M{rest}{zone}" for zone in ("", "%:z") for mark in (" T" if day else " ") for rest in SHORTER
+    ]
     return tuple(dict.fromkeys((column.pattern, *(one.strip() for one in whole), *((day,) if day else ()))))
 
 
@@ -356,7 +418,12 @@ def _as_numbers(column: Column, cells: pa.ChunkedArray, text: bool, form: Form |
             return np.full(len(cells), -np.inf), "is no number, as the column is in training"
     else:
         as_text = pc.cast(cells, pa.string())
-        values = numbers_of(as_text, missing_text(as_text) | nothing(as_text) | limits(as_text), column, form or written_form(as_text, column))
+        values = numbers_of(
+            as_text,
+            missing_text(as_text) | nothing(as_text) | limits(as_text),
+            column,
+            form or written_form(as_text, column),
+        )
     outside = np.isinf(values) | (np.abs(values) > np.finfo(np.float32).max)
     values[outside] = -np.inf
     reason = "is no finite number below 3e38"
@@ -370,12 +437,20 @@ def _as_numbers(column: Column, cells: pa.ChunkedArray, text: bool, form: Form |
 
 
 def exact(table: Table) -> Float64[Tensor, "rows columns"]:
-    """The matrix of a table in float64: numbers and moments with all their digits, where a model is shown them as float32."""
-    places = (place_of(table.original, table.schema, number, "the table") for number in range(len(table.schema.columns)))
+    """The matrix of a table in float64: numbers and moments with all their digits, where a model is shown them as
+    float32.
+    """
+    places = (
+        place_of(table.original, table.schema, number, "the table") for number in range(len(table.schema.columns))
+    )
     pairs = zip(table.schema.columns, places, strict=True)
     typed, cells = table.layout is None, table.original.columns
-    values = ((column, valued(column, cells[place], table.forms.get(column.name), typed=typed)[0]) for column, place in pairs)
-    return torch.from_numpy(np.stack([found - (0.0 if column.kind in LEVELS else column.origin) for column, found in values], axis=1))
+    values = (
+        (column, valued(column, cells[place], table.forms.get(column.name), typed=typed)[0]) for column, place in pairs
+    )
+    return torch.from_numpy(
+        np.stack([found - (0.0 if column.kind in LEVELS else column.origin) for column, found in values], axis=1)
+    )
 
 
 def _coded(column: Column, values: np.ndarray) -> np.ndarray:

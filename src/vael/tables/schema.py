@@ -26,18 +26,26 @@ LEVELS = frozenset({ColumnKind.ORDINAL, ColumnKind.CATEGORICAL, ColumnKind.BOOLE
 
 @dataclass(frozen=True)
 class Column:
-    """One column. In the matrix a cell is a float32: the code of its level, or its value minus `origin`; NaN where it is missing."""
+    """One column. In the matrix a cell is a float32: the code of its level, or its value minus `origin`; NaN where
+    it is missing.
+    """
 
     name: str
     kind: ColumnKind
     levels: tuple[str, ...] = ()  # as they are written, in the order of their codes; for the kinds that have levels
-    rare: tuple[tuple[str, int], ...] = ()  # levels that were too rare for a code of their own, with their counts: they share the last code
-    origin: float = 0.0  # subtracted before a value becomes float32, so that no digits are lost; for a date, its days since 1970-01-01
+    rare: tuple[
+        tuple[str, int], ...
+    ] = ()  # levels that were too rare for a code of their own, with their counts: they share the last code
+    # subtracted before a value becomes float32, so that no digits are lost; for a date, its days since 1970-01-01
+    origin: float = 0.0
     minimum: float | None = None  # least and largest value seen in training, origin not subtracted; samples keep within
     maximum: float | None = None
     decimals: int | None = None  # digits after the point that the values have, at most; None for as many as it takes
     spikes: tuple[float, ...] = ()  # single values that many cells have (a zero, a cap), origin not subtracted
-    usual: tuple[float, ...] = ()  # least and largest of the values that are no spikes, where a spike lies beyond: draws that are none keep within
+    usual: tuple[
+        float, ...
+        # least and largest of the values that are no spikes, where a spike lies beyond: draws that are none keep within
+    ] = ()
     missing: bool = False  # whether cells were missing in training
     pattern: str = ""  # how a date is written, as strftime has it; of a number, 1234.5 as its cells have it
     step: float | None = None  # seconds between moments that a date with a time of day tells apart
@@ -65,4 +73,7 @@ class Schema:
     def told(self) -> str:
         """How many columns there are of each kind, the commonest first: 4 columns: 2 real, 1 date, 1 categorical."""
         kinds = Counter(column.kind.value for column in self.columns)
-        return f"{counted(len(self.columns), 'column')}: {', '.join(f'{count} {kind}' for kind, count in kinds.most_common())}"
+        return (
+            f"{counted(len(self.columns), 'column')}: "
+            f"{', '.join(f'{count} {kind}' for kind, count in kinds.most_common())}"
+        )

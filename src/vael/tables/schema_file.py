@@ -22,11 +22,19 @@ OPTIONAL = {f.name: f.default for f in fields(Column) if f.name not in ("name", 
 
 def as_record(schema: Schema) -> dict[str, object]:
     """A schema as what JSON can hold; what a column leaves at its default is left out."""
-    return {"vael_schema": VERSION, "columns": [_column(column) for column in schema.columns], "left_out": list(schema.left_out)}
+    return {
+        "vael_schema": VERSION,
+        "columns": [_column(column) for column in schema.columns],
+        "left_out": list(schema.left_out),
+    }
 
 
 def _column(column: Column) -> dict[str, object]:
-    kept = {name: json.loads(json.dumps(getattr(column, name))) for name, default in OPTIONAL.items() if getattr(column, name) != default}
+    kept = {
+        name: json.loads(json.dumps(getattr(column, name)))
+        for name, default in OPTIONAL.items()
+        if getattr(column, name) != default
+    }
     return {"name": column.name, "kind": column.kind.value, **kept}
 
 
@@ -46,14 +54,22 @@ def write_schema(path: Path, schema: Schema) -> None:
 def read_schema(path: Path) -> Schema:
     """The schema in a file. Errors: `FormatError` for a file that is none, naming the column and the entry."""
     if not present(path):
-        raise FormatError(f"{path}: there is no such schema; `vael data info TABLE --schema {path.name}` writes one to start from")
+        raise FormatError(
+            f"{path}: there is no such schema; `vael data info TABLE --schema {path.name}` writes one to start from"
+        )
     return from_record(read_json(path), str(path))
 
 
 def from_record(record: object, where: str = "the schema") -> Schema:
     """A schema from what JSON held. Errors: `FormatError`, naming the column and the entry."""
-    if not isinstance(record, Mapping) or record.get("vael_schema") != VERSION or not isinstance(record.get("columns"), list):
-        raise FormatError(f'{where} is no schema of version {VERSION}: expected {{"vael_schema": {VERSION}, "columns": [...]}}')
+    if (
+        not isinstance(record, Mapping)
+        or record.get("vael_schema") != VERSION
+        or not isinstance(record.get("columns"), list)
+    ):
+        raise FormatError(
+            f'{where} is no schema of version {VERSION}: expected {{"vael_schema": {VERSION}, "columns": [...]}}'
+        )
     columns = tuple(_read(entry, number, where) for number, entry in enumerate(record["columns"], 1))
     names = [column.name for column in columns]
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -89,17 +105,28 @@ def _value(what: str, name: str, value: object) -> object:
         "rare": isinstance(value, list) and all(_is_rare(pair) for pair in value),
         "spikes": isinstance(value, list) and all(_is_number(spike) for spike in value),
         "usual": isinstance(value, list) and len(value) in (0, 2) and all(_is_number(end) for end in value),
-        "origin": number, "minimum": number or value is None, "maximum": number or value is None,
+        "origin": number,
+        "minimum": number or value is None,
+        "maximum": number or value is None,
         "decimals": value is None or (type(value) is int and 0 <= value <= 15),
-        "missing": isinstance(value, bool), "pattern": isinstance(value, str),
+        "missing": isinstance(value, bool),
+        "pattern": isinstance(value, str),
         "step": value is None or (number and value > 0),  # type: ignore[operator]
         "type": isinstance(value, str) and (not value or type_named(value) is not None),
-    }  # fmt: skip
+    }
     if not fits[name]:
-        raise FormatError(f"{what}: {name} is {str(value)[:200]!r}, which it cannot be; a default is {OPTIONAL[name]!r}")
+        raise FormatError(
+            f"{what}: {name} is {str(value)[:200]!r}, which it cannot be; a default is {OPTIONAL[name]!r}"
+        )
     if name == "rare":
         return tuple((str(level), int(count)) for level, count in value)  # type: ignore[union-attr]
-    return tuple(value) if isinstance(value, list) else float(value) if name in ("origin", "minimum", "maximum", "step") and number else value  # type: ignore[arg-type]
+    return (
+        tuple(value)
+        if isinstance(value, list)
+        else float(value)
+        if name in ("origin", "minimum", "maximum", "step") and number
+        else value
+    )  # type: ignore[arg-type]
 
 
 def _is_number(value: object) -> bool:
@@ -109,19 +136,38 @@ def _is_number(value: object) -> bool:
 
 def _is_rare(pair: object) -> bool:
     """Whether something is a level and how often it came."""
-    return isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) and type(pair[1]) is int and 0 <= pair[1] < 2**62
+    return (
+        isinstance(pair, list)
+        and len(pair) == 2
+        and isinstance(pair[0], str)
+        and type(pair[1]) is int
+        and 0 <= pair[1] < 2**62
+    )
 
 
 def _checked(column: Column, what: str) -> Column:
     """Errors: `FormatError` for entries that contradict each other."""
     if (column.kind in LEVELS) != bool(column.levels):
-        raise FormatError(f"{what} is {column.kind.value} and has {len(column.levels)} levels; levels belong to {', '.join(k.value for k in LEVELS)}")
+        raise FormatError(
+            f"{what} is {column.kind.value} and has {len(column.levels)} levels; levels belong to "
+            f"{', '.join(k.value for k in LEVELS)}"
+        )
     if len(set(column.levels)) < len(column.levels) or (column.kind is ColumnKind.BOOLEAN and len(column.levels) != 2):
-        raise FormatError(f"{what} has the levels {', '.join(column.levels[:10])}; each once was expected, and two of a boolean")
+        raise FormatError(
+            f"{what} has the levels {', '.join(column.levels[:10])}; each once was expected, and two of a boolean"
+        )
     if column.minimum is not None and column.maximum is not None and column.minimum > column.maximum:
-        raise FormatError(f"{what} has a minimum of {column.minimum:g} above its maximum of {column.maximum:g}; exchange them")
+        raise FormatError(
+            f"{what} has a minimum of {column.minimum:g} above its maximum of {column.maximum:g}; exchange them"
+        )
     if column.pattern and column.kind not in {*LEVELS, ColumnKind.DATE} and not is_pattern(column.pattern):
-        raise FormatError(f"{what} has the pattern {column.pattern!r}; write 1234.5 as its cells have it, such as '1.234,5 €' or '1234.5 %'")
+        raise FormatError(
+            f"{what} has the pattern {column.pattern!r}; write 1234.5 as its cells have it, such as '1.234,5 €' or "
+            "'1234.5 %'"
+        )
     if column.kind is ColumnKind.POSITIVE and column.minimum is not None and column.minimum <= 0:
-        raise FormatError(f"{what} is positive, but its minimum is {column.minimum:g}; call it real, or leave out the cells that are not above 0")
+        raise FormatError(
+            f"{what} is positive, but its minimum is {column.minimum:g}; call it real, or leave out the cells that are "
+            "not above 0"
+        )
     return column

@@ -1,4 +1,6 @@
-"""Tables as text: comma-, semicolon-, tab- or space-separated cells, with or without a line of names, in the encodings that people save."""
+"""Tables as text: comma-, semicolon-, tab- or space-separated cells, with or without a line of names, in the
+encodings that people save.
+"""
 
 from __future__ import annotations
 
@@ -42,13 +44,17 @@ class Layout:
     encoding: str = "utf-8"
     ending: str = "\n"  # of lines
     header: tuple[str, ...] = ()  # names as they are written, where that is not how `written` has them
-    quoted: tuple[bool, ...] = ()  # columns whose cells stand in quotes although they need none, and last whether the names do
+    quoted: tuple[
+        bool, ...
+    ] = ()  # columns whose cells stand in quotes although they need none, and last whether the names do
     top: str = ""  # what stands above the names: comments, an empty line, the separator
     ended: bool = True  # whether the last line has an end too
 
     def written(self, cells: pa.Array, quoted: bool) -> pa.Array:
         """Cells as they are written: in quotes where they need some, and if `quoted` around all that is not missing."""
-        return spelled(cells, self.mark, pc.invert(pc.is_in(pc.utf8_lower(cells), pa.array(sorted(MISSING)))) if quoted else None)
+        return spelled(
+            cells, self.mark, pc.invert(pc.is_in(pc.utf8_lower(cells), pa.array(sorted(MISSING)))) if quoted else None
+        )
 
     def quotes(self, columns: int) -> tuple[bool, ...]:
         """`quoted` for a table of so many columns."""
@@ -86,10 +92,12 @@ class TextTable:
     commas: bool  # whether a cell may hold a comma, or another mark of numbers
 
     def blocks(self, size: int = BLOCK) -> Iterator[Block]:
-        """All rows in order, `size` bytes of text at a time. Errors: `FormatError` for a quotation mark that is not closed.
+        """All rows in order, `size` bytes of text at a time. Errors: `FormatError` for a quotation mark that is not
+        closed.
 
-        The bytes are read and cut in the thread that asks. Arrow's own reader does it in threads of its own, which call back into Python: one that
-        still reads when the interpreter ends stops the process with SIGABRT, whatever was done before.
+        The bytes are read and cut in the thread that asks. Arrow's own reader does it in threads of its own, which call
+        back into Python: one that still reads when the interpreter ends stops the process with SIGABRT, whatever was
+        done before.
         """
         first = 1
         for rows, text in self._rows(size):
@@ -98,7 +106,11 @@ class TextTable:
             numbers, fits = first + np.arange(len(shown)), rows.widths[shown] == width
             first += len(shown)
             wrong = tuple(
-                Ragged(int(number), int(rows.widths[row]), text[ends[row - 1] if row else 0 : ends[row]].decode().rstrip("\r\n"))
+                Ragged(
+                    int(number),
+                    int(rows.widths[row]),
+                    text[ends[row - 1] if row else 0 : ends[row]].decode().rstrip("\r\n"),
+                )
                 for number, row in zip(numbers[~fits], shown[~fits], strict=True)
             )
             cells = rows.columns(shown[fits], width)
@@ -116,7 +128,9 @@ class TextTable:
 
     def _written(self, cells: list[pa.Array], table: pa.Table) -> pa.Table:
         columns = zip(cells, table.columns, self.layout.quotes(len(self.names)), strict=False)
-        return pa.table(dict(zip(self.names, (self._own(one, column, quoted) for one, column, quoted in columns), strict=True)))
+        return pa.table(
+            dict(zip(self.names, (self._own(one, column, quoted) for one, column, quoted in columns), strict=True))
+        )
 
     def _own(self, written: pa.Array, cells: pa.ChunkedArray, quoted: bool) -> pa.Array:
         """Cells as they are written, null where that is how they would be."""
@@ -141,42 +155,61 @@ class TextTable:
                     left = left if last else left[found.used :]
 
     def _check_end(self, rows: Rows, row: int) -> None:
-        """Errors: `FormatError` where the last cell goes on to the end of the file because a quotation mark is not closed."""
+        """Errors: `FormatError` where the last cell goes on to the end of the file because a quotation mark is not
+        closed.
+        """
         cell = pa.array([str(rows.cells[-1]).rstrip()])
-        (text,), (quoted,), lines = inside(cell).to_pylist(), in_quotes(cell).to_pylist(), len(LINES.findall(str(cell[0])))
+        (text,), (quoted,), lines = (
+            inside(cell).to_pylist(),
+            in_quotes(cell).to_pylist(),
+            len(LINES.findall(str(cell[0]))),
+        )
         if lines > 1 and quoted and str(cell[0]).count('"') % 2:
             name = self.names[min(int(rows.widths[-1]), len(self.names)) - 1]
             raise FormatError(
-                f"{self.path}, row {row:,}, column {name!r}: a text that begins with {text[:40]!r} goes on for {lines:,} lines, "
+                f"{self.path}, row {row:,}, column {name!r}: a text that begins with {text[:40]!r} goes on for "
+                f"{lines:,} lines, "
                 "to the end of the file; close its quotation mark"
             )
 
     def too_ragged(self, found: Sequence[Ragged]) -> ShapeError:
         """What to say of rows of another length."""
         one, names = found[0], len(self.names)
-        way = "check separators and quotes, or leave such rows out (OnError.SKIP; --on-error skip of score, encode and impute)"
+        way = (
+            "check separators and quotes, or leave such rows out (OnError.SKIP; --on-error skip of score, encode and "
+            "impute)"
+        )
         if names == 1 and one.row <= LOOKED_AT:
             way = "if lines stand above the line of names (a title), delete them, or begin them with #"
         elif len(found) > 1 and all(row.cells == names + 1 for row in found):
             way = "give the column of row names a name, or delete the separator that ends the lines"
         return ShapeError(
-            f"{self.path}, row {max(1, one.row):,}: {one.cells} cells, but {names} were expected as in the first line ({one.text[:60]!r}); "
+            f"{self.path}, row {max(1, one.row):,}: {one.cells} cells, but {names} were expected as in the first line "
+            f"({one.text[:60]!r}); "
             f"{len(found):,} rows are so: {way}"
         )
 
 
 def parsed(text: bytes, mark: str, *, last: bool = True) -> Rows:
-    """The rows of text in UTF-8, as `rows_of` has them; where blanks separate, several are one, and those at the ends of lines are none."""
+    """The rows of text in UTF-8, as `rows_of` has them; where blanks separate, several are one, and those at the
+    ends of lines are none.
+    """
     found = rows_of(text, mark, last=last)
     single = rows_of(_single(text[: found.used]), mark) if mark == " " else found
-    return replace(single, ends=found.ends) if len(single.ends) == len(found.ends) else found  # quotation marks that are text
+    return (
+        replace(single, ends=found.ends) if len(single.ends) == len(found.ends) else found
+    )  # quotation marks that are text
 
 
 def _single(text: bytes) -> bytes:
     """Blanks between cells brought to one."""
     if b'"' not in text:
         return re.sub(rb"(?m)^ | (?=\r?$)", b"", re.sub(rb"[ \t]+", b" ", text))
-    return re.sub(rb'("[^"]*")|(^|(?<=[\r\n]))[ \t]+|[ \t]+(?=[\r\n]|\Z)|([ \t]+)', lambda found: found[1] or (found[3] and b" ") or b"", text)
+    return re.sub(
+        rb'("[^"]*")|(^|(?<=[\r\n]))[ \t]+|[ \t]+(?=[\r\n]|\Z)|([ \t]+)',
+        lambda found: found[1] or (found[3] and b" ") or b"",
+        text,
+    )
 
 
 def is_missing(cell: str) -> bool:
@@ -237,7 +270,9 @@ def _first(rows: Rows) -> int:
 
 
 def head_of(path: Path, encoding: str) -> tuple[list[str], bool]:
-    """The first lines of a file with their ends, `LOOKED_AT` of them from the first that says something on, and whether that is all of it."""
+    """The first lines of a file with their ends, `LOOKED_AT` of them from the first that says something on, and
+    whether that is all of it.
+    """
     decoder, text = codecs.getincrementaldecoder(encoding)(), ""
     with content(path) as file:
         while True:
@@ -250,7 +285,9 @@ def head_of(path: Path, encoding: str) -> tuple[list[str], bool]:
 
 
 def quotes_of(written: list[list[str]], cells: list[list[str]], layout: Layout, named: bool) -> tuple[bool, ...]:
-    """Which columns stand in quotes although they need none, as some programs write texts, and last whether names do; () where nothing does."""
+    """Which columns stand in quotes although they need none, as some programs write texts, and last whether names
+    do; () where nothing does.
+    """
     needed = re.compile(f'[{re.escape(layout.mark)}"\r\n]')
     extra = [
         [one.lstrip().startswith('"') and not needed.search(cell) for one, cell in zip(row, inner, strict=True)]
@@ -289,7 +326,12 @@ def read_text(path: Path) -> tuple[TextTable, Block]:
         raise FormatError(f"{path} has a line of names but no rows; give a table with one example a line")
     ragged = tuple(one for block in blocks for one in block.ragged)
     written = pa.concat_tables([block.written for block in blocks if block.written]) if found.quotes else None
-    return found, Block(pa.concat_tables([block.table for block in blocks]), np.concatenate([block.rows for block in blocks]), ragged, written)
+    return found, Block(
+        pa.concat_tables([block.table for block in blocks]),
+        np.concatenate([block.rows for block in blocks]),
+        ragged,
+        written,
+    )
 
 
 @dataclass(frozen=True)
@@ -321,13 +363,18 @@ def looked_at(path: Path) -> Seen:
                     continue
                 quotes, marks, ended = 0, set[str](), True
                 while text:
-                    quotes, marks = quotes + text.count('"'), marks | {mark for mark in MARKS_OF_NUMBERS if mark in text}
+                    quotes, marks = (
+                        quotes + text.count('"'),
+                        marks | {mark for mark in MARKS_OF_NUMBERS if mark in text},
+                    )
                     ended = text.endswith(("\r", "\n"))
                     text = file.read(1 << 20)
                 return Seen(encoding, quotes, frozenset(marks), ended)
         except UnicodeError:
             continue
-    raise FormatError(f"{path} is not a table of text in UTF-8, UTF-16 or Latin-1; save it as CSV in UTF-8, or as Parquet")
+    raise FormatError(
+        f"{path} is not a table of text in UTF-8, UTF-16 or Latin-1; save it as CSV in UTF-8, or as Parquet"
+    )
 
 
 def _binary(text: str) -> bool:
@@ -350,7 +397,8 @@ def separator(text: bytes, *, last: bool = True) -> str:
 
 
 def has_names(rows: list[list[str]]) -> bool:
-    """Whether the first line holds names: it has no number where the lines below have only numbers, or its words do not come again below.
+    """Whether the first line holds names: it has no number where the lines below have only numbers, or its words do not
+    come again below.
 
     Of a line with numbers among its cells more must be words above numbers than numbers above numbers.
     """
@@ -359,13 +407,17 @@ def has_names(rows: list[list[str]]) -> bool:
         return False
     if any(is_number(cell) for cell in top) and not numbered(top, below):
         above = [cell for cell, column in zip(top, zip(*below, strict=True), strict=False) if of_numbers(column)]
-        return sum(not is_number(cell) and not is_missing(cell) for cell in above) > sum(is_number(cell) for cell in above)
+        return sum(not is_number(cell) and not is_missing(cell) for cell in above) > sum(
+            is_number(cell) for cell in above
+        )
     if not below:
         return all(not is_missing(cell) for cell in top)
     columns = list(zip(*below, strict=True))
     if any(all(is_number(cell) or is_missing(cell) for cell in column) for column in columns):
         return True
-    return not any(cell.strip() in {value.strip() for value in column} for cell, column in zip(top, columns, strict=True))
+    return not any(
+        cell.strip() in {value.strip() for value in column} for cell, column in zip(top, columns, strict=True)
+    )
 
 
 def of_numbers(cells: Sequence[str]) -> bool:
@@ -374,7 +426,9 @@ def of_numbers(cells: Sequence[str]) -> bool:
 
 
 def numbered(top: list[str], below: list[list[str]]) -> bool:
-    """Whether the numbers of the first line are names: years in steps, or columns counted from 0 or 1 as programs do where there are no names."""
+    """Whether the numbers of the first line are names: years in steps, or columns counted from 0 or 1 as programs
+    do where there are no names.
+    """
     places = [place for place, cell in enumerate(top) if cell.strip().isdecimal()]
     if sum(is_number(cell) for cell in top) != len(places) or not below:
         return False
@@ -384,8 +438,18 @@ def numbered(top: list[str], below: list[list[str]]) -> bool:
         return False
     steps = {second - first for first, second in itertools.pairwise(values)}
     if all(1800 <= value <= 2100 for value in values):
-        years = [cell for row in below for cell in (row[place].strip() for place in places) if cell.isdecimal() and 1800 <= int(cell) <= 2100]
-        return len(values) > 1 and len(steps) == 1 and steps <= set(range(-10, 11)) - {0} and len(years) < 0.5 * len(below) * len(places)
+        years = [
+            cell
+            for row in below
+            for cell in (row[place].strip() for place in places)
+            if cell.isdecimal() and 1800 <= int(cell) <= 2100
+        ]
+        return (
+            len(values) > 1
+            and len(steps) == 1
+            and steps <= set(range(-10, 11)) - {0}
+            and len(years) < 0.5 * len(below) * len(places)
+        )
     unlike = len(values) > 4 or any(not cell.strip().isdecimal() for row in below for cell in row)
     return unlike and len(values) > 2 and len(places) >= len(top) - 1 and values[0] in (0, 1) and steps == {1}
 
@@ -395,4 +459,7 @@ def check_names(where: object, names: list[str]) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         places = [str(place + 1) for place, name in enumerate(names) if name == twice[0]]
-        raise ShapeError(f"{where}: columns {' and '.join(places)} are both called {twice[0]!r}; every column needs a name of its own: rename one")
+        raise ShapeError(
+            f"{where}: columns {' and '.join(places)} are both called {twice[0]!r}; every column needs a name of its "
+            "own: rename one"
+        )

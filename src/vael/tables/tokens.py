@@ -1,6 +1,7 @@
 """From the bytes of a table of text to its cells, each exactly as it is written, and to what stands in them.
 
-No library gives both: `csv` and Arrow drop quotes, blanks and the ends of lines inside quotes, so that a cell could not be written back as it came.
+No library gives both: `csv` and Arrow drop quotes, blanks and the ends of lines inside quotes, so that a cell could not
+be written back as it came.
 """
 
 from __future__ import annotations
@@ -49,18 +50,22 @@ class Rows:
 def rows_of(text: bytes, mark: str, *, last: bool = True) -> Rows:
     r"""The rows in UTF-8 bytes that begin with a row; without `last`, those that are known to be whole.
 
-    A cell stands in quotes where a quotation mark is the first of its letters that is no blank; inside, two of them are one, and separators and
-    ends of lines are text. Any other quotation mark is text. Lines end in \n, \r\n or \r.
+    A cell stands in quotes where a quotation mark is the first of its letters that is no blank; inside, two of them are
+    one, and separators and ends of lines are text. Any other quotation mark is text. Lines end in \n, \r\n or \r.
     """
     letters, sign = np.frombuffer(text, np.uint8), ord(mark)
     quotes = np.flatnonzero(letters == QUOTE)
     stops = np.flatnonzero((letters == sign) | (letters == NEWLINE) | (letters == RETURN))
     following = letters[np.minimum(stops + 1, len(letters) - 1)] if len(letters) else letters
     at_end = stops + 1 == len(letters)
-    stops = stops[(letters[stops] != RETURN) | np.where(at_end, last, following != NEWLINE)]  # the \n of \r\n ends its line
+    stops = stops[
+        (letters[stops] != RETURN) | np.where(at_end, last, following != NEWLINE)
+    ]  # the \n of \r\n ends its line
     outside = stops[np.searchsorted(quotes, stops) % 2 == 0]
     found = _whole(letters, outside, sign, last)
-    if len(quotes) and not _regular(letters, quotes[: np.searchsorted(quotes, found[-1] if len(found) else 0)], found, sign):
+    if len(quotes) and not _regular(
+        letters, quotes[: np.searchsorted(quotes, found[-1] if len(found) else 0)], found, sign
+    ):
         found = _whole(letters, _one_by_one(text, mark, stops), sign, last)
     return _cut(letters, found, sign)
 
@@ -75,7 +80,9 @@ def _whole(letters: np.ndarray, stops: np.ndarray, sign: int, last: bool) -> np.
 
 
 def _regular(letters: np.ndarray, quotes: np.ndarray, stops: np.ndarray, sign: int) -> bool:
-    """Whether every quotation mark begins or ends a cell, or is one of two inside: then those before a letter say whether it is in quotes."""
+    """Whether every quotation mark begins or ends a cell, or is one of two inside: then those before a letter say
+    whether it is in quotes.
+    """
     if len(quotes) % 2:
         return False
     opening, closing = quotes[::2], quotes[1::2]
@@ -99,7 +106,9 @@ def _regular(letters: np.ndarray, quotes: np.ndarray, stops: np.ndarray, sign: i
 def _one_by_one(text: bytes, mark: str, stops: np.ndarray) -> np.ndarray:
     """Ends of cells where quotation marks are text too: what `_regular` decides for all at once, cell by cell."""
     blank, sign = rb" *" if mark == "\t" else rb"[ \t]*", re.escape(mark.encode())
-    cell = re.compile(rb"(?:" + blank + rb'"[^"]*(?:""[^"]*)*(?:"|\Z))?[^' + sign + rb"\r\n]*(?:(" + sign + rb"|\r\n|\n|\r)|\Z)")
+    cell = re.compile(
+        rb"(?:" + blank + rb'"[^"]*(?:""[^"]*)*(?:"|\Z))?[^' + sign + rb"\r\n]*(?:(" + sign + rb"|\r\n|\n|\r)|\Z)"
+    )
     ends = np.fromiter((match.end() - 1 for match in cell.finditer(text) if match[1]), np.int64)
     return np.intersect1d(stops, ends, assume_unique=True)
 
@@ -144,12 +153,16 @@ def of_distinct(change: Callable[[pa.Array], pa.Array], cells: pa.Array) -> pa.A
 def _bare(cells: pa.Array) -> pa.Array:
     quoted = in_quotes(cells)
     whole = pc.match_substring_regex(cells, IN_QUOTES)
-    bare = pc.if_else(whole, pc.replace_substring(pc.replace_substring_regex(cells, IN_QUOTES, r"\1"), '""', '"'), cells)
+    bare = pc.if_else(
+        whole, pc.replace_substring(pc.replace_substring_regex(cells, IN_QUOTES, r"\1"), '""', '"'), cells
+    )
     odd = pc.and_not(quoted, whole)
     if not pc.any(odd).as_py():
         return bare
     found = (ODD.fullmatch(cell) for cell in cells.filter(odd).to_pylist())
-    return pc.replace_with_mask(bare, odd, pa.array([one[1].replace('""', '"') + one[2] for one in found if one], pa.string()))
+    return pc.replace_with_mask(
+        bare, odd, pa.array([one[1].replace('""', '"') + one[2] for one in found if one], pa.string())
+    )
 
 
 def spelled(cells: pa.Array, mark: str, quoted: Bool[np.ndarray, " rows"] | pa.Array | None = None) -> pa.Array:

@@ -17,7 +17,9 @@ from vael.tables.writing import moments_as, numbers_as
 
 
 def typed_table(table: pa.Table, schema: Schema, forms: Mapping[str, Form]) -> pa.Table:
-    """The columns of the schema as numbers, dates and texts with nulls; the others, and those with a cell that is no such number, stay text."""
+    """The columns of the schema as numbers, dates and texts with nulls; the others, and those with a cell that is
+    no such number, stay text.
+    """
     for number, column in enumerate(schema.columns):
         place = place_of(table, schema, number, "the table")
         found = typed_cells(column, table.column(place), forms.get(column.name))
@@ -28,7 +30,11 @@ def typed_table(table: pa.Table, schema: Schema, forms: Mapping[str, Form]) -> p
 def typed_cells(column: Column, cells: pa.ChunkedArray, form: Form | None = None) -> pa.Array | pa.ChunkedArray | None:
     """Cells of text as levels, numbers or dates, null where missing; None where one is neither."""
     if column.kind in LEVELS:
-        return pc.if_else(pa.array(missing_levels(column, cells, typed=False)), pa.scalar(None, cells.type), pc.utf8_trim_whitespace(cells))
+        return pc.if_else(
+            pa.array(missing_levels(column, cells, typed=False)),
+            pa.scalar(None, cells.type),
+            pc.utf8_trim_whitespace(cells),
+        )
     if limits(cells).any():
         return None
     values, _ = valued(column, cells, form)
@@ -36,4 +42,8 @@ def typed_cells(column: Column, cells: pa.ChunkedArray, form: Form | None = None
     if np.isneginf(values).any():
         return None
     plain = replace(column, type="")
-    return moments_as(plain, np.where(gone, 0.0, values), gone) if column.kind is ColumnKind.DATE else numbers_as(plain, values, gone)
+    return (
+        moments_as(plain, np.where(gone, 0.0, values), gone)
+        if column.kind is ColumnKind.DATE
+        else numbers_as(plain, values, gone)
+    )

@@ -31,18 +31,25 @@ class Unfilled:
 
 
 def unfilled(table: Table, modelled: tuple[str, ...] | None = None) -> tuple[Unfilled, ...]:
-    """The gaps of a table that stay, column by column; those that have none are not named. `modelled` are the columns that are filled."""
+    """The gaps of a table that stay, column by column; those that have none are not named.
+
+    `modelled` are the columns that are filled.
+    """
     names = table.schema.names if modelled is None else modelled
     left = [_left(table, name) for name in table.original.column_names if name not in names]
     bounds = torch.isnan(table.x).numpy() & ~table.gaps
-    limited = [Unfilled(name, int(count), LIMITS) for name, count in zip(table.schema.names, bounds.sum(0), strict=True)]
+    limited = [
+        Unfilled(name, int(count), LIMITS) for name, count in zip(table.schema.names, bounds.sum(0), strict=True)
+    ]
     return tuple(one for one in (*left, *limited) if one.gaps)
 
 
 def _left(table: Table, name: str) -> Unfilled:
     cells = table.original.column(name)
     why = why_left_out(cells, name) if name in table.schema.left_out else ""
-    return Unfilled(name, int(gaps_of(cells, table.layout is None).sum()), f"not in the model: {why}" if why else "not in the model")
+    return Unfilled(
+        name, int(gaps_of(cells, table.layout is None).sum()), f"not in the model: {why}" if why else "not in the model"
+    )
 
 
 def gaps_of(cells: pa.ChunkedArray, typed: bool) -> np.ndarray:

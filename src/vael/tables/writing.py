@@ -1,4 +1,6 @@
-"""From the matrix that a model sees to tables: cells in the types, digits, patterns and zones that their columns came in."""
+"""From the matrix that a model sees to tables: cells in the types, digits, patterns and zones that their columns
+came in.
+"""
 
 from __future__ import annotations
 
@@ -27,18 +29,27 @@ from vael.tables.text import Layout
 WHOLE = 2.0**63  # below which whole numbers are written as such
 
 
-def arrow_cells(schema: Schema, x: Float[Tensor, "rows columns"], seed: int = 0, rows: np.ndarray | None = None) -> pa.Table:
+def arrow_cells(
+    schema: Schema, x: Float[Tensor, "rows columns"], seed: int = 0, rows: np.ndarray | None = None
+) -> pa.Table:
     """Rows of a matrix as typed columns: levels as text, counts as whole numbers, dates as dates; null where NaN.
 
-    Cells of the code that rare levels share become one of them, drawn by how often each was: a function of seed, column and number of the
-    row (`rows`; from 1 on unless given), so that rows written in blocks are those that are written at once.
-    Errors: `ShapeError` for a matrix of another width.
+    Cells of the code that rare levels share become one of them, drawn by how often each was: a function of seed, column
+    and number of the row (`rows`; from 1 on unless given), so that rows written in blocks are those that are written at
+    once. Errors: `ShapeError` for a matrix of another width.
     """
     if x.shape[1] != len(schema.columns):
-        raise ShapeError(f"a matrix of {x.shape[1]} columns came with a schema of {len(schema.columns)}; give a column for each")
+        raise ShapeError(
+            f"a matrix of {x.shape[1]} columns came with a schema of {len(schema.columns)}; give a column for each"
+        )
     cells = x.detach().cpu().double().numpy()
     numbers = np.arange(1, len(x) + 1) if rows is None else rows
-    return pa.table({one.name: _typed(one, cells[:, place], _shares(seed, place, numbers)) for place, one in enumerate(schema.columns)})
+    return pa.table(
+        {
+            one.name: _typed(one, cells[:, place], _shares(seed, place, numbers))
+            for place, one in enumerate(schema.columns)
+        }
+    )
 
 
 def _shares(seed: int, column: int, rows: np.ndarray) -> np.ndarray:
@@ -64,7 +75,9 @@ def _typed(column: Column, cells: np.ndarray, shares: np.ndarray) -> pa.Array:
 
 
 def numbers_as(column: Column, values: np.ndarray, gone: np.ndarray) -> pa.Array:
-    """Numbers in the type and with the decimals of their column; whole ones of a column without a type are whole numbers; null where `gone`."""
+    """Numbers in the type and with the decimals of their column; whole ones of a column without a type are whole
+    numbers; null where `gone`.
+    """
     kind = type_named(column.type)
     rounded = values if column.decimals is None else np.round(values, column.decimals)
     if kind is not None and not is_text(kind):
@@ -76,7 +89,9 @@ def numbers_as(column: Column, values: np.ndarray, gone: np.ndarray) -> pa.Array
 
 
 def moments_as(column: Column, days: np.ndarray, gone: np.ndarray) -> pa.Array:
-    """Days as dates, moments or times of day, as the whole numbers that stand for them, or as text, as their column was; null where `gone`."""
+    """Days as dates, moments or times of day, as the whole numbers that stand for them, or as text, as their column
+    was; null where `gone`.
+    """
     step, kind = step_of(column), type_named(column.type)
     if kind is not None and not is_text(kind) and not pa.types.is_temporal(kind):
         return numbers_in(kind, digits_in(column.pattern, days, step), gone)
@@ -105,12 +120,16 @@ def _texts(column: Column, found: np.ndarray, shares: np.ndarray) -> np.ndarray:
     if column.rare and len(rare):
         names, counts = zip(*column.rare, strict=True)
         reached = np.cumsum(counts) / sum(counts)
-        texts[rare] = np.array(names, dtype=object)[np.minimum(np.searchsorted(reached, shares[rare], side="right"), len(names) - 1)]
+        texts[rare] = np.array(names, dtype=object)[
+            np.minimum(np.searchsorted(reached, shares[rare], side="right"), len(names) - 1)
+        ]
     return texts
 
 
 def written_cells(column: Column, cells: pa.Array, form: Form = FORMS[0]) -> list[str]:
-    """Typed cells as they are written in text: as many digits as the data have, units around them, dates by their pattern, nothing where null."""
+    """Typed cells as they are written in text: as many digits as the data have, units around them, dates by their
+    pattern, nothing where null.
+    """
     if column.kind is ColumnKind.DATE and pa.types.is_temporal(cells.type):
         return _written_dates(column, cells)
     if column.kind in LEVELS or column.kind is ColumnKind.DATE or is_text(cells.type):
@@ -162,7 +181,9 @@ def _digits(value: float | int | Decimal, decimals: int | None) -> str:
 
 
 def completed(table: Table, x: Float[Tensor, "rows columns"], seed: int = 0) -> pa.Table:
-    """The table as it came with the cells of `x` where a cell of a modelled column was missing; every other cell is the very one that came."""
+    """The table as it came with the cells of `x` where a cell of a modelled column was missing; every other cell is
+    the very one that came.
+    """
     original, schema = table.original, table.schema
     gaps = table.gaps
     for number, column in enumerate(schema.columns):
@@ -179,17 +200,28 @@ def completed(table: Table, x: Float[Tensor, "rows columns"], seed: int = 0) -> 
     return with_views(original, table.types)
 
 
-def write_rows(path: Path, schema: Schema, x: Float[Tensor, "rows columns"], *, layout: Layout | None = None, seed: int = 0) -> None:
-    """New rows in the names, order, types and digits of the data: .csv (or another text) or .parquet. Errors: `FormatError` for another ending."""
+def write_rows(
+    path: Path, schema: Schema, x: Float[Tensor, "rows columns"], *, layout: Layout | None = None, seed: int = 0
+) -> None:
+    """New rows in the names, order, types and digits of the data: .csv (or another text) or .parquet.
+
+    Errors: `FormatError` for another ending.
+    """
     table = arrow_cells(schema, x, seed)
     if path.suffix.lower() == ".parquet":
         write_arrow(path, table)
         return
-    texts = {column.name: pa.array(written_cells(column, table.column(column.name).combine_chunks()), pa.string()) for column in schema.columns}
+    texts = {
+        column.name: pa.array(written_cells(column, table.column(column.name).combine_chunks()), pa.string())
+        for column in schema.columns
+    }
     write_arrow(path, pa.table(texts), layout)
 
 
 def write_arrow(path: Path, table: pa.Table, layout: Layout | None = None) -> None:
-    """An Arrow table as .parquet, or its cells as text with the layout of the data, whole or not at all. Errors: `FormatError` for another ending."""
+    """An Arrow table as .parquet, or its cells as text with the layout of the data, whole or not at all.
+
+    Errors: `FormatError` for another ending.
+    """
     with cell_file(path, layout) as file:
         file.add(table)

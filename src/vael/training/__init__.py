@@ -10,6 +10,24 @@ from vael.training.schedules import Constant, WarmupCosine
 from vael.training.settings import Fit, Resolved, Settings, resolve
 
 __all__ = [
-    "Callback", "Constant", "Fit", "Lines", "Order", "Plan", "Resolved", "Row", "Settings", "Tick", "WarmupCosine", "coded", "coded_splits",
-    "encoded",    "on_terminal", "permutation", "pretrain", "read_row", "resolve", "run",
-]  # fmt: skip
+    "Callback",
+    "Constant",
+    "Fit",
+    "Lines",
+    "Order",
+    "Plan",
+    "Resolved",
+    "Row",
+    "Settings",
+    "Tick",
+    "WarmupCosine",
+    "coded",
+    "coded_splits",
+    "encoded",
+    "on_terminal",
+    "permutation",
+    "pretrain",
+    "read_row",
+    "resolve",
+    "run",
+]

@@ -8,7 +8,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Row:
-    """One line of metrics.jsonl: means over examples, in nats; `elbo` is written as `objective` where it is no bound on log p(x)."""
+    """One line of metrics.jsonl: means over examples, in nats; `elbo` is written as `objective` where it is no
+    bound on log p(x).
+    """
 
     step: int
     epoch: int

@@ -21,7 +21,10 @@ from vael.errors import FormatError
 from vael.stored import opened, parsed, physical_memory, read_bytes
 
 STATE = "state.safetensors"
-FACTS, SUM = "vael", "sha256"  # where the header keeps what is said of the tensors, and among that, the checksum of the file
+FACTS, SUM = (
+    "vael",
+    "sha256",
+)  # where the header keeps what is said of the tensors, and among that, the checksum of the file
 LENGTH = struct.Struct("<Q")  # of the header
 MOST_HEADER = 8 << 20  # bytes: some 80,000 tensors
 
@@ -40,7 +43,9 @@ class Header:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], facts: Mapping[str, object] | None = None) -> str:
-    """Tensors and JSON facts as one safetensors file, with a checksum of both among the facts; gives the sha256 of the file."""
+    """Tensors and JSON facts as one safetensors file, with a checksum of both among the facts; gives the sha256 of
+    the file.
+    """
     plain = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
     content = safetensors.torch.save(plain)
     header, data = _apart(content)
@@ -54,8 +59,13 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], facts: Mapping[str, ob
 
 
 def checksum(header: Mapping[str, object], facts: Mapping[str, object], data: bytes | memoryview) -> str:
-    """The sha256 of names, types, shapes and places of tensors, of what is said of them, and of their numbers, as hexadecimal digits."""
-    told = {name: entry for name, entry in header.items() if name != "__metadata__"}, {name: fact for name, fact in facts.items() if name != SUM}
+    """The sha256 of names, types, shapes and places of tensors, of what is said of them, and of their numbers, as
+    hexadecimal digits.
+    """
+    told = (
+        {name: entry for name, entry in header.items() if name != "__metadata__"},
+        {name: fact for name, fact in facts.items() if name != SUM},
+    )
     found = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     found.update(data)
     return found.hexdigest()
@@ -67,17 +77,25 @@ def _apart(content: bytes) -> tuple[dict[str, Any], memoryview]:
 
 
 def read_header(path: Path) -> Header:
-    """Names and shapes of the tensors of a file, without reading these. Errors: `FormatError` for what is no whole safetensors file."""
+    """Names and shapes of the tensors of a file, without reading these.
+
+    Errors: `FormatError` for what is no whole safetensors file.
+    """
     with opened(path, physical_memory()) as (file, size):
         first = file.read(LENGTH.size)
         length = LENGTH.unpack(first)[0] if len(first) == LENGTH.size else 0
         if not 2 <= length <= min(MOST_HEADER, size - LENGTH.size):
-            raise FormatError(f"{path}: not a whole safetensors file (its header cannot have {length:,} bytes); restore it from a copy")
+            raise FormatError(
+                f"{path}: not a whole safetensors file (its header cannot have {length:,} bytes); restore it from a "
+                "copy"
+            )
         text = file.read(length)
     try:
         return _header(parsed(text.decode(), str(path)), str(path))
     except (UnicodeDecodeError, AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
-        raise FormatError(f"{path}: not a whole safetensors file (its header is damaged: {error}); restore it from a copy") from error
+        raise FormatError(
+            f"{path}: not a whole safetensors file (its header is damaged: {error}); restore it from a copy"
+        ) from error
 
 
 def _header(found: dict[str, Any], where: str) -> Header:
@@ -91,20 +109,28 @@ def _header(found: dict[str, Any], where: str) -> Header:
 def read_tensors(path: Path, sha256: str | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and facts of a file that `write_tensors` wrote; `sha256` is that of the whole file, where it is known.
 
-    Errors: `FormatError` for a file that is missing, cut short, changed since it was written, or no safetensors file; nothing in it is executed.
+    Errors: `FormatError` for a file that is missing, cut short, changed since it was written, or no safetensors file;
+    nothing in it is executed.
     """
     facts = read_header(path).facts
     content = read_bytes(path)
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-        raise FormatError(f"{path} is not the file that run.json tells of (its sha256 differs): it is damaged or of another run; restore both")
+        raise FormatError(
+            f"{path} is not the file that run.json tells of (its sha256 differs): it is damaged or of another run; "
+            "restore both"
+        )
     header, data = _apart(content)
     known = facts.pop(SUM, None)
     if known is not None and known != checksum(header, facts, data):
-        raise FormatError(f"{path} is damaged: it does not have the checksum that it was written with; restore it from a copy")
+        raise FormatError(
+            f"{path} is damaged: it does not have the checksum that it was written with; restore it from a copy"
+        )
     try:
         return safetensors.torch.load(content), facts
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise FormatError(f"{path}: not a whole safetensors file ({error}); restore it from a copy, or train anew (without --resume)") from error
+        raise FormatError(
+            f"{path}: not a whole safetensors file ({error}); restore it from a copy, or train anew (without --resume)"
+        ) from error
 
 
 def unlike(wanted: Mapping[str, Tensor], found: Mapping[str, Sequence[int]]) -> str:

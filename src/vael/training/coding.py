@@ -17,12 +17,16 @@ AT_ONCE = 512  # examples that are encoded together
 def coded_splits(model: VQVAE, data: Splits, seed: int = 0) -> Splits:
     """Every split as the codes that `model` gives it, in order."""
     test = None if data.test is None else coded(model, data.test, seed)
-    return replace(data, train=coded(model, data.train, seed), validation=coded(model, data.validation, seed), test=test)
+    return replace(
+        data, train=coded(model, data.train, seed), validation=coded(model, data.validation, seed), test=test
+    )
 
 
 @torch.no_grad()
 def coded(model: VQVAE, source: Source, seed: int = 0) -> Source:
-    """c(x) of every example, `[positions]`, the coarsest level first; a stochastic transform is drawn once for each example."""
+    """c(x) of every example, `[positions]`, the coarsest level first; a stochastic transform is drawn once for each
+    example.
+    """
     like = next(model.parameters())
     training = model.training
     model.eval()
@@ -34,4 +38,12 @@ def coded(model: VQVAE, source: Source, seed: int = 0) -> Source:
     codes, levels = torch.cat(rows), max(grid.size for grid in model.prior.grids)
     stored = codes.to(torch.uint8 if levels <= 256 else torch.int32)
     fingerprint = hashlib.sha256(stored.cpu().numpy().tobytes()).hexdigest()
-    return Source(f"codes of {source.name}", stored, Kind.INTEGER, fingerprint, levels=levels, label=source.label, label_names=source.label_names)
+    return Source(
+        f"codes of {source.name}",
+        stored,
+        Kind.INTEGER,
+        fingerprint,
+        levels=levels,
+        label=source.label,
+        label_names=source.label_names,
+    )

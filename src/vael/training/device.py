@@ -28,12 +28,16 @@ def usable(device: torch.device | str | None) -> torch.device:
         torch.empty(0, device=found)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise StateError(f"device {chosen} cannot be used ({reason}); use cpu, or cuda on a machine with a CUDA build of PyTorch") from error
+        raise StateError(
+            f"device {chosen} cannot be used ({reason}); use cpu, or cuda on a machine with a CUDA build of PyTorch"
+        ) from error
     return found
 
 
 def has_bf16_units(device: torch.device) -> bool:
-    """Whether matrix products in bf16 run on units of their own: AMX or AVX-512 BF16 on a processor, compute capability 8 on a GPU."""
+    """Whether matrix products in bf16 run on units of their own: AMX or AVX-512 BF16 on a processor, compute
+    capability 8 on a GPU.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     flags = ("amx_bf16", "avx512_bf16")
@@ -44,14 +48,19 @@ def has_bf16_units(device: torch.device) -> bool:
 
 
 def automatic_precision(device: torch.device) -> tuple[torch.dtype, str]:
-    """Precision of the networks where none is asked for, and why: what `VAEL_PRECISION` names, else bf16 where there are units for it.
+    """Precision of the networks where none is asked for, and why: what `VAEL_PRECISION` names, else bf16 where there
+    are units for it.
 
-    Densities are float32 or better in any case. Errors: `StateError` if the variable names neither float32 nor bfloat16.
+    Densities are float32 or better in any case. Errors: `StateError` if the variable names neither float32 nor
+    bfloat16.
     """
     named = os.environ.get("VAEL_PRECISION")
     if named:
         if named not in PRECISIONS:
-            raise StateError(f"the environment variable VAEL_PRECISION is {named!r}; expected {' or '.join(PRECISIONS)}, or that it is not set")
+            raise StateError(
+                f"the environment variable VAEL_PRECISION is {named!r}; expected {' or '.join(PRECISIONS)}, or that it "
+                "is not set"
+            )
         return PRECISIONS[named], "as VAEL_PRECISION says"
     return (torch.bfloat16, "bf16 units found") if has_bf16_units(device) else (torch.float32, "no bf16 units found")
 
@@ -77,10 +86,12 @@ def work_per_example(model: nn.Module) -> float:
 
 
 def automatic_compilation(device: torch.device, model: nn.Module, examples: float) -> tuple[bool, str]:
-    """Whether to compile the step for a run over so many examples, and why, from the amount of work alone, so that equal runs choose alike.
+    """Whether to compile the step for a run over so many examples, and why, from the amount of work alone, so that
+    equal runs choose alike.
 
-    Compilation costs some 10 to 40 seconds of a small processor once; it wins a third on dense networks, three quarters on the laws of a
-    table's columns, and next to nothing on convolutions, whose time is spent in kernels that are compiled already.
+    Compilation costs some 10 to 40 seconds of a small processor once; it wins a third on dense networks, three quarters
+    on the laws of a table's columns, and next to nothing on convolutions, whose time is spent in kernels that are
+    compiled already.
     """
     if moving_parts(model):
         return False, "eager, because every step moves a code book"

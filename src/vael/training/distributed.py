@@ -26,8 +26,9 @@ def rank() -> int:
 def process_group(device: torch.device) -> Iterator[None]:
     """Join the other processes for as long as the block lasts; nothing happens alone.
 
-    The threads of a group end with the last reference to it, and `DistributedDataParallel` holds one in cycles. A thread that goes on drops a tensor
-    later, for which it needs the interpreter; where that is ending, the process is aborted after its work is done.
+    The threads of a group end with the last reference to it, and `DistributedDataParallel` holds one in cycles. A
+    thread that goes on drops a tensor later, for which it needs the interpreter; where that is ending, the process is
+    aborted after its work is done.
     """
     if size() == 1 or dist.is_initialized():
         yield

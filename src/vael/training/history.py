@@ -16,7 +16,10 @@ KINDS = {field.name: field.type for field in fields(Row)}  # as text, because an
 
 
 def read_rows(path: Path) -> tuple[Row, ...]:
-    """The rows of a file; a last line that was cut short by a crash is left out. Errors: `FormatError` for another bad line."""
+    """The rows of a file; a last line that was cut short by a crash is left out.
+
+    Errors: `FormatError` for another bad line.
+    """
     lines = read_text(path, LINES_BYTES).splitlines() if present(path) else []
     rows = []
     for number, line in enumerate(lines, 1):
@@ -24,13 +27,19 @@ def read_rows(path: Path) -> tuple[Row, ...]:
             rows.append(as_row(parsed(line, f"{path}, line {number},")))
         except FormatError as error:
             if number < len(lines):
-                raise FormatError(f"{path}, line {number}, is no row of metrics ({error}); restore the file, or remove that line") from error
+                raise FormatError(
+                    f"{path}, line {number}, is no row of metrics ({error}); restore the file, or remove that line"
+                ) from error
     return tuple(rows)
 
 
 def as_row(found: object) -> Row:
     """A row as JSON has it. Errors: `FormatError` for other names, or values of other types."""
-    named = {"elbo" if name == "objective" else name: value for name, value in found.items()} if isinstance(found, dict) else {}
+    named = (
+        {"elbo" if name == "objective" else name: value for name, value in found.items()}
+        if isinstance(found, dict)
+        else {}
+    )
     if not isinstance(found, dict) or named.keys() != KINDS.keys() or len(found) != len(named):
         raise FormatError(f"a record of {', '.join(KINDS)} was expected")
     for name, kind in KINDS.items():
@@ -48,6 +57,8 @@ def as_row(found: object) -> Row:
 
 
 def _measured(value: object) -> bool:
-    """Whether a value is a number as a run has them: what lies beyond 10^15 nats was never a bound, unless it was no number at all."""
+    """Whether a value is a number as a run has them: what lies beyond 10^15 nats was never a bound, unless it was
+    no number at all.
+    """
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return number and (not math.isfinite(value) or abs(value) < 1e15)  # type: ignore[arg-type]

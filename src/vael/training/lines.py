@@ -13,7 +13,9 @@ EVERY = 5.0  # seconds between two lines, at least
 
 
 class Lines(Callback):
-    """Says the plan, then every few seconds how the validation split stands, and notes; `say` takes a line, `what` is what is climbed."""
+    """Says the plan, then every few seconds how the validation split stands, and notes; `say` takes a line, `what`
+    is what is climbed.
+    """
 
     def __init__(self, say: Callable[[str], None] | None = None, what: str = "bound") -> None:
         self.say = say or to_terminal
@@ -22,7 +24,10 @@ class Lines(Callback):
     def plan(self, plan: Plan) -> None:
         length = counted(plan.steps, "step") if plan.steps else "steps until the time limit"
         expected = "" if plan.expected_seconds is None else f", about {max(plan.expected_seconds, 1.0):,.0f} s"
-        self.say(f"training: {counted(plan.parameters, 'parameter')}, {counted(plan.examples, 'example')}, {length}{expected}, on {plan.device}")
+        self.say(
+            f"training: {counted(plan.parameters, 'parameter')}, {counted(plan.examples, 'example')}, "
+            f"{length}{expected}, on {plan.device}"
+        )
         self.steps = plan.steps or 0
 
     def row(self, row: Row) -> None:

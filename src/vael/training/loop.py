@@ -1,4 +1,6 @@
-"""One loop for every algorithm: batches in an order fixed by the seed, validation, best weights, checkpoints, an end."""
+"""One loop for every algorithm: batches in an order fixed by the seed, validation, best weights, checkpoints, an
+end.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +37,15 @@ TICK_SECONDS = 0.5
 VALIDATIONS = 40  # at most so many in a run that is bounded by time
 WHOLE = ("step", "best_step", "epoch_examples")
 NUMBERS = {  # of a checkpoint, and how large they can be
-    "step": 2**53, "best_step": 2**53, "epoch_examples": 2**53, "elapsed": 1e12, "time_start": 1e12, "best": math.inf, "best_elbo": math.inf,
+    "step": 2**53,
+    "best_step": 2**53,
+    "epoch_examples": 2**53,
+    "elapsed": 1e12,
+    "time_start": 1e12,
+    "best": math.inf,
+    "best_elbo": math.inf,
     "validation_seconds": 1e12,
-}  # fmt: skip
+}
 CELLS_AT_ONCE = 4_000_000  # of data in one validation batch
 
 
@@ -52,17 +60,27 @@ def run(
 ) -> Fit:
     """Train until the epochs, the time, the patience or a signal ends it.
 
-    With a `folder`, metrics.jsonl, checkpoint/ and model.safetensors are kept there, and `resume` goes on from the checkpoint: a
-    run killed at any moment and resumed ends, on the same processor with the same threads, in the same weights bit for bit.
-    Under torchrun every process calls this; process 0 alone writes.
+    With a `folder`, metrics.jsonl, checkpoint/ and model.safetensors are kept there, and `resume` goes on from the
+    checkpoint: a run killed at any moment and resumed ends, on the same processor with the same threads, in the same
+    weights bit for bit. Under torchrun every process calls this; process 0 alone writes.
 
     Errors: `StateError` when nothing can be resumed, when the checkpoint is of another run, or when training diverges.
     """
-    resolved = settings if isinstance(settings, Resolved) else resolve(settings or Settings(), algorithm.model, len(data.train))
+    resolved = (
+        settings
+        if isinstance(settings, Resolved)
+        else resolve(settings or Settings(), algorithm.model, len(data.train))
+    )
     if folder is not None and resolved.world.rank == 0:
         files.make_folder(folder)
     alone = held(folder if resolved.world.rank == 0 else None)
-    with alone, tuned(), threads(resolved.settings.threads), distributed.process_group(resolved.world.device), interruptible() as interrupted:
+    with (
+        alone,
+        tuned(),
+        threads(resolved.settings.threads),
+        distributed.process_group(resolved.world.device),
+        interruptible() as interrupted,
+    ):
         return _ended(Training(algorithm, data, resolved, folder, callbacks), resume, interrupted)
 
 
@@ -80,7 +98,9 @@ def interruptible() -> Iterator[threading.Event]:
         yield flag
         return
     kinds = (signal.SIGINT, signal.SIGTERM)
-    former = {kind: handler for kind in kinds if (handler := signal.getsignal(kind)) is not None}  # None: not set from Python, so not ours to set
+    former = {
+        kind: handler for kind in kinds if (handler := signal.getsignal(kind)) is not None
+    }  # None: not set from Python, so not ours to set
 
     def remember(number: int, frame: object) -> None:
         flag.set()
@@ -98,7 +118,9 @@ def interruptible() -> Iterator[threading.Event]:
 class Training:
     """A run under way; everything in it that a resumed run needs is in the checkpoint."""
 
-    def __init__(self, algorithm: Algorithm, data: Splits, resolved: Resolved, folder: Path | None, callbacks: Sequence[Callback]) -> None:
+    def __init__(
+        self, algorithm: Algorithm, data: Splits, resolved: Resolved, folder: Path | None, callbacks: Sequence[Callback]
+    ) -> None:
         self.algorithm, self.data, self.resolved, self.folder = algorithm, data, resolved, folder
         self.settings, self.world = resolved.settings, resolved.world
         self.place = Place(folder) if folder is not None and resolved.world.rank == 0 else None
@@ -112,7 +134,10 @@ class Training:
         self.step, self.elapsed_before, self.time_start, self.progress = 0, 0.0, 0.0, 0.0
         self.validated_step, self.factor = 0, self.settings.schedule(0.0)
         self.best = self.best_elbo = -math.inf  # what is climbed, and the bound, where the former is highest
-        self.best_step, self.best_weights = 0, {name: w.detach().clone() for name, w in algorithm.weights(self.state).items()}
+        self.best_step, self.best_weights = (
+            0,
+            {name: w.detach().clone() for name, w in algorithm.weights(self.state).items()},
+        )
         self.history: list[Row] = []
         self.generator = torch.Generator(self.world.device)
         self.checked = self.ticked = self.saved = self.validated = self.started
@@ -137,8 +162,11 @@ class Training:
     def _update_progress(self) -> None:
         shares = [self.step / self.last_step] if self.last_step else []
         if self.settings.time_limit and (self.world.size == 1 or self.step % AGREE_EVERY == 0):
-            # where setting up (a compiler on a busy machine) took most of the limit, half of it is left for training all the same
-            budget = max(self.settings.time_limit - self.validation_seconds, self.time_start + self.settings.time_limit / 2)
+            # where setting up (a compiler on a busy machine) took most of the limit, half of it is left for training
+            # all the same
+            budget = max(
+                self.settings.time_limit - self.validation_seconds, self.time_start + self.settings.time_limit / 2
+            )
             share = (self._elapsed() - self.time_start) / max(budget - self.time_start, 1e-9)
             self._time_share = distributed.agreed(share, self.world.device)
         if self.settings.time_limit:
@@ -163,7 +191,9 @@ class Training:
     def go(self, interrupted: threading.Event) -> Fit:
         """Step until something ends the run; then judge, save and hand over."""
         self._announce(self._rehearse())
-        if not self.elapsed_before:  # else it is that of the checkpoint, and the share of time that is done does not leap
+        if (
+            not self.elapsed_before
+        ):  # else it is that of the checkpoint, and the share of time that is done does not leap
             self.time_start = self._elapsed()
         self.epoch_started = self.saved = self.validated = self.ticked = time.perf_counter()
         stopped = ""
@@ -183,7 +213,9 @@ class Training:
             return f"all {self.settings.epochs} epochs are done"
         if self.settings.time_limit and self.progress >= 1:
             return f"the time limit of {self.settings.time_limit:g} s is reached"
-        if (self.world.size == 1 or self.step % AGREE_EVERY == 0) and distributed.any_of(interrupted.is_set(), self.world.device):
+        if (self.world.size == 1 or self.step % AGREE_EVERY == 0) and distributed.any_of(
+            interrupted.is_set(), self.world.device
+        ):
             return "interrupted by a signal"
         patient = self.settings.patience if self.progress >= self.algorithm.warmup else None
         if patient and self.validated_step - self.best_step >= patient * self.steps_per_epoch:
@@ -210,7 +242,9 @@ class Training:
         self.epoch_started, self.epoch_examples = time.perf_counter(), 0
 
     def _finish(self, stopped: str, interrupted: bool) -> Fit:
-        if not interrupted and (not self.history or self.history[-1].step != self.step or self.history[-1].split != "validation"):
+        if not interrupted and (
+            not self.history or self.history[-1].step != self.step or self.history[-1].split != "validation"
+        ):
             if float(self.totals[3]):
                 self._record("train", self.totals, self.epoch_examples / (time.perf_counter() - self.epoch_started))
             self._validate()
@@ -218,18 +252,31 @@ class Training:
             self.save()
         skipped = self.algorithm.skipped(self.state)
         if skipped:
-            self._tell("note", f"{skipped} of {self.step} steps were skipped because a gradient was not finite or leapt")
+            self._tell(
+                "note", f"{skipped} of {self.step} steps were skipped because a gradient was not finite or leapt"
+            )
         self.algorithm.model.load_state_dict({**self.algorithm.model.state_dict(), **self.best_weights})
         self.algorithm.model.eval()
         return Fit(
-            self.algorithm.model, tuple(self.history), self.step, self.step // self.steps_per_epoch, self._elapsed(), stopped, interrupted, skipped,
-            self.best_elbo, self.best_step, self.resolved,
-        )  # fmt: skip
+            self.algorithm.model,
+            tuple(self.history),
+            self.step,
+            self.step // self.steps_per_epoch,
+            self._elapsed(),
+            stopped,
+            interrupted,
+            skipped,
+            self.best_elbo,
+            self.best_step,
+            self.resolved,
+        )
 
     # judging
 
     def _validation_batches(self, source: Source) -> Iterator[Batch]:
-        """This process's share of the split, in model units; kept in memory when small, since its noise is the same each time."""
+        """This process's share of the split, in model units; kept in memory when small, since its noise is the same
+        each time.
+        """
         if self.cache is not None:
             yield from self.cache
             return
@@ -266,11 +313,24 @@ class Training:
         epoch = math.ceil(self.step / self.steps_per_epoch)
         whole = self.algorithm.learning_rate
         rate = None if whole is None else whole * self.factor  # of the last step
-        row = Row(self.step, epoch, split, bound, distortion, divergence, speed, self._elapsed(), self.algorithm.skipped(self.state), rate)
+        row = Row(
+            self.step,
+            epoch,
+            split,
+            bound,
+            distortion,
+            divergence,
+            speed,
+            self._elapsed(),
+            self.algorithm.skipped(self.state),
+            rate,
+        )
         self.history.append(row)
         if self.place is not None:
             with self.place.writing():
-                files.append(self.folder / METRICS, (json.dumps(row_record(row, self.algorithm.is_bound)) + "\n").encode())
+                files.append(
+                    self.folder / METRICS, (json.dumps(row_record(row, self.algorithm.is_bound)) + "\n").encode()
+                )
         self._tell("row", row)
 
     # telling
@@ -286,7 +346,19 @@ class Training:
             expected = min(expected or math.inf, self.settings.time_limit)
         parameters = sum(p.numel() for p in self.algorithm.model.parameters())
         device, precision = str(self.world.device), str(self.world.precision).removeprefix("torch.")
-        self._tell("plan", Plan(parameters, self.examples, self.batch, self.last_step, device, precision, self.resolved.reasons[1], expected))
+        self._tell(
+            "plan",
+            Plan(
+                parameters,
+                self.examples,
+                self.batch,
+                self.last_step,
+                device,
+                precision,
+                self.resolved.reasons[1],
+                expected,
+            ),
+        )
 
     def _tick(self, now: float) -> None:
         self.ticked = now
@@ -299,7 +371,16 @@ class Training:
         count = max(count, 1.0)
         self._tell(
             "tick",
-            Tick(self.step, self.step // self.steps_per_epoch + 1, self.progress, bound / count, distortion / count, divergence / count, speed, left),
+            Tick(
+                self.step,
+                self.step // self.steps_per_epoch + 1,
+                self.progress,
+                bound / count,
+                distortion / count,
+                divergence / count,
+                speed,
+                left,
+            ),
         )
 
     # checkpoints
@@ -307,35 +388,59 @@ class Training:
     def save(self) -> None:
         """Everything that going on needs, in one file; and the best weights on their own."""
         facts = {
-            "step": self.step, "elapsed": self._elapsed(), "time_start": self.time_start, "best": self.best, "best_elbo": self.best_elbo,
+            "step": self.step,
+            "elapsed": self._elapsed(),
+            "time_start": self.time_start,
+            "best": self.best,
+            "best_elbo": self.best_elbo,
             "best_step": self.best_step,
-            "batch": self.batch, "seed": self.settings.seed, "fingerprint": self.data.train.fingerprint, "precision": str(self.world.precision),
-            "compiled": self.world.compiled, "size": self.world.size, "epoch_examples": self.epoch_examples,
+            "batch": self.batch,
+            "seed": self.settings.seed,
+            "fingerprint": self.data.train.fingerprint,
+            "precision": str(self.world.precision),
+            "compiled": self.world.compiled,
+            "size": self.world.size,
+            "epoch_examples": self.epoch_examples,
             "validation_seconds": self.validation_seconds,
-        }  # fmt: skip
-        tensors = {**self.state.tensors(), "totals": self.totals, **{f"best.{name}": w for name, w in self.best_weights.items()}}
+        }
+        tensors = {
+            **self.state.tensors(),
+            "totals": self.totals,
+            **{f"best.{name}": w for name, w in self.best_weights.items()},
+        }
         with nullcontext() if self.place is None else self.place.writing():
             write_tensors(self.folder / "checkpoint" / STATE, tensors, facts)
             self._write_best()
         self.saved = time.perf_counter()
 
     def _write_best(self) -> None:
-        write_tensors(self.folder / "model.safetensors", {**self.algorithm.model.state_dict(), **self.best_weights}, {"step": self.best_step})
+        write_tensors(
+            self.folder / "model.safetensors",
+            {**self.algorithm.model.state_dict(), **self.best_weights},
+            {"step": self.best_step},
+        )
 
     def restore(self) -> None:
-        """Go back to the checkpoint; lines of metrics.jsonl after it are dropped, since their steps will be made again."""
+        """Go back to the checkpoint; lines of metrics.jsonl after it are dropped, since their steps will be made
+        again.
+        """
         if self.folder is None or not (self.folder / "checkpoint" / STATE).exists():
             raise StateError(f"nothing to resume: {self.folder} has no checkpoint; start without resuming")
         path = self.folder / "checkpoint" / STATE
         tensors, facts = read_tensors(path)
         mine = {
-            "batch": self.batch, "seed": self.settings.seed, "fingerprint": self.data.train.fingerprint, "precision": str(self.world.precision),
-            "compiled": self.world.compiled, "size": self.world.size,
-        }  # fmt: skip
+            "batch": self.batch,
+            "seed": self.settings.seed,
+            "fingerprint": self.data.train.fingerprint,
+            "precision": str(self.world.precision),
+            "compiled": self.world.compiled,
+            "size": self.world.size,
+        }
         for name, value in mine.items():
             if facts.get(name) != value:
                 raise StateError(
-                    f"the checkpoint in {self.folder} was made with {name} {facts.get(name)}, not {value}; resume with the same, or start a new run"
+                    f"the checkpoint in {self.folder} was made with {name} {facts.get(name)}, not {value}; resume with "
+                    "the same, or start a new run"
                 )
         best = {f"best.{name}": weight for name, weight in self.best_weights.items()}
         trouble = misfit({**self.state.tensors(), "totals": self.totals, **best}, tensors, finite=False)
@@ -344,7 +449,11 @@ class Training:
         check_facts(facts, path)
         self.state.load(tensors)
         self.totals.copy_(tensors["totals"])
-        self.best_weights = {name.removeprefix("best."): w.to(self.world.device) for name, w in tensors.items() if name.startswith("best.")}
+        self.best_weights = {
+            name.removeprefix("best."): w.to(self.world.device)
+            for name, w in tensors.items()
+            if name.startswith("best.")
+        }
         self.step, self.best, self.best_step = facts["step"], facts["best"], facts["best_step"]
         self.best_elbo = facts.get("best_elbo", self.best)
         self.elapsed_before, self.time_start = facts["elapsed"], facts["time_start"]
@@ -355,12 +464,24 @@ class Training:
         path = self.folder / METRICS
         self.history = [row for row in read_rows(path) if row.step <= self.step]
         if self.world.rank == 0:
-            files.write_bytes(path, "".join(json.dumps(row_record(row, self.algorithm.is_bound)) + "\n" for row in self.history).encode())
+            files.write_bytes(
+                path,
+                "".join(json.dumps(row_record(row, self.algorithm.is_bound)) + "\n" for row in self.history).encode(),
+            )
 
 
 def check_facts(facts: Mapping[str, object], path: Path) -> None:
-    """Errors: `FormatError` for a checkpoint that does not say where the run stands, or says it in other than numbers."""
+    """Errors: `FormatError` for a checkpoint that does not say where the run stands, or says it in other than
+    numbers.
+    """
     for name, largest in NUMBERS.items():
         value = facts.get(name, facts.get("best") if name == "best_elbo" else None)
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or abs(value) > largest or (name in WHOLE and not isinstance(value, int)):
-            raise FormatError(f"{path} says that {name} is {str(value)[:80]!r}, which it cannot be; restore it from a copy")
+        if (
+            not isinstance(value, (int, float))
+            or isinstance(value, bool)
+            or abs(value) > largest
+            or (name in WHOLE and not isinstance(value, int))
+        ):
+            raise FormatError(
+                f"{path} says that {name} is {str(value)[:80]!r}, which it cannot be; restore it from a copy"
+            )

@@ -1,4 +1,6 @@
-"""In which order examples are seen and which noise a step takes: pure functions of the seed, so that a run can stop and go on anywhere."""
+"""In which order examples are seen and which noise a step takes: pure functions of the seed, so that a run can stop
+and go on anywhere.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from torch import Tensor
 
 
 def mixed(*numbers: int) -> int:
-    """A 63-bit seed from several numbers (splitmix64), so that streams for neighbouring steps have nothing in common."""
+    """A 63-bit seed from several numbers (splitmix64), so that streams for neighbouring steps have nothing in
+    common.
+    """
     state = 0x9E3779B97F4A7C15
     for number in numbers:
         state = (state ^ number) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
@@ -35,9 +39,11 @@ class Share:
 
 
 class Order:
-    """Global batches of `batch` examples, dealt out to `size` processes: the same batches whatever the number of processes.
+    """Global batches of `batch` examples, dealt out to `size` processes: the same batches whatever the number of
+    processes.
 
-    An epoch's last batch is filled up with rows of weight 0, so that every example counts once and every batch has one shape.
+    An epoch's last batch is filled up with rows of weight 0, so that every example counts once and every batch has one
+    shape.
     """
 
     def __init__(self, examples: int, batch: int, seed: int, rank: int = 0, size: int = 1) -> None:

@@ -16,13 +16,16 @@ from vael.errors import FormatError, StateError
 if sys.platform != "win32":  # where folders cannot be locked
     import fcntl
 
-UNLOCKABLE = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL})  # of file systems that know no locks
+UNLOCKABLE = frozenset(
+    {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL}
+)  # of file systems that know no locks
 _mine = threading.local()  # folders that this thread holds already
 
 
 @contextmanager
 def held(folder: Path | None) -> Iterator[None]:
-    """No other process, and no other thread, trains in `folder` until the block ends; the system lets go of it when the process dies.
+    """No other process, and no other thread, trains in `folder` until the block ends; the system lets go of it when the
+    process dies.
 
     Nothing is written: the folder itself is locked, where its file system can. None is no folder.
     Errors: `StateError` where another trains in it.
@@ -51,14 +54,19 @@ def _lock(descriptor: int, where: str) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise StateError(f"{where} is being trained by another process now; wait until it has ended, or stop it, or choose another folder") from error
+        raise StateError(
+            f"{where} is being trained by another process now; wait until it has ended, or stop it, or choose another "
+            "folder"
+        ) from error
     except OSError as error:
         if error.errno not in UNLOCKABLE:
             raise
 
 
 class Place:
-    """A folder by its identity on the disk, so that one that is removed, moved or exchanged while a run trains is noticed at the next write."""
+    """A folder by its identity on the disk, so that one that is removed, moved or exchanged while a run trains is
+    noticed at the next write.
+    """
 
     def __init__(self, folder: Path) -> None:
         files.make_folder(folder)
@@ -71,12 +79,18 @@ class Place:
         except OSError:
             same = False
         if not same:
-            said = "the run folder was removed, moved or exchanged while the run trained, so its results cannot be kept; train again, and leave it"
+            said = (
+                "the run folder was removed, moved or exchanged while the run trained, so its results cannot be kept; "
+                "train again, and leave it"
+            )
             raise FileNotFoundError(errno.ENOENT, said, str(self.folder))
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """A block that writes into the folder. Errors: `OSError` where that cannot be done any more: what was fine at the start is no wrong input."""
+        """A block that writes into the folder.
+
+        Errors: `OSError` where that cannot be done any more: what was fine at the start is no wrong input.
+        """
         self.check()
         try:
             yield

@@ -29,12 +29,14 @@ def pretrain(
     *,
     folder: Path | None = None,
 ) -> tuple[Fit, ...]:
-    """Train each autoencoder of `stack` in turn through the one loop: the first on the data, the next on its codes, and so on.
+    """Train each autoencoder of `stack` in turn through the one loop: the first on the data, the next on its codes, and
+    so on.
 
-    `ascent` gives the way a layer climbs, such as `lambda layer: GradientAscent(layer, Reconstruction())`. The layers are trained in place;
-    `vael.models.unrolled` makes one deep autoencoder of them, to be fine-tuned with `run` (Hinton & Salakhutdinov 2006; Bengio, Lamblin,
-    Popovici & Larochelle 2007). With a `folder`, each layer keeps its run under layer-1, layer-2, ..., and a run that was stopped goes on
-    where it stood. An interrupted layer ends the pre-training: fewer fits than layers come back.
+    `ascent` gives the way a layer climbs, such as `lambda layer: GradientAscent(layer, Reconstruction())`. The layers
+    are trained in place; `vael.models.unrolled` makes one deep autoencoder of them, to be fine-tuned with `run` (Hinton
+    & Salakhutdinov 2006; Bengio, Lamblin, Popovici & Larochelle 2007). With a `folder`, each layer keeps its run under
+    layer-1, layer-2, ..., and a run that was stopped goes on where it stood. An interrupted layer ends the
+    pre-training: fewer fits than layers come back.
 
     Errors: `ShapeError` for an empty stack.
     """
@@ -52,13 +54,17 @@ def pretrain(
 
 
 def encoded_splits(model: Model, data: Splits) -> Splits:
-    """The codes of training and validation data as data of their own; the test split is left out: no layer is judged on it."""
+    """The codes of training and validation data as data of their own; the test split is left out: no layer is
+    judged on it.
+    """
     return replace(data, train=encoded(model, data.train), validation=encoded(model, data.validation), test=None)
 
 
 @torch.no_grad()
 def encoded(model: Model, source: Source, seed: int = 0) -> Source:
-    """The codes of every example of `source`, in order, as real numbers; a stochastic transform is drawn once for each example."""
+    """The codes of every example of `source`, in order, as real numbers; a stochastic transform is drawn once for
+    each example.
+    """
     like = next(model.parameters())
     parts = []
     for index in torch.arange(len(source)).split(AT_ONCE):
@@ -66,4 +72,12 @@ def encoded(model: Model, source: Source, seed: int = 0) -> Source:
         parts.append(model.encode(replace(given, x=given.x.to(like.device, like.dtype))).to(source.x.device))
     codes = torch.cat(parts)
     fingerprint = hashlib.sha256(codes.cpu().numpy().tobytes()).hexdigest()
-    return Source(f"codes of {source.name}", codes, Kind.REAL, fingerprint, label=source.label, label_names=source.label_names, notes=source.notes)
+    return Source(
+        f"codes of {source.name}",
+        codes,
+        Kind.REAL,
+        fingerprint,
+        label=source.label,
+        label_names=source.label_names,
+        notes=source.notes,
+    )

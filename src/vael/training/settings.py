@@ -50,18 +50,24 @@ class Resolved:
     reasons: tuple[str, ...]
 
 
-NOMINAL_SPEED = 5e10  # floating-point operations a second that a time limit is taken to mean when compilation is decided on
+NOMINAL_SPEED = (
+    5e10  # floating-point operations a second that a time limit is taken to mean when compilation is decided on
+)
 
 
 def resolve(settings: Settings, model: nn.Module, examples: int) -> Resolved:
-    """Choose device, precision and compilation for a training set of so many examples; the same choice on the same machine."""
+    """Choose device, precision and compilation for a training set of so many examples; the same choice on the same
+    machine.
+    """
     device = usable(settings.device)
     precision, words = (settings.precision, "asked for") if settings.precision else automatic_precision(device)
     if settings.compiled is None:
         seen = [float(settings.epochs * examples)] if settings.epochs else []
         seen += [settings.time_limit * NOMINAL_SPEED / work_per_example(model)] if settings.time_limit else []
         compiled, why = automatic_compilation(device, model, min(seen))
-        compiled, why = (compiled, why) if distributed.size() == 1 else (False, "eager, because several processes train together")
+        compiled, why = (
+            (compiled, why) if distributed.size() == 1 else (False, "eager, because several processes train together")
+        )
     else:
         compiled, why = settings.compiled, f"{'compiled' if settings.compiled else 'eager'}, as asked for"
     world = World(device, precision, compiled, distributed.rank(), distributed.size())
