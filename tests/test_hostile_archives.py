@@ -14,9 +14,9 @@ import pyarrow as pa
 import pytest
 
 import vael
+from vael import claims
 from vael.compression import beside as beside_module
 from vael.compression.beside import unpacked
-from vael.data import claims
 from vael.errors import FormatError, VaelError
 from vael.specs import archives
 

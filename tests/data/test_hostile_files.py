@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from vael.data import claims, load, read_table
+from vael import claims
+from vael.data import load, read_table
 from vael.data.arrays import array_in, read_npz
 from vael.data.blocks import array_blocks
 from vael.data.idx import read_idx

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vael.data import read_table
-from vael.data import text as module
 from vael.data.blocks import table_blocks
+from vael.tables import text as module
 from vael.tables.output import cell_file
 from vael.tables.text import MARKS, read_text, text_table
 from vael.tables.tokens import inside, rows_of

@@ -128,7 +128,7 @@ class Counts:
         """More rows: gaps that stay, and cells beside gaps that are far from all that training saw."""
         import numpy as np
 
-        from vael.data import ranges, unfilled
+        from vael.tables import ranges, unfilled
 
         gapped = np.flatnonzero(table.gaps.any(1))
         beyond = ranges.outside(table.schema, table.x[gapped.tolist()], FAR, table.rows[gapped])

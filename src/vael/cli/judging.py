@@ -234,13 +234,12 @@ def write_report(run: Run, judged: Evaluation, seed: int = 0) -> Path:
         *trained(run),
         ("made with", f"vael {spec.versions.vael}, PyTorch {spec.versions.torch}, Python {spec.versions.python}"),
     )
-    # pyrefly: ignore[bad-argument-type]  (a frozen record is what only reads such a protocol, but cannot be said of
     # one)
     record = ReportInput(
         run.model,
         run.splits(),
         run.history,
-        judged,
+        judged,  # type: ignore[bad-argument-type]
         facts,
         title=f"{spec.data.name}: {spec.model.recipe} VAE",
         seed=seed,

@@ -130,9 +130,9 @@ def build(plan: Plan, seed: int = 0, rows: Rows | None = None, schema: Schema | 
         if schema is not None:
             known = None if rows is None else statistics(rows.source())
             head = plan.laws or ColumnsHead(schema, sample=None if known is None else known.sample, tables=sizes.tables)
-            return of_table(event, head, statistics=known, **how)  # type: ignore[arg-type]
+            return of_table(event, head, statistics=known, **how)
         law = GaussianHead(UnitScale(sizes.features), LearnedScale(sizes.features))
-        return (gapped if sizes.gaps else dense)(event, law, **how)  # type: ignore[arg-type]
+        return (gapped if sizes.gaps else dense)(event, law, **how)
 
 
 def planned(rows: Rows, latent: int | None, hidden: Sequence[int] | None, least: int = 1) -> Plan:
@@ -142,18 +142,18 @@ def planned(rows: Rows, latent: int | None, hidden: Sequence[int] | None, least:
     advised, laws = {"latent": FILL_LATENT, "hidden": FILL_HIDDEN}, None
     if rows.schema is not None:
         advice = columns(rows.source(), rows.schema)
-        advised, laws = dict(advice.arguments), advice.head if isinstance(advice.head, ColumnsHead) else None  # type: ignore[assignment]
+        advised, laws = dict(advice.arguments), advice.head if isinstance(advice.head, ColumnsHead) else None
     elif not rows.gaps:
-        advised = dict(table(rows.source()).arguments)  # type: ignore[arg-type]
+        advised = dict(table(rows.source()).arguments)
     widths = advised["hidden"] if hidden is None else hidden
     enough = max(advised["latent"], min(least, rows.x.shape[1], len(rows.x) // ROWS_PER_LATENT))  # type: ignore[type-var]
     sizes = Sizes(
         rows.x.shape[1],
-        int(latent or enough),
-        tuple(int(width) for width in widths),
+        int(latent or enough),  # type: ignore[bad-argument-type]
+        tuple(int(width) for width in widths),  # type: ignore[not-iterable]
         rows.gaps,
         laws.tables if laws else (),
-    )  # type: ignore[arg-type, attr-defined]
+    )
     return Plan(sizes, laws)
 
 

@@ -185,7 +185,7 @@ def efficacy(
     said = [np.mean([one.said for one in rows], axis=0) for rows in taught]
     told = Told(
         said[1], said[0], tuple(_folds(rows, unseen.x, classes, task, seed) if folds else () for rows in (seen, drawn))
-    )  # type: ignore[arg-type]
+    )
     limits = float(seen.y.min()), float(seen.y.max())
     skill = (
         skill_of_numbers(unseen.y, told, limits) if task is Task.NUMBER else skill_of_classes(unseen.y, classes, told)

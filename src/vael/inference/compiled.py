@@ -41,8 +41,11 @@ def unguarded(
         inner.__closure__,
     )
     return torch.compile(
-        MethodType(own, method.__self__), fullgraph=True, dynamic=False, options={"guard_filter_fn": no_guards}
-    )  # type: ignore[attr-defined]
+        MethodType(own, method.__self__),
+        fullgraph=True,
+        dynamic=False,
+        options={"guard_filter_fn": no_guards},  # type: ignore[missing-attribute]
+    )
 
 
 def no_guards(entries: Sequence[object]) -> list[bool]:

@@ -51,10 +51,10 @@ def gaussian_wasserstein(
     """Squared Wasserstein-2 distance W₂² between N(m₁, Σ₁) and N(m₂, Σ₂), in float64; means are `[d]`, covariances `[d,
     d]`.
 
-    |m₁ - m₂|² + tr(Σ₁ + Σ₂ - 2 (Σ₁^½ Σ₂ Σ₁^½)^½). With Σᵢ = Aᵢ Aᵢᵀ the trace is the least |A₁ - A₂ Q|² over rotations Q,
-    which is found by one singular value decomposition: a sum of squares, so that it is never negative and equal Gaussians are at distance
-    zero, and singular covariances are no special case. Its unit is the square of the features' unit. (Dowson & Landau
-    1982; Gelbrich 1990.)
+    |m₁ - m₂|² + tr(Σ₁ + Σ₂ - 2 (Σ₁^½ Σ₂ Σ₁^½)^½). With Σᵢ = Aᵢ Aᵢᵀ the trace is the least |A₁ - A₂ Q|² over
+    rotations Q, which is found by one singular value decomposition: a sum of squares, so that it is never
+    negative and equal Gaussians are at distance zero, and singular covariances are no special case. Its unit is
+    the square of the features' unit. (Dowson & Landau 1982; Gelbrich 1990.)
 
     Errors: `ShapeError` for sizes that do not fit, `SupportError` for what is not finite or no covariance.
     """

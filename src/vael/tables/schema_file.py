@@ -123,10 +123,10 @@ def _value(what: str, name: str, value: object) -> object:
     return (
         tuple(value)
         if isinstance(value, list)
-        else float(value)
+        else float(value)  # type: ignore[bad-argument-type]
         if name in ("origin", "minimum", "maximum", "step") and number
         else value
-    )  # type: ignore[arg-type]
+    )
 
 
 def _is_number(value: object) -> bool:

@@ -61,4 +61,4 @@ def _measured(value: object) -> bool:
     no number at all.
     """
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and (not math.isfinite(value) or abs(value) < 1e15)  # type: ignore[arg-type]
+    return number and (not math.isfinite(value) or abs(value) < 1e15)
