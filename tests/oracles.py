@@ -5,6 +5,7 @@ All in float64. A formula that stands in the package is written here a second ti
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, MultivariateNormal, Normal
 
 from vael.data import Batch
-from vael.models import VAE, Conditional, Decoder, FixedScale, GaussianHead, StandardNormal
+from vael.models import VAE, Conditional, Decoder, FixedScale, GaussianHead, StandardNormal, Terms
+from vael.objectives import ALL_EXAMPLES, Objective, Value, Weights
 from vael.probability import diagonal_gaussian
 
 LOG_2PI = math.log(2 * math.pi)
@@ -191,3 +193,16 @@ def on_grid(model: VAE, x: Tensor, points: int = 201, reach: float = 6.0) -> Ten
         likelihood = model.likelihood(z[:, None], None).log_prob(x).flatten(2).sum(2)
         prior = Independent(Normal(torch.zeros(features, dtype=x.dtype), 1.0), 1).log_prob(z)
         return torch.logsumexp(likelihood + prior[:, None], 0) + features * np.log(step)
+
+
+@dataclass(frozen=True)
+class Even(Objective):
+    """An objective that couples examples: log p(x|z) less its squared distance from the mean over the batch."""
+
+    requires: ClassVar[frozenset[str]] = frozenset({"log_likelihood"})
+    is_bound: ClassVar[bool] = False
+    couples: ClassVar[bool] = True
+
+    def __call__(self, terms: Terms, weights: Weights = ALL_EXAMPLES, progress: Tensor | float = 1.0) -> Value:
+        each = terms.log_likelihood.mean(0)
+        return Value(bound=each, surrogate=each - (each - weights.mean(each)).square())

@@ -84,10 +84,10 @@ def test_an_infinite_weight_climbs_the_divergence_alone(kind):
         torch.tensor([[-3.0, -1.0]], requires_grad=True) for _ in range(4)
     )
     terms = Terms(log_likelihood, log_prior[None], log_posterior[None], divergence[None])
-    value = kind(Beta(math.inf))(terms, 0.3)
+    value = kind(Beta(math.inf))(terms, progress=0.3)
     slopes = torch.autograd.grad(value.surrogate.sum(), log_likelihood, retain_graph=True)
     assert torch.equal(slopes[0], torch.zeros(1, 2))
-    assert torch.equal(value.bound, kind()(terms, 0.3).bound)
+    assert torch.equal(value.bound, kind()(terms, progress=0.3).bound)
     assert torch.equal(
-        value.surrogate, -kind()(terms, 0.3).bound.new_tensor([-3.0, -1.0]) if kind is ELBO else torch.zeros(2)
+        value.surrogate, -kind()(terms, progress=0.3).bound.new_tensor([-3.0, -1.0]) if kind is ELBO else torch.zeros(2)
     )

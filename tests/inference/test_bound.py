@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from oracles import Even
 from vael.data import Batch, Kind, Source
+from vael.errors import StateError
 from vael.inference import GradientAscent, Moment, World
 from vael.inference.bound import Bound, sampled_divergence
 from vael.models import VAE, BernoulliHead, Decoder, GaussianPosterior, StandardNormal
@@ -23,8 +25,12 @@ OBJECTIVES = {
     "sampled": SampledELBO(),
     "importance-weighted": ImportanceWeighted(),
     "divergence alone": ELBO(Beta(float("inf"))),
+    "coupled": Even(),
 }
 EACH = pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
+APART = pytest.mark.parametrize(
+    "objective", [one for one in OBJECTIVES.values() if not one.couples], ids=lambda one: type(one).__name__
+)
 
 
 def model() -> VAE:
@@ -73,7 +79,7 @@ def test_a_step_with_padding_is_the_step_without(objective):
         torch.testing.assert_close(alone, padded, rtol=1e-9, atol=1e-9)
 
 
-@EACH
+@APART
 def test_the_sums_are_those_of_the_rows_one_by_one(objective):
     bound, (batch, _) = Bound(model(), objective, samples=3), batches()
     surrogate, totals = bound(batch, 1.0, noise(batch))
@@ -89,20 +95,20 @@ def test_the_sums_are_those_of_the_rows_one_by_one(objective):
     torch.testing.assert_close(totals, sum(single[1] for single in singles), rtol=1e-12, atol=1e-12)
 
 
-@EACH
+@APART
 def test_the_sums_are_the_bound_its_distortion_its_divergence_and_the_count(objective):
     """For ELBO and sampled ELBO, bound = -distortion - divergence; each as the terms have it."""
     bound, (batch, _) = Bound(model(), objective, samples=3), batches()
     _, totals = bound(batch, 1.0, noise(batch))
-    terms = bound.model(batch, samples=3, generator=noise(batch), reads=objective.reads)
+    terms = bound.model(batch, samples=3, generator=noise(batch), requires=objective.requires)
     ratio = (
         terms.divergence.mean(1).sum()
-        if terms.divergence is not None
+        if terms.states("divergence")
         else (terms.log_posterior - terms.log_prior).mean(1).sum()
     )
     expected = torch.stack(
         (
-            objective(terms, 1.0).bound.sum(),
+            objective(terms).bound.sum(),
             -terms.log_likelihood.mean(0).sum(),
             ratio,
             torch.tensor(float(REAL)).double(),
@@ -114,7 +120,28 @@ def test_the_sums_are_the_bound_its_distortion_its_divergence_and_the_count(obje
 
 def test_terms_without_a_prior_have_no_divergence():
     _, batch = batches()
-    terms = model()(batch, samples=2, generator=noise(batch), reads=frozenset({"log_likelihood"}))
-    assert torch.equal(
-        sampled_divergence(replace(terms, divergence=None, log_posterior=None)), torch.zeros(len(batch)).double()
-    )
+    terms = model()(batch, samples=2, generator=noise(batch), requires=frozenset({"log_likelihood"}))
+    assert torch.equal(sampled_divergence(terms), torch.zeros(len(batch)).double())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_a_coupling_objective_that_ignored_the_weights_would_be_noticed(dtype):
+    """What the laws above compare differs by far where the padding is taken for examples."""
+    _, batch = batches()
+    bound = Bound(model().to(dtype), Even(), samples=3)
+    batch = replace(batch, x=batch.x.to(dtype))
+    seen = bound(batch, 1.0, noise(batch))[0]
+    blind = bound(replace(batch, weight=torch.ones(len(batch))), 1.0, noise(batch))[0]
+    assert abs(seen.item() / blind.item() - 1) > 0.01
+
+
+@APART
+def test_several_processes_train_any_objective_that_couples_no_examples(objective):
+    GradientAscent._check(objective, {}, World(size=2))
+
+
+def test_several_processes_refuse_one_that_does():
+    """Each would see its own part of the batch and climb another objective than one process does."""
+    source = Source("rows", batches()[0].x, Kind.BINARY, "")
+    with pytest.raises(StateError, match=r"Even couples the examples of a batch.*2 processes.*one process"):
+        GradientAscent(model(), Even()).init(source, World(size=2))

@@ -73,7 +73,7 @@ def test_the_updates_are_those_of_pytorch(mine, theirs):
     for step in range(5):
         terms = other.terms(source().batch(torch.arange(32)), generator=torch.Generator().manual_seed(step))
         optimizer.zero_grad()
-        (-ELBO()(terms, 0.0).surrogate.mean()).backward()
+        (-ELBO()(terms, progress=0.0).surrogate.mean()).backward()
         optimizer.step()
     for a, b in zip(state.parameters, other.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)

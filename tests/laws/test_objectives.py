@@ -8,18 +8,20 @@ from statistics import mean
 import pytest
 import torch
 
+from oracles import Even
+from vael.errors import StateError
 from vael.models import Terms
-from vael.objectives import ELBO, Beta, ImportanceWeighted, Reconstruction, SampledELBO, ScoreFunction
+from vael.objectives import ELBO, Beta, ImportanceWeighted, Reconstruction, SampledELBO, ScoreFunction, Weights
 
 LEVELS, SAMPLES, BATCH = 2, 3, 4
 PROGRESS = (0.0, 0.2, 0.4, 0.7, 1.0)
 
 
-def terms(scale: float = 1.0, **latent) -> Terms:
+def terms(scale: float = 1.0, dtype: torch.dtype = torch.float64, **latent) -> Terms:
     numbers = torch.Generator().manual_seed(0)
 
     def drawn(*shape):
-        return (scale * torch.randn(*shape, generator=numbers).double()).requires_grad_()
+        return (scale * torch.randn(*shape, generator=numbers).to(dtype)).requires_grad_()
 
     level = (LEVELS, SAMPLES, BATCH)
     return Terms(
@@ -34,6 +36,10 @@ def terms(scale: float = 1.0, **latent) -> Terms:
 
 def reconstruction(t, b):
     return mean(t.log_likelihood[:, b].tolist())
+
+
+def mean_reconstruction(t):
+    return mean(reconstruction(t, b) for b in range(BATCH))
 
 
 def divergence(t, b):
@@ -124,6 +130,14 @@ TABLE = {  # objective, bound, surrogate (of terms, row, progress), fields it as
         False,
         0.0,
     ),
+    "even over the batch": (
+        Even(),
+        reconstruction,
+        lambda t, b, p: reconstruction(t, b) - (reconstruction(t, b) - mean_reconstruction(t)) ** 2,
+        frozenset({"log_likelihood"}),
+        False,
+        0.0,
+    ),
     "penalties": (
         Reconstruction({"a": 0.25}),
         reconstruction,
@@ -134,48 +148,102 @@ TABLE = {  # objective, bound, surrogate (of terms, row, progress), fields it as
     ),
 }
 EACH = pytest.mark.parametrize(
-    ("objective", "bound", "surrogate", "reads", "is_bound", "warmup"), TABLE.values(), ids=TABLE
+    ("objective", "bound", "surrogate", "requires", "is_bound", "warmup"), TABLE.values(), ids=TABLE
 )
 
 
 @EACH
-def test_values_are_the_formula_in_plain_numbers(objective, bound, surrogate, reads, is_bound, warmup):
+def test_values_are_the_formula_in_plain_numbers(objective, bound, surrogate, requires, is_bound, warmup):
     """At any share of training, given as a number or as a tensor; where no surrogate is written down, it is the
     bound.
     """
     stated = terms()
     for progress in PROGRESS:
         for given in (progress, torch.tensor(progress, dtype=torch.float64)):
-            value = objective(stated, given)
+            value = objective(stated, progress=given)
             climbed = [bound(stated, b) if surrogate is None else surrogate(stated, b, progress) for b in range(BATCH)]
             assert value.bound.tolist() == pytest.approx([bound(stated, b) for b in range(BATCH)], rel=1e-12)
             assert value.surrogate.tolist() == pytest.approx(climbed, rel=1e-9)
-    assert torch.equal(objective(stated).surrogate, objective(stated, 1.0).surrogate)  # training that is over
+    assert torch.equal(objective(stated).surrogate, objective(stated, progress=1.0).surrogate)  # training that is over
 
 
 @EACH
-def test_it_says_of_itself_what_is_true(objective, bound, surrogate, reads, is_bound, warmup):
-    """Which fields it reads (any other may be missing), whether it is a bound, how long it warms up, whether
+def test_it_says_of_itself_what_is_true(objective, bound, surrogate, requires, is_bound, warmup):
+    """Which fields it requires (any other may be missing), whether it is a bound, how long it warms up, whether
     examples of a batch are coupled.
     """
-    assert (objective.reads, objective.is_bound, objective.warmup) == (reads, is_bound, warmup)
+    assert (objective.requires, objective.is_bound, objective.warmup) == (requires, is_bound, warmup)
     stated = terms()
-    fewer = Terms(**{name: getattr(stated, name) for name in ("log_likelihood", *sorted(reads))})
-    assert torch.equal(objective(fewer, 1.0).surrogate, objective(stated, 1.0).surrogate)
+    fewer = Terms(**{name: getattr(stated, name) for name in ("log_likelihood", *sorted(requires))})
+    assert torch.equal(objective(fewer).surrogate, objective(stated).surrogate)
     gradients = [
-        torch.autograd.grad(row, stated.log_likelihood, retain_graph=True)[0]
-        for row in objective(stated, 1.0).surrogate
+        torch.autograd.grad(row, stated.log_likelihood, retain_graph=True)[0] for row in objective(stated).surrogate
     ]
     touched = torch.stack([gradient.abs().sum(0) > 0 for gradient in gradients])
     coupled = bool((touched & ~torch.eye(BATCH, dtype=torch.bool)).any())
     assert objective.couples is coupled
 
 
+@EACH
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_rows_that_fill_a_batch_up_change_nothing(objective, bound, surrogate, requires, is_bound, warmup, dtype):
+    """Neither the values of the examples nor their gradients, whatever stands in rows of weight 0 and wherever these
+    are; to the last bit where examples are not coupled.
+    """
+    alone = terms(dtype=dtype)
+    order = torch.tensor([4, 0, 5, 1, 2, 6, 3])  # a place below BATCH is an example
+    among = padded(alone, order)
+    real = order < BATCH
+    value = objective(among, Weights(real.to(torch.float32)), 0.3)
+    expected = objective(alone, progress=0.3)
+    exact = {} if objective.couples else {"rtol": 0, "atol": 0}
+    torch.testing.assert_close(value.bound[real], expected.bound, **exact)
+    torch.testing.assert_close(value.surrogate[real], expected.surrogate, **exact)
+    gradients = [
+        torch.autograd.grad(climbed.sum(), alone.log_likelihood)[0]
+        for climbed in (value.surrogate * real, expected.surrogate)
+    ]
+    torch.testing.assert_close(*gradients, **exact)
+
+
+def padded(stated, order):
+    """Rows by `order`; those past the examples are a thousand times as large."""
+
+    def rows(term):
+        return torch.cat((term, 1e3 * term.detach()[..., : len(order) - BATCH]), -1)[..., order]
+
+    return Terms(
+        rows(stated.log_likelihood),
+        rows(stated.log_prior),
+        rows(stated.log_posterior),
+        rows(stated.divergence),
+        {name: rows(penalty) for name, penalty in stated.penalties.items()},
+    )
+
+
+def test_weighted_means_leave_out_what_fills_up_whatever_it_is():
+    weights = Weights(torch.tensor([1.0, 0.0, 1.0, 0.0]))
+    values = torch.tensor([[1.0, math.nan, 3.0, math.inf], [2.0, 0.0, -2.0, 9.0]])
+    assert weights.sum(values).tolist() == [4.0, 0.0]
+    assert weights.mean(values).tolist() == [2.0, 0.0]
+    assert Weights().mean(values[1]).item() == 2.25
+
+
+def test_a_term_that_was_not_required_says_who_has_to():
+    """Otherwise an objective that forgets one would be told of a None somewhere else, or climb nothing."""
+    bare = Terms(torch.zeros(SAMPLES, BATCH), penalties=None)
+    for objective, *_ in TABLE.values():
+        missing = objective.requires - {"log_likelihood"}
+        if missing:
+            with pytest.raises(StateError, match=f"no ({'|'.join(missing)}): .*requires"):
+                objective(bare)
+
+
 def test_the_gradient_of_the_score_function_is_written_out():
     """1/S Σ_s [∇ log p(x, z_s) + (log w_s - mean of the other log w) ∇ log q(z_s|x)]."""
     stated = terms()
     found = torch.autograd.grad(
-        ScoreFunction()(stated, 1.0).surrogate.sum(), (stated.log_likelihood, stated.log_prior, stated.log_posterior)
+        ScoreFunction()(stated).surrogate.sum(), (stated.log_likelihood, stated.log_prior, stated.log_posterior)
     )
     weights = [[log_weight(stated, s, b) for b in range(BATCH)] for s in range(SAMPLES)]
     reward = [
@@ -194,11 +262,11 @@ def test_a_term_that_counts_for_nothing_has_a_gradient_of_zero_and_not_none(kind
     refuse.
     """
     stated = terms()
-    read = [getattr(stated, name) for name in sorted(kind.reads)]
-    gradients = torch.autograd.grad(kind(weight)(stated, 1.0).surrogate.sum(), read)
+    read = [getattr(stated, name) for name in sorted(kind.requires)]
+    gradients = torch.autograd.grad(kind(weight)(stated).surrogate.sum(), read)
     assert all(bool(gradient.isfinite().all()) for gradient in gradients)
     assert any(bool((gradient != 0).any()) for gradient in gradients)
-    still = dict(zip(sorted(kind.reads), gradients, strict=True))
+    still = dict(zip(sorted(kind.requires), gradients, strict=True))
     if weight.final == math.inf and kind is ELBO:
         assert bool((still["log_likelihood"] == 0).all())
 

@@ -30,7 +30,7 @@ from vael.probability import PerExample, Stream
 from vael.recipes import autoencoder, contractive, k_sparse, sparse, stacked
 
 EVENT, EXAMPLES = (1, 4, 4), 9
-READS = Reconstruction().reads
+REQUIRES = Reconstruction().requires
 
 
 def generator(seed=0):
@@ -42,7 +42,7 @@ def batch(dtype=torch.float64, examples=EXAMPLES):
 
 
 def terms(model, given, seed=0, **how):
-    return model(given, generator=PerExample(seed, given.index), reads=READS, **how)
+    return model(given, generator=PerExample(seed, given.index), requires=REQUIRES, **how)
 
 
 def test_the_terms_are_minus_the_squared_error_summed_over_cells():
@@ -50,7 +50,7 @@ def test_the_terms_are_minus_the_squared_error_summed_over_cells():
     stated = terms(model, given)
     expected = -(given.x - model.reconstruct(given)).square().flatten(1).sum(1)
     torch.testing.assert_close(stated.log_likelihood, expected[None])
-    assert stated.divergence is stated.log_prior is stated.log_posterior is None
+    assert not any(map(stated.states, ("log_prior", "log_posterior", "divergence")))
     assert stated.penalties == {}
     torch.testing.assert_close(stated.latent[0][0], model.encode(given))
     torch.testing.assert_close(model.decode(stated.latent).mean[0], model.reconstruct(given))
@@ -129,9 +129,9 @@ def test_gradients_are_those_of_finite_differences(model):
     named = {name: p.detach() for name, p in built.named_parameters()}
 
     def climbed(*weights):
-        how = {"generator": PerExample(0, given.index), "reads": READS}
+        how = {"generator": PerExample(0, given.index), "requires": REQUIRES}
         stated = functional_call(built, dict(zip(named, weights, strict=True)), (given,), how)
-        return Reconstruction()(stated, 1.0).surrogate.sum()
+        return Reconstruction()(stated).surrogate.sum()
 
     assert torch.autograd.gradcheck(climbed, [w.clone().requires_grad_() for w in named.values()], fast_mode=True)
 
@@ -262,7 +262,7 @@ def test_there_is_no_prior_to_sample_from_and_no_divergence_to_climb():
     with pytest.raises(StateError, match="no prior over its codes"):
         model.sample(3, generator=generator())
     with pytest.raises(StateError, match="neither prior nor posterior"):
-        model(given, generator=generator(), reads=ELBO().reads)
+        model(given, generator=generator(), requires=ELBO().requires)
     with pytest.raises(StateError, match="neither prior nor posterior"):
         model(given, generator=generator(), posterior=())
     with pytest.raises(StateError, match="Autoencoder has no posterior"):

@@ -70,9 +70,9 @@ def test_the_score_function_has_the_gradient_of_the_enumerated_bound():
     many, noise = Batch(x=x.x.repeat(40, 1)), generator(7)
     found = []
     for _ in range(400):
-        terms = vae.terms(many, samples=2, generator=noise, reads=ScoreFunction.reads)
+        terms = vae.terms(many, samples=2, generator=noise, requires=ScoreFunction.requires)
         found.append(
-            torch.cat([g.flatten() for g in torch.autograd.grad(ScoreFunction()(terms, 1.0).surrogate.mean(), weights)])
+            torch.cat([g.flatten() for g in torch.autograd.grad(ScoreFunction()(terms).surrogate.mean(), weights)])
         )
     draws = torch.stack(found)
     error = draws.std(0) / len(draws) ** 0.5
@@ -86,6 +86,6 @@ def test_draws_are_zeros_and_ones_and_carry_no_gradient():
     terms = vae.terms(batch(), samples=4, generator=generator())
     assert set(terms.latent[0].unique().tolist()) <= {0.0, 1.0}
     assert not terms.latent[0].requires_grad
-    assert ELBO()(terms, 1.0).bound.shape == (5,)
+    assert ELBO()(terms).bound.shape == (5,)
     assert vae.sample(3, generator=generator()).shape == (3, CELLS)
     assert ((vae.encode(batch()) > 0) & (vae.encode(batch()) < 1)).all()

@@ -95,7 +95,7 @@ def test_the_bound_is_below_the_sum_over_all_codes_for_every_example(make):
     """
     model, x = fitted(make), batch(rows=6)
     grids = [CodeGrid(g.height, g.width, min(g.size, 3)) for g in model.prior.grids]
-    terms = model(x, generator=generator(), reads=ELBO().reads)
+    terms = model(x, generator=generator(), requires=ELBO().requires)
     bound = ELBO()(terms).bound
     every = itertools.product(*(range(grid.size) for grid in model.prior.grids for _ in range(grid.positions)))
     listed = torch.tensor(list(every)) if math.prod(g.size**g.positions for g in model.prior.grids) < 20000 else None
@@ -110,7 +110,7 @@ def test_the_bound_is_below_the_sum_over_all_codes_for_every_example(make):
                     x,
                     generator=generator(),
                     latent=tuple(level[block] for level in codes),
-                    reads=frozenset({"log_prior"}),
+                    requires=frozenset({"log_prior"}),
                 )
             ]
         ]
@@ -278,7 +278,7 @@ def test_codes_do_not_depend_on_the_companions(make):
 @EVERY
 def test_the_decoder_gets_the_same_from_codes_as_from_the_encoder(make):
     model, given = fitted(make), batch(rows=9)
-    direct = model(given, generator=PerExample(0, torch.arange(9)), reads=frozenset({"log_likelihood"}))
+    direct = model(given, generator=PerExample(0, torch.arange(9)), requires=frozenset({"log_likelihood"}))
     again = model(given, generator=generator(), latent=direct.latent)
     torch.testing.assert_close(direct.log_likelihood, again.log_likelihood, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(model.reconstruct(given), model.decode(direct.latent).mean[0])

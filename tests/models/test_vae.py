@@ -11,7 +11,7 @@ from torch.distributions import Independent, Laplace, MultivariateNormal
 
 from oracles import Conjugate, Given, LinearGaussian, generator
 from vael.data import Batch
-from vael.errors import ShapeError
+from vael.errors import ShapeError, StateError
 from vael.models import VAE, Decoder, GaussianPosterior, StandardNormal, heads
 from vael.networks import Dense
 from vael.probability import diagonal_gaussian
@@ -59,10 +59,12 @@ def test_the_terms_are_the_logarithms_of_their_names():
 
 def test_only_what_is_read_is_computed():
     terms = vae(heads.BernoulliHead()).terms(
-        Batch(x=zeros_and_ones()), generator=generator(), reads=frozenset({"log_likelihood", "divergence"})
+        Batch(x=zeros_and_ones()), generator=generator(), requires=frozenset({"log_likelihood", "divergence"})
     )
-    assert terms.log_prior is None
-    assert terms.log_posterior is None
+    for name in ("log_prior", "log_posterior"):
+        assert not terms.states(name)
+        with pytest.raises(StateError, match=f"{name}.*requires"):
+            getattr(terms, name)
 
 
 def test_a_posterior_of_another_kind_falls_back_to_monte_carlo():

@@ -22,7 +22,7 @@ OBJECTIVES = [ELBO(), SampledELBO(), ImportanceWeighted()]
 def bound(model, x, objective, samples=1, seed=0):
     with torch.no_grad():
         return objective(
-            model.terms(Batch(x=x), samples=samples, generator=generator(seed), reads=objective.reads), 1.0
+            model.terms(Batch(x=x), samples=samples, generator=generator(seed), requires=objective.requires)
         ).bound
 
 
@@ -45,7 +45,7 @@ def test_at_the_exact_posterior_the_elbo_is_log_p_in_the_mean():
         terms = oracle.vae().terms(Batch(x=x), samples=draws, generator=generator())
     each = terms.log_likelihood - terms.divergence.sum(0)
     assert (each.std(0) > 0.1).all()  # not exact draw by draw, so the mean says something
-    assert ((ELBO()(terms, 1.0).bound - oracle.log_prob(x)).abs() <= 4 * each.std(0) / math.sqrt(draws)).all()
+    assert ((ELBO()(terms).bound - oracle.log_prob(x)).abs() <= 4 * each.std(0) / math.sqrt(draws)).all()
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: type(o).__name__)
@@ -108,7 +108,7 @@ def test_averages_of_importance_weighted_bounds_over_disjoint_groups_never_fall_
     log_w = log_weights(terms)
     averages = [(log_w.view(-1, k, 40).logsumexp(1) - math.log(k)).mean(0) for k in (1, 2, 4, 8, 16, 48, 240)]
     assert all((later >= earlier - 1e-12).all() for earlier, later in pairwise(averages))
-    torch.testing.assert_close(averages[-1], ImportanceWeighted()(terms, 1.0).bound)
+    torch.testing.assert_close(averages[-1], ImportanceWeighted()(terms).bound)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: type(o).__name__)
@@ -147,7 +147,7 @@ def test_enumerable_latents_elsewhere(objective):
         )
         for i in range(6)
     ]
-    mean = torch.stack([objective(row, 1.0).bound for row in rows]).mean(0)
+    mean = torch.stack([objective(row).bound for row in rows]).mean(0)
     gap = (-(oracle.joint(x).log_softmax(1)) - math.log(6)).mean(1)
     torch.testing.assert_close(mean, oracle.log_prob(x) - gap, rtol=0, atol=1e-10)
 
@@ -172,7 +172,7 @@ def test_log_p_on_a_grid_is_the_limit_of_importance_weighting(features):
     weight = log_weights(terms).softmax(0) * 20_000
     error = weight.std(0) / math.sqrt(20_000)
     assert (error < 0.05).all()
-    assert ((ImportanceWeighted()(terms, 1.0).bound - exact).abs() <= 4 * error).all()
+    assert ((ImportanceWeighted()(terms).bound - exact).abs() <= 4 * error).all()
 
 
 @pytest.mark.parametrize(("dtype", "exact"), [(torch.float64, 1e-9), (torch.float32, 1e-5)], ids=str)
@@ -184,8 +184,7 @@ def test_the_bound_of_given_latents_does_not_depend_on_the_batch_size(objective,
     def by(size):
         parts = [
             objective(
-                model.terms(Batch(x=x[i : i + size]), samples=3, generator=generator(), latent=(z[:, i : i + size],)),
-                1.0,
+                model.terms(Batch(x=x[i : i + size]), samples=3, generator=generator(), latent=(z[:, i : i + size],))
             ).bound
             for i in range(0, 128, size)
         ]
@@ -201,9 +200,7 @@ def test_noise_of_examples_makes_the_bound_independent_of_the_batch():
 
     def by(rows):
         with torch.no_grad():
-            return SampledELBO()(
-                model.terms(Batch(x=x[rows]), samples=3, generator=PerExample(5, index[rows])), 1.0
-            ).bound
+            return SampledELBO()(model.terms(Batch(x=x[rows]), samples=3, generator=PerExample(5, index[rows]))).bound
 
     whole = by(torch.arange(20))
     order = torch.randperm(20, generator=generator())
@@ -224,7 +221,7 @@ def test_the_weight_of_the_divergence_ends_where_it_is_meant_to():
 def test_beta_weighs_the_surrogate_and_leaves_the_bound():
     model, x = small_vae(2), (torch.rand(5, 12, generator=generator()) < 0.4).double()
     terms = model.terms(Batch(x=x), generator=generator())
-    plain, weighed = ELBO()(terms, 1.0), ELBO(Beta(3.0))(terms, 1.0)
+    plain, weighed = ELBO()(terms), ELBO(Beta(3.0))(terms)
     torch.testing.assert_close(weighed.bound, plain.bound)
     torch.testing.assert_close(weighed.surrogate, plain.bound - 2 * terms.divergence[0, 0])
 

@@ -71,7 +71,7 @@ def test_the_total_loss_is_a_negative_bound_at_a_variance_of_one_half():
     loss = (batch.x - model.decode((z,)).mean[0]).square().flatten(1).sum(1)
     loss = loss + 0.5 * (q.mean.square() + q.variance - q.variance.log() - 1).sum(1)
     torch.testing.assert_close(
-        -ELBO()(terms, 1.0).bound - loss, torch.full_like(loss, CELLS / 2 * math.log(math.pi)), rtol=0, atol=1e-9
+        -ELBO()(terms).bound - loss, torch.full_like(loss, CELLS / 2 * math.log(math.pi)), rtol=0, atol=1e-9
     )
     assert 784 / 2 * math.log(math.pi) == pytest.approx(448.7341, abs=1e-4)
 
@@ -82,7 +82,7 @@ def test_pairs_of_equal_variance_times_weight_have_proportional_gradients(sigma,
 
     def gradient(sigma, beta):
         model = network(GaussianHead(spread=FixedScale(sigma)))
-        surrogate = ELBO(Beta(beta))(model.terms(grey(), generator=generator()), 1.0).surrogate.mean()
+        surrogate = ELBO(Beta(beta))(model.terms(grey(), generator=generator())).surrogate.mean()
         return torch.cat([g.flatten() for g in torch.autograd.grad(surrogate, list(model.parameters()))])
 
     reference, found = gradient(math.sqrt(0.5), 1.0), gradient(sigma, beta)
@@ -131,7 +131,7 @@ def test_the_lectures_program_gives_the_same_loss_line_by_line():
     kl_loss = -0.5 * (1 + z_log_var - z_mean.square() - z_log_var.exp()).sum(-1)
     torch.testing.assert_close(-terms.log_likelihood[0], xent_loss, rtol=1e-9, atol=0)
     torch.testing.assert_close(terms.divergence[0, 0], kl_loss, rtol=1e-9, atol=1e-12)
-    assert float(-ELBO()(terms, 1.0).bound.mean().detach()) == pytest.approx(
+    assert float(-ELBO()(terms).bound.mean().detach()) == pytest.approx(
         float((xent_loss + kl_loss).mean().detach()), rel=1e-9
     )
 

@@ -48,8 +48,8 @@ def test_the_gradient_on_enumerable_latents_is_the_exact_one_in_the_mean():
     q = logits.softmax(0)
     exact = torch.autograd.grad((q * (likelihood + oracle.logits.log_softmax(0) - q.log())).sum(), (logits, cells))
     rows = x.expand(repeats, -1)
-    terms = model.terms(Batch(x=rows), samples=2, generator=generator(), reads=ScoreFunction.reads)
-    surrogate = ScoreFunction()(terms, 1.0).surrogate
+    terms = model.terms(Batch(x=rows), samples=2, generator=generator(), requires=ScoreFunction.requires)
+    surrogate = ScoreFunction()(terms).surrogate
     assert surrogate.shape == (repeats,)
     blocks = [
         torch.autograd.grad(part.mean(), (logits, cells), retain_graph=True) for part in surrogate.split(repeats // 100)
@@ -65,7 +65,7 @@ def test_the_value_is_the_sampled_bound():
     oracle = Enumerable.of_size(4, 10)
     model, _, _ = free(oracle)
     terms = model.terms(Batch(x=oracle.sample(6)), samples=3, generator=generator())
-    value, plain = ScoreFunction()(terms, 1.0), SampledELBO()(terms, 1.0)
+    value, plain = ScoreFunction()(terms), SampledELBO()(terms)
     torch.testing.assert_close(value.bound, plain.bound)
     torch.testing.assert_close(value.surrogate, plain.bound)
     assert not value.bound.requires_grad
@@ -89,15 +89,15 @@ def test_where_a_path_exists_both_gradients_have_the_same_mean_and_the_path_less
         )
 
     terms = model.terms(Batch(x=x), samples=4, generator=generator(1))
-    path = blocks(SampledELBO()(terms, 1.0).surrogate)
+    path = blocks(SampledELBO()(terms).surrogate)
     other = model.terms(Batch(x=x), samples=4, generator=generator(2))
     detached = model.terms(Batch(x=x), samples=4, generator=generator(2), latent=(other.latent[0].detach(),))
-    score = blocks(ScoreFunction()(detached, 1.0).surrogate)
+    score = blocks(ScoreFunction()(detached).surrogate)
     error = ((path.var(0) + score.var(0)) / len(path)).sqrt()
     assert ((path.mean(0) - score.mean(0)).abs() <= 4.5 * error).all()
     assert (score.var(0) > path.var(0)).all()
     with pytest.raises(StateError, match="count twice"):
-        ScoreFunction()(terms, 1.0)
+        ScoreFunction()(terms)
 
 
 def stripes(examples, seed):

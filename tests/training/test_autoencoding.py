@@ -218,11 +218,13 @@ def test_a_compiled_run_is_the_eager_run():
 
 def test_noise_that_belongs_to_examples_serves_every_batch_size():
     model, x = denoising(), splits().validation
-    reads = Reconstruction().reads
+    requires = Reconstruction().requires
 
     def errors(size):
         blocks = torch.arange(len(x)).split(size)
-        return torch.cat([model(x.batch(i), generator=PerExample(1, i), reads=reads).log_likelihood[0] for i in blocks])
+        return torch.cat(
+            [model(x.batch(i), generator=PerExample(1, i), requires=requires).log_likelihood[0] for i in blocks]
+        )
 
     torch.testing.assert_close(errors(60), errors(7), rtol=1e-5, atol=1e-6)
     assert isinstance(model.encoder, nn.Sequential)

@@ -26,7 +26,7 @@ from vael.models import VAE, ColumnsHead, ColumnsInput, Head
 from vael.models.vae import filled
 from vael.probability import Common, PerExample
 
-READS = frozenset({"divergence"})
+REQUIRES = frozenset({"divergence"})
 NEIGHBOURS, REFERENCE = 5, 5000
 FEW_CELLS = 256  # up to which the surprise of every cell is a place in the space of neighbours
 LEAST_HELD_OUT = 10
@@ -297,10 +297,10 @@ class AnomalyDetector:
             with torch.inference_mode():
                 # shared by all rows, those of calibration too: scores are compared with each other, and nobody takes a
                 # draw of them
-                terms = self.model.terms(batch, samples=self.samples, generator=Common(self.seed), reads=READS)
+                terms = self.model.terms(batch, samples=self.samples, generator=Common(self.seed), requires=REQUIRES)
                 code = terms.posterior[0].mean
                 surprise = self._surprise(batch, code)
-                divergence = torch.zeros(len(batch)) if terms.divergence is None else terms.divergence.mean(1).sum(0)
+                divergence = terms.divergence.mean(1).sum(0) if terms.states("divergence") else torch.zeros(len(batch))
                 found = (
                     -terms.log_likelihood.mean(0),
                     divergence,

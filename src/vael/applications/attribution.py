@@ -18,7 +18,7 @@ from vael.models.vae import filled
 from vael.objectives import log_weights
 from vael.probability import Common, draw
 
-READS = frozenset({"log_prior", "log_posterior"})
+REQUIRES = frozenset({"log_prior", "log_posterior"})
 CELLS_AT_ONCE = 2**17
 
 
@@ -76,7 +76,7 @@ def _given_the_others(
     # error
     z = draw(q, samples, Common(seed))
     log_w = log_weights(
-        model.terms(without, samples=samples, generator=Common(seed), reads=READS, posterior=(q,), latent=(z,))
+        model.terms(without, samples=samples, generator=Common(seed), requires=REQUIRES, posterior=(q,), latent=(z,))
     ).double()
     log_p = torch.logsumexp(log_w, 0).view(rows, copies)
     return (log_p[:, 1:] - log_p[:, :1]).to(x.dtype).masked_fill(~seen, 0.0)

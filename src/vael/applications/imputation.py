@@ -20,7 +20,7 @@ from vael.objectives import log_weights
 from vael.probability import Common, EachLatent, Noise, PerExample, draw, draw_wide, widened
 from vael.probability.columns import Columns
 
-READS = frozenset({"log_prior", "log_posterior"})
+REQUIRES = frozenset({"log_prior", "log_posterior"})
 LATENTS_AT_ONCE = 2**15
 
 
@@ -132,7 +132,9 @@ def _weighted_latents(
 ) -> tuple[Tensor, Float[Tensor, "samples batch"]]:
     """Latents from a proposal, and their shares of p(z | x_seen)."""
     z = draw(q, samples, noise)
-    log_w = log_weights(model.terms(batch, samples=samples, generator=noise, reads=READS, posterior=(q,), latent=(z,)))
+    log_w = log_weights(
+        model.terms(batch, samples=samples, generator=noise, requires=REQUIRES, posterior=(q,), latent=(z,))
+    )
     log_w = log_w.double().nan_to_num(nan=-torch.inf, posinf=-torch.inf)
     # a row so far out that no latent has a density for it says nothing of its gaps: all candidates count alike
     return z, torch.where(log_w.isfinite().any(0), log_w, torch.zeros_like(log_w)).softmax(0).to(batch.x.dtype)

@@ -19,7 +19,7 @@ from vael.models import VAE
 from vael.objectives import log_weights
 from vael.probability import Common, EachLatent, Noise, PerExample, draw
 
-READS = frozenset({"log_prior", "log_posterior"})
+REQUIRES = frozenset({"log_prior", "log_posterior"})
 CANDIDATES = 128  # latents for each example
 AT_ONCE = 32  # examples
 
@@ -121,7 +121,7 @@ def _weighted_latents(
 ) -> tuple[Tensor, Tensor]:
     z = draw(q, candidates, noise)
     return z, log_weights(
-        model.terms(batch, samples=candidates, generator=noise, reads=READS, posterior=(q,), latent=(z,))
+        model.terms(batch, samples=candidates, generator=noise, requires=REQUIRES, posterior=(q,), latent=(z,))
     ).softmax(0)
 
 

@@ -20,7 +20,7 @@ from vael.models import VAE
 from vael.probability import Common, diagonal_gaussian, draw
 from vael.probability.factorization import lower_factor
 
-READS = frozenset({"divergence"})
+REQUIRES = frozenset({"divergence"})
 JUDGES = 64  # variates that say whether a fitted posterior is better than the encoder's
 
 
@@ -229,7 +229,7 @@ def _bound(
     """The ELBO of each example, and its slope in `move`."""
     with torch.enable_grad():
         leaf = move.clone().requires_grad_()
-        terms = model.terms(batch, samples=samples, generator=noise, reads=READS, posterior=(_moved(q, leaf),))
-        bound = terms.log_likelihood.mean(0) - terms.divergence.sum(0).mean(0)  # type: ignore[union-attr]
+        terms = model.terms(batch, samples=samples, generator=noise, requires=REQUIRES, posterior=(_moved(q, leaf),))
+        bound = terms.log_likelihood.mean(0) - terms.divergence.sum(0).mean(0)
         (slope,) = torch.autograd.grad(bound.sum(), leaf)
     return bound.detach(), slope

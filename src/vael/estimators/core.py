@@ -37,7 +37,7 @@ LEAST_SPREAD = math.exp(LOG_SCALE[0])  # of a column's own, the least σ that it
 NARROW = 1e-3  # of a column's spread: where float32 is finer than that, a detector takes its cells as float32 has them
 TINY = 1e-10  # variances below it are zero with errors of rounding
 MOST_COLUMNS = 2000  # whose correlations are looked at
-READS = frozenset({"log_prior", "log_posterior"})
+REQUIRES = frozenset({"log_prior", "log_posterior"})
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,9 @@ class Fitted:
         given = batch_of(part)
         q = self.judge.infer(given)
         z = draw(q, samples, noise)
-        terms = self.judge.terms(given, samples=samples, generator=noise, reads=READS, posterior=(q,), latent=(z,))
+        terms = self.judge.terms(
+            given, samples=samples, generator=noise, requires=REQUIRES, posterior=(q,), latent=(z,)
+        )
         return log_weights(terms), z
 
     @property

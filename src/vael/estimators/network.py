@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -17,7 +16,7 @@ from vael.errors import StateError
 from vael.inference import AdamW, GradientAscent
 from vael.models import VAE, ColumnsHead, GaussianHead, LearnedScale
 from vael.networks import seeded
-from vael.objectives import ELBO, Beta, ImportanceWeighted, Objective
+from vael.objectives import ELBO, Beta, ImportanceWeighted
 from vael.recipes import dense, gapped
 from vael.recipes import table as of_table
 from vael.recommendation import columns, table
@@ -204,11 +203,11 @@ def trained(rows: Rows, plan: Plan, how: Training) -> tuple[VAE, Fit, Splits]:
     splits, model = splits_of(rows, how.seed), build(plan, how.seed, rows, rows.schema)
     if rows.few:
         optimizer = AdamW(learning_rate=how.learning_rate / 2, weight_decay=FILL_DECAY)
-        ascent = GradientAscent(model, cast(Objective, ImportanceWeighted()), samples=FILL_SAMPLES, optimizer=optimizer)
+        ascent = GradientAscent(model, ImportanceWeighted(), samples=FILL_SAMPLES, optimizer=optimizer)
     else:
         optimizer = AdamW(
             learning_rate=how.learning_rate / (1 if rows.schema is None else 2), weight_decay=WEIGHT_DECAY
         )
-        ascent = GradientAscent(model, cast(Objective, ELBO(Beta(1.0, WARMUP))), optimizer=optimizer, ema=EMA)
+        ascent = GradientAscent(model, ELBO(Beta(1.0, WARMUP)), optimizer=optimizer, ema=EMA)
     fit = run(ascent, splits, settings_of(how, rows))
     return model.double().eval(), fit, splits

@@ -52,7 +52,7 @@ def evaluate_codes(model: VQVAE, source: Source, *, seed: int = 0, batch: int = 
         for start in range(0, len(source), batch):
             given = batch_at(source, range(start, min(start + batch, len(source))), seed, like)
             terms = model(
-                given, generator=torch.Generator(like.device), reads=frozenset({"log_likelihood", "divergence"})
+                given, generator=torch.Generator(like.device), requires=frozenset({"log_likelihood", "divergence"})
             )
             nats += torch.stack([-terms.log_likelihood[0].double().sum(), terms.divergence.double().sum()]).cpu()
             codes.append([level[0] for level in terms.latent])

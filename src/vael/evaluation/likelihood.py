@@ -17,7 +17,7 @@ from vael.models import Model
 from vael.objectives import log_weights
 from vael.probability import PerExample, divergence, draw, has_closed_form
 
-READS = frozenset({"log_prior", "log_posterior"})
+REQUIRES = frozenset({"log_prior", "log_posterior"})
 NOISE_BLOCK = (
     500  # draws under one call number of the noise: a constant, so that neither batch nor memory can change a draw
 )
@@ -95,5 +95,5 @@ def latents(posterior: Distribution, batch: Batch, how: Draws) -> Iterator[Tenso
 def joint(model: Model, batch: Batch, posterior: Distribution, z: Tensor) -> tuple[Tensor, Tensor, Distribution]:
     """Log p(x | z) and log w, both `[samples, batch]` in nats, and the prior."""
     unused = PerExample(0, batch.index)  # the latent is given, so nothing is drawn
-    terms = model.terms(batch, samples=len(z), generator=unused, reads=READS, posterior=(posterior,), latent=(z,))
+    terms = model.terms(batch, samples=len(z), generator=unused, requires=REQUIRES, posterior=(posterior,), latent=(z,))
     return terms.log_likelihood, log_weights(terms), terms.prior[0]

@@ -21,7 +21,7 @@ from vael.evaluation.evaluate import batch_at, reference
 from vael.models import VAE
 from vael.probability import Common
 
-READS = frozenset({"divergence"})
+REQUIRES = frozenset({"divergence"})
 ROWS_AT_ONCE = 2**13  # of narrow examples: enough for the matrix products, few enough for the cache
 CELLS_AT_ONCE = 2**21
 LATENTS_AT_ONCE = 2**14
@@ -56,7 +56,7 @@ def row_terms(model: VAE, source: Source, *, samples: int = 2, seed: int = 0) ->
         with torch.inference_mode():
             # shared by all rows on purpose: these are scores, which are compared with each other and of which nobody
             # takes a draw
-            terms = model.terms(block.batch, samples=samples, generator=Common(seed), reads=READS)
+            terms = model.terms(block.batch, samples=samples, generator=Common(seed), requires=REQUIRES)
             yield RowTerms(-terms.log_likelihood.mean(0)[: block.rows], terms.divergence.mean(1).sum(0)[: block.rows])
 
 

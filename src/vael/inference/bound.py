@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from vael.data import Batch
 from vael.models import Model, Terms
-from vael.objectives import Objective
+from vael.objectives import Objective, Weights
 from vael.probability import Noise
 
 
@@ -16,9 +16,9 @@ def sampled_divergence(terms: Terms) -> Tensor:
     """KL(q || p) of each example as the terms have it: closed form, else the mean of log q(z|x) - log p(z), else
     (no prior) 0.
     """
-    if terms.divergence is not None:
+    if terms.states("divergence"):
         return terms.divergence.sum(0).mean(0)
-    if terms.log_posterior is None:
+    if not (terms.states("log_posterior") and terms.states("log_prior")):
         return torch.zeros_like(terms.log_likelihood[0])
     return (terms.log_posterior - terms.log_prior).sum(0).mean(0)
 
@@ -42,8 +42,8 @@ class Bound(nn.Module):
         nothing.
         """
         with torch.autocast(batch.x.device.type, dtype=torch.bfloat16, enabled=self.precision == torch.bfloat16):
-            terms = self.model(batch, samples=self.samples, generator=noise, reads=self.objective.reads)
-        value = self.objective(terms, progress)
+            terms = self.model(batch, samples=self.samples, generator=noise, requires=self.objective.requires)
+        value = self.objective(terms, Weights(batch.weight), progress)
         with torch.no_grad():
             bound = value.bound
             rows = torch.stack(

@@ -32,7 +32,7 @@ def unguarded(
     The caller must see to it that nothing changes. The compiler keeps its results by code object, so each method gets a
     copy of its own: otherwise a second model would run the first one's graph.
     """
-    inner = method.__func__  # type: ignore[attr-defined]
+    inner, owner = method.__func__, method.__self__  # type: ignore[missing-attribute]
     own = FunctionType(
         inner.__code__.replace(co_name=f"{inner.__name__}_{id(method)}"),
         inner.__globals__,
@@ -41,7 +41,7 @@ def unguarded(
         inner.__closure__,
     )
     return torch.compile(
-        MethodType(own, method.__self__),
+        MethodType(own, owner),
         fullgraph=True,
         dynamic=False,
         options={"guard_filter_fn": no_guards},  # type: ignore[missing-attribute]

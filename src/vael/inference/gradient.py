@@ -29,7 +29,8 @@ class GradientAscent(Algorithm):
     noise of a step.
 
     Buffers that move in training (`vael.networks.Moving`) move once a step was taken, are part of the state, and are
-    averaged and saved like weights. Errors: `StateError` for such a model in a compiled step or in several processes.
+    averaged and saved like weights. Errors: `StateError` for such a model in a compiled step or in several processes,
+    and for an objective that couples examples in several processes.
     """
 
     EMA_EVERY = 8
@@ -62,7 +63,7 @@ class GradientAscent(Algorithm):
         """Moments and averages at zero and at the weights; the model is moved to the device and set to train."""
         self.model.to(world.device).train()
         self.parts, moving = moving_parts(self.model), moving_buffers(self.model)
-        self._check(moving, world)
+        self._check(self.objective, moving, world)
         named = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         parameters = tuple(named.values())
 
@@ -90,7 +91,12 @@ class GradientAscent(Algorithm):
         return state
 
     @staticmethod
-    def _check(moving: dict[str, Tensor], world: World) -> None:
+    def _check(objective: Objective, moving: dict[str, Tensor], world: World) -> None:
+        if objective.couples and world.size > 1:
+            raise StateError(
+                f"{type(objective).__name__} couples the examples of a batch, which {world.size} processes hold in "
+                "parts, so each would climb another objective; train in one process, with the whole batch there"
+            )
         if moving and (world.compiled or world.size > 1):
             raise StateError(
                 f"{next(iter(moving))} moves with every step, which neither a compiled step nor several processes can "

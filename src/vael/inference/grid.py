@@ -36,7 +36,7 @@ NEGLIGIBLE = 1e-2  # share of the tolerance that a cell may at most be worth to 
 FALL = 15.0
 WIDENINGS = 4
 IGNORED = 1e-12  # share of p(z | x) and of q(z | x) below which a node is not kept
-READS = frozenset({"log_prior", "log_posterior"})
+REQUIRES = frozenset({"log_prior", "log_posterior"})
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class Joint:
             self.batch,
             samples=len(z),
             generator=torch.Generator(),
-            reads=READS,
+            requires=REQUIRES,
             posterior=(self.q,),
             latent=(z[:, None],),
         )  # the latent is given, so nothing is drawn

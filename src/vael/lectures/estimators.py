@@ -21,7 +21,7 @@ from torch.func import jvp
 from vael.data import Batch
 from vael.errors import ShapeError, StateError
 from vael.models import Model
-from vael.objectives import Objective, leave_one_out
+from vael.objectives import Objective, Weights, leave_one_out
 from vael.probability import Noise, Recorded, Replayed, as_noise, draw
 
 Family = Callable[[Tensor], Distribution]  # φ [parameters] -> q_φ; the batch axes of a law are independent coordinates
@@ -249,7 +249,8 @@ def spread(
     parameters = [p for p in model.parameters() if p.requires_grad]
     bounds, gradients = [], Running()
     for _ in range(draws):
-        value = objective(model.terms(batch, samples=samples, generator=generator, reads=objective.reads), 1.0)
+        terms = model.terms(batch, samples=samples, generator=generator, requires=objective.requires)
+        value = objective(terms, Weights(batch.weight), 1.0)
         found = torch.autograd.grad(value.surrogate.mean(), parameters, allow_unused=True, materialize_grads=True)
         gradients.add(torch.cat([g.flatten() for g in found]).double())
         bounds.append(value.bound.detach().mean())

@@ -79,7 +79,7 @@ class Autoencoder(Model):
         *,
         samples: int = 1,
         generator: torch.Generator | Noise,
-        reads: frozenset[str] = EVERYTHING,
+        requires: frozenset[str] = EVERYTHING,
         posterior: tuple[Distribution, ...] | None = None,
         latent: Levels | None = None,
     ) -> Terms:
@@ -87,7 +87,7 @@ class Autoencoder(Model):
 
         Errors: `StateError` for terms that need a prior.
         """
-        if posterior is not None or (reads != EVERYTHING and reads & NEEDS_A_PRIOR):
+        if posterior is not None or (requires != EVERYTHING and requires & NEEDS_A_PRIOR):
             raise StateError(
                 "an autoencoder has neither prior nor posterior, so it states an error and penalties but no "
                 "divergence; "
@@ -98,7 +98,7 @@ class Autoencoder(Model):
         (z,) = latent or (self._codes(given),)
         return Terms(
             log_likelihood=seen(self.decoder(z, batch.context).log_prob(x), batch.observed),
-            penalties=self._penalties(given, z, noise, batch.weight) if "penalties" in reads else {},
+            penalties=self._penalties(given, z, noise, batch.weight) if "penalties" in requires else None,
             latent=(z,),
         )
 

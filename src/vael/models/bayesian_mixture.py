@@ -162,7 +162,7 @@ class BayesianGaussianMixture(Model):
         *,
         samples: int = 1,
         generator: torch.Generator | Noise,
-        reads: frozenset[str] = EVERYTHING,
+        requires: frozenset[str] = EVERYTHING,
         posterior: tuple[Distribution, ...] | None = None,
         latent: Levels | None = None,
     ) -> Terms:
@@ -185,9 +185,9 @@ class BayesianGaussianMixture(Model):
         log_prior, log_q = at(z, log_weight)[None], at(z, q.logits)[None]
         return Terms(
             log_likelihood=at(z, fit),
-            log_prior=log_prior if "log_prior" in reads else None,
-            log_posterior=log_q if "log_posterior" in reads else None,
-            divergence=log_q - log_prior if "divergence" in reads else None,
+            log_prior=log_prior if "log_prior" in requires else None,
+            log_posterior=log_q if "log_posterior" in requires else None,
+            divergence=log_q - log_prior if "divergence" in requires else None,
             latent=(z,),
             prior=(prior,),
             posterior=(q,),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -12,27 +13,91 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vael.data.batch import Batch
+from vael.errors import StateError
 from vael.probability import Noise
 
 Levels = tuple[Tensor, ...]
-EVERYTHING = frozenset({"log_likelihood", "log_prior", "log_posterior", "divergence"})
+EVERYTHING = frozenset({"log_likelihood", "log_prior", "log_posterior", "divergence", "penalties"})
+NO_PENALTIES: Mapping[str, Tensor] = MappingProxyType({})
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
 class Terms:
     """What a model says about a batch, in nats per example: nothing averaged, nothing weighted.
 
-    Fields that the objective does not read are None. `latent`, `prior` and `posterior` have one entry per level.
+    A model states `log_likelihood` always and the others where they are required of it. `latent`, `prior` and
+    `posterior` have one entry per level. Errors: `StateError` when a term is read that was not required.
     """
 
-    log_likelihood: Float[Tensor, "samples batch"]  # log p(x | z)
-    log_prior: Float[Tensor, "levels samples batch"] | None = None  # log p(z)
-    log_posterior: Float[Tensor, "levels samples batch"] | None = None  # log q(z | x)
-    divergence: Float[Tensor, "levels samples batch"] | None = None  # KL(q(z | x) || p(z))
-    penalties: Mapping[str, Float[Tensor, " batch"]] = field(default_factory=dict)
-    latent: Levels = ()
-    prior: tuple[Distribution, ...] = ()
-    posterior: tuple[Distribution, ...] = ()
+    def __init__(
+        self,
+        log_likelihood: Float[Tensor, "samples batch"],
+        log_prior: Float[Tensor, "levels samples batch"] | None = None,
+        log_posterior: Float[Tensor, "levels samples batch"] | None = None,
+        divergence: Float[Tensor, "levels samples batch"] | None = None,
+        penalties: Mapping[str, Float[Tensor, " batch"]] | None = NO_PENALTIES,
+        latent: Levels = (),
+        prior: tuple[Distribution, ...] = (),
+        posterior: tuple[Distribution, ...] = (),
+    ) -> None:
+        self._log_likelihood, self._log_prior, self._log_posterior = log_likelihood, log_prior, log_posterior
+        self._divergence, self._penalties = divergence, penalties
+        self._latent, self._prior, self._posterior = latent, prior, posterior
+
+    @property
+    def log_likelihood(self) -> Float[Tensor, "samples batch"]:
+        """Log p(x | z)."""
+        return self._log_likelihood
+
+    @property
+    def log_prior(self) -> Float[Tensor, "levels samples batch"]:
+        """Log p(z)."""
+        return stated(self._log_prior, "log_prior")
+
+    @property
+    def log_posterior(self) -> Float[Tensor, "levels samples batch"]:
+        """Log q(z | x)."""
+        return stated(self._log_posterior, "log_posterior")
+
+    @property
+    def divergence(self) -> Float[Tensor, "levels samples batch"]:
+        """KL(q(z | x) || p(z)); closed form, so the same for all samples, where there is one and one level."""
+        return stated(self._divergence, "divergence")
+
+    @property
+    def penalties(self) -> Mapping[str, Float[Tensor, " batch"]]:
+        """What the model would have small besides, by name, unweighted; empty where it has none."""
+        return stated(self._penalties, "penalties")
+
+    @property
+    def latent(self) -> Levels:
+        """The latents z of each level, `[samples, batch, *event]`."""
+        return self._latent
+
+    @property
+    def prior(self) -> tuple[Distribution, ...]:
+        """p(z) of each level."""
+        return self._prior
+
+    @property
+    def posterior(self) -> tuple[Distribution, ...]:
+        """q(z | x) of each level."""
+        return self._posterior
+
+    def states(self, name: str) -> bool:
+        """Whether the term of this name can be read."""
+        return getattr(self, f"_{name}") is not None
+
+
+def stated(term: T | None, name: str) -> T:
+    """The term, where the model stated it. Errors: `StateError` where it did not, with who must require it."""
+    if term is None:
+        raise StateError(
+            f"the terms of this batch have no {name}: it was not required of the model, or the model has none; an "
+            f"objective that reads it names it in `requires`, any other caller in "
+            f"model.terms(..., requires=frozenset({{{name!r}}}))"
+        )
+    return term
 
 
 class Conditional(nn.Module, ABC):
@@ -58,7 +123,7 @@ class Model(nn.Module, ABC):
         *,
         samples: int = 1,
         generator: torch.Generator | Noise,
-        reads: frozenset[str] = EVERYTHING,
+        requires: frozenset[str] = EVERYTHING,
         posterior: tuple[Distribution, ...] | None = None,
         latent: Levels | None = None,
     ) -> Terms:

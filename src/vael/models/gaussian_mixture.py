@@ -156,7 +156,7 @@ class GaussianMixture(Model):
         *,
         samples: int = 1,
         generator: torch.Generator | Noise,
-        reads: frozenset[str] = EVERYTHING,
+        requires: frozenset[str] = EVERYTHING,
         posterior: tuple[Distribution, ...] | None = None,
         latent: Levels | None = None,
     ) -> Terms:
@@ -173,9 +173,9 @@ class GaussianMixture(Model):
         (z,) = latent or (q.mean.expand(samples, *q.mean.shape),)
         return Terms(
             log_likelihood=at(z, self.likelihood.log_prob(x)),
-            log_prior=at(z, prior.logits)[None] if "log_prior" in reads else None,
-            log_posterior=at(z, q.logits)[None] if "log_posterior" in reads else None,
-            divergence=divergence(q, prior, z)[None] if "divergence" in reads else None,
+            log_prior=at(z, prior.logits)[None] if "log_prior" in requires else None,
+            log_posterior=at(z, q.logits)[None] if "log_posterior" in requires else None,
+            divergence=divergence(q, prior, z)[None] if "divergence" in requires else None,
             latent=(z,),
             prior=(prior,),
             posterior=(q,),

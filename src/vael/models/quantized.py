@@ -148,7 +148,7 @@ class VQVAE(Model):
         *,
         samples: int = 1,
         generator: torch.Generator | Noise,
-        reads: frozenset[str] = EVERYTHING,
+        requires: frozenset[str] = EVERYTHING,
         posterior: tuple[Distribution, ...] | None = None,
         latent: Levels | None = None,
     ) -> Terms:
@@ -166,19 +166,19 @@ class VQVAE(Model):
             codes, z = tuple(one.codes[None] for one in found), self.coder.join([one.vectors for one in found])[None]
             penalties = (
                 {"commitment": torch.stack([one.commitment for one in found]).sum(0)}
-                if "penalties" in reads or reads == EVERYTHING
-                else {}
+                if "penalties" in requires
+                else None
             )
         else:
             codes, z, penalties = latent, self._joined(latent), {}
         log_likelihood = seen(self.likelihood(z, batch.context).log_prob(x), batch.observed)
         count = samples if latent is None else len(log_likelihood)
-        rate = self._log_prior(codes).expand(-1, count, -1) if reads & {"log_prior", "divergence"} else None
+        rate = self._log_prior(codes).expand(-1, count, -1) if requires & {"log_prior", "divergence"} else None
         return Terms(
             log_likelihood=log_likelihood.expand(count, -1),
-            log_prior=rate if "log_prior" in reads else None,
-            log_posterior=torch.zeros_like(rate) if rate is not None and "log_posterior" in reads else None,
-            divergence=-rate if rate is not None and "divergence" in reads else None,
+            log_prior=rate if "log_prior" in requires else None,
+            log_posterior=torch.zeros_like(rate) if rate is not None and "log_posterior" in requires else None,
+            divergence=-rate if rate is not None and "divergence" in requires else None,
             penalties=penalties,
             latent=codes,
         )

@@ -100,7 +100,7 @@ class StateSpace(Model):
         *,
         samples: int = 1,
         generator: torch.Generator | Noise,
-        reads: frozenset[str] = EVERYTHING,
+        requires: frozenset[str] = EVERYTHING,
         posterior: tuple[Distribution, ...] | None = None,
         latent: Levels | None = None,
     ) -> Terms:
@@ -131,16 +131,18 @@ class StateSpace(Model):
             z = latent[t] if latent is not None else q.mean + q.stddev * noise[:, :, t]
             steps.append((p, q, z))
             before = z
-        return self._terms(x, steps, reads)
+        return self._terms(x, steps, requires)
 
-    def _terms(self, x: Tensor, steps: list[tuple[Distribution, Distribution, Tensor]], reads: frozenset[str]) -> Terms:
+    def _terms(
+        self, x: Tensor, steps: list[tuple[Distribution, Distribution, Tensor]], requires: frozenset[str]
+    ) -> Terms:
         priors, posteriors, latents = (tuple(part) for part in zip(*steps, strict=True))
         return Terms(
             log_likelihood=self.decode(latents).log_prob(x).flatten(2).sum(2),
-            log_prior=torch.stack([p.log_prob(z) for p, _, z in steps]) if "log_prior" in reads else None,
-            log_posterior=torch.stack([q.log_prob(z) for _, q, z in steps]) if "log_posterior" in reads else None,
+            log_prior=torch.stack([p.log_prob(z) for p, _, z in steps]) if "log_prior" in requires else None,
+            log_posterior=torch.stack([q.log_prob(z) for _, q, z in steps]) if "log_posterior" in requires else None,
             divergence=torch.stack([divergence(q, p, z[None])[0] for p, q, z in steps])
-            if "divergence" in reads
+            if "divergence" in requires
             else None,
             latent=latents,
             prior=priors,

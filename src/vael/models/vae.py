@@ -97,7 +97,7 @@ class VAE(Model):
         *,
         samples: int = 1,
         generator: torch.Generator | Noise,
-        reads: frozenset[str] = EVERYTHING,
+        requires: frozenset[str] = EVERYTHING,
         posterior: tuple[Distribution, ...] | None = None,
         latent: Levels | None = None,
     ) -> Terms:
@@ -108,9 +108,9 @@ class VAE(Model):
         law = self.likelihood(z, batch.context)
         return Terms(
             log_likelihood=total_log_prob(law, x) if batch.observed is None else seen(law.log_prob(x), batch.observed),
-            log_prior=prior.log_prob(z)[None] if "log_prior" in reads else None,
-            log_posterior=q.log_prob(z)[None] if "log_posterior" in reads else None,
-            divergence=divergence(q, prior, z)[None] if "divergence" in reads else None,
+            log_prior=prior.log_prob(z)[None] if "log_prior" in requires else None,
+            log_posterior=q.log_prob(z)[None] if "log_posterior" in requires else None,
+            divergence=divergence(q, prior, z)[None] if "divergence" in requires else None,
             latent=(z,),
             prior=(prior,),
             posterior=(q,),

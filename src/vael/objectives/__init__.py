@@ -1,11 +1,12 @@
 """Terms to a bound."""
 
 from vael.objectives.bounds import ELBO, Beta, ImportanceWeighted, SampledELBO, log_weights
-from vael.objectives.core import Objective, Value
+from vael.objectives.core import ALL_EXAMPLES, Objective, Value, Weights
 from vael.objectives.reconstruction import Reconstruction
 from vael.objectives.score_function import ScoreFunction, leave_one_out
 
 __all__ = [
+    "ALL_EXAMPLES",
     "ELBO",
     "Beta",
     "ImportanceWeighted",
@@ -14,6 +15,7 @@ __all__ = [
     "SampledELBO",
     "ScoreFunction",
     "Value",
+    "Weights",
     "leave_one_out",
     "log_weights",
 ]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vael.errors import StateError
 from vael.models import Terms
-from vael.objectives.core import Value
+from vael.objectives.core import ALL_EXAMPLES, Objective, Value, Weights
 
 
 @dataclass(frozen=True)
@@ -59,40 +59,38 @@ class Beta:
 
 
 @dataclass(frozen=True)
-class ELBO:
+class ELBO(Objective):
     """E_q[log p(x|z)] - KL(q(z|x) || p(z)): the bound with its divergence in closed form (SGVB-B, Kingma & Welling
     2013, eq. 7).
     """
 
     beta: Beta = Beta()
-    reads: ClassVar[frozenset[str]] = frozenset({"log_likelihood", "divergence"})
+    requires: ClassVar[frozenset[str]] = frozenset({"log_likelihood", "divergence"})
     is_bound: ClassVar[bool] = True
-    couples: ClassVar[bool] = False
 
     @property
     def warmup(self) -> float:
         return self.beta.warmup
 
-    def __call__(self, terms: Terms, progress: Tensor | float = 1.0) -> Value:
+    def __call__(self, terms: Terms, weights: Weights = ALL_EXAMPLES, progress: Tensor | float = 1.0) -> Value:
         reconstruction = terms.log_likelihood.mean(0)  # E_q[log p(x | z)]
         divergence = terms.divergence.sum(0).mean(0)  # KL(q(z | x) || p(z)), all levels
         return self.beta.value(reconstruction, divergence, progress)
 
 
 @dataclass(frozen=True)
-class SampledELBO:
+class SampledELBO(Objective):
     """E_q[log p(x|z) + log p(z) - log q(z|x)]: all three terms sampled (SGVB-A, Kingma & Welling 2013, eq. 6)."""
 
     beta: Beta = Beta()
-    reads: ClassVar[frozenset[str]] = frozenset({"log_likelihood", "log_prior", "log_posterior"})
+    requires: ClassVar[frozenset[str]] = frozenset({"log_likelihood", "log_prior", "log_posterior"})
     is_bound: ClassVar[bool] = True
-    couples: ClassVar[bool] = False
 
     @property
     def warmup(self) -> float:
         return self.beta.warmup
 
-    def __call__(self, terms: Terms, progress: Tensor | float = 1.0) -> Value:
+    def __call__(self, terms: Terms, weights: Weights = ALL_EXAMPLES, progress: Tensor | float = 1.0) -> Value:
         reconstruction = terms.log_likelihood.mean(0)  # E_q[log p(x | z)]
         divergence = (terms.log_posterior - terms.log_prior).sum(0).mean(0)  # E_q[log q(z | x) - log p(z)]
         return self.beta.value(reconstruction, divergence, progress)
@@ -104,15 +102,13 @@ def log_weights(terms: Terms) -> Tensor:
 
 
 @dataclass(frozen=True)
-class ImportanceWeighted:
+class ImportanceWeighted(Objective):
     """log 1/K Σ w_k over the K samples (IWAE, Burda, Grosse & Salakhutdinov 2016, eq. 8); K = 1 is SGVB-A."""
 
-    reads: ClassVar[frozenset[str]] = frozenset({"log_likelihood", "log_prior", "log_posterior"})
+    requires: ClassVar[frozenset[str]] = frozenset({"log_likelihood", "log_prior", "log_posterior"})
     is_bound: ClassVar[bool] = True
-    couples: ClassVar[bool] = False
-    warmup: ClassVar[float] = 0.0
 
-    def __call__(self, terms: Terms, progress: Tensor | float = 1.0) -> Value:
+    def __call__(self, terms: Terms, weights: Weights = ALL_EXAMPLES, progress: Tensor | float = 1.0) -> Value:
         log_w = log_weights(terms)
         bound = log_w.logsumexp(0) - math.log(log_w.shape[0])
         return Value(bound=bound, surrogate=bound)

@@ -9,11 +9,11 @@ from typing import ClassVar
 from torch import Tensor
 
 from vael.models import Terms
-from vael.objectives.core import Value
+from vael.objectives.core import ALL_EXAMPLES, Objective, Value, Weights
 
 
 @dataclass(frozen=True)
-class Reconstruction:
+class Reconstruction(Objective):
     """log p(x|z) - Σ weight × penalty, over the penalties that the model states; a penalty without a weight here has
     weight 1.
 
@@ -21,12 +21,10 @@ class Reconstruction:
     """
 
     weights: Mapping[str, float] = field(default_factory=dict)
-    reads: ClassVar[frozenset[str]] = frozenset({"log_likelihood", "penalties"})
+    requires: ClassVar[frozenset[str]] = frozenset({"log_likelihood", "penalties"})
     is_bound: ClassVar[bool] = False
-    couples: ClassVar[bool] = False
-    warmup: ClassVar[float] = 0.0
 
-    def __call__(self, terms: Terms, progress: Tensor | float = 1.0) -> Value:
+    def __call__(self, terms: Terms, weights: Weights = ALL_EXAMPLES, progress: Tensor | float = 1.0) -> Value:
         reconstruction = terms.log_likelihood.mean(0)
         penalty = sum(
             (self.weights.get(name, 1.0) * value for name, value in terms.penalties.items()),

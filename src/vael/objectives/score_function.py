@@ -11,7 +11,7 @@ from torch import Tensor
 from vael.errors import StateError
 from vael.models import Terms
 from vael.objectives.bounds import log_weights
-from vael.objectives.core import Value
+from vael.objectives.core import ALL_EXAMPLES, Objective, Value, Weights
 
 
 def leave_one_out(reward: Float[Tensor, "samples *rest"]) -> Float[Tensor, "samples *rest"]:
@@ -25,7 +25,7 @@ def leave_one_out(reward: Float[Tensor, "samples *rest"]) -> Float[Tensor, "samp
 
 
 @dataclass(frozen=True)
-class ScoreFunction:
+class ScoreFunction(Objective):
     """E_q[log p(x, z) - log q(z|x)] for latents that cannot be reparameterised, discrete ones among them (SGVB-A in
     value).
 
@@ -35,12 +35,10 @@ class ScoreFunction:
     Errors: `StateError` for latents that carry a gradient, which would be counted twice.
     """
 
-    reads: ClassVar[frozenset[str]] = frozenset({"log_likelihood", "log_prior", "log_posterior"})
+    requires: ClassVar[frozenset[str]] = frozenset({"log_likelihood", "log_prior", "log_posterior"})
     is_bound: ClassVar[bool] = True
-    couples: ClassVar[bool] = False
-    warmup: ClassVar[float] = 0.0
 
-    def __call__(self, terms: Terms, progress: Tensor | float = 1.0) -> Value:
+    def __call__(self, terms: Terms, weights: Weights = ALL_EXAMPLES, progress: Tensor | float = 1.0) -> Value:
         if any(z.requires_grad for z in terms.latent):
             raise StateError(
                 "the score-function estimator got latents that carry a gradient, so their path would count twice; "

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import cast
 
 import torch
 
@@ -153,9 +152,9 @@ def objective(estimator: str, beta: int | float = 1.0, warmup: int | float = 0.0
                 "the importance-weighted bound has no divergence term that beta or a warm-up could weigh; leave them "
                 "out"
             )
-        return cast(Objective, objectives.ImportanceWeighted())
+        return objectives.ImportanceWeighted()
     kind = objectives.SampledELBO if estimator == "sampled" else objectives.ELBO
-    return cast(Objective, kind(Beta(beta, warmup)))
+    return kind(Beta(beta, warmup))
 
 
 def taken(data: str) -> tuple[str, ...]:
