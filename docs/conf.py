@@ -20,7 +20,7 @@ from vael import __version__  # noqa: E402 (found through the path above)
 
 project = "vael"
 release = version = __version__
-author = "the authors of vael"
+author = "The vael authors"
 extensions = ["myst_nb", "sphinx.ext.mathjax"]
 mathjax_path = "mathjax/tex-chtml.js"  # copied below, so that formulas are set without a network
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
