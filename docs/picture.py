@@ -1,4 +1,7 @@
-"""Make the picture in README.md from the figures of two runs: python docs/picture.py RUN RUN_WITH_TWO_LATENTS."""
+"""Make the picture of README.md and docs/index.md from the figures of two runs.
+
+python docs/picture.py RUN RUN_WITH_TWO_LATENTS
+"""
 
 import pathlib
 import sys

@@ -1,13 +1,14 @@
-"""README and docs: every block of Python and every `vael` command on a page is run, in order, in one folder and one
-namespace.
+"""README, CONTRIBUTING and docs: every block of Python and every `vael` command on a page is run, in order, in one
+folder and one namespace.
 
-Only the length of training is changed: `--epochs N` and `epochs=N` become one epoch, a time limit is left out, and
-estimates of log p(x) take five importance samples unless the page says how many. A run that several pages train with
-the same command on the same data is trained once. Commands that are not `vael` (pip, make, git) are not run here. A
-line that must not be run stands in a block of another kind (`text`).
+Only the length of training is changed: `--epochs N` and `epochs=N` become one epoch, as does no word about length; a
+time limit is left out, and estimates of log p(x) take five importance samples unless the page says how many. A run
+that several pages train with the same command on the same data is trained once. Commands that are not `vael` (pip,
+make, git) are not run here. A line that must not be run stands in a block of another kind (`text`); of those it is
+tested that there are such commands and such options.
 """
 
-import os
+import importlib.util
 import re
 import shlex
 import shutil
@@ -19,7 +20,9 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FRONT = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+PAGES = [*FRONT, *sorted((ROOT / "docs").glob("*.md"))]
+README_LIMIT = 9_000  # bytes: what somebody who came by reads to the end
 FENCE = re.compile(r"^```(python|console)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 RUNNABLE = [page for page in PAGES if FENCE.search(page.read_text())]
 
@@ -58,6 +61,8 @@ def command(line, trained_once=None):
     from vael.cli import main
 
     words = shlex.split(shortened(line), comments=True)[1:]
+    if words[0] == "train" and "--epochs" not in words:
+        words[2:2] = ["--epochs", "1"]
     if words[0] in ("train", "evaluate", "report") and "--importance-samples" not in words:
         words += ["--importance-samples", "5"]
 
@@ -127,23 +132,119 @@ def test_the_runner_runs_commands_and_python(tmp_path):
 def test_links_between_pages_lead_somewhere():
     lost = []
     for page in PAGES:
-        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
-            if "://" not in target and not (page.parent / target).exists():
-                lost.append(f"{page.name}: {target}")
+        for target, anchor in re.findall(r"\]\(([^)#\s]*)(#[^)\s]+)?\)", page.read_text()):
+            found = page.parent / target if target else page
+            if "://" in target:
+                continue
+            if not found.exists() or (anchor and anchor[1:] not in anchors(found)):
+                lost.append(f"{page.name}: {target}{anchor}")
     assert lost == []
 
 
-def test_the_readme_lists_every_file():
-    listed = (ROOT / "README.md").read_text()
-    package = ROOT / "src" / "vael"
-    files = [
-        str(path.relative_to(package))
-        for path in sorted(package.rglob("*.py"))
-        if path.name != "__init__.py" and path.stat().st_size
-    ]
-    assert [
-        name for name in files if not re.search(rf"^ *{re.escape(os.path.basename(name))} ", listed, re.MULTILINE)
-    ] == []
-    known = {os.path.basename(name) for name in files}
-    tree = re.findall(r"^ +(\w+\.py) ", listed, re.MULTILINE)
-    assert [name for name in tree if name not in known] == []
+def anchors(page):
+    """What the headings of a page are called in a link."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_page_is_in_a_table_of_contents():
+    """A page outside of all of them cannot be found, and ends the build of the pages."""
+    docs = ROOT / "docs"
+    listed = {docs / "index.md"}
+    pages = {page for page in docs.rglob("*.md") if "_build" not in page.parts}
+    for page in pages:
+        for block in re.findall(r"^```\{toctree\}\n(.*?)^```$", page.read_text(), re.M | re.S):
+            names = [line for line in block.splitlines() if line and not line.startswith(":")]
+            listed |= {found for name in names for found in page.parent.glob(f"{name}.md")}
+    assert sorted(str(page.relative_to(docs)) for page in pages - listed) == []
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_bytes()) < README_LIMIT
+
+
+def test_trees_of_files_are_as_the_files_say():
+    """`make tree` writes them anew."""
+    spec = importlib.util.spec_from_file_location("tree", ROOT / "docs" / "tree.py")
+    tree = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tree)
+    pages = tree.drawn()
+    assert set(pages) == {ROOT / "README.md", ROOT / "docs" / "architecture.md"}
+    assert [page.name for page, text in pages.items() if page.read_text() != text] == []
+
+
+PROGRAMS = re.compile(r"(?:\.venv/bin/)?(vael|make|pytest|python)(?= |$)")
+TEXT = re.compile(r"^```(?:text|console)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def commands(page):
+    """Every command that a page names, as words: in blocks, and in running text between backticks."""
+    text = page.read_text()
+    lines = [line for block in TEXT.findall(text) for line in block.splitlines()]
+    lines += re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE))
+    for line in lines:
+        line = re.sub(r"^(\$ )?([A-Z_]+=\S+ )*", "", line.strip())  # the prompt, and variables of the environment
+        if PROGRAMS.match(line):
+            yield shlex.split(line.removeprefix(".venv/bin/"), comments=True)
+
+
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+def wrong_with_make(words):
+    """Which of the targets and variables there are none of."""
+    variables = set(re.findall(r"^(\w+) [?:]?=", MAKEFILE, re.M))
+    targets = {name.replace("$(VENV)", ".venv") for name in re.findall(r"^([^\s:#]+):(?!=)", MAKEFILE, re.M)}
+    return [word for word in words if (word.split("=")[0] not in variables if "=" in word else word not in targets)]
+
+
+def wrong_with_script(words):
+    """A file that there is not, or options whose names do not stand in it."""
+    if words[:2] == ["-m", "pytest"]:
+        return wrong_with_pytest(words[2:])
+    if not words[0].endswith(".py"):
+        return []
+    script = ROOT / words[0]
+    if not script.exists():
+        return words[:1]
+    options = [word.split("=")[0].removeprefix("--") for word in words if word.startswith("--")]
+    return [f"--{name}" for name in options if not re.search(f'"(--)?{name}"', script.read_text())]
+
+
+def wrong_with_pytest(words):
+    """Files and folders of tests that there are not."""
+    return [word for word in words if word.startswith("tests") and not (ROOT / word.split("::")[0]).exists()]
+
+
+def wrong_with_vael(words, capsys):
+    """A command that there is not, or options that its help does not name."""
+    from vael.cli import main
+
+    if not words or words[0] in ("COMMAND", "-V") or words[0].startswith("--"):
+        words = ["train", *words[1:]] if words[:1] == ["COMMAND"] else ["train", "--help"]
+    if main([words[0], "--help"]) != 0:
+        return words[:1]
+    known = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", capsys.readouterr().out))
+    options = [word.split("=")[0] for word in words[1:] if re.match(r"--?[a-zA-Z]", word)]
+    return [word for word in options if word not in known]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_that_a_page_names_exist(page, capsys):
+    def wrong(program, *words):
+        if program == "vael":
+            return wrong_with_vael(words, capsys)
+        return {"make": wrong_with_make, "python": wrong_with_script, "pytest": wrong_with_pytest}[program](list(words))
+
+    assert {" ".join(words): wrong(*words) for words in commands(page) if wrong(*words)} == {}
+
+
+@pytest.mark.parametrize("page", FRONT, ids=lambda page: page.stem)
+def test_commands_of_the_front_pages_are_read_to_the_end(page, capsys):
+    """Values included: an option that nobody has is what is refused, and nothing before it."""
+    from vael.cli import main
+
+    for program, *words in commands(page):
+        if program == "vael" and words[:1] not in ([], ["COMMAND"]) and not words[0].startswith("-"):
+            assert main([*words, "--no-such-option"]) == 2
+            assert "--no-such-option" in capsys.readouterr().err, " ".join(words)
