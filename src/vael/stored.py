@@ -70,6 +70,14 @@ def opened(path: Path, most: int) -> Iterator[tuple[BinaryIO, int]]:
         ) from error
 
 
+def check_file(path: Path) -> None:
+    """Errors: `FormatError` for a path where nothing is, or a folder: what a person gave, or what data lay at once."""
+    if path.is_dir():
+        raise FormatError(f"{path} is a folder, but a file was expected; give the file itself")
+    if not path.exists():
+        raise FormatError(f"{path}: there is no such file; check its name and folder, or bring it back to where it was")
+
+
 def read_bytes(path: Path, most: int | None = None) -> bytes:
     """The content of a file of at most `most` bytes (None: as many as the machine has memory). Errors: as `opened`."""
     with opened(path, physical_memory() if most is None else most) as (file, size):

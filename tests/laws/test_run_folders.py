@@ -180,7 +180,7 @@ def test_commands_on_whatever_stands_in_run_json(command, made, run, capsys):
         "evaluate": ["evaluate", run, "--importance-samples", "2"],
         "report": ["report", run, "--importance-samples", "2"],
         "score": ["score", run, table, "-o", run.parent / "s.csv"],
-        "resume": ["train", "--run", run, "--resume", "--no-report", "--importance-samples", "2"],
+        "resume": ["train", "--run", run, "--resume", "--epochs", "1", "--no-report", "--importance-samples", "2"],
     }[command]
     for path in [path for path in leaves(spec) if path]:
         for value in VALUES:
@@ -189,6 +189,36 @@ def test_commands_on_whatever_stands_in_run_json(command, made, run, capsys):
             said = capsys.readouterr().err
             assert status in (0, 2), (path, value, said)
             assert "unexpected" not in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["evaluate", "RUN"],
+        ["report", "RUN"],
+        ["encode", "RUN", "-o", "o.npy"],
+        ["reconstruct", "RUN", "-o", "o.csv"],
+        ["compress", "RUN", "-o", "o.vael"],
+        ["sample", "RUN", "--sampler", "mixture", "-o", "o.csv"],
+        ["train", "--run", "RUN", "--resume"],
+        *([command, "RUN", "DATA", "-o", "o.csv"] for command in ("score", "impute", "encode", "reconstruct")),
+        ["compress", "RUN", "DATA", "-o", "o.vael"],
+        ["data", "info", "DATA"],
+        ["train", "DATA", "--run", "other"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("name", ["none.csv", "none.parquet", "none.csv.gz", "none", "a.csv", "a.parquet", "a.csv.zip"])
+def test_data_that_are_no_longer_there_are_named_and_refused(words, name, run, capsys, monkeypatch):
+    """Or were never there, or are a folder: exit status 2, the path, and nothing written."""
+    monkeypatch.chdir(run.parent)
+    for folder in ("a.csv", "a.parquet", "a.csv.zip"):
+        Path(folder).mkdir()
+    spec, before = json.loads((run / "run.json").read_text()), sorted(path.name for path in run.parent.iterdir())
+    (run / "run.json").write_text(json.dumps(exchanged(spec, ("data", "source"), str(run.parent / name))))
+    assert cli.main([{"RUN": str(run), "DATA": name}.get(word, word) for word in words]) == 2
+    assert name in capsys.readouterr().err
+    assert sorted(path.name for path in run.parent.iterdir()) == before
 
 
 @pytest.mark.parametrize(
@@ -203,10 +233,17 @@ def test_commands_on_whatever_stands_in_run_json(command, made, run, capsys):
     ],
 )
 def test_no_memory_is_taken_for_sizes_that_the_weights_have_not(name, value, made, run):
+    """Neither by whoever reads the run, nor by whoever goes on with it, from a checkpoint or from its start."""
     spec = json.loads(made["run.json"])
     (run / "run.json").write_text(json.dumps(exchanged(spec, ("model", "arguments", name), value)))
     with pytest.raises(VaelError):
         vael.load(run)
+    with pytest.raises(VaelError):
+        vael.train(run=run, resume=True)
+    (run / "checkpoint" / "state.safetensors").unlink()  # nothing to hold run.json against: neither weights nor state
+    (run / "model.safetensors").unlink()
+    with pytest.raises(VaelError):
+        vael.train(run=run, resume=True)
 
 
 def test_two_do_not_train_in_one_folder(run):

@@ -151,7 +151,7 @@ def training_rows(run: Run, options: Mapping[str, object]) -> Source | None:
         return None
     try:
         return run.splits().train
-    except (VaelError, OSError) as error:
+    except VaelError as error:
         if "sampler" in options:
             raise StateError(
                 f"a mixture is fitted to the training rows, which are not at hand ({error}); use --sampler prior"

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vael import files
 from vael.applications.anomaly import without_the_strangest
+from vael.counting import counted
 from vael.data import Source, Splits
 from vael.errors import FormatError
 from vael.models import VAE
@@ -40,8 +41,8 @@ class LeftOut:
 def _without(source: Source, rows: tuple[int, ...]) -> Source:
     if not len(set(rows)) == len(rows) < len(source) or max(rows, default=-1) >= len(source):
         raise FormatError(
-            f"{FILE} lists {len(rows):,} rows as left out, which are no rows of the {len(source):,} that there are; "
-            "restore it"
+            f"{FILE} lists {counted(len(rows), 'row')} as left out, of which not all are among "
+            f"the {len(source):,} that there are; restore it"
         )
     kept = torch.ones(len(source), dtype=torch.bool)
     kept[torch.tensor(rows, dtype=torch.int64)] = False

@@ -14,6 +14,7 @@ from vael import models
 from vael.errors import FormatError, SupportError
 from vael.models import FixedScale, GaussianHead, Head, LaplaceHead, LearnedScale, PredictedScale
 from vael.models.heads import Moments, Spread
+from vael.specs.names import untaken
 from vael.specs.spec import DataSpec, Value
 from vael.tables.schema_file import from_record
 
@@ -245,7 +246,8 @@ def make(name: str, data: DataSpec, known: Moments, arguments: Mapping[str, Valu
     try:
         return LIKELIHOODS[name].make(data, known, **arguments)
     except TypeError as error:
-        raise FormatError(f"the likelihood {name} does not take the arguments {dict(arguments)} ({error})") from error
+        trouble = untaken(LIKELIHOODS[name].make, arguments, error)
+        raise FormatError(f"the likelihood {name} does not take the arguments {dict(arguments)}: {trouble}") from error
 
 
 def defaults(name: str, data: DataSpec, known: Moments) -> dict[str, Value]:

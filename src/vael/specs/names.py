@@ -109,6 +109,13 @@ def arguments_of(recipe: str) -> dict[str, inspect.Parameter]:
     }
 
 
+def untaken(make: Callable[..., object], arguments: Iterable[str], error: TypeError) -> str:
+    """What is wrong with arguments of run.json that a maker refused, in words of ours where a name is not known."""
+    known = inspect.signature(make).parameters
+    unknown = [name for name in arguments if name not in known]
+    return f"it has none called {', '.join(map(repr, unknown))[:200]}" if unknown else str(error)
+
+
 def name_of(recipe: Callable[..., VAE]) -> str:
     """The name of a recipe. Errors: `FormatError` for one that has none."""
     for name, known in RECIPES.items():

@@ -476,14 +476,14 @@ def build_model(
     """
     known = likelihoods.blank(data.event) if train is None else sets.statistics(train)
     head = likelihoods.make(spec.likelihood, data, known, spec.likelihood_arguments)
+    make = names.RECIPES[names.meant(spec.recipe, names.RECIPES, "recipe")]
     with seeded(seed), Hollow() if hollow else nullcontext():
         try:
-            return names.RECIPES[names.meant(spec.recipe, names.RECIPES, "recipe")](
-                data.event, head, statistics=known, **spec.arguments
-            )
+            return make(data.event, head, statistics=known, **spec.arguments)
         except TypeError as error:
             raise StateError(
-                f"the recipe {spec.recipe} does not take the arguments {spec.arguments} of run.json ({error})"
+                f"the recipe {spec.recipe} does not take the arguments {spec.arguments} of run.json: "
+                f"{names.untaken(make, spec.arguments, error)}"
             ) from error
 
 

@@ -16,6 +16,7 @@ from vael.data.tabular import is_table_file
 from vael.errors import FormatError, ShapeError, StateError
 from vael.specs.request import examples_of
 from vael.specs.spec import DataSpec, RunSpec
+from vael.stored import check_file
 from vael.tables.given import as_table
 from vael.tables.reading import Skipped
 from vael.tables.schema_file import from_record
@@ -95,7 +96,7 @@ def refuse_other_files(spec: RunSpec, path: Path) -> None:
     """
     event, columns = spec.data.event, spec.data.columns
     if not path.exists() and is_table_file(path):
-        raise FormatError(f"{path}: there is no such file; check its name and folder")
+        check_file(path)
     if path.is_file() and is_table_file(path) and len(event) == 3:
         raise ShapeError(
             f"{path} is a table, but the run was trained on images of shape {event} ({spec.data.name}); give a folder "

@@ -12,6 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from vael import files, training
+from vael.claims import refuse_claim
+from vael.counting import counted
 from vael.data import Source, Splits
 from vael.errors import FormatError, StateError, VaelError
 from vael.models import VAE, is_likelihood
@@ -31,6 +33,8 @@ WEIGHTS = "model.safetensors"
 ROWS = "data.parquet"  # rows that were in memory when a run was trained on them
 MOST_ALIKE = 10_000  # folders of one name but for a number
 AGAIN = 3  # times that a run is read anew whose files change while they are read
+MOST_LAYERS = 4096
+IN_TRAINING = 5  # copies of the weights: with gradients, two moments and an average
 LEAST = 1 << 24  # a size that takes no memory worth speaking of
 LENGTH = {"epochs", "time_limit", "patience"}  # what a run that goes on may change
 
@@ -79,15 +83,15 @@ def build(spec: RunSpec) -> VAE:
     return build_model(spec.model, spec.data, spec.training.seed)
 
 
-def hollow(spec: RunSpec, header: Header, where: str) -> VAE:
+def hollow(spec: RunSpec, header: Header | None, where: str) -> VAE:
     """The model of a spec with shapes and no memory: what run.json says may come from somebody else, so it is held
-    against the weights first.
+    against the weights first, or where there are none yet, against the memory that there is.
 
     Errors: `FormatError` for sizes that these weights cannot have, and for what describes no model.
     """
     refuse_sizes(spec, header, where)
     try:
-        return build_model(spec.model, spec.data, 0, hollow=True)
+        model = build_model(spec.model, spec.data, 0, hollow=True)
     except VaelError as error:
         raise FormatError(f"{where} describes a model that cannot be built: {error}") from error
     except Exception as error:
@@ -95,13 +99,23 @@ def hollow(spec: RunSpec, header: Header, where: str) -> VAE:
         raise FormatError(
             f"{where} describes a model that cannot be built ({reason}); restore the file as `vael train` wrote it"
         ) from error
+    if header is None:
+        count = sum(weights.numel() for weights in model.parameters())
+        if count != spec.model.parameters:
+            raise FormatError(
+                f"{where} describes a model with {counted(count, 'parameter')}, and says that there are "
+                f"{spec.model.parameters:,}; restore the file as `vael train` wrote it"
+            )
+        refuse_claim(IN_TRAINING * sum(tensor.nbytes for tensor in model.state_dict().values()), where, "its model")
+    return model
 
 
-def refuse_sizes(spec: RunSpec, header: Header, where: str) -> None:
+def refuse_sizes(spec: RunSpec, header: Header | None, where: str) -> None:
     """Errors: `FormatError` for more features than there are numbers in the weights, more layers than tensors, and
-    sizes below 0.
+    sizes below 0; without weights, for more than the file itself says.
     """
-    most, layers = max(header.numbers, LEAST), len(header.shapes)
+    numbers, layers = (spec.model.parameters, MOST_LAYERS) if header is None else (header.numbers, len(header.shapes))
+    most, beside = max(numbers, LEAST), "it says that there are" if header is None else "the weights beside it have"
     sizes = {
         "event": spec.data.event,
         "levels": spec.data.levels,
@@ -114,8 +128,8 @@ def refuse_sizes(spec: RunSpec, header: Header, where: str) -> None:
         if wrong is not None or len(known) > max(layers, len(spec.data.columns), 64):
             said = f"{len(known):,} of them" if wrong is None else f"{wrong:,}"
             raise FormatError(
-                f"{where}: {name} is {said}, but the weights beside it have {header.numbers:,} numbers; restore both "
-                "files"
+                f"{where}: {name} is {said}, but {beside} {numbers:,} numbers; restore the files as `vael train` wrote "
+                "them"
             )
     counts = [value for value in spec.model.likelihood_arguments.values() if isinstance(value, int) and value > 1]
     blocks = spec.model.arguments.get("blocks")
@@ -125,8 +139,8 @@ def refuse_sizes(spec: RunSpec, header: Header, where: str) -> None:
         or (isinstance(blocks, (int, float)) and blocks > layers)
     ):
         raise FormatError(
-            f"{where} describes a model larger than the weights beside it, {header.numbers:,} numbers; restore both "
-            "files"
+            f"{where} describes a model that is too large: {beside} {numbers:,} numbers; restore the files as `vael "
+            "train` wrote them"
         )
 
 
@@ -213,6 +227,15 @@ def has_checkpoint(folder: Path) -> bool:
     return present(folder / "checkpoint" / STATE)
 
 
+def refuse_unlike(spec: RunSpec, folder: Path) -> None:
+    """Errors: `FormatError` for a run.json whose model cannot be the one of the checkpoint, before it is built."""
+    header = read_header(folder / "checkpoint" / STATE) if has_checkpoint(folder) else None
+    model = hollow(spec, header, str(folder / FILE)).state_dict()
+    best = {} if header is None else {name: header.shapes.get(f"best.{name}", ()) for name in model}
+    known = {name: shape for name, shape in best.items() if shape}
+    refuse_misfit(folder / "checkpoint" / STATE, unlike({name: model[name] for name in known}, known))
+
+
 def restart(folder: Path, changes: Mapping[str, object] | None = None) -> Prepared:
     """The run of a folder, ready to go on; `changes` are options given anew, of which only the length of the run may
     differ.
@@ -222,6 +245,7 @@ def restart(folder: Path, changes: Mapping[str, object] | None = None) -> Prepar
     spec = changed(read_spec(folder), changes or {}).model_copy(
         update={"weights_sha256": None}
     )  # of the weights that are to be replaced
+    refuse_unlike(spec, folder)
     prepared = prepare_again(spec)
     known = left_out(folder)
     prepared = prepared if known is None else replace(prepared, splits=known.without(prepared.splits))

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vael import files
+from vael.counting import counted
 from vael.errors import FormatError, StateError
 from vael.stored import present, read_json
 from vael.tables.schema_file import from_record
@@ -86,7 +87,7 @@ class TrainingSpec(Section):
     """How the bound is climbed, on which machine, in which precision."""
 
     estimator: Literal["closed-form", "sampled", "importance-weighted"] = "closed-form"
-    samples: Count = 1
+    samples: Annotated[int, Field(ge=1, le=2**16)] = 1  # each takes as much memory as a batch
     beta: float = Field(default=1.0, ge=0)
     terms: Literal["both", "reconstruction", "divergence"] = "both"  # of the bound, that are climbed
     warmup: float = Field(default=0.0, ge=0, lt=1)  # share of training over which beta rises from 0
@@ -179,7 +180,7 @@ def checked(spec: RunSpec, where: str) -> RunSpec:
     data = spec.data
     known = data.columns if data.table is None else from_record(data.table, where).names
     if math.prod(data.event) > MOST or (known and data.event != (len(known),)):
-        said = f" and {len(known):,} columns" if known else ""
+        said = f" and {counted(len(known), 'column')}" if known else ""
         raise FormatError(
             f"{where} tells of examples of shape {data.event}{said}, which cannot be; restore the file as `vael train` "
             "wrote it"

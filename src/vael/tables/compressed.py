@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from vael.errors import FormatError
+from vael.stored import check_file
 
 OPENERS: dict[str, Callable[[Path], object]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 ENDINGS = (*OPENERS, ".zip")
@@ -49,8 +50,9 @@ def members(path: Path) -> list[str]:
 def content(path: Path) -> Iterator[BinaryIO]:
     """The bytes of a file, decompressed as they are read.
 
-    Errors: `FormatError` for a damaged file, or a .zip with more or less than one.
+    Errors: `FormatError` for a missing or damaged file, a folder, or a .zip with more or less than one.
     """
+    check_file(path)
     ending = path.suffix.lower()
     try:
         if ending == ".zip":

@@ -11,12 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from vael.claims import parsing, refuse_claim
+from vael.stored import check_file
 from vael.tables.inference import is_text
 from vael.tables.text import check_names
 
 
 def parquet_file(path: Path) -> pa.parquet.ParquetFile:
-    """A Parquet file that is whole. Errors: `FormatError` for another, `ShapeError` for two columns of one name."""
+    """A Parquet file that is whole. Errors: `FormatError` for another or none, `ShapeError` for a name twice."""
+    check_file(path)
     with parsing(path, "is no whole Parquet file"):
         file = pa.parquet.ParquetFile(path, buffer_size=1 << 16)
     check_names(path, file.schema_arrow.names)
