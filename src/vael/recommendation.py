@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import torch
 
+from vael.counting import counted
 from vael.data import ColumnKind, Kind, Schema, Source, Splits, statistics
 from vael.errors import StateError
 from vael.models import (
@@ -124,10 +125,12 @@ def described(source: Source) -> str:
     """Number, size and kind of the examples in a sentence."""
     channels, *size = source.event
     several = "" if channels == 1 else f" of {channels} channels"
-    examples = f"{'x'.join(map(str, size))} images{several}" if size else f"rows of {channels} columns"
-    cells = {Kind.BINARY: "0 or 1", Kind.INTEGER: f"integers of {source.levels} levels", Kind.REAL: "real numbers"}[
-        source.kind
-    ]
+    examples = f"{'x'.join(map(str, size))} images{several}" if size else f"rows of {counted(channels, 'column')}"
+    cells = {
+        Kind.BINARY: "0 or 1",
+        Kind.INTEGER: f"integers of {source.levels} levels",
+        Kind.REAL: "real numbers",
+    }[source.kind]
     return f"Data: {len(source)} {examples}; cells are {cells}."
 
 
@@ -139,8 +142,9 @@ def table(source: Source) -> Choice:
         1, min(max(columns // 2, min(columns, 4)), 32, rows // 50)
     )  # with one latent, three columns of two factors lose 0.3 to 0.6 nats
     reason = (
-        f"Network: two dense hidden layers of {width} and {latent} latents, because a table has no neighbourhoods; "
-        f"width by {columns} columns and {rows} rows."
+        f"Network: two dense hidden layers of {width} and {counted(latent, 'latent')}, because a table has no "
+        "neighbourhoods; "
+        f"width by {counted(columns, 'column')} and {counted(rows, 'row')}."
     )
     return Choice(dense, {"latent": latent, "hidden": (width, width)}, reason)
 
@@ -161,12 +165,13 @@ def columns(source: Source, schema: Schema) -> Recommendation:
     several = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     missing = float(torch.isnan(source.x).float().mean()) if source.gaps else 0.0
     reasons = (
-        f"Data: {rows} rows of {number} columns: {several}"
+        f"Data: {counted(rows, 'row')} of {counted(number, 'column')}: {several}"
         + (f"; {missing:.1%} of the cells are missing." if source.gaps else "; no cell is missing."),
         "Likelihood: a law for each column by its kind, numbers as mixtures of five logistics, levels by their "
         "probabilities; the bound counts the "
         "cells that were seen.",
-        f"Network: two dense hidden layers of {width} and {latent} latents, by {number} columns and {rows} rows; the "
+        f"Network: two dense hidden layers of {width} and {counted(latent, 'latent')}, by "
+        f"{counted(number, 'column')} and {counted(rows, 'row')}; the "
         "encoder sees which cells are "
         "missing.",
     )
@@ -187,7 +192,8 @@ def gapped_numbers(source: Source) -> Recommendation:
     head.check(source)
     missing = float(torch.isnan(source.x).float().mean())
     reasons = (
-        f"Data: {len(source)} rows of {source.event[0]} columns of numbers; {missing:.1%} of the cells are missing.",
+        f"Data: {counted(len(source), 'row')} of {counted(source.event[0], 'column')} of numbers; {missing:.1%} of "
+        "the cells are missing.",
         "Likelihood: Gaussian with one learned σ for each column, because rows are few: a law that changes from row to "
         "row overfits them; the "
         "bound, of importance weights, counts the cells that were seen.",
@@ -210,9 +216,11 @@ def grey(source: Source) -> Choice:
     width = min(300, power_of_two(2 * cells, 32, 512), power_of_two(rows // 12, 32, 512))
     latent = 24 if rows >= 10_000 else max(2, min(16, cells // 4))
     reason = (
-        f"Network: two dense hidden layers of {width} SiLU units, because at {cells} cells of one channel they learn "
+        f"Network: two dense hidden layers of {width} SiLU units, because at {counted(cells, 'cell')} of one "
+        "channel they learn "
         "more per second than "
-        f"convolutions; width by {cells} cells and {rows} examples. Posterior: full covariance over {latent} latents."
+        f"convolutions; width by {counted(cells, 'cell')} and {counted(rows, 'example')}. Posterior: full "
+        f"covariance over {counted(latent, 'latent')}."
     )
     return Choice(dense, {"latent": latent, "hidden": (width, width), "correlated": True}, reason)
 
@@ -226,8 +234,9 @@ def colour(source: Source) -> Choice:
     channels = tuple(min(widest, first * 2**level) for level in range(levels))
     latent = 128 if len(source) >= 5000 else 32
     reason = (
-        f"Network: convolutions that halve the {height}x{width} image {levels} times, with "
+        f"Network: convolutions that halve the {height}x{width} image {counted(levels, 'time')}, with "
         f"{', '.join(map(str, channels))} channels and "
-        f"{latent} latents, because neighbouring pixels belong together; sizes by the image and {len(source)} examples."
+        f"{counted(latent, 'latent')}, because neighbouring pixels belong together; sizes by the image and "
+        f"{counted(len(source), 'example')}."
     )
     return Choice(convolutional, {"latent": latent, "channels": channels}, reason)

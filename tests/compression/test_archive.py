@@ -139,7 +139,7 @@ def test_what_is_wrong_is_named(whole):
         (content[: FRONT.size - 2], "cut short"),
         (content[:20], "cut short"),
         (b"", "cut short"),
-        (content + b"\0", "1 bytes after its end"),
+        (content + b"\0", "1 byte after its end"),
         (b"PK" + content[2:], "not a file that `vael compress` wrote"),
         (content[:8] + struct.pack("<H", 7) + content[10:], "format version 7"),
         (content[: start - 20] + b"\0" + content[start - 19 :], "header"),
@@ -318,7 +318,7 @@ def test_a_folder_of_images_keeps_pixels_and_names(tmp_path):
     assert set(done.layout.names) == {"one.png", "cats/two.png", "cats/three.bmp.png"}
     for name, cells in zip(done.layout.names, done.array, strict=True):
         assert np.array_equal(cells[0], np.asarray(Image.open(folder / name.replace(".bmp.png", ".bmp"))))
-    assert "1 images come back as PNG" in done.layout.note
+    assert "1 image comes back as PNG" in done.layout.note
     with pytest.raises(ShapeError, match="trained on"):
         from_folder(folder, (1, 5, 5))
     Image.new("L", (4, 4)).save(folder / "cats" / "three.bmp.png")

@@ -21,6 +21,7 @@ from vael.compression.bits_back import Coded, decode, encode
 from vael.compression.container import MOST_CELLS, BlockFacts, Header, Layout, checksum, facts_beside, pack, unpack
 from vael.compression.contents import Contents, to_cells, to_original
 from vael.compression.level import Level
+from vael.counting import counted
 from vael.errors import FormatError, ShapeError, VaelError
 
 BLOCK = 4096  # examples in a block, at most
@@ -100,7 +101,9 @@ def compress(
     with the reason. Errors: `ShapeError` for no examples or for a block below 1.
     """
     if not len(contents) or block < 1:
-        raise ShapeError(f"{contents.name}: {len(contents)} examples in blocks of {block}; expected at least 1 each")
+        raise ShapeError(
+            f"{contents.name}: {counted(len(contents), 'example')} in blocks of {block}; expected at least 1 each"
+        )
     size, done = max(1, min(block, MOST_CELLS // level.cells)), []
     for start in range(0, len(contents), size):
         done.append(_compressed(level, contents.array[start : start + size], contents.layout))
@@ -233,7 +236,8 @@ def _fitting(header: Header, name: str, model: str, level_of: Callable[[Header],
         header.layout.shape[1:]
     ) != level.cells:
         raise FormatError(
-            f"{name} says {header.cells} cells of {header.levels} levels, but the model has {level.cells} of "
+            f"{name} says {counted(header.cells, 'cell')} of {counted(header.levels, 'level')}, but the model has "
+            f"{level.cells} of "
             f"{level.levels}; it was not written by "
             "`vael compress`"
         )

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from vael.claims import parsing, refuse_claim
 from vael.compression.container import MOST
 from vael.compression.text_form import NumberForm, TextForm
+from vael.counting import counted
 from vael.errors import FormatError
 
 LENGTH = struct.Struct("<I")
@@ -105,7 +106,8 @@ def unpacked(beside: bytes, name: str, rows: int) -> Beside:
         told = BesideForm.model_validate_json(plain[LENGTH.size : LENGTH.size + length])
         if told.rows != rows:
             raise FormatError(
-                f"{name}: {told.rows:,} rows stand beside {rows:,} that are coded; another program wrote the file"
+                f"{name}: data for {counted(told.rows, 'row')} stand beside {rows:,} that are coded; another "
+                "program wrote the file"
             )
         stream = pa.BufferReader(plain[LENGTH.size + length :])
         others = [column.others for column in told.columns if column.others]
@@ -148,8 +150,8 @@ def _table(stream: pa.BufferReader, name: str, rows: int | None) -> pa.Table:
     table = pa.Table.from_batches(list(reader), schema=reader.schema)
     if rows is not None and table.num_rows != rows:
         raise FormatError(
-            f"{name}: {table.num_rows:,} cells stand beside where {rows:,} are announced; another program wrote the "
-            "file"
+            f"{name}: columns of {counted(table.num_rows, 'cell')} stand beside where {rows:,} are announced; another "
+            "program wrote the file"
         )
     table.validate(full=True)
     odd = next((field for field in table.schema if re.search("view|run_end", str(field.type))), None)

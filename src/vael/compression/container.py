@@ -26,6 +26,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from vael.counting import counted
 from vael.errors import FormatError
 
 MAGIC, VERSION = b"\x89VAEL\r\n\x1a", 1
@@ -167,11 +168,13 @@ def unpack(content: bytes, name: str) -> tuple[Header, list[bytes], bytes]:
     end = first + sum(block.size for block in header.blocks) + LONG
     if len(content) < end:
         raise FormatError(
-            f"{name} is cut short: it has {len(content):,} bytes and should have {end:,}; copy or fetch it again"
+            f"{name} is cut short: it has {counted(len(content), 'byte')} and should have {end:,}; copy or fetch it "
+            "again"
         )
     if len(content) > end:
         raise FormatError(
-            f"{name} has {len(content) - end:,} bytes after its end; something was added to it: copy or fetch it again"
+            f"{name} has {counted(len(content) - end, 'byte')} after its end; something was added to it: copy or "
+            "fetch it again"
         )
     beside = content[start:first]
     if beside and checksum(beside) != header.beside.stored:
@@ -189,7 +192,7 @@ def _header(content: bytes, name: str) -> tuple[Header, int]:
     if content[: len(MAGIC)] != MAGIC[: len(content)]:
         raise FormatError(f"{name} is not a file that `vael compress` wrote, or its first bytes are damaged")
     if len(content) < FRONT.size:
-        raise FormatError(f"{name} is cut short: it has only {len(content)} bytes; copy or fetch it again")
+        raise FormatError(f"{name} is cut short: it has only {counted(len(content), 'byte')}; copy or fetch it again")
     _, version, length = FRONT.unpack_from(content)
     if version != VERSION:
         raise FormatError(

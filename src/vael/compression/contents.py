@@ -9,6 +9,7 @@ import numpy as np
 
 from vael.compression.container import Layout
 from vael.compression.level import Symbols
+from vael.counting import counted
 from vael.data import Source
 from vael.data.cells import as_examples
 from vael.data.images import read_images
@@ -66,7 +67,13 @@ def from_folder(folder: Path, event: tuple[int, ...], factor: int = 1) -> Conten
         raise FormatError(f"{folder} has two images that would both come back as {twice}; rename one of them")
     other = sum(name != given for name, given in zip(names, written, strict=True))
     kept = "pixels and names are kept; what else a file says (palette, camera, date) is not"
-    note = "; ".join((kept, *read.notes, *((f"{other:,} images come back as PNG",) if other else ())))
+    note = "; ".join(
+        (
+            kept,
+            *read.notes,
+            *((f"{counted(other, 'image')} {'comes' if other == 1 else 'come'} back as PNG",) if other else ()),
+        )
+    )
     layout = Layout(kind="images", dtype=x.dtype.str, shape=x.shape, factor=factor, names=tuple(written), note=note)
     return Contents(str(folder), x, layout)
 

@@ -18,6 +18,7 @@ from torch.distributions import Distribution
 from vael.compression.laws import Law
 from vael.compression.level import Level, Symbols
 from vael.compression.reading import LatentGrid, law_of_cells, law_of_latents, prior_of_latents
+from vael.counting import counted
 from vael.data import Batch
 from vael.errors import ShapeError, SupportError
 from vael.models import VAE, Head
@@ -116,7 +117,8 @@ class FloatLevel(Level):
         """A batch of its one size, zeros where there are no examples."""
         if len(symbols) > self.batch:
             raise ShapeError(
-                f"{len(symbols)} examples at once, but this coder works on {self.batch}; give at most as many"
+                f"{counted(len(symbols), 'example')} at once, but this coder works on {self.batch}; give at most as "
+                "many"
             )
         whole = np.zeros((self.batch, width))
         whole[: len(symbols)] = symbols

@@ -12,6 +12,7 @@ from vael.compression.grids import WIDEST, Grid, grids_of
 from vael.compression.laws import Law
 from vael.compression.level import Symbols
 from vael.compression.safe import FINE_BINS, FloatLevel
+from vael.counting import counted
 from vael.data import Batch, Schema
 from vael.errors import ShapeError, SupportError
 from vael.models import VAE
@@ -31,7 +32,10 @@ class TableLevel(FloatLevel):
 
     def __init__(self, model: VAE, schema: Schema, counts: Counts, *, batch: int = ROWS, bins: int = FINE_BINS) -> None:
         if len(counts) != len(schema.columns):
-            raise ShapeError(f"{len(counts)} counts of gaps for {len(schema.columns)} columns; expected one for each")
+            raise ShapeError(
+                f"{counted(len(counts), 'count')} of gaps for {counted(len(schema.columns), 'column')}; expected "
+                "one for each"
+            )
         self.grids, self.counts = grids_of(schema), counts
         self.cells, self.levels = len(schema.columns), WIDEST
         super().__init__(model, batch=batch, bins=bins)

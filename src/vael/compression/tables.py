@@ -19,6 +19,7 @@ from vael.compression.container import Layout as FileLayout
 from vael.compression.contents import Contents
 from vael.compression.grids import ASIDE, DAY, MISSING, Grid, grids_of
 from vael.compression.text_form import commonest, in_form, number_form, text_form
+from vael.counting import counted
 from vael.data import ColumnKind, Schema
 from vael.errors import FormatError
 from vael.tables.dates import digits_in, written_date
@@ -215,7 +216,8 @@ def rebuilt(beside: Beside, symbols: Int32[np.ndarray, "rows columns"], schema: 
         columns[name] = _counting(first, told.rows, beside.schema.field(name).type)
     if len(told.columns) != symbols.shape[1] or told.rows != len(symbols):
         raise FormatError(
-            f"{told.rows} rows stand beside {len(symbols)} that are coded; another program wrote the file"
+            f"data for {counted(told.rows, 'row')} stand beside {len(symbols):,} that are coded; another program "
+            "wrote the file"
         )
     for grid, form, column in zip(grids_of(schema), told.columns, symbols.T, strict=True):
         if len(column) and not (column.min() >= ASIDE and column.max() < max(grid.size, 0)):
@@ -325,4 +327,4 @@ def notes(told: BesideForm, grids: tuple[Grid, ...]) -> Iterator[str]:
         yield f"{', '.join(told.whole)}: not in the model, kept beside"
     others = sum(form.others for form, grid in zip(told.columns, grids, strict=True) if not grid.free)
     if others:
-        yield f"{others:,} cells that training did not know, or that are written otherwise than most, are kept beside"
+        yield f"kept beside: {counted(others, 'cell')} that training did not know, or written otherwise than most"

@@ -351,20 +351,20 @@ def _warnings(found: Evaluation) -> Iterator[str]:
     if samples < LEAST_SAMPLES:
         yield (
             f"K = {samples} draws are few: the estimate lies below log p(x), and its weights cannot be judged; use "
-            f"{LEAST_SAMPLES} or more"
+            f"{LEAST_SAMPLES} or more (--importance-samples)"
         )
     elif found.effective_sample_size < LEAST_EFFECTIVE:
         yield (
             f"the weights of K = {samples} draws are worth {found.effective_sample_size:.1f} equal ones on average, so "
             "log p(x) is a loose lower "
-            "bound and its standard error leaves that out; use more draws"
+            "bound and its standard error leaves that out; use more draws (--importance-samples)"
         )
     if share is not None and share > UNTRUSTED_SHARE:
         yield (
             f"k-hat is above {K_HAT_LIMIT:g} for {share:.0%} of the examples: their weights have so heavy a tail that "
             "log p(x) is too low by an "
-            "unknown amount; use more "
-            f"draws{'' if found.fitted_share else ' or proposals fitted to the examples (--proposal adaptive)'}"
+            "unknown amount; use more draws (--importance-samples)"
+            f"{'' if found.fitted_share else ' or proposals fitted to the examples (--proposal adaptive)'}"
         )
     if found.standard_error is None:
         yield "a single example has no standard error; evaluate on more"
