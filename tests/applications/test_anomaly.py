@@ -302,6 +302,26 @@ def test_every_score_by_hand(model):
     assert torch.equal(verdict.flagged(float(p.median())), p <= p.median())
 
 
+def test_a_model_that_states_no_divergence_is_judged_by_its_distortion(model, monkeypatch):
+    """Every score is that of a divergence of 0, and the bound is minus the distortion."""
+    said, states = model.terms, {"none": lambda divergence: None, "zero": torch.zeros_like}
+    found = {}
+    for name, state in states.items():
+        monkeypatch.setattr(
+            model,
+            "terms",
+            lambda batch, state=state, **how: (lambda terms: replace(terms, divergence=state(terms.divergence)))(
+                said(batch, **how)
+            ),
+        )
+        detector = AnomalyDetector(model, rows(200, 0), rows(60, 1))
+        found[name] = {kind: detector.scores(rows(30, 2), kind) for kind in Score}
+        verdict = next(iter(detector.judge(rows(30, 2))))
+        torch.testing.assert_close(-verdict.bound.double(), found[name][Score.DISTORTION])
+        assert not found[name][Score.DIVERGENCE].any()
+    assert all(torch.equal(found["none"][kind], found["zero"][kind]) for kind in Score)
+
+
 def test_a_simple_code_for_pixels_is_zlibs(model):
     """Bits of the compressed row, in nats; what is no row of bytes takes half its square."""
     detector = AnomalyDetector(model, rows(200, 0), rows(60, 1))
