@@ -125,8 +125,8 @@ def assembled(tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> Int
 
     limits: list[int] = facts["limits"]  # type: ignore[assignment]
     networks = [
-        read_network(limit, facts[name], part(name))
-        for name, limit in zip(("encoder", "decoder"), limits, strict=True)  # type: ignore[bad-argument-type]
+        read_network(limit, facts[name], part(name))  # type: ignore[bad-argument-type]
+        for name, limit in zip(("encoder", "decoder"), limits, strict=True)
     ]
     said: dict[str, int | str] = dict(facts["head"])  # type: ignore[call-overload]
     kind = HEADS[str(said.pop("kind"))]
