@@ -40,12 +40,11 @@ from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from vael.applications.anomaly import AnomalyDetector, Score
-from vael.data import Kind, Source, Splits, statistics
-from vael.inference import AdamW, GradientAscent
+from vael.data import Kind, Source, Splits
 from vael.networks import seeded
-from vael.objectives import ELBO, Beta
 from vael.recommendation import recommend
-from vael.specs.names import HABITS, MANY, batch_for, name_of
+from vael.specs.preparing import MANY, batch_for
+from vael.specs.recipes import RECIPES
 from vael.training import Settings, run
 
 STEPS, EPOCHS, NEIGHBOURS, LOCAL = 2000, 20, 5, 20
@@ -117,13 +116,12 @@ def detector(train: np.ndarray, seed: int) -> AnomalyDetector:
 def detector_on(splits: Splits, seed: int, *, epochs: int | None = None) -> AnomalyDetector:
     """What they make of rows that are set aside already."""
     advice, rows = recommend(splits), len(splits.train)
-    habits = HABITS[name_of(advice.recipe)]
-    batch = habits.batch if rows >= MANY else batch_for(rows)
+    usual = RECIPES[advice.recipe]()
+    batch = usual.batch if rows >= MANY else batch_for(rows)
     enough = max(EPOCHS, math.ceil(STEPS / math.ceil(rows / min(batch, rows))))
     with seeded(seed):
-        model = advice.build(splits.train.event, statistics(splits.train))
-    optimizer = AdamW(learning_rate=habits.learning_rate, weight_decay=habits.weight_decay)
-    algorithm = GradientAscent(model, ELBO(Beta(1.0, habits.warmup)), optimizer=optimizer)
+        model = advice.build(splits.train)
+    algorithm = usual.algorithm.build(model, splits.train)
     fit = run(algorithm, splits, Settings(epochs=epochs or enough, batch=batch, seed=seed, compiled=False))
     return AnomalyDetector(fit.model, splits.train, splits.validation)
 

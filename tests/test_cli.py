@@ -215,7 +215,7 @@ def test_damaged_weights_are_refused(refused, copy):
 
 def test_weights_that_do_not_fit_run_json_are_refused(refused, copy):
     spec = json.loads((copy / "run.json").read_text())
-    spec["model"]["arguments"]["latent"] = 3
+    spec["model"]["latent"] = 3
     (copy / "run.json").write_text(json.dumps(spec))
     refused(["sample", copy], "does not fit run.json", "shape")
 

@@ -53,7 +53,7 @@ ROWS = [  # a row imports only rows below it
     {"tables"},
     {"stored"},
     {"files"},
-    {"claims"},
+    {"claims", "parts"},
     {"counting", "errors", "process", "visible"},
 ]
 HEIGHT = {part: -row for row, parts in enumerate(ROWS) for part in parts}
@@ -370,7 +370,7 @@ def test_at_most_eight_arguments(path):
 
 @EACH
 def test_files_stay_short(path):
-    assert len(path.read_text().splitlines()) <= 420
+    assert len(path.read_text().splitlines()) <= 500  # at 120 columns
     assert path.name not in {"utils.py", "helpers.py"}
 
 
@@ -382,7 +382,7 @@ def tracked():
     return [
         ROOT / name
         for name in listed.stdout.split("\0")
-        if name and not name.endswith(".png") and (ROOT / name).is_file()
+        if name and not name.endswith((".png", ".npy", ".safetensors")) and (ROOT / name).is_file()
     ]
 
 

@@ -345,7 +345,7 @@ def test_a_number_may_stand_for_a_missing_cell(rows):
 @pytest.fixture
 def quick_laws(monkeypatch):
     """Laws of columns that begin after few steps, for tests that ask nothing of their quality."""
-    monkeypatch.setattr("vael.models.columns.FITTING", 4)
+    monkeypatch.setattr("vael.models.likelihoods.columns.FITTING", 4)
 
 
 def trees(frame_of, count=120):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from vael.data import Batch, Corruption, Splits
@@ -36,8 +36,9 @@ from vael.models import (
     SquaredErrorHead,
     StandardNormal,
 )
-from vael.models.correlated import numbers_of
-from vael.models.heads import Moments
+from vael.models.assembly import offset, outputs, unit_scale
+from vael.models.likelihoods.heads import Moments
+from vael.models.posteriors.correlated import numbers_of
 from vael.models.quantized import one_level, two_levels
 from vael.networks import (
     ConvolutionDecoder,
@@ -47,29 +48,13 @@ from vael.networks import (
     Gaps,
     Offset,
     Quantizer,
-    Standardize,
     TopK,
     residual_stage,
 )
 from vael.networks.convolution import plain
+from vael.networks.dense import bias_at
 from vael.networks.initialize import gain, unit_gain
 from vael.training import Constant, Fit, Settings, run
-
-
-def outputs(event: Sequence[int], head: Head) -> tuple[int, ...]:
-    """Shape of the raw numbers that `head` asks for."""
-    return (head.channels_per_cell * event[0], *event[1:])
-
-
-def unit_scale(event: Sequence[int], statistics: Moments | None) -> list[nn.Module]:
-    """The layer that brings data to unit scale, if the statistics are known: cell by cell for a table, with one
-    scale for an image.
-    """
-    if statistics is None:
-        return []
-    std = statistics.std.float()
-    scale = std.square().mean().sqrt().expand(std.shape) if len(event) > 1 else std
-    return [Standardize(statistics.mean.float(), scale)]
 
 
 @dataclass(frozen=True)
@@ -91,24 +76,11 @@ def encoder(network: nn.Module, event: Sequence[int], latents: Latents, statisti
     return CorrelatedGaussianPosterior(whole, latents.features) if latents.correlated else GaussianPosterior(whole)
 
 
-def offset(head: Head, statistics: Moments | None) -> Tensor | None:
-    """Raw output at which the head's law resembles the data, if it needs one and the statistics are known."""
-    return None if statistics is None else head.start(statistics.mean.float(), statistics.std.float())
-
-
 def compose(
     encode: nn.Module, decode: nn.Module, event: Sequence[int], head: Head, latents: Latents, statistics: Moments | None
 ) -> VAE:
     """VAE with the prior N(0, I) from an encoding and a decoding network."""
     return VAE(StandardNormal(latents.features), Decoder(decode, head), encoder(encode, event, latents, statistics))
-
-
-def started(decode: Dense, start: Tensor | None) -> Dense:
-    """The network with `start` as the bias of its last layer."""
-    if start is not None:
-        with torch.no_grad():
-            decode.last.bias.copy_(start.flatten())
-    return decode
 
 
 def dense(
@@ -131,7 +103,7 @@ def dense(
     """
     latents = Latents(latent, correlated)
     encode = Dense(event, (latents.numbers,), hidden, activation)
-    decode = started(Dense((latent,), outputs(event, head), hidden[::-1], activation), offset(head, statistics))
+    decode = bias_at(Dense((latent,), outputs(event, head), hidden[::-1], activation), offset(head, statistics))
     return compose(encode, decode, event, head, latents, statistics)
 
 
@@ -151,7 +123,7 @@ def gapped(
     inputs = nn.Sequential(
         Gaps(nn.Sequential(*unit_scale(event, statistics))), Dense((2 * event[0],), (2 * latent,), hidden, nn.SiLU)
     )
-    decode = started(Dense((latent,), outputs(event, head), hidden[::-1], nn.SiLU), offset(head, statistics))
+    decode = bias_at(Dense((latent,), outputs(event, head), hidden[::-1], nn.SiLU), offset(head, statistics))
     return VAE(StandardNormal(latent), Decoder(decode, head), GaussianPosterior(inputs, sees_gaps=True))
 
 
@@ -300,7 +272,7 @@ def autoencoder(
     encode = nn.Sequential(
         *unit_scale(event, statistics), Dense(event, (latent,), hidden, nn.SiLU), *([] if code is None else [code])
     )
-    decode = started(Dense((latent,), outputs(event, head), hidden[::-1], nn.SiLU), offset(head, statistics))
+    decode = bias_at(Dense((latent,), outputs(event, head), hidden[::-1], nn.SiLU), offset(head, statistics))
     return Autoencoder(encode, Decoder(decode, head), corruption=corruption, penalties=penalties)
 
 
@@ -361,7 +333,7 @@ def stacked(
             *before, layer(below, above, level == 1), nn.Identity() if level == last else activation()
         )
         back = layer(above, outputs(event, head) if level == 1 else below, level == last)
-        back = started(back, offset(head, statistics)) if level == 1 else back
+        back = bias_at(back, offset(head, statistics)) if level == 1 else back
         return Autoencoder(
             encode,
             Decoder(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -12,21 +12,19 @@ import torch
 
 from vael.counting import counted
 from vael.data import ColumnKind, Kind, Schema, Source, Splits, statistics
+from vael.data.facts import facts_from
 from vael.errors import StateError
-from vael.models import (
-    VAE,
-    BernoulliHead,
-    ColumnsHead,
-    DiscretizedLogisticHead,
-    GaussianHead,
-    Head,
-    LearnedScale,
-    TabulatedMixtureHead,
-    heaped,
+from vael.models import Model
+from vael.models.families import LikelihoodPart
+from vael.models.likelihoods.parts import (
+    BernoulliPart,
+    ColumnsPart,
+    DiscretizedLogisticPart,
+    GaussianPerChannelPart,
+    TabulatedMixturePart,
 )
-from vael.models.heads import Moments
-from vael.recipes import convolutional, dense, gapped
-from vael.recipes import table as recipe_table
+from vael.models.parts import VAEPart
+from vael.networks.parts import ConvolutionalPart, DensePart, NetworkPart
 
 STANDS_OUT, MANY_LEVELS = (
     0.25,
@@ -40,22 +38,32 @@ FEW = 5000  # rows of numbers with gaps below which one σ serves each column
 class Recommendation:
     """Which model follows the data, and why."""
 
-    recipe: Callable[..., VAE]
-    head: Head
-    arguments: Mapping[str, object]  # of the recipe, besides event, head and statistics; cannot be changed
+    recipe: str  # by name
+    likelihood: LikelihoodPart
+    network: NetworkPart
+    leaves: Mapping[str, object]  # of the recipe's model, besides its likelihood; cannot be changed
     reasons: tuple[str, ...]  # whole sentences, to be read before training
 
-    def build(self, event: Sequence[int], statistics: Moments | None = None) -> VAE:
-        """The recommended model with new weights."""
-        return self.recipe(event, self.head, statistics=statistics, **self.arguments)
+    @property
+    def model(self) -> VAEPart:
+        """The recommended model."""
+        latent, posterior = self.leaves["latent"], self.leaves.get("posterior", "gaussian")
+        return VAEPart.model_validate(
+            {"latent": latent, "posterior": posterior, "likelihood": self.likelihood, "network": self.network}
+        )
+
+    def build(self, source: Source) -> Model:
+        """The recommended model for such data, with new weights."""
+        return self.model.build(facts_from(source, statistics(source)))
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A recipe, its arguments and a reason."""
+    """A recipe, the network and the sizes, and a reason."""
 
-    recipe: Callable[..., VAE]
-    arguments: Mapping[str, object]
+    recipe: str
+    network: NetworkPart
+    leaves: Mapping[str, object]
     reason: str
 
 
@@ -67,20 +75,23 @@ def recommend(splits: Splits) -> Recommendation:
     source = splits.train
     if source.schema is not None:
         return columns(source, source.schema)
-    head, because = likelihood(source)
-    head.check(source)
-    choice = (
-        table(source) if len(source.event) == 1 else grey(source) if small_and_grey(source.event) else colour(source)
-    )
-    return Recommendation(
-        choice.recipe, head, MappingProxyType(dict(choice.arguments)), (described(source), because, choice.reason)
-    )
+    part, because = likelihood(source)
+    part.build(facts_from(source, statistics(source))).check(source)
+    flat = len(source.event) == 1
+    choice = table(source) if flat else grey(source) if small_and_grey(source.event) else colour(source)
+    return chosen(choice, part, (described(source), because, choice.reason))
 
 
-def likelihood(source: Source) -> tuple[Head, str]:
-    """The head that follows the kind of the cells, and why."""
+def chosen(choice: Choice, part: LikelihoodPart, reasons: tuple[str, ...]) -> Recommendation:
+    """A choice with its likelihood."""
+    leaves = {**choice.leaves, "network": choice.network}
+    return Recommendation(choice.recipe, part, choice.network, MappingProxyType(leaves), reasons)
+
+
+def likelihood(source: Source) -> tuple[LikelihoodPart, str]:
+    """The likelihood that follows the kind of the cells, and why."""
     if source.kind is Kind.BINARY:
-        return BernoulliHead(), "Likelihood: Bernoulli on logits, because every cell is 0 or 1."
+        return BernoulliPart(), "Likelihood: Bernoulli on logits, because every cell is 0 or 1."
     if source.kind is Kind.INTEGER:
         if source.levels is None:
             raise StateError(
@@ -92,18 +103,17 @@ def likelihood(source: Source) -> tuple[Head, str]:
             and source.levels >= MANY_LEVELS
             and (share := commonest(source)) > STANDS_OUT
         ):
-            return TabulatedMixtureHead(source.levels), (
+            return TabulatedMixturePart(levels=source.levels), (
                 f"Likelihood: eight laws over {source.levels} levels that all cells share, mixed for each cell, "
                 "because one level alone holds "
                 f"{share:.0%} of the cells: no bell fits that (docs/lab-book.md)."
             )
-        return DiscretizedLogisticHead(levels=source.levels), (
+        return DiscretizedLogisticPart(levels=source.levels), (
             f"Likelihood: discretised logistic over {source.levels} levels, because the cells are the integers 0 ... "
             f"{source.levels - 1}: "
             "its probabilities sum to one over exactly these."
         )
-    spread = LearnedScale(source.event[0])
-    return GaussianHead(statistics(source), spread), (
+    return GaussianPerChannelPart(channels=source.event[0]), (
         "Likelihood: Gaussian with one learned, bounded σ for each channel or column, because the cells are real "
         "numbers."
     )
@@ -146,7 +156,7 @@ def table(source: Source) -> Choice:
         "neighbourhoods; "
         f"width by {counted(columns, 'column')} and {counted(rows, 'row')}."
     )
-    return Choice(dense, {"latent": latent, "hidden": (width, width)}, reason)
+    return Choice("dense", DensePart(hidden=(width, width)), {"latent": latent}, reason)
 
 
 def columns(source: Source, schema: Schema) -> Recommendation:
@@ -155,9 +165,9 @@ def columns(source: Source, schema: Schema) -> Recommendation:
     """
     if source.gaps and len(source) < FEW and plain_numbers(schema):
         return gapped_numbers(source)
-    sample = statistics(source).sample
-    head = ColumnsHead(schema, sample=sample, tables=heaped(schema, sample))
-    head.check(source)
+    facts = facts_from(source, statistics(source))
+    part = ColumnsPart().settled(facts)
+    part.build(facts).check(source)
     number, rows = len(schema.columns), len(source)
     width = min(power_of_two(16 * number, 64, 256), power_of_two(rows // 8, 32, 256))
     latent = max(2, min(max(number, 4), 32, rows // 20))
@@ -175,7 +185,7 @@ def columns(source: Source, schema: Schema) -> Recommendation:
         "encoder sees which cells are "
         "missing.",
     )
-    return Recommendation(recipe_table, head, MappingProxyType({"latent": latent, "hidden": (width, width)}), reasons)
+    return chosen(Choice("table", DensePart(hidden=(width, width)), {"latent": latent}, ""), part, reasons)
 
 
 def plain_numbers(schema: Schema) -> bool:
@@ -188,8 +198,8 @@ def gapped_numbers(source: Source) -> Recommendation:
     """What fills gaps best: half of the cells of breast cancer, mean squared error 0.27 where a law for each column
     gives 0.35 (docs/lab-book.md).
     """
-    head = GaussianHead(statistics(source), LearnedScale(source.event[0]))
-    head.check(source)
+    part = GaussianPerChannelPart(channels=source.event[0])
+    part.build(facts_from(source, statistics(source))).check(source)
     missing = float(torch.isnan(source.x).float().mean())
     reasons = (
         f"Data: {counted(len(source), 'row')} of {counted(source.event[0], 'column')} of numbers; {missing:.1%} of "
@@ -200,7 +210,7 @@ def gapped_numbers(source: Source) -> Recommendation:
         "Network: one dense hidden layer of 128 and 10 latents, by what fills gaps best; the encoder sees which cells "
         "are missing.",
     )
-    return Recommendation(gapped, head, MappingProxyType({"latent": 10, "hidden": (128,)}), reasons)
+    return chosen(Choice("gapped", DensePart(hidden=(128,)), {"latent": 10}, ""), part, reasons)
 
 
 def small_and_grey(event: Sequence[int]) -> bool:
@@ -222,7 +232,8 @@ def grey(source: Source) -> Choice:
         f"convolutions; width by {counted(cells, 'cell')} and {counted(rows, 'example')}. Posterior: full "
         f"covariance over {counted(latent, 'latent')}."
     )
-    return Choice(dense, {"latent": latent, "hidden": (width, width), "correlated": True}, reason)
+    leaves = {"latent": latent, "posterior": "gaussian-full-covariance"}
+    return Choice("dense", DensePart(hidden=(width, width)), leaves, reason)
 
 
 def colour(source: Source) -> Choice:
@@ -239,4 +250,4 @@ def colour(source: Source) -> Choice:
         f"{counted(latent, 'latent')}, because neighbouring pixels belong together; sizes by the image and "
         f"{counted(len(source), 'example')}."
     )
-    return Choice(convolutional, {"latent": latent, "channels": channels}, reason)
+    return Choice("convolutional", ConvolutionalPart(channels=channels), {"latent": latent}, reason)

@@ -28,8 +28,8 @@ from vael.compression.container import FRONT, LONG, SHORT, checksum, pack, unpac
 from vael.compression.contents import to_cells, to_original
 from vael.compression.levels import make_level
 from vael.data import Kind, Source
+from vael.data.facts import UnknownMoments
 from vael.errors import FormatError, ShapeError
-from vael.specs.likelihoods import Blank
 
 EVENT, LEVELS = (1, 4, 4), 6
 MEANS = 1.0 + torch.arange(16) * 7 % 4  # of each cell: what the model knows, and zlib does not
@@ -38,7 +38,7 @@ MEANS = 1.0 + torch.arange(16) * 7 % 4  # of each cell: what the model knows, an
 def build(seed=0):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        known = Blank(MEANS.view(EVENT), torch.full(EVENT, 0.4))
+        known = UnknownMoments(MEANS.view(EVENT), torch.full(EVENT, 0.4))
         return recipes.dense(
             EVENT, models.DiscretizedLogisticHead(LEVELS), latent=2, hidden=(8,), statistics=known
         ).eval()

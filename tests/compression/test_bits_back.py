@@ -15,9 +15,9 @@ from vael.compression import Level, SafeLevel
 from vael.compression.bits_back import bottom_of, decode, encode
 from vael.compression.laws import BisectedGaussians, Law, Tables
 from vael.compression.stack import Stack
+from vael.data.facts import UnknownMoments
 from vael.errors import FormatError, ShapeError, StateError, SupportError
 from vael.probability import Stream
-from vael.specs.likelihoods import Blank
 
 EVENT = (3, 4, 4)
 HEADS = {
@@ -33,7 +33,7 @@ CASES = list(itertools.product(HEADS, (False, True)))
 def model_of(name, correlated, latent=4):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        moments = Blank(torch.full(EVENT, HEADS[name][1] / 2), torch.full(EVENT, HEADS[name][1] / 3))
+        moments = UnknownMoments(torch.full(EVENT, HEADS[name][1] / 2), torch.full(EVENT, HEADS[name][1] / 3))
         return recipes.dense(
             EVENT, HEADS[name][0](), latent=latent, hidden=(16,), correlated=correlated, statistics=moments
         ).eval()

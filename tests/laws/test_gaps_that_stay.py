@@ -40,7 +40,7 @@ def is_gap(cell):
 
 @pytest.fixture(autouse=True)
 def quick_laws(monkeypatch):
-    monkeypatch.setattr("vael.models.columns.FITTING", 4)
+    monkeypatch.setattr("vael.models.likelihoods.columns.FITTING", 4)
 
 
 def imputer(**more):

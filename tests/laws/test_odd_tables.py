@@ -82,7 +82,7 @@ def called(*words):
 )
 def test_a_command_that_refuses_was_named_before_training(name, tmp_path, monkeypatch):
     """Only rows without any modelled cell may be refused without that: they are a matter of the rows that are given."""
-    monkeypatch.setattr("vael.models.columns.FITTING", 4)
+    monkeypatch.setattr("vael.models.likelihoods.columns.FITTING", 4)
     with open(tmp_path / "data.csv", "w", newline="") as file:
         csv.writer(file).writerows([tuple(TABLES[name]), *zip(*TABLES[name].values(), strict=True)])
     run, small = str(tmp_path / "run"), ("--latent", "1", "--epochs", "1", "--importance-samples", "2", "--no-report")

@@ -17,7 +17,10 @@ from vael.cli import main
 from vael.cli.main import COMMANDS
 from vael.cli.parser import Parser
 from vael.errors import StateError
-from vael.specs.spec import DataSpec, ModelSpec, RunSpec, SplitSpec, TrainingSpec, Versions, write_spec
+from vael.inference.parts import GradientAscentPart
+from vael.models.likelihoods.parts import GaussianPart
+from vael.models.parts import VAEPart
+from vael.specs.spec import DataSpec, RunSpec, SplitSpec, TrainingSpec, Versions, write_spec
 
 NO_PATHS = set(  # what options take that name no file or folder
     re.split(
@@ -25,7 +28,7 @@ NO_PATHS = set(  # what options take that name no file or folder
         "N  N,N  NxN  N|HxW  K  M  P  T  A  B  B,B  ROW  NAME  CLASS  RATE  SHARE  SECONDS  STEPS  HOW  WHICH  RECIPE  "
         "COLUMN",
     )
-) | {"COLUMN=VALUE", "stop|skip", "list | info", "Y0:Y1,X0:X1"}
+) | {"COLUMN=VALUE", "LEAF=VALUE", "MODULE", "DECAY", "stop|skip", "list | info", "Y0:Y1,X0:X1"}
 
 
 def parser_of(name):
@@ -85,10 +88,11 @@ def place(tmp_path, monkeypatch):
         part = SplitSpec(examples=1, fingerprint="")
         data = DataSpec(name=name, source=str(tmp_path / source), kind="real", event=(1,), train=part, held_out=part)
         training = TrainingSpec(device="cpu", precision="float32", compiled=False)
-        model = ModelSpec(recipe="dense", likelihood="gaussian", parameters=0)
+        parts = {"model": VAEPart(likelihood=GaussianPart()), "algorithm": GradientAscentPart()}
+        how = {"recipe": "dense", "parameters": 0, "training": training}
         write_spec(
             tmp_path / name,
-            RunSpec(data=data, model=model, training=training, versions=Versions(vael="", torch="", python="")),
+            RunSpec(data=data, **parts, **how, versions=Versions(vael="", torch="", python="")),
         )
     return tmp_path
 

@@ -74,7 +74,7 @@ def run(tmp_path_factory):
         "2",
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vael.models.columns.FITTING", 4)
+        patch.setattr("vael.models.likelihoods.columns.FITTING", 4)
         assert main(["train", str(folder / "trees.csv"), *options]) == 0
     return folder
 

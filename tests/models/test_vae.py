@@ -12,7 +12,8 @@ from torch.distributions import Independent, Laplace, MultivariateNormal
 from oracles import Conjugate, Given, LinearGaussian, generator
 from vael.data import Batch
 from vael.errors import ShapeError, StateError
-from vael.models import VAE, Decoder, GaussianPosterior, StandardNormal, heads
+from vael.models import VAE, Decoder, GaussianPosterior, StandardNormal
+from vael.models.likelihoods import heads
 from vael.networks import Dense
 from vael.probability import diagonal_gaussian
 

@@ -221,13 +221,13 @@ def affordable(run: Run, examples: int) -> tuple[Proposals, int]:
 
 def write_report(run: Run, judged: Evaluation, seed: int = 0) -> Path:
     """report.html and figures/ in the run's folder."""
-    from vael.cli.wording import arguments, objective
+    from vael.cli.wording import model, objective
     from vael.report import ReportInput, write
 
     spec = run.spec
     facts = (
-        ("network", f"{spec.model.recipe}, {arguments(spec.model.arguments)}"),
-        ("likelihood", spec.model.likelihood),
+        ("model", model(spec)),
+        ("likelihood", spec.model.likelihood_name),
         ("objective", objective(spec)),
         ("precision", f"{spec.training.precision} in networks, float32 in densities"),
         ("seed", str(spec.training.seed)),
@@ -241,7 +241,7 @@ def write_report(run: Run, judged: Evaluation, seed: int = 0) -> Path:
         run.history,
         judged,  # type: ignore[bad-argument-type]
         facts,
-        title=f"{spec.data.name}: {spec.model.recipe} VAE",
+        title=f"{spec.data.name}: {spec.recipe} VAE",
         seed=seed,
     )
     return write(run.inside(), record)
@@ -249,7 +249,7 @@ def write_report(run: Run, judged: Evaluation, seed: int = 0) -> Path:
 
 def trained(run: Run) -> tuple[tuple[str, str], ...]:
     """How long the run trained, and what its guard kept out, as its metrics say."""
-    from vael.cli.wording import duration
+    from vael.cli.wording import duration, rate
 
     if not run.history:
         return ()
@@ -261,7 +261,7 @@ def trained(run: Run) -> tuple[tuple[str, str], ...]:
         else f"{last.epoch:,} of {counted(chosen.epochs or last.epoch, 'epoch')}"
     )
     skipped = f"{last.skipped:,}, because a gradient was not finite or leapt" if last.skipped else "none"
-    return (("training", f"{length}; {limit}; learning rate {chosen.learning_rate:g}"), ("steps skipped", skipped))
+    return (("training", f"{length}; {limit}{rate(run.spec)}"), ("steps skipped", skipped))
 
 
 def as_json(judged: Evaluation, run: Run) -> dict[str, object]:

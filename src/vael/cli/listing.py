@@ -211,40 +211,56 @@ def plain(value: object) -> str:
 
 
 def models(given: argparse.Namespace) -> int:
-    """Recipes with their options, likelihoods and estimators."""
-    from vael.specs.likelihoods import LIKELIHOODS
-    from vael.specs.names import ESTIMATORS, RECIPES, arguments_of
+    """Recipes with their leaves, and the parts of each family."""
+    from vael.inference.parts import OptimizerPart
+    from vael.models.families import LikelihoodPart, PosteriorPart, PriorPart
+    from vael.objectives.parts import ObjectivePart
+    from vael.parts import members
+    from vael.parts import summary as summary_of
+    from vael.specs.recipes import RECIPES
 
-    groups = {
-        "recipes": {name: first_line(recipe) for name, recipe in RECIPES.items()},
-        "likelihoods": {name: known.summary for name, known in LIKELIHOODS.items()},
-        "estimators": dict(ESTIMATORS),
+    families = {
+        "likelihoods": LikelihoodPart,
+        "priors": PriorPart,
+        "posteriors": PosteriorPart,
+        "objectives": ObjectivePart,
+        "optimizers": OptimizerPart,
     }
+    groups = {"recipes": {name: first_line(recipe) for name, recipe in RECIPES.items()}}
+    for group, family in families.items():
+        groups[group] = {name: summary_of(part).rstrip(".") for name, part in members(family).items()}
     if vars(given).get("json"):
         print(json.dumps(groups))
         return 0
-    options = {
-        name: ", ".join(f"{key} {shown(known.default)}" for key, known in arguments_of(name).items())
-        for name in RECIPES
-    }
-    for group, members in groups.items():
+    for group, known in groups.items():
         answer(f"{group} (--{OPTION[group]})")
-        for name, summary in members.items():
-            answer(f"  {name:<28} {summary}" + (f"\n{'':<31}{options[name]}" if group == "recipes" else ""))
+        for name, said in known.items():
+            answer(f"  {name:<28} {said}" + (f"\n{'':<31}{options_of(name)}" if group == "recipes" else ""))
         answer()
     return 0
 
 
-OPTION = {"recipes": "model", "likelihoods": "likelihood", "estimators": "estimator"}
+OPTION = {
+    "recipes": "model",
+    "likelihoods": "likelihood",
+    "priors": "prior",
+    "posteriors": "posterior",
+    "objectives": "objective",
+    "optimizers": "optimizer",
+}
+
+
+def options_of(recipe: str) -> str:
+    """The options of a recipe's model and their defaults."""
+    from vael.specs.leaves import LEAVES, has_leaf, leaf, written
+    from vael.specs.recipes import RECIPES
+
+    model = RECIPES[recipe]().model
+    named = ((name, path.removeprefix("model.")) for name, path in LEAVES.items() if path.startswith("model."))
+    found = [(name, leaf(model, path)) for name, path in named if has_leaf(model, path)]
+    return ", ".join(f"{name} {written(value) or 'none'}" for name, value in found if name != "likelihood")
 
 
 def first_line(documented: object) -> str:
     """The first line of a docstring, without its full stop."""
     return (inspect.getdoc(documented) or "").splitlines()[0].rstrip(".")
-
-
-def shown(default: object) -> str:
-    """A default as it is written on the command line."""
-    if default is inspect.Parameter.empty:
-        return "(needed)"
-    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)

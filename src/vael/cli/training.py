@@ -63,7 +63,10 @@ def _model_options(parser: Parser) -> None:
     parser.heading("model")
     parser.option("--model", metavar="RECIPE", help="network by name (`vael models`)")
     parser.option("--likelihood", metavar="NAME", help="likelihood by name (`vael models`)")
+    parser.option("--prior", metavar="NAME", help="prior by name (`vael models`)")
+    parser.option("--posterior", metavar="NAME", help="posterior by name (`vael models`)")
     parser.option("--latent", metavar="N", type=whole, help="number of latents")
+    parser.option("--components", metavar="N", type=whole, help="components of a mixture")
     parser.option(
         "--hidden", metavar="N,N", type=sizes, help="hidden sizes of a dense network, from the data inwards: 400,400"
     )
@@ -82,6 +85,18 @@ def _model_options(parser: Parser) -> None:
         help="posterior with full covariance, or with independent latents; default by the data",
     )
     parser.names += ["--no-correlated"]
+    parser.option(
+        "--set",
+        metavar="LEAF=VALUE",
+        action="append",
+        help="any leaf of model or algorithm as run.json has it: model.network.hidden=300,100; may be repeated",
+    )
+    parser.option(
+        "--trust",
+        metavar="MODULE",
+        action="append",
+        help="a module whose parts may be imported and run (model parts named module:Class); may be repeated",
+    )
 
 
 def _data_options(parser: Parser) -> None:
@@ -153,11 +168,18 @@ def _training_options(parser: Parser) -> None:
         type=whole,
         help="examples per step, over all processes; default 128, or 256 for dense networks and many examples",
     )
+    parser.option("--optimizer", metavar="NAME", help="by name (`vael models`); default adamw")
+    parser.option(
+        "--average",
+        metavar="DECAY",
+        type=number(float, 0, most=0.999999),
+        help="decay per step of the averaged weights that are kept; 0 keeps the weights themselves; default 0.999",
+    )
     parser.option(
         "--lr",
         metavar="RATE",
         type=number(float, 0, above=True),
-        help="learning rate of AdamW; default by the recipe, 0.001 or 0.004",
+        help="learning rate; default by the recipe, 0.001 or 0.004",
     )
     parser.option(
         "--weight-decay",
@@ -165,6 +187,7 @@ def _training_options(parser: Parser) -> None:
         type=number(float, 0),
         help="decoupled weight decay; default by the recipe, 0 or 0.1",
     )
+    parser.option("--objective", metavar="NAME", help="what is climbed, by name (`vael models`)")
     parser.option("--estimator", metavar="NAME", help="closed-form (default), sampled or importance-weighted")
     parser.option(
         "--samples", metavar="N", type=whole, help="latent samples per example; default 1, importance-weighted 5"
@@ -374,8 +397,4 @@ def finish(run: Run, fit: Fit, outside: dict[str, Any], say: Callable[[str], Non
             best: fit.best_elbo,
             "best_step": fit.best_step,
         }
-        print(
-            json.dumps(
-                {**story, "parameters": run.spec.model.parameters, **numbers, "evaluation": as_json(judged, run)}
-            )
-        )
+        print(json.dumps({**story, "parameters": run.spec.parameters, **numbers, "evaluation": as_json(judged, run)}))

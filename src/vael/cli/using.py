@@ -138,7 +138,7 @@ def sample(given: argparse.Namespace) -> int:
         generation.mean_samples if options.get("mean") else generation.samples,
     )
     x = latents.latent_samples(run, count, options) if latents.wants_latents(options) else draw(run.model, count, seed)
-    if not specs.is_bound(run.spec.model.likelihood) and "mean" not in options:
+    if not specs.is_bound(run.spec) and "mean" not in options:
         answer(
             "vael: note: the cross-entropy of grey values is no likelihood to draw from, so the means of the decoder "
             "are written",

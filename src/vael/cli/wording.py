@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vael.counting import counted
@@ -42,7 +42,7 @@ def sized(values: tuple[int, ...]) -> str:
 
 def summary(spec: RunSpec) -> list[str]:
     """What will be trained on what, a line each."""
-    data, model, training = spec.data, spec.model, spec.training
+    data, training = spec.data, spec.training
     prepared = f", {data.binarize} binarisation" if data.binarize else ", dequantised" if data.dequantize else ""
     sizes = (
         f"{data.train.examples:,} training, {data.held_out.examples:,} validation, "
@@ -50,11 +50,10 @@ def summary(spec: RunSpec) -> list[str]:
     )
     lines = [
         f"data        {data.name}: {example(data)}{prepared}; {sizes}",
-        f"network     {model.recipe}: {arguments(model.arguments)}",
-        f"likelihood  {model.likelihood}",
+        f"model       {model(spec)}",
+        f"likelihood  {spec.model.likelihood_name}",
         f"objective   {objective(spec)}",
-        f"length      {length(spec)}; batch {training.batch}, learning rate {training.learning_rate:g}, seed "
-        f"{training.seed}",
+        f"length      {length(spec)}; batch {training.batch}{rate(spec)}, seed {training.seed}",
     ]
     return [*lines, *(f"note        {note}" for note in data.notes)]
 
@@ -70,14 +69,21 @@ def example(data: DataSpec) -> str:
     return f"{sized(data.event)}, {f'{data.levels:,} levels' if data.levels else data.kind}"
 
 
-def arguments(given: Mapping[str, object]) -> str:
-    """What a recipe was given; of what is left out or is not so, nothing."""
-    said = {"correlated": "latents with full covariance"}
-    known = [(name, value) for name, value in given.items() if value is not None and value is not False]
-    return ", ".join(
-        said.get(name, name) if value is True else f"{name} {sized(value) if isinstance(value, tuple) else value}"
-        for name, value in known
-    )
+def model(spec: RunSpec) -> str:
+    """The model as it was asked for and its sizes; of what is usual or is not so, nothing."""
+    from vael.specs.leaves import leaves
+
+    usual = {"kind", "prior.kind standard-normal", "posterior.kind gaussian", "begin", "network.activation silu"}
+    said = {"posterior.kind gaussian-full-covariance": "latents with full covariance"}
+    found = []
+    for path, value in leaves(spec.model):
+        whole = f"{path} {value}"
+        open_or_no = value is None or value is False or value in (0, "", "none")
+        if path.startswith("likelihood.") or {path, whole} & usual or open_or_no or path == "network.kind":
+            continue
+        name = path.removesuffix(".kind").removeprefix("network.").replace("_", " ").replace(".", " ")
+        found.append(said.get(whole, f"{name} {sized(value) if isinstance(value, tuple) else value}"))
+    return f"{spec.recipe}: {', '.join(found)}"
 
 
 def length(spec: RunSpec) -> str:
@@ -97,24 +103,28 @@ def climbed(spec: RunSpec) -> str:
     """What the figure that is climbed may be called."""
     from vael.specs import is_bound
 
-    return "bound" if is_bound(spec.model.likelihood) else "objective"
+    return "bound" if is_bound(spec) else "objective"
 
 
 def objective(spec: RunSpec) -> str:
     """The bound that is climbed, and its weight where it is not the plain one; of what is no likelihood, that it is
     none.
     """
-    training, what = spec.training, climbed(spec)
-    samples = counted(training.samples, "sample")
-    if training.terms != "both":
-        return f"the {training.terms} alone, {samples}: no bound is climbed"
-    if training.estimator == "importance-weighted":
-        return f"importance-weighted {what}, {samples}{no_bound(what)}"
-    how = "divergence in closed form" if training.estimator == "closed-form" else "all terms sampled"
-    weight = f", weight {training.beta:g} on the divergence" if training.beta != 1 else ""
-    warmup = f", warmed up over the first {training.warmup:.0%}" if training.warmup else ""
-    name = "evidence lower bound" if what == "bound" else "reconstruction less divergence"
-    return f"{name}, {how}, {samples}{weight}{warmup}{no_bound(what)}"
+    from vael.specs.leaves import has_leaf, leaf
+
+    what = climbed(spec)
+    if not has_leaf(spec, "algorithm.objective"):
+        return spec.algorithm.said
+    how = leaf(spec, "algorithm.objective")
+    return f"{how.said(what, counted(spec.algorithm.samples, 'sample'))}{no_bound(what)}"  # type: ignore[missing-attribute]
+
+
+def rate(spec: RunSpec) -> str:
+    """The learning rate, where there is one."""
+    from vael.specs.leaves import has_leaf, leaf
+
+    path = "algorithm.optimizer.learning_rate"
+    return f", learning rate {leaf(spec, path):g}" if has_leaf(spec, path) else ""
 
 
 def no_bound(what: str) -> str:

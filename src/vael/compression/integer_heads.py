@@ -45,8 +45,8 @@ from vael.models import (
     DiscretizedLogisticMixtureHead,
     Head,
 )
-from vael.models.heads import LevelUnits
-from vael.models.tabulated import TabulatedMixtureHead
+from vael.models.likelihoods.heads import LevelUnits
+from vael.models.likelihoods.tabulated import TabulatedMixtureHead
 
 FINE = 5  # log-scales and logits are read at multiples of 2^(5 - 12) = 1/128
 LOW, HIGH = -12, 14  # raw log-scales that are told apart

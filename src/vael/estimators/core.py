@@ -22,7 +22,7 @@ from vael.estimators.network import Rows, Sizes, Training, planned, trained
 from vael.estimators.steady import steady
 from vael.evaluation import cell_keys
 from vael.models import VAE
-from vael.models.heads import LOG_SCALE
+from vael.models.likelihoods.heads import LOG_SCALE
 from vael.objectives import log_weights
 from vael.probability import Noise, PerExample, draw
 from vael.probability.factorization import spectrum

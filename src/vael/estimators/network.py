@@ -11,11 +11,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vael.data import Kind, Schema, Source, Splits, statistics
+from vael.data.facts import facts_from
 from vael.data.source import Transform, Variates
 from vael.errors import StateError
 from vael.inference import AdamW, GradientAscent
 from vael.models import VAE, ColumnsHead, GaussianHead, LearnedScale
+from vael.models.families import LikelihoodPart
 from vael.networks import seeded
+from vael.networks.parts import DensePart, NetworkPart
 from vael.objectives import ELBO, Beta, ImportanceWeighted
 from vael.recipes import dense, gapped
 from vael.recipes import table as of_table
@@ -134,22 +137,35 @@ def build(plan: Plan, seed: int = 0, rows: Rows | None = None, schema: Schema | 
         return (gapped if sizes.gaps else dense)(event, law, **how)
 
 
+def widths_of(network: NetworkPart) -> tuple[int, ...]:
+    """Hidden sizes of a dense network."""
+    return network.hidden if isinstance(network, DensePart) else ()
+
+
+def laws_of(rows: Rows, schema: Schema, likelihood: LikelihoodPart) -> ColumnsHead | None:
+    """The distributions of columns, begun at the rows; None for a likelihood of another kind."""
+    head = likelihood.build(facts_from(rows.source(), statistics(rows.source())))
+    return head if isinstance(head, ColumnsHead) else None
+
+
 def planned(rows: Rows, latent: int | None, hidden: Sequence[int] | None, least: int = 1) -> Plan:
     """The sizes asked for, else those that are recommended for a table of this size, with `least` latents where
     columns and rows allow it.
     """
-    advised, laws = {"latent": FILL_LATENT, "hidden": FILL_HIDDEN}, None
+    size, advised, laws = FILL_LATENT, FILL_HIDDEN, None
     if rows.schema is not None:
         advice = columns(rows.source(), rows.schema)
-        advised, laws = dict(advice.arguments), advice.head if isinstance(advice.head, ColumnsHead) else None
+        size, advised = advice.model.latent, widths_of(advice.network)
+        laws = laws_of(rows, rows.schema, advice.likelihood)
     elif not rows.gaps:
-        advised = dict(table(rows.source()).arguments)
-    widths = advised["hidden"] if hidden is None else hidden
-    enough = max(advised["latent"], min(least, rows.x.shape[1], len(rows.x) // ROWS_PER_LATENT))  # type: ignore[type-var]
+        choice = table(rows.source())
+        size, advised = int(str(choice.leaves["latent"])), widths_of(choice.network)
+    widths = advised if hidden is None else hidden
+    enough = max(size, min(least, rows.x.shape[1], len(rows.x) // ROWS_PER_LATENT))
     sizes = Sizes(
         rows.x.shape[1],
-        int(latent or enough),  # type: ignore[bad-argument-type]
-        tuple(int(width) for width in widths),  # type: ignore[not-iterable]
+        int(latent or enough),
+        tuple(int(width) for width in widths),
         rows.gaps,
         laws.tables if laws else (),
     )

@@ -1,15 +1,13 @@
 """Latent-variable models: conditionals composed, terms stated."""
 
-from vael.models.autoencoder import Autoencoder, SquaredErrorHead, unrolled
+from vael.models.autoencoder import Autoencoder, unrolled
 from vael.models.bayesian_mixture import BayesianGaussianMixture, MixturePrior
 from vael.models.codes import AutoregressiveCodes, CodeGrid, CodePrior, UniformCodes
-from vael.models.columns import ColumnsHead, ColumnsInput, heaped
 from vael.models.core import Conditional, Model, Terms
-from vael.models.correlated import CorrelatedGaussianPosterior
 from vael.models.covariance import Covariance, Diagonal, Full, Spherical, Tied
-from vael.models.discrete import BernoulliPosterior, BernoulliPrior
 from vael.models.gaussian_mixture import Components, GaussianMixture, SufficientStatistics
-from vael.models.heads import (
+from vael.models.likelihoods.columns import ColumnsHead, ColumnsInput, heaped
+from vael.models.likelihoods.heads import (
     BernoulliHead,
     CategoricalHead,
     ContinuousBernoulliHead,
@@ -25,8 +23,16 @@ from vael.models.heads import (
     PredictedScale,
     is_likelihood,
 )
-from vael.models.joint_gaussian import JointGaussianHead
+from vael.models.likelihoods.joint_gaussian import JointGaussianHead
+from vael.models.likelihoods.squared_error import SquaredErrorHead
+from vael.models.likelihoods.support import real_numbers
+from vael.models.likelihoods.tabulated import TabulatedMixtureHead
 from vael.models.penalties import AbsoluteActivation, ActivationDivergence, Contraction, LogisticContraction, Penalty
+from vael.models.posteriors.bernoulli import BernoulliPosterior
+from vael.models.posteriors.correlated import CorrelatedGaussianPosterior
+from vael.models.posteriors.gaussian import GaussianPosterior
+from vael.models.priors.bernoulli import BernoulliPrior
+from vael.models.priors.standard_normal import StandardNormal
 from vael.models.quantized import VQVAE, Coder, OneLevel, TwoLevels
 from vael.models.state_space import (
     BackwardSummary,
@@ -36,9 +42,7 @@ from vael.models.state_space import (
     StateSpace,
     state_space,
 )
-from vael.models.support import real_numbers
-from vael.models.tabulated import TabulatedMixtureHead
-from vael.models.vae import VAE, Decoder, GaussianPosterior, StandardNormal
+from vael.models.vae import VAE, Decoder
 
 __all__ = [
     "VAE",

@@ -13,38 +13,15 @@ from torch.distributions import Distribution
 
 from vael.data.batch import Batch
 from vael.data.corruption import Corruption
-from vael.data.source import Source
 from vael.errors import ShapeError, StateError
 from vael.models.core import EVERYTHING, Levels, Model, Terms
-from vael.models.heads import Head, Moments, at_least_float32, units
+from vael.models.likelihoods.heads import at_least_float32
+from vael.models.likelihoods.squared_error import SquaredErrorHead
 from vael.models.penalties import Coded, Penalty
-from vael.models.support import no_nan
 from vael.models.vae import Decoder, filled, seen
-from vael.probability import Noise, SquaredError, as_noise
+from vael.probability import Noise, as_noise
 
 NEEDS_A_PRIOR = frozenset({"log_prior", "log_posterior", "divergence"})
-
-
-class SquaredErrorHead(Head):
-    """(x - x̂)² for each cell, in squared units of the data, with x̂ = shift + scale × raw; no likelihood, so never
-    reported as one.
-
-    Shift and scale are the moments of the data, 0 and 1 without them.
-    """
-
-    is_likelihood = False
-
-    def __init__(self, moments: Moments | None = None) -> None:
-        super().__init__()
-        shift, scale = (torch.zeros(()), torch.ones(())) if moments is None else units(moments)
-        self.register_buffer("shift", shift)
-        self.register_buffer("scale", scale)
-
-    def forward(self, raw: Float[Tensor, "samples batch *raw"]) -> Distribution:
-        return SquaredError(self.shift + self.scale * raw)
-
-    def check(self, source: Source) -> None:
-        no_nan(source)
 
 
 class Autoencoder(Model):

@@ -16,7 +16,7 @@ from torch.nn import functional
 from vael.data.batch import Batch
 from vael.errors import ShapeError, StateError, SupportError
 from vael.models.core import EVERYTHING, Levels, Model, Terms
-from vael.models.heads import at_least_float32
+from vael.models.likelihoods.heads import at_least_float32
 from vael.networks import GatedPixelCNN
 from vael.probability import Noise, as_noise
 

@@ -113,6 +113,11 @@ class Conditional(nn.Module, ABC):
         """The distribution given the tensors."""
 
 
+def given(network: nn.Module, x: Tensor, context: Tensor | None) -> Tensor:
+    """What a network gives for x, and c where there is one."""
+    return network(x) if context is None else network(x, context)
+
+
 class Model(nn.Module, ABC):
     """Abstract latent-variable model: states its terms; decodes, samples, reconstructs and encodes."""
 

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from vael.data.source import Source
 from vael.errors import ShapeError, SupportError
-from vael.models.heads import CoupledLogisticMixtureHead, DiscretizedLogisticHead, LevelUnits
-from vael.models.vae import VAE, Decoder, GaussianPosterior
+from vael.models.likelihoods.heads import CoupledLogisticMixtureHead, DiscretizedLogisticHead, LevelUnits
+from vael.models.posteriors.gaussian import GaussianPosterior
+from vael.models.vae import VAE, Decoder
 from vael.networks import Standardize
 from vael.probability.factorization import lower_factor, orthonormal, spectrum, whitened
 

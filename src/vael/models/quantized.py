@@ -16,7 +16,7 @@ from vael.data.batch import Batch
 from vael.errors import ShapeError, StateError
 from vael.models.codes import CodeGrid, CodePrior, UniformCodes
 from vael.models.core import EVERYTHING, Levels, Model, Terms
-from vael.models.heads import Head, Moments, at_least_float32, units
+from vael.models.likelihoods.heads import Head, Moments, at_least_float32, units
 from vael.models.vae import Decoder, filled, seen
 from vael.networks import GridDecoder, GridEncoder, Offset, Quantized, Quantizer, ResidualBlock, Standardize, grid_size
 from vael.networks.convolution import double, halve

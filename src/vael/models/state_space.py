@@ -12,8 +12,8 @@ from torch.distributions import Distribution
 from vael.data.batch import Batch
 from vael.errors import ShapeError, StateError
 from vael.models.core import EVERYTHING, Conditional, Levels, Model, Terms
-from vael.models.heads import Head, at_least_float32
-from vael.models.vae import StandardNormal
+from vael.models.likelihoods.heads import Head, at_least_float32
+from vael.models.priors.standard_normal import StandardNormal
 from vael.networks import Dense
 from vael.probability import Noise, as_noise, bounded, diagonal_gaussian, divergence, draw
 

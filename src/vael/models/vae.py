@@ -7,37 +7,10 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vael.data.batch import Batch
-from vael.errors import ShapeError
+from vael.errors import ShapeError, StateError
 from vael.models.core import EVERYTHING, Conditional, Levels, Model, Terms
-from vael.models.heads import Head, at_least_float32
-from vael.probability import Noise, bounded, diagonal_gaussian, divergence, draw, standard_gaussian, total_log_prob
-
-
-class StandardNormal(Conditional):
-    """Prior N(0, I) over `features` latents."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.register_buffer("loc", torch.zeros(features), persistent=False)
-        self.register_buffer("scale", torch.ones(features), persistent=False)
-
-    def forward(self, context: Tensor | None = None) -> Distribution:
-        return standard_gaussian(self.loc, self.scale)
-
-
-class GaussianPosterior(Conditional):
-    """Encoder q(z | x) = N(μ(x), diag σ²(x)); the network gives 2 × features numbers: μ, then raw log σ.
-
-    log σ is bounded smoothly to (-7, 3): σ between 0.0009 and 20.
-    """
-
-    def __init__(self, network: nn.Module, *, sees_gaps: bool = False) -> None:
-        super().__init__()
-        self.network, self.sees_gaps = network, sees_gaps
-
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
-        loc, raw = at_least_float32(self.network(x)).chunk(2, dim=-1)
-        return diagonal_gaussian(loc, bounded(raw, -7.0, 3.0).exp())
+from vael.models.likelihoods.heads import Head, at_least_float32
+from vael.probability import Noise, divergence, draw, total_log_prob
 
 
 class Decoder(Conditional):
@@ -49,7 +22,8 @@ class Decoder(Conditional):
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Distribution:
         samples, batch = z.shape[:2]
-        raw = self.network(z.flatten(0, 1))
+        given = z if context is None else torch.cat([z, context.to(z.dtype).expand(samples, batch, -1)], -1)
+        raw = self.network(given.flatten(0, 1))
         return self.head(at_least_float32(raw).unflatten(0, (samples, batch)))
 
 
@@ -85,11 +59,33 @@ def seen(cells: Tensor, observed: Tensor | None) -> Tensor:
 
 
 class VAE(Model):
-    """A variational autoencoder composed from a prior, a likelihood and a posterior."""
+    """A variational autoencoder composed from a prior, a likelihood and a posterior.
 
-    def __init__(self, prior: Conditional, likelihood: Conditional, posterior: Conditional) -> None:
+    With `context` numbers of c all three are conditioned on c: log p(x | c) and its bound.
+    """
+
+    def __init__(
+        self, prior: Conditional, likelihood: Conditional, posterior: Conditional, *, context: int = 0
+    ) -> None:
         super().__init__()
-        self.prior, self.likelihood, self.posterior = prior, likelihood, posterior
+        self.prior, self.likelihood, self.posterior, self.context = prior, likelihood, posterior, context
+
+    def conditions(self, context: Tensor | None) -> Tensor | None:
+        """The context, if it is what this model is conditioned on.
+
+        Errors: `StateError` for one that is missing or not asked for, `ShapeError` for another number of numbers.
+        """
+        if self.context and context is None:
+            raise StateError(
+                f"this model is conditioned on {self.context} numbers for each example, but none were given; give the "
+                "condition"
+            )
+        if context is not None and context.shape[-1] != self.context:
+            raise ShapeError(
+                f"a condition of {context.shape[-1]} numbers for each example, but this model is conditioned on "
+                f"{self.context}; " + ("give as many" if self.context else "leave it out")
+            )
+        return context
 
     def forward(
         self,
@@ -102,7 +98,7 @@ class VAE(Model):
         latent: Levels | None = None,
     ) -> Terms:
         """The terms of a batch: one level, `samples` latents an example."""
-        prior, x = self.prior(batch.context), filled(batch.x, batch.observed)
+        prior, x = self.prior(self.conditions(batch.context)), filled(batch.x, batch.observed)
         (q,) = posterior or (self.infer(batch),)
         (z,) = latent or (draw(q, samples, generator),)
         law = self.likelihood(z, batch.context)
@@ -118,10 +114,10 @@ class VAE(Model):
 
     def decode(self, latent: Levels, context: Tensor | None = None) -> Distribution:
         (z,) = latent
-        return self.likelihood(z, context)
+        return self.likelihood(z, self.conditions(context))
 
     def sample(self, samples: int, *, generator: torch.Generator | Noise, context: Tensor | None = None) -> Tensor:
-        z = draw(self.prior(context), samples, generator)
+        z = draw(self.prior(self.conditions(context)), samples, generator)
         return draw(self.likelihood(z[None], context), 1, generator)[0, 0]
 
     def reconstruct(self, batch: Batch) -> Tensor:
@@ -132,4 +128,4 @@ class VAE(Model):
 
     def infer(self, batch: Batch) -> Distribution:
         """q(z | x), given the cells that were seen."""
-        return self.posterior(shown(batch.x, batch.observed, self.posterior), batch.context)
+        return self.posterior(shown(batch.x, batch.observed, self.posterior), self.conditions(batch.context))

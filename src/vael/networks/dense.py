@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -34,3 +35,11 @@ class Dense(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch *inputs"]) -> Float[Tensor, "batch *outputs"]:
         return self.last(self.body(x.flatten(1))).unflatten(1, self.outputs)
+
+
+def bias_at(network: Dense, start: Tensor | None) -> Dense:
+    """The network with `start` (None: what it has) as the bias of its last layer."""
+    if start is not None:
+        with torch.no_grad():
+            network.last.bias.copy_(start.flatten())
+    return network

@@ -227,8 +227,8 @@ class SquaredError(Law):
     """-(x - loc)² where a law has its logarithm: what an autoencoder is trained on. In squared units of the data, not
     in nats.
 
-    Up to scale and a constant it is a Gaussian with σ² = ½; it is normalised over nothing, so nothing can be drawn from
-    it.
+    Up to scale and a constant it is a Gaussian with σ² = ½; it is normalised over nothing, so a draw is no draw from
+    p(x): it is the mean, as an autoencoder's decoder gives it.
     """
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"loc": constraints.real}
@@ -272,3 +272,8 @@ def chosen(logits: Tensor, uniform: Tensor) -> Tensor:
     cumulative = logits.exp().cumsum(-1)
     point = uniform.unsqueeze(-1) * cumulative[..., -1:]
     return (point >= cumulative).sum(-1).clamp(max=logits.shape[-1] - 1)
+
+
+@register_draw(SquaredError)
+def _squared_error(law: SquaredError, shape: torch.Size, noise: Noise) -> Tensor:
+    return law.loc.expand(*shape, *law.loc.shape)

@@ -1,7 +1,8 @@
 """RunSpec to JSON and back, and from a spec to a model, a training run and a run folder."""
 
-from vael.specs.likelihoods import is_bound
-from vael.specs.request import Prepared, Request, examples_of, prepare, prepare_again, request
+from vael.specs.asked import Request, request
+from vael.specs.preparing import Prepared, prepare, prepare_again
+from vael.specs.reading import examples_of
 from vael.specs.rows import Piece, pieces, rows_of, table_of
 from vael.specs.runs import (
     Run,
@@ -16,7 +17,7 @@ from vael.specs.runs import (
     restart,
     train,
 )
-from vael.specs.spec import RunSpec, read_spec, write_spec
+from vael.specs.spec import RunSpec, is_bound, read_spec, write_spec
 
 __all__ = [
     "Piece",

@@ -36,10 +36,9 @@ from vael.data.arrays import array_in
 from vael.data.images import image_files
 from vael.errors import FormatError, StateError, SupportError
 from vael.evaluation.evaluate import batch_at
-from vael.specs.likelihoods import levels_of
-from vael.specs.request import examples_of
+from vael.specs.reading import examples_of
 from vael.specs.runs import Run
-from vael.specs.spec import RunSpec
+from vael.specs.spec import RunSpec, facts_of
 from vael.specs.table_archives import table_level, table_of, write_table
 from vael.tables.reading import Frame
 
@@ -112,7 +111,8 @@ def fingerprint_of(run: Run) -> str:
     """Of the weights and of what run.json says of the model, and of a table's columns."""
     columns = "" if run.spec.data.table is None else f" {json.dumps(run.spec.data.table, sort_keys=True)}"
     return fingerprint(
-        run.model, f"{run.spec.model.model_dump_json()} {run.spec.data.event} {symbols_of(run)}{columns}"
+        run.model,
+        f"{run.spec.model.model_dump_json(serialize_as_any=True)} {run.spec.data.event} {symbols_of(run)}{columns}",
     )
 
 
@@ -206,7 +206,7 @@ def symbols_of(run: Run) -> int:
     if run.spec.data.kind == Kind.MIXED.value:
         return WIDEST
     head = run.model.get_submodule("likelihood.head")
-    return int(getattr(head, "levels", 0) or levels_of(run.spec.data))
+    return int(getattr(head, "levels", 0) or facts_of(run.spec.data).values)
 
 
 def contents_of(run: Run, data: Path | str | None) -> Contents:

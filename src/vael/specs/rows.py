@@ -14,7 +14,7 @@ from vael.data.blocks import Like, array_blocks, table_blocks
 from vael.data.keys import Keys, table_keys
 from vael.data.tabular import is_table_file
 from vael.errors import FormatError, ShapeError, StateError
-from vael.specs.request import examples_of
+from vael.specs.reading import examples_of
 from vael.specs.spec import DataSpec, RunSpec
 from vael.stored import check_file
 from vael.tables.given import as_table

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeGuard
 
 import pyarrow as pa
 
@@ -16,11 +17,16 @@ from vael.claims import refuse_claim
 from vael.counting import counted
 from vael.data import Source, Splits
 from vael.errors import FormatError, StateError, VaelError
-from vael.models import VAE, is_likelihood
+from vael.models import Model
+from vael.parts import Part
+from vael.specs.asked import request
+from vael.specs.composing import POSTERIORS
 from vael.specs.contamination import LeftOut, left_out, strangest
-from vael.specs.names import STARTS
-from vael.specs.request import Prepared, as_request, build_model, canonical, prepare, prepare_again, request, splits_of
-from vael.specs.spec import FILE, RunSpec, read_spec, write_spec
+from vael.specs.leaves import LEAVES, assignments, leaf, leaves, written
+from vael.specs.names import ESTIMATORS, SHORT
+from vael.specs.preparing import Prepared, build_model, prepare, prepare_again
+from vael.specs.reading import source_of, splits_of, stored_levels
+from vael.specs.spec import FILE, RunSpec, is_bound, read_spec, write_spec
 from vael.stored import present, read_bytes
 from vael.tables.given import as_table
 from vael.tables.output import cell_file
@@ -44,7 +50,7 @@ class Run:
     """A trained model, what it is, and its curves. `folder` is None for a run that was kept in memory only."""
 
     spec: RunSpec
-    model: VAE
+    model: Any
     history: tuple[Row, ...]
     folder: Path | None = None
     left_out: LeftOut | None = None  # rows that were taken to be strange, and not learned from
@@ -76,14 +82,14 @@ class Run:
         return name, source
 
 
-def build(spec: RunSpec) -> VAE:
+def build(spec: RunSpec) -> Model:
     """The model of a spec with weights drawn from the run's seed; shifts and scales of the data wait for the
     weights to be loaded.
     """
     return build_model(spec.model, spec.data, spec.training.seed)
 
 
-def hollow(spec: RunSpec, header: Header | None, where: str) -> VAE:
+def hollow(spec: RunSpec, header: Header | None, where: str) -> Model:
     """The model of a spec with shapes and no memory: what run.json says may come from somebody else, so it is held
     against the weights first, or where there are none yet, against the memory that there is.
 
@@ -101,10 +107,10 @@ def hollow(spec: RunSpec, header: Header | None, where: str) -> VAE:
         ) from error
     if header is None:
         count = sum(weights.numel() for weights in model.parameters())
-        if count != spec.model.parameters:
+        if count != spec.parameters:
             raise FormatError(
                 f"{where} describes a model with {counted(count, 'parameter')}, and says that there are "
-                f"{spec.model.parameters:,}; restore the file as `vael train` wrote it"
+                f"{spec.parameters:,}; restore the file as `vael train` wrote it"
             )
         refuse_claim(IN_TRAINING * sum(tensor.nbytes for tensor in model.state_dict().values()), where, "its model")
     return model
@@ -114,34 +120,30 @@ def refuse_sizes(spec: RunSpec, header: Header | None, where: str) -> None:
     """Errors: `FormatError` for more features than there are numbers in the weights, more layers than tensors, and
     sizes below 0; without weights, for more than the file itself says.
     """
-    numbers, layers = (spec.model.parameters, MOST_LAYERS) if header is None else (header.numbers, len(header.shapes))
+    numbers, layers = (spec.parameters, MOST_LAYERS) if header is None else (header.numbers, len(header.shapes))
     most, beside = max(numbers, LEAST), "it says that there are" if header is None else "the weights beside it have"
-    sizes = {
-        "event": spec.data.event,
-        "levels": spec.data.levels,
-        **spec.model.arguments,
-        **spec.model.likelihood_arguments,
-    }
-    for name, value in sizes.items():
+    named = list(leaves(spec.model))
+    for name, value in (("event", spec.data.event), ("levels", spec.data.levels), *named):
         known = value if isinstance(value, tuple) else (value,)
-        wrong = next((one for one in known if isinstance(one, (int, float)) and not 0 <= one <= most), None)
+        wrong = next((one for one in known if is_number(one) and not 0 <= one <= most), None)
         if wrong is not None or len(known) > max(layers, len(spec.data.columns), 64):
             said = f"{len(known):,} of them" if wrong is None else f"{wrong:,}"
             raise FormatError(
                 f"{where}: {name} is {said}, but {beside} {numbers:,} numbers; restore the files as `vael train` wrote "
                 "them"
             )
-    counts = [value for value in spec.model.likelihood_arguments.values() if isinstance(value, int) and value > 1]
-    blocks = spec.model.arguments.get("blocks")
-    if (
-        math.prod(spec.data.event) > most
-        or math.prod(counts) > most
-        or (isinstance(blocks, (int, float)) and blocks > layers)
-    ):
+    counts = [value for name, value in named if "likelihood." in name and isinstance(value, int) and value > 1]
+    deep = max((value for name, value in named if name.endswith("blocks") and isinstance(value, int)), default=0)
+    if math.prod(spec.data.event) > most or math.prod(counts) > most or deep > layers:
         raise FormatError(
             f"{where} describes a model that is too large: {beside} {numbers:,} numbers; restore the files as `vael "
             "train` wrote them"
         )
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a number that sizes are made of."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def load(folder: Path | str) -> Run:
@@ -259,16 +261,52 @@ def restart(folder: Path, changes: Mapping[str, object] | None = None) -> Prepar
 
 def changed(spec: RunSpec, changes: Mapping[str, object]) -> RunSpec:
     """The spec with another length. Errors: `StateError` for another difference."""
-    before = as_request(spec)
     for name, value in changes.items():
-        known = getattr(before, name)
-        if name not in LENGTH and canonical(name, value) != known:
-            raise StateError(
-                f"{name.replace('_', '-')} is {known} in run.json, but {value} was given; resume without it, or start "
-                "another run"
-            )
+        if name not in LENGTH and name != "trust":
+            refuse_change(spec, name, value)
     lengths = {name: value for name, value in changes.items() if name in LENGTH}
     return spec.model_copy(update={"training": spec.training.model_copy(update=lengths)})
+
+
+DATA = {"data": "source", "test": "set_aside"}  # options of data that run.json has under other names
+
+
+def refuse_change(spec: RunSpec, name: str, value: object) -> None:
+    """Errors: `StateError` for an option that says something else than run.json."""
+    if name == "set":
+        for path, wanted in assignments(value):
+            same(path, leaf(spec, path), wanted)
+    elif name == "model":
+        same(name, spec.recipe, str(value).lower().replace("_", "-"))
+    elif name == "data":
+        same(name, spec.data.source, source_of(str(value)))
+    elif name == "correlated":
+        same(name, leaf(spec, "model.posterior"), POSTERIORS[bool(value)])
+    elif name == "estimator":
+        same(name, leaf(spec, "algorithm.objective"), ESTIMATORS.get(str(value).lower().replace("_", "-"), value))
+    elif name in LEAVES:
+        same(name, leaf(spec, LEAVES[name]), value)
+    elif name == "precision":
+        same(name, spec.training.precision, SHORT.get(str(value), value))
+    elif name == "compile":
+        same(name, spec.training.compiled, value)
+    elif name in type(spec.training).model_fields:
+        same(name, getattr(spec.training, name), value)
+    elif name == "levels":
+        same(name, stored_levels(spec.data), value)
+    elif name != "schema":
+        same(name, getattr(spec.data, DATA.get(name, name)), value)
+
+
+def same(name: str, known: object, given: object) -> None:
+    """Errors: `StateError` where they differ."""
+    wanted = given.lower().replace("_", "-") if isinstance(known, Part) and isinstance(given, str) else given
+    wanted = tuple(wanted) if isinstance(wanted, list) else wanted
+    if wanted != (known.name if isinstance(known, Part) else known):
+        raise StateError(
+            f"{name.replace('_', '-')} is {written(known)} in run.json, but {written(given)} was given; resume without "
+            "it, or start another run"
+        )
 
 
 def carry_out(
@@ -317,8 +355,7 @@ def afresh(prepared: Prepared, splits: Splits) -> Prepared:
     """The same run on other rows, its model as it would begin on them."""
     spec = prepared.spec
     model = build_model(spec.model, spec.data, spec.training.seed, splits.train)
-    if spec.model.recipe in STARTS:
-        STARTS[spec.model.recipe](model, splits.train)
+    spec.model.start(model, splits.train)
     return replace(prepared, splits=splits, model=model)
 
 
@@ -351,7 +388,7 @@ def train(
 
 def _listeners(given: Sequence[Callback] | None, prepared: Prepared) -> Sequence[Callback]:
     """Those given; where nothing is said of them, lines on a terminal."""
-    return training.on_terminal("bound" if is_likelihood(prepared.model) else "objective") if given is None else given
+    return training.on_terminal("bound" if is_bound(prepared.spec) else "objective") if given is None else given
 
 
 def _prepared_on_rows(rows: pa.Table, folder: Path | None, resume: bool, options: Mapping[str, object]) -> Prepared:

@@ -12,13 +12,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vael import files
 from vael.counting import counted
+from vael.data.facts import Facts, Moments, unknown_moments
+from vael.data.source import Kind
 from vael.errors import FormatError, StateError
+from vael.inference.parts import AlgorithmPart
+from vael.models.families import ModelPart
+from vael.specs.translation import current
 from vael.stored import present, read_json
 from vael.tables.schema_file import from_record
 
-SCHEMA = 1
+SCHEMA = 2
 FILE = "run.json"
-Value = bool | int | float | str | tuple[int, ...] | None
 
 
 class Section(BaseModel):
@@ -73,26 +77,9 @@ class DataSpec(Section):
     notes: tuple[str, ...] = ()
 
 
-class ModelSpec(Section):
-    """A recipe and a likelihood by name, with their arguments."""
-
-    recipe: Name
-    arguments: dict[str, Value] = {}
-    likelihood: Name
-    likelihood_arguments: dict[str, Value] = {}
-    parameters: int = Field(ge=0)
-
-
 class TrainingSpec(Section):
-    """How the bound is climbed, on which machine, in which precision."""
+    """How long the loop runs, on which machine, in which precision."""
 
-    estimator: Literal["closed-form", "sampled", "importance-weighted"] = "closed-form"
-    samples: Annotated[int, Field(ge=1, le=2**16)] = 1  # each takes as much memory as a batch
-    beta: float = Field(default=1.0, ge=0)
-    terms: Literal["both", "reconstruction", "divergence"] = "both"  # of the bound, that are climbed
-    warmup: float = Field(default=0.0, ge=0, lt=1)  # share of training over which beta rises from 0
-    learning_rate: float = Field(default=1e-3, gt=0)
-    weight_decay: float = Field(default=0.0, ge=0)
     epochs: Count | None = 20
     time_limit: float | None = Field(default=None, gt=0)  # seconds
     patience: Count | None = None  # epochs
@@ -103,6 +90,13 @@ class TrainingSpec(Section):
     compiled: bool
     threads: int | None = Field(default=None, ge=1, le=4096)
     processes: Count = 1
+
+
+def facts_of(data: DataSpec, known: Moments | None = None) -> Facts:
+    """What parts need to know of the data of a run; without moments those stand in that loaded weights replace."""
+    schema = None if data.table is None else from_record(data.table, "run.json")
+    moments = unknown_moments(data.event) if known is None else known
+    return Facts(data.name, data.event, Kind(data.kind), moments, levels=data.levels, schema=schema, gaps=data.gaps)
 
 
 class Versions(Section):
@@ -121,9 +115,17 @@ class RunSpec(Section):
         default=None, pattern="^[0-9a-f]{64}$"
     )  # of model.safetensors; None until training has ended
     data: DataSpec
-    model: ModelSpec
+    recipe: Name  # what the model was asked for as
+    model: ModelPart
+    algorithm: AlgorithmPart
     training: TrainingSpec
+    parameters: int = Field(ge=0)
     versions: Versions
+
+
+def is_bound(spec: RunSpec) -> bool:
+    """Whether what a run climbs is a bound on log p(x), or log p(x) itself."""
+    return spec.model.is_likelihood and spec.algorithm.bounds
 
 
 @contextmanager
@@ -135,16 +137,18 @@ def fitting() -> Iterator[None]:
         raise StateError(f"{told(error)}; choose another value") from error
 
 
-def told(error: ValidationError) -> str:
-    """Where a record does not fit, and why."""
+def told(error: ValidationError, *, short: bool = False) -> str:
+    """Where a record does not fit, and why; `short` for where it is known already."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])[:200]
-    return f"{where}: {first['msg'].lower()}" if where else first["msg"].lower()
+    where = "" if short else ".".join(str(part) for part in first["loc"])[:200]
+    own = first.get("ctx", {}).get("error")  # what this package says stays as it is
+    said = str(own) if isinstance(own, ValueError) else first["msg"].lower()
+    return f"{where}: {said}" if where else said
 
 
 def write_spec(folder: Path, spec: RunSpec) -> None:
     """Write run.json, whole or not at all."""
-    files.write_bytes(folder / FILE, (spec.model_dump_json(indent=2) + "\n").encode())
+    files.write_bytes(folder / FILE, (spec.model_dump_json(indent=2, serialize_as_any=True) + "\n").encode())
 
 
 def read_spec(folder: Path) -> RunSpec:
@@ -168,7 +172,7 @@ def read_spec(folder: Path) -> RunSpec:
                 f"{folder / FILE} has schema {version}, but this vael reads up to {SCHEMA}; use the vael that wrote "
                 "it, or a newer one"
             )
-        return checked(RunSpec.model_validate(known), str(folder / FILE))
+        return checked(RunSpec.model_validate(current(known)), str(folder / FILE))
     except ValidationError as error:
         raise FormatError(
             f"{folder / FILE} does not fit: {told(error)}; restore the file as `vael train` wrote it"

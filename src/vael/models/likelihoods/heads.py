@@ -13,16 +13,16 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Laplace, Normal
 
+from vael.data.facts import Moments
 from vael.data.source import Kind, Source
 from vael.errors import ShapeError, SupportError
-from vael.models.support import no_nan, real_numbers, whole_numbers, within
+from vael.models.likelihoods.support import no_nan, real_numbers, whole_numbers, within
 from vael.probability import (
     Codes,
     ContinuousBernoulli,
@@ -74,19 +74,6 @@ class Head(nn.Module, ABC):
         None where 0 does.
         """
         return None
-
-
-@runtime_checkable
-class Moments(Protocol):
-    """What a head in the data's own units needs to know (`vael.data.statistics` gives it)."""
-
-    @property
-    def mean(self) -> Tensor:
-        """`[*event]`."""
-
-    @property
-    def std(self) -> Tensor:
-        """`[*event]`."""
 
 
 def at_least_float32(raw: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch.distributions import Distribution
 
 from vael.data.source import Source
 from vael.errors import ShapeError, SupportError
-from vael.models.heads import Head
+from vael.models.likelihoods.heads import Head
 from vael.probability import bounded
 from vael.probability.columns import Columns, NumberParameters, Numbers
 from vael.probability.warp import Warp

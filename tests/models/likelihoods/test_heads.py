@@ -15,9 +15,10 @@ from torch.distributions import Normal
 from vael.data import Kind, Source
 from vael.data.transforms import Dequantization
 from vael.errors import ShapeError, SupportError
-from vael.models import TabulatedMixtureHead, heads
-from vael.models.heads import FixedScale, LearnedScale, PredictedScale
-from vael.models.tabulated import bells
+from vael.models import TabulatedMixtureHead
+from vael.models.likelihoods import heads
+from vael.models.likelihoods.heads import FixedScale, LearnedScale, PredictedScale
+from vael.models.likelihoods.tabulated import bells
 from vael.probability import DiscretizedLogistic, draw
 
 EVENT = (3, 4, 5)

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vael.data.source import Source
-from vael.models.heads import Head
-from vael.models.support import whole_numbers
+from vael.models.likelihoods.heads import Head
+from vael.models.likelihoods.support import whole_numbers
 from vael.probability import TabulatedMixture
 
 FARTHEST = 8.0  # nats that a component may start below the nearest one, so that the gradient still reaches it

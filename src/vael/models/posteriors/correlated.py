@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, MultivariateNormal
 
 from vael.errors import ShapeError
-from vael.models.core import Conditional
-from vael.models.heads import at_least_float32
+from vael.models.core import Conditional, given
+from vael.models.families import PosteriorPart
+from vael.models.likelihoods.heads import at_least_float32
 from vael.probability import bounded
 
 
@@ -40,7 +43,7 @@ class CorrelatedGaussianPosterior(Conditional):
 
         Errors: `ShapeError` where the network gives another count of numbers.
         """
-        raw, size = at_least_float32(self.network(x)), self.features
+        raw, size = at_least_float32(given(self.network, x, context)), self.features
         if raw.shape[-1] != numbers_of(size):
             raise ShapeError(
                 f"the network gives {raw.shape[-1]} numbers, but a posterior with full covariance over {size} latents "
@@ -54,3 +57,15 @@ class CorrelatedGaussianPosterior(Conditional):
         )
         shear = shear + torch.eye(size, dtype=raw.dtype, device=raw.device)
         return MultivariateNormal(loc, scale_tril=shear * scale[..., None, :], validate_args=False)
+
+
+class FullCovariancePosteriorPart(PosteriorPart):
+    """N(μ(x), L(x) L(x)ᵀ): latents that depend on each other given x."""
+
+    kind: Literal["gaussian-full-covariance"] = "gaussian-full-covariance"
+
+    def numbers(self, features: int) -> int:
+        return numbers_of(features)
+
+    def build(self, network: nn.Module, features: int, *, sees_gaps: bool) -> Conditional:
+        return CorrelatedGaussianPosterior(network, features, sees_gaps=sees_gaps)

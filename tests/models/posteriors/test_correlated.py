@@ -27,7 +27,7 @@ from vael.models import (
     GaussianPosterior,
     StandardNormal,
 )
-from vael.models.correlated import numbers_of
+from vael.models.posteriors.correlated import numbers_of
 from vael.networks import Dense
 from vael.objectives import log_weights
 from vael.probability import bounded, diagonal_gaussian, divergence, draw, has_closed_form, standard_gaussian

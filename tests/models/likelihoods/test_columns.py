@@ -381,7 +381,7 @@ def test_the_law_of_a_column_starts_where_its_likelihood_is_largest(monkeypatch)
         return [float(found[~torch.isnan(cells[:, place]), place].mean()) for place in (0, 1)]
 
     fitted = fit()
-    monkeypatch.setattr("vael.models.columns.FITTING", 0)
+    monkeypatch.setattr("vael.models.likelihoods.columns.FITTING", 0)
     plain = fit()
     assert fitted[0] > plain[0] + 0.2
     assert fitted[1] > plain[1] - 0.02

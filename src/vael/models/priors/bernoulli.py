@@ -1,13 +1,16 @@
-"""Latents that are zeros and ones: no gradient passes through a draw of them."""
+"""A prior over zeros and ones."""
 
 from __future__ import annotations
+
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vael.data.facts import Facts
 from vael.models.core import Conditional
-from vael.models.heads import at_least_float32
+from vael.models.families import PriorPart
 from vael.probability import independent_bits
 
 
@@ -22,14 +25,11 @@ class BernoulliPrior(Conditional):
         return independent_bits(self.logits)
 
 
-class BernoulliPosterior(Conditional):
-    """Encoder q(z | x) = Π Bernoulli(z_j; sigmoid of the network's j-th output); climb it by
-    `objectives.ScoreFunction`.
-    """
+class BernoulliPriorPart(PriorPart):
+    """Zeros and ones with learned probabilities."""
 
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
+    kind: Literal["bernoulli"] = "bernoulli"
+    latents: ClassVar[str] = "bits"
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
-        return independent_bits(at_least_float32(self.network(x)))
+    def build(self, features: int, facts: Facts, posterior: Conditional) -> Conditional:
+        return BernoulliPrior(features)

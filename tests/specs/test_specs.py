@@ -8,11 +8,12 @@ import torch
 
 import vael
 from vael import specs
-from vael.data import Column, ColumnKind, Schema
 from vael.errors import FormatError, StateError, SupportError
+from vael.models.likelihoods.parts import BernoulliPart
 from vael.objectives import ELBO, Beta, ImportanceWeighted, SampledELBO
 from vael.specs import names
-from vael.tables.schema_file import as_record
+from vael.specs.preparing import batch_for
+from vael.specs.recipes import RECIPES, dense
 
 SMALL = {"binarize": "threshold", "latent": 2, "hidden": (16,), "epochs": 1, "compile": False, "precision": "float32"}
 
@@ -37,9 +38,10 @@ def test_a_spec_holds_what_was_chosen(prepared):
     assert (spec.data.name, spec.data.binarize, spec.data.event) == ("digits", "threshold", (1, 8, 8))
     assert spec.data.train.examples + spec.data.held_out.examples + spec.data.test.examples == 1797
     assert spec.data.train.fingerprint == prepared.splits.train.fingerprint
-    assert (spec.model.recipe, spec.model.likelihood) == ("dense", "bernoulli")
-    assert spec.model.arguments == {"latent": 2, "hidden": (16,), "correlated": True}
-    assert spec.model.parameters == sum(p.numel() for p in prepared.model.parameters())
+    assert (spec.recipe, spec.model.likelihood) == ("dense", BernoulliPart())
+    assert (spec.model.latent, spec.model.network.hidden) == (2, (16,))
+    assert spec.model.posterior.name == "gaussian-full-covariance"
+    assert spec.parameters == sum(p.numel() for p in prepared.model.parameters())
     assert (spec.training.precision, spec.training.compiled, spec.training.epochs) == ("float32", False, 1)
     assert spec.versions.vael == vael.__version__
 
@@ -51,12 +53,6 @@ def test_building_gives_equal_weights_and_leaves_the_global_state_alone(prepared
     seed = prepared.spec.training.model_copy(update={"seed": 5})
     other = specs.build(prepared.spec.model_copy(update={"training": seed}))
     assert any(not torch.equal(p, q) for p, q in zip(first.parameters(), other.parameters(), strict=True))
-
-
-def test_what_would_have_to_be_asked_for_gives_the_same_spec(prepared):
-    from vael.specs.request import as_request
-
-    assert specs.prepare(as_request(prepared.spec)).spec == prepared.spec
 
 
 def test_levels_and_sizes_of_splits_are_kept_with_the_run(tmp_path):
@@ -111,42 +107,20 @@ def test_a_likelihood_that_does_not_fit_the_data_is_refused():
         specs.prepare(specs.request("digits", likelihood="bernoulli"))
 
 
-def test_every_likelihood_can_be_made_from_its_description(prepared):
-    from vael.specs import likelihoods
-
-    schema = Schema((Column("a", ColumnKind.REAL), Column("b", ColumnKind.BOOLEAN, levels=("no", "yes"))))
-    data = specs.prepare(specs.request("digits", **{**SMALL, "binarize": None})).spec.data.model_copy(
-        update={"table": as_record(schema)}
-    )
-    for name in likelihoods.LIKELIHOODS:
-        known = likelihoods.blank(data.event)
-        arguments = likelihoods.defaults(name, data, known)
-        head = likelihoods.make(name, data, known, arguments)
-        found = likelihoods.describe(head)
-        same = {
-            "gaussian-per-channel": "gaussian",
-            "coupled-logistic": "coupled-logistic-mixture",
-        }  # of one channel, of one component
-        assert found[0] == same.get(name, name)
-        assert found[1] == ({} if name == "gaussian-per-channel" else arguments)
-
-
 def test_names_stand_for_objects():
-    assert names.objective("closed-form", 2.0, 0.1) == ELBO(Beta(2.0, 0.1))
-    assert names.objective("sampled") == SampledELBO()
-    assert names.objective("Importance_Weighted") == ImportanceWeighted()
+    def built(**asked):
+        return specs.prepare(specs.request("digits", **SMALL | asked)).algorithm.objective
+
+    assert built(estimator="closed-form", beta=2.0, warmup=0.1) == ELBO(Beta(2.0, 0.1))
+    assert built(estimator="sampled", warmup=0) == SampledELBO()
+    assert built(estimator="Importance_Weighted") == ImportanceWeighted()
+    assert built(objective="importance_weighted") == ImportanceWeighted()
     assert names.precision("bf16") is torch.bfloat16
-    assert names.meant("Kingma_Welling", names.RECIPES, "recipe") == "kingma-welling"
-    with pytest.raises(StateError, match="no divergence term"):
-        names.objective("importance-weighted", beta=4.0)
+    assert names.meant("Kingma_Welling", RECIPES, "recipe") == "kingma-welling"
+    with pytest.raises(StateError, match="importance-weighted has no beta"):
+        built(estimator="importance-weighted", beta=4.0)
     with pytest.raises(FormatError, match="did you mean dense"):
-        names.meant("dens", names.RECIPES, "recipe")
-
-
-def test_every_recipe_has_a_name():
-    for name, recipe in names.RECIPES.items():
-        assert names.name_of(recipe) == name
-        assert "latent" in names.arguments_of(name)
+        names.meant("dens", RECIPES, "recipe")
 
 
 def test_short_sets_get_enough_epochs_unless_told():
@@ -158,24 +132,19 @@ def test_short_sets_get_enough_epochs_unless_told():
 
 
 def test_a_recipe_is_trained_as_it_usually_is_unless_told():
-    found = specs.prepare(specs.request("digits", compile=False, epochs=1)).spec.training
-    usual = names.HABITS["dense"]
-    assert (found.learning_rate, found.weight_decay, found.warmup) == (
-        usual.learning_rate,
-        usual.weight_decay,
-        usual.warmup,
-    )
-    told = specs.prepare(
-        specs.request("digits", compile=False, epochs=1, lr=0.01, weight_decay=0, warmup=0, batch=64)
-    ).spec.training
-    assert (told.learning_rate, told.weight_decay, told.warmup, told.batch) == (0.01, 0, 0, 64)
-    plain = specs.prepare(
-        specs.request("digits", compile=False, epochs=1, estimator="importance-weighted")
-    ).spec.training
-    assert plain.warmup == 0  # it has no divergence term
-    other = specs.prepare(specs.request("digits", compile=False, epochs=1, model="lecture")).spec.training
-    assert other.learning_rate == 1e-3
+    def asked(**options):
+        return specs.prepare(specs.request("digits", compile=False, epochs=1, **options)).spec
+
+    assert asked().algorithm == dense().algorithm
+    told = asked(lr=0.01, weight_decay=0, warmup=0, batch=64)
+    assert (told.algorithm.optimizer.learning_rate, told.algorithm.optimizer.weight_decay) == (0.01, 0)
+    assert (told.algorithm.objective.warmup, told.training.batch) == (0, 64)
+    plain = asked(estimator="importance-weighted").algorithm
+    assert (plain.objective.name, plain.samples) == ("importance-weighted", 5)
+    assert asked(terms="reconstruction").algorithm.objective.warmup == 0  # of what is not weighed
+    assert asked(model="lecture").algorithm.optimizer.learning_rate == 1e-3
+    assert asked(optimizer="rmsprop").algorithm.optimizer.name == "rmsprop"
 
 
 def test_few_examples_get_small_batches():
-    assert [names.batch_for(examples) for examples in (3, 320, 1437, 2048, 60_000)] == [16, 16, 64, 128, 128]
+    assert [batch_for(examples) for examples in (3, 320, 1437, 2048, 60_000)] == [16, 16, 64, 128, 128]

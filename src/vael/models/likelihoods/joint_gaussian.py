@@ -12,9 +12,9 @@ from torch.distributions import Distribution
 
 from vael.data.source import Source
 from vael.errors import ShapeError
-from vael.models.correlated import numbers_of
-from vael.models.heads import LOG_SCALE, Head, Moments, units
-from vael.models.support import real_numbers
+from vael.models.likelihoods.heads import LOG_SCALE, Head, Moments, units
+from vael.models.likelihoods.support import real_numbers
+from vael.models.posteriors.correlated import numbers_of
 from vael.probability import JointGaussian, bounded
 
 MOST_CELLS = 512  # a factor of 512 × 512 is 1 MiB an example and draw

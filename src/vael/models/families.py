@@ -1,0 +1,90 @@
+"""The families of parts that a latent-variable model is made of."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from torch import nn
+
+from vael.data.facts import Facts
+from vael.data.source import Source
+from vael.models.core import Conditional, Model
+from vael.models.likelihoods.heads import Head
+from vael.parts import Part
+
+Size = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class LikelihoodPart(Part):
+    """Abstract: what reads the decoder's output as a distribution of x."""
+
+    family: ClassVar[str] = "likelihood"
+    is_likelihood: ClassVar[bool] = True  # whether the distribution is normalised, so that bounds on log p(x) exist
+
+    def settled(self, facts: Facts) -> LikelihoodPart:
+        """With everything that follows from the data filled in, so that it is the same for weights without data."""
+        return self
+
+    @abstractmethod
+    def build(self, facts: Facts) -> Head:
+        """The head. Errors: `SupportError`, `ShapeError` for data that it cannot be for."""
+
+
+class PosteriorPart(Part):
+    """Abstract: q(z | x) from a network's output."""
+
+    family: ClassVar[str] = "posterior"
+    reparameterized: ClassVar[bool] = True  # whether gradients pass through a draw
+    latents: ClassVar[str] = "real"
+
+    @abstractmethod
+    def numbers(self, features: int) -> int:
+        """How many numbers the network gives for so many latents."""
+
+    @abstractmethod
+    def build(self, network: nn.Module, features: int, *, sees_gaps: bool) -> Conditional:
+        """The posterior over `features` latents."""
+
+
+class PriorPart(Part):
+    """Abstract: p(z)."""
+
+    family: ClassVar[str] = "prior"
+    latents: ClassVar[str] = "real"  # or "bits": a prior and a posterior over different things do not fit
+
+    @abstractmethod
+    def build(self, features: int, facts: Facts, posterior: Conditional) -> Conditional:
+        """The prior over `features` latents; `posterior` for those that are made from encoded inputs."""
+
+
+class ModelPart(Part):
+    """Abstract: a whole model."""
+
+    family: ClassVar[str] = "model"
+
+    def settled(self, facts: Facts) -> ModelPart:
+        """With everything that follows from the data filled in."""
+        return self
+
+    @abstractmethod
+    def build(self, facts: Facts) -> Model:
+        """The model, its weights drawn from PyTorch's default generator (see `vael.networks.seeded`).
+
+        Errors: `SupportError`, `ShapeError`, `StateError` for parts that do not fit each other or the data.
+        """
+
+    def start(self, model: Model, source: Source) -> None:
+        """Set weights from the data themselves, before the first step; most models have nothing to set."""
+
+    @property
+    def is_likelihood(self) -> bool:
+        """Whether what the model states is log p(x) or a bound on it."""
+        return True
+
+    @property
+    def likelihood_name(self) -> str:
+        """The likelihood as people name it."""
+        part = getattr(self, "likelihood", None)
+        return part.name if isinstance(part, LikelihoodPart) else self.name

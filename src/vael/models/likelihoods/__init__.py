@@ -1,0 +1,1 @@
+"""Likelihoods p(x | z): what reads a network's output as a distribution of x."""

@@ -1,0 +1,1 @@
+"""Posteriors q(z | x): encoders."""

@@ -1,0 +1,154 @@
+"""Parts: frozen records that name one object each (`kind` and hyper-parameters) and build it.
+
+A family (`prior`, `likelihood`, `network`, ...) is an abstract subclass of `Part`; whatever subclasses that and gives
+`kind` a value is a member of the family, can stand in run.json and on the command line, and is listed by `vael models`.
+A part that is not of this package is named `module:Class` in JSON; nothing is imported for it unless that module is
+trusted (`trusting`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from difflib import get_close_matches
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+ENTRY_POINTS = "vael.parts"  # group in which an installed package offers parts, each under the name FAMILY.KIND
+
+P = TypeVar("P", bound="Part")
+_members: dict[str, dict[str, type[Part]]] = {}
+_trusted: ContextVar[frozenset[str]] = ContextVar("trusted", default=frozenset())
+
+
+class Part(BaseModel):
+    """Abstract: what one object is made of, as JSON has it; fixed once made, and nothing in it that is not known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True)
+    family: ClassVar[str] = ""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **how: Any) -> None:
+        """Enter a member of a family under its kind."""
+        super().__pydantic_init_subclass__(**how)
+        name = kind_of(cls)
+        if name is None:
+            return
+        own = cls.__module__.split(".")[0] == __name__.split(".")[0]
+        known = _members.setdefault(cls.family, {})
+        full = name if own else f"{cls.__module__}:{cls.__qualname__}"
+        known[full] = cls
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_its_family(cls, value: Any, handler: Callable[[Any], Any]) -> Any:
+        """A member of the family that `kind` names, where a family is asked for."""
+        if isinstance(value, Part) or kind_of(cls) is not None:
+            return handler(value) if not isinstance(value, cls) else value
+        return read(cls, value)
+
+    @property
+    def name(self) -> str:
+        """The kind, as JSON has it."""
+        return str(getattr(self, "kind", type(self).__name__))
+
+
+def as_json(part: Part) -> str:
+    """A tree of parts as JSON, on one line."""
+    return part.model_dump_json(serialize_as_any=True)
+
+
+def kind_of(part: type[Part]) -> str | None:
+    """The kind that a class of parts has; None for a family, which has none."""
+    field = part.model_fields.get("kind")
+    return field.default if field is not None and isinstance(field.default, str) else None
+
+
+def summary(part: type[Part]) -> str:
+    """The first sentence of what is written about a part."""
+    return " ".join((part.__doc__ or "").split("\n\n")[0].split())
+
+
+def members(family: type[P]) -> Mapping[str, type[P]]:
+    """The parts of a family by their kinds, in the order in which they were defined."""
+    return dict(_members.get(family.family, {}))  # type: ignore[bad-return]
+
+
+def read(family: type[P], value: object) -> P:
+    """The part that a JSON object describes, or that a kind alone names.
+
+    Errors: `ValueError` for what is no member, with the nearest name, and for an import path that is not trusted.
+    """
+    given = {"kind": value} if isinstance(value, str) else value
+    if not isinstance(given, Mapping) or not isinstance(given.get("kind"), str):
+        raise ValueError(f"a {family.family} is an object with a kind, one of {', '.join(members(family))}")
+    found = member(family, str(given["kind"]))
+    return found.model_validate({**given, "kind": kind_of(found)})
+
+
+def member(family: type[P], name: str) -> type[P]:
+    """The class of parts of a name: case, hyphens and underscores are equal.
+
+    Errors: `ValueError` with the nearest name for one that is not known, or that would run code that is not trusted.
+    """
+    if ":" in name:
+        return imported(family, name)
+    known = members(family)
+    wanted = name.lower().replace("_", "-")
+    if wanted not in known:
+        offered(family, wanted)
+        known = members(family)
+    if wanted in known:
+        return known[wanted]
+    near = get_close_matches(wanted, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise ValueError(f"no {family.family} is called {name!r}; {hint}there are {', '.join(known)}")
+
+
+def offered(family: type[P], name: str) -> None:
+    """Import the part of that name that an installed package offers, if one does."""
+    for point in entry_points(group=ENTRY_POINTS, name=f"{family.family}.{name}"):
+        found = point.load()
+        if isinstance(found, type) and issubclass(found, family):
+            _members.setdefault(family.family, {})[name] = found
+
+
+@contextmanager
+def trusting(*modules: str) -> Iterator[None]:
+    """A block in which parts of these modules may be imported. Whoever names a module says that its code may run."""
+    token = _trusted.set(_trusted.get() | set(modules))
+    try:
+        yield
+    finally:
+        _trusted.reset(token)
+
+
+def imported(family: type[P], path: str) -> type[P]:
+    """The part at `module:Class`.
+
+    Errors: `ValueError` for a module that is not trusted or cannot be imported, and for what is no part of the family.
+    """
+    module, _, name = path.partition(":")
+    known = members(family).get(path)  # defined by the person's own program, so that nothing has to be imported
+    if known is not None:
+        return known
+    if module not in _trusted.get():
+        raise ValueError(
+            f"the {family.family} {path!r} is not of this package: building it would import and run the module "
+            f"{module!r}; if you know its code and trust it, say so (--trust {module})"
+        )
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except Exception as error:
+        raise ValueError(
+            f"the module {module!r} of the {family.family} {path!r} cannot be imported: {error}"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, family)):
+        raise ValueError(
+            f"{path!r} is no {family.family}: expected a subclass of {family.__module__}.{family.__name__}"
+        )
+    return found

@@ -1,0 +1,70 @@
+"""What a person can ask of training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+
+from vael.errors import StateError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Options of training; None is chosen from the data and the machine, and what was chosen stands in run.json."""
+
+    data: str = "digits"
+    binarize: str | None = None
+    dequantize: bool = False
+    size: int | tuple[int, int] | None = None  # height and width; one number for a square
+    skip_damaged: bool = False
+    levels: int | None = None  # of a pixel, where the cells do not tell
+    validation: int | float | None = None
+    test: int | float | None = None
+    contamination: float = 0.0  # share of the rows that does not belong
+    schema: str | None = None  # a file that says what the columns of a table are
+    model: str | None = None  # a recipe
+    likelihood: str | None = None
+    prior: str | None = None
+    posterior: str | None = None
+    latent: int | None = None
+    components: int | None = None
+    hidden: tuple[int, ...] | None = None
+    channels: tuple[int, ...] | None = None
+    blocks: int | None = None
+    correlated: bool | None = None
+    objective: str | None = None
+    estimator: str | None = None  # the objective by the name of its estimator
+    samples: int | None = None
+    beta: int | float | None = None
+    terms: str | None = None
+    warmup: int | float | None = None
+    optimizer: str | None = None
+    lr: int | float | None = None
+    weight_decay: int | float | None = None
+    average: int | float | None = None
+    epochs: int | None = None
+    time_limit: int | float | None = None
+    patience: int | None = None
+    batch: int | None = None
+    seed: int = 0
+    device: str | None = None
+    precision: str | None = None
+    compile: bool | None = None
+    threads: int | None = None
+    set: tuple[str, ...] | Mapping[str, object] = field(default_factory=tuple)  # leaves of model and algorithm, by path
+    trust: tuple[str, ...] = ()  # modules whose parts may be imported
+
+
+def request(data: str | Path = "digits", **options: object) -> Request:
+    """A `Request` from options by name. Errors: `StateError` for an option that there is not."""
+    known = [field.name for field in fields(Request)]
+    for name in options:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            raise StateError(
+                f"training has no option {name!r}; {f'did you mean {near[0]}? ' if near else ''}there are "
+                f"{', '.join(known)}"
+            )
+    return Request(data=str(data), **options)  # type: ignore[bad-argument-type]

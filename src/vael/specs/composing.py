@@ -1,0 +1,106 @@
+"""The parts of a run: as asked for, else as its recipe and the data have them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from vael.errors import FormatError, StateError
+from vael.inference.parts import AlgorithmPart, GradientAscentPart
+from vael.models.families import ModelPart
+from vael.objectives.parts import ELBOPart, ObjectivePart
+from vael.parts import read
+from vael.recommendation import Recommendation
+from vael.specs import names
+from vael.specs.asked import Request
+from vael.specs.leaves import LEAVES, assignments, has_leaf, leaf, with_leaf
+from vael.specs.recipes import RECIPES, Composition
+
+
+def composed(asked: Request, advice: Recommendation | None) -> Composition:
+    """The parts as asked for, else as the data suggest (without `advice`, as the recipe has them).
+
+    Errors: `FormatError` for names that there are not, `StateError` for leaves that there are not, or that do not fit.
+    """
+    known = "dense" if advice is None else advice.recipe
+    recipe = known if asked.model is None else names.meant(asked.model, RECIPES, "recipe")
+    found = RECIPES[recipe]()
+    if advice is not None:
+        found = advised(found, advice, leaves=recipe == advice.recipe)
+    return replace(
+        found, model=model_as_asked(found.model, asked), algorithm=algorithm_as_asked(found.algorithm, asked)
+    )
+
+
+def advised(found: Composition, advice: Recommendation, *, leaves: bool) -> Composition:
+    """The composition with the likelihood of the data, and the sizes, where its network is the one that is advised."""
+    model = found.model
+    usual = type(model).model_fields.get("likelihood")
+    if usual is not None and leaf(model, "likelihood") == usual.default:
+        model = model.model_copy(update={"likelihood": advice.likelihood})
+    for name, value in advice.leaves.items() if leaves else ():
+        model = with_leaf(model, f"model.{name}", value, 1)
+    return replace(found, model=model)
+
+
+MODEL_PARTS = ("likelihood", "prior", "posterior")  # first, because further leaves may be theirs
+POSTERIORS = {True: "gaussian-full-covariance", False: "gaussian"}
+
+
+def model_as_asked(model: ModelPart, asked: Request) -> ModelPart:
+    """The model with what was asked of it."""
+    given = {name: value for name in MODEL_PARTS if (value := getattr(asked, name)) is not None}
+    if asked.correlated is not None:
+        given.setdefault("posterior", POSTERIORS[asked.correlated])
+    for name, path in LEAVES.items():
+        value = getattr(asked, name, None)
+        if path.startswith("model.") and name not in given and value is not None:
+            given[name] = value
+    for name, value in given.items():
+        model = with_leaf(model, LEAVES[name], value, 1)
+    for path, value in assignments(asked.set):
+        if not path.startswith(("model.", "algorithm.")):
+            raise StateError(f"{path} is no leaf of model or algorithm; expected one such as model.latent (--set)")
+        if path.startswith("model."):
+            model = with_leaf(model, path, value, 1)
+    return model
+
+
+def algorithm_as_asked(algorithm: AlgorithmPart, asked: Request) -> AlgorithmPart:
+    """The algorithm with what was asked of it."""
+    if isinstance(algorithm, GradientAscentPart):
+        algorithm = objective_as_asked(algorithm, asked)
+    for name, path in LEAVES.items():
+        value = getattr(asked, name, None)
+        if path.startswith("algorithm.") and name != "objective" and value is not None:
+            algorithm = with_leaf(algorithm, path, value, 1)
+    for path, value in assignments(asked.set):
+        if path.startswith("algorithm."):
+            algorithm = with_leaf(algorithm, path, value, 1)
+    return algorithm
+
+
+def objective_as_asked(algorithm: GradientAscentPart, asked: Request) -> GradientAscentPart:
+    """The algorithm with another objective, where one is named, or where what is asked for needs one that has it."""
+    weighs = [name for name in ("beta", "warmup", "terms") if getattr(asked, name) is not None]
+    kind = asked.objective
+    if asked.estimator is not None:
+        kind = names.ESTIMATORS[names.meant(asked.estimator, names.ESTIMATORS, "estimator")]
+    if kind is None and any(not has_leaf(algorithm.objective, name) for name in weighs):
+        kind = "elbo"
+    if kind is None and asked.terms in (None, "both"):
+        return algorithm
+    objective = algorithm.objective if kind is None else _objective(kind)
+    same = type(objective) is type(algorithm.objective)
+    before = algorithm.objective
+    if isinstance(objective, ELBOPart):
+        warmup = before.warmup if isinstance(before, ELBOPart) and asked.terms in (None, "both") else 0.0
+        objective = objective.model_copy(update={"warmup": warmup})
+    samples = algorithm.samples if same else objective.samples
+    return algorithm.model_copy(update={"objective": objective, "samples": samples})
+
+
+def _objective(kind: str) -> ObjectivePart:
+    try:
+        return read(ObjectivePart, kind)
+    except ValueError as error:
+        raise FormatError(str(error)) from error

@@ -1,0 +1,145 @@
+"""Leaves of a tree of parts: by path, by the option that people know them by, and as they are written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from vael.errors import StateError
+from vael.parts import Part
+from vael.specs.spec import told
+
+B = TypeVar("B", bound=BaseModel)
+
+# options of training that are one leaf of the run; those of the loop and the data stand under their own names
+LEAVES = {
+    "prior": "model.prior",
+    "posterior": "model.posterior",
+    "likelihood": "model.likelihood",
+    "objective": "algorithm.objective",
+    "optimizer": "algorithm.optimizer",
+    "latent": "model.latent",
+    "components": "model.components",
+    "hidden": "model.network.hidden",
+    "channels": "model.network.channels",
+    "blocks": "model.network.blocks",
+    "samples": "algorithm.samples",
+    "beta": "algorithm.objective.beta",
+    "terms": "algorithm.objective.terms",
+    "warmup": "algorithm.objective.warmup",
+    "lr": "algorithm.optimizer.learning_rate",
+    "weight_decay": "algorithm.optimizer.weight_decay",
+    "average": "algorithm.average",
+}
+
+
+def option_of(path: str) -> str:
+    """How a person names a leaf: its option where it has one, else its path."""
+    names = {leaf: name for name, leaf in LEAVES.items()}
+    return "--" + names[path].replace("_", "-") if path in names else path
+
+
+def leaf(record: BaseModel, path: str) -> object:
+    """What stands at a path. Errors: `StateError` for a path that there is not."""
+    for place, name in enumerate(path.split(".")):
+        refuse_unknown(record, path, place)
+        record = getattr(record, name)
+    return record
+
+
+def has_leaf(record: BaseModel, path: str) -> bool:
+    """Whether there is such a leaf."""
+    found: object = record
+    for name in path.split("."):
+        if not isinstance(found, BaseModel) or name not in type(found).model_fields:
+            return False
+        found = getattr(found, name)
+    return True
+
+
+def with_leaf(record: B, path: str, value: object, done: int = 0) -> B:
+    """The record with another value at a path; a part may be given by its kind alone.
+
+    Errors: `StateError` for a path that there is not, with the nearest name, and for a value that does not fit there.
+    """
+    names = path.split(".")
+    refuse_unknown(record, path, done)
+    name = names[done]
+    known = fields_of(record)
+    inner = known[name]
+    if done + 1 < len(names):
+        if not isinstance(inner, BaseModel):
+            raise StateError(f"{'.'.join(names[: done + 1])} is {written(inner)} and has no {names[done + 1]}")
+        known[name] = with_leaf(inner, path, value, done + 1)
+    else:
+        known[name] = value
+    try:
+        return record.__class__.model_validate(known)
+    except ValidationError as error:
+        raise StateError(
+            f"{option_of(path)} {written(value)}: {told(error, short=True)}; choose another value"
+        ) from error
+
+
+def fields_of(record: BaseModel) -> dict[str, object]:
+    """Names and values of a record."""
+    return {name: getattr(record, name) for name in type(record).model_fields}
+
+
+def refuse_unknown(record: object, path: str, place: int) -> None:
+    """Errors: `StateError` where a record has no such field, with the nearest one."""
+    names = path.split(".")
+    if not isinstance(record, BaseModel):
+        raise StateError(f"{'.'.join(names[:place])} is {written(record)}, which has nothing below it; see run.json")
+    fields = [field for field in type(record).model_fields if field != "kind"]
+    if names[place] in type(record).model_fields:
+        return
+    near = get_close_matches(names[place], fields, n=1)
+    what = f"the {record.family} {record.name}" if isinstance(record, Part) else ".".join(names[:place]) or "a run"
+    hint = f"did you mean {near[0]}? " if near else ""
+    there = f"it has {', '.join(fields)}" if fields else "it has nothing to set"
+    named = f" ({option_of(path)})" if path in LEAVES.values() else ""
+    raise StateError(f"{what} has no {names[place]}{named}; {hint}{there}: choose another, or leave it out")
+
+
+def parsed_value(text: str) -> object:
+    """A value as people write it on a command line: JSON, numbers with commas between them, or a word."""
+    for form in (text, f"[{text}]" if "," in text else text):
+        try:
+            return json.loads(form)
+        except ValueError:
+            continue
+    return text
+
+
+def assignments(given: object) -> Iterator[tuple[str, object]]:
+    """Paths and values of `--set PATH=VALUE`, or of a mapping. Errors: `StateError` for one without a value."""
+    if isinstance(given, Mapping):
+        yield from ((str(path), value) for path, value in given.items())
+        return
+    for text in given if isinstance(given, (list, tuple)) else ():
+        path, equals, value = str(text).partition("=")
+        if not equals or not path or not value:
+            raise StateError(f"set is {text!r}; expected PATH=VALUE, such as model.latent=32 (--set)")
+        yield path.strip(), parsed_value(value)
+
+
+def leaves(record: BaseModel, path: str = "") -> Iterator[tuple[str, object]]:
+    """All leaves of a tree and their values, `kind` among them."""
+    for name in type(record).model_fields:
+        value, here = getattr(record, name), f"{path}.{name}" if path else name
+        if isinstance(value, BaseModel):
+            yield from leaves(value, here)
+        else:
+            yield here, value
+
+
+def written(value: object) -> str:
+    """A value as people write it."""
+    if isinstance(value, Part):
+        return value.name
+    return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)

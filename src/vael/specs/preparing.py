@@ -1,0 +1,194 @@
+"""What a person asks for, and the run that it comes to once everything left open is chosen."""
+
+from __future__ import annotations
+
+import math
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vael import data as sets
+from vael.data import Source, Splits
+from vael.inference.algorithm import Algorithm
+from vael.models import Head, Model
+from vael.models.families import ModelPart
+from vael.networks import seeded
+from vael.networks.initialize import Hollow
+from vael.parts import trusting
+from vael.recommendation import Recommendation, recommend
+from vael.specs import names
+from vael.specs.asked import Request
+from vael.specs.composing import composed
+from vael.specs.reading import describe, load_splits, reading_for, splits_of
+from vael.specs.recipes import RECIPES
+from vael.specs.spec import DataSpec, RunSpec, TrainingSpec, facts_of, fitting
+from vael.training import Resolved, Settings, resolve
+
+EPOCHS = 20
+MOST_EPOCHS = 300  # of a run without --epochs and --time-limit, unless fewer steps than usual would be taken
+USUAL_STEPS, USUAL_BATCH = 2000, 128
+MANY = 20_000  # examples from which on the larger batch pays
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that could start now."""
+
+    spec: RunSpec
+    splits: Splits
+    model: Any
+    resolved: Resolved
+    reasons: tuple[str, ...]  # why the open choices were made so, in sentences
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """The way this run fits its model."""
+        return self.spec.algorithm.build(self.model, self.splits.train)
+
+
+def prepare(asked: Request) -> Prepared:
+    """Load the data, choose what was left open, build the model with weights drawn from the seed.
+
+    Errors: `FormatError` for data or names that cannot be found or read, `SupportError` for a likelihood that does not
+    fit the data, `StateError` for settings that make no sense.
+    """
+    with trusting(*asked.trust):
+        if asked.model is not None:
+            composed(asked, None)  # before the data are read, so that a slip does not cost the time that reading takes
+        settings = settings_of(asked)
+        splits = load_splits(reading_for(asked))
+        with fitting():
+            data = describe(asked, splits)
+        advice = recommend(splits)
+        found = composed(asked, advice)
+        recipe = advice.recipe if asked.model is None else names.meant(asked.model, RECIPES, "recipe")
+        facts = facts_of(data, sets.statistics(splits.train))
+        part = found.model.settled(facts)
+        batch = asked.batch or (found.batch if len(splits.train) >= MANY else batch_for(len(splits.train)))
+        settings, why_long = choose_length(replace(settings, batch=batch), asked, len(splits.train), found.steps)
+        model = build_model(part, data, settings.seed, splits.train)
+        part.start(model, splits.train)
+        check_support(model, splits)
+        resolved = resolve(settings, model, len(splits.train))
+        with fitting():
+            spec = RunSpec(
+                recipe=recipe,
+                data=data,
+                model=part,
+                algorithm=found.algorithm,
+                training=describe_training(resolved),
+                parameters=sum(p.numel() for p in model.parameters()),
+                versions=names.versions(),
+            )
+        return Prepared(spec, splits, model, resolved, (*reasons(asked, advice, spec), *why_long, *resolved.reasons))
+
+
+def reasons(asked: Request, advice: Recommendation, spec: RunSpec) -> tuple[str, ...]:
+    """Why data and model are what they are."""
+    chosen = (asked.model, asked.likelihood) == (None, None)
+    why = advice.reasons if chosen else (f"{spec.recipe} and {spec.model.likelihood_name} likelihood, as asked for",)
+    twice = (
+        f"Trained twice, then without the {asked.contamination:.0%} of the rows with the lowest bound, because so many "
+        "do not belong",
+    )
+    return (*names.taken(asked.data), *why, *(twice if asked.contamination else ()))
+
+
+def prepare_again(spec: RunSpec) -> Prepared:
+    """The run of a spec, ready to go on: the same data, the same model, the same settings.
+
+    Errors: `StateError` if the data are no longer those that the run was trained on.
+    """
+    splits = splits_of(spec)
+    chosen = spec.training
+    settings = Settings(
+        epochs=chosen.epochs,
+        batch=chosen.batch,
+        seed=chosen.seed,
+        time_limit=chosen.time_limit,
+        patience=chosen.patience,
+        device=chosen.device,
+        precision=names.precision(chosen.precision),
+        compiled=chosen.compiled,
+        threads=chosen.threads,
+    )
+    model = build_model(spec.model, spec.data, chosen.seed, splits.train)
+    return Prepared(spec, splits, model, resolve(settings, model, len(splits.train)), ())
+
+
+# the loop and the model
+
+
+def build_model(
+    part: ModelPart, data: DataSpec, seed: int, train: Source | None = None, *, hollow: bool = False
+) -> Model:
+    """The model of a part with weights drawn from the seed; without data its shifts and scales wait for the weights
+    to be loaded. A `hollow` one has shapes and no memory, except for its head.
+
+    Errors: `StateError`, `SupportError`, `ShapeError` for parts that do not fit each other or the data.
+    """
+    facts = facts_of(data, None if train is None else sets.statistics(train))
+    with seeded(seed), Hollow() if hollow else nullcontext():
+        return part.build(facts)
+
+
+def check_support(model: Model, splits: Splits) -> None:
+    """Refuse data that the likelihood cannot have made. Errors: `SupportError`."""
+    for head in [module for module in model.modules() if isinstance(module, Head)]:
+        for split in (splits.train, splits.validation, splits.test):
+            if split is not None:
+                head.check(split)
+
+
+# training
+
+
+def settings_of(asked: Request) -> Settings:
+    """Settings of the loop as asked for. Errors: `StateError` or `FormatError` for those that make no sense."""
+    epochs = EPOCHS if asked.epochs is None and asked.time_limit is None else asked.epochs
+    return Settings(
+        epochs=epochs,
+        batch=asked.batch or USUAL_BATCH,
+        seed=asked.seed,
+        time_limit=asked.time_limit,
+        patience=asked.patience,
+        device=asked.device,
+        precision=asked.precision if asked.precision is None else names.precision(asked.precision),
+        compiled=asked.compile,
+        threads=asked.threads,
+    )
+
+
+def choose_length(settings: Settings, asked: Request, examples: int, steps: int) -> tuple[Settings, tuple[str, ...]]:
+    """Enough epochs for `steps` steps where neither epochs nor a time limit was asked for, and why."""
+    if asked.epochs is not None or asked.time_limit is not None:
+        return settings, ()
+    in_an_epoch = math.ceil(examples / min(settings.batch, examples))
+    fewest = math.ceil(USUAL_STEPS / in_an_epoch)
+    epochs = max(EPOCHS, fewest, min(MOST_EPOCHS, math.ceil(steps / in_an_epoch)))
+    if epochs == EPOCHS:
+        return settings, (f"{EPOCHS} epochs, as nothing else was asked for",)
+    why = f"{epochs} epochs, because a set of {examples:,} needs that many for {epochs * in_an_epoch:,} steps"
+    return replace(settings, epochs=epochs), (why,)
+
+
+def describe_training(resolved: Resolved) -> TrainingSpec:
+    """What run.json says of the loop."""
+    settings, world = resolved.settings, resolved.world
+    return TrainingSpec(
+        epochs=settings.epochs,
+        time_limit=settings.time_limit,
+        patience=settings.patience,
+        batch=settings.batch,
+        seed=settings.seed,
+        device=str(world.device),
+        precision=str(world.precision).removeprefix("torch."),  # type: ignore[bad-argument-type]
+        compiled=world.compiled,
+        threads=settings.threads,
+        processes=world.size,
+    )
+
+
+def batch_for(examples: int) -> int:
+    """The usual batch, smaller where an epoch would have fewer than sixteen steps: a power of two from 16 on."""
+    return min(USUAL_BATCH, max(16, 2 ** int(math.log2(max(examples, 16) / 16))))

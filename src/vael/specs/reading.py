@@ -1,0 +1,204 @@
+"""Which data a run is on, how they are read, and what run.json says of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vael.data import Binarize, Images, Kind, Schema, Source, Splits, load, load_table
+from vael.data.matching import Trained, joined, matching
+from vael.data.named import is_name
+from vael.data.tabular import is_table_file
+from vael.errors import ShapeError, StateError
+from vael.specs import names
+from vael.specs.asked import Request
+from vael.specs.spec import DataSpec, RunSpec, SplitSpec
+from vael.tables.schema_file import as_record, from_record, read_schema
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Which data, and how they are to be read."""
+
+    source: str
+    binarize: str | None
+    dequantize: bool
+    size: int | tuple[int, int] | None
+    skip_damaged: bool
+    validation: int | float | None = None
+    test: int | float | None = None
+    seed: int = 0
+    levels: int | None = None
+    schema: Schema | None = None
+
+    @property
+    def images(self) -> Images:
+        """How images are read."""
+        size = (self.size, self.size) if isinstance(self.size, int) else self.size
+        return Images(size=size, skip_damaged=self.skip_damaged, levels=self.levels)
+
+
+def schema_of(asked: Request) -> Schema | None:
+    """The schema in the file that was given. Errors: `FormatError`."""
+    return None if asked.schema is None else read_schema(Path(asked.schema))
+
+
+def reading_for(asked: Request) -> Reading:
+    """How data are to be read as asked for."""
+    return Reading(
+        asked.data,
+        asked.binarize,
+        asked.dequantize,
+        asked.size,
+        asked.skip_damaged,
+        asked.validation,
+        asked.test,
+        0,
+        asked.levels,
+        schema_of(asked),
+    )
+
+
+def reading_of(data: DataSpec) -> Reading:
+    """How the data of a run were read."""
+    schema = None if data.table is None else from_record(data.table, "run.json")
+    return Reading(
+        data.source,
+        data.binarize,
+        data.dequantize,
+        data.size,
+        data.skip_damaged,
+        data.validation,
+        data.set_aside,
+        data.seed,
+        stored_levels(data),
+        schema,
+    )
+
+
+def stored_levels(data: DataSpec) -> int | None:
+    """How many levels the stored cells of a run have: found once, when it was prepared, so that a later release
+    finds no other number.
+    """
+    if data.binarize is not None:
+        return None if data.largest is None or data.largest <= 1 else round(data.largest) + 1
+    return data.levels
+
+
+def load_splits(how: Reading) -> Splits:
+    """`vael.data.load` with the names of a command line."""
+    kind = (
+        None
+        if how.binarize is None
+        else Binarize(names.meant(how.binarize, [kind.value for kind in Binarize], "binarisation"))
+    )
+    validation, test = (None if share is None else float(share) for share in (how.validation, how.test))
+    if how.schema is not None and how.binarize is None and not how.dequantize:
+        return load_table(how.source, schema=how.schema, seed=how.seed, validation=validation, test=test)
+    return load(
+        how.source,
+        binarize=kind,
+        dequantize=how.dequantize,
+        seed=how.seed,
+        validation=validation,
+        test=test,
+        images=how.images,
+    )
+
+
+def splits_of(spec: RunSpec) -> Splits:
+    """The data of a run. Errors: `StateError` if they changed since."""
+    data = spec.data
+    splits = load_splits(reading_of(data))
+    found = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    known = {"train": data.train, "validation": data.held_out, "test": data.test}
+    for name, split in known.items():
+        source = found[name]
+        if (source and source.fingerprint) != (split and split.fingerprint):
+            raise StateError(
+                f"{data.source}: the {name} split is no longer what the run was trained on (its fingerprint differs "
+                "from run.json); "
+                "bring the original data back, or train a new run"
+            )
+    return splits
+
+
+def source_of(data: str) -> str:
+    """A path from the root, so that it is found from anywhere; the name of a data set as it is, also where a folder
+    is called so.
+    """
+    return data if is_name(data) or not Path(data).exists() else str(Path(data).absolute())
+
+
+def describe(asked: Request, splits: Splits) -> DataSpec:
+    """What run.json says of the data."""
+    train = splits.train
+    return DataSpec(
+        name=train.name,
+        source=source_of(asked.data),
+        binarize=asked.binarize,  # type: ignore[arg-type]
+        dequantize=asked.dequantize,
+        size=asked.size,
+        skip_damaged=asked.skip_damaged,
+        validation=asked.validation,
+        set_aside=asked.test,
+        contamination=asked.contamination,
+        kind=train.kind.value,
+        levels=train.levels,
+        largest=train.largest,
+        event=train.event,
+        columns=train.columns,
+        table=None if train.schema is None else as_record(train.schema),
+        gaps=train.gaps,
+        train=describe_split(train),
+        held_out=describe_split(splits.validation),
+        test=None if splits.test is None else describe_split(splits.test),
+        notes=notes_of(splits),
+    )
+
+
+def describe_split(source: Source) -> SplitSpec:
+    """Size and fingerprint of a split."""
+    return SplitSpec(examples=len(source), fingerprint=source.fingerprint)
+
+
+def notes_of(splits: Splits) -> tuple[str, ...]:
+    """What every figure must say about these data, each thing once."""
+    found = (note for split in (splits.train, splits.validation, splits.test) if split for note in split.notes)
+    return tuple(dict.fromkeys(found))
+
+
+def examples_of(spec: RunSpec, data: str, *, clip: bool = False) -> Source:
+    """The test split of data that have their own, else all examples in their order, in the units of a run's own data;
+    `clip` as in `matching`.
+
+    Errors: `ShapeError` or `SupportError` for data that its model cannot take.
+    """
+    if matched(spec.data, data):
+        return matching(data, trained_on(spec.data), reading_of(spec.data).images, clip=clip)
+    found = joined(load_splits(replace(reading_of(spec.data), source=data, validation=None, test=None)))
+    if found.event != spec.data.event:
+        raise ShapeError(
+            f"{data} has examples of shape {found.event}, but the run was trained on {spec.data.event}; give data of "
+            "that shape"
+        )
+    return found
+
+
+def matched(known: DataSpec, data: str) -> bool:
+    """Whether data are read by what the run was trained on alone: arrays and images, but no tables, nor where an
+    older run.json does not say how.
+    """
+    described = known.binarize is None or known.largest is not None
+    return (
+        known.table is None
+        and not known.columns
+        and described
+        and not (Path(data).is_file() and is_table_file(Path(data)))
+    )
+
+
+def trained_on(known: DataSpec) -> Trained:
+    """What arrays and images must be for the model of a run."""
+    binarize = None if known.binarize is None else Binarize(known.binarize)
+    return Trained(known.event, Kind(known.kind), known.levels, binarize, known.dequantize, known.largest)
