@@ -234,8 +234,11 @@ def test_data_that_are_no_longer_there_are_named_and_refused(words, name, run, c
 )
 def test_no_memory_is_taken_for_sizes_that_the_weights_have_not(name, value, made, run):
     """Neither by whoever reads the run, nor by whoever goes on with it, from a checkpoint or from its start."""
-    spec = json.loads(made["run.json"])
-    (run / "run.json").write_text(json.dumps(exchanged(spec, ("model", "arguments", name), value)))
+    spec, place = (
+        json.loads(made["run.json"]),
+        {"hidden": ("model", "network", "hidden"), "latent": ("model", "latent")},
+    )
+    (run / "run.json").write_text(json.dumps(exchanged(spec, place[name], value)))
     with pytest.raises(VaelError):
         vael.load(run)
     with pytest.raises(VaelError):

@@ -276,4 +276,4 @@ def chosen(logits: Tensor, uniform: Tensor) -> Tensor:
 
 @register_draw(SquaredError)
 def _squared_error(law: SquaredError, shape: torch.Size, noise: Noise) -> Tensor:
-    return law.loc.expand(*shape, *law.loc.shape)
+    return law.loc.expand(shape)
