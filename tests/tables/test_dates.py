@@ -11,8 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vael.errors import SupportError
-from vael.tables.dates import digits_in, moment_of, parsed_dates, resolution, told_dates, told_digits, written_date
+from vael.tables.dates import (
+    as_written,
+    digits_in,
+    moment_of,
+    parsed_dates,
+    resolution,
+    told_dates,
+    told_digits,
+    with_zeros,
+    written_date,
+)
 from vael.tables.inference import infer_schema, told
+from vael.tables.reading import read_table
+from vael.tables.writing import arrow_cells, written_cells
 
 FORMS = (
     "%Y-%m-%d",
@@ -165,3 +177,26 @@ def test_moments_outside_of_the_calendar_are_refused_before_training():
     column = pa.chunked_array([pa.array([0, 10**12], pa.timestamp("s"))])
     with pytest.raises(SupportError, match="'when' holds a moment outside of the calendar in row 2"):
         told("when", column, "here")
+
+
+MOMENTS = [dt.datetime(2015, 1, 1) + dt.timedelta(minutes=7919 * place) for place in range(400)]  # 2015 to 2021
+WRITTEN = [
+    *(f"{day}{clock}" for day in ("%-d.%-m.%Y", "%-m/%-d/%Y", "%-d %b %Y", "%b %-d, %Y") for clock in ("", " %-H:%M")),
+    *("%Y-%-m-%-d", "%Y/%-m/%-d %-H:%M:%S", "%-d-%-m-%Y %H:%M", "%d/%m/%Y %-H:%M", "%-H:%M", "%-H:%M:%S", "%-I:%M %p"),
+]
+
+
+@pytest.mark.parametrize("zeros", [False, True], ids=["without zeros", "with zeros"])
+@pytest.mark.parametrize("pattern", WRITTEN)
+def test_zeros_in_front_are_written_where_the_cells_have_them(pattern, zeros, tmp_path):
+    """Each cell comes back as it was, of days, months and hours alike; where one cell has a zero, all are given one."""
+    pattern = pattern.replace("%-", "%") if zeros else pattern
+    cells = [written_date(moment, pattern) for moment in MOMENTS]
+    (tmp_path / "t.csv").write_text("n,when\n" + "".join(f'{place},"{cell}"\n' for place, cell in enumerate(cells)))
+    table = read_table(tmp_path / "t.csv")
+    column = table.schema.columns[-1]
+    back = arrow_cells(table.schema, table.x.double()).column("when").combine_chunks()
+    assert column.pattern == pattern
+    assert written_cells(column, back) == cells
+    mixed = [written_date(moment, (pattern, with_zeros(pattern))[moment.day % 2]) for moment in MOMENTS]
+    assert as_written(pa.chunked_array([mixed]), with_zeros(pattern)) == with_zeros(pattern)

@@ -74,6 +74,8 @@ TIME = re.compile(r"(\d\d?:\d\d)(:\d\d)?([.,]\d{1,9})?( ?[AaPp][Mm])?( ?(?:Z|UTC
 OFFSET = re.compile(
     r"[+-]\d\d:?\d\d$"
 )  # at the end of a pattern: the zone in which the column is written; others are read too
+PARTS = {"%Y": r"\d{4}", "%y": r"\d\d", "%b": "[A-Za-z]+", "%B": "[A-Za-z]+", "%M": r"\d\d", "%S": r"\d\d"}
+SHORTENED = ("%d", "%m", "%H", "%I")  # what may be written without a zero in front, as %-d
 MIDNIGHT = r"(^|[ T])24:00(:00)?([.,]0+)?"
 
 
@@ -210,12 +212,38 @@ def with_offset(shown: pa.ChunkedArray, pattern: str) -> str:
     return re.sub(r"%:?z$", commonest[0][0], pattern) if commonest else pattern
 
 
+def with_zeros(pattern: str) -> str:
+    """A pattern with %d in place of %-d, by which both are read."""
+    return pattern.replace("%-", "%")
+
+
+def as_written(shown: pa.ChunkedArray, pattern: str) -> str:
+    """The pattern with %-d, %-m, %-H and %-I for days, months and hours of which no cell has a zero in front and some
+    cell could have one.
+    """
+    marks = [mark for mark in re.findall("%.", pattern) if mark in SHORTENED]
+    if not marks or pattern in DIGITS or EPOCH.fullmatch(pattern):
+        return pattern
+    end = pattern.rindex(marks[-1]) + 2
+    words = re.split("(%.)", pattern[:end])
+    known = PARTS | {mark: rf"(?P<{mark[1:]}>\d\d?)" for mark in marks}
+    written = "".join(known.get(word, re.escape(word)) for word in words)
+    found = pc.extract_regex(pc.utf8_trim_whitespace(pc.unique(shown)), rf"^{written}")
+    for place, mark in enumerate(marks):
+        digits = pc.struct_field(found, [place])
+        short = pc.any(pc.equal(pc.utf8_length(digits), 1)).as_py()
+        if short and not pc.any(pc.match_substring_regex(digits, r"^0\d")).as_py():
+            pattern = pattern.replace(mark, f"%-{mark[1:]}")
+    return pattern
+
+
 def parsed_dates(column: pa.ChunkedArray, absent: np.ndarray, pattern: str) -> np.ndarray:
     """Days since 1970-01-01 (UTC where a zone is written), NaN where a cell is missing or not written so.
 
     Whole numbers are read by their digits, or from the beginning of an epoch where the pattern says "seconds since
     1970-01-01". A leap second is the second after it, 24:00 the next midnight.
     """
+    pattern = with_zeros(pattern)
     epoch = EPOCH.fullmatch(pattern)
     if epoch:
         return _since(column, absent, epoch[1], epoch[2])
@@ -281,6 +309,7 @@ def _floats(column: pa.ChunkedArray) -> np.ndarray:
 
 def resolution(pattern: str) -> float:
     """Seconds between moments that a pattern can tell apart."""
+    pattern = with_zeros(pattern)
     epoch = EPOCH.fullmatch(pattern)
     if epoch:
         return DAY / SINCE[epoch[1]]
@@ -319,10 +348,14 @@ def written_date(moment: date | time, pattern: str) -> str:
             (past.days * DAY + past.seconds) * SINCE[epoch[1]] // DAY
             + past.microseconds * SINCE[epoch[1]] // (DAY * 10**6)
         )
-    moment = _in_zone(moment, pattern)
+    moment = _in_zone(moment, with_zeros(pattern))
     offset = moment.utcoffset() or timedelta(0)
     sign, minutes = "-" if offset < timedelta(0) else "+", abs(int(offset.total_seconds())) // 60
     for mark, text in (
+        ("%-d", str(moment.day)),
+        ("%-m", str(moment.month)),
+        ("%-H", str(moment.hour)),
+        ("%-I", str((moment.hour - 1) % 12 + 1)),
         ("%3f", f"{moment.microsecond // 1000:03}"),
         ("%Y", f"{moment.year:04}"),  # strftime leaves out the zeros of the year 1
         ("%:z", f"{sign}{minutes // 60:02}:{minutes % 60:02}"),

@@ -16,7 +16,7 @@ import pyarrow.compute
 from jaxtyping import Bool, Float64
 
 from vael.tables.arrow_types import is_text
-from vael.tables.dates import moment_of, parsed_dates, told_dates, written_date
+from vael.tables.dates import as_written, moment_of, parsed_dates, told_dates, with_zeros, written_date
 from vael.tables.schema import Column, ColumnKind, Schema
 
 pc: Any = pa.compute  # its functions are made when it is imported
@@ -134,28 +134,25 @@ def order_notes(table: pa.Table, schema: Schema, absent: Absent, comma: bool) ->
     order = None
     for column in schema.columns:
         place = table.schema.get_field_index(column.name)
-        if column.kind is ColumnKind.DATE and day_first(column.pattern) is not None and place >= 0:
+        if column.kind is ColumnKind.DATE and day_first(with_zeros(column.pattern)) is not None and place >= 0:
             cells = plain_text(table.column(place))
             order = day_order(table, absent) if order is None else order
             yield from () if cells is None else _note(cells, column, absent, order, comma)
 
 
 def _note(cells: pa.ChunkedArray, column: Column, absent: Absent, order: bool | None, comma: bool) -> Iterator[str]:
-    gone = absent(cells)
-    found = (
-        None
-        if gone.all()
-        else reading(cells, gone, (parsed_dates(cells, gone, column.pattern), column.pattern), order, comma)
-    )
+    gone, pattern = absent(cells), with_zeros(column.pattern)
+    found = None if gone.all() else reading(cells, gone, (parsed_dates(cells, gone, pattern), pattern), order, comma)
     if found is None:
         return
     other = parsed_dates(cells, gone, found.other)
     row = int(np.flatnonzero(~gone & (found.days != other))[0])
     taken, left = (written_date(moment_of(float(days[row])), "%d %B %Y").lstrip("0") for days in (found.days, other))
+    way = as_written(cells.filter(pa.array(~gone)), found.other)
     yield (
         f"{column.name}: {str(cells[row])!r} could be {taken} or {left}, as every date of the column; read as {taken}: "
         f"{found.reason if found.known else 'nothing in the table tells, and that is usual with such marks'}. If it is "
         f"{left}, write "
-        f'"pattern": "{found.other}" for the column in a schema (`vael data info TABLE --schema schema.json` writes '
+        f'"pattern": "{way}" for the column in a schema (`vael data info TABLE --schema schema.json` writes '
         "one, `--schema` takes it)"
     )

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from vael.errors import SupportError
 from vael.tables.arrow_types import DAY, FIRST_DAY, LAST_DAY, days_of, is_moment, is_number, is_text, numbers_of
-from vael.tables.dates import resolution, told_dates, told_digits
+from vael.tables.dates import as_written, resolution, told_dates, told_digits
 from vael.tables.day_order import day_order, order_notes, reading
 from vael.tables.missing import marks_of, missing_among, missing_text, nulls
 from vael.tables.numerals import decimal_commas, limits, nothing, told_numbers
@@ -219,9 +219,8 @@ def _number_text(name: str, column: pa.ChunkedArray, where: str, signs: Signs) -
         days, pattern = told_dates(column, without)
         if days is not None:
             other = reading(column, without, (days, pattern), signs.day_first, signs.comma)
-            return (
-                _dates(name, days, pattern, where) if other is None else _dates(name, other.days, other.pattern, where)
-            )
+            days, pattern = (days, pattern) if other is None else (other.days, other.pattern)
+            return _dates(name, days, as_written(column.filter(pa.array(~without)), pattern), where)
         found = None if padded(column) else told_numbers(column, without, signs.comma)
         if found is not None:
             values, numeral = found

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from vael.errors import ShapeError
 from vael.tables.arrow_types import among, days_of, is_text, levels_in, moments_in, numbers_in, type_named
-from vael.tables.dates import digits_in, moment_of, resolution, written_date
+from vael.tables.dates import digits_in, moment_of, resolution, with_zeros, written_date
 from vael.tables.numerals import FORMS, Form, numeral_of
 from vael.tables.output import cell_file
 from vael.tables.reading import Table, place_of, with_views
@@ -96,7 +96,7 @@ def moments_as(column: Column, days: np.ndarray, gone: np.ndarray) -> pa.Array:
     if kind is not None and not is_text(kind) and not pa.types.is_temporal(kind):
         return numbers_in(kind, digits_in(column.pattern, days, step), gone)
     timely = kind is not None and not is_text(kind)
-    clock = "%H" in column.pattern and "%Y" not in column.pattern and "%y" not in column.pattern
+    clock = "%H" in with_zeros(column.pattern) and "%Y" not in column.pattern and "%y" not in column.pattern
     usual = pa.time64("us") if clock else pa.date32() if column.decimals == 0 else pa.timestamp("us")
     found = moments_in(kind if timely and kind is not None else usual, days, gone, step)
     return found if kind is None or timely else _text_in(kind, column, found)
