@@ -14,6 +14,7 @@ import vael
 from vael.applications.conditional import conditional_samples
 from vael.cli.main import main
 from vael.data import Column, ColumnKind, Schema
+from vael.estimators import VAEImputer
 from vael.tables.ranges import outside
 
 ROWS = 60
@@ -141,6 +142,40 @@ def test_impute_names_cells_far_out_of_range_in_rows_with_gaps(run, capsys):
         ("age", 2, 2),
         ("day", 1, 4),
     ]
+
+
+@pytest.mark.parametrize("form", ["array", "frame of numbers", "frame of kinds"])
+def test_an_imputer_warns_of_cells_far_out_of_range_in_rows_with_gaps(form, tmp_path, recwarn):
+    """As the command does: none of a row without gaps, nor of what lies less than the range's width beyond it; a saved
+    imputer warns as the first does.
+    """
+    pandas = pytest.importorskip("pandas")
+    x = np.stack([NOISE.uniform(0, 1, ROWS), NOISE.uniform(-5, 5, ROWS), np.full(ROWS, 3.0)], 1)
+    x[::7, 0] = np.nan
+    x[:2, 1] = -5, 5
+
+    def shown(cells):
+        if form == "array":
+            return cells
+        frame = pandas.DataFrame(cells, columns=list("abc"))
+        return frame if form == "frame of numbers" else frame.assign(kind=np.resize(["oak", "ash"], len(cells)))
+
+    imputer = VAEImputer(max_iter=1, batch_size=64, hidden_layer_sizes=4, random_state=0).fit(shown(x))
+    imputer.save(tmp_path / "imputer")
+    far = np.array([[np.nan, -14.9, 3], [np.nan, 15.5, 3], [0.5, 99, 3], [np.nan, -400, 3], [np.nan, 0, 4]])
+    name, names = {"array": "x1", "frame of numbers": "b", "frame of kinds": "b"}[form], ("x2", "c")
+    for one in (imputer, VAEImputer.load(tmp_path / "imputer")):
+        one.transform(shown(x))
+        assert not [str(said.message) for said in recwarn if "outside of" in str(said.message)]
+        with pytest.warns(UserWarning, match="outside of") as told:
+            one.transform(shown(far))
+        said = [str(one.message) for one in told]
+        assert len(said) == 2
+        assert said[0].startswith(f"row 2: {name} = 15.5 lies outside of -5")
+        assert "to 5" in said[0]
+        assert "(2 such cells beside gaps)" in said[0]
+        assert any(f"row 5: {named} = 4" in said[1] for named in names)
+        assert "(1 such cell beside gaps)" in said[1]
 
 
 def test_the_range_is_that_of_values_that_are_no_spikes():

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from vael.tables.reading import Skipped, Table
     from vael.tables.unfilled import Unfilled
 
-FAR = 1.0  # widths of a column's range that a seen cell may lie beyond it before that is said
 FEW = 10.0  # effective samples below which a row's answer hangs on few latents
 
 
@@ -126,13 +125,9 @@ class Counts:
 
     def look(self, table: Table) -> None:
         """More rows: gaps that stay, and cells beside gaps that are far from all that training saw."""
-        import numpy as np
-
         from vael.tables import ranges, unfilled
 
-        gapped = np.flatnonzero(table.gaps.any(1))
-        beyond = ranges.outside(table.schema, table.x[gapped.tolist()], FAR, table.rows[gapped])
-        self.outside = ranges.summed((*self.outside, *beyond))
+        self.outside = ranges.summed((*self.outside, *ranges.beside_gaps(table.schema, table.x, table.rows)))
         self.left = unfilled.summed((*self.left, *unfilled.unfilled(table)))
 
 
@@ -252,10 +247,7 @@ def say(answers: list[Path], counts: Counts, as_json: bool) -> None:
     )
     list_skipped(counts.skipped)
     for one in counts.outside:
-        tell(
-            f"note: row {one.row:,}: {one} ({one.cells:,} such cells beside gaps): what is filled there is a guess "
-            "beyond what was learned"
-        )
+        tell(f"note: {one.beside_gaps}")
     if counts.left:
         many = sum(one.gaps for one in counts.left)
         tell(

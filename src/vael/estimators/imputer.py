@@ -7,12 +7,15 @@ import warnings
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data  # type: ignore[attr-defined]
 
 from vael.errors import StateError
 from vael.estimators import frames
 from vael.estimators.base import Parameter, VAEEstimator
+from vael.tables import ranges
+from vael.tables.schema import Column, ColumnKind, Schema
 
 
 class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):
@@ -27,11 +30,13 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):
     0 with `keep_empty_features`: as `SimpleImputer` has it. `add_indicator` appends a column of 0 and 1 for each column
     that had missing cells in training. Columns of a frame that no model has (texts that differ in most rows, numbers of
     rows, lists, and texts that had no cell) stay as they came: where they have gaps, a `UserWarning` names them, how
-    many gaps are left, and why.
+    many gaps are left, and why. So does one where a cell beside a gap lies farther outside of its column's range in
+    training than that is wide: what is filled there is a guess.
     """
 
     _gaps = True
-    _state = ("indicated_", "kept_")
+    _state = ("indicated_", "kept_", "ranges_")
+    ranges_: list[list[float]]  # least and largest number of each column of an array that had any
 
     def __init__(
         self,
@@ -69,6 +74,8 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):
             )
         self._train(x[:, self.kept_])
         self.indicated_ = np.flatnonzero(np.isnan(x).any(0)).tolist()
+        seen = x[:, self.kept_]
+        self.ranges_ = np.stack((np.nanmin(seen, 0), np.nanmax(seen, 0)), 1).tolist()
         return self
 
     def _begin(self, X: Any) -> np.ndarray:
@@ -101,6 +108,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):
             return self._table_filled(X, self.form_)
         x = self._read(X)
         self._warn_of_empty()
+        self._warn_of_far(self._ranged, torch.from_numpy(x[:, self.kept_]))
         found = np.where(np.isnan(x), 0.0, x)
         found[:, self.kept_] = self._known.filled(x[:, self.kept_])
         kept = found if self.keep_empty_features else found[:, self.kept_]
@@ -115,6 +123,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):
             if self.add_indicator
         }
         self._warn_of_empty()
+        self._warn_of_far(table.schema, table.x)
         return frames.filled(
             table, self._known.filled(x), X, more, frames.Empty(self._empty, bool(self.keep_empty_features))
         )
@@ -135,6 +144,20 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):
                 "with 0",
                 stacklevel=3,
             )
+
+    @property
+    def _ranged(self) -> Schema:
+        """The columns of an array with their ranges; without one in what an earlier release saved."""
+        names = [str(name) for name in super().get_feature_names_out()]
+        known = getattr(self, "ranges_", None) or [(None, None)] * len(self.kept_)
+        ends = zip(self.kept_, known, strict=True)
+        return Schema(
+            tuple(Column(names[place], ColumnKind.REAL, minimum=low, maximum=high) for place, (low, high) in ends)
+        )
+
+    def _warn_of_far(self, schema: Schema, x: torch.Tensor) -> None:
+        for one in ranges.beside_gaps(schema, x):
+            warnings.warn(one.beside_gaps, stacklevel=3)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns of `transform`: those of the input, then `missingindicator_<name>`."""

@@ -10,10 +10,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from vael.counting import counted
 from vael.tables.constraints import columns_of, precision
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
 from vael.tables.writing import arrow_cells, written_cells
 
+FAR = (
+    1.0  # widths of a column's range that a seen cell may lie beyond it before that is said of what is filled beside it
+)
 LONG = 1e15  # from which a number is written with an exponent
 
 
@@ -31,6 +35,14 @@ class Outside:
     def __str__(self) -> str:
         return (
             f"{self.column} = {self.value} lies outside of {self.least} to {self.most}, which is its range in training"
+        )
+
+    @property
+    def beside_gaps(self) -> str:
+        """What is to be said of such cells in rows whose gaps are filled."""
+        return (
+            f"row {self.row:,}: {self} ({counted(self.cells, 'such cell')} beside gaps): what is filled there is a "
+            "guess beyond what was learned"
         )
 
 
@@ -54,6 +66,14 @@ def outside(
             value, *ends = (shown(column, one) for one in (float(cells[first]), low, high))
             found.append(Outside(column.name, int(beyond.sum()), int(numbers[first]), value, *ends))
     return tuple(found)
+
+
+def beside_gaps(
+    schema: Schema, x: Float[Tensor, "rows columns"], rows: Int[np.ndarray, " rows"] | None = None
+) -> tuple[Outside, ...]:
+    """Cells that are far (`FAR`) outside of their range in training, in rows with gaps; as `outside`."""
+    numbers, gapped = np.arange(1, len(x) + 1) if rows is None else rows, np.flatnonzero(torch.isnan(x).any(1).numpy())
+    return outside(schema, x[gapped.tolist()], FAR, numbers[gapped])
 
 
 def summed(parts: Iterable[Outside]) -> tuple[Outside, ...]:
