@@ -17,8 +17,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vael.data import read_table
+from vael.data import ColumnKind, read_table
 from vael.data.blocks import table_blocks
+from vael.errors import ShapeError
 from vael.tables import text as module
 from vael.tables.output import cell_file
 from vael.tables.text import MARKS, read_text, text_table
@@ -216,6 +217,24 @@ def test_many_processes_that_read_a_table_end_with_0(tmp_path):
     assert ended(tmp_path / "t.csv", 200) == [0] * 200
     command = [sys.executable, "-m", "vael", "data", "info", str(tmp_path / "t.csv")]
     assert [subprocess.run(command, check=False, capture_output=True).returncode for _ in range(200)] == [0] * 200
+
+
+@pytest.mark.parametrize("names", ['"a"', '"a\nb"', '"a,b"', '"a ""b"""'])
+def test_rows_that_all_have_another_width_are_refused_below_names_in_quotes(names, tmp_path):
+    """No row is left then, so nothing that is written in quotes either."""
+    (tmp_path / "t.csv").write_text(names + "\n" + "1;2\n" * 20)
+    with pytest.raises(ShapeError, match="2 cells, but 1"):
+        read_table(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("names", ["when", '"when"', '"the\nmoment"', '"a,b"'])
+@pytest.mark.parametrize("clock", ["", ":07", ":07+02:00", ":07.250"])
+def test_moments_are_one_column_though_a_blank_stands_in_them(names, clock, tmp_path):
+    """Where a line of names has one: a table of nothing but moments has no separator."""
+    lines = [f"2021-{1 + row % 12:02}-{1 + row % 28:02} {row % 24:02}:{row * 7 % 60:02}{clock}" for row in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join([names, *lines, ""]))
+    (column,) = read_table(tmp_path / "t.csv").schema.columns
+    assert column.kind is ColumnKind.DATE
 
 
 def test_cells_inside_quotes_are_read_as_names_are(tmp_path):

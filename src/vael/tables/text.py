@@ -21,6 +21,7 @@ from jaxtyping import Bool
 
 from vael.errors import FormatError, ShapeError
 from vael.tables.compressed import content
+from vael.tables.dates import told_dates
 from vael.tables.tokens import Rows, in_quotes, inside, of_distinct, rows_of, spelled
 
 pc: Any = pa.compute  # its functions are made when it is imported
@@ -28,9 +29,10 @@ MISSING = frozenset({"", "na", "nan", "n/a", "null", "none", "?", "-nan", "#n/a"
 TEXT = (".csv", ".tsv", ".txt", ".data", ".tab")  # endings of files
 MARKS = (",", ";", "\t", "|", " ")
 BLOCK = 1 << 22  # bytes of text that are parsed at once
+BESIDE = re.compile(r"^\d.*\d \d\d?:\d\d")  # a day, a blank and a time
 LOOKED_AT = 64  # lines from which the separator and the names are told
 LINES = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+\Z")  # with their ends
-SEPARATOR = re.compile(r'"?sep=(\\t|[,;|\t ])"?', re.IGNORECASE)
+SEPARATOR = re.compile(r'\s*"?sep=(\\t|[,;|\t ])"?\s*', re.IGNORECASE)
 MARKS_OF_NUMBERS = (",", "'", "’", "٬", "٫", "\u00a0", "\u2007", "\u2009", "\u202f")
 NUMBER = re.compile(r"[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?$|[+-]?inf(inity)?$", re.IGNORECASE)
 
@@ -231,7 +233,7 @@ def text_table(path: Path) -> TextTable:
     seen = looked_at(path)
     lines, whole = head_of(path, seen.encoding)
     above = next((number for number, line in enumerate(lines) if _said(line)), len(lines))
-    found = SEPARATOR.fullmatch(lines[above].strip()) if above < len(lines) else None
+    found = SEPARATOR.fullmatch(lines[above]) if above < len(lines) else None
     declared, above = (found[1].replace("\\t", "\t"), above + 1) if found else ("", above)
     text = "".join(lines[above:]).encode()
     if not text.strip():
@@ -325,7 +327,9 @@ def read_text(path: Path) -> tuple[TextTable, Block]:
     if not blocks:
         raise FormatError(f"{path} has a line of names but no rows; give a table with one example a line")
     ragged = tuple(one for block in blocks for one in block.ragged)
-    written = pa.concat_tables([block.written for block in blocks if block.written]) if found.quotes else None
+    written = (
+        pa.concat_tables([block.written for block in blocks if block.written is not None]) if found.quotes else None
+    )
     return found, Block(
         pa.concat_tables([block.table for block in blocks]),
         np.concatenate([block.rows for block in blocks]),
@@ -390,10 +394,18 @@ def separator(text: bytes, *, last: bool = True) -> str:
         rows = rows if rows.used else parsed(text, candidate)
         widths = [len(row) for row in rows if any(cell.strip() for cell in row)]
         width, often = Counter(widths).most_common(1)[0]
+        if candidate == " " and width == 2 and widths[0] == 1 and _moments(text, often):
+            continue
         score = 0.0 if width < 2 else often / len(widths) * (0.5 if candidate == " " else 1.0) + width * 1e-3
         if score > best:
             best, mark = score, candidate
     return mark
+
+
+def _moments(text: bytes, rows: int) -> bool:
+    """Whether so many lines are dates with a time of day behind a blank: one column."""
+    lines = [line for line in text.decode().splitlines() if BESIDE.search(line)]
+    return len(lines) == rows and told_dates(pa.chunked_array([lines]), np.zeros(len(lines), bool))[0] is not None
 
 
 def has_names(rows: list[list[str]]) -> bool:
