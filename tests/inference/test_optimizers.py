@@ -1,21 +1,23 @@
-"""Adagrad against PyTorch's, over many steps, from the eager and the skipping update; and what makes it indifferent
-to N/M.
-"""
+"""Optimisers that are named here: what Adagrad does with the factor N/M, and what is refused when one is made."""
+
+import subprocess
+import sys
 
 import pytest
 import torch
 
-from vael.inference import Adagrad
-from vael.inference.optimizers import Slots, update
+from vael.errors import StateError
+from vael.inference import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from vael.inference.optimizers import Updates
 
 
-def walk(optimizer, gradients, scale=1.0, skip=None):
-    """Parameters and slots after all gradients."""
-    p = [torch.linspace(-1, 1, 7, dtype=torch.float64)]
-    slots = Slots(p, [torch.zeros_like(p[0])], [torch.zeros_like(p[0])], torch.tensor(0.0))
+def walk(optimizer, gradients, scale=1.0):
+    """A parameter after all gradients."""
+    p = torch.linspace(-1, 1, 7, dtype=torch.float64)
+    updates = Updates(optimizer, {"p": p})
     for g in gradients:
-        update(optimizer, slots, [scale * g], optimizer.learning_rate, None, skip)
-    return slots
+        updates([scale * g], optimizer.learning_rate, None, None)
+    return p
 
 
 def gradients(steps=500):
@@ -24,31 +26,97 @@ def gradients(steps=500):
     return [spread * torch.randn(7, generator=generator, dtype=torch.float64) for _ in range(steps)]
 
 
-def test_adagrad_is_pytorchs_over_500_steps():
-    mine = walk(Adagrad(learning_rate=0.05), gradients())
-    theirs = torch.linspace(-1, 1, 7, dtype=torch.float64).requires_grad_()
-    optimizer = torch.optim.Adagrad([theirs], lr=0.05, eps=1e-10)
+def test_adagrad_is_its_formula_over_500_steps():
+    p, total = torch.linspace(-1, 1, 7, dtype=torch.float64), torch.zeros(7, dtype=torch.float64)
     for g in gradients():
-        theirs.grad = g
-        optimizer.step()
-    torch.testing.assert_close(mine.parameters[0], theirs.detach(), rtol=1e-6, atol=1e-12)
-    torch.testing.assert_close(mine.second[0], optimizer.state[theirs]["sum"], rtol=1e-12, atol=0)
-    assert not mine.first[0].any()
+        total += g**2
+        p -= 0.05 * g / (total.sqrt() + 1e-10)
+    torch.testing.assert_close(walk(Adagrad(learning_rate=0.05), gradients()), p, rtol=1e-9, atol=1e-12)
 
 
-def test_a_skipped_step_of_adagrad_changes_nothing():
-    mine = walk(Adagrad(), gradients(3), skip=torch.tensor(1.0))
-    torch.testing.assert_close(mine.parameters[0], torch.linspace(-1, 1, 7, dtype=torch.float64), rtol=0, atol=0)
-    assert not mine.second[0].any()
+def test_adamw_is_its_formula():
+    """Loshchilov & Hutter 2019, algorithm 2, line by line."""
+    p, m, v = torch.linspace(-1, 1, 7, dtype=torch.float64), 0.0, 0.0
+    for step, g in enumerate(gradients(50), 1):
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        p = p - 0.01 * (m / (1 - 0.9**step) / ((v / (1 - 0.999**step)).sqrt() + 1e-8) + 0.1 * p)
+    torch.testing.assert_close(walk(AdamW(0.01, weight_decay=0.1), gradients(50)), p, rtol=1e-9, atol=1e-12)
 
 
 def test_a_zero_gradient_moves_nothing():
-    mine = walk(Adagrad(), [torch.zeros(7, dtype=torch.float64)])
-    assert torch.isfinite(mine.parameters[0]).all()
-    torch.testing.assert_close(mine.parameters[0], torch.linspace(-1, 1, 7, dtype=torch.float64), rtol=0, atol=0)
+    found = walk(Adagrad(), [torch.zeros(7, dtype=torch.float64)])
+    torch.testing.assert_close(found, torch.linspace(-1, 1, 7, dtype=torch.float64), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("factor", [600.0, 1 / 600])
 def test_the_factor_of_a_minibatch_leaves_adagrads_steps_as_they_are(factor):
     plain, scaled = walk(Adagrad(), gradients(50)), walk(Adagrad(), gradients(50), scale=factor)
-    torch.testing.assert_close(plain.parameters[0], scaled.parameters[0], rtol=1e-5, atol=1e-9)
+    torch.testing.assert_close(plain, scaled, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("made", "kind", "options"),
+    [
+        (AdamW(0.1, (0.8, 0.9), 1e-7, 0.2), torch.optim.AdamW, {"betas": (0.8, 0.9), "eps": 1e-7, "weight_decay": 0.2}),
+        (Adam(0.1, (0.8, 0.9), 1e-7), torch.optim.Adam, {"betas": (0.8, 0.9), "eps": 1e-7}),
+        (RMSprop(0.1, 0.8, 1e-7, True), torch.optim.RMSprop, {"alpha": 0.8, "eps": 1e-7, "centered": True}),
+        (Adagrad(0.1, 1e-7), torch.optim.Adagrad, {"eps": 1e-7}),
+        (SGD(0.1, 0.8, True), torch.optim.SGD, {"momentum": 0.8, "nesterov": True}),
+    ],
+    ids=lambda one: getattr(one, "__name__", None),
+)
+def test_names_of_optimisers_pass_on_what_they_are_given(made, kind, options):
+    live = made.at_work([torch.zeros(2)], fused=False)
+    assert isinstance(live, kind)
+    (group,) = live.param_groups
+    assert {name: group[name] for name in ("lr", *options)} == {"lr": 0.1, **options}
+
+
+@pytest.mark.parametrize(
+    ("kind", "rate", "options", "said"),
+    [
+        (torch.optim.LBFGS, 1.0, {}, "LBFGS evaluates the loss several times"),
+        (torch.optim.AdamW, 1e-3, {"momentun": 0.9}, "momentun"),
+        (torch.optim.AdamW, -1.0, {}, "learning rate"),
+        (torch.optim.SGD, 0.1, {"momentum": -1.0}, "momentum"),
+    ],
+)
+def test_what_no_run_can_use_is_refused_when_it_is_made(kind, rate, options, said):
+    with pytest.raises(StateError, match=said):
+        Optimizer(kind, rate, options)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SparseAdam, torch.optim.Muon], ids=lambda one: one.__name__)
+def test_what_cannot_step_on_the_parameters_is_refused_before_the_first_step(kind):
+    """One takes sparse gradients only, the other matrices only."""
+    with pytest.raises(StateError, match=kind.__name__):
+        Updates(Optimizer(kind, 0.1), {"weight": torch.zeros(2, 2), "bias": torch.zeros(2)})
+
+
+def test_a_state_that_is_no_tensor_is_refused():
+    class Counting(torch.optim.Optimizer):
+        def __init__(self, params, lr):
+            super().__init__(params, {"lr": lr})
+
+        def step(self, closure=None):
+            for p in self.param_groups[0]["params"]:
+                self.state[p]["steps"] = self.state[p].get("steps", 0) + 1
+
+    with pytest.raises(StateError, match="Counting keeps steps"):
+        Updates(Optimizer(Counting), {"p": torch.zeros(2)})
+
+
+def test_no_compiler_is_imported_to_take_a_step():
+    """It takes a second or two, which an eager run need not pay."""
+    code = """
+import sys, torch
+from vael.inference import AdamW, RMSprop, SGD
+from vael.inference.optimizers import Updates
+for optimizer in (AdamW(), RMSprop(), SGD()):
+    updates = Updates(optimizer, {"p": torch.zeros(3)})
+    for _ in range(3):
+        updates([torch.ones(3)], 0.1, None, None)
+assert "torch._dynamo" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]

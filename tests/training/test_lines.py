@@ -16,16 +16,16 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize(("stream", "listeners"), [(Terminal(), 1), (io.StringIO(), 0)])
 def test_lines_are_for_terminals(monkeypatch, stream, listeners):
     monkeypatch.setattr(sys, "stderr", stream)
-    assert len(on_terminal("bound")) == listeners
+    assert len(on_terminal()) == listeners
 
 
 def test_the_plan_the_first_and_the_last_validation_are_said():
     said = []
-    lines = Lines(said.append, "objective")
+    lines = Lines(said.append)
     lines.plan(Plan(1, 1, 1, 30, "cpu", "float32", "eager", 0.2))
     for step in (10, 20, 30):
         for split in ("train", "validation"):
-            lines.row(Row(step, step // 10, split, -50.0, 45.0, 5.0, 1e3, 1.0, 0, 1e-3))
+            lines.row(Row(step, step // 10, split, -50.0, 45.0, 5.0, 1e3, 1.0, 0, 1e-3, is_bound=False))
     lines.note("one step was skipped")
     assert said == [
         "training: 1 parameter, 1 example, 30 steps, about 1 s, on cpu",

@@ -16,11 +16,13 @@ from torch.distributions import Distribution, MultivariateNormal
 from vael.applications.generation import AT_ONCE, batches, drawn_rows, seeded
 from vael.data import Batch, Source
 from vael.errors import ShapeError, StateError
+from vael.inference.optimizers import Optimizer, Updates
 from vael.models import VAE
 from vael.probability import Common, diagonal_gaussian, draw
 from vael.probability.factorization import lower_factor
 
 REQUIRES = frozenset({"divergence"})
+CLIMB = Optimizer(torch.optim.Adam, options={"betas": (0.9, 0.99), "maximize": True})
 JUDGES = 64  # variates that say whether a fitted posterior is better than the encoder's
 
 
@@ -207,11 +209,10 @@ def _climbed(
     model: VAE, batch: Batch, q: Distribution, move: Tensor, rates: Sequence[float], samples: int, noise: Common
 ) -> Tensor:
     """Adam with a rate for each step."""
-    slow, size = torch.zeros_like(move), torch.zeros_like(move)
-    for step, rate in enumerate(rates, 1):
-        slope = _bound(model, batch, q, move, samples, noise)[1]
-        slow, size = slow.lerp(slope, 0.1), size.lerp(slope.square(), 0.01)
-        move = move + rate * (slow / (1 - 0.9**step)) / ((size / (1 - 0.99**step)).sqrt() + 1e-8)
+    move = move.clone()
+    updates = Updates(CLIMB, {"move": move})
+    for rate in rates:
+        updates([_bound(model, batch, q, move, samples, noise)[1]], rate, None, None)
     return move
 
 

@@ -14,17 +14,17 @@ QUIET = 5.0  # seconds between plain lines, at least
 WIDTH = 20  # characters of the bar
 
 
-def numbers(row: Row | Tick, what: str) -> str:
+def numbers(row: Row | Tick) -> str:
     """What is climbed, a bound or not, and its two parts."""
     elbo, distortion, divergence = row.elbo, row.distortion, row.divergence
-    return f"{what} {elbo:9.2f}  distortion {distortion:8.2f}  divergence {divergence:7.2f}"
+    return f"{row.called} {elbo:9.2f}  distortion {distortion:8.2f}  divergence {divergence:7.2f}"
 
 
 class Telling(Callback):
     """Says the plan and the notes; `say` takes a line."""
 
-    def __init__(self, say: Callable[[str], None], time_limit: float | None = None, what: str = "bound") -> None:
-        self.say, self.time_limit, self.what = say, time_limit, what
+    def __init__(self, say: Callable[[str], None], time_limit: float | None = None) -> None:
+        self.say, self.time_limit = say, time_limit
 
     def plan(self, plan: Plan) -> None:
         length = (
@@ -49,15 +49,15 @@ class Telling(Callback):
 class PlainLines(Telling):
     """One line per validation, a few seconds apart at least, and the last one always."""
 
-    def __init__(self, say: Callable[[str], None], time_limit: float | None = None, what: str = "bound") -> None:
-        super().__init__(say, time_limit, what)
+    def __init__(self, say: Callable[[str], None], time_limit: float | None = None) -> None:
+        super().__init__(say, time_limit)
         self.told, self.waiting, self.train = 0.0, "", ""
 
     def row(self, row: Row) -> None:
         if row.split == "train":
             self.train = f"{row.examples_per_second:,.0f} examples/s"
             return
-        self.waiting = f"epoch {row.epoch:>4}  validation {numbers(row, self.what)}  {self.train}"
+        self.waiting = f"epoch {row.epoch:>4}  validation {numbers(row)}  {self.train}"
         if time.monotonic() - self.told > QUIET:
             self.close()
 
@@ -73,14 +73,14 @@ class Bar(Telling):
     validation.
     """
 
-    def __init__(self, stream: TextIO, time_limit: float | None = None, what: str = "bound") -> None:
+    def __init__(self, stream: TextIO, time_limit: float | None = None) -> None:
         from rich.console import Console
         from rich.live import Live
 
         self.console = Console(file=stream, highlight=False, soft_wrap=True)
         self.live = Live(console=self.console, auto_refresh=False, transient=True)
         self.head, self.validation = "starting", ""
-        super().__init__(lambda line: self.console.print(line, markup=False), time_limit, what)
+        super().__init__(lambda line: self.console.print(line, markup=False), time_limit)
 
     def plan(self, plan: Plan) -> None:
         super().plan(plan)
@@ -92,13 +92,13 @@ class Bar(Telling):
         self.head = (
             f"{bar} {tick.progress:4.0%}  epoch {tick.epoch}  {tick.examples_per_second:,.0f} examples/s  "
             f"{duration(tick.seconds_left)} left\n"
-            f"  training    {numbers(tick, self.what)}"
+            f"  training    {numbers(tick)}"
         )
         self.show()
 
     def row(self, row: Row) -> None:
         if row.split == "validation":
-            self.validation = f"  validation  {numbers(row, self.what)}"
+            self.validation = f"  validation  {numbers(row)}"
             self.show()
 
     def show(self) -> None:

@@ -338,21 +338,20 @@ def refusals(prepared: Prepared) -> list[str]:
 def carried_out(prepared: Prepared, folder: Path, resumes: bool, say: Callable[[str], None]) -> tuple[Run, Fit]:
     """Train, with a live bar on a terminal and plain lines elsewhere."""
     from vael import specs
-    from vael.cli.wording import climbed
 
-    watcher = watch(say, prepared.spec.training.time_limit, climbed(prepared.spec))
+    watcher = watch(say, prepared.spec.training.time_limit)
     try:
         return specs.carry_out(prepared, folder, resume=resumes, callbacks=(watcher,))
     finally:
         watcher.close()
 
 
-def watch(say: Callable[[str], None], time_limit: float | None, what: str) -> Bar | PlainLines:
+def watch(say: Callable[[str], None], time_limit: float | None) -> Bar | PlainLines:
     """A bar where there is a terminal to draw it on."""
     from vael.cli.progress import Bar, PlainLines
 
     live = not is_quiet() and sys.stdout.isatty() and leading() and os.environ.get("TERM") != "dumb"
-    return Bar(sys.stdout, time_limit, what) if live else PlainLines(say, time_limit, what)
+    return Bar(sys.stdout, time_limit) if live else PlainLines(say, time_limit)
 
 
 def interrupted(folder: Path, fit: Fit) -> int:
@@ -369,13 +368,14 @@ def interrupted(folder: Path, fit: Fit) -> int:
 def finish(run: Run, fit: Fit, outside: dict[str, Any], say: Callable[[str], None]) -> None:
     """Judge the best weights on the test split, write the report, print the numbers."""
     from vael.cli.judging import as_json, judge, write_report
-    from vael.cli.wording import climbed, duration, sentences
+    from vael.cli.wording import duration, sentences
 
     say(f"\nTraining ended after {counted(fit.steps, 'step')} and {duration(fit.seconds)}: {fit.stopped}.")
-    what = climbed(run.spec)
+    what = "bound" if fit.is_bound else "objective"
+    kept = "they are" if fit.kept_step == fit.best_step else f"those of step {fit.kept_step:,} are"
     say(
-        f"The weights of step {fit.best_step:,} were best on the validation split, {what} {fit.best_elbo:.2f}; they "
-        "are kept, and judged now.\n"
+        f"The weights of step {fit.best_step:,} were best on the validation split, {what} {fit.best_elbo:.2f}; {kept} "
+        "kept, and judged now.\n"
     )
     judged = judge(run, importance_samples=outside.get("importance_samples"), say=say)
     for line in sentences(judged, run.spec):
@@ -390,7 +390,7 @@ def finish(run: Run, fit: Fit, outside: dict[str, Any], say: Callable[[str], Non
             "steps": fit.steps,
             "epochs": fit.epochs,
         }
-        best = "validation_elbo" if what == "bound" else "validation_objective"
+        best = "validation_elbo" if fit.is_bound else "validation_objective"
         numbers = {
             "training_seconds": fit.seconds,
             "skipped": fit.skipped,

@@ -8,11 +8,13 @@ from vael.inference.grid import GridPosterior, posterior_on_grid
 from vael.inference.guard import Guard
 from vael.inference.laplace import LaplacePosterior, refined
 from vael.inference.mean_field import CoordinateAscent, GaussianMeanField
-from vael.inference.optimizers import Adagrad, AdamW, Optimizer, RMSprop
+from vael.inference.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from vael.inference.starts import AsGiven, BestOf, KMeans, KMeansPlusPlus, RandomExamples, Start
 
 __all__ = [
+    "SGD",
     "Adagrad",
+    "Adam",
     "AdamW",
     "Algorithm",
     "AsGiven",

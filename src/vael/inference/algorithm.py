@@ -5,6 +5,7 @@ around it does.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -54,7 +55,13 @@ class State(ABC):
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor by name: what a checkpoint holds."""
 
-    def load(self, tensors: dict[str, Tensor]) -> None:
+    def wanted(self, found: Collection[str]) -> dict[str, Tensor]:
+        """Tensors of the names, shapes and types that a checkpoint must have to be loaded, where it has names such as
+        `found`; their numbers mean nothing.
+        """
+        return self.tensors()
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Copy a checkpoint's tensors into this state."""
         with torch.no_grad():
             for name, mine in self.tensors().items():

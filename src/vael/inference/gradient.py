@@ -13,7 +13,7 @@ from vael.errors import StateError
 from vael.inference.algorithm import Algorithm, Info, Moment, World
 from vael.inference.bound import Bound
 from vael.inference.guard import Guard
-from vael.inference.optimizers import AdamW, Optimizer
+from vael.inference.optimizers import AdamW, Optimizer, Updates
 from vael.inference.steps import AscentState, DataParallelGradients, EagerGradients, Gradients, Step
 from vael.models import Model
 from vael.networks import moving_buffers, moving_parts
@@ -26,7 +26,7 @@ class GradientAscent(Algorithm):
 
     `ema` is the decay per step of the averaged weights that are judged and saved; they are updated every `EMA_EVERY`
     steps by the corresponding power, which costs an eighth and differs from the step-by-step average by less than the
-    noise of a step.
+    noise of a step. With 0 nothing is averaged, and the live weights are judged and saved.
 
     Buffers that move in training (`vael.networks.Moving`) move once a step was taken, are part of the state, and are
     averaged and saved like weights. Errors: `StateError` for such a model in a compiled step or in several processes,
@@ -67,24 +67,20 @@ class GradientAscent(Algorithm):
         named = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         parameters = tuple(named.values())
 
-        def like() -> tuple[Tensor, ...]:
-            return tuple(torch.zeros_like(p, memory_format=torch.preserve_format) for p in parameters)
-
         state = AscentState(
             tuple(named),
             parameters,
-            like(),
-            like(),
-            tuple(p.detach().clone() for p in parameters),
+            Updates(self.optimizer, named),
+            tuple(p.detach().clone() for p in parameters) if self.ema else (),
             steps=torch.zeros((), device=world.device),
             calls=torch.zeros((), device=world.device),
             guard=self.guard.start(world.device),
             apply=lambda batch, moment: torch.empty(0),
             moving=moving,
-            moving_averaged={name: b.clone() for name, b in moving.items() if b.is_floating_point()},
+            moving_averaged={name: b.clone() for name, b in moving.items() if self.ema and b.is_floating_point()},
         )
         bound = Bound(self.model, self.objective, self.samples, world.precision)
-        state.apply = Step(self._gradients(bound, state, world), state, self.optimizer, self.guard)
+        state.apply = Step(self._gradients(bound, state, world), state, self.optimizer.learning_rate, self.guard)
         self._judge = Bound(
             self.model, self.objective, self.samples
         )  # with fewer, a bound of several samples is another bound
@@ -125,7 +121,7 @@ class GradientAscent(Algorithm):
                 part.move()
         state.calls += 1
         calls = int(state.calls)
-        if calls % self.EMA_EVERY == 0:
+        if self.ema and calls % self.EMA_EVERY == 0:
             decay = min(self.ema, (1 + calls) / (10 + calls)) ** self.EMA_EVERY
             with torch.no_grad():
                 torch._foreach_lerp_(state.averaged, state.parameters, 1 - decay)
@@ -143,7 +139,7 @@ class GradientAscent(Algorithm):
 
     def weights(self, state: AscentState) -> dict[str, Tensor]:
         weights = dict(zip(state.names, state.averaged if self.ema else state.parameters, strict=True))
-        return {**weights, **state.moving, **(state.moving_averaged if self.ema else {})}
+        return {**weights, **state.moving, **state.moving_averaged}
 
     def skipped(self, state: AscentState) -> int:
         return int(state.calls - state.steps)

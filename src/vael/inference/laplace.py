@@ -11,6 +11,7 @@ from torch.distributions import Distribution, MultivariateNormal
 from torch.func import grad, jvp
 
 from vael.errors import StateError
+from vael.inference.optimizers import Optimizer, Updates
 from vael.models import VAE, Conditional
 from vael.models.vae import filled, seen, shown
 from vael.probability.factorization import factor_of_inverse, spectrum
@@ -19,6 +20,7 @@ AT_ONCE = 4096  # latents that are differentiated together
 # of the prior's least precision: a direction in which log p(x, z) is not concave gets at most twice the prior's
 # variance
 FLOOR = 0.5
+CLIMB = Optimizer(torch.optim.Adam, options={"betas": (0.9, 0.98), "maximize": True})
 
 
 class LaplacePosterior(Conditional):
@@ -72,12 +74,11 @@ class LaplacePosterior(Conditional):
 
     def _climbed(self, about: _Joint, start: Tensor, width: Tensor) -> Tensor:
         """Adam (Kingma & Ba 2015) in units of the posterior's width, its rate falling from 0.3 to 0.03."""
-        u, first, second = (torch.zeros_like(start) for _ in range(3))
+        u = torch.zeros_like(start)
+        updates = Updates(CLIMB, {"u": u})
         for step in range(1, self.steps + 1):
             slope = width * about.slope(start + width * u)
-            first, second = first.lerp(slope, 0.1), second.lerp(slope * slope, 0.02)
-            rate = 0.3 * 0.1 ** (step / self.steps)
-            u = u + rate * (first / (1 - 0.9**step)) / ((second / (1 - 0.98**step)).sqrt() + 1e-8)
+            updates([slope], 0.3 * 0.1 ** (step / self.steps), None, None)
         reached = start + width * u
         return torch.where((about(reached) > about(start))[:, None], reached, start)
 

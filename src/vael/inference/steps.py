@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -15,18 +15,17 @@ from vael.data import Batch
 from vael.inference.algorithm import Moment, State, World
 from vael.inference.bound import Bound
 from vael.inference.guard import Guard
-from vael.inference.optimizers import AdamW, Optimizer, Slots, fused_update, update
+from vael.inference.optimizers import PREFIX, Updates
 
 
 @dataclass
 class AscentState(State):
-    """Live parameters, the moments of their gradient, their running average, and the guard's memory."""
+    """Live parameters, the state of their optimiser, their running average, and the guard's memory."""
 
     names: tuple[str, ...]
     parameters: tuple[Tensor, ...]
-    first: tuple[Tensor, ...]
-    second: tuple[Tensor, ...]
-    averaged: tuple[Tensor, ...]
+    updates: Updates
+    averaged: tuple[Tensor, ...]  # empty where weights are not averaged
     steps: Tensor  # updates made
     calls: Tensor  # steps asked for, skipped ones too
     guard: Tensor  # see Guard
@@ -35,12 +34,21 @@ class AscentState(State):
     moving_averaged: dict[str, Tensor] = field(default_factory=dict)  # those of them that can be averaged
 
     def tensors(self) -> dict[str, Tensor]:
-        groups = {"parameter": self.parameters, "first": self.first, "second": self.second, "averaged": self.averaged}
-        named = {
-            f"{group}.{name}": tensor
-            for group, tensors in groups.items()
-            for name, tensor in zip(self.names, tensors, strict=True)
-        }
+        return {**self._own(), **self.updates.tensors()}
+
+    def wanted(self, found: Collection[str]) -> dict[str, Tensor]:
+        started = any(name.startswith(f"{PREFIX}.") for name in found)
+        return {**self._own(), **(self.updates.wanted() if started else {})}
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, mine in self._own().items():
+                mine.copy_(tensors[name])
+        self.updates.load(tensors)
+
+    def _own(self) -> dict[str, Tensor]:
+        named = {f"parameter.{name}": p for name, p in zip(self.names, self.parameters, strict=True)}
+        named |= {f"averaged.{name}": average for name, average in zip(self.names, self.averaged, strict=False)}
         named |= {f"moving.{name}": tensor for name, tensor in self.moving.items()}
         named |= {f"moving_averaged.{name}": tensor for name, tensor in self.moving_averaged.items()}
         return {**named, "steps": self.steps, "calls": self.calls, "guard": self.guard}
@@ -93,7 +101,7 @@ class DataParallelGradients(Gradients):
             p.grad = None
         # the average over processes of (their sum × processes / all examples) is the mean over all examples
         (-surrogate * self.world.size / moment.examples).backward()
-        return Climb(surrogate.detach(), totals, [p.grad for p in self.parameters])
+        return Climb(surrogate.detach(), totals, [p.grad for p in self.parameters if p.grad is not None])
 
 
 def length(gradients: Sequence[Tensor]) -> Tensor:
@@ -109,7 +117,7 @@ class Step:
 
     gradients: Gradients
     state: AscentState
-    optimizer: Optimizer
+    learning_rate: float
     guard: Guard
 
     @torch.no_grad()
@@ -118,26 +126,29 @@ class Step:
         with torch.enable_grad():
             climb = self.gradients(batch, moment)
         norm = length(climb.gradients)
-        return (self._on_processor if norm.device.type == "cpu" else self._on_device)(climb, norm, moment)
+        updates = self.state.updates
+        ahead = norm.device.type != "cpu" and updates.fused and updates.started
+        return (self._ahead if ahead else self._in_step)(climb, norm, moment)
 
-    def _on_processor(self, climb: Climb, norm: Tensor, moment: Moment) -> Tensor:
+    def _in_step(self, climb: Climb, norm: Tensor, moment: Moment) -> Tensor:
+        """With the norm at hand: on a processor, and on a device for the first step and for an optimiser that is not
+        fused, which then wait for it.
+        """
         state = self.state
         scale, skip, memory = self.guard.decide(float(norm), state.guard.tolist())
         state.guard.copy_(torch.tensor(memory))
         if skip:
             return torch.zeros_like(climb.totals)
         state.steps += 1
-        self._update(climb.gradients, moment, None if scale == 1 else torch.tensor(scale), None)
+        self._update(climb, moment, None if scale == 1 else norm.new_tensor(scale), None)
         return climb.totals
 
-    def _on_device(self, climb: Climb, norm: Tensor, moment: Moment) -> Tensor:
+    def _ahead(self, climb: Climb, norm: Tensor, moment: Moment) -> Tensor:
         """Without waiting for the device: what is decided there stays there."""
         scale, skip = self.guard(norm, self.state.guard)
         self.state.steps += 1 - skip
-        self._update(climb.gradients, moment, scale, skip)
+        self._update(climb, moment, scale, skip)
         return torch.where(skip > 0, torch.zeros_like(climb.totals), climb.totals)
 
-    def _update(self, gradients: Sequence[Tensor], moment: Moment, scale: Tensor | None, skip: Tensor | None) -> None:
-        slots = Slots(self.state.parameters, self.state.first, self.state.second, self.state.steps)
-        step = fused_update if isinstance(self.optimizer, AdamW) else update
-        step(self.optimizer, slots, gradients, self.optimizer.learning_rate * moment.rate, scale, skip)
+    def _update(self, climb: Climb, moment: Moment, scale: Tensor | None, skip: Tensor | None) -> None:
+        self.state.updates(climb.gradients, self.learning_rate * moment.rate, scale, skip)

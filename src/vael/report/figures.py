@@ -61,11 +61,16 @@ def value_range(rows: Sequence[Row], value: Callable[[Row], float]) -> tuple[flo
     return float(late.min()) - room, float(late.max()) + room
 
 
+def climbs_a_bound(record: ReportInput) -> bool:
+    """Whether what was logged in training is a lower bound on log p(x)."""
+    return is_likelihood(record.model) and all(row.is_bound for row in record.history)
+
+
 def curves(record: ReportInput, folder: Path) -> Drawing:
     """Bound, distortion and divergence against steps, for training and validation."""
     figure = new_figure(7.4, 2.5)
     axes = figure.subplots(1, 3)
-    for place, title, value in zip(axes, TITLES[is_likelihood(record.model)], VALUES, strict=True):
+    for place, title, value in zip(axes, TITLES[climbs_a_bound(record)], VALUES, strict=True):
         for split, colour, width in (("train", TRAIN, 1.3), ("validation", VALIDATION, 1.7)):
             rows = [row for row in record.history if row.split == split]
             dots = "o" if len(rows) < 3 else None
@@ -84,7 +89,7 @@ def curves(record: ReportInput, folder: Path) -> Drawing:
         rule_lines(place)
     axes[0].set_ylabel("nats per example")
     legend_above(figure, axes[0])
-    what = "bound" if is_likelihood(record.model) else "objective, no bound on log p(x),"
+    what = "bound" if climbs_a_bound(record) else "objective, no bound on log p(x),"
     caption = (
         f"Means over the examples of each split in nats per example: the {what} "
         "is −distortion − divergence and should rise. "

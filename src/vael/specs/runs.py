@@ -26,7 +26,7 @@ from vael.specs.leaves import LEAVES, assignments, leaf, leaves, written
 from vael.specs.names import ESTIMATORS, SHORT
 from vael.specs.preparing import Prepared, build_model, prepare, prepare_again
 from vael.specs.reading import source_of, splits_of, stored_levels
-from vael.specs.spec import FILE, RunSpec, is_bound, read_spec, write_spec
+from vael.specs.spec import FILE, RunSpec, read_spec, write_spec
 from vael.stored import present, read_bytes
 from vael.tables.given import as_table
 from vael.tables.output import cell_file
@@ -383,12 +383,12 @@ def train(
         if data is None or isinstance(data, str | Path):
             return _train(data, folder, resume, callbacks, options)
         prepared = _prepared_on_rows(as_table(data), folder, resume, options)
-        return carry_out(prepared, folder, callbacks=_listeners(callbacks, prepared))[0]
+        return carry_out(prepared, folder, callbacks=_listeners(callbacks))[0]
 
 
-def _listeners(given: Sequence[Callback] | None, prepared: Prepared) -> Sequence[Callback]:
+def _listeners(given: Sequence[Callback] | None) -> Sequence[Callback]:
     """Those given; where nothing is said of them, lines on a terminal."""
-    return training.on_terminal("bound" if is_bound(prepared.spec) else "objective") if given is None else given
+    return training.on_terminal() if given is None else given
 
 
 def _prepared_on_rows(rows: pa.Table, folder: Path | None, resume: bool, options: Mapping[str, object]) -> Prepared:
@@ -443,4 +443,4 @@ def _train(
     else:
         prepared, resumes = prepare(request(data or "digits", **options)), False
         begin(prepared, folder)
-    return carry_out(prepared, folder, resume=resumes, callbacks=_listeners(callbacks, prepared))[0]
+    return carry_out(prepared, folder, resume=resumes, callbacks=_listeners(callbacks))[0]

@@ -7,12 +7,13 @@ from vael.training.loop import run
 from vael.training.order import Order, permutation
 from vael.training.pretraining import encoded, pretrain
 from vael.training.schedules import Constant, WarmupCosine
-from vael.training.settings import Fit, Resolved, Settings, resolve
+from vael.training.settings import Fit, Keep, Resolved, Settings, resolve
 
 __all__ = [
     "Callback",
     "Constant",
     "Fit",
+    "Keep",
     "Lines",
     "Order",
     "Plan",

@@ -22,16 +22,25 @@ class Row:
     seconds: float
     skipped: int
     learning_rate: float | None  # of the last step, the schedule's factor in it; None for an algorithm that has none
+    is_bound: bool = True  # whether `elbo` is a bound on log p(x); in metrics.jsonl its name says so
+
+    @property
+    def called(self) -> str:
+        """What `elbo` may be called: bound or objective."""
+        return "bound" if self.is_bound else "objective"
 
 
-def row_record(row: Row, is_bound: bool) -> dict[str, Any]:
+def row_record(row: Row) -> dict[str, Any]:
     """A row as it stands in metrics.jsonl."""
-    return {"objective" if name == "elbo" and not is_bound else name: value for name, value in asdict(row).items()}
+    found = asdict(row)
+    is_bound = found.pop("is_bound")
+    return {"objective" if name == "elbo" and not is_bound else name: value for name, value in found.items()}
 
 
 def read_row(record: dict[str, Any]) -> Row:
     """A row from metrics.jsonl. Errors: `TypeError` for other fields."""
-    return Row(**{"elbo" if name == "objective" else name: value for name, value in record.items()})
+    named = {"elbo" if name == "objective" else name: value for name, value in record.items()}
+    return Row(**named, is_bound="elbo" in record)
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,12 @@ class Tick:
     divergence: float
     examples_per_second: float
     seconds_left: float
+    is_bound: bool = True  # whether `elbo` is a bound on log p(x)
+
+    @property
+    def called(self) -> str:
+        """What `elbo` may be called: bound or objective."""
+        return "bound" if self.is_bound else "objective"
 
 
 class Callback:

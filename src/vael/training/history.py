@@ -12,7 +12,8 @@ from vael.training.callbacks import Row, read_row
 
 METRICS = "metrics.jsonl"
 MOST = 2**53  # of steps and epochs
-KINDS = {field.name: field.type for field in fields(Row)}  # as text, because annotations are not evaluated
+# as text, because annotations are not evaluated; whether a bound was logged is said by the name of its column
+KINDS = {field.name: field.type for field in fields(Row) if field.name != "is_bound"}
 
 
 def read_rows(path: Path) -> tuple[Row, ...]:

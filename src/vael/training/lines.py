@@ -13,13 +13,11 @@ EVERY = 5.0  # seconds between two lines, at least
 
 
 class Lines(Callback):
-    """Says the plan, then every few seconds how the validation split stands, and notes; `say` takes a line, `what`
-    is what is climbed.
-    """
+    """Says the plan, then every few seconds how the validation split stands, and notes; `say` takes a line."""
 
-    def __init__(self, say: Callable[[str], None] | None = None, what: str = "bound") -> None:
+    def __init__(self, say: Callable[[str], None] | None = None) -> None:
         self.say = say or to_terminal
-        self.what, self.told, self.steps = what, 0.0, 0
+        self.told, self.steps = 0.0, 0
 
     def plan(self, plan: Plan) -> None:
         length = counted(plan.steps, "step") if plan.steps else "steps until the time limit"
@@ -35,7 +33,7 @@ class Lines(Callback):
         if row.split == "train" or (time.monotonic() - self.told < EVERY and not last):
             return
         self.told = time.monotonic()
-        self.say(f"epoch {row.epoch:,}: validation {self.what} {row.elbo:,.2f} nats, after {row.seconds:,.0f} s")
+        self.say(f"epoch {row.epoch:,}: validation {row.called} {row.elbo:,.2f} nats, after {row.seconds:,.0f} s")
 
     def note(self, text: str) -> None:
         self.say(f"note: {text}")
@@ -46,6 +44,6 @@ def to_terminal(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def on_terminal(what: str) -> tuple[Callback, ...]:
+def on_terminal() -> tuple[Callback, ...]:
     """Lines where standard error is a terminal; nothing for files, pipes and notebooks' kernels without one."""
-    return (Lines(what=what),) if sys.stderr is not None and sys.stderr.isatty() else ()
+    return (Lines(),) if sys.stderr is not None and sys.stderr.isatty() else ()

@@ -30,15 +30,17 @@ from vael.training.checkpoint import STATE, misfit, read_tensors, write_tensors
 from vael.training.history import METRICS, read_rows
 from vael.training.order import Order
 from vael.training.place import Place, held
-from vael.training.settings import Fit, Resolved, Settings, resolve
+from vael.training.settings import Fit, Keep, Resolved, Settings, resolve
 
 AGREE_EVERY = 16  # steps between the agreements of several processes on whether to stop
 TICK_SECONDS = 0.5
 VALIDATIONS = 40  # at most so many in a run that is bounded by time
-WHOLE = ("step", "best_step", "epoch_examples")
+LAYOUT = 2  # of a checkpoint: the state of the optimiser has the names of torch.optim
+WHOLE = ("step", "best_step", "kept_step", "epoch_examples")
 NUMBERS = {  # of a checkpoint, and how large they can be
     "step": 2**53,
     "best_step": 2**53,
+    "kept_step": 2**53,
     "epoch_examples": 2**53,
     "elapsed": 1e12,
     "time_start": 1e12,
@@ -134,10 +136,8 @@ class Training:
         self.step, self.elapsed_before, self.time_start, self.progress = 0, 0.0, 0.0, 0.0
         self.validated_step, self.factor = 0, self.settings.schedule(0.0)
         self.best = self.best_elbo = -math.inf  # what is climbed, and the bound, where the former is highest
-        self.best_step, self.best_weights = (
-            0,
-            {name: w.detach().clone() for name, w in algorithm.weights(self.state).items()},
-        )
+        self.best_step = 0
+        self._keep_weights()
         self.history: list[Row] = []
         self.generator = torch.Generator(self.world.device)
         self.checked = self.ticked = self.saved = self.validated = self.started
@@ -248,6 +248,7 @@ class Training:
             if float(self.totals[3]):
                 self._record("train", self.totals, self.epoch_examples / (time.perf_counter() - self.epoch_started))
             self._validate()
+        self._keep_last()
         if self.folder and self.world.rank == 0:
             self.save()
         skipped = self.algorithm.skipped(self.state)
@@ -255,7 +256,7 @@ class Training:
             self._tell(
                 "note", f"{skipped} of {self.step} steps were skipped because a gradient was not finite or leapt"
             )
-        self.algorithm.model.load_state_dict({**self.algorithm.model.state_dict(), **self.best_weights})
+        self.algorithm.model.load_state_dict({**self.algorithm.model.state_dict(), **self.kept_weights})
         self.algorithm.model.eval()
         return Fit(
             self.algorithm.model,
@@ -269,7 +270,17 @@ class Training:
             self.best_elbo,
             self.best_step,
             self.resolved,
+            self.kept_step,
+            self.algorithm.is_bound,
         )
+
+    def _keep_last(self) -> None:
+        if self.settings.keep is Keep.LAST:
+            self._keep_weights()
+
+    def _keep_weights(self) -> None:
+        self.kept_step = self.step
+        self.kept_weights = {name: w.detach().clone() for name, w in self.algorithm.weights(self.state).items()}
 
     # judging
 
@@ -303,7 +314,8 @@ class Training:
         self._record("validation", totals[:4], len(self.data.validation) / seconds)
         if climbed > self.best:
             self.best, self.best_elbo, self.best_step = climbed, float(totals[0] / totals[3]), self.step
-            self.best_weights = {name: w.detach().clone() for name, w in self.algorithm.weights(self.state).items()}
+            if self.settings.keep is Keep.BEST:
+                self._keep_weights()
         self.validated, self.validated_step = time.perf_counter(), self.step
         self.validation_seconds = seconds if self.settings.time_limit else 0.0
 
@@ -324,13 +336,12 @@ class Training:
             self._elapsed(),
             self.algorithm.skipped(self.state),
             rate,
+            self.algorithm.is_bound,
         )
         self.history.append(row)
         if self.place is not None:
             with self.place.writing():
-                files.append(
-                    self.folder / METRICS, (json.dumps(row_record(row, self.algorithm.is_bound)) + "\n").encode()
-                )
+                files.append(self.folder / METRICS, (json.dumps(row_record(row)) + "\n").encode())
         self._tell("row", row)
 
     # telling
@@ -380,13 +391,15 @@ class Training:
                 divergence / count,
                 speed,
                 left,
+                self.algorithm.is_bound,
             ),
         )
 
     # checkpoints
 
     def save(self) -> None:
-        """Everything that going on needs, in one file; and the best weights on their own."""
+        """Everything that going on needs, in one file; and the weights that are kept on their own."""
+        self._keep_last()
         facts = {
             "step": self.step,
             "elapsed": self._elapsed(),
@@ -394,6 +407,8 @@ class Training:
             "best": self.best,
             "best_elbo": self.best_elbo,
             "best_step": self.best_step,
+            "kept_step": self.kept_step,
+            "layout": LAYOUT,
             "batch": self.batch,
             "seed": self.settings.seed,
             "fingerprint": self.data.train.fingerprint,
@@ -406,18 +421,18 @@ class Training:
         tensors = {
             **self.state.tensors(),
             "totals": self.totals,
-            **{f"best.{name}": w for name, w in self.best_weights.items()},
+            **{f"kept.{name}": w for name, w in self.kept_weights.items()},
         }
         with nullcontext() if self.place is None else self.place.writing():
             write_tensors(self.folder / "checkpoint" / STATE, tensors, facts)
-            self._write_best()
+            self._write_kept()
         self.saved = time.perf_counter()
 
-    def _write_best(self) -> None:
+    def _write_kept(self) -> None:
         write_tensors(
             self.folder / "model.safetensors",
-            {**self.algorithm.model.state_dict(), **self.best_weights},
-            {"step": self.best_step},
+            {**self.algorithm.model.state_dict(), **self.kept_weights},
+            {"step": self.kept_step},
         )
 
     def restore(self) -> None:
@@ -428,6 +443,12 @@ class Training:
             raise StateError(f"nothing to resume: {self.folder} has no checkpoint; start without resuming")
         path = self.folder / "checkpoint" / STATE
         tensors, facts = read_tensors(path)
+        if facts.get("layout") != LAYOUT:
+            raise StateError(
+                f"the checkpoint in {self.folder} was written by another version of vael, which kept the state of an "
+                f"optimiser otherwise (layout {facts.get('layout', 1)}, expected {LAYOUT}); go on with that version, "
+                "or start a new run; the weights in model.safetensors can be used as they are"
+            )
         mine = {
             "batch": self.batch,
             "seed": self.settings.seed,
@@ -442,20 +463,20 @@ class Training:
                     f"the checkpoint in {self.folder} was made with {name} {facts.get(name)}, not {value}; resume with "
                     "the same, or start a new run"
                 )
-        best = {f"best.{name}": weight for name, weight in self.best_weights.items()}
-        trouble = misfit({**self.state.tensors(), "totals": self.totals, **best}, tensors, finite=False)
+        kept = {f"kept.{name}": weight for name, weight in self.kept_weights.items()}
+        trouble = misfit({**self.state.wanted(tensors), "totals": self.totals, **kept}, tensors, finite=False)
         if trouble:
             raise StateError(f"the checkpoint in {self.folder} is of another model: {trouble}; start a new run")
         check_facts(facts, path)
         self.state.load(tensors)
         self.totals.copy_(tensors["totals"])
-        self.best_weights = {
-            name.removeprefix("best."): w.to(self.world.device)
+        self.kept_weights = {
+            name.removeprefix("kept."): w.to(self.world.device)
             for name, w in tensors.items()
-            if name.startswith("best.")
+            if name.startswith("kept.")
         }
         self.step, self.best, self.best_step = facts["step"], facts["best"], facts["best_step"]
-        self.best_elbo = facts.get("best_elbo", self.best)
+        self.best_elbo, self.kept_step = facts["best_elbo"], facts["kept_step"]
         self.elapsed_before, self.time_start = facts["elapsed"], facts["time_start"]
         self.epoch_examples, self.validation_seconds = facts["epoch_examples"], facts["validation_seconds"]
         self._trim_metrics()
@@ -466,7 +487,7 @@ class Training:
         if self.world.rank == 0:
             files.write_bytes(
                 path,
-                "".join(json.dumps(row_record(row, self.algorithm.is_bound)) + "\n" for row in self.history).encode(),
+                "".join(json.dumps(row_record(row)) + "\n" for row in self.history).encode(),
             )
 
 
@@ -475,7 +496,7 @@ def check_facts(facts: Mapping[str, object], path: Path) -> None:
     numbers.
     """
     for name, largest in NUMBERS.items():
-        value = facts.get(name, facts.get("best") if name == "best_elbo" else None)
+        value = facts.get(name)
         if (
             not isinstance(value, (int, float))
             or isinstance(value, bool)

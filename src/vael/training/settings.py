@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from enum import Enum
 
 import torch
 from torch import nn
@@ -14,6 +15,13 @@ from vael.training import distributed
 from vael.training.callbacks import Row
 from vael.training.device import automatic_compilation, automatic_precision, usable, work_per_example
 from vael.training.schedules import WarmupCosine
+
+
+class Keep(Enum):
+    """Which weights a run hands over and saves."""
+
+    BEST = "best"  # of the validation with the highest value of what is climbed
+    LAST = "last"  # of the last step
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class Settings:
     compiled: bool | None = None
     threads: int | None = None
     checkpoint_every: float = 60.0  # seconds
+    keep: Keep = Keep.BEST
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "time_limit", "patience", "threads"):
@@ -77,7 +86,9 @@ def resolve(settings: Settings, model: nn.Module, examples: int) -> Resolved:
 
 @dataclass(frozen=True)
 class Fit:
-    """A finished run. `model` carries the averaged weights of the best validation bound and is in evaluation mode."""
+    """A finished run. `model` is in evaluation mode and carries the weights of `kept_step`: the averaged ones where
+    there are any, of the best validation or of the last step, as `Settings.keep` says.
+    """
 
     model: nn.Module
     history: tuple[Row, ...]
@@ -90,3 +101,5 @@ class Fit:
     best_elbo: float  # on the validation split
     best_step: int
     resolved: Resolved
+    kept_step: int
+    is_bound: bool  # whether `best_elbo` and the `elbo` of the history are bounds on log p(x)
