@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from oracles import Even
 from vael.cli.main import main
+from vael.cli.progress import PlainLines, numbers
 from vael.data import Kind, Source, Splits
 from vael.data.facts import Facts
 from vael.evaluation import evaluate
@@ -21,6 +23,9 @@ from vael.objectives import ELBO, ImportanceWeighted, Reconstruction, SampledELB
 from vael.parts import members
 from vael.recipes import dense
 from vael.report import ReportInput, sweep
+from vael.report.figures import curves
+from vael.training import Callback, Lines, Settings, Tick, run
+from vael.training.history import read_rows
 
 LIKELIHOODS = members(LikelihoodPart)
 NONE = [name for name, part in LIKELIHOODS.items() if not part.is_likelihood]
@@ -101,6 +106,35 @@ def test_an_algorithm_knows_whether_it_climbs_a_bound(objective, head):
         == (objective.is_bound and head.is_likelihood)
         == (objective.is_bound and is_likelihood(model))
     )
+
+
+@pytest.mark.parametrize("objective", [ELBO(), Even(), Reconstruction()], ids=lambda one: type(one).__name__)
+def test_training_calls_a_bound_what_is_one_whatever_the_likelihood(objective, tmp_path):
+    """Rows, metrics.jsonl, lines from Python and on the command line, curves and the reason to stop."""
+    x = (torch.rand(40, 1, 2, 2, generator=torch.Generator().manual_seed(0)) < 0.5).to(torch.uint8)
+    splits = Splits(Source("dots", x, Kind.BINARY, "dots"), Source("more", x[:10], Kind.BINARY, "more"), None)
+    model = dense((1, 2, 2), BernoulliHead(), latent=1, hidden=(2,))
+    lines = []
+    listeners = [Lines(lines.append), PlainLines(lines.append), Ticks(lines)]
+    settings = Settings(epochs=40, batch=20, patience=2, schedule=lambda share: 0.0, compiled=False)
+    fit = run(GradientAscent(model, objective), splits, settings, folder=tmp_path, callbacks=listeners)
+    listeners[1].close()
+    rows = (tmp_path / "metrics.jsonl").read_text()
+    curve = curves(ReportInput(fit.model, splits, fit.history), tmp_path)
+    texts = {"lines": "\n".join(lines), "stopped": fit.stopped, "rows": rows, "curves": curve.caption}
+    assert {place: bool(said(text)) for place, text in texts.items()} == dict.fromkeys(texts, objective.is_bound)
+    assert {row.is_bound for row in (*fit.history, *read_rows(tmp_path / "metrics.jsonl"), fit)} == {objective.is_bound}
+
+
+class Ticks(Callback):
+    """Keeps what a live line would say of each tick."""
+
+    def __init__(self, lines):
+        self.lines = lines
+
+    def row(self, row):
+        tick = Tick(row.step, row.epoch, 0.5, row.elbo, row.distortion, row.divergence, 1.0, 1.0, row.is_bound)
+        self.lines.append(numbers(tick))
 
 
 def test_every_likelihood_says_whether_it_is_one():
