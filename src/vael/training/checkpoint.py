@@ -27,6 +27,19 @@ FACTS, SUM = (
 )  # where the header keeps what is said of the tensors, and among that, the checksum of the file
 LENGTH = struct.Struct("<Q")  # of the header
 MOST_HEADER = 8 << 20  # bytes: some 80,000 tensors
+LAYOUT = 2  # of a checkpoint: the state of the optimiser has the names of torch.optim
+WHOLE = ("step", "best_step", "kept_step", "epoch_examples")
+NUMBERS = {  # of a checkpoint, and how large they can be
+    "step": 2**53,
+    "best_step": 2**53,
+    "kept_step": 2**53,
+    "epoch_examples": 2**53,
+    "elapsed": 1e12,
+    "time_start": 1e12,
+    "best": math.inf,
+    "best_elbo": math.inf,
+    "validation_seconds": 1e12,
+}
 
 
 @dataclass(frozen=True)
@@ -156,3 +169,20 @@ def misfit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], *, finite:
         if finite and found[name].is_floating_point() and not torch.isfinite(found[name]).all():
             return f"{name} has values that are not finite"
     return ""
+
+
+def check_facts(facts: Mapping[str, object], path: Path) -> None:
+    """Errors: `FormatError` for a checkpoint that does not say where the run stands, or says it in other than
+    numbers.
+    """
+    for name, largest in NUMBERS.items():
+        value = facts.get(name)
+        if (
+            not isinstance(value, (int, float))
+            or isinstance(value, bool)
+            or abs(value) > largest
+            or (name in WHOLE and not isinstance(value, int))
+        ):
+            raise FormatError(
+                f"{path} says that {name} is {str(value)[:80]!r}, which it cannot be; restore it from a copy"
+            )

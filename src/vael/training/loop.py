@@ -9,7 +9,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -20,13 +20,13 @@ from torch import Tensor
 from vael import files
 from vael.counting import counted
 from vael.data import Batch, Source, Splits
-from vael.errors import FormatError, StateError
+from vael.errors import StateError
 from vael.inference import Algorithm, Moment
 from vael.probability import PerExample, Stream
 from vael.process import threads, tuned
 from vael.training import distributed
 from vael.training.callbacks import Callback, Plan, Row, Tick, row_record
-from vael.training.checkpoint import STATE, misfit, read_tensors, write_tensors
+from vael.training.checkpoint import LAYOUT, STATE, check_facts, misfit, read_tensors, write_tensors
 from vael.training.history import METRICS, read_rows
 from vael.training.order import Order
 from vael.training.place import Place, held
@@ -35,19 +35,6 @@ from vael.training.settings import Fit, Keep, Resolved, Settings, resolve
 AGREE_EVERY = 16  # steps between the agreements of several processes on whether to stop
 TICK_SECONDS = 0.5
 VALIDATIONS = 40  # at most so many in a run that is bounded by time
-LAYOUT = 2  # of a checkpoint: the state of the optimiser has the names of torch.optim
-WHOLE = ("step", "best_step", "kept_step", "epoch_examples")
-NUMBERS = {  # of a checkpoint, and how large they can be
-    "step": 2**53,
-    "best_step": 2**53,
-    "kept_step": 2**53,
-    "epoch_examples": 2**53,
-    "elapsed": 1e12,
-    "time_start": 1e12,
-    "best": math.inf,
-    "best_elbo": math.inf,
-    "validation_seconds": 1e12,
-}
 CELLS_AT_ONCE = 4_000_000  # of data in one validation batch
 
 
@@ -488,21 +475,4 @@ class Training:
             files.write_bytes(
                 path,
                 "".join(json.dumps(row_record(row)) + "\n" for row in self.history).encode(),
-            )
-
-
-def check_facts(facts: Mapping[str, object], path: Path) -> None:
-    """Errors: `FormatError` for a checkpoint that does not say where the run stands, or says it in other than
-    numbers.
-    """
-    for name, largest in NUMBERS.items():
-        value = facts.get(name)
-        if (
-            not isinstance(value, (int, float))
-            or isinstance(value, bool)
-            or abs(value) > largest
-            or (name in WHOLE and not isinstance(value, int))
-        ):
-            raise FormatError(
-                f"{path} says that {name} is {str(value)[:80]!r}, which it cannot be; restore it from a copy"
             )
