@@ -10,7 +10,7 @@ from pydantic import Field
 from vael.data.source import Source
 from vael.inference.algorithm import Algorithm
 from vael.inference.gradient import GradientAscent
-from vael.inference.optimizers import Adagrad, AdamW, Optimizer, RMSprop
+from vael.inference.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from vael.models.core import Model
 from vael.objectives.parts import ELBOPart, ObjectivePart
 from vael.parts import Part
@@ -40,6 +40,26 @@ class AdamWPart(OptimizerPart):
 
     def build(self) -> Optimizer:
         return AdamW(learning_rate=self.learning_rate, betas=self.betas, weight_decay=self.weight_decay)
+
+
+class AdamPart(OptimizerPart):
+    """Adam without weight decay."""
+
+    kind: Literal["adam"] = "adam"
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+
+    def build(self) -> Optimizer:
+        return Adam(learning_rate=self.learning_rate, betas=self.betas)
+
+
+class SGDPart(OptimizerPart):
+    """Plain gradient steps, with momentum where it is asked for."""
+
+    kind: Literal["sgd"] = "sgd"
+    momentum: Decay = 0.0
+
+    def build(self) -> Optimizer:
+        return SGD(learning_rate=self.learning_rate, momentum=self.momentum)
 
 
 class RMSpropPart(OptimizerPart):
