@@ -2,6 +2,7 @@
 
 A family (`prior`, `likelihood`, `network`, ...) is an abstract subclass of `Part`; whatever subclasses that and gives
 `kind` a value is a member of the family, can stand in run.json and on the command line, and is listed by `vael models`.
+A file in the `home` of a family is found by itself: nothing else has to name it.
 A part that is not of this package is named `module:Class` in JSON; nothing is imported for it unless that module is
 trusted (`trusting`).
 """
@@ -9,10 +10,12 @@ trusted (`trusting`).
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, TypeVar
 
@@ -30,6 +33,7 @@ class Part(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True)
     family: ClassVar[str] = ""
+    home: ClassVar[str] = ""  # package or module of this one in which the members of the family are defined
 
     @classmethod
     def __pydantic_init_subclass__(cls, **how: Any) -> None:
@@ -75,7 +79,17 @@ def summary(part: type[Part]) -> str:
 
 def members(family: type[P]) -> Mapping[str, type[P]]:
     """The parts of a family by their kinds, in the order in which they were defined."""
+    if family.home:
+        enter_all(family.home)
     return dict(_members.get(family.family, {}))  # type: ignore[bad-return]
+
+
+@cache
+def enter_all(home: str) -> None:
+    """Import every module of a package, so that the parts in them are entered."""
+    found = importlib.import_module(home)
+    for module in pkgutil.iter_modules(getattr(found, "__path__", ())):
+        importlib.import_module(f"{home}.{module.name}")
 
 
 def read(family: type[P], value: object) -> P:

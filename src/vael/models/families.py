@@ -21,6 +21,7 @@ class LikelihoodPart(Part):
     """Abstract: what reads the decoder's output as a distribution of x."""
 
     family: ClassVar[str] = "likelihood"
+    home: ClassVar[str] = "vael.models.likelihoods"
     is_likelihood: ClassVar[bool] = True  # whether the distribution is normalised, so that bounds on log p(x) exist
 
     def settled(self, facts: Facts) -> LikelihoodPart:
@@ -36,6 +37,7 @@ class PosteriorPart(Part):
     """Abstract: q(z | x) from a network's output."""
 
     family: ClassVar[str] = "posterior"
+    home: ClassVar[str] = "vael.models.posteriors"
     reparameterized: ClassVar[bool] = True  # whether gradients pass through a draw
     latents: ClassVar[str] = "real"
 
@@ -52,6 +54,7 @@ class PriorPart(Part):
     """Abstract: p(z)."""
 
     family: ClassVar[str] = "prior"
+    home: ClassVar[str] = "vael.models.priors"
     latents: ClassVar[str] = "real"  # or "bits": a prior and a posterior over different things do not fit
 
     @abstractmethod
@@ -63,6 +66,7 @@ class ModelPart(Part):
     """Abstract: a whole model."""
 
     family: ClassVar[str] = "model"
+    home: ClassVar[str] = "vael.models.parts"
 
     def settled(self, facts: Facts) -> ModelPart:
         """With everything that follows from the data filled in."""

@@ -32,6 +32,7 @@ class NetworkPart(Part):
     """Abstract: from an example to numbers, and from latents to an example's raw numbers."""
 
     family: ClassVar[str] = "network"
+    home: ClassVar[str] = "vael.networks"
     flat: ClassVar[bool] = True  # whether an example is a vector to it
 
     @abstractmethod

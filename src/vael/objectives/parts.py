@@ -27,6 +27,7 @@ class ObjectivePart(Part):
     """Abstract: from a model's terms to what is climbed."""
 
     family: ClassVar[str] = "objective"
+    home: ClassVar[str] = "vael.objectives"
     samples: ClassVar[int] = 1  # latent samples for each example, unless something else is asked for
     least_samples: ClassVar[int] = 1
     pathwise: ClassVar[bool] = True  # whether its gradient passes through the draws of the posterior
