@@ -21,6 +21,7 @@ from torch.distributions import (
     Distribution,
     Independent,
     Laplace,
+    MixtureSameFamily,
     MultivariateNormal,
     Normal,
     OneHotCategorical,
@@ -282,6 +283,36 @@ def _categorical(distribution: Categorical, shape: torch.Size, noise: Noise) -> 
 def _one_hot_categorical(distribution: OneHotCategorical, shape: torch.Size, noise: Noise) -> Tensor:
     code = _draw(Categorical(probs=distribution.probs, validate_args=False), shape[:-1], noise)
     return torch.nn.functional.one_hot(code, shape[-1]).to(distribution.probs.dtype)
+
+
+@register_draw(MixtureSameFamily)
+def _mixture(distribution: MixtureSameFamily, shape: torch.Size, noise: Noise) -> Tensor:
+    """A component by its weight, then a draw from it; no gradient reaches the weights.
+
+    Errors: `StateError` for components that depend on more than which of them it is.
+    """
+    components, features = distribution.component_distribution, len(distribution.event_shape)
+    if len(components.batch_shape) != 1:
+        raise StateError(
+            f"a mixture of batch shape {tuple(distribution.batch_shape)} was to be drawn from; expected one for all "
+            "examples, with its components on the first axis"
+        )
+    which = _draw(distribution.mixture_distribution, shape[: len(shape) - features], noise)
+    return _draw(_components_at(components, which), shape, noise)
+
+
+def _components_at(components: Distribution, which: Tensor) -> Distribution:
+    """Components by their numbers, one for each draw. Errors: `StateError` for kinds that cannot be chosen from."""
+    if isinstance(components, MultivariateNormal):
+        return MultivariateNormal(components.loc[which], scale_tril=components.scale_tril[which], validate_args=False)
+    if isinstance(components, Independent) and isinstance(components.base_dist, Normal):
+        base = components.base_dist
+        return Independent(
+            Normal(base.loc[which], base.scale[which], validate_args=False),
+            components.reinterpreted_batch_ndims,
+            validate_args=False,
+        )
+    raise StateError(f"no way to draw from a mixture of {type(components).__name__} is known; expected Gaussians")
 
 
 def detached(distribution: Distribution) -> Distribution:
