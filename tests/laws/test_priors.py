@@ -35,7 +35,11 @@ class Known:
 
 
 def posterior():
-    return GaussianPosterior(Dense((3,), (2 * FEATURES,), (4,))).double()
+    """One whose means lie far apart."""
+    encode = GaussianPosterior(Dense((3,), (2 * FEATURES,), (4,))).double()
+    with torch.no_grad():
+        encode.network.last.weight[:FEATURES] *= 30
+    return encode
 
 
 def prior_of(name, encode=None, dtype=torch.float64):
@@ -46,6 +50,11 @@ def prior_of(name, encode=None, dtype=torch.float64):
         for number, weights in enumerate(made.parameters()):
             weights += 0.5 * torch.randn(weights.shape, generator=generator(number), dtype=torch.float64).to(dtype)
     return made
+
+
+def law_of(name):
+    with torch.no_grad():
+        return prior_of(name).requires_grad_(False)(None)
 
 
 def support(name):
@@ -59,7 +68,7 @@ def support(name):
 @EACH
 def test_sums_or_integrates_to_one(name):
     points, log_measure = support(name)
-    total = (prior_of(name)(None).log_prob(points) + log_measure).logsumexp(0)
+    total = (law_of(name).log_prob(points) + log_measure).logsumexp(0)
     assert total.item() == pytest.approx(0, abs=1e-9)
 
 
@@ -68,7 +77,7 @@ def test_mean_and_draws_are_those_of_the_density(name):
     """Draws: means and second moments within 5 standard errors, and Kolmogorov-Smirnov of each latent that is a real
     number at 1e-6: false-alarm rate 1e-5 for a prior.
     """
-    p, (points, log_measure) = prior_of(name).requires_grad_(False)(None), support(name)
+    p, (points, log_measure) = law_of(name), support(name)
     mass = (p.log_prob(points) + log_measure).exp()
     torch.testing.assert_close(p.mean, mass @ points, rtol=0, atol=1e-8)
     torch.testing.assert_close(p.variance, mass @ points.square() - (mass @ points).square(), rtol=0, atol=1e-7)
