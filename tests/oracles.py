@@ -99,6 +99,53 @@ class LinearGaussian:
         return bool((gram - gram.diag().diag()).abs().max() < 1e-12)
 
 
+@dataclass(frozen=True)
+class ConditionalLinearGaussian:
+    """p(z) = N(0, I), p(x | z, c) = N(W z + B c + b, σ² I): p(x | c) = N(B c + b, W Wᵀ + σ² I)."""
+
+    base: LinearGaussian
+    slope: Tensor  # B [cells, conditions]
+
+    @staticmethod
+    def of_size(cells: int, features: int, conditions: int, seed: int = 0) -> "ConditionalLinearGaussian":
+        """Random parameters; the exact posterior is a diagonal Gaussian."""
+        base = LinearGaussian.of_size(cells, features, seed=seed, orthogonal=True)
+        return ConditionalLinearGaussian(
+            base, torch.randn(cells, conditions, generator=generator(seed + 5), dtype=torch.float64)
+        )
+
+    def log_prob(self, x: Tensor, context: Tensor) -> Tensor:
+        """Exact log p(x | c), `[batch]`."""
+        shift = context.double() @ self.slope.T
+        return MultivariateNormal(self.base.bias + shift, self.base.marginal.covariance_matrix).log_prob(x)
+
+    def sample(self, context: Tensor, seed: int = 2) -> Tensor:
+        """One x for each c."""
+        return self.base.sample(len(context), seed) + context.double() @ self.slope.T
+
+    def vae(self, widen: float = 1.0) -> VAE:
+        """A VAE of linear parts with c beside z; its posterior is the exact one, `widen` times as wide."""
+        network = nn.Linear(self.base.weight.shape[1] + self.slope.shape[1], len(self.base.bias)).double()
+        with torch.no_grad():
+            network.weight.copy_(torch.cat((self.base.weight, self.slope), 1))
+            network.bias.copy_(self.base.bias)
+        decoder = Decoder(network, GaussianHead(spread=FixedScale(self.base.sigma)))
+        prior = StandardNormal(self.base.weight.shape[1]).double()
+        return VAE(prior, decoder, ExactGiven(self, widen), context=self.slope.shape[1])
+
+
+class ExactGiven(Conditional):
+    """p(z | x, c) of a conditional linear-Gaussian model, so many times as wide."""
+
+    def __init__(self, model: ConditionalLinearGaussian, widen: float) -> None:
+        super().__init__()
+        self.model, self.widen = model, widen
+
+    def forward(self, x: Tensor, context: Tensor) -> Distribution:
+        exact = self.model.base.diagonal_posterior(x.double() - context.double() @ self.model.slope.T)
+        return diagonal_gaussian(exact.mean, self.widen * exact.stddev)
+
+
 def ppca(x: Tensor, features: int) -> float:
     """Largest mean log-likelihood that probabilistic PCA reaches on the rows of `x`, nats per example (Tipping & Bishop
     1999, eq. 8 to 12).

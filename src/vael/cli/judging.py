@@ -42,6 +42,7 @@ FIELDS = (
     "seed",
     "estimator",
     "warnings",
+    "conditioned_on",
 )
 IMPORTANCE_SAMPLES = 1000
 SECONDS = 0.2  # between two looks at how far an evaluation is

@@ -142,6 +142,13 @@ def _data_options(parser: Parser) -> None:
         help="of the rows that do not belong: train, leave the strangest out, train again; default 0",
     )
     parser.reads(
+        "--condition-on",
+        metavar="WHAT",
+        called="the conditions themselves",
+        help="model p(x | c): label (the class of each example), COLUMN,COLUMN of a table, or an array FILE.npy with a "
+        "row for each example",
+    )
+    parser.reads(
         "--schema",
         metavar="FILE",
         called="the schema itself",

@@ -50,6 +50,7 @@ def summary(spec: RunSpec) -> list[str]:
     )
     lines = [
         f"data        {data.name}: {example(data)}{prepared}; {sizes}",
+        *([f"given       {data.condition.told}"] if data.condition else []),
         f"model       {model(spec)}",
         f"likelihood  {spec.model.likelihood_name}",
         f"objective   {objective(spec)}",
@@ -137,6 +138,7 @@ def no_bound(what: str) -> str:
 def sentences(judged: Evaluation, spec: RunSpec) -> list[str]:
     """The numbers of an evaluation for a person, each with its estimator."""
     k = judged.importance_samples
+    density = "log p(x | c)" if judged.conditioned_on else "log p(x)    "
     lines = [
         f"{judged.data}, {judged.split} split, {counted(judged.examples, 'example')}; nats per example unless said "
         "otherwise"
@@ -144,15 +146,19 @@ def sentences(judged: Evaluation, spec: RunSpec) -> list[str]:
     if judged.log_likelihood is not None:
         error = f" ± {judged.standard_error:.2f}" if judged.standard_error is not None else ""
         lines.append(
-            f"  log p(x)     {judged.log_likelihood:10.2f}{error}   importance-weighted, K = {k:,}; ± is one standard "
+            f"  {density} {judged.log_likelihood:10.2f}{error}   importance-weighted, K = {k:,}; ± is one standard "
             "error over examples"
         )
+    if judged.conditioned_on:
+        lines.insert(
+            1, f"  every p(x) is p(x | c), where c is {', '.join(judged.conditioned_on)} of the example itself"
+        )
     if judged.bits_per_dim is not None:
-        lines.append(f"  bits per dim {judged.bits_per_dim:10.3f}   from log p(x)")
+        lines.append(f"  bits per dim {judged.bits_per_dim:10.3f}   from {density.strip()}")
     what, told = (
         ("bound", "evidence lower bound")
         if judged.is_bound
-        else ("objective", "minus distortion and divergence; no bound on log p(x)")
+        else ("objective", f"minus distortion and divergence; no bound on {density.strip()}")
     )
     lost = "expected -log p(x | z)" if judged.is_bound else "expected reconstruction loss; no likelihood"
     active = (

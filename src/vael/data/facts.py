@@ -77,4 +77,14 @@ class Facts:
 def facts_from(source: Source, moments: Moments | None) -> Facts:
     """What parts need to know of a source of examples."""
     levels, schema = source.levels, source.schema
-    return Facts(source.name, source.event, source.kind, moments, levels=levels, schema=schema, gaps=source.gaps)
+    context = 0 if source.context is None else source.context.shape[1]
+    return Facts(
+        source.name,
+        source.event,
+        source.kind,
+        moments,
+        levels=levels,
+        schema=schema,
+        gaps=source.gaps,
+        context=context,
+    )

@@ -139,4 +139,6 @@ def joined(splits: Splits) -> Source:
     x = torch.cat([part.x for part in parts])[back]
     label = None if splits.train.label is None else torch.cat([part.label for part in parts])[back]  # type: ignore[misc]
     keys = joined_keys([part.named for part in parts])
-    return replace(splits.train, x=x, label=label, keys=None if keys is None else keys.take(back.numpy()))
+    context = None if splits.train.context is None else torch.cat([part.context for part in parts])[back]  # type: ignore[misc]
+    keys = None if keys is None else keys.take(back.numpy())
+    return replace(splits.train, x=x, label=label, context=context, keys=keys)

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Int64, Shaped
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from vael.data.batch import Batch
@@ -82,6 +82,8 @@ class Source:
         None  # which rows of a memory-mapped `x` are this split's; None is all, in order
     )
     keys: Keys | None = None  # what names the examples; None where it is their order alone
+    context: Float[Tensor, "examples features"] | None = None  # c, what the model is conditioned on
+    conditions: tuple[str, ...] = ()  # what c is made of, by name
 
     def __len__(self) -> int:
         return self.x.shape[0] if self.rows is None else len(self.rows)
@@ -116,7 +118,9 @@ class Source:
         rows = index if self.rows is None else self.rows[index]
         fingerprint = hashlib.sha256(self.fingerprint.encode() + index.cpu().numpy().tobytes()).hexdigest()
         label = None if self.label is None else self.label[index]
-        return replace(self, rows=rows, label=label, fingerprint=fingerprint, keys=self.named.take(index.cpu().numpy()))
+        context = None if self.context is None else self.context[index]
+        keys = self.named.take(index.cpu().numpy())
+        return replace(self, rows=rows, label=label, context=context, fingerprint=fingerprint, keys=keys)
 
     def batch(self, index: Int64[Tensor, " batch"], noise: Variates | None = None) -> Batch:
         """The examples at `index`, in model units. A stochastic transform needs `noise`."""
@@ -127,7 +131,9 @@ class Source:
         stored = index if self.rows is None else self.rows[index.to(self.rows.device)].to(self.x.device)
         x = self.transform(self.x.index_select(0, stored), noise)
         observed = ~torch.isnan(x) if self.gaps else None
-        return Batch(x=x, observed=observed, label=None if self.label is None else self.label[index], index=index)
+        label = None if self.label is None else self.label[index]
+        context = None if self.context is None else self.context[index.to(self.context.device)].to(x.device)
+        return Batch(x=x, context=context, observed=observed, label=label, index=index)
 
 
 @dataclass(frozen=True)

@@ -285,6 +285,7 @@ def _record(model: Model, source: Source, split: str, judged: Judged, closed: bo
         seconds=0.0,
         estimator=_estimator(judged, closed, plan),
         notes=source.notes,
+        conditioned_on=source.conditions if conditions_of(model) else (),
         fitted_share=float(judged.fitted.mean()),
     )
     head = getattr(getattr(model, "likelihood", None), "head", None)
@@ -298,6 +299,11 @@ def _record(model: Model, source: Source, split: str, judged: Judged, closed: bo
             f"{type(head).__name__} is no likelihood of these data: the objective is given, log p(x) is not",
         ),
     )
+
+
+def conditions_of(model: Model) -> int:
+    """How many numbers a model is conditioned on; 0 for one that is not."""
+    return int(getattr(model, "context", 0))
 
 
 def _estimator(judged: Judged, closed: bool, plan: Plan) -> str:

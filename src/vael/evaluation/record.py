@@ -65,6 +65,7 @@ class Evaluation:
     warnings: tuple[str, ...] = ()  # reasons not to trust a number
     notes: tuple[str, ...] = ()  # what every figure must say
     is_bound: bool = True  # whether `elbo` is a lower bound on log p(x)
+    conditioned_on: tuple[str, ...] = ()  # what c is made of, where every p(x) is p(x | c)
     fitted_share: float = (
         0.0  # of the examples whose draws for log p(x) came from a proposal fitted to them, not from the encoder
     )
@@ -82,10 +83,11 @@ class Evaluation:
     def __str__(self) -> str:
         """The figures in one line, as a person says them."""
         error = "" if self.standard_error is None else f" ± {self.standard_error:.2f}"
+        given = f" given {', '.join(self.conditioned_on)}" if self.conditioned_on else ""
         weighed = (
             ""
             if self.log_likelihood is None
-            else f"log p(x) {self.log_likelihood:.2f}{error} (K = {self.importance_samples:,}), "
+            else f"log p(x){given} {self.log_likelihood:.2f}{error} (K = {self.importance_samples:,}), "
         )
         what = "bound" if self.is_bound else "objective"
         doubts = f"; {counted(len(self.warnings), 'warning')} in .warnings" if self.warnings else ""

@@ -51,6 +51,11 @@ class VAEPart(ModelPart):
         return self.model_copy(update={"likelihood": self.likelihood.settled(facts), "network": network})
 
     def build(self, facts: Facts) -> Model:
+        if facts.context and self.begin == "principal-components":
+            raise StateError(
+                "a conditional model cannot start at principal components, which know of no condition; choose another "
+                "recipe (--model dense) or start (--set model.begin=mean)"
+            )
         head = self.likelihood.build(facts)
         numbers, sees_gaps = self.posterior.numbers(self.latent), facts.gaps or isinstance(head, ColumnsHead)
         encode = encoder(self.network, facts, head, numbers)

@@ -24,6 +24,7 @@ class Request:
     test: int | float | None = None
     contamination: float = 0.0  # share of the rows that does not belong
     schema: str | None = None  # a file that says what the columns of a table are
+    condition_on: str | None = None  # label, columns separated by commas, or an .npy file
     model: str | None = None  # a recipe
     likelihood: str | None = None
     prior: str | None = None

@@ -9,6 +9,8 @@ from typing import Any
 
 from vael import data as sets
 from vael.data import Source, Splits
+from vael.data.conditions import conditioned, learned
+from vael.errors import StateError
 from vael.inference.algorithm import Algorithm
 from vael.models import Head, Model
 from vael.models.families import ModelPart
@@ -58,7 +60,10 @@ def prepare(asked: Request) -> Prepared:
         settings = settings_of(asked)
         splits = load_splits(reading_for(asked))
         with fitting():
-            data = describe(asked, splits)
+            condition = None if asked.condition_on is None else learned(splits, asked.condition_on)
+        splits = conditioned(splits, condition)
+        with fitting():
+            data = describe(asked, splits, condition)
         advice = recommend(splits)
         found = composed(asked, advice)
         recipe = advice.recipe if asked.model is None else names.meant(asked.model, RECIPES, "recipe")
@@ -129,7 +134,13 @@ def build_model(
     """
     facts = facts_of(data, None if train is None else sets.statistics(train))
     with seeded(seed), Hollow() if hollow else nullcontext():
-        return part.build(facts)
+        model = part.build(facts)
+    if getattr(model, "context", 0) != facts.context:
+        raise StateError(
+            f"the model {part.name} cannot be conditioned on anything, but {data.condition and data.condition.told} "
+            "was asked for; leave the condition (--condition-on) out, or choose another model (--model dense)"
+        )
+    return model
 
 
 def check_support(model: Model, splits: Splits) -> None:

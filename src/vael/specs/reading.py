@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vael.data import Binarize, Images, Kind, Schema, Source, Splits, load, load_table
+from vael.data.conditions import AnyCondition, ColumnsCondition, FileCondition, conditioned
 from vael.data.matching import Trained, joined, matching
 from vael.data.named import is_name
 from vael.data.tabular import is_table_file
@@ -61,7 +62,6 @@ def reading_for(asked: Request) -> Reading:
 
 def reading_of(data: DataSpec) -> Reading:
     """How the data of a run were read."""
-    schema = None if data.table is None else from_record(data.table, "run.json")
     return Reading(
         data.source,
         data.binarize,
@@ -72,8 +72,16 @@ def reading_of(data: DataSpec) -> Reading:
         data.set_aside,
         data.seed,
         stored_levels(data),
-        schema,
+        whole_schema(data),
     )
+
+
+def whole_schema(data: DataSpec) -> Schema | None:
+    """The schema of the rows as they are read: with the columns that are the condition."""
+    if data.table is None:
+        return None
+    schema = from_record(data.table, "run.json")
+    return data.condition.whole(schema) if isinstance(data.condition, ColumnsCondition) else schema
 
 
 def stored_levels(data: DataSpec) -> int | None:
@@ -109,7 +117,7 @@ def load_splits(how: Reading) -> Splits:
 def splits_of(spec: RunSpec) -> Splits:
     """The data of a run. Errors: `StateError` if they changed since."""
     data = spec.data
-    splits = load_splits(reading_of(data))
+    splits = conditioned(load_splits(reading_of(data)), data.condition)
     found = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     known = {"train": data.train, "validation": data.held_out, "test": data.test}
     for name, split in known.items():
@@ -130,8 +138,8 @@ def source_of(data: str) -> str:
     return data if is_name(data) or not Path(data).exists() else str(Path(data).absolute())
 
 
-def describe(asked: Request, splits: Splits) -> DataSpec:
-    """What run.json says of the data."""
+def describe(asked: Request, splits: Splits, condition: AnyCondition | None = None) -> DataSpec:
+    """What run.json says of the data, their conditions beside them."""
     train = splits.train
     return DataSpec(
         name=train.name,
@@ -150,6 +158,7 @@ def describe(asked: Request, splits: Splits) -> DataSpec:
         columns=train.columns,
         table=None if train.schema is None else as_record(train.schema),
         gaps=train.gaps,
+        condition=condition,
         train=describe_split(train),
         held_out=describe_split(splits.validation),
         test=None if splits.test is None else describe_split(splits.test),
@@ -175,14 +184,32 @@ def examples_of(spec: RunSpec, data: str, *, clip: bool = False) -> Source:
     Errors: `ShapeError` or `SupportError` for data that its model cannot take.
     """
     if matched(spec.data, data):
-        return matching(data, trained_on(spec.data), reading_of(spec.data).images, clip=clip)
-    found = joined(load_splits(replace(reading_of(spec.data), source=data, validation=None, test=None)))
+        return in_condition(spec, matching(data, trained_on(spec.data), reading_of(spec.data).images, clip=clip), data)
+    how = replace(reading_of(spec.data), source=data, validation=None, test=None)
+    found = in_condition(spec, joined(load_splits(how)), data)
     if found.event != spec.data.event:
         raise ShapeError(
             f"{data} has examples of shape {found.event}, but the run was trained on {spec.data.event}; give data of "
             "that shape"
         )
     return found
+
+
+def in_condition(spec: RunSpec, source: Source, data: str) -> Source:
+    """Examples of data with their conditions, where the model of a run asks for them.
+
+    Errors: those of `vael.data.conditions.Condition.of`, and `StateError` where an array was beside the training data,
+    so that these data have none.
+    """
+    condition = spec.data.condition
+    if condition is None:
+        return source
+    if isinstance(condition, FileCondition):
+        raise StateError(
+            f"the model is conditioned on {condition.told}, which stand beside its own data, not beside {data}; use "
+            "its own data, or train on labels or on columns of a table"
+        )
+    return condition.of(source)
 
 
 def matched(known: DataSpec, data: str) -> bool:

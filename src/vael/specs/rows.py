@@ -70,7 +70,7 @@ def pieces(
                 yield Piece(
                     like.source(table.x.numpy()) if len(table.x) else as_source(path.name, table), table.rows, table
                 )
-    elif plain and path.is_file() and path.suffix.lower() == ".npy":
+    elif plain and path.is_file() and path.suffix.lower() == ".npy" and spec.data.condition is None:
         yield from array_pieces(replace(like_of(spec.data, path.name), clip=clip), path)
     else:
         source = examples_of(spec, data, clip=clip)

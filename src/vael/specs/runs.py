@@ -16,6 +16,7 @@ from vael import files, training
 from vael.claims import refuse_claim
 from vael.counting import counted
 from vael.data import Source, Splits
+from vael.data.conditions import FileCondition
 from vael.errors import FormatError, StateError, VaelError
 from vael.models import Model
 from vael.parts import Part
@@ -294,8 +295,22 @@ def refuse_change(spec: RunSpec, name: str, value: object) -> None:
         same(name, getattr(spec.training, name), value)
     elif name == "levels":
         same(name, stored_levels(spec.data), value)
+    elif name == "condition_on":
+        refuse_other_condition(spec, str(value))
     elif name != "schema":
         same(name, getattr(spec.data, DATA.get(name, name)), value)
+
+
+def refuse_other_condition(spec: RunSpec, value: str) -> None:
+    """Errors: `StateError` for another condition than that of run.json."""
+    condition = spec.data.condition
+    if isinstance(condition, FileCondition):
+        same("condition_on", condition.file, str(Path(value).absolute()))
+        return
+    known = () if condition is None else condition.names
+    asked = (value,) if value in known else tuple(name.strip() for name in value.split(",") if name.strip())
+    if sorted(asked) != sorted(known):
+        same("condition_on", ",".join(known) or None, value)
 
 
 def same(name: str, known: object, given: object) -> None:

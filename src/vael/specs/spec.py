@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vael import files
 from vael.counting import counted
+from vael.data.conditions import AnyCondition
 from vael.data.facts import Facts, Moments, unknown_moments
 from vael.data.source import Kind
 from vael.errors import FormatError, StateError
@@ -71,6 +72,7 @@ class DataSpec(Section):
     columns: tuple[str, ...] = ()  # of a table
     table: dict[str, Any] | None = None  # the schema of a table with columns of several kinds
     gaps: bool = False  # whether cells may be missing
+    condition: AnyCondition | None = None  # what the model is conditioned on; its columns are not in `table`
     train: SplitSpec
     held_out: SplitSpec  # the validation split
     test: SplitSpec | None = None
@@ -96,7 +98,16 @@ def facts_of(data: DataSpec, known: Moments | None = None) -> Facts:
     """What parts need to know of the data of a run; without moments those stand in that loaded weights replace."""
     schema = None if data.table is None else from_record(data.table, "run.json")
     moments = unknown_moments(data.event) if known is None else known
-    return Facts(data.name, data.event, Kind(data.kind), moments, levels=data.levels, schema=schema, gaps=data.gaps)
+    return Facts(
+        data.name,
+        data.event,
+        Kind(data.kind),
+        moments,
+        levels=data.levels,
+        schema=schema,
+        gaps=data.gaps,
+        context=0 if data.condition is None else data.condition.features,
+    )
 
 
 class Versions(Section):
