@@ -404,9 +404,7 @@ def flops(model: Model, event: Sequence[int]) -> int:
     """
     like = next(model.parameters())
     counter = FlopCounterMode(display=False)
+    x, given = torch.zeros(1, *event, device=like.device, dtype=like.dtype), getattr(model, "context", 0)
     with torch.no_grad(), counter:
-        model(
-            Batch(x=torch.zeros(1, *event, device=like.device, dtype=like.dtype)),
-            generator=torch.Generator(like.device),
-        )
+        model(Batch(x=x, context=x.new_zeros(1, given) if given else None), generator=torch.Generator(like.device))
     return 3 * counter.get_total_flops()

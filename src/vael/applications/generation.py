@@ -20,42 +20,56 @@ AT_ONCE = 256  # examples that pass through a model together
 ROWS = 3  # axes of a law of rows of a table: samples, rows, columns
 
 
-def samples(model: Model, count: int, seed: int = 0) -> Float[Tensor, "examples *event"]:
-    """`count` draws from p(x) = ∫ p(x | z) p(z) dz, the same for the same count and seed.
+Conditions = Float[Tensor, "examples conditions"] | None
+
+
+def samples(model: Model, count: int, seed: int = 0, context: Conditions = None) -> Float[Tensor, "examples *event"]:
+    """`count` draws from p(x) = ∫ p(x | z) p(z) dz, the same for the same count and seed; one for each c.
 
     Errors: `StateError` for fewer than one.
     """
     source = seeded(count, seed)
     with torch.no_grad():
-        return torch.cat([model.sample(size, generator=source) for size in blocks(count)])
+        return torch.cat([model.sample(len(one), generator=source, context=c) for one, c in parts(count, context)])
 
 
-def row_samples(model: VAE, count: int, seed: int = 0) -> Float[Tensor, "rows columns"]:
+def row_samples(model: VAE, count: int, seed: int = 0, context: Conditions = None) -> Float[Tensor, "rows columns"]:
     """As `samples`, of a model of rows, in float64: the numbers of a column may have more digits than float32."""
     source = seeded(count, seed)
     with torch.no_grad():
-        return torch.cat([drawn_rows(model, draw(model.prior(None), size, source), source) for size in blocks(count)])
+        found = [(prior_draws(model, len(one), source, c), c) for one, c in parts(count, context)]
+        return torch.cat([drawn_rows(model, z, source, c) for z, c in found])
 
 
-def drawn_rows(model: VAE, z: Float[Tensor, "rows features"], noise: torch.Generator | Noise) -> Tensor:
+def prior_draws(model: VAE, count: int, source: torch.Generator, context: Conditions = None) -> Tensor:
+    """Draws from p(z), or one from p(z | c) for each c: `[count, features]`."""
+    law = model.prior(context)
+    return draw(law, 1, source)[0] if len(law.batch_shape) else draw(law, count, source)
+
+
+def drawn_rows(
+    model: VAE, z: Float[Tensor, "rows features"], noise: torch.Generator | Noise, context: Conditions = None
+) -> Tensor:
     """A draw from p(x | z) for each latent; of rows of a table in float64."""
-    law = model.decode((z[None],))
+    law = model.decode((z[None],), context)
     return (draw_wide if len(law.batch_shape) == ROWS else draw)(law, 1, noise)[0, 0]
 
 
-def mean_rows(model: VAE, z: Float[Tensor, "rows features"]) -> Tensor:
+def mean_rows(model: VAE, z: Float[Tensor, "rows features"], context: Conditions = None) -> Tensor:
     """The mean of p(x | z) for each latent; of rows of a table in float64."""
-    law = model.decode((z[None],))
+    law = model.decode((z[None],), context)
     return (widened(law) if len(law.batch_shape) == ROWS else law).mean[0]
 
 
-def mean_samples(model: VAE, count: int, seed: int = 0) -> Float[Tensor, "examples *event"]:
+def mean_samples(model: VAE, count: int, seed: int = 0, context: Conditions = None) -> Float[Tensor, "examples *event"]:
     """The means of p(x | z) at `count` draws of z from the prior: calmer pictures than samples, and no draws from
     p(x).
     """
     source = seeded(count, seed)
     with torch.no_grad():
-        return torch.cat([mean_rows(model, draw(model.prior(None), size, source)) for size in blocks(count)])
+        return torch.cat(
+            [mean_rows(model, prior_draws(model, len(one), source, c), c) for one, c in parts(count, context)]
+        )
 
 
 def seeded(count: int, seed: int) -> torch.Generator:
@@ -68,6 +82,12 @@ def seeded(count: int, seed: int) -> torch.Generator:
 def blocks(count: int) -> list[int]:
     """`count` as sizes of at most `AT_ONCE`."""
     return [min(AT_ONCE, count - begin) for begin in range(0, count, AT_ONCE)]
+
+
+def parts(count: int, context: Conditions) -> list[tuple[range, Conditions]]:
+    """`count` examples in parts of at most `AT_ONCE`, each with its conditions."""
+    found = [range(first, min(first + AT_ONCE, count)) for first in range(0, count, AT_ONCE)]
+    return [(one, None if context is None else context[one.start : one.stop]) for one in found]
 
 
 def batches(source: Source, limit: int | None = None, seed: int = 0) -> Iterator[Batch]:

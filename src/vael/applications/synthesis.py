@@ -93,14 +93,22 @@ def rows_of(source: Source, index: Int64[Tensor, " chosen"]) -> Float[Tensor, "c
 
 
 def synthetic_rows(
-    model: VAE, schema: Schema, count: int, seed: int = 0, *, sampler: GaussianMixture | None = None
+    model: VAE,
+    schema: Schema,
+    count: int,
+    seed: int = 0,
+    *,
+    sampler: GaussianMixture | None = None,
+    context: Float[Tensor, "rows conditions"] | None = None,
 ) -> Float[Tensor, "rows columns"]:
     """`count` complete rows that keep the range, the levels and the decimals of every column.
 
     z comes from the prior, or from `sampler` (see `latent_sampler`); x from p(x | z), moved to the nearest cell that
-    keeps the rules.
+    keeps the rules. With `context` one row for each c.
     """
-    drawn = row_samples(model, count, seed) if sampler is None else aggregate_samples(model, sampler, count, seed)
+    drawn = (
+        row_samples(model, count, seed, context) if sampler is None else aggregate_samples(model, sampler, count, seed)
+    )
     return enforced(schema, drawn.flatten(1))
 
 

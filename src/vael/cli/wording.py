@@ -150,9 +150,7 @@ def sentences(judged: Evaluation, spec: RunSpec) -> list[str]:
             "error over examples"
         )
     if judged.conditioned_on:
-        lines.insert(
-            1, f"  every p(x) is p(x | c), where c is {', '.join(judged.conditioned_on)} of the example itself"
-        )
+        lines.insert(1, f"  every p(x) is p(x | c), where c is the example's own {', '.join(judged.conditioned_on)}")
     if judged.bits_per_dim is not None:
         lines.append(f"  bits per dim {judged.bits_per_dim:10.3f}   from {density.strip()}")
     what, told = (

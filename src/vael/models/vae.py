@@ -27,6 +27,29 @@ class Decoder(Conditional):
         return self.head(at_least_float32(raw).unflatten(0, (samples, batch)))
 
 
+class Held(Conditional):
+    """A conditional at one condition c, `[features]`, whatever else it is given."""
+
+    def __init__(self, inner: Conditional, context: Tensor) -> None:
+        super().__init__()
+        self.inner, self.sees_gaps = inner, inner.sees_gaps
+        self.register_buffer("held", context)
+
+    def forward(self, given: Tensor | None = None, context: Tensor | None = None) -> Distribution:
+        return self.inner(self.held[None]) if given is None else self.inner(given, self.held[None])
+
+
+class HeldDecoder(Decoder):
+    """A decoder at one condition c, `[features]`."""
+
+    def __init__(self, inner: Decoder, context: Tensor) -> None:
+        super().__init__(inner.network, inner.head)
+        self.register_buffer("held", context)
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> Distribution:
+        return super().forward(z, self.held[None])
+
+
 def filled(x: Tensor, observed: Tensor | None) -> Tensor:
     """`x` with 0 where no cell was seen, so that what stands there (NaN) reaches neither a network nor a gradient."""
     return x if observed is None else torch.where(observed, x, torch.zeros_like(x))
@@ -86,6 +109,16 @@ class VAE(Model):
                 f"{self.context}; " + ("give as many" if self.context else "leave it out")
             )
         return context
+
+    def at(self, context: Tensor) -> VAE:
+        """The model of x at one condition c, `[features]`: p(z | c), p(x | z, c) and q(z | x, c), the same weights.
+
+        Errors: as `conditions`.
+        """
+        self.conditions(context)
+        c, decode = context.detach().clone(), self.likelihood
+        given = HeldDecoder(decode, c) if isinstance(decode, Decoder) else Held(decode, c)
+        return VAE(Held(self.prior, c), given, Held(self.posterior, c)).train(self.training)
 
     def forward(
         self,

@@ -17,8 +17,9 @@ class Conditioned(nn.Module):
         super().__init__()
         self.inputs, self.network, self.flat = inputs, network, flat
 
-    def forward(self, x: Float[Tensor, "batch *event"], context: Float[Tensor, "batch features"]) -> Tensor:
+    def forward(self, x: Float[Tensor, "batch *event"], context: Float[Tensor, "*batch features"]) -> Tensor:
         given = self.inputs(x)
         given = given.flatten(1) if self.flat else given
-        planes = context.to(given.dtype).view(*context.shape, *[1] * (given.dim() - 2)).expand(-1, -1, *given.shape[2:])
+        c = context.to(given.dtype).expand(len(given), -1)
+        planes = c.view(*c.shape, *[1] * (given.dim() - 2)).expand(-1, -1, *given.shape[2:])
         return self.network(torch.cat([given, planes], 1))

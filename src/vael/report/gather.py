@@ -87,9 +87,15 @@ def model_units(source: Source, index: Int64[Tensor, " chosen"], seed: int) -> F
     return source.batch(index, PerExample(seed, index)).x
 
 
-def single_latents(model: VAE, x: Tensor) -> tuple[Tensor, Tensor | None]:
+def on_device(source: Source, index: Int64[Tensor, " chosen"], seed: int, device: torch.device) -> Batch:
+    """Those rows and their conditions as the model sees them."""
+    batch = source.batch(index, PerExample(seed, index))
+    return Batch(batch.x.to(device), None if batch.context is None else batch.context.to(device))
+
+
+def single_latents(model: VAE, batch: Batch) -> tuple[Tensor, Tensor | None]:
     """Posterior mean, and the divergence latent by latent where prior and posterior are independent over latents."""
-    q, p = model.posterior(x, None), model.prior(None)
+    q, p = model.posterior(batch.x, batch.context), model.prior(batch.context)
     if isinstance(q, Independent) and isinstance(p, Independent):
         return q.mean, kl(q.base_dist, p.base_dist, q.mean[None])[0]
     return q.mean, None
@@ -125,7 +131,7 @@ def _encoded(record: ReportInput, source: Source, most: int, told: str) -> Encod
     means, divergences = [], []
     with looking(record.model) as device:
         for part in index.split(max(CELLS_AT_ONCE // cells, 1)):
-            mean, divergence = single_latents(record.model, model_units(source, part, record.seed).to(device))
+            mean, divergence = single_latents(record.model, on_device(source, part, record.seed, device))
             means.append(mean.cpu())
             divergences.append(None if divergence is None else divergence.cpu())
     known = [one for one in divergences if one is not None]
@@ -142,23 +148,34 @@ def decoded(model: VAE, z: Float[Tensor, "count latents"]) -> Float[Tensor, "cou
 def pairs(record: ReportInput, count: int) -> tuple[Tensor, Tensor]:
     """Examples of the split that is shown, and their reconstructions (mean of p(x | z) at the mean of q(z | x))."""
     source = record.shown
-    x = model_units(source, spread(len(source), count), record.seed)
+    index = spread(len(source), count)
     with looking(record.model) as device:
-        rows = [record.model.reconstruct(Batch(x=part.to(device))).float().cpu() for part in x.split(64)]
-    return x, torch.cat(rows)
+        parts = [on_device(source, part, record.seed, device) for part in index.split(64)]
+        rows = [record.model.reconstruct(part).float().cpu() for part in parts]
+    return model_units(source, index, record.seed), torch.cat(rows)
 
 
 def prior_samples(record: ReportInput, count: int) -> tuple[Tensor, Tensor]:
-    """Means of p(x | z) at draws z from the prior, and draws of x at the very same z."""
-    means, draws = [], []
+    """Means of p(x | z) at draws z from the prior, and draws of x at the very same z; with conditions of the split that
+    is shown, where there are some.
+    """
+    means, draws, given = [], [], record.shown.context
+    rows = (torch.arange(count) * len(record.shown)) // count
     with looking(record.model) as device:
         generator = torch.Generator(device).manual_seed(record.seed)
-        z = draw(record.model.prior(None), count, generator)
-        for part in z.split(64):
-            law = record.model.decode((part[None],))
+        c = None if given is None else given[rows].to(device)
+        z = draw(record.model.prior(c), count, generator) if c is None else prior_draws(record.model, c, generator)
+        for place, part in enumerate(z.split(64)):
+            law = record.model.decode((part[None],), None if c is None else c.split(64)[place])
             means.append(law.mean[0].float().cpu())
             draws.append(draw(law, 1, generator)[0, 0].float().cpu())
     return torch.cat(means), torch.cat(draws)
+
+
+def prior_draws(model: VAE, context: Float[Tensor, "count features"], generator: torch.Generator) -> Tensor:
+    """A draw from p(z | c) for each c, `[count, latents]`."""
+    law = model.prior(context)
+    return draw(law, 1, generator)[0] if len(law.batch_shape) else draw(law, len(context), generator)
 
 
 def detail_of_samples(record: ReportInput) -> float | None:

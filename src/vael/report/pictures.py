@@ -135,7 +135,7 @@ def samples(record: ReportInput, folder: Path) -> list[Drawing]:
 
 def manifold(record: ReportInput, folder: Path) -> Drawing:
     """The decoder over a square of two latents, evenly spaced in probability."""
-    x = gather.decoded(record.model, gather.manifold_points(MANIFOLD))
+    x = gather.decoded(record.central, gather.manifold_points(MANIFOLD))
     ticks = [minus(float(z)) if place % 3 == 0 else "" for place, z in enumerate(gather.quantiles(MANIFOLD))]
     edge = float(gather.quantiles(MANIFOLD)[-1])
     layout = Layout(MANIFOLD, 5.6, 0, middles(MANIFOLD, ticks[::-1]), middles(MANIFOLD, ticks))
@@ -152,7 +152,7 @@ def traversals(record: ReportInput, seen: gather.Encoded, folder: Path) -> Drawi
     """One row a latent, the most informative first: the mean of p(x | z) while it moves and the others stay at 0."""
     chosen = seen.order[:SHOWN_LATENTS]
     points = gather.traversal_points(seen.mean.shape[1], chosen, STEPS)
-    x = gather.decoded(record.model, points.flatten(0, 1))
+    x = gather.decoded(record.central, points.flatten(0, 1))
     nats = seen.per_latent
     words = [
         f"z{latent + 1}".translate(SUBSCRIPTS) + ("" if nats is None else f", {float(nats[latent]):.2f} nats")

@@ -67,6 +67,13 @@ class ReportInput:
         return self.splits.test or self.splits.validation
 
     @property
+    def central(self) -> VAE:
+        """The model of pictures of the latent space: of a conditional one that at the condition of the first example
+        that is shown.
+        """
+        return self.model if self.shown.context is None else self.model.at(self.shown.context[0])
+
+    @property
     def shown_name(self) -> str:
         """Name of the split that `shown` is."""
         return "test" if self.splits.test else "validation"
