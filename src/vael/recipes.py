@@ -40,6 +40,7 @@ from vael.models.assembly import offset, outputs, unit_scale
 from vael.models.likelihoods.heads import Moments
 from vael.models.posteriors.correlated import numbers_of
 from vael.models.quantized import one_level, two_levels
+from vael.models.stacked import stacked as stacked
 from vael.networks import (
     ConvolutionDecoder,
     ConvolutionEncoder,
@@ -53,7 +54,6 @@ from vael.networks import (
 )
 from vael.networks.convolution import plain
 from vael.networks.dense import bias_at
-from vael.networks.initialize import gain, unit_gain
 from vael.training import Constant, Fit, Settings, run
 
 
@@ -303,46 +303,6 @@ def contractive(
     return autoencoder(
         event, latent=latent, hidden=hidden, code=nn.Sigmoid(), penalties=penalties, statistics=statistics
     )
-
-
-def stacked(
-    event: Sequence[int],
-    head: Head | None = None,
-    *,
-    features: Sequence[int] = (512, 256, 128, 32),
-    activation: Callable[[], nn.Module] = nn.SiLU,
-    statistics: Moments | None = None,
-) -> tuple[Autoencoder, ...]:
-    """Shallow autoencoders, from the data to `features[0]`, from there to `features[1]` ..., the last code linear.
-
-    For `vael.training.pretrain` and `vael.models.unrolled` (Hinton & Salakhutdinov 2006); unrolled as they are, they
-    are the same deep network without pre-training.
-    """
-    head = head or SquaredErrorHead(statistics)
-    sizes, last = [tuple(event), *((n,) for n in features)], len(features)
-
-    def layer(inputs: Sequence[int], shape: Sequence[int], first: bool) -> Dense:
-        network = Dense(inputs, shape, ())
-        unit_gain(network.last, 1.0 if first else gain(activation))
-        return network
-
-    def shallow(level: int) -> Autoencoder:
-        below, above = sizes[level - 1], sizes[level]
-        before = unit_scale(event, statistics) if level == 1 else []
-        encode = nn.Sequential(
-            *before, layer(below, above, level == 1), nn.Identity() if level == last else activation()
-        )
-        back = layer(above, outputs(event, head) if level == 1 else below, level == last)
-        back = bias_at(back, offset(head, statistics)) if level == 1 else back
-        return Autoencoder(
-            encode,
-            Decoder(
-                nn.Sequential(back, nn.Identity() if level == 1 else activation()),
-                head if level == 1 else SquaredErrorHead(),
-            ),
-        )
-
-    return tuple(shallow(level) for level in range(1, last + 1))
 
 
 def vq_vae(

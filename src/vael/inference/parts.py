@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+import torch
 from pydantic import Field
+from torch import Tensor
 
-from vael.data.source import Source
+from vael.data.source import Source, Splits
+from vael.errors import StateError
 from vael.inference.algorithm import Algorithm
+from vael.inference.expectation_maximization import ExpectationMaximization
 from vael.inference.gradient import GradientAscent
+from vael.inference.mean_field import CoordinateAscent
 from vael.inference.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from vael.inference.starts import KMeans, KMeansPlusPlus, RandomExamples, Start, nearest, units
+from vael.models import BayesianGaussianMixture, GaussianMixture
 from vael.models.core import Model
 from vael.objectives.parts import ELBOPart, ObjectivePart
 from vael.parts import Part
+from vael.probability import Stream
 
 Rate = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -82,10 +90,66 @@ class AdagradPart(OptimizerPart):
         return Adagrad(learning_rate=self.learning_rate)
 
 
+class AdadeltaPart(OptimizerPart):
+    """Steps in units of the parameters themselves."""
+
+    kind: Literal["adadelta"] = "adadelta"
+
+    def build(self) -> Optimizer:
+        return Optimizer(torch.optim.Adadelta, self.learning_rate)
+
+
+class AdamaxPart(OptimizerPart):
+    """Adam by the largest of recent gradients."""
+
+    kind: Literal["adamax"] = "adamax"
+
+    def build(self) -> Optimizer:
+        return Optimizer(torch.optim.Adamax, self.learning_rate)
+
+
+class NAdamPart(OptimizerPart):
+    """Adam with Nesterov's momentum."""
+
+    kind: Literal["nadam"] = "nadam"
+
+    def build(self) -> Optimizer:
+        return Optimizer(torch.optim.NAdam, self.learning_rate)
+
+
+class RAdamPart(OptimizerPart):
+    """Adam whose first steps are rectified."""
+
+    kind: Literal["radam"] = "radam"
+
+    def build(self) -> Optimizer:
+        return Optimizer(torch.optim.RAdam, self.learning_rate)
+
+
+class ASGDPart(OptimizerPart):
+    """Gradient steps whose weights are averaged."""
+
+    kind: Literal["asgd"] = "asgd"
+
+    def build(self) -> Optimizer:
+        return Optimizer(torch.optim.ASGD, self.learning_rate)
+
+
+class RpropPart(OptimizerPart):
+    """Steps by the signs of gradients, for whole data sets."""
+
+    kind: Literal["rprop"] = "rprop"
+
+    def build(self) -> Optimizer:
+        return Optimizer(torch.optim.Rprop, self.learning_rate)
+
+
 class AlgorithmPart(Part):
     """Abstract: how a model is fitted."""
 
     family: ClassVar[str] = "algorithm"
+    compiles: ClassVar[bool] = True  # whether there is a step that could be compiled
+    full_batch: ClassVar[bool] = False  # whether a step takes all examples at once
 
     @abstractmethod
     def build(self, model: Model, data: Source) -> Algorithm:
@@ -103,6 +167,13 @@ class AlgorithmPart(Part):
     def said(self) -> str:
         """In words."""
         return self.name
+
+    def before(self, model: Model, data: Splits, resolved: Any) -> None:
+        """What is done before the loop, on the model as it begins; most algorithms do nothing."""
+
+    def after(self, model: Model, data: Splits, resolved: Any) -> bool:
+        """What is done after the loop, on the weights that are kept; whether it changed them."""
+        return False
 
 
 class GradientAscentPart(AlgorithmPart):
@@ -123,3 +194,58 @@ class GradientAscentPart(AlgorithmPart):
         return GradientAscent(
             model, self.objective.build(), samples=self.samples, optimizer=self.optimizer.build(), ema=self.average
         )
+
+
+STARTS: dict[str, type[Start]] = {"k-means++": KMeansPlusPlus, "k-means": KMeans, "random": RandomExamples}
+StartName = Literal["k-means++", "k-means", "random"]
+
+
+class ExpectationMaximizationPart(AlgorithmPart):
+    """Expectation maximisation of a Gaussian mixture."""
+
+    kind: Literal["expectation-maximization"] = "expectation-maximization"
+    compiles: ClassVar[bool] = False
+    full_batch: ClassVar[bool] = True
+    start: StartName = "k-means++"
+    tolerance: NonNegative = 1e-6  # rise of mean log p(x), in nats, below which it ends
+    floor: NonNegative = 1e-6  # in squared units of the data, added to variances
+    seed: Annotated[int, Field(ge=0, lt=2**40)] = 0  # of the start
+
+    @property
+    def said(self) -> str:
+        return "log p(x) itself, by expectation maximisation"
+
+    def build(self, model: Model, data: Source) -> Algorithm:
+        if not isinstance(model, GaussianMixture):
+            raise StateError(f"expectation maximisation fits a Gaussian mixture, not {type(model).__name__}")
+        start = STARTS[self.start]()
+        return ExpectationMaximization(model, start=start, floor=self.floor, tolerance=self.tolerance, seed=self.seed)
+
+
+class CoordinateAscentPart(AlgorithmPart):
+    """Mean-field coordinate ascent of a Bayesian Gaussian mixture."""
+
+    kind: Literal["coordinate-ascent"] = "coordinate-ascent"
+    compiles: ClassVar[bool] = False
+    full_batch: ClassVar[bool] = True
+    tolerance: NonNegative = 1e-6  # rise of the ELBO, in nats per example, below which it ends
+    seed: Annotated[int, Field(ge=0, lt=2**40)] = 0  # of the start
+
+    @property
+    def said(self) -> str:
+        return "evidence lower bound, by coordinate ascent"
+
+    def build(self, model: Model, data: Source) -> Algorithm:
+        if not isinstance(model, BayesianGaussianMixture):
+            raise StateError(f"coordinate ascent fits a Bayesian Gaussian mixture, not {type(model).__name__}")
+        return CoordinateAscent(model, first_responsibilities(model, data, self.seed), tolerance=self.tolerance)
+
+
+def first_responsibilities(model: BayesianGaussianMixture, data: Source, seed: int) -> Tensor:
+    """Each training example given to the nearest of as many examples, chosen by k-means++, `[examples, components]`."""
+    noise = Stream(torch.Generator().manual_seed(seed))
+    x = data.batch(torch.arange(len(data)), noise).x.flatten(1).double()
+    scaled = x / units(x)
+    components = len(model.concentration)
+    means = KMeansPlusPlus().means(scaled, components, noise)
+    return torch.nn.functional.one_hot(nearest(scaled, means), components).double()

@@ -19,7 +19,7 @@ from vael.models.likelihoods.heads import at_least_float32
 from vael.models.likelihoods.squared_error import SquaredErrorHead
 from vael.models.penalties import Coded, Penalty
 from vael.models.vae import Decoder, filled, seen
-from vael.probability import Noise, as_noise
+from vael.probability import Noise, as_noise, draw
 
 NEEDS_A_PRIOR = frozenset({"log_prior", "log_posterior", "divergence"})
 
@@ -35,6 +35,9 @@ class Autoencoder(Model):
     (Vincent et al. 2008). That is the objective, in training and validation alike; validation damages each example the
     same way every time, because its noise belongs to examples. `encode` and `reconstruct` see what they are given.
 
+    With a `density` over codes, fitted to them in a second stage, there is something to sample from; whatever the
+    density gives is no likelihood of x.
+
     `penalties` are stated by name, unweighted; `vael.objectives.Reconstruction` weighs them.
     """
 
@@ -45,10 +48,12 @@ class Autoencoder(Model):
         *,
         corruption: Corruption | None = None,
         penalties: Mapping[str, Penalty] | None = None,
+        density: Model | None = None,
     ) -> None:
         super().__init__()
         self.encoder, self.decoder, self.corruption = encoder, decoder, corruption
         self.penalties = dict(penalties or {})
+        self.density = density
 
     def forward(
         self,
@@ -97,11 +102,18 @@ class Autoencoder(Model):
         return self.decoder(z, context)
 
     def sample(self, samples: int, *, generator: torch.Generator | Noise, context: Tensor | None = None) -> Tensor:
-        """Errors: `StateError`, always."""
-        raise StateError(
-            "an autoencoder has no prior over its codes, so there is nothing to sample from; train a VAE, or fit a "
-            "density to the codes"
-        )
+        """Decoded draws from the density that was fitted to the codes afterwards; no part of the model's objective.
+
+        Errors: `StateError` where there is none.
+        """
+        if self.density is None:
+            raise StateError(
+                "an autoencoder has no prior over its codes, so there is nothing to sample from; train a VAE, or fit a "
+                "density to the codes"
+            )
+        noise = as_noise(generator)
+        z = self.density.sample(samples, generator=noise).to(next(self.decoder.parameters()).dtype)
+        return draw(self.decoder(z[None], context), 1, noise)[0, 0]
 
     def reconstruct(self, batch: Batch) -> Tensor:
         return self.decoder(self.encode(batch)[None], batch.context).mean[0]

@@ -67,6 +67,7 @@ class ModelPart(Part):
 
     family: ClassVar[str] = "model"
     home: ClassVar[str] = "vael.models.parts"
+    compiles: ClassVar[bool] = True  # whether a training step of it can be compiled
 
     def settled(self, facts: Facts) -> ModelPart:
         """With everything that follows from the data filled in."""

@@ -35,7 +35,8 @@ def advised(found: Composition, advice: Recommendation, *, leaves: bool) -> Comp
     """The composition with the likelihood of the data, and the sizes, where its network is the one that is advised."""
     model = found.model
     usual = type(model).model_fields.get("likelihood")
-    if usual is not None and leaf(model, "likelihood") == usual.default:
+    likely = usual is not None and usual.default.is_likelihood  # an autoencoder has a cost, which is not advised
+    if likely and leaf(model, "likelihood") == usual.default:
         model = model.model_copy(update={"likelihood": advice.likelihood})
     for name, value in advice.leaves.items() if leaves else ():
         model = with_leaf(model, f"model.{name}", value, 1)

@@ -7,6 +7,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from vael import data as sets
 from vael.data import Source, Splits
 from vael.data.conditions import conditioned, learned
@@ -70,7 +72,8 @@ def prepare(asked: Request) -> Prepared:
         facts = facts_of(data, sets.statistics(splits.train))
         part = found.model.settled(facts)
         batch = asked.batch or (found.batch if len(splits.train) >= MANY else batch_for(len(splits.train)))
-        settings, why_long = choose_length(replace(settings, batch=batch), asked, len(splits.train), found.steps)
+        settings, why_long = choose_length(replace(settings, batch=batch), asked, len(splits.train), found)
+        settings = suited(settings, asked, found, len(splits.train))
         model = build_model(part, data, settings.seed, splits.train)
         part.start(model, splits.train)
         check_support(model, splits)
@@ -170,17 +173,40 @@ def settings_of(asked: Request) -> Settings:
     )
 
 
-def choose_length(settings: Settings, asked: Request, examples: int, steps: int) -> tuple[Settings, tuple[str, ...]]:
+def choose_length(
+    settings: Settings, asked: Request, examples: int, found: Composition
+) -> tuple[Settings, tuple[str, ...]]:
     """Enough epochs for `steps` steps where neither epochs nor a time limit was asked for, and why."""
     if asked.epochs is not None or asked.time_limit is not None:
         return settings, ()
+    if found.epochs is not None:
+        return replace(settings, epochs=found.epochs), (f"at most {found.epochs} epochs, until nothing rises any more",)
     in_an_epoch = math.ceil(examples / min(settings.batch, examples))
     fewest = math.ceil(USUAL_STEPS / in_an_epoch)
-    epochs = max(EPOCHS, fewest, min(MOST_EPOCHS, math.ceil(steps / in_an_epoch)))
+    epochs = max(EPOCHS, fewest, min(MOST_EPOCHS, math.ceil(found.steps / in_an_epoch)))
     if epochs == EPOCHS:
         return settings, (f"{EPOCHS} epochs, as nothing else was asked for",)
     why = f"{epochs} epochs, because a set of {examples:,} needs that many for {epochs * in_an_epoch:,} steps"
     return replace(settings, epochs=epochs), (why,)
+
+
+def suited(settings: Settings, asked: Request, found: Composition, examples: int) -> Settings:
+    """The settings as the algorithm needs them.
+
+    Errors: `StateError` for what was asked for and cannot be.
+    """
+    algorithm, compiles = found.algorithm, found.algorithm.compiles and found.model.compiles
+    if not compiles and asked.compile:
+        raise StateError(
+            f"a step of {algorithm.name} on {found.model.name} cannot be compiled; leave that out (--compile)"
+        )
+    if algorithm.full_batch and asked.batch not in (None, examples):
+        raise StateError(
+            f"{algorithm.name} takes all {examples:,} examples at once, but a batch of {asked.batch:,} was asked for; "
+            "leave it out (--batch)"
+        )
+    settings = settings if compiles else replace(settings, compiled=False)
+    return replace(settings, batch=examples, precision=torch.float32) if algorithm.full_batch else settings
 
 
 def describe_training(resolved: Resolved) -> TrainingSpec:

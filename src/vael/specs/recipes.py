@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from vael.inference.parts import AdamWPart, AlgorithmPart, GradientAscentPart
+from vael.inference.parts import (
+    AdamWPart,
+    AlgorithmPart,
+    CoordinateAscentPart,
+    ExpectationMaximizationPart,
+    GradientAscentPart,
+)
+from vael.models.autoencoder_parts import (
+    AutoencoderPart,
+    ContractionPart,
+    MaskingPart,
+    MixtureDensityPart,
+    SparsityPart,
+    StackedAutoencoderPart,
+)
 from vael.models.families import ModelPart
+from vael.models.likelihoods.parts import FullCovariancePart
+from vael.models.mixture_parts import BayesianMixturePart, GaussianMixturePart
 from vael.models.parts import VAEPart
+from vael.models.posteriors.bernoulli import BernoulliPosteriorPart
+from vael.models.priors.bernoulli import BernoulliPriorPart
+from vael.models.quantized_parts import VQVAEPart
+from vael.models.sequence_parts import StateSpacePart
 from vael.networks.parts import ConvolutionalPart, DensePart
-from vael.objectives.parts import ELBOPart, ImportanceWeightedPart
+from vael.objectives.parts import ELBOPart, ImportanceWeightedPart, ReconstructionPart, ScoreFunctionPart
+from vael.training.parts import LayerwisePart, TwoStagesPart
 
 
 @dataclass(frozen=True)
@@ -20,6 +41,7 @@ class Composition:
     algorithm: AlgorithmPart
     batch: int = 128  # for many examples
     steps: int = 2000  # at least, where no length is asked for
+    epochs: int | None = None  # where no length is asked for, instead
 
 
 def ascent(learning_rate: float = 1e-3, weight_decay: float = 0.0, warmup: float = 0.0) -> GradientAscentPart:
@@ -95,6 +117,89 @@ def burda() -> Composition:
     return published((200, 200), "tanh", 50)
 
 
+def bernoulli_latents() -> Composition:
+    """Latents of zeros and ones, by the score-function gradient."""
+    model = VAEPart(prior=BernoulliPriorPart(), posterior=BernoulliPosteriorPart())
+    how = GradientAscentPart(objective=ScoreFunctionPart(), samples=ScoreFunctionPart.samples)
+    return Composition(model, how)
+
+
+def full_covariance() -> Composition:
+    """A decoder that gives a full covariance matrix over the elements of an example, for few of them."""
+    model = VAEPart(latent=4, likelihood=FullCovariancePart(), network=DensePart(hidden=(128,)))
+    return Composition(model, ascent())
+
+
+def coding(model: ModelPart, weights: Mapping[str, float] | None = None, second: bool = False) -> Composition:
+    """An autoencoder by the least cost of an error, with a mixture over its codes where it has one."""
+    objective = ReconstructionPart(weights=dict(weights or {}))
+    kind = TwoStagesPart if second else GradientAscentPart
+    return Composition(model, kind(objective=objective))
+
+
+def autoencoder() -> Composition:
+    """A code of x and x again from the code, by squared error; a Gaussian mixture over the codes to sample from."""
+    return coding(AutoencoderPart(density=MixtureDensityPart()), second=True)
+
+
+def denoising() -> Composition:
+    """`autoencoder` whose encoder is given damaged examples."""
+    return coding(AutoencoderPart(corruption=MaskingPart()))
+
+
+def sparse() -> Composition:
+    """`autoencoder` of logistic units, each on for a share of the data."""
+    model = AutoencoderPart(latent=256, network=DensePart(hidden=()), code="sigmoid", penalties=(SparsityPart(),))
+    return coding(model, {"sparsity": 1.0})
+
+
+def k_sparse() -> Composition:
+    """`autoencoder`, linear on both sides; of each code only the `kept` largest numbers stay."""
+    return coding(AutoencoderPart(latent=256, network=DensePart(hidden=()), code="top-k", kept=25))
+
+
+def contractive() -> Composition:
+    """`autoencoder` whose codes move little with x."""
+    model = AutoencoderPart(latent=256, network=DensePart(hidden=()), code="sigmoid", penalties=(ContractionPart(),))
+    return coding(model, {"contraction": 0.1})
+
+
+def stacked() -> Composition:
+    """A deep autoencoder, trained layer after layer and then as a whole."""
+    return Composition(StackedAutoencoderPart(), LayerwisePart(objective=ReconstructionPart()))
+
+
+def vq_vae() -> Composition:
+    """Codes on one grid, then an autoregressive prior over them."""
+    return quantized(VQVAEPart())
+
+
+def vq_vae_2() -> Composition:
+    """Codes on two grids, the top's half the bottom's, then an autoregressive prior over them."""
+    return quantized(VQVAEPart(grids=2, channels=(32,)))
+
+
+def quantized(model: VQVAEPart) -> Composition:
+    """Training of a VQ-VAE: the weight of the commitment is the paper's."""
+    objective = ReconstructionPart(weights={"commitment": 0.25})
+    return Composition(model, TwoStagesPart(objective=objective, second=ascent()))
+
+
+def gaussian_mixture() -> Composition:
+    """A Gaussian mixture of rows of numbers, by expectation maximisation."""
+    return Composition(GaussianMixturePart(), ExpectationMaximizationPart(), epochs=300)
+
+
+def bayesian_mixture() -> Composition:
+    """A Bayesian Gaussian mixture of rows of numbers, by coordinate ascent."""
+    return Composition(BayesianMixturePart(), CoordinateAscentPart(), epochs=300)
+
+
+def state_space() -> Composition:
+    """Sequences whose latents move by a distribution of their own (Krishnan, Shalit & Sontag 2017)."""
+    return Composition(StateSpacePart(), ascent(2e-3))
+
+
 RECIPES: dict[str, Callable[[], Composition]] = {
     "dense": dense,
     "table": table,
@@ -106,4 +211,17 @@ RECIPES: dict[str, Callable[[], Composition]] = {
     "lecture": lecture,
     "kingma-welling": kingma_welling,
     "burda": burda,
+    "bernoulli-latents": bernoulli_latents,
+    "full-covariance": full_covariance,
+    "autoencoder": autoencoder,
+    "denoising": denoising,
+    "sparse": sparse,
+    "k-sparse": k_sparse,
+    "contractive": contractive,
+    "stacked": stacked,
+    "vq-vae": vq_vae,
+    "vq-vae-2": vq_vae_2,
+    "gaussian-mixture": gaussian_mixture,
+    "bayesian-mixture": bayesian_mixture,
+    "state-space": state_space,
 }

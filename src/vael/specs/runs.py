@@ -32,7 +32,7 @@ from vael.stored import present, read_bytes
 from vael.tables.given import as_table
 from vael.tables.output import cell_file
 from vael.training import Callback, Fit, Row, distributed
-from vael.training.checkpoint import STATE, Header, misfit, read_header, read_tensors, unlike
+from vael.training.checkpoint import STATE, Header, misfit, read_header, read_tensors, unlike, write_tensors
 from vael.training.history import METRICS, read_rows
 from vael.training.place import held
 
@@ -126,7 +126,7 @@ def refuse_sizes(spec: RunSpec, header: Header | None, where: str) -> None:
     named = list(leaves(spec.model))
     for name, value in (("event", spec.data.event), ("levels", spec.data.levels), *named):
         known = value if isinstance(value, tuple) else (value,)
-        wrong = next((one for one in known if is_number(one) and not 0 <= one <= most), None)
+        wrong = next((one for one in known if is_size(one) and not 0 <= one <= most), None)
         if wrong is not None or len(known) > max(layers, len(spec.data.columns), 64):
             said = f"{len(known):,} of them" if wrong is None else f"{wrong:,}"
             raise FormatError(
@@ -142,9 +142,9 @@ def refuse_sizes(spec: RunSpec, header: Header | None, where: str) -> None:
         )
 
 
-def is_number(value: object) -> TypeGuard[float]:
-    """Whether a value is a number that sizes are made of."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def is_size(value: object) -> TypeGuard[int]:
+    """Whether a value is a whole number, which sizes are."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def load(folder: Path | str) -> Run:
@@ -348,10 +348,13 @@ def _carried_out(
         if folder is not None and distributed.rank() == 0:
             gone.write(folder)
         prepared = afresh(prepared, gone.without(prepared.splits))
-    fit = training.run(
-        prepared.algorithm, prepared.splits, prepared.resolved, folder=folder, resume=resume, callbacks=callbacks
-    )
-    prepared.model.cpu()  # the fit's own model, with the weights that are kept
+    how, model, data, resolved = prepared.spec.algorithm, prepared.model, prepared.splits, prepared.resolved
+    if not resume:
+        how.before(model, data, resolved)
+    fit = training.run(prepared.algorithm, data, resolved, folder=folder, resume=resume, callbacks=callbacks)
+    if not fit.interrupted and how.after(model, data, resolved) and folder is not None and distributed.rank() == 0:
+        write_tensors(folder / WEIGHTS, model.state_dict(), {"step": fit.best_step})
+    model.cpu()  # the fit's own model, with the weights that are kept
     return Run(sealed(prepared.spec, folder), prepared.model, fit.history, folder, gone), fit
 
 

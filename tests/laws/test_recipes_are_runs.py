@@ -1,0 +1,101 @@
+"""Every recipe is a run: it trains, is kept, and is loaded with the same weights; what it cannot be on is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import vael
+from vael.errors import StateError, VaelError
+from vael.specs.recipes import RECIPES
+
+ROWS = {"gaussian-mixture", "bayesian-mixture", "full-covariance", "table", "gapped", "linear"}
+SMALLER = {
+    "vq-vae": {"algorithm.second_epochs": 1},
+    "vq-vae-2": {"algorithm.second_epochs": 1},
+    "stacked": {"algorithm.layer_epochs": 1, "model.features": (32, 8)},
+    "residual": {"model.network.channels": (4, 8), "model.network.blocks": 1},
+    "convolutional": {"model.network.channels": (4, 8)},
+    "principal": {"model.latent": 8},
+}
+NOT_HERE = {"state-space": "over sequences"}  # why digits are refused
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Digits, and rows of three columns of numbers."""
+    rows = np.random.default_rng(0).normal(size=(200, 3)) * [1.0, 10.0, 0.1] + [0.0, 50.0, 3.0]
+    path = tmp_path_factory.mktemp("rows") / "rows.csv"
+    np.savetxt(path, rows, delimiter=",", header="a,b,c", comments="", fmt="%.6f")
+    return {"rows": str(path), "digits": "digits"}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_it_trains_and_is_loaded_as_it_was(name, data, tmp_path):
+    options = {"epochs": 2, "compile": None, "precision": "float32", "set": SMALLER.get(name, {})}
+    if name in NOT_HERE:
+        with pytest.raises(StateError, match=NOT_HERE[name]):
+            vael.train("digits", model=name, **options)
+        return
+    if "mixture" in name:
+        options["components"] = 2
+    kind = "rows" if name in ROWS else "digits"
+    run = vael.train(data[kind], model=name, run=tmp_path / name, callbacks=(), **options)
+    assert run.spec.recipe == name
+    assert all(torch.isfinite(weight).all() for weight in run.model.state_dict().values())
+    again = vael.load(tmp_path / name)
+    assert again.spec == run.spec
+    known = again.model.state_dict()
+    assert known.keys() == run.model.state_dict().keys()
+    assert all(torch.equal(weight, known[key]) for key, weight in run.model.state_dict().items())
+    x = run.split()[1].batch(torch.arange(3))
+    ways = [way for way in ("encode", "codes", "reconstruct") if hasattr(run.model, way)]
+    for way in ways:
+        try:
+            found = getattr(run.model, way)(x)
+        except StateError:
+            continue
+        assert torch.equal(found, getattr(again.model, way)(x))
+
+
+@pytest.mark.parametrize(("name", "kind"), [("gaussian-mixture", "digits"), ("vq-vae", "rows")])
+def test_what_a_model_cannot_be_on_is_refused_before_training(name, kind, data, tmp_path):
+    with pytest.raises(VaelError):
+        vael.train(data[kind], model=name, epochs=1, run=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "vq-vae"])
+def test_the_second_stage_gives_something_to_sample_from(name, tmp_path):
+    run = vael.train("digits", model=name, epochs=2, precision="float32", set=SMALLER.get(name, {}), callbacks=())
+    drawn = run.model.sample(5, generator=torch.Generator().manual_seed(0))
+    assert drawn.shape == (5, 1, 8, 8)
+    assert torch.isfinite(drawn).all()
+
+
+def test_the_second_stage_moves_the_density_and_nothing_else(tmp_path):
+    stages = {name: f"stage-{name}" for name in ("one", "two")}
+    kinds = {"one": {"algorithm.second_epochs": 1}, "two": {"algorithm.second_epochs": 3}}
+    found = {
+        name: vael.train("digits", model="vq-vae", epochs=1, precision="float32", set=kinds[name], callbacks=())
+        for name in stages
+    }
+    one, two = (found[name].model.state_dict() for name in stages)
+    moved = {key.split(".")[0] for key in one if not torch.equal(one[key], two[key])}
+    assert moved == {"prior"}
+
+
+def test_an_algorithm_that_takes_all_at_once_says_so(data):
+    with pytest.raises(StateError, match="all 160 examples at once"):
+        vael.train(data["rows"], model="gaussian-mixture", batch=16)
+    with pytest.raises(StateError, match="cannot be compiled"):
+        vael.train("digits", model="vq-vae", compile=True)
+
+
+def test_a_run_is_described_by_its_parts(data, tmp_path):
+    vael.train(data["rows"], model="bayesian-mixture", components=2, epochs=2, run=tmp_path / "run", callbacks=())
+    known = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert known["model"]["kind"] == "bayesian-mixture"
+    assert len(known["model"]["mean"]) == 3
+    assert known["algorithm"]["kind"] == "coordinate-ascent"
