@@ -112,6 +112,6 @@ class VQVAEPart(ModelPart):
             books = (self.book.build(), self.book.build())
             model = two_levels(facts.event, head, books, self.channels, facts.moments)
         model.prior = self.prior.build(tuple(model.prior.grids))
-        if self.prior.learned:
+        if isinstance(model.prior, Model):
             model.prior.requires_grad_(False)  # the first stage leaves it as it is
         return model

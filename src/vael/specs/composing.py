@@ -35,8 +35,9 @@ def advised(found: Composition, advice: Recommendation, *, leaves: bool) -> Comp
     """The composition with the likelihood of the data, and the sizes, where its network is the one that is advised."""
     model = found.model
     usual = type(model).model_fields.get("likelihood")
-    likely = usual is not None and usual.default.is_likelihood  # an autoencoder has a cost, which is not advised
-    if likely and leaf(model, "likelihood") == usual.default:
+    own = None if usual is None else usual.default
+    # an autoencoder has a cost, which is not advised
+    if own is not None and own.is_likelihood and leaf(model, "likelihood") == own:
         model = model.model_copy(update={"likelihood": advice.likelihood})
     for name, value in advice.leaves.items() if leaves else ():
         model = with_leaf(model, f"model.{name}", value, 1)

@@ -24,7 +24,7 @@ from vael.specs import names
 from vael.specs.asked import Request
 from vael.specs.composing import composed
 from vael.specs.reading import describe, load_splits, reading_for, splits_of
-from vael.specs.recipes import RECIPES
+from vael.specs.recipes import RECIPES, Composition
 from vael.specs.spec import DataSpec, RunSpec, TrainingSpec, facts_of, fitting
 from vael.training import Resolved, Settings, resolve
 
