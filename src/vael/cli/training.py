@@ -177,6 +177,18 @@ def _training_options(parser: Parser) -> None:
     )
     parser.option("--optimizer", metavar="NAME", help="by name (`vael models`); default adamw")
     parser.option(
+        "--schedule",
+        metavar="NAME",
+        type=one_of("warmup-cosine", "constant"),
+        help="learning rate: warmup-cosine (default) or constant",
+    )
+    parser.option(
+        "--keep",
+        metavar="WHICH",
+        type=one_of("best", "last"),
+        help="weights that are kept: of the best validation (default), or of the last step",
+    )
+    parser.option(
         "--average",
         metavar="DECAY",
         type=number(float, 0, most=0.999999),

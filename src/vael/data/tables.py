@@ -1,3 +1,3 @@
 """Where `vael.tables.reading` was before; kept for programs that import it from here."""
 
-from vael.tables.reading import *  # noqa: F403
+from vael.tables.reading import *

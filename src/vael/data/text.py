@@ -1,3 +1,3 @@
 """Where `vael.tables.text` was before; kept for programs that import it from here."""
 
-from vael.tables.text import *  # noqa: F403
+from vael.tables.text import *

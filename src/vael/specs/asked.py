@@ -49,6 +49,8 @@ class Request:
     time_limit: int | float | None = None
     patience: int | None = None
     batch: int | None = None
+    schedule: str | None = None
+    keep: str | None = None
     seed: int = 0
     device: str | None = None
     precision: str | None = None

@@ -14,7 +14,11 @@ from vael.data.named import is_name
 from vael.errors import FormatError
 from vael.specs.spec import Versions
 from vael.training.device import PRECISIONS
+from vael.training.schedules import Constant, WarmupCosine
+from vael.training.settings import Keep
 
+SCHEDULES = {"warmup-cosine": WarmupCosine, "constant": Constant}
+KEPT = {kept.value: kept for kept in Keep}
 SHORT = {"fp32": "float32", "bf16": "bfloat16"}
 ESTIMATORS = {  # what `--estimator` names, as objectives
     "closed-form": "elbo",

@@ -27,6 +27,7 @@ from vael.specs.reading import describe, load_splits, reading_for, splits_of
 from vael.specs.recipes import RECIPES, Composition
 from vael.specs.spec import DataSpec, RunSpec, TrainingSpec, facts_of, fitting
 from vael.training import Resolved, Settings, resolve
+from vael.training.schedules import Constant
 
 EPOCHS = 20
 MOST_EPOCHS = 300  # of a run without --epochs and --time-limit, unless fewer steps than usual would be taken
@@ -115,6 +116,8 @@ def prepare_again(spec: RunSpec) -> Prepared:
         seed=chosen.seed,
         time_limit=chosen.time_limit,
         patience=chosen.patience,
+        schedule=names.SCHEDULES[chosen.schedule](),
+        keep=names.KEPT[chosen.keep],
         device=chosen.device,
         precision=names.precision(chosen.precision),
         compiled=chosen.compiled,
@@ -166,6 +169,8 @@ def settings_of(asked: Request) -> Settings:
         seed=asked.seed,
         time_limit=asked.time_limit,
         patience=asked.patience,
+        schedule=names.SCHEDULES[names.meant(asked.schedule or "warmup-cosine", names.SCHEDULES, "schedule")](),
+        keep=names.KEPT[names.meant(asked.keep or "best", names.KEPT, "choice of weights")],
         device=asked.device,
         precision=asked.precision if asked.precision is None else names.precision(asked.precision),
         compiled=asked.compile,
@@ -217,6 +222,8 @@ def describe_training(resolved: Resolved) -> TrainingSpec:
         time_limit=settings.time_limit,
         patience=settings.patience,
         batch=settings.batch,
+        schedule="constant" if isinstance(settings.schedule, Constant) else "warmup-cosine",
+        keep=settings.keep.value,  # type: ignore[bad-argument-type]
         seed=settings.seed,
         device=str(world.device),
         precision=str(world.precision).removeprefix("torch."),  # type: ignore[bad-argument-type]

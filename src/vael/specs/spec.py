@@ -86,6 +86,8 @@ class TrainingSpec(Section):
     time_limit: float | None = Field(default=None, gt=0)  # seconds
     patience: Count | None = None  # epochs
     batch: Count = 128
+    schedule: Literal["warmup-cosine", "constant"] = "warmup-cosine"  # of the learning rate
+    keep: Literal["best", "last"] = "best"  # which weights: of the best validation, or of the last step
     seed: Seed = 0
     device: Name
     precision: Literal["float32", "bfloat16"]
