@@ -148,6 +148,7 @@ class AlgorithmPart(Part):
     """Abstract: how a model is fitted."""
 
     family: ClassVar[str] = "algorithm"
+    home: ClassVar[str] = "vael.training"  # and what that imports
     compiles: ClassVar[bool] = True  # whether there is a step that could be compiled
     full_batch: ClassVar[bool] = False  # whether a step takes all examples at once
 

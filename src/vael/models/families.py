@@ -66,7 +66,7 @@ class ModelPart(Part):
     """Abstract: a whole model."""
 
     family: ClassVar[str] = "model"
-    home: ClassVar[str] = "vael.models.parts"
+    home: ClassVar[str] = "vael.models"
     compiles: ClassVar[bool] = True  # whether a training step of it can be compiled
 
     def settled(self, facts: Facts) -> ModelPart:
