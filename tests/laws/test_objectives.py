@@ -3,7 +3,7 @@ itself what is true.
 """
 
 import math
-from statistics import mean
+from statistics import NormalDist, mean
 
 import pytest
 import torch
@@ -11,9 +11,19 @@ import torch
 from oracles import Even
 from vael.errors import StateError
 from vael.models import Terms
-from vael.objectives import ELBO, Beta, ImportanceWeighted, Reconstruction, SampledELBO, ScoreFunction, Weights
+from vael.objectives import (
+    ELBO,
+    Beta,
+    ImportanceWeighted,
+    Reconstruction,
+    SampledELBO,
+    ScoreFunction,
+    TotalCorrelation,
+    Weights,
+)
+from vael.probability import diagonal_gaussian
 
-LEVELS, SAMPLES, BATCH = 2, 3, 4
+LEVELS, SAMPLES, BATCH, FEATURES = 2, 3, 4, 2
 PROGRESS = (0.0, 0.2, 0.4, 0.7, 1.0)
 
 
@@ -24,13 +34,19 @@ def terms(scale: float = 1.0, dtype: torch.dtype = torch.float64, **latent) -> T
         return (scale * torch.randn(*shape, generator=numbers).to(dtype)).requires_grad_()
 
     level = (LEVELS, SAMPLES, BATCH)
+    drawn_from = {
+        "latent": tuple(drawn(SAMPLES, BATCH, FEATURES).detach() for _ in range(LEVELS)),
+        "posterior": tuple(
+            diagonal_gaussian(drawn(BATCH, FEATURES), drawn(BATCH, FEATURES).exp()) for _ in range(LEVELS)
+        ),
+    }
     return Terms(
         drawn(SAMPLES, BATCH),
         drawn(*level),
         drawn(*level),
         drawn(*level),
         {"a": drawn(BATCH), "b": drawn(BATCH)},
-        **latent,
+        **drawn_from | latent,
     )
 
 
@@ -54,6 +70,32 @@ def log_weight(t, s, b):
 
 def sampled(t, b):
     return mean(log_weight(t, s, b) for s in range(SAMPLES))
+
+
+def counts(examples):
+    """How much example j of a batch counts in the aggregate at a draw of example i."""
+    return lambda i, j: 1 / examples if i == j else (examples - 1) / (examples * (BATCH - 1))
+
+
+def taken_apart(t, b, weight):
+    """Means over samples of log q(z|x) - log q(z), log q(z) - Σ log q(z_j), Σ log q(z_j) - log p(z)."""
+    found = []
+    for s in range(SAMPLES):
+        densities = [  # of every latent of every level, by the example whose posterior it is
+            [
+                NormalDist(q.mean[j, f].item(), q.stddev[j, f].item()).pdf(z[s, b, f].item())
+                for q, z in zip(t.posterior, t.latent, strict=True)
+                for f in range(FEATURES)
+            ]
+            for j in range(BATCH)
+        ]
+        joint = math.log(sum(weight(b, j) * math.prod(densities[j]) for j in range(BATCH)))
+        each = sum(
+            math.log(sum(weight(b, j) * densities[j][k] for j in range(BATCH))) for k in range(LEVELS * FEATURES)
+        )
+        log_q, log_p = (sum(term[k, s, b].item() for k in range(LEVELS)) for term in (t.log_posterior, t.log_prior))
+        found.append((log_q - joint, joint - each, each - log_p))
+    return [mean(part) for part in zip(*found, strict=True)]
 
 
 def rise(progress, warmup):
@@ -130,6 +172,25 @@ TABLE = {  # objective, bound, surrogate (of terms, row, progress), fields it as
         False,
         0.0,
     ),
+    "total correlation, weight 6": (
+        TotalCorrelation(),
+        sampled,
+        lambda t, b, p: sampled(t, b) - 5 * taken_apart(t, b, counts(BATCH))[1],
+        NAMES,
+        True,
+        0.0,
+    ),
+    "total correlation, all three weights, of many examples": (
+        TotalCorrelation(2.0, 0.5, 3.0, examples=50),
+        sampled,
+        lambda t, b, p: (
+            reconstruction(t, b)
+            - sum(w * part for w, part in zip((0.5, 2.0, 3.0), taken_apart(t, b, counts(50)), strict=True))
+        ),
+        NAMES,
+        True,
+        0.0,
+    ),
     "even over the batch": (
         Even(),
         reconstruction,
@@ -174,12 +235,16 @@ def test_it_says_of_itself_what_is_true(objective, bound, surrogate, requires, i
     """
     assert (objective.requires, objective.is_bound, objective.warmup) == (requires, is_bound, warmup)
     stated = terms()
-    fewer = Terms(**{name: getattr(stated, name) for name in ("log_likelihood", *sorted(requires))})
+    fewer = {name: getattr(stated, name) for name in ("log_likelihood", *sorted(requires))}
+    fewer = Terms(**fewer, latent=stated.latent, posterior=stated.posterior)
     assert torch.equal(objective(fewer).surrogate, objective(stated).surrogate)
-    gradients = [
-        torch.autograd.grad(row, stated.log_likelihood, retain_graph=True)[0] for row in objective(stated).surrogate
-    ]
-    touched = torch.stack([gradient.abs().sum(0) > 0 for gradient in gradients])
+    read = (stated.log_likelihood, stated.posterior[0].mean)
+
+    def touching(row):
+        found = torch.autograd.grad(row, read, retain_graph=True, materialize_grads=True)
+        return found[0].abs().sum(0) + found[1].abs().sum(1) > 0
+
+    touched = torch.stack([touching(row) for row in objective(stated).surrogate])
     coupled = bool((touched & ~torch.eye(BATCH, dtype=torch.bool)).any())
     assert objective.couples is coupled
 
@@ -200,7 +265,9 @@ def test_rows_that_fill_a_batch_up_change_nothing(objective, bound, surrogate, r
     torch.testing.assert_close(value.bound[real], expected.bound, **exact)
     torch.testing.assert_close(value.surrogate[real], expected.surrogate, **exact)
     gradients = [
-        torch.autograd.grad(climbed.sum(), alone.log_likelihood)[0]
+        torch.autograd.grad(
+            climbed.sum(), (alone.log_likelihood, alone.posterior[1].base_dist.loc), materialize_grads=True
+        )
         for climbed in (value.surrogate * real, expected.surrogate)
     ]
     torch.testing.assert_close(*gradients, **exact)
@@ -218,6 +285,8 @@ def padded(stated, order):
         rows(stated.log_posterior),
         rows(stated.divergence),
         {name: rows(penalty) for name, penalty in stated.penalties.items()},
+        latent=tuple(rows(z.mT).mT for z in stated.latent),
+        posterior=tuple(diagonal_gaussian(rows(q.mean.mT).mT, rows(q.stddev.mT).mT) for q in stated.posterior),
     )
 
 

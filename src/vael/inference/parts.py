@@ -192,8 +192,9 @@ class GradientAscentPart(AlgorithmPart):
         return self.objective.bounds
 
     def build(self, model: Model, data: Source) -> Algorithm:
+        objective = self.objective.settled(len(data)).build()
         return GradientAscent(
-            model, self.objective.build(), samples=self.samples, optimizer=self.optimizer.build(), ema=self.average
+            model, objective, samples=self.samples, optimizer=self.optimizer.build(), ema=self.average
         )
 
 

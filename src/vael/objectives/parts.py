@@ -33,6 +33,10 @@ class ObjectivePart(Part):
     pathwise: ClassVar[bool] = True  # whether its gradient passes through the draws of the posterior
     bounds: ClassVar[bool] = True  # whether it is a bound on log p(x), where the likelihood is one
 
+    def settled(self, examples: int) -> ObjectivePart:
+        """With what follows from the number of training examples filled in; for most nothing does."""
+        return self
+
     @abstractmethod
     def build(self) -> Objective:
         """The objective."""
