@@ -237,7 +237,7 @@ def test_refused():
     with pytest.raises(StateError, match="does not know its mean"):
         posterior_on_grid(VAE(unknown, case.vae().likelihood, case.vae().posterior), case.batch())
     plain = Autoencoder(Dense((3,), (2,), (4,)), Decoder(Dense((2,), (3,), (4,)), SquaredErrorHead()))
-    with pytest.raises(StateError, match="expected a VAE"):
+    with pytest.raises(StateError, match="LatentVector"):
         posterior_on_grid(plain, Batch(x=torch.zeros(1, 3)))
 
 

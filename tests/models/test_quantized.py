@@ -13,7 +13,17 @@ from vael.data import Batch, Kind, Source, Splits
 from vael.errors import ShapeError, StateError, SupportError
 from vael.evaluation import evaluate_codes
 from vael.inference import AdamW, GradientAscent, World
-from vael.models import AutoregressiveCodes, BernoulliHead, CodeGrid, DiscretizedLogisticHead, UniformCodes
+from vael.models import (
+    AutoregressiveCodes,
+    BernoulliHead,
+    CodeGrid,
+    DiscretizedLogisticHead,
+    Encodes,
+    LatentModel,
+    Reconstructs,
+    UniformCodes,
+    needs,
+)
 from vael.networks import CodeBook, FiniteScalar, RotationTrick, moving_buffers
 from vael.objectives import ELBO, Reconstruction
 from vael.probability import PerExample
@@ -313,9 +323,9 @@ def test_what_makes_no_sense_is_refused():
     codes = AutoregressiveCodes((CodeGrid(2, 2, 3),))
     with pytest.raises(SupportError, match="expected 0 to 2"):
         codes(Batch(x=torch.full((1, 4), 3.0)), generator=generator())
-    for ask in (lambda: codes.decode(()), lambda: codes.reconstruct(batch()), lambda: codes.encode(batch())):
-        with pytest.raises(StateError, match="no latents"):
-            ask()
+    for capability in (LatentModel, Reconstructs, Encodes):
+        with pytest.raises(StateError, match="AutoregressiveCodes, has not"):
+            needs(codes, capability, "this test")
     with pytest.raises(ShapeError, match="at least"):
         CodeGrid(2, 2, 1)
     assert FiniteScalar((3, 2)).size == 6

@@ -13,7 +13,7 @@ from torch import Tensor
 from vael.applications.generation import batches, blocks, drawn_rows, seeded
 from vael.data import Kind, Source, Splits
 from vael.inference import ExpectationMaximization
-from vael.models import VAE, GaussianMixture
+from vael.models import GaussianMixture, LatentVector, needs
 from vael.probability import draw
 from vael.training import Settings, run
 
@@ -24,10 +24,11 @@ FLOOR = 1e-4  # added to variances: the prior's are 1
 
 
 @torch.no_grad()
-def aggregate_codes(model: VAE, source: Source, seed: int = 0) -> Float[Tensor, "examples features"]:
+def aggregate_codes(model: LatentVector, source: Source, seed: int = 0) -> Float[Tensor, "examples features"]:
     """One draw from q(z | x) for each example, so draws from the aggregate posterior q(z); at most `MOST` examples,
     chosen by `seed`.
     """
+    needs(model, LatentVector, "the distribution of codes")
     noise = torch.Generator().manual_seed(seed)
     chosen = (
         source
@@ -37,7 +38,7 @@ def aggregate_codes(model: VAE, source: Source, seed: int = 0) -> Float[Tensor, 
     return torch.cat([draw(model.infer(batch), 1, noise)[0] for batch in batches(chosen, seed=seed)])
 
 
-def fit_aggregate(model: VAE, source: Source, components: int = COMPONENTS, seed: int = 0) -> GaussianMixture:
+def fit_aggregate(model: LatentVector, source: Source, components: int = COMPONENTS, seed: int = 0) -> GaussianMixture:
     """A mixture of Gaussians with full covariances, fitted by EM to the aggregate posterior (Ghosh et al. 2020 fit it
     to codes).
 
@@ -57,7 +58,7 @@ def fit_aggregate(model: VAE, source: Source, components: int = COMPONENTS, seed
 
 
 def aggregate_samples(
-    model: VAE, mixture: GaussianMixture, count: int, seed: int = 0
+    model: LatentVector, mixture: GaussianMixture, count: int, seed: int = 0
 ) -> Float[Tensor, "examples *event"]:
     """`count` draws of x from p(x | z), z from the mixture; the same for the same count and seed.
 
@@ -68,6 +69,6 @@ def aggregate_samples(
         return torch.cat([_drawn(model, mixture, size, noise) for size in blocks(count)])
 
 
-def _drawn(model: VAE, mixture: GaussianMixture, size: int, noise: torch.Generator) -> Tensor:
+def _drawn(model: LatentVector, mixture: GaussianMixture, size: int, noise: torch.Generator) -> Tensor:
     z = mixture.sample(size, generator=noise).to(next(model.parameters()))
     return drawn_rows(model, z, noise)

@@ -22,7 +22,19 @@ from vael.applications.attribution import conditional_surprise
 from vael.data import Batch, Kind, Source
 from vael.errors import StateError
 from vael.evaluation import row_blocks, row_terms
-from vael.models import VAE, ColumnsHead, ColumnsInput, Head
+from vael.models import (
+    CellWise,
+    ColumnsHead,
+    ColumnsInput,
+    Head,
+    LatentModel,
+    LatentVector,
+    has,
+    head_of,
+    needs,
+    posterior_means,
+)
+from vael.models.core import Levels
 from vael.models.vae import filled
 from vael.probability import Common, PerExample
 
@@ -118,12 +130,13 @@ class AnomalyDetector:
     `contamination` is the share of rows in training and held-out data that do not belong: so many of the strangest are
     left out of the neighbours and of the calibration. Declared where there are none, it flags more rows that belong
     than the threshold says. Everything is a function of the rows and the seed; a row scores the same alone and among
-    others. Errors: `StateError` for fewer than 10 held-out rows, or a contamination that is not in [0, ½).
+    others. Errors: `StateError` for fewer than 10 held-out rows, a contamination that is not in [0, ½), or a model
+    without latents.
     """
 
     def __init__(
         self,
-        model: VAE,
+        model: LatentModel,
         train: Source,
         held_out: Source,
         *,
@@ -139,8 +152,9 @@ class AnomalyDetector:
                 f"{LEAST_HELD_OUT} rows that were not "
                 "trained on, and a share from 0 to below one half"
             )
+        needs(model, LatentModel, "scoring")
         self.model, self.kind, self.samples, self.seed = model.eval(), score, samples, seed
-        self.head = getattr(model.likelihood, "head", None)
+        self.head = head_of(model)
         self.space = _Space(_few(train, REFERENCE), self.head)
         reference = self._belonging(self._all(_few(train, REFERENCE)), contamination)
         self.deviation = reference.code.std(0, correction=0).clamp(min=1e-6)
@@ -208,14 +222,17 @@ class AnomalyDetector:
         rare in its own column is one too: what few rows have can be learned as such, and still stands far from the
         others.
         """
-        if len(source.event) != 1 or not self.model.posterior.sees_gaps:
+        model = self.model
+        if len(source.event) != 1 or not (
+            isinstance(model, LatentVector) and has(model, CellWise) and model.posterior.sees_gaps
+        ):
             return reasons
         if self._usual_given is None:
-            usual = torch.cat(list(conditional_surprise(self.model, _few(self.held_out, EXPLAINED), seed=self.seed)))
+            usual = torch.cat(list(conditional_surprise(model, _few(self.held_out, EXPLAINED), seed=self.seed)))
             self._usual_given = (
                 torch.where(usual == 0, torch.full_like(usual, torch.nan), usual).nanmedian(0).values.nan_to_num()
             )
-        found = torch.cat(list(conditional_surprise(self.model, source, seed=self.seed)))
+        found = torch.cat(list(conditional_surprise(model, source, seed=self.seed)))
         given = torch.where(found == 0, torch.zeros_like(found), found - self._usual_given)
         unclear = given.amax(1, keepdim=True) < CLEAR
         return (
@@ -298,8 +315,10 @@ class AnomalyDetector:
                 # shared by all rows, those of calibration too: scores are compared with each other, and nobody takes a
                 # draw of them
                 terms = self.model.terms(batch, samples=self.samples, generator=Common(self.seed), requires=REQUIRES)
-                code = terms.posterior[0].mean
-                surprise = self._surprise(batch, code)
+                q = terms.posterior
+                means = (q[0].mean[None],) if len(q) == 1 else posterior_means(self.model, batch)
+                code = torch.cat([z[0].flatten(1) for z in means], 1)
+                surprise = self._surprise(batch, means)
                 divergence = terms.divergence.mean(1).sum(0) if terms.states("divergence") else torch.zeros(len(batch))
                 found = (
                     -terms.log_likelihood.mean(0),
@@ -311,9 +330,9 @@ class AnomalyDetector:
                 )
             yield Measured(*(part[: block.rows] for part in found))
 
-    def _surprise(self, batch: Batch, code: Tensor) -> Tensor:
+    def _surprise(self, batch: Batch, means: Levels) -> Tensor:
         x = filled(batch.x, batch.observed)
-        cells = -self.model.decode((code[None],), batch.context).log_prob(x)[0]
+        cells = -self.model.decode(means, batch.context).log_prob(x)[0]
         if cells.dim() == 1:
             return cells[:, None]
         return cells if batch.observed is None else torch.where(batch.observed, cells, torch.zeros_like(cells))
@@ -397,7 +416,7 @@ def _few(source: Source, most: int) -> Source:
     return source if len(source) <= most else source.subset((torch.arange(most) * len(source)) // most)
 
 
-def without_the_strangest(model: VAE, source: Source, share: float, *, seed: int = 0) -> Source:
+def without_the_strangest(model: LatentModel, source: Source, share: float, *, seed: int = 0) -> Source:
     """The rows of a contaminated training set whose bound is not among the lowest `share`: to train on again.
 
     (Trimming, as in Zhou & Paffenroth 2017.) Errors: `StateError` for a share outside [0, ½).

@@ -12,18 +12,16 @@ from torch import Tensor
 from vael.data import Batch, Source
 from vael.errors import ShapeError, StateError
 from vael.evaluation import row_batches
-from vael.inference import refined
-from vael.models import VAE
+from vael.inference import drawn_and_weighed, refined
+from vael.models import CellWise, LatentVector, needs
 from vael.models.vae import filled
-from vael.objectives import log_weights
-from vael.probability import Common, draw
+from vael.probability import Common
 
-REQUIRES = frozenset({"log_prior", "log_posterior"})
 CELLS_AT_ONCE = 2**17
 
 
 def conditional_surprise(
-    model: VAE, source: Source, *, samples: int = 32, seed: int = 0
+    model: LatentVector, source: Source, *, samples: int = 32, seed: int = 0
 ) -> Iterator[Float[Tensor, "rows columns"]]:
     """-log p(x_j | x_-j) of every cell in nats, rows in order, a block at a time; 0 where a cell is missing.
 
@@ -42,6 +40,8 @@ def conditional_surprise(
         )
     if samples < 1:
         raise StateError(f"samples={samples}: expected at least 1")
+    needs(model, LatentVector, "judging elements given the others")
+    needs(model, CellWise, "judging elements given the others")
     proposer = model if model.posterior.sees_gaps else refined(model, widen=1.1)
     columns = source.event[0]
     size = max(1, CELLS_AT_ONCE // (samples * columns * (columns + 1)))
@@ -55,7 +55,7 @@ def conditional_surprise(
 
 
 def _given_the_others(
-    model: VAE, proposer: VAE, batch: Batch, index: Tensor, samples: int, seed: int
+    model: LatentVector, proposer: LatentVector, batch: Batch, index: Tensor, samples: int, seed: int
 ) -> Float[Tensor, "rows columns"]:
     x = batch.x[index]
     rows, columns = x.shape
@@ -74,9 +74,6 @@ def _given_the_others(
     q = proposer.infer(without)
     # shared by all rows and by the copies of a row: a score, whose difference between copies is wanted and not its
     # error
-    z = draw(q, samples, Common(seed))
-    log_w = log_weights(
-        model.terms(without, samples=samples, generator=Common(seed), requires=REQUIRES, posterior=(q,), latent=(z,))
-    ).double()
+    log_w = drawn_and_weighed(model, without, q, samples, Common(seed)).log_weight.double()
     log_p = torch.logsumexp(log_w, 0).view(rows, copies)
     return (log_p[:, 1:] - log_p[:, :1]).to(x.dtype).masked_fill(~seen, 0.0)

@@ -13,9 +13,8 @@ from torch.distributions import Distribution
 from vael.applications.generation import drawn_rows, seeded
 from vael.data import Batch
 from vael.errors import ShapeError, StateError
-from vael.inference import refined
-from vael.models import VAE, ColumnsHead
-from vael.models.vae import filled, seen
+from vael.inference import refined, weighed
+from vael.models import CellWise, ColumnsHead, LatentVector, needs
 from vael.probability import draw
 from vael.tables.ranges import outside
 
@@ -38,7 +37,9 @@ class Conditioned:
 
 
 @torch.no_grad()
-def conditional_samples(model: VAE, given: Float[Tensor, " columns"], count: int, seed: int = 0) -> Conditioned:
+def conditional_samples(
+    model: LatentVector, given: Float[Tensor, " columns"], count: int, seed: int = 0
+) -> Conditioned:
     """`count` rows from p(x | x_given = given); NaN in `given` says that a cell is to be drawn.
 
     z_k ~ ½ p(z) + ½ q(z), where q is a Gaussian at the mode of p(z | x_given), w_k ∝ p(x_given | z_k) p(z_k) / (½
@@ -57,6 +58,8 @@ def conditional_samples(model: VAE, given: Float[Tensor, " columns"], count: int
     Errors: `StateError` for fewer than one row, or where nothing is given; `ShapeError` for another number of columns;
     `StateError` for values to which the model gives no probability.
     """
+    needs(model, LatentVector, "drawing rows that have given values")
+    needs(model, CellWise, "drawing rows that have given values")
     noise, observed = seeded(count, seed), ~torch.isnan(given)
     if not observed.any():
         raise StateError("no cell is given, so there is no condition; draw rows by `samples`")
@@ -83,21 +86,31 @@ def conditional_samples(model: VAE, given: Float[Tensor, " columns"], count: int
     return Conditioned(torch.where(observed, given.to(rows), rows), _worth(log_w))
 
 
-def _warn_of_ranges(model: VAE, given: Tensor) -> None:
+def _warn_of_ranges(model: LatentVector, given: Tensor) -> None:
     head = next((part for part in model.likelihood.modules() if isinstance(part, ColumnsHead)), None)
     if head is not None and (beyond := outside(head.schema, given[None])):
         warnings.warn(GUESSED + "; ".join(map(str, beyond)), stacklevel=3)
 
 
-def _log_weights(model: VAE, batch: Batch, laws: tuple[Distribution, Distribution], z: Tensor) -> Tensor:
+class _Either(Distribution):
+    """½ p + ½ q, up to the factor ½, which the shares of weights do not see."""
+
+    def __init__(self, first: Distribution, second: Distribution) -> None:
+        super().__init__(second.batch_shape, second.event_shape, validate_args=False)
+        self.laws = first, second
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        first, second = self.laws
+        return torch.logaddexp(first.log_prob(value), second.log_prob(value))
+
+
+def _log_weights(model: LatentVector, batch: Batch, laws: tuple[Distribution, Distribution], z: Tensor) -> Tensor:
     prior, fitted = laws
-    likelihood = seen(model.decode((z[:, None],)).log_prob(filled(batch.x, batch.observed)), batch.observed)[:, 0]
-    proposal = torch.logaddexp(prior.log_prob(z), fitted.log_prob(z[:, None])[:, 0])
-    return likelihood + prior.log_prob(z) - proposal
+    return weighed(model, batch, (z[:, None],), _Either(prior, fitted)).log_weight[:, 0]
 
 
 def _candidates(
-    model: VAE, batch: Batch, laws: tuple[Distribution, Distribution], count: int, noise: torch.Generator
+    model: LatentVector, batch: Batch, laws: tuple[Distribution, Distribution], count: int, noise: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Latents of both laws in equal parts, twice as many each time until they are worth enough, and their
     log-weights in float64.

@@ -26,7 +26,7 @@ from torch.distributions import Distribution, Independent, MultivariateNormal, N
 
 from vael import files
 from vael.errors import StateError
-from vael.models import VAE, CorrelatedGaussianPosterior
+from vael.models import CorrelatedGaussianPosterior, LatentVector, needs
 from vael.process import errors_only, ignoring
 from vael.tables.schema import Schema
 from vael.tables.schema_file import write_schema
@@ -73,7 +73,7 @@ class EncoderGraph(nn.Module):
     A posterior with full covariance gives mean and scale_tril, L of N(mean, L Lᵀ), `[batch, features, features]`.
     """
 
-    def __init__(self, model: VAE) -> None:
+    def __init__(self, model: LatentVector) -> None:
         super().__init__()
         self.posterior = model.posterior
 
@@ -96,7 +96,7 @@ class DecoderGraph(nn.Module):
     names.
     """
 
-    def __init__(self, model: VAE) -> None:
+    def __init__(self, model: LatentVector) -> None:
         super().__init__()
         self.likelihood = model.likelihood
 
@@ -132,7 +132,9 @@ def parameters(law: Distribution) -> dict[str, Tensor]:
     return {name: whole(value) for name, value in found.items()}
 
 
-def export_onnx(model: VAE, event: Sequence[int], folder: Path | str, schema: Schema | None = None) -> Exported:
+def export_onnx(
+    model: LatentVector, event: Sequence[int], folder: Path | str, schema: Schema | None = None
+) -> Exported:
     """Write `encoder.onnx` (x -> mean, log_scale) and `decoder.onnx` (z -> mean, parameters of p(x | z)) into `folder`.
 
     Both are run in ONNX Runtime and compared with PyTorch on batches of 1 and 5 before anything is written, with gaps
@@ -142,6 +144,7 @@ def export_onnx(model: VAE, event: Sequence[int], folder: Path | str, schema: Sc
     Errors: `StateError` if the packages for it are not installed, the model cannot be traced, or the graphs do not
     agree with PyTorch.
     """
+    needs(model, LatentVector, "exporting an encoder and a decoder")
     runtime = needed()
     model = copy.deepcopy(model).cpu().float().eval()
     probe = torch.Generator().manual_seed(0)
@@ -164,7 +167,7 @@ def export_onnx(model: VAE, event: Sequence[int], folder: Path | str, schema: Sc
     return Exported(checked[0], checked[1], OPSET, columns)
 
 
-def _with_gaps(x: Tensor, model: VAE) -> Tensor:
+def _with_gaps(x: Tensor, model: LatentVector) -> Tensor:
     """The same rows with a gap in another column of each but the first, where the encoder takes gaps."""
     if not model.posterior.sees_gaps:
         return x
@@ -182,7 +185,7 @@ def needed() -> ModuleType:
     return importlib.import_module("onnxruntime")
 
 
-def latent_features(model: VAE, event: Sequence[int]) -> int:
+def latent_features(model: LatentVector, event: Sequence[int]) -> int:
     """How many latents the model's posterior has for data of this shape."""
     return model.posterior(torch.zeros(1, *event), None).mean.shape[-1]
 

@@ -12,8 +12,9 @@ from torch import Tensor
 from vael.data import Batch, Source
 from vael.errors import StateError
 from vael.evaluation import row_blocks
-from vael.models import VAE, Model
-from vael.probability import Noise, PerExample, draw, draw_wide, widened
+from vael.models import Encodes, LatentModel, LatentVector, Reconstructs, Samples, needs, prior_levels
+from vael.models.core import Levels
+from vael.probability import Noise, PerExample, as_noise, draw, draw_wide, widened
 from vael.tables.output import row_file
 
 AT_ONCE = 256  # examples that pass through a model together
@@ -23,52 +24,58 @@ ROWS = 3  # axes of a law of rows of a table: samples, rows, columns
 Conditions = Float[Tensor, "examples conditions"] | None
 
 
-def samples(model: Model, count: int, seed: int = 0, context: Conditions = None) -> Float[Tensor, "examples *event"]:
+def samples(model: Samples, count: int, seed: int = 0, context: Conditions = None) -> Float[Tensor, "examples *event"]:
     """`count` draws from p(x) = ∫ p(x | z) p(z) dz, the same for the same count and seed; one for each c.
 
-    Errors: `StateError` for fewer than one.
+    Errors: `StateError` for fewer than one, and for a model that cannot sample.
     """
-    source = seeded(count, seed)
+    source, model = seeded(count, seed), needs(model, Samples, "sampling")
     with torch.no_grad():
         return torch.cat([model.sample(len(one), generator=source, context=c) for one, c in parts(count, context)])
 
 
-def row_samples(model: VAE, count: int, seed: int = 0, context: Conditions = None) -> Float[Tensor, "rows columns"]:
+def row_samples(
+    model: LatentModel, count: int, seed: int = 0, context: Conditions = None
+) -> Float[Tensor, "rows columns"]:
     """As `samples`, of a model of rows, in float64: the numbers of a column may have more digits than float32."""
-    source = seeded(count, seed)
+    model, source = needs(model, LatentModel, "rows in float64"), as_noise(seeded(count, seed))
     with torch.no_grad():
-        found = [(prior_draws(model, len(one), source, c), c) for one, c in parts(count, context)]
-        return torch.cat([drawn_rows(model, z, source, c) for z, c in found])
-
-
-def prior_draws(model: VAE, count: int, source: torch.Generator, context: Conditions = None) -> Tensor:
-    """Draws from p(z), or one from p(z | c) for each c: `[count, features]`."""
-    law = model.prior(context)
-    return draw(law, 1, source)[0] if len(law.batch_shape) else draw(law, count, source)
+        found = [(prior_levels(model, len(one), source, context=c), c) for one, c in parts(count, context)]
+        return torch.cat([_drawn(model, z, source, c) for z, c in found])
 
 
 def drawn_rows(
-    model: VAE, z: Float[Tensor, "rows features"], noise: torch.Generator | Noise, context: Conditions = None
+    model: LatentVector, z: Float[Tensor, "rows features"], noise: torch.Generator | Noise, context: Conditions = None
 ) -> Tensor:
     """A draw from p(x | z) for each latent; of rows of a table in float64."""
-    law = model.decode((z[None],), context)
+    return _drawn(model, (z[None],), noise, context)
+
+
+def _drawn(model: LatentModel, latent: Levels, noise: torch.Generator | Noise, context: Conditions = None) -> Tensor:
+    law = model.decode(latent, context)
     return (draw_wide if len(law.batch_shape) == ROWS else draw)(law, 1, noise)[0, 0]
 
 
-def mean_rows(model: VAE, z: Float[Tensor, "rows features"], context: Conditions = None) -> Tensor:
+def mean_rows(model: LatentVector, z: Float[Tensor, "rows features"], context: Conditions = None) -> Tensor:
     """The mean of p(x | z) for each latent; of rows of a table in float64."""
-    law = model.decode((z[None],), context)
+    return _means(model, (z[None],), context)
+
+
+def _means(model: LatentModel, latent: Levels, context: Conditions = None) -> Tensor:
+    law = model.decode(latent, context)
     return (widened(law) if len(law.batch_shape) == ROWS else law).mean[0]
 
 
-def mean_samples(model: VAE, count: int, seed: int = 0, context: Conditions = None) -> Float[Tensor, "examples *event"]:
+def mean_samples(
+    model: LatentModel, count: int, seed: int = 0, context: Conditions = None
+) -> Float[Tensor, "examples *event"]:
     """The means of p(x | z) at `count` draws of z from the prior: calmer pictures than samples, and no draws from
     p(x).
     """
-    source = seeded(count, seed)
+    model, source = needs(model, LatentModel, "means of samples"), as_noise(seeded(count, seed))
     with torch.no_grad():
         return torch.cat(
-            [mean_rows(model, prior_draws(model, len(one), source, c), c) for one, c in parts(count, context)]
+            [_means(model, prior_levels(model, len(one), source, context=c), c) for one, c in parts(count, context)]
         )
 
 
@@ -97,15 +104,16 @@ def batches(source: Source, limit: int | None = None, seed: int = 0) -> Iterator
 
 
 @torch.no_grad()
-def reconstructions(model: Model, source: Source, limit: int | None = None) -> tuple[Tensor, Tensor]:
+def reconstructions(model: Reconstructs, source: Source, limit: int | None = None) -> tuple[Tensor, Tensor]:
     """(what went in, the mean of p(x | z) at the mean of q(z | x)) for the first `limit` examples, or all;
     deterministic.
     """
+    model = needs(model, Reconstructs, "reconstruction")
     pairs = [(batch.x, model.reconstruct(batch)) for batch in batches(source, limit)]
     return torch.cat([x for x, _ in pairs]), torch.cat([y for _, y in pairs])
 
 
-def code_blocks(model: VAE, source: Source) -> Iterator[Float[Tensor, "batch features"]]:
+def code_blocks(model: Encodes, source: Source) -> Iterator[Float[Tensor, "batch features"]]:
     """The mean of q(z | x) for every example in order, many at a time: for more examples than fit into memory.
 
     A row is the same in any company.
@@ -116,8 +124,9 @@ def code_blocks(model: VAE, source: Source) -> Iterator[Float[Tensor, "batch fea
 
 
 @torch.no_grad()
-def codes(model: Model, source: Source, limit: int | None = None) -> Float[Tensor, "examples features"]:
+def codes(model: Encodes, source: Source, limit: int | None = None) -> Float[Tensor, "examples features"]:
     """The mean of q(z | x) for every example, in order; deterministic."""
+    model = needs(model, Encodes, "encoding")
     return torch.cat([model.encode(batch) for batch in batches(source, limit)])
 
 

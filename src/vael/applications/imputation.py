@@ -13,14 +13,12 @@ from torch.distributions import Distribution
 from vael.data import Batch, Source
 from vael.errors import StateError
 from vael.evaluation import RowKeys, row_batches
-from vael.inference import refined
-from vael.models import VAE
+from vael.inference import drawn_and_weighed, refined
+from vael.models import CellWise, LatentVector, needs
 from vael.models.vae import filled
-from vael.objectives import log_weights
-from vael.probability import Common, EachLatent, Noise, PerExample, draw, draw_wide, widened
+from vael.probability import Common, EachLatent, Noise, PerExample, draw_wide, widened
 from vael.probability.columns import Columns
 
-REQUIRES = frozenset({"log_prior", "log_posterior"})
 LATENTS_AT_ONCE = 2**15
 
 
@@ -51,7 +49,7 @@ class _Wanted:
 
 
 def impute(
-    model: VAE,
+    model: LatentVector,
     source: Source,
     *,
     samples: int = 200,
@@ -76,8 +74,11 @@ def impute(
     all rows (`Common`). Draws do not, as statistics combine them over rows (Rubin 1987, chapter 3): each row has
     latents and cells of its own, a function of the seed, the cells of the row and how many rows equal to it came
     before. `keys` counts these over several sources, for data that come in pieces. Errors: `StateError` for numbers
-    that make no sense, or for data without gaps.
+    that make no sense, for data without gaps, and for a model without one vector of latents or whose likelihood joins
+    cells.
     """
+    needs(model, LatentVector, "filling gaps")
+    needs(model, CellWise, "filling gaps")
     if samples < 1 or draws < 0 or not 0 < interval < 1:
         raise StateError(
             f"samples={samples}, draws={draws}, interval={interval:g}: expected at least one sample, draws from 0 on, "
@@ -101,7 +102,7 @@ def _at(batch: Batch, index: Tensor) -> Batch:
     return replace(batch, **parts, label=None, index=None, weight=None)
 
 
-def _imputed(model: VAE, proposer: VAE, batch: Batch, how: _Wanted, keys: RowKeys) -> Imputed:
+def _imputed(model: LatentVector, proposer: LatentVector, batch: Batch, how: _Wanted, keys: RowKeys) -> Imputed:
     # one answer for each row, which nobody takes for a draw: variates that rows share leave a row its own answer, and
     # cost next to nothing
     noise, observed, x = Common(how.seed), batch.observed, filled(batch.x, batch.observed)
@@ -128,20 +129,19 @@ def _imputed(model: VAE, proposer: VAE, batch: Batch, how: _Wanted, keys: RowKey
 
 
 def _weighted_latents(
-    model: VAE, batch: Batch, q: Distribution, samples: int, noise: Noise
+    model: LatentVector, batch: Batch, q: Distribution, samples: int, noise: Noise
 ) -> tuple[Tensor, Float[Tensor, "samples batch"]]:
     """Latents from a proposal, and their shares of p(z | x_seen)."""
-    z = draw(q, samples, noise)
-    log_w = log_weights(
-        model.terms(batch, samples=samples, generator=noise, requires=REQUIRES, posterior=(q,), latent=(z,))
-    )
-    log_w = log_w.double().nan_to_num(nan=-torch.inf, posinf=-torch.inf)
+    found = drawn_and_weighed(model, batch, q, samples, noise)
+    log_w = found.log_weight.double().nan_to_num(nan=-torch.inf, posinf=-torch.inf)
     # a row so far out that no latent has a density for it says nothing of its gaps: all candidates count alike
-    return z, torch.where(log_w.isfinite().any(0), log_w, torch.zeros_like(log_w)).softmax(0).to(batch.x.dtype)
+    return found.latent[0], torch.where(log_w.isfinite().any(0), log_w, torch.zeros_like(log_w)).softmax(0).to(
+        batch.x.dtype
+    )
 
 
 def _resampled(
-    model: VAE, batch: Batch, q: Distribution, how: _Wanted, keys: Int64[Tensor, " batch"]
+    model: LatentVector, batch: Batch, q: Distribution, how: _Wanted, keys: Int64[Tensor, " batch"]
 ) -> Float[Tensor, "draws batch columns"]:
     """Draws of whole rows. Candidates too are the row's own: what they miss would be missed in one direction by all
     rows otherwise.

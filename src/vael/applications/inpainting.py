@@ -14,12 +14,10 @@ from torch.distributions import Distribution
 from vael.data import Batch
 from vael.errors import ShapeError, StateError
 from vael.evaluation import RowKeys
-from vael.inference import refined
-from vael.models import VAE
-from vael.objectives import log_weights
+from vael.inference import drawn_and_weighed, refined
+from vael.models import CellWise, LatentVector, needs
 from vael.probability import Common, EachLatent, Noise, PerExample, draw
 
-REQUIRES = frozenset({"log_prior", "log_posterior"})
 CANDIDATES = 128  # latents for each example
 AT_ONCE = 32  # examples
 
@@ -59,7 +57,9 @@ class Inpainted:
     effective_samples: Float[Tensor, " batch"]  # of the weights: near 1 says that few latents carry the answer
 
 
-def inpaint(model: VAE, batch: Batch, *, draws: int = 1, candidates: int = CANDIDATES, seed: int = 0) -> Inpainted:
+def inpaint(
+    model: LatentVector, batch: Batch, *, draws: int = 1, candidates: int = CANDIDATES, seed: int = 0
+) -> Inpainted:
     """E[x | seen] = Σ w_k E[x | z_k] / Σ w_k over z_k from a Gaussian at the mode of log p(seen cells, z), w = p(seen,
     z) / q(z).
 
@@ -68,9 +68,11 @@ def inpaint(model: VAE, batch: Batch, *, draws: int = 1, candidates: int = CANDI
     equal to it stand before it: draws of different examples are independent, and an example has the same ones alone and
     among others.
 
-    Errors: `StateError` for a batch without a mask of seen cells, or fewer than one candidate; `ShapeError` for a
-    likelihood that joins cells, which cannot leave any out.
+    Errors: `StateError` for a batch without a mask of seen cells, for fewer than one candidate, and for a likelihood
+    that joins cells, which cannot leave any out.
     """
+    needs(model, LatentVector, "inpainting")
+    needs(model, CellWise, "inpainting")
     if batch.observed is None or candidates < 1 or draws < 0:
         raise StateError(
             f"{candidates} candidates, {draws} draws: expected a batch with `observed`, at least one candidate, and "
@@ -103,7 +105,7 @@ def _at(batch: Batch, index: Tensor) -> Batch:
 
 @torch.no_grad()
 def _inpainted(
-    model: VAE, batch: Batch, draws: int, candidates: int, seed: int, keys: Int64[Tensor, " batch"]
+    model: LatentVector, batch: Batch, draws: int, candidates: int, seed: int, keys: Int64[Tensor, " batch"]
 ) -> Inpainted:
     seen = torch.ones_like(batch.x, dtype=torch.bool) if batch.observed is None else batch.observed
     q = refined(model, widen=1.0).infer(batch)
@@ -117,16 +119,14 @@ def _inpainted(
 
 
 def _weighted_latents(
-    model: VAE, batch: Batch, q: Distribution, candidates: int, noise: Noise
+    model: LatentVector, batch: Batch, q: Distribution, candidates: int, noise: Noise
 ) -> tuple[Tensor, Tensor]:
-    z = draw(q, candidates, noise)
-    return z, log_weights(
-        model.terms(batch, samples=candidates, generator=noise, requires=REQUIRES, posterior=(q,), latent=(z,))
-    ).softmax(0)
+    found = drawn_and_weighed(model, batch, q, candidates, noise)
+    return found.latent[0], found.log_weight.softmax(0)
 
 
 def _resampled(
-    model: VAE, batch: Batch, q: Distribution, sizes: tuple[int, int], noise: PerExample
+    model: LatentVector, batch: Batch, q: Distribution, sizes: tuple[int, int], noise: PerExample
 ) -> Float[Tensor, "draws batch *event"]:
     """Draws of whole examples, candidates and all from the example's own variates."""
     draws, candidates = sizes

@@ -17,7 +17,7 @@ from vael.applications.generation import AT_ONCE, batches, drawn_rows, seeded
 from vael.data import Batch, Source
 from vael.errors import ShapeError, StateError
 from vael.inference.optimizers import Optimizer, Updates
-from vael.models import VAE
+from vael.models import LatentVector, needs
 from vael.probability import Common, diagonal_gaussian, draw
 from vael.probability.factorization import lower_factor
 
@@ -27,7 +27,7 @@ JUDGES = 64  # variates that say whether a fitted posterior is better than the e
 
 
 def prior_latents(
-    model: VAE, count: int, *, temperature: float = 1.0, seed: int = 0
+    model: LatentVector, count: int, *, temperature: float = 1.0, seed: int = 0
 ) -> Float[Tensor, "examples features"]:
     """Draws from the prior, their distance from its mean multiplied by `temperature`: variance temperature² times the
     prior's.
@@ -35,7 +35,7 @@ def prior_latents(
     Below 1 they are more usual and less varied. At any temperature but 1 what is decoded from them is no draw from
     p(x). Errors: `StateError` for a temperature below 0 or fewer than one draw.
     """
-    return _tempered(model.prior(None), count, temperature, seed)
+    return _tempered(needs(model, LatentVector, "drawing latents").prior(None), count, temperature, seed)
 
 
 def _tempered(law: Distribution, count: int, temperature: float, seed: int) -> Tensor:
@@ -48,8 +48,11 @@ def _tempered(law: Distribution, count: int, temperature: float, seed: int) -> T
 
 
 @torch.no_grad()
-def drawn(model: VAE, z: Float[Tensor, "examples features"], seed: int = 0) -> Float[Tensor, "examples *event"]:
+def drawn(
+    model: LatentVector, z: Float[Tensor, "examples features"], seed: int = 0
+) -> Float[Tensor, "examples *event"]:
     """One draw from p(x | z) at each latent; `vael.applications.traversal.decoded` gives the means."""
+    needs(model, LatentVector, "decoding latents")
     noise = seeded(len(z), seed)
     return torch.cat([drawn_rows(model, part, noise) for part in z.split(AT_ONCE)])
 
@@ -71,10 +74,11 @@ class LatentGaussian:
 
 
 @torch.no_grad()
-def aggregate_gaussian(model: VAE, source: Source) -> LatentGaussian:
+def aggregate_gaussian(model: LatentVector, source: Source) -> LatentGaussian:
     """The Gaussian with the moments of q(z) = 1/N Σ q(z | x_n): covariance of the posterior means, plus the mean
     posterior covariance.
     """
+    needs(model, LatentVector, "the distribution of codes")
     laws = [model.infer(batch) for batch in batches(source)]
     means = torch.cat([law.mean for law in laws]).double()
     within = torch.stack([_covariance(law).double().sum(0) for law in laws]).sum(0) / len(means)
@@ -147,7 +151,7 @@ class Optimized:
 
 
 def optimized(
-    model: VAE, batch: Batch, *, steps: int = 100, samples: int = 8, rate: float = 0.1, seed: int = 0
+    model: LatentVector, batch: Batch, *, steps: int = 100, samples: int = 8, rate: float = 0.1, seed: int = 0
 ) -> Optimized:
     """Climb the ELBO of each example in shift and scales of q(z | x), from the encoder's (semi-amortised: Kim et al.
     2018).
@@ -161,6 +165,7 @@ def optimized(
             f"steps={steps}, samples={samples}, rate={rate}: expected at least one step and one sample, and a rate "
             "above 0"
         )
+    needs(model, LatentVector, "making codes better")
     with torch.no_grad():
         q = model.infer(batch)
     start = torch.zeros(2, *q.mean.shape, dtype=q.mean.dtype)
@@ -190,7 +195,7 @@ class Reconstructed:
 
 
 def optimized_reconstructions(
-    model: VAE, source: Source, limit: int | None = None, *, steps: int = 100
+    model: LatentVector, source: Source, limit: int | None = None, *, steps: int = 100
 ) -> Reconstructed:
     """The first `limit` examples, or all, from codes that `optimized` made better one by one; deterministic.
 
@@ -206,7 +211,13 @@ def optimized_reconstructions(
 
 
 def _climbed(
-    model: VAE, batch: Batch, q: Distribution, move: Tensor, rates: Sequence[float], samples: int, noise: Common
+    model: LatentVector,
+    batch: Batch,
+    q: Distribution,
+    move: Tensor,
+    rates: Sequence[float],
+    samples: int,
+    noise: Common,
 ) -> Tensor:
     """Adam with a rate for each step."""
     move = move.clone()
@@ -225,7 +236,7 @@ def _moved(q: Distribution, move: Float[Tensor, "2 batch features"]) -> Distribu
 
 
 def _bound(
-    model: VAE, batch: Batch, q: Distribution, move: Tensor, samples: int, noise: Common
+    model: LatentVector, batch: Batch, q: Distribution, move: Tensor, samples: int, noise: Common
 ) -> tuple[Tensor, Tensor]:
     """The ELBO of each example, and its slope in `move`."""
     with torch.enable_grad():

@@ -21,10 +21,10 @@ from vael.errors import StateError
 from vael.estimators.network import Rows, Sizes, Training, planned, trained
 from vael.estimators.steady import steady
 from vael.evaluation import cell_keys
+from vael.inference import drawn_and_weighed
 from vael.models import VAE
 from vael.models.likelihoods.heads import LOG_SCALE
-from vael.objectives import log_weights
-from vael.probability import Noise, PerExample, draw
+from vael.probability import Noise, PerExample
 from vael.probability.factorization import spectrum
 
 Matrix = Float64[np.ndarray, "rows columns"]
@@ -37,7 +37,6 @@ LEAST_SPREAD = math.exp(LOG_SCALE[0])  # of a column's own, the least σ that it
 NARROW = 1e-3  # of a column's spread: where float32 is finer than that, a detector takes its cells as float32 has them
 TINY = 1e-10  # variances below it are zero with errors of rounding
 MOST_COLUMNS = 2000  # whose correlations are looked at
-REQUIRES = frozenset({"log_prior", "log_posterior"})
 
 
 @dataclass(frozen=True)
@@ -145,12 +144,8 @@ class Fitted:
 
     def _log_weights(self, part: Tensor, samples: int, noise: Noise) -> tuple[Tensor, Tensor]:
         given = batch_of(part)
-        q = self.judge.infer(given)
-        z = draw(q, samples, noise)
-        terms = self.judge.terms(
-            given, samples=samples, generator=noise, requires=REQUIRES, posterior=(q,), latent=(z,)
-        )
-        return log_weights(terms), z
+        found = drawn_and_weighed(self.judge, given, self.judge.infer(given), samples, noise)
+        return found.log_weight, found.latent[0]
 
     @property
     def _log_scale(self) -> float:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vael.data import Batch, Source
 from vael.errors import StateError
 from vael.evaluation.collapse import collapse
-from vael.evaluation.likelihood import Judged, joint
+from vael.evaluation.likelihood import Judged
 from vael.evaluation.proposals import (
     HEAVY,
     PILOT,
@@ -28,7 +28,8 @@ from vael.evaluation.proposals import (
     widening,
 )
 from vael.evaluation.record import K_HAT_LIMIT, LEAST_EFFECTIVE, UNTRUSTED_SHARE, Evaluation
-from vael.models import VAE, BernoulliHead, Head, Model, is_likelihood
+from vael.inference import weighed
+from vael.models import BernoulliHead, Head, LatentVector, Model, is_likelihood, needs
 from vael.probability import PerExample, has_closed_form
 
 LEAST_SAMPLES = 100  # fewer than these say little about the tail of the weights
@@ -105,11 +106,7 @@ def evaluate_refined(
 
     Errors: as `evaluate`, and `StateError` for a model that is no `VAE`.
     """
-    if not isinstance(model, VAE):
-        raise StateError(
-            f"{type(model).__name__} has no prior and likelihood to fit proposals to; evaluate it with its own "
-            "posterior"
-        )
+    needs(model, LatentVector, "fitting proposals to examples")
     return _evaluate(model, source, split, Asked(importance_samples, seed, batch, memory, Proposals.FITTED), progress)
 
 
@@ -206,7 +203,7 @@ def _planned(model: Model, source: Source, asked: Asked) -> tuple[Plan, bool]:
     form.
     """
     first = batch_at(source, range(1), asked.seed, reference(model))
-    fits = isinstance(model, VAE) and is_likelihood(model)
+    fits = isinstance(model, LatentVector) and is_likelihood(model)
     adaptive = asked.proposals is Proposals.ADAPTIVE and asked.samples >= LEAST_SAMPLES
     proposals = asked.proposals if fits and (adaptive or asked.proposals is Proposals.FITTED) else Proposals.ENCODER
     plan = Plan(asked.samples, asked.seed + 1, _rows(model, first, asked.memory), proposals, asked.batch)
@@ -251,7 +248,7 @@ def _rows(model: Model, given: Batch, memory: int) -> int:
         for layer in layers
     ]
     try:
-        joint(model, given, q := posterior_of(model, given), q.mean[None])
+        weighed(model, given, ((q := posterior_of(model, given)).mean[None],), q)
     finally:
         for hook in hooks:
             hook.remove()

@@ -13,11 +13,10 @@ from torch.distributions import Distribution
 from vael.data import Batch
 from vael.evaluation.collapse import divergence_per_latent
 from vael.evaluation.weights import ImportanceWeights
+from vael.inference import weighed
 from vael.models import Model
-from vael.objectives import log_weights
 from vael.probability import PerExample, divergence, draw, has_closed_form
 
-REQUIRES = frozenset({"log_prior", "log_posterior"})
 NOISE_BLOCK = (
     500  # draws under one call number of the noise: a constant, so that neither batch nor memory can change a draw
 )
@@ -58,7 +57,8 @@ def judge(model: Model, batch: Batch, posterior: Distribution, how: Draws) -> Ju
     first, prior = None, None
     for latent in latents(posterior, batch, how):
         for z in latent.split(max(1, how.rows // len(batch))):
-            log_likelihood, log_w, prior = joint(model, batch, posterior, z)
+            found = weighed(model, batch, (z,), posterior)
+            log_likelihood, log_w, (prior,) = found.log_likelihood, found.log_weight, found.prior
             weights.add(log_w)
             reconstruction += log_likelihood.double().sum(0)
             ratio += (log_likelihood.double() - log_w.double()).sum(0)  # log q(z | x) - log p(z)
@@ -81,7 +81,7 @@ def weigh(model: Model, batch: Batch, proposal: Distribution, how: Draws) -> Imp
     weights = ImportanceWeights(how.samples, len(batch), proposal.mean)
     for latent in latents(proposal, batch, how):
         for z in latent.split(max(1, how.rows // len(batch))):
-            weights.add(joint(model, batch, proposal, z)[1])
+            weights.add(weighed(model, batch, (z,), proposal).log_weight)
     return weights
 
 
@@ -90,10 +90,3 @@ def latents(posterior: Distribution, batch: Batch, how: Draws) -> Iterator[Tenso
     for block in range(-(-how.samples // NOISE_BLOCK)):
         count = min(NOISE_BLOCK, how.samples - block * NOISE_BLOCK)
         yield draw(posterior, count, PerExample(how.seed, batch.index, skip=how.first + block))
-
-
-def joint(model: Model, batch: Batch, posterior: Distribution, z: Tensor) -> tuple[Tensor, Tensor, Distribution]:
-    """Log p(x | z) and log w, both `[samples, batch]` in nats, and the prior."""
-    unused = PerExample(0, batch.index)  # the latent is given, so nothing is drawn
-    terms = model.terms(batch, samples=len(z), generator=unused, requires=REQUIRES, posterior=(posterior,), latent=(z,))
-    return terms.log_likelihood, log_weights(terms), terms.prior[0]

@@ -21,10 +21,10 @@ from torch.distributions import Distribution, MultivariateNormal
 
 from vael.data import Batch
 from vael.errors import StateError
-from vael.evaluation.likelihood import Draws, Judged, joint, judge, latents, weigh
+from vael.evaluation.likelihood import Draws, Judged, judge, latents, weigh
 from vael.evaluation.weights import ImportanceWeights
-from vael.inference import LaplacePosterior
-from vael.models import VAE, Conditional, Model
+from vael.inference import LaplacePosterior, weighed
+from vael.models import Conditional, LatentVector, Model
 from vael.models.vae import shown
 from vael.probability.factorization import tried_cholesky
 
@@ -145,7 +145,7 @@ def _weighed(model: Model, given: Batch, proposal: Distribution | None, plan: Pl
 
 
 def _fitted(
-    model: VAE, given: Batch, chosen: Int64[Tensor, " heavy"], plan: Plan
+    model: LatentVector, given: Batch, chosen: Int64[Tensor, " heavy"], plan: Plan
 ) -> tuple[Tensor, MultivariateNormal | None]:
     """The examples whose proposal has finite numbers, which are nearly all that were chosen, and their proposals."""
     proposals = []
@@ -159,7 +159,7 @@ def _fitted(
     return chosen[proper], MultivariateNormal(loc[proper], scale_tril=factor[proper], validate_args=False)
 
 
-def fitted_proposal(model: VAE, given: Batch, how: Draws) -> MultivariateNormal:
+def fitted_proposal(model: LatentVector, given: Batch, how: Draws) -> MultivariateNormal:
     """N(m, c² S) for each example: Laplace's approximation N(z*, H⁻¹), corrected by weighted draws from it; c is
     `widening`.
 
@@ -186,7 +186,9 @@ def fitted_proposal(model: VAE, given: Batch, how: Draws) -> MultivariateNormal:
     return MultivariateNormal(loc, scale_tril=factor * low, validate_args=False)
 
 
-def _corrected(model: VAE, given: Batch, q: MultivariateNormal, how: Draws) -> tuple[Tensor, Tensor, Tensor | None]:
+def _corrected(
+    model: LatentVector, given: Batch, q: MultivariateNormal, how: Draws
+) -> tuple[Tensor, Tensor, Tensor | None]:
     """Mean and Cholesky factor of q after a look at weighted draws from it, and k-hat of their weights.
 
     The mean is moved towards that of the draws by the share n / (n + d), the covariance (without the widening) towards
@@ -196,7 +198,9 @@ def _corrected(model: VAE, given: Batch, q: MultivariateNormal, how: Draws) -> t
     features = q.event_shape[0]
     factor = widening(features)
     z = torch.cat(list(latents(q, given, how)))
-    log_w = torch.cat([joint(model, given, q, part)[1] for part in z.split(max(1, how.rows // len(given)))])
+    log_w = torch.cat(
+        [weighed(model, given, (part,), q).log_weight for part in z.split(max(1, how.rows // len(given)))]
+    )
     weights = ImportanceWeights(how.samples, len(given), log_w)
     weights.add(log_w)
     share = _cut(log_w.double()).to(z.dtype)

@@ -18,7 +18,7 @@ from torch import Tensor
 from vael.data import Batch, Source
 from vael.errors import StateError
 from vael.evaluation.evaluate import batch_at, reference
-from vael.models import VAE
+from vael.models import LatentModel, Model, needs
 from vael.probability import Common
 
 REQUIRES = frozenset({"divergence"})
@@ -40,7 +40,7 @@ class RowTerms:
         return -(self.distortion + self.divergence)
 
 
-def row_terms(model: VAE, source: Source, *, samples: int = 2, seed: int = 0) -> Iterator[RowTerms]:
+def row_terms(model: LatentModel, source: Source, *, samples: int = 2, seed: int = 0) -> Iterator[RowTerms]:
     """Distortion and divergence of every example in order, a block at a time, memory bounded by the block.
 
     The expectation is over `samples` latents whose standard variates are the same for all examples, in opposite pairs
@@ -51,6 +51,7 @@ def row_terms(model: VAE, source: Source, *, samples: int = 2, seed: int = 0) ->
     """
     if samples < 1:
         raise StateError(f"samples={samples}: expected at least 1")
+    needs(model, LatentModel, "the bound of each example")
     model.eval()
     for block in row_blocks(model, source, seed, samples):
         with torch.inference_mode():
@@ -68,7 +69,7 @@ class RowBlock:
     rows: int  # how many are no copies
 
 
-def row_blocks(model: VAE, source: Source, seed: int = 0, samples: int = 1) -> Iterator[RowBlock]:
+def row_blocks(model: Model, source: Source, seed: int = 0, samples: int = 1) -> Iterator[RowBlock]:
     """All examples in order in the dtype of the model, in blocks of one size that depends on nothing but their shape
     and the samples of each.
 
@@ -97,7 +98,7 @@ def _filled_up(batch: Batch, size: int) -> Batch:
     )
 
 
-def row_batches(model: VAE, source: Source, seed: int = 0, samples: int = 1) -> Iterator[Batch]:
+def row_batches(model: Model, source: Source, seed: int = 0, samples: int = 1) -> Iterator[Batch]:
     """All examples in order in the dtype of the model, as many at once as make the best use of the cache."""
     like = reference(model)
     size = rows_at_once(source.event, samples)

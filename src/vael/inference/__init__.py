@@ -10,6 +10,7 @@ from vael.inference.laplace import LaplacePosterior, refined
 from vael.inference.mean_field import CoordinateAscent, GaussianMeanField
 from vael.inference.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from vael.inference.starts import AsGiven, BestOf, KMeans, KMeansPlusPlus, RandomExamples, Start
+from vael.inference.weights import WeighedLatents, drawn_and_weighed, weighed
 
 __all__ = [
     "SGD",
@@ -38,7 +39,10 @@ __all__ = [
     "Rescue",
     "Start",
     "State",
+    "WeighedLatents",
     "World",
+    "drawn_and_weighed",
     "posterior_on_grid",
     "refined",
+    "weighed",
 ]

@@ -16,7 +16,7 @@ from torch.distributions import Distribution
 
 from vael.data import Batch
 from vael.errors import StateError, SupportError
-from vael.models import VAE, Model
+from vael.models import LatentVector, Model, needs
 from vael.probability import Grid, divergence, gauss_legendre, has_closed_form
 
 MOST_FEATURES = 3
@@ -128,7 +128,7 @@ def singly(batch: Batch) -> Iterator[Batch]:
 class Joint:
     """log p(x | z), log p(z) and log q(z | x) as functions of z, for one x."""
 
-    model: VAE
+    model: LatentVector
     batch: Batch
     q: Distribution
     prior: Distribution
@@ -139,11 +139,7 @@ class Joint:
 
         Errors: `StateError` where the latents are no vector of real numbers, or the model is no VAE.
         """
-        if not isinstance(model, VAE):
-            raise StateError(
-                f"a posterior on a grid of {type(model).__name__}; expected a VAE: a prior, a likelihood and a "
-                "posterior"
-            )
+        model = needs(model, LatentVector, "a posterior on a grid")
         q, prior = model.infer(batch), model.prior(batch.context)
         if len(q.event_shape) != 1 or q.support is None or q.support.is_discrete:
             raise SupportError(

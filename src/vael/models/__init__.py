@@ -2,6 +2,22 @@
 
 from vael.models.autoencoder import Autoencoder, unrolled
 from vael.models.bayesian_mixture import BayesianGaussianMixture, MixturePrior
+from vael.models.capabilities import (
+    Capability,
+    CellWise,
+    Codes,
+    Encodes,
+    ExactLikelihood,
+    LatentModel,
+    LatentVector,
+    Reconstructs,
+    Samples,
+    has,
+    needs,
+    posterior_levels,
+    posterior_means,
+    prior_levels,
+)
 from vael.models.codes import AutoregressiveCodes, CodeGrid, CodePrior, UniformCodes
 from vael.models.core import Conditional, Model, Terms
 from vael.models.covariance import Covariance, Diagonal, Full, Spherical, Tied
@@ -21,6 +37,7 @@ from vael.models.likelihoods.heads import (
     LaplaceHead,
     LearnedScale,
     PredictedScale,
+    head_of,
     is_likelihood,
 )
 from vael.models.likelihoods.joint_gaussian import JointGaussianHead
@@ -56,10 +73,13 @@ __all__ = [
     "BernoulliHead",
     "BernoulliPosterior",
     "BernoulliPrior",
+    "Capability",
     "CategoricalHead",
+    "CellWise",
     "CodeGrid",
     "CodePrior",
     "Coder",
+    "Codes",
     "ColumnsHead",
     "ColumnsInput",
     "Components",
@@ -74,6 +94,8 @@ __all__ = [
     "Diagonal",
     "DiscretizedLogisticHead",
     "DiscretizedLogisticMixtureHead",
+    "Encodes",
+    "ExactLikelihood",
     "FixedScale",
     "ForwardSummary",
     "Full",
@@ -85,6 +107,8 @@ __all__ = [
     "Head",
     "JointGaussianHead",
     "LaplaceHead",
+    "LatentModel",
+    "LatentVector",
     "LearnedScale",
     "LogisticContraction",
     "MixturePrior",
@@ -92,6 +116,8 @@ __all__ = [
     "OneLevel",
     "Penalty",
     "PredictedScale",
+    "Reconstructs",
+    "Samples",
     "Spherical",
     "SquaredErrorHead",
     "StandardNormal",
@@ -102,8 +128,14 @@ __all__ = [
     "Tied",
     "TwoLevels",
     "UniformCodes",
+    "has",
+    "head_of",
     "heaped",
     "is_likelihood",
+    "needs",
+    "posterior_levels",
+    "posterior_means",
+    "prior_levels",
     "real_numbers",
     "state_space",
     "unrolled",

@@ -14,7 +14,8 @@ from torch.distributions import Distribution
 from vael.data.batch import Batch
 from vael.data.corruption import Corruption
 from vael.errors import ShapeError, StateError
-from vael.models.core import EVERYTHING, Levels, Model, Terms
+from vael.models.capabilities import Capability, Encodes, Reconstructs, Samples
+from vael.models.core import EVERYTHING, Levels, Terms
 from vael.models.likelihoods.heads import at_least_float32
 from vael.models.likelihoods.squared_error import SquaredErrorHead
 from vael.models.penalties import Coded, Penalty
@@ -24,7 +25,7 @@ from vael.probability import Noise, as_noise, draw
 NEEDS_A_PRIOR = frozenset({"log_prior", "log_posterior", "divergence"})
 
 
-class Autoencoder(Model):
+class Autoencoder(Samples, Reconstructs, Encodes):
     """h = g_φ(x) and x̂ = f_θ(h), with a deterministic encoder g and a decoder f whose head says what an error costs.
 
     Its `log_likelihood` is minus that cost, summed over cells: -‖x - f_θ(g_φ(x))‖² under `SquaredErrorHead` (Hinton &
@@ -40,6 +41,8 @@ class Autoencoder(Model):
 
     `penalties` are stated by name, unweighted; `vael.objectives.Reconstruction` weighs them.
     """
+
+    states_likelihood = False
 
     def __init__(
         self,
@@ -100,6 +103,10 @@ class Autoencoder(Model):
     def decode(self, latent: Levels, context: Tensor | None = None) -> Distribution:
         (z,) = latent
         return self.decoder(z, context)
+
+    def can(self, capability: type[Capability]) -> bool:
+        """Sampling takes a density of the codes, which nothing in the model gives."""
+        return super().can(capability) and not (capability is Samples and self.density is None)
 
     def sample(self, samples: int, *, generator: torch.Generator | Noise, context: Tensor | None = None) -> Tensor:
         """Decoded draws from the density that was fitted to the codes afterwards; no part of the model's objective.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,8 @@ from torch.distributions import Distribution, OneHotCategorical
 
 from vael.data.batch import Batch
 from vael.errors import ShapeError, SupportError
-from vael.models.core import EVERYTHING, Levels, Model, Terms
+from vael.models.capabilities import ExactLikelihood, LatentModel
+from vael.models.core import EVERYTHING, Levels, Terms
 from vael.models.gaussian_mixture import Components, GaussianMixture, at
 from vael.probability import Noise
 from vael.probability.factorization import inverse_of, log_determinant_of, solved, tried_cholesky
@@ -51,7 +53,7 @@ class MixturePrior:
             )
 
 
-class BayesianGaussianMixture(Model):
+class BayesianGaussianMixture(LatentModel, ExactLikelihood):
     """p(X, Z, π, μ, Λ) with q(π) = Dirichlet(α), q(μ_k, Λ_k) = N(m_k, (β_k Λ_k)^-1) Wishart(W_k, ν_k); float64, in
     nats.
 
@@ -103,15 +105,18 @@ class BayesianGaussianMixture(Model):
 
     def expected_log_likelihood(self, x: Float[Tensor, "batch features"]) -> Float[Tensor, "batch components"]:
         """E[log N(x; μ_k, Λ_k^-1)] (10.64)."""
+        d, off = x.shape[1], self._offsets(x)
+        apart = solved(self.inverse_scale, off.permute(1, 2, 0)).permute(2, 0, 1)
+        square = self.degrees * (off * apart).sum(-1) + d / self.precision
+        return 0.5 * (self.expected_log_determinant() - d * math.log(2 * math.pi) - square)
+
+    def _offsets(self, x: Float[Tensor, "batch features"]) -> Float[Tensor, "batch components features"]:
         if x.dim() != 2 or x.shape[1] != self.mean.shape[1]:
             raise ShapeError(
                 f"examples of shape {tuple(x.shape[1:])}; expected vectors of {self.mean.shape[1]} numbers: flatten "
                 "them"
             )
-        d, off = x.shape[1], x.double()[:, None] - self.mean
-        apart = solved(self.inverse_scale, off.permute(1, 2, 0)).permute(2, 0, 1)
-        square = self.degrees * (off * apart).sum(-1) + d / self.precision
-        return 0.5 * (self.expected_log_determinant() - d * math.log(2 * math.pi) - square)
+        return x.double()[:, None] - self.mean
 
     def responsibilities(self, x: Float[Tensor, "batch features"]) -> Float[Tensor, "batch components"]:
         """q(z): r_k ∝ exp(E[log π_k] + E[log N(x; μ_k, Λ_k^-1)]) (10.46, 10.49)."""
@@ -175,7 +180,7 @@ class BayesianGaussianMixture(Model):
                 "cells"
             )
         log_weight, fit = self.expected_log_weight(), self.expected_log_likelihood(batch.x)
-        prior = OneHotCategorical(logits=log_weight, validate_args=False)
+        prior = self.prior_at(())
         (q,) = posterior or (OneHotCategorical(logits=fit + log_weight, validate_args=False),)
         if not isinstance(q, OneHotCategorical):
             raise SupportError(
@@ -192,6 +197,32 @@ class BayesianGaussianMixture(Model):
             prior=(prior,),
             posterior=(q,),
         )
+
+    def log_prob(self, x: Float[Tensor, "batch features"]) -> Float[Tensor, " batch"]:
+        """Log p(x | X) in nats, π, μ and Λ integrated over q: a mixture of Student's t (Bishop 2006, eq. 10.81).
+
+        Component k has weight α_k / Σ α, ν_k + 1 - D degrees of freedom, mean m_k and the scale matrix
+        (1 + 1/β_k) W_k^-1 / (ν_k + 1 - D).
+        """
+        (_, d), off = self.mean.shape, self._offsets(x)
+        free = self.degrees + 1 - d
+        widen = (1 + 1 / self.precision) / free
+        apart = solved(self.inverse_scale, off.permute(1, 2, 0)).permute(2, 0, 1)
+        square = (off * apart).sum(-1) / widen
+        norm = torch.lgamma((free + d) / 2) - torch.lgamma(free / 2) - d / 2 * (free * math.pi).log()
+        norm = norm - 0.5 * (log_determinant_of(self.inverse_scale) + d * widen.log())
+        log_weight = (self.concentration / self.concentration.sum()).log()
+        return (log_weight + norm - (free + d) / 2 * torch.log1p(square / free)).logsumexp(1)
+
+    def depth(self, event: Sequence[int]) -> int:
+        return 1
+
+    def prior_at(self, above: Levels, context: Tensor | None = None) -> OneHotCategorical:
+        return OneHotCategorical(logits=self.expected_log_weight(), validate_args=False)
+
+    def posterior_at(self, above: Levels, batch: Batch) -> OneHotCategorical:
+        fit = self.expected_log_likelihood(batch.x)
+        return OneHotCategorical(logits=fit + self.expected_log_weight(), validate_args=False)
 
     def decode(self, latent: Levels, context: Tensor | None = None) -> Distribution:
         return self.expected_mixture().decode(latent, context)

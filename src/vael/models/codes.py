@@ -15,7 +15,8 @@ from torch.nn import functional
 
 from vael.data.batch import Batch
 from vael.errors import ShapeError, StateError, SupportError
-from vael.models.core import EVERYTHING, Levels, Model, Terms
+from vael.models.capabilities import ExactLikelihood, Samples
+from vael.models.core import EVERYTHING, Levels, Terms
 from vael.models.likelihoods.heads import at_least_float32
 from vael.networks import GatedPixelCNN
 from vael.probability import Noise, as_noise
@@ -90,7 +91,7 @@ class UniformCodes(nn.Module, CodePrior):
         )
 
 
-class AutoregressiveCodes(Model, CodePrior):
+class AutoregressiveCodes(Samples, ExactLikelihood, CodePrior):
     """p(c) = Π_i p(c_i | c_<i) in reading order, level after level, each level knowing the one before it in full
     (PixelCNN prior).
 
@@ -155,9 +156,13 @@ class AutoregressiveCodes(Model, CodePrior):
                 "a model of codes has no latents and takes whole grids of codes; give it neither a mask nor a "
                 "posterior nor latents"
             )
-        found = self.log_codes(self.split(batch.x.flatten(1).round().long())).sum(0).expand(samples, -1)
+        found = self.log_prob(batch.x).expand(samples, -1)
         nothing = torch.zeros_like(found)[None]
         return Terms(log_likelihood=found, log_prior=nothing, log_posterior=nothing, divergence=nothing)
+
+    def log_prob(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
+        """Log p(c) of the codes of all levels side by side, exact, in nats."""
+        return self.log_codes(self.split(x.flatten(1).round().long())).sum(0)
 
     @torch.no_grad()
     def draw_codes(self, samples: int, generator: torch.Generator | Noise) -> Levels:
@@ -180,17 +185,3 @@ class AutoregressiveCodes(Model, CodePrior):
         return torch.cat([codes.flatten(1) for codes in self.draw_codes(samples, generator)], 1).to(
             next(self.parameters()).dtype
         )
-
-    def decode(self, latent: Levels, context: Tensor | None = None) -> Distribution:
-        """Errors: `StateError`, always."""
-        raise StateError("a model of codes has no latents to decode; a VQVAE decodes codes")
-
-    def reconstruct(self, batch: Batch) -> Tensor:
-        """Errors: `StateError`, always."""
-        raise StateError(
-            "a model of codes has no latents, so there is nothing to reconstruct from; a VQVAE reconstructs"
-        )
-
-    def encode(self, batch: Batch) -> Tensor:
-        """Errors: `StateError`, always."""
-        raise StateError("a model of codes has no latents, so there is nothing to encode; a VQVAE encodes")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -119,7 +119,9 @@ def given(network: nn.Module, x: Tensor, context: Tensor | None) -> Tensor:
 
 
 class Model(nn.Module, ABC):
-    """Abstract latent-variable model: states its terms; decodes, samples, reconstructs and encodes."""
+    """Abstract model: states its terms. What else it can do, it says by its capabilities (`Capability`)."""
+
+    states_likelihood: ClassVar[bool] = True  # False: what it calls log_likelihood is an error and no log p(x | z)
 
     @abstractmethod
     def forward(
@@ -137,19 +139,3 @@ class Model(nn.Module, ABC):
     def terms(self, batch: Batch, **how: object) -> Terms:
         """`forward` by its name in the mathematics."""
         return self(batch, **how)
-
-    @abstractmethod
-    def decode(self, latent: Levels, context: Tensor | None = None) -> Distribution:
-        """p(x | z), cell by cell."""
-
-    @abstractmethod
-    def sample(self, samples: int, *, generator: torch.Generator | Noise, context: Tensor | None = None) -> Tensor:
-        """New data from the prior and the likelihood, `[samples, *event]`."""
-
-    @abstractmethod
-    def reconstruct(self, batch: Batch) -> Tensor:
-        """Mean of p(x | z) at the mean of q(z | x), `[batch, *event]`; deterministic."""
-
-    @abstractmethod
-    def encode(self, batch: Batch) -> Tensor:
-        """Mean of q(z | x), `[batch, features]`; deterministic."""

@@ -4,6 +4,7 @@ exact.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,8 @@ from torch.distributions import Distribution, OneHotCategorical
 
 from vael.data.batch import Batch
 from vael.errors import ShapeError, SupportError
-from vael.models.core import EVERYTHING, Conditional, Levels, Model, Terms
+from vael.models.capabilities import ExactLikelihood, LatentModel
+from vael.models.core import EVERYTHING, Conditional, Levels, Terms
 from vael.models.covariance import Covariance, Full
 from vael.probability import Noise, divergence, draw
 
@@ -92,7 +94,7 @@ def at(z: Float[Tensor, "samples batch components"], values: Tensor) -> Float[Te
     return torch.where(z > 0, z * values, torch.zeros_like(z)).sum(-1)
 
 
-class GaussianMixture(Model):
+class GaussianMixture(LatentModel, ExactLikelihood):
     """p(x) = Σ_k τ_k N(x; μ_k, Σ_k), the latent a one-hot vector that names the component; float64.
 
     The posterior is exact, so the bound is log p(x) itself. Terms are linear in z and are taken at the mean of q(z|x),
@@ -196,6 +198,15 @@ class GaussianMixture(Model):
     def log_prob(self, x: Float[Tensor, "batch features"]) -> Float[Tensor, " batch"]:
         """Log p(x) = log Σ_k τ_k N(x; μ_k, Σ_k), exact, in nats."""
         return self.log_joint(x).logsumexp(1)
+
+    def depth(self, event: Sequence[int]) -> int:
+        return 1
+
+    def prior_at(self, above: Levels, context: Tensor | None = None) -> OneHotCategorical:
+        return self.prior(context)
+
+    def posterior_at(self, above: Levels, batch: Batch) -> OneHotCategorical:
+        return self.posterior(self._checked(batch), batch.context)
 
     def decode(self, latent: Levels, context: Tensor | None = None) -> Distribution:
         (z,) = latent

@@ -14,8 +14,9 @@ from torch.distributions import Distribution
 
 from vael.data.batch import Batch
 from vael.errors import ShapeError, StateError
+from vael.models.capabilities import Codes, Encodes, Reconstructs, Samples
 from vael.models.codes import CodeGrid, CodePrior, UniformCodes
-from vael.models.core import EVERYTHING, Levels, Model, Terms
+from vael.models.core import EVERYTHING, Levels, Terms
 from vael.models.likelihoods.heads import Head, Moments, at_least_float32, units
 from vael.models.vae import Decoder, filled, seen
 from vael.networks import GridDecoder, GridEncoder, Offset, Quantized, Quantizer, ResidualBlock, Standardize, grid_size
@@ -106,7 +107,7 @@ class TwoLevels(Coder):
         return torch.cat([bottom, self.up(top)], 1)
 
 
-class VQVAE(Model):
+class VQVAE(Samples, Reconstructs, Encodes, Codes):
     """p(c) p(x | c) with codes c that the encoder finds for certain: q(c | x) = 1 at c(x) (van den Oord, Vinyals &
     Kavukcuoglu 2017).
 
@@ -196,6 +197,11 @@ class VQVAE(Model):
         """The codes c(x) of each level with their vectors; nothing is learnt from it."""
         with torch.no_grad():
             return self.coder(filled(batch.x, batch.observed), batch.weight, None)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many codes each level has."""
+        return tuple(quantizer.size for quantizer in self.coder.quantizers)
 
     def codes(self, batch: Batch) -> Int64[Tensor, "batch positions"]:
         """c(x), all levels side by side, the coarsest first: an example for `AutoregressiveCodes`."""

@@ -11,7 +11,8 @@ from torch.distributions import Distribution
 
 from vael.data.batch import Batch
 from vael.errors import ShapeError, StateError
-from vael.models.core import EVERYTHING, Conditional, Levels, Model, Terms
+from vael.models.capabilities import LatentModel
+from vael.models.core import EVERYTHING, Conditional, Levels, Terms
 from vael.models.likelihoods.heads import Head, at_least_float32
 from vael.models.priors.standard_normal import StandardNormal
 from vael.networks import Dense
@@ -71,7 +72,7 @@ class ForwardSummary(BackwardSummary):
         return self.recurrent(self.frame(x.flatten(0, 1)).unflatten(0, x.shape[:2]))[0]
 
 
-class StateSpace(Model):
+class StateSpace(LatentModel):
     """p(z_1) Π_t p(z_t | z_{t-1}) p(x_t | z_t) with q(z | x) = Π_t q(z_t | z_{t-1}, g_t) (Krishnan, Shalit & Sontag
     2017, section 4).
 
@@ -148,6 +149,17 @@ class StateSpace(Model):
             prior=priors,
             posterior=posteriors,
         )
+
+    def depth(self, event: Sequence[int]) -> int:
+        """One level for each frame."""
+        return event[0]
+
+    def prior_at(self, above: Levels, context: Tensor | None = None) -> Distribution:
+        return self.transition(above[-1]) if above else self.initial(None)
+
+    def posterior_at(self, above: Levels, batch: Batch) -> Distribution:
+        before = above[-1] if above else batch.x.new_zeros(len(batch), *self.initial(None).event_shape)
+        return self.update(before, self.summary(batch.x)[:, len(above)])
 
     def decode(self, latent: Levels, context: Tensor | None = None) -> Distribution:
         z = torch.stack(latent, 2)  # [samples, batch, time, features]

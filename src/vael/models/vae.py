@@ -8,7 +8,8 @@ from torch.distributions import Distribution
 
 from vael.data.batch import Batch
 from vael.errors import ShapeError, StateError
-from vael.models.core import EVERYTHING, Conditional, Levels, Model, Terms
+from vael.models.capabilities import Capability, CellWise, LatentVector
+from vael.models.core import EVERYTHING, Conditional, Levels, Terms
 from vael.models.likelihoods.heads import Head, at_least_float32
 from vael.probability import Noise, divergence, draw, total_log_prob
 
@@ -81,7 +82,7 @@ def seen(cells: Tensor, observed: Tensor | None) -> Tensor:
     return cells.flatten(2).sum(2) if cells.dim() > 2 else cells
 
 
-class VAE(Model):
+class VAE(LatentVector, CellWise):
     """A variational autoencoder composed from a prior, a likelihood and a posterior.
 
     With `context` numbers of c all three are conditioned on c: log p(x | c) and its bound.
@@ -144,6 +145,11 @@ class VAE(Model):
             prior=(prior,),
             posterior=(q,),
         )
+
+    def can(self, capability: type[Capability]) -> bool:
+        """Elements that depend on each other given z cannot be left out one by one."""
+        couples = getattr(getattr(self.likelihood, "head", None), "couples", False)
+        return super().can(capability) and not (capability is CellWise and couples)
 
     def decode(self, latent: Levels, context: Tensor | None = None) -> Distribution:
         (z,) = latent

@@ -12,7 +12,7 @@ import torch
 from vael.data import Kind, Source, Splits
 from vael.errors import ShapeError
 from vael.inference import Algorithm
-from vael.models import Autoencoder, Model
+from vael.models import Autoencoder, Encodes, Model
 from vael.probability import PerExample
 from vael.training.checkpoint import STATE
 from vael.training.loop import run
@@ -53,7 +53,7 @@ def pretrain(
     return tuple(fits)
 
 
-def encoded_splits(model: Model, data: Splits) -> Splits:
+def encoded_splits(model: Encodes, data: Splits) -> Splits:
     """The codes of training and validation data as data of their own; the test split is left out: no layer is
     judged on it.
     """
@@ -61,7 +61,7 @@ def encoded_splits(model: Model, data: Splits) -> Splits:
 
 
 @torch.no_grad()
-def encoded(model: Model, source: Source, seed: int = 0) -> Source:
+def encoded(model: Encodes, source: Source, seed: int = 0) -> Source:
     """The codes of every example of `source`, in order, as real numbers; a stochastic transform is drawn once for
     each example.
     """

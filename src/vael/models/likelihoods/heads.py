@@ -43,18 +43,27 @@ def is_likelihood(model: object) -> bool:
     """Whether what a model calls log p(x | z) is one, so that a bound can be made of it; true of models that have
     no head.
     """
-    return bool(getattr(getattr(getattr(model, "likelihood", None), "head", None), "is_likelihood", True))
+    stated = getattr(model, "states_likelihood", True)
+    return bool(stated and getattr(head_of(model), "is_likelihood", True))
+
+
+def head_of(model: object) -> Head | None:
+    """What a model reads as a distribution of x, where it has such a part."""
+    head = getattr(getattr(model, "likelihood", None), "head", None) or getattr(model, "head", None)
+    return head if isinstance(head, Head) else None
 
 
 class Head(nn.Module, ABC):
     """Abstract: raw numbers to a cell-wise distribution of x.
 
     `discrete`: the law gives probabilities, so that bits per dimension exist. `is_likelihood`: the law is normalised.
+    `couples`: elements depend on each other given z, so that single ones cannot be left out.
     """
 
     channels_per_cell: int = 1
     discrete: bool = False
     is_likelihood: bool = True
+    couples: bool = False
 
     @abstractmethod
     def forward(self, raw: Float[Tensor, "samples batch *raw"]) -> Distribution:
@@ -381,6 +390,7 @@ class CoupledLogisticMixtureHead(Head):
     """
 
     discrete = True
+    couples = True
 
     def __init__(self, levels: int = 256, components: int = 10, channels: int = 3) -> None:
         super().__init__()

@@ -32,6 +32,8 @@ class JointGaussianHead(Head):
     Memory and time grow as d² and more: for tables and small images. Errors: `ShapeError` for more than 512 cells.
     """
 
+    couples = True
+
     def __init__(self, event: Sequence[int], moments: Moments | None = None) -> None:
         super().__init__()
         self.event, self.cells = tuple(event), math.prod(event)

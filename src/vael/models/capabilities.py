@@ -1,0 +1,210 @@
+"""What a model can do beside stating its terms: small abstract types that applications ask for, instead of a class."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, TypeVar
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vael.data.batch import Batch
+from vael.errors import StateError
+from vael.models.core import Conditional, Levels, Model
+from vael.probability import EachLatent, Noise, as_noise, draw
+
+
+class Capability(Model, ABC):
+    """Abstract: something that a model can do; an application asks for it by `needs`."""
+
+    offers: ClassVar[str]  # what a model that has it can give, in words
+    instead: ClassVar[str]  # what to use where it is missing
+
+    def can(self, capability: type[Capability]) -> bool:
+        """Whether this very model can do it: its class says so, and its parts allow it."""
+        return isinstance(self, capability)
+
+
+class Samples(Capability):
+    """Abstract: new examples can be drawn."""
+
+    offers: ClassVar[str] = "draws of new examples (Samples)"
+    instead: ClassVar[str] = "train a model with a prior, such as a VAE, or fit a density to the codes"
+
+    @abstractmethod
+    def sample(self, samples: int, *, generator: torch.Generator | Noise, context: Tensor | None = None) -> Tensor:
+        """New examples, `[samples, *event]`."""
+
+
+class Reconstructs(Capability):
+    """Abstract: an example goes in, and what the model keeps of it comes out."""
+
+    offers: ClassVar[str] = "reconstructions of examples (Reconstructs)"
+    instead: ClassVar[str] = "use a model with latents, such as a VAE or an autoencoder"
+
+    @abstractmethod
+    def reconstruct(self, batch: Batch) -> Tensor:
+        """What comes out, `[batch, *event]`; with latents the mean of p(x|z) at the mean of q(z|x). Deterministic."""
+
+
+class Encodes(Capability):
+    """Abstract: an example has a code of real numbers."""
+
+    offers: ClassVar[str] = "a vector of numbers for each example (Encodes)"
+    instead: ClassVar[str] = "use a model with an encoder, such as a VAE or an autoencoder"
+
+    @abstractmethod
+    def encode(self, batch: Batch) -> Tensor:
+        """The code, `[batch, features]`; deterministic. With latents: the mean of q(z | x), level by level."""
+
+
+class Codes(Capability):
+    """Abstract: an example has codes on grids, whole numbers that follow from it without a draw."""
+
+    offers: ClassVar[str] = "codes on grids (Codes)"
+    instead: ClassVar[str] = "use a VQVAE"
+
+    @property
+    @abstractmethod
+    def sizes(self) -> tuple[int, ...]:
+        """How many different codes each level has, the coarsest first."""
+
+    @abstractmethod
+    def codes(self, batch: Batch) -> Int64[Tensor, "batch positions"]:
+        """c(x), all levels side by side, the coarsest first."""
+
+
+class ExactLikelihood(Capability):
+    """Abstract: log p(x) is known exactly, so that nothing about it needs to be estimated."""
+
+    offers: ClassVar[str] = "an exact log p(x) (ExactLikelihood)"
+    instead: ClassVar[str] = "estimate it by vael.evaluation.evaluate, or use a mixture"
+
+    @abstractmethod
+    def log_prob(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
+        """Log p(x) of each example in nats."""
+
+
+class CellWise(Capability):
+    """Abstract: the likelihood is a product over the elements of an example, so that single ones can be left out."""
+
+    offers: ClassVar[str] = "a likelihood whose elements can be left out one by one (CellWise)"
+    instead: ClassVar[str] = "use a likelihood without coupling of channels and without full covariance"
+
+
+class LatentModel(Samples, Reconstructs, Encodes):
+    """Abstract: p(x, z) = p(z_1) Π p(z_l | z_<l) p(x | z) with q(z | x) = q(z_1 | x) Π q(z_l | z_<l, x).
+
+    Levels are in the order in which they are drawn, the one that nothing stands above first. `terms` at given latents
+    has log-densities of every level, so that importance weights follow (`vael.inference.weighed`).
+    """
+
+    offers: ClassVar[str] = "latents with a prior and a posterior (LatentModel)"
+    instead: ClassVar[str] = "use a VAE"
+
+    @abstractmethod
+    def depth(self, event: Sequence[int]) -> int:
+        """Levels of latents for examples of this shape."""
+
+    @abstractmethod
+    def prior_at(self, above: Levels, context: Tensor | None = None) -> Distribution:
+        """p(z_l | z_<l): of the first level without batch shape (with `[batch]` given c), of others `[samples, batch]`."""
+
+    @abstractmethod
+    def posterior_at(self, above: Levels, batch: Batch) -> Distribution:
+        """q(z_l | z_<l, x): of the first level with batch shape `[batch]`, of others `[samples, batch]`."""
+
+    @abstractmethod
+    def decode(self, latent: Levels, context: Tensor | None = None) -> Distribution:
+        """p(x | z), element by element, at latents `[samples, batch, *event]`."""
+
+    def sample(self, samples: int, *, generator: torch.Generator | Noise, context: Tensor | None = None) -> Tensor:
+        """New examples, each level drawn given those above it; for models whose depth is the same for all shapes."""
+        noise = as_noise(generator)
+        return draw(self.decode(prior_levels(self, samples, noise, context=context), context), 1, noise)[0, 0]
+
+    def reconstruct(self, batch: Batch) -> Tensor:
+        return self.decode(posterior_means(self, batch), batch.context).mean[0]
+
+    def encode(self, batch: Batch) -> Tensor:
+        return torch.cat([z[0].flatten(1) for z in posterior_means(self, batch)], 1)
+
+
+class LatentVector(LatentModel):
+    """Abstract: one level, a vector of real numbers with prior p(z), likelihood p(x | z) and posterior q(z | x)."""
+
+    offers: ClassVar[str] = "one vector of latents with a prior, a likelihood and a posterior (LatentVector)"
+    instead: ClassVar[str] = "use a VAE with one level of latents"
+    prior: Conditional
+    likelihood: Conditional
+    posterior: Conditional
+
+    @abstractmethod
+    def infer(self, batch: Batch) -> Distribution:
+        """q(z | x), given the elements that were seen."""
+
+    def depth(self, event: Sequence[int]) -> int:
+        return 1
+
+    def prior_at(self, above: Levels, context: Tensor | None = None) -> Distribution:
+        return self.prior(context)
+
+    def posterior_at(self, above: Levels, batch: Batch) -> Distribution:
+        return self.infer(batch)
+
+
+def prior_levels(
+    model: LatentModel, samples: int, noise: Noise, *, event: Sequence[int] = (), context: Tensor | None = None
+) -> Levels:
+    """Draws of all levels from the prior, `[1, samples, *event]` each; `event` where the depth depends on it."""
+    found: Levels = ()
+    for _ in range(model.depth(event)):
+        law = model.prior_at(found, context)
+        if found:
+            z = draw(law, 1, EachLatent(noise))[0]
+        else:  # one law for all, or one for each condition
+            z = draw(law, 1, noise) if len(law.batch_shape) else draw(law, samples, noise)[None]
+        found = (*found, z)
+    return found
+
+
+def posterior_levels(model: LatentModel, batch: Batch, samples: int, noise: Noise) -> Levels:
+    """Draws of all levels from q(z | x), `[samples, batch, *event]` each, every level given the draws above it."""
+    found: Levels = ()
+    for _ in range(model.depth(tuple(batch.x.shape[1:]))):
+        law = model.posterior_at(found, batch)
+        found = (*found, draw(law, 1, EachLatent(noise))[0] if found else draw(law, samples, noise))
+    return found
+
+
+def posterior_means(model: LatentModel, batch: Batch) -> Levels:
+    """The mean of every level given the means above it, `[1, batch, *event]` each; deterministic."""
+    found: Levels = ()
+    for _ in range(model.depth(tuple(batch.x.shape[1:]))):
+        mean = model.posterior_at(found, batch).mean
+        found = (*found, mean if found else mean[None])
+    return found
+
+
+C = TypeVar("C", bound=Capability)
+
+
+def has(model: object, capability: type[Capability]) -> bool:
+    """Whether a model has a capability: it declares it, and its parts allow it."""
+    return isinstance(model, capability) and model.can(capability)
+
+
+def needs(model: object, capability: type[C], what_for: str) -> C:
+    """The model, where it has the capability that something needs.
+
+    Errors: `StateError` where it has not: what the model is, what is missing, and what to use instead.
+    """
+    if not isinstance(model, capability) or not has(model, capability):
+        raise StateError(
+            f"{what_for} needs {capability.offers}, which this model, {type(model).__name__}, has not; "
+            f"{capability.instead}"
+        )
+    return model

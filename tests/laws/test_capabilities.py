@@ -1,0 +1,250 @@
+"""What a model says that it can do it does, and what it cannot do is refused by one sentence; a model with two levels
+of latents that the package has never heard of goes wherever its capabilities let it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from toys import TwoStoreys
+from vael.data import Batch
+from vael.errors import StateError
+from vael.inference import weighed
+from vael.models import (
+    VAE,
+    Autoencoder,
+    AutoregressiveCodes,
+    BayesianGaussianMixture,
+    BernoulliHead,
+    CellWise,
+    CodeGrid,
+    Codes,
+    CoupledLogisticMixtureHead,
+    Decoder,
+    Encodes,
+    ExactLikelihood,
+    GaussianHead,
+    GaussianMixture,
+    GaussianPosterior,
+    LatentModel,
+    LatentVector,
+    MixturePrior,
+    Model,
+    Reconstructs,
+    Samples,
+    SquaredErrorHead,
+    StandardNormal,
+    has,
+    needs,
+    posterior_levels,
+    prior_levels,
+    state_space,
+)
+from vael.networks import CodeBook, Dense
+from vael.probability import PerExample, as_noise
+from vael.recipes import vq_vae
+
+CAPABILITIES = (Samples, Reconstructs, Encodes, Codes, ExactLikelihood, CellWise, LatentModel, LatentVector)
+EVENT, VECTOR = (1, 4, 4), (3,)
+EXAMPLES = 6
+
+
+def noise(seed=0):
+    return as_noise(torch.Generator().manual_seed(seed))
+
+
+def vae(event=EVENT, head=None):
+    head = head or BernoulliHead()
+    encode = nn.Sequential(nn.Flatten(), nn.Linear(torch.Size(event).numel(), 4))
+    channels = head.channels_per_cell * event[0]
+    decode = Dense((2,), (channels, *event[1:]), (), nn.SiLU)
+    return VAE(StandardNormal(2), Decoder(decode, head), GaussianPosterior(encode))
+
+
+def autoencoder():
+    encode = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    return Autoencoder(encode, Decoder(Dense((3,), EVENT, (), nn.SiLU), SquaredErrorHead()))
+
+
+def bayesian():
+    prior = MixturePrior(torch.zeros(3), torch.eye(3), 5.0)
+    return BayesianGaussianMixture(2, prior)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A model, and what it can do."""
+
+    build: Callable[[], Model]
+    can: frozenset
+    event: tuple[int, ...] = EVENT
+
+
+LATENT = frozenset({Samples, Reconstructs, Encodes, LatentModel})
+KINDS = {
+    "vae": Kind(vae, LATENT | {LatentVector, CellWise}),
+    "coupled": Kind(lambda: vae((3, 2, 2), CoupledLogisticMixtureHead(4, 2)), LATENT | {LatentVector}, (3, 2, 2)),
+    "two levels": Kind(lambda: TwoStoreys(EVENT), LATENT | {CellWise}),
+    "autoencoder": Kind(autoencoder, frozenset({Reconstructs, Encodes})),
+    "vq-vae": Kind(
+        lambda: vq_vae(EVENT, BernoulliHead(), CodeBook(6, 3), channels=(8,)),
+        frozenset({Samples, Reconstructs, Encodes, Codes}),
+    ),
+    "codes": Kind(
+        lambda: AutoregressiveCodes([CodeGrid(2, 2, 2)], channels=4, layers=1),
+        frozenset({Samples, ExactLikelihood}),
+        (4,),
+    ),
+    "mixture": Kind(lambda: GaussianMixture(2, 3), LATENT | {ExactLikelihood}, VECTOR),
+    "bayesian mixture": Kind(bayesian, LATENT | {ExactLikelihood}, VECTOR),
+    "state space": Kind(lambda: state_space((5, 3), GaussianHead(), latent=2, hidden=4), LATENT, (5, 3)),
+}
+
+
+def built(kind):
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return kind.build().eval()
+
+
+def given(kind):
+    x = torch.rand(EXAMPLES, *kind.event, generator=torch.Generator().manual_seed(2)).round()
+    return Batch(x=x, index=torch.arange(EXAMPLES))
+
+
+def samples(model, kind):
+    drawn = model.sample(2, generator=noise())
+    assert drawn.shape[0] == 2
+    assert drawn.dim() == 1 + len(kind.event)
+
+
+def reconstructs(model, kind):
+    assert model.reconstruct(given(kind)).shape == (EXAMPLES, *kind.event)
+
+
+def encodes(model, kind):
+    code = model.encode(given(kind))
+    assert code.dim() == 2
+    assert len(code) == EXAMPLES
+    assert torch.equal(code, model.encode(given(kind)))
+
+
+def codes(model, kind):
+    found = model.codes(given(kind))
+    assert len(found) == EXAMPLES
+    assert not found.is_floating_point()
+    assert int(found.max()) < max(model.sizes)
+
+
+def exact(model, kind):
+    batch = given(kind)
+    assert model.log_prob(batch.x).shape == (EXAMPLES,)
+    alone = torch.cat([model.log_prob(row[None]) for row in batch.x])
+    torch.testing.assert_close(model.log_prob(batch.x), alone)
+
+
+def leaves_out(model, kind):
+    """Nothing of a hidden element reaches the likelihood."""
+    whole = given(kind)
+    observed = torch.ones_like(whole.x, dtype=torch.bool)
+    observed.flatten(1)[:, 0] = False
+    terms = []
+    for value in (0.0, 1.0):
+        x = torch.where(observed, whole.x, value)
+        batch = Batch(x=x, observed=observed, index=whole.index)
+        terms.append(model.terms(batch, generator=noise()).log_likelihood)
+    assert torch.equal(*terms)
+
+
+def latents(model, kind):
+    batch, depth = given(kind), model.depth(kind.event)
+    z = posterior_levels(model, batch, 3, PerExample(0, batch.index))
+    assert len(z) == depth
+    assert all(level.shape[:2] == (3, EXAMPLES) for level in z)
+    found = weighed(model, batch, z)
+    log_w = torch.zeros_like(found.log_weight)  # the weight by its definition, level by level
+    for level in range(depth):
+        log_w += model.prior_at(z[:level]).log_prob(z[level]) - model.posterior_at(z[:level], batch).log_prob(z[level])
+    log_x = model.decode(z).log_prob(batch.x)
+    log_w += log_x.flatten(2).sum(2) if log_x.dim() > 2 else log_x
+    if "mixture" not in type(model).__name__.lower():
+        torch.testing.assert_close(found.log_weight, log_w, rtol=1e-4, atol=1e-4)
+    assert found.log_weight.isfinite().all()
+    above = prior_levels(model, 4, noise(), event=kind.event)
+    assert model.decode(above).mean.shape[:2] == (1, 4)
+
+
+def vector(model, kind):
+    q = model.infer(given(kind))
+    assert len(q.event_shape) == 1
+    assert model.prior(None).event_shape == q.event_shape
+
+
+WORKS = {
+    Samples: samples,
+    Reconstructs: reconstructs,
+    Encodes: encodes,
+    Codes: codes,
+    ExactLikelihood: exact,
+    CellWise: leaves_out,
+    LatentModel: latents,
+    LatentVector: vector,
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda one: one.__name__)
+def test_a_capability_works_or_is_refused(name, capability):
+    kind = KINDS[name]
+    model = built(kind)
+    if capability in kind.can:
+        assert needs(model, capability, "this test") is model
+        with torch.no_grad():
+            WORKS[capability](model, kind)
+    else:
+        assert not has(model, capability)
+        with pytest.raises(StateError, match=rf"this test needs .*\({capability.__name__}\).*{type(model).__name__}"):
+            needs(model, capability, "this test")
+
+
+def test_every_capability_of_the_package_stands_in_the_table():
+    from vael.models.capabilities import Capability
+
+    def below(one):
+        return {one}.union(*(below(child) for child in one.__subclasses__()))
+
+    known = {one for one in below(Capability) if one.__module__ == Capability.__module__} - {Capability}
+    assert known == set(CAPABILITIES)
+
+
+def test_every_model_of_the_package_stands_in_the_table():
+    """One that nobody put through these laws may promise what it likes."""
+
+    def below(one):
+        return {one}.union(*(below(child) for child in one.__subclasses__()))
+
+    own = {one.__name__ for one in below(Model) if one.__module__.startswith("vael.models.") and not abstract(one)}
+    assert own == {type(built(kind)).__name__ for kind in KINDS.values()} - {"TwoStoreys"}
+
+
+def abstract(one):
+    return bool(one.__abstractmethods__)
+
+
+def test_the_predictive_density_of_the_bayesian_mixture_is_a_density():
+    """One component, one number: Student's t, which integrates to one; with several, against draws of μ and Λ."""
+    from torch.distributions import Gamma, Normal
+
+    model = BayesianGaussianMixture(1, MixturePrior(torch.tensor([0.3]), torch.tensor([[2.0]]), 4.0, precision=1.5))
+    x = torch.linspace(-400, 400, 800_001, dtype=torch.float64)[:, None]
+    assert abs(float(model.log_prob(x).exp().sum()) * 1e-3 - 1) < 1e-5
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        precision = Gamma(2.0, 1.0).sample((400_000,)).double()  # Wishart(W = 1/2, ν = 4) in one dimension
+    point = torch.tensor([[1.1]], dtype=torch.float64)
+    # μ | Λ ~ N(m, 1/(β Λ)), so x | Λ ~ N(m, (1 + 1/β) / Λ); 400,000 draws err by 0.2 %, five times that is allowed
+    law = Normal(0.3, ((1 + 1 / 1.5) / precision).sqrt())
+    torch.testing.assert_close(model.log_prob(point).exp()[0], law.log_prob(point[0]).exp().mean(), rtol=0.01, atol=0)
