@@ -13,7 +13,7 @@ from torch import Tensor
 from vael.applications.generation import batches, blocks, drawn_rows, seeded
 from vael.data import Kind, Source, Splits
 from vael.inference import ExpectationMaximization
-from vael.models import GaussianMixture, LatentVector, needs
+from vael.models import GaussianMixture, LatentModel, LatentVector, needs
 from vael.probability import draw
 from vael.training import Settings, run
 
@@ -58,13 +58,13 @@ def fit_aggregate(model: LatentVector, source: Source, components: int = COMPONE
 
 
 def aggregate_samples(
-    model: LatentVector, mixture: GaussianMixture, count: int, seed: int = 0
+    model: LatentModel, mixture: GaussianMixture, count: int, seed: int = 0
 ) -> Float[Tensor, "examples *event"]:
     """`count` draws of x from p(x | z), z from the mixture; the same for the same count and seed.
 
     Errors: `StateError` for fewer than one.
     """
-    noise = seeded(count, seed)
+    model, noise = needs(model, LatentVector, "sampling from a mixture of codes"), seeded(count, seed)
     with torch.no_grad():
         return torch.cat([_drawn(model, mixture, size, noise) for size in blocks(count)])
 

@@ -111,7 +111,7 @@ class LatentModel(Samples, Reconstructs, Encodes):
 
     @abstractmethod
     def prior_at(self, above: Levels, context: Tensor | None = None) -> Distribution:
-        """p(z_l | z_<l): of the first level without batch shape (with `[batch]` given c), of others `[samples, batch]`."""
+        """p(z_l | z_<l): of the first level without batch shape or `[batch]`, of others `[samples, batch]`."""
 
     @abstractmethod
     def posterior_at(self, above: Levels, batch: Batch) -> Distribution:
