@@ -64,9 +64,9 @@ def vae(event=EVENT, head=None):
     return VAE(StandardNormal(2), Decoder(decode, head), GaussianPosterior(encode))
 
 
-def autoencoder():
+def autoencoder(density=None):
     encode = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
-    return Autoencoder(encode, Decoder(Dense((3,), EVENT, (), nn.SiLU), SquaredErrorHead()))
+    return Autoencoder(encode, Decoder(Dense((3,), EVENT, (), nn.SiLU), SquaredErrorHead()), density=density)
 
 
 def bayesian():
@@ -89,6 +89,9 @@ KINDS = {
     "coupled": Kind(lambda: vae((3, 2, 2), CoupledLogisticMixtureHead(4, 2)), LATENT | {LatentVector}, (3, 2, 2)),
     "two levels": Kind(lambda: TwoStoreys(EVENT), LATENT | {CellWise}),
     "autoencoder": Kind(autoencoder, frozenset({Reconstructs, Encodes})),
+    "autoencoder with a density": Kind(
+        lambda: autoencoder(GaussianMixture(2, 3)), frozenset({Samples, Reconstructs, Encodes})
+    ),
     "vq-vae": Kind(
         lambda: vq_vae(EVENT, BernoulliHead(), CodeBook(6, 3), channels=(8,)),
         frozenset({Samples, Reconstructs, Encodes, Codes}),

@@ -259,7 +259,8 @@ def test_an_unrolled_stack_is_its_layers_inside_each_other_and_has_weights_of_it
 
 def test_there_is_no_prior_to_sample_from_and_no_divergence_to_climb():
     model, given = autoencoder(EVENT, latent=3), batch(torch.float32)
-    assert not hasattr(model, "sample")
+    with pytest.raises(StateError, match="no prior over its codes"):
+        model.sample(3, generator=generator())
     with pytest.raises(StateError, match="neither prior nor posterior"):
         model(given, generator=generator(), requires=ELBO().requires)
     with pytest.raises(StateError, match="neither prior nor posterior"):

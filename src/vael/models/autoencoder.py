@@ -51,7 +51,7 @@ class Autoencoder(Samples, Reconstructs, Encodes):
         *,
         corruption: Corruption | None = None,
         penalties: Mapping[str, Penalty] | None = None,
-        density: Model | None = None,
+        density: Samples | None = None,
     ) -> None:
         super().__init__()
         self.encoder, self.decoder, self.corruption = encoder, decoder, corruption

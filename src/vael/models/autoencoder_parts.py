@@ -13,6 +13,7 @@ from vael.data.facts import Facts
 from vael.errors import StateError
 from vael.models.assembly import decoder, encoder
 from vael.models.autoencoder import Autoencoder, unrolled
+from vael.models.capabilities import Samples
 from vael.models.core import Model
 from vael.models.covariance import Covariance, Diagonal, Full, Spherical, Tied
 from vael.models.families import LikelihoodPart, ModelPart, Size
@@ -123,7 +124,7 @@ class DensityPart(Part):
     family: ClassVar[str] = "density"
 
     @abstractmethod
-    def build(self, features: int) -> Model:
+    def build(self, features: int) -> Samples:
         """The density over vectors of `features` numbers."""
 
 
@@ -134,7 +135,7 @@ class MixtureDensityPart(DensityPart):
     components: Size = 10
     covariance: CovarianceName = "full"
 
-    def build(self, features: int) -> Model:
+    def build(self, features: int) -> Samples:
         return GaussianMixture(self.components, features, COVARIANCES[self.covariance]())
 
 
