@@ -24,6 +24,7 @@ from vael.probability import (
     DiscretizedLogistic,
     DiscretizedLogisticMixture,
     TabulatedMixture,
+    ZeroInflatedPoisson,
 )
 
 LEVELS = 256
@@ -135,6 +136,12 @@ def logistic_by_scipy(numbers, x):
     low, high = (x - 0.5).where(x > 0, -math.inf), (x + 0.5).where(x < LEVELS - 1, math.inf)
     below, above = law.cdf(high) - law.cdf(low), law.sf(low) - law.sf(high)
     return torch.as_tensor(below).where(x < numbers[0], torch.as_tensor(above)).log()
+
+
+def counts_by_scipy(numbers, x):
+    """The Poisson probabilities, and a share of zeros besides."""
+    zeros = 1 / (1 + math.exp(-numbers[0]))
+    return torch.as_tensor((1 - zeros) * stats.poisson.pmf(x, math.exp(numbers[1])) + zeros * (x == 0).numpy()).log()
 
 
 def continuous_bernoulli_by_scipy(largest):
@@ -250,6 +257,15 @@ MEMBERS = [
         tuple((0.0, logit, loc, 127.0, s, -3.0) for logit in (-100.0, 100.0) for loc, s in LOGISTIC),
         every(LEVELS),
         PIXELS,
+    ),
+    Member(
+        "zero-inflated Poisson",
+        lambda n: ZeroInflatedPoisson(n[..., 0], n[..., 1]),
+        ((-1.0, 1.0), (0.5, 3.0), (-2.0, -1.0), (-3.0, 4.5)),
+        ((-100.0, 6.0), (100.0, 2.0), (0.0, -100.0), (3.0, -10.0), (-20.0, 7.0)),
+        counted(0, 2000),
+        (0.0, 1.0, 7.0, 90.0, 1000.0),
+        counts_by_scipy,
     ),
     Member(
         "coupled mixture",

@@ -1,6 +1,7 @@
 """Distributions and numbers; no weights."""
 
 from vael.probability.binary import Bit, independent_bits
+from vael.probability.counts import ZeroInflatedPoisson
 from vael.probability.divergence import divergence, has_closed_form
 from vael.probability.gaussian import bounded, diagonal_gaussian
 from vael.probability.joint_gaussian import JointGaussian
@@ -84,6 +85,7 @@ __all__ = [
     "Standard",
     "Stream",
     "TabulatedMixture",
+    "ZeroInflatedPoisson",
     "as_noise",
     "bounded",
     "box",

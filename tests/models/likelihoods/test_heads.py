@@ -17,6 +17,7 @@ from vael.data.transforms import Dequantization
 from vael.errors import ShapeError, SupportError
 from vael.models import TabulatedMixtureHead
 from vael.models.likelihoods import heads
+from vael.models.likelihoods.counts import ZeroInflatedPoissonHead
 from vael.models.likelihoods.heads import FixedScale, LearnedScale, PredictedScale
 from vael.models.likelihoods.tabulated import bells
 from vael.probability import DiscretizedLogistic, draw
@@ -49,6 +50,7 @@ HEADS = {
     "mixture": heads.DiscretizedLogisticMixtureHead(256, 4),
     "tabulated": TabulatedMixtureHead(256, 4),
     "coupled": heads.CoupledLogisticMixtureHead(256, 4, channels=3),
+    "zero-inflated Poisson": ZeroInflatedPoissonHead(),
 }
 EACH = pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
 
@@ -278,6 +280,7 @@ FITS = {
     "mixture": {"binary", "pixels"},
     "tabulated": {"binary", "pixels"},
     "coupled": {"binary", "pixels"},
+    "zero-inflated Poisson": {"pixels"},
 }
 
 
@@ -302,6 +305,9 @@ def test_a_head_takes_the_data_that_fit_and_no_others(name, kind):
         (heads.DiscretizedLogisticHead(16), PIXELS, "256 levels"),
         (heads.DiscretizedLogisticHead(256), REAL, "Gaussian"),
         (heads.ContinuousBernoulliHead(), DEQUANTIZED, r"\[255, 256\]"),
+        (ZeroInflatedPoissonHead(), BINARY, "Bernoulli"),
+        (ZeroInflatedPoissonHead(), REAL, "whole numbers from 0 up, but these are real.*Gaussian"),
+        (ZeroInflatedPoissonHead(), source(Kind.REAL, torch.tensor([[-1.0]])), "these are negative"),
     ],
 )
 def test_a_refusal_names_the_way_out(head, data, way):
