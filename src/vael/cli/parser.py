@@ -107,6 +107,11 @@ def number(
     return read
 
 
+def share_or_test(text: str) -> int | float | str:
+    """A share or a count, or the word test."""
+    return text if text == "test" else number(float, 0, above=True)(text)
+
+
 def sizes(text: str) -> tuple[int, ...]:
     """Whole numbers above 0 separated by commas."""
     read = number(int, 1)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vael.cli.parser import Parser, UsageError, number, one_of, side_or_sides, sizes
+from vael.cli.parser import Parser, UsageError, number, one_of, share_or_test, side_or_sides, sizes
 from vael.cli.places import Given, given_path
 from vael.cli.telling import answer, is_quiet, tell
 from vael.counting import counted
@@ -120,8 +120,8 @@ def _data_options(parser: Parser) -> None:
     parser.option(
         "--validation",
         metavar="SHARE",
-        type=number(float, 0, above=True),
-        help="set aside for validation: a share below 1, or a count",
+        type=share_or_test,
+        help="set aside for validation: a share below 1, or a count; test: the test split serves",
     )
     parser.option(
         "--test",

@@ -15,7 +15,7 @@ from vael.data.material import Material, Part
 from vael.data.named import known, read_named, unknown
 from vael.data.reading import read_path
 from vael.data.source import AsFloat, Kind, Source, Splits, Transform
-from vael.data.splitting import Sizes, split
+from vael.data.splitting import Sizes, ValidateOn, split
 from vael.data.tabular import mixed
 from vael.data.transforms import Binarize, Dequantization, DynamicBinarization, Threshold, binarized_once
 from vael.errors import ShapeError, StateError, SupportError
@@ -47,7 +47,7 @@ def load(
     binarize: Binarize | None = None,
     dequantize: bool = False,
     seed: int = 0,
-    validation: float | int | None = None,
+    validation: float | int | ValidateOn | None = None,
     test: float | int | None = None,
     size: int | tuple[int, int] | None = None,
     images: Images = AS_THEY_ARE,
@@ -56,7 +56,9 @@ def load(
     to be.
 
     `validation` and `test` are shares below 1 or counts of examples to set aside (by default a tenth, validation at
-    most 5,000) by a permutation that is a function of `seed`; official splits stay as they are. `images` says how a
+    most 5,000) by a permutation that is a function of `seed`; official splits stay as they are. With
+    `validation=ValidateOn.TEST`
+    the test split is the validation split too, which every figure then says. `images` says how a
     folder of images is read and how many levels a cell has; `size` is short for its size (height, width; one number for
     a square). Errors: `FormatError` for files that are missing or damaged, `ShapeError` for arrays that are no
     examples, `SupportError` for cells that are not finite or do not fit what is asked for, `StateError` for splits that
@@ -87,7 +89,16 @@ def load(
         material = _drawn_once(material, meaning.largest)
     parts = split(material, Sizes(validation, test), seed)
     train, held_out = _source(material, parts.train, meaning), _source(material, parts.validation, meaning)
-    return Splits(train, held_out, _maybe(material, parts.test, meaning), material.origin, material.citation)
+    found = Splits(train, held_out, _maybe(material, parts.test, meaning), material.origin, material.citation)
+    return said_of_test(found) if isinstance(validation, ValidateOn) else found
+
+
+def said_of_test(splits: Splits) -> Splits:
+    """The splits with a note that figures on the test split are no honest ones."""
+    note = "the test split was the validation split too, so weights may have been chosen on it"
+    train, validation = (replace(one, notes=(*one.notes, note)) for one in (splits.train, splits.validation))
+    test = None if splits.test is None else replace(splits.test, notes=(*splits.test.notes, note))
+    return replace(splits, train=train, validation=validation, test=test)
 
 
 def read(data: str, images: Images = AS_THEY_ARE) -> Material:

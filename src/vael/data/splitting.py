@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 import torch
@@ -16,11 +17,17 @@ MOST_VALIDATION = 5000  # by default: enough for a standard error of about 0.3 n
 STREAM = 0x5B1D  # apart from other uses of the same seed
 
 
+class ValidateOn(Enum):
+    """A split that is the validation split too, where none is set aside."""
+
+    TEST = "test"
+
+
 @dataclass(frozen=True)
 class Sizes:
     """How much to set aside: a share below 1, or a count; None is a tenth. An official split is kept as it is."""
 
-    validation: float | int | None = None
+    validation: float | int | ValidateOn | None = None
     test: float | int | None = None
 
 
@@ -50,6 +57,8 @@ def split(material: Material, sizes: Sizes, seed: int) -> Parts:
             f"{material.name} has its own validation split of {len(material.validation):,} examples; leave the "
             "validation size out"
         )
+    if isinstance(sizes.validation, ValidateOn):
+        return _validated_by_test(material, sizes, seed)
     whole, left = len(material.train), len(material.train)
     test = 0 if material.test is not None else _count(sizes.test, left, "test", None)
     validation = 0 if material.validation is not None else _count(sizes.validation, left, "validation", MOST_VALIDATION)
@@ -64,6 +73,20 @@ def split(material: Material, sizes: Sizes, seed: int) -> Parts:
     part = [rows_of(material.train, np.sort(chosen)) for chosen in rows]
     train = part[2] if test or validation else material.train
     return Parts(train, material.validation or part[1], material.test or (part[0] if test else None))
+
+
+def _validated_by_test(material: Material, sizes: Sizes, seed: int) -> Parts:
+    """As textbooks have it: figures on the test split are then of weights that may have been chosen on it."""
+    whole = len(material.train)
+    count = 0 if material.test is not None else _count(sizes.test, whole, "test", None)
+    if whole - count < 1 or (material.test is None and not count):
+        raise StateError(
+            f"{material.name} has {whole:,} examples, which are too few to train on some and test on others"
+        )
+    order = torch.randperm(whole, generator=torch.Generator().manual_seed((seed << 16) ^ STREAM)).numpy()
+    train = rows_of(material.train, np.sort(order[count:])) if count else material.train
+    test = material.test or rows_of(material.train, np.sort(order[:count]))
+    return Parts(train, test, test)
 
 
 def _count(asked: float | int | None, examples: int, what: str, most: int | None) -> int:

@@ -75,10 +75,11 @@ class RMSpropPart(OptimizerPart):
 
     kind: Literal["rmsprop"] = "rmsprop"
     decay: Decay = 0.99
+    epsilon: NonNegative = 1e-8
     centered: bool = False
 
     def build(self) -> Optimizer:
-        return RMSprop(learning_rate=self.learning_rate, decay=self.decay, centered=self.centered)
+        return RMSprop(self.learning_rate, decay=self.decay, epsilon=self.epsilon, centered=self.centered)
 
 
 class AdagradPart(OptimizerPart):

@@ -20,7 +20,7 @@ class Request:
     size: int | tuple[int, int] | None = None  # height and width; one number for a square
     skip_damaged: bool = False
     levels: int | None = None  # of a pixel, where the cells do not tell
-    validation: int | float | None = None
+    validation: int | float | str | None = None  # "test": the test split serves
     test: int | float | None = None
     contamination: float = 0.0  # share of the rows that does not belong
     schema: str | None = None  # a file that says what the columns of a table are

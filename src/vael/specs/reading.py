@@ -9,6 +9,7 @@ from vael.data import Binarize, Images, Kind, Schema, Source, Splits, load, load
 from vael.data.conditions import AnyCondition, ColumnsCondition, FileCondition, conditioned
 from vael.data.matching import Trained, joined, matching
 from vael.data.named import is_name
+from vael.data.splitting import ValidateOn
 from vael.data.tabular import is_table_file
 from vael.errors import ShapeError, StateError
 from vael.specs import names
@@ -26,7 +27,7 @@ class Reading:
     dequantize: bool
     size: int | tuple[int, int] | None
     skip_damaged: bool
-    validation: int | float | None = None
+    validation: int | float | str | None = None
     test: int | float | None = None
     seed: int = 0
     levels: int | None = None
@@ -100,15 +101,21 @@ def load_splits(how: Reading) -> Splits:
         if how.binarize is None
         else Binarize(names.meant(how.binarize, [kind.value for kind in Binarize], "binarisation"))
     )
-    validation, test = (None if share is None else float(share) for share in (how.validation, how.test))
+    by_test = (
+        isinstance(how.validation, str) and names.meant(how.validation, ["test"], "split to validate on") == "test"
+    )
+    shares = (None if by_test else how.validation, how.test)
+    validation, test = (None if share is None else float(share) for share in shares)
     if how.schema is not None and how.binarize is None and not how.dequantize:
+        if by_test:
+            raise StateError("a table with a schema has no test split of its own to validate on; give a share")
         return load_table(how.source, schema=how.schema, seed=how.seed, validation=validation, test=test)
     return load(
         how.source,
         binarize=kind,
         dequantize=how.dequantize,
         seed=how.seed,
-        validation=validation,
+        validation=ValidateOn.TEST if by_test else validation,
         test=test,
         images=how.images,
     )

@@ -57,9 +57,8 @@ class DataSpec(Section):
         None  # height and width that images of a folder are brought to; one number for a square
     )
     skip_damaged: bool = False
-    validation: int | float | None = Field(
-        default=None, gt=0
-    )  # share below 1, or a count, where the data set does not fix it
+    # share below 1, or a count, where the data set does not fix it; "test": the test split serves
+    validation: Literal["test"] | Annotated[int | float, Field(gt=0)] | None = None
     set_aside: int | float | None = Field(default=None, gt=0)  # for the test split, likewise
     seed: Seed = 0  # of the splits and of static binarisation
     contamination: float = Field(
