@@ -145,6 +145,11 @@ def export_onnx(
     agree with PyTorch.
     """
     needs(model, LatentVector, "exporting an encoder and a decoder")
+    if getattr(model, "context", 0):
+        raise StateError(
+            "a conditional model has two inputs, which its graphs do not; export it at one condition "
+            "(model.at(run.condition(...))), or train it without --condition-on"
+        )
     runtime = needed()
     model = copy.deepcopy(model).cpu().float().eval()
     probe = torch.Generator().manual_seed(0)

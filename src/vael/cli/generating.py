@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from vael.applications.inpainting import Region
     from vael.data import Batch, Source
+    from vael.models import VAE
     from vael.specs import Run
 
 PICTURES, FILMS, ARRAYS = (".png",), (".gif", ".html"), (".npy", ".csv", ".parquet")
@@ -57,10 +58,13 @@ def interpolate(given: argparse.Namespace) -> int:
 
     options = vars(given)
     run, target = opened(options, "interpolation")
-    ends = run.model.encode(picked(run, options, [int(options.get("from", 1)), int(options.get("to", 2))])).detach()
+    batch = picked(run, options, [int(options.get("from", 1)), int(options.get("to", 2))])
+    ends = run.model.encode(batch).detach()
     path = traversal.spherical_path if options.get("spherical") else traversal.linear_path
     frames = int(options.get("frames", FILM_FRAMES if target.suffix.lower() in FILMS else FRAMES))
-    return written(run, target, traversal.decoded(run.model, path(ends, frames - 1)), options, "interpolation")
+    return written(
+        run, target, traversal.decoded(at_first(run, batch), path(ends, frames - 1)), options, "interpolation"
+    )
 
 
 # vael attribute
@@ -97,12 +101,17 @@ def attribute(given: argparse.Namespace) -> int:
     if "give" not in options:
         raise UsageError("--give CLASS says which class has the attribute, and it is missing")
     run, target = opened(options, "attribute")
-    (z,) = run.model.encode(picked(run, options, [int(options.get("of", 1))])).detach()
+    batch = picked(run, options, [int(options.get("of", 1))])
+    (z,) = run.model.encode(batch).detach()
     direction = class_direction(run, str(options["give"]), options.get("take"))
     frames = int(options.get("frames", FILM_FRAMES if target.suffix.lower() in FILMS else FRAMES))
     amounts = torch.linspace(0, float(options.get("strength", 1.0)), frames).tolist()
     return written(
-        run, target, traversal.decoded(run.model, latents.with_attribute(z, direction, amounts)), options, "attribute"
+        run,
+        target,
+        traversal.decoded(at_first(run, batch), latents.with_attribute(z, direction, amounts)),
+        options,
+        "attribute",
     )
 
 
@@ -232,6 +241,11 @@ def picked(run: Run, options: Mapping[str, object], rows: list[int], source: Sou
         raise StateError(f"example {max(rows)} was asked for, but {source.name} has {len(source):,}, counted from 1")
     index = torch.tensor(rows) - 1
     return source.batch(index, PerExample(0, index))
+
+
+def at_first(run: Run, batch: Batch) -> VAE:
+    """The model that decodes latents: a conditional one at the condition of the first of some examples."""
+    return run.model if batch.context is None else run.model.at(batch.context[0])
 
 
 def enlarged(x: Tensor, target: Path) -> Tensor:

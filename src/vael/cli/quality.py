@@ -117,8 +117,12 @@ def refuse_tables_options(run: Run, options: Mapping[str, object]) -> None:
         raise UsageError(f"--quality {page}: the page is an .html file; give its name so")
 
 
-def draw_table(run: Run, schema: Schema, count: int, seed: int, options: Mapping[str, object]) -> Tensor:
-    """Complete rows that keep the rules of their columns, by whatever way of drawing was asked for."""
+def draw_table(
+    run: Run, schema: Schema, count: int, seed: int, options: Mapping[str, object], context: Tensor | None = None
+) -> Tensor:
+    """Complete rows that keep the rules of their columns, by whatever way of drawing was asked for; with `context` one
+    for each c.
+    """
     from vael.applications import synthesis
     from vael.applications.generation import mean_samples
     from vael.cli import latents
@@ -129,10 +133,10 @@ def draw_table(run: Run, schema: Schema, count: int, seed: int, options: Mapping
     if latents.wants_latents(options):
         return enforced(schema, latents.latent_samples(run, count, options).flatten(1))
     if "mean" in options:
-        return enforced(schema, mean_samples(run.model, count, seed).flatten(1))
+        return enforced(schema, mean_samples(run.model, count, seed, context).flatten(1))
     train = training_rows(run, options)
     sampler = None if train is None else synthesis.latent_sampler(run.model, train, seed)
-    return synthesis.synthetic_rows(run.model, schema, count, seed, sampler=sampler)
+    return synthesis.synthetic_rows(run.model, schema, count, seed, sampler=sampler, context=context)
 
 
 def sampler_of(run: Run, options: Mapping[str, object]) -> str:
@@ -140,7 +144,8 @@ def sampler_of(run: Run, options: Mapping[str, object]) -> str:
     columns, else the prior.
     """
     other = any(name in options for name in ("mean", "given")) or latents.wants_latents(options)
-    return str(options.get("sampler", "prior" if run.spec.data.table is None or other else "mixture"))
+    known = run.spec.data.table is None or run.spec.data.condition is not None
+    return str(options.get("sampler", "prior" if known or other else "mixture"))
 
 
 def training_rows(run: Run, options: Mapping[str, object]) -> Source | None:

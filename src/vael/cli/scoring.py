@@ -258,7 +258,8 @@ def detector_of(run: Run, splits: Splits, options: dict[str, Any]) -> AnomalyDet
             detector.calibrated(splits.test, contamination=strange) if strange and splits.test is not None else detector
         )
     found = [piece.source for piece in pieces(run.spec, options["calibrate"])]
-    whole = found[0] if len(found) == 1 else replace(found[0], x=torch.cat([one.x for one in found]))
+    given = None if found[0].context is None else torch.cat([one.context for one in found if one.context is not None])
+    whole = found[0] if len(found) == 1 else replace(found[0], x=torch.cat([one.x for one in found]), context=given)
     return detector.calibrated(whole, contamination=share)
 
 

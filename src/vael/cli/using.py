@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vael.cli import latents, quality
+from vael.cli import conditioning, latents, quality
 from vael.cli.parser import Parser, number, one_of
 from vael.cli.places import RUN_FOLDER, Files, or_in_run, within
 from vael.cli.telling import answer, tell
@@ -49,6 +49,7 @@ def sample_options(parser: Parser) -> None:
         action="store_true",
         help="write the mean of p(x | z) at each drawn z: calmer pictures, but no draws of x",
     )
+    conditioning.where_options(parser)
     latents.latent_options(parser)
     quality.table_options(parser)
 
@@ -126,18 +127,24 @@ def sample(given: argparse.Namespace) -> int:
     run = specs.load(options["run"])
     quality.refuse_tables_options(run, options)
     target = target or default(run, "samples")
-    if target.suffix.lower() in latents.FILMS:
-        count = options.get("count", latents.FILMED)
+    film = target.suffix.lower() in latents.FILMS
+    count = options.get("count", latents.FILMED if film else 64)
+    drawn = conditioning.conditioned(run, count, options, film=film)
+    run = drawn.run
+    if film:
         return done(latents.film(run, target, count, options), count, options)
     schema = quality.rules_of(run, options)
     if schema is not None and target.suffix.lower() != ".png":
-        return sample_table(run, schema, target, options)
-    count, seed, draw = (
-        options.get("count", 64),
+        return sample_table(drawn, schema, target, options)
+    seed, draw = (
         options.get("seed", 0),
         generation.mean_samples if options.get("mean") else generation.samples,
     )
-    x = latents.latent_samples(run, count, options) if latents.wants_latents(options) else draw(run.model, count, seed)
+    x = (
+        latents.latent_samples(run, count, options)
+        if latents.wants_latents(options)
+        else draw(run.model, count, seed, drawn.each)
+    )
     if not specs.is_bound(run.spec) and "mean" not in options:
         answer(
             "vael: note: the cross-entropy of grey values is no likelihood to draw from, so the means of the decoder "
@@ -147,12 +154,14 @@ def sample(given: argparse.Namespace) -> int:
     return done(store(target, x, run), len(x), options)
 
 
-def sample_table(run: Run, schema: Schema, target: Path, options: dict[str, object]) -> int:
+def sample_table(drawn: conditioning.Conditioned, schema: Schema, target: Path, options: dict[str, object]) -> int:
     """Rows that keep the rules of their columns, and the page about them if it was asked for."""
-    seed = int(str(options.get("seed", 0)))
-    x = quality.draw_table(run, schema, int(str(options.get("count", 64))), seed, options)
+    run, seed = drawn.run, int(str(options.get("seed", 0)))
+    x = quality.draw_table(run, schema, int(str(options.get("count", 64))), seed, options, drawn.each)
     if "quality" not in options:
-        return done(quality.store_table(target, schema, quality.gapped(run, x, seed, options), seed), len(x), options)
+        gapped = quality.gapped(run, x, seed, options)
+        rules, rows_whole = conditioning.whole(run, schema, gapped, drawn.beside)
+        return done(quality.store_table(target, rules, rows_whole, seed), len(x), options)
     found = quality.write_page(run, x, seed, options)
     quality.store_table(target, schema, quality.gapped(run, x, seed, options), seed)
     if options.get("json"):

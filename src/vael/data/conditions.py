@@ -26,6 +26,7 @@ from vael.counting import counted
 from vael.data.arrays import array_in
 from vael.data.source import Source, Splits
 from vael.errors import FormatError, ShapeError, StateError, SupportError
+from vael.tables.constraints import enforced
 from vael.tables.reading import exact, read_table
 from vael.tables.schema import Column, ColumnKind, Schema
 from vael.tables.schema_file import as_record, from_record
@@ -115,8 +116,9 @@ def refuse_gaps(source: Source, missing: Bool[Tensor, " examples"], name: str) -
         rows = source.named.rows[missing.numpy()]
         first = ", ".join(f"{row:,}" for row in rows[:5].tolist()) + (" ..." if len(rows) > 5 else "")
         raise SupportError(
-            f"{source.name}: {counted(len(rows), 'example')} (rows {first}) have no {name!r}, but a condition has to "
-            "be known of every example; fill it in, leave these rows out, or choose another condition"
+            f"{source.name} has {counted(len(rows), 'example')} without {name!r} (row{'s' * (len(rows) > 1)} {first}), "
+            "but a condition has to be known of every example; fill it in, leave these rows out, or choose another "
+            "condition"
         )
 
 
@@ -260,7 +262,20 @@ class ColumnsCondition(Condition):
                 parts.append(((found - self.mean[place]) / self.std[place])[:, None])
         return torch.cat(parts, 1).float()
 
+    def cells(self, context: Float[Tensor, "rows features"]) -> Float[Tensor, "rows columns"]:
+        """The cells that these c came from, as a table has them."""
+        parts, first = [], 0
+        for place, column in enumerate(self.schema.columns):
+            part = context[:, first : first + (column.codes or 1)].double()
+            first += part.shape[1]
+            parts.append(part.argmax(1).double() if column.codes else part[:, 0] * self.std[place] + self.mean[place])
+        return enforced(self.schema, torch.stack(parts, 1))
+
     def encode(self, given: Mapping[str, object]) -> Float[Tensor, " features"]:
+        return self.numbers(self.row(given))[0]
+
+    def row(self, given: Mapping[str, object]) -> Float[Tensor, "one columns"]:
+        """The cells that a person names, as a table has them. Errors: as `encode`."""
         known = self.checked(given)
         for column in self.schema.columns:
             if column.codes and known[column.name] not in (*column.levels, *dict(column.rare)):
@@ -280,7 +295,7 @@ class ColumnsCondition(Condition):
                     f"{known[column.name]!r} stands for a missing value of {column.name!r}, but a condition has to be "
                     "known; give a value"
                 )
-        return self.numbers(cells)[0]
+        return cells
 
 
 def without(schema: Schema | None, kept: Sequence[int]) -> Schema | None:

@@ -135,4 +135,5 @@ def refined(model: LatentVector, *, steps: int = 30, widen: float = 1.1) -> VAE:
     """The same prior and likelihood with `LaplacePosterior` in place of the encoder: the same log p(x), with a
     tighter bound on it.
     """
-    return VAE(model.prior, model.likelihood, LaplacePosterior(model, steps=steps, widen=widen)).train(model.training)
+    posterior = LaplacePosterior(model, steps=steps, widen=widen)
+    return VAE(model.prior, model.likelihood, posterior, context=model.context).train(model.training)

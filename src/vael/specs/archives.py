@@ -171,6 +171,11 @@ def level_of(run: Run, name: str) -> Level:
 
 def check_codes(spec: RunSpec) -> None:
     """Errors: `SupportError` for a run whose model gives densities, with which nothing is coded."""
+    if spec.data.condition is not None:
+        raise SupportError(
+            f"the model is conditioned on {spec.data.condition.told}, which no compressed file would hold; train one "
+            "without --condition-on"
+        )
     if spec.data.kind == Kind.REAL.value and spec.data.columns:
         raise SupportError(
             "the run was trained on a table of plain numbers, whose model gives densities and no probabilities to code "

@@ -11,10 +11,11 @@ import numpy as np
 
 from vael.data import Column, ColumnKind, Kind, OnError, Schema, Source, Table, read_table
 from vael.data.blocks import Like, array_blocks, table_blocks
+from vael.data.conditions import ColumnsCondition
 from vael.data.keys import Keys, table_keys
 from vael.data.tabular import is_table_file
 from vael.errors import FormatError, ShapeError, StateError
-from vael.specs.reading import examples_of
+from vael.specs.reading import examples_of, in_condition
 from vael.specs.spec import DataSpec, RunSpec
 from vael.stored import check_file
 from vael.tables.given import as_table
@@ -57,19 +58,16 @@ def pieces(
     plain = spec.data.binarize is None and not spec.data.dequantize
     refuse_other_files(spec, path)
     if path.is_file() and (spec.data.table is not None or schema is not None):
-        rules = schema or from_record(spec.data.table, "run.json")
-        for table in table_blocks(path, rules, on_error=on_error):
-            yield Piece(as_source(path.name, table), table.rows, table)
+        for table in table_blocks(path, whole_rules(spec, schema), on_error=on_error):
+            source, kept = in_its_condition(spec, path.name, table)
+            yield Piece(source, kept.rows, kept)
     elif plain and path.is_file() and is_table_file(path) and spec.data.columns:
-        numbers, like = (
-            Schema(tuple(Column(name, ColumnKind.REAL) for name in spec.data.columns)),
-            like_of(spec.data, path.name),
-        )
+        numbers = whole_rules(spec, Schema(tuple(Column(name, ColumnKind.REAL) for name in spec.data.columns)))
+        like = replace(like_of(spec.data, path.name), event=(len(numbers.columns),), columns=numbers.names)
         for table in table_blocks(path, numbers, on_error=on_error, like=like):
             if len(table.x) or table.skipped:
-                yield Piece(
-                    like.source(table.x.numpy()) if len(table.x) else as_source(path.name, table), table.rows, table
-                )
+                source, kept = in_its_condition(spec, path.name, table, like)
+                yield Piece(source, kept.rows, kept)
     elif plain and path.is_file() and path.suffix.lower() == ".npy" and spec.data.condition is None:
         yield from array_pieces(replace(like_of(spec.data, path.name), clip=clip), path)
     else:
@@ -121,6 +119,29 @@ def as_source(name: str, table: Table) -> Source:
     return Source(name, table.x, Kind.MIXED, "", schema=table.schema, gaps=True, columns=table.schema.names)
 
 
+def whole_rules(spec: RunSpec, schema: Schema | None) -> Schema:
+    """The schema by which rows are read: that of a run or one made for it, with the columns that are the condition."""
+    rules = schema or from_record(spec.data.table, "run.json")
+    return spec.data.condition.whole(rules) if isinstance(spec.data.condition, ColumnsCondition) else rules
+
+
+def in_its_condition(spec: RunSpec, name: str, table: Table, like: Like | None = None) -> tuple[Source, Table]:
+    """The rows of a table with their conditions, and the table without the columns that are these.
+
+    Errors: `SupportError` for a row whose condition is not known.
+    """
+    source = as_source(name, table) if like is None or not len(table.x) else like.source(table.x.numpy())
+    condition = spec.data.condition
+    if condition is None:
+        return source, table
+    if not isinstance(condition, ColumnsCondition):
+        return in_condition(spec, source, name), table
+    given = in_condition(spec, replace(source, keys=Keys(table.rows)), name)
+    kept = [place for place in range(table.x.shape[1]) if place not in condition.places]
+    schema = replace(table.schema, columns=tuple(table.schema.columns[place] for place in kept))
+    return given, replace(table, x=table.x[:, kept].contiguous(), schema=schema)
+
+
 def table_of(spec: RunSpec, data: object, *, skip: bool = False, schema: Schema | None = None) -> tuple[Source, Table]:
     """The rows of a table by the schema of a run (or one made for it), and the table as it came, all at once.
 
@@ -135,13 +156,13 @@ def table_of(spec: RunSpec, data: object, *, skip: bool = False, schema: Schema 
             f"the run was trained on {spec.data.name}, whose examples of shape {spec.data.event} have no schema; give "
             "data of that kind"
         )
-    rules, how = schema or from_record(spec.data.table, "run.json"), OnError.SKIP if skip else OnError.STOP
+    rules, how = whole_rules(spec, schema), OnError.SKIP if skip else OnError.STOP
     if not isinstance(data, Path | str):
         table = read_table(as_table(data), rules, on_error=how)
-        return as_source("the table", table), table
+        return in_its_condition(spec, "the table", table)
     refuse_other_files(spec, Path(data))
     table = read_table(Path(data), rules, on_error=how)
-    return as_source(Path(data).name, table), table
+    return in_its_condition(spec, Path(data).name, table)
 
 
 def like_of(data: DataSpec, name: str) -> Like:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 import pyarrow as pa
+from torch import Tensor
 
 from vael import files, training
 from vael.claims import refuse_claim
@@ -61,6 +62,19 @@ class Run:
         if self.folder is None:
             raise StateError("this run was kept in memory only, so it has no folder; train with run= to have one")
         return self.folder / name
+
+    def condition(self, values: Mapping[str, object] | None = None, /, **named: object) -> Tensor:
+        """C from a value for everything that the model is conditioned on, `[features]`: for `model.at(c)`, or as the
+        `context` of `model.sample` and `model.decode`.
+
+        >>> run.model.at(run.condition(label=7)).sample(16, generator=noise)  # doctest: +SKIP
+
+        Errors: `StateError` for a model without a condition, for a name that it does not have or that has no value, and
+        for a value that it cannot have.
+        """
+        if self.spec.data.condition is None:
+            raise StateError("this model is conditioned on nothing; train one with condition_on=")
+        return self.spec.data.condition.encode({**(values or {}), **named})
 
     def splits(self) -> Splits:
         """The data of the run, loaded anew, without the rows that were left out of it.

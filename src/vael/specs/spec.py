@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vael import files
 from vael.counting import counted
-from vael.data.conditions import AnyCondition
+from vael.data.conditions import AnyCondition, ColumnsCondition
 from vael.data.facts import Facts, Moments, unknown_moments
 from vael.data.source import Kind
 from vael.errors import FormatError, StateError
@@ -76,6 +76,11 @@ class DataSpec(Section):
     held_out: SplitSpec  # the validation split
     test: SplitSpec | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def condition_columns(self) -> tuple[str, ...]:
+        """The columns of the table that are the condition, and so no part of x."""
+        return self.condition.names if isinstance(self.condition, ColumnsCondition) else ()
 
 
 class TrainingSpec(Section):
