@@ -41,6 +41,7 @@ from vael.models.likelihoods.heads import Moments
 from vael.models.posteriors.correlated import numbers_of
 from vael.models.quantized import one_level, two_levels
 from vael.models.stacked import stacked as stacked
+from vael.models.vae import context_of
 from vael.networks import (
     ConvolutionDecoder,
     ConvolutionEncoder,
@@ -364,7 +365,7 @@ def flops(model: Model, event: Sequence[int]) -> int:
     """
     like = next(model.parameters())
     counter = FlopCounterMode(display=False)
-    x, given = torch.zeros(1, *event, device=like.device, dtype=like.dtype), getattr(model, "context", 0)
+    x, given = torch.zeros(1, *event, device=like.device, dtype=like.dtype), context_of(model)
     with torch.no_grad(), counter:
         model(Batch(x=x, context=x.new_zeros(1, given) if given else None), generator=torch.Generator(like.device))
     return 3 * counter.get_total_flops()

@@ -106,6 +106,7 @@ def test_a_row_of_an_array_belongs_to_the_row_of_the_data_in_every_split(tmp_pat
         own = torch.from_numpy(beside[part.named.rows - 1])
         standard = (own - torch.tensor(condition.mean)) / torch.tensor(condition.std)
         assert torch.allclose(part.context.double(), standard, atol=1e-5)
+    assert learned(replace(splits, test=splits.validation), str(path)) == condition
     assert torch.equal(condition.encode({"c1": 4, "c2": 16}), condition.numbers(torch.tensor([[4.0, 16.0]]))[0])
 
 
@@ -175,6 +176,6 @@ def test_an_array_that_does_not_fit_is_refused(tmp_path):
     with pytest.raises(SupportError, match=r"without .c.npy."):
         learned(splits, str(path))
     np.save(path, np.zeros((60, 2)))
-    counted_apart = replace(splits, test=replace(splits.validation, keys=None))
+    counted_apart = replace(splits, test=replace(splits.validation, keys=None, fingerprint="another"))
     with pytest.raises(StateError, match="parts that are counted"):
         learned(counted_apart, str(path))

@@ -27,6 +27,7 @@ from torch.distributions import Distribution, Independent, MultivariateNormal, N
 from vael import files
 from vael.errors import StateError
 from vael.models import CorrelatedGaussianPosterior, LatentVector, needs
+from vael.models.vae import context_of
 from vael.process import errors_only, ignoring
 from vael.tables.schema import Schema
 from vael.tables.schema_file import write_schema
@@ -145,7 +146,7 @@ def export_onnx(
     agree with PyTorch.
     """
     needs(model, LatentVector, "exporting an encoder and a decoder")
-    if getattr(model, "context", 0):
+    if context_of(model):
         raise StateError(
             "a conditional model has two inputs, which its graphs do not; export it at one condition "
             "(model.at(run.condition(...))), or train it without --condition-on"

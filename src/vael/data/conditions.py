@@ -445,8 +445,8 @@ def learned_file(splits: Splits, path: Path) -> FileCondition:
     Errors: those of `rows_beside`, and `StateError` for data that come in several parts, which no single array is
     beside.
     """
-    parts = [part.named.rows for part in (splits.train, splits.validation, splits.test) if part is not None]
-    rows = np.concatenate(parts)
+    test = () if splits.test is None or splits.test.fingerprint == splits.validation.fingerprint else (splits.test,)
+    rows = np.concatenate([part.named.rows for part in (splits.train, splits.validation, *test)])
     if len(np.unique(rows)) < len(rows):
         raise StateError(
             f"{splits.train.name} comes in parts that are counted each for itself, so {path} cannot say which of its "

@@ -30,6 +30,7 @@ from vael.evaluation.proposals import (
 from vael.evaluation.record import K_HAT_LIMIT, LEAST_EFFECTIVE, UNTRUSTED_SHARE, Evaluation
 from vael.inference import weighed
 from vael.models import BernoulliHead, Head, LatentVector, Model, is_likelihood, needs
+from vael.models.vae import context_of
 from vael.probability import PerExample, has_closed_form
 
 LEAST_SAMPLES = 100  # fewer than these say little about the tail of the weights
@@ -282,7 +283,7 @@ def _record(model: Model, source: Source, split: str, judged: Judged, closed: bo
         seconds=0.0,
         estimator=_estimator(judged, closed, plan),
         notes=source.notes,
-        conditioned_on=source.conditions if conditions_of(model) else (),
+        conditioned_on=source.conditions if context_of(model) else (),
         fitted_share=float(judged.fitted.mean()),
     )
     head = getattr(getattr(model, "likelihood", None), "head", None)
@@ -296,11 +297,6 @@ def _record(model: Model, source: Source, split: str, judged: Judged, closed: bo
             f"{type(head).__name__} is no likelihood of these data: the objective is given, log p(x) is not",
         ),
     )
-
-
-def conditions_of(model: Model) -> int:
-    """How many numbers a model is conditioned on; 0 for one that is not."""
-    return int(getattr(model, "context", 0))
 
 
 def _estimator(judged: Judged, closed: bool, plan: Plan) -> str:

@@ -13,7 +13,7 @@ from torch.func import grad, jvp
 from vael.errors import StateError
 from vael.inference.optimizers import Optimizer, Updates
 from vael.models import VAE, Conditional, LatentVector, needs
-from vael.models.vae import filled, seen, shown
+from vael.models.vae import context_of, filled, seen, shown
 from vael.probability.factorization import factor_of_inverse, spectrum
 
 AT_ONCE = 4096  # latents that are differentiated together
@@ -136,4 +136,4 @@ def refined(model: LatentVector, *, steps: int = 30, widen: float = 1.1) -> VAE:
     tighter bound on it.
     """
     posterior = LaplacePosterior(model, steps=steps, widen=widen)
-    return VAE(model.prior, model.likelihood, posterior, context=model.context).train(model.training)
+    return VAE(model.prior, model.likelihood, posterior, context=context_of(model)).train(model.training)

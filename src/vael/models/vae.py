@@ -82,6 +82,11 @@ def seen(cells: Tensor, observed: Tensor | None) -> Tensor:
     return cells.flatten(2).sum(2) if cells.dim() > 2 else cells
 
 
+def context_of(model: nn.Module) -> int:
+    """How many numbers a model is conditioned on; 0 for one that knows of no condition."""
+    return int(getattr(model, "context", 0))  # type: ignore[bad-argument-type]
+
+
 class VAE(LatentVector, CellWise):
     """A variational autoencoder composed from a prior, a likelihood and a posterior.
 

@@ -16,6 +16,7 @@ from vael.errors import StateError
 from vael.inference.algorithm import Algorithm
 from vael.models import Head, Model
 from vael.models.families import ModelPart
+from vael.models.vae import context_of
 from vael.networks import seeded
 from vael.networks.initialize import Hollow
 from vael.parts import trusting
@@ -141,7 +142,7 @@ def build_model(
     facts = facts_of(data, None if train is None else sets.statistics(train))
     with seeded(seed), Hollow() if hollow else nullcontext():
         model = part.build(facts)
-    if getattr(model, "context", 0) != facts.context:
+    if context_of(model) != facts.context:
         raise StateError(
             f"the model {part.name} cannot be conditioned on anything, but {data.condition and data.condition.told} "
             "was asked for; leave the condition (--condition-on) out, or choose another model (--model dense)"
