@@ -46,7 +46,9 @@ class TwoStoreys(LatentModel, CellWise):
         x = filled(batch.x, batch.observed).to(self.out.weight.dtype).flatten(1)
         raw = self.second(torch.cat([x.expand(*above[0].shape[:2], -1), above[0]], -1)) if above else self.first(x)
         loc, log_scale = raw.chunk(2, -1)
-        return diagonal_gaussian(loc, (0.5 * log_scale.tanh() - 0.5).exp())
+        loc = loc + self.between(above[0]) if above else loc
+        width = 0.6 if above else 1.2  # about that of the prior, so that importance weights are worth something
+        return diagonal_gaussian(loc, width * (0.3 * log_scale.tanh()).exp())
 
     def decode(self, latent: Levels, context: Tensor | None = None) -> Distribution:
         return Bernoulli(logits=self.out(torch.cat(latent, -1)).unflatten(-1, self.event), validate_args=False)

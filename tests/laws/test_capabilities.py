@@ -2,17 +2,36 @@
 of latents that the package has never heard of goes wherever its capabilities let it.
 """
 
+import math
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import pytest
 import torch
 from torch import nn
 
 from toys import TwoStoreys
-from vael.data import Batch
+from vael.applications.aggregate import fit_aggregate
+from vael.applications.anomaly import AnomalyDetector
+from vael.applications.generation import mean_samples
+from vael.applications.generation import samples as samples_of
+from vael.applications.imputation import impute
+from vael.applications.traversal import decoded
+from vael.data import Batch, Source
+from vael.data import Kind as DataKind
 from vael.errors import StateError
-from vael.inference import weighed
+from vael.evaluation import (
+    CodeJudgement,
+    ErrorJudgement,
+    Evaluation,
+    ExactJudgement,
+    evaluate_encoder,
+    evaluate_refined,
+    judge,
+    row_terms,
+)
+from vael.inference import LaplacePosterior, weighed
 from vael.models import (
     VAE,
     Autoencoder,
@@ -251,3 +270,119 @@ def test_the_predictive_density_of_the_bayesian_mixture_is_a_density():
     # μ | Λ ~ N(m, 1/(β Λ)), so x | Λ ~ N(m, (1 + 1/β) / Λ); 400,000 draws err by 0.2 %, five times that is allowed
     law = Normal(0.3, ((1 + 1 / 1.5) / precision).sqrt())
     torch.testing.assert_close(model.log_prob(point).exp()[0], law.log_prob(point[0]).exp().mean(), rtol=0.01, atol=0)
+
+
+# judging
+
+
+def source_of(kind, examples=12):
+    x = torch.rand(examples, *kind.event, generator=torch.Generator().manual_seed(4))
+    if kind.event in ((3,), (5, 3)):
+        return Source("numbers", x, DataKind.REAL, "f")
+    return Source("pixels", x.round().to(torch.uint8), DataKind.INTEGER, "f", levels=2)
+
+
+JUDGED = {
+    "vae": Evaluation,
+    "coupled": Evaluation,
+    "two levels": Evaluation,
+    "state space": Evaluation,
+    "autoencoder": ErrorJudgement,
+    "autoencoder with a density": ErrorJudgement,
+    "vq-vae": CodeJudgement,
+    "codes": ExactJudgement,
+    "mixture": ExactJudgement,
+    "bayesian mixture": ExactJudgement,
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_model_is_judged_by_what_it_has(name):
+    kind = KINDS[name]
+    model, source = built(kind), source_of(kind)
+    found = judge(model, source, importance_samples=20)
+    again = judge(model, source, importance_samples=20, batch=5)
+    assert type(found) is JUDGED[name]
+    assert (found.examples, found.data) == (12, source.name)
+    if isinstance(found, Evaluation):
+        assert found.log_likelihood == pytest.approx(again.log_likelihood, abs=1e-4)
+        assert found.log_likelihood > found.elbo
+        assert found.divergence > 0
+    else:
+        for one, other in zip(found.figures, again.figures, strict=True):
+            assert one.value == pytest.approx(other.value, rel=1e-5, abs=1e-6)
+
+
+def test_an_error_is_called_nothing_else():
+    """Neither a bound nor a likelihood, in no field, no sentence and no key."""
+    found = judge(built(KINDS["autoencoder"]), source_of(KINDS["autoencoder"]))
+    words = [field.name for field in fields(found)] + [str(found), repr(found), found.estimator]
+    words += [word for one in found.figures for word in (one.key, one.name, one.told)]
+    for word in words:
+        assert not re.search(r"bound|likelihood|elbo|log.?p|nats|evidence", word.lower()), word
+    x = source_of(KINDS["autoencoder"]).x.float()
+    with torch.no_grad():
+        error = (built(KINDS["autoencoder"]).reconstruct(Batch(x=x)) - x).square().mean()
+    assert found.squared_error == pytest.approx(float(error), rel=1e-5)
+    assert found.decibels == pytest.approx(-10 * math.log10(error), rel=1e-5)
+
+
+def test_exact_numbers_are_exact():
+    """Nothing of draws in them, and the standard error is that over examples."""
+    model, source = built(KINDS["mixture"]), source_of(KINDS["mixture"])
+    found = judge(model, source)
+    log_p = model.log_prob(source.x)
+    assert found.log_likelihood == pytest.approx(float(log_p.mean()), rel=1e-12)
+    assert found.standard_error == pytest.approx(float(log_p.std()) / math.sqrt(12), rel=1e-12)
+    assert not hasattr(found, "k_hat")
+
+
+def test_two_levels_are_weighed_as_the_integral_has_it():
+    """log p(x) of the toy by importance weights against a sum over a grid of both levels (one number each).
+
+    20,000 draws are worth some 4,800, so the standard error of log p(x) is 0.013: seven of them are allowed, which
+    fails a right estimate once in 10¹¹.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        model = TwoStoreys((1, 2, 2), top=1, bottom=1).double()
+    x = torch.tensor([[[[1, 0], [1, 1]]]], dtype=torch.uint8)
+    found = evaluate_encoder(model, Source("pixels", x, DataKind.INTEGER, "f", levels=2), importance_samples=20_000)
+    line = torch.linspace(-6, 6, 401, dtype=torch.float64)
+    first, second = (z.reshape(-1, 1, 1) for z in torch.meshgrid(line, line, indexing="ij"))
+    joint = (
+        model.prior_at(()).log_prob(first)
+        + model.prior_at((first,)).log_prob(second)
+        + model.decode((first, second)).log_prob(x.double()).flatten(2).sum(2)
+    )
+    exact = float(joint.logsumexp(0)) + 2 * math.log(float(line[1] - line[0]))
+    assert found.log_likelihood == pytest.approx(exact, abs=0.1)
+    assert found.elbo < exact
+
+
+def test_two_levels_are_scored_and_sampled():
+    kind = KINDS["two levels"]
+    model = built(kind)
+    detector = AnomalyDetector(model, source_of(kind, 40), source_of(kind, 20))
+    verdicts = list(detector.judge(source_of(kind, 15)))
+    assert sum(len(one.score) for one in verdicts) == 15
+    terms = torch.cat([one.bound for one in row_terms(model, source_of(kind, 15))])
+    assert torch.isfinite(terms).all()
+    assert samples_of(model, 7).shape == mean_samples(model, 7).shape == (7, *EVENT)
+    assert torch.equal(samples_of(model, 7), samples_of(model, 7))
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda model, source: next(impute(model, source)),
+        lambda model, source: decoded(model, torch.zeros(2, 5)),
+        lambda model, source: fit_aggregate(model, source),
+        lambda model, source: evaluate_refined(model, source),
+        lambda model, source: LaplacePosterior(model),
+    ],
+)
+def test_what_takes_one_vector_of_latents_refuses_two_levels(use):
+    kind = KINDS["two levels"]
+    with pytest.raises(StateError, match=r"needs one vector of latents .*TwoStoreys, has not; use a VAE"):
+        use(built(kind), source_of(kind))

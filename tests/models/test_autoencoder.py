@@ -265,7 +265,7 @@ def test_there_is_no_prior_to_sample_from_and_no_divergence_to_climb():
         model(given, generator=generator(), requires=ELBO().requires)
     with pytest.raises(StateError, match="neither prior nor posterior"):
         model(given, generator=generator(), posterior=())
-    with pytest.raises(StateError, match="Autoencoder has no posterior"):
+    with pytest.raises(StateError, match="Autoencoder, has not"):
         evaluate(model, Source("grey", given.x, Kind.REAL, "f"))
 
 

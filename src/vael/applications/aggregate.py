@@ -13,7 +13,7 @@ from torch import Tensor
 from vael.applications.generation import batches, blocks, drawn_rows, seeded
 from vael.data import Kind, Source, Splits
 from vael.inference import ExpectationMaximization
-from vael.models import GaussianMixture, LatentModel, LatentVector, needs
+from vael.models import GaussianMixture, LatentVector, Model, needs
 from vael.probability import draw
 from vael.training import Settings, run
 
@@ -24,11 +24,11 @@ FLOOR = 1e-4  # added to variances: the prior's are 1
 
 
 @torch.no_grad()
-def aggregate_codes(model: LatentVector, source: Source, seed: int = 0) -> Float[Tensor, "examples features"]:
+def aggregate_codes(model: Model, source: Source, seed: int = 0) -> Float[Tensor, "examples features"]:
     """One draw from q(z | x) for each example, so draws from the aggregate posterior q(z); at most `MOST` examples,
     chosen by `seed`.
     """
-    needs(model, LatentVector, "the distribution of codes")
+    model = needs(model, LatentVector, "the distribution of codes")
     noise = torch.Generator().manual_seed(seed)
     chosen = (
         source
@@ -38,7 +38,7 @@ def aggregate_codes(model: LatentVector, source: Source, seed: int = 0) -> Float
     return torch.cat([draw(model.infer(batch), 1, noise)[0] for batch in batches(chosen, seed=seed)])
 
 
-def fit_aggregate(model: LatentVector, source: Source, components: int = COMPONENTS, seed: int = 0) -> GaussianMixture:
+def fit_aggregate(model: Model, source: Source, components: int = COMPONENTS, seed: int = 0) -> GaussianMixture:
     """A mixture of Gaussians with full covariances, fitted by EM to the aggregate posterior (Ghosh et al. 2020 fit it
     to codes).
 
@@ -58,7 +58,7 @@ def fit_aggregate(model: LatentVector, source: Source, components: int = COMPONE
 
 
 def aggregate_samples(
-    model: LatentModel, mixture: GaussianMixture, count: int, seed: int = 0
+    model: Model, mixture: GaussianMixture, count: int, seed: int = 0
 ) -> Float[Tensor, "examples *event"]:
     """`count` draws of x from p(x | z), z from the mixture; the same for the same count and seed.
 

@@ -29,6 +29,7 @@ from vael.models import (
     Head,
     LatentModel,
     LatentVector,
+    Model,
     has,
     head_of,
     needs,
@@ -136,7 +137,7 @@ class AnomalyDetector:
 
     def __init__(
         self,
-        model: LatentModel,
+        model: Model,
         train: Source,
         held_out: Source,
         *,
@@ -152,7 +153,7 @@ class AnomalyDetector:
                 f"{LEAST_HELD_OUT} rows that were not "
                 "trained on, and a share from 0 to below one half"
             )
-        needs(model, LatentModel, "scoring")
+        model = needs(model, LatentModel, "scoring")
         self.model, self.kind, self.samples, self.seed = model.eval(), score, samples, seed
         self.head = head_of(model)
         self.space = _Space(_few(train, REFERENCE), self.head)

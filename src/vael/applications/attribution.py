@@ -13,7 +13,7 @@ from vael.data import Batch, Source
 from vael.errors import ShapeError, StateError
 from vael.evaluation import row_batches
 from vael.inference import drawn_and_weighed, refined
-from vael.models import CellWise, LatentVector, needs
+from vael.models import CellWise, LatentVector, Model, needs
 from vael.models.vae import filled
 from vael.probability import Common
 
@@ -21,7 +21,7 @@ CELLS_AT_ONCE = 2**17
 
 
 def conditional_surprise(
-    model: LatentVector, source: Source, *, samples: int = 32, seed: int = 0
+    model: Model, source: Source, *, samples: int = 32, seed: int = 0
 ) -> Iterator[Float[Tensor, "rows columns"]]:
     """-log p(x_j | x_-j) of every cell in nats, rows in order, a block at a time; 0 where a cell is missing.
 
@@ -40,7 +40,7 @@ def conditional_surprise(
         )
     if samples < 1:
         raise StateError(f"samples={samples}: expected at least 1")
-    needs(model, LatentVector, "judging elements given the others")
+    model = needs(model, LatentVector, "judging elements given the others")
     needs(model, CellWise, "judging elements given the others")
     proposer = model if model.posterior.sees_gaps else refined(model, widen=1.1)
     columns = source.event[0]

@@ -14,7 +14,7 @@ from vael.applications.generation import drawn_rows, seeded
 from vael.data import Batch
 from vael.errors import ShapeError, StateError
 from vael.inference import refined, weighed
-from vael.models import CellWise, ColumnsHead, LatentVector, needs
+from vael.models import CellWise, ColumnsHead, LatentVector, Model, needs
 from vael.probability import draw
 from vael.tables.ranges import outside
 
@@ -37,9 +37,7 @@ class Conditioned:
 
 
 @torch.no_grad()
-def conditional_samples(
-    model: LatentVector, given: Float[Tensor, " columns"], count: int, seed: int = 0
-) -> Conditioned:
+def conditional_samples(model: Model, given: Float[Tensor, " columns"], count: int, seed: int = 0) -> Conditioned:
     """`count` rows from p(x | x_given = given); NaN in `given` says that a cell is to be drawn.
 
     z_k ~ ½ p(z) + ½ q(z), where q is a Gaussian at the mode of p(z | x_given), w_k ∝ p(x_given | z_k) p(z_k) / (½
@@ -58,7 +56,7 @@ def conditional_samples(
     Errors: `StateError` for fewer than one row, or where nothing is given; `ShapeError` for another number of columns;
     `StateError` for values to which the model gives no probability.
     """
-    needs(model, LatentVector, "drawing rows that have given values")
+    model = needs(model, LatentVector, "drawing rows that have given values")
     needs(model, CellWise, "drawing rows that have given values")
     noise, observed = seeded(count, seed), ~torch.isnan(given)
     if not observed.any():

@@ -26,7 +26,7 @@ from torch.distributions import Distribution, Independent, MultivariateNormal, N
 
 from vael import files
 from vael.errors import StateError
-from vael.models import CorrelatedGaussianPosterior, LatentVector, needs
+from vael.models import CorrelatedGaussianPosterior, LatentVector, Model, needs
 from vael.models.vae import context_of
 from vael.process import errors_only, ignoring
 from vael.tables.schema import Schema
@@ -133,9 +133,7 @@ def parameters(law: Distribution) -> dict[str, Tensor]:
     return {name: whole(value) for name, value in found.items()}
 
 
-def export_onnx(
-    model: LatentVector, event: Sequence[int], folder: Path | str, schema: Schema | None = None
-) -> Exported:
+def export_onnx(model: Model, event: Sequence[int], folder: Path | str, schema: Schema | None = None) -> Exported:
     """Write `encoder.onnx` (x -> mean, log_scale) and `decoder.onnx` (z -> mean, parameters of p(x | z)) into `folder`.
 
     Both are run in ONNX Runtime and compared with PyTorch on batches of 1 and 5 before anything is written, with gaps
@@ -145,7 +143,7 @@ def export_onnx(
     Errors: `StateError` if the packages for it are not installed, the model cannot be traced, or the graphs do not
     agree with PyTorch.
     """
-    needs(model, LatentVector, "exporting an encoder and a decoder")
+    model = needs(model, LatentVector, "exporting an encoder and a decoder")
     if context_of(model):
         raise StateError(
             "a conditional model has two inputs, which its graphs do not; export it at one condition "

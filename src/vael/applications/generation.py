@@ -12,7 +12,7 @@ from torch import Tensor
 from vael.data import Batch, Source
 from vael.errors import StateError
 from vael.evaluation import row_blocks
-from vael.models import Encodes, LatentModel, LatentVector, Reconstructs, Samples, needs, prior_levels
+from vael.models import Encodes, LatentModel, LatentVector, Model, Reconstructs, Samples, needs, prior_levels
 from vael.models.core import Levels
 from vael.probability import Noise, PerExample, as_noise, draw, draw_wide, widened
 from vael.tables.output import row_file
@@ -24,7 +24,7 @@ ROWS = 3  # axes of a law of rows of a table: samples, rows, columns
 Conditions = Float[Tensor, "examples conditions"] | None
 
 
-def samples(model: Samples, count: int, seed: int = 0, context: Conditions = None) -> Float[Tensor, "examples *event"]:
+def samples(model: Model, count: int, seed: int = 0, context: Conditions = None) -> Float[Tensor, "examples *event"]:
     """`count` draws from p(x) = ∫ p(x | z) p(z) dz, the same for the same count and seed; one for each c.
 
     Errors: `StateError` for fewer than one, and for a model that cannot sample.
@@ -34,9 +34,7 @@ def samples(model: Samples, count: int, seed: int = 0, context: Conditions = Non
         return torch.cat([model.sample(len(one), generator=source, context=c) for one, c in parts(count, context)])
 
 
-def row_samples(
-    model: LatentModel, count: int, seed: int = 0, context: Conditions = None
-) -> Float[Tensor, "rows columns"]:
+def row_samples(model: Model, count: int, seed: int = 0, context: Conditions = None) -> Float[Tensor, "rows columns"]:
     """As `samples`, of a model of rows, in float64: the numbers of a column may have more digits than float32."""
     model, source = needs(model, LatentModel, "rows in float64"), as_noise(seeded(count, seed))
     with torch.no_grad():
@@ -67,7 +65,7 @@ def _means(model: LatentModel, latent: Levels, context: Conditions = None) -> Te
 
 
 def mean_samples(
-    model: LatentModel, count: int, seed: int = 0, context: Conditions = None
+    model: Model, count: int, seed: int = 0, context: Conditions = None
 ) -> Float[Tensor, "examples *event"]:
     """The means of p(x | z) at `count` draws of z from the prior: calmer pictures than samples, and no draws from
     p(x).
@@ -104,7 +102,7 @@ def batches(source: Source, limit: int | None = None, seed: int = 0) -> Iterator
 
 
 @torch.no_grad()
-def reconstructions(model: Reconstructs, source: Source, limit: int | None = None) -> tuple[Tensor, Tensor]:
+def reconstructions(model: Model, source: Source, limit: int | None = None) -> tuple[Tensor, Tensor]:
     """(what went in, the mean of p(x | z) at the mean of q(z | x)) for the first `limit` examples, or all;
     deterministic.
     """
@@ -124,7 +122,7 @@ def code_blocks(model: Encodes, source: Source) -> Iterator[Float[Tensor, "batch
 
 
 @torch.no_grad()
-def codes(model: Encodes, source: Source, limit: int | None = None) -> Float[Tensor, "examples features"]:
+def codes(model: Model, source: Source, limit: int | None = None) -> Float[Tensor, "examples features"]:
     """The mean of q(z | x) for every example, in order; deterministic."""
     model = needs(model, Encodes, "encoding")
     return torch.cat([model.encode(batch) for batch in batches(source, limit)])

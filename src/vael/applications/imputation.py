@@ -14,7 +14,7 @@ from vael.data import Batch, Source
 from vael.errors import StateError
 from vael.evaluation import RowKeys, row_batches
 from vael.inference import drawn_and_weighed, refined
-from vael.models import CellWise, LatentVector, needs
+from vael.models import CellWise, LatentVector, Model, needs
 from vael.models.vae import filled
 from vael.probability import Common, EachLatent, Noise, PerExample, draw_wide, widened
 from vael.probability.columns import Columns
@@ -49,7 +49,7 @@ class _Wanted:
 
 
 def impute(
-    model: LatentVector,
+    model: Model,
     source: Source,
     *,
     samples: int = 200,
@@ -77,7 +77,7 @@ def impute(
     that make no sense, for data without gaps, and for a model without one vector of latents or whose likelihood joins
     cells.
     """
-    needs(model, LatentVector, "filling gaps")
+    model = needs(model, LatentVector, "filling gaps")
     needs(model, CellWise, "filling gaps")
     if samples < 1 or draws < 0 or not 0 < interval < 1:
         raise StateError(

@@ -15,7 +15,7 @@ from vael.data import Batch
 from vael.errors import ShapeError, StateError
 from vael.evaluation import RowKeys
 from vael.inference import drawn_and_weighed, refined
-from vael.models import CellWise, LatentVector, needs
+from vael.models import CellWise, LatentVector, Model, needs
 from vael.probability import Common, EachLatent, Noise, PerExample, draw
 
 CANDIDATES = 128  # latents for each example
@@ -57,9 +57,7 @@ class Inpainted:
     effective_samples: Float[Tensor, " batch"]  # of the weights: near 1 says that few latents carry the answer
 
 
-def inpaint(
-    model: LatentVector, batch: Batch, *, draws: int = 1, candidates: int = CANDIDATES, seed: int = 0
-) -> Inpainted:
+def inpaint(model: Model, batch: Batch, *, draws: int = 1, candidates: int = CANDIDATES, seed: int = 0) -> Inpainted:
     """E[x | seen] = Σ w_k E[x | z_k] / Σ w_k over z_k from a Gaussian at the mode of log p(seen cells, z), w = p(seen,
     z) / q(z).
 
@@ -71,7 +69,7 @@ def inpaint(
     Errors: `StateError` for a batch without a mask of seen cells, for fewer than one candidate, and for a likelihood
     that joins cells, which cannot leave any out.
     """
-    needs(model, LatentVector, "inpainting")
+    model = needs(model, LatentVector, "inpainting")
     needs(model, CellWise, "inpainting")
     if batch.observed is None or candidates < 1 or draws < 0:
         raise StateError(

@@ -17,7 +17,7 @@ from vael.applications.generation import AT_ONCE, batches, drawn_rows, seeded
 from vael.data import Batch, Source
 from vael.errors import ShapeError, StateError
 from vael.inference.optimizers import Optimizer, Updates
-from vael.models import LatentVector, needs
+from vael.models import LatentVector, Model, needs
 from vael.probability import Common, diagonal_gaussian, draw
 from vael.probability.factorization import lower_factor
 
@@ -27,7 +27,7 @@ JUDGES = 64  # variates that say whether a fitted posterior is better than the e
 
 
 def prior_latents(
-    model: LatentVector, count: int, *, temperature: float = 1.0, seed: int = 0
+    model: Model, count: int, *, temperature: float = 1.0, seed: int = 0
 ) -> Float[Tensor, "examples features"]:
     """Draws from the prior, their distance from its mean multiplied by `temperature`: variance temperature² times the
     prior's.
@@ -48,11 +48,9 @@ def _tempered(law: Distribution, count: int, temperature: float, seed: int) -> T
 
 
 @torch.no_grad()
-def drawn(
-    model: LatentVector, z: Float[Tensor, "examples features"], seed: int = 0
-) -> Float[Tensor, "examples *event"]:
+def drawn(model: Model, z: Float[Tensor, "examples features"], seed: int = 0) -> Float[Tensor, "examples *event"]:
     """One draw from p(x | z) at each latent; `vael.applications.traversal.decoded` gives the means."""
-    needs(model, LatentVector, "decoding latents")
+    model = needs(model, LatentVector, "decoding latents")
     noise = seeded(len(z), seed)
     return torch.cat([drawn_rows(model, part, noise) for part in z.split(AT_ONCE)])
 
@@ -74,11 +72,11 @@ class LatentGaussian:
 
 
 @torch.no_grad()
-def aggregate_gaussian(model: LatentVector, source: Source) -> LatentGaussian:
+def aggregate_gaussian(model: Model, source: Source) -> LatentGaussian:
     """The Gaussian with the moments of q(z) = 1/N Σ q(z | x_n): covariance of the posterior means, plus the mean
     posterior covariance.
     """
-    needs(model, LatentVector, "the distribution of codes")
+    model = needs(model, LatentVector, "the distribution of codes")
     laws = [model.infer(batch) for batch in batches(source)]
     means = torch.cat([law.mean for law in laws]).double()
     within = torch.stack([_covariance(law).double().sum(0) for law in laws]).sum(0) / len(means)
@@ -151,7 +149,7 @@ class Optimized:
 
 
 def optimized(
-    model: LatentVector, batch: Batch, *, steps: int = 100, samples: int = 8, rate: float = 0.1, seed: int = 0
+    model: Model, batch: Batch, *, steps: int = 100, samples: int = 8, rate: float = 0.1, seed: int = 0
 ) -> Optimized:
     """Climb the ELBO of each example in shift and scales of q(z | x), from the encoder's (semi-amortised: Kim et al.
     2018).
@@ -165,7 +163,7 @@ def optimized(
             f"steps={steps}, samples={samples}, rate={rate}: expected at least one step and one sample, and a rate "
             "above 0"
         )
-    needs(model, LatentVector, "making codes better")
+    model = needs(model, LatentVector, "making codes better")
     with torch.no_grad():
         q = model.infer(batch)
     start = torch.zeros(2, *q.mean.shape, dtype=q.mean.dtype)

@@ -15,7 +15,7 @@ from vael.data import Kind, Source, Splits
 from vael.errors import SupportError
 from vael.evaluation.rows import row_terms
 from vael.evaluation.synthetic import Settings, SyntheticQuality, Tables, judge_synthetic
-from vael.models import GaussianMixture, LatentModel, LatentVector
+from vael.models import GaussianMixture, Model
 from vael.tables.constraints import enforced
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
 
@@ -93,7 +93,7 @@ def rows_of(source: Source, index: Int64[Tensor, " chosen"]) -> Float[Tensor, "c
 
 
 def synthetic_rows(
-    model: LatentModel,
+    model: Model,
     schema: Schema,
     count: int,
     seed: int = 0,
@@ -112,7 +112,7 @@ def synthetic_rows(
     return enforced(schema, drawn.flatten(1))
 
 
-def latent_sampler(model: LatentVector, train: Source, seed: int = 0) -> GaussianMixture:
+def latent_sampler(model: Model, train: Source, seed: int = 0) -> GaussianMixture:
     """A mixture fitted to the codes of the training rows, to draw z from instead of the prior; the model's bound
     does not change.
     """
@@ -130,7 +130,7 @@ def with_gaps(x: Float[Tensor, "rows columns"], train: Source, seed: int = 0) ->
 
 
 def judge_rows(
-    model: LatentModel, splits: Splits, x: Float[Tensor, "rows columns"], settings: Settings | None = None
+    model: Model, splits: Splits, x: Float[Tensor, "rows columns"], settings: Settings | None = None
 ) -> tuple[Tables, SyntheticQuality]:
     """Compare complete synthetic rows with the rows that trained the model and with rows held out.
 
@@ -160,6 +160,6 @@ def held_out(splits: Splits) -> list[Source]:
     return [splits.test] if len(splits.test) >= ENOUGH else [splits.test, splits.validation]
 
 
-def _bounds(model: LatentModel, source: Source, seed: int) -> Float[Tensor, " rows"]:
+def _bounds(model: Model, source: Source, seed: int) -> Float[Tensor, " rows"]:
     chosen = source.subset(everything(source, BOUNDS, seed))
     return torch.cat([terms.bound for terms in row_terms(model, chosen, seed=seed)])

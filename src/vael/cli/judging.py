@@ -17,7 +17,7 @@ from vael.cli.telling import answer, is_quiet, tell
 from vael.counting import counted
 
 if TYPE_CHECKING:
-    from vael.evaluation import Evaluation, Forecast, Proposals
+    from vael.evaluation import Evaluation, Forecast, Judgement, Proposals
     from vael.specs import Run
 
 FIELDS = (
@@ -44,6 +44,7 @@ FIELDS = (
     "warnings",
     "conditioned_on",
 )
+COMMON_FIELDS = ("data", "split", "examples", "seconds", "seed", "estimator", "warnings")
 IMPORTANCE_SAMPLES = 1000
 SECONDS = 0.2  # between two looks at how far an evaluation is
 TOGETHER = 256  # examples encoded at once
@@ -145,16 +146,20 @@ def judge(
     batch: int = TOGETHER,
     proposal: str = "adaptive",
     say: Callable[[str], None] | None = None,
-) -> Evaluation:
-    """`vael.evaluation.evaluate` for a split of the run's data (None: test where there is one), with as many samples as
-    asked for or affordable.
+) -> Evaluation | Judgement:
+    """`vael.evaluation.judge` for a split of the run's data (None: test where there is one): of latents with as many
+    samples as asked for or affordable.
 
     `say` is told beforehand how long it will take.
     """
-    from vael.evaluation import Proposals, evaluate, evaluate_encoder, evaluate_refined, forecast
+    from vael import evaluation
+    from vael.evaluation import Proposals, forecast, samples_latents
     from vael.process import tuned
 
     name, source = run.split(split)
+    if not samples_latents(run.model):
+        with tuned():
+            return evaluation.judge(run.model, source, split=name, seed=seed, batch=batch)
     kind, chosen = affordable(run, len(source))
     count = importance_samples or chosen
     kind = {
@@ -162,11 +167,11 @@ def judge(
         "encoder": Proposals.ENCODER,
         "laplace": Proposals.FITTED,
     }[proposal]
-    how = {Proposals.ADAPTIVE: evaluate, Proposals.ENCODER: evaluate_encoder, Proposals.FITTED: evaluate_refined}[kind]
     with tuned():
         if say is not None:
             say(expectation(forecast(run.model, source, importance_samples=count, proposals=kind), len(source), count))
-        return how(run.model, source, split=name, importance_samples=count, seed=seed, batch=batch, progress=watch())
+        how = {"split": name, "importance_samples": count, "proposals": kind, "seed": seed, "batch": batch}
+        return evaluation.judge(run.model, source, progress=watch(), **how)
 
 
 def expectation(expected: Forecast, examples: int, samples: int) -> str:
@@ -208,21 +213,26 @@ def affordable(run: Run, examples: int) -> tuple[Proposals, int]:
     Where fitting proposals would take more than `MOST_WORK`, the encoder has to do.
     """
     from vael.evaluation import Proposals, fitting_cost
+    from vael.models import LatentVector
     from vael.recipes import flops
 
     fewest, most = AFFORDABLE
     decoded = max(
         flops(run.model, run.spec.data.event) // 6, 1
     )  # forward is a third of a training step, and the decoder half of that
-    each, fitting = WORK / (decoded * examples), fitting_cost(run.model.prior(None).event_shape.numel())
+    each = WORK / (decoded * examples)
+    if not isinstance(run.model, LatentVector):  # there is nothing to fit a proposal to
+        return Proposals.ENCODER, max(fewest, min(most, round(each)))
+    fitting = fitting_cost(run.model.prior(None).event_shape.numel())
     if fitting + fewest > each * MOST_WORK / WORK:
         return Proposals.ENCODER, max(fewest, min(most, round(each)))
     return Proposals.ADAPTIVE, max(fewest, min(most, round(each - fitting)))
 
 
-def write_report(run: Run, judged: Evaluation, seed: int = 0) -> Path:
+def write_report(run: Run, judged: Evaluation | Judgement, seed: int = 0) -> Path:
     """report.html and figures/ in the run's folder."""
     from vael.cli.wording import model, objective
+    from vael.evaluation import samples_latents
     from vael.report import ReportInput, write
 
     spec = run.spec
@@ -235,14 +245,13 @@ def write_report(run: Run, judged: Evaluation, seed: int = 0) -> Path:
         *trained(run),
         ("made with", f"vael {spec.versions.vael}, PyTorch {spec.versions.torch}, Python {spec.versions.python}"),
     )
-    # one)
     record = ReportInput(
         run.model,
         run.splits(),
         run.history,
-        judged,  # type: ignore[bad-argument-type]
+        judged,
         facts,
-        title=f"{spec.data.name}: {spec.recipe} VAE",
+        title=f"{spec.data.name}: {spec.recipe}{' VAE' if samples_latents(run.model) else ''}",
         seed=seed,
     )
     return write(run.inside(), record)
@@ -265,12 +274,23 @@ def trained(run: Run) -> tuple[tuple[str, str], ...]:
     return (("training", f"{length}; {limit}{rate(run.spec)}"), ("steps skipped", skipped))
 
 
-def as_json(judged: Evaluation, run: Run) -> dict[str, object]:
+def as_json(judged: Evaluation | Judgement, run: Run) -> dict[str, object]:
     """The fields that `--json` promises, with null for what is no finite number, and what every figure must say of
     the data.
     """
-    found = {name: getattr(judged, name) for name in FIELDS}
-    found |= {"elbo": judged.elbo if judged.is_bound else None, "objective": judged.elbo, "is_bound": judged.is_bound}
+    from vael.evaluation import Judgement
+
+    if isinstance(judged, Judgement):
+        found = {name: getattr(judged, name) for name in COMMON_FIELDS}
+        found |= {one.key: one.value for one in judged.figures}
+        found["standard_error"] = judged.figures[0].standard_error
+    else:
+        found = {name: getattr(judged, name) for name in FIELDS}
+        found |= {
+            "elbo": judged.elbo if judged.is_bound else None,
+            "objective": judged.elbo,
+            "is_bound": judged.is_bound,
+        }
     found["notes"] = tuple(dict.fromkeys((*run.spec.data.notes, *judged.notes)))
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in found.items()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vael.counting import counted
 
 if TYPE_CHECKING:
-    from vael.evaluation import Evaluation
+    from vael.evaluation import Evaluation, Judgement
     from vael.specs import RunSpec
     from vael.specs.spec import DataSpec
 
@@ -135,8 +135,24 @@ def no_bound(what: str) -> str:
     )
 
 
-def sentences(judged: Evaluation, spec: RunSpec) -> list[str]:
+def figures_told(judged: Judgement, notes: Sequence[str]) -> list[str]:
+    """The numbers of a model that is judged without draws, each with how it came about."""
+    lines = [f"{judged.data}, {judged.split} split, {counted(judged.examples, 'example')}; {judged.estimator}"]
+    width = max(len(one.name) for one in judged.figures)
+    for one in judged.figures:
+        error = "" if one.standard_error is None else f" ± {one.standard_error:.{one.digits}f}"
+        unit = f" {one.unit}" if one.unit else ""
+        lines.append(f"  {one.name:<{width}} {one.value:10,.{one.digits}f}{error}{unit}   {one.told}")
+    told = dict.fromkeys((*notes, *judged.notes))
+    return [*lines, *(f"  warning: {one}" for one in judged.warnings), *(f"  note: {note}" for note in told)]
+
+
+def sentences(judged: Evaluation | Judgement, spec: RunSpec) -> list[str]:
     """The numbers of an evaluation for a person, each with its estimator."""
+    from vael.evaluation import Judgement
+
+    if isinstance(judged, Judgement):
+        return figures_told(judged, spec.data.notes)
     k = judged.importance_samples
     density = "log p(x | c)" if judged.conditioned_on else "log p(x)    "
     lines = [

@@ -4,6 +4,8 @@ from vael.evaluation.classifier import Classifier, ClassifierSettings, accuracy,
 from vael.evaluation.codes import CodeEvaluation, evaluate_codes
 from vael.evaluation.collapse import Collapse, collapse, divergence_per_latent
 from vael.evaluation.evaluate import Forecast, evaluate, evaluate_encoder, evaluate_refined, forecast
+from vael.evaluation.judgement import CodeJudgement, ErrorJudgement, ExactJudgement, Judgement, KeyFigure
+from vael.evaluation.judging import judge, judge_codes, judge_error, judge_exactly, samples_latents
 from vael.evaluation.privacy import ClosestRecords, Membership, closest_records
 from vael.evaluation.proposals import Proposals, fitted_proposal, fitting_cost
 from vael.evaluation.ranking import RankedApart, ranked_apart
@@ -20,12 +22,17 @@ __all__ = [
     "ClassifierSettings",
     "ClosestRecords",
     "CodeEvaluation",
+    "CodeJudgement",
     "Collapse",
+    "ErrorJudgement",
     "Evaluation",
+    "ExactJudgement",
     "FeatureMoments",
     "Forecast",
     "FrechetDistance",
     "ImportanceWeights",
+    "Judgement",
+    "KeyFigure",
     "Membership",
     "Proposals",
     "RankedApart",
@@ -51,6 +58,10 @@ __all__ = [
     "fitting_cost",
     "forecast",
     "frechet_distance",
+    "judge",
+    "judge_codes",
+    "judge_error",
+    "judge_exactly",
     "judge_synthetic",
     "pareto_shape",
     "psnr",
@@ -59,6 +70,7 @@ __all__ = [
     "row_batches",
     "row_blocks",
     "row_terms",
+    "samples_latents",
     "tail_size",
     "train_classifier",
     "two_sample_test",

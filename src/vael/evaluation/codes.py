@@ -10,7 +10,7 @@ import torch
 from vael.data import Source
 from vael.errors import StateError
 from vael.evaluation.evaluate import batch_at, reference
-from vael.models import VQVAE
+from vael.models import Codes, head_of
 from vael.networks import CodeUse, code_use
 
 
@@ -34,13 +34,13 @@ class CodeEvaluation:
         return -self.distortion - self.rate
 
 
-def evaluate_codes(model: VQVAE, source: Source, *, seed: int = 0, batch: int = 256) -> CodeEvaluation:
+def evaluate_codes(model: Codes, source: Source, *, seed: int = 0, batch: int = 256) -> CodeEvaluation:
     """Distortion, rate and code use over all of `source`.
 
     Errors: `StateError` for an empty split or a head that is no likelihood.
     """
-    head = model.likelihood.head
-    if not len(source) or not head.is_likelihood:
+    head = head_of(model)
+    if not len(source) or head is None or not head.is_likelihood:
         raise StateError(
             f"{source.name}: {len(source)} examples and the head {type(head).__name__}; expected some, and a head that "
             "is a likelihood"
@@ -59,8 +59,7 @@ def evaluate_codes(model: VQVAE, source: Source, *, seed: int = 0, batch: int = 
     model.train(training)
     distortion, rate = (nats / len(source)).tolist()
     use = tuple(
-        code_use(torch.cat(level), grid.size)
-        for level, grid in zip(zip(*codes, strict=True), model.prior.grids, strict=True)
+        code_use(torch.cat(level), size) for level, size in zip(zip(*codes, strict=True), model.sizes, strict=True)
     )
     bits = (distortion + rate) / (math.prod(source.event) * math.log(2)) if head.discrete else None
     return CodeEvaluation(distortion, rate, bits, use, len(source))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from jaxtyping import Int64
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from vael.data import Batch, Source
 from vael.errors import StateError
@@ -29,7 +30,7 @@ from vael.evaluation.proposals import (
 )
 from vael.evaluation.record import K_HAT_LIMIT, LEAST_EFFECTIVE, UNTRUSTED_SHARE, Evaluation
 from vael.inference import weighed
-from vael.models import BernoulliHead, Head, LatentVector, Model, is_likelihood, needs
+from vael.models import LatentModel, LatentVector, Model, head_of, is_likelihood, needs, posterior_means
 from vael.models.vae import context_of
 from vael.probability import PerExample, has_closed_form
 
@@ -60,15 +61,16 @@ def evaluate(
     registered; log p(x) ≈ log 1/K Σ p(x, z_k) / q(z_k | x) (Burda, Grosse & Salakhutdinov 2016). Where 100 draws from
     the encoder's posterior have weights with a heavy tail (k-hat above 0.3, or an effective sample size below 80), the
     K draws come from a proposal that is fitted to the example (`fitted_proposal`) in its place: the draws that decide
-    and fit enter no estimate, so each stays a lower bound in expectation. That takes a `VAE` and K of at least 100;
-    `evaluate_encoder` draws from the encoder only, `evaluate_refined` fits every proposal.
+    and fit enter no estimate, so each stays a lower bound in expectation. That takes a `LatentVector` of real
+    numbers and K of at least 100; `evaluate_encoder` draws from the encoder only, `evaluate_refined` fits every
+    proposal.
 
     Noise is a function of (seed, example), so neither `batch`, the examples encoded together, nor `memory`, bytes for
     the network's intermediate results, moves a number by more than rounding. `progress(done, total)` is called as
     examples are finished. The model comes back in the mode it was in.
 
     Errors: `StateError` for an empty split, for sizes below 1, for a negative seed, for weights in half precision, and
-    for a model whose posterior is not one distribution over a vector.
+    for a model that is no `LatentModel` or whose only level of latents is no vector.
     """
     return _evaluate(model, source, split, Asked(importance_samples, seed, batch, memory, Proposals.ADAPTIVE), progress)
 
@@ -105,9 +107,9 @@ def evaluate_refined(
     """`evaluate` with a proposal fitted to every example; bound, distortion, divergence and active latents are still
     those of the encoder.
 
-    Errors: as `evaluate`, and `StateError` for a model that is no `VAE`.
+    Errors: as `evaluate`, and `StateError` for a model without one vector of real latents.
     """
-    needs(model, LatentVector, "fitting proposals to examples")
+    model = needs(model, LatentVector, "fitting proposals to examples")
     return _evaluate(model, source, split, Asked(importance_samples, seed, batch, memory, Proposals.FITTED), progress)
 
 
@@ -135,6 +137,7 @@ class Asked:
 
 
 def _evaluate(model: Model, source: Source, split: str, asked: Asked, progress: Progress | None) -> Evaluation:
+    model = needs(model, LatentModel, "importance sampling")
     asked.check(source)
     begun, training = time.perf_counter(), model.training
     model.eval()
@@ -164,6 +167,7 @@ def forecast(
 
     Errors: as `evaluate`.
     """
+    model = needs(model, LatentModel, "importance sampling")
     asked, training = Asked(importance_samples, 0, PROBED, 256 << 20, proposals), model.training
     asked.check(source)
     rows = torch.linspace(0, len(source) - 1, max(1, min(PROBED, len(source) // 4))).round().long()
@@ -199,19 +203,42 @@ def reference(model: nn.Module) -> Tensor:
     return weight
 
 
-def _planned(model: Model, source: Source, asked: Asked) -> tuple[Plan, bool]:
+def _planned(model: LatentModel, source: Source, asked: Asked) -> tuple[Plan, bool]:
     """The plan, with the encoder's posterior where nothing else is possible; whether the divergence has a closed
     form.
     """
     first = batch_at(source, range(1), asked.seed, reference(model))
-    fits = isinstance(model, LatentVector) and is_likelihood(model)
+    posterior = posterior_of(model, first)
+    fits = isinstance(model, LatentVector) and is_likelihood(model) and is_real(posterior)
+    if asked.proposals is Proposals.FITTED and not is_real(posterior):
+        raise StateError(
+            f"fitting proposals to examples is for one vector of real latents, which this {type(model).__name__} has "
+            "not; draw from its own posterior (evaluate_encoder)"
+        )
     adaptive = asked.proposals is Proposals.ADAPTIVE and asked.samples >= LEAST_SAMPLES
     proposals = asked.proposals if fits and (adaptive or asked.proposals is Proposals.FITTED) else Proposals.ENCODER
     plan = Plan(asked.samples, asked.seed + 1, _rows(model, first, asked.memory), proposals, asked.batch)
-    return plan, has_closed_form(posterior_of(model, first), model.prior(first.context))
+    closed = posterior is not None and has_closed_form(posterior, model.prior_at((), first.context))
+    return plan, closed
 
 
-def _judge_all(model: Model, source: Source, plan: Plan, progress: Progress | None) -> Judged:
+def is_real(law: Distribution | None) -> bool:
+    """Whether a law is over real numbers, so that it has a slope."""
+    return law is not None and law.support is not None and not law.support.is_discrete
+
+
+@torch.inference_mode()
+def gives_probabilities(model: LatentModel, source: Source) -> bool:
+    """Whether p(x | z) is over values that can be counted, so that bits per dimension exist."""
+    head = head_of(model)
+    if head is not None:
+        return head.discrete
+    first = batch_at(source, range(1), 0, reference(model))
+    support = model.decode(posterior_means(model, first), first.context).support
+    return support is not None and support.is_discrete
+
+
+def _judge_all(model: LatentModel, source: Source, plan: Plan, progress: Progress | None) -> Judged:
     like, parts, done = reference(model), [], 0
     size = plan.together(plan.samples) if plan.proposals is Proposals.ENCODER else plan.batch
     for start in range(0, len(source), size):
@@ -236,7 +263,7 @@ def batch_at(source: Source, rows: range | Int64[Tensor, " batch"], seed: int, l
     return replace(given, **{**moved, "x": moved["x"].to(like.dtype)})
 
 
-def _rows(model: Model, given: Batch, memory: int) -> int:
+def _rows(model: LatentModel, given: Batch, memory: int) -> int:
     """Latents that may be decoded at once: as many as `memory` holds the results of all layers for, and no more
     than stay in the cache.
     """
@@ -249,14 +276,15 @@ def _rows(model: Model, given: Batch, memory: int) -> int:
         for layer in layers
     ]
     try:
-        weighed(model, given, ((q := posterior_of(model, given)).mean[None],), q)
+        q = posterior_of(model, given)
+        weighed(model, given, posterior_means(model, given) if q is None else (q.mean[None],), q)
     finally:
         for hook in hooks:
             hook.remove()
     return max(1, min(memory // (sum(sizes) + 8 * given.x.nbytes), ROWS_AT_ONCE.get(given.x.device.type, 4000)))
 
 
-def _record(model: Model, source: Source, split: str, judged: Judged, closed: bool, plan: Plan) -> Evaluation:
+def _record(model: LatentModel, source: Source, split: str, judged: Judged, closed: bool, plan: Plan) -> Evaluation:
     usage = collapse(judged.mean, judged.divergence_per_latent)
     found = Evaluation(
         data=source.name,
@@ -286,9 +314,9 @@ def _record(model: Model, source: Source, split: str, judged: Judged, closed: bo
         conditioned_on=source.conditions if context_of(model) else (),
         fitted_share=float(judged.fitted.mean()),
     )
-    head = getattr(getattr(model, "likelihood", None), "head", None)
+    head = head_of(model)
     if is_likelihood(model):
-        return _with_likelihood(found, judged, head, math.prod(source.event))
+        return _with_likelihood(found, judged, gives_probabilities(model, source), math.prod(source.event))
     return replace(
         found,
         is_bound=False,
@@ -320,7 +348,7 @@ def _estimator(judged: Judged, closed: bool, plan: Plan) -> str:
     )
 
 
-def _with_likelihood(found: Evaluation, judged: Judged, head: Head | None, cells: int) -> Evaluation:
+def _with_likelihood(found: Evaluation, judged: Judged, discrete: bool, cells: int) -> Evaluation:
     log_likelihood, k_hat = judged.log_likelihood, judged.k_hat
     mean = float(log_likelihood.mean())
     found = replace(
@@ -328,7 +356,7 @@ def _with_likelihood(found: Evaluation, judged: Judged, head: Head | None, cells
         log_likelihood=mean,
         log_likelihood_per_example=log_likelihood,
         standard_error=float(log_likelihood.std() / math.sqrt(found.examples)) if found.examples > 1 else None,
-        bits_per_dim=-mean / (cells * math.log(2)) if getattr(head, "discrete", type(head) is BernoulliHead) else None,
+        bits_per_dim=-mean / (cells * math.log(2)) if discrete else None,
         effective_sample_size=float(judged.effective_samples.mean()),
         worst_effective_sample_size=float(judged.effective_samples.min()),
         k_hat=None if k_hat is None else float(k_hat.nanmedian()),

@@ -14,12 +14,14 @@ from vael.data import Batch
 from vael.evaluation.collapse import divergence_per_latent
 from vael.evaluation.weights import ImportanceWeights
 from vael.inference import weighed
-from vael.models import Model
-from vael.probability import PerExample, divergence, draw, has_closed_form
+from vael.models import LatentModel
+from vael.models.core import Levels
+from vael.probability import EachLatent, PerExample, divergence, draw, has_closed_form
 
 NOISE_BLOCK = (
     500  # draws under one call number of the noise: a constant, so that neither batch nor memory can change a draw
 )
+LEVEL_BLOCKS = 1 << 33  # numbers of noise from one level of latents to the next
 
 
 @dataclass(frozen=True)
@@ -50,33 +52,56 @@ class Judged:
     fitted: Float[Tensor, " batch"]  # 1 where the draws for log p(x) came from a proposal fitted to the example, else 0
 
 
-def judge(model: Model, batch: Batch, posterior: Distribution, how: Draws) -> Judged:
-    """All figures of the examples of a batch under their posterior."""
-    weights = ImportanceWeights(how.samples, len(batch), posterior.mean)
-    reconstruction, ratio = torch.zeros(2, len(batch), dtype=torch.float64, device=posterior.mean.device)
+def under_posterior(model: LatentModel, batch: Batch, posterior: Distribution | None, how: Draws) -> Judged:
+    """All figures of the examples of a batch under their posterior; None stands for several levels of latents."""
+    like = batch.x if posterior is None else posterior.mean
+    weights = ImportanceWeights(how.samples, len(batch), like)
+    reconstruction, ratio = torch.zeros(2, len(batch), dtype=torch.float64, device=like.device)
     first, prior = None, None
-    for latent in latents(posterior, batch, how):
-        for z in latent.split(max(1, how.rows // len(batch))):
-            found = weighed(model, batch, (z,), posterior)
-            log_likelihood, log_w, (prior,) = found.log_likelihood, found.log_weight, found.prior
+    for latent in level_blocks(model, batch, posterior, how):
+        for z in parts_of(latent, max(1, how.rows // len(batch))):
+            found = weighed(model, batch, z, posterior)
+            log_likelihood, log_w, prior = found.log_likelihood, found.log_weight, found.prior[0]
             weights.add(log_w)
             reconstruction += log_likelihood.double().sum(0)
             ratio += (log_likelihood.double() - log_w.double()).sum(0)  # log q(z | x) - log p(z)
         first = latent if first is None else first
-    closed = has_closed_form(posterior, prior)
+    closed = posterior is not None and has_closed_form(posterior, prior)
     return Judged(
         log_likelihood=weights.log_mean(),
         distortion=-reconstruction / how.samples,
-        divergence=divergence(posterior, prior, first[:1])[0].double() if closed else ratio / how.samples,
+        divergence=divergence(posterior, prior, first[0][:1])[0].double() if closed else ratio / how.samples,
         effective_samples=weights.effective_samples(),
         k_hat=weights.k_hat(),
-        mean=posterior.mean,
-        divergence_per_latent=divergence_per_latent(posterior, prior, first),
+        mean=model.encode(batch) if posterior is None else posterior.mean,
+        divergence_per_latent=None if posterior is None else divergence_per_latent(posterior, prior, first[0]),
         fitted=torch.zeros_like(ratio),
     )
 
 
-def weigh(model: Model, batch: Batch, proposal: Distribution, how: Draws) -> ImportanceWeights:
+def parts_of(latent: Levels, rows: int) -> Iterator[Levels]:
+    """At most so many draws of every level at once."""
+    yield from zip(*(level.split(rows) for level in latent), strict=True)
+
+
+def level_blocks(model: LatentModel, batch: Batch, posterior: Distribution | None, how: Draws) -> Iterator[Levels]:
+    """Draws of all levels in blocks `[draws, batch, *event]`: fewer draws are the first of more.
+
+    Every level has noise of its own, in blocks that no draw of another one reaches.
+    """
+    if posterior is not None:
+        yield from ((z,) for z in latents(posterior, batch, how))
+        return
+    for block in range(-(-how.samples // NOISE_BLOCK)):
+        count, found = min(NOISE_BLOCK, how.samples - block * NOISE_BLOCK), ()
+        for level in range(model.depth(tuple(batch.x.shape[1:]))):
+            law = model.posterior_at(found, batch)
+            noise = PerExample(how.seed, batch.index, skip=how.first + block + level * LEVEL_BLOCKS)
+            found = (*found, draw(law, 1, EachLatent(noise))[0] if found else draw(law, count, noise))
+        yield found
+
+
+def weigh(model: LatentModel, batch: Batch, proposal: Distribution, how: Draws) -> ImportanceWeights:
     """W = p(x, z) / q(z) of draws z from a proposal q, for each example of a batch."""
     weights = ImportanceWeights(how.samples, len(batch), proposal.mean)
     for latent in latents(proposal, batch, how):

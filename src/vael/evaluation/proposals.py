@@ -21,10 +21,10 @@ from torch.distributions import Distribution, MultivariateNormal
 
 from vael.data import Batch
 from vael.errors import StateError
-from vael.evaluation.likelihood import Draws, Judged, judge, latents, weigh
+from vael.evaluation.likelihood import Draws, Judged, latents, under_posterior, weigh
 from vael.evaluation.weights import ImportanceWeights
 from vael.inference import LaplacePosterior, weighed
-from vael.models import Conditional, LatentVector, Model
+from vael.models import LatentModel, LatentVector
 from vael.models.vae import shown
 from vael.probability.factorization import tried_cholesky
 
@@ -74,16 +74,18 @@ class Plan:
         return min(self.batch, max(1, self.rows // min(samples, 500)))
 
 
-def posterior_of(model: Model, given: Batch) -> Distribution:
-    """q(z | x). Errors: `StateError` for a model whose posterior is not one distribution over a vector."""
-    encoder = getattr(model, "posterior", None)
-    posterior = (
-        encoder(shown(given.x, given.observed, encoder), given.context) if isinstance(encoder, Conditional) else None
-    )
-    if not isinstance(posterior, Distribution) or len(posterior.event_shape) != 1:
+def posterior_of(model: LatentModel, given: Batch) -> Distribution | None:
+    """q(z | x) of a model with one level of latents; None where there are several, each to be drawn given the others.
+
+    Errors: `StateError` for one level that is not one vector.
+    """
+    if model.depth(tuple(given.x.shape[1:])) > 1:
+        return None
+    posterior = model.posterior_at((), given)
+    if len(posterior.event_shape) != 1:
         raise StateError(
-            f"{type(model).__name__} has no posterior over one vector of latents, which importance sampling needs; "
-            "evaluate a VAE"
+            f"{type(model).__name__} has latents of shape {tuple(posterior.event_shape)}; importance sampling is for "
+            "one vector, or for several levels"
         )
     return posterior
 
@@ -103,18 +105,18 @@ def fitting_cost(features: int) -> int:
     return PILOT + TRIAL + LaplacePosterior.cost(features)
 
 
-def judged(model: Model, given: Batch, plan: Plan) -> Judged:
+def judged(model: LatentModel, given: Batch, plan: Plan) -> Judged:
     """The examples of a batch, each by the proposal that the plan gives it."""
     if plan.proposals is Proposals.ENCODER:
         return joined(
             [
-                judge(model, part, posterior_of(model, part), plan.draws(plan.samples))
+                under_posterior(model, part, posterior_of(model, part), plan.draws(plan.samples))
                 for part in _parts(given, plan.together(plan.samples))
             ]
         )
     pilot = joined(
         [
-            judge(model, part, posterior_of(model, part), plan.draws(PILOT, PILOT_BLOCK))
+            under_posterior(model, part, posterior_of(model, part), plan.draws(PILOT, PILOT_BLOCK))
             for part in _parts(given, plan.together(PILOT))
         ]
     )
@@ -140,7 +142,7 @@ def _split(rows: Tensor, size: int) -> list[Tensor]:
     return list(rows.split(size)) if len(rows) else []
 
 
-def _weighed(model: Model, given: Batch, proposal: Distribution | None, plan: Plan) -> ImportanceWeights:
+def _weighed(model: LatentVector, given: Batch, proposal: Distribution | None, plan: Plan) -> ImportanceWeights:
     return weigh(model, given, proposal or posterior_of(model, given), plan.draws(plan.samples))
 
 

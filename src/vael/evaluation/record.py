@@ -19,8 +19,11 @@ LEAST_EFFECTIVE = 10.0  # draws that the weights are worth on average
 class Weighed(Protocol):
     """What is known of the weights of an estimate of log p(x)."""
 
-    effective_sample_size: float | None
-    k_hat_above_limit: float | None
+    @property
+    def effective_sample_size(self) -> float | None: ...
+
+    @property
+    def k_hat_above_limit(self) -> float | None: ...
 
 
 def untrusted(found: Weighed) -> bool:

@@ -40,7 +40,7 @@ class RowTerms:
         return -(self.distortion + self.divergence)
 
 
-def row_terms(model: LatentModel, source: Source, *, samples: int = 2, seed: int = 0) -> Iterator[RowTerms]:
+def row_terms(model: Model, source: Source, *, samples: int = 2, seed: int = 0) -> Iterator[RowTerms]:
     """Distortion and divergence of every example in order, a block at a time, memory bounded by the block.
 
     The expectation is over `samples` latents whose standard variates are the same for all examples, in opposite pairs
@@ -51,7 +51,7 @@ def row_terms(model: LatentModel, source: Source, *, samples: int = 2, seed: int
     """
     if samples < 1:
         raise StateError(f"samples={samples}: expected at least 1")
-    needs(model, LatentModel, "the bound of each example")
+    model = needs(model, LatentModel, "the bound of each example")
     model.eval()
     for block in row_blocks(model, source, seed, samples):
         with torch.inference_mode():

@@ -12,7 +12,7 @@ from torch.func import grad, jvp
 
 from vael.errors import StateError
 from vael.inference.optimizers import Optimizer, Updates
-from vael.models import VAE, Conditional, LatentVector, needs
+from vael.models import VAE, Conditional, LatentVector, Model, needs
 from vael.models.vae import context_of, filled, seen, shown
 from vael.probability.factorization import factor_of_inverse, spectrum
 
@@ -38,11 +38,11 @@ class LaplacePosterior(Conditional):
 
     sees_gaps = True
 
-    def __init__(self, model: LatentVector, *, steps: int = 30, widen: float = 1.1) -> None:
+    def __init__(self, model: Model, *, steps: int = 30, widen: float = 1.1) -> None:
         super().__init__()
         if steps < 1 or not 0 < widen < math.inf:
             raise StateError(f"steps={steps}, widen={widen}: expected at least one step and a finite factor above 0")
-        needs(model, LatentVector, "Laplace's approximation of the posterior")
+        model = needs(model, LatentVector, "Laplace's approximation of the posterior")
         self.prior, self.likelihood, self.posterior = model.prior, model.likelihood, model.posterior
         self.steps, self.widen = steps, widen
 

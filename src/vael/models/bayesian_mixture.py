@@ -62,6 +62,8 @@ class BayesianGaussianMixture(LatentModel, ExactLikelihood):
     q.
     """
 
+    told = "log p(x | X) given the training data X, with π, μ and Λ integrated over their posterior q"
+
     def __init__(self, components: int, prior: MixturePrior) -> None:
         super().__init__()
         if components < 1:

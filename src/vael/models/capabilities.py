@@ -82,6 +82,8 @@ class ExactLikelihood(Capability):
 
     offers: ClassVar[str] = "an exact log p(x) (ExactLikelihood)"
     instead: ClassVar[str] = "estimate it by vael.evaluation.evaluate, or use a mixture"
+    told: ClassVar[str] = "log p(x) of the model itself, latents summed out exactly"
+    gives_probabilities: ClassVar[bool] = False  # whether log p(x) is of values that can be counted
 
     @abstractmethod
     def log_prob(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:

@@ -101,6 +101,9 @@ class AutoregressiveCodes(Samples, ExactLikelihood, CodePrior):
     for small images too, whose cells are its codes.
     """
 
+    told = "log p(x), each value given those before it, exactly"
+    gives_probabilities = True
+
     def __init__(self, grids: Sequence[CodeGrid], *, features: int = 16, channels: int = 32, layers: int = 4) -> None:
         super().__init__()
         self.grids = tuple(grids)

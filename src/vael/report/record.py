@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from vael.counting import counted
 from vael.data import Source, Splits
+from vael.evaluation import Judgement
 from vael.models import VAE
 from vael.report.grid import Display, display_of
 from vael.training import Row
@@ -14,32 +15,63 @@ from vael.training import Row
 
 @runtime_checkable
 class Numbers(Protocol):
-    """What a report prints of an evaluation (`vael.evaluation.Evaluation` has it); nats per example unless the name
-    says otherwise.
+    """What a report prints of an evaluation (`vael.evaluation.Evaluation` has it and says what each is); nats per
+    example unless the name says otherwise.
     """
 
-    data: str
-    split: str
-    examples: int
-    elbo: float
-    log_likelihood: float | None  # importance-weighted estimate of log p(x)
-    standard_error: float | None  # over examples, of log_likelihood
-    importance_samples: int
-    bits_per_dim: float | None  # None for densities
-    effective_sample_size: float | None
-    k_hat: float | None  # median over examples
-    k_hat_above_limit: float | None  # share of examples above 0.7
-    distortion: float
-    divergence: float
-    active_units: int
-    latent_features: int
-    warnings: tuple[str, ...]  # reasons not to trust a number
-    notes: tuple[str, ...]  # what every figure must say
+    @property
+    def data(self) -> str: ...
 
     @property
-    def is_bound(self) -> bool:
-        """Whether `elbo` is a lower bound on log p(x)."""
-        ...
+    def split(self) -> str: ...
+
+    @property
+    def examples(self) -> int: ...
+
+    @property
+    def elbo(self) -> float: ...
+
+    @property
+    def log_likelihood(self) -> float | None: ...
+
+    @property
+    def standard_error(self) -> float | None: ...
+
+    @property
+    def importance_samples(self) -> int: ...
+
+    @property
+    def bits_per_dim(self) -> float | None: ...
+
+    @property
+    def effective_sample_size(self) -> float | None: ...
+
+    @property
+    def k_hat(self) -> float | None: ...
+
+    @property
+    def k_hat_above_limit(self) -> float | None: ...
+
+    @property
+    def distortion(self) -> float: ...
+
+    @property
+    def divergence(self) -> float: ...
+
+    @property
+    def active_units(self) -> int: ...
+
+    @property
+    def latent_features(self) -> int: ...
+
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    @property
+    def is_bound(self) -> bool: ...
 
 
 Facts = tuple[tuple[str, str], ...]
@@ -55,7 +87,7 @@ class ReportInput:
     model: VAE
     splits: Splits
     history: tuple[Row, ...] = ()
-    evaluation: Numbers | None = None
+    evaluation: Numbers | Judgement | None = None
     facts: Facts = ()
     display: Display | None = None  # None: from the data
     title: str = "A variational autoencoder"

@@ -12,6 +12,7 @@ from enum import Enum
 from vael.counting import counted
 from vael.data import Source
 from vael.data.transforms import Threshold
+from vael.evaluation import Judgement
 from vael.models import is_likelihood
 from vael.report.baseline import Baseline
 from vael.report.gather import ACTIVE, Encoded, detail_of_samples
@@ -298,7 +299,7 @@ def findings_of(record: ReportInput, seen: Encoded, baseline: Baseline | None) -
         subject=subject_of(record.splits.train),
         detail=detail_of_samples(record),
     )
-    if numbers is None:
+    if numbers is None or isinstance(numbers, Judgement):
         return findings
     return replace(
         findings,

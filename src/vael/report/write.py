@@ -7,12 +7,13 @@ from pathlib import Path
 from vael import files
 from vael.counting import counted
 from vael.data import Kind, Source
+from vael.evaluation import Judgement, KeyFigure
 from vael.report import columns, figures, gather, mixed_columns, pictures
 from vael.report.baseline import independent_cells
-from vael.report.page import Page, Section, html
+from vael.report.page import Page, Section, html, number
 from vael.report.record import Facts, ReportInput
 from vael.report.style import Drawing, styled
-from vael.report.verdict import findings_of, remarks
+from vael.report.verdict import findings_of, remarks, signed
 
 KEY = (
     "Green: as it should be, in the number that is named, on examples that trained nothing. It does not say that "
@@ -33,19 +34,16 @@ def write(folder: Path, record: ReportInput) -> Path:
     from the validation split, and every caption says which. Draws come from `record.seed`, so the same run gives the
     same page.
     """
-    folder = Path(folder)
+    folder, found = Path(folder), record.evaluation
     seen = gather.encoded(record)
     with styled():
         sections = drawn(record, seen, folder / "figures")
     page = Page(
         title=record.title,
         lead=record.source_line,
-        numbers=record.evaluation,
-        notes=tuple(
-            note
-            for note in dict.fromkeys(record.evaluation.notes if record.evaluation else ())
-            if note not in record.shown.notes
-        ),
+        numbers=None if isinstance(found, Judgement) else found,
+        cards=tuple(card(one) for one in found.figures) if isinstance(found, Judgement) else (),
+        notes=tuple(note for note in dict.fromkeys(found.notes if found else ()) if note not in record.shown.notes),
         remarks=tuple(remarks(findings_of(record, seen, independent_cells(record)))),
         facts=facts(record),
         sections=sections,
@@ -53,6 +51,12 @@ def write(folder: Path, record: ReportInput) -> Path:
     )
     files.write_bytes(folder / "report.html", html(page).encode())
     return folder / "report.html"
+
+
+def card(one: KeyFigure) -> str:
+    """A key number of a model that is judged without draws."""
+    error = "" if one.standard_error is None else f" ± {signed(one.standard_error, one.digits)}"
+    return number(one.name, signed(one.value, one.digits) + error, one.unit, one.told)
 
 
 def facts(record: ReportInput) -> Facts:
