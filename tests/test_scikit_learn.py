@@ -277,9 +277,9 @@ def test_narrow_tables_have_latents_enough(rows):
     """Three columns made by two factors, 600 rows: with one latent the bound lies 0.3 to 0.6 nats below the exact
     density, with two or three 0.03.
     """
-    found = [VAEDensity(**QUICK).fit(rows[:, :columns]).fitted_.sizes.latent for columns in (1, 2, 3, 5)]
+    found = [VAEDensity(**QUICK).fit(rows[:, :columns]).fitted_.part.latent for columns in (1, 2, 3, 5)]
     assert found == [1, 2, 3, 4]
-    assert VAEDensity(**QUICK).fit(rows[:100, :3]).fitted_.sizes.latent == 2
+    assert VAEDensity(**QUICK).fit(rows[:100, :3]).fitted_.part.latent == 2
 
 
 # awkward tables
@@ -507,7 +507,7 @@ def test_shares_that_make_no_sense_are_refused(share, rows):
 
 def test_one_hidden_layer_is_a_number_as_for_networks_of_scikit_learn(rows):
     fitted = VAEDensity(**QUICK | {"hidden_layer_sizes": 8}).fit(rows)
-    assert fitted.fitted_.sizes.hidden == (8,)
+    assert fitted.fitted_.part.network.hidden == (8,)
     assert fitted.sample(np.int64(2)).shape == (2, 5)
     for count in (0, 2.5, None):
         with pytest.raises(StateError, match="n_samples"):

@@ -7,7 +7,7 @@ import math
 import secrets
 from abc import ABC
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,11 +24,12 @@ from vael.data import Splits
 from vael.errors import FormatError, StateError
 from vael.estimators import frames
 from vael.estimators.core import Fitted, Told, fit
-from vael.estimators.network import Plan, Rows, Sizes, Training, build
+from vael.estimators.network import Effort, Rows, built, unseen
+from vael.models.parts import VAEPart
 from vael.tables.reading import Frame, Table
 from vael.training.checkpoint import read_tensors, write_tensors
 
-FORMAT = 2
+FORMAT = 3
 ENTROPY = 2**31 - 1
 Parameter = Any  # a constructor takes anything, and what makes no sense is refused by `fit`: the rule of scikit-learn
 Own = TypeVar("Own", bound="VAEEstimator")
@@ -117,7 +118,7 @@ class VAEEstimator(BaseEstimator, ABC):
         return None
 
     def _train(self, x: np.ndarray) -> None:
-        how = Training(self._count("max_iter"), self._count("batch_size"), self._rate(), seed_of(self.random_state))
+        how = Effort(self._count("max_iter"), self._count("batch_size"), self._rate(), seed_of(self.random_state))
         hidden = self._hidden()
         schema = None if self.form_ is None else self.form_.schema
         fitted, self.n_iter_ = fit(
@@ -188,7 +189,8 @@ class VAEEstimator(BaseEstimator, ABC):
             "estimator": type(self).__name__,
             "version": vael.__version__,
             "parameters": parameters,
-            "sizes": asdict(self.fitted_.sizes),
+            "model": self.fitted_.part.model_dump(mode="json", serialize_as_any=True),
+            "gaps": self.fitted_.gaps,
             "form": self.form_ and self.form_.record(),
             "state": state,
             "columns": None if names is None else [str(name) for name in names],
@@ -221,16 +223,16 @@ class VAEEstimator(BaseEstimator, ABC):
         estimator = cls(**{name: listed(value) for name, value in facts["parameters"].items()})
         estimator.form_ = None if facts["form"] is None else frames.Form.of_record(facts["form"])
         schema = None if estimator.form_ is None else estimator.form_.schema
-        sizes = Sizes(**{name: listed(value) for name, value in facts["sizes"].items()})
-        model = build(Plan(sizes), schema=schema).double().eval()
+        part, gaps = VAEPart.model_validate(facts["model"]), bool(facts["gaps"])
+        model = built(part, unseen(len(tensors["shift"]), gaps, schema)).double().eval()
         model.load_state_dict(
             {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
         )
-        rows = [Rows(tensors[name], sizes.gaps, schema).source() for name in ("train", "held_out") if name in tensors]
+        rows = [Rows(tensors[name], gaps, schema).source() for name in ("train", "held_out") if name in tensors]
         splits = Splits(rows[0], rows[1], None) if rows else None
         constant = tuple(tensors["constant"].tolist()) if "constant" in tensors else ()
         estimator.fitted_ = Fitted(
-            model, sizes, tensors["shift"].numpy(), tensors["scale"].numpy(), schema, constant, splits
+            model, part, gaps, tensors["shift"].numpy(), tensors["scale"].numpy(), schema, constant, splits
         )
         for name, value in facts["state"].items():
             setattr(estimator, name, value)

@@ -18,12 +18,13 @@ from vael.applications.anomaly import LEAST_HELD_OUT, REFERENCE, AnomalyDetector
 from vael.applications.imputation import impute
 from vael.data import Batch, Schema, Source, Splits
 from vael.errors import StateError
-from vael.estimators.network import Rows, Sizes, Training, planned, trained
+from vael.estimators.network import Effort, Rows, designed, trained
 from vael.estimators.steady import steady
 from vael.evaluation import cell_keys
 from vael.inference import drawn_and_weighed
 from vael.models import VAE
 from vael.models.likelihoods.heads import LOG_SCALE
+from vael.models.parts import VAEPart
 from vael.probability import Noise, PerExample
 from vael.probability.factorization import spectrum
 
@@ -44,7 +45,8 @@ class Fitted:
     """A model of standardised columns in float64, and where and how wide the columns are."""
 
     model: VAE
-    sizes: Sizes
+    part: VAEPart  # what the model was made from
+    gaps: bool  # whether cells may be missing
     shift: Float64[np.ndarray, " columns"]
     scale: Float64[np.ndarray, " columns"]
     schema: Schema | None = None  # of a frame with columns of several kinds: cells are codes then, shift 0 and scale 1
@@ -128,7 +130,7 @@ class Fitted:
         return self._at(source, torch.arange(max(len(source), count)) % len(source))
 
     def _at(self, source: Source, rows: Tensor) -> Source:
-        return Rows(source.batch(rows).x.double(), self.sizes.gaps, self.schema).source()
+        return Rows(source.batch(rows).x.double(), self.gaps, self.schema).source()
 
     def judged(self, detector: AnomalyDetector, x: Matrix) -> Float64[np.ndarray, "rows 2"]:
         """Scores (higher is stranger) and p-values; blocks of one size are the detector's own affair.
@@ -138,7 +140,7 @@ class Fitted:
         given again.
         """
         cells = self._within(self._standard(narrowed(x, self.shift, self.scale))).astype(np.float32)
-        rows = Rows(torch.from_numpy(cells.astype(np.float64)), self.sizes.gaps, self.schema)
+        rows = Rows(torch.from_numpy(cells.astype(np.float64)), self.gaps, self.schema)
         found = [torch.stack((part.score.double(), part.p_value.double()), 1) for part in detector.judge(rows.source())]
         return torch.cat(found).numpy()
 
@@ -175,16 +177,16 @@ class Told:
     kept: bool = False  # whether rows are to be compared with these, in whatever precision they are given
 
 
-def fit(told: Told, latent: int | None, hidden: tuple[int, ...] | None, how: Training) -> tuple[Fitted, int]:
+def fit(told: Told, latent: int | None, hidden: tuple[int, ...] | None, how: Effort) -> tuple[Fitted, int]:
     """The model fitted to rows, and the epochs that it took; NaN is a gap."""
     columns = told.x.shape[1]
     shift, scale = (np.zeros(columns), np.ones(columns)) if told.schema else location_and_scale(told.x)
     cells = standardised(narrowed(told.x, shift, scale) if told.kept else told.x, shift, scale)
     rows = Rows(torch.from_numpy(cells.astype(np.float32)), told.gaps or told.schema is not None, told.schema)
-    plan = planned(rows, latent, hidden, told.least)
-    model, run, splits = trained(rows, plan, how)
+    design = designed(rows, latent, hidden, how, told.least)
+    model, run, splits = trained(rows, design, how)
     constant = () if told.schema else tuple(constant_columns(told.x).tolist())
-    return Fitted(model, plan.sizes, shift, scale, told.schema, constant, splits), max(1, run.epochs)
+    return Fitted(model, design.model, rows.gaps, shift, scale, told.schema, constant, splits), max(1, run.epochs)
 
 
 def constant_columns(x: Matrix) -> Int64[np.ndarray, " constant"]:

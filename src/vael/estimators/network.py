@@ -11,18 +11,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vael.data import Kind, Schema, Source, Splits, statistics
-from vael.data.facts import facts_from
+from vael.data.facts import Facts, facts_from, unknown_moments
 from vael.data.source import Transform, Variates
 from vael.errors import StateError
-from vael.inference import AdamW, GradientAscent
-from vael.models import VAE, ColumnsHead, GaussianHead, LearnedScale
-from vael.models.families import LikelihoodPart
+from vael.inference.parts import AdamWPart, GradientAscentPart
+from vael.models import VAE
+from vael.models.likelihoods.parts import ColumnsPart, GaussianPerChannelPart
+from vael.models.parts import VAEPart
 from vael.networks import seeded
-from vael.networks.parts import DensePart, NetworkPart
-from vael.objectives import ELBO, Beta, ImportanceWeighted
-from vael.recipes import dense, gapped
-from vael.recipes import table as of_table
+from vael.networks.parts import DensePart
+from vael.objectives.parts import ELBOPart
 from vael.recommendation import columns, table
+from vael.specs import recipes
+from vael.specs.leaves import with_leaf
 from vael.training import Fit, Settings, run
 
 EPOCHS = 20  # at least
@@ -40,38 +41,18 @@ HIDDEN_SHARE = 0.1  # of the cells, hidden anew at each step where the model is 
 ROWS_PER_LATENT = 50
 WEIGHT_DECAY = 0.01
 EMA = 0.99  # of the weights that are judged and kept: short, because many tables are learned in a few hundred steps
-FEW = 5000  # rows with gaps below which all are learned from, as benchmarks/imputation.py does, with its settings:
-FILL_LATENT, FILL_HIDDEN, FILL_BATCH, FILL_EPOCHS, FILL_DECAY, FILL_SAMPLES = 10, (128,), 32, 150, 0.1, 20
+FEW = 5000  # rows with gaps below which all are learned from, as benchmarks/imputation.py does, and for so long:
+FILL_BATCH, FILL_EPOCHS = 32, 150
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Everything that a network of the estimators is made from."""
-
-    features: int
-    latent: int
-    hidden: tuple[int, ...]
-    gaps: bool = False
-    tables: tuple[
-        int, ...
-    ] = ()  # of a frame with a schema: for each column of numbers, how many of its values have a free probability
-
-
-@dataclass(frozen=True)
-class Training:
+class Effort:
     """How to train; None: by the number of rows."""
 
     epochs: int | None
     batch: int | None
     learning_rate: float
     seed: int
-
-
-class UnitScale:
-    """Moments of standardised columns, as a head asks for them."""
-
-    def __init__(self, features: int) -> None:
-        self.mean, self.std = torch.zeros(features), torch.ones(features)
 
 
 class HiddenCells(Transform):
@@ -109,67 +90,60 @@ class Rows:
         """Whether gaps are to be filled in so few rows of numbers that all of them are needed to learn from."""
         return self.gaps and self.schema is None and len(self.x) < FEW
 
+    @property
+    def facts(self) -> Facts:
+        """What parts need to know of them: numbers are standardised already, so they are seen as they are."""
+        source = self.source()
+        return facts_from(source, None if self.schema is None else statistics(source))
+
 
 @dataclass(frozen=True)
-class Plan:
-    """Sizes, and the laws of the columns of a schema as the rows have them: fitted once, because that takes a part
-    of a second.
-    """
+class Design:
+    """The parts of a run on rows: what is fitted, and how."""
 
-    sizes: Sizes
-    laws: ColumnsHead | None = None
+    model: VAEPart
+    algorithm: GradientAscentPart
 
 
-def build(plan: Plan, seed: int = 0, rows: Rows | None = None, schema: Schema | None = None) -> VAE:
-    """A recipe for numbers (one learned σ for each column), for numbers with gaps, or for the columns of a schema;
-    weights from `seed`.
-
-    The laws of a schema are those of the plan, else they begin at `rows`, where they are given.
-    """
-    sizes = plan.sizes
-    event, how = (sizes.features,), {"latent": sizes.latent, "hidden": sizes.hidden}
+def built(part: VAEPart, facts: Facts, seed: int = 0) -> VAE:
+    """The model of a part, its weights drawn from `seed`."""
     with seeded(seed):
-        if schema is not None:
-            known = None if rows is None else statistics(rows.source())
-            head = plan.laws or ColumnsHead(schema, sample=None if known is None else known.sample, tables=sizes.tables)
-            return of_table(event, head, statistics=known, **how)
-        law = GaussianHead(UnitScale(sizes.features), LearnedScale(sizes.features))
-        return (gapped if sizes.gaps else dense)(event, law, **how)
+        return part.build(facts)
 
 
-def widths_of(network: NetworkPart) -> tuple[int, ...]:
-    """Hidden sizes of a dense network."""
-    return network.hidden if isinstance(network, DensePart) else ()
+def unseen(features: int, gaps: bool, schema: Schema | None) -> Facts:
+    """What is known of rows of which only the model is there."""
+    if schema is None:
+        return Facts("X", (features,), Kind.REAL, None, gaps=gaps)
+    return Facts("X", (features,), Kind.MIXED, unknown_moments((features,)), schema=schema, gaps=gaps)
 
 
-def laws_of(rows: Rows, schema: Schema, likelihood: LikelihoodPart) -> ColumnsHead | None:
-    """The distributions of columns, begun at the rows; None for a likelihood of another kind."""
-    head = likelihood.build(facts_from(rows.source(), statistics(rows.source())))
-    return head if isinstance(head, ColumnsHead) else None
+def designed(rows: Rows, latent: int | None, hidden: Sequence[int] | None, how: Effort, least: int = 1) -> Design:
+    """The recipe that suits the rows, in the sizes asked for, else in those that are recommended for a table of this
+    size, with `least` latents where columns and rows allow it.
 
-
-def planned(rows: Rows, latent: int | None, hidden: Sequence[int] | None, least: int = 1) -> Plan:
-    """The sizes asked for, else those that are recommended for a table of this size, with `least` latents where
-    columns and rows allow it.
+    The bound is the ELBO of the cells that were seen; of few rows with gaps that of importance weights (Mattei &
+    Frellsen 2019).
     """
-    size, advised, laws = FILL_LATENT, FILL_HIDDEN, None
+    columns_of, rate = rows.x.shape[1], how.learning_rate
+    usual, likelihood = recipes.gapped(), GaussianPerChannelPart(channels=columns_of)
+    model = VAEPart.model_validate(with_leaf(usual.model, "likelihood", likelihood))
     if rows.schema is not None:
-        advice = columns(rows.source(), rows.schema)
-        size, advised = advice.model.latent, widths_of(advice.network)
-        laws = laws_of(rows, rows.schema, advice.likelihood)
+        advice, rate = columns(rows.source(), rows.schema), rate / 2
+        of_columns = advice.likelihood if isinstance(advice.likelihood, ColumnsPart) else ColumnsPart(tables=())
+        model = VAEPart(latent=advice.model.latent, network=advice.network, likelihood=of_columns)
     elif not rows.gaps:
         choice = table(rows.source())
-        size, advised = int(str(choice.leaves["latent"])), widths_of(choice.network)
-    widths = advised if hidden is None else hidden
-    enough = max(size, min(least, rows.x.shape[1], len(rows.x) // ROWS_PER_LATENT))
-    sizes = Sizes(
-        rows.x.shape[1],
-        int(latent or enough),
-        tuple(int(width) for width in widths),
-        rows.gaps,
-        laws.tables if laws else (),
-    )
-    return Plan(sizes, laws)
+        model = model.model_copy(update={"latent": choice.leaves["latent"], "network": choice.network})
+    enough = max(model.latent, min(least, columns_of, len(rows.x) // ROWS_PER_LATENT))
+    sizes = {"latent": int(latent or enough)}
+    network = model.network if hidden is None else DensePart(hidden=tuple(int(width) for width in hidden))
+    model = model.model_copy(update={**sizes, "network": network})
+    if rows.few:
+        climb = with_leaf(usual.algorithm, "optimizer.learning_rate", how.learning_rate / 2)
+        return Design(model, GradientAscentPart.model_validate(climb))
+    optimizer = AdamWPart(learning_rate=rate, weight_decay=WEIGHT_DECAY)
+    return Design(model, GradientAscentPart(objective=ELBOPart(warmup=WARMUP), optimizer=optimizer, average=EMA))
 
 
 def splits_of(rows: Rows, seed: int) -> Splits:
@@ -182,7 +156,7 @@ def splits_of(rows: Rows, seed: int) -> Splits:
     return Splits(whole.subset(order[aside:].sort().values), whole.subset(order[:aside].sort().values), None)
 
 
-def settings_of(how: Training, rows: Rows) -> Settings:
+def settings_of(how: Effort, rows: Rows) -> Settings:
     """Length, batch and patience by the number of rows."""
     count = len(rows.x)
     usual = (
@@ -209,21 +183,10 @@ def settings_of(how: Training, rows: Rows) -> Settings:
     )
 
 
-def trained(rows: Rows, plan: Plan, how: Training) -> tuple[VAE, Fit, Splits]:
+def trained(rows: Rows, design: Design, how: Effort) -> tuple[VAE, Fit, Splits]:
     """A model fitted to rows, its weights those of the best bound on the rows set aside; how training went; and on
     which rows.
-
-    The bound is the ELBO of the cells that were seen; of few rows with gaps that of importance weights (Mattei &
-    Frellsen 2019), on all rows.
     """
-    splits, model = splits_of(rows, how.seed), build(plan, how.seed, rows, rows.schema)
-    if rows.few:
-        optimizer = AdamW(learning_rate=how.learning_rate / 2, weight_decay=FILL_DECAY)
-        ascent = GradientAscent(model, ImportanceWeighted(), samples=FILL_SAMPLES, optimizer=optimizer)
-    else:
-        optimizer = AdamW(
-            learning_rate=how.learning_rate / (1 if rows.schema is None else 2), weight_decay=WEIGHT_DECAY
-        )
-        ascent = GradientAscent(model, ELBO(Beta(1.0, WARMUP)), optimizer=optimizer, ema=EMA)
-    fit = run(ascent, splits, settings_of(how, rows))
+    splits, model = splits_of(rows, how.seed), built(design.model, rows.facts, how.seed)
+    fit = run(design.algorithm.build(model, splits.train), splits, settings_of(how, rows))
     return model.double().eval(), fit, splits

@@ -27,7 +27,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, VAEEstim
 
     @property
     def _n_features_out(self) -> int:
-        return self._known.sizes.latent
+        return self._known.part.latent
 
     def transform(self, X: Any) -> np.ndarray:
         """Means of q(z | x), `[rows, n_components]`; deterministic."""

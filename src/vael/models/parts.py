@@ -50,7 +50,7 @@ class VAEPart(ModelPart):
         network = DensePart(hidden=(2 * self.latent,)) if self.begin == "principal-components" else self.network
         return self.model_copy(update={"likelihood": self.likelihood.settled(facts), "network": network})
 
-    def build(self, facts: Facts) -> Model:
+    def build(self, facts: Facts) -> VAE:
         if facts.context and self.begin == "principal-components":
             raise StateError(
                 "a conditional model cannot start at principal components, which know of no condition; choose another "

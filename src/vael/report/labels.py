@@ -96,7 +96,7 @@ def write_names(
     anchors: Sequence[Sequence[float]],
     points: Float[np.ndarray, "points 2"],
     size: float = 9.0,
-    weight: int = 600,
+    weight: int = 700,
 ) -> int:
     """Write names at their anchors (in units of the axes) so that none lies on another; a thin line leads to what is
     far. Gives how many.
