@@ -19,7 +19,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, model_serializer, model_validator
 
 ENTRY_POINTS = "vael.parts"  # group in which an installed package offers parts, each under the name FAMILY.KIND
 
@@ -43,9 +43,7 @@ class Part(BaseModel):
         if name is None:
             return
         own = cls.__module__.split(".")[0] == __name__.split(".")[0]
-        known = _members.setdefault(cls.family, {})
-        full = name if own else f"{cls.__module__}:{cls.__qualname__}"
-        known[full] = cls
+        _members.setdefault(cls.family, {})[name if own else path_of(cls)] = cls
 
     @model_validator(mode="wrap")
     @classmethod
@@ -55,10 +53,21 @@ class Part(BaseModel):
             return handler(value) if not isinstance(value, cls) else value
         return read(cls, value)
 
+    @model_serializer(mode="wrap")
+    def _by_its_name(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """The kind as `name` has it, so that another process finds the class again."""
+        return {**handler(self), "kind": self.name}
+
     @property
     def name(self) -> str:
-        """The kind, as JSON has it."""
-        return str(getattr(self, "kind", type(self).__name__))
+        """The kind, as JSON has it: an import path for a part that no package offers under its kind."""
+        kind = str(getattr(self, "kind", type(self).__name__))
+        return kind if _members.get(self.family, {}).get(kind) is type(self) else path_of(type(self))
+
+
+def path_of(part: type[Part]) -> str:
+    """Where a class of parts can be imported from."""
+    return f"{part.__module__}:{part.__qualname__}"
 
 
 def as_json(part: Part) -> str:

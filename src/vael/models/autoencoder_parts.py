@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import FailFast, Field, model_validator
 from torch import nn
 
 from vael.data.corruption import Corruption, GaussianNoise, Masking, SaltAndPepper
@@ -149,7 +149,7 @@ class AutoencoderPart(ModelPart):
     code: Literal["linear", "sigmoid", "top-k"] = "linear"  # what the encoder's output goes through
     kept: Size | None = None  # of a top-k code, the numbers that stay
     corruption: CorruptionPart | None = None
-    penalties: tuple[PenaltyPart, ...] = ()
+    penalties: Annotated[tuple[PenaltyPart, ...], FailFast(), Field(max_length=64)] = ()
     density: DensityPart | None = None  # of the codes, to sample from; fitted in a second stage
 
     @model_validator(mode="after")

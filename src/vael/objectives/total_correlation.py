@@ -70,6 +70,11 @@ class TotalCorrelation(Objective):
 
     def parts(self, terms: Terms, weights: Weights = ALL_EXAMPLES) -> DivergenceParts:
         """The three parts of the divergence of a batch."""
+        if len(terms.posterior) != len(terms.latent) or not terms.latent:
+            raise StateError(
+                "the total correlation is of the latents' posterior, which this model does not state; climb another "
+                "objective"
+            )
         joint: Tensor | float = 0.0
         each = []
         for q, z in zip(terms.posterior, terms.latent, strict=True):

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from vael.errors import FormatError, StateError
 from vael.inference.parts import AlgorithmPart, GradientAscentPart
-from vael.models.families import ModelPart
+from vael.models.families import ModelPart, PosteriorPart
 from vael.objectives.parts import ELBOPart, ObjectivePart
-from vael.parts import read
+from vael.parts import members, read
 from vael.recommendation import Recommendation
 from vael.specs import names
 from vael.specs.asked import Request
-from vael.specs.leaves import LEAVES, assignments, has_leaf, leaf, with_leaf
+from vael.specs.leaves import LEAVES, assignments, has_leaf, leaf, with_fields, with_leaf
 from vael.specs.recipes import RECIPES, Composition
 
 
@@ -26,9 +26,36 @@ def composed(asked: Request, advice: Recommendation | None) -> Composition:
     found = RECIPES[recipe]()
     if advice is not None:
         found = advised(found, advice, leaves=recipe == advice.recipe)
-    return replace(
-        found, model=model_as_asked(found.model, asked), algorithm=algorithm_as_asked(found.algorithm, asked)
-    )
+    model, algorithm = model_as_asked(found.model, asked), algorithm_as_asked(found.algorithm, asked)
+    refuse_unfit(model, algorithm)
+    return replace(found, model=model, algorithm=algorithm)
+
+
+def refuse_unfit(model: ModelPart, algorithm: AlgorithmPart) -> None:
+    """Errors: `StateError` for a model and an objective that do not fit each other, with what would."""
+    posterior = getattr(model, "posterior", None)
+    if not isinstance(algorithm, GradientAscentPart):
+        return
+    objective = algorithm.objective
+    if isinstance(posterior, PosteriorPart) and posterior.reparameterized != objective.pathwise:
+        kinds = members(ObjectivePart).items()
+        fitting = ", ".join(name for name, part in kinds if part.pathwise == posterior.reparameterized)
+        why = (
+            f"the objective {objective.name} is for draws that no gradient passes through, but one passes through "
+            f"those of the posterior {posterior.name} and would count twice"
+            if posterior.reparameterized
+            else f"no gradient passes through the draws of the posterior {posterior.name}, but the objective "
+            f"{objective.name} takes its gradient through them"
+        )
+        raise StateError(
+            f"{why}; choose another objective (--objective): {fitting}; or another posterior (--posterior)"
+        )
+    if algorithm.samples < objective.least_samples:
+        raise StateError(
+            f"the objective {objective.name} compares the samples of an example with each other and takes at least "
+            f"{objective.least_samples}, but {algorithm.samples} was asked for; give more (--samples "
+            f"{objective.samples})"
+        )
 
 
 def advised(found: Composition, advice: Recommendation, *, leaves: bool) -> Composition:
@@ -44,7 +71,9 @@ def advised(found: Composition, advice: Recommendation, *, leaves: bool) -> Comp
     return replace(found, model=model)
 
 
-MODEL_PARTS = ("likelihood", "prior", "posterior")  # first, because further leaves may be theirs
+# first, because further leaves may be theirs, and together, because a prior may fit another posterior only
+MODEL_PARTS = ("likelihood", "prior", "posterior")
+WHOLE = frozenset(f"model.{name}" for name in MODEL_PARTS)
 POSTERIORS = {True: "gaussian-full-covariance", False: "gaussian"}
 
 
@@ -57,12 +86,16 @@ def model_as_asked(model: ModelPart, asked: Request) -> ModelPart:
         value = getattr(asked, name, None)
         if path.startswith("model.") and name not in given and value is not None:
             given[name] = value
+    whole = {name: given.pop(name) for name in MODEL_PARTS if name in given}
+    sets = list(assignments(asked.set))
+    whole |= {path.removeprefix("model."): value for path, value in sets if path in WHOLE}
+    model = with_fields(model, "model", whole) if whole else model
     for name, value in given.items():
         model = with_leaf(model, LEAVES[name], value, 1)
-    for path, value in assignments(asked.set):
+    for path, value in sets:
         if not path.startswith(("model.", "algorithm.")):
             raise StateError(f"{path} is no leaf of model or algorithm; expected one such as model.latent (--set)")
-        if path.startswith("model."):
+        if path.startswith("model.") and path not in WHOLE:
             model = with_leaf(model, path, value, 1)
     return model
 

@@ -85,6 +85,20 @@ def with_leaf(record: B, path: str, value: object, done: int = 0) -> B:
         ) from error
 
 
+def with_fields(record: B, path: str, values: Mapping[str, object]) -> B:
+    """The record at a path with several fields of its own changed at once, because one may not fit without another.
+
+    Errors: as `with_leaf`.
+    """
+    for name in values:
+        refuse_unknown(record, f"{path}.{name}", 1)
+    try:
+        return record.__class__.model_validate(fields_of(record) | dict(values))
+    except ValidationError as error:
+        said = ", ".join(f"{option_of(f'{path}.{name}')} {written(value)}" for name, value in values.items())
+        raise StateError(f"{said}: {told(error, short=True)}; choose another value") from error
+
+
 def fields_of(record: BaseModel) -> dict[str, object]:
     """Names and values of a record."""
     return {name: getattr(record, name) for name in type(record).model_fields}

@@ -14,12 +14,14 @@ from vael.data import Source, Splits
 from vael.data.conditions import conditioned, learned
 from vael.errors import StateError
 from vael.inference.algorithm import Algorithm
+from vael.inference.parts import AlgorithmPart, GradientAscentPart
 from vael.models import Head, Model
 from vael.models.families import ModelPart
 from vael.models.vae import context_of
 from vael.networks import seeded
 from vael.networks.initialize import Hollow
 from vael.parts import trusting
+from vael.probability import Stream
 from vael.recommendation import Recommendation, recommend
 from vael.specs import names
 from vael.specs.asked import Request
@@ -79,6 +81,7 @@ def prepare(asked: Request) -> Prepared:
         model = build_model(part, data, settings.seed, splits.train)
         part.start(model, splits.train)
         check_support(model, splits)
+        check_terms(model, found.algorithm, splits.train)
         resolved = resolve(settings, model, len(splits.train))
         with fitting():
             spec = RunSpec(
@@ -156,6 +159,24 @@ def check_support(model: Model, splits: Splits) -> None:
         for split in (splits.train, splits.validation, splits.test):
             if split is not None:
                 head.check(split)
+
+
+def check_terms(model: Model, algorithm: AlgorithmPart, train: Source) -> None:
+    """The objective at two examples, so that what it asks for and the model does not state is refused before a folder
+    is made; the model stays as it is.
+
+    Errors: `StateError` or `ShapeError`, as the objective or the model says it.
+    """
+    if not isinstance(algorithm, GradientAscentPart):
+        return
+    noise, training_mode = Stream(torch.Generator().manual_seed(0)), model.training
+    objective, few = algorithm.objective.settled(len(train)).build(), algorithm.objective.least_samples
+    model.eval()
+    try:
+        batch = train.batch(torch.arange(min(len(train), 2)), noise)
+        objective(model(batch, samples=few, generator=noise, requires=objective.requires))
+    finally:
+        model.train(training_mode)
 
 
 # training

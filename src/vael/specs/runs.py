@@ -20,7 +20,7 @@ from vael.data import Source, Splits
 from vael.data.conditions import FileCondition
 from vael.errors import FormatError, StateError, VaelError
 from vael.models import Model
-from vael.parts import Part
+from vael.parts import Part, trusting
 from vael.specs.asked import request
 from vael.specs.composing import POSTERIORS
 from vael.specs.contamination import LeftOut, left_out, strangest
@@ -259,11 +259,15 @@ def restart(folder: Path, changes: Mapping[str, object] | None = None) -> Prepar
 
     Errors: `StateError` for another option that does not say what run.json says.
     """
-    spec = changed(read_spec(folder), changes or {}).model_copy(
+    with trusting(*trusted(changes or {})):
+        known_spec = read_spec(folder)
+    spec = changed(known_spec, changes or {}).model_copy(
         update={"weights_sha256": None}
     )  # of the weights that are to be replaced
     refuse_unlike(spec, folder)
     prepared = prepare_again(spec)
+    if not has_checkpoint(folder):
+        spec.model.start(prepared.model, prepared.splits.train)
     known = left_out(folder)
     prepared = prepared if known is None else replace(prepared, splits=known.without(prepared.splits))
     if distributed.rank() == 0:
@@ -272,6 +276,12 @@ def restart(folder: Path, changes: Mapping[str, object] | None = None) -> Prepar
                 (folder / METRICS).unlink(missing_ok=True)
             write_spec(folder, spec)
     return prepared
+
+
+def trusted(changes: Mapping[str, object]) -> list[str]:
+    """The modules that may be imported."""
+    given = changes.get("trust")
+    return [str(module) for module in given] if isinstance(given, (list, tuple)) else []
 
 
 def changed(spec: RunSpec, changes: Mapping[str, object]) -> RunSpec:

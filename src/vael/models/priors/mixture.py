@@ -25,9 +25,9 @@ class MixtureOfGaussiansPrior(Conditional):
 
     def __init__(self, features: int, components: int) -> None:
         super().__init__()
-        self.logits = nn.Parameter(torch.zeros(components))
+        self.logits = nn.Parameter(torch.empty(components).zero_())
         self.loc = nn.Parameter(torch.empty(components, features).normal_())
-        self.log_scale = nn.Parameter(torch.zeros(components, features))
+        self.log_scale = nn.Parameter(torch.empty(components, features).zero_())
 
     def forward(self, context: Tensor | None = None) -> Distribution:
         components = diagonal_gaussian(self.loc, bounded(self.log_scale, *LOG_SCALE).exp())

@@ -30,7 +30,7 @@ class VampPrior(Conditional):
         self.register_buffer("mean", moments.mean.float().clone())
         self.register_buffer("std", moments.std.float().clone())
         self.standard = nn.Parameter(torch.empty(components, *facts.event).normal_())
-        self.register_buffer("logits", torch.zeros(components), persistent=False)
+        self.register_buffer("logits", torch.empty(components).zero_(), persistent=False)
         self.shared = (posterior,)  # in a tuple it is no module of this one
 
     @property
