@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from vael.errors import ShapeError, StateError, SupportError
-from vael.lectures import Table, Variable, bayes, chain, independent, total_probability
+from vael.lectures import FiniteTable, Variable, bayes, chain, independent, total_probability
 
 COIN, DIE = Variable("x", ("H", "T")), Variable("z", (1, 2, 3, 4, 5, 6))
-BOTH = independent(Table.uniform(COIN), Table.uniform(DIE))
+BOTH = independent(FiniteTable.uniform(COIN), FiniteTable.uniform(DIE))
 
 
 def odd(z):
@@ -18,7 +18,7 @@ def odd(z):
 
 def table(rows, names="xy"):
     cells = torch.tensor(rows, dtype=torch.float64)
-    return Table(
+    return FiniteTable(
         tuple(Variable(name, tuple(range(size))) for name, size in zip(names, cells.shape, strict=True)), cells
     )
 
@@ -34,7 +34,7 @@ def test_the_coin_and_the_die_of_the_lecture():
 
 
 def test_the_die_of_the_lecture():
-    die = Table.uniform(DIE)
+    die = FiniteTable.uniform(DIE)
     assert die.expectation("z") == pytest.approx(3.5, abs=1e-15)
     assert die.p(z=3) == pytest.approx(1 / 6, abs=1e-15)
     assert die.given_event("z", odd).p(z=3) == pytest.approx(1 / 3, abs=1e-15)
@@ -64,9 +64,9 @@ def test_three_variables_against_sums_by_hand():
 
 def test_chain_total_probability_and_bayes_are_one_table():
     """A test for an illness of one in a hundred that finds 9 of 10 and cries wolf for 1 in 20."""
-    ill = Table((Variable("ill", (True, False)),), torch.tensor([0.01, 0.99], dtype=torch.float64))
+    ill = FiniteTable((Variable("ill", (True, False)),), torch.tensor([0.01, 0.99], dtype=torch.float64))
     sign = Variable("sign", ("+", "-"))
-    likelihoods = [Table((sign,), torch.tensor(row, dtype=torch.float64)) for row in ([0.9, 0.1], [0.05, 0.95])]
+    likelihoods = [FiniteTable((sign,), torch.tensor(row, dtype=torch.float64)) for row in ([0.9, 0.1], [0.05, 0.95])]
     assert chain(ill, likelihoods).p(ill=True, sign="+") == pytest.approx(0.009)
     assert total_probability(ill, likelihoods).p(sign="+") == pytest.approx(0.009 + 0.0495)
     assert bayes(ill, likelihoods, sign="+").p(ill=True) == pytest.approx(0.009 / 0.0585)
@@ -87,9 +87,9 @@ def test_bayes_from_either_side_agrees():
         (lambda: table([[0.5, 0.6]]), SupportError, "sum to one"),
         (lambda: table([[1.5, -0.5]]), SupportError, "at least 0"),
         (lambda: table([[float("nan"), 1.0]]), SupportError, "at least 0"),
-        (lambda: Table((COIN,), torch.ones(3, dtype=torch.float64) / 3), ShapeError, "expected the same"),
-        (lambda: Table((), torch.ones((), dtype=torch.float64)), ShapeError, "one at least"),
-        (lambda: Table((COIN, COIN), torch.full((2, 2), 0.25)), StateError, "each name once"),
+        (lambda: FiniteTable((COIN,), torch.ones(3, dtype=torch.float64) / 3), ShapeError, "expected the same"),
+        (lambda: FiniteTable((), torch.ones((), dtype=torch.float64)), ShapeError, "one at least"),
+        (lambda: FiniteTable((COIN, COIN), torch.full((2, 2), 0.25)), StateError, "each name once"),
         (lambda: Variable("x", ()), ShapeError, "no outcomes"),
         (lambda: Variable("x", (1, 1)), StateError, "twice"),
         (lambda: BOTH.p(x="edge"), StateError, "not an outcome"),
@@ -99,9 +99,11 @@ def test_bayes_from_either_side_agrees():
         (lambda: BOTH.expectation("x"), StateError, "not numbers"),
         (lambda: table([[1.0, 0.0], [0.0, 0.0]]).given(x=1), SupportError, "probability 0"),
         (lambda: independent(), ShapeError, "one or more"),
-        (lambda: chain(Table.uniform(COIN), [Table.uniform(DIE)]), ShapeError, "1 conditional tables"),
+        (lambda: chain(FiniteTable.uniform(COIN), [FiniteTable.uniform(DIE)]), ShapeError, "1 conditional tables"),
         (
-            lambda: chain(Table.uniform(COIN), [Table.uniform(DIE), Table.uniform(Variable("z", (1, 2)))]),
+            lambda: chain(
+                FiniteTable.uniform(COIN), [FiniteTable.uniform(DIE), FiniteTable.uniform(Variable("z", (1, 2)))]
+            ),
             StateError,
             "differ",
         ),

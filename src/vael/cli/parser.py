@@ -23,7 +23,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {found[0]}?" if found else ""
 
 
-class Page(argparse.RawDescriptionHelpFormatter):
+class HelpPage(argparse.RawDescriptionHelpFormatter):
     """Help that uses the width of the terminal up to 110 characters."""
 
     def __init__(self, prog: str) -> None:
@@ -37,7 +37,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, command: str, summary: str, epilog: str | None = None) -> None:
         super().__init__(
-            f"vael {command}", description=summary, epilog=epilog, allow_abbrev=False, formatter_class=Page
+            f"vael {command}", description=summary, epilog=epilog, allow_abbrev=False, formatter_class=HelpPage
         )
         self.names: list[str] = ["--help"]
         self.section: argparse._ActionsContainer = self

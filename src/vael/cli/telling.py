@@ -20,7 +20,7 @@ _HANGING = (re.compile(r" *[^ ].* {2,}"), re.compile(r" *[^ ]+(?: [^ ]+)* {2,}")
 
 
 @runtime_checkable
-class Stream(Protocol):
+class OutputStream(Protocol):
     """What lines are written to."""
 
     def write(self, text: str, /) -> object:
@@ -50,13 +50,13 @@ def is_quiet() -> bool:
     return _QUIET.get()
 
 
-def tell(text: str = "", file: Stream | None = None) -> None:
+def tell(text: str = "", file: OutputStream | None = None) -> None:
     """Say what was done."""
     if not is_quiet():
         answer(text, file)
 
 
-def answer(text: str = "", file: Stream | None = None) -> None:
+def answer(text: str = "", file: OutputStream | None = None) -> None:
     """Say what was asked for, or what is wrong."""
     stream = file or sys.stdout
     width = width_of(stream)
@@ -65,7 +65,7 @@ def answer(text: str = "", file: Stream | None = None) -> None:
     print("\n".join(lines), file=stream, flush=True)
 
 
-def width_of(stream: Stream) -> int | None:
+def width_of(stream: OutputStream) -> int | None:
     """Columns of the terminal behind a stream; None for a file or a pipe, whose lines stay whole for the program
     that reads them.
     """

@@ -27,7 +27,7 @@ from vael.tables.missing import missing_levels
 from vael.tables.numerals import numeral_of
 from vael.tables.reading import place_of, valued
 from vael.tables.schema import LEVELS
-from vael.tables.text import Layout
+from vael.tables.text import TextLayout
 
 pc: Any = pa.compute  # its functions are made when it is imported
 EPOCH = datetime(1970, 1, 1)
@@ -39,7 +39,7 @@ class Original:
 
     name: str
     table: pa.Table
-    layout: Layout | None = None
+    layout: TextLayout | None = None
     raw: bytes | None = None
     size: int = 0  # bytes of the file, or of the columns in memory
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute
 from pydantic import BaseModel, ConfigDict, Field
 
-from vael.tables.text import Layout
+from vael.tables.text import TextLayout
 
 pc: Any = pa.compute  # its functions are made when it is imported
 TRIED = 20  # rows by which the form of a file is told
@@ -95,7 +95,7 @@ def encoded(text: str, encoding: str) -> bytes:
     return codecs.BOM_UTF16_LE + text.encode("utf-16-le") if encoding == "utf-16" else text.encode(encoding)
 
 
-def text_form(raw: bytes, layout: Layout, rows: Sequence[Sequence[str]], texts: Sequence[bool]) -> TextForm | None:
+def text_form(raw: bytes, layout: TextLayout, rows: Sequence[Sequence[str]], texts: Sequence[bool]) -> TextForm | None:
     """The form in which the file comes out as it stands, with the lines that are written in another one; None where
     lines are not rows.
     """

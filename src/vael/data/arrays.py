@@ -19,7 +19,7 @@ from typing import cast
 import numpy as np
 
 from vael.claims import parsing, refuse_claim
-from vael.data.material import Material, Part
+from vael.data.material import Material, MaterialPart
 from vael.errors import FormatError, ShapeError
 
 NPY = b"\x93NUMPY"
@@ -37,7 +37,7 @@ def read_npy(path: Path) -> Material:
     x = array_in(path)
     label = path.with_name(f"{path.stem}_labels.npy")
     if not label.is_file():
-        return Material(path.stem, Part(x))
+        return Material(path.stem, MaterialPart(x))
     return named(Material(path.stem, labelled(x, array_in(label), label)))
 
 
@@ -88,7 +88,7 @@ def begins(path: Path, with_these: bytes) -> None:
         )
 
 
-def _split(arrays: Mapping[str, np.ndarray], names: tuple[str, ...], path: Path) -> Part | None:
+def _split(arrays: Mapping[str, np.ndarray], names: tuple[str, ...], path: Path) -> MaterialPart | None:
     for name in names:
         for key in (name, f"x_{name}", f"{name}_x", f"{name}_images", f"{name}_data"):
             if key in arrays:
@@ -98,7 +98,7 @@ def _split(arrays: Mapping[str, np.ndarray], names: tuple[str, ...], path: Path)
     return None
 
 
-def _whole(arrays: Mapping[str, np.ndarray], path: Path) -> Part:
+def _whole(arrays: Mapping[str, np.ndarray], path: Path) -> MaterialPart:
     named = [name for name in WHOLE if name in arrays]
     candidates = named[:1] or [name for name, array in arrays.items() if array.ndim > 1]
     if len(candidates) != 1:
@@ -114,12 +114,12 @@ def _label(arrays: Mapping[str, np.ndarray], names: list[str]) -> np.ndarray | N
     return next((arrays[name] for name in names if name in arrays), None)
 
 
-def labelled(x: np.ndarray, label: np.ndarray | None, where: Path) -> Part:
+def labelled(x: np.ndarray, label: np.ndarray | None, where: Path) -> MaterialPart:
     """Examples with labels. Errors: `ShapeError` where they differ in number, `FormatError` for labels that are
     neither whole numbers nor words.
     """
     if label is None:
-        return Part(x)
+        return MaterialPart(x)
     flat = label.reshape(-1) if label.ndim == 2 and 1 in label.shape else label
     if flat.shape != x.shape[:1]:
         raise ShapeError(
@@ -127,7 +127,7 @@ def labelled(x: np.ndarray, label: np.ndarray | None, where: Path) -> Part:
             "expected"
         )
     if flat.dtype.kind in "US":
-        return Part(x, flat)
+        return MaterialPart(x, flat)
     if flat.dtype.kind not in "bui" and not (
         flat.dtype.kind == "f" and np.isfinite(flat).all() and (flat == np.floor(flat)).all()
     ):
@@ -135,7 +135,7 @@ def labelled(x: np.ndarray, label: np.ndarray | None, where: Path) -> Part:
             f"{where}: labels are of type {label.dtype}, but whole numbers or words were expected; number the classes "
             "from 0"
         )
-    return Part(x, flat.astype(np.int64))
+    return MaterialPart(x, flat.astype(np.int64))
 
 
 def read_amat(path: Path) -> np.ndarray:

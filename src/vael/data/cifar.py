@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from vael.data.arrays import array_in
-from vael.data.material import Material, Part
+from vael.data.material import Material, MaterialPart
 from vael.errors import FormatError
 
 SIDE, CHANNELS = 32, 3
@@ -19,7 +19,7 @@ ARCHIVE = "cifar-10-binary.tar.gz"
 LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
-def records(raw: bytes, where: str) -> Part:
+def records(raw: bytes, where: str) -> MaterialPart:
     """Images and labels. Errors: `FormatError` for a length that is no whole number of records, or labels above 9."""
     if not raw or len(raw) % RECORD:
         raise FormatError(
@@ -33,10 +33,10 @@ def records(raw: bytes, where: str) -> Part:
             f"{where} has a label of {cells[:, 0].max()}, but CIFAR-10's are 0 to 9; the file is damaged or of another "
             "layout"
         )
-    return Part(cells[:, 1:].reshape(-1, CHANNELS, SIDE, SIDE), cells[:, 0].astype(np.int64))
+    return MaterialPart(cells[:, 1:].reshape(-1, CHANNELS, SIDE, SIDE), cells[:, 0].astype(np.int64))
 
 
-def read_file(path: Path) -> Part:
+def read_file(path: Path) -> MaterialPart:
     """One batch file."""
     return records(path.read_bytes(), str(path))
 
@@ -55,7 +55,7 @@ def read_folder(folder: Path) -> Material:
     return Material("", train, test=test, label_names=LABELS, notes=notes, channels_first=True)
 
 
-def _batch(folder: Path, name: str) -> Part:
+def _batch(folder: Path, name: str) -> MaterialPart:
     for place in (folder, folder / "cifar-10-batches-bin"):
         if (place / f"{name}.bin").is_file():
             return read_file(place / f"{name}.bin")
@@ -69,7 +69,7 @@ def _batch(folder: Path, name: str) -> Part:
     )
 
 
-def _from_archive(path: Path, member: str) -> Part:
+def _from_archive(path: Path, member: str) -> MaterialPart:
     try:
         with tarfile.open(path) as archive:
             file = archive.extractfile(member)
@@ -79,7 +79,7 @@ def _from_archive(path: Path, member: str) -> Part:
     return records(raw, f"{member} in {path}")
 
 
-def _mosaic(path: Path, folder: Path) -> Part:
+def _mosaic(path: Path, folder: Path) -> MaterialPart:
     """A picture of 32×32 tiles, row after row, and the labels beside it: those of the test split, or a fifth of the
     training labels.
     """
@@ -101,9 +101,9 @@ def _mosaic(path: Path, folder: Path) -> Part:
             f"{path} has {len(x):,} images, but {files[0].name} gives labels of shape {label.shape} for them; one each "
             "was expected"
         )
-    return Part(x, label)
+    return MaterialPart(x, label)
 
 
-def _joined(parts: list[Part]) -> Part:
+def _joined(parts: list[MaterialPart]) -> MaterialPart:
     labels = [part.label for part in parts if part.label is not None]
-    return Part(np.concatenate([part.x for part in parts]), np.concatenate(labels))
+    return MaterialPart(np.concatenate([part.x for part in parts]), np.concatenate(labels))

@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from vael.counting import counted
 from vael.data.depth import BITS, HEAD, channel_bits, rescaled_from
 from vael.data.keys import file_keys
-from vael.data.material import Material, Part
+from vael.data.material import Material, MaterialPart
 from vael.errors import FormatError, ShapeError
 
 ENDINGS = {
@@ -245,7 +245,7 @@ class _Reader:
         self.changed: Counter[str] = Counter()  # what was done to how many images
         self.first: tuple[Path, tuple[int, ...]] | None = None
 
-    def part(self, files: Sequence[Path], root: Path, names: Sequence[str]) -> Part:
+    def part(self, files: Sequence[Path], root: Path, names: Sequence[str]) -> MaterialPart:
         """The images of `files` that could be decoded, with the label that each one's folder under `root` gives it."""
         kept: list[int] = []
         x: np.ndarray | None = None
@@ -265,7 +265,7 @@ class _Reader:
             )
         label = [self._label(files[place], root, names) for place in kept]
         keys = file_keys([files[place].relative_to(self.folder).as_posix() for place in kept])
-        return Part(x[: len(kept)], np.array(label, np.int64) if names else None, keys=keys)
+        return MaterialPart(x[: len(kept)], np.array(label, np.int64) if names else None, keys=keys)
 
     def _label(self, path: Path, root: Path, names: Sequence[str]) -> int:
         return -1 if path.parent == root else names.index(path.relative_to(root).parts[0])

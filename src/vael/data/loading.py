@@ -11,7 +11,7 @@ import torch
 from vael.data.cells import MOST_LEVELS, Look, as_examples, checked_numbers, fingerprint, kind_of, look, steps_of
 from vael.data.finding import folder_of
 from vael.data.images import Images
-from vael.data.material import Material, Part
+from vael.data.material import Material, MaterialPart
 from vael.data.named import known, read_named, unknown
 from vael.data.reading import read_path
 from vael.data.source import AsFloat, Kind, Source, Splits, Transform
@@ -115,7 +115,7 @@ def _arranged(material: Material) -> Material:
     """Every part as `[examples, features]` or `[examples, channels, height, width]`."""
     name = material.name
 
-    def one(part: Part, number: int) -> Part:
+    def one(part: MaterialPart, number: int) -> MaterialPart:
         known = part.x.shape[1:] if material.channels_first else None
         return replace(part, x=as_examples(checked_numbers(part.x, name), name, known))
 
@@ -222,11 +222,11 @@ def _drawn_once(material: Material, largest: float) -> Material:
     )
 
 
-def _maybe(material: Material, part: Part | None, meaning: Meaning) -> Source | None:
+def _maybe(material: Material, part: MaterialPart | None, meaning: Meaning) -> Source | None:
     return None if part is None else _source(material, part, meaning)
 
 
-def _source(material: Material, part: Part, meaning: Meaning) -> Source:
+def _source(material: Material, part: MaterialPart, meaning: Meaning) -> Source:
     x = _tensor(part.x)
     label = None if part.label is None else torch.from_numpy(np.ascontiguousarray(part.label, dtype=np.int64))
     rows = None if part.rows is None else torch.from_numpy(part.rows)

@@ -12,7 +12,7 @@ from vael.tables.schema import Schema
 
 
 @dataclass(frozen=True)
-class Part:
+class MaterialPart:
     """Examples as they were stored, `[examples, *event]` (perhaps memory-mapped), and a whole number each as label
     if there are any.
     """
@@ -31,9 +31,9 @@ class Material:
     """All parts of a data set that the files hold; where only `train` is given, the others are set aside from it."""
 
     name: str
-    train: Part
-    validation: Part | None = None
-    test: Part | None = None
+    train: MaterialPart
+    validation: MaterialPart | None = None
+    test: MaterialPart | None = None
     label_names: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class Material:
     )
     channels_first: bool = False  # whether four axes are known to be examples, channels, height and width
 
-    def changed(self, change: Callable[[Part, int], Part]) -> Material:
+    def changed(self, change: Callable[[MaterialPart, int], MaterialPart]) -> Material:
         """The same with every part that exists put through `change(part, number)`: 0 for training, 1 for
         validation, 2 for test.
         """
@@ -54,6 +54,6 @@ class Material:
         return replace(self, train=change(self.train, 0), validation=validation, test=test)
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[MaterialPart, ...]:
         """Those that exist."""
         return tuple(part for part in (self.train, self.validation, self.test) if part is not None)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from vael.data import cifar
 from vael.data.arrays import labelled, read_amat, read_npz
 from vael.data.idx import read_idx
-from vael.data.material import Material, Part
+from vael.data.material import Material, MaterialPart
 from vael.errors import FormatError
 from vael.tables.reading import read_table
 
@@ -57,7 +57,7 @@ def needed(folder: Path, *names: str) -> Path:
     return found
 
 
-def _idx_part(folder: Path, stem: str) -> Part:
+def _idx_part(folder: Path, stem: str) -> MaterialPart:
     def read(what: str) -> np.ndarray:
         names = [f"{stem}-{what}-ubyte", f"{stem}-{what.replace('-', '.')}-ubyte"]
         return read_idx(needed(folder, *(f"{name}{end}" for name in names for end in (".gz", ""))))
@@ -76,7 +76,7 @@ def _digits(folder: Path) -> Material:
     from sklearn.datasets import load_digits
 
     cells, label = load_digits(return_X_y=True)
-    part = Part(np.asarray(cells, np.uint8).reshape(-1, 8, 8), np.asarray(label, np.int64))
+    part = MaterialPart(np.asarray(cells, np.uint8).reshape(-1, 8, 8), np.asarray(label, np.int64))
     return Material("", part, label_names=_numerals(), origin="scikit-learn")
 
 
@@ -94,13 +94,14 @@ def _binarized_mnist(folder: Path) -> Material:
         parts = [found.train, found.validation, found.test]
     else:
         parts = [
-            Part(read_amat(needed(folder, f"binarized_mnist_{split}.amat"))) for split in ("train", "valid", "test")
+            MaterialPart(read_amat(needed(folder, f"binarized_mnist_{split}.amat")))
+            for split in ("train", "valid", "test")
         ]
     if any(part is None or part.x[0].size != 28 * 28 for part in parts):
         raise FormatError(
             f"{packed or folder} should have train, valid and test splits of 784 cells an example; fetch it again"
         )
-    square = [Part(part.x.reshape(-1, 28, 28)) for part in parts if part is not None]
+    square = [MaterialPart(part.x.reshape(-1, 28, 28)) for part in parts if part is not None]
     return Material("", square[0], square[1], square[2], notes=("statically binarised by Larochelle & Murray",))
 
 
@@ -123,7 +124,7 @@ def _omniglot(folder: Path) -> Material:
     path = needed(folder, "chardata.mat")
     cells = _matlab(path)
 
-    def part(data: str, target: str) -> Part:
+    def part(data: str, target: str) -> MaterialPart:
         if data not in cells or cells[data].ndim != 2 or len(cells[data]) != 28 * 28:
             raise FormatError(
                 f"{path} has no array {data} of 784 rows; it is not the file that Burda et al. published: fetch it "
@@ -144,7 +145,7 @@ def _frey_faces(folder: Path) -> Material:
     cells = _matlab(path).get("ff")
     if cells is None or cells.ndim != 2 or len(cells) != 28 * 20:
         raise FormatError(f"{path} has no array ff of 560 rows; fetch it again")
-    return Material("", Part(np.ascontiguousarray(cells.T.reshape(-1, 28, 20))))
+    return Material("", MaterialPart(np.ascontiguousarray(cells.T.reshape(-1, 28, 20))))
 
 
 ADULT = (
@@ -173,7 +174,11 @@ def _adult(folder: Path) -> Material:
     train = read_table(pa.table(_adult_columns(needed(folder, "adult.data"))))
     test = read_table(pa.table(_adult_columns(needed(folder, "adult.test"))), train.schema)
     return Material(
-        "", Part(train.x.numpy()), test=Part(test.x.numpy()), columns=train.schema.names, schema=train.schema
+        "",
+        MaterialPart(train.x.numpy()),
+        test=MaterialPart(test.x.numpy()),
+        columns=train.schema.names,
+        schema=train.schema,
     )
 
 
@@ -192,7 +197,7 @@ def _adult_columns(path: Path) -> dict[str, pa.Array]:
 def _housing(folder: Path) -> Material:
     """Block groups of the census of 1990."""
     table = read_table(needed(folder, "housing.csv"))
-    return Material("", Part(table.x.numpy()), columns=table.schema.names, schema=table.schema)
+    return Material("", MaterialPart(table.x.numpy()), columns=table.schema.names, schema=table.schema)
 
 
 def _mnist_files(base: str, *checksums: str) -> tuple[File, ...]:

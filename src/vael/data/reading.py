@@ -12,7 +12,7 @@ from vael.data import cifar
 from vael.data.arrays import labelled, read_amat, read_npy, read_npz
 from vael.data.idx import is_idx, read_idx
 from vael.data.images import ENDINGS, FOREIGN, Images, read_folder, read_image
-from vael.data.material import Material, Part
+from vael.data.material import Material, MaterialPart
 from vael.data.tabular import is_table_file, table_material
 from vael.errors import FormatError
 
@@ -38,7 +38,7 @@ def read_path(path: Path, images: Images) -> Material:
         part = cifar.read_file(path)
         return Material(path.stem, part, label_names=cifar.LABELS, channels_first=True)
     if ending == ".amat":
-        return Material(path.stem, Part(read_amat(path)))
+        return Material(path.stem, MaterialPart(read_amat(path)))
     if ending in ENDINGS | FOREIGN:
         return read_image(path, images)
     if is_table_file(path):

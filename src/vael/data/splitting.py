@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from vael.data.keys import counted_keys
-from vael.data.material import Material, Part
+from vael.data.material import Material, MaterialPart
 from vael.errors import StateError
 
 SHARE = 0.1  # of the examples in validation and in test, where nothing else was asked for
@@ -32,15 +32,15 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Parts:
+class SplitParts:
     """The examples of each split; no test split where none was given or asked for."""
 
-    train: Part
-    validation: Part
-    test: Part | None
+    train: MaterialPart
+    validation: MaterialPart
+    test: MaterialPart | None
 
 
-def split(material: Material, sizes: Sizes, seed: int) -> Parts:
+def split(material: Material, sizes: Sizes, seed: int) -> SplitParts:
     """Official splits as they are, and rows of the training examples for the others, in the order in which they were
     stored.
 
@@ -72,10 +72,10 @@ def split(material: Material, sizes: Sizes, seed: int) -> Parts:
     rows = np.split(order, (test, test + validation))
     part = [rows_of(material.train, np.sort(chosen)) for chosen in rows]
     train = part[2] if test or validation else material.train
-    return Parts(train, material.validation or part[1], material.test or (part[0] if test else None))
+    return SplitParts(train, material.validation or part[1], material.test or (part[0] if test else None))
 
 
-def _validated_by_test(material: Material, sizes: Sizes, seed: int) -> Parts:
+def _validated_by_test(material: Material, sizes: Sizes, seed: int) -> SplitParts:
     """As textbooks have it: figures on the test split are then of weights that may have been chosen on it."""
     whole = len(material.train)
     count = 0 if material.test is not None else _count(sizes.test, whole, "test", None)
@@ -86,7 +86,7 @@ def _validated_by_test(material: Material, sizes: Sizes, seed: int) -> Parts:
     order = torch.randperm(whole, generator=torch.Generator().manual_seed((seed << 16) ^ STREAM)).numpy()
     train = rows_of(material.train, np.sort(order[count:])) if count else material.train
     test = material.test or rows_of(material.train, np.sort(order[:count]))
-    return Parts(train, test, test)
+    return SplitParts(train, test, test)
 
 
 def _count(asked: float | int | None, examples: int, what: str, most: int | None) -> int:
@@ -100,7 +100,11 @@ def _count(asked: float | int | None, examples: int, what: str, most: int | None
     return int(asked) if asked >= 1 or asked == 0 else max(1, round(asked * examples))
 
 
-def rows_of(part: Part, rows: np.ndarray) -> Part:
+def rows_of(part: MaterialPart, rows: np.ndarray) -> MaterialPart:
     """Those rows of a part: copied into memory, or noted beside a memory-mapped array."""
     label, keys = None if part.label is None else part.label[rows], (part.keys or counted_keys(len(part))).take(rows)
-    return Part(part.x, label, rows, keys) if isinstance(part.x, np.memmap) else Part(part.x[rows], label, None, keys)
+    return (
+        MaterialPart(part.x, label, rows, keys)
+        if isinstance(part.x, np.memmap)
+        else MaterialPart(part.x[rows], label, None, keys)
+    )

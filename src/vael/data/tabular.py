@@ -14,10 +14,10 @@ import torch
 from vael.data.cells import fingerprint
 from vael.data.finding import folder_of
 from vael.data.keys import table_keys
-from vael.data.material import Material, Part
+from vael.data.material import Material, MaterialPart
 from vael.data.named import known
 from vael.data.source import Kind, Source, Splits
-from vael.data.splitting import Parts, Sizes, split
+from vael.data.splitting import Sizes, SplitParts, split
 from vael.tables.arrow_types import is_text
 from vael.tables.compressed import plain_name
 from vael.tables.inference import date_notes, why_left_out
@@ -76,7 +76,7 @@ def table_material(data: Path | str | Frame, schema: Schema | None = None) -> Ma
 
 def material_of(data: Path | str | Frame, table: Table, given: bool) -> Material:
     """The rows of a table with its schema, which was `given` or told from the cells."""
-    part = Part(table.x.numpy(), keys=table_keys(table.original, table.rows, table.schema.names))
+    part = MaterialPart(table.x.numpy(), keys=table_keys(table.original, table.rows, table.schema.names))
     return Material(title_of(data), part, columns=table.schema.names, notes=notes_on(table, given), schema=table.schema)
 
 
@@ -181,14 +181,14 @@ def load_table(
     return mixed(material, split(material, Sizes(validation, test), seed))
 
 
-def mixed(material: Material, parts: Parts) -> Splits:
+def mixed(material: Material, parts: SplitParts) -> Splits:
     """Splits of a table with a schema."""
     schema = material.schema
     gaps = any(bool(np.isnan(part.x).any()) for part in material.parts) or any(
         column.missing for column in (schema.columns if schema else ())
     )
 
-    def source(part: Part) -> Source:
+    def source(part: MaterialPart) -> Source:
         x = np.ascontiguousarray(part.x if part.rows is None else part.x[part.rows], np.float32)
         return Source(
             material.name,

@@ -52,7 +52,7 @@ class VAEEstimator(BaseEstimator, ABC):
     _gaps = False  # whether NaN is a missing cell
     _keeps_rows = False  # whether rows of training are needed after training, and so stand in the file
     _least_latents = 1
-    form_: frames.Form | None  # of a frame with columns of several kinds
+    form_: frames.FrameForm | None  # of a frame with columns of several kinds
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class VAEEstimator(BaseEstimator, ABC):
         finite = "allow-nan" if self._gaps else True
         return validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite=finite)
 
-    def _table(self, X: Any, form: frames.Form) -> Table:
+    def _table(self, X: Any, form: frames.FrameForm) -> Table:
         if not isinstance(X, Frame):
             raise StateError(
                 f"{type(self).__name__} was trained on a frame with columns of several kinds, but {type(X).__name__} "
@@ -221,7 +221,7 @@ class VAEEstimator(BaseEstimator, ABC):
     @classmethod
     def _restored(cls: type[Own], tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> Own:
         estimator = cls(**{name: listed(value) for name, value in facts["parameters"].items()})
-        estimator.form_ = None if facts["form"] is None else frames.Form.of_record(facts["form"])
+        estimator.form_ = None if facts["form"] is None else frames.FrameForm.of_record(facts["form"])
         schema = None if estimator.form_ is None else estimator.form_.schema
         part, gaps = VAEPart.model_validate(facts["model"]), bool(facts["gaps"])
         model = built(part, unseen(len(tensors["shift"]), gaps, schema)).double().eval()

@@ -30,7 +30,7 @@ LIBRARIES = ("pandas", "polars")
 
 
 @dataclass(frozen=True)
-class Form:
+class FrameForm:
     """What the frame was that an estimator was trained on."""
 
     schema: Schema  # of the columns that are modelled
@@ -46,7 +46,7 @@ class Form:
         }
 
     @classmethod
-    def of_record(cls, record: Mapping[str, Any]) -> Form:
+    def of_record(cls, record: Mapping[str, Any]) -> FrameForm:
         """The form that `record` was of."""
         types = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(record["types"])))
         return cls(from_record(record["schema"], "the file"), str(record["library"]), types)
@@ -88,7 +88,7 @@ def library_of(X: object) -> str:
     return name if name in LIBRARIES else "pyarrow"
 
 
-def begin(X: Any, missing: object = None, *, empty: bool = False) -> tuple[Table, Form]:
+def begin(X: Any, missing: object = None, *, empty: bool = False) -> tuple[Table, FrameForm]:
     """A frame to train on, by what its columns are; cells equal to `missing` are gaps. With `empty`, columns without a
     cell are left out.
 
@@ -112,10 +112,10 @@ def begin(X: Any, missing: object = None, *, empty: bool = False) -> tuple[Table
         found = _with_empty_rows(table, found.schema)
     for note in date_notes(table, found.schema):
         warnings.warn(note, stacklevel=4)
-    return found, Form(found.schema, library_of(X), table.schema.remove_metadata())
+    return found, FrameForm(found.schema, library_of(X), table.schema.remove_metadata())
 
 
-def read(X: Any, form: Form, missing: object = None, *, empty: bool = False) -> Table:
+def read(X: Any, form: FrameForm, missing: object = None, *, empty: bool = False) -> Table:
     """A frame by the form of the one that was trained on; with `empty`, rows without a cell are taken too.
 
     Errors: those of `vael.data.read_table`.
@@ -179,7 +179,7 @@ def codes(table: Table) -> Float64[np.ndarray, "rows columns"]:
     return table.x.double().numpy()
 
 
-def new_rows(form: Form, x: np.ndarray, seed: int) -> Any:
+def new_rows(form: FrameForm, x: np.ndarray, seed: int) -> Any:
     """Rows of a model as a frame of the types that were trained on, which keeps the rules of its columns."""
     made = arrow_cells(form.schema, enforced(form.schema, torch.from_numpy(x)), seed)
     typed = {name: _cast(made.column(name), form.types.field(name).type) for name in made.column_names}

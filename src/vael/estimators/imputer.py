@@ -114,7 +114,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):
         kept = found if self.keep_empty_features else found[:, self.kept_]
         return np.hstack((kept, np.isnan(x[:, self.indicated_]))) if self.add_indicator else kept
 
-    def _table_filled(self, X: Any, form: frames.Form) -> Any:
+    def _table_filled(self, X: Any, form: frames.FrameForm) -> Any:
         table = self._table(X, form)
         x = frames.codes(table)
         more = {

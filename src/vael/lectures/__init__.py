@@ -6,10 +6,10 @@ from vael.lectures.decomposition import Decomposition, Iteration, decompose, hal
 from vael.lectures.estimators import (
     Baseline,
     Estimate,
+    EstimatorSpread,
     LeaveOneOut,
     NoBaseline,
     OptimalBaseline,
-    Spread,
     dataset_total,
     reparameterized,
     score_function,
@@ -28,7 +28,7 @@ from vael.lectures.projections import (
     reverse_gaussian,
     reverse_projection,
 )
-from vael.lectures.tables import Table, Variable, bayes, chain, independent, total_probability
+from vael.lectures.tables import FiniteTable, Variable, bayes, chain, independent, total_probability
 from vael.lectures.variations import (
     Functional,
     Optimum,
@@ -43,7 +43,9 @@ __all__ = [
     "Decomposition",
     "DensityOnAxis",
     "Estimate",
+    "EstimatorSpread",
     "FactorizedDensity",
+    "FiniteTable",
     "Functional",
     "Iteration",
     "JointDensity",
@@ -52,8 +54,6 @@ __all__ = [
     "OptimalBaseline",
     "Optimum",
     "Projection",
-    "Spread",
-    "Table",
     "Variable",
     "arc_length",
     "bayes",

@@ -221,7 +221,7 @@ class GaussianSquare:
 
 
 @dataclass(frozen=True)
-class Spread:
+class EstimatorSpread:
     """How far one stochastic bound of a batch, and its gradient, scatter over their noise."""
 
     bound: Estimate  # nats per example, mean over the batch
@@ -241,7 +241,7 @@ def spread(
     samples: int = 1,
     draws: int,
     generator: torch.Generator | Noise,
-) -> Spread:
+) -> EstimatorSpread:
     """`objective` and its gradient at one batch, `draws` times with new noise, each with `samples` latents an example.
 
     Errors: `ShapeError` for fewer than two draws.
@@ -254,7 +254,7 @@ def spread(
         found = torch.autograd.grad(value.surrogate.mean(), parameters, allow_unused=True, materialize_grads=True)
         gradients.add(torch.cat([g.flatten() for g in found]).double())
         bounds.append(value.bound.detach().mean())
-    return Spread(Estimate.of(torch.stack(bounds).double()), gradients.estimate())
+    return EstimatorSpread(Estimate.of(torch.stack(bounds).double()), gradients.estimate())
 
 
 class Running:

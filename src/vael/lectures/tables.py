@@ -51,11 +51,11 @@ class Variable:
 
 
 @dataclass(frozen=True)
-class Table:
+class FiniteTable:
     """The joint distribution P(X, Z, ...) of discrete variables: one axis each, one probability in each cell, float64.
 
-    >>> coin = Table.uniform(Variable("x", ("H", "T")))
-    >>> both = independent(coin, Table.uniform(Variable("z", (1, 2, 3, 4, 5, 6))))
+    >>> coin = FiniteTable.uniform(Variable("x", ("H", "T")))
+    >>> both = independent(coin, FiniteTable.uniform(Variable("z", (1, 2, 3, 4, 5, 6))))
     >>> round(both.p(x="H", z=3) * 12, 9), round(both.given(z=1).p(x="H"), 9), round(both.expectation("z"), 9)
     (1.0, 0.5, 3.5)
 
@@ -78,10 +78,10 @@ class Table:
         object.__setattr__(self, "probability", checked_probabilities(self.probability, "probabilities"))
 
     @staticmethod
-    def uniform(variable: Variable) -> Table:
+    def uniform(variable: Variable) -> FiniteTable:
         """All outcomes of one variable equally likely: a fair coin, a fair die."""
         size = len(variable.outcomes)
-        return Table((variable,), torch.full((size,), 1 / size, dtype=torch.float64))
+        return FiniteTable((variable,), torch.full((size,), 1 / size, dtype=torch.float64))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -93,7 +93,7 @@ class Table:
             raise StateError(f"no variable {name!r} in a table of {self.names}; use one of those")
         return self.names.index(name)
 
-    def marginal(self, *names: str) -> Table:
+    def marginal(self, *names: str) -> FiniteTable:
         """The sum rule, P(x) = Σ_z P(x, z): the table of the variables named, in that order."""
         kept = [self.axis(name) for name in names]
         rest = [axis for axis in range(len(self.variables)) if axis not in kept]
@@ -102,7 +102,7 @@ class Table:
             if rest
             else self.probability.permute(*kept)
         )
-        return Table(tuple(self.variables[axis] for axis in kept), summed)
+        return FiniteTable(tuple(self.variables[axis] for axis in kept), summed)
 
     def p(self, **values: Hashable) -> float:
         """The probability that variables take such values, all others summed out: `table.p(x="H", z=3)`."""
@@ -118,7 +118,7 @@ class Table:
         places = {self.axis(name): self.variables[self.axis(name)].place(value) for name, value in values.items()}
         return self.probability[tuple(places.get(axis, slice(None)) for axis in range(len(self.variables)))]
 
-    def given(self, **values: Hashable) -> Table:
+    def given(self, **values: Hashable) -> FiniteTable:
         """P(x | z = value) = P(x, z = value) / P(z = value): the slice, made to sum to one.
 
         Errors: `SupportError` where P(z = value) = 0.
@@ -126,16 +126,16 @@ class Table:
         rest = tuple(variable for variable in self.variables if variable.name not in values)
         if not rest:
             raise StateError("every variable is given; leave one or more of which a distribution remains")
-        return Table(rest, normalised(self.slice(**values), f"P({values})"))
+        return FiniteTable(rest, normalised(self.slice(**values), f"P({values})"))
 
-    def given_event(self, name: str, event: Callable[..., bool]) -> Table:
+    def given_event(self, name: str, event: Callable[..., bool]) -> FiniteTable:
         """P(x, z | z in A) for the event A of those outcomes of one variable of which `event` is true; outcomes
         outside A keep probability 0.
         """
         axis = self.axis(name)
         inside = torch.tensor([bool(event(outcome)) for outcome in self.variables[axis].outcomes])
         shape = [1] * axis + [-1] + [1] * (len(self.variables) - axis - 1)
-        return Table(self.variables, normalised(self.probability * inside.view(shape), f"the event on {name}"))
+        return FiniteTable(self.variables, normalised(self.probability * inside.view(shape), f"the event on {name}"))
 
     def expectation(self, name: str, function: Callable[..., float] = float) -> float:
         """E[f(X)] = Σ_x f(x) P(x) of one variable; f is the outcome itself unless told.
@@ -166,17 +166,17 @@ def normalised(cells: Tensor, what: str) -> Tensor:
     return cells / total
 
 
-def independent(*tables: Table) -> Table:
+def independent(*tables: FiniteTable) -> FiniteTable:
     """The joint table of variables that know nothing of each other: P(x, z) = P(x) P(z)."""
     if not tables:
         raise ShapeError("a joint distribution of no tables; expected one or more")
     product = tables[0].probability
     for table in tables[1:]:
         product = torch.tensordot(product, table.probability, dims=0)
-    return Table(tuple(variable for table in tables for variable in table.variables), product)
+    return FiniteTable(tuple(variable for table in tables for variable in table.variables), product)
 
 
-def chain(prior: Table, likelihoods: Sequence[Table]) -> Table:
+def chain(prior: FiniteTable, likelihoods: Sequence[FiniteTable]) -> FiniteTable:
     """The product rule, P(x, y) = P(x | y) P(y): `likelihoods` has P(x | y) for each outcome of the one variable of
     `prior`, in their order.
 
@@ -196,17 +196,17 @@ def chain(prior: Table, likelihoods: Sequence[Table]) -> Table:
     cells = torch.stack(
         [table.probability * weight for table, weight in zip(likelihoods, prior.probability, strict=True)]
     )
-    return Table(prior.variables + likelihoods[0].variables, cells)
+    return FiniteTable(prior.variables + likelihoods[0].variables, cells)
 
 
-def total_probability(prior: Table, likelihoods: Sequence[Table]) -> Table:
+def total_probability(prior: FiniteTable, likelihoods: Sequence[FiniteTable]) -> FiniteTable:
     """The theorem of total probability, P(x) = Σ_i P(x | y_i) P(y_i), where the y_i exclude each other and one of
     them happens.
     """
     return chain(prior, likelihoods).marginal(*likelihoods[0].names)
 
 
-def bayes(prior: Table, likelihoods: Sequence[Table], **observed: Hashable) -> Table:
+def bayes(prior: FiniteTable, likelihoods: Sequence[FiniteTable], **observed: Hashable) -> FiniteTable:
     """Bayes' theorem, P(y | x) = P(x | y) P(y) / P(x): the posterior of the prior's variable once `observed` was
     seen.
     """

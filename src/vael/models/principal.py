@@ -29,7 +29,7 @@ CLIP = 0.97  # largest coupling
 
 
 @dataclass(frozen=True)
-class Factors:
+class FactorAnalysis:
     """x = mean + A (W z + √noise ε) with A [channels, channels] acting on every pixel: factor analysis with noise that
     channels share.
 
@@ -61,7 +61,7 @@ def channel_noise(x: Tensor) -> Tensor:
     return steps @ steps.mT / (2 * steps.shape[1]) + LEAST**2 * torch.eye(channels, dtype=torch.float64)
 
 
-def factors(x: Tensor, latents: int, *, seed: int = 0) -> Factors:
+def factors(x: Tensor, latents: int, *, seed: int = 0) -> FactorAnalysis:
     """Factor analysis of examples `[examples, *event]` by principal components of channels that were whitened by
     `channel_noise`.
 
@@ -84,7 +84,7 @@ def factors(x: Tensor, latents: int, *, seed: int = 0) -> Factors:
     covariance /= len(x)
     axes, variance = largest(covariance, latents, seed)
     noise = max(float((covariance.trace() - variance.sum()) / (cells - latents)), 1e-6)
-    return Factors(mean.flatten(), mixing, axes, variance.clamp(min=noise * (1 + 1e-6)), noise)
+    return FactorAnalysis(mean.flatten(), mixing, axes, variance.clamp(min=noise * (1 + 1e-6)), noise)
 
 
 def largest(covariance: Tensor, number: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -133,7 +133,7 @@ def both_signs(weight: Tensor) -> Tensor:
     return torch.cat([weight, -weight])
 
 
-def set_encoder(layers: tuple[nn.Linear, nn.Linear], found: Factors, network: nn.Module) -> None:
+def set_encoder(layers: tuple[nn.Linear, nn.Linear], found: FactorAnalysis, network: nn.Module) -> None:
     """μ = √(λ - noise) / λ · axesᵀ A⁻¹ (x - mean), σ = √(noise / λ); behind the layer that brings x to unit scale."""
     channels = len(found.mixing)
     whitened = torch.einsum(
@@ -154,7 +154,9 @@ def set_encoder(layers: tuple[nn.Linear, nn.Linear], found: Factors, network: nn
     layers[1].bias[latents:] = 0.5 * torch.log(found.noise / found.variance)
 
 
-def set_decoder(layers: tuple[nn.Linear, nn.Linear], found: Factors, head: nn.Module, event: tuple[int, ...]) -> None:
+def set_decoder(
+    layers: tuple[nn.Linear, nn.Linear], found: FactorAnalysis, head: nn.Module, event: tuple[int, ...]
+) -> None:
     """Loc = mean + A W z, scales and couplings those of the noise A Aᵀ of a pixel."""
     if isinstance(head, CoupledLogisticMixtureHead) and head.components == 1:
         coupling = coupled_noise(found.mixing)

@@ -33,7 +33,7 @@ from vael.stored import present, read_bytes
 from vael.tables.given import as_table
 from vael.tables.output import cell_file
 from vael.training import Callback, Fit, Row, distributed
-from vael.training.checkpoint import STATE, Header, misfit, read_header, read_tensors, unlike, write_tensors
+from vael.training.checkpoint import STATE, TensorHeader, misfit, read_header, read_tensors, unlike, write_tensors
 from vael.training.history import METRICS, read_rows
 from vael.training.place import held
 
@@ -104,7 +104,7 @@ def build(spec: RunSpec) -> Model:
     return build_model(spec.model, spec.data, spec.training.seed)
 
 
-def hollow(spec: RunSpec, header: Header | None, where: str) -> Model:
+def hollow(spec: RunSpec, header: TensorHeader | None, where: str) -> Model:
     """The model of a spec with shapes and no memory: what run.json says may come from somebody else, so it is held
     against the weights first, or where there are none yet, against the memory that there is.
 
@@ -131,7 +131,7 @@ def hollow(spec: RunSpec, header: Header | None, where: str) -> Model:
     return model
 
 
-def refuse_sizes(spec: RunSpec, header: Header | None, where: str) -> None:
+def refuse_sizes(spec: RunSpec, header: TensorHeader | None, where: str) -> None:
     """Errors: `FormatError` for more features than there are numbers in the weights, more layers than tensors, and
     sizes below 0; without weights, for more than the file itself says.
     """

@@ -23,7 +23,7 @@ from vael.tables.compressed import content
 from vael.tables.reading import Frame, given_rows, named
 from vael.tables.schema_file import from_record
 from vael.tables.text import TEXT
-from vael.tables.text import Layout as TextLayout
+from vael.tables.text import TextLayout as TextLayout
 from vael.tables.typed import typed_cells
 from vael.tables.writing import arrow_cells, write_arrow
 

@@ -29,7 +29,7 @@ Absent = Callable[[pa.ChunkedArray], Bool[np.ndarray, " rows"]]
 
 
 @dataclass(frozen=True)
-class Reading:
+class DateReading:
     """Dates by one of two readings that every cell allows."""
 
     days: Float64[np.ndarray, " rows"]
@@ -80,7 +80,7 @@ def _other(column: pa.ChunkedArray, absent: np.ndarray, pattern: str) -> np.ndar
 
 def reading(
     column: pa.ChunkedArray, absent: np.ndarray, found: tuple[np.ndarray, str], table: bool | None, comma: bool
-) -> Reading | None:
+) -> DateReading | None:
     """Which of two readings dates have, `found` being the one of custom; None where only one is possible.
 
     By the first of these that tells: only one of them has the rows in order; the one with few days of the month in many
@@ -96,7 +96,7 @@ def reading(
     said, reason = _said(both[True][~absent], both[False][~absent], table, comma)
     chosen = first if said is None else said
     patterns = {first: pattern, not first: swapped(pattern)}
-    return Reading(both[chosen], patterns[chosen], patterns[not chosen], reason, said is not None)
+    return DateReading(both[chosen], patterns[chosen], patterns[not chosen], reason, said is not None)
 
 
 def _said(one: np.ndarray, other: np.ndarray, table: bool | None, comma: bool) -> tuple[bool | None, str]:

@@ -16,7 +16,7 @@ from vael.tables.schema import Column
 
 
 @dataclass(frozen=True)
-class Form:
+class NumeralForm:
     """A way to write numbers."""
 
     pattern: str  # that every cell fits
@@ -50,15 +50,15 @@ class Form:
 SPACES = " \u00a0\u2007\u2009\u202f"
 FEW = 10  # numbers up to which words after them are taken for levels: 2 doors, 36 months
 FORMS = (
-    Form(r"^[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity)$", "1234.5"),
-    Form(
+    NumeralForm(r"^[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity)$", "1234.5"),
+    NumeralForm(
         r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?$|^[+-]?[1-9]\d?(,\d\d)+,\d{3}(\.\d+)?$|^[+-]?\d+(\.\d+)?$", "1,234.5", ","
     ),
-    Form(r"^[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?$|^[+-]?\d+(,\d+)?$", "1.234,5", ".", comma=True),
-    Form(r"^[+-]?[1-9]\d{0,2}(['’]\d{3})+(\.\d+)?$|^[+-]?\d+(\.\d+)?$", "1'234.5", "'’"),
-    Form(rf"^[+-]?[1-9]\d{{0,2}}([{SPACES}]\d{{3}})+(,\d+)?$|^[+-]?\d+(,\d+)?$", "1 234,5", SPACES, comma=True),
-    Form(rf"^[+-]?[1-9]\d{{0,2}}([{SPACES}]\d{{3}})+(\.\d+)?$|^[+-]?\d+(\.\d+)?$", "1 234.5", SPACES),
-    Form(r"^[+-]?[1-9]\d{0,2}(['’]\d{3})+(,\d+)?$|^[+-]?\d+(,\d+)?$", "1'234,5", "'’", comma=True),
+    NumeralForm(r"^[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?$|^[+-]?\d+(,\d+)?$", "1.234,5", ".", comma=True),
+    NumeralForm(r"^[+-]?[1-9]\d{0,2}(['’]\d{3})+(\.\d+)?$|^[+-]?\d+(\.\d+)?$", "1'234.5", "'’"),
+    NumeralForm(rf"^[+-]?[1-9]\d{{0,2}}([{SPACES}]\d{{3}})+(,\d+)?$|^[+-]?\d+(,\d+)?$", "1 234,5", SPACES, comma=True),
+    NumeralForm(rf"^[+-]?[1-9]\d{{0,2}}([{SPACES}]\d{{3}})+(\.\d+)?$|^[+-]?\d+(\.\d+)?$", "1 234.5", SPACES),
+    NumeralForm(r"^[+-]?[1-9]\d{0,2}(['’]\d{3})+(,\d+)?$|^[+-]?\d+(,\d+)?$", "1'234,5", "'’", comma=True),
 )
 MARKS = ",'’\u00a0\u2007\u2009\u202f"  # that are in a file if the form of its numbers is in question
 WRITTEN = re.compile("|".join(re.escape(form.sample) for form in FORMS))
@@ -129,7 +129,7 @@ class Numeral:
     below 0, and the digits.
     """
 
-    form: Form = FORMS[0]
+    form: NumeralForm = FORMS[0]
     before: str = ""
     after: str = ""
     minus: Minus = Minus.SIGN
@@ -298,7 +298,7 @@ def read_by(cells: pa.ChunkedArray, column: Column) -> np.ndarray:
     return np.array(counts, np.int64)
 
 
-def form_of(counts: np.ndarray, column: Column) -> Form:
+def form_of(counts: np.ndarray, column: Column) -> NumeralForm:
     """The form that reads most cells; of several the one that the column had in training, or else the first."""
     own = numeral_of(column).form
     return own if counts[FORMS.index(own)] == counts.max() else FORMS[int(counts.argmax())]
@@ -309,7 +309,7 @@ def in_question(cells: pa.ChunkedArray, column: Column) -> bool:
     return bool(column.pattern) or bool(pc.any(pc.match_substring_regex(cells, f"[{MARKS}]")).as_py())
 
 
-def numbers_of(cells: pa.ChunkedArray, absent: np.ndarray, column: Column, form: Form) -> np.ndarray:
+def numbers_of(cells: pa.ChunkedArray, absent: np.ndarray, column: Column, form: NumeralForm) -> np.ndarray:
     """Cells as float64, NaN where absent, -inf where a cell is no number in this form."""
     shown = pc.utf8_trim_whitespace(pc.if_else(pa.array(~absent), cells, pa.scalar(None, cells.type)))
     bare = numeral_of(column).bare(shown, known=True)

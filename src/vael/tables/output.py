@@ -20,7 +20,7 @@ import pyarrow.parquet
 
 from vael.errors import FormatError, ShapeError
 from vael.files import written
-from vael.tables.text import TEXT, Layout
+from vael.tables.text import TEXT, TextLayout
 
 HEADER = 128  # bytes of an .npy header, so that the number of rows can be filled in at the end
 
@@ -203,9 +203,9 @@ class CellFile(ABC):
 class TextCells(CellFile):
     """Cells as text, in the layout of a file that they came from."""
 
-    def __init__(self, path: Path, layout: Layout | None = None) -> None:
+    def __init__(self, path: Path, layout: TextLayout | None = None) -> None:
         super().__init__(path)
-        self.layout = layout or Layout("\t" if path.suffix.lower() in (".tsv", ".tab") else ",")
+        self.layout = layout or TextLayout("\t" if path.suffix.lower() in (".tsv", ".tab") else ",")
 
     def _begin(self, schema: pa.Schema) -> None:
         self.text = io.TextIOWrapper(self.file, encoding=self.layout.encoding, newline="", write_through=True)
@@ -271,7 +271,7 @@ class ParquetCells(CellFile):
             self.writer.close()
 
 
-def cell_file(path: Path, layout: Layout | None = None) -> CellFile:
+def cell_file(path: Path, layout: TextLayout | None = None) -> CellFile:
     """The kind of table that the extension names; `layout` is for text. Errors: `FormatError` for another extension."""
     ending = path.suffix.lower()
     if ending == ".parquet":

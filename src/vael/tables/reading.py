@@ -24,10 +24,10 @@ from vael.tables.arrow_types import numbers_of as numbers_typed
 from vael.tables.dates import DIGITS, EPOCH, parsed_dates
 from vael.tables.inference import INDEX, codes, infer_schema
 from vael.tables.missing import missing_levels, missing_text
-from vael.tables.numerals import FORMS, Form, form_of, in_question, limits, nothing, numbers_of, read_by
+from vael.tables.numerals import FORMS, NumeralForm, form_of, in_question, limits, nothing, numbers_of, read_by
 from vael.tables.parquet import whole_parquet
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
-from vael.tables.text import Layout, Ragged, check_names, read_text
+from vael.tables.text import Ragged, TextLayout, check_names, read_text
 
 SHORTER = (
     "",
@@ -69,10 +69,10 @@ class Table:
     schema: Schema
     x: Float[Tensor, "rows columns"]  # NaN where missing
     original: pa.Table  # the same rows with all columns, as text or as they were typed
-    layout: Layout | None = None  # of a text file
+    layout: TextLayout | None = None  # of a text file
     rows: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # their numbers in the data, from 1
     skipped: tuple[Skipped, ...] = ()
-    forms: Mapping[str, Form] = field(default_factory=dict)  # of columns of numbers that came as text
+    forms: Mapping[str, NumeralForm] = field(default_factory=dict)  # of columns of numbers that came as text
     written: pa.Table | None = None  # cells as they are written in the file, null where that is how its layout has them
     types: pa.Schema | None = None  # of columns that came typed, as they came
 
@@ -107,7 +107,7 @@ class Given:
 
     table: pa.Table
     rows: np.ndarray  # their numbers, from 1
-    layout: Layout | None = None  # of a text file
+    layout: TextLayout | None = None  # of a text file
     ragged: tuple[Ragged, ...] = ()  # rows of another length among them, which are not in the table
     written: pa.Table | None = None  # as `Table.written`
     types: pa.Schema | None = None  # of columns that came typed
@@ -227,7 +227,7 @@ def none_fits(where: str, count: int, first: Skipped) -> SupportError:
     return SupportError(f"{where}: none of the {count:,} rows fits the model; row {first.row:,}: {first.reason}")
 
 
-Forms = Mapping[str, Form]
+Forms = Mapping[str, NumeralForm]
 Misfits = Callable[[np.ndarray], dict[int, str]]
 
 
@@ -288,7 +288,7 @@ def forms_of(table: pa.Table, schema: Schema) -> Forms:
     return found
 
 
-def written_form(cells: pa.ChunkedArray, column: Column) -> Form:
+def written_form(cells: pa.ChunkedArray, column: Column) -> NumeralForm:
     """The form of the numbers in some cells."""
     return form_of(read_by(cells, column), column) if in_question(cells, column) else FORMS[0]
 
@@ -336,7 +336,7 @@ def _shown(cell: pa.Scalar) -> str:
 
 
 def valued(
-    column: Column, cells: pa.ChunkedArray, form: Form | None = None, *, typed: bool = False
+    column: Column, cells: pa.ChunkedArray, form: NumeralForm | None = None, *, typed: bool = False
 ) -> tuple[np.ndarray, str]:
     """Cells as numbers (codes, or values with the origin still in them), NaN where missing, -inf where they do not fit,
     and why not.
@@ -410,7 +410,7 @@ def _patterns(column: Column) -> tuple[str, ...]:
     return tuple(dict.fromkeys((column.pattern, *(one.strip() for one in whole), *((day,) if day else ()))))
 
 
-def _as_numbers(column: Column, cells: pa.ChunkedArray, text: bool, form: Form | None) -> tuple[np.ndarray, str]:
+def _as_numbers(column: Column, cells: pa.ChunkedArray, text: bool, form: NumeralForm | None) -> tuple[np.ndarray, str]:
     if not text:
         try:
             values = numbers_typed(cells)

@@ -22,7 +22,7 @@ from jaxtyping import Bool
 from vael.errors import FormatError, ShapeError
 from vael.tables.compressed import content
 from vael.tables.dates import told_dates
-from vael.tables.tokens import Rows, in_quotes, inside, of_distinct, rows_of, spelled
+from vael.tables.tokens import TokenRows, in_quotes, inside, of_distinct, rows_of, spelled
 
 pc: Any = pa.compute  # its functions are made when it is imported
 MISSING = frozenset({"", "na", "nan", "n/a", "null", "none", "?", "-nan", "#n/a", "<na>", "nat"})
@@ -38,7 +38,7 @@ NUMBER = re.compile(r"[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?$|[+-]?inf(inity
 
 
 @dataclass(frozen=True)
-class Layout:
+class TextLayout:
     """How a table is written as text."""
 
     mark: str = ","
@@ -87,7 +87,7 @@ class TextTable:
     """A table of text that was looked at once from end to end, to be read a block at a time."""
 
     path: Path
-    layout: Layout
+    layout: TextLayout
     names: tuple[str, ...]
     start: int  # bytes in UTF-8 before the first row
     quotes: int  # how many quotation marks there are
@@ -122,7 +122,7 @@ class TextTable:
             if len(shown):
                 yield Block(table, numbers[fits], wrong, self._written(cells, table) if self.quotes else None)
 
-    def _empty(self, rows: Rows) -> Bool[np.ndarray, " rows"]:
+    def _empty(self, rows: TokenRows) -> Bool[np.ndarray, " rows"]:
         """Which rows are lines without a letter."""
         last = rows.cells.take(pa.array(np.cumsum(rows.widths) - 1))
         bare = pc.equal(last if len(self.names) == 1 else pc.utf8_trim_whitespace(last), "")
@@ -141,7 +141,7 @@ class TextTable:
         usual = of_distinct(lambda some: self.layout.written(some, quoted), cells.combine_chunks())
         return pc.if_else(pc.equal(written, usual), pa.scalar(None, pa.string()), written)
 
-    def _rows(self, size: int) -> Iterator[tuple[Rows, bytes]]:
+    def _rows(self, size: int) -> Iterator[tuple[TokenRows, bytes]]:
         """Whole rows with their bytes in UTF-8."""
         decoder, left, skipped = codecs.getincrementaldecoder(self.layout.encoding)(), b"", self.start
         with content(self.path) as file:
@@ -156,7 +156,7 @@ class TextTable:
                     yield found, left[: found.used]
                     left = left if last else left[found.used :]
 
-    def _check_end(self, rows: Rows, row: int) -> None:
+    def _check_end(self, rows: TokenRows, row: int) -> None:
         """Errors: `FormatError` where the last cell goes on to the end of the file because a quotation mark is not
         closed.
         """
@@ -192,7 +192,7 @@ class TextTable:
         )
 
 
-def parsed(text: bytes, mark: str, *, last: bool = True) -> Rows:
+def parsed(text: bytes, mark: str, *, last: bool = True) -> TokenRows:
     """The rows of text in UTF-8, as `rows_of` has them; where blanks separate, several are one, and those at the
     ends of lines are none.
     """
@@ -253,7 +253,7 @@ def text_table(path: Path) -> TextTable:
     names = [(name.strip() if named else "") or f"column {number}" for number, name in enumerate(first[0], 1)]
     check_names(path, names)
     place = int(rows.ends[_first(rows)]) if named and comment < 0 else 0
-    layout = Layout(mark, named, seen.encoding, ending_of(text[: rows.ends[0]]), ended=seen.ended)
+    layout = TextLayout(mark, named, seen.encoding, ending_of(text[: rows.ends[0]]), ended=seen.ended)
     quoted = quotes_of(written, first, layout, named) if seen.quotes else ()
     top = "".join(lines[: above if comment < 0 else comment])
     layout = replace(layout, quoted=quoted, top=top, header=tuple(written[0]) if named else ())
@@ -266,7 +266,7 @@ def ending_of(line: bytes) -> str:
     return next((end for end in ("\r\n", "\n", "\r") if line.endswith(end.encode())), "\n")
 
 
-def _first(rows: Rows) -> int:
+def _first(rows: TokenRows) -> int:
     """The first row that is no empty line."""
     return next(place for place, row in enumerate(rows) if any(cell.strip() for cell in row))
 
@@ -286,7 +286,7 @@ def head_of(path: Path, encoding: str) -> tuple[list[str], bool]:
                 return lines[: above + LOOKED_AT + 1] if raw else lines, not raw
 
 
-def quotes_of(written: list[list[str]], cells: list[list[str]], layout: Layout, named: bool) -> tuple[bool, ...]:
+def quotes_of(written: list[list[str]], cells: list[list[str]], layout: TextLayout, named: bool) -> tuple[bool, ...]:
     """Which columns stand in quotes although they need none, as some programs write texts, and last whether names
     do; () where nothing does.
     """

@@ -23,7 +23,7 @@ ODD = re.compile(r'[ \t]*"((?:[^"]|"")*)"?(.*)', re.DOTALL)  # a quotation mark 
 
 
 @dataclass(frozen=True)
-class Rows:
+class TokenRows:
     """Whole rows of text."""
 
     cells: pa.Array  # all of them, row after row, as they are written
@@ -47,7 +47,7 @@ class Rows:
         return [self.cells.take(pa.array(first + place)) for place in range(width)]
 
 
-def rows_of(text: bytes, mark: str, *, last: bool = True) -> Rows:
+def rows_of(text: bytes, mark: str, *, last: bool = True) -> TokenRows:
     r"""The rows in UTF-8 bytes that begin with a row; without `last`, those that are known to be whole.
 
     A cell stands in quotes where a quotation mark is the first of its letters that is no blank; inside, two of them are
@@ -113,7 +113,7 @@ def _one_by_one(text: bytes, mark: str, stops: np.ndarray) -> np.ndarray:
     return np.intersect1d(stops, ends, assume_unique=True)
 
 
-def _cut(letters: np.ndarray, stops: np.ndarray, sign: int) -> Rows:
+def _cut(letters: np.ndarray, stops: np.ndarray, sign: int) -> TokenRows:
     """Cells between `stops`; one at the end of the text ends a row too."""
     ended = stops < len(letters)
     at = letters[stops[ended]]
@@ -129,7 +129,7 @@ def _cut(letters: np.ndarray, stops: np.ndarray, sign: int) -> Rows:
     data = np.ascontiguousarray(letters[: len(kept)][kept])
     cells = pa.StringArray.from_buffers(len(stops), pa.py_buffer(offsets), pa.py_buffer(data))
     last = np.flatnonzero(lines)
-    return Rows(cells, np.diff(last, prepend=-1), np.minimum(stops[last] + 1, len(letters)))
+    return TokenRows(cells, np.diff(last, prepend=-1), np.minimum(stops[last] + 1, len(letters)))
 
 
 def in_quotes(cells: pa.Array) -> pa.Array:

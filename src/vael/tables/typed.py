@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vael.tables.missing import missing_levels
-from vael.tables.numerals import Form, limits
+from vael.tables.numerals import NumeralForm, limits
 from vael.tables.reading import place_of, valued
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
 from vael.tables.writing import moments_as, numbers_as
 
 
-def typed_table(table: pa.Table, schema: Schema, forms: Mapping[str, Form]) -> pa.Table:
+def typed_table(table: pa.Table, schema: Schema, forms: Mapping[str, NumeralForm]) -> pa.Table:
     """The columns of the schema as numbers, dates and texts with nulls; the others, and those with a cell that is
     no such number, stay text.
     """
@@ -27,7 +27,9 @@ def typed_table(table: pa.Table, schema: Schema, forms: Mapping[str, Form]) -> p
     return table
 
 
-def typed_cells(column: Column, cells: pa.ChunkedArray, form: Form | None = None) -> pa.Array | pa.ChunkedArray | None:
+def typed_cells(
+    column: Column, cells: pa.ChunkedArray, form: NumeralForm | None = None
+) -> pa.Array | pa.ChunkedArray | None:
     """Cells of text as levels, numbers or dates, null where missing; None where one is neither."""
     if column.kind in LEVELS:
         return pc.if_else(

@@ -20,11 +20,11 @@ from torch import Tensor
 from vael.errors import ShapeError
 from vael.tables.arrow_types import among, days_of, is_text, levels_in, moments_in, numbers_in, type_named
 from vael.tables.dates import digits_in, moment_of, resolution, with_zeros, written_date
-from vael.tables.numerals import FORMS, Form, numeral_of
+from vael.tables.numerals import FORMS, NumeralForm, numeral_of
 from vael.tables.output import cell_file
 from vael.tables.reading import Table, place_of, with_views
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
-from vael.tables.text import Layout
+from vael.tables.text import TextLayout
 
 WHOLE = 2.0**63  # below which whole numbers are written as such
 
@@ -126,7 +126,7 @@ def _texts(column: Column, found: np.ndarray, shares: np.ndarray) -> np.ndarray:
     return texts
 
 
-def written_cells(column: Column, cells: pa.Array, form: Form = FORMS[0]) -> list[str]:
+def written_cells(column: Column, cells: pa.Array, form: NumeralForm = FORMS[0]) -> list[str]:
     """Typed cells as they are written in text: as many digits as the data have, units around them, dates by their
     pattern, nothing where null.
     """
@@ -201,7 +201,7 @@ def completed(table: Table, x: Float[Tensor, "rows columns"], seed: int = 0) -> 
 
 
 def write_rows(
-    path: Path, schema: Schema, x: Float[Tensor, "rows columns"], *, layout: Layout | None = None, seed: int = 0
+    path: Path, schema: Schema, x: Float[Tensor, "rows columns"], *, layout: TextLayout | None = None, seed: int = 0
 ) -> None:
     """New rows in the names, order, types and digits of the data: .csv (or another text) or .parquet.
 
@@ -218,7 +218,7 @@ def write_rows(
     write_arrow(path, pa.table(texts), layout)
 
 
-def write_arrow(path: Path, table: pa.Table, layout: Layout | None = None) -> None:
+def write_arrow(path: Path, table: pa.Table, layout: TextLayout | None = None) -> None:
     """An Arrow table as .parquet, or its cells as text with the layout of the data, whole or not at all.
 
     Errors: `FormatError` for another ending.

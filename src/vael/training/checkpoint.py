@@ -43,7 +43,7 @@ NUMBERS = {  # of a checkpoint, and how large they can be
 
 
 @dataclass(frozen=True)
-class Header:
+class TensorHeader:
     """What a file of tensors says of itself."""
 
     shapes: dict[str, tuple[int, ...]]
@@ -89,7 +89,7 @@ def _apart(content: bytes) -> tuple[dict[str, Any], memoryview]:
     return json.loads(content[LENGTH.size : LENGTH.size + length]), memoryview(content)[LENGTH.size + length :]
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path) -> TensorHeader:
     """Names and shapes of the tensors of a file, without reading these.
 
     Errors: `FormatError` for what is no whole safetensors file.
@@ -111,12 +111,12 @@ def read_header(path: Path) -> Header:
         ) from error
 
 
-def _header(found: dict[str, Any], where: str) -> Header:
+def _header(found: dict[str, Any], where: str) -> TensorHeader:
     said = found.pop("__metadata__", {})
     facts = parsed(said.get(FACTS, "{}"), f"{where} says of itself what")
     if not isinstance(facts, dict):
         raise TypeError("what it says of itself is no record")
-    return Header({name: tuple(map(int, entry["shape"])) for name, entry in found.items()}, facts)
+    return TensorHeader({name: tuple(map(int, entry["shape"])) for name, entry in found.items()}, facts)
 
 
 def read_tensors(path: Path, sha256: str | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
