@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, MultivariateNormal, Normal
 
 from vael.data import Batch
-from vael.models import VAE, Conditional, Decoder, FixedScale, GaussianHead, StandardNormal, Terms
+from vael.models import VAE, Conditional, Decoder, FixedScale, GaussianHead, StandardNormal, StateSpace, Terms
 from vael.objectives import ALL_EXAMPLES, Objective, Value, Weights
 from vael.probability import diagonal_gaussian
 
@@ -253,3 +253,71 @@ class Even(Objective):
     def __call__(self, terms: Terms, weights: Weights = ALL_EXAMPLES, progress: Tensor | float = 1.0) -> Value:
         each = terms.log_likelihood.mean(0)
         return Value(bound=each, surrogate=each - (each - weights.mean(each)).square())
+
+
+# x_t = C z_t + N(0, R²), z_t = A z_{t-1} + N(0, Q²), z_1 ~ N(0, 1): a state space whose likelihood is known
+A, Q, C, R = 0.9, 0.5, 1.3, 0.6
+
+
+class LinearTransition(Conditional):
+    def forward(self, z, context=None):
+        return diagonal_gaussian(A * z, torch.full_like(z, Q))
+
+
+class LinearEmission(nn.Module):
+    def forward(self, z):
+        return (C * z)[:, :, None][:, :1]
+
+
+class Beliefs(nn.Module):
+    """p(x_t ... x_T | z_t) ∝ exp(-½ a_t z² + b_t z), from the end, of the elements that were seen: exact; the last
+    number says whether this is the first step.
+    """
+
+    sees_gaps = True
+
+    def forward(self, x):
+        a = b = torch.zeros(len(x), dtype=x.dtype)
+        found, there = [], ~x.isnan()
+        for t in reversed(range(x.shape[1])):
+            if found:  # the next state integrated out
+                total = a + 1 / Q**2
+                a, b = (A / Q) ** 2 - (A / Q**2) ** 2 / total, A / Q**2 * b / total
+            seen = there[:, t, 0].to(x.dtype)
+            a, b = a + seen * (C / R) ** 2, b + C / R**2 * x[:, t, 0].nan_to_num()
+            found.append(torch.stack([a, b, torch.full_like(a, float(t == 0))], 1))
+        return torch.stack(found[::-1], 1)
+
+
+class ExactUpdate(Conditional):
+    def __init__(self, shift=0.0):
+        super().__init__()
+        self.shift = shift
+
+    def forward(self, z, summary):
+        a, b, first = summary.unbind(-1)
+        prior, moves = torch.where(first > 0, torch.ones_like(a), 1 / Q**2), torch.where(first > 0, 0 * a, A)
+        mean = (moves * z[..., 0] * prior + b) / (prior + a)
+        return diagonal_gaussian((mean + self.shift)[..., None], (prior + a).rsqrt().expand(mean.shape)[..., None])
+
+
+def linear_state_space(shift: float = 0.0) -> StateSpace:
+    """The model with its exact posterior, its means moved by `shift`."""
+    head = GaussianHead(spread=FixedScale(R))
+    return StateSpace(
+        StandardNormal(1).double(), LinearTransition(), LinearEmission(), head, Beliefs(), ExactUpdate(shift)
+    )
+
+
+def kalman(x: Tensor) -> Tensor:
+    """log p(x) by the Kalman filter of the elements that were seen (NaN: not), `[batch]`."""
+    mean, variance, total = (torch.full((len(x),), value, dtype=x.dtype) for value in (0.0, 1.0, 0.0))
+    for t in range(x.shape[1]):
+        seen = ~x[:, t, 0].isnan()
+        spread = C**2 * variance + R**2
+        error = x[:, t, 0].nan_to_num() - C * mean
+        said = -0.5 * ((2 * math.pi * spread).log() + error**2 / spread)
+        gain = torch.where(seen, C * variance / spread, torch.zeros_like(spread))
+        total = total + torch.where(seen, said, torch.zeros_like(said))
+        mean, variance = A * (mean + gain * error), A**2 * (1 - gain * C) * variance + Q**2
+    return total

@@ -15,7 +15,7 @@ from vael.data import ColumnKind, Kind, Schema, Source, Splits, statistics
 from vael.data.facts import facts_from
 from vael.errors import StateError
 from vael.models import Model
-from vael.models.families import LikelihoodPart
+from vael.models.families import LikelihoodPart, ModelPart
 from vael.models.likelihoods.parts import (
     BernoulliPart,
     ColumnsPart,
@@ -24,6 +24,7 @@ from vael.models.likelihoods.parts import (
     TabulatedMixturePart,
 )
 from vael.models.parts import VAEPart
+from vael.models.sequence_parts import StateSpacePart
 from vael.networks.parts import ConvolutionalPart, DensePart, NetworkPart
 
 STANDS_OUT, MANY_LEVELS = (
@@ -31,6 +32,7 @@ STANDS_OUT, MANY_LEVELS = (
     64,
 )  # share of the cells at one level, and number of levels, from which on laws over the levels are shared
 
+STATE_SPACE = "state-space"  # the recipe whose networks are part of the model itself
 FEW = 5000  # rows of numbers with gaps below which one σ serves each column
 
 
@@ -45,8 +47,10 @@ class Recommendation:
     reasons: tuple[str, ...]  # whole sentences, to be read before training
 
     @property
-    def model(self) -> VAEPart:
+    def model(self) -> ModelPart:
         """The recommended model."""
+        if "network" not in self.leaves:
+            return StateSpacePart.model_validate({**self.leaves, "likelihood": self.likelihood})
         latent, posterior = self.leaves["latent"], self.leaves.get("posterior", "gaussian")
         return VAEPart.model_validate(
             {"latent": latent, "posterior": posterior, "likelihood": self.likelihood, "network": self.network}
@@ -76,6 +80,8 @@ def recommend(splits: Splits) -> Recommendation:
     if source.schema is not None:
         return columns(source, source.schema)
     part, because = likelihood(source)
+    if source.windowing is not None:
+        return sequences(source, part, because)
     part.build(facts_from(source, statistics(source))).check(source)
     flat = len(source.event) == 1
     choice = table(source) if flat else grey(source) if small_and_grey(source.event) else colour(source)
@@ -84,8 +90,29 @@ def recommend(splits: Splits) -> Recommendation:
 
 def chosen(choice: Choice, part: LikelihoodPart, reasons: tuple[str, ...]) -> Recommendation:
     """A choice with its likelihood."""
-    leaves = {**choice.leaves, "network": choice.network}
+    leaves = {**choice.leaves, **({"network": choice.network} if choice.recipe != STATE_SPACE else {})}
     return Recommendation(choice.recipe, part, choice.network, MappingProxyType(leaves), reasons)
+
+
+def sequences(source: Source, part: LikelihoodPart, because: str) -> Recommendation:
+    """A state-space model: wider where there are many channels and windows."""
+    time, channels = source.event
+    latent = max(4, min(32, 2 * channels))
+    hidden = min(power_of_two(16 * channels, 32, 256), power_of_two(len(source), 32, 256))
+    kinds = {Kind.BINARY: "0 or 1", Kind.INTEGER: f"integers of {source.levels} levels", Kind.REAL: "real numbers"}
+    missing = float(source.x.isnan().float().mean()) if source.gaps else 0.0
+    part = part.settled(facts_from(source, statistics(source)))
+    reasons = (
+        f"Data: {counted(len(source), 'window')} of {time} steps of {counted(channels, 'channel')}; elements are "
+        f"{kinds[source.kind]}" + (f", {missing:.1%} of them were not seen." if source.gaps else "."),
+        because,
+        f"Model: {counted(latent, 'latent')} that move from step to step, because what comes next depends on what is "
+        f"there; sizes by {counted(channels, 'channel')} and {counted(len(source), 'window')}. The posterior is told "
+        "which elements were seen.",
+    )
+    return chosen(
+        Choice(STATE_SPACE, DensePart(hidden=(hidden,)), {"latent": latent, "hidden": hidden}, ""), part, reasons
+    )
 
 
 def likelihood(source: Source) -> tuple[LikelihoodPart, str]:
@@ -113,7 +140,7 @@ def likelihood(source: Source) -> tuple[LikelihoodPart, str]:
             f"{source.levels - 1}: "
             "its probabilities sum to one over exactly these."
         )
-    return GaussianPerChannelPart(channels=source.event[0]), (
+    return GaussianPerChannelPart(channels=source.event[0 if source.windowing is None else -1]), (
         "Likelihood: Gaussian with one learned, bounded σ for each channel or column, because the cells are real "
         "numbers."
     )

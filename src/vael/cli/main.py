@@ -12,12 +12,14 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import vael
 from vael.cli.parser import Parser, UsageError, nearest
 from vael.cli.places import kept_apart
 from vael.cli.telling import answer, quietly
-from vael.errors import VaelError
+from vael.errors import StateError, VaelError
+from vael.stored import present
 
 MEMORY = "not enough memory; use a smaller batch, a smaller model or less data, or a machine or device with more"
 USED_UP = (
@@ -28,6 +30,7 @@ USED_UP = (
     "cannot allocate memory",
 )  # in what PyTorch says
 QUIET = {"--quiet", "-q"}
+SEQUENCES = {"train", "evaluate", "report"}  # commands that take a run on sequences
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -165,6 +168,19 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, former)
 
 
+def refuse_sequences(command: str, run: object) -> None:
+    """Errors: `StateError` for a run on sequences, where a command is for other data."""
+    if command in SEQUENCES or not isinstance(run, Path) or not present(run / "run.json"):
+        return
+    from vael.specs.spec import read_spec
+
+    if read_spec(run).data.sequence is not None:
+        raise StateError(
+            f"{run} was trained on sequences, which `vael {command}` does not take yet; use one of "
+            f"{', '.join(sorted(SEQUENCES - {'train'}))}"
+        )
+
+
 def dispatch(arguments: list[str]) -> int:
     """Find the command and run it. Errors: `UsageError` for a command or an option that there is not."""
     arguments = arguments[
@@ -190,5 +206,6 @@ def dispatch(arguments: list[str]) -> int:
         print(parser.format_help())
         return DONE
     given = parser.read(rest)
+    refuse_sequences(name, vars(given).get("run"))
     with kept_apart(parser.places(given)):
         return getattr(module, name)(given)

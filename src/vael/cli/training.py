@@ -100,6 +100,7 @@ def _model_options(parser: Parser) -> None:
 
 
 def _data_options(parser: Parser) -> None:
+    whole = number(int, 1)
     parser.heading("data")
     parser.option(
         "--binarize",
@@ -140,6 +141,24 @@ def _data_options(parser: Parser) -> None:
         metavar="SHARE",
         type=number(float, 0, most=0.49),
         help="of the rows that do not belong: train, leave the strangest out, train again; default 0",
+    )
+    parser.option(
+        "--sequence",
+        metavar="TIME",
+        nargs="?",
+        const=True,
+        help="the data are sequences: name the column of times; for an .npy [examples, time, channels] give no name, "
+        "and the option after the data",
+    )
+    parser.option("--id", metavar="COLUMN", help="column that says which series a row belongs to; default one series")
+    parser.option(
+        "--window", metavar="N", type=number(int, 2), help="steps of an example; default by the length of the series"
+    )
+    parser.option(
+        "--stride",
+        metavar="N",
+        type=whole,
+        help="steps from one window of training to the next; default a quarter of a window",
     )
     parser.reads(
         "--condition-on",
@@ -343,6 +362,8 @@ def refusals(prepared: Prepared) -> list[str]:
     from vael.errors import SupportError
     from vael.specs.archives import check_codes
 
+    if prepared.spec.data.sequence is not None:
+        return []
     found, few = [], too_few(prepared.splits)
     if few:
         found.append(f"`vael score` will refuse this run: {few}")

@@ -65,6 +65,10 @@ def example(data: DataSpec) -> str:
 
     if data.table is not None:
         return from_record(data.table, data.name).told
+    if data.sequence is not None:
+        time, channels = data.event
+        levels = f" of {data.levels:,} levels" if data.levels else ""
+        return f"windows of {time} steps, {counted(channels, 'channel')}{levels}"
     if len(data.event) == 1:
         return counted(data.event[0], "column")
     return f"{sized(data.event)}, {f'{data.levels:,} levels' if data.levels else data.kind}"
@@ -169,6 +173,12 @@ def sentences(judged: Evaluation | Judgement, spec: RunSpec) -> list[str]:
         lines.insert(1, f"  every p(x) is p(x | c), where c is the example's own {', '.join(judged.conditioned_on)}")
     if judged.bits_per_dim is not None:
         lines.append(f"  bits per dim {judged.bits_per_dim:10.3f}   from {density.strip()}")
+    if judged.steps is not None:
+        exact = "" if judged.log_likelihood_per_step is None else f"log p(x) {judged.log_likelihood_per_step:.4f}, "
+        lines.append(
+            f"  per step     {exact}{'bound' if judged.is_bound else 'objective'} {judged.elbo_per_step:.4f}   of "
+            f"{judged.steps:.1f} steps with something seen, mean over windows"
+        )
     what, told = (
         ("bound", "evidence lower bound")
         if judged.is_bound

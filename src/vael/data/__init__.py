@@ -5,11 +5,13 @@ from vael.data.corruption import Corruption, GaussianNoise, Masking, SaltAndPepp
 from vael.data.description import Description, catalogue, describe
 from vael.data.images import Images, Resample
 from vael.data.loading import load
+from vael.data.sequences import load_sequences
 from vael.data.source import AsFloat, Kind, Source, Splits, Transform
 from vael.data.summary import Statistics, statistics
 from vael.data.synthetic import moving_digits
 from vael.data.tabular import load_table
 from vael.data.transforms import Binarize, unit_interval
+from vael.data.windowing import Windowing
 from vael.tables.reading import OnError, Table, read_table
 from vael.tables.schema import Column, ColumnKind, Schema
 
@@ -34,9 +36,11 @@ __all__ = [
     "Statistics",
     "Table",
     "Transform",
+    "Windowing",
     "catalogue",
     "describe",
     "load",
+    "load_sequences",
     "load_table",
     "moving_digits",
     "read_table",

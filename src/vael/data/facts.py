@@ -43,6 +43,16 @@ def unknown_moments(event: Sequence[int]) -> UnknownMoments:
     return UnknownMoments(torch.zeros(tuple(event)), torch.ones(tuple(event)))
 
 
+def scale_of(moments: Moments) -> Tensor:
+    """What brings data of such moments to unit scale, `[*event]`: of tables and sequences the deviation of each column
+    or channel, of images one for all pixels.
+    """
+    std = moments.std.float()
+    if std.dim() < 2 or getattr(moments, "by_channel", False):
+        return std
+    return std.square().mean().sqrt().expand(std.shape)
+
+
 @dataclass(frozen=True)
 class Facts:
     """Shape, kind and moments of the examples that a model is for, and how many numbers it is conditioned on."""
@@ -55,6 +65,12 @@ class Facts:
     schema: Schema | None = None
     gaps: bool = False  # whether elements may be missing
     context: int = 0  # numbers of c, one vector an example
+    channels_last: bool = False  # whether examples are sequences [time, channels]
+
+    @property
+    def channels(self) -> int:
+        """Channels of an image or a sequence, columns of a table."""
+        return self.event[-1] if self.channels_last else self.event[0]
 
     @property
     def sample(self) -> Tensor | None:
@@ -87,4 +103,5 @@ def facts_from(source: Source, moments: Moments | None) -> Facts:
         schema=schema,
         gaps=source.gaps,
         context=context,
+        channels_last=source.windowing is not None,
     )

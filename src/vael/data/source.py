@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vael.data.batch import Batch
 from vael.data.keys import Keys, counted_keys
+from vael.data.windowing import Windowing
 from vael.errors import ShapeError, StateError
 from vael.tables.schema import Schema
 
@@ -84,13 +85,16 @@ class Source:
     keys: Keys | None = None  # what names the examples; None where it is their order alone
     context: Float[Tensor, "examples features"] | None = None  # c, what the model is conditioned on
     conditions: tuple[str, ...] = ()  # what c is made of, by name
+    windowing: Windowing | None = None  # of sequences: examples are windows [time, channels]
 
     def __len__(self) -> int:
         return self.x.shape[0] if self.rows is None else len(self.rows)
 
     @property
     def event(self) -> tuple[int, ...]:
-        """Shape of one example: `[channels, height, width]` for images, `[features]` for tables."""
+        """Shape of one example: `[channels, height, width]` for images, `[features]` for tables, `[time, channels]` for
+        sequences.
+        """
         return tuple(self.x.shape[1:])
 
     @property

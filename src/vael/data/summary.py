@@ -26,6 +26,7 @@ class Statistics:
     sample: Float[Tensor, "rows columns"] | None = (
         None  # rows of a table whose columns are of several kinds, NaN where missing
     )
+    by_channel: bool = False  # of sequences: moments are those of each channel, the same at all times
 
 
 class _Drawn:
@@ -47,6 +48,8 @@ def statistics(source: Source, *, limit: int = 10_000, seed: int = 0) -> Statist
     """
     count = min(limit, len(source))
     chosen = (torch.arange(count) * len(source)) // count
+    if source.windowing is not None:
+        return _of_channels(source.batch(chosen.to(source.x.device)).x)
     if source.kind is Kind.MIXED or source.gaps:
         return _of_table(source.batch(chosen.to(source.x.device)).x)
     noise, seen = _Drawn(seed), 0
@@ -59,6 +62,13 @@ def statistics(source: Source, *, limit: int = 10_000, seed: int = 0) -> Statist
         squares = squares + (x - x.mean(0)).square().sum(0) + difference.square() * seen * share
         mean, seen = mean + difference * share, seen + len(x)
     return Statistics(mean.float(), (squares / seen).sqrt().float(), minimum, maximum, seen)
+
+
+def _of_channels(x: Float[Tensor, "examples time channels"]) -> Statistics:
+    """Of the elements that were seen, over examples and times."""
+    found, event = _of_table(x.flatten(0, 1)), x.shape[1:]
+    mean, std = found.mean.expand(event).clone(), found.std.expand(event).clone()
+    return Statistics(mean, std, found.minimum, found.maximum, len(x), by_channel=True)
 
 
 def _of_table(x: Tensor) -> Statistics:

@@ -131,7 +131,7 @@ def designed(rows: Rows, latent: int | None, hidden: Sequence[int] | None, how: 
     if rows.schema is not None:
         advice, rate = columns(rows.source(), rows.schema), rate / 2
         of_columns = advice.likelihood if isinstance(advice.likelihood, ColumnsPart) else ColumnsPart(tables=())
-        model = VAEPart(latent=advice.model.latent, network=advice.network, likelihood=of_columns)
+        model = VAEPart(latent=int(str(advice.leaves["latent"])), network=advice.network, likelihood=of_columns)
     elif not rows.gaps:
         choice = table(rows.source())
         model = model.model_copy(update={"latent": choice.leaves["latent"], "network": choice.network})

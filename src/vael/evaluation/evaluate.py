@@ -313,10 +313,11 @@ def _record(model: LatentModel, source: Source, split: str, judged: Judged, clos
         notes=source.notes,
         conditioned_on=source.conditions if context_of(model) else (),
         fitted_share=float(judged.fitted.mean()),
+        steps=steps_of(source),
     )
     head = head_of(model)
     if is_likelihood(model):
-        return _with_likelihood(found, judged, gives_probabilities(model, source), math.prod(source.event))
+        return _with_likelihood(found, judged, gives_probabilities(model, source), elements_of(source))
     return replace(
         found,
         is_bound=False,
@@ -325,6 +326,22 @@ def _record(model: LatentModel, source: Source, split: str, judged: Judged, clos
             f"{type(head).__name__} is no likelihood of these data: the objective is given, log p(x) is not",
         ),
     )
+
+
+def steps_of(source: Source) -> float | None:
+    """Of sequences, at how many times something was seen, mean over windows."""
+    if source.windowing is None:
+        return None
+    x = source.x if source.rows is None else source.x[source.rows]
+    return float((~x.isnan()).any(-1).double().sum(1).mean()) if source.gaps else float(source.event[0])
+
+
+def elements_of(source: Source) -> float:
+    """How many elements of an example were seen, mean over examples."""
+    if source.windowing is None or not source.gaps:
+        return float(math.prod(source.event))
+    x = source.x if source.rows is None else source.x[source.rows]
+    return float((~x.isnan()).double().flatten(1).sum(1).mean())
 
 
 def _estimator(judged: Judged, closed: bool, plan: Plan) -> str:
@@ -348,7 +365,7 @@ def _estimator(judged: Judged, closed: bool, plan: Plan) -> str:
     )
 
 
-def _with_likelihood(found: Evaluation, judged: Judged, discrete: bool, cells: int) -> Evaluation:
+def _with_likelihood(found: Evaluation, judged: Judged, discrete: bool, cells: float) -> Evaluation:
     log_likelihood, k_hat = judged.log_likelihood, judged.k_hat
     mean = float(log_likelihood.mean())
     found = replace(
@@ -369,6 +386,7 @@ def _with_likelihood(found: Evaluation, judged: Judged, discrete: bool, cells: i
 def _warnings(found: Evaluation) -> Iterator[str]:
     """Reasons not to trust log p(x), each with the way out."""
     samples, share = found.importance_samples, found.k_hat_above_limit
+    settled = found.fitted_share or found.steps is not None  # no other proposals are left to try
     if not math.isfinite(found.log_likelihood):
         bad = int((~found.log_likelihood_per_example.isfinite()).sum())
         yield (
@@ -391,7 +409,7 @@ def _warnings(found: Evaluation) -> Iterator[str]:
             f"k-hat is above {K_HAT_LIMIT:g} for {share:.0%} of the examples: their weights have so heavy a tail that "
             "log p(x) is too low by an "
             "unknown amount; use more draws (--importance-samples)"
-            f"{'' if found.fitted_share else ' or proposals fitted to the examples (--proposal adaptive)'}"
+            f"{'' if settled else ' or proposals fitted to the examples (--proposal adaptive)'}"
         )
     if found.standard_error is None:
         yield "a single example has no standard error; evaluate on more"

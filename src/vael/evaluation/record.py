@@ -69,9 +69,20 @@ class Evaluation:
     notes: tuple[str, ...] = ()  # what every figure must say
     is_bound: bool = True  # whether `elbo` is a lower bound on log p(x)
     conditioned_on: tuple[str, ...] = ()  # what c is made of, where every p(x) is p(x | c)
+    steps: float | None = None  # of sequences: at how many times something was seen, mean over windows
     fitted_share: float = (
         0.0  # of the examples whose draws for log p(x) came from a proposal fitted to them, not from the encoder
     )
+
+    @property
+    def elbo_per_step(self) -> float | None:
+        """`elbo` for each time at which something was seen; None where examples are no sequences."""
+        return self.elbo / self.steps if self.steps else None
+
+    @property
+    def log_likelihood_per_step(self) -> float | None:
+        """`log_likelihood` for each time at which something was seen; None where examples are no sequences."""
+        return self.log_likelihood / self.steps if self.steps and self.log_likelihood is not None else None
 
     def __repr__(self) -> str:
         """Every figure, without what belongs to single examples."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from vael.data.facts import Facts, Moments
+from vael.data.facts import Facts, Moments, scale_of
 from vael.models.likelihoods.columns import ColumnsHead, ColumnsInput
 from vael.models.likelihoods.heads import Head
 from vael.models.vae import Decoder
@@ -28,9 +29,7 @@ def unit_scale(event: Sequence[int], moments: Moments | None) -> list[nn.Module]
     """
     if moments is None:
         return []
-    std = moments.std.float()
-    scale = std.square().mean().sqrt().expand(std.shape) if len(event) > 1 else std
-    return [Standardize(moments.mean.float(), scale)]
+    return [Standardize(moments.mean.float(), scale_of(moments))]
 
 
 def offset(head: Head, moments: Moments | None) -> Tensor | None:
@@ -47,7 +46,7 @@ def inputs_of(facts: Facts, head: Head) -> tuple[list[nn.Module], tuple[int, ...
         return [shown], (shown.features,)
     scale = unit_scale(facts.event, facts.moments)
     if facts.gaps:
-        return [Gaps(nn.Sequential(*scale))], (2 * facts.event[0],)
+        return [Gaps(nn.Sequential(*scale))], (2 * math.prod(facts.event),)
     return scale, facts.event
 
 

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from vael.data.facts import Facts
+from torch import Tensor
+
+from vael.data.facts import Facts, Moments
 from vael.errors import StateError
 from vael.models.autoencoder_parts import unconditional
 from vael.models.core import Model
 from vael.models.families import LikelihoodPart, ModelPart, Size
 from vael.models.likelihoods.parts import BernoulliPart
 from vael.models.state_space import state_space
+
+
+@dataclass(frozen=True)
+class FrameMoments:
+    """The moments of a frame, the same for all frames: `[1, *space]`."""
+
+    mean: Tensor
+    std: Tensor
+    by_channel: bool
+    minimum: float = 0.0
+    maximum: float = 1.0
+
+    @classmethod
+    def of(cls, moments: Moments) -> FrameMoments:
+        """From those of every element of a sequence `[time, *space]`."""
+        mean, by_channel = moments.mean, getattr(moments, "by_channel", False)
+        inside = moments.std.square().mean(0, keepdim=True)  # of each element, and of its mean over time
+        spread = (inside + mean.var(0, correction=0, keepdim=True)).sqrt()
+        ends = (float(getattr(moments, "minimum", 0.0)), float(getattr(moments, "maximum", 1.0)))
+        return cls(mean.mean(0, keepdim=True), spread, by_channel, *ends)
 
 
 class StateSpacePart(ModelPart):
@@ -36,5 +59,13 @@ class StateSpacePart(ModelPart):
                 f"a state-space model is over sequences [time, ...] of at least two steps, but {facts.name} has "
                 f"examples of shape {facts.event}; give sequences"
             )
-        head = self.likelihood.build(facts)
-        return state_space(facts.event, head, latent=self.latent, hidden=self.hidden, filters=self.filters)
+        moments = None if facts.moments is None else FrameMoments.of(facts.moments)
+        return state_space(
+            facts.event,
+            self.likelihood.build(replace(facts, moments=moments)),
+            latent=self.latent,
+            hidden=self.hidden,
+            filters=self.filters,
+            sees_gaps=facts.channels_last,  # windows of numbers may have gaps later, where those of training had none
+            moments=moments,
+        )

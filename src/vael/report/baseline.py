@@ -12,6 +12,7 @@ from vael.data import Kind, Source, Splits
 from vael.models import ColumnsHead, is_likelihood
 from vael.report.gather import few, model_units
 from vael.report.record import ReportInput
+from vael.report.series import baseline_of
 
 FITTED, JUDGED, MOST_COUNTERS, CELLS = 10_000, 5_000, 4_000_000, 50_000_000
 
@@ -74,6 +75,9 @@ def independent_cells(record: ReportInput) -> Baseline | None:
     """
     if not is_likelihood(record.model):
         return None
+    if record.shown.windowing is not None:
+        found = baseline_of(record.splits.train, record.shown, record.seed)
+        return None if found is None else Baseline(*found)
     head = getattr(record.model.likelihood, "head", None)
     if isinstance(head, ColumnsHead):
         return Baseline(

@@ -14,7 +14,7 @@ from torch.distributions import Independent
 
 from vael.counting import counted
 from vael.data import Batch, Kind, Source
-from vael.models import VAE
+from vael.models import VAE, LatentModel
 from vael.probability import PerExample, draw
 from vael.probability import divergence as kl
 from vael.probability.factorization import spectrum
@@ -59,7 +59,7 @@ class Encoded:
 
 
 @contextmanager
-def looking(model: VAE) -> Iterator[torch.device]:
+def looking(model: LatentModel) -> Iterator[torch.device]:
     """The model in evaluation mode without gradients, left as it was found; gives its device."""
     training = model.training
     model.eval()
@@ -131,7 +131,7 @@ def _encoded(record: ReportInput, source: Source, most: int, told: str) -> Encod
     means, divergences = [], []
     with looking(record.model) as device:
         for part in index.split(max(CELLS_AT_ONCE // cells, 1)):
-            mean, divergence = single_latents(record.model, on_device(source, part, record.seed, device))
+            mean, divergence = single_latents(record.vae, on_device(source, part, record.seed, device))
             means.append(mean.cpu())
             divergences.append(None if divergence is None else divergence.cpu())
     known = [one for one in divergences if one is not None]
@@ -164,7 +164,7 @@ def prior_samples(record: ReportInput, count: int) -> tuple[Tensor, Tensor]:
     with looking(record.model) as device:
         generator = torch.Generator(device).manual_seed(record.seed)
         c = None if given is None else given[rows].to(device)
-        z = draw(record.model.prior(c), count, generator) if c is None else prior_draws(record.model, c, generator)
+        z = draw(record.vae.prior(c), count, generator) if c is None else prior_draws(record.vae, c, generator)
         for place, part in enumerate(z.split(64)):
             law = record.model.decode((part[None],), None if c is None else c.split(64)[place])
             means.append(law.mean[0].float().cpu())
@@ -185,7 +185,12 @@ def detail_of_samples(record: ReportInput) -> float | None:
     None where there are no grey or coloured pixels: 0 and 1 are noise that a mean rightly lacks.
     """
     source = record.shown
-    if len(source.event) not in (2, 3) or source.kind not in (Kind.INTEGER, Kind.REAL) or min(source.event[-2:]) < 2:
+    if (
+        source.windowing is not None
+        or len(source.event) not in (2, 3)
+        or source.kind not in (Kind.INTEGER, Kind.REAL)
+        or min(source.event[-2:]) < 2
+    ):
         return None
     x = model_units(source, spread(len(source), LOOKED_AT), record.seed)
     data = detail(x)

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 from vael.counting import counted
 from vael.data import Source, Splits
 from vael.evaluation import Judgement
-from vael.models import VAE
+from vael.models import VAE, LatentModel, needs
 from vael.report.grid import Display, display_of
 from vael.training import Row
 
@@ -84,7 +84,7 @@ class ReportInput:
     `facts` are (name, value) pairs for the header, in order; a fact of the report's own with the same name gives way.
     """
 
-    model: VAE
+    model: LatentModel
     splits: Splits
     history: tuple[Row, ...] = ()
     evaluation: Numbers | Judgement | None = None
@@ -103,7 +103,12 @@ class ReportInput:
         """The model of pictures of the latent space: of a conditional one that at the condition of the first example
         that is shown.
         """
-        return self.model if self.shown.context is None else self.model.at(self.shown.context[0])
+        return self.vae if self.shown.context is None else self.vae.at(self.shown.context[0])
+
+    @property
+    def vae(self) -> VAE:
+        """The model, for figures of one vector of latents. Errors: `StateError` for a model with other latents."""
+        return needs(self.model, VAE, "figures of one vector of latents")
 
     @property
     def shown_name(self) -> str:

@@ -50,6 +50,12 @@ ROWS = Subject(
     "row",
     "More rows, fewer latents (`--latent`), a smaller network (`--hidden`) or weight decay (`--weight-decay`) help.",
 )
+WINDOWS = Subject(
+    "elements",
+    "window",
+    "More or longer series, fewer latents (`--latent`), a smaller network (`--hidden`) or weight decay "
+    "(`--weight-decay`) help.",
+)
 IMAGES = Subject("pixels", "image", "More images, weight decay (`--weight-decay`) or a smaller network help.")
 GREY = replace(
     IMAGES,
@@ -63,6 +69,8 @@ def subject_of(source: Source) -> Subject:
 
     Binarising anew at every step is advice for grey values that were cut to 0 and 1 once.
     """
+    if source.windowing is not None:
+        return WINDOWS
     if len(source.event) == 1:
         return ROWS
     if len(source.event) not in (2, 3):
@@ -283,13 +291,13 @@ def remarks(findings: Findings) -> list[Remark]:
     return sorted(found, key=lambda remark: remark.tone is not Tone.WARNING)
 
 
-def findings_of(record: ReportInput, seen: Encoded, baseline: Baseline | None) -> Findings:
+def findings_of(record: ReportInput, seen: Encoded | None, baseline: Baseline | None) -> Findings:
     """The numbers of a run; activity and divergence from the report's own pass where nothing was evaluated."""
     numbers, history = record.evaluation, record.history
     findings = Findings(
-        active=int((seen.variance > ACTIVE).sum()),
-        latents=seen.mean.shape[1],
-        divergence=None if seen.per_latent is None else float(seen.per_latent.sum()),
+        active=None if seen is None else int((seen.variance > ACTIVE).sum()),
+        latents=None if seen is None else seen.mean.shape[1],
+        divergence=None if seen is None or seen.per_latent is None else float(seen.per_latent.sum()),
         train=tuple(row.elbo for row in history if row.split == "train"),
         validation=tuple(row.elbo for row in history if row.split == "validation"),
         skipped=max((row.skipped for row in history), default=0),

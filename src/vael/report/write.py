@@ -8,7 +8,7 @@ from vael import files
 from vael.counting import counted
 from vael.data import Kind, Source
 from vael.evaluation import Judgement, KeyFigure
-from vael.report import columns, figures, gather, mixed_columns, pictures
+from vael.report import columns, figures, gather, mixed_columns, pictures, series
 from vael.report.baseline import independent_cells
 from vael.report.page import Page, Section, html, number
 from vael.report.record import Facts, ReportInput
@@ -35,7 +35,7 @@ def write(folder: Path, record: ReportInput) -> Path:
     same page.
     """
     folder, found = Path(folder), record.evaluation
-    seen = gather.encoded(record)
+    seen = None if record.shown.windowing is not None else gather.encoded(record)
     with styled():
         sections = drawn(record, seen, folder / "figures")
     page = Page(
@@ -80,18 +80,28 @@ def example(source: Source) -> str:
     """What one example is: a row of so many columns of each kind, or so many numbers."""
     if source.schema is not None:
         return f"a row of {source.schema.told}"
+    if source.windowing is not None:
+        return f"a window of {source.event[0]} steps of {counted(source.event[1], 'channel')}, {CELLS[source.kind]}"
     if len(source.event) == 1:
         return f"a row of {counted(source.event[0], 'column')}"
     levels = f" of {source.levels:,} levels" if source.levels else ""
     return " × ".join(map(str, source.event)) + f", {CELLS[source.kind]}{levels}"
 
 
-def drawn(record: ReportInput, seen: gather.Encoded, folder: Path) -> tuple[Section, ...]:
-    """The figures that fit this model and these data, under their headings."""
-    event, latents = record.shown.event, seen.mean.shape[1]
+def drawn(record: ReportInput, seen: gather.Encoded | None, folder: Path) -> tuple[Section, ...]:
+    """The figures that fit this model and these data, under their headings; `seen` is None for sequences."""
     found: list[tuple[str, list[Drawing | None]]] = []
     if record.history:
         found.append(("Training", [figures.curves(record, folder)]))
+    found += series.drawings(record, folder) if seen is None else of_examples(record, seen, folder)
+    kept = [(heading, tuple(one for one in drawings if one is not None)) for heading, drawings in found]
+    return tuple(Section(heading, drawings) for heading, drawings in kept if drawings)
+
+
+def of_examples(record: ReportInput, seen: gather.Encoded, folder: Path) -> list[tuple[str, list[Drawing | None]]]:
+    """Figures of images and rows, and of their latents."""
+    event, latents = record.shown.event, seen.mean.shape[1]
+    found: list[tuple[str, list[Drawing | None]]] = []
     if pictures.is_picture(event):
         found.append(("Originals and reconstructions", [pictures.reconstructions(record, folder)]))
         found.append(("Samples from the prior", [*pictures.samples(record, folder)]))
@@ -107,5 +117,4 @@ def drawn(record: ReportInput, seen: gather.Encoded, folder: Path) -> tuple[Sect
             found.append(("Manifold", [pictures.manifold(record, folder)]))
         found.append(("Traversals", [pictures.traversals(record, seen, folder)]))
     found.append(("Divergence of each latent", [figures.latents(record, seen, folder)]))
-    kept = [(heading, tuple(one for one in drawings if one is not None)) for heading, drawings in found]
-    return tuple(Section(heading, drawings) for heading, drawings in kept if drawings)
+    return found

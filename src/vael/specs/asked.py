@@ -24,6 +24,10 @@ class Request:
     test: int | float | None = None
     contamination: float = 0.0  # share of the rows that does not belong
     schema: str | None = None  # a file that says what the columns of a table are
+    sequence: str | bool | None = None  # the column of times; True for an array [examples, time, channels]
+    id: str | None = None  # the column that says which series a row belongs to
+    window: int | None = None  # steps of an example
+    stride: int | None = None  # steps from one window of training to the next
     condition_on: str | None = None  # label, columns separated by commas, or an .npy file
     model: str | None = None  # a recipe
     likelihood: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vael.data import Binarize, Images, Kind, Schema, Source, Splits, load, load_table
+from vael.data import Binarize, Images, Kind, Schema, Source, Splits, Windowing, load, load_sequences, load_table
 from vael.data.conditions import AnyCondition, ColumnsCondition, FileCondition, conditioned
 from vael.data.matching import Trained, joined, matching
 from vael.data.named import is_name
@@ -32,6 +32,7 @@ class Reading:
     seed: int = 0
     levels: int | None = None
     schema: Schema | None = None
+    sequence: Windowing | None = None
 
     @property
     def images(self) -> Images:
@@ -58,7 +59,32 @@ def reading_for(asked: Request) -> Reading:
         0,
         asked.levels,
         schema_of(asked),
+        windowing_of(asked),
     )
+
+
+def windowing_of(asked: Request) -> Windowing | None:
+    """How sequences are to be cut; None where the data are none.
+
+    Errors: `StateError` for a part of it without `sequence`, and for what only other data can be given.
+    """
+    parts = {"id": asked.id, "window": asked.window, "stride": asked.stride}
+    if asked.sequence is None or asked.sequence is False:
+        given = [name for name, value in parts.items() if value is not None]
+        if given:
+            raise StateError(
+                f"{given[0]} (--{given[0]}) is for sequences, but the data were not said to be any; name the column of "
+                "times (--sequence TIME), or leave it out"
+            )
+        return None
+    names = ("binarize", "dequantize", "size", "skip_damaged", "levels", "schema", "condition_on", "contamination")
+    other = [name for name in names if getattr(asked, name)]
+    if other:
+        raise StateError(
+            f"{other[0]} (--{other[0].replace('_', '-')}) is not for sequences (--sequence); leave one of the two out"
+        )
+    time = "" if asked.sequence is True else str(asked.sequence)
+    return Windowing(time=time, id=asked.id or "", window=asked.window, stride=asked.stride)
 
 
 def reading_of(data: DataSpec) -> Reading:
@@ -74,6 +100,7 @@ def reading_of(data: DataSpec) -> Reading:
         data.seed,
         stored_levels(data),
         whole_schema(data),
+        data.sequence,
     )
 
 
@@ -106,6 +133,10 @@ def load_splits(how: Reading) -> Splits:
     )
     shares = (None if by_test else how.validation, how.test)
     validation, test = (None if share is None else float(share) for share in shares)
+    if how.sequence is not None:
+        if by_test:
+            raise StateError("sequences have no test split of their own to validate on; give a share")
+        return load_sequences(how.source, how.sequence, seed=how.seed, validation=validation, test=test)
     if how.schema is not None and how.binarize is None and not how.dequantize:
         if by_test:
             raise StateError("a table with a schema has no test split of its own to validate on; give a share")
@@ -165,6 +196,7 @@ def describe(asked: Request, splits: Splits, condition: AnyCondition | None = No
         columns=train.columns,
         table=None if train.schema is None else as_record(train.schema),
         gaps=train.gaps,
+        sequence=train.windowing,
         condition=condition,
         train=describe_split(train),
         held_out=describe_split(splits.validation),

@@ -317,6 +317,9 @@ def refuse_change(spec: RunSpec, name: str, value: object) -> None:
         same(name, spec.training.compiled, value)
     elif name in type(spec.training).model_fields:
         same(name, getattr(spec.training, name), value)
+    elif name in ("sequence", "id", "window", "stride"):
+        known, given = spec.data.sequence, "" if value is True else value
+        same(name, None if known is None else getattr(known, "time" if name == "sequence" else name), given)
     elif name == "levels":
         same(name, stored_levels(spec.data), value)
     elif name == "condition_on":

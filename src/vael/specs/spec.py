@@ -15,6 +15,7 @@ from vael.counting import counted
 from vael.data.conditions import AnyCondition, ColumnsCondition
 from vael.data.facts import Facts, Moments, unknown_moments
 from vael.data.source import Kind
+from vael.data.windowing import Windowing
 from vael.errors import FormatError, StateError
 from vael.inference.parts import AlgorithmPart
 from vael.models.families import ModelPart
@@ -71,6 +72,7 @@ class DataSpec(Section):
     columns: tuple[str, ...] = ()  # of a table
     table: dict[str, Any] | None = None  # the schema of a table with columns of several kinds
     gaps: bool = False  # whether cells may be missing
+    sequence: Windowing | None = None  # how series were cut into windows [time, channels], the channels in `columns`
     condition: AnyCondition | None = None  # what the model is conditioned on; its columns are not in `table`
     train: SplitSpec
     held_out: SplitSpec  # the validation split
@@ -113,6 +115,7 @@ def facts_of(data: DataSpec, known: Moments | None = None) -> Facts:
         schema=schema,
         gaps=data.gaps,
         context=0 if data.condition is None else data.condition.features,
+        channels_last=data.sequence is not None,
     )
 
 
@@ -200,7 +203,8 @@ def checked(spec: RunSpec, where: str) -> RunSpec:
     """The spec, if its parts fit each other. Errors: `FormatError`."""
     data = spec.data
     known = data.columns if data.table is None else from_record(data.table, where).names
-    if math.prod(data.event) > MOST or (known and data.event != (len(known),)):
+    shape = () if data.sequence is None else (data.sequence.window or 0,)
+    if math.prod(data.event) > MOST or ((known or shape) and data.event != (*shape, len(known))):
         said = f" and {counted(len(known), 'column')}" if known else ""
         raise FormatError(
             f"{where} tells of examples of shape {data.event}{said}, which cannot be; restore the file as `vael train` "

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Laplace, Normal
 
-from vael.data.facts import Moments
+from vael.data.facts import Moments, scale_of
 from vael.data.source import Kind, Source
 from vael.errors import ShapeError, SupportError
 from vael.models.likelihoods.support import no_nan, real_numbers, whole_numbers, within
@@ -196,23 +196,25 @@ class LearnedScale(Spread):
     """One σ for everything, or with `channels` one for each channel (column of a table): log σ is a parameter, 0 at the
     start.
 
-    log σ relative to the scale of the data is bounded smoothly to (-6, 3).
+    Channels are the first axis of an example, or with `last` the last one (sequences). log σ relative to the scale of
+    the data is bounded smoothly to (-6, 3).
     """
 
-    def __init__(self, channels: int = 1) -> None:
+    def __init__(self, channels: int = 1, *, last: bool = False) -> None:
         super().__init__()
-        self.channels = channels
+        self.channels, self.last = channels, last
         self.log_scale = nn.Parameter(torch.zeros(channels))
 
     def forward(self, raw: Tensor, unit: Tensor) -> Tensor:
-        log_scale = bounded(self.log_scale, *LOG_SCALE).view(-1, *[1] * (raw.dim() - 3))
+        log_scale = bounded(self.log_scale, *LOG_SCALE)
+        log_scale = log_scale if self.last else log_scale.view(-1, *[1] * (raw.dim() - 3))
         return (unit * log_scale.exp()).expand_as(raw)
 
     def check(self, source: Source) -> None:
-        if self.channels not in (1, source.event[0]):
+        channels = source.event[-1 if self.last else 0]
+        if self.channels not in (1, channels):
             raise ShapeError(
-                f"{source.name} has {source.event[0]} channels, but σ is learned for {self.channels}; make it 1 or "
-                f"{source.event[0]}"
+                f"{source.name} has {channels} channels, but σ is learned for {self.channels}; make it 1 or {channels}"
             )
 
 
@@ -253,7 +255,8 @@ class LocationScaleHead(Head, ABC):
     def check(self, source: Source) -> None:
         real_numbers(source, "a density over real numbers")
         self.spread.check(source)
-        if self.shift.dim() and tuple(self.shift.shape) != source.event:
+        one_frame = source.windowing is not None and tuple(self.shift.shape) == (1, *source.event[1:])
+        if self.shift.dim() and tuple(self.shift.shape) != source.event and not one_frame:
             raise ShapeError(
                 f"{source.name} has examples of shape {source.event}, but the moments are of shape "
                 f"{tuple(self.shift.shape)}"
@@ -262,8 +265,7 @@ class LocationScaleHead(Head, ABC):
 
 def units(moments: Moments) -> tuple[Tensor, Tensor]:
     """Shift and scale for cells of such moments."""
-    mean, std = moments.mean.float(), moments.std.float()
-    scale = std.square().mean().sqrt().expand(std.shape) if std.dim() > 1 else std
+    mean, scale = moments.mean.float(), scale_of(moments)
     return mean.clone(), torch.where(scale > 1e-6 * mean.abs(), scale, torch.ones_like(scale))
 
 

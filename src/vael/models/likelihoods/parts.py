@@ -147,10 +147,10 @@ class GaussianPerChannelPart(LikelihoodPart):
     channels: Size | None = None
 
     def settled(self, facts: Facts) -> LikelihoodPart:
-        return self.model_copy(update=filled(self, channels=facts.event[0]))
+        return self.model_copy(update=filled(self, channels=facts.channels))
 
     def build(self, facts: Facts) -> Head:
-        return GaussianHead(facts.moments, LearnedScale(self.channels or facts.event[0]))
+        return GaussianHead(facts.moments, LearnedScale(self.channels or facts.channels, last=facts.channels_last))
 
 
 class GaussianPerCellPart(LikelihoodPart):

@@ -1,0 +1,448 @@
+"""Sequences as data: arrays `[examples, time, channels]`, and tables with a column of times, cut into windows.
+
+Rows of a table are sorted by time within their series. What a window holds is in one split only: whole series are set
+aside where there are at least ten, else the end of each series, so that no row stands in windows of two splits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from jaxtyping import Int64, Shaped
+
+from vael.counting import counted
+from vael.data.arrays import array_in
+from vael.data.cells import MOST_LEVELS, checked_numbers, fingerprint, levels_of
+from vael.data.keys import Keys
+from vael.data.material import Material, Part
+from vael.data.source import Kind, Source, Splits
+from vael.data.splitting import SHARE, Sizes, split
+from vael.data.tabular import is_table_file
+from vael.data.windowing import Windowing
+from vael.errors import FormatError, ShapeError, StateError, SupportError
+from vael.tables.day_order import day_order
+from vael.tables.inference import Signs, decimal_mark, infer_schema, no_date, told, why_left_out
+from vael.tables.missing import missing_text, nulls
+from vael.tables.reading import Given, Table, exact, given_rows, read_table
+from vael.tables.schema import Column, ColumnKind, Schema
+from vael.tables.schema_file import as_record, from_record
+
+LONGEST, SHORTEST = 64, 4  # windows that are chosen where none was asked for
+FEWEST = 40  # windows that a series is at least cut into, where none was asked for
+OVERLAP = 4  # windows of training in which a row stands, where no stride was asked for
+MANY = 10  # series from which on whole ones are set aside
+CALENDAR = ((28, 31), (89, 92), (181, 184), (365, 366))  # days of months, quarters, halves and whole years
+NUMBERS = frozenset({ColumnKind.REAL, ColumnKind.POSITIVE, ColumnKind.COUNT})
+STEP, SERIES, BEGIN, END = "step", "series", "begin", "end"
+
+
+@dataclass(frozen=True)
+class Series:
+    """What was seen of one thing, in the order of time."""
+
+    name: str
+    x: Shaped[np.ndarray, "time channels"]  # NaN where nothing was seen; whole numbers as they are
+    rows: Int64[np.ndarray, " time"]  # in the data, from 1; of an array that of its example
+    times: pa.Array | None = None  # of a table, as they came
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def part(self, begin: int, end: int) -> Series:
+        """The steps from `begin` to `end`."""
+        times = None if self.times is None else self.times.slice(begin, end - begin)
+        return Series(self.name, self.x[begin:end], self.rows[begin:end], times)
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """All series of some data, and what is known of them."""
+
+    name: str
+    series: tuple[Series, ...]
+    windowing: Windowing  # with nothing left to choose
+    columns: tuple[str, ...]  # names of the channels
+    kind: Kind
+    levels: int | None = None
+    notes: tuple[str, ...] = ()
+    table: Table | None = None  # the rows as they came, in their own order
+
+    @property
+    def window(self) -> int:
+        """Steps of a window."""
+        return self.windowing.window or 0
+
+    @property
+    def stride(self) -> int:
+        """Steps between windows of training."""
+        return self.windowing.stride or 0
+
+
+def load_sequences(
+    data: str | Path,
+    how: Windowing,
+    *,
+    seed: int = 0,
+    validation: float | int | None = None,
+    test: float | int | None = None,
+) -> Splits:
+    """Windows `[time, channels]` of training, validation and test.
+
+    Of at least ten series (examples of an array, values of the id) whole ones are set aside, by a permutation that is a
+    function of `seed`; of fewer the end of each: test the last of it, validation what is before. `validation` and
+    `test` are shares, or counts of series or of steps. Errors: `FormatError` for files that cannot be read,
+    `ShapeError` for arrays of other axes and columns that there are not, `SupportError` for columns that are no
+    numbers and times that are missing or there twice, `StateError` for series that are too short.
+    """
+    found = read_sequences(data, how)
+    if len(found.series) >= MANY:
+        parts, said = by_series(found, Sizes(validation, test), seed), "whole series are set aside"
+    else:
+        parts = by_time(found, validation, test)
+        said = "the end of each series is set aside: the last of it for the test, what is before for validation"
+    steps = f"windows of {found.window} steps, in training a new one every {found.stride}; {said}"
+    gaps = any(bool(np.isnan(one.x).any()) for one in found.series) if found.kind is not Kind.INTEGER else False
+    found = replace(found, notes=(*found.notes, steps))
+    cut = [windows(found, part, found.stride if place == 0 else found.window) for place, part in enumerate(parts)]
+    gaps = gaps or any(one.gaps for one in cut)
+    train, held_out, test_windows = (replace(one, gaps=gaps) for one in cut)
+    return Splits(train, held_out, test_windows, str(data))
+
+
+def by_series(found: Sequences, sizes: Sizes, seed: int) -> tuple[tuple[Series, ...], ...]:
+    """Whole series for training, validation and test."""
+    places = np.arange(len(found.series))[:, None]
+    parts = split(Material(found.name, Part(places)), sizes, seed)
+    chosen = (parts.train, parts.validation, parts.test)
+    return tuple(tuple(found.series[place] for place in part.x[:, 0]) if part is not None else () for part in chosen)
+
+
+def by_time(
+    found: Sequences, validation: float | int | None, test: float | int | None
+) -> tuple[tuple[Series, ...], ...]:
+    """The beginning of each series for training, the end for the test, what is between for validation; series that
+    are too short for that train only.
+
+    Errors: `StateError` where all are too short.
+    """
+    parts: list[tuple[Series, Series, Series]] = []
+    train: list[Series] = []
+    for one in found.series:
+        held, tested = (steps(asked, len(one), found.window) for asked in (validation, test))
+        end = len(one) - tested
+        if end - held >= found.window:
+            parts.append((one.part(0, end - held), one.part(end - held, end), one.part(end, len(one))))
+        else:
+            train.append(one)
+    if not parts:
+        longest = max(len(one) for one in found.series)
+        raise StateError(
+            f"{found.name}: the longest of {counted(len(found.series), 'series', 'series')} has {longest:,} steps, "
+            f"of which training, validation and test need at least one window of {found.window} each; give longer "
+            "series, ten or more of them, smaller shares, or a shorter window (--window)"
+        )
+    return (*train, *(one[0] for one in parts)), tuple(one[1] for one in parts), tuple(one[2] for one in parts)
+
+
+def steps(asked: float | int | None, length: int, window: int) -> int:
+    """How many of so many steps are set aside: what makes whole windows, at least one."""
+    share = SHARE if asked is None else asked
+    wanted = int(share) if share >= 1 else round(share * length)
+    return window * max(1, -(-wanted // window))
+
+
+def windows(found: Sequences, series: Sequence[Series], stride: int, *, whole: bool = False) -> Source:
+    """Windows of some series, one every `stride` steps; with `whole` every step is in one, the last one of a series
+    then ends where the series does.
+
+    A series that is shorter than a window is filled up with elements that were not seen.
+    """
+    length, pieces = found.window, list(_cut(found, series, stride, whole))
+    kept = np.stack([one.x if len(one) == length else _filled_up(one.x, length) for one in pieces])
+    short = [one for one in series if len(one) < length]
+    note = f"{counted(len(short), 'series', 'series')} shorter than a window: what is missing counts as not seen"
+    number = np.float32 if kept.dtype.kind == "f" else np.int32
+    x = torch.from_numpy(np.ascontiguousarray(kept, dtype=number))
+    return Source(
+        found.name,
+        x,
+        found.kind,
+        fingerprint(x.numpy()),
+        found.levels,
+        notes=(*found.notes, *((note,) if short else ())),
+        columns=found.columns,
+        gaps=bool(x.isnan().any()) if x.is_floating_point() else False,
+        keys=_keys(pieces, found),
+        windowing=found.windowing,
+    )
+
+
+def starts(steps: int, window: int, stride: int, whole: bool) -> list[int]:
+    """Where the windows of a series begin."""
+    found = list(range(0, max(1, steps - window + 1), stride))
+    return [*found, steps - window] if whole and found[-1] + window < steps else found
+
+
+def _cut(found: Sequences, series: Sequence[Series], stride: int, whole: bool) -> Iterator[Series]:
+    for one in series:
+        for begin in starts(len(one), found.window, stride, whole):
+            yield one.part(begin, min(begin + found.window, len(one)))
+
+
+def _filled_up(x: np.ndarray, window: int) -> np.ndarray:
+    return np.concatenate([x.astype(np.float64), np.full((window - len(x), x.shape[1]), np.nan)])
+
+
+def _keys(pieces: Sequence[Series], found: Sequences) -> Keys:
+    beside = {}
+    if found.windowing.id:
+        beside[found.windowing.id] = pa.array([one.name for one in pieces], pa.string())
+    if found.windowing.time:
+        for name, place in ((BEGIN, 0), (END, -1)):
+            texts = [str(one.times[place if place == 0 else len(one.times) - 1]) for one in pieces if one.times]
+            beside[name] = pa.array(texts, pa.string())
+    return Keys(np.array([one.rows[0] for one in pieces], np.int64), beside)
+
+
+# reading
+
+
+def read_sequences(data: str | Path, how: Windowing) -> Sequences:
+    """All series of a file, by time. Errors: as `load_sequences`."""
+    path = Path(data)
+    if not path.is_file():
+        raise FormatError(
+            f"{data} is no file of sequences; give an .npy array [examples, time, channels], or a .csv or .parquet "
+            "table with a column of times (--sequence TIME)"
+        )
+    if is_table_file(path):
+        return read_series(path, how)
+    if path.suffix.lower() != ".npy":
+        raise FormatError(
+            f"{path} ends in {path.suffix or 'nothing'}, but sequences are read from .npy, .csv (.tsv, .txt) and "
+            ".parquet; save them as one of these"
+        )
+    return read_arrays(path, how)
+
+
+def read_arrays(path: Path, how: Windowing) -> Sequences:
+    """Each example of an array as a series."""
+    x = checked_numbers(array_in(path), str(path))
+    if x.ndim != 3 or 0 in x.shape or x.shape[1] < 2:
+        raise ShapeError(
+            f"{path} has shape {x.shape}, but [examples, time, channels] with at least two steps was expected; one "
+            "long series is x[None] (add --window), a single channel x[..., None]"
+        )
+    if how.time or how.id:
+        raise StateError(
+            f"{path} is an array, which has no columns {' and '.join(filter(None, (how.time, how.id)))}; its second "
+            "axis is the time: name no column (--sequence without a name, after the data)"
+        )
+    window = how.window or x.shape[1]
+    if window > x.shape[1]:
+        raise StateError(f"{path} has {x.shape[1]} steps, fewer than a window of {window}; give a smaller --window")
+    settled = how.model_copy(update={"window": window, "stride": how.stride or window})
+    kind, levels, notes, x = _kind(x, str(path))
+    rows = np.arange(1, len(x) + 1)
+    series = tuple(Series(str(row), one, np.full(len(one), row)) for row, one in zip(rows, x, strict=True))
+    columns = tuple(f"channel {place}" for place in range(1, x.shape[2] + 1))
+    return Sequences(path.stem, series, settled, columns, kind, levels, notes)
+
+
+def _kind(x: np.ndarray, what: str) -> tuple[Kind, int | None, tuple[str, ...], np.ndarray]:
+    """Kind and levels of elements of which some may be NaN; whole numbers below 0 are taken as real ones."""
+    seen = x[~np.isnan(x)] if x.dtype.kind == "f" else x
+    if not seen.size:
+        raise SupportError(f"{what} has no element that was seen; give numbers")
+    low, high = float(seen.min()), float(seen.max())
+    if not np.isfinite([low, high]).all() or max(-low, high) > np.finfo(np.float32).max:
+        raise SupportError(f"{what} holds numbers from {low:g} to {high:g}; expected finite numbers below 3e38")
+    if set(np.unique(seen[:: max(1, seen.size // 1000)])) <= {0, 1} and bool(((seen == 0) | (seen == 1)).all()):
+        return Kind.BINARY, None, (), x
+    if x.dtype.kind == "f":
+        return Kind.REAL, None, (), x
+    if low < 0 or high >= MOST_LEVELS:
+        said = f"whole numbers from {low:.0f} to {high:.0f} are taken as real ones: log p(x) is that of a density"
+        return Kind.REAL, None, (said,), x.astype(np.float64)
+    return Kind.INTEGER, levels_of(np.zeros((1, 1), np.int32), int(high)), (), x
+
+
+def read_series(path: Path, how: Windowing) -> Sequences:
+    """The rows of a table as series."""
+    given = given_rows(path)
+    if not how.time:
+        raise StateError(
+            f"{path} is a table, of which a column is the time; name it (--sequence COLUMN): there are "
+            f"{', '.join(given.table.column_names[:20])}"
+        )
+    for name in filter(None, (how.time, how.id)):
+        refuse_missing(name, given.table.column_names, str(path))
+    schema, left = (
+        (schema_of(given, how, str(path)), ())
+        if how.columns is None
+        else (
+            from_record(how.columns, "run.json"),
+            (),
+        )
+    )
+    notes = _left_out(given, how, schema) if how.columns is None else left
+    table = read_table(path, schema)
+    series = tuple(_series(table, how, str(path)))
+    settled = _settled(how, [len(one) for one in series], str(path))
+    settled = settled.model_copy(update={"columns": as_record(schema)})
+    names = schema.names[1:]
+    kind, _, _, _ = _kind(np.concatenate([one.x for one in series]), str(path))
+    times = exact(table)[:, 0].numpy()
+    said = tuple(irregular(times, table, how, schema.columns[0]))
+    return Sequences(path.stem, series, settled, names, kind, None, (*notes, *said), table)
+
+
+def refuse_missing(name: str, names: Sequence[str], where: str) -> None:
+    """Errors: `ShapeError` for a column that there is not, with the nearest name."""
+    if name in names:
+        return
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ShapeError(f"{where} has no column {name!r}; {hint}there are {', '.join(names[:20])}")
+
+
+def schema_of(given: Given, how: Windowing, where: str) -> Schema:
+    """The time, then every channel, as numbers.
+
+    Errors: `SupportError` for a time that is neither date nor number, and for columns that are no numbers, by name.
+    """
+    comma = given.layout is not None and given.layout.mark == ";"
+    signs = Signs(decimal_mark(given.table, comma), day_order(given.table, no_date))
+    time = told(how.time, given.table.column(how.time), where, signs)
+    if time is None or time.column.kind not in NUMBERS | {ColumnKind.DATE}:
+        cell = given.table.column(how.time)[0].as_py()
+        raise SupportError(
+            f"{where}: the time {how.time!r} is neither a date nor a number (the first is {cell!r}); write dates as "
+            "2024-01-31, or name another column (--sequence)"
+        )
+    names = [name for name in given.table.column_names if name not in (how.time, how.id)]
+    if not names:
+        raise SupportError(f"{where} has no column beside the time; add the numbers that were measured")
+    schema, found = infer_schema(given.table.select(names), where, comma=comma, typed=given.typed)
+    wrong = [one.column.name for one in found if not _is_number(one.column)]
+    wrong += [name for name in schema.left_out if _left(given, name).startswith("text")]
+    if wrong:
+        raise SupportError(
+            f"{where}: {', '.join(map(repr, wrong))} {'is' if len(wrong) == 1 else 'are'} no numbers, as the channels "
+            "of a sequence have to be; name the column that says which series a row belongs to (--id), and take the "
+            "others out"
+        )
+    first = replace(time.column, kind=ColumnKind.REAL) if time.column.kind in NUMBERS else time.column
+    types = given.types
+    columns = tuple(
+        replace(one, type="" if types is None else str(types.field(one.name).type))
+        for one in (first, *(_channel(one.column) for one in found))
+    )
+    return Schema(columns)
+
+
+def _is_number(column: Column) -> bool:
+    return column.kind in NUMBERS or (column.kind is ColumnKind.BOOLEAN and column.levels == ("0", "1"))
+
+
+def _channel(column: Column) -> Column:
+    """A column as a channel: any number."""
+    if column.kind is ColumnKind.BOOLEAN:
+        column = replace(column, minimum=0.0, maximum=1.0, decimals=0)
+    return replace(column, kind=ColumnKind.REAL, levels=(), origin=0.0, spikes=(), usual=())
+
+
+def _left(given: Given, name: str) -> str:
+    return why_left_out(given.table.column(name), name)
+
+
+def _left_out(given: Given, how: Windowing, schema: Schema) -> tuple[str, ...]:
+    gone = [name for name in given.table.column_names if name not in (*schema.names, how.id)]
+    return tuple(f"left out: {name} ({_left(given, name)})" for name in gone)
+
+
+def _series(table: Table, how: Windowing, where: str) -> Iterator[Series]:
+    """Series in the order in which they first come, each sorted by its times.
+
+    Errors: `SupportError` for a row without a time or an id, and for a time that a series has twice.
+    """
+    values = exact(table).numpy()
+    times, x = values[:, 0], values[:, 1:]
+    _refuse_gaps(np.isnan(times), table.rows, how.time, where)
+    cells = table.original.column(how.time).combine_chunks()
+    cells = pa.concat_arrays(cells.chunks) if isinstance(cells, pa.ChunkedArray) else cells
+    names = np.zeros(len(times), np.int64)
+    called = [""]
+    if how.id:
+        ids = pc.cast(table.original.column(how.id), pa.string())
+        absent = nulls(ids) if table.layout is None else missing_text(ids)
+        _refuse_gaps(absent, table.rows, how.id, where)
+        coded = ids.combine_chunks().dictionary_encode()
+        coded = coded.unify_dictionaries().combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
+        names, called = np.asarray(coded.indices, np.int64), coded.dictionary.to_pylist()
+    order = np.lexsort((times, names))
+    twice = np.flatnonzero((np.diff(names[order]) == 0) & (np.diff(times[order]) == 0))
+    if len(twice):
+        one, other = table.rows[order[twice[0]]], table.rows[order[twice[0] + 1]]
+        way = "take one of them out" if how.id else "name the column that tells series apart (--id), or take one out"
+        raise SupportError(
+            f"{where}: rows {one:,} and {other:,} have the same {how.time} ({cells[int(order[twice[0]])]}), as have "
+            f"{counted(len(twice), 'pair')} of rows; a series has one row for each time: {way}"
+        )
+    for number, name in enumerate(called):
+        chosen = order[names[order] == number]
+        yield Series(str(name), x[chosen], table.rows[chosen], cells.take(pa.array(chosen)))
+
+
+def _refuse_gaps(missing: np.ndarray, rows: np.ndarray, name: str, where: str) -> None:
+    if missing.any():
+        first = ", ".join(f"{row:,}" for row in rows[missing][:5])
+        raise SupportError(
+            f"{where}: {counted(int(missing.sum()), 'row')} (row {first}) without {name!r}, so it is not known where "
+            "they belong; fill it in, or take these rows out"
+        )
+
+
+def _settled(how: Windowing, lengths: Sequence[int], where: str) -> Windowing:
+    """Window and stride by the lengths of the series, where they were not asked for.
+
+    Errors: `StateError` for series that are too short.
+    """
+    many = len(lengths) >= MANY
+    usual = int(np.median(lengths)) if many else max(lengths) // FEWEST
+    chosen = LONGEST if usual >= LONGEST else max(SHORTEST, 2 ** int(np.log2(max(1, usual))))
+    if how.window is None and max(lengths) < (SHORTEST if many else 2 * SHORTEST**2):
+        raise StateError(
+            f"{where}: series of at most {max(lengths):,} steps are too short to be cut into windows of {SHORTEST} "
+            "steps; give more rows, or say how long windows are (--window)"
+        )
+    window = how.window or chosen
+    return how.model_copy(update={"window": window, "stride": how.stride or max(1, window // OVERLAP)})
+
+
+def irregular(times: np.ndarray, table: Table, how: Windowing, column: Column) -> Iterator[str]:
+    """What is to be said of steps that are not equally long."""
+    names = pc.cast(table.original.column(how.id), pa.string()).to_numpy() if how.id else np.zeros(len(times))
+    order = np.lexsort((times, names.astype(str)))
+    gaps = np.diff(times[order])[names[order][1:] == names[order][:-1]]
+    if not len(gaps):
+        return
+    usual = float(np.median(gaps))
+    apart = np.abs(gaps - usual) > 1e-6 * max(usual, float(np.abs(times).max()) * 1e-9)
+    if column.kind is ColumnKind.DATE:
+        for low, high in CALENDAR:
+            if low <= usual <= high:
+                apart &= (gaps < low) | (gaps > high)
+    if apart.any():
+        unit = " days" if column.kind is ColumnKind.DATE else ""
+        yield (
+            f"steps of {how.time} are not equally long: {int(apart.sum()):,} of {len(gaps):,} are not the usual "
+            f"{usual:g}{unit} ({gaps.min():g} to {gaps.max():g}); the model takes each row for one step"
+        )

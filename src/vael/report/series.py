@@ -1,0 +1,173 @@
+"""Figures of models of sequences: windows of data with what the model keeps of them, and windows drawn from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vael.counting import counted
+from vael.data import Batch, Kind, Source
+from vael.evaluation.evaluate import batch_at, reference
+from vael.models import LatentModel, is_likelihood, needs, posterior_levels
+from vael.probability import EachLatent, PerExample, draw
+from vael.report.gather import few, looking, spread
+from vael.report.record import ReportInput
+from vael.report.style import DATA, INK, MODEL, Drawing, as_label, keep, legend_above, new_figure, rule_lines
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WINDOWS, CHANNELS = 3, 4  # shown
+DRAWS = 200  # of x for the band
+BAND = 0.9  # probability of the band
+FITTED, JUDGED = 10_000, 5_000  # windows that the baseline is fitted to and judged on
+
+
+@dataclass(frozen=True)
+class Returned:
+    """Windows and what a model says of each of their elements, given the whole window."""
+
+    x: Float[Tensor, "windows time channels"]  # NaN where nothing was seen
+    mean: Float[Tensor, "windows time channels"]
+    low: Float[Tensor, "windows time channels"]
+    high: Float[Tensor, "windows time channels"]
+
+
+def returned(model: LatentModel, batch: Batch, noise: PerExample) -> Returned:
+    """Mean and the middle 90 % of draws of x from p(x | z) with z from q(z | x)."""
+    law = model.decode(posterior_levels(model, batch, DRAWS, noise), batch.context)
+    drawn = draw_each(law, noise).float()
+    ends = torch.tensor([(1 - BAND) / 2, (1 + BAND) / 2], device=drawn.device)
+    low, high = drawn.quantile(ends, dim=0)
+    x = batch.x if batch.observed is None else torch.where(batch.observed, batch.x, torch.full_like(batch.x, math.nan))
+    return Returned(x.float().cpu(), law.mean.mean(0).float().cpu(), low.cpu(), high.cpu())
+
+
+def draw_each(law: Distribution, noise: PerExample) -> Tensor:
+    """One draw at each latent, `[latents, batch, *event]`, by noise that belongs to examples."""
+    return draw(law, 1, EachLatent(noise))[0]
+
+
+def names_of(source: Source) -> tuple[str, ...]:
+    """The channels by name."""
+    return source.columns or tuple(f"channel {place}" for place in range(1, source.event[1] + 1))
+
+
+def _panels(rows: int, across: int) -> tuple[Figure, list[list[Axes]]]:
+    figure = new_figure(max(3.2, 2.5 * across), 1.45 * rows + 0.5)
+    return figure, figure.subplots(rows, across, squeeze=False, sharex=True).tolist()
+
+
+def _limited(channels: int) -> str:
+    return "" if channels <= CHANNELS else f" The first {CHANNELS} of {channels} channels are shown."
+
+
+def reconstructions(record: ReportInput, folder: Path) -> Drawing:
+    """A few windows: the data, the mean of p(x | z), and the band of draws."""
+    source = record.shown
+    index = spread(len(source), WINDOWS)
+    model = needs(record.model, LatentModel, "a figure of windows")
+    with looking(record.model):
+        batch = batch_at(source, index, record.seed, reference(record.model))
+        found = returned(model, batch, PerExample(record.seed, index))
+    channels = min(CHANNELS, source.event[1])
+    figure, panels = _panels(channels, len(index))
+    begin = source.named.take(index.numpy()).columns.get("begin")
+    times = range(1, source.event[0] + 1)
+    for place in range(len(index)):
+        for channel in range(channels):
+            axes = panels[channel][place]
+            low, high, mean, x = (
+                getattr(found, name)[place, :, channel].numpy() for name in ("low", "high", "mean", "x")
+            )
+            axes.fill_between(times, low, high, color=MODEL, alpha=0.22, lw=0, label=f"middle {BAND:.0%} of draws")
+            axes.plot(times, mean, color=MODEL, lw=1.3, label="mean of p(x | z)")
+            axes.plot(times, x, color=INK, lw=0.9, marker=".", ms=2.5, label="data")
+            rule_lines(axes)
+            axes.locator_params(nbins=4)
+        panels[0][place].set_title(
+            as_label(f"from {begin[place]}" if begin is not None else f"window {index[place] + 1}")
+        )
+        panels[-1][place].set_xlabel("step")
+    for channel, name in enumerate(names_of(source)[:channels]):
+        panels[channel][0].set_ylabel(as_label(name))
+    legend_above(figure, panels[0][0])
+    gaps = " Gaps in the line of the data are elements that were not seen." if source.gaps else ""
+    caption = (
+        f"{counted(len(index), 'window')} of {record.shown_line}: the data, the mean of p(x | z), and the middle "
+        f"{BAND:.0%} of {DRAWS} draws of x, all with z from q(z | x), which knows the whole window.{gaps}"
+        f"{_limited(source.event[1])}"
+    )
+    return keep(figure, folder, "reconstructions", caption)
+
+
+def samples(record: ReportInput, folder: Path) -> Drawing:
+    """Windows drawn from the model over windows of data, on one scale."""
+    source = record.shown
+    count, channels = WINDOWS, min(CHANNELS, source.event[1])
+    with looking(record.model) as device:
+        generator = torch.Generator(device).manual_seed(record.seed)
+        drawn = record.model.sample(count, generator=generator).float().cpu()
+    seen = source.batch(spread(len(source), count)).x
+    figure, panels = _panels(channels, 2)
+    for channel, name in enumerate(names_of(source)[:channels]):
+        values = torch.cat([drawn[..., channel].flatten(), seen[..., channel].flatten()])
+        values = values[~values.isnan()]
+        room = 0.06 * float(values.max() - values.min()) or 0.5
+        for axes, lines, colour in ((panels[channel][0], seen, DATA), (panels[channel][1], drawn, MODEL)):
+            for number, line in enumerate(lines[..., channel].numpy()):
+                axes.plot(range(1, len(line) + 1), line, color=colour, lw=1.1, alpha=1 - 0.25 * number)
+            axes.set_ylim(float(values.min()) - room, float(values.max()) + room)
+            rule_lines(axes)
+            axes.locator_params(nbins=4)
+        panels[channel][0].set_ylabel(as_label(name))
+    for axes, title in zip(panels[0], ("data", "draws from the model"), strict=True):
+        axes.set_title(title)
+    for axes in panels[-1]:
+        axes.set_xlabel("step")
+    caption = (
+        f"Left {counted(len(seen), 'window')} of {record.shown_line}, right {counted(count, 'window')} drawn from the "
+        f"model: z from the prior, x from p(x | z), noise included.{_limited(source.event[1])}"
+    )
+    return keep(figure, folder, "samples", caption)
+
+
+def baseline_of(train: Source, shown: Source, seed: int) -> tuple[float, str] | None:
+    """Log-likelihood per window where every element is independent and each channel has one distribution at all
+    times, fitted to training data: normal for real numbers, shares (with half a pseudo-count each) for others.
+    """
+    fitted, judged = (one.batch(few(one, seed, most)).x.double() for one, most in ((train, FITTED), (shown, JUDGED)))
+    total = torch.zeros(len(judged), dtype=torch.float64)
+    for channel in range(fitted.shape[-1]):
+        known, x = fitted[..., channel], judged[..., channel]
+        there = ~x.isnan()
+        known = known[~known.isnan()]
+        if not len(known):
+            return None
+        if shown.kind is Kind.REAL:
+            scale = float(known.std(correction=0)) or 1e-3
+            log = -0.5 * ((x - known.mean()) / scale).square() - math.log(scale) - 0.5 * math.log(2 * math.pi)
+        else:
+            levels = shown.levels or 2
+            counts = known.long().bincount(minlength=levels).double() + 0.5
+            log = (counts / counts.sum()).log()[x.nan_to_num().long()]
+        total += torch.where(there, log, torch.zeros_like(log)).sum(1)
+    kind = "normal distribution" if shown.kind is Kind.REAL else "histogram"
+    return float(total.mean()), f"independent elements, each channel with its own {kind}"
+
+
+def drawings(record: ReportInput, folder: Path) -> Sequence[tuple[str, list[Drawing | None]]]:
+    """The figures of a model of sequences under their headings."""
+    found: list[tuple[str, list[Drawing | None]]] = [("Windows and reconstructions", [reconstructions(record, folder)])]
+    if is_likelihood(record.model):
+        found.append(("Samples from the prior", [samples(record, folder)]))
+    return found
