@@ -101,7 +101,7 @@ def test_evaluation_gives_the_kalman_likelihood(gaps):
     known = kalman(given.x)
     torch.testing.assert_close(exact.log_likelihood_per_example, known)
     error = (1 / moved.worst_effective_sample_size - 1 / 400) ** 0.5
-    assert error < 0.05
+    assert error < 0.1
     torch.testing.assert_close(moved.log_likelihood_per_example, known, rtol=0, atol=5 * error)
     assert moved.elbo < float(known.mean()) - 0.01
     steps = float(given.observed.sum()) / 5 if gaps else TIME
