@@ -24,7 +24,7 @@ from vael.models.likelihoods.parts import ColumnsPart
 from vael.networks import Dense
 from vael.parts import Part, as_json, kind_of, members, read, trusting
 from vael.specs.leaves import leaves, with_leaf
-from vael.specs.runs import hollow
+from vael.specs.sizes import hollow
 
 
 def families(above=Part):

@@ -85,11 +85,18 @@ def _model_options(parser: Parser) -> None:
         help="posterior with full covariance, or with independent latents; default by the data",
     )
     parser.names += ["--no-correlated"]
+    parser.reads(
+        "--config",
+        metavar="FILE",
+        called="the run that is repeated",
+        help="a run.json, or the folder of a run: train that run again, on its data unless DATA is given",
+    )
     parser.option(
         "--set",
         metavar="LEAF=VALUE",
         action="append",
-        help="any leaf of model or algorithm as run.json has it: model.network.hidden=300,100; may be repeated",
+        help="any leaf of model, algorithm or training as run.json has it: model.network.hidden=300,100; may be "
+        "repeated",
     )
     parser.option(
         "--trust",
@@ -315,10 +322,10 @@ def started(options: dict[str, Any], folder: Path | None) -> tuple[Prepared, Pat
     from vael import specs
 
     asked = specs.request(**options)
-    usual = Path("runs") / f"{slug(asked.data)}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     if leading() and folder is not None:
         specs.refuse_used(folder)
     prepared = specs.prepare(asked)
+    usual = Path("runs") / f"{slug(asked.data or prepared.spec.data.source)}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     folder = folder or (specs.new_folder(usual) if leading() else usual)
     specs.begin(prepared, folder)
     return prepared, folder, False

@@ -1,7 +1,8 @@
 """RunSpec to JSON and back, and from a spec to a model, a training run and a run folder."""
 
 from vael.specs.asked import Request, request
-from vael.specs.preparing import Prepared, prepare, prepare_again
+from vael.specs.configuring import prepare
+from vael.specs.preparing import Prepared, prepare_again
 from vael.specs.reading import examples_of
 from vael.specs.rows import Piece, pieces, rows_of, table_of
 from vael.specs.runs import (

@@ -8,13 +8,15 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from vael.errors import StateError
+from vael.specs.leaves import LEAVES, assignments
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """Options of training; None is chosen from the data and the machine, and what was chosen stands in run.json."""
 
-    data: str = "digits"
+    data: str = "digits"  # "" for those of `config`
+    config: str | None = None  # a run.json, or its folder: the run is that one, but for what is asked for besides
     binarize: str | None = None
     dequantize: bool = False
     size: int | tuple[int, int] | None = None  # height and width; one number for a square
@@ -64,8 +66,10 @@ class Request:
     trust: tuple[str, ...] = ()  # modules whose parts may be imported
 
 
-def request(data: str | Path = "digits", **options: object) -> Request:
-    """A `Request` from options by name. Errors: `StateError` for an option that there is not."""
+def request(data: str | Path | None = None, **options: object) -> Request:
+    """A `Request` from options by name. Errors: `StateError` for an option that there is not, or that cannot be changed
+    in a run that is read from a file.
+    """
     known = [field.name for field in fields(Request)]
     for name in options:
         if name not in known:
@@ -74,4 +78,28 @@ def request(data: str | Path = "digits", **options: object) -> Request:
                 f"training has no option {name!r}; {f'did you mean {near[0]}? ' if near else ''}there are "
                 f"{', '.join(known)}"
             )
-    return Request(data=str(data), **options)  # type: ignore[bad-argument-type]
+    options = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+    if options.get("config") is None:
+        return Request(data="digits" if data is None else str(data), **options)  # type: ignore[bad-argument-type]
+    given = {"config": str(options["config"]), "trust": options.get("trust", ())}
+    changes = {leaf_of(name): value for name, value in options.items() if name not in ("config", "trust", "set")}
+    changes |= dict(assignments(options.get("set", ())))
+    wanted = {path: value for path, value in changes.items() if value is not None}
+    return Request(data="" if data is None else str(data), set=wanted, **given)  # type: ignore[bad-argument-type]
+
+
+TRAINING = {"compile": "compiled"}  # options of the loop that run.json has under another name
+LOOP = ("epochs", "time_limit", "patience", "batch", "schedule", "keep", "seed", "device", "precision", "threads")
+
+
+def leaf_of(option: str) -> str:
+    """The leaf of a run that an option sets. Errors: `StateError` for one that sets none."""
+    if option in LEAVES:
+        return LEAVES[option]
+    if option in LOOP or option in TRAINING:
+        return f"training.{TRAINING.get(option, option)}"
+    written = f"--{option.replace('_', '-')}"
+    raise StateError(
+        f"{written} cannot change a run that is read from a file (--config): the data are read as it says; name other "
+        "data instead, set a leaf of model, algorithm or training (--set), or leave --config out"
+    )

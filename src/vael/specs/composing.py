@@ -93,8 +93,6 @@ def model_as_asked(model: ModelPart, asked: Request) -> ModelPart:
     for name, value in given.items():
         model = with_leaf(model, LEAVES[name], value, 1)
     for path, value in sets:
-        if not path.startswith(("model.", "algorithm.")):
-            raise StateError(f"{path} is no leaf of model or algorithm; expected one such as model.latent (--set)")
         if path.startswith("model.") and path not in WHOLE:
             model = with_leaf(model, path, value, 1)
     return model

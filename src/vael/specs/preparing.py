@@ -112,7 +112,11 @@ def prepare_again(spec: RunSpec) -> Prepared:
 
     Errors: `StateError` if the data are no longer those that the run was trained on.
     """
-    splits = splits_of(spec)
+    return prepare_on(splits_of(spec), spec)
+
+
+def prepare_on(splits: Splits, spec: RunSpec) -> Prepared:
+    """The run of a spec on these data."""
     chosen = spec.training
     settings = Settings(
         epochs=chosen.epochs,

@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import pyarrow as pa
 from torch import Tensor
 
 from vael import files, training
-from vael.claims import refuse_claim
-from vael.counting import counted
 from vael.data import Source, Splits
 from vael.data.conditions import FileCondition
-from vael.errors import FormatError, StateError, VaelError
+from vael.errors import FormatError, StateError
 from vael.models import Model
 from vael.parts import Part, trusting
 from vael.specs.asked import request
 from vael.specs.composing import POSTERIORS
+from vael.specs.configuring import prepare
 from vael.specs.contamination import LeftOut, left_out, strangest
-from vael.specs.leaves import LEAVES, assignments, leaf, leaves, written
+from vael.specs.leaves import LEAVES, assignments, leaf, written
 from vael.specs.names import ESTIMATORS, SHORT
-from vael.specs.preparing import Prepared, build_model, prepare, prepare_again
+from vael.specs.preparing import Prepared, build_model, prepare_again
 from vael.specs.reading import source_of, splits_of, stored_levels
+from vael.specs.sizes import hollow
 from vael.specs.spec import FILE, RunSpec, read_spec, write_spec
 from vael.stored import present, read_bytes
 from vael.tables.given import as_table
 from vael.tables.output import cell_file
 from vael.training import Callback, Fit, Row, distributed
-from vael.training.checkpoint import STATE, TensorHeader, misfit, read_header, read_tensors, unlike, write_tensors
+from vael.training.checkpoint import STATE, misfit, read_header, read_tensors, unlike, write_tensors
 from vael.training.history import METRICS, read_rows
 from vael.training.place import held
 
@@ -41,9 +40,6 @@ WEIGHTS = "model.safetensors"
 ROWS = "data.parquet"  # rows that were in memory when a run was trained on them
 MOST_ALIKE = 10_000  # folders of one name but for a number
 AGAIN = 3  # times that a run is read anew whose files change while they are read
-MOST_LAYERS = 4096
-IN_TRAINING = 5  # copies of the weights: with gradients, two moments and an average
-LEAST = 1 << 24  # a size that takes no memory worth speaking of
 LENGTH = {"epochs", "time_limit", "patience"}  # what a run that goes on may change
 
 
@@ -102,63 +98,6 @@ def build(spec: RunSpec) -> Model:
     weights to be loaded.
     """
     return build_model(spec.model, spec.data, spec.training.seed)
-
-
-def hollow(spec: RunSpec, header: TensorHeader | None, where: str) -> Model:
-    """The model of a spec with shapes and no memory: what run.json says may come from somebody else, so it is held
-    against the weights first, or where there are none yet, against the memory that there is.
-
-    Errors: `FormatError` for sizes that these weights cannot have, and for what describes no model.
-    """
-    refuse_sizes(spec, header, where)
-    try:
-        model = build_model(spec.model, spec.data, 0, hollow=True)
-    except VaelError as error:
-        raise FormatError(f"{where} describes a model that cannot be built: {error}") from error
-    except Exception as error:
-        reason = f"{type(error).__name__}: {str(error)[:200]}"
-        raise FormatError(
-            f"{where} describes a model that cannot be built ({reason}); restore the file as `vael train` wrote it"
-        ) from error
-    if header is None:
-        count = sum(weights.numel() for weights in model.parameters())
-        if count != spec.parameters:
-            raise FormatError(
-                f"{where} describes a model with {counted(count, 'parameter')}, and says that there are "
-                f"{spec.parameters:,}; restore the file as `vael train` wrote it"
-            )
-        refuse_claim(IN_TRAINING * sum(tensor.nbytes for tensor in model.state_dict().values()), where, "its model")
-    return model
-
-
-def refuse_sizes(spec: RunSpec, header: TensorHeader | None, where: str) -> None:
-    """Errors: `FormatError` for more features than there are numbers in the weights, more layers than tensors, and
-    sizes below 0; without weights, for more than the file itself says.
-    """
-    numbers, layers = (spec.parameters, MOST_LAYERS) if header is None else (header.numbers, len(header.shapes))
-    most, beside = max(numbers, LEAST), "it says that there are" if header is None else "the weights beside it have"
-    named = list(leaves(spec.model))
-    for name, value in (("event", spec.data.event), ("levels", spec.data.levels), *named):
-        known = value if isinstance(value, tuple) else (value,)
-        wrong = next((one for one in known if is_size(one) and not 0 <= one <= most), None)
-        if wrong is not None or len(known) > max(layers, len(spec.data.columns), 64):
-            said = f"{len(known):,} of them" if wrong is None else f"{wrong:,}"
-            raise FormatError(
-                f"{where}: {name} is {said}, but {beside} {numbers:,} numbers; restore the files as `vael train` wrote "
-                "them"
-            )
-    counts = [value for name, value in named if "likelihood." in name and isinstance(value, int) and value > 1]
-    deep = max((value for name, value in named if name.endswith("blocks") and isinstance(value, int)), default=0)
-    if math.prod(spec.data.event) > most or math.prod(counts) > most or deep > layers:
-        raise FormatError(
-            f"{where} describes a model that is too large: {beside} {numbers:,} numbers; restore the files as `vael "
-            "train` wrote them"
-        )
-
-
-def is_size(value: object) -> TypeGuard[int]:
-    """Whether a value is a whole number, which sizes are."""
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def load(folder: Path | str) -> Run:
@@ -286,8 +225,10 @@ def trusted(changes: Mapping[str, object]) -> list[str]:
 
 def changed(spec: RunSpec, changes: Mapping[str, object]) -> RunSpec:
     """The spec with another length. Errors: `StateError` for another difference."""
+    if changes.get("config") is not None:
+        raise StateError("a run that goes on has its own run.json; resume without --config, or start another run")
     for name, value in changes.items():
-        if name not in LENGTH and name != "trust":
+        if name not in LENGTH and name not in ("trust", "config"):
             refuse_change(spec, name, value)
     lengths = {name: value for name, value in changes.items() if name in LENGTH}
     return spec.model_copy(update={"training": spec.training.model_copy(update=lengths)})
@@ -480,12 +421,12 @@ def _train(
     if resume:
         if folder is None:
             raise StateError("resume needs the folder of the run to go on with; give it as run=")
-        request(data or "digits", **options)  # so that an unknown option is refused as such
+        request(data, **options)  # so that an unknown option is refused as such
         prepared, resumes = (
             restart(folder, options if data is None else {"data": str(data), **options}),
             has_checkpoint(folder),
         )
     else:
-        prepared, resumes = prepare(request(data or "digits", **options)), False
+        prepared, resumes = prepare(request(data, **options)), False
         begin(prepared, folder)
     return carry_out(prepared, folder, resume=resumes, callbacks=_listeners(callbacks))[0]

@@ -184,19 +184,33 @@ def read_spec(folder: Path) -> RunSpec:
         )
     if not present(folder / FILE):
         raise FormatError(f"{folder} is not a run folder: it has no {FILE}; give the folder that `vael train` wrote")
-    known = read_json(folder / FILE)
+    return _spec_in(folder / FILE)
+
+
+def read_spec_file(path: Path) -> RunSpec:
+    """The spec in a run.json, wherever it lies and whatever it is called, or in a run folder.
+
+    Errors: `FormatError` for a file that there is not, or that does not parse or fit.
+    """
+    if path.is_dir():
+        return read_spec(path)
+    if not present(path):
+        raise FormatError(f"{path}: no such file; give a run.json, or the folder of a run (--config)")
+    return _spec_in(path)
+
+
+def _spec_in(path: Path) -> RunSpec:
+    known = read_json(path)
     try:
         version = known.get("schema_version") if isinstance(known, dict) else None
         if isinstance(version, int) and version > SCHEMA:
             raise FormatError(
-                f"{folder / FILE} has schema {version}, but this vael reads up to {SCHEMA}; use the vael that wrote "
+                f"{path} has schema {version}, but this vael reads up to {SCHEMA}; use the vael that wrote "
                 "it, or a newer one"
             )
-        return checked(RunSpec.model_validate(current(known)), str(folder / FILE))
+        return checked(RunSpec.model_validate(current(known)), str(path))
     except ValidationError as error:
-        raise FormatError(
-            f"{folder / FILE} does not fit: {told(error)}; restore the file as `vael train` wrote it"
-        ) from error
+        raise FormatError(f"{path} does not fit: {told(error)}; restore the file as `vael train` wrote it") from error
 
 
 def checked(spec: RunSpec, where: str) -> RunSpec:
