@@ -101,5 +101,5 @@ def leaf_of(option: str) -> str:
     written = f"--{option.replace('_', '-')}"
     raise StateError(
         f"{written} cannot change a run that is read from a file (--config): the data are read as it says; name other "
-        "data instead, set a leaf of model, algorithm or training (--set), or leave --config out"
+        "data instead, set a leaf of model, algorithm or training (--set), or leave the file out"
     )

@@ -226,7 +226,9 @@ def trusted(changes: Mapping[str, object]) -> list[str]:
 def changed(spec: RunSpec, changes: Mapping[str, object]) -> RunSpec:
     """The spec with another length. Errors: `StateError` for another difference."""
     if changes.get("config") is not None:
-        raise StateError("a run that goes on has its own run.json; resume without --config, or start another run")
+        raise StateError(
+            "a run that goes on has its own run.json; resume without another (--config), or start another run"
+        )
     for name, value in changes.items():
         if name not in LENGTH and name not in ("trust", "config"):
             refuse_change(spec, name, value)
