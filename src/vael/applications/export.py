@@ -147,7 +147,7 @@ def export_onnx(model: Model, event: Sequence[int], folder: Path | str, schema: 
     if context_of(model):
         raise StateError(
             "a conditional model has two inputs, which its graphs do not; export it at one condition "
-            "(model.at(run.condition(...))), or train it without --condition-on"
+            "(model.at(run.condition(...))), or train it without a condition (--condition-on)"
         )
     runtime = needed()
     model = copy.deepcopy(model).cpu().float().eval()

@@ -21,7 +21,7 @@ from vael.counting import counted
 from vael.data.arrays import array_in
 from vael.data.cells import MOST_LEVELS, checked_numbers, fingerprint, levels_of
 from vael.data.keys import Keys
-from vael.data.material import Material, Part
+from vael.data.material import Material, MaterialPart
 from vael.data.source import Kind, Source, Splits
 from vael.data.splitting import SHARE, Sizes, split
 from vael.data.tabular import is_table_file
@@ -119,7 +119,7 @@ def load_sequences(
 def by_series(found: Sequences, sizes: Sizes, seed: int) -> tuple[tuple[Series, ...], ...]:
     """Whole series for training, validation and test."""
     places = np.arange(len(found.series))[:, None]
-    parts = split(Material(found.name, Part(places)), sizes, seed)
+    parts = split(Material(found.name, MaterialPart(places)), sizes, seed)
     chosen = (parts.train, parts.validation, parts.test)
     return tuple(tuple(found.series[place] for place in part.x[:, 0]) if part is not None else () for part in chosen)
 

@@ -91,8 +91,8 @@ def on_other_data(source: str, known: DataSpec) -> tuple[Splits, DataSpec]:
     """
     if known.condition is not None:
         raise StateError(
-            f"the run is conditioned on {known.condition.told}, learned from its own data; to train on {source}, say what "
-            "the condition is (--condition-on) and give options in place of the file (--config)"
+            f"the run is conditioned on {known.condition.told}, learned from its own data; to train on {source}, "
+            "say what the condition is (--condition-on) and give options in place of the file (--config)"
         )
     how = replace(reading_of(known), source=source, levels=None)
     splits = conditioned(load_splits(how), None)
