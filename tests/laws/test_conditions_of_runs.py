@@ -14,12 +14,13 @@ import vael
 from vael.applications import generation
 from vael.cli.main import main
 from vael.data.conditions import ColumnsCondition
-from vael.errors import StateError, SupportError
+from vael.errors import StateError, SupportError, VaelError
 from vael.evaluation import evaluate
 from vael.inference.bound import Bound
 from vael.objectives import ELBO
 from vael.probability import PerExample
 from vael.specs import pieces, prepare, request
+from vael.specs.recipes import RECIPES
 from vael.specs.rows import table_of
 
 TINY = {"epochs": 1, "batch": 32, "latent": 2, "hidden": (8,), "threads": 1, "device": "cpu", "compile": False}
@@ -254,3 +255,33 @@ def test_an_evaluation_says_what_it_is_given(folder, capsys):
 def test_another_condition_is_refused_on_resuming(folder):
     with pytest.raises(StateError, match="condition-on is"):
         vael.train(run=folder / "label", resume=True, condition_on="colour")
+
+
+def test_a_run_goes_on_with_its_condition(folder, tmp_path):
+    source = folder / "mixed.csv"
+    vael.train(source, run=tmp_path / "run", condition_on="height,colour", callbacks=(), **TINY)
+    longer = vael.train(run=tmp_path / "run", resume=True, epochs=2, condition_on="colour,height", callbacks=())
+    assert longer.history[-1].epoch == 2
+    assert longer.splits().train.conditions == ("height", "colour")
+
+
+def test_a_report_says_what_it_is_given_and_colours_its_map_by_it(folder):
+    for name, said in (("label", "label"), ("mixed", "height, colour")):
+        assert main(["report", str(folder / name), "--importance-samples", "5"]) == 0
+        page = (folder / name / "report.html").read_text()
+        assert f"conditioned on {said}" in page
+        assert "condition, which the model is given" in page
+        assert "which the model never saw" not in page
+
+
+@pytest.mark.parametrize("model", sorted(RECIPES))
+def test_every_recipe_is_conditioned_or_refuses_the_condition_before_training(model):
+    how = {"model": model, "threads": 1, "device": "cpu", "compile": False}
+    try:
+        prepared = prepare(request("digits", condition_on="label", **how))
+    except VaelError as refused:
+        if "condition" not in str(refused):
+            with pytest.raises(type(refused)):
+                prepare(request("digits", **how))
+        return
+    assert prepared.model.context == prepared.splits.train.context.shape[1] == 10

@@ -235,6 +235,7 @@ def affordable(run: Run, examples: int) -> tuple[Proposals, int]:
 def write_report(run: Run, judged: Evaluation | Judgement, seed: int = 0) -> Path:
     """report.html and figures/ in the run's folder."""
     from vael.cli.wording import model, objective
+    from vael.data.conditions import labelled
     from vael.evaluation import samples_latents
     from vael.report import ReportInput, write
 
@@ -250,7 +251,7 @@ def write_report(run: Run, judged: Evaluation | Judgement, seed: int = 0) -> Pat
     )
     record = ReportInput(
         run.model,
-        run.splits(),
+        labelled(run.splits(), spec.data.condition),
         run.history,
         judged,
         facts,

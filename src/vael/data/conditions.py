@@ -65,6 +65,10 @@ class Condition(BaseModel, ABC):
         with one that the model never saw.
         """
 
+    def labelled(self, source: Source) -> Source:
+        """The examples, those without labels labelled by a condition with levels, where there is one: for maps."""
+        return source
+
     @abstractmethod
     def encode(self, given: Mapping[str, object]) -> Float[Tensor, " features"]:
         """C from a value for each name, as a person gives them.
@@ -270,6 +274,14 @@ class ColumnsCondition(Condition):
             first += part.shape[1]
             parts.append(part.argmax(1).double() if column.codes else part[:, 0] * self.std[place] + self.mean[place])
         return enforced(self.schema, torch.stack(parts, 1))
+
+    def labelled(self, source: Source) -> Source:
+        place = next((place for place, column in enumerate(self.schema.columns) if column.codes), None)
+        if place is None or source.label is not None or source.context is None:
+            return source
+        column = self.schema.columns[place]
+        names = tuple(f"{column.name} = {level}" for level in column.levels)
+        return replace(source, label=self.cells(source.context)[:, place].long(), label_names=names)
 
     def encode(self, given: Mapping[str, object]) -> Float[Tensor, " features"]:
         return self.numbers(self.row(given))[0]
@@ -487,6 +499,16 @@ def learned(splits: Splits, asked: str) -> LabelCondition | ColumnsCondition | F
             "array with a row for each example"
         )
     return learned_columns(splits.train, asked)
+
+
+def labelled(splits: Splits, condition: Condition | None) -> Splits:
+    """All splits by `Condition.labelled`."""
+    if condition is None:
+        return splits
+    test = None if splits.test is None else condition.labelled(splits.test)
+    return replace(
+        splits, train=condition.labelled(splits.train), validation=condition.labelled(splits.validation), test=test
+    )
 
 
 def conditioned(splits: Splits, condition: Condition | None) -> Splits:

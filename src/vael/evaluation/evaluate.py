@@ -309,7 +309,7 @@ def _record(model: LatentModel, source: Source, split: str, judged: Judged, clos
         elbo_per_example=-(judged.distortion + judged.divergence),
         seed=0,
         seconds=0.0,
-        estimator=_estimator(judged, closed, plan),
+        estimator=_estimator(judged, closed, plan, given=bool(context_of(model))),
         notes=source.notes,
         conditioned_on=source.conditions if context_of(model) else (),
         fitted_share=float(judged.fitted.mean()),
@@ -344,8 +344,8 @@ def elements_of(source: Source) -> float:
     return float((~x.isnan()).double().flatten(1).sum(1).mean())
 
 
-def _estimator(judged: Judged, closed: bool, plan: Plan) -> str:
-    own = plan.proposals is Proposals.ENCODER
+def _estimator(judged: Judged, closed: bool, plan: Plan, *, given: bool) -> str:
+    own, density = plan.proposals is Proposals.ENCODER, "log p(x | c)" if given else "log p(x)"
     bound = plan.samples if own else PILOT
     divergence = "in closed form" if closed else f"estimated from {bound} draws per example"
     fitted = (
@@ -360,7 +360,7 @@ def _estimator(judged: Judged, closed: bool, plan: Plan) -> str:
         f"fewer than {WORTH * PILOT:g} ({float(judged.fitted.mean()):.0%} of the examples), from {fitted}",
     }[plan.proposals]
     return (
-        f"log p(x): importance-weighted, K = {plan.samples} draws from {drawn}; distortion: mean over "
+        f"{density}: importance-weighted, K = {plan.samples} draws from {drawn}; distortion: mean over "
         f"{'the same draws' if own else f'{PILOT} draws from q(z | x)'}; divergence: {divergence}"
     )
 

@@ -197,11 +197,12 @@ def _map(
     axes.tick_params(length=2.5, width=0.6)
     if name != "latent_map_umap":
         axes.set_aspect("equal", adjustable="datalim")
+    given = bool(record.shown.conditions)
     marked = "Colour and name" if name_classes(axes, points, seen.label, partial(class_name, record)) else "Colour"
     colour = (
         "No labels are known."
         if seen.label is None or bool((seen.label < 0).all())
-        else f"{marked}: label, which the model never saw."
+        else f"{marked}: {'condition' if given else 'label'}, which the model {'is given' if given else 'never saw'}."
     )
     return keep(figure, folder, name, f"{what} of {seen.told}. {colour}")
 

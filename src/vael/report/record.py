@@ -134,7 +134,18 @@ class ReportInput:
         to them.
         """
         notes = "".join(f" {sentence(note)}" for note in self.shown.notes)
-        return f"Data: {self.shown.name}, {self.shown_line}.{notes}"
+        return f"Data: {self.shown.name}, {self.shown_line}.{notes}{self.condition_line}"
+
+    @property
+    def condition_line(self) -> str:
+        """What the page says of the condition, where the model has one."""
+        if self.shown.context is None:
+            return ""
+        return (
+            f" The model is conditioned on {', '.join(self.shown.conditions)}: every p(x) on this page is p(x | c), "
+            "where c is the example's own; samples take conditions of examples that are shown, pictures of the "
+            "latent space that of the first."
+        )
 
 
 def sentence(text: str) -> str:
