@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from vael.data import Kind, Source, Splits, load_table
-from vael.data.conditions import FileCondition, LabelCondition, conditioned, learned
+from vael.data.conditions import FileCondition, LabelCondition
+from vael.data.learned_conditions import conditioned, learned
+from vael.data.windowing import Windowing
 from vael.errors import ShapeError, StateError, SupportError
 
 COLOURS = ("red", "green", "blue")
@@ -179,3 +181,9 @@ def test_an_array_that_does_not_fit_is_refused(tmp_path):
     counted_apart = replace(splits, test=replace(splits.validation, keys=None, fingerprint="another"))
     with pytest.raises(StateError, match="parts that are counted"):
         learned(counted_apart, str(path))
+
+
+def test_windows_of_sequences_are_refused():
+    source = replace(labelled([0, 1]), x=torch.zeros(2, 3, 4), windowing=Windowing(), columns=("a", "b", "c", "d"))
+    with pytest.raises(StateError, match="windows of sequences"):
+        learned(three(source), "a")

@@ -235,7 +235,7 @@ def affordable(run: Run, examples: int) -> tuple[Proposals, int]:
 def write_report(run: Run, judged: Evaluation | Judgement, seed: int = 0) -> Path:
     """report.html and figures/ in the run's folder."""
     from vael.cli.wording import model, objective
-    from vael.data.conditions import labelled
+    from vael.data.learned_conditions import labelled
     from vael.evaluation import samples_latents
     from vael.report import ReportInput, write
 

@@ -11,7 +11,7 @@ import torch
 
 from vael import data as sets
 from vael.data import Source, Splits
-from vael.data.conditions import conditioned, learned
+from vael.data.learned_conditions import conditioned, learned
 from vael.errors import StateError
 from vael.inference.algorithm import Algorithm
 from vael.inference.parts import AlgorithmPart, GradientAscentPart

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vael.data import Binarize, Images, Kind, Schema, Source, Splits, Windowing, load, load_sequences, load_table
-from vael.data.conditions import AnyCondition, ColumnsCondition, FileCondition, conditioned
+from vael.data.conditions import AnyCondition, ColumnsCondition, FileCondition
+from vael.data.learned_conditions import conditioned
 from vael.data.matching import Trained, joined, matching
 from vael.data.named import is_name
 from vael.data.splitting import ValidateOn
