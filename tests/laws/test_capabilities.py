@@ -18,7 +18,7 @@ from vael.applications.generation import mean_samples
 from vael.applications.generation import samples as samples_of
 from vael.applications.imputation import impute
 from vael.applications.traversal import decoded
-from vael.data import Batch, Source
+from vael.data import Batch, Source, Splits
 from vael.data import Kind as DataKind
 from vael.errors import StateError
 from vael.evaluation import (
@@ -65,6 +65,8 @@ from vael.models import (
 from vael.networks import CodeBook, Dense
 from vael.probability import PerExample, as_noise
 from vael.recipes import vq_vae
+from vael.report import ReportInput, write
+from vael.training import Row
 
 CAPABILITIES = (Samples, Reconstructs, Encodes, Codes, ExactLikelihood, CellWise, LatentModel, LatentVector)
 EVENT, VECTOR = (1, 4, 4), (3,)
@@ -122,7 +124,7 @@ KINDS = {
     ),
     "mixture": Kind(lambda: GaussianMixture(2, 3), LATENT | {ExactLikelihood}, VECTOR),
     "bayesian mixture": Kind(bayesian, LATENT | {ExactLikelihood}, VECTOR),
-    "state space": Kind(lambda: state_space((5, 3), GaussianHead(), latent=2, hidden=4), LATENT, (5, 3)),
+    "state space": Kind(lambda: state_space((5, 3), GaussianHead(), latent=2, hidden=4), LATENT | {CellWise}, (5, 3)),
 }
 
 
@@ -386,3 +388,61 @@ def test_what_takes_one_vector_of_latents_refuses_two_levels(use):
     kind = KINDS["two levels"]
     with pytest.raises(StateError, match=r"needs one vector of latents .*TwoStoreys, has not; use a VAE"):
         use(built(kind), source_of(kind))
+
+
+# the report
+
+
+FIGURES = {
+    "two levels": {"curves", "reconstructions", "sample_means", "sample_draws", "latent_map"},
+    "autoencoder": {"curves", "reconstructions", "latent_map"},
+    "autoencoder with a density": {"curves", "reconstructions", "sample_draws", "latent_map"},
+    "vq-vae": {"curves", "reconstructions", "sample_draws", "latent_map", "code_use"},
+    "codes": {"curves", "histograms", "correlations"},
+    "mixture": {
+        "curves",
+        "reconstructions",
+        "histograms",
+        "correlations",
+        "latent_map",
+        "component_weights",
+        "component_means",
+    },
+    "bayesian mixture": {
+        "curves",
+        "reconstructions",
+        "histograms",
+        "correlations",
+        "latent_map",
+        "component_weights",
+        "component_means",
+    },
+    "state space": {"curves", "reconstructions", "sample_means", "sample_draws", "latent_map"},
+}
+
+
+def history(is_bound):
+    return tuple(
+        Row(step, step, split, -3.0 / step, 2.0 / step, 1.0 / step, 10.0, 1.0, 0, None, is_bound=is_bound)
+        for step in (1, 2)
+        for split in ("train", "validation")
+    )
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_report_shows_what_a_model_can_do(name, tmp_path):
+    kind = KINDS[name]
+    model = built(kind)
+    data = Splits(source_of(kind, 30), source_of(kind, 20), source_of(kind, 20))
+    found = judge(model, data.test, importance_samples=20)
+    record = ReportInput(model, data, history(model.states_likelihood), found, title=name)
+    page = write(tmp_path, record).read_text()
+    assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == FIGURES[name]
+    text = re.sub(r"<style.*?</style>|<svg.*?</svg>", "", page, flags=re.S)
+    assert "{" not in text
+    if not model.states_likelihood:
+        assert not re.search(r"bound|likelihood|elbo|log p|nats|evidence|posterior|prior", text.lower())
+        assert "dB" in text
+    if name == "mixture":
+        assert f"{found.log_likelihood:.2f}".replace("-", "−") in text
+        assert "importance" not in text

@@ -148,6 +148,10 @@ class LatentVector(LatentModel):
     def infer(self, batch: Batch) -> Distribution:
         """q(z | x), given the elements that were seen."""
 
+    @abstractmethod
+    def at(self, context: Tensor) -> LatentVector:
+        """The model of x at one condition c, `[features]`: the same weights, and no condition to be given."""
+
     def depth(self, event: Sequence[int]) -> int:
         return 1
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vael.data import Kind, Source, Splits
-from vael.models import ColumnsHead, is_likelihood
+from vael.models import ColumnsHead, head_of, is_likelihood
 from vael.report.gather import few, model_units
 from vael.report.record import ReportInput
 from vael.report.series import baseline_of
@@ -78,7 +78,7 @@ def independent_cells(record: ReportInput) -> Baseline | None:
     if record.shown.windowing is not None:
         found = baseline_of(record.splits.train, record.shown, record.seed)
         return None if found is None else Baseline(*found)
-    head = getattr(record.model.likelihood, "head", None)
+    head = head_of(record.model)
     if isinstance(head, ColumnsHead):
         return Baseline(
             columns(head, _rows(record.shown, JUDGED, record.seed)), "independent columns, each with its own law"

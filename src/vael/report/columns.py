@@ -57,7 +57,7 @@ def scatters(record: ReportInput, folder: Path) -> Drawing:
     figure.supxlabel("original", fontsize=8.5)
     figure.supylabel("reconstruction", fontsize=8.5)
     caption = (
-        f"Each column of {counted(len(x), 'row')} against the mean of p(x | z) at the mean of q(z | x); r is the "
+        f"Each column of {counted(len(x), 'row')} against {record.came_out}; r is the "
         "correlation, the "
         "dashed line is equality."
         f"{_limited(columns)}"
@@ -94,9 +94,8 @@ def histograms(record: ReportInput, x: Tensor, drawn: Tensor, folder: Path) -> D
     legend_above(figure, panels[0])
     caption = (
         f"Share of values in {counted(len(x), 'row')} of data (filled) and in {counted(len(drawn), 'draw')} of x from "
-        "the "
-        "model (line: z from the prior, x from p(x | z)); what lies beyond the axes is counted in the outermost "
-        "bins.{_limited(columns)}"
+        f"the model (line{record.drawn_by}); what lies beyond the axes is counted in the outermost "
+        f"bins.{_limited(columns)}"
     )
     return keep(figure, folder, "histograms", caption)
 

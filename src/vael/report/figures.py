@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from vael.models import is_likelihood
+from vael.models import Codes, ExactLikelihood, LatentModel, has, is_likelihood
 from vael.report.gather import ACTIVE, Encoded, mapped, principal
 from vael.report.labels import write_names
 from vael.report.record import ReportInput
@@ -50,6 +50,16 @@ TITLES = {
 }
 
 
+def panels(record: ReportInput) -> tuple[str, ...]:
+    """Titles of the curves that say something of this model: one that has no latents has no divergence."""
+    titles = TITLES[climbs_a_bound(record)]
+    if has(record.model, Codes):
+        return (*titles[:2], "Rate −log p(c)") if climbs_a_bound(record) else titles[:2]
+    if has(record.model, LatentModel):
+        return titles
+    return ("log p(x)",) if has(record.model, ExactLikelihood) else titles[:2]
+
+
 def value_range(rows: Sequence[Row], value: Callable[[Row], float]) -> tuple[float, float] | None:
     """Limits of an axis that holds every finite value after the first 5 % of the steps; None if there are none."""
     start = SKIPPED_START * max((row.step for row in rows), default=0)
@@ -68,9 +78,10 @@ def climbs_a_bound(record: ReportInput) -> bool:
 
 def curves(record: ReportInput, folder: Path) -> Drawing:
     """Bound, distortion and divergence against steps, for training and validation."""
-    figure = new_figure(7.4, 2.5)
-    axes = figure.subplots(1, 3)
-    for place, title, value in zip(axes, TITLES[climbs_a_bound(record)], VALUES, strict=True):
+    titles = panels(record)
+    figure = new_figure(1.4 + 2 * len(titles), 2.5)
+    axes = figure.subplots(1, len(titles), squeeze=False)[0]
+    for place, title, value in zip(axes, titles, VALUES, strict=False):
         for split, colour, width in (("train", TRAIN, 1.3), ("validation", VALIDATION, 1.7)):
             rows = [row for row in record.history if row.split == split]
             dots = "o" if len(rows) < 3 else None
@@ -87,12 +98,17 @@ def curves(record: ReportInput, folder: Path) -> Drawing:
         place.ticklabel_format(useOffset=False)
         place.locator_params(axis="x", nbins=4)
         rule_lines(place)
-    axes[0].set_ylabel("nats per example")
     legend_above(figure, axes[0])
-    what = "bound" if climbs_a_bound(record) else "objective, no bound on log p(x),"
+    if record.has_latents:
+        axes[0].set_ylabel("nats per example")
+        what = "bound" if climbs_a_bound(record) else "objective, no bound on log p(x),"
+        unit, said = " in nats per example", f"the {what} is −distortion − divergence and should rise."
+    else:
+        axes[0].set_ylabel("per example")
+        what = titles[0] if has(record.model, ExactLikelihood) else f"the {titles[0].lower()}"
+        unit, said = "", f"{what} should rise."
     caption = (
-        f"Means over the examples of each split in nats per example: the {what} "
-        "is −distortion − divergence and should rise. "
+        f"Means over the examples of each split{unit}: {said} "
         "Training is measured while the weights move, validation with the averaged weights that are kept. "
         "Values of the first 5 % of the steps may lie outside the axes."
     )
@@ -211,18 +227,18 @@ def latent_maps(record: ReportInput, folder: Path) -> list[Drawing]:
     """The map of posterior means: directly for one or two latents, else by principal components and, where
     installed, UMAP.
     """
-    seen = mapped(record)
+    seen, what_is_mapped = mapped(record), "Posterior means" if record.has_latents else "Codes"
     features = seen.mean.shape[1]
     if features == 1:
         points = torch.cat((seen.mean, torch.zeros_like(seen.mean)), dim=1)
-        return [_map(record, folder, "latent_map", seen, ("z₁", ""), "Posterior means", points)]
+        return [_map(record, folder, "latent_map", seen, ("z₁", ""), what_is_mapped, points)]
     if features == 2:
-        return [_map(record, folder, "latent_map", seen, ("z₁", "z₂"), "Posterior means", seen.mean)]
+        return [_map(record, folder, "latent_map", seen, ("z₁", "z₂"), what_is_mapped, seen.mean)]
     points, (first, second) = principal(seen.mean)
     axis = (f"first principal component ({first:.0%} of the variance)", f"second principal component ({second:.0%})")
     what = (
-        f"Posterior means on their first two principal components, which explain {first + second:.0%} of the variance "
-        f"in {features} latents,"
+        f"{what_is_mapped} on their first two principal components, which explain {first + second:.0%} of the variance "
+        f"in {features} {record.coordinates},"
     )
     return [_map(record, folder, "latent_map", seen, axis, what, points), *_umap(record, seen, folder)]
 
@@ -232,5 +248,5 @@ def _umap(record: ReportInput, seen: Encoded, folder: Path) -> list[Drawing]:
         return []
     umap = importlib.import_module("umap")
     placed = umap.UMAP(random_state=record.seed, n_jobs=1).fit_transform(seen.mean.numpy())
-    what = f"UMAP of the posterior means in {seen.mean.shape[1]} latents (neighbourhoods are kept, distances are not)"
+    what = f"UMAP of {seen.mean.shape[1]} {record.coordinates} (neighbourhoods are kept, distances are not)"
     return [_map(record, folder, "latent_map_umap", seen, ("UMAP 1", "UMAP 2"), what, torch.from_numpy(placed).float())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -14,8 +14,8 @@ from torch.distributions import Independent
 
 from vael.counting import counted
 from vael.data import Batch, Kind, Source
-from vael.models import VAE, LatentModel
-from vael.probability import PerExample, draw
+from vael.models import Encodes, LatentModel, LatentVector, Model, Reconstructs, Samples, has, needs, prior_levels
+from vael.probability import PerExample, as_noise, draw
 from vael.probability import divergence as kl
 from vael.probability.factorization import spectrum
 from vael.report.record import ReportInput
@@ -59,7 +59,7 @@ class Encoded:
 
 
 @contextmanager
-def looking(model: LatentModel) -> Iterator[torch.device]:
+def looking(model: Model) -> Iterator[torch.device]:
     """The model in evaluation mode without gradients, left as it was found; gives its device."""
     training = model.training
     model.eval()
@@ -90,11 +90,16 @@ def model_units(source: Source, index: Int64[Tensor, " chosen"], seed: int) -> F
 def on_device(source: Source, index: Int64[Tensor, " chosen"], seed: int, device: torch.device) -> Batch:
     """Those rows and their conditions as the model sees them."""
     batch = source.batch(index, PerExample(seed, index))
-    return Batch(batch.x.to(device), None if batch.context is None else batch.context.to(device))
+    context, observed = (None if one is None else one.to(device) for one in (batch.context, batch.observed))
+    return Batch(batch.x.to(device), context, observed=observed)
 
 
-def single_latents(model: VAE, batch: Batch) -> tuple[Tensor, Tensor | None]:
-    """Posterior mean, and the divergence latent by latent where prior and posterior are independent over latents."""
+def single_latents(model: Encodes, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    """Code (the posterior mean where there is one), and the divergence latent by latent where prior and posterior are
+    independent over latents.
+    """
+    if not isinstance(model, LatentVector):
+        return model.encode(batch), None
     q, p = model.posterior(batch.x, batch.context), model.prior(batch.context)
     if isinstance(q, Independent) and isinstance(p, Independent):
         return q.mean, kl(q.base_dist, p.base_dist, q.mean[None])[0]
@@ -102,7 +107,7 @@ def single_latents(model: VAE, batch: Batch) -> tuple[Tensor, Tensor | None]:
 
 
 def encoded(record: ReportInput) -> Encoded:
-    """The posterior of up to 5,000 examples of the split that is shown (fewer where examples are very large)."""
+    """The posterior (or codes) of up to 5,000 examples of the split that is shown (fewer where they are very large)."""
     return _encoded(record, record.shown, POINTS, record.shown_line)
 
 
@@ -128,18 +133,24 @@ def mapped(record: ReportInput) -> Encoded:
 def _encoded(record: ReportInput, source: Source, most: int, told: str) -> Encoded:
     cells = max(source.x[0].numel(), 1)
     index = few(source, record.seed, max(min(most, CELLS_IN_ALL // cells), 1))
-    means, divergences = [], []
-    with looking(record.model) as device:
+    means, divergences, model = [], [], needs(record.model, Encodes, "a map of codes")
+    with looking(model) as device:
         for part in index.split(max(CELLS_AT_ONCE // cells, 1)):
-            mean, divergence = single_latents(record.vae, on_device(source, part, record.seed, device))
-            means.append(mean.cpu())
+            mean, divergence = single_latents(model, on_device(source, part, record.seed, device))
+            means.append(mean.float().cpu())
             divergences.append(None if divergence is None else divergence.cpu())
     known = [one for one in divergences if one is not None]
     whole = torch.cat(known) if known else None
     return Encoded(torch.cat(means), whole, None if source.label is None else source.label[index].cpu(), told)
 
 
-def decoded(model: VAE, z: Float[Tensor, "count latents"]) -> Float[Tensor, "count *event"]:
+def has_a_line(record: ReportInput) -> bool:
+    """Whether latents are real numbers, so that one can be moved along."""
+    support = record.central.prior(None).support
+    return support is not None and not support.is_discrete
+
+
+def decoded(model: LatentVector, z: Float[Tensor, "count latents"]) -> Float[Tensor, "count *event"]:
     """Mean of p(x | z) for each latent point, a few points at a time."""
     with looking(model) as device:
         return torch.cat([model.decode((part[None].to(device),)).mean[0].float().cpu() for part in z.split(64)])
@@ -147,35 +158,40 @@ def decoded(model: VAE, z: Float[Tensor, "count latents"]) -> Float[Tensor, "cou
 
 def pairs(record: ReportInput, count: int) -> tuple[Tensor, Tensor]:
     """Examples of the split that is shown, and their reconstructions (mean of p(x | z) at the mean of q(z | x))."""
-    source = record.shown
+    source, model = record.shown, needs(record.model, Reconstructs, "a figure of reconstructions")
     index = spread(len(source), count)
-    with looking(record.model) as device:
+    with looking(model) as device:
         parts = [on_device(source, part, record.seed, device) for part in index.split(64)]
-        rows = [record.model.reconstruct(part).float().cpu() for part in parts]
+        rows = [model.reconstruct(part).float().cpu() for part in parts]
     return model_units(source, index, record.seed), torch.cat(rows)
 
 
-def prior_samples(record: ReportInput, count: int) -> tuple[Tensor, Tensor]:
+def prior_samples(record: ReportInput, count: int) -> tuple[Tensor | None, Tensor]:
     """Means of p(x | z) at draws z from the prior, and draws of x at the very same z; with conditions of the split that
-    is shown, where there are some.
+    is shown, where there are some. Of a model that samples without such latents the means are None.
     """
-    means, draws, given = [], [], record.shown.context
+    given = record.shown.context
     rows = (torch.arange(count) * len(record.shown)) // count
     with looking(record.model) as device:
         generator = torch.Generator(device).manual_seed(record.seed)
         c = None if given is None else given[rows].to(device)
-        z = draw(record.vae.prior(c), count, generator) if c is None else prior_draws(record.vae, c, generator)
-        for place, part in enumerate(z.split(64)):
-            law = record.model.decode((part[None],), None if c is None else c.split(64)[place])
-            means.append(law.mean[0].float().cpu())
-            draws.append(draw(law, 1, generator)[0, 0].float().cpu())
+        if has(record.model, LatentModel):
+            return latent_samples(needs(record.model, LatentModel, "samples"), count, generator, record.shown.event, c)
+        drawn = needs(record.model, Samples, "a figure of samples").sample(count, generator=generator, context=c)
+    return None, drawn.float().cpu()
+
+
+def latent_samples(
+    model: LatentModel, count: int, generator: torch.Generator, event: Sequence[int], c: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Means and draws at the same latents from the prior."""
+    means, draws = [], []
+    levels = prior_levels(model, count, as_noise(generator), event=event, context=c)
+    for place, part in enumerate(zip(*(level.split(64, 1) for level in levels), strict=True)):
+        law = model.decode(part, None if c is None else c.split(64)[place])
+        means.append(law.mean[0].float().cpu())
+        draws.append(draw(law, 1, generator)[0, 0].float().cpu())
     return torch.cat(means), torch.cat(draws)
-
-
-def prior_draws(model: VAE, context: Float[Tensor, "count features"], generator: torch.Generator) -> Tensor:
-    """A draw from p(z | c) for each c, `[count, latents]`."""
-    law = model.prior(context)
-    return draw(law, 1, generator)[0] if len(law.batch_shape) else draw(law, len(context), generator)
 
 
 def detail_of_samples(record: ReportInput) -> float | None:
@@ -186,7 +202,8 @@ def detail_of_samples(record: ReportInput) -> float | None:
     """
     source = record.shown
     if (
-        source.windowing is not None
+        not has(record.model, LatentModel)
+        or source.windowing is not None
         or len(source.event) not in (2, 3)
         or source.kind not in (Kind.INTEGER, Kind.REAL)
         or min(source.event[-2:]) < 2
@@ -194,7 +211,8 @@ def detail_of_samples(record: ReportInput) -> float | None:
         return None
     x = model_units(source, spread(len(source), LOOKED_AT), record.seed)
     data = detail(x)
-    return detail(prior_samples(record, LOOKED_AT)[0]) / data if data > 0 else None
+    means = prior_samples(record, LOOKED_AT)[0]
+    return detail(means) / data if data > 0 and means is not None else None
 
 
 def detail(x: Float[Tensor, "count *event"]) -> float:

@@ -63,6 +63,10 @@ footer {{ margin-top: 3rem; font-size: .82rem; color: var(--quiet); }}
 """
 
 
+NATS = "Nats are summed over the elements of an example and averaged over examples."
+KEPT = "Each figure is also in `figures/`, as PNG, SVG and PDF."
+
+
 @dataclass(frozen=True)
 class Table:
     """Numbers in rows; the first cell of each says what the row is of."""
@@ -94,7 +98,7 @@ class Page:
     cards: tuple[str, ...] = ()  # key numbers that are not those of an evaluation, as `number` makes them
     verdict: str = "How good is it, and what to try next"  # heading of the remarks
     key: str = ""  # what the colours of the remarks mean
-    footer: str = "Nats are summed over the elements of an example and averaged over examples. Each figure is also in `figures/`, as PNG, SVG and PDF."
+    footer: str = f"{NATS} {KEPT}"
 
 
 def number(name: str, value: str, unit: str, how: str) -> str:

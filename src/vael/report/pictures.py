@@ -99,9 +99,8 @@ def reconstructions(record: ReportInput, folder: Path) -> Drawing:
     blocks = list(zip(x[:whole].split(columns), again[:whole].split(columns), strict=True))
     words = middles(2 * len(blocks), ["original", "reconstruction"] * len(blocks))
     caption = (
-        "Originals, and below each the mean of p(x | z) at the mean of q(z | x): no draw, so fine detail that the "
-        "latents do not hold is "
-        f"averaged away. Shown: {record.shown_line}."
+        f"Originals, and below each {record.came_out}: no draw, so fine detail that the {record.kept_by} do not hold "
+        f"is averaged away. Shown: {record.shown_line}."
     )
     rows = torch.cat([part for block in blocks for part in block])
     return sheet(record, folder, "reconstructions", rows, caption, Layout(columns, max(0.52 * columns, 1), rows=words))
@@ -110,6 +109,10 @@ def reconstructions(record: ReportInput, folder: Path) -> Drawing:
 def samples(record: ReportInput, folder: Path) -> list[Drawing]:
     """Means and draws at the same latents from the prior."""
     means, draws = gather.prior_samples(record, SIDE * SIDE)
+    layout = Layout(SIDE, 3.5)
+    if means is None:
+        caption = f"{SIDE * SIDE} draws of x from the model."
+        return [sheet(record, folder, "sample_draws", draws, caption, layout)]
     if not is_likelihood(record.model):
         caption = (
             f"Means at {SIDE * SIDE} latents drawn from the prior. The objective is no likelihood, so there is no law "
@@ -126,7 +129,6 @@ def samples(record: ReportInput, folder: Path) -> list[Drawing]:
         "Draws of x from p(x | z) at the same latents, place by place: what the model says data look like, noise "
         "included."
     )
-    layout = Layout(SIDE, 3.5)
     return [
         sheet(record, folder, "sample_means", means, first, layout),
         sheet(record, folder, "sample_draws", draws, second, layout),

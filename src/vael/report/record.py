@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 from vael.counting import counted
 from vael.data import Source, Splits
 from vael.evaluation import Judgement
-from vael.models import VAE, LatentModel, needs
+from vael.models import LatentModel, LatentVector, Model, has, needs
 from vael.report.grid import Display, display_of
 from vael.training import Row
 
@@ -84,7 +84,7 @@ class ReportInput:
     `facts` are (name, value) pairs for the header, in order; a fact of the report's own with the same name gives way.
     """
 
-    model: LatentModel
+    model: Model
     splits: Splits
     history: tuple[Row, ...] = ()
     evaluation: Numbers | Judgement | None = None
@@ -94,21 +94,42 @@ class ReportInput:
     seed: int = 0
 
     @property
+    def came_out(self) -> str:
+        """What a reconstruction is."""
+        return "the mean of p(x | z) at the mean of q(z | x)" if self.has_latents else "what comes out of the model"
+
+    @property
+    def kept_by(self) -> str:
+        """What holds all that a reconstruction is made from."""
+        return "latents" if self.has_latents else "codes"
+
+    @property
+    def coordinates(self) -> str:
+        """What the numbers of a code are called."""
+        return "latents" if self.has_latents else "numbers of each code"
+
+    @property
+    def drawn_by(self) -> str:
+        """How draws from the model are made, after a comma or colon."""
+        return ": z from the prior, x from p(x | z)" if self.has_latents else ""
+
+    @property
+    def has_latents(self) -> bool:
+        """Whether there are a prior and a posterior."""
+        return has(self.model, LatentModel)
+
+    @property
     def shown(self) -> Source:
         """The split that pictures are made from: test where there is one, else validation."""
         return self.splits.test or self.splits.validation
 
     @property
-    def central(self) -> VAE:
+    def central(self) -> LatentVector:
         """The model of pictures of the latent space: of a conditional one that at the condition of the first example
         that is shown.
         """
-        return self.vae if self.shown.context is None else self.vae.at(self.shown.context[0])
-
-    @property
-    def vae(self) -> VAE:
-        """The model, for figures of one vector of latents. Errors: `StateError` for a model with other latents."""
-        return needs(self.model, VAE, "figures of one vector of latents")
+        model = needs(self.model, LatentVector, "a picture of the latent space")
+        return model if self.shown.context is None else model.at(self.shown.context[0])
 
     @property
     def shown_name(self) -> str:

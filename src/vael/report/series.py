@@ -16,7 +16,7 @@ from torch.distributions import Distribution
 from vael.counting import counted
 from vael.data import Batch, Kind, Source
 from vael.evaluation.evaluate import batch_at, reference
-from vael.models import LatentModel, is_likelihood, needs, posterior_levels
+from vael.models import LatentModel, Samples, is_likelihood, needs, posterior_levels
 from vael.probability import EachLatent, PerExample, draw
 from vael.report.gather import few, looking, spread
 from vael.report.record import ReportInput
@@ -116,7 +116,7 @@ def samples(record: ReportInput, folder: Path) -> Drawing:
     count, channels = WINDOWS, min(CHANNELS, source.event[1])
     with looking(record.model) as device:
         generator = torch.Generator(device).manual_seed(record.seed)
-        drawn = record.model.sample(count, generator=generator).float().cpu()
+        drawn = needs(record.model, Samples, "a figure of samples").sample(count, generator=generator).float().cpu()
     seen = source.batch(spread(len(source), count)).x
     figure, panels = _panels(channels, 2)
     for channel, name in enumerate(names_of(source)[:channels]):

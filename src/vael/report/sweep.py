@@ -213,7 +213,8 @@ def reconstructions(points: Sequence[Point], folder: Path) -> Drawing:
 
 def samples(points: Sequence[Point], folder: Path) -> Drawing:
     """A row of means at draws from the prior for each point; the draws are the same in every row."""
-    rows = [gather.prior_samples(one.record, SHOWN)[0] for one in points]
+    drawn = [gather.prior_samples(one.record, SHOWN) for one in points]
+    rows = [draws if means is None else means for means, draws in drawn]
     words = pictures.middles(len(rows), [one.label for one in points])
     caption = "Means of p(x | z) at latents drawn from the prior, the same latents in every row."
     layout = pictures.Layout(SHOWN, 5.6, rows=words)

@@ -12,7 +12,7 @@ from enum import Enum
 from vael.counting import counted
 from vael.data import Source
 from vael.data.transforms import Threshold
-from vael.evaluation import Judgement
+from vael.evaluation import CodeJudgement, ExactJudgement, Judgement, samples_latents
 from vael.models import is_likelihood
 from vael.report.baseline import Baseline
 from vael.report.gather import ACTIVE, Encoded, detail_of_samples
@@ -97,6 +97,8 @@ class Findings:
     warnings: tuple[str, ...] = ()  # of the evaluation
     climbed: str = "bound"  # what `elbo` may be called; "objective" where it bounds nothing
     subject: Subject = Subject()
+    unit: str = "nats "  # of what is climbed, with a space behind it; empty where it is an error
+    measured: bool = False  # whether numbers of another kind stand in the report
     detail: float | None = (
         None  # of means of samples: their differences between neighbouring pixels, as a share of those of data
     )
@@ -196,9 +198,9 @@ def overfitting(findings: Findings) -> Remark | None:
     gap, size = findings.train[-1] - last, max(abs(best), 1.0)
     if gap <= OVERFIT_SHARE * size and best - last <= FALL_SHARE * size:
         return None
-    ahead = f"Training is {signed(gap)} nats ahead of validation" if gap > OVERFIT_SHARE * size else ""
+    ahead = f"Training is {signed(gap)} {findings.unit}ahead of validation" if gap > OVERFIT_SHARE * size else ""
     fell = (
-        f"the validation {findings.climbed} fell by {signed(best - last)} nats after its best"
+        f"the validation {findings.climbed} fell by {signed(best - last)} {findings.unit}after its best"
         if best - last > FALL_SHARE * size
         else ""
     )
@@ -220,7 +222,7 @@ def rising(findings: Findings) -> Remark | None:
     won, whole = bounds[-1] - start, bounds[-1] - bounds[0]
     if whole <= 0 or won < RISING_SHARE * whole:
         return None
-    rose = f"The validation {findings.climbed} still rose by {signed(won)} nats in the last fifth of training"
+    rose = f"The validation {findings.climbed} still rose by {signed(won)} {findings.unit}in the last fifth of training"
     text = f"{rose}: train for more epochs before anything else."
     return Remark("rising", Tone.WARNING, text)
 
@@ -271,7 +273,7 @@ def skipped(findings: Findings) -> Remark | None:
 
 def unmeasured(findings: Findings) -> Remark | None:
     """Whether there is no figure on unseen data at all."""
-    if findings.best_figure is not None:
+    if findings.best_figure is not None or findings.measured:
         return None
     return Remark(
         "unmeasured",
@@ -294,10 +296,11 @@ def remarks(findings: Findings) -> list[Remark]:
 def findings_of(record: ReportInput, seen: Encoded | None, baseline: Baseline | None) -> Findings:
     """The numbers of a run; activity and divergence from the report's own pass where nothing was evaluated."""
     numbers, history = record.evaluation, record.history
+    idle = seen if samples_latents(record.model) else None  # where latents may be idle
     findings = Findings(
-        active=None if seen is None else int((seen.variance > ACTIVE).sum()),
-        latents=None if seen is None else seen.mean.shape[1],
-        divergence=None if seen is None or seen.per_latent is None else float(seen.per_latent.sum()),
+        active=None if idle is None else int((idle.variance > ACTIVE).sum()),
+        latents=None if idle is None else idle.mean.shape[1],
+        divergence=None if idle is None or idle.per_latent is None else float(idle.per_latent.sum()),
         train=tuple(row.elbo for row in history if row.split == "train"),
         validation=tuple(row.elbo for row in history if row.split == "validation"),
         skipped=max((row.skipped for row in history), default=0),
@@ -306,7 +309,14 @@ def findings_of(record: ReportInput, seen: Encoded | None, baseline: Baseline | 
         climbed="bound" if is_likelihood(record.model) else "objective",
         subject=subject_of(record.splits.train),
         detail=detail_of_samples(record),
+        unit="nats " if is_likelihood(record.model) or record.has_latents else "",
+        measured=numbers is not None,
     )
+    if isinstance(numbers, ExactJudgement):
+        exact = replace(findings, log_likelihood=numbers.log_likelihood, standard_error=numbers.standard_error)
+        return replace(exact, warnings=numbers.warnings)
+    if isinstance(numbers, CodeJudgement):
+        return replace(findings, elbo=numbers.found.bound, climbed="bound")
     if numbers is None or isinstance(numbers, Judgement):
         return findings
     return replace(

@@ -8,9 +8,10 @@ from vael import files
 from vael.counting import counted
 from vael.data import Kind, Source
 from vael.evaluation import Judgement, KeyFigure
-from vael.report import columns, figures, gather, mixed_columns, pictures, series
+from vael.models import Codes, Encodes, LatentVector, Reconstructs, Samples, has
+from vael.report import columns, discrete, figures, gather, mixed_columns, pictures, series
 from vael.report.baseline import independent_cells
-from vael.report.page import Page, Section, html, number
+from vael.report.page import KEPT, NATS, Page, Section, html, number
 from vael.report.record import Facts, ReportInput
 from vael.report.style import Drawing, styled
 from vael.report.verdict import findings_of, remarks, signed
@@ -35,7 +36,7 @@ def write(folder: Path, record: ReportInput) -> Path:
     same page.
     """
     folder, found = Path(folder), record.evaluation
-    seen = None if record.shown.windowing is not None else gather.encoded(record)
+    seen = gather.encoded(record) if record.shown.windowing is None and has(record.model, Encodes) else None
     with styled():
         sections = drawn(record, seen, folder / "figures")
     page = Page(
@@ -48,6 +49,7 @@ def write(folder: Path, record: ReportInput) -> Path:
         facts=facts(record),
         sections=sections,
         key=KEY,
+        footer=f"{NATS} {KEPT}" if record.model.states_likelihood else KEPT,
     )
     files.write_bytes(folder / "report.html", html(page).encode())
     return folder / "report.html"
@@ -89,32 +91,47 @@ def example(source: Source) -> str:
 
 
 def drawn(record: ReportInput, seen: gather.Encoded | None, folder: Path) -> tuple[Section, ...]:
-    """The figures that fit this model and these data, under their headings; `seen` is None for sequences."""
+    """The figures that fit this model and these data, under their headings."""
     found: list[tuple[str, list[Drawing | None]]] = []
     if record.history:
         found.append(("Training", [figures.curves(record, folder)]))
-    found += series.drawings(record, folder) if seen is None else of_examples(record, seen, folder)
+    if record.shown.windowing is None:
+        found += of_examples(record, seen, folder)
+    elif record.has_latents:
+        found += series.drawings(record, folder)
     kept = [(heading, tuple(one for one in drawings if one is not None)) for heading, drawings in found]
     return tuple(Section(heading, drawings) for heading, drawings in kept if drawings)
 
 
-def of_examples(record: ReportInput, seen: gather.Encoded, folder: Path) -> list[tuple[str, list[Drawing | None]]]:
-    """Figures of images and rows, and of their latents."""
-    event, latents = record.shown.event, seen.mean.shape[1]
+def of_examples(
+    record: ReportInput, seen: gather.Encoded | None, folder: Path
+) -> list[tuple[str, list[Drawing | None]]]:
+    """Figures of images and rows, and of their latents or codes: each asks for the capability that it shows."""
+    event, model = record.shown.event, record.model
+    again, samples, vector = (has(model, one) for one in (Reconstructs, Samples, LatentVector))
+    prior = "Samples from the prior" if record.has_latents else "Samples"
     found: list[tuple[str, list[Drawing | None]]] = []
     if pictures.is_picture(event):
-        found.append(("Originals and reconstructions", [pictures.reconstructions(record, folder)]))
-        found.append(("Samples from the prior", [*pictures.samples(record, folder)]))
+        originals = ("Originals and reconstructions", pictures.reconstructions, pictures.samples)
     elif record.shown.schema is not None:
-        found.append(("Reconstruction of each column", [mixed_columns.returned(record, folder)]))
-        found.append(("Samples from the prior", [*mixed_columns.against_samples(record, folder)]))
-    elif len(event) == 1:
-        found.append(("Originals and reconstructions", [columns.scatters(record, folder)]))
-        found.append(("Samples from the prior", [*columns.against_samples(record, folder)]))
-    found.append(("Latent map", [*figures.latent_maps(record, folder)]))
-    if pictures.is_picture(event):
-        if latents == 2:
+        originals = ("Reconstruction of each column", mixed_columns.returned, mixed_columns.against_samples)
+    else:
+        originals = ("Originals and reconstructions", columns.scatters, columns.against_samples)
+    heading, reconstructed, against_samples = originals
+    if again and len(event) <= 3:
+        found.append((heading, [reconstructed(record, folder)]))
+    if samples and len(event) <= 3:
+        found.append((prior, [*against_samples(record, folder)]))
+    if seen is not None and discrete.are_components(record):
+        found.append(("Components", [*discrete.components(record, seen, folder)]))
+    if has(model, Codes):
+        found.append(("Use of codes", [discrete.code_histogram(record, folder)]))
+    if seen is not None:
+        found.append(("Latent map" if record.has_latents else "Map of codes", [*figures.latent_maps(record, folder)]))
+    if seen is not None and vector and pictures.is_picture(event) and gather.has_a_line(record):
+        if seen.mean.shape[1] == 2:
             found.append(("Manifold", [pictures.manifold(record, folder)]))
         found.append(("Traversals", [pictures.traversals(record, seen, folder)]))
-    found.append(("Divergence of each latent", [figures.latents(record, seen, folder)]))
+    if seen is not None:
+        found.append(("Divergence of each latent", [figures.latents(record, seen, folder)]))
     return found
