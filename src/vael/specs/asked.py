@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from vael.errors import StateError
+from vael.parts import Part
 from vael.specs.leaves import LEAVES, assignments
 
 
@@ -32,22 +33,22 @@ class Request:
     stride: int | None = None  # steps from one window of training to the next
     condition_on: str | None = None  # label, columns separated by commas, or an .npy file
     model: str | None = None  # a recipe
-    likelihood: str | None = None
-    prior: str | None = None
-    posterior: str | None = None
+    likelihood: str | Part | None = None  # a part by its name, or itself, here and below
+    prior: str | Part | None = None
+    posterior: str | Part | None = None
     latent: int | None = None
     components: int | None = None
     hidden: tuple[int, ...] | None = None
     channels: tuple[int, ...] | None = None
     blocks: int | None = None
     correlated: bool | None = None
-    objective: str | None = None
+    objective: str | Part | None = None
     estimator: str | None = None  # the objective by the name of its estimator
     samples: int | None = None
     beta: int | float | None = None
     terms: str | None = None
     warmup: int | float | None = None
-    optimizer: str | None = None
+    optimizer: str | Part | None = None
     lr: int | float | None = None
     weight_decay: int | float | None = None
     average: int | float | None = None

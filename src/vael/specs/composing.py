@@ -8,7 +8,7 @@ from vael.errors import FormatError, StateError
 from vael.inference.parts import AlgorithmPart, GradientAscentPart
 from vael.models.families import ModelPart, PosteriorPart
 from vael.objectives.parts import ELBOPart, ObjectivePart
-from vael.parts import members, read
+from vael.parts import Part, members, read
 from vael.recommendation import Recommendation
 from vael.specs import names
 from vael.specs.asked import Request
@@ -132,7 +132,9 @@ def objective_as_asked(algorithm: GradientAscentPart, asked: Request) -> Gradien
     return algorithm.model_copy(update={"objective": objective, "samples": samples})
 
 
-def _objective(kind: str) -> ObjectivePart:
+def _objective(kind: str | Part) -> ObjectivePart:
+    if isinstance(kind, ObjectivePart):
+        return kind
     try:
         return read(ObjectivePart, kind)
     except ValueError as error:
