@@ -247,7 +247,7 @@ def read_arrays(path: Path, how: Windowing) -> Sequences:
         )
     window = how.window or x.shape[1]
     if window > x.shape[1]:
-        raise StateError(f"{path} has {x.shape[1]} steps, fewer than a window of {window}; give a smaller --window")
+        raise StateError(f"{path} has {x.shape[1]} steps, fewer than a window of {window}; give fewer (--window)")
     settled = how.model_copy(update={"window": window, "stride": how.stride or window})
     kind, levels, notes, x = _kind(x, str(path))
     rows = np.arange(1, len(x) + 1)

@@ -174,7 +174,7 @@ def check_codes(spec: RunSpec) -> None:
     if spec.data.condition is not None:
         raise SupportError(
             f"the model is conditioned on {spec.data.condition.told}, which no compressed file would hold; train one "
-            "without --condition-on"
+            "without a condition (no --condition-on)"
         )
     if spec.data.kind == Kind.REAL.value and spec.data.columns:
         raise SupportError(
