@@ -8,7 +8,7 @@ through the same questions, they compute the same probabilities by the same oper
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -229,10 +229,14 @@ class Following(ABC):
 
 
 class Parts(Law):
-    """Several parts of an example one after another, such as the coupled channels of an image, laid side by side."""
+    """Several parts of an example one after another, such as the coupled channels of an image, laid side by side.
 
-    def __init__(self, following: Following, parts: int) -> None:
-        self.following, self.parts = following, parts
+    `parts` is how many of one size there are, or the size of each.
+    """
+
+    def __init__(self, following: Following, parts: int | Sequence[int]) -> None:
+        self.following, self.parts = following, parts if isinstance(parts, int) else len(parts)
+        self.cuts = None if isinstance(parts, int) else np.cumsum(parts)[:-1]
 
     def questions(self) -> Questions:
         found: list[np.ndarray] = []
@@ -241,6 +245,6 @@ class Parts(Law):
         return np.concatenate(found, axis=1)
 
     def answers(self, symbols: Symbols) -> Iterator[np.ndarray]:
-        split = np.split(symbols, self.parts, axis=1)
+        split = np.split(symbols, self.parts if self.cuts is None else self.cuts, axis=1)
         for number, part in enumerate(split):
             yield from self.following.law(split[:number]).answers(part)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from vael.compression.level import Level
 from vael.compression.safe import SafeLevel
 from vael.errors import FormatError
-from vael.models import VAE
+from vael.models import Model
 
 Make = Callable[..., Level]  # (model, event, levels, **settings)
 LEVELS: dict[str, Make] = {SafeLevel.name: SafeLevel}
 
 
 def make_level(
-    name: str, model: VAE, event: tuple[int, ...], levels: int, settings: Mapping[str, int] | None = None
+    name: str, model: Model, event: tuple[int, ...], levels: int, settings: Mapping[str, int] | None = None
 ) -> Level:
     """The level of a name for a model whose cells are 0 ... levels - 1; `settings` as a file gives them, None for the
     usual ones.

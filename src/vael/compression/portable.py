@@ -22,7 +22,15 @@ from vael.compression.quantising import quantise_network
 from vael.compression.safe import BINS, REACH, SafeLevel, fixed
 from vael.data import Batch
 from vael.errors import FormatError, ShapeError, StateError, SupportError
-from vael.models import VAE, CorrelatedGaussianPosterior, Decoder, GaussianPosterior, StandardNormal
+from vael.models import (
+    CorrelatedGaussianPosterior,
+    Decoder,
+    GaussianPosterior,
+    LatentVector,
+    Model,
+    StandardNormal,
+    needs,
+)
 from vael.probability import bounded, draw
 from vael.training.checkpoint import read_tensors, write_tensors
 
@@ -150,11 +158,13 @@ def assembled(tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> Int
     )
 
 
-def quantise(model: VAE, examples: Tensor, levels: int, *, source: str = "", seed: int = 0) -> IntegerVAE:
+def quantise(model: Model, examples: Tensor, levels: int, *, source: str = "", seed: int = 0) -> IntegerVAE:
     """A trained VAE in whole numbers; some hundred training examples `[batch, *event]` show how large its numbers grow.
 
-    Errors: `SupportError` for a prior, posterior, head or layer that has no form in whole numbers.
+    Errors: `StateError` for a model without one vector of latents, `SupportError` for a prior, posterior, head or layer
+    that has no form in whole numbers.
     """
+    model = needs(model, LatentVector, "a form in whole numbers")
     posterior, likelihood = model.posterior, model.likelihood
     if not isinstance(model.prior, StandardNormal) or not isinstance(likelihood, Decoder):
         raise SupportError(
@@ -169,7 +179,7 @@ def quantise(model: VAE, examples: Tensor, levels: int, *, source: str = "", see
     level = SafeLevel(model, tuple(examples.shape[1:]), levels)  # a copy in float64
     with fixed():
         x = examples.double()
-        q = level.model.infer(Batch(x=x))
+        q = level.model.posterior_at((), Batch(x=x))
         features, generator = q.event_shape[0], torch.Generator().manual_seed(seed)
         z = torch.cat(
             [draw(q, 1, generator)[0], torch.randn(len(x), features, generator=generator, dtype=torch.float64)]
@@ -203,7 +213,7 @@ class PortableLevel(Level):
 
     name = "portable"
 
-    def __init__(self, integers: IntegerVAE, model: VAE | None = None, *, batch: int | None = None) -> None:
+    def __init__(self, integers: IntegerVAE, model: Model | None = None, *, batch: int | None = None) -> None:
         self.integers, self.cells, self.levels = integers, int(np.prod(integers.event)), integers.levels
         self.batch = max(1, min(MOST_EXAMPLES, MOST_CELLS // self.cells)) if batch is None else batch
         if self.batch < 1:

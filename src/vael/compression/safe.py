@@ -15,13 +15,15 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vael.compression.laws import Law
+from vael.compression.hierarchy import LevelsInTurn, log_ratio, of_the_draw
+from vael.compression.laws import Law, Parts
 from vael.compression.level import Level, Symbols
 from vael.compression.reading import LatentGrid, law_of_cells, law_of_latents, prior_of_latents
 from vael.counting import counted
 from vael.data import Batch
 from vael.errors import ShapeError, SupportError
-from vael.models import VAE, Head
+from vael.models import Head, LatentModel, Model, head_of, needs, posterior_means
+from vael.models.core import Levels
 from vael.probability import total_log_prob
 from vael.process import threads
 
@@ -34,18 +36,18 @@ MOST_EXAMPLES, MOST_CELLS = 256, 1 << 18  # in one call of a network
 
 
 class FloatLevel(Level):
-    """Abstract: prior, likelihood and posterior of a `VAE` with Gaussian latents, computed in float64 for blocks of one
-    shape.
+    """Abstract: prior, likelihood and posterior of a `LatentModel` with Gaussian latents, computed in float64 for
+    blocks of one shape. Several levels of latents are coded as one, level by level from the top.
 
     The integers are the same wherever PyTorch, NumPy, constriction and the kind of processor are; elsewhere they are
     very likely, not surely, the same, which a decoder finds out by checksums.
 
-    Errors: `ShapeError` for sizes below 1.
+    Errors: `ShapeError` for sizes below 1, `StateError` for a model without latents.
     """
 
     name = "safe"
 
-    def __init__(self, model: VAE, *, batch: int, bins: int = FINE_BINS) -> None:
+    def __init__(self, model: Model, *, batch: int, bins: int = FINE_BINS) -> None:
         self.batch, self.bins = batch, bins
         if not 1 <= self.batch <= MOST_BATCH or not 1 <= bins <= MOST_BINS:
             raise ShapeError(
@@ -53,9 +55,11 @@ class FloatLevel(Level):
                 f"{MOST_BINS:,}"
             )
         self.grid, self._last = LatentGrid(bins, REACH * bins), {}
-        self.model = copy.deepcopy(model).cpu().double().eval()
+        self.model = copy.deepcopy(needs(model, LatentModel, "lossless compression")).cpu().double().eval()
         with fixed():
-            self.latents = (self._infer(np.zeros((1, self.cells), np.int32)).event_shape[0],)
+            means = posterior_means(self.model, self._batch(np.zeros((1, self.cells), np.int32)))
+        self.sizes = tuple(level.shape[2] for level in means)  # of the levels of latents
+        self.latents = (sum(self.sizes),)
 
     @property
     def settings(self) -> Mapping[str, int]:
@@ -66,21 +70,38 @@ class FloatLevel(Level):
         return build_facts()
 
     def posterior(self, level: int, below: Symbols) -> Law:
+        if len(self.sizes) > 1:
+            return Parts(LevelsInTurn(lambda above: self._posterior_at(above, below)), self.sizes)
         with fixed():
             return law_of_latents(self._infer(below), self.grid, len(below))
+
+    def _posterior_at(self, above: list[np.ndarray], x: Symbols) -> Law:
+        with fixed():
+            law = self.model.posterior_at(tuple(map(self._latents, above)), self._batch(x)) if above else self._infer(x)
+            return law_of_latents(of_the_draw(law), self.grid, len(x))
 
     def likelihood(self, level: int, above: Symbols) -> Law:
         with fixed():
             return self._law(self._decode(above), len(above))
 
     def prior(self, examples: int) -> Law:
+        if len(self.sizes) > 1:
+            return Parts(LevelsInTurn(lambda above: self._prior_at(above, examples)), self.sizes)
+        return self._prior_at([], examples)
+
+    def _prior_at(self, above: list[np.ndarray], examples: int) -> Law:
         with fixed():
-            return prior_of_latents(self.model.prior(None), self.grid, examples)
+            law = self.model.prior_at(tuple(map(self._latents, above)))
+            return prior_of_latents(of_the_draw(law), self.grid, examples)
 
     def ideal(self, x: Symbols, latents: tuple[Symbols, ...]) -> np.ndarray:
         with fixed():
-            z, count = self._latents(latents[0]), len(x)
-            divergence = self._infer(x).log_prob(z[0]) - self.model.prior(None).log_prob(z[0])
+            z, count = self._levels(latents[0]), len(x)
+
+            def posterior(above: Levels) -> Distribution:
+                return self.model.posterior_at(above, self._batch(x)) if above else self._infer(x)
+
+            divergence = log_ratio(posterior, self.model.prior_at, z)
             return divergence[:count].numpy() - self._log_prob(self._decode(latents[0]), x)
 
     @abstractmethod
@@ -96,12 +117,12 @@ class FloatLevel(Level):
         """Log p(x | z) of each example as the model has it, nats."""
 
     def _infer(self, x: Symbols) -> Distribution:
-        """q(z | x) for a whole batch, of which the first examples are those asked for."""
-        return self._remembered("posterior", x, lambda: self.model.infer(self._batch(x)))
+        """q(z | x) of the first level for a whole batch, of which the first examples are those asked for."""
+        return self._remembered("posterior", x, lambda: self.model.posterior_at((), self._batch(x)))
 
     def _decode(self, z: Symbols) -> Distribution:
         """p(x | z) for a whole batch."""
-        return self._remembered("likelihood", z, lambda: self.model.decode((self._latents(z),), None))
+        return self._remembered("likelihood", z, lambda: self.model.decode(self._levels(z), None))
 
     def _remembered(self, what: str, given: Symbols, compute: Callable[[], Distribution]) -> Distribution:
         """What was computed last for the same symbols, or anew: the same law serves the coding and the bound."""
@@ -112,6 +133,10 @@ class FloatLevel(Level):
 
     def _latents(self, z: Symbols) -> Tensor:
         return torch.from_numpy(self._padded(z, z.shape[1]))[None] / self.bins
+
+    def _levels(self, z: Symbols) -> Levels:
+        """The latents of every level from symbols side by side."""
+        return tuple(self._latents(part) for part in np.split(z, np.cumsum(self.sizes)[:-1], axis=1))
 
     def _padded(self, symbols: np.ndarray, width: int) -> np.ndarray:
         """A batch of its one size, zeros where there are no examples."""
@@ -132,9 +157,9 @@ class SafeLevel(FloatLevel):
     """
 
     def __init__(
-        self, model: VAE, event: tuple[int, ...], levels: int, *, batch: int | None = None, bins: int = FINE_BINS
+        self, model: Model, event: tuple[int, ...], levels: int, *, batch: int | None = None, bins: int = FINE_BINS
     ) -> None:
-        head = getattr(model.likelihood, "head", None)
+        head = head_of(model)
         if isinstance(head, Head) and not (head.discrete and head.is_likelihood):
             raise SupportError(
                 f"the likelihood ({type(head).__name__}) gives no probabilities of whole numbers, so nothing can be "

@@ -15,7 +15,7 @@ from vael.compression.safe import FINE_BINS, FloatLevel
 from vael.counting import counted
 from vael.data import Batch, Schema
 from vael.errors import ShapeError, SupportError
-from vael.models import VAE
+from vael.models import Model
 from vael.probability.columns import Columns
 
 ROWS = 512  # in one call of a network
@@ -30,7 +30,9 @@ class TableLevel(FloatLevel):
     is not one of columns, `ShapeError` for counts of another table and sizes below 1.
     """
 
-    def __init__(self, model: VAE, schema: Schema, counts: Counts, *, batch: int = ROWS, bins: int = FINE_BINS) -> None:
+    def __init__(
+        self, model: Model, schema: Schema, counts: Counts, *, batch: int = ROWS, bins: int = FINE_BINS
+    ) -> None:
         if len(counts) != len(schema.columns):
             raise ShapeError(
                 f"{counted(len(counts), 'count')} of gaps for {counted(len(schema.columns), 'column')}; expected "
