@@ -121,3 +121,82 @@ def test_what_makes_no_sense_of_sequences_is_refused(run, tmp_path, capsys):
         rest = ["x.npy"] if command == "compress" else []
         assert main([command, str(run.folder), *rest]) == 2
         assert "trained on sequences" in capsys.readouterr().err
+
+
+def test_drawn_windows_have_the_channels_and_decimals_of_the_data(run, tmp_path, capsys):
+    assert main(["sample", str(run.folder), "-n", "3", "-o", str(tmp_path / "x.npy")]) == 0
+    x = np.load(tmp_path / "x.npy")
+    assert x.shape == (3, 10, 2)
+    assert main(["sample", str(run.folder), "-n", "3", "-o", str(tmp_path / "x.csv")]) == 0
+    lines = (tmp_path / "x.csv").read_text().splitlines()
+    assert lines[0] == "sample,step,high,low"
+    assert [line.split(",")[:2] for line in lines[1:]] == [[str(n), str(t)] for n in (1, 2, 3) for t in range(1, 11)]
+    written = np.array([[float(cell) for cell in line.split(",")[2:]] for line in lines[1:]])
+    assert np.abs(written - x.reshape(30, 2)).max() < 1e-3
+    assert main(["sample", str(run.folder), "--mean", "-o", str(tmp_path / "y.csv")]) == 2
+    assert "--mean" in capsys.readouterr().err
+
+
+def test_every_step_of_other_data_has_a_score_and_the_planted_one_stands_out(run, tmp_path, capsys):
+    data = waves(tmp_path / "waves.csv", steps=73, seed=5)
+    lines = data.read_text().splitlines()
+    day, _, low = lines[41].split(",")
+    lines[41] = f"{day},25.0,{low}"
+    data.write_text("\n".join([lines[0], *lines[:0:-1]]) + "\n")  # the last day first: rows are sorted by time
+    assert main(["score", str(run.folder), str(data), "-o", str(tmp_path / "s.csv"), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["strangest"][0]["strangest"]["at"] == day
+    assert said["strangest"][0]["strangest"]["channel"] == "high"
+    rows = [line.split(",") for line in (tmp_path / "s.csv").read_text().splitlines()]
+    assert rows[0] == ["row", "day", "window", "score", "p_value", "nats high", "nats low"]
+    assert [row[1] for row in rows[1:]] == [line.split(",")[0] for line in lines[1:]]
+    assert [int(row[0]) for row in rows[1:]] == list(range(73, 0, -1))
+    assert all((row[6] == "") == (line.split(",")[2] == "") for row, line in zip(rows[1:], lines[1:], strict=True))
+    assert main(["score", str(run.folder), "-o", str(tmp_path / "own.npy")]) == 0
+    assert np.load(tmp_path / "own.npy").shape == (len(run.split("test")[1]), 10, 2)
+    assert main(["score", str(run.folder), "--score", "ratio"]) == 2
+    assert "--score" in capsys.readouterr().err
+
+
+def test_gaps_are_filled_and_every_other_cell_stays_byte_for_byte(run, tmp_path, capsys):
+    data = waves(tmp_path / "waves.csv", steps=73, seed=6)
+    before = data.read_text().splitlines()
+    before[5] = before[5].replace(",", ",+", 1)  # a number that is written in another way
+    shuffled = [before[0], *(before[1 + n] for n in np.random.default_rng(0).permutation(73))]
+    data.write_text("\r\n".join(shuffled))
+    target = tmp_path / "filled.csv"
+    assert main(["impute", str(run.folder), str(data), "-o", str(target), "--json"]) == 0
+    gaps = sum(line.endswith(",") for line in shuffled)
+    assert json.loads(capsys.readouterr().out)["filled"] == gaps > 0
+    after = target.read_bytes().decode().split("\r\n")
+    assert len(after) == len(shuffled)
+    for old, new in zip(shuffled, after, strict=True):
+        assert new == old or (old.endswith(",") and new.startswith(old))
+        if old.endswith(","):
+            assert 7 < float(new.split(",")[2]) < 13
+
+
+def test_gaps_of_an_array_are_filled_and_nothing_else_moves(tmp_path, capsys):
+    x = np.random.default_rng(0).normal(size=(40, 6, 2)).cumsum(1)
+    np.save(tmp_path / "x.npy", x)
+    run = vael.train(tmp_path / "x.npy", sequence=True, run=tmp_path / "run", **QUICK)
+    holes = x.copy()
+    holes[::3, 2, 1] = np.nan
+    np.save(tmp_path / "holes.npy", holes)
+    assert main(["impute", str(run.folder), str(tmp_path / "holes.npy"), "-o", str(tmp_path / "y.npy")]) == 0
+    assert "trained on series without gaps" in capsys.readouterr().out
+    filled = np.load(tmp_path / "y.npy")
+    assert filled.dtype == x.dtype
+    assert np.isfinite(filled).all()
+    assert np.array_equal(filled[~np.isnan(holes)], x[~np.isnan(holes)])
+    assert main(["score", str(run.folder), str(tmp_path / "holes.npy"), "-o", str(tmp_path / "s.csv")]) == 0
+    assert (tmp_path / "s.csv").read_text().splitlines()[0].startswith("row,step,window")
+
+
+def test_other_channels_are_refused_by_name(run, tmp_path, capsys):
+    data = waves(tmp_path / "waves.csv", steps=73)
+    data.write_text(data.read_text().replace("low", "depth", 1))
+    assert main(["score", str(run.folder), str(data)]) == 2
+    assert "'low'" in capsys.readouterr().err
+    np.save(tmp_path / "x.npy", np.zeros((3, 10, 2)))
+    assert main(["score", str(run.folder), str(tmp_path / "x.npy")]) == 2

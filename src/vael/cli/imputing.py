@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vael.cli import series
 from vael.cli.parser import Parser, number, one_of
 from vael.cli.places import RUN_FOLDER, Given, given_path
 from vael.cli.telling import tell
@@ -79,12 +80,14 @@ def impute(given: argparse.Namespace) -> int:
     options = vars(given)
     path = options["data"]
     target = target_of(options)
+    run = specs.load(options["run"])
+    if run.spec.data.sequence is not None:
+        return series.impute(run, options)
     if "output" not in options and path.is_file() and not is_table_file(path):
         raise FormatError(f"{path} is no table that can be read; save it as .csv or .parquet")
     for one in (target, options.get("uncertainty")):
         if one is not None:
             known_ending(one, (".csv", ".tsv", ".txt", ".data", ".parquet"))
-    run = specs.load(options["run"])
     rules = schema_of(run)
     answers = answers_of(options)
     counts = Counts()

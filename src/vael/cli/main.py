@@ -30,7 +30,7 @@ USED_UP = (
     "cannot allocate memory",
 )  # in what PyTorch says
 QUIET = {"--quiet", "-q"}
-SEQUENCES = {"train", "evaluate", "report"}  # commands that take a run on sequences
+SEQUENCES = {"train", "evaluate", "report", "sample", "score", "impute"}  # commands that take a run on sequences
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
 

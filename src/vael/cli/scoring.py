@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vael.cli import series
 from vael.cli.parser import Parser, number, one_of
 from vael.cli.places import RUN_FOLDER, Given, or_in_run
 from vael.cli.telling import tell
@@ -124,6 +125,8 @@ def score(given: argparse.Namespace) -> int:
 
     options = vars(given)
     run = specs.load(options["run"])
+    if run.spec.data.sequence is not None:
+        return series.score(run, options)
     target = options.get("output") or run.inside("scores.csv")
     known_ending(target, ENDINGS)
     if "reasons" in options and target.suffix.lower() == ".npy":

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vael.cli import conditioning, latents, quality
+from vael.cli import conditioning, latents, quality, series
 from vael.cli.parser import Parser, number, one_of
 from vael.cli.places import RUN_FOLDER, Files, or_in_run, within
 from vael.cli.telling import answer, tell
@@ -125,6 +125,8 @@ def sample(given: argparse.Namespace) -> int:
     if target:
         known_ending(target, (*ALL, *latents.FILMS))
     run = specs.load(options["run"])
+    if run.spec.data.sequence is not None:
+        return series.sample(run, options)
     quality.refuse_tables_options(run, options)
     target = target or default(run, "samples")
     film = target.suffix.lower() in latents.FILMS

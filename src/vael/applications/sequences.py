@@ -1,0 +1,84 @@
+"""What a model says of windows of sequences: log p(x), how surprising each element is, and what stands in gaps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vael.data import Source
+from vael.errors import StateError
+from vael.evaluation.evaluate import batch_at, reference
+from vael.models import CellWise, LatentModel, Model, needs
+from vael.models.vae import filled
+from vael.objectives import log_weights
+from vael.probability import PerExample
+
+REQUIRES = frozenset({"log_prior", "log_posterior"})
+ELEMENTS_AT_ONCE = 2**22  # of all draws of some windows
+SAMPLES = 100
+
+
+@dataclass(frozen=True)
+class WindowTerms:
+    """What K draws from q(z | x), which knows the whole window, say of some windows; in nats."""
+
+    log_likelihood: Float[Tensor, " windows"]  # log 1/K Σ w, importance-weighted, of the elements that were seen
+    bound: Float[Tensor, " windows"]  # mean of log w
+    # E_q[-log p(x_tc | z)], the mean over the draws, of each element; NaN where it was not seen. The sum over a window
+    # is its distortion: what the latents cost (the divergence) is in no element
+    surprise: Float[Tensor, "windows time channels"]
+    mean: Float[Tensor, "windows time channels"]  # E[x_tc | what was seen], by weights w that are made to sum to 1
+
+    @property
+    def steps(self) -> Float[Tensor, " windows"]:
+        """At how many times something was seen."""
+        return (~self.surprise.isnan()).any(-1).double().sum(1)
+
+    @property
+    def score(self) -> Float[Tensor, " windows"]:
+        """-log p(x) for each time at which something was seen: higher is stranger."""
+        return -self.log_likelihood / self.steps.clamp(min=1)
+
+
+def window_terms(model: Model, source: Source, *, samples: int = SAMPLES, seed: int = 0) -> Iterator[WindowTerms]:
+    """All windows in order, some at a time; a window has the same figures alone and among others.
+
+    Errors: `StateError` for fewer than one sample, for a source that is no sequences, and for a model without latents
+    or whose elements cannot be judged one by one.
+    """
+    if samples < 1 or source.windowing is None:
+        raise StateError(
+            f"{source.name}: windows of sequences and at least one sample were expected, but got examples of shape "
+            f"{source.event} and {samples} samples; read the data as sequences (--sequence)"
+        )
+    model = needs(model, LatentModel, "judging windows")
+    needs(model, CellWise, "judging single elements")
+    size = max(1, ELEMENTS_AT_ONCE // (samples * math.prod(source.event)))
+    model.eval()
+    for begin in range(0, len(source), size):
+        batch = batch_at(source, range(begin, min(begin + size, len(source))), seed, reference(model))
+        with torch.inference_mode():
+            noise = PerExample(seed, torch.arange(begin, begin + len(batch)))
+            terms = model.terms(batch, samples=samples, generator=noise, requires=REQUIRES)
+            law, log_w = model.decode(terms.latent, batch.context), log_weights(terms).double()
+            cells = -law.log_prob(filled(batch.x, batch.observed)).mean(0)
+            weights = log_w.softmax(0)[..., None, None].to(law.mean.dtype)
+            surprise = cells if batch.observed is None else torch.where(batch.observed, cells, math.nan)
+            yield WindowTerms(
+                log_w.logsumexp(0).cpu() - math.log(samples),
+                log_w.mean(0).cpu(),
+                surprise.cpu(),
+                (weights * law.mean).sum(0).cpu(),
+            )
+
+
+def all_terms(model: Model, source: Source, *, samples: int = SAMPLES, seed: int = 0) -> WindowTerms:
+    """`window_terms` of all windows at once."""
+    parts = list(window_terms(model, source, samples=samples, seed=seed))
+    names = ("log_likelihood", "bound", "surprise", "mean")
+    return WindowTerms(*(torch.cat([getattr(part, name) for part in parts]) for name in names))

@@ -1,0 +1,260 @@
+"""`vael sample`, `score` and `impute` for runs on sequences."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vael.cli.telling import tell
+from vael.counting import counted
+from vael.errors import FormatError, StateError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from torch import Tensor
+
+    from vael.applications.sequences import WindowTerms
+    from vael.data.sequences import Covering, Sequences
+    from vael.specs import Run
+
+TABLES = (".csv", ".parquet")
+ENOUGH = 10  # windows of validation from which p-values are given
+SHOWN = 5  # windows and elements that are named
+ALWAYS = {"run", "data", "output", "json", "quiet", "debug", "seed"}
+
+
+def refuse_options(given: Mapping[str, object], known: set[str], command: str) -> None:
+    """Errors: `StateError` for an option that is for other data."""
+    other = sorted(given.keys() - known - ALWAYS)
+    if other:
+        raise StateError(
+            f"`vael {command}` has --{other[0].replace('_', '-')} for images and tables, not for sequences; leave it "
+            "out"
+        )
+
+
+def sample(run: Run, options: Mapping[str, object]) -> int:
+    """New windows: .npy [samples, time, channels], or a table with a line for each step of each."""
+    import numpy as np
+    import pyarrow as pa
+    import torch
+
+    from vael.applications.generation import samples, write
+    from vael.cli.using import done, known_ending
+
+    refuse_options(options, {"count"}, "sample")
+    target = path_of(options, run.inside("samples.csv"))
+    known_ending(target, (".npy", *TABLES))
+    count, seed = int(str(options.get("count", 64))), int(str(options.get("seed", 0)))
+    x = samples(run.model, count, seed)
+    if target.suffix.lower() == ".npy":
+        write(target, x)
+    else:
+        time = x.shape[1]
+        beside = {
+            "sample": pa.array(np.repeat(np.arange(1, count + 1), time)),
+            "step": pa.array(np.tile(np.arange(1, time + 1), count)),
+        }
+        write_table(target, beside | channels_of(run, torch.nan_to_num(x).flatten(0, 1)))
+    return done(target, count, dict(options))
+
+
+def channels_of(run: Run, x: Tensor) -> dict[str, pa.Array]:
+    """Channels with the types and decimals that their columns had."""
+    from vael.data import Column, ColumnKind, Schema
+    from vael.tables.schema_file import from_record
+    from vael.tables.writing import arrow_cells
+
+    known = run.spec.data.sequence and run.spec.data.sequence.columns
+    if known is None:
+        columns = tuple(Column(name, ColumnKind.REAL) for name in run.spec.data.columns)
+    else:
+        columns = from_record(known, "run.json").columns[1:]
+    found = arrow_cells(Schema(columns), x)
+    return {name: found.column(name).combine_chunks() for name in found.column_names}
+
+
+def path_of(options: Mapping[str, object], usual: Path) -> Path:
+    """The file given, or the usual one."""
+    given = options.get("output")
+    return given if isinstance(given, Path) else usual
+
+
+def write_table(path: Path, columns: Mapping[str, pa.Array]) -> None:
+    """Columns as .parquet, or as text."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from vael.tables.output import cell_file
+
+    typed = path.suffix.lower() == ".parquet"
+    cells = {name: one if typed else pc.cast(one, pa.string()) for name, one in columns.items()}
+    with cell_file(path) as file:
+        file.add(pa.table(cells))
+
+
+def covering(run: Run, data: object) -> tuple[Sequences, Covering]:
+    """All steps of some data in windows; of the run's own data those of the test split."""
+    from vael.data.sequences import cover, parted, read_sequences
+    from vael.specs.reading import reading_of
+
+    known, how = run.spec.data, reading_of(run.spec.data)
+    windowing = how.sequence
+    if windowing is None:
+        raise StateError(f"{run.folder} was not trained on sequences")
+    found = read_sequences(known.source if data is None else str(data), windowing)
+    if found.columns != known.columns:
+        raise StateError(
+            f"{data} has the channels {', '.join(found.columns)}, but the run was trained on "
+            f"{', '.join(known.columns)}; give data with these"
+        )
+    shares = [None if isinstance(share, str) else share for share in (how.validation, how.test)]
+    series = found.series if data is not None else parted(found, how.seed, *shares)[2]
+    return found, cover(found, series)
+
+
+def score(run: Run, options: Mapping[str, object]) -> int:
+    """How strange each window is, and each element of it."""
+    import numpy as np
+    import pyarrow as pa
+
+    from vael.applications.generation import write
+    from vael.applications.sequences import all_terms
+    from vael.cli.using import known_ending
+
+    refuse_options(options, set(), "score")
+    target = path_of(options, run.inside("scores.csv"))
+    known_ending(target, (".npy", *TABLES))
+    found, windows = covering(run, options.get("data"))
+    seed = int(str(options.get("seed", 0)))
+    terms = all_terms(run.model, windows.source, seed=seed)
+    p_values = p_values_of(run, terms, seed)
+    if target.suffix.lower() == ".npy":
+        write(target, terms.surprise)
+    else:
+        window, step = np.nonzero(windows.steps >= 0)
+        nothing = np.full(len(window), np.nan)
+        columns = {**windows.beside(found, window, step), "window": pa.array(window + 1)}
+        columns["score"] = pa.array(terms.score.numpy()[window])
+        columns["p_value"] = pa.array(nothing if p_values is None else p_values[window], from_pandas=True)
+        surprise = terms.surprise.numpy()[window, step]
+        for place, name in enumerate(found.columns):
+            columns[f"nats {name}"] = pa.array(surprise[:, place], from_pandas=True)
+        write_table(target, columns)
+    say_scores(target, found, windows, terms, p_values, bool(options.get("json")))
+    return 0
+
+
+def p_values_of(run: Run, terms: WindowTerms, seed: int) -> np.ndarray | None:
+    """The share of windows of validation that are as strange, counting one more; None where these are too few."""
+    from vael.applications.sequences import all_terms
+
+    held_out = run.splits().validation
+    if len(held_out) < ENOUGH:
+        return None
+    usual = all_terms(run.model, held_out, seed=seed).score
+    return ((usual[None] >= terms.score[:, None]).sum(1) + 1).double().div(len(usual) + 1).numpy()
+
+
+def say_scores(
+    target: Path, found: Sequences, windows: Covering, terms: WindowTerms, p_values: np.ndarray | None, as_json: bool
+) -> None:
+    """The strangest windows, and their strangest elements."""
+    order = terms.score.argsort(descending=True).tolist()
+    listed = []
+    for window in order[:SHOWN]:
+        flat = terms.surprise[window].nan_to_num(nan=-1e9).flatten()
+        step, channel = divmod(int(flat.argmax()), len(found.columns))
+        record = {
+            "window": window + 1,
+            "score": float(terms.score[window]),
+            "p_value": None if p_values is None else float(p_values[window]),
+            "begins": windows.told(found, window, 0),
+            "strangest": {
+                "at": windows.told(found, window, step),
+                "channel": found.columns[channel],
+                "nats": float(terms.surprise[window, step, channel]),
+            },
+        }
+        listed.append(record)
+    mean = float(-terms.log_likelihood.sum() / terms.steps.sum().clamp(min=1))
+    if as_json:
+        print(json.dumps({"file": str(target), "windows": len(order), "mean_score": mean, "strangest": listed}))
+        return
+    tell(
+        f"{target}: {counted(len(order), 'window')} of {found.window} steps; -log p(x) is {mean:.3f} nats a step, "
+        "importance-weighted"
+    )
+    for one in listed:
+        p = "" if one["p_value"] is None else f", p = {one['p_value']:.3f}"
+        strangest = one["strangest"]
+        tell(
+            f"  window {one['window']} from {one['begins']}: {one['score']:.3f} nats a step{p}; strangest "
+            f"{strangest['channel']} at {strangest['at']}, {strangest['nats']:.2f} nats"
+        )
+    if p_values is None:
+        tell(f"note: no p-values, because fewer than {ENOUGH} windows were held out for validation")
+
+
+def impute(run: Run, options: Mapping[str, object]) -> int:
+    """The data with their gaps filled; what was seen stays as it came."""
+    from vael.applications.sequences import all_terms
+    from vael.cli.imputing import target_of
+    from vael.cli.using import known_ending
+
+    refuse_options(options, {"samples"}, "impute")
+    data, target = Path(str(options["data"])), target_of(dict(options))
+    ending = (".npy",) if data.suffix.lower() == ".npy" else (".csv", ".tsv", ".txt", ".data", ".parquet")
+    known_ending(target, ending)
+    found, windows = covering(run, data)
+    samples, seed = int(str(options.get("samples", 200))), int(str(options.get("seed", 0)))
+    mean = all_terms(run.model, windows.source, samples=samples, seed=seed).mean
+    filled = windows.steps_of(mean.numpy())
+    gaps = write_array(target, data, filled) if ending == (".npy",) else write_rows(target, found, windows, filled)
+    unsure = "" if run.spec.data.gaps else "; the run was trained on series without gaps, so look at what it fills in"
+    if options.get("json"):
+        print(json.dumps({"files": [str(target)], "windows": len(windows.source), "filled": gaps}))
+    else:
+        tell(f"{target}: {counted(gaps, 'element')} filled by their mean given their window{unsure}")
+    return 0
+
+
+def write_array(target: Path, data: Path, filled: np.ndarray) -> int:
+    """The array with its NaN filled; how many there were."""
+    import numpy as np
+
+    from vael.data.arrays import array_in
+    from vael.tables.output import row_file
+
+    x = np.array(array_in(data))
+    gaps = np.isnan(x) if x.dtype.kind == "f" else np.zeros(x.shape, bool)
+    x[gaps] = filled.reshape(x.shape)[gaps]
+    with row_file(target) as file:
+        file.add(x)
+    return int(gaps.sum())
+
+
+def write_rows(target: Path, found: Sequences, windows: Covering, filled: np.ndarray) -> int:
+    """The table with its empty cells filled, in its own order; how many there were."""
+    import torch
+
+    from vael.tables.constraints import enforced
+    from vael.tables.output import cell_file
+    from vael.tables.typed import typed_table
+    from vael.tables.writing import completed
+
+    table = found.table
+    if table is None:
+        raise FormatError(f"{found.name} is no table; give an .npy output")
+    x, place = table.x.clone(), {int(row): number for number, row in enumerate(table.rows)}
+    order = torch.tensor([place[int(row)] for row in windows.rows])
+    x[order, 1:] = torch.where(x[order, 1:].isnan(), torch.from_numpy(filled).to(x.dtype), x[order, 1:])
+    answer, typed = completed(table, enforced(table.schema, x), 0), target.suffix.lower() == ".parquet"
+    if typed and table.layout is not None:
+        answer = typed_table(answer, table.schema, table.forms)
+    with cell_file(target, table.layout) as file:
+        file.add(answer, None if typed else table.kept)
+    return int(table.gaps.sum())
