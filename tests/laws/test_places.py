@@ -28,7 +28,7 @@ NO_PATHS = set(  # what options take that name no file or folder
         "N  N,N  NxN  N|HxW  K  M  P  T  A  B  B,B  ROW  NAME  CLASS  RATE  SHARE  SECONDS  STEPS  HOW  WHICH  RECIPE  "
         "COLUMN",
     )
-) | {"COLUMN=VALUE", "LEAF=VALUE", "MODULE", "DECAY", "stop|skip", "list | info", "Y0:Y1,X0:X1"}
+) | {"COLUMN=VALUE", "NAME=VALUE", "LEAF=VALUE", "MODULE", "DECAY", "stop|skip", "list | info", "Y0:Y1,X0:X1"}
 
 
 def parser_of(name):

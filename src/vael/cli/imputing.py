@@ -73,7 +73,7 @@ def impute_options(parser: Parser) -> None:
 def impute(given: argparse.Namespace) -> int:
     """The table with its gaps filled, a block of rows at a time."""
     from vael import specs
-    from vael.cli.using import known_ending
+    from vael.cli.places import known_ending
     from vael.data import OnError
     from vael.data.tabular import is_table_file
 
@@ -82,7 +82,7 @@ def impute(given: argparse.Namespace) -> int:
     target = target_of(options)
     run = specs.load(options["run"])
     if run.spec.data.sequence is not None:
-        return series.impute(run, options)
+        return series.impute(run, target, options)
     if "output" not in options and path.is_file() and not is_table_file(path):
         raise FormatError(f"{path} is no table that can be read; save it as .csv or .parquet")
     for one in (target, options.get("uncertainty")):

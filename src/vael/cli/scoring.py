@@ -119,9 +119,10 @@ def score(given: argparse.Namespace) -> int:
     import numpy as np
 
     from vael import specs
+    from vael.cli.places import known_ending
     from vael.cli.reasons import Reasons
     from vael.cli.sheets import Reasoned, Sheet
-    from vael.cli.using import known_ending, rows
+    from vael.cli.using import rows
 
     options = vars(given)
     run = specs.load(options["run"])

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vael.cli.places import known_ending
 from vael.cli.telling import tell
 from vael.counting import counted
 from vael.errors import FormatError, StateError
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vael.applications.sequences import WindowTerms
-    from vael.data.sequences import Covering, Sequences
+    from vael.data.covering import Covering
+    from vael.data.sequences import Sequences
     from vael.specs import Run
 
 TABLES = (".csv", ".parquet")
@@ -43,7 +45,6 @@ def sample(run: Run, options: Mapping[str, object]) -> int:
     import torch
 
     from vael.applications.generation import samples, write
-    from vael.cli.using import done, known_ending
 
     refuse_options(options, {"count"}, "sample")
     target = path_of(options, run.inside("samples.csv"))
@@ -59,7 +60,11 @@ def sample(run: Run, options: Mapping[str, object]) -> int:
             "step": pa.array(np.tile(np.arange(1, time + 1), count)),
         }
         write_table(target, beside | channels_of(run, torch.nan_to_num(x).flatten(0, 1)))
-    return done(target, count, dict(options))
+    if options.get("json"):
+        print(json.dumps({"file": str(target), "examples": count}))
+    else:
+        tell(f"{target}: {counted(count, 'window')}")
+    return 0
 
 
 def channels_of(run: Run, x: Tensor) -> dict[str, pa.Array]:
@@ -98,7 +103,8 @@ def write_table(path: Path, columns: Mapping[str, pa.Array]) -> None:
 
 def covering(run: Run, data: object) -> tuple[Sequences, Covering]:
     """All steps of some data in windows; of the run's own data those of the test split."""
-    from vael.data.sequences import cover, parted, read_sequences
+    from vael.data.covering import cover
+    from vael.data.sequences import parted, read_sequences
     from vael.specs.reading import reading_of
 
     known, how = run.spec.data, reading_of(run.spec.data)
@@ -123,7 +129,6 @@ def score(run: Run, options: Mapping[str, object]) -> int:
 
     from vael.applications.generation import write
     from vael.applications.sequences import all_terms
-    from vael.cli.using import known_ending
 
     refuse_options(options, set(), "score")
     target = path_of(options, run.inside("scores.csv"))
@@ -199,14 +204,12 @@ def say_scores(
         tell(f"note: no p-values, because fewer than {ENOUGH} windows were held out for validation")
 
 
-def impute(run: Run, options: Mapping[str, object]) -> int:
+def impute(run: Run, target: Path, options: Mapping[str, object]) -> int:
     """The data with their gaps filled; what was seen stays as it came."""
     from vael.applications.sequences import all_terms
-    from vael.cli.imputing import target_of
-    from vael.cli.using import known_ending
 
     refuse_options(options, {"samples"}, "impute")
-    data, target = Path(str(options["data"])), target_of(dict(options))
+    data = Path(str(options["data"]))
     ending = (".npy",) if data.suffix.lower() == ".npy" else (".csv", ".tsv", ".txt", ".data", ".parquet")
     known_ending(target, ending)
     found, windows = covering(run, data)

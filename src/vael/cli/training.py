@@ -151,7 +151,7 @@ def _data_options(parser: Parser) -> None:
     )
     parser.option(
         "--sequence",
-        metavar="TIME",
+        metavar="COLUMN",
         nargs="?",
         const=True,
         help="the data are sequences: name the column of times; for an .npy [examples, time, channels] give no name, "

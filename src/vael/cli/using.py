@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from vael.cli import conditioning, latents, quality, series
 from vael.cli.parser import Parser, number, one_of
-from vael.cli.places import RUN_FOLDER, Files, or_in_run, within
+from vael.cli.places import RUN_FOLDER, Files, known_ending, or_in_run, within
 from vael.cli.telling import answer, tell
 from vael.counting import counted
-from vael.errors import FormatError, SupportError
+from vael.errors import SupportError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -257,15 +257,6 @@ def schema_of(data: DataSpec) -> Schema | None:
     if data.table is not None:
         return from_record(data.table, "run.json")
     return Schema(tuple(Column(name, ColumnKind.REAL) for name in data.columns)) if data.columns else None
-
-
-def known_ending(path: Path, endings: tuple[str, ...]) -> None:
-    """Refuse a file that could not be written before any work is done. Errors: `FormatError`."""
-    if path.suffix.lower() not in endings:
-        raise FormatError(
-            f"{path}: the file's extension says what is written, and it must be {', '.join(endings)}, not "
-            f"{path.suffix or 'missing'}"
-        )
 
 
 def is_image(event: tuple[int, ...]) -> bool:
