@@ -239,6 +239,7 @@ def test_parts_that_do_not_fit_are_refused_when_the_run_is_prepared():
         "one passes through those of the posterior gaussian.*: elbo, ", posterior="gaussian", objective="score-function"
     )
     refused("takes at least 2, but 1 was asked for.*--samples 4", objective="score-function", samples=1, **bits)
+    refused("does not depend on prior.logits and 2 other parameters, ", prior="mixture", objective="reconstruction")
     with pytest.raises(StateError, match="neither prior nor posterior"):
         specs.prepare(specs.request("digits", model="autoencoder", objective="elbo"))
     with pytest.raises(StateError, match="which this model does not state"):

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from vael import data as sets
+from vael.counting import counted
 from vael.data import Source, Splits
 from vael.data.learned_conditions import conditioned, learned
 from vael.errors import StateError
@@ -167,7 +168,7 @@ def check_support(model: Model, splits: Splits) -> None:
 
 def check_terms(model: Model, algorithm: AlgorithmPart, train: Source) -> None:
     """The objective at two examples, so that what it asks for and the model does not state is refused before a folder
-    is made; the model stays as it is.
+    is made, and so are weights that nothing would move; the model stays as it is.
 
     Errors: `StateError` or `ShapeError`, as the objective or the model says it.
     """
@@ -175,12 +176,24 @@ def check_terms(model: Model, algorithm: AlgorithmPart, train: Source) -> None:
         return
     noise, training_mode = Stream(torch.Generator().manual_seed(0)), model.training
     objective, few = algorithm.objective.settled(len(train)).build(), algorithm.objective.least_samples
+    named = {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
     model.eval()
     try:
         batch = train.batch(torch.arange(min(len(train), 2)), noise)
-        objective(model(batch, samples=few, generator=noise, requires=objective.requires))
+        value = objective(model(batch, samples=few, generator=noise, requires=objective.requires)).surrogate.sum()
     finally:
         model.train(training_mode)
+    if not named or not value.requires_grad:
+        return
+    found = zip(named, torch.autograd.grad(value, list(named.values()), allow_unused=True), strict=True)
+    still = [name for name, gradient in found if gradient is None]
+    if still:
+        raise StateError(
+            f"the objective {algorithm.objective.name} does not depend on {still[0]}"
+            + (f" and {counted(len(still) - 1, 'other parameter')}" if len(still) > 1 else "")
+            + ", which would stay as it starts; choose another objective (--objective), or a part without parameters "
+            "there"
+        )
 
 
 # training

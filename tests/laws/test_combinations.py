@@ -1,0 +1,211 @@
+"""A table of parts: whatever fits together trains, is kept, comes back, is judged and reported; and whatever climbs by
+gradients goes on after a kill as if nothing had happened, to the last bit.
+
+The quick tests take each part once, beside the usual ones, and report a few; `slow` takes every combination
+(but of optimisers, which see gradients only).
+"""
+
+import itertools
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+import vael
+from vael.evaluation import evaluate
+from vael.inference.parts import GradientAscentPart, OptimizerPart
+from vael.models.families import LikelihoodPart, PosteriorPart, PriorPart
+from vael.networks.parts import NetworkPart
+from vael.objectives.parts import ObjectivePart
+from vael.parts import members
+from vael.specs.recipes import RECIPES
+from vael.training import Callback
+
+USUAL = {
+    "prior": "standard-normal",
+    "posterior": "gaussian",
+    "likelihood": "bernoulli",
+    "network": "dense",
+    "objective": "elbo",
+    "optimizer": "adamw",
+}
+FAMILY = {
+    "prior": PriorPart,
+    "posterior": PosteriorPart,
+    "likelihood": LikelihoodPart,
+    "network": NetworkPart,
+    "objective": ObjectivePart,
+    "optimizer": OptimizerPart,
+}
+KINDS = {role: [kind for kind in members(family) if ":" not in kind] for role, family in FAMILY.items()}
+# the data that a likelihood is for; any other is for real numbers
+DATA = {
+    **dict.fromkeys(("bernoulli", "categorical"), "binary"),
+    **dict.fromkeys(
+        (
+            "discretized-logistic",
+            "discretized-logistic-mixture",
+            "coupled-logistic",
+            "coupled-logistic-mixture",
+            "tabulated-mixture",
+            "zero-inflated-poisson",
+        ),
+        "whole",
+    ),
+    "columns": "mixed",
+    "gaussian-full-covariance": "table",
+}
+SMALLER = {"vamp": {"model.prior.components": 5}, "convolutional": {"model.network.channels": (4, 8)}}
+
+
+def fits(chosen):
+    """Whether the table allows a combination."""
+    prior, posterior = members(PriorPart)[chosen["prior"]], members(PosteriorPart)[chosen["posterior"]]
+    objective = members(ObjectivePart)[chosen["objective"]]
+    rows = DATA.get(chosen["likelihood"]) in ("mixed", "table")
+    return (
+        prior.latents == posterior.latents
+        and posterior.reparameterized == objective.pathwise
+        and not (chosen["objective"] == "reconstruction" and chosen["prior"] != "standard-normal")  # it learns none
+        and not (rows and chosen["network"] == "convolutional")
+        and not (chosen["prior"] == "vamp" and chosen["likelihood"] == "columns")  # its levels are no numbers
+    )
+
+
+def one_of_each():
+    """Each part once, with what it needs beside it."""
+    for role, kinds in KINDS.items():
+        for kind in kinds:
+            chosen = USUAL | {role: kind}
+            if "bernoulli" in (chosen["prior"], chosen["posterior"]) or chosen["objective"] == "score-function":
+                chosen |= {"prior": "bernoulli", "posterior": "bernoulli", "objective": "score-function"}
+            yield chosen
+
+
+QUICK = [dict(items) for items in dict.fromkeys(tuple(chosen.items()) for chosen in one_of_each())]
+ALL = [
+    chosen
+    for kinds in itertools.product(*KINDS.values())
+    if fits(chosen := dict(zip(KINDS, kinds, strict=True))) and chosen["optimizer"] == USUAL["optimizer"]
+]
+PAGES = [
+    chosen
+    for chosen in ALL
+    if chosen["network"] == "dense" and chosen["objective"] in ("elbo", "score-function", "total-correlation")
+]
+
+
+def said(chosen):
+    return "-".join(kind for role, kind in chosen.items() if kind != USUAL[role]) or "usual"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Sixty examples of each kind."""
+    folder, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
+    np.save(folder / "binary.npy", (rng.random((60, 1, 8, 8)) > 0.5).astype(np.uint8))
+    np.save(folder / "whole.npy", rng.integers(0, 12, (60, 1, 8, 8)).astype(np.int32))
+    np.save(folder / "real.npy", rng.random((60, 1, 8, 8)).astype(np.float32))
+    np.save(folder / "table.npy", rng.normal(size=(60, 3)).astype(np.float32))
+    rows = [f"{a},{b:.3f}" for a, b in zip(rng.choice(["ash", "oak"], 60), rng.normal(size=60), strict=True)]
+    (folder / "mixed.csv").write_text("\n".join(["tree,height", *rows]) + "\n")
+    return {path.stem: path for path in folder.iterdir()}
+
+
+def trained(chosen, data, **more):
+    leaves = {"model.network": chosen["network"]}
+    leaves |= {"model.network.hidden": (4,)} if chosen["network"] == "dense" else {}
+    leaves |= {name: value for kind in chosen.values() for name, value in SMALLER.get(kind, {}).items()}
+    options = {role: kind for role, kind in chosen.items() if role != "network"}
+    how = {"model": "dense", "latent": 2, "epochs": 2, "batch": 64, "precision": "float32", "compile": False}
+    kind = DATA.get(chosen["likelihood"], "real")
+    return vael.train(data[kind], callbacks=(), set=leaves, **options, **how, **more)
+
+
+def lives(chosen, data, folder):
+    """Two steps, kept, loaded, judged."""
+    run = trained(chosen, data, run=folder)
+    again = vael.load(folder)
+    assert again.spec == run.spec
+    found = again.model.state_dict()
+    assert all(torch.equal(weight, found[name]) for name, weight in run.model.state_dict().items())
+    judged = evaluate(again.model, again.split()[1], importance_samples=4)
+    assert np.isfinite(judged.elbo)
+    return folder
+
+
+def reported(folder):
+    from vael.cli import main
+
+    assert main(["report", str(folder), "--importance-samples", "4"]) == 0
+    assert (folder / "report.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("chosen", QUICK, ids=said)
+def test_each_part_has_a_whole_life(chosen, data, tmp_path):
+    assert fits(chosen)
+    lives(chosen, data, tmp_path / "run")
+
+
+def test_every_part_is_in_the_table():
+    assert all(kind in [chosen[role] for chosen in QUICK] for role, kinds in KINDS.items() for kind in kinds)
+
+
+def test_a_composition_of_unusual_parts_is_reported(data, tmp_path):
+    chosen = USUAL | {"prior": "mixture", "objective": "total-correlation", "likelihood": "zero-inflated-poisson"}
+    reported(lives(chosen, data, tmp_path / "run"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chosen", ALL, ids=said)
+def test_every_combination_has_a_whole_life(chosen, data, tmp_path):
+    lives(chosen, data, tmp_path / "run")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chosen", PAGES, ids=said)
+def test_every_combination_of_distributions_is_reported(chosen, data, tmp_path):
+    reported(lives(chosen, data, tmp_path / "run"))
+
+
+# killed and resumed
+
+GRADIENT = [name for name, recipe in RECIPES.items() if isinstance(recipe().algorithm, GradientAscentPart)]
+ROWS = {"full-covariance", "table", "gapped", "linear"}
+LITTLE = {
+    "vq-vae": {"algorithm.second_epochs": 1},
+    "vq-vae-2": {"algorithm.second_epochs": 1},
+    "stacked": {"algorithm.layer_epochs": 1, "model.features": (16, 4)},
+    "residual": {"model.network.channels": (4, 8), "model.network.blocks": 1},
+    "convolutional": {"model.network.channels": (4, 8)},
+    "principal": {"model.latent": 4},
+}
+
+
+class KillOnce(Callback):
+    """Ends the process as a terminal would, after the second epoch."""
+
+    def row(self, row) -> None:
+        if row.epoch == 2 and row.split == "train":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("name", GRADIENT)
+def test_a_killed_run_goes_on_to_equal_weights(name, data, tmp_path):
+    """Model, averages, optimiser, moving parts, second stages: to the last bit, with the same curves."""
+    if name == "state-space":
+        series = np.random.default_rng(0).normal(size=(60, 6, 2)).astype(np.float32)
+        np.save(tmp_path / "series.npy", series)
+    kind = tmp_path / "series.npy" if name == "state-space" else data["table" if name in ROWS else "real"]
+    kind = {"bernoulli-latents": data["binary"], "principal": data["whole"]}.get(name, kind)
+    more = {"sequence": True} if name == "state-space" else {}
+    how = {"epochs": 4, "batch": 32, "precision": "float32", "compile": False, "set": LITTLE.get(name, {}), **more}
+    whole = vael.train(kind, model=name, run=tmp_path / "whole", callbacks=(), **how)
+    killed = vael.train(kind, model=name, run=tmp_path / "half", callbacks=(KillOnce(),), **how)
+    assert killed.history[-1].epoch < 4
+    resumed = vael.train(run=tmp_path / "half", resume=True, callbacks=())
+    found = resumed.model.state_dict()
+    assert all(torch.equal(weight, found[name]) for name, weight in whole.model.state_dict().items())
+    assert [(r.step, r.split, r.elbo) for r in resumed.history] == [(r.step, r.split, r.elbo) for r in whole.history]
