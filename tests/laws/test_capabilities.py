@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from vael.applications.generation import mean_samples
 from vael.applications.generation import samples as samples_of
 from vael.applications.imputation import impute
 from vael.applications.traversal import decoded
+from vael.cli.judging import refuse_draws
+from vael.cli.parser import UsageError
 from vael.compression import SafeLevel
 from vael.compression.bits_back import decode, encode
 from vael.data import Batch, Source, Splits
@@ -469,3 +472,14 @@ def test_two_levels_are_compressed_without_loss():
 def test_without_latents_there_is_nothing_to_compress_with(name):
     with pytest.raises(StateError, match=r"lossless compression needs latents .*, has not"):
         SafeLevel(built(KINDS[name]), EVENT, 2)
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "vq-vae", "mixture", "vae", "two levels"])
+def test_draws_are_chosen_only_where_there_are_some(name):
+    run = SimpleNamespace(model=built(KINDS[name]), folder="there", spec=SimpleNamespace(recipe=name))
+    refuse_draws(run, [])
+    if JUDGED[name] is Evaluation:
+        refuse_draws(run, ["importance_samples", "proposal"])
+    else:
+        with pytest.raises(UsageError, match="--importance-samples choose draws of latents, but there holds a model"):
+            refuse_draws(run, ["importance_samples"])

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vael.cli.parser import Parser, number, one_of
+from vael.cli.parser import Parser, UsageError, number, one_of
 from vael.cli.places import RUN_FOLDER
 from vael.cli.telling import answer, is_quiet, tell
 from vael.counting import counted
@@ -109,6 +109,7 @@ def evaluate(given: argparse.Namespace) -> int:
     run = specs.load(options["run"])
     count = options.get("importance_samples", IMPORTANCE_SAMPLES)
     how = {name: options[name] for name in ("seed", "batch", "proposal") if name in options}
+    refuse_draws(run, [name for name in ("importance_samples", "proposal") if name in options])
     with threads(options.get("threads")):
         say = None if options.get("json") else telling
         judged = judge(run, options.get("split"), importance_samples=count, say=say, **how)
@@ -117,6 +118,18 @@ def evaluate(given: argparse.Namespace) -> int:
     else:
         answer("\n".join(sentences(judged, run.spec)))
     return 0
+
+
+def refuse_draws(run: Run, asked: list[str]) -> None:
+    """Errors: `UsageError` where draws were asked for and the numbers of the model take none."""
+    from vael.evaluation import samples_latents
+
+    if asked and not samples_latents(run.model):
+        options = " and ".join(f"--{name.replace('_', '-')}" for name in asked)
+        raise UsageError(
+            f"{options} choose draws of latents, but {run.folder} holds a model ({run.spec.recipe}) whose numbers take "
+            "none; leave them out"
+        )
 
 
 def report(given: argparse.Namespace) -> int:
