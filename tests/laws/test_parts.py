@@ -333,6 +333,8 @@ def test_a_part_by_import_path_runs_only_where_its_module_is_trusted(own, tmp_pa
     assert mark.exists()
     assert type(again.spec.model.prior).__name__ == "Prior"
     forgotten(name)
+    assert main(["evaluate", str(run.folder), "--importance-samples", "3", "--trust", name]) == 0
+    forgotten(name)
     (run.folder / "model.safetensors").unlink()
     resumed = vael.train(run=run.folder, resume=True, trust=(name,), callbacks=())
     assert as_json(resumed.spec.model) == as_json(again.spec.model)

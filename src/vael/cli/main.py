@@ -9,8 +9,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -200,12 +200,27 @@ def dispatch(arguments: list[str]) -> int:
     module = importlib.import_module(f"vael.cli.{command.module}")
     parser = Parser(name, command.summary)
     getattr(module, f"{name}_options")(parser)
+    trusts = "run" in parser.inputs  # a command that reads a run, whose parts may be somebody's own
+    if trusts:
+        parser.option(
+            "--trust", metavar="MODULE", action="append", help="a module whose parts may be imported; may be repeated"
+        )
     parser.option("-q", "--quiet", action="store_true", help="say nothing but warnings, errors and what was asked for")
     parser.option("--debug", action="store_true", help="show where an error came from")
     if "--help" in rest or "-h" in rest:
         print(parser.format_help())
         return DONE
     given = parser.read(rest)
-    refuse_sequences(name, vars(given).get("run"))
-    with kept_apart(parser.places(given)):
-        return getattr(module, name)(given)
+    with trusted(vars(given).pop("trust", ()) if trusts else ()):
+        refuse_sequences(name, vars(given).get("run"))
+        with kept_apart(parser.places(given)):
+            return getattr(module, name)(given)
+
+
+def trusted(modules: Sequence[str]) -> AbstractContextManager[None]:
+    """A block in which parts of these modules may be imported."""
+    if not modules:
+        return nullcontext()
+    from vael.parts import trusting
+
+    return trusting(*modules)
