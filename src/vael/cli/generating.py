@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from vael.applications.inpainting import Region
     from vael.data import Batch, Source
-    from vael.models import VAE
+    from vael.models import LatentVector
     from vael.specs import Run
 
 PICTURES, FILMS, ARRAYS = (".png",), (".gif", ".html"), (".npy", ".csv", ".parquet")
@@ -243,7 +243,7 @@ def picked(run: Run, options: Mapping[str, object], rows: list[int], source: Sou
     return source.batch(index, PerExample(0, index))
 
 
-def at_first(run: Run, batch: Batch) -> VAE:
+def at_first(run: Run, batch: Batch) -> LatentVector:
     """The model that decodes latents: a conditional one at the condition of the first of some examples."""
     return run.model if batch.context is None else run.model.at(batch.context[0])
 
