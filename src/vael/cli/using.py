@@ -147,10 +147,9 @@ def sample(given: argparse.Namespace) -> int:
         if latents.wants_latents(options)
         else draw(run.model, count, seed, drawn.each)
     )
-    if not specs.is_bound(run.spec) and "mean" not in options:
+    if not run.spec.model.is_likelihood and "mean" not in options:
         answer(
-            "vael: note: the cross-entropy of grey values is no likelihood to draw from, so the means of the decoder "
-            "are written",
+            "vael: note: there is no likelihood of this model to draw from, so the means of the decoder are written",
             file=sys.stderr,
         )
     return done(store(target, x, run), len(x), options)
@@ -218,21 +217,32 @@ def encode(given: argparse.Namespace) -> int:
     from vael import specs
     from vael.applications import generation
     from vael.cli.sheets import Sheet
+    from vael.models import Encodes, needs
 
     options = vars(given)
     if "output" in options:
         known_ending(options["output"], ARRAYS)
     run = specs.load(options["run"])
     target = options.get("output") or run.inside("codes.csv")
-    features = run.model.prior(None).event_shape[0]
+    needs(run.model, Encodes, "encoding examples")
     skipped: list[Skipped] = []
-    with Sheet(target, [f"z{number}" for number in range(1, features + 1)]) as file:
+    with Sheet(target, [f"z{number}" for number in range(1, width_of_codes(run) + 1)]) as file:
         for piece in rows(run, options.get("data"), options.get("on_error")):
             skipped, begin = [*skipped, *piece.skipped], 0
             for codes in generation.code_blocks(run.model, piece.source):
                 file.add(piece, begin, codes.numpy())
                 begin += len(codes)
     return done(target, file.rows, options, skipped)
+
+
+def width_of_codes(run: Run) -> int:
+    """How many numbers the code of an example has, as the first one of the run's own data shows."""
+    import torch
+
+    from vael.applications import generation
+
+    first = run.splits().train.subset(torch.zeros(1, dtype=torch.int64))
+    return next(iter(generation.code_blocks(run.model, first))).shape[1]
 
 
 def export(given: argparse.Namespace) -> int:

@@ -52,7 +52,7 @@ def summary(spec: RunSpec) -> list[str]:
         f"data        {data.name}: {example(data)}{prepared}; {sizes}",
         *([f"given       {data.condition.told}"] if data.condition else []),
         f"model       {model(spec)}",
-        f"likelihood  {spec.model.likelihood_name}",
+        f"{told_of(spec):<12}{spec.model.likelihood_name}",
         f"objective   {objective(spec)}",
         f"length      {length(spec)}; batch {training.batch}{rate(spec)}, seed {training.seed}",
     ]
@@ -74,6 +74,11 @@ def example(data: DataSpec) -> str:
     return f"{sized(data.event)}, {f'{data.levels:,} levels' if data.levels else data.kind}"
 
 
+def told_of(spec: RunSpec) -> str:
+    """What that may be called by which an error is judged."""
+    return "likelihood" if spec.model.is_likelihood else "cost"
+
+
 def model(spec: RunSpec) -> str:
     """The model as it was asked for and its sizes; of what is usual or is not so, nothing."""
     from vael.specs.leaves import leaves
@@ -83,7 +88,7 @@ def model(spec: RunSpec) -> str:
     found = []
     for path, value in leaves(spec.model):
         whole = f"{path} {value}"
-        open_or_no = value is None or value is False or value in (0, "", "none")
+        open_or_no = value is None or value is False or value in (0, "", "none", ())
         if path.startswith("likelihood.") or {path, whole} & usual or open_or_no or path == "network.kind":
             continue
         name = path.removesuffix(".kind").removeprefix("network.").replace("_", " ").replace(".", " ")
@@ -121,7 +126,7 @@ def objective(spec: RunSpec) -> str:
     if not has_leaf(spec, "algorithm.objective"):
         return spec.algorithm.said
     how = leaf(spec, "algorithm.objective")
-    return f"{how.said(what, counted(spec.algorithm.samples, 'sample'))}{no_bound(what)}"  # type: ignore[missing-attribute]
+    return f"{how.said(what, counted(spec.algorithm.samples, 'sample'))}{no_bound(spec)}"  # type: ignore[missing-attribute]
 
 
 def rate(spec: RunSpec) -> str:
@@ -132,11 +137,21 @@ def rate(spec: RunSpec) -> str:
     return f", learning rate {leaf(spec, path):g}" if has_leaf(spec, path) else ""
 
 
-def no_bound(what: str) -> str:
-    """What must be said where the objective bounds nothing."""
-    return (
-        "" if what == "bound" else "; no bound on log p(x), because the cross-entropy of grey values is no likelihood"
-    )
+def no_bound(spec: RunSpec) -> str:
+    """What must be said where nothing that is climbed bounds log p(x): that, and why."""
+    if climbed(spec) == "bound":
+        return ""
+    cost = spec.model.likelihood_name
+    if spec.model.has_likelihood and not spec.model.is_likelihood:
+        why = f"{COSTS.get(cost, cost)} is no likelihood"
+    elif not spec.model.is_likelihood:
+        why = "an autoencoder has no distribution over its codes"
+    else:
+        why = "what the codes cost is no part of it"
+    return f"; no bound on log p(x), because {why}"
+
+
+COSTS = {"cross-entropy": "the cross-entropy of grey values", "squared-error": "squared error"}
 
 
 def figures_told(judged: Judgement, notes: Sequence[str]) -> list[str]:

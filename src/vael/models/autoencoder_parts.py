@@ -164,6 +164,10 @@ class AutoencoderPart(ModelPart):
     def is_likelihood(self) -> bool:
         return False
 
+    @property
+    def has_likelihood(self) -> bool:
+        return False
+
     def settled(self, facts: Facts) -> AutoencoderPart:
         return self.model_copy(update={"likelihood": self.likelihood.settled(facts)})
 
@@ -191,6 +195,10 @@ class StackedAutoencoderPart(ModelPart):
 
     @property
     def is_likelihood(self) -> bool:
+        return False
+
+    @property
+    def has_likelihood(self) -> bool:
         return False
 
     def settled(self, facts: Facts) -> StackedAutoencoderPart:

@@ -89,6 +89,11 @@ class ModelPart(Part):
         return True
 
     @property
+    def has_likelihood(self) -> bool:
+        """Whether it reads latents as a distribution of x, be that normalised or not, beside a prior over them."""
+        return True
+
+    @property
     def likelihood_name(self) -> str:
         """The likelihood as people name it."""
         part = getattr(self, "likelihood", None)
