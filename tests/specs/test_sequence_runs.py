@@ -96,9 +96,12 @@ def test_arrays_of_whole_numbers_have_bits(kind, likelihood, tmp_path, capsys):
     assert main(["report", str(run.folder), "--importance-samples", "10"]) == 0
 
 
-def test_a_dense_vae_takes_windows_with_gaps_too(tmp_path):
+@pytest.mark.parametrize("model", ["dense", "temporal"])
+def test_other_networks_take_windows_with_gaps_too(model, tmp_path):
     data = waves(tmp_path / "waves.csv")
-    run = vael.train(data, sequence="day", window=10, model="dense", latent=3, run=tmp_path / "run", **QUICK)
+    run = vael.train(data, sequence="day", window=11, model=model, latent=3, run=tmp_path / "run", **QUICK)
+    for command in (["score"], ["impute", str(data), "-o", str(tmp_path / "y.csv")], ["sample", "-n", "2"]):
+        assert main([command[0], str(run.folder), *command[1:]]) == 0
     assert main(["evaluate", str(run.folder), "--importance-samples", "10", "--json"]) == 0
     assert main(["report", str(run.folder), "--importance-samples", "10"]) == 0
 

@@ -57,7 +57,10 @@ class VAEPart(ModelPart):
                 "recipe (--model dense) or start (--set model.begin=mean)"
             )
         head = self.likelihood.build(facts)
-        numbers, sees_gaps = self.posterior.numbers(self.latent), facts.gaps or isinstance(head, ColumnsHead)
+        numbers, sees_gaps = (
+            self.posterior.numbers(self.latent),
+            facts.gaps or facts.channels_last or isinstance(head, ColumnsHead),
+        )
         encode = encoder(self.network, facts, head, numbers)
         decode = decoder(self.network, facts, self.latent, head)
         posterior = self.posterior.build(encode, self.latent, sees_gaps=sees_gaps)

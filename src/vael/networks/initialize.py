@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-Weighted = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
+Weighted = nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d
 
 
 def gain(activation: Callable[[], nn.Module]) -> float:
@@ -28,15 +28,15 @@ def unit_gain(layer: Weighted, factor: float = 1.0) -> None:
     """Weights N(0, factor² / fan-in), biases 0: outputs have `factor` times the root mean square of the inputs,
     whatever the size.
 
-    An output of a transposed convolution of stride s meets 1 / s² of the kernel. Draws from PyTorch's default
-    generator, as the constructors of modules do: build under `vael.networks.seeded`.
+    An output of a transposed convolution of stride s meets 1 / s of the kernel along each axis. Draws from PyTorch's
+    default generator, as the constructors of modules do: build under `vael.networks.seeded`.
     """
     fan = (
         layer.in_features
         if isinstance(layer, nn.Linear)
         else layer.in_channels * math.prod(layer.kernel_size) // layer.groups
     )
-    if isinstance(layer, nn.ConvTranspose2d):
+    if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d):
         fan = max(1, fan // math.prod(layer.stride))
     with torch.no_grad():
         layer.weight.normal_(0.0, factor / math.sqrt(fan))

@@ -29,6 +29,7 @@ from vael.models.priors.bernoulli import BernoulliPriorPart
 from vael.models.quantized_parts import VQVAEPart
 from vael.models.sequence_parts import StateSpacePart
 from vael.networks.parts import ConvolutionalPart, DensePart
+from vael.networks.temporal import TemporalPart
 from vael.objectives.parts import ELBOPart, ImportanceWeightedPart, ReconstructionPart, ScoreFunctionPart
 from vael.training.parts import LayerwisePart, TwoStagesPart
 
@@ -200,6 +201,11 @@ def state_space() -> Composition:
     return Composition(StateSpacePart(), ascent(2e-3))
 
 
+def temporal() -> Composition:
+    """Convolutions over time that halve a sequence once for each entry of `channels`, mirrored by the decoder."""
+    return Composition(VAEPart(latent=16, network=TemporalPart()), ascent(2e-3))
+
+
 RECIPES: dict[str, Callable[[], Composition]] = {
     "dense": dense,
     "table": table,
@@ -224,4 +230,5 @@ RECIPES: dict[str, Callable[[], Composition]] = {
     "gaussian-mixture": gaussian_mixture,
     "bayesian-mixture": bayesian_mixture,
     "state-space": state_space,
+    "temporal": temporal,
 }
