@@ -180,9 +180,15 @@ def build_model(part):
 
 
 def build_network(part):
-    encode, decode = part.encoder((1, 8, 8), 4), part.decoder(3, (2, 8, 8), None)
-    assert encode(torch.zeros(5, 1, 8, 8)).shape == (5, 4)
-    assert decode(torch.zeros(5, 3)).shape == (5, 2, 8, 8)
+    """Of images, or of sequences, where the numbers of an element have an axis of their own."""
+
+    def both(event):
+        outputs = (2, *event[1:]) if len(event) == 3 else (2, *event)
+        return part.encoder(event, 4), part.decoder(3, outputs, None), outputs
+
+    (encode, decode, outputs), event = first_that_fits(both, (1, 8, 8), (6, 2))
+    assert encode(torch.zeros(5, *event)).shape == (5, 4)
+    assert decode(torch.zeros(5, 3)).shape == (5, *outputs)
 
 
 def build_posterior(part):
