@@ -22,7 +22,7 @@ from scipy.stats import beta
 
 from vael.evaluation.efficacy import quick_learners
 from vael.evaluation.ranking import ALARM
-from vael.evaluation.synthetic import Settings, SyntheticQuality, Tables, judge_synthetic
+from vael.evaluation.synthetic import JudgedTables, SyntheticQuality, SyntheticSettings, judge_synthetic
 from vael.report.synthetic_verdict import quality_remarks
 from vael.tables.schema import Column, ColumnKind, Schema
 
@@ -83,17 +83,19 @@ SIZES = ((60, 60, 60), (160, 400, 130), (260, 260, 260))  # synthetic, training,
 REPORT = 10  # draws between two reports
 
 
-def triple(kind: str, sizes: tuple[int, int, int], seed: int) -> Tables:
+def triple(kind: str, sizes: tuple[int, int, int], seed: int) -> JudgedTables:
     """Three tables of one law."""
     schema, law = KINDS[kind]
     r = np.random.default_rng(seed)
-    return Tables(schema, *(torch.from_numpy(law(r, rows).astype(np.float32)) for rows in sizes))
+    return JudgedTables(schema, *(torch.from_numpy(law(r, rows).astype(np.float32)) for rows in sizes))
 
 
-def judged(tables: Tables, learn: bool) -> SyntheticQuality:
+def judged(tables: JudgedTables, learn: bool) -> SyntheticQuality:
     """Everything that is found; the bound of a row is some function of the row."""
     bounds = [rows.nan_to_num().square().sum(1).neg() for rows in (tables.train, tables.holdout)]
-    return judge_synthetic(tables, Settings(learners=quick_learners if learn else None), bounds=(bounds[0], bounds[1]))
+    return judge_synthetic(
+        tables, SyntheticSettings(learners=quick_learners if learn else None), bounds=(bounds[0], bounds[1])
+    )
 
 
 def accusations(quality: SyntheticQuality) -> list[str]:

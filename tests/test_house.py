@@ -374,6 +374,15 @@ def test_files_stay_short(path):
     assert path.name not in {"utils.py", "helpers.py"}
 
 
+def test_no_class_name_means_two_things():
+    homes: dict[str, list[str]] = {}
+    for path, tree in TREES.items():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(str(path.relative_to(SOURCE)))
+    assert {name: where for name, where in homes.items() if len(where) > 1} == {}
+
+
 def tracked():
     """Text files that git knows."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)

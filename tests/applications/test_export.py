@@ -143,7 +143,7 @@ def test_a_graph_that_disagrees_is_refused(case):
     model, event, wrote = case
     other = export.DecoderGraph(build(CASES["dense"][0], event, latent=wrote_latents(model, event), hidden=(5,)))
     example = torch.randn(5, wrote_latents(model, event), generator=torch.Generator().manual_seed(0))
-    graph = export.Traced(other, wrote.decoder.path.read_bytes(), "z", wrote.decoder.outputs, example)
+    graph = export.TracedGraph(other, wrote.decoder.path.read_bytes(), "z", wrote.decoder.outputs, example)
     with pytest.raises(StateError, match=r"decoder\.onnx does not agree with PyTorch: mean"):
         export.compared(export.needed(), graph, wrote.decoder.path.parent)
 

@@ -13,7 +13,7 @@ from scipy.special import ndtr
 from vael import models, recipes
 from vael.compression import Level, SafeLevel
 from vael.compression.bits_back import bottom_of, decode, encode
-from vael.compression.laws import BisectedGaussians, Law, Tables
+from vael.compression.laws import BisectedGaussians, CodingLaw, Tables
 from vael.compression.stack import Stack
 from vael.data.facts import UnknownMoments
 from vael.errors import FormatError, ShapeError, StateError, SupportError
@@ -220,7 +220,7 @@ class Chain(Level):
         return np.zeros(len(x))
 
 
-class Shifted(Law):
+class Shifted(CodingLaw):
     """Another law's symbols counted from 0."""
 
     def __init__(self, law, by):

@@ -11,7 +11,15 @@ import torch
 from vael import models, recipes
 from vael.compression import TableLevel, compress, decompress, table_contents
 from vael.compression.bits_back import decode, encode
-from vael.compression.column_laws import NumberMass, Rows, States, count_states, level_shares, log_cells, number_grids
+from vael.compression.column_laws import (
+    ColumnRows,
+    NumberMass,
+    States,
+    count_states,
+    level_shares,
+    log_cells,
+    number_grids,
+)
 from vael.compression.container import FRONT
 from vael.compression.grids import ASIDE, MISSING, WIDEST, grids_of
 from vael.compression.stack import Stack
@@ -162,7 +170,7 @@ def test_rows_cost_what_they_are_worth(law):
     symbols = contents(sample(5, seed=3)).array
     symbols[0, 2], symbols[1] = ASIDE, [MISSING, ASIDE, ASIDE, ASIDE, ASIDE, ASIDE, MISSING, ASIDE]
     counts = count_states(symbols)
-    rows, stack = Rows(law, GRIDS, counts, 5), Stack(40)
+    rows, stack = ColumnRows(law, GRIDS, counts, 5), Stack(40)
     before = stack.bits
     rows.push(stack, symbols)
     ideal = -(log_cells(law, GRIDS, symbols) + States(counts, 5).log_prob(symbols)).sum() / math.log(2)

@@ -14,7 +14,7 @@ from vael.compression.reading import LatentGrid, law_of_cells, law_of_latents, p
 from vael.compression.stack import Stack
 from vael.errors import FormatError, SupportError
 from vael.probability import (
-    Codes,
+    CodeChoice,
     CoupledLogisticMixture,
     DiscretizedLogistic,
     DiscretizedLogisticMixture,
@@ -63,7 +63,7 @@ LAWS = {
     "mixture": (mixture(DiscretizedLogisticMixture), LEVELS),
     "mixture-256": (mixture(DiscretizedLogisticMixture, 256), 256),
     "coupled": (mixture(CoupledLogisticMixture), LEVELS),
-    "codes": (Codes(2 * normal(1, EXAMPLES, 3, 4, 5, LEVELS)), LEVELS),
+    "codes": (CodeChoice(2 * normal(1, EXAMPLES, 3, 4, 5, LEVELS)), LEVELS),
     "any law of single cells": (Binomial(LEVELS - 1, logits=normal(1, EXAMPLES, 3, 4, 5), validate_args=False), LEVELS),
 }
 EACH = pytest.mark.parametrize("name", LAWS)
@@ -192,7 +192,7 @@ def test_numbers_that_are_not_finite_are_refused(make):
 
 def test_laws_without_a_table_are_refused():
     with pytest.raises(SupportError, match="too large a table"):
-        law_of_cells(Codes(torch.zeros(1, 1, 1, 5000)), 5000, 1)
+        law_of_cells(CodeChoice(torch.zeros(1, 1, 1, 5000)), 5000, 1)
     with pytest.raises(SupportError, match="joins the cells"):
         law_of_cells(Independent(Bernoulli(logits=torch.zeros(1, 1, 4)), 1), 2, 1)
     with pytest.raises(SupportError, match="cannot be coded yet"):

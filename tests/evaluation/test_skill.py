@@ -12,7 +12,7 @@ from sklearn.metrics import r2_score, roc_auc_score
 from vael.evaluation.signs import sign_p_value
 from vael.evaluation.skill import (
     FEWEST,
-    Told,
+    SkillTold,
     area_and_parts,
     classes_judged,
     lost,
@@ -30,7 +30,7 @@ def draws(seed=0):
 
 
 def told(real, synthetic, folds=((), ())):
-    return Told(real, synthetic, folds)
+    return SkillTold(real, synthetic, folds)
 
 
 def shares(hit, score):

@@ -23,7 +23,7 @@ from vael.evaluation.efficacy import (
 )
 from vael.evaluation.privacy import bound_attack, closeness_attack, closest_records, copied, positions
 from vael.evaluation.ranking import ranked_apart
-from vael.evaluation.synthetic import Settings, Tables, judge_synthetic
+from vael.evaluation.synthetic import JudgedTables, SyntheticSettings, judge_synthetic
 from vael.evaluation.two_sample import two_sample_test
 from vael.tables.schema import Column, ColumnKind, Schema
 
@@ -223,7 +223,7 @@ def test_bounds_that_favour_training_rows_give_membership_away() -> None:
 
 
 def test_everything_at_once() -> None:
-    tables = Tables(SCHEMA, law(200, 1), law(200, 2), law(200, 3))
+    tables = JudgedTables(SCHEMA, law(200, 1), law(200, 2), law(200, 3))
     found = judge_synthetic(tables, bounds=(torch.zeros(5), torch.ones(5)))
     assert found.efficacy is not None
     assert found.efficacy.target == "rich"
@@ -234,9 +234,9 @@ def test_everything_at_once() -> None:
     assert found.bound.found.auc == 0.0
     assert found.rows == (200, 200, 200)
     with pytest.raises(SupportError, match="no column 'x'"):
-        judge_synthetic(tables, Settings(target="x"))
+        judge_synthetic(tables, SyntheticSettings(target="x"))
     with pytest.raises(ShapeError, match=r"holdout table has shape \(5, 4\); expected at least 20 rows of 4 columns"):
-        Tables(SCHEMA, law(200, 1), law(200, 2), law(5, 3))
+        JudgedTables(SCHEMA, law(200, 1), law(200, 2), law(5, 3))
 
 
 def test_targets_are_asked_from_the_last_column_with_few_levels_to_the_first_column(monkeypatch) -> None:
@@ -274,7 +274,7 @@ def test_targets_are_asked_from_the_last_column_with_few_levels_to_the_first_col
 def test_one_column_is_judged_without_a_prediction() -> None:
     schema = Schema((Column("age", ColumnKind.REAL),))
     rows = [torch.randn(60, 1, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
-    found = judge_synthetic(Tables(schema, *rows))
+    found = judge_synthetic(JudgedTables(schema, *rows))
     assert found.efficacy is None
     assert "Nothing was predicted" in found.notes[0]
     assert found.associations.largest is None
@@ -283,7 +283,9 @@ def test_one_column_is_judged_without_a_prediction() -> None:
 def test_a_wide_table_is_judged_by_its_first_pairs() -> None:
     schema = Schema(tuple(Column(f"x{place}", ColumnKind.REAL) for place in range(120)))
     found = judge_synthetic(
-        Tables(schema, *(torch.randn(40, 120, generator=torch.Generator().manual_seed(seed)) for seed in range(3)))
+        JudgedTables(
+            schema, *(torch.randn(40, 120, generator=torch.Generator().manual_seed(seed)) for seed in range(3))
+        )
     )
     assert found.associations.first.matrix.shape == (64, 64)
     assert any("first 64 of 120 columns" in note for note in found.notes)

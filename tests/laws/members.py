@@ -18,7 +18,7 @@ from torch.distributions import Bernoulli, Distribution, Laplace, Normal
 
 from vael.models import ColumnsHead
 from vael.probability import (
-    Codes,
+    CodeChoice,
     ContinuousBernoulli,
     CoupledLogisticMixture,
     DiscretizedLogistic,
@@ -217,7 +217,7 @@ MEMBERS = [
     ),
     Member(
         "categorical",
-        Codes,
+        CodeChoice,
         ((0.0, 1.0, -1.0, 0.5, 2.0), (0.0, 0.0, 0.0, 0.0, 0.0)),
         ((100.0, -100.0, 0.0, 99.0, -1e4),),
         every(5),

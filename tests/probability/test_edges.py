@@ -11,7 +11,7 @@ from vael.errors import ShapeError, SupportError
 from vael.probability import diagonal_gaussian
 from vael.probability.joint_gaussian import JointGaussian
 from vael.probability.multivariate import ellipse
-from vael.probability.observation import Codes
+from vael.probability.observation import CodeChoice
 from vael.probability.tabulated import TabulatedMixture
 
 BATCH, FEATURES = 4, 3
@@ -61,9 +61,9 @@ def test_an_ellipse_has_two_points_or_more():
 
 def test_levels_are_counted_on_the_last_axis():
     """Two levels are a law, one is none, whatever the batch."""
-    assert Codes(torch.zeros(1, 1, 2)).log_prob(torch.ones(1, 1)).item() == pytest.approx(-0.6931472)
+    assert CodeChoice(torch.zeros(1, 1, 2)).log_prob(torch.ones(1, 1)).item() == pytest.approx(-0.6931472)
     with pytest.raises(ShapeError):
-        Codes(torch.zeros(5, 5, 1))
+        CodeChoice(torch.zeros(5, 5, 1))
 
 
 def test_values_beside_the_levels_of_a_table_count_as_the_nearest():

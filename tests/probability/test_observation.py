@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from vael.errors import ShapeError
-from vael.probability import Codes, ContinuousBernoulli, DiscretizedLogistic, GreyCrossEntropy, draw
+from vael.probability import CodeChoice, ContinuousBernoulli, DiscretizedLogistic, GreyCrossEntropy, draw
 from vael.probability.observation import log_normalizer, softplus
 
 
@@ -40,7 +40,7 @@ def test_a_discretised_logistic_of_many_levels_has_its_mean():
 
 
 def test_codes_are_told_apart_by_rounding_and_have_a_mode():
-    law = Codes(torch.tensor([[0.0, 2.0, 1.0]]))
+    law = CodeChoice(torch.tensor([[0.0, 2.0, 1.0]]))
     torch.testing.assert_close(law.log_prob(torch.tensor([0.9999])), law.log_prob(torch.tensor([1.0])))
     assert law.mode.tolist() == [1.0]
     assert float(law.mean) == pytest.approx(float((torch.tensor([0.0, 2.0, 1.0]).softmax(0) * torch.arange(3)).sum()))

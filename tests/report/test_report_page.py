@@ -14,7 +14,7 @@ from vael.evaluation.record import Evaluation
 from vael.models import BernoulliHead, Head
 from vael.recipes import dense
 from vael.report import page as report_page
-from vael.report.page import Page, Section, Table, key_numbers
+from vael.report.page import Page, PageTable, Section, key_numbers
 from vael.training import Row
 
 FINGERPRINT = "0123456789abcdef" * 4
@@ -84,7 +84,7 @@ EMPTY = Page(
     (),
     (),
     (),
-    (Section("Nothing"), Section("Numbers", table=Table(("climbed", "bound"), (("β = 1", "−3"),)))),
+    (Section("Nothing"), Section("Numbers", table=PageTable(("climbed", "bound"), (("β = 1", "−3"),)))),
 )
 
 

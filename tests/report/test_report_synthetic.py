@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from vael.evaluation.synthetic import SyntheticQuality, Tables, judge_synthetic
+from vael.evaluation.synthetic import JudgedTables, SyntheticQuality, judge_synthetic
 from vael.report.synthetic import QualityInput, write_quality
 from vael.report.synthetic_verdict import quality_remarks
 from vael.report.verdict import Tone
@@ -35,8 +35,8 @@ def law(rows: int, seed: int) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def good() -> tuple[Tables, SyntheticQuality]:
-    tables = Tables(SCHEMA, law(600, 1), law(600, 2), law(600, 3))
+def good() -> tuple[JudgedTables, SyntheticQuality]:
+    tables = JudgedTables(SCHEMA, law(600, 1), law(600, 2), law(600, 3))
     return tables, judge_synthetic(tables, bounds=(torch.linspace(-1, 1, 300), torch.linspace(-1, 1, 300)))
 
 
@@ -44,7 +44,9 @@ def tones(quality: SyntheticQuality) -> dict[str, Tone]:
     return {remark.what: remark.tone for remark in quality_remarks(quality)}
 
 
-def test_the_page_holds_everything_and_loads_nothing(good: tuple[Tables, SyntheticQuality], tmp_path: Path) -> None:
+def test_the_page_holds_everything_and_loads_nothing(
+    good: tuple[JudgedTables, SyntheticQuality], tmp_path: Path
+) -> None:
     record = QualityInput(*good, "Synthetic <rows>", (("run", "runs/<one>"),))
     text = write_quality(tmp_path / "page.html", record).read_text()
     for said in (
@@ -66,7 +68,7 @@ def test_the_page_holds_everything_and_loads_nothing(good: tuple[Tables, Synthet
     assert sorted(one.name for one in tmp_path.iterdir()) == ["again.html", "page.html"]
 
 
-def test_a_perfect_table_is_praised(good: tuple[Tables, SyntheticQuality]) -> None:
+def test_a_perfect_table_is_praised(good: tuple[JudgedTables, SyntheticQuality]) -> None:
     assert set(tones(good[1]).values()) == {Tone.GOOD}
 
 
@@ -75,7 +77,7 @@ def test_what_is_wrong_is_said_first_and_by_name() -> None:
     bad = train.clone()
     bad[:, 1] = 5.0
     quality = judge_synthetic(
-        Tables(SCHEMA, bad, train, holdout), bounds=(torch.linspace(0, 2, 300), torch.linspace(-1, 1, 300))
+        JudgedTables(SCHEMA, bad, train, holdout), bounds=(torch.linspace(0, 2, 300), torch.linspace(-1, 1, 300))
     )
     said = quality_remarks(quality)
     assert said[0].tone is Tone.WARNING
@@ -87,7 +89,7 @@ def test_what_is_wrong_is_said_first_and_by_name() -> None:
 
 
 def test_few_rows_are_not_called_a_good_table() -> None:
-    tables = Tables(SCHEMA, *(law(24, seed) for seed in range(3)))
+    tables = JudgedTables(SCHEMA, *(law(24, seed) for seed in range(3)))
     quality = judge_synthetic(tables)
     assert tones(quality)["two-sample"] is Tone.PLAIN
     assert "24 rows are too few" in {remark.what: remark.text for remark in quality_remarks(quality)}["two-sample"]
@@ -95,7 +97,7 @@ def test_few_rows_are_not_called_a_good_table() -> None:
     assert apart.two_sample.found.auc > 0.95  # leaves of twenty rows would see nothing here
 
 
-def test_what_a_classifier_half_sees_is_not_praised(good: tuple[Tables, SyntheticQuality]) -> None:
+def test_what_a_classifier_half_sees_is_not_praised(good: tuple[JudgedTables, SyntheticQuality]) -> None:
     """An AUC of 0.735 on 18 and 18 rows is 2.4 deviations from chance: neither told apart nor alike."""
     quality = good[1]
     doubtful = replace(quality.two_sample.found, auc=0.735, positives=18, negatives=18, null_error=0.098)
@@ -109,11 +111,11 @@ def test_what_a_classifier_half_sees_is_not_praised(good: tuple[Tables, Syntheti
 
 def test_copies_are_a_warning() -> None:
     train = law(300, 2)
-    quality = judge_synthetic(Tables(SCHEMA, train.clone(), train, law(300, 3)))
+    quality = judge_synthetic(JudgedTables(SCHEMA, train.clone(), train, law(300, 3)))
     assert tones(quality)["copies"] is tones(quality)["membership"] is Tone.WARNING
 
 
-def test_a_lost_dependence_is_named(good: tuple[Tables, SyntheticQuality]) -> None:
+def test_a_lost_dependence_is_named(good: tuple[JudgedTables, SyntheticQuality]) -> None:
     tables, _ = good
     broken = tables.synthetic.clone()
     broken[:, 2] = broken[torch.randperm(600, generator=torch.Generator().manual_seed(0)), 2]
@@ -123,7 +125,7 @@ def test_a_lost_dependence_is_named(good: tuple[Tables, SyntheticQuality]) -> No
     assert "partly lost" in text["efficacy"]
 
 
-def test_where_nothing_can_be_learned_nothing_is_praised(good: tuple[Tables, SyntheticQuality]) -> None:
+def test_where_nothing_can_be_learned_nothing_is_praised(good: tuple[JudgedTables, SyntheticQuality]) -> None:
     quality = good[1]
     found = quality.efficacy
     assert found is not None
@@ -137,7 +139,7 @@ def test_where_nothing_can_be_learned_nothing_is_praised(good: tuple[Tables, Syn
 
 def test_one_column_has_a_page_too(tmp_path: Path) -> None:
     schema = Schema((SCHEMA.columns[0],))
-    tables = Tables(schema, *(law(40, seed)[:, :1] for seed in range(3)))
+    tables = JudgedTables(schema, *(law(40, seed)[:, :1] for seed in range(3)))
     text = write_quality(tmp_path / "p.html", QualityInput(tables, judge_synthetic(tables))).read_text()
     assert text.count("<svg") == 3
     assert "Nothing was predicted" in text

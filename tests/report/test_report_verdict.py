@@ -6,7 +6,7 @@ import torch
 from vael.data import AsFloat, Kind, Source
 from vael.data.transforms import Threshold
 from vael.report import verdict
-from vael.report.baseline import Baseline, bernoulli, gaussian, histogram
+from vael.report.baseline import TrivialModel, bernoulli, gaussian, histogram
 from vael.report.verdict import Findings, Tone, remarks
 
 SOUND = Findings(
@@ -20,7 +20,7 @@ SOUND = Findings(
     train=(-200.0, -120.0, -95.0, -90.0, -89.0, -88.6, -88.5),
     validation=(-201.0, -121.0, -96.0, -91.0, -90.2, -90.1, -90.05),
     steps=5000,
-    baseline=Baseline(-206.0, "independent cells"),
+    baseline=TrivialModel(-206.0, "independent cells"),
 )
 
 

@@ -27,7 +27,7 @@ GUESSED = "beyond what was learned: "  # how a warning of values outside of thei
 
 
 @dataclass(frozen=True)
-class Conditioned:
+class ConditionedDraws:
     """Draws of whole rows, and how many independent latents their weights are worth: near 1 says that the answer
     hangs on a few.
     """
@@ -37,7 +37,7 @@ class Conditioned:
 
 
 @torch.no_grad()
-def conditional_samples(model: Model, given: Float[Tensor, " columns"], count: int, seed: int = 0) -> Conditioned:
+def conditional_samples(model: Model, given: Float[Tensor, " columns"], count: int, seed: int = 0) -> ConditionedDraws:
     """`count` rows from p(x | x_given = given); NaN in `given` says that a cell is to be drawn.
 
     z_k ~ ½ p(z) + ½ q(z), where q is a Gaussian at the mode of p(z | x_given), w_k ∝ p(x_given | z_k) p(z_k) / (½
@@ -81,7 +81,7 @@ def conditional_samples(model: Model, given: Float[Tensor, " columns"], count: i
     points = torch.rand(count, generator=noise, dtype=share.dtype)
     chosen = z[torch.searchsorted(share.cumsum(0), points).clamp(max=len(share) - 1)]
     rows = torch.cat([drawn_rows(model, part, noise) for part in chosen.split(AT_ONCE)])
-    return Conditioned(torch.where(observed, given.to(rows), rows), _worth(log_w))
+    return ConditionedDraws(torch.where(observed, given.to(rows), rows), _worth(log_w))
 
 
 def _warn_of_ranges(model: LatentVector, given: Tensor) -> None:

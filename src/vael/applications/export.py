@@ -195,7 +195,7 @@ def latent_features(model: LatentVector, event: Sequence[int]) -> int:
 
 
 @dataclass(frozen=True)
-class Traced:
+class TracedGraph:
     """A graph in memory, with what it was traced from."""
 
     module: nn.Module
@@ -216,7 +216,7 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def traced(module: nn.Module, name: str, example: Tensor, outputs: tuple[str, ...]) -> Traced:
+def traced(module: nn.Module, name: str, example: Tensor, outputs: tuple[str, ...]) -> TracedGraph:
     """`module` as a graph whose batch may be of any size."""
     try:
         with quiet():
@@ -238,10 +238,10 @@ def traced(module: nn.Module, name: str, example: Tensor, outputs: tuple[str, ..
         ) from error
     if program is None:  # only where no program was asked for
         raise StateError("this version of PyTorch gave no ONNX program; use one that the constraints of vael name")
-    return Traced(module, program.model_proto.SerializeToString(), name, outputs, example)
+    return TracedGraph(module, program.model_proto.SerializeToString(), name, outputs, example)
 
 
-def compared(runtime: ModuleType, graph: Traced, folder: Path) -> Graph:
+def compared(runtime: ModuleType, graph: TracedGraph, folder: Path) -> Graph:
     """The record of a graph that gives what PyTorch gives. Errors: `StateError` if it does not."""
     session = runtime.InferenceSession(graph.content, providers=["CPUExecutionProvider"])
     worst = 0.0

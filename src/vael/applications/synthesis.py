@@ -14,7 +14,7 @@ from vael.applications.generation import row_samples
 from vael.data import Kind, Source, Splits
 from vael.errors import SupportError
 from vael.evaluation.rows import row_terms
-from vael.evaluation.synthetic import Settings, SyntheticQuality, Tables, judge_synthetic
+from vael.evaluation.synthetic import JudgedTables, SyntheticQuality, SyntheticSettings, judge_synthetic
 from vael.models import GaussianMixture, Model
 from vael.tables.constraints import enforced
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
@@ -130,19 +130,19 @@ def with_gaps(x: Float[Tensor, "rows columns"], train: Source, seed: int = 0) ->
 
 
 def judge_rows(
-    model: Model, splits: Splits, x: Float[Tensor, "rows columns"], settings: Settings | None = None
-) -> tuple[Tables, SyntheticQuality]:
+    model: Model, splits: Splits, x: Float[Tensor, "rows columns"], settings: SyntheticSettings | None = None
+) -> tuple[JudgedTables, SyntheticQuality]:
     """Compare complete synthetic rows with the rows that trained the model and with rows held out.
 
     These are the test split, and the validation split too where there are fewer than `ENOUGH` of them. Where the table
     has gaps, the rows are given gaps of the same patterns first: otherwise everybody could tell them apart. Errors:
     `ShapeError` for too few rows, `SupportError` for a target that there is not.
     """
-    how = settings or Settings()
+    how = settings or SyntheticSettings()
     train, held = splits.train, held_out(splits)
     unseen = torch.cat([rows_of(source, everything(source, seed=how.seed)) for source in held])
     drawn = with_gaps(x, train, how.seed).float()  # as the real rows have it: nobody is told by digits that neither has
-    tables = Tables(schema_of(train), drawn, rows_of(train, everything(train, seed=how.seed)), unseen)
+    tables = JudgedTables(schema_of(train), drawn, rows_of(train, everything(train, seed=how.seed)), unseen)
     bounds = (_bounds(model, train, how.seed), torch.cat([_bounds(model, source, how.seed) for source in held]))
     found = judge_synthetic(tables, how, bounds=bounds)
     gapped = (

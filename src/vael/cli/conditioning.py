@@ -24,7 +24,7 @@ ONE_AT_A_TIME = ("temperature", "given")  # options that take a model at one con
 
 
 @dataclass(frozen=True)
-class Conditioned:
+class ConditionedRun:
     """A run to draw from, and the conditions of what is drawn."""
 
     run: Run  # at the condition, where one was asked for
@@ -44,7 +44,7 @@ def where_options(parser: Parser) -> None:
     )
 
 
-def conditioned(run: Run, count: int, options: dict[str, object], *, film: bool) -> Conditioned:
+def conditioned(run: Run, count: int, options: dict[str, object], *, film: bool) -> ConditionedRun:
     """The run at the condition that was asked for; takes what says it out of the options.
 
     Errors: `UsageError` for a model that has no condition, and for options that do not go with one; `StateError` for a
@@ -57,7 +57,7 @@ def conditioned(run: Run, count: int, options: dict[str, object], *, film: bool)
                 "--where is for a model that was trained with --condition-on; of any table --given COLUMN=VALUE draws "
                 "the rest of rows with that value"
             )
-        return Conditioned(run)
+        return ConditionedRun(run)
     refused = next((name for name in UNFIT if name in options), None)
     if refused is not None:
         raise UsageError(f"--{refused} knows of no condition, but the model has one ({condition.told}); leave it out")
@@ -67,10 +67,10 @@ def conditioned(run: Run, count: int, options: dict[str, object], *, film: bool)
     c = condition.encode(given)
     held = replace(run, model=run.model.at(c))
     if not run.spec.data.condition_columns:
-        return Conditioned(held)
+        return ConditionedRun(held)
     row = condition.row(given)  # type: ignore[union-attr]
     warn(condition, row)  # type: ignore[bad-argument-type]
-    return Conditioned(held, beside=row.expand(count, -1))
+    return ConditionedRun(held, beside=row.expand(count, -1))
 
 
 def asked(names: tuple[str, ...], options: dict[str, object]) -> dict[str, object]:
@@ -88,7 +88,7 @@ def asked(names: tuple[str, ...], options: dict[str, object]) -> dict[str, objec
     return found
 
 
-def of_training_rows(run: Run, count: int, options: Mapping[str, object], *, film: bool) -> Conditioned:
+def of_training_rows(run: Run, count: int, options: Mapping[str, object], *, film: bool) -> ConditionedRun:
     """The run with the conditions of training rows, drawn at random from the seed, which is said."""
     import torch
 
@@ -110,7 +110,7 @@ def of_training_rows(run: Run, count: int, options: Mapping[str, object], *, fil
         file=sys.stderr,
     )
     beside = condition.cells(each) if run.spec.data.condition_columns else None  # type: ignore[union-attr]
-    return Conditioned(run, each, beside)
+    return ConditionedRun(run, each, beside)
 
 
 def warn(condition: ColumnsCondition, row: Tensor) -> None:

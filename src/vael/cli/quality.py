@@ -201,7 +201,7 @@ def gapped(run: Run, x: Tensor, seed: int, options: Mapping[str, object]) -> Ten
 def write_page(run: Run, x: Tensor, seed: int, options: Mapping[str, object]) -> SyntheticQuality:
     """Judge the rows and write the page."""
     from vael.applications.synthesis import held_out, judge_rows
-    from vael.evaluation.synthetic import Settings
+    from vael.evaluation.synthetic import SyntheticSettings
     from vael.report.synthetic import QualityInput, write_quality
 
     splits, target = run.splits(), options.get("target")
@@ -213,7 +213,7 @@ def write_page(run: Run, x: Tensor, seed: int, options: Mapping[str, object]) ->
             "train with more data, set more aside (--validation, --test), or leave --quality out"
         )
     tables, quality = judge_rows(
-        run.model, splits, x, Settings(target=None if target is None else str(target), seed=seed)
+        run.model, splits, x, SyntheticSettings(target=None if target is None else str(target), seed=seed)
     )
     facts = (
         ("run", str(run.folder)),

@@ -141,7 +141,7 @@ def score(given: argparse.Namespace) -> int:
     threshold = float(options.get("threshold", USUAL_THRESHOLD))
     skipped: list[Skipped] = []
     notes: dict[str, None] = {}
-    flagged, pictures = Flagged(bool(options.get("json"))), Pictures()
+    flagged, pictures = Flagged(bool(options.get("json"))), AnomalyPictures()
     most = int(options.get("reasons", 0))
     explain = bool(options.get("explain"))
     reasons = Reasons(run, splits.train, max(most, WHY * explain))
@@ -174,7 +174,7 @@ def score(given: argparse.Namespace) -> int:
     return 0
 
 
-class Pictures:
+class AnomalyPictures:
     """The strangest flagged images, each with the surprise of its pixels."""
 
     def __init__(self) -> None:

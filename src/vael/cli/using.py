@@ -155,7 +155,7 @@ def sample(given: argparse.Namespace) -> int:
     return done(store(target, x, run), len(x), options)
 
 
-def sample_table(drawn: conditioning.Conditioned, schema: Schema, target: Path, options: dict[str, object]) -> int:
+def sample_table(drawn: conditioning.ConditionedRun, schema: Schema, target: Path, options: dict[str, object]) -> int:
     """Rows that keep the rules of their columns, and the page about them if it was asked for."""
     run, seed = drawn.run, int(str(options.get("seed", 0)))
     x = quality.draw_table(run, schema, int(str(options.get("count", 64))), seed, options, drawn.each)

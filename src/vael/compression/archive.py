@@ -17,7 +17,7 @@ from torch import nn
 
 import vael
 from vael.claims import refuse_claim
-from vael.compression.bits_back import Coded, decode, encode
+from vael.compression.bits_back import CodedExamples, decode, encode
 from vael.compression.container import MOST_CELLS, BlockFacts, Header, Layout, checksum, facts_beside, pack, unpack
 from vael.compression.contents import Contents, to_cells, to_original
 from vael.compression.level import Level
@@ -73,7 +73,7 @@ class _Block:
     facts: BlockFacts
     payload: bytes
     why: str  # it went raw, or nothing
-    coded: Coded | None
+    coded: CodedExamples | None
     encoded: float  # seconds
     verified: float
 
@@ -146,7 +146,7 @@ def _compressed(level: Level, array: np.ndarray, layout: Layout) -> _Block:
     return _Block(facts, payload, why, coded, encoded, time.perf_counter() - begun - encoded)
 
 
-def _tried(level: Level, array: np.ndarray, layout: Layout) -> tuple[Coded | None, str, float]:
+def _tried(level: Level, array: np.ndarray, layout: Layout) -> tuple[CodedExamples | None, str, float]:
     """A block coded, decoded and compared, and the seconds that coding took; or why it cannot be."""
     begun = time.perf_counter()
     try:

@@ -21,7 +21,7 @@ DEEPEST = 24  # bits that one symbol can take off the stack
 
 
 @dataclass(frozen=True)
-class Coded:
+class CodedExamples:
     """A block of examples as words, and what a decoder needs beside them."""
 
     words: np.ndarray  # uint32
@@ -36,7 +36,7 @@ def bottom_of(level: Level) -> int:
     return 8 + -(-4 * DEEPEST * sum(level.latents) // WORD)
 
 
-def encode(level: Level, x: Symbols) -> Coded:
+def encode(level: Level, x: Symbols) -> CodedExamples:
     """The examples as words. Groups grow with the bits on the stack, so that few of the known words are used up.
 
     Errors: `StateError` where the stack runs empty, `SupportError` where the model gives no probabilities: the block
@@ -51,7 +51,7 @@ def encode(level: Level, x: Symbols) -> Coded:
         groups.append(size)
         done += size
     words, kept = stack.stored()
-    return Coded(words, kept, tuple(groups), stack.bits - start, ideal)
+    return CodedExamples(words, kept, tuple(groups), stack.bits - start, ideal)
 
 
 def _encode_group(level: Level, stack: Stack, x: Symbols) -> tuple[int, float]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
-from vael.compression.grids import WIDEST, Grid
-from vael.compression.laws import Law, Question, Questions, Symbols, finite
+from vael.compression.grids import WIDEST, CodingGrid
+from vael.compression.laws import CodingLaw, Question, Questions, Symbols, finite
 from vael.compression.reading import coarse, sigmoid
 from vael.compression.stack import LIBRARY
 from vael.errors import FormatError
@@ -42,7 +42,7 @@ def count_states(symbols: Symbols) -> Counts:
     return tuple(found)
 
 
-class States(Law):
+class States(CodingLaw):
     """Which cells there are: the state of a column given that of the last column before it that has gaps, by how
     often each was.
     """
@@ -87,7 +87,7 @@ class NumberGrids:
     origin: Float[np.ndarray, " numbers"]
 
 
-def number_grids(grids: Sequence[Grid]) -> NumberGrids:
+def number_grids(grids: Sequence[CodingGrid]) -> NumberGrids:
     """Those of the columns that are numbers."""
     place = [number for number, grid in enumerate(grids) if not grid.texts]
     facts = np.array(
@@ -194,12 +194,12 @@ def _settled(logits: np.ndarray) -> np.ndarray:
     return logits - logits.max(-1, keepdims=True, initial=-np.inf) if logits.shape[-1] else logits
 
 
-class Rows(Law):
+class ColumnRows(CodingLaw):
     """The cells of rows under `Columns`; cells that are missing or kept beside are `MISSING` and `ASIDE` in place
     of a symbol.
     """
 
-    def __init__(self, law: Columns, grids: Sequence[Grid], counts: Counts, examples: int) -> None:
+    def __init__(self, law: Columns, grids: Sequence[CodingGrid], counts: Counts, examples: int) -> None:
         self.states, self.grids, self.examples = States(counts, examples), grids, examples
         self.numbers, self.levels = number_grids(grids), level_shares(law, grids, examples)
         self.mass = NumberMass(law, self.numbers, examples) if len(self.numbers.place) else None
@@ -247,7 +247,7 @@ class Rows(Law):
 
 
 def level_shares(
-    law: Columns, grids: Sequence[Grid], examples: int, *, exact: bool = False
+    law: Columns, grids: Sequence[CodingGrid], examples: int, *, exact: bool = False
 ) -> dict[int, Float[np.ndarray, "examples texts"]]:
     """For each column of levels the probability of each, the code that rare levels share divided by how often each
     of them was.
@@ -265,7 +265,7 @@ def level_shares(
     return found
 
 
-def log_cells(law: Columns, grids: Sequence[Grid], symbols: Symbols) -> Float[np.ndarray, " examples"]:
+def log_cells(law: Columns, grids: Sequence[CodingGrid], symbols: Symbols) -> Float[np.ndarray, " examples"]:
     """Log P of the cells that are coded, nats, with the model's parameters as they are: no grid for these, no
     entropy coder.
     """

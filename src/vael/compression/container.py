@@ -43,13 +43,13 @@ Count = Annotated[int, Field(ge=0, le=MOST)]
 Several = Annotated[int, Field(ge=1, le=MOST)]
 
 
-class Section(BaseModel):
+class ArchiveSection(BaseModel):
     """Base of all parts of a header: fixed once made, and nothing in it that is not known."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Layout(Section):
+class Layout(ArchiveSection):
     """What was compressed, and how the cells of a model become it again."""
 
     kind: Literal["array", "images", "table"]
@@ -84,7 +84,7 @@ class Layout(Section):
         return math.prod(self.shape[1:]) * np.dtype(self.dtype).itemsize
 
 
-class BlockFacts(Section):
+class BlockFacts(ArchiveSection):
     """A block: whether it was coded or goes raw, how long it is, and checksums of what is stored and of what it
     stands for.
     """
@@ -104,14 +104,14 @@ class BlockFacts(Section):
         return self
 
 
-class BesideFacts(Section):
+class BesideFacts(ArchiveSection):
     """What is kept beside the blocks: how long it is, and its checksum."""
 
     size: Count = 0
     stored: str = ""
 
 
-class Header(Section):
+class Header(ArchiveSection):
     """Everything that a decoder must know before it begins."""
 
     vael: str

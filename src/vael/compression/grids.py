@@ -19,7 +19,7 @@ DAY = 86_400
 
 
 @dataclass(frozen=True)
-class Grid:
+class CodingGrid:
     """The values that the cells of a column can be coded as: its levels (rare ones each), or (first + k) / rate for
     k from 0 to size - 1.
     """
@@ -66,27 +66,27 @@ class Grid:
         return (self.values(symbols) - self.column.origin).astype(np.float32).astype(np.float64)
 
 
-def grids_of(schema: Schema) -> tuple[Grid, ...]:
+def grids_of(schema: Schema) -> tuple[CodingGrid, ...]:
     """The grid of each column."""
     return tuple(_levels(column) if column.kind in LEVELS else _numbers(column) for column in schema.columns)
 
 
-def _levels(column: Column) -> Grid:
+def _levels(column: Column) -> CodingGrid:
     texts = (*column.levels, *(level for level, _ in column.rare))
-    return Grid(column, texts, size=len(texts))
+    return CodingGrid(column, texts, size=len(texts))
 
 
-def _numbers(column: Column) -> Grid:
+def _numbers(column: Column) -> CodingGrid:
     """The range of training and as much again on either side; of free precision where none is declared, or the
     range has too many steps.
     """
     rate = rate_of(column)
     if rate is None or column.minimum is None or column.maximum is None:
-        return Grid(column)
+        return CodingGrid(column)
     least, most = math.floor(column.minimum * rate), math.ceil(column.maximum * rate)
     wide = min(most - least + MARGIN, (WIDEST - (most - least + 1)) // 2)
     if wide < 0:
-        return Grid(column)
+        return CodingGrid(column)
     bottom = (
         0
         if column.kind is ColumnKind.COUNT and least >= 0
@@ -95,7 +95,7 @@ def _numbers(column: Column) -> Grid:
         else least - wide
     )
     first = max(least - wide, bottom)
-    return Grid(column, rate=rate, first=first, size=most + wide + 1 - first)
+    return CodingGrid(column, rate=rate, first=first, size=most + wide + 1 - first)
 
 
 def rate_of(column: Column) -> int | None:

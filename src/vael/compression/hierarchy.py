@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
-from vael.compression.laws import Following, Law
+from vael.compression.laws import CodingLaw, Following
 from vael.models.core import Levels
 from vael.probability import diagonal_gaussian
 
@@ -17,10 +17,10 @@ from vael.probability import diagonal_gaussian
 class LevelsInTurn(Following):
     """p(z_1) p(z_2 | z_1) ... or q(z_1 | x) q(z_2 | z_1, x) ...: from symbols of the levels above to the next law."""
 
-    def __init__(self, law_at: Callable[[list[np.ndarray]], Law]) -> None:
+    def __init__(self, law_at: Callable[[list[np.ndarray]], CodingLaw]) -> None:
         self.law_at = law_at
 
-    def law(self, before: list[np.ndarray]) -> Law:
+    def law(self, before: list[np.ndarray]) -> CodingLaw:
         return self.law_at(before)
 
 

@@ -20,14 +20,14 @@ from vael.compression.integer_laws import (
     IntegerHalvings,
     LogisticMixture,
     SharedMixture,
-    Weighed,
+    WeighedLaw,
 )
 from vael.compression.integer_tables import (
     RATE,
     RAW,
     TOP,
     Curve,
-    Grid,
+    IntegerGrid,
     Whole,
     exponential,
     function_grid,
@@ -35,7 +35,7 @@ from vael.compression.integer_tables import (
     raw_numbers,
     to_whole,
 )
-from vael.compression.laws import Law, Parts
+from vael.compression.laws import CodingLaw, Parts
 from vael.errors import SupportError
 from vael.models import (
     BernoulliHead,
@@ -64,7 +64,7 @@ class IntegerHead(ABC):
         self.facts, self.tables = dict(facts), dict(tables)
 
     @abstractmethod
-    def law(self, raw: Whole) -> Law:
+    def law(self, raw: Whole) -> CodingLaw:
         """The law of the cells of examples, from raw numbers `[examples, channels_per_cell * channels, *space]`."""
 
     @property
@@ -74,7 +74,7 @@ class IntegerHead(ABC):
 
     def softmax(self, logits: Whole) -> Whole:
         """Weights of components on the last axis, the largest 2^18; none is 0."""
-        nearest = Grid(self.tables["exponential"], -16 << (RAW - 4), 4)
+        nearest = IntegerGrid(self.tables["exponential"], -16 << (RAW - 4), 4)
         return np.maximum(nearest(logits - logits.max(-1, keepdims=True)), 1)
 
 
@@ -88,8 +88,10 @@ class IntegerBernoulli(IntegerHead):
 
     kind = "bernoulli"
 
-    def law(self, raw: Whole) -> Law:
-        return IntegerBits(Grid(self.tables["probability"], -20 << (RAW - FINE), FINE)(raw.reshape(len(raw), -1)))
+    def law(self, raw: Whole) -> CodingLaw:
+        return IntegerBits(
+            IntegerGrid(self.tables["probability"], -20 << (RAW - FINE), FINE)(raw.reshape(len(raw), -1))
+        )
 
 
 class IntegerCategorical(IntegerHead):
@@ -97,9 +99,9 @@ class IntegerCategorical(IntegerHead):
 
     kind = "categorical"
 
-    def law(self, raw: Whole) -> Law:
+    def law(self, raw: Whole) -> CodingLaw:
         weight = self.softmax(cells_last(raw, self.levels))
-        return IntegerHalvings(Weighed(weight), (weight.shape[0], weight.shape[1]), self.levels)
+        return IntegerHalvings(WeighedLaw(weight), (weight.shape[0], weight.shape[1]), self.levels)
 
 
 class IntegerTabulated(IntegerHead):
@@ -107,7 +109,7 @@ class IntegerTabulated(IntegerHead):
 
     kind = "tabulated"
 
-    def law(self, raw: Whole) -> Law:
+    def law(self, raw: Whole) -> CodingLaw:
         weight = self.softmax(cells_last(raw, self.facts["components"]))
         return IntegerHalvings(
             SharedMixture(weight, self.tables["shared"]), (weight.shape[0], weight.shape[1]), self.levels
@@ -132,9 +134,9 @@ class IntegerLogistics(IntegerHead):
 
     def rate(self, raw: Whole) -> Whole:
         """1 / s in units of 2^-24."""
-        return Grid(self.tables["rate"], LOW << (RAW - FINE), FINE)(raw)
+        return IntegerGrid(self.tables["rate"], LOW << (RAW - FINE), FINE)(raw)
 
-    def law(self, raw: Whole) -> Law:
+    def law(self, raw: Whole) -> CodingLaw:
         """Logistics over levels, one or a mixture, in integers."""
         components = self.facts["components"]
         if components == 1:
@@ -152,11 +154,11 @@ class IntegerCoupledLogistics(IntegerLogistics):
 
     kind = "coupled logistics"
 
-    def law(self, raw: Whole) -> Law:
+    def law(self, raw: Whole) -> CodingLaw:
         components, channels = self.facts["components"], self.facts["channels"]
         sizes = np.cumsum([components * n for n in (1, channels, channels, channels * (channels - 1) // 2)])
         logits, loc, log_scale, coupling = (self._pixels(part, components) for part in np.split(raw, sizes, axis=1)[:4])
-        tanh = Grid(self.tables["tanh"], -8 << (RAW - FINE), FINE)
+        tanh = IntegerGrid(self.tables["tanh"], -8 << (RAW - FINE), FINE)
         parts = (
             [self.loc(part) for part in loc],
             [self.rate(part) for part in log_scale],

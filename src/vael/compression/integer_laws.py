@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from vael.compression.integer_tables import FRACTION, RATE, RAW, TOP, Curve, Whole
-from vael.compression.laws import Following, Law, Question, Questions, Symbols
+from vael.compression.laws import CodingLaw, Following, Question, Questions, Symbols
 from vael.compression.stack import LIBRARY
 
 PRECISION = 24  # bits of a probability
@@ -40,7 +40,7 @@ def bits(probability: Whole) -> Question:
     return Question(BERNOULLI, (probability.ravel() / float(1 << PRECISION),))
 
 
-class IntegerBits(Law):
+class IntegerBits(CodingLaw):
     """0 or 1, with P(1) in units of 2^-24."""
 
     def __init__(self, probability: Whole) -> None:
@@ -54,7 +54,7 @@ class IntegerBits(Law):
         yield symbols.ravel()
 
 
-class IntegerHalvings(Law):
+class IntegerHalvings(CodingLaw):
     """0 ... levels - 1 by a distribution function in integers: is the symbol in the upper half of what is left,
     until one is left.
     """
@@ -80,7 +80,7 @@ class IntegerHalvings(Law):
             yield ((symbols >> digit) & 1).ravel()
 
 
-class Normals(Law, ABC):
+class Normals(CodingLaw, ABC):
     """Abstract: Gaussian latents on the grid k / 2^bins, k from -reach to reach - 1, the outer bins open."""
 
     def __init__(self, curve: Curve, bins: int, reach: int) -> None:
@@ -180,7 +180,7 @@ class SharedMixture:
         return (self.weight * self.shared[edge]).sum(-1)
 
 
-class Weighed:
+class WeighedLaw:
     """The distribution function of codes with weights of their own, `[examples, cells, levels]`."""
 
     def __init__(self, weight: Whole) -> None:
@@ -204,7 +204,7 @@ class IntegerCoupling(Following):
         self.curve, self.weight, self.levels = curve, weight, levels
         self.loc, self.rate, self.coupling = parts
 
-    def law(self, before: list[np.ndarray]) -> Law:
+    def law(self, before: list[np.ndarray]) -> CodingLaw:
         weight = self.weight
         for channel, x in enumerate(before):
             mixture = self._mixture(weight, channel, before)

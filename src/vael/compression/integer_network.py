@@ -184,7 +184,7 @@ class Shape(Stage):
 
 
 @dataclass(frozen=True, eq=False)
-class Frame(Stage):
+class IntegerFrame(Stage):
     """Zeros added at the right and at the bottom, or cells cut off there where the number is negative."""
 
     kind = "frame"
@@ -199,7 +199,7 @@ class Frame(Stage):
 
 
 STAGES: dict[str, type[Stage]] = {
-    kind.kind: kind for kind in (Affine, Linear, Convolution, TransposedConvolution, Lookup, Shape, Frame)
+    kind.kind: kind for kind in (Affine, Linear, Convolution, TransposedConvolution, Lookup, Shape, IntegerFrame)
 }
 
 

@@ -40,7 +40,7 @@ class Curve:
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class IntegerGrid:
     """A function on multiples of 2^step from `first` on, by its values there; its end values beyond."""
 
     values: Whole
@@ -79,11 +79,11 @@ def raw_numbers(low: int, high: int, step: int) -> torch.Tensor:
     return torch.arange(low << (RAW - step), (high << (RAW - step)) + 1).double() * 2.0 ** (step - RAW)
 
 
-def function_grid(values: torch.Tensor, low: int, step: int) -> Grid:
+def function_grid(values: torch.Tensor, low: int, step: int) -> IntegerGrid:
     """A function by its values at `raw_numbers(low, ..., step)`."""
-    return Grid(to_whole(values), low << (RAW - step), step)
+    return IntegerGrid(to_whole(values), low << (RAW - step), step)
 
 
-def exponential() -> Grid:
+def exponential() -> IntegerGrid:
     """e^x for x ≤ 0, 2^18 at 0; nothing is so rare that it is 0 above e^-13."""
     return function_grid(torch.exp(raw_numbers(-16, 0, 4)) * 2.0**WEIGHT, -16, 4)

@@ -33,7 +33,7 @@ class Question:
 Questions = Generator[Question, np.ndarray, np.ndarray]
 
 
-class Law(ABC):
+class CodingLaw(ABC):
     """Abstract: P(symbols) of a few examples side by side, `[examples, symbols]`."""
 
     @abstractmethod
@@ -77,7 +77,7 @@ def finite(*parameters: np.ndarray) -> None:
         )
 
 
-class OneQuestion(Law, ABC):
+class OneQuestion(CodingLaw, ABC):
     """Abstract: all symbols are independent, so they are asked for at once."""
 
     @abstractmethod
@@ -123,7 +123,7 @@ class Tables(OneQuestion):
 Mass = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-class Halvings(Law):
+class Halvings(CodingLaw):
     """A law over 0 ... levels - 1 by the mass of intervals: is x in the upper half of what is left of the range, until
     one level is left.
 
@@ -169,7 +169,7 @@ class GaussianMass:
         return np.where(edge <= 0, -np.inf, np.where(edge >= 2 * self.reach, np.inf, place))
 
 
-class BisectedGaussians(Law):
+class BisectedGaussians(CodingLaw):
     """N(loc, scale²) of each symbol, cut into unit bins around -reach ... reach - 1, the outer two open; both in units
     of a bin.
 
@@ -189,7 +189,7 @@ class BisectedGaussians(Law):
         yield from self.halvings.answers(symbols + self.reach)
 
 
-class CorrelatedGaussians(Law):
+class CorrelatedGaussians(CodingLaw):
     """N(loc, L Lᵀ) over the symbols of an example on the same bins, L = shear diag(scale) with 1 on the diagonal of
     `shear`.
 
@@ -224,11 +224,11 @@ class Following(ABC):
     """Abstract: laws of parts of an example, each of which depends on the parts before it."""
 
     @abstractmethod
-    def law(self, before: list[np.ndarray]) -> Law:
+    def law(self, before: list[np.ndarray]) -> CodingLaw:
         """The law of the next part."""
 
 
-class Parts(Law):
+class Parts(CodingLaw):
     """Several parts of an example one after another, such as the coupled channels of an image, laid side by side.
 
     `parts` is how many of one size there are, or the size of each.

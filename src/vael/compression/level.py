@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Int32
 
-from vael.compression.laws import Law
+from vael.compression.laws import CodingLaw
 
 Symbols = Int32[np.ndarray, "examples _"]
 
@@ -47,15 +47,15 @@ class Level(ABC):
         """Facts of this installation on which the integers may depend; empty where they depend on none."""
 
     @abstractmethod
-    def posterior(self, level: int, below: Symbols) -> Law:
+    def posterior(self, level: int, below: Symbols) -> CodingLaw:
         """Q(z_level | z_(level - 1)), where z_0 is x."""
 
     @abstractmethod
-    def likelihood(self, level: int, above: Symbols) -> Law:
+    def likelihood(self, level: int, above: Symbols) -> CodingLaw:
         """P(z_(level - 1) | z_level), where z_0 is x."""
 
     @abstractmethod
-    def prior(self, examples: int) -> Law:
+    def prior(self, examples: int) -> CodingLaw:
         """P(z_depth) for so many examples."""
 
     @abstractmethod

@@ -15,8 +15,17 @@ from torch import Tensor
 from vael.compression.integer_heads import HEADS, IntegerHead, quantise_head
 from vael.compression.integer_laws import IndependentNormals, Normals, ShearedNormals
 from vael.compression.integer_network import IntegerNetwork, read_network
-from vael.compression.integer_tables import RATE, RAW, Curve, Grid, Whole, function_grid, normal_curve, raw_numbers
-from vael.compression.laws import Law
+from vael.compression.integer_tables import (
+    RATE,
+    RAW,
+    Curve,
+    IntegerGrid,
+    Whole,
+    function_grid,
+    normal_curve,
+    raw_numbers,
+)
+from vael.compression.laws import CodingLaw
 from vael.compression.level import Level, Symbols
 from vael.compression.quantising import quantise_network
 from vael.compression.safe import BINS, REACH, SafeLevel, fixed
@@ -232,16 +241,16 @@ class PortableLevel(Level):
     def build(self) -> Mapping[str, str]:
         return {}
 
-    def posterior(self, level: int, below: Symbols) -> Law:
+    def posterior(self, level: int, below: Symbols) -> CodingLaw:
         cells = torch.from_numpy(below.astype(np.float64)).view(len(below), *self.integers.event)
         raw, size = integer(self.integers.encoder(cells)), self.integers.features
         loc, log_scale, under = np.split(raw, [size, 2 * size], axis=1)
         loc = np.clip(loc, -4 * REACH << RAW, 4 * REACH << RAW)
-        rate = Grid(self.integers.rates, LOW << (RAW - FINE), FINE)(log_scale)
+        rate = IntegerGrid(self.integers.rates, LOW << (RAW - FINE), FINE)(log_scale)
         independent = IndependentNormals(*self._normals, loc, rate)
         return self._sheared(independent, loc, rate, under) if self.integers.correlated else independent
 
-    def _sheared(self, normals: Normals, loc: Whole, rate: Whole, under: Whole) -> Law:
+    def _sheared(self, normals: Normals, loc: Whole, rate: Whole, under: Whole) -> CodingLaw:
         shear, size = (
             np.zeros((len(loc), self.integers.features, self.integers.features), np.int64),
             self.integers.features,
@@ -250,10 +259,10 @@ class PortableLevel(Level):
         shear[:, rows, columns] = np.clip(under, -SHEAR, SHEAR)
         return ShearedNormals(normals, loc, rate, shear)
 
-    def likelihood(self, level: int, above: Symbols) -> Law:
+    def likelihood(self, level: int, above: Symbols) -> CodingLaw:
         return self.integers.head.law(integer(self.integers.decoder(torch.from_numpy(above.astype(np.float64)))))
 
-    def prior(self, examples: int) -> Law:
+    def prior(self, examples: int) -> CodingLaw:
         shape = (examples, self.integers.features)
         return IndependentNormals(*self._normals, np.zeros(shape, np.int64), np.full(shape, 1 << RATE))
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from vael.compression.integer_network import (
     Affine,
     Convolution,
-    Frame,
+    IntegerFrame,
     IntegerNetwork,
     Linear,
     Lookup,
@@ -139,7 +139,7 @@ def converted(step: Traced, unit: int, follows: nn.Module | Reshape | None) -> t
     if isinstance(layer, Reshape):
         return Shape(layer.event), unit
     if isinstance(layer, (nn.ZeroPad2d, Crop)):
-        return Frame(step.after[2] - step.before[2], step.after[1] - step.before[1]), unit
+        return IntegerFrame(step.after[2] - step.before[2], step.after[1] - step.before[1]), unit
     if isinstance(layer, ACTIVATIONS):
         return tabulated(layer, unit)
     if isinstance(layer, Standardize):

@@ -18,17 +18,17 @@ from torch.distributions import Bernoulli, Distribution, Independent, Multivaria
 from vael.compression.laws import (
     BisectedGaussians,
     Bits,
+    CodingLaw,
     CorrelatedGaussians,
     Following,
     Halvings,
-    Law,
     Parts,
     Tables,
     finite,
 )
 from vael.errors import SupportError
 from vael.probability import (
-    Codes,
+    CodeChoice,
     CoupledLogisticMixture,
     DiscretizedLogistic,
     DiscretizedLogisticMixture,
@@ -114,7 +114,7 @@ class CoupledChannels(Following):
             _pixels(part, examples, FINE * law.levels) for part in law.coupling.unbind(axis)
         ]  # it multiplies whole levels
 
-    def law(self, before: list[np.ndarray]) -> Law:
+    def law(self, before: list[np.ndarray]) -> CodingLaw:
         weight = self.weight
         for channel, x in enumerate(before):
             weight = weight * np.maximum(self._logistics(weight, channel, before).parts(x, x + 1), 1e-300)
@@ -135,7 +135,7 @@ def _pixels(parameter: Tensor, examples: int, steps: float = FINE) -> np.ndarray
 
 
 @singledispatch
-def law_of_cells(law: Distribution, levels: int, examples: int) -> Law:
+def law_of_cells(law: Distribution, levels: int, examples: int) -> CodingLaw:
     """The law of the cells of x for the first examples of a batch `[1, batch, *event]`.
 
     Any law of single cells over 0 ... levels - 1 is tabulated; others have an entry of their own.
@@ -163,36 +163,36 @@ def few_enough(levels: int, law: Distribution) -> None:
 
 
 @law_of_cells.register
-def _bernoulli(law: Bernoulli, levels: int, examples: int) -> Law:
+def _bernoulli(law: Bernoulli, levels: int, examples: int) -> CodingLaw:
     return Bits(sigmoid(flat(law.logits, examples)))
 
 
 @law_of_cells.register
-def _codes(law: Codes, levels: int, examples: int) -> Law:
+def _codes(law: CodeChoice, levels: int, examples: int) -> CodingLaw:
     few_enough(law.levels, law)
     return Tables(np.exp(_pixels(law.logits, examples)))
 
 
 @law_of_cells.register
-def _logistic(law: DiscretizedLogistic, levels: int, examples: int) -> Law:
+def _logistic(law: DiscretizedLogistic, levels: int, examples: int) -> CodingLaw:
     loc, log_scale = flat(law.loc, examples)[..., None], flat(law.log_scale, examples)[..., None]
     return Halvings(Logistics(np.ones((1, 1, 1)), loc, log_scale, law.levels), loc.shape[:2], law.levels)
 
 
 @law_of_cells.register
-def _mixture(law: DiscretizedLogisticMixture, levels: int, examples: int) -> Law:
+def _mixture(law: DiscretizedLogisticMixture, levels: int, examples: int) -> CodingLaw:
     logits, loc, log_scale = (_pixels(part, examples) for part in (law.logits, law.loc, law.log_scale))
     return Halvings(Logistics(np.exp(logits), loc, log_scale, law.levels), loc.shape[:2], law.levels)
 
 
 @law_of_cells.register
-def _tabulated(law: TabulatedMixture, levels: int, examples: int) -> Law:
+def _tabulated(law: TabulatedMixture, levels: int, examples: int) -> CodingLaw:
     weight, laws = np.exp(_pixels(law.logits, examples)), coarse(law.table.exp(), 2.0**40)
     return Halvings(SharedLaws(weight, laws), weight.shape[:2], law.levels)
 
 
 @law_of_cells.register
-def _coupled(law: CoupledLogisticMixture, levels: int, examples: int) -> Law:
+def _coupled(law: CoupledLogisticMixture, levels: int, examples: int) -> CodingLaw:
     return Parts(CoupledChannels(law, examples), law.event_shape[0])
 
 
@@ -204,7 +204,7 @@ class LatentGrid:
     reach: int
 
 
-def prior_of_latents(law: Distribution, grid: LatentGrid, examples: int) -> Law:
+def prior_of_latents(law: Distribution, grid: LatentGrid, examples: int) -> CodingLaw:
     """The prior on the grid, for so many examples.
 
     Errors: `SupportError` for one that is not Gaussian with independent latents.
@@ -229,7 +229,7 @@ def diagonal(law: Distribution, grid: LatentGrid, examples: int) -> tuple[np.nda
 
 
 @singledispatch
-def law_of_latents(law: Distribution, grid: LatentGrid, examples: int) -> Law:
+def law_of_latents(law: Distribution, grid: LatentGrid, examples: int) -> CodingLaw:
     """The posterior on the grid, for the first examples of a batch.
 
     Errors: `SupportError` for laws that are not Gaussian.
@@ -238,7 +238,7 @@ def law_of_latents(law: Distribution, grid: LatentGrid, examples: int) -> Law:
 
 
 @law_of_latents.register
-def _correlated(law: MultivariateNormal, grid: LatentGrid, examples: int) -> Law:
+def _correlated(law: MultivariateNormal, grid: LatentGrid, examples: int) -> CodingLaw:
     factor = law.scale_tril[:examples]
     deviation = factor.diagonal(dim1=-2, dim2=-1)
     loc, shear = law.loc[:examples], factor / deviation[..., None, :]

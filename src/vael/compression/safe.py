@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vael.compression.hierarchy import LevelsInTurn, log_ratio, of_the_draw
-from vael.compression.laws import Law, Parts
+from vael.compression.laws import CodingLaw, Parts
 from vael.compression.level import Level, Symbols
 from vael.compression.reading import LatentGrid, law_of_cells, law_of_latents, prior_of_latents
 from vael.counting import counted
@@ -69,27 +69,27 @@ class FloatLevel(Level):
     def build(self) -> Mapping[str, str]:
         return build_facts()
 
-    def posterior(self, level: int, below: Symbols) -> Law:
+    def posterior(self, level: int, below: Symbols) -> CodingLaw:
         if len(self.sizes) > 1:
             return Parts(LevelsInTurn(lambda above: self._posterior_at(above, below)), self.sizes)
         with fixed():
             return law_of_latents(self._infer(below), self.grid, len(below))
 
-    def _posterior_at(self, above: list[np.ndarray], x: Symbols) -> Law:
+    def _posterior_at(self, above: list[np.ndarray], x: Symbols) -> CodingLaw:
         with fixed():
             law = self.model.posterior_at(tuple(map(self._latents, above)), self._batch(x)) if above else self._infer(x)
             return law_of_latents(of_the_draw(law), self.grid, len(x))
 
-    def likelihood(self, level: int, above: Symbols) -> Law:
+    def likelihood(self, level: int, above: Symbols) -> CodingLaw:
         with fixed():
             return self._law(self._decode(above), len(above))
 
-    def prior(self, examples: int) -> Law:
+    def prior(self, examples: int) -> CodingLaw:
         if len(self.sizes) > 1:
             return Parts(LevelsInTurn(lambda above: self._prior_at(above, examples)), self.sizes)
         return self._prior_at([], examples)
 
-    def _prior_at(self, above: list[np.ndarray], examples: int) -> Law:
+    def _prior_at(self, above: list[np.ndarray], examples: int) -> CodingLaw:
         with fixed():
             law = self.model.prior_at(tuple(map(self._latents, above)))
             return prior_of_latents(of_the_draw(law), self.grid, examples)
@@ -109,7 +109,7 @@ class FloatLevel(Level):
         """The examples as the model takes them, filled up to a whole batch."""
 
     @abstractmethod
-    def _law(self, law: Distribution, examples: int) -> Law:
+    def _law(self, law: Distribution, examples: int) -> CodingLaw:
         """P(x | z) of the first examples."""
 
     @abstractmethod
@@ -175,7 +175,7 @@ class SafeLevel(FloatLevel):
     def _batch(self, x: Symbols) -> Batch:
         return Batch(x=self._cells(x))
 
-    def _law(self, law: Distribution, examples: int) -> Law:
+    def _law(self, law: Distribution, examples: int) -> CodingLaw:
         return law_of_cells(law, self.levels, examples)
 
     def _log_prob(self, law: Distribution, x: Symbols) -> np.ndarray:

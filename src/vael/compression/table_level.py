@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vael.compression.column_laws import Counts, Rows, States, log_cells
-from vael.compression.grids import WIDEST, Grid, grids_of
-from vael.compression.laws import Law
+from vael.compression.column_laws import ColumnRows, Counts, States, log_cells
+from vael.compression.grids import WIDEST, CodingGrid, grids_of
+from vael.compression.laws import CodingLaw
 from vael.compression.level import Symbols
 from vael.compression.safe import FINE_BINS, FloatLevel
 from vael.counting import counted
@@ -22,8 +22,8 @@ ROWS = 512  # in one call of a network
 
 
 class TableLevel(FloatLevel):
-    """Rows of a table: a symbol a cell (`Grid`), `MISSING` or `ASIDE` where the model is shown a gap; `counts` says how
-    often those are.
+    """Rows of a table: a symbol a cell (`CodingGrid`), `MISSING` or `ASIDE` where the model is shown a gap; `counts`
+    says how often those are.
 
     Which cells there are is coded by how often a column has them where the column before has, levels by their
     probabilities, a number by the mass of its step under the column's law. Errors: `SupportError` for a likelihood that
@@ -53,8 +53,8 @@ class TableLevel(FloatLevel):
             )
         )
 
-    def _law(self, law: Distribution, examples: int) -> Law:
-        return Rows(columns_of(law), self.grids, self.counts, examples)
+    def _law(self, law: Distribution, examples: int) -> CodingLaw:
+        return ColumnRows(columns_of(law), self.grids, self.counts, examples)
 
     def _log_prob(self, law: Distribution, x: Symbols) -> np.ndarray:
         return log_cells(columns_of(law), self.grids, x) + States(self.counts, len(x)).log_prob(x)
@@ -70,6 +70,6 @@ def columns_of(law: Distribution) -> Columns:
     return law
 
 
-def kept_beside(grids: tuple[Grid, ...]) -> tuple[str, ...]:
+def kept_beside(grids: tuple[CodingGrid, ...]) -> tuple[str, ...]:
     """Names of the columns that have no declared precision."""
     return tuple(grid.column.name for grid in grids if grid.free)

@@ -17,7 +17,7 @@ from vael.compression.beside import Beside, BesideForm, ColumnForm, packed, unpa
 from vael.compression.column_laws import count_states
 from vael.compression.container import Layout as FileLayout
 from vael.compression.contents import Contents
-from vael.compression.grids import ASIDE, DAY, MISSING, Grid, grids_of
+from vael.compression.grids import ASIDE, DAY, MISSING, CodingGrid, grids_of
 from vael.compression.text_form import commonest, in_form, number_form, text_form
 from vael.counting import counted
 from vael.data import ColumnKind, Schema
@@ -95,7 +95,7 @@ def table_contents(original: Original, schema: Schema) -> Contents:
     return Contents(original.name, symbols, layout, beside, original.size)
 
 
-def symbols_of(grid: Grid, cells: pa.ChunkedArray, typed: bool) -> Int32[np.ndarray, " rows"]:
+def symbols_of(grid: CodingGrid, cells: pa.ChunkedArray, typed: bool) -> Int32[np.ndarray, " rows"]:
     """The symbols of cells, `MISSING` or `ASIDE` where there is none."""
     if grid.column.kind not in LEVELS:
         return grid.symbols(valued(grid.column, cells)[0])
@@ -105,7 +105,9 @@ def symbols_of(grid: Grid, cells: pa.ChunkedArray, typed: bool) -> Int32[np.ndar
     return np.where(absent, MISSING, np.asarray(place.to_numpy())).astype(np.int32)
 
 
-def column_form(grid: Grid, place: int, cells: pa.ChunkedArray, symbols: Int32[np.ndarray, " rows"]) -> ColumnForm:
+def column_form(
+    grid: CodingGrid, place: int, cells: pa.ChunkedArray, symbols: Int32[np.ndarray, " rows"]
+) -> ColumnForm:
     """How most cells of a column are written."""
     if not is_text(cells.type):
         return ColumnForm(place=place)
@@ -120,12 +122,12 @@ def column_form(grid: Grid, place: int, cells: pa.ChunkedArray, symbols: Int32[n
     return ColumnForm(place=place, absent=absent, number=form, grouped=bool(pc.any(pc.not_equal(plain, bare)).as_py()))
 
 
-def decimals_of(grid: Grid) -> int:
+def decimals_of(grid: CodingGrid) -> int:
     """Digits after the point of a column of numbers."""
     return grid.column.decimals or 0 if grid.column.kind is not ColumnKind.COUNT else 0
 
 
-def cells_of(grid: Grid, symbols: Int32[np.ndarray, " rows"], form: ColumnForm, kind: pa.DataType) -> pa.Array:
+def cells_of(grid: CodingGrid, symbols: Int32[np.ndarray, " rows"], form: ColumnForm, kind: pa.DataType) -> pa.Array:
     """Symbols as cells of the type that the table has; null where a cell stands beside, or cannot be of that type."""
     plain = kind.value_type if pa.types.is_dictionary(kind) else kind
     distinct, where = np.unique(symbols, return_inverse=True)
@@ -148,7 +150,7 @@ def cells_of(grid: Grid, symbols: Int32[np.ndarray, " rows"], form: ColumnForm, 
         return pa.nulls(len(symbols), plain)
 
 
-def _word(grid: Grid, symbol: int, form: ColumnForm, written: bool) -> str | None:
+def _word(grid: CodingGrid, symbol: int, form: ColumnForm, written: bool) -> str | None:
     """A symbol as text."""
     if symbol < 0:
         return form.absent if symbol == MISSING and written else None
@@ -309,7 +311,7 @@ def text_of(told: BesideForm, table: pa.Table, schema: Schema, name: str) -> byt
     return content
 
 
-def notes(told: BesideForm, grids: tuple[Grid, ...]) -> Iterator[str]:
+def notes(told: BesideForm, grids: tuple[CodingGrid, ...]) -> Iterator[str]:
     """What a person wants to know of what comes back."""
     if told.text is not None:
         yield "the file comes back byte for byte"

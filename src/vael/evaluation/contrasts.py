@@ -36,7 +36,7 @@ class Contrast:
 
 
 @dataclass(frozen=True)
-class Numbers:
+class NumberColumns:
     """A column as a number: also where levels are numerals, as of a quantity of few values."""
 
     place: int
@@ -114,14 +114,14 @@ def contrasts(schema: Schema, learned: Learned) -> Iterator[Contrast]:
         yield from level_pairs(schema, i, j, learned)
 
 
-def numbers_of(schema: Schema, seen: Cells) -> Iterator[Numbers]:
+def numbers_of(schema: Schema, seen: Cells) -> Iterator[NumberColumns]:
     """The columns that are numbers, dates included."""
     for place, column in enumerate(schema.columns):
         if column.kind not in LEVELS:
-            yield Numbers(place, column.name, lambda cells: cells)
+            yield NumberColumns(place, column.name, lambda cells: cells)
         elif (known := numerals(column.levels)) is not None and len(known) > 1:
             table = np.append(known, np.full(column.codes + 2 - len(known), np.nan))
-            yield Numbers(
+            yield NumberColumns(
                 place, column.name, lambda cells, table=table, column=column: table[whole_codes(column, cells)]
             )
 
@@ -137,7 +137,7 @@ def numerals(levels: Sequence[str]) -> np.ndarray | None:
 # single columns
 
 
-def digits(schema: Schema, one: Numbers) -> Iterator[Contrast]:
+def digits(schema: Schema, one: NumberColumns) -> Iterator[Contrast]:
     """Last digits, trailing zeros, the lattice that float32 leaves; of dates the day of the week and of the month,
     and the time of day.
     """
@@ -196,7 +196,7 @@ def odds(keys: Callable[[Cells], np.ndarray], learned: Learned) -> Callable[[Cel
     return of
 
 
-def common_values(one: Numbers, learned: Learned) -> Contrast:
+def common_values(one: NumberColumns, learned: Learned) -> Contrast:
     """Single values that are commoner in one of the tables."""
     return Contrast(
         f"single values of `{one.name}`",
@@ -218,7 +218,7 @@ def repeats(schema: Schema, learned: Learned) -> Contrast:
 # pairs
 
 
-def pairs(a: Numbers, b: Numbers) -> Iterator[Contrast]:
+def pairs(a: NumberColumns, b: NumberColumns) -> Iterator[Contrast]:
     """Difference (order, equality), sum, ratio and product of two numbers."""
     at = (a.place, b.place)
 
@@ -256,7 +256,7 @@ def level_pairs(schema: Schema, i: int, j: int, learned: Learned) -> Iterator[Co
         )
 
 
-def given_level(one: Numbers, place: int, schema: Schema, learned: Learned) -> Contrast:
+def given_level(one: NumberColumns, place: int, schema: Schema, learned: Learned) -> Contrast:
     """A number less its median in real rows of the same level: what a level fixes, as a product its price."""
     column = schema.columns[place]
     tables = []
@@ -275,7 +275,7 @@ def given_level(one: Numbers, place: int, schema: Schema, learned: Learned) -> C
 # formulas
 
 
-def formulas(numbers: Sequence[Numbers], learned: Learned) -> Iterator[Contrast]:
+def formulas(numbers: Sequence[NumberColumns], learned: Learned) -> Iterator[Contrast]:
     """What is left of each number, and of its logarithm, by the formula of least squares in the others: sums, and
     products with shares and taxes.
     """
@@ -318,7 +318,7 @@ def log_terms(cells: Sequence[np.ndarray], known: Sequence[np.ndarray]) -> list[
 
 
 def left_over(
-    one: Numbers, others: Sequence[Numbers], terms: Terms, learned: Learned
+    one: NumberColumns, others: Sequence[NumberColumns], terms: Terms, learned: Learned
 ) -> Callable[[Cells, int], np.ndarray] | None:
     """Residuals of real rows that have all the numbers, by the coefficients that one half of them teaches; None
     where they are too few.

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vael.errors import ShapeError, SupportError
 from vael.evaluation.ranking import ALARM
-from vael.evaluation.skill import FOLDS, LEAST_FOLD, Skill, Told, skill_of_classes, skill_of_numbers
+from vael.evaluation.skill import FOLDS, LEAST_FOLD, Skill, SkillTold, skill_of_classes, skill_of_numbers
 from vael.process import ignoring
 from vael.tables.constraints import columns_of, whole_codes
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
@@ -48,7 +48,7 @@ class Learner:
 
 
 @dataclass(frozen=True)
-class Score:
+class LearnerScore:
     """One learner on real test rows."""
 
     learner: str
@@ -62,8 +62,8 @@ class Efficacy:
 
     target: str
     task: Task
-    synthetic: tuple[Score, ...]
-    real: tuple[Score, ...]
+    synthetic: tuple[LearnerScore, ...]
+    real: tuple[LearnerScore, ...]
     tested: int
     baseline: float  # what the commonest class of the real training rows (or their mean) reaches, by `value`
     skill: Skill | None = None  # what the learners together have learned; None where no class has enough test rows
@@ -183,7 +183,7 @@ def efficacy(
     scores = [tuple(_score(one, unseen, positive, task) for one in rows) for rows in taught]
     constant = float((unseen.y == _commonest(seen.y)).mean()) if task is not Task.NUMBER else 0.0
     said = [np.mean([one.said for one in rows], axis=0) for rows in taught]
-    told = Told(
+    told = SkillTold(
         said[1], said[0], tuple(_folds(rows, unseen.x, classes, task, seed) if folds else () for rows in (seen, drawn))
     )
     limits = float(seen.y.min()), float(seen.y.max())
@@ -297,13 +297,15 @@ class _Taught:
     said: Float[np.ndarray, "tests outputs"]  # shares of the classes, or the number again
 
 
-def _score(taught: _Taught, test: Problem, positive: float, task: Task) -> Score:
+def _score(taught: _Taught, test: Problem, positive: float, task: Task) -> LearnerScore:
     predicted = taught.predicted
     if task is Task.NUMBER:
         centred, left = test.y - test.y.mean(), test.y - predicted
-        return Score(taught.name, 1 - float(left @ left) / float(centred @ centred))
+        return LearnerScore(taught.name, 1 - float(left @ left) / float(centred @ centred))
     judged = [positive] if task is Task.BINARY else list(np.union1d(test.y, predicted))
-    return Score(taught.name, float((predicted == test.y).mean()), fmean(f1(test.y, predicted, one) for one in judged))
+    return LearnerScore(
+        taught.name, float((predicted == test.y).mean()), fmean(f1(test.y, predicted, one) for one in judged)
+    )
 
 
 def _taught(learner: Learner, rows: Problem, x: np.ndarray, classes: np.ndarray, task: Task, seed: int) -> _Taught:

@@ -21,7 +21,7 @@ from vael.evaluation.proposals import (
     PILOT,
     TRIAL,
     WORTH,
-    Plan,
+    ProposalPlan,
     Proposals,
     joined,
     judged,
@@ -203,7 +203,7 @@ def reference(model: nn.Module) -> Tensor:
     return weight
 
 
-def _planned(model: LatentModel, source: Source, asked: Asked) -> tuple[Plan, bool]:
+def _planned(model: LatentModel, source: Source, asked: Asked) -> tuple[ProposalPlan, bool]:
     """The plan, with the encoder's posterior where nothing else is possible; whether the divergence has a closed
     form.
     """
@@ -217,7 +217,7 @@ def _planned(model: LatentModel, source: Source, asked: Asked) -> tuple[Plan, bo
         )
     adaptive = asked.proposals is Proposals.ADAPTIVE and asked.samples >= LEAST_SAMPLES
     proposals = asked.proposals if fits and (adaptive or asked.proposals is Proposals.FITTED) else Proposals.ENCODER
-    plan = Plan(asked.samples, asked.seed + 1, _rows(model, first, asked.memory), proposals, asked.batch)
+    plan = ProposalPlan(asked.samples, asked.seed + 1, _rows(model, first, asked.memory), proposals, asked.batch)
     closed = posterior is not None and has_closed_form(posterior, model.prior_at((), first.context))
     return plan, closed
 
@@ -238,7 +238,7 @@ def gives_probabilities(model: LatentModel, source: Source) -> bool:
     return support is not None and support.is_discrete
 
 
-def _judge_all(model: LatentModel, source: Source, plan: Plan, progress: Progress | None) -> Judged:
+def _judge_all(model: LatentModel, source: Source, plan: ProposalPlan, progress: Progress | None) -> Judged:
     like, parts, done = reference(model), [], 0
     size = plan.together(plan.samples) if plan.proposals is Proposals.ENCODER else plan.batch
     for start in range(0, len(source), size):
@@ -284,7 +284,9 @@ def _rows(model: LatentModel, given: Batch, memory: int) -> int:
     return max(1, min(memory // (sum(sizes) + 8 * given.x.nbytes), ROWS_AT_ONCE.get(given.x.device.type, 4000)))
 
 
-def _record(model: LatentModel, source: Source, split: str, judged: Judged, closed: bool, plan: Plan) -> Evaluation:
+def _record(
+    model: LatentModel, source: Source, split: str, judged: Judged, closed: bool, plan: ProposalPlan
+) -> Evaluation:
     usage = collapse(judged.mean, judged.divergence_per_latent)
     found = Evaluation(
         data=source.name,
@@ -344,7 +346,7 @@ def elements_of(source: Source) -> float:
     return float((~x.isnan()).double().flatten(1).sum(1).mean())
 
 
-def _estimator(judged: Judged, closed: bool, plan: Plan, *, given: bool) -> str:
+def _estimator(judged: Judged, closed: bool, plan: ProposalPlan, *, given: bool) -> str:
     own, density = plan.proposals is Proposals.ENCODER, "log p(x | c)" if given else "log p(x)"
     bound = plan.samples if own else PILOT
     divergence = "in closed form" if closed else f"estimated from {bound} draws per example"

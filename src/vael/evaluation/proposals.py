@@ -54,7 +54,7 @@ class Proposals(Enum):
 
 
 @dataclass(frozen=True)
-class Plan:
+class ProposalPlan:
     """How examples are judged: K samples of the estimate, seed of the draws, latents decoded at once, examples
     judged together.
     """
@@ -105,7 +105,7 @@ def fitting_cost(features: int) -> int:
     return PILOT + TRIAL + LaplacePosterior.cost(features)
 
 
-def judged(model: LatentModel, given: Batch, plan: Plan) -> Judged:
+def judged(model: LatentModel, given: Batch, plan: ProposalPlan) -> Judged:
     """The examples of a batch, each by the proposal that the plan gives it."""
     if plan.proposals is Proposals.ENCODER:
         return joined(
@@ -142,12 +142,12 @@ def _split(rows: Tensor, size: int) -> list[Tensor]:
     return list(rows.split(size)) if len(rows) else []
 
 
-def _weighed(model: LatentVector, given: Batch, proposal: Distribution | None, plan: Plan) -> ImportanceWeights:
+def _weighed(model: LatentVector, given: Batch, proposal: Distribution | None, plan: ProposalPlan) -> ImportanceWeights:
     return weigh(model, given, proposal or posterior_of(model, given), plan.draws(plan.samples))
 
 
 def _fitted(
-    model: LatentVector, given: Batch, chosen: Int64[Tensor, " heavy"], plan: Plan
+    model: LatentVector, given: Batch, chosen: Int64[Tensor, " heavy"], plan: ProposalPlan
 ) -> tuple[Tensor, MultivariateNormal | None]:
     """The examples whose proposal has finite numbers, which are nearly all that were chosen, and their proposals."""
     proposals = []

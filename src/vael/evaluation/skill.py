@@ -37,7 +37,7 @@ class Skill:
 
 
 @dataclass(frozen=True)
-class Told:
+class SkillTold:
     """What learners together say of the test rows: shares of the classes, or a number in one column."""
 
     real: Float[np.ndarray, "tests outputs"]
@@ -58,7 +58,7 @@ def classes_judged(truth: np.ndarray, classes: np.ndarray) -> list[int]:
     return enough[-1:] if len(classes) == 2 else enough
 
 
-def skill_of_classes(truth: np.ndarray, classes: np.ndarray, told: Told) -> Skill | None:
+def skill_of_classes(truth: np.ndarray, classes: np.ndarray, told: SkillTold) -> Skill | None:
     """Areas under the curve. None where no class has enough test rows."""
     judged = classes_judged(truth, classes)
     if not judged:
@@ -107,7 +107,7 @@ def null_error(hits: np.ndarray, scores: np.ndarray) -> float:
     return float(np.std(found))
 
 
-def skill_of_numbers(truth: np.ndarray, told: Told, limits: tuple[float, float]) -> Skill:
+def skill_of_numbers(truth: np.ndarray, told: SkillTold, limits: tuple[float, float]) -> Skill:
     """R² of what the learners say together, within the range of the real training rows; whether anything is
     learned, by the rank correlation.
     """

@@ -25,7 +25,7 @@ SMALL = 10_000  # rows up to which trees are grown by one thread: more wait for 
 
 
 @dataclass(frozen=True)
-class Tables:
+class JudgedTables:
     """A synthetic table, the rows that the model was trained on, and rows that it never saw; in the units of the
     schema, NaN where missing.
 
@@ -48,7 +48,7 @@ class Tables:
 
 
 @dataclass(frozen=True)
-class Settings:
+class SyntheticSettings:
     """What is judged, and how long it may take."""
 
     target: str | None = None  # column to predict; None: see `learnable_target`
@@ -107,8 +107,8 @@ def mean_distance(distances: Sequence[MarginalDistance]) -> float:
 
 
 def judge_synthetic(
-    tables: Tables,
-    settings: Settings | None = None,
+    tables: JudgedTables,
+    settings: SyntheticSettings | None = None,
     *,
     bounds: tuple[Float[Tensor, " seen"], Float[Tensor, " unseen"]] | None = None,
 ) -> SyntheticQuality:
@@ -117,7 +117,7 @@ def judge_synthetic(
     `bounds` are the model's bounds on log p(x) of some training and some held-out rows, for the second membership
     check. Where nothing can be predicted (one column, a target of one value), `efficacy` is None and a note says why.
     """
-    how = settings or Settings()
+    how = settings or SyntheticSettings()
     schema, x, seen, unseen = (
         tables.schema,
         *(rows[:MOST] for rows in (tables.synthetic, shuffled(tables.train, how.seed), tables.holdout)),
@@ -147,7 +147,7 @@ def judge_synthetic(
     )
 
 
-def _predicted(tables: Tables, how: Settings) -> tuple[Efficacy | None, tuple[str, ...]]:
+def _predicted(tables: JudgedTables, how: SyntheticSettings) -> tuple[Efficacy | None, tuple[str, ...]]:
     """A target that was asked for must work; one that was chosen here may not."""
     if how.learners is None:
         return None, ("Nothing was predicted: no learners were given.",)

@@ -23,7 +23,7 @@ from vael.probability.multivariate import (
     squared_mahalanobis,
 )
 from vael.probability.observation import (
-    Codes,
+    CodeChoice,
     ContinuousBernoulli,
     DiscretizedLogistic,
     GreyCrossEntropy,
@@ -64,7 +64,7 @@ from vael.probability.wide import draw_wide, register_wide, widened
 __all__ = [
     "Axis",
     "Bit",
-    "Codes",
+    "CodeChoice",
     "Common",
     "ContinuousBernoulli",
     "Cost",

@@ -117,7 +117,7 @@ class DiscretizedLogistic(Law):
         return logistic_mass(value, self.loc, self.log_scale, self.levels)
 
 
-class Codes(Law):
+class CodeChoice(Law):
     """Categorical law over codes 0 ... levels - 1, held as floats; `logits` have the levels on the last axis and need
     not be normalised.
 
@@ -250,8 +250,8 @@ def _discretized_logistic(law: DiscretizedLogistic, shape: torch.Size, noise: No
     return logistic_draw(law.loc, law.log_scale, law.levels, noise.uniform(shape, law.loc))
 
 
-@register_draw(Codes)
-def _codes(law: Codes, shape: torch.Size, noise: Noise) -> Tensor:
+@register_draw(CodeChoice)
+def _codes(law: CodeChoice, shape: torch.Size, noise: Noise) -> Tensor:
     return chosen(law.logits, noise.uniform(shape, law.logits)).to(law.logits.dtype)
 
 

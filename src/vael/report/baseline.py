@@ -18,7 +18,7 @@ FITTED, JUDGED, MOST_COUNTERS, CELLS = 10_000, 5_000, 4_000_000, 50_000_000
 
 
 @dataclass(frozen=True)
-class Baseline:
+class TrivialModel:
     """Log-likelihood of the independent-cells model in nats per example, and what that model is in words."""
 
     log_likelihood: float
@@ -69,7 +69,7 @@ def gaussian(fitted: Tensor, judged: Tensor) -> float:
     return float(cells.flatten(1).sum(1).mean())
 
 
-def independent_cells(record: ReportInput) -> Baseline | None:
+def independent_cells(record: ReportInput) -> TrivialModel | None:
     """The baseline on the split that is shown; None where the model states no likelihood, or where cells are
     missing.
     """
@@ -77,10 +77,10 @@ def independent_cells(record: ReportInput) -> Baseline | None:
         return None
     if record.shown.windowing is not None:
         found = baseline_of(record.splits.train, record.shown, record.seed)
-        return None if found is None else Baseline(*found)
+        return None if found is None else TrivialModel(*found)
     head = head_of(record.model)
     if isinstance(head, ColumnsHead):
-        return Baseline(
+        return TrivialModel(
             columns(head, _rows(record.shown, JUDGED, record.seed)), "independent columns, each with its own law"
         )
     return of_splits(record.splits, record.shown, record.seed)
@@ -95,15 +95,15 @@ def columns(head: ColumnsHead, judged: Tensor) -> float:
     return float(torch.where(torch.isnan(judged), torch.zeros_like(cells), cells).sum(1).mean())
 
 
-def of_splits(splits: Splits, shown: Source, seed: int) -> Baseline | None:
+def of_splits(splits: Splits, shown: Source, seed: int) -> TrivialModel | None:
     """Fit to up to 10,000 training examples, judge on up to 5,000 of `shown`."""
     fitted, judged = _rows(splits.train, FITTED, seed), _rows(shown, JUDGED, seed)
     if not (torch.isfinite(fitted).all() and torch.isfinite(judged).all()):
         return None
     if splits.train.kind is Kind.BINARY:
-        return Baseline(bernoulli(fitted, judged), "independent cells, each with its own probability")
+        return TrivialModel(bernoulli(fitted, judged), "independent cells, each with its own probability")
     if splits.train.kind is Kind.INTEGER and splits.train.levels:
-        return Baseline(
+        return TrivialModel(
             histogram(fitted, judged, splits.train.levels), "independent cells, each with its own histogram"
         )
-    return Baseline(gaussian(fitted, judged), "independent cells, each with its own normal law")
+    return TrivialModel(gaussian(fitted, judged), "independent cells, each with its own normal law")

@@ -87,7 +87,7 @@ def components(record: ReportInput, seen: gather.Encoded, folder: Path) -> list[
     if pictures.is_picture(record.shown.event):
         told = f"Means of the components, the largest first.{limited}"
         columns = min(12, len(means))
-        layout = pictures.Layout(columns, max(0.52 * columns, 1))
+        layout = pictures.PictureLayout(columns, max(0.52 * columns, 1))
         return [weights, pictures.sheet(record, folder, "component_means", means, told, layout)]
     return [weights, _table_of_means(record, means, order, folder)]
 

@@ -9,7 +9,7 @@ from html import escape
 
 from vael.counting import counted
 from vael.evaluation.record import K_HAT_LIMIT, untrusted
-from vael.report.record import Facts, Numbers, sentence
+from vael.report.record import Facts, JudgedNumbers, sentence
 from vael.report.style import INK, QUIET, RULE, Drawing
 from vael.report.verdict import Remark, signed
 
@@ -68,7 +68,7 @@ KEPT = "Each figure is also in `figures/`, as PNG, SVG and PDF."
 
 
 @dataclass(frozen=True)
-class Table:
+class PageTable:
     """Numbers in rows; the first cell of each says what the row is of."""
 
     header: tuple[str, ...]
@@ -81,7 +81,7 @@ class Section:
 
     heading: str
     drawings: tuple[Drawing, ...] = ()
-    table: Table | None = None
+    table: PageTable | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Page:
 
     title: str
     lead: str
-    numbers: Numbers | None
+    numbers: JudgedNumbers | None
     notes: tuple[str, ...]
     remarks: tuple[Remark, ...]
     facts: Facts
@@ -124,7 +124,7 @@ def beside(cards: Sequence[str]) -> str:
     return f'<div class="numbers" style="--across: {across(len(cards) + 1)}">{wide}{"".join(others)}</div>'
 
 
-def key_numbers(found: Numbers, notes: Sequence[str]) -> str:
+def key_numbers(found: JudgedNumbers, notes: Sequence[str]) -> str:
     """The evaluation as cards, and under them on what it was measured."""
     nats, each = "nats", f"mean over {counted(found.examples, 'example')}"
     cards = []
@@ -189,7 +189,7 @@ def _figure(one: Drawing) -> str:
     )
 
 
-def _table(table: Table) -> str:
+def _table(table: PageTable) -> str:
     header = "".join(f'<th scope="col">{escape(one)}</th>' for one in table.header)
     rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
     return (

@@ -26,7 +26,7 @@ Words = Sequence[tuple[float, str]]  # where a word stands (0 top or left, 1 bot
 
 
 @dataclass(frozen=True)
-class Layout:
+class PictureLayout:
     """How a sheet of images is laid out: images in a row, inches, pixels between them, words left of rows and under
     columns.
     """
@@ -48,7 +48,7 @@ def is_picture(event: Sequence[int]) -> bool:
     return len(event) in (2, 3)
 
 
-def sheet(record: ReportInput, folder: Path, name: str, x: Tensor, caption: str, layout: Layout) -> Drawing:
+def sheet(record: ReportInput, folder: Path, name: str, x: Tensor, caption: str, layout: PictureLayout) -> Drawing:
     """A grid of images with words beside its rows and under its columns, as a figure."""
     x = as_images(x)
     grid = grid_image(
@@ -103,13 +103,15 @@ def reconstructions(record: ReportInput, folder: Path) -> Drawing:
         f"is averaged away. Shown: {record.shown_line}."
     )
     rows = torch.cat([part for block in blocks for part in block])
-    return sheet(record, folder, "reconstructions", rows, caption, Layout(columns, max(0.52 * columns, 1), rows=words))
+    return sheet(
+        record, folder, "reconstructions", rows, caption, PictureLayout(columns, max(0.52 * columns, 1), rows=words)
+    )
 
 
 def samples(record: ReportInput, folder: Path) -> list[Drawing]:
     """Means and draws at the same latents from the prior."""
     means, draws = gather.prior_samples(record, SIDE * SIDE)
-    layout = Layout(SIDE, 3.5)
+    layout = PictureLayout(SIDE, 3.5)
     if means is None:
         caption = f"{SIDE * SIDE} draws of x from the model."
         return [sheet(record, folder, "sample_draws", draws, caption, layout)]
@@ -118,7 +120,7 @@ def samples(record: ReportInput, folder: Path) -> list[Drawing]:
             f"Means at {SIDE * SIDE} latents drawn from the prior. The objective is no likelihood, so there is no law "
             "of x to draw from."
         )
-        return [sheet(record, folder, "sample_means", means, caption, Layout(SIDE, 3.5))]
+        return [sheet(record, folder, "sample_means", means, caption, PictureLayout(SIDE, 3.5))]
     kind = (
         "grey is the probability of a one"
         if record.splits.train.kind is Kind.BINARY
@@ -140,7 +142,7 @@ def manifold(record: ReportInput, folder: Path) -> Drawing:
     x = gather.decoded(record.central, gather.manifold_points(MANIFOLD))
     ticks = [minus(float(z)) if place % 3 == 0 else "" for place, z in enumerate(gather.quantiles(MANIFOLD))]
     edge = float(gather.quantiles(MANIFOLD)[-1])
-    layout = Layout(MANIFOLD, 5.6, 0, middles(MANIFOLD, ticks[::-1]), middles(MANIFOLD, ticks))
+    layout = PictureLayout(MANIFOLD, 5.6, 0, middles(MANIFOLD, ticks[::-1]), middles(MANIFOLD, ticks))
     caption = (
         f"Means of p(x | z) at {MANIFOLD} × {MANIFOLD} latents: z₁ grows to the right and z₂ upwards from −{edge:.2f} "
         f"to {edge:.2f}, "
@@ -181,5 +183,5 @@ def traversals(record: ReportInput, seen: gather.Encoded, folder: Path) -> Drawi
         "traversals",
         x,
         caption,
-        Layout(STEPS, 5.6, rows=middles(len(chosen), words), feet=middles(STEPS, sigmas)),
+        PictureLayout(STEPS, 5.6, rows=middles(len(chosen), words), feet=middles(STEPS, sigmas)),
     )

@@ -14,7 +14,7 @@ from vael.training import Row
 
 
 @runtime_checkable
-class Numbers(Protocol):
+class JudgedNumbers(Protocol):
     """What a report prints of an evaluation (`vael.evaluation.Evaluation` has it and says what each is); nats per
     example unless the name says otherwise.
     """
@@ -87,7 +87,7 @@ class ReportInput:
     model: Model
     splits: Splits
     history: tuple[Row, ...] = ()
-    evaluation: Numbers | Judgement | None = None
+    evaluation: JudgedNumbers | Judgement | None = None
     facts: Facts = ()
     display: Display | None = None  # None: from the data
     title: str = "A variational autoencoder"

@@ -19,8 +19,8 @@ from vael import files
 from vael.report import gather, pictures
 from vael.report.figures import class_name, scatter
 from vael.report.labels import write_names
-from vael.report.page import Page, Section, Table, html
-from vael.report.record import Numbers, ReportInput
+from vael.report.page import Page, PageTable, Section, html
+from vael.report.record import JudgedNumbers, ReportInput
 from vael.report.style import CLASSES, INK, QUIET, Drawing, keep, legend_above, new_figure, rule_lines, styled
 from vael.report.verdict import Remark, Tone, signed
 
@@ -44,7 +44,7 @@ class Point:
 
     label: str  # what it climbed
     record: ReportInput
-    judged: Numbers
+    judged: JudgedNumbers
 
 
 def write(folder: Path, points: Sequence[Point], title: str) -> Path:
@@ -95,7 +95,7 @@ def numbers(point: Point) -> dict[str, object]:
     return found if judged.is_bound else found | {"elbo": None, "objective": judged.elbo}
 
 
-def table(points: Sequence[Point]) -> Table:
+def table(points: Sequence[Point]) -> PageTable:
     """A row of numbers for every point."""
     first = points[0].judged
     known = any(one.judged.log_likelihood is not None for one in points)
@@ -107,10 +107,10 @@ def table(points: Sequence[Point]) -> Table:
         *(("log p(x), nats",) if known else ()),
         "active latents",
     )
-    return Table(header, tuple(_row(one.label, one.judged, known) for one in points))
+    return PageTable(header, tuple(_row(one.label, one.judged, known) for one in points))
 
 
-def _row(label: str, judged: Numbers, known: bool) -> tuple[str, ...]:
+def _row(label: str, judged: JudgedNumbers, known: bool) -> tuple[str, ...]:
     error = "" if judged.standard_error is None else f" ± {judged.standard_error:.2f}"
     weighed = "" if judged.log_likelihood is None else signed(judged.log_likelihood) + error
     figures = (
@@ -147,7 +147,7 @@ def remarks(points: Sequence[Point]) -> Iterator[Remark]:
         )
 
 
-def called(judged: Numbers) -> str:
+def called(judged: JudgedNumbers) -> str:
     """What the sum of distortion and rate is, with its sign turned."""
     return "bound" if judged.is_bound else "objective"
 
@@ -207,7 +207,7 @@ def reconstructions(points: Sequence[Point], folder: Path) -> Drawing:
     rows = [gather.pairs(first, SHOWN)[0], *(gather.pairs(one.record, SHOWN)[1] for one in points)]
     words = pictures.middles(len(rows), ["original", *(one.label for one in points)])
     caption = f"Means of p(x | z) at the mean of q(z | x); the images are of {first.shown_line}."
-    layout = pictures.Layout(len(rows[0]), 5.6, rows=words)
+    layout = pictures.PictureLayout(len(rows[0]), 5.6, rows=words)
     return pictures.sheet(first, folder, "sweep_reconstructions", torch.cat(rows), caption, layout)
 
 
@@ -217,7 +217,7 @@ def samples(points: Sequence[Point], folder: Path) -> Drawing:
     rows = [draws if means is None else means for means, draws in drawn]
     words = pictures.middles(len(rows), [one.label for one in points])
     caption = "Means of p(x | z) at latents drawn from the prior, the same latents in every row."
-    layout = pictures.Layout(SHOWN, 5.6, rows=words)
+    layout = pictures.PictureLayout(SHOWN, 5.6, rows=words)
     return pictures.sheet(points[0].record, folder, "sweep_samples", torch.cat(rows), caption, layout)
 
 

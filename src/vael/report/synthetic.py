@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vael import files
 from vael.counting import counted
-from vael.evaluation.synthetic import SyntheticQuality, Tables
+from vael.evaluation.synthetic import JudgedTables, SyntheticQuality
 from vael.report.page import Page, Section, html, number
 from vael.report.record import Facts
 from vael.report.style import styled
@@ -19,7 +19,7 @@ from vael.report.synthetic_verdict import quality_remarks
 class QualityInput:
     """A synthetic table, what was found about it, and what the page says of where it came from."""
 
-    tables: Tables
+    tables: JudgedTables
     quality: SyntheticQuality
     title: str = "A synthetic table"
     facts: Facts = ()

@@ -9,7 +9,7 @@ import numpy as np
 from vael.counting import counted
 from vael.evaluation.efficacy import Efficacy
 from vael.evaluation.privacy import ClosestRecords
-from vael.evaluation.synthetic import SyntheticQuality, Tables
+from vael.evaluation.synthetic import JudgedTables, SyntheticQuality
 from vael.report.matrices import side_by_side
 from vael.report.style import (
     DATA,
@@ -71,7 +71,7 @@ def distances(quality: SyntheticQuality) -> Drawing:
     return keep(figure, None, "distances", caption)
 
 
-def histograms(tables: Tables) -> Drawing:
+def histograms(tables: JudgedTables) -> Drawing:
     """How often each value occurs in real rows and in synthetic ones."""
     columns = tables.schema.columns[:SHOWN]
     across = min(ACROSS, len(columns))

@@ -14,7 +14,7 @@ from vael.data import Source
 from vael.data.transforms import Threshold
 from vael.evaluation import CodeJudgement, ExactJudgement, Judgement, samples_latents
 from vael.models import is_likelihood
-from vael.report.baseline import Baseline
+from vael.report.baseline import TrivialModel
 from vael.report.gather import ACTIVE, Encoded, detail_of_samples
 from vael.report.record import ReportInput
 
@@ -93,7 +93,7 @@ class Findings:
     validation: tuple[float, ...] = ()
     skipped: int = 0
     steps: int = 0
-    baseline: Baseline | None = None
+    baseline: TrivialModel | None = None
     warnings: tuple[str, ...] = ()  # of the evaluation
     climbed: str = "bound"  # what `elbo` may be called; "objective" where it bounds nothing
     subject: Subject = Subject()
@@ -293,7 +293,7 @@ def remarks(findings: Findings) -> list[Remark]:
     return sorted(found, key=lambda remark: remark.tone is not Tone.WARNING)
 
 
-def findings_of(record: ReportInput, seen: Encoded | None, baseline: Baseline | None) -> Findings:
+def findings_of(record: ReportInput, seen: Encoded | None, baseline: TrivialModel | None) -> Findings:
     """The numbers of a run; activity and divergence from the report's own pass where nothing was evaluated."""
     numbers, history = record.evaluation, record.history
     idle = seen if samples_latents(record.model) else None  # where latents may be idle

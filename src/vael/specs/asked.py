@@ -99,9 +99,8 @@ def leaf_of(option: str) -> str:
         return LEAVES[option]
     if option in LOOP or option in TRAINING:
         return f"training.{TRAINING.get(option, option)}"
-    written = option.replace("_", " ")
     raise StateError(
-        f"{written} (--{option.replace('_', '-')}) cannot change a run that is read from a file (--config): the data "
+        f"{option.replace('_', ' ')} cannot change a run that is read from a file (--config): the data "
         "are read as it says; name other data instead, set a leaf of model, algorithm or training (--set), or leave "
         "the file out"
     )

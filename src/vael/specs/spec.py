@@ -27,7 +27,7 @@ SCHEMA = 2
 FILE = "run.json"
 
 
-class Section(BaseModel):
+class SpecSection(BaseModel):
     """Base of all parts of a spec: fixed once made, and nothing in it that is not known."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
@@ -40,14 +40,14 @@ Seed = Annotated[int, Field(ge=0, lt=2**40)]  # streams of noise are made of it 
 Name = Annotated[str, Field(max_length=4096, pattern="^[^\0]*$")]
 
 
-class SplitSpec(Section):
+class SplitSpec(SpecSection):
     """How many examples a split has, and the sha256 of their stored cells."""
 
     examples: Count
     fingerprint: str
 
 
-class DataSpec(Section):
+class DataSpec(SpecSection):
     """Which data, how they were turned into numbers, and what every figure must say about them."""
 
     name: Name
@@ -85,7 +85,7 @@ class DataSpec(Section):
         return self.condition.names if isinstance(self.condition, ColumnsCondition) else ()
 
 
-class TrainingSpec(Section):
+class TrainingSpec(SpecSection):
     """How long the loop runs, on which machine, in which precision."""
 
     epochs: Count | None = 20
@@ -119,7 +119,7 @@ def facts_of(data: DataSpec, known: Moments | None = None) -> Facts:
     )
 
 
-class Versions(Section):
+class Versions(SpecSection):
     """What the run was made with."""
 
     vael: str
@@ -127,7 +127,7 @@ class Versions(Section):
     python: str
 
 
-class RunSpec(Section):
+class RunSpec(SpecSection):
     """Everything that run.json holds."""
 
     schema_version: int = SCHEMA

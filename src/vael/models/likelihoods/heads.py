@@ -24,7 +24,7 @@ from vael.data.source import Kind, Source
 from vael.errors import ShapeError, SupportError
 from vael.models.likelihoods.support import no_nan, real_numbers, whole_numbers, within
 from vael.probability import (
-    Codes,
+    CodeChoice,
     ContinuousBernoulli,
     CoupledLogisticMixture,
     DiscretizedLogistic,
@@ -297,7 +297,7 @@ class CategoricalHead(Head):
         self.levels = self.channels_per_cell = levels
 
     def forward(self, raw: Float[Tensor, "samples batch *raw"]) -> Distribution:
-        return Codes(raw.unflatten(2, (self.levels, -1)).movedim(2, -1))
+        return CodeChoice(raw.unflatten(2, (self.levels, -1)).movedim(2, -1))
 
     def check(self, source: Source) -> None:
         whole_numbers(source, self.levels, "the categorical likelihood")
