@@ -17,7 +17,7 @@ from vael.cli.reasons import ranked
 from vael.data import Batch, Column, ColumnKind, Kind, Schema, Source, Splits, load, statistics
 from vael.errors import StateError
 from vael.inference import AdamW, GradientAscent
-from vael.models import ColumnsHead, GaussianHead, LearnedScale
+from vael.models import ColumnsHead, GaussianHead, LearnedScale, Terms
 from vael.objectives import ELBO
 from vael.recipes import linear, table
 from vael.training import Settings, run

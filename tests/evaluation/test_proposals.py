@@ -113,7 +113,7 @@ def test_draws_that_decide_or_fit_enter_no_estimate(monkeypatch):
     of `evaluate_encoder`.
     """
     model, data, _ = linear(2, odd=0.3)
-    asked = {"judge": [], "weigh": [], "fitted_proposal": []}
+    asked = {"under_posterior": [], "weigh": [], "fitted_proposal": []}
     for name, calls in asked.items():
         whole = getattr(proposals, name)
 
@@ -128,8 +128,8 @@ def test_draws_that_decide_or_fit_enter_no_estimate(monkeypatch):
         for name, calls in asked.items()
     }
     assert all(blocks.values())
-    assert not blocks["weigh"] & (blocks["judge"] | blocks["fitted_proposal"])
-    assert not blocks["judge"] & blocks["fitted_proposal"]
+    assert not blocks["weigh"] & (blocks["under_posterior"] | blocks["fitted_proposal"])
+    assert not blocks["under_posterior"] & blocks["fitted_proposal"]
     plain = evaluate_encoder(model, data, importance_samples=1300)
     kept = data.x[:, -1] <= 0
     assert torch.equal(found.log_likelihood_per_example[kept], plain.log_likelihood_per_example[kept])

@@ -21,7 +21,7 @@ from torch.distributions import (
 from oracles import Conjugate, Enumerable, Given, LinearGaussian, on_grid
 from vael.data import Batch, Binarize, load, statistics
 from vael.errors import StateError, SupportError
-from vael.evaluation.likelihood import Draws, judge
+from vael.evaluation.likelihood import Draws, under_posterior
 from vael.inference import AdamW, GradientAscent, posterior_on_grid
 from vael.models import (
     VAE,
@@ -193,7 +193,7 @@ def test_a_trained_model_against_importance_weights(digits, latent, examples):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     found = posterior_on_grid(model, batch)
     with torch.no_grad():
-        weighed = judge(model, batch, model.posterior(batch.x), Draws(4_000, seed=0, rows=20_000))
+        weighed = under_posterior(model, batch, model.posterior(batch.x), Draws(4_000, seed=0, rows=20_000))
     for k, one in enumerate(found):
         assert one.converged
         assert round(one.log_evidence, 4) == pytest.approx(one.elbo + one.divergence, abs=1e-4)

@@ -176,5 +176,5 @@ def test_what_it_cannot_do_is_refused(trained):
         with pytest.raises(StateError, match="at least one step"):
             LaplacePosterior(model, **wrong)
     mixture = GaussianMixture(2, 3)
-    with pytest.raises(StateError, match="no prior and likelihood"):
+    with pytest.raises(StateError, match="a prior, a likelihood and a posterior"):
         evaluate_refined(mixture, Source("x", torch.zeros(2, 3), Kind.REAL, "x"))

@@ -169,15 +169,9 @@ def optimized(
     start = torch.zeros(2, *q.mean.shape, dtype=q.mean.dtype)
     # shared by all examples: what comes out is a code for each and what it gained, compared between codes of one
     # example; no draw comes out
-    reached = _climbed(
-        model,
-        batch,
-        q,
-        start,
-        [rate * 0.5 * (1 + math.cos(math.pi * step / steps)) for step in range(steps)],
-        samples,
-        Common(seed),
-    )
+    noise = Common(seed)
+    rates = [rate * 0.5 * (1 + math.cos(math.pi * step / steps)) for step in range(steps)]
+    reached = _climbed(model, batch, q, start, rates, samples, noise)
     before, after = (_bound(model, batch, q, move, JUDGES, Common(seed + 1))[0] for move in (start, reached))
     kept = torch.where((after > before)[:, None], reached, start)
     return Optimized(_moved(q, kept), torch.where(after > before, after, before), before)

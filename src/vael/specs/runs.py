@@ -32,7 +32,7 @@ from vael.stored import present, read_bytes
 from vael.tables.given import as_table
 from vael.tables.output import cell_file
 from vael.training import Callback, Fit, Row, distributed
-from vael.training.checkpoint import STATE, misfit, read_header, read_tensors, unlike, write_tensors
+from vael.training.checkpoint import KEPT, STATE, misfit, read_header, read_tensors, unlike, write_tensors
 from vael.training.history import METRICS, read_rows
 from vael.training.place import held
 
@@ -187,7 +187,7 @@ def refuse_unlike(spec: RunSpec, folder: Path) -> None:
     """Errors: `FormatError` for a run.json whose model cannot be the one of the checkpoint, before it is built."""
     header = read_header(folder / "checkpoint" / STATE) if has_checkpoint(folder) else None
     model = hollow(spec, header, str(folder / FILE)).state_dict()
-    best = {} if header is None else {name: header.shapes.get(f"best.{name}", ()) for name in model}
+    best = {} if header is None else {name: header.shapes.get(f"{KEPT}.{name}", ()) for name in model}
     known = {name: shape for name, shape in best.items() if shape}
     refuse_misfit(folder / "checkpoint" / STATE, unlike({name: model[name] for name in known}, known))
 

@@ -21,6 +21,7 @@ from vael.errors import FormatError
 from vael.stored import opened, parsed, physical_memory, read_bytes
 
 STATE = "state.safetensors"
+KEPT = "kept"  # before the names of the weights that a run would hand over
 FACTS, SUM = (
     "vael",
     "sha256",

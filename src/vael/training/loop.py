@@ -26,7 +26,7 @@ from vael.probability import PerExample, Stream
 from vael.process import threads, tuned
 from vael.training import distributed
 from vael.training.callbacks import Callback, Plan, Row, Tick, row_record
-from vael.training.checkpoint import LAYOUT, STATE, check_facts, misfit, read_tensors, write_tensors
+from vael.training.checkpoint import KEPT, LAYOUT, STATE, check_facts, misfit, read_tensors, write_tensors
 from vael.training.history import METRICS, read_rows
 from vael.training.order import Order
 from vael.training.place import Place, held
@@ -408,7 +408,7 @@ class Training:
         tensors = {
             **self.state.tensors(),
             "totals": self.totals,
-            **{f"kept.{name}": w for name, w in self.kept_weights.items()},
+            **{f"{KEPT}.{name}": w for name, w in self.kept_weights.items()},
         }
         with nullcontext() if self.place is None else self.place.writing():
             write_tensors(self.folder / "checkpoint" / STATE, tensors, facts)
@@ -450,7 +450,7 @@ class Training:
                     f"the checkpoint in {self.folder} was made with {name} {facts.get(name)}, not {value}; resume with "
                     "the same, or start a new run"
                 )
-        kept = {f"kept.{name}": weight for name, weight in self.kept_weights.items()}
+        kept = {f"{KEPT}.{name}": weight for name, weight in self.kept_weights.items()}
         trouble = misfit({**self.state.wanted(tensors), "totals": self.totals, **kept}, tensors, finite=False)
         if trouble:
             raise StateError(f"the checkpoint in {self.folder} is of another model: {trouble}; start a new run")
