@@ -180,6 +180,7 @@ def test_every_combination_of_distributions_is_reported(chosen, data, tmp_path):
 
 GRADIENT = [name for name, recipe in RECIPES.items() if isinstance(recipe().algorithm, GradientAscentPart)]
 ROWS = {"full-covariance", "table", "gapped", "linear"}
+SERIES = {"state-space", "temporal"}
 LITTLE = {
     "vq-vae": {"algorithm.second_epochs": 1},
     "vq-vae-2": {"algorithm.second_epochs": 1},
@@ -201,12 +202,12 @@ class KillOnce(Callback):
 @pytest.mark.parametrize("name", GRADIENT)
 def test_a_killed_run_goes_on_to_equal_weights(name, data, tmp_path):
     """Model, averages, optimiser, moving parts, second stages: to the last bit, with the same curves."""
-    if name == "state-space":
+    if name in SERIES:
         series = np.random.default_rng(0).normal(size=(60, 6, 2)).astype(np.float32)
         np.save(tmp_path / "series.npy", series)
-    kind = tmp_path / "series.npy" if name == "state-space" else data["table" if name in ROWS else "real"]
+    kind = tmp_path / "series.npy" if name in SERIES else data["table" if name in ROWS else "real"]
     kind = {"bernoulli-latents": data["binary"], "principal": data["whole"]}.get(name, kind)
-    more = {"sequence": True} if name == "state-space" else {}
+    more = {"sequence": True} if name in SERIES else {}
     how = {"epochs": 4, "batch": 32, "precision": "float32", "compile": False, "set": LITTLE.get(name, {}), **more}
     whole = vael.train(kind, model=name, run=tmp_path / "whole", callbacks=(), **how)
     killed = vael.train(kind, model=name, run=tmp_path / "half", callbacks=(KillOnce(),), **how)

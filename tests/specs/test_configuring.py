@@ -106,7 +106,7 @@ def test_slips_are_told(run, options, says):
 
 
 def test_what_cannot_be_changed_in_a_file_is_refused(run, tmp_path, capsys):
-    with pytest.raises(StateError, match=r"binarize \(--binarize\) cannot change a run that is read from a file"):
+    with pytest.raises(StateError, match="binarize cannot change a run that is read from a file"):
         specs.request(config=str(run.folder), binarize="static")
     with pytest.raises(StateError, match="resume without another"):
         vael.train(run=run.folder, resume=True, config=run.folder)

@@ -68,7 +68,7 @@ def example(data: DataSpec) -> str:
     if data.sequence is not None:
         time, channels = data.event
         levels = f" of {data.levels:,} levels" if data.levels else ""
-        return f"windows of {time} steps, {counted(channels, 'channel')}{levels}"
+        return f"windows of {counted(time, 'step')}, {counted(channels, 'channel')}{levels}"
     if len(data.event) == 1:
         return counted(data.event[0], "column")
     return f"{sized(data.event)}, {f'{data.levels:,} levels' if data.levels else data.kind}"
