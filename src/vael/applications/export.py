@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
 from vael import files
-from vael.errors import StateError
+from vael.errors import StateError, SupportError
 from vael.models import CorrelatedGaussianPosterior, LatentVector, Model, needs
 from vael.models.vae import context_of
 from vael.process import errors_only, ignoring
@@ -121,6 +121,11 @@ def parameters(law: Distribution) -> dict[str, Tensor]:
     found = {
         name: value for name, value in found.items() if value.numel()
     }  # a table without levels has no log-probabilities of levels
+    if not found:
+        raise SupportError(
+            f"a decoder's graph gives the parameters of every element, but {type(law).__name__} joins all elements of "
+            "an example; train with a likelihood without full covariance to export it"
+        )
     axes, batch = max(value.ndim for value in found.values()), tuple(law.batch_shape[:2])
 
     def whole(value: Tensor) -> Tensor:

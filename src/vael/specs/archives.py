@@ -36,6 +36,7 @@ from vael.data.arrays import array_in
 from vael.data.images import image_files
 from vael.errors import FormatError, StateError, SupportError
 from vael.evaluation.evaluate import batch_at
+from vael.models import LatentModel, needs
 from vael.specs.reading import examples_of
 from vael.specs.runs import Run
 from vael.specs.spec import RunSpec, facts_of
@@ -63,6 +64,7 @@ def compress(
     """
     if isinstance(data, Path | str) and files.same(Path(data), Path(target)):
         raise StateError(f"{target} is the data themselves; give another name for the compressed file")
+    needs(run.model, LatentModel, "lossless compression")
     if run.spec.data.kind == Kind.MIXED.value:
         contents = table_of(run, data)
         coder: Level = table_level(run, contents.layout) if level == SafeLevel.name else level_of(run, level)
