@@ -12,7 +12,7 @@ from vael.counting import counted
 from vael.report import gather
 from vael.report.matrices import side_by_side
 from vael.report.record import ReportInput
-from vael.report.style import DATA, INK, MODEL, Drawing, keep, legend_above, new_figure, rule_lines
+from vael.report.style import DATA, INK, MODEL, Drawing, as_label, keep, legend_above, new_figure, rule_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 SHOWN, ACROSS, CORRELATED, ROWS = 12, 4, 40, 2000
 
 
-def column_name(place: int) -> str:
-    """What a column is called in a figure."""
-    return f"column {place + 1}"
+LONGEST = 18  # letters of a name above a panel
+
+
+def column_names(record: ReportInput) -> list[str]:
+    """What the columns are called: as in the data, or by their numbers where they have no names."""
+    source = record.shown
+    return list(source.columns) or [f"column {place + 1}" for place in range(source.event[0])]
 
 
 def _panels(columns: int) -> tuple[Figure, list[Axes]]:
@@ -43,7 +47,7 @@ def _limited(columns: int) -> str:
 def scatters(record: ReportInput, folder: Path) -> Drawing:
     """Original against reconstruction, column by column."""
     x, again = gather.pairs(record, ROWS)
-    columns = x.shape[1]
+    columns, names = x.shape[1], column_names(record)
     figure, panels = _panels(min(columns, SHOWN))
     for place, axes in enumerate(panels):
         across, up = x[:, place], again[:, place]
@@ -51,7 +55,7 @@ def scatters(record: ReportInput, folder: Path) -> Drawing:
         ends = [float(across.min()), float(across.max())]
         axes.plot(ends, ends, color=INK, lw=0.8, ls=(0, (4, 3)))
         r = float(gather.correlations(torch.stack((across, up), 1))[0, 1])
-        axes.set_title(f"{column_name(place)}, r = {r:.2f}")
+        axes.set_title(f"{as_label(names[place], LONGEST)}, r = {r:.2f}")
         axes.locator_params(nbins=4)
         rule_lines(axes, axis="both")
     figure.supxlabel("original", fontsize=8.5)
@@ -79,7 +83,7 @@ def bins(rows: int) -> int:
 
 def histograms(record: ReportInput, x: Tensor, drawn: Tensor, folder: Path) -> Drawing:
     """How often each value occurs in the data and in draws from the model."""
-    columns = x.shape[1]
+    columns, names = x.shape[1], column_names(record)
     figure, panels = _panels(min(columns, SHOWN))
     for place, axes in enumerate(panels):
         low, high = float(x[:, place].min()), float(x[:, place].max())
@@ -87,7 +91,7 @@ def histograms(record: ReportInput, x: Tensor, drawn: Tensor, folder: Path) -> D
         edges = torch.linspace(low - room, high + room, bins(len(x)) + 1, dtype=torch.float64)
         _density(axes, x[:, place], edges, DATA, "data", True)
         _density(axes, drawn[:, place], edges, MODEL, "model", False)
-        axes.set(title=column_name(place), yticks=[])
+        axes.set(title=as_label(names[place], LONGEST), yticks=[])
         axes.spines["left"].set_visible(False)
         axes.locator_params(axis="x", nbins=4)
         axes.tick_params(length=2.5, width=0.6)
@@ -105,7 +109,7 @@ def correlation(record: ReportInput, x: Tensor, drawn: Tensor, folder: Path) -> 
     columns = min(x.shape[1], CORRELATED)
     matrices = [gather.correlations(part[:, :columns]) for part in (x, drawn)]
     panels = [(title, matrix.numpy()) for title, matrix in zip(("data", "draws from the model"), matrices, strict=True)]
-    figure = side_by_side(panels, [str(place + 1) for place in range(columns)], "Pearson's correlation", 3.4)
+    figure = side_by_side(panels, column_names(record)[:columns], "Pearson's correlation", 3.4)
     apart = float((matrices[0] - matrices[1]).abs().max())
     limited = "" if columns == x.shape[1] else f" The first {columns} of {x.shape[1]} columns are shown."
     caption = f"Correlation of each pair of columns; the two differ by at most {apart:.2f}.{limited}"

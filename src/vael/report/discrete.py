@@ -12,8 +12,9 @@ from vael.counting import counted
 from vael.models import Codes, LatentModel, has, needs
 from vael.networks import code_use
 from vael.report import gather, pictures
+from vael.report.columns import LONGEST, column_names
 from vael.report.record import ReportInput
-from vael.report.style import INK, MODEL, Drawing, keep, new_figure, rule_lines
+from vael.report.style import INK, MODEL, Drawing, as_label, keep, new_figure, rule_lines
 
 LOOKED_AT = 2000  # examples whose codes are counted
 BARS = 512  # codes that are drawn singly; more are drawn as a line
@@ -100,15 +101,15 @@ def _table_of_means(record: ReportInput, means: Tensor, order: Tensor, folder: P
     scaled = (means.flatten(1).double() - x.mean(0)) / torch.where(spread > 0, spread, torch.ones_like(spread))
     shown = scaled[:, :SHOWN_COLUMNS]
     reach = max(float(shown.abs().max()), 1e-9)
-    figure = new_figure(min(2.2 + 0.22 * shown.shape[1], 7.4), 1.2 + 0.2 * len(order))
+    figure = new_figure(min(2.2 + 0.22 * shown.shape[1], 7.4), 2.0 + 0.2 * len(order))
     axes = figure.subplots()
     picture = axes.imshow(shown.numpy(), cmap="RdBu_r", vmin=-reach, vmax=reach, aspect="auto", interpolation="none")
     bar = figure.colorbar(picture, ax=axes)
     bar.set_label("deviations from\nthe mean of the data")
     axes.set_yticks(range(len(order)), [str(int(one) + 1) for one in order])
-    step = -(-shown.shape[1] // 16)
-    axes.set_xticks(range(0, shown.shape[1], step), [str(place + 1) for place in range(0, shown.shape[1], step)])
-    axes.set(xlabel="column", ylabel="component")
+    ticks, names = range(0, shown.shape[1], -(-shown.shape[1] // 16)), column_names(record)
+    axes.set_xticks(ticks, [as_label(names[tick], LONGEST) for tick in ticks], rotation=90)
+    axes.set(ylabel="component")
     left = "" if shown.shape[1] == scaled.shape[1] else f" The first {SHOWN_COLUMNS} of {scaled.shape[1]} are shown."
     caption = f"Mean of each component, column by column, in standard deviations of the training data.{left}"
     return keep(figure, folder, "component_means", caption)
