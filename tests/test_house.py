@@ -374,6 +374,24 @@ def test_files_stay_short(path):
     assert path.name not in {"utils.py", "helpers.py"}
 
 
+MANY_ATTRIBUTES = {"AnomalyDetector"}  # until it is split
+
+
+def attributes(kind):
+    """Names that the methods of a class set on `self`."""
+    return {
+        node.attr
+        for node in ast.walk(kind)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self"
+    }
+
+
+def test_an_object_keeps_at_most_ten_things():
+    """What has more does several things: each of them can be a class."""
+    kinds = [node for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    assert {kind.name for kind in kinds if len(attributes(kind)) > 10} == MANY_ATTRIBUTES
+
+
 def test_no_class_name_means_two_things():
     homes: dict[str, list[str]] = {}
     for path, tree in TREES.items():

@@ -235,9 +235,9 @@ def test_the_rehearsal_leaves_no_trace():
     from vael.training.settings import resolve
 
     training = Training(algorithm, splits(), resolve(SETTINGS, model, 192), None, ())
-    before = {name: value.clone() for name, value in training.state.tensors().items()}
-    training._rehearse()
-    assert all(torch.equal(before[name], value) for name, value in training.state.tensors().items())
+    before = {name: value.clone() for name, value in training.stepping.state.tensors().items()}
+    training.stepping.rehearse()
+    assert all(torch.equal(before[name], value) for name, value in training.stepping.state.tensors().items())
     assert not bool(model.coder.quantizers[0].started)
 
 

@@ -21,8 +21,9 @@ from vael.networks import Dense
 from vael.objectives import ELBO, Beta
 from vael.training import Callback, Settings, permutation, run
 from vael.training.checkpoint import read_tensors
-from vael.training.loop import Training
 from vael.training.schedules import Constant, WarmupCosine
+from vael.training.stepping import Stepping
+from vael.training.store import FolderStore
 
 
 def stripes(examples: int, seed: int) -> Source:
@@ -175,11 +176,9 @@ def test_a_run_with_a_time_limit_is_judged_forty_times_at_most_and_at_its_end(li
     """Of 1000 seconds every 25; of one second every 0.025, less than an epoch of five steps of ten milliseconds
     takes.
     """
-    going = Training._take_step
+    going = Stepping.take
     pause = 0.01 if limit == 1.0 else 0.0
-    monkeypatch.setattr(
-        Training, "_take_step", lambda self, step, progress: time.sleep(pause) or going(self, step, progress)
-    )
+    monkeypatch.setattr(Stepping, "take", lambda self, step, progress: time.sleep(pause) or going(self, step, progress))
     rows = stopped_at(monkeypatch, 15, replace(SETTINGS, epochs=3, time_limit=limit))
     assert [step for step, split in rows if split == "validation"] == ([15] if limit == 1000.0 else [5, 10, 15])
     assert [step for step, split in rows if split == "train"] == [5, 10, 15]
@@ -221,13 +220,13 @@ import os, pathlib, signal, sys
 sys.path.insert(0, {tests!r})
 from test_loop import OFTEN, SETTINGS, algorithm, splits
 from vael.training import run
-from vael.training.loop import Training
-going = Training._take_step
+from vael.training.stepping import Stepping
+going = Stepping.take
 def stopped(self, step, progress):
-    if step == 13 and self.step == 13:
+    if step == 13:  # no rehearsal, whose steps are the first five
         os.kill(os.getpid(), signal.SIGKILL)
     return going(self, step, progress)
-Training._take_step = stopped
+Stepping.take = stopped
 run(algorithm(), splits(), OFTEN, folder=pathlib.Path(sys.argv[1]))
 """
 OFTEN = replace(SETTINGS, checkpoint_every=1e-9)  # seconds: after every step
@@ -326,7 +325,7 @@ def test_the_time_limit_ends_a_run_without_epochs():
 
 
 def test_a_long_set_up_leaves_half_of_the_time_limit_for_training(monkeypatch):
-    monkeypatch.setattr("vael.training.loop.Training._rehearse", lambda self: time.sleep(1.5) or 0.01)
+    monkeypatch.setattr("vael.training.stepping.Stepping.rehearse", lambda self: time.sleep(1.5) or 0.01)
     fit = run(algorithm(), splits(), Settings(epochs=None, time_limit=1.0, batch=32, compiled=False))
     assert fit.steps >= 1
     assert "time limit" in fit.stopped
@@ -373,15 +372,19 @@ class Clock:
 def test_a_checkpoint_is_written_once_more_than_so_many_seconds_have_passed(tmp_path, monkeypatch):
     """Each step takes a second: after four of them where three and a half may pass, and at the end; without a folder never."""
     clock, saved = Clock(), []
-    step, save = Training._take_step, Training.save
+    step, write = Stepping.take, FolderStore.write
 
     def slowly(self, *words):
         clock.now += 1.0
         return step(self, *words)
 
-    monkeypatch.setattr("vael.training.loop.time", clock)
-    monkeypatch.setattr(Training, "_take_step", slowly)
-    monkeypatch.setattr(Training, "save", lambda self: (saved.append(self.step), save(self)))
+    def written(self, checkpoint, facts, model):
+        saved.append(facts["step"])
+        write(self, checkpoint, facts, model)
+
+    monkeypatch.setattr("vael.training.clock.time", clock)
+    monkeypatch.setattr(Stepping, "take", slowly)
+    monkeypatch.setattr(FolderStore, "write", written)
     run(algorithm(), splits(), replace(SETTINGS, checkpoint_every=3.5), folder=tmp_path / "often")
     assert saved == [4, 8, 12, 16, 20, 24, 28, 30]
     saved.clear()

@@ -11,9 +11,12 @@ import pytest
 import torch
 from test_loop import SETTINGS, algorithm, splits
 
+from vael.inference import World
 from vael.training import Callback, Settings, run
+from vael.training.clock import Clock
 from vael.training.loop import Training
 from vael.training.settings import resolve
+from vael.training.stepping import Stepping
 
 
 def training(settings: Settings, callbacks=(), folder=None) -> Training:
@@ -21,13 +24,23 @@ def training(settings: Settings, callbacks=(), folder=None) -> Training:
     return Training(ascent, splits(), resolve(settings, ascent.model, 150), folder, callbacks)
 
 
+@pytest.fixture(autouse=True)
+def standing_still(monkeypatch):
+    """A clock that shows what `shown` says, where it says anything."""
+    real = Clock.elapsed.fget
+    monkeypatch.setattr(Clock, "elapsed", property(lambda self: getattr(self, "shown", None) or real(self)))
+
+
+def share_of(clock: Clock, elapsed: float, start: float, judging: float, step: int) -> float:
+    clock.first_step, clock.validation_seconds, clock.shown = start, judging, elapsed
+    clock.update(step)
+    return clock.progress
+
+
 def share(elapsed: float, start: float = 0.0, judging: float = 0.0, epochs: int | None = None, step: int = 3) -> float:
     """Of a run of 10 seconds, what it takes to be done."""
     going = training(replace(SETTINGS, epochs=epochs, time_limit=10.0))
-    going.step, going.time_start, going.validation_seconds = step, start, judging
-    going._elapsed = lambda: elapsed
-    going._update_progress()
-    return going.progress
+    return share_of(going.clock, elapsed, start, judging, step)
 
 
 def test_the_share_of_time_that_is_done():
@@ -51,24 +64,32 @@ def test_a_run_that_goes_on_is_as_far_as_it_was(tmp_path):
     """
     limited = replace(SETTINGS, epochs=None, time_limit=10.0)
     going = training(limited, folder=tmp_path)
-    going.time_start, going._elapsed = 2.0, lambda: 6.0
-    going._update_progress()
+    going.clock.first_step, going.clock.shown = 2.0, 6.0
+    going.clock.update(0)
     going.save()
     again = training(limited, folder=tmp_path)
     again.restore()
-    assert (again.elapsed_before, again.time_start) == (6.0, 2.0)
-    again._rehearse, again._elapsed = lambda: 0.01, lambda: 6.0
+    assert (again.clock.before, again.clock.first_step) == (6.0, 2.0)
+    again.stepping.rehearse, again.clock.shown = lambda: 0.01, 6.0
     stop = threading.Event()
     stop.set()
     again.go(stop)
-    assert again.progress == going.progress == pytest.approx(0.5)
+    assert again.clock.progress == going.clock.progress == pytest.approx(0.5)
 
 
 def test_the_share_of_epochs_that_is_done_is_that_of_steps():
     going = training(replace(SETTINGS, epochs=4))
-    going.step = 5
-    going._update_progress()
-    assert going.progress == 0.25
+    going.clock.update(5)
+    assert going.clock.progress == 0.25
+
+
+@pytest.mark.parametrize("step", [13, 16])
+def test_several_processes_know_the_share_at_any_step_that_they_go_on_from(step):
+    """They agree at steps that 16 divides, and at the first one, whichever that is."""
+    clock = Clock(None, 10.0, World(size=2))
+    assert share_of(clock, 2.5, 0.0, 0.0, step) == 0.25
+    assert share_of(clock, 5.0, 0.0, 0.0, 17) == 0.25
+    assert share_of(clock, 5.0, 0.0, 0.0, 32) == 0.5
 
 
 class Heard(Callback):
@@ -120,10 +141,8 @@ def told():
     heard, begun = Heard(), time.perf_counter()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vael.training.loop.TICK_SECONDS", -1.0)
-        going = Training._take_step
-        patch.setattr(
-            Training, "_take_step", lambda self, step, progress: time.sleep(0.01) or going(self, step, progress)
-        )
+        going = Stepping.take
+        patch.setattr(Stepping, "take", lambda self, step, progress: time.sleep(0.01) or going(self, step, progress))
         fit = run(algorithm(), splits(), replace(SETTINGS, epochs=3, precision=torch.float32), callbacks=[heard])
     return heard, fit, time.perf_counter() - begun
 
@@ -178,8 +197,8 @@ def test_seconds_of_a_judgement_are_kept_for_the_last_one_where_time_is_limited(
     for limit, some in ((None, False), (100.0, True)):
         going = training(replace(SETTINGS, time_limit=limit))
         going._validate()
-        assert (0 < going.validation_seconds < 100) is some
-        assert some or going.validation_seconds == 0
+        assert (0 < going.clock.validation_seconds < 100) is some
+        assert some or going.clock.validation_seconds == 0
 
 
 def test_settings_are_resolved_to_what_the_world_has():

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
+from vael.errors import StateError
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -25,3 +27,10 @@ class Batch:
 
     def __len__(self) -> int:
         return self.x.shape[0]
+
+    @property
+    def rows(self) -> Int64[Tensor, " batch"]:
+        """`index`. Errors: `StateError` for a batch that does not say which rows of the data it has."""
+        if self.index is None:
+            raise StateError("the batch does not say which rows of the data it has; give it an index")
+        return self.index

@@ -7,6 +7,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -68,8 +69,11 @@ class State(ABC):
                 mine.copy_(tensors[name])
 
 
-class Algorithm(ABC):
-    """Abstract way to climb a bound; the loop owns the state."""
+S = TypeVar("S", bound=State)
+
+
+class Algorithm(ABC, Generic[S]):
+    """Abstract way to climb a bound, by a state of kind `S`; the loop owns the state."""
 
     model: Model
     warmup: float = 0.0  # share of training before what is climbed is what is meant to be climbed
@@ -87,28 +91,28 @@ class Algorithm(ABC):
         return is_likelihood(self.model)
 
     @abstractmethod
-    def init(self, data: Source, world: World) -> State:
+    def init(self, data: Source, world: World) -> S:
         """The state before the first step."""
 
     @abstractmethod
-    def step(self, state: State, batch: Batch, moment: Moment) -> Info:
+    def step(self, state: S, batch: Batch, moment: Moment) -> Info:
         """One step up; `state` is updated in place."""
 
     @abstractmethod
-    def bound(self, state: State, batch: Batch, noise: Noise) -> Info:
+    def bound(self, state: S, batch: Batch, noise: Noise) -> Info:
         """The bound that is climbed, at the weights that are judged (averaged ones where there are any)."""
 
     @abstractmethod
-    def weights(self, state: State) -> dict[str, Tensor]:
+    def weights(self, state: S) -> dict[str, Tensor]:
         """The weights that are judged, by their names in the model: what leaves the run."""
 
     @abstractmethod
-    def skipped(self, state: State) -> int:
+    def skipped(self, state: S) -> int:
         """Steps so far that were not taken because a gradient was not finite or leapt."""
 
-    def check(self, state: State) -> None:  # noqa: B027 (most algorithms cannot diverge)
+    def check(self, state: S) -> None:
         """Raise `StateError` when going on makes no sense; called now and then."""
 
-    def converged(self, state: State) -> str:
+    def converged(self, state: S) -> str:
         """Why the algorithm has nothing left to gain, as a sentence that ends the run; empty while it has."""
         return ""

@@ -74,7 +74,7 @@ class MixtureState(State):
         return {**theta, **sums, **own}
 
 
-class ExpectationMaximization(Algorithm):
+class ExpectationMaximization(Algorithm[MixtureState]):
     """Climb log p(X|θ) of a Gaussian mixture: one E-step and one M-step each time all examples have been seen.
 
     With `Settings(batch=len(train))` a step is an iteration; with smaller batches the statistics of the E-step are

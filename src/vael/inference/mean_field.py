@@ -30,7 +30,7 @@ class MeanFieldState(State):
         return {**self.parameters, "last": self.last}
 
 
-class CoordinateAscent(Algorithm):
+class CoordinateAscent(Algorithm[MeanFieldState]):
     """Climb the ELBO of a `BayesianGaussianMixture`: q(Z) given the rest, then q(π) and q(μ, Λ) given q(Z).
 
     Full batch: `Settings(batch=len(train))`. `start` are the responsibilities of the training examples before the first

@@ -7,7 +7,7 @@ import json
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +28,24 @@ FACTS, SUM = (
 )  # where the header keeps what is said of the tensors, and among that, the checksum of the file
 LENGTH = struct.Struct("<Q")  # of the header
 MOST_HEADER = 8 << 20  # bytes: some 80,000 tensors
+TOTALS = "totals"  # sums of the epoch so far
 LAYOUT = 2  # of a checkpoint: the state of the optimiser has the names of torch.optim
-WHOLE = ("step", "best_step", "kept_step", "epoch_examples")
-NUMBERS = {  # of a checkpoint, and how large they can be
-    "step": 2**53,
-    "best_step": 2**53,
-    "kept_step": 2**53,
-    "epoch_examples": 2**53,
-    "elapsed": 1e12,
-    "time_start": 1e12,
-    "best": math.inf,
-    "best_elbo": math.inf,
-    "validation_seconds": 1e12,
-}
+LARGEST = {"int": 2.0**53, "float": 1e12}  # of the numbers of a checkpoint, bounds excepted
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a run stands, as its checkpoint says it."""
+
+    step: int
+    elapsed: float  # seconds
+    time_start: float  # seconds of setting up
+    best: float  # what is climbed, where it was highest
+    best_elbo: float  # nats per example, there
+    best_step: int
+    kept_step: int
+    epoch_examples: int
+    validation_seconds: float
 
 
 @dataclass(frozen=True)
@@ -172,18 +177,21 @@ def misfit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], *, finite:
     return ""
 
 
-def check_facts(facts: Mapping[str, object], path: Path) -> None:
-    """Errors: `FormatError` for a checkpoint that does not say where the run stands, or says it in other than
-    numbers.
+def standing_of(facts: Mapping[str, Any], path: Path) -> Standing:
+    """Where the run of a checkpoint stands.
+
+    Errors: `FormatError` for a checkpoint that does not say so, or says it in other than numbers.
     """
-    for name, largest in NUMBERS.items():
-        value = facts.get(name)
+    for one in fields(Standing):
+        value = facts.get(one.name)
+        largest = math.inf if one.name in ("best", "best_elbo") else LARGEST[str(one.type)]
         if (
             not isinstance(value, (int, float))
             or isinstance(value, bool)
             or abs(value) > largest
-            or (name in WHOLE and not isinstance(value, int))
+            or (one.type == "int" and not isinstance(value, int))
         ):
             raise FormatError(
-                f"{path} says that {name} is {str(value)[:80]!r}, which it cannot be; restore it from a copy"
+                f"{path} says that {one.name} is {str(value)[:80]!r}, which it cannot be; restore it from a copy"
             )
+    return Standing(**{one.name: facts[one.name] for one in fields(Standing)})

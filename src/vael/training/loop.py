@@ -4,42 +4,42 @@ end.
 
 from __future__ import annotations
 
-import json
 import math
 import signal
 import threading
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any, Generic
 
-import torch
 from torch import Tensor
 
 from vael import files
 from vael.counting import counted
-from vael.data import Batch, Source, Splits
+from vael.data import Splits
 from vael.errors import StateError
-from vael.inference import Algorithm, Moment
-from vael.probability import PerExample, Stream
+from vael.inference import Algorithm, World
+from vael.inference.algorithm import S
 from vael.process import threads, tuned
 from vael.training import distributed
-from vael.training.callbacks import Callback, Plan, Row, Tick, row_record
-from vael.training.checkpoint import KEPT, LAYOUT, STATE, check_facts, misfit, read_tensors, write_tensors
-from vael.training.history import METRICS, read_rows
+from vael.training.callbacks import Callback, Plan, Row, Tick
+from vael.training.checkpoint import KEPT, LAYOUT, TOTALS, Standing, misfit, standing_of
+from vael.training.clock import Clock
+from vael.training.log import RunLog
 from vael.training.order import Order
-from vael.training.place import Place, held
-from vael.training.settings import Fit, Keep, Resolved, Settings, resolve
+from vael.training.place import held
+from vael.training.settings import Fit, Resolved, Settings, resolve
+from vael.training.stepping import EpochSums, Stepping
+from vael.training.store import store_for
+from vael.training.validation import Selection, Validation
 
-AGREE_EVERY = 16  # steps between the agreements of several processes on whether to stop
 TICK_SECONDS = 0.5
 VALIDATIONS = 40  # at most so many in a run that is bounded by time
-CELLS_AT_ONCE = 4_000_000  # of data in one validation batch
 
 
 def run(
-    algorithm: Algorithm,
+    algorithm: Algorithm[S],
     data: Splits,
     settings: Settings | Resolved | None = None,
     *,
@@ -73,7 +73,7 @@ def run(
         return _ended(Training(algorithm, data, resolved, folder, callbacks), resume, interrupted)
 
 
-def _ended(training: Training, resume: bool, interrupted: threading.Event) -> Fit:
+def _ended(training: Training[S], resume: bool, interrupted: threading.Event) -> Fit:
     if resume:
         training.restore()
     return training.go(interrupted)
@@ -104,375 +104,247 @@ def interruptible() -> Iterator[threading.Event]:
             signal.signal(kind, handler)
 
 
-class Training:
+class Training(Generic[S]):
     """A run under way; everything in it that a resumed run needs is in the checkpoint."""
 
     def __init__(
-        self, algorithm: Algorithm, data: Splits, resolved: Resolved, folder: Path | None, callbacks: Sequence[Callback]
+        self,
+        algorithm: Algorithm[S],
+        data: Splits,
+        resolved: Resolved,
+        folder: Path | None,
+        callbacks: Sequence[Callback],
     ) -> None:
-        self.algorithm, self.data, self.resolved, self.folder = algorithm, data, resolved, folder
-        self.settings, self.world = resolved.settings, resolved.world
-        self.place = Place(folder) if folder is not None and resolved.world.rank == 0 else None
-        self.callbacks = callbacks if self.world.rank == 0 else ()
-        self.examples, self.started = len(data.train), time.perf_counter()
-        self.order = Order(self.examples, self.settings.batch, self.settings.seed, self.world.rank, self.world.size)
-        self.batch, self.steps_per_epoch = self.order.batch, self.order.steps_per_epoch
-        self.last_step = self.settings.epochs * self.steps_per_epoch if self.settings.epochs else None
-        self.state = algorithm.init(data.train, self.world)
-        self.totals = torch.zeros(4, dtype=torch.float64, device=self.world.device)
-        self.step, self.elapsed_before, self.time_start, self.progress = 0, 0.0, 0.0, 0.0
-        self.validated_step, self.factor = 0, self.settings.schedule(0.0)
-        self.best = self.best_elbo = -math.inf  # what is climbed, and the bound, where the former is highest
-        self.best_step = 0
-        self._keep_weights()
-        self.history: list[Row] = []
-        self.generator = torch.Generator(self.world.device)
-        self.checked = self.ticked = self.saved = self.validated = self.started
-        self.epoch_started, self.epoch_examples, self.validation_seconds = self.started, 0, 0.0
-        self.cache: list[Batch] | None = None
+        settings, world = resolved.settings, resolved.world
+        order = Order(len(data.train), settings.batch, settings.seed, world.rank, world.size)
+        last_step = settings.epochs * order.steps_per_epoch if settings.epochs else None
+        self.resolved, self.step = resolved, 0
+        self.clock = Clock(last_step, settings.time_limit, world)
+        self.store = store_for(folder, world.rank)
+        self.stepping = Stepping(algorithm, data.train, order, resolved)
+        self.epoch = EpochSums(world.device)
+        self.validation = Validation(algorithm, data.validation, resolved)
+        self.selection = Selection(settings.keep, self.stepping.weights())
+        self.log = RunLog(self.store, callbacks if world.rank == 0 else ())
 
-    def _take_step(self, step: int, progress: float) -> Tensor:
-        share = self.order.share(step)
-        noise = Stream(self.generator.manual_seed(self.order.noise_seed(step)))
-        batch = self.data.train.batch(share.index.to(self.data.train.x.device), noise)
-        if share.weight is not None:
-            batch = replace(batch, weight=share.weight.to(self.world.device))
-        self.factor = self.settings.schedule(progress)
-        moment = Moment(progress, self.factor, noise, share.real)
-        return self.algorithm.step(self.state, batch, moment).totals
+    @property
+    def algorithm(self) -> Algorithm[S]:
+        """What takes the steps."""
+        return self.stepping.algorithm
 
-    # time
-
-    def _elapsed(self) -> float:
-        return self.elapsed_before + time.perf_counter() - self.started
-
-    def _update_progress(self) -> None:
-        shares = [self.step / self.last_step] if self.last_step else []
-        if self.settings.time_limit and (self.world.size == 1 or self.step % AGREE_EVERY == 0):
-            # where setting up (a compiler on a busy machine) took most of the limit, half of it is left for training
-            # all the same
-            budget = max(
-                self.settings.time_limit - self.validation_seconds, self.time_start + self.settings.time_limit / 2
-            )
-            share = (self._elapsed() - self.time_start) / max(budget - self.time_start, 1e-9)
-            self._time_share = distributed.agreed(share, self.world.device)
-        if self.settings.time_limit:
-            shares.append(self._time_share)
-        self.progress = min(max(shares), 1.0)
-
-    def _rehearse(self) -> float:
-        """Seconds of a step, from a few that are undone; a compiled step is compiled here."""
-        kept = {name: tensor.clone() for name, tensor in self.state.tensors().items()}
-        seconds = []
-        for step in range(5):
-            begun = time.perf_counter()
-            self._take_step(step % self.steps_per_epoch, 0.0)
-            seconds.append(time.perf_counter() - begun)
-            if sum(seconds) > 5 and step:
-                break
-        self.state.load(kept)
-        return sorted(seconds)[len(seconds) // 2]
+    @property
+    def world(self) -> World:
+        """Where they are taken."""
+        return self.resolved.world
 
     # the loop
 
     def go(self, interrupted: threading.Event) -> Fit:
         """Step until something ends the run; then judge, save and hand over."""
-        self._announce(self._rehearse())
-        if (
-            not self.elapsed_before
-        ):  # else it is that of the checkpoint, and the share of time that is done does not leap
-            self.time_start = self._elapsed()
-        self.epoch_started = self.saved = self.validated = self.ticked = time.perf_counter()
-        stopped = ""
-        while not stopped:
-            self._update_progress()
-            stopped = self._reason_to_stop(interrupted)
-            if stopped:
-                break
-            self.totals += self._take_step(self.step, self.progress)
+        self._announce(self.stepping.rehearse())
+        self.clock.start()
+        for watch in (self.epoch.watch, self.store.watch, self.validation.watch, self.log.watch):
+            watch.restart()
+        while not (stopped := self._reason_to_stop(interrupted)):
+            self.epoch.add(self.stepping.take(self.step, self.clock.progress), self.stepping.order.batch)
             self.step += 1
-            self.epoch_examples += self.batch
             self._between_steps()
         return self._finish(stopped, interrupted.is_set())
 
     def _reason_to_stop(self, interrupted: threading.Event) -> str:
-        if self.last_step and self.step >= self.last_step:
-            return f"all {self.settings.epochs} epochs are done"
-        if self.settings.time_limit and self.progress >= 1:
-            return f"the time limit of {self.settings.time_limit:g} s is reached"
-        if (self.world.size == 1 or self.step % AGREE_EVERY == 0) and distributed.any_of(
-            interrupted.is_set(), self.world.device
-        ):
+        settings, clock = self.resolved.settings, self.clock
+        clock.update(self.step)
+        if clock.steps and self.step >= clock.steps:
+            return f"all {settings.epochs} epochs are done"
+        if clock.limit and clock.progress >= 1:
+            return f"the time limit of {clock.limit:g} s is reached"
+        if clock.agrees(self.step) and distributed.any_of(interrupted.is_set(), self.world.device):
             return "interrupted by a signal"
-        patient = self.settings.patience if self.progress >= self.algorithm.warmup else None
-        if patient and self.validated_step - self.best_step >= patient * self.steps_per_epoch:
+        patience = settings.patience if clock.progress >= self.algorithm.warmup else None
+        waited = self.validation.step - self.selection.best_step
+        if patience and waited >= patience * self.stepping.order.steps_per_epoch:
             what = "bound" if self.algorithm.is_bound else "objective"
-            return f"the validation {what} has not risen for {counted(self.settings.patience, 'epoch')}"
-        return self.algorithm.converged(self.state)
+            return f"the validation {what} has not risen for {counted(patience, 'epoch')}"
+        return self.algorithm.converged(self.stepping.state)
 
     def _between_steps(self) -> None:
-        now = time.perf_counter()
-        if now - self.ticked > TICK_SECONDS:
-            self._tick(now)
-        if self.step % self.steps_per_epoch == 0:
+        if self.log.watch.seconds > TICK_SECONDS:
+            self._tick()
+        if self.step % self.stepping.order.steps_per_epoch == 0:
             self._end_epoch()
-        if self.folder and self.world.rank == 0 and now - self.saved > self.settings.checkpoint_every:
+        if self.store.writes and self.store.watch.seconds > self.resolved.settings.checkpoint_every:
             self.save()
 
     def _end_epoch(self) -> None:
-        self.algorithm.check(self.state)
-        self._record("train", self.totals, self.epoch_examples / (time.perf_counter() - self.epoch_started))
-        self.totals.zero_()
-        due = time.perf_counter() - self.validated > (self.settings.time_limit or 0) / VALIDATIONS
-        if distributed.agreed(float(due), self.world.device) or self.step == self.last_step:
+        self.algorithm.check(self.stepping.state)
+        self._record("train", self.epoch.totals, self.epoch.speed)
+        due = self.validation.watch.seconds > (self.clock.limit or 0) / VALIDATIONS
+        if distributed.agreed(float(due), self.world.device) or self.step == self.clock.steps:
             self._validate()
-        self.epoch_started, self.epoch_examples = time.perf_counter(), 0
+        self.epoch.restart()
 
     def _finish(self, stopped: str, interrupted: bool) -> Fit:
-        if not interrupted and (
-            not self.history or self.history[-1].step != self.step or self.history[-1].split != "validation"
-        ):
-            if float(self.totals[3]):
-                self._record("train", self.totals, self.epoch_examples / (time.perf_counter() - self.epoch_started))
+        if not interrupted and not self.log.validated(self.step):
+            if float(self.epoch.totals[3]):
+                self._record("train", self.epoch.totals, self.epoch.speed)
             self._validate()
-        self._keep_last()
-        if self.folder and self.world.rank == 0:
+        self.selection.take_last(self.stepping.weights(), self.step)
+        if self.store.writes:
             self.save()
-        skipped = self.algorithm.skipped(self.state)
+        skipped = self.stepping.skipped
         if skipped:
-            self._tell(
-                "note", f"{skipped} of {self.step} steps were skipped because a gradient was not finite or leapt"
-            )
-        self.algorithm.model.load_state_dict({**self.algorithm.model.state_dict(), **self.kept_weights})
-        self.algorithm.model.eval()
+            self.log.note(f"{skipped} of {self.step} steps were skipped because a gradient was not finite or leapt")
+        model = self.algorithm.model
+        model.load_state_dict(self._kept_model())
+        model.eval()
         return Fit(
-            self.algorithm.model,
-            tuple(self.history),
+            model,
+            tuple(self.log.rows),
             self.step,
-            self.step // self.steps_per_epoch,
-            self._elapsed(),
+            self.step // self.stepping.order.steps_per_epoch,
+            self.clock.elapsed,
             stopped,
             interrupted,
             skipped,
-            self.best_elbo,
-            self.best_step,
+            self.selection.best_elbo,
+            self.selection.best_step,
             self.resolved,
-            self.kept_step,
+            self.selection.kept_step,
             self.algorithm.is_bound,
         )
 
-    def _keep_last(self) -> None:
-        if self.settings.keep is Keep.LAST:
-            self._keep_weights()
-
-    def _keep_weights(self) -> None:
-        self.kept_step = self.step
-        self.kept_weights = {name: w.detach().clone() for name, w in self.algorithm.weights(self.state).items()}
-
-    # judging
-
-    def _validation_batches(self, source: Source) -> Iterator[Batch]:
-        """This process's share of the split, in model units; kept in memory when small, since its noise is the same
-        each time.
-        """
-        if self.cache is not None:
-            yield from self.cache
-            return
-        cells = math.prod(source.event)
-        mine = torch.arange(self.world.rank, len(source), self.world.size)
-        kept: list[Batch] | None = [] if cells * len(mine) < 64 * CELLS_AT_ONCE // 4 else None
-        for index in mine.split(max(1, min(512, CELLS_AT_ONCE // cells))):
-            batch = source.batch(index.to(source.x.device), PerExample(self.settings.seed, index))
-            if kept is not None:
-                kept.append(batch)
-            yield batch
-        self.cache = kept
+    def _kept_model(self) -> dict[str, Tensor]:
+        return {**self.algorithm.model.state_dict(), **self.selection.weights}
 
     def _validate(self) -> None:
-        begun = time.perf_counter()
-        totals = torch.zeros(5, dtype=torch.float64, device=self.world.device)
-        for batch in self._validation_batches(self.data.validation):
-            info = self.algorithm.bound(self.state, batch, PerExample(self.settings.seed + 1, batch.index))
-            totals[:4] += info.totals
-            totals[4] += info.totals[0] if info.climbed is None else info.climbed
-        totals = distributed.summed(totals)
-        seconds = time.perf_counter() - begun
-        climbed = float(totals[4] / totals[3])
-        self._record("validation", totals[:4], len(self.data.validation) / seconds)
-        if climbed > self.best:
-            self.best, self.best_elbo, self.best_step = climbed, float(totals[0] / totals[3]), self.step
-            if self.settings.keep is Keep.BEST:
-                self._keep_weights()
-        self.validated, self.validated_step = time.perf_counter(), self.step
-        self.validation_seconds = seconds if self.settings.time_limit else 0.0
+        found = self.validation.judge(self.stepping.state, self.step)
+        self._record("validation", found.totals, len(self.validation.data) / found.seconds)
+        self.selection.consider(found, self.stepping.weights(), self.step)
+        self.validation.watch.restart()
+        self.clock.validation_seconds = found.seconds if self.clock.limit else 0.0
+
+    # telling
 
     def _record(self, split: str, totals: Tensor, speed: float) -> None:
         sums = (distributed.summed(totals) if split == "train" else totals).tolist()
         bound, distortion, divergence = (total / max(sums[3], 1.0) for total in sums[:3])
-        epoch = math.ceil(self.step / self.steps_per_epoch)
-        whole = self.algorithm.learning_rate
-        rate = None if whole is None else whole * self.factor  # of the last step
-        row = Row(
-            self.step,
-            epoch,
-            split,
-            bound,
-            distortion,
-            divergence,
-            speed,
-            self._elapsed(),
-            self.algorithm.skipped(self.state),
-            rate,
-            self.algorithm.is_bound,
+        self.log.row(
+            Row(
+                self.step,
+                math.ceil(self.step / self.stepping.order.steps_per_epoch),
+                split,
+                bound,
+                distortion,
+                divergence,
+                speed,
+                self.clock.elapsed,
+                self.stepping.skipped,
+                self.stepping.learning_rate,
+                self.algorithm.is_bound,
+            )
         )
-        self.history.append(row)
-        if self.place is not None:
-            with self.place.writing():
-                files.append(self.folder / METRICS, (json.dumps(row_record(row)) + "\n").encode())
-        self._tell("row", row)
-
-    # telling
-
-    def _tell(self, what: str, word: object) -> None:
-        for callback in self.callbacks:
-            getattr(callback, what)(word)
 
     def _announce(self, seconds_per_step: float) -> None:
-        left = self.last_step - self.step if self.last_step else None
-        expected = None if left is None else left * seconds_per_step * 1.05
-        if self.settings.time_limit:
-            expected = min(expected or math.inf, self.settings.time_limit)
-        parameters = sum(p.numel() for p in self.algorithm.model.parameters())
-        device, precision = str(self.world.device), str(self.world.precision).removeprefix("torch.")
-        self._tell(
-            "plan",
+        steps, limit, order = self.clock.steps, self.clock.limit, self.stepping.order
+        expected = None if steps is None else (steps - self.step) * seconds_per_step * 1.05
+        if limit:
+            expected = min(expected or math.inf, limit)
+        self.log.plan(
             Plan(
-                parameters,
-                self.examples,
-                self.batch,
-                self.last_step,
-                device,
-                precision,
+                sum(p.numel() for p in self.algorithm.model.parameters()),
+                order.examples,
+                order.batch,
+                steps,
+                str(self.world.device),
+                str(self.world.precision).removeprefix("torch."),
                 self.resolved.reasons[1],
                 expected,
-            ),
+            )
         )
 
-    def _tick(self, now: float) -> None:
-        self.ticked = now
-        self.algorithm.check(self.state)
-        if not self.callbacks:
+    def _tick(self) -> None:
+        self.log.watch.restart()
+        self.algorithm.check(self.stepping.state)
+        if not self.log.callbacks:
             return
-        bound, distortion, divergence, count = self.totals.tolist()
-        speed = self.epoch_examples / max(now - self.epoch_started, 1e-9)
-        left = (self._elapsed() - self.time_start) * (1 - self.progress) / max(self.progress, 1e-6)
+        bound, distortion, divergence, count = self.epoch.totals.tolist()
         count = max(count, 1.0)
-        self._tell(
-            "tick",
+        self.log.tick(
             Tick(
                 self.step,
-                self.step // self.steps_per_epoch + 1,
-                self.progress,
+                self.step // self.stepping.order.steps_per_epoch + 1,
+                self.clock.progress,
                 bound / count,
                 distortion / count,
                 divergence / count,
-                speed,
-                left,
+                self.epoch.speed,
+                self.clock.seconds_left,
                 self.algorithm.is_bound,
-            ),
+            )
         )
 
     # checkpoints
 
+    def _identity(self) -> dict[str, Any]:
+        """What a checkpoint must share with the run that goes on from it."""
+        return {
+            "batch": self.stepping.order.batch,
+            "seed": self.stepping.order.seed,
+            "fingerprint": self.stepping.data.fingerprint,
+            "precision": str(self.world.precision),
+            "compiled": self.world.compiled,
+            "size": self.world.size,
+        }
+
     def save(self) -> None:
         """Everything that going on needs, in one file; and the weights that are kept on their own."""
-        self._keep_last()
-        facts = {
-            "step": self.step,
-            "elapsed": self._elapsed(),
-            "time_start": self.time_start,
-            "best": self.best,
-            "best_elbo": self.best_elbo,
-            "best_step": self.best_step,
-            "kept_step": self.kept_step,
-            "layout": LAYOUT,
-            "batch": self.batch,
-            "seed": self.settings.seed,
-            "fingerprint": self.data.train.fingerprint,
-            "precision": str(self.world.precision),
-            "compiled": self.world.compiled,
-            "size": self.world.size,
-            "epoch_examples": self.epoch_examples,
-            "validation_seconds": self.validation_seconds,
-        }
-        tensors = {
-            **self.state.tensors(),
-            "totals": self.totals,
-            **{f"{KEPT}.{name}": w for name, w in self.kept_weights.items()},
-        }
-        with nullcontext() if self.place is None else self.place.writing():
-            write_tensors(self.folder / "checkpoint" / STATE, tensors, facts)
-            self._write_kept()
-        self.saved = time.perf_counter()
-
-    def _write_kept(self) -> None:
-        write_tensors(
-            self.folder / "model.safetensors",
-            {**self.algorithm.model.state_dict(), **self.kept_weights},
-            {"step": self.kept_step},
+        selection = self.selection
+        selection.take_last(self.stepping.weights(), self.step)
+        standing = Standing(
+            step=self.step,
+            elapsed=self.clock.elapsed,
+            time_start=self.clock.first_step,
+            best=selection.best,
+            best_elbo=selection.best_elbo,
+            best_step=selection.best_step,
+            kept_step=selection.kept_step,
+            epoch_examples=self.epoch.examples,
+            validation_seconds=self.clock.validation_seconds,
         )
+        kept = {f"{KEPT}.{name}": weight for name, weight in selection.weights.items()}
+        tensors = {**self.stepping.state.tensors(), TOTALS: self.epoch.totals, **kept}
+        facts = {**asdict(standing), "layout": LAYOUT, **self._identity()}
+        self.store.write(tensors, facts, self._kept_model())
 
     def restore(self) -> None:
-        """Go back to the checkpoint; lines of metrics.jsonl after it are dropped, since their steps will be made
-        again.
+        """Go back to the checkpoint.
+
+        Errors: `StateError` when there is none, or when it is of another run.
         """
-        if self.folder is None or not (self.folder / "checkpoint" / STATE).exists():
-            raise StateError(f"nothing to resume: {self.folder} has no checkpoint; start without resuming")
-        path = self.folder / "checkpoint" / STATE
-        tensors, facts = read_tensors(path)
-        if facts.get("layout") != LAYOUT:
-            raise StateError(
-                f"the checkpoint in {self.folder} was written by another version of vael, which kept the state of an "
-                f"optimiser otherwise (layout {facts.get('layout', 1)}, expected {LAYOUT}); go on with that version, "
-                "or start a new run; the weights in model.safetensors can be used as they are"
-            )
-        mine = {
-            "batch": self.batch,
-            "seed": self.settings.seed,
-            "fingerprint": self.data.train.fingerprint,
-            "precision": str(self.world.precision),
-            "compiled": self.world.compiled,
-            "size": self.world.size,
-        }
-        for name, value in mine.items():
-            if facts.get(name) != value:
+        found = self.store.read()
+        tensors, where = found.tensors, found.path.parent.parent
+        for name, value in self._identity().items():
+            if found.facts.get(name) != value:
                 raise StateError(
-                    f"the checkpoint in {self.folder} was made with {name} {facts.get(name)}, not {value}; resume with "
+                    f"the checkpoint in {where} was made with {name} {found.facts.get(name)}, not {value}; resume with "
                     "the same, or start a new run"
                 )
-        kept = {f"{KEPT}.{name}": weight for name, weight in self.kept_weights.items()}
-        trouble = misfit({**self.state.wanted(tensors), "totals": self.totals, **kept}, tensors, finite=False)
+        state, selection = self.stepping.state, self.selection
+        kept = {f"{KEPT}.{name}": weight for name, weight in selection.weights.items()}
+        trouble = misfit({**state.wanted(tensors), TOTALS: self.epoch.totals, **kept}, tensors, finite=False)
         if trouble:
-            raise StateError(f"the checkpoint in {self.folder} is of another model: {trouble}; start a new run")
-        check_facts(facts, path)
-        self.state.load(tensors)
-        self.totals.copy_(tensors["totals"])
-        self.kept_weights = {
-            name.removeprefix("kept."): w.to(self.world.device)
-            for name, w in tensors.items()
-            if name.startswith("kept.")
-        }
-        self.step, self.best, self.best_step = facts["step"], facts["best"], facts["best_step"]
-        self.best_elbo, self.kept_step = facts["best_elbo"], facts["kept_step"]
-        self.elapsed_before, self.time_start = facts["elapsed"], facts["time_start"]
-        self.epoch_examples, self.validation_seconds = facts["epoch_examples"], facts["validation_seconds"]
-        self._trim_metrics()
-
-    def _trim_metrics(self) -> None:
-        path = self.folder / METRICS
-        self.history = [row for row in read_rows(path) if row.step <= self.step]
-        if self.world.rank == 0:
-            files.write_bytes(
-                path,
-                "".join(json.dumps(row_record(row)) + "\n" for row in self.history).encode(),
-            )
+            raise StateError(f"the checkpoint in {where} is of another model: {trouble}; start a new run")
+        standing = standing_of(found.facts, found.path)
+        state.load(tensors)
+        self.step = standing.step
+        self.clock.before, self.clock.first_step = standing.elapsed, standing.time_start
+        self.clock.validation_seconds = standing.validation_seconds
+        self.epoch.totals.copy_(tensors[TOTALS])
+        self.epoch.examples = standing.epoch_examples
+        selection.take({name.removeprefix(f"{KEPT}."): tensors[name] for name in kept}, standing.kept_step)
+        selection.best, selection.best_elbo, selection.best_step = (
+            standing.best,
+            standing.best_elbo,
+            standing.best_step,
+        )
+        self.log.rewind(self.step)
