@@ -41,8 +41,8 @@ from sklearn.preprocessing import StandardScaler
 
 from vael.applications.anomaly import AnomalyDetector, Score
 from vael.data import Kind, Source, Splits
+from vael.domains import recommend
 from vael.networks import seeded
-from vael.recommendation import recommend
 from vael.specs.preparing import MANY, batch_for
 from vael.specs.recipes import RECIPES
 from vael.training import Settings, run

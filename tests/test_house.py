@@ -38,9 +38,10 @@ def EACH(rule):
 ROWS = [  # a row imports only rows below it
     {"__main__"},
     {"cli", "explorer"},
-    {"report", "estimators"},
+    {"estimators"},
     {"specs"},
-    {"recommendation"},
+    {"domains"},  # below specs: to prepare a run is to ask the kind of its data, and no kind needs to know of runs
+    {"report"},
     {"recipes"},
     {"applications", "compression"},
     {"evaluation"},
@@ -399,6 +400,117 @@ def test_no_class_name_means_two_things():
             if isinstance(node, ast.ClassDef):
                 homes.setdefault(node.name, []).append(str(path.relative_to(SOURCE)))
     assert {name: where for name, where in homes.items() if len(where) > 1} == {}
+
+
+ROOMS_ABOVE_DATA = (  # where no line may ask what kind of data it has
+    "specs",
+    "cli",
+    "report",
+    "applications",
+    "estimators",
+    "evaluation",
+    "compression",
+    "training",
+    "objectives",
+    "recipes",
+)
+MARKS = {"schema", "windowing", "table", "sequence"}  # what tables and sequences have and other data lack
+TELLS = {"is_table_file", "is_table"}
+QUESTIONS = 149  # places that do so today; `vael.domains` is to answer them all, so this may only fall
+
+
+def last_name(node):
+    """The name of a variable, or the last one of a dotted name."""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def a_kind(node):
+    """Whether `Kind.SOMETHING` stands in an expression."""
+    return any(isinstance(one, ast.Attribute) and last_name(one.value) == "Kind" for one in ast.walk(node))
+
+
+def axes_or_ending(node):
+    """Whether a side of a comparison is a number of axes, or how the name of a file ends."""
+    if isinstance(node, ast.Call) and last_name(node.func) == "lower":
+        node = node.func.value
+    if isinstance(node, ast.Call):
+        of = last_name(node.args[0]) if node.args else ""
+        return (last_name(node.func), of) == ("dim", "") or (last_name(node.func) == "len" and of.endswith(SHAPES))
+    return last_name(node) in {"ndim", "suffix"}
+
+
+SHAPES = ("event", "shape")
+
+
+def questions(tree):
+    """Every place that asks what kind of data there are: whether they have a schema or a windowing, how many axes, of
+    which kind elements are, how a file is called.
+    """
+
+    def tested(node):
+        parts = node.values if isinstance(node, ast.BoolOp) else [node.operand] if isinstance(node, ast.UnaryOp) else []
+        for part in parts:
+            yield from tested(part)
+        if last_name(node) in MARKS:
+            yield node
+
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            lacks = any(isinstance(one, ast.Constant) and one.value is None for one in sides)
+            marked = lacks and any(last_name(one) in MARKS for one in sides)
+            if marked or any(axes_or_ending(one) or a_kind(one) for one in sides):
+                yield node
+        elif (isinstance(node, ast.Dict) and any(key is not None and a_kind(key) for key in node.keys)) or (
+            isinstance(node, ast.Call) and last_name(node.func) in TELLS
+        ):
+            yield node
+        elif isinstance(node, ast.If | ast.IfExp):
+            yield from tested(node.test)
+        elif isinstance(node, ast.comprehension):
+            for one in node.ifs:
+                yield from tested(one)
+
+
+def asked_in(rooms):
+    """All such places, by file."""
+    return {
+        str(path.relative_to(SOURCE)): found
+        for path, tree in TREES.items()
+        if module_name(path).split(".")[1:2] and module_name(path).split(".")[1] in rooms
+        if (found := [f"{node.lineno}: {ast.unparse(node)}" for node in questions(tree)])
+    }
+
+
+def test_fewer_places_ask_what_kind_of_data_there_are():
+    found = asked_in(ROOMS_ABOVE_DATA)
+    assert sum(map(len, found.values())) <= QUESTIONS, "\n".join(
+        ["asked outside of `vael.domains`, more often than before:"]
+        + [f"{path}:{one}" for path, lines in sorted(found.items()) for one in lines]
+    )
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "if source.schema is None: pass",
+        "x = 1 if not data.sequence else 2",
+        "len(source.event) == 3",
+        "x.dim() != 4",
+        "target.suffix.lower() == '.png'",
+        "source.kind is Kind.BINARY",
+        "{Kind.REAL: 1}",
+        "is_table_file(path)",
+        "[one for one in found if one.windowing]",
+    ],
+)
+def test_the_count_of_such_places_sees(code):
+    assert len(list(questions(ast.parse(code)))) == 1
+
+
+@pytest.mark.parametrize("code", ["len(columns) == 3", "column.kind is ColumnKind.DATE", "f(schema)", "x.dim()"])
+def test_the_count_of_such_places_lets_others_pass(code):
+    assert list(questions(ast.parse(code))) == []
 
 
 def tracked():

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from vael.data import Batch, Kind, Source, Splits
+from vael.domains import recommend
 from vael.models import BernoulliHead
 from vael.recipes import convolutional, dense, flops, linear, residual
-from vael.recommendation import recommend
 
 EVENTS = [(1, 8, 8), (1, 7, 9), (1, 28, 28), (1, 28, 20), (3, 32, 32), (1, 64, 48), (4, 17, 31), (1, 256, 256)]
 RECIPES = {

@@ -29,6 +29,7 @@ PUBLIC = {
 MODULES = (
     "applications",
     "data",
+    "domains",
     "errors",
     "evaluation",
     "inference",

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from toys import TwoStoreys
+from vael import domains
 from vael.applications.aggregate import fit_aggregate
 from vael.applications.anomaly import AnomalyDetector
 from vael.applications.generation import mean_samples
@@ -441,7 +442,7 @@ def test_the_report_shows_what_a_model_can_do(name, tmp_path):
     model = built(kind)
     data = Splits(source_of(kind, 30), source_of(kind, 20), source_of(kind, 20))
     found = judge(model, data.test, importance_samples=20)
-    record = ReportInput(model, data, history(model.states_likelihood), found, title=name)
+    record = ReportInput(model, data, history(model.states_likelihood), found, title=name, view=domains.of(data.train))
     page = write(tmp_path, record).read_text()
     assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == FIGURES[name]
     text = re.sub(r"<style.*?</style>|<svg.*?</svg>", "", page, flags=re.S)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from oracles import Even
+from vael import domains
 from vael.cli.main import main
 from vael.cli.progress import PlainLines, numbers
 from vael.data import Kind, Source, Splits
@@ -79,7 +80,7 @@ def test_the_page_of_a_sweep_calls_it_none():
     x = torch.rand(20, 1, 3, 3, generator=torch.Generator().manual_seed(0))
     source, model = Source("grey", x, Kind.REAL, ""), dense((1, 3, 3), CrossEntropyHead(), latent=1, hidden=(2,))
     judged = evaluate(model, source, importance_samples=10)
-    point = sweep.Point("a", ReportInput(model, Splits(source, source, None)), judged)
+    point = sweep.Point("a", ReportInput(model, Splits(source, source, None), view=domains.of(source)), judged)
     assert (
         said(
             f"{sweep.NO_BOUND} {sweep.table([point])} {list(sweep.remarks([point]))} {sweep.called(judged)}".replace(
@@ -120,7 +121,7 @@ def test_training_calls_a_bound_what_is_one_whatever_the_likelihood(objective, t
     fit = run(GradientAscent(model, objective), splits, settings, folder=tmp_path, callbacks=listeners)
     listeners[1].close()
     rows = (tmp_path / "metrics.jsonl").read_text()
-    curve = curves(ReportInput(fit.model, splits, fit.history), tmp_path)
+    curve = curves(ReportInput(fit.model, splits, fit.history, view=domains.of(splits.train)), tmp_path)
     texts = {"lines": "\n".join(lines), "stopped": fit.stopped, "rows": rows, "curves": curve.caption}
     assert {place: bool(said(text)) for place, text in texts.items()} == dict.fromkeys(texts, objective.is_bound)
     assert {row.is_bound for row in (*fit.history, *read_rows(tmp_path / "metrics.jsonl"), fit)} == {objective.is_bound}

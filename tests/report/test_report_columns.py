@@ -6,7 +6,7 @@ import torch
 
 import vael
 import vael.report
-from vael.report.columns import column_names
+from vael import domains
 from vael.report.record import ReportInput
 
 NAMES = ("height of the tree", "girth")
@@ -19,8 +19,8 @@ def test_names_of_columns_stand_in_every_figure_of_columns(model, tmp_path):
     options = {"components": 2} if model == "gaussian-mixture" else {"hidden": (8,), "latent": 2}
     how = {"epochs": 1, "precision": "float32", "callbacks": ()}
     run = vael.train(tmp_path / "trees.csv", model=model, run=tmp_path / "run", **how, **options)
-    record = ReportInput(run.model, run.splits(), run.history)
-    assert column_names(record) == list(NAMES)
+    record = ReportInput(run.model, splits := run.splits(), run.history, view=domains.of(splits.train))
+    assert record.view.names(record.shown) == NAMES
     vael.report.write(run.folder, record)
     shown = {path.stem: path.read_text() for path in (run.folder / "figures").glob("*.svg")}
     of_columns = {"histograms", "reconstructions"} | ({"component_means"} if model == "gaussian-mixture" else set())

@@ -4,10 +4,12 @@ from statistics import NormalDist
 import pytest
 import torch
 
+from vael import domains
 from vael.data import Kind, Source, Splits
 from vael.models import BernoulliHead
 from vael.recipes import dense
 from vael.report import ReportInput, gather
+from vael.report.known import Encoded
 
 
 def record(latent=3, examples=40):
@@ -16,7 +18,7 @@ def record(latent=3, examples=40):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = dense((1, 4, 4), BernoulliHead(), latent=latent, hidden=(8,))
-    return ReportInput(model, Splits(source, source, source))
+    return ReportInput(model, Splits(source, source, source), view=domains.of(source))
 
 
 def test_quantiles_are_the_inverse_normal_distribution_at_the_middles():
@@ -41,7 +43,7 @@ def test_traversals_move_one_latent_over_three_sigma_and_hold_the_others_at_zero
 
 
 def test_latents_are_ordered_by_their_mean_divergence():
-    seen = gather.Encoded(torch.zeros(2, 3), torch.tensor([[0.1, 3.0, 1.0], [0.3, 1.0, 5.0]]), None)
+    seen = Encoded(torch.zeros(2, 3), torch.tensor([[0.1, 3.0, 1.0], [0.3, 1.0, 5.0]]), None)
     assert seen.order == [2, 1, 0]
 
 

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch.distributions import Normal
 
-from vael import report
+from vael import domains, report
 from vael.data import Kind, Source, Splits
 from vael.evaluation.evaluate import _warnings
 from vael.evaluation.record import Evaluation
@@ -125,6 +125,7 @@ def grey(tmp_path_factory):
         Numbers(),
         facts,
         title="A <title>",
+        view=domains.of(source),
     )
     folder = tmp_path_factory.mktemp("grey")
     return report.write(folder, given).read_text()
@@ -136,7 +137,10 @@ def colour(tmp_path_factory):
     x = torch.randint(0, 256, (20, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     source = Source("tiles", x, Kind.INTEGER, FINGERPRINT, levels=256)
     folder = tmp_path_factory.mktemp("colour")
-    report.write(folder, report.ReportInput(model((3, 8, 8), UnitGaussian(), 10), Splits(source, source, None)))
+    report.write(
+        folder,
+        report.ReportInput(model((3, 8, 8), UnitGaussian(), 10), Splits(source, source, None), view=domains.of(source)),
+    )
     return folder
 
 
@@ -145,7 +149,10 @@ def table(tmp_path_factory):
     """A table of numbers."""
     source = Source("wines", torch.randn(50, 5, generator=torch.Generator().manual_seed(0)), Kind.REAL, FINGERPRINT)
     folder = tmp_path_factory.mktemp("table")
-    report.write(folder, report.ReportInput(model((5,), UnitGaussian(), 3), Splits(source, source, source)))
+    report.write(
+        folder,
+        report.ReportInput(model((5,), UnitGaussian(), 3), Splits(source, source, source), view=domains.of(source)),
+    )
     return folder
 
 
@@ -310,7 +317,10 @@ def test_a_table_gets_columns_instead_of_images(table):
 
 def test_the_same_run_gives_the_same_page(table, tmp_path):
     source = Source("wines", torch.randn(50, 5, generator=torch.Generator().manual_seed(0)), Kind.REAL, FINGERPRINT)
-    report.write(tmp_path, report.ReportInput(model((5,), UnitGaussian(), 3), Splits(source, source, source)))
+    report.write(
+        tmp_path,
+        report.ReportInput(model((5,), UnitGaussian(), 3), Splits(source, source, source), view=domains.of(source)),
+    )
     assert (tmp_path / "report.html").read_bytes() == (table / "report.html").read_bytes()
 
 

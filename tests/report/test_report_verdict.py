@@ -3,11 +3,13 @@ import dataclasses
 import pytest
 import torch
 
+from vael import domains
 from vael.data import AsFloat, Kind, Source
 from vael.data.transforms import Threshold
-from vael.report import verdict
-from vael.report.baseline import TrivialModel, bernoulli, gaussian, histogram
-from vael.report.verdict import Findings, Tone, remarks
+from vael.domains.image import PIXELS
+from vael.domains.table import ROWS
+from vael.report.known import TrivialModel
+from vael.report.verdict import Findings, Tone, remarks, signed
 
 SOUND = Findings(
     elbo=-90.0,
@@ -93,34 +95,7 @@ def test_every_rule_is_silent_when_nothing_is_known():
 
 
 def test_signed_has_a_real_minus_sign():
-    assert verdict.signed(-1234.5) == "−1,234.50"
-
-
-def test_bernoulli_baseline_is_the_marginal_likelihood():
-    fitted = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]])
-    share = torch.tensor([2.5 / 4, 0.5 / 4])
-    assert bernoulli(fitted, torch.tensor([[1.0, 1.0]])) == pytest.approx(float(share.log().sum()))
-
-
-def test_histogram_baseline_sums_to_one_over_levels():
-    fitted = torch.randint(0, 5, (40, 1, 1, 1), generator=torch.Generator().manual_seed(0)).float()
-    every = torch.arange(5.0).view(5, 1, 1, 1, 1)
-    total = sum(torch.tensor(histogram(fitted, level, 5), dtype=torch.float64).exp() for level in every)
-    assert float(total) == pytest.approx(1.0, abs=1e-12)
-
-
-def test_histogram_baseline_keeps_cells_and_channels_apart():
-    fitted = torch.tensor([0.0, 1.0, 2.0, 3.0]).view(1, 2, 1, 2).expand(400, 2, 1, 2)
-    right = histogram(fitted, fitted[:3], 4)
-    assert -0.2 < right < 0
-    assert histogram(fitted, fitted[:3].flip(3), 4) < -15
-
-
-def test_gaussian_baseline_is_scipy_s():
-    stats = pytest.importorskip("scipy.stats")
-    fitted = torch.randn(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    expected = stats.norm(fitted.mean(0), fitted.std(0, correction=0)).logpdf(fitted[:7]).sum(1).mean()
-    assert gaussian(fitted, fitted[:7]) == pytest.approx(expected, rel=1e-12)
+    assert signed(-1234.5) == "−1,234.50"
 
 
 @pytest.mark.parametrize(
@@ -144,7 +119,7 @@ def test_advice_fits_the_data(event, kind, transform, helps, never):
         levels=16 if kind is Kind.INTEGER else None,
         transform=transform,
     )
-    found = said(train=(-200.0, -60.0), subject=verdict.subject_of(source))["overfitting"].text
+    found = said(train=(-200.0, -60.0), subject=domains.of(source).subject(source))["overfitting"].text
     assert helps.lower() in found.lower()
     assert never not in found
     assert "overfits" in found
@@ -153,9 +128,9 @@ def test_advice_fits_the_data(event, kind, transform, helps, never):
 def test_the_gain_is_told_in_words_of_the_data():
     assert (
         "Modelling dependence between columns gains 118.00 nats (170.2 bits) per row"
-        in said(subject=verdict.ROWS)["baseline"].text
+        in said(subject=ROWS)["baseline"].text
     )
-    assert "between pixels gains 118.00 nats (170.2 bits) per image" in said(subject=verdict.IMAGES)["baseline"].text
+    assert "between pixels gains 118.00 nats (170.2 bits) per image" in said(subject=PIXELS)["baseline"].text
 
 
 def test_blurred_samples_are_the_first_thing_said_and_nothing_is_green_beside_them():

@@ -247,12 +247,14 @@ def affordable(run: Run, examples: int) -> tuple[Proposals, int]:
 
 def write_report(run: Run, judged: Evaluation | Judgement, seed: int = 0) -> Path:
     """report.html and figures/ in the run's folder."""
+    from vael import domains
     from vael.cli.wording import model, objective
     from vael.data.learned_conditions import labelled
     from vael.evaluation import samples_latents
     from vael.report import ReportInput, write
 
     spec = run.spec
+    splits = labelled(run.splits(), spec.data.condition)
     facts = (
         ("model", model(spec)),
         ("likelihood", spec.model.likelihood_name),
@@ -264,12 +266,13 @@ def write_report(run: Run, judged: Evaluation | Judgement, seed: int = 0) -> Pat
     )
     record = ReportInput(
         run.model,
-        labelled(run.splits(), spec.data.condition),
+        splits,
         run.history,
         judged,
         facts,
         title=f"{spec.data.name}: {spec.recipe}{' VAE' if samples_latents(run.model) else ''}",
         seed=seed,
+        view=domains.of(splits.train),
     )
     return write(run.inside(), record)
 

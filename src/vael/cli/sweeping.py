@@ -94,7 +94,7 @@ def choices(betas: tuple[float, ...]) -> Iterator[tuple[str, dict[str, object]]]
 
 def trained(folder: Path, label: str, options: dict[str, Any], samples: int, say: Callable[[str], None]) -> Point:
     """Train one point in a run folder of its own, and judge it on the test split."""
-    from vael import specs
+    from vael import domains, specs
     from vael.cli.judging import judge
     from vael.report import ReportInput
     from vael.report.sweep import Point
@@ -106,6 +106,7 @@ def trained(folder: Path, label: str, options: dict[str, Any], samples: int, say
     )
     specs.begin(prepared, own)
     run, _ = carried_out(prepared, own, False, say)
+    record = ReportInput(run.model, prepared.splits, run.history, view=domains.of(prepared.splits.train))
     # pyrefly: ignore[bad-argument-type]  (a frozen record is what only reads such a protocol, but cannot be said of
     # one)
-    return Point(label, ReportInput(run.model, prepared.splits, run.history), judge(run, importance_samples=samples))
+    return Point(label, record, judge(run, importance_samples=samples))

@@ -13,6 +13,7 @@ from torch import Tensor
 from vael.data import Kind, Schema, Source, Splits, statistics
 from vael.data.facts import Facts, facts_from, unknown_moments
 from vael.data.source import Transform, Variates
+from vael.domains.table import columns, table
 from vael.errors import StateError
 from vael.inference.parts import AdamWPart, GradientAscentPart
 from vael.models import VAE
@@ -21,7 +22,6 @@ from vael.models.parts import VAEPart
 from vael.networks import seeded
 from vael.networks.parts import DensePart
 from vael.objectives.parts import ELBOPart
-from vael.recommendation import columns, table
 from vael.specs import recipes
 from vael.specs.leaves import with_leaf
 from vael.training import Fit, Settings, run

@@ -24,12 +24,6 @@ SHOWN, ACROSS, CORRELATED, ROWS = 12, 4, 40, 2000
 LONGEST = 18  # letters of a name above a panel
 
 
-def column_names(record: ReportInput) -> list[str]:
-    """What the columns are called: as in the data, or by their numbers where they have no names."""
-    source = record.shown
-    return list(source.columns) or [f"column {place + 1}" for place in range(source.event[0])]
-
-
 def _panels(columns: int) -> tuple[Figure, list[Axes]]:
     across = min(ACROSS, columns)
     rows = -(-columns // across)
@@ -47,7 +41,7 @@ def _limited(columns: int) -> str:
 def scatters(record: ReportInput, folder: Path) -> Drawing:
     """Original against reconstruction, column by column."""
     x, again = gather.pairs(record, ROWS)
-    columns, names = x.shape[1], column_names(record)
+    columns, names = x.shape[1], record.view.names(record.shown)
     figure, panels = _panels(min(columns, SHOWN))
     for place, axes in enumerate(panels):
         across, up = x[:, place], again[:, place]
@@ -83,7 +77,7 @@ def bins(rows: int) -> int:
 
 def histograms(record: ReportInput, x: Tensor, drawn: Tensor, folder: Path) -> Drawing:
     """How often each value occurs in the data and in draws from the model."""
-    columns, names = x.shape[1], column_names(record)
+    columns, names = x.shape[1], record.view.names(record.shown)
     figure, panels = _panels(min(columns, SHOWN))
     for place, axes in enumerate(panels):
         low, high = float(x[:, place].min()), float(x[:, place].max())
@@ -109,7 +103,7 @@ def correlation(record: ReportInput, x: Tensor, drawn: Tensor, folder: Path) -> 
     columns = min(x.shape[1], CORRELATED)
     matrices = [gather.correlations(part[:, :columns]) for part in (x, drawn)]
     panels = [(title, matrix.numpy()) for title, matrix in zip(("data", "draws from the model"), matrices, strict=True)]
-    figure = side_by_side(panels, column_names(record)[:columns], "Pearson's correlation", 3.4)
+    figure = side_by_side(panels, record.view.names(record.shown)[:columns], "Pearson's correlation", 3.4)
     apart = float((matrices[0] - matrices[1]).abs().max())
     limited = "" if columns == x.shape[1] else f" The first {columns} of {x.shape[1]} columns are shown."
     caption = f"Correlation of each pair of columns; the two differ by at most {apart:.2f}.{limited}"

@@ -12,7 +12,8 @@ from vael.counting import counted
 from vael.models import Codes, LatentModel, has, needs
 from vael.networks import code_use
 from vael.report import gather, pictures
-from vael.report.columns import LONGEST, column_names
+from vael.report.columns import LONGEST
+from vael.report.known import Encoded
 from vael.report.record import ReportInput
 from vael.report.style import INK, MODEL, Drawing, as_label, keep, new_figure, rule_lines
 
@@ -68,7 +69,7 @@ def are_components(record: ReportInput) -> bool:
     return model.depth(record.shown.event) == 1 and isinstance(model.prior_at(()), OneHotCategorical)
 
 
-def components(record: ReportInput, seen: gather.Encoded, folder: Path) -> list[Drawing]:
+def components(record: ReportInput, seen: Encoded, folder: Path) -> list[Drawing]:
     """The share of each component in the data, and its mean, the largest first."""
     model = needs(record.model, LatentModel, "components")
     share = seen.mean.double().mean(0)
@@ -85,7 +86,7 @@ def components(record: ReportInput, seen: gather.Encoded, folder: Path) -> list[
     axes.set_xticks(range(len(order)), [str(int(one) + 1) for one in order])
     rule_lines(axes)
     weights = keep(figure, folder, "component_weights", caption)
-    if pictures.is_picture(record.shown.event):
+    if record.view.pictured:
         told = f"Means of the components, the largest first.{limited}"
         columns = min(12, len(means))
         layout = pictures.PictureLayout(columns, max(0.52 * columns, 1))
@@ -107,7 +108,7 @@ def _table_of_means(record: ReportInput, means: Tensor, order: Tensor, folder: P
     bar = figure.colorbar(picture, ax=axes)
     bar.set_label("deviations from\nthe mean of the data")
     axes.set_yticks(range(len(order)), [str(int(one) + 1) for one in order])
-    ticks, names = range(0, shown.shape[1], -(-shown.shape[1] // 16)), column_names(record)
+    ticks, names = range(0, shown.shape[1], -(-shown.shape[1] // 16)), record.view.names(record.shown)
     axes.set_xticks(ticks, [as_label(names[tick], LONGEST) for tick in ticks], rotation=90)
     axes.set(ylabel="component")
     left = "" if shown.shape[1] == scaled.shape[1] else f" The first {SHOWN_COLUMNS} of {scaled.shape[1]} are shown."

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from vael.models import Codes, ExactLikelihood, LatentModel, has, is_likelihood
-from vael.report.gather import ACTIVE, Encoded, mapped, principal
+from vael.report.gather import ACTIVE, mapped, principal
+from vael.report.known import Encoded
 from vael.report.labels import write_names
 from vael.report.record import ReportInput
 from vael.report.style import (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from statistics import NormalDist
 
 import torch
@@ -13,11 +12,12 @@ from torch import Tensor
 from torch.distributions import Independent
 
 from vael.counting import counted
-from vael.data import Batch, Kind, Source
+from vael.data import Batch, Source
 from vael.models import Encodes, LatentModel, LatentVector, Model, Reconstructs, Samples, has, needs, prior_levels
 from vael.probability import PerExample, as_noise, draw
 from vael.probability import divergence as kl
 from vael.probability.factorization import spectrum
+from vael.report.known import Encoded
 from vael.report.record import ReportInput
 
 POINTS = 5000  # of data in a map or a mean over data
@@ -28,34 +28,6 @@ ACTIVE = (
 )
 LOOKED_AT = 64  # images whose detail is measured
 REACH = 3.0  # standard deviations of the prior that a traversal goes to either side
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Posterior of a part of the data."""
-
-    mean: Float[Tensor, "examples latents"]
-    divergence: (
-        Float[Tensor, "examples latents"] | None
-    )  # nats; None where the posterior does not fall into single latents
-    label: Int64[Tensor, " examples"] | None
-    told: str = ""  # which examples they are, for captions
-
-    @property
-    def per_latent(self) -> Float[Tensor, " latents"] | None:
-        """Mean divergence of each latent in nats."""
-        return None if self.divergence is None else self.divergence.mean(0)
-
-    @property
-    def variance(self) -> Float[Tensor, " latents"]:
-        """Variance over the data of each latent's posterior mean."""
-        return self.mean.var(0, correction=0)
-
-    @property
-    def order(self) -> list[int]:
-        """Latents from the most informative one to the least: by divergence, or by variance where there is none."""
-        measure = self.variance if self.per_latent is None else self.per_latent
-        return torch.argsort(measure, descending=True, stable=True).tolist()
 
 
 @contextmanager
@@ -196,20 +168,11 @@ def latent_samples(
 
 def detail_of_samples(record: ReportInput) -> float | None:
     """Differences between neighbouring pixels of means of p(x | z) at z from the prior, as a share of those of data;
-    both root mean squares.
-
-    None where there are no grey or coloured pixels: 0 and 1 are noise that a mean rightly lacks.
+    both root mean squares. None where there are no latents to draw.
     """
-    source = record.shown
-    if (
-        not has(record.model, LatentModel)
-        or source.windowing is not None
-        or len(source.event) not in (2, 3)
-        or source.kind not in (Kind.INTEGER, Kind.REAL)
-        or min(source.event[-2:]) < 2
-    ):
+    if not has(record.model, LatentModel):
         return None
-    x = model_units(source, spread(len(source), LOOKED_AT), record.seed)
+    x = model_units(record.shown, spread(len(record.shown), LOOKED_AT), record.seed)
     data = detail(x)
     means = prior_samples(record, LOOKED_AT)[0]
     return detail(means) / data if data > 0 and means is not None else None

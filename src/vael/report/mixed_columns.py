@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from vael.counting import counted
-from vael.errors import StateError
 from vael.evaluation.associations import AssociationDistance, association_distance
 from vael.report import gather
 from vael.report.matrices import side_by_side
@@ -27,18 +26,8 @@ if TYPE_CHECKING:
 ROWS = 2000
 
 
-def schema_of(record: ReportInput) -> Schema:
-    """The schema of the data that are shown. Errors: `StateError` where there is none."""
-    if record.shown.schema is None:
-        raise StateError(
-            f"{record.shown.name} has no schema; these figures are for tables with columns of several kinds"
-        )
-    return record.shown.schema
-
-
-def against_samples(record: ReportInput, folder: Path) -> list[Drawing]:
+def against_samples(record: ReportInput, folder: Path, *, schema: Schema) -> list[Drawing]:
     """Draws from the model against data: column by column, and the association of each pair."""
-    schema = schema_of(record)
     x = gather.model_units(record.shown, gather.few(record.shown, record.seed, gather.POINTS), record.seed)
     drawn = enforced(schema, gather.prior_samples(record, max(len(x), 500))[1])
     return [
@@ -91,11 +80,10 @@ def associations(record: ReportInput, found: AssociationDistance, folder: Path) 
     return keep(figure, folder, "correlations", caption)
 
 
-def returned(record: ReportInput, folder: Path) -> Drawing:
+def returned(record: ReportInput, folder: Path, *, schema: Schema) -> Drawing:
     """How well each column comes back: the share of categories reproduced, and, on an axis of its own, the
     correlation of numbers.
     """
-    schema = schema_of(record)
     x, again = gather.pairs(record, ROWS)
     levels, numbers = [], []
     for column, one, other in list(zip(schema.columns, columns_of(schema, x), columns_of(schema, again), strict=True))[

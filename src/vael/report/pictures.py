@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vael.data import Kind
 from vael.models import is_likelihood
 from vael.report import gather
 from vael.report.grid import LARGEST, grid_image, shown_channels
+from vael.report.known import Encoded
 from vael.report.record import ReportInput
 from vael.report.style import Drawing, as_label, keep, new_figure
 
@@ -41,11 +41,6 @@ class PictureLayout:
 def as_images(x: Tensor) -> Tensor:
     """`[count, channels, height, width]`, with one channel where the data have no axis of channels."""
     return x[:, None] if x.dim() == 3 else x
-
-
-def is_picture(event: Sequence[int]) -> bool:
-    """Whether examples of this shape can be looked at as images."""
-    return len(event) in (2, 3)
 
 
 def sheet(record: ReportInput, folder: Path, name: str, x: Tensor, caption: str, layout: PictureLayout) -> Drawing:
@@ -108,8 +103,8 @@ def reconstructions(record: ReportInput, folder: Path) -> Drawing:
     )
 
 
-def samples(record: ReportInput, folder: Path) -> list[Drawing]:
-    """Means and draws at the same latents from the prior."""
+def samples(record: ReportInput, folder: Path, *, grey: str) -> list[Drawing]:
+    """Means and draws at the same latents from the prior; `grey` says what the grey of a mean is."""
     means, draws = gather.prior_samples(record, SIDE * SIDE)
     layout = PictureLayout(SIDE, 3.5)
     if means is None:
@@ -121,12 +116,7 @@ def samples(record: ReportInput, folder: Path) -> list[Drawing]:
             "of x to draw from."
         )
         return [sheet(record, folder, "sample_means", means, caption, PictureLayout(SIDE, 3.5))]
-    kind = (
-        "grey is the probability of a one"
-        if record.splits.train.kind is Kind.BINARY
-        else "the decoder's noise is left out"
-    )
-    first = f"Means of p(x | z) at {SIDE * SIDE} latents drawn from the prior: {kind}."
+    first = f"Means of p(x | z) at {SIDE * SIDE} latents drawn from the prior: {grey}."
     second = (
         "Draws of x from p(x | z) at the same latents, place by place: what the model says data look like, noise "
         "included."
@@ -152,7 +142,7 @@ def manifold(record: ReportInput, folder: Path) -> Drawing:
     return sheet(record, folder, "manifold", x, caption, layout)
 
 
-def traversals(record: ReportInput, seen: gather.Encoded, folder: Path) -> Drawing:
+def traversals(record: ReportInput, seen: Encoded, folder: Path) -> Drawing:
     """One row a latent, the most informative first: the mean of p(x | z) while it moves and the others stay at 0."""
     chosen = seen.order[:SHOWN_LATENTS]
     points = gather.traversal_points(seen.mean.shape[1], chosen, STEPS)

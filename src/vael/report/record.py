@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Protocol, runtime_checkable
 
 from vael.counting import counted
 from vael.data import Source, Splits
 from vael.evaluation import Judgement
 from vael.models import LatentModel, LatentVector, Model, has, needs
 from vael.report.grid import Display, display_of
+from vael.report.known import Encoded, Subject, TrivialModel
+from vael.report.style import Drawing
 from vael.training import Row
 
 
@@ -75,6 +80,40 @@ class JudgedNumbers(Protocol):
 
 
 Facts = tuple[tuple[str, str], ...]
+Headed = Sequence[tuple[str, Sequence[Drawing | None]]]  # drawings under their headings; None where one does not apply
+
+
+class View(ABC):
+    """Abstract: what a report shows and says of one kind of data; `vael.domains` has one for each."""
+
+    maps_codes: ClassVar[bool] = True  # whether an example has one vector of codes, which a map can show
+    pictured: ClassVar[bool] = False  # whether an example can be looked at as an image
+
+    @abstractmethod
+    def example(self, source: Source) -> str:
+        """What one example is, in a line of facts."""
+
+    @abstractmethod
+    def subject(self, source: Source) -> Subject:
+        """Words for the data, and what helps a model that overfits them."""
+
+    @abstractmethod
+    def names(self, source: Source) -> tuple[str, ...]:
+        """What the columns or channels of an example are called, by number where they have no names."""
+
+    @abstractmethod
+    def baseline(self, record: ReportInput) -> TrivialModel | None:
+        """What a model of these data must beat, fitted to training data in closed form and judged on the split that is
+        shown; None where there is none.
+        """
+
+    @abstractmethod
+    def figures(self, record: ReportInput, seen: Encoded | None, folder: Path) -> Headed:
+        """The figures that fit model and data; `seen` are codes of examples, where they are mapped."""
+
+    def detail(self, record: ReportInput) -> float | None:
+        """Fine detail of samples as a share of that of data; None where that says nothing."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -92,6 +131,7 @@ class ReportInput:
     display: Display | None = None  # None: from the data
     title: str = "A variational autoencoder"
     seed: int = 0
+    view: View = field(kw_only=True)  # what is shown of this kind of data: `vael.domains.of(splits.train)`
 
     @property
     def came_out(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +13,11 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vael.counting import counted
-from vael.data import Batch, Kind, Source
+from vael.data import Batch
 from vael.evaluation.evaluate import batch_at, reference
-from vael.models import LatentModel, Samples, is_likelihood, needs, posterior_levels
+from vael.models import LatentModel, Samples, needs, posterior_levels
 from vael.probability import EachLatent, PerExample, draw
-from vael.report.gather import few, looking, spread
+from vael.report.gather import looking, spread
 from vael.report.record import ReportInput
 from vael.report.style import DATA, INK, MODEL, Drawing, as_label, keep, legend_above, new_figure, rule_lines
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 WINDOWS, CHANNELS = 3, 4  # shown
 DRAWS = 200  # of x for the band
 BAND = 0.9  # probability of the band
-FITTED, JUDGED = 10_000, 5_000  # windows that the baseline is fitted to and judged on
 
 
 @dataclass(frozen=True)
@@ -55,11 +53,6 @@ def returned(model: LatentModel, batch: Batch, noise: PerExample) -> Returned:
 def draw_each(law: Distribution, noise: PerExample) -> Tensor:
     """One draw at each latent, `[latents, batch, *event]`, by noise that belongs to examples."""
     return draw(law, 1, EachLatent(noise))[0]
-
-
-def names_of(source: Source) -> tuple[str, ...]:
-    """The channels by name."""
-    return source.columns or tuple(f"channel {place}" for place in range(1, source.event[1] + 1))
 
 
 def _panels(rows: int, across: int) -> tuple[Figure, list[list[Axes]]]:
@@ -98,7 +91,7 @@ def reconstructions(record: ReportInput, folder: Path) -> Drawing:
             as_label(f"from {begin[place]}" if begin is not None else f"window {index[place] + 1}")
         )
         panels[-1][place].set_xlabel("step")
-    for channel, name in enumerate(names_of(source)[:channels]):
+    for channel, name in enumerate(record.view.names(source)[:channels]):
         panels[channel][0].set_ylabel(as_label(name))
     legend_above(figure, panels[0][0])
     gaps = " Gaps in the line of the data are elements that were not seen." if source.gaps else ""
@@ -119,7 +112,7 @@ def samples(record: ReportInput, folder: Path) -> Drawing:
         drawn = needs(record.model, Samples, "a figure of samples").sample(count, generator=generator).float().cpu()
     seen = source.batch(spread(len(source), count)).x
     figure, panels = _panels(channels, 2)
-    for channel, name in enumerate(names_of(source)[:channels]):
+    for channel, name in enumerate(record.view.names(source)[:channels]):
         values = torch.cat([drawn[..., channel].flatten(), seen[..., channel].flatten()])
         values = values[~values.isnan()]
         room = 0.06 * float(values.max() - values.min()) or 0.5
@@ -139,35 +132,3 @@ def samples(record: ReportInput, folder: Path) -> Drawing:
         f"model: z from the prior, x from p(x | z), noise included.{_limited(source.event[1])}"
     )
     return keep(figure, folder, "samples", caption)
-
-
-def baseline_of(train: Source, shown: Source, seed: int) -> tuple[float, str] | None:
-    """Log-likelihood per window where every element is independent and each channel has one distribution at all
-    times, fitted to training data: normal for real numbers, shares (with half a pseudo-count each) for others.
-    """
-    fitted, judged = (one.batch(few(one, seed, most)).x.double() for one, most in ((train, FITTED), (shown, JUDGED)))
-    total = torch.zeros(len(judged), dtype=torch.float64)
-    for channel in range(fitted.shape[-1]):
-        known, x = fitted[..., channel], judged[..., channel]
-        there = ~x.isnan()
-        known = known[~known.isnan()]
-        if not len(known):
-            return None
-        if shown.kind is Kind.REAL:
-            scale = float(known.std(correction=0)) or 1e-3
-            log = -0.5 * ((x - known.mean()) / scale).square() - math.log(scale) - 0.5 * math.log(2 * math.pi)
-        else:
-            levels = shown.levels or 2
-            counts = known.long().bincount(minlength=levels).double() + 0.5
-            log = (counts / counts.sum()).log()[x.nan_to_num().long()]
-        total += torch.where(there, log, torch.zeros_like(log)).sum(1)
-    kind = "normal distribution" if shown.kind is Kind.REAL else "histogram"
-    return float(total.mean()), f"independent elements, each channel with its own {kind}"
-
-
-def drawings(record: ReportInput, folder: Path) -> Sequence[tuple[str, list[Drawing | None]]]:
-    """The figures of a model of sequences under their headings."""
-    found: list[tuple[str, list[Drawing | None]]] = [("Windows and reconstructions", [reconstructions(record, folder)])]
-    if is_likelihood(record.model):
-        found.append(("Samples from the prior", [samples(record, folder)]))
-    return found

@@ -55,7 +55,7 @@ def write(folder: Path, points: Sequence[Point], title: str) -> Path:
     figures = folder / "figures"
     with styled():
         drawings = [("Rate and distortion", (plane(points, figures),))]
-        if pictures.is_picture(points[0].record.shown.event):
+        if points[0].record.view.pictured:
             drawings.append(("Reconstructions", (reconstructions(points, figures),)))
             drawings.append(("Samples", (samples(points, figures),)))
         drawings.append(("Latent maps", (maps(points, figures),)))

@@ -6,16 +6,14 @@ Every rule is a function from `Findings` to a `Remark` or None and reads nothing
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from vael.counting import counted
-from vael.data import Source
-from vael.data.transforms import Threshold
 from vael.evaluation import CodeJudgement, ExactJudgement, Judgement, samples_latents
 from vael.models import is_likelihood
-from vael.report.baseline import TrivialModel
-from vael.report.gather import ACTIVE, Encoded, detail_of_samples
+from vael.report.gather import ACTIVE
+from vael.report.known import Encoded, Subject, TrivialModel
 from vael.report.record import ReportInput
 
 
@@ -37,48 +35,6 @@ class Remark:
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What the data are, in words, and what helps a model that overfits them."""
-
-    elements: str = "elements"
-    example: str = "example"
-    remedies: str = "More data, weight decay (`--weight-decay`) or a smaller network help."
-
-
-ROWS = Subject(
-    "columns",
-    "row",
-    "More rows, fewer latents (`--latent`), a smaller network (`--hidden`) or weight decay (`--weight-decay`) help.",
-)
-WINDOWS = Subject(
-    "elements",
-    "window",
-    "More or longer series, fewer latents (`--latent`), a smaller network (`--hidden`) or weight decay "
-    "(`--weight-decay`) help.",
-)
-IMAGES = Subject("pixels", "image", "More images, weight decay (`--weight-decay`) or a smaller network help.")
-GREY = replace(
-    IMAGES,
-    remedies="Binarising grey values anew at every step (`--binarize dynamic`), more images, weight decay or a smaller "
-    "network help.",
-)
-
-
-def subject_of(source: Source) -> Subject:
-    """What the examples of some data are.
-
-    Binarising anew at every step is advice for grey values that were cut to 0 and 1 once.
-    """
-    if source.windowing is not None:
-        return WINDOWS
-    if len(source.event) == 1:
-        return ROWS
-    if len(source.event) not in (2, 3):
-        return Subject()
-    return GREY if isinstance(source.transform, Threshold) else IMAGES
-
-
-@dataclass(frozen=True)
 class Findings:
     """The numbers that the rules read; nats per example, None where not known."""
 
@@ -96,7 +52,7 @@ class Findings:
     baseline: TrivialModel | None = None
     warnings: tuple[str, ...] = ()  # of the evaluation
     climbed: str = "bound"  # what `elbo` may be called; "objective" where it bounds nothing
-    subject: Subject = Subject()
+    subject: Subject = field(default_factory=Subject)
     unit: str = "nats "  # of what is climbed, with a space behind it; empty where it is an error
     measured: bool = False  # whether numbers of another kind stand in the report
     detail: float | None = (
@@ -293,7 +249,7 @@ def remarks(findings: Findings) -> list[Remark]:
     return sorted(found, key=lambda remark: remark.tone is not Tone.WARNING)
 
 
-def findings_of(record: ReportInput, seen: Encoded | None, baseline: TrivialModel | None) -> Findings:
+def findings_of(record: ReportInput, seen: Encoded | None) -> Findings:
     """The numbers of a run; activity and divergence from the report's own pass where nothing was evaluated."""
     numbers, history = record.evaluation, record.history
     idle = seen if samples_latents(record.model) else None  # where latents may be idle
@@ -305,10 +261,10 @@ def findings_of(record: ReportInput, seen: Encoded | None, baseline: TrivialMode
         validation=tuple(row.elbo for row in history if row.split == "validation"),
         skipped=max((row.skipped for row in history), default=0),
         steps=max((row.step for row in history), default=0),
-        baseline=baseline,
+        baseline=record.view.baseline(record) if is_likelihood(record.model) else None,
         climbed="bound" if is_likelihood(record.model) else "objective",
-        subject=subject_of(record.splits.train),
-        detail=detail_of_samples(record),
+        subject=record.view.subject(record.splits.train),
+        detail=record.view.detail(record),
         unit="nats " if is_likelihood(record.model) or record.has_latents else "",
         measured=numbers is not None,
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from vael.domains import Recommendation
 from vael.errors import FormatError, StateError
 from vael.inference.parts import AlgorithmPart, GradientAscentPart
 from vael.models.families import ModelPart, PosteriorPart
 from vael.objectives.parts import ELBOPart, ObjectivePart
 from vael.parts import Part, members, read
-from vael.recommendation import Recommendation
 from vael.specs import names
 from vael.specs.asked import Request
 from vael.specs.leaves import LEAVES, assignments, has_leaf, leaf, with_fields, with_leaf

@@ -13,6 +13,7 @@ from vael import data as sets
 from vael.counting import counted
 from vael.data import Source, Splits
 from vael.data.learned_conditions import conditioned, learned
+from vael.domains import Recommendation, recommend
 from vael.errors import StateError
 from vael.inference.algorithm import Algorithm
 from vael.inference.parts import AlgorithmPart, GradientAscentPart
@@ -23,7 +24,6 @@ from vael.networks import seeded
 from vael.networks.initialize import Hollow
 from vael.parts import trusting
 from vael.probability import Stream
-from vael.recommendation import Recommendation, recommend
 from vael.specs import names
 from vael.specs.asked import Request
 from vael.specs.composing import composed

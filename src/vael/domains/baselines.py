@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from vael.data import Kind, Source, Splits
-from vael.models import ColumnsHead, head_of, is_likelihood
+from vael.data import Kind, Source
+from vael.models import ColumnsHead
 from vael.report.gather import few, model_units
+from vael.report.known import TrivialModel
 from vael.report.record import ReportInput
-from vael.report.series import baseline_of
 
 FITTED, JUDGED, MOST_COUNTERS, CELLS = 10_000, 5_000, 4_000_000, 50_000_000
-
-
-@dataclass(frozen=True)
-class TrivialModel:
-    """Log-likelihood of the independent-cells model in nats per example, and what that model is in words."""
-
-    log_likelihood: float
-    what: str
 
 
 def _rows(source: Source, wanted: int, seed: int) -> Tensor:
@@ -69,41 +60,27 @@ def gaussian(fitted: Tensor, judged: Tensor) -> float:
     return float(cells.flatten(1).sum(1).mean())
 
 
-def independent_cells(record: ReportInput) -> TrivialModel | None:
-    """The baseline on the split that is shown; None where the model states no likelihood, or where cells are
-    missing.
-    """
-    if not is_likelihood(record.model):
-        return None
-    if record.shown.windowing is not None:
-        found = baseline_of(record.splits.train, record.shown, record.seed)
-        return None if found is None else TrivialModel(*found)
-    head = head_of(record.model)
-    if isinstance(head, ColumnsHead):
-        return TrivialModel(
-            columns(head, _rows(record.shown, JUDGED, record.seed)), "independent columns, each with its own law"
-        )
-    return of_splits(record.splits, record.shown, record.seed)
-
-
 @torch.no_grad()
-def columns(head: ColumnsHead, judged: Tensor) -> float:
+def independent_columns(record: ReportInput, head: ColumnsHead) -> TrivialModel:
     """Mean log p over the cells that were seen, of the law that each column had in the training data before the
     networks learned anything.
     """
+    judged = _rows(record.shown, JUDGED, record.seed)
     cells = head(judged.new_zeros(1, len(judged), head.raw_numbers)).log_prob(torch.nan_to_num(judged))[0]
-    return float(torch.where(torch.isnan(judged), torch.zeros_like(cells), cells).sum(1).mean())
+    mean = float(torch.where(torch.isnan(judged), torch.zeros_like(cells), cells).sum(1).mean())
+    return TrivialModel(mean, "independent columns, each with its own law")
 
 
-def of_splits(splits: Splits, shown: Source, seed: int) -> TrivialModel | None:
-    """Fit to up to 10,000 training examples, judge on up to 5,000 of `shown`."""
-    fitted, judged = _rows(splits.train, FITTED, seed), _rows(shown, JUDGED, seed)
+def independent_elements(record: ReportInput) -> TrivialModel | None:
+    """Fit to up to 10,000 training examples, judge on up to 5,000 of the split that is shown; None where elements are
+    missing.
+    """
+    train = record.splits.train
+    fitted, judged = _rows(train, FITTED, record.seed), _rows(record.shown, JUDGED, record.seed)
     if not (torch.isfinite(fitted).all() and torch.isfinite(judged).all()):
         return None
-    if splits.train.kind is Kind.BINARY:
+    if train.kind is Kind.BINARY:
         return TrivialModel(bernoulli(fitted, judged), "independent cells, each with its own probability")
-    if splits.train.kind is Kind.INTEGER and splits.train.levels:
-        return TrivialModel(
-            histogram(fitted, judged, splits.train.levels), "independent cells, each with its own histogram"
-        )
+    if train.kind is Kind.INTEGER and train.levels:
+        return TrivialModel(histogram(fitted, judged, train.levels), "independent cells, each with its own histogram")
     return TrivialModel(gaussian(fitted, judged), "independent cells, each with its own normal law")

@@ -1,0 +1,143 @@
+"""Images, `[channels, height, width]`, and whatever else is no row and no window of a sequence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+
+from vael.counting import counted
+from vael.data import Kind, Source, statistics
+from vael.data.facts import facts_from
+from vael.data.transforms import Threshold
+from vael.domains.baselines import independent_elements
+from vael.domains.core import Described, Domain
+from vael.domains.recommendation import Choice, Recommendation, chosen, likelihood, power_of_two, values
+from vael.models.families import LikelihoodPart
+from vael.models.likelihoods.parts import TabulatedMixturePart
+from vael.networks.parts import ConvolutionalPart, DensePart
+from vael.report import gather, pictures
+from vael.report.known import Encoded, Subject, TrivialModel
+from vael.report.of_examples import Shown, drawings
+from vael.report.record import Headed, ReportInput
+
+STANDS_OUT, MANY_LEVELS = (
+    0.25,
+    64,
+)  # share of the cells at one level, and number of levels, from which on laws over the levels are shared
+PIXELS = Subject("pixels", "image", "More images, weight decay (`--weight-decay`) or a smaller network help.")
+GREY = replace(
+    PIXELS,
+    remedies="Binarising grey values anew at every step (`--binarize dynamic`), more images, weight decay or a smaller "
+    "network help.",
+)
+
+
+class ImageDomain(Domain):
+    """Images: pictures side by side, convolutions or, of small grey ones, dense networks."""
+
+    pictured: ClassVar[bool] = True
+
+    def holds(self, data: Described) -> bool:
+        return data.schema is None and data.windowing is None and len(data.event) > 1
+
+    def recommend(self, source: Source) -> Recommendation:
+        part, because = likelihood_of(source)
+        part.build(facts_from(source, statistics(source))).check(source)
+        choice = grey(source) if small_and_grey(source.event) else colour(source)
+        channels, *size = source.event
+        several = "" if channels == 1 else f" of {channels} channels"
+        said = f"Data: {len(source)} {'x'.join(map(str, size))} images{several}; cells are {values(source)}."
+        return chosen(choice, part, (said, because, choice.reason))
+
+    def example(self, source: Source) -> str:
+        levels = f" of {source.levels:,} levels" if source.levels else ""
+        return f"{' × '.join(map(str, source.event))}, {VALUES[source.kind]}{levels}"
+
+    def subject(self, source: Source) -> Subject:
+        """Binarising anew at every step is advice for grey values that were cut to 0 and 1 once."""
+        return GREY if isinstance(source.transform, Threshold) else PIXELS
+
+    def names(self, source: Source) -> tuple[str, ...]:
+        return tuple(f"channel {place + 1}" for place in range(source.event[0]))
+
+    def baseline(self, record: ReportInput) -> TrivialModel | None:
+        return independent_elements(record)
+
+    def figures(self, record: ReportInput, seen: Encoded | None, folder: Path) -> Headed:
+        binary = record.splits.train.kind is Kind.BINARY
+        grey = "grey is the probability of a one" if binary else "the decoder's noise is left out"
+        samples = partial(pictures.samples, grey=grey)
+        return drawings(record, seen, folder, Shown("Originals and reconstructions", pictures.reconstructions, samples))
+
+    def detail(self, record: ReportInput) -> float | None:
+        """Of pixels of several levels: 0 and 1 are noise that a mean rightly lacks."""
+        source = record.shown
+        speaks = source.kind is not Kind.BINARY and min(source.event[-2:]) > 1
+        return gather.detail_of_samples(record) if speaks else None
+
+
+VALUES = {Kind.BINARY: "0 or 1", Kind.INTEGER: "whole numbers", Kind.REAL: "real numbers"}
+
+
+def likelihood_of(source: Source) -> tuple[LikelihoodPart, str]:
+    """The likelihood that follows the kind of the pixels, and why."""
+    many = source.kind is Kind.INTEGER and (source.levels or 0) >= MANY_LEVELS and small_and_grey(source.event)
+    if source.levels is None or not many or len(source.event) != 3 or (share := commonest(source)) <= STANDS_OUT:
+        return likelihood(source, source.event[0])
+    return TabulatedMixturePart(levels=source.levels), (
+        f"Likelihood: eight laws over {source.levels} levels that all cells share, mixed for each cell, because one "
+        f"level alone holds {share:.0%} of the cells: no bell fits that (docs/lab-book.md)."
+    )
+
+
+def commonest(source: Source) -> float:
+    """The share of the cells, in at most 1,000 examples, that are at the level where most are."""
+    count = min(1000, len(source))
+    x = source.batch((torch.arange(count) * len(source)) // count).x
+    return float(x.long().flatten().bincount().max()) / x.numel()
+
+
+def small_and_grey(event: Sequence[int]) -> bool:
+    """Whether a dense network sees the image at a lower price than a convolutional one."""
+    return event[0] == 1 and math.prod(event) <= 1024
+
+
+def grey(source: Source) -> Choice:
+    """Dense with a smooth activation, and a posterior with full covariance (docs/lab-book.md: 0.7 to 0.9 nats of
+    log p(x) at equal time).
+    """
+    cells, rows = math.prod(source.event), len(source)
+    width = min(300, power_of_two(2 * cells, 32, 512), power_of_two(rows // 12, 32, 512))
+    latent = 24 if rows >= 10_000 else max(2, min(16, cells // 4))
+    reason = (
+        f"Network: two dense hidden layers of {width} SiLU units, because at {counted(cells, 'cell')} of one "
+        "channel they learn "
+        "more per second than "
+        f"convolutions; width by {counted(cells, 'cell')} and {counted(rows, 'example')}. Posterior: full "
+        f"covariance over {counted(latent, 'latent')}."
+    )
+    leaves = {"latent": latent, "posterior": "gaussian-full-covariance"}
+    return Choice("dense", DensePart(hidden=(width, width)), leaves, reason)
+
+
+def colour(source: Source) -> Choice:
+    """Convolutions down to about 4 × 4, narrower where the image is large, so that an example costs about the same."""
+    height, width = source.event[1:]
+    levels = max(1, round(math.log2(max(2.0, min(height, width) / 4))))
+    first = 32 if height * width <= 64 * 64 else 16
+    widest = 256 if len(source) >= 5000 else 128
+    channels = tuple(min(widest, first * 2**level) for level in range(levels))
+    latent = 128 if len(source) >= 5000 else 32
+    reason = (
+        f"Network: convolutions that halve the {height}x{width} image {counted(levels, 'time')}, with "
+        f"{', '.join(map(str, channels))} channels and "
+        f"{counted(latent, 'latent')}, because neighbouring pixels belong together; sizes by the image and "
+        f"{counted(len(source), 'example')}."
+    )
+    return Choice("convolutional", ConvolutionalPart(channels=channels), {"latent": latent}, reason)

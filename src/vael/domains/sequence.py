@@ -1,0 +1,107 @@
+"""Windows of sequences, `[time, channels]`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+
+from vael.counting import counted
+from vael.data import Kind, Source, statistics
+from vael.data.facts import facts_from
+from vael.domains.core import Described, Domain
+from vael.domains.image import VALUES
+from vael.domains.recommendation import STATE_SPACE, Choice, Recommendation, chosen, likelihood, power_of_two, values
+from vael.models import is_likelihood
+from vael.networks.parts import DensePart
+from vael.report import series
+from vael.report.gather import few
+from vael.report.known import Encoded, Subject, TrivialModel
+from vael.report.record import Headed, ReportInput
+
+FITTED, JUDGED = 10_000, 5_000  # windows that the baseline is fitted to and judged on
+WINDOWS = Subject(
+    "elements",
+    "window",
+    "More or longer series, fewer latents (`--latent`), a smaller network (`--hidden`) or weight decay "
+    "(`--weight-decay`) help.",
+)
+
+
+class SequenceDomain(Domain):
+    """Windows of time and channels: state-space models, series plotted, figures per time step."""
+
+    maps_codes: ClassVar[bool] = False
+
+    def holds(self, data: Described) -> bool:
+        return data.windowing is not None
+
+    def recommend(self, source: Source) -> Recommendation:
+        return state_space(source)
+
+    def example(self, source: Source) -> str:
+        time, channels = source.event
+        return f"a window of {time} steps of {counted(channels, 'channel')}, {VALUES[source.kind]}"
+
+    def subject(self, source: Source) -> Subject:
+        return WINDOWS
+
+    def names(self, source: Source) -> tuple[str, ...]:
+        return source.columns or tuple(f"channel {place + 1}" for place in range(source.event[1]))
+
+    def baseline(self, record: ReportInput) -> TrivialModel | None:
+        return independent_steps(record.splits.train, record.shown, record.seed)
+
+    def figures(self, record: ReportInput, seen: Encoded | None, folder: Path) -> Headed:
+        if not record.has_latents:
+            return []
+        windows = ("Windows and reconstructions", [series.reconstructions(record, folder)])
+        draws = [("Samples from the prior", [series.samples(record, folder)])] if is_likelihood(record.model) else []
+        return [windows, *draws]
+
+
+def state_space(source: Source) -> Recommendation:
+    """A state-space model: wider where there are many channels and windows."""
+    time, channels = source.event
+    part, because = likelihood(source, channels)
+    latent = max(4, min(32, 2 * channels))
+    hidden = min(power_of_two(16 * channels, 32, 256), power_of_two(len(source), 32, 256))
+    missing = float(source.x.isnan().float().mean()) if source.gaps else 0.0
+    part = part.settled(facts_from(source, statistics(source)))
+    reasons = (
+        f"Data: {counted(len(source), 'window')} of {time} steps of {counted(channels, 'channel')}; elements are "
+        f"{values(source)}" + (f", {missing:.1%} of them were not seen." if source.gaps else "."),
+        because,
+        f"Model: {counted(latent, 'latent')} that move from step to step, because what comes next depends on what is "
+        f"there; sizes by {counted(channels, 'channel')} and {counted(len(source), 'window')}. The posterior is told "
+        "which elements were seen.",
+    )
+    return chosen(
+        Choice(STATE_SPACE, DensePart(hidden=(hidden,)), {"latent": latent, "hidden": hidden}, ""), part, reasons
+    )
+
+
+def independent_steps(train: Source, shown: Source, seed: int) -> TrivialModel | None:
+    """Log-likelihood per window where every element is independent and each channel has one distribution at all
+    times, fitted to training data: normal for real numbers, shares (with half a pseudo-count each) for others.
+    """
+    fitted, judged = (one.batch(few(one, seed, most)).x.double() for one, most in ((train, FITTED), (shown, JUDGED)))
+    total = torch.zeros(len(judged), dtype=torch.float64)
+    for channel in range(fitted.shape[-1]):
+        known, x = fitted[..., channel], judged[..., channel]
+        there = ~x.isnan()
+        known = known[~known.isnan()]
+        if not len(known):
+            return None
+        if shown.kind is Kind.REAL:
+            scale = float(known.std(correction=0)) or 1e-3
+            log = -0.5 * ((x - known.mean()) / scale).square() - math.log(scale) - 0.5 * math.log(2 * math.pi)
+        else:
+            levels = shown.levels or 2
+            counts = known.long().bincount(minlength=levels).double() + 0.5
+            log = (counts / counts.sum()).log()[x.nan_to_num().long()]
+        total += torch.where(there, log, torch.zeros_like(log)).sum(1)
+    kind = "normal distribution" if shown.kind is Kind.REAL else "histogram"
+    return TrivialModel(float(total.mean()), f"independent elements, each channel with its own {kind}")
