@@ -49,7 +49,7 @@ ALSO = {  # what judges a room from outside the folder that mirrors it
         "tests/inference/test_gradient.py",
         "tests/test_auto_encoding_vb.py",
     ),
-    "inference": ("tests/training", "tests/models/test_gaussian_mixture.py", "tests/test_auto_encoding_vb.py"),
+    "inference": ("tests/training", "tests/models/mixtures/test_gaussian_mixture.py", "tests/test_auto_encoding_vb.py"),
     "training": ("tests/inference/test_gradient.py", "tests/test_auto_encoding_vb.py"),
     "evaluation": ("tests/inference", "tests/report"),
     "applications": (

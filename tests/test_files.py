@@ -18,7 +18,7 @@ import pytest
 
 from vael import files
 from vael.errors import FormatError, StateError, VaelError
-from vael.tables.output import cell_file, row_file
+from vael.tables.as_text.output import cell_file, row_file
 
 CONTENT = b"new content " * 1000
 needs_links = pytest.mark.skipif(os.name == "nt", reason="links and pipes of POSIX systems")

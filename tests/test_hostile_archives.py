@@ -15,8 +15,8 @@ import pytest
 
 import vael
 from vael import claims
-from vael.compression import beside as beside_module
-from vael.compression.beside import unpacked
+from vael.compression.tabular import beside as beside_module
+from vael.compression.tabular.beside import unpacked
 from vael.errors import FormatError, VaelError
 from vael.specs import archives
 

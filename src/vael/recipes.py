@@ -37,10 +37,10 @@ from vael.models import (
     StandardNormal,
 )
 from vael.models.assembly import offset, outputs, unit_scale
+from vael.models.autoencoders.quantized import one_level, two_levels
+from vael.models.autoencoders.stacked import stacked as stacked
 from vael.models.likelihoods.heads import Moments
 from vael.models.posteriors.correlated import numbers_of
-from vael.models.quantized import one_level, two_levels
-from vael.models.stacked import stacked as stacked
 from vael.models.vae import context_of
 from vael.networks import (
     ConvolutionDecoder,

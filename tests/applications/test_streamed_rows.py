@@ -15,7 +15,7 @@ import torch
 from vael.cli.main import main
 from vael.data import OnError, read_table
 from vael.data.blocks import table_blocks
-from vael.tables.text import TextTable
+from vael.tables.as_text.text import TextTable
 
 ROWS = 700
 

@@ -13,8 +13,15 @@ import torch
 from torch import nn
 
 from vael.compression.bits_back import decode, encode
-from vael.compression.integer_network import Affine, Convolution, IntegerNetwork, Linear, Lookup, TransposedConvolution
-from vael.compression.integer_tables import logistic_curve, normal_curve
+from vael.compression.integers.integer_network import (
+    Affine,
+    Convolution,
+    IntegerNetwork,
+    Linear,
+    Lookup,
+    TransposedConvolution,
+)
+from vael.compression.integers.integer_tables import logistic_curve, normal_curve
 from vael.compression.portable import PortableLevel, load_portable, quantise
 from vael.errors import FormatError, StateError, SupportError
 from vael.models import (

@@ -18,10 +18,10 @@ from PIL import Image
 
 from vael import claims
 from vael.data import load, read_table
-from vael.data.arrays import array_in, read_npz
 from vael.data.blocks import array_blocks
-from vael.data.idx import read_idx
-from vael.data.images import Images, read_image
+from vael.data.files.arrays import array_in, read_npz
+from vael.data.files.idx import read_idx
+from vael.data.files.images import Images, read_image
 from vael.errors import FormatError, VaelError
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")  # of PIL, for what is damaged
@@ -94,8 +94,8 @@ def test_an_idx_file_is_read_no_further_than_it_says(tmp_path, monkeypatch):
 @pytest.mark.parametrize("text", [b"a,b\n" + b"1,2\n" * (1 << 21), b"x" * (1 << 23)])
 def test_a_table_does_not_unpack_without_end(pack, text, tmp_path, monkeypatch):
     """Lines without end, and one line without end."""
-    monkeypatch.setattr("vael.tables.compressed.FREE", 1 << 20)
-    monkeypatch.setattr("vael.tables.compressed.RATIO", 20)
+    monkeypatch.setattr("vael.tables.as_text.compressed.FREE", 1 << 20)
+    monkeypatch.setattr("vael.tables.as_text.compressed.RATIO", 20)
     path = tmp_path / (
         "t.csv.zip"
         if pack is None

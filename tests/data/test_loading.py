@@ -311,7 +311,7 @@ def test_a_missing_path_is_said_to_be_missing(tmp_path):
 def test_large_arrays_stay_on_disk_and_give_the_same_batches(tmp_path, monkeypatch):
     path = saved(tmp_path, grey(200, (6, 5, 3)))
     small = load(path)
-    monkeypatch.setattr("vael.data.arrays.LARGE", 1)
+    monkeypatch.setattr("vael.data.files.arrays.LARGE", 1)
     large = load(path)
     assert large.train.rows is not None
     assert len(large.train) == len(small.train) == 160

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vael.data.depth import channel_bits
-from vael.data.images import Images, read_folder
+from vael.data.files.depth import channel_bits
+from vael.data.files.images import Images, read_folder
 from vael.data.matching import Trained, matching
 from vael.data.source import Kind
 from vael.errors import FormatError, SupportError

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from vael.data import Images, Kind, load
-from vael.data.arrays import read_npz
-from vael.data.images import read_folder, read_images
+from vael.data.files.arrays import read_npz
+from vael.data.files.images import read_folder, read_images
 from vael.data.reading import read_path
 from vael.errors import FormatError
 

@@ -15,9 +15,9 @@ import torch
 from PIL import Image
 
 from vael.data import Binarize, Images, Kind, Resample, load
-from vael.data.downloading import fetch
-from vael.data.idx import read_idx
-from vael.data.named import File, Named, known
+from vael.data.catalog.downloading import fetch
+from vael.data.catalog.named import File, Named, known
+from vael.data.files.idx import read_idx
 from vael.errors import FormatError, ShapeError, SupportError
 
 

@@ -16,10 +16,10 @@ import torch
 from vael.data import Column, ColumnKind, Kind, load, load_table, read_table
 from vael.data.blocks import table_blocks
 from vael.errors import FormatError, ShapeError, SupportError
-from vael.tables.dates import resolution, told_dates, written_date
 from vael.tables.inference import why_left_out
-from vael.tables.numerals import numeral_of, told_numbers
 from vael.tables.schema_file import from_record
+from vael.tables.values.dates import resolution, told_dates, written_date
+from vael.tables.values.numerals import numeral_of, told_numbers
 from vael.tables.writing import completed, write_arrow, write_rows
 
 

@@ -15,7 +15,7 @@ from oracles import generator
 from vael.data import Batch, Kind, Source, Splits
 from vael.errors import ShapeError, StateError, SupportError
 from vael.inference.mean_field import CoordinateAscent, GaussianMeanField
-from vael.models.bayesian_mixture import BayesianGaussianMixture, MixturePrior
+from vael.models.mixtures.bayesian_mixture import BayesianGaussianMixture, MixturePrior
 from vael.training import Settings, run
 
 IRIS = torch.from_numpy(load_iris().data)

@@ -13,7 +13,7 @@ import torch
 import vael
 from vael.applications import generation
 from vael.cli.main import main
-from vael.data.conditions import ColumnsCondition
+from vael.data.conditioning.conditions import ColumnsCondition
 from vael.errors import StateError, SupportError, VaelError
 from vael.evaluation import evaluate
 from vael.inference.bound import Bound

@@ -8,9 +8,9 @@ import torch
 
 from vael.data import ColumnKind, load, read_table
 from vael.data.blocks import table_blocks
-from vael.tables.output import cell_file
+from vael.tables.as_text.output import cell_file
+from vael.tables.as_text.text import text_table
 from vael.tables.schema_file import as_record, from_record
-from vael.tables.text import text_table
 from vael.tables.writing import completed
 
 ARABIC = str.maketrans("0123456789.,", "٠١٢٣٤٥٦٧٨٩٫٬")

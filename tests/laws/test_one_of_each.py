@@ -16,7 +16,7 @@ ROOMS = (
     "cli/training.py",
     "report",
     "training/lines.py",
-    "data/images.py",
+    "data/files/images.py",
 )
 PLURALS = (
     "examples",

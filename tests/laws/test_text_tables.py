@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from vael.data import ColumnKind, read_table
 from vael.data.blocks import table_blocks
 from vael.errors import ShapeError
-from vael.tables import text as module
-from vael.tables.output import cell_file
-from vael.tables.text import MARKS, read_text, text_table
-from vael.tables.tokens import inside, rows_of
+from vael.tables.as_text import text as module
+from vael.tables.as_text.output import cell_file
+from vael.tables.as_text.text import MARKS, read_text, text_table
+from vael.tables.as_text.tokens import inside, rows_of
 from vael.tables.writing import completed
 
 SOURCE = Path(module.__file__).parents[1]
@@ -196,7 +196,7 @@ def test_no_object_of_python_is_handed_to_threads_of_arrow():
 
 def ended(path, times):
     """Exit statuses of so many short processes that read a table, four at once."""
-    code = "import sys\nfrom pathlib import Path\nfrom vael.tables.text import read_text\nread_text(Path(sys.argv[1]))"
+    code = "import pathlib, sys\nfrom vael.tables.as_text.text import read_text\nread_text(pathlib.Path(sys.argv[1]))"
     with ThreadPoolExecutor(4) as pool:
         return list(
             pool.map(lambda _: subprocess.run([sys.executable, "-c", code, path], check=False).returncode, range(times))

@@ -15,7 +15,7 @@ from vael.evaluation import row_blocks
 from vael.models import Encodes, LatentModel, LatentVector, Model, Reconstructs, Samples, needs, prior_levels
 from vael.models.core import Levels
 from vael.probability import Noise, PerExample, as_noise, draw, draw_wide, widened
-from vael.tables.output import row_file
+from vael.tables.as_text.output import row_file
 
 AT_ONCE = 256  # examples that pass through a model together
 ROWS = 3  # axes of a law of rows of a table: samples, rows, columns

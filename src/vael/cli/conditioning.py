@@ -15,7 +15,7 @@ from vael.cli.telling import answer
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vael.data.conditions import ColumnsCondition
+    from vael.data.conditioning.conditions import ColumnsCondition
     from vael.specs import Run
     from vael.tables.schema import Schema
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from vael.data import Schema
     from vael.specs import Piece, Run
-    from vael.tables.output import CellFile
+    from vael.tables.as_text.output import CellFile
     from vael.tables.ranges import Outside
     from vael.tables.reading import Skipped, Table
     from vael.tables.unfilled import Unfilled
@@ -101,7 +101,7 @@ def impute(given: argparse.Namespace) -> int:
 
 def target_of(given: Given) -> Path:
     """The file given, or one beside the table; what came compressed is written as it is inside."""
-    from vael.tables.compressed import plain_name
+    from vael.tables.as_text.compressed import plain_name
 
     table = Path(str(given["data"]))
     plain = plain_name(table)
@@ -150,7 +150,7 @@ class Sheets:
 
     def add(self, tables: list[pa.Table], unsure: pa.Table, table: Table) -> None:
         """The same rows of every answer, made of those of `table`."""
-        from vael.tables.output import cell_file
+        from vael.tables.as_text.output import cell_file
 
         if not self.sheets:
             self.sheets = [self.files.enter_context(cell_file(path, table.layout)) for path in self.paths]

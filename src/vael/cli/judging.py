@@ -249,7 +249,7 @@ def write_report(run: Run, judged: Evaluation | Judgement, seed: int = 0) -> Pat
     """report.html and figures/ in the run's folder."""
     from vael import domains
     from vael.cli.wording import model, objective
-    from vael.data.learned_conditions import labelled
+    from vael.data.conditioning.learned_conditions import labelled
     from vael.evaluation import samples_latents
     from vael.report import ReportInput, write
 

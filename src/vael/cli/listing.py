@@ -132,7 +132,7 @@ def sizes_of(name: str) -> Counter[tuple[int, int]]:
     """Heights and widths of the images of a folder, as they are seen, with how many there are of each; nothing for
     other data.
     """
-    from vael.data.images import sizes
+    from vael.data.files.images import sizes
 
     return sizes(Path(name)) if Path(name).is_dir() else Counter()
 
@@ -188,7 +188,7 @@ def levels_of(column: Column) -> str:
 def range_of(column: Column) -> str:
     """The range of numbers or dates, their decimals and spikes, and how they are written."""
     from vael.data import ColumnKind
-    from vael.tables.dates import moment_of, written_date
+    from vael.tables.values.dates import moment_of, written_date
 
     if column.minimum is None or column.maximum is None:
         return ""

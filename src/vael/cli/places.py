@@ -119,8 +119,8 @@ def data_of_run(folder: Path) -> list[Path]:
 
 def data_at(name: str) -> list[Path]:
     """The files or the folder of data with a name or a path, and the labels beside them."""
-    from vael.data.finding import located
-    from vael.data.named import known
+    from vael.data.catalog.finding import located
+    from vael.data.catalog.named import known
 
     path, item = Path(name), known(name)
     if item is not None and not path.is_file():
@@ -146,8 +146,8 @@ def _refuse(target: Write, read: Read) -> None:
 
 def _would_join(target: Write, folder: Path) -> bool:
     """Whether a file or a folder of results would be read as a part of the data in `folder`."""
-    from vael.data.idx import is_idx
-    from vael.data.images import ENDINGS, FOREIGN, image_files
+    from vael.data.files.idx import is_idx
+    from vael.data.files.images import ENDINGS, FOREIGN, image_files
 
     place, root = target.path.resolve(), folder.resolve()
     inside = place.relative_to(root).parts if place.is_relative_to(root) else ()

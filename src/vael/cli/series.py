@@ -93,7 +93,7 @@ def write_table(path: Path, columns: Mapping[str, pa.Array]) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from vael.tables.output import cell_file
+    from vael.tables.as_text.output import cell_file
 
     typed = path.suffix.lower() == ".parquet"
     cells = {name: one if typed else pc.cast(one, pa.string()) for name, one in columns.items()}
@@ -229,8 +229,8 @@ def write_array(target: Path, data: Path, filled: np.ndarray) -> int:
     """The array with its NaN filled; how many there were."""
     import numpy as np
 
-    from vael.data.arrays import array_in
-    from vael.tables.output import row_file
+    from vael.data.files.arrays import array_in
+    from vael.tables.as_text.output import row_file
 
     x = np.array(array_in(data))
     gaps = np.isnan(x) if x.dtype.kind == "f" else np.zeros(x.shape, bool)
@@ -244,8 +244,8 @@ def write_rows(target: Path, found: Sequences, windows: Covering, filled: np.nda
     """The table with its empty cells filled, in its own order; how many there were."""
     import torch
 
+    from vael.tables.as_text.output import cell_file
     from vael.tables.constraints import enforced
-    from vael.tables.output import cell_file
     from vael.tables.typed import typed_table
     from vael.tables.writing import completed
 

@@ -16,7 +16,7 @@ import torch
 
 from vael.cli.reasons import with_reasons
 from vael.data.keys import with_keys
-from vael.tables.output import RowFile, cell_file, row_file
+from vael.tables.as_text.output import RowFile, cell_file, row_file
 
 if TYPE_CHECKING:
     from vael.cli.reasons import Reason

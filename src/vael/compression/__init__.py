@@ -5,8 +5,8 @@ from vael.compression.container import Header, Layout
 from vael.compression.contents import Contents, from_array, from_cells, from_folder, safe_names
 from vael.compression.level import Level
 from vael.compression.safe import SafeLevel
-from vael.compression.table_level import TableLevel
-from vael.compression.tables import Original, table_contents
+from vael.compression.tabular.table_level import TableLevel
+from vael.compression.tabular.tables import Original, table_contents
 
 __all__ = [
     "Compressed",

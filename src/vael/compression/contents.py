@@ -12,7 +12,7 @@ from vael.compression.level import Symbols
 from vael.counting import counted
 from vael.data import Source
 from vael.data.cells import as_examples
-from vael.data.images import read_images
+from vael.data.files.images import read_images
 from vael.errors import FormatError, ShapeError
 
 
@@ -51,8 +51,8 @@ def from_array(x: np.ndarray, name: str, event: tuple[int, ...], factor: int = 1
 def from_folder(folder: Path, event: tuple[int, ...], factor: int = 1) -> Contents:
     """All images of a folder, given back as PNG files with the same pixels under the same names.
 
-    Errors: those of `vael.data.images.read_images`; `ShapeError` for images of another size; `FormatError` for two that
-    would get one name.
+    Errors: those of `vael.data.files.images.read_images`; `ShapeError` for images of another size; `FormatError` for
+    two that would get one name.
     """
     read = read_images(folder)
     files, x = read.files, read.x

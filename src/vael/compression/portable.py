@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vael.compression.integer_heads import HEADS, IntegerHead, quantise_head
-from vael.compression.integer_laws import IndependentNormals, Normals, ShearedNormals
-from vael.compression.integer_network import IntegerNetwork, read_network
-from vael.compression.integer_tables import (
+from vael.compression.integers.integer_heads import HEADS, IntegerHead, quantise_head
+from vael.compression.integers.integer_laws import IndependentNormals, Normals, ShearedNormals
+from vael.compression.integers.integer_network import IntegerNetwork, read_network
+from vael.compression.integers.integer_tables import (
     RATE,
     RAW,
     Curve,
@@ -25,9 +25,9 @@ from vael.compression.integer_tables import (
     normal_curve,
     raw_numbers,
 )
+from vael.compression.integers.quantising import quantise_network
 from vael.compression.laws import CodingLaw
 from vael.compression.level import Level, Symbols
-from vael.compression.quantising import quantise_network
 from vael.compression.safe import BINS, REACH, SafeLevel, fixed
 from vael.data import Batch
 from vael.errors import FormatError, ShapeError, StateError, SupportError

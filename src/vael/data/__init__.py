@@ -1,14 +1,14 @@
 """Where batches come from; no models."""
 
 from vael.data.batch import Batch
+from vael.data.catalog.description import Description, catalogue, describe
+from vael.data.catalog.synthetic import moving_digits
 from vael.data.corruption import Corruption, GaussianNoise, Masking, SaltAndPepper
-from vael.data.description import Description, catalogue, describe
-from vael.data.images import Images, Resample
+from vael.data.files.images import Images, Resample
 from vael.data.loading import load
 from vael.data.sequences import load_sequences
 from vael.data.source import AsFloat, Kind, Source, Splits, Transform
 from vael.data.summary import Statistics, statistics
-from vael.data.synthetic import moving_digits
 from vael.data.tabular import load_table
 from vael.data.transforms import Binarize, unit_interval
 from vael.data.windowing import Windowing

@@ -13,16 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from vael.data.arrays import array_in
 from vael.data.cells import as_examples, black_and_white, checked_numbers
+from vael.data.files.arrays import array_in
 from vael.data.source import AsFloat, Kind, Source, Transform
 from vael.errors import FormatError, ShapeError, SupportError
+from vael.tables.as_text.text import text_table
 from vael.tables.inference import is_text
-from vael.tables.numerals import FORMS, form_of, numeral_of, read_by
 from vael.tables.parquet import parquet_file, validated
 from vael.tables.reading import Forms, Given, OnError, Skipped, Table, by_schema, counted, none_fits, without_views
 from vael.tables.schema import ColumnKind, Schema
-from vael.tables.text import text_table
+from vael.tables.values.numerals import FORMS, form_of, numeral_of, read_by
 
 ROWS = 2**16
 CELLS = 2**22

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vael.data.catalog.finding import folder_of
+from vael.data.catalog.named import known, read_named, unknown
 from vael.data.cells import MOST_LEVELS, Look, as_examples, checked_numbers, fingerprint, kind_of, look, steps_of
-from vael.data.finding import folder_of
-from vael.data.images import Images
-from vael.data.material import Material, MaterialPart
-from vael.data.named import known, read_named, unknown
+from vael.data.files.images import Images
+from vael.data.files.material import Material, MaterialPart
 from vael.data.reading import read_path
 from vael.data.source import AsFloat, Kind, Source, Splits, Transform
 from vael.data.splitting import Sizes, ValidateOn, split

@@ -12,7 +12,7 @@ import torch
 
 from vael.data.blocks import Like, refuse_truths
 from vael.data.cells import as_examples, blocks, checked_numbers, fingerprint
-from vael.data.images import Images
+from vael.data.files.images import Images
 from vael.data.keys import joined_keys
 from vael.data.loading import AS_THEY_ARE, BINARISED, STATIC_SEED, read
 from vael.data.source import Kind, Source, Splits

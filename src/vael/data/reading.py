@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from vael.data import cifar
-from vael.data.arrays import labelled, read_amat, read_npy, read_npz
-from vael.data.idx import is_idx, read_idx
-from vael.data.images import ENDINGS, FOREIGN, Images, read_folder, read_image
-from vael.data.material import Material, MaterialPart
+from vael.data.files import cifar
+from vael.data.files.arrays import labelled, read_amat, read_npy, read_npz
+from vael.data.files.idx import is_idx, read_idx
+from vael.data.files.images import ENDINGS, FOREIGN, Images, read_folder, read_image
+from vael.data.files.material import Material, MaterialPart
 from vael.data.tabular import is_table_file, table_material
 from vael.errors import FormatError
 

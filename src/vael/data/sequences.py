@@ -18,21 +18,21 @@ import torch
 from jaxtyping import Int64, Shaped
 
 from vael.counting import counted
-from vael.data.arrays import array_in
 from vael.data.cells import MOST_LEVELS, checked_numbers, fingerprint, levels_of
+from vael.data.files.arrays import array_in
+from vael.data.files.material import Material, MaterialPart
 from vael.data.keys import Keys
-from vael.data.material import Material, MaterialPart
 from vael.data.source import Kind, Source, Splits
 from vael.data.splitting import SHARE, Sizes, split
 from vael.data.tabular import is_table_file
 from vael.data.windowing import Windowing
 from vael.errors import FormatError, ShapeError, StateError, SupportError
-from vael.tables.day_order import day_order
 from vael.tables.inference import Signs, decimal_mark, infer_schema, no_date, told, why_left_out
 from vael.tables.missing import missing_text, nulls
 from vael.tables.reading import Given, Table, exact, given_rows, read_table
 from vael.tables.schema import Column, ColumnKind, Schema
 from vael.tables.schema_file import as_record, from_record
+from vael.tables.values.day_order import day_order
 
 LONGEST, SHORTEST = 64, 4  # windows that are chosen where none was asked for
 FEWEST = 40  # windows that a series is at least cut into, where none was asked for

@@ -8,8 +8,8 @@ from enum import Enum
 import numpy as np
 import torch
 
+from vael.data.files.material import Material, MaterialPart
 from vael.data.keys import counted_keys
-from vael.data.material import Material, MaterialPart
 from vael.errors import StateError
 
 SHARE = 0.1  # of the examples in validation and in test, where nothing else was asked for

@@ -11,21 +11,21 @@ import pyarrow as pa
 import pyarrow.compute
 import torch
 
+from vael.data.catalog.finding import folder_of
+from vael.data.catalog.named import known
 from vael.data.cells import fingerprint
-from vael.data.finding import folder_of
+from vael.data.files.material import Material, MaterialPart
 from vael.data.keys import table_keys
-from vael.data.material import Material, MaterialPart
-from vael.data.named import known
 from vael.data.source import Kind, Source, Splits
 from vael.data.splitting import Sizes, SplitParts, split
-from vael.tables.arrow_types import is_text
-from vael.tables.compressed import plain_name
+from vael.tables.as_text.compressed import plain_name
+from vael.tables.as_text.text import TEXT
 from vael.tables.inference import date_notes, why_left_out
 from vael.tables.missing import level_words, taken_for_missing
-from vael.tables.numerals import limits
 from vael.tables.reading import Frame, OnError, Table, named, place_of, read_table
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
-from vael.tables.text import TEXT
+from vael.tables.values.arrow_types import is_text
+from vael.tables.values.numerals import limits
 
 pc: Any = pa.compute  # its functions are made when it is imported
 MOST = 1e15  # numbers of ordinary size

@@ -1,3 +1,3 @@
-"""Where `vael.tables.text` was before; kept for programs that import it from here."""
+"""Where `vael.tables.as_text.text` was before; kept for programs that import it from here."""
 
-from vael.tables.text import *
+from vael.tables.as_text.text import *

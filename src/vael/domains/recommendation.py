@@ -14,7 +14,7 @@ from vael.models import Model
 from vael.models.families import LikelihoodPart, ModelPart
 from vael.models.likelihoods.parts import BernoulliPart, DiscretizedLogisticPart, GaussianPerChannelPart
 from vael.models.parts import VAEPart
-from vael.models.sequence_parts import StateSpacePart
+from vael.models.sequences.sequence_parts import StateSpacePart
 from vael.networks.parts import NetworkPart
 
 STATE_SPACE = "state-space"  # the recipe whose networks are part of the model itself

@@ -14,7 +14,7 @@ from vael.data import Batch, Source
 from vael.errors import ShapeError, StateError, SupportError
 from vael.inference.algorithm import Algorithm, Info, Moment, State, World
 from vael.models import real_numbers
-from vael.models.bayesian_mixture import BayesianGaussianMixture
+from vael.models.mixtures.bayesian_mixture import BayesianGaussianMixture
 from vael.probability import Noise, Stream
 from vael.probability.factorization import log_determinant_of, tried_cholesky
 

@@ -1,7 +1,15 @@
 """Latent-variable models: conditionals composed, terms stated."""
 
-from vael.models.autoencoder import Autoencoder, unrolled
-from vael.models.bayesian_mixture import BayesianGaussianMixture, MixturePrior
+from vael.models.autoencoders.autoencoder import Autoencoder, unrolled
+from vael.models.autoencoders.codes import AutoregressiveCodes, CodeGrid, CodePrior, UniformCodes
+from vael.models.autoencoders.penalties import (
+    AbsoluteActivation,
+    ActivationDivergence,
+    Contraction,
+    LogisticContraction,
+    Penalty,
+)
+from vael.models.autoencoders.quantized import VQVAE, Coder, OneLevel, TwoLevels
 from vael.models.capabilities import (
     Capability,
     CellWise,
@@ -18,10 +26,7 @@ from vael.models.capabilities import (
     posterior_means,
     prior_levels,
 )
-from vael.models.codes import AutoregressiveCodes, CodeGrid, CodePrior, UniformCodes
 from vael.models.core import Conditional, Model, Terms
-from vael.models.covariance import Covariance, Diagonal, Full, Spherical, Tied
-from vael.models.gaussian_mixture import Components, GaussianMixture, SufficientStatistics
 from vael.models.likelihoods.columns import ColumnsHead, ColumnsInput, heaped
 from vael.models.likelihoods.heads import (
     BernoulliHead,
@@ -44,14 +49,15 @@ from vael.models.likelihoods.joint_gaussian import JointGaussianHead
 from vael.models.likelihoods.squared_error import SquaredErrorHead
 from vael.models.likelihoods.support import real_numbers
 from vael.models.likelihoods.tabulated import TabulatedMixtureHead
-from vael.models.penalties import AbsoluteActivation, ActivationDivergence, Contraction, LogisticContraction, Penalty
+from vael.models.mixtures.bayesian_mixture import BayesianGaussianMixture, MixturePrior
+from vael.models.mixtures.covariance import Covariance, Diagonal, Full, Spherical, Tied
+from vael.models.mixtures.gaussian_mixture import Components, GaussianMixture, SufficientStatistics
 from vael.models.posteriors.bernoulli import BernoulliPosterior
 from vael.models.posteriors.correlated import CorrelatedGaussianPosterior
 from vael.models.posteriors.gaussian import GaussianPosterior
 from vael.models.priors.bernoulli import BernoulliPrior
 from vael.models.priors.standard_normal import StandardNormal
-from vael.models.quantized import VQVAE, Coder, OneLevel, TwoLevels
-from vael.models.state_space import (
+from vael.models.sequences.state_space import (
     BackwardSummary,
     ForwardSummary,
     GaussianTransition,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from vael.tables.arrow_types import DAY
-from vael.tables.dates import EPOCH, moment_of, written_date
-from vael.tables.numerals import numeral_of
 from vael.tables.schema import Column, ColumnKind
+from vael.tables.values.arrow_types import DAY
+from vael.tables.values.dates import EPOCH, moment_of, written_date
+from vael.tables.values.numerals import numeral_of
 
 SPANS = (
     (1000.0, "%Y"),

@@ -28,12 +28,12 @@ from vael.compression import (
 from vael.compression import compress as compress_contents
 from vael.compression import decompress as decompress_content
 from vael.compression.archive import fingerprint
-from vael.compression.grids import WIDEST
 from vael.compression.levels import make_level
 from vael.compression.portable import IntegerVAE, PortableLevel, load_portable, quantise
+from vael.compression.tabular.grids import WIDEST
 from vael.data import Kind, Source
-from vael.data.arrays import array_in
-from vael.data.images import image_files
+from vael.data.files.arrays import array_in
+from vael.data.files.images import image_files
 from vael.errors import FormatError, StateError, SupportError
 from vael.evaluation.evaluate import batch_at
 from vael.models import LatentModel, needs

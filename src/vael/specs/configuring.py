@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vael import data as sets
 from vael.data import Splits
-from vael.data.learned_conditions import conditioned
+from vael.data.conditioning.learned_conditions import conditioned
 from vael.errors import StateError
 from vael.parts import trusting
 from vael.specs import names, preparing

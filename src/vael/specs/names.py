@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 import vael
-from vael.data.named import is_name
+from vael.data.catalog.named import is_name
 from vael.errors import FormatError
 from vael.specs.spec import Versions
 from vael.training.device import PRECISIONS

@@ -12,7 +12,7 @@ import torch
 from vael import data as sets
 from vael.counting import counted
 from vael.data import Source, Splits
-from vael.data.learned_conditions import conditioned, learned
+from vael.data.conditioning.learned_conditions import conditioned, learned
 from vael.domains import Recommendation, recommend
 from vael.errors import StateError
 from vael.inference.algorithm import Algorithm

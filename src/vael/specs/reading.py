@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vael.data import Binarize, Images, Kind, Schema, Source, Splits, Windowing, load, load_sequences, load_table
-from vael.data.conditions import AnyCondition, ColumnsCondition, FileCondition
-from vael.data.learned_conditions import conditioned
+from vael.data.catalog.named import is_name
+from vael.data.conditioning.conditions import AnyCondition, ColumnsCondition, FileCondition
+from vael.data.conditioning.learned_conditions import conditioned
 from vael.data.matching import Trained, joined, matching
-from vael.data.named import is_name
 from vael.data.splitting import ValidateOn
 from vael.data.tabular import is_table_file
 from vael.errors import ShapeError, StateError
@@ -238,8 +238,8 @@ def examples_of(spec: RunSpec, data: str, *, clip: bool = False) -> Source:
 def in_condition(spec: RunSpec, source: Source, data: str) -> Source:
     """Examples of data with their conditions, where the model of a run asks for them.
 
-    Errors: those of `vael.data.conditions.Condition.of`, and `StateError` where an array was beside the training data,
-    so that these data have none.
+    Errors: those of `vael.data.conditioning.conditions.Condition.of`, and `StateError` where an array was beside the
+    training data, so that these data have none.
     """
     condition = spec.data.condition
     if condition is None:

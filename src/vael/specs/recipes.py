@@ -12,7 +12,7 @@ from vael.inference.parts import (
     ExpectationMaximizationPart,
     GradientAscentPart,
 )
-from vael.models.autoencoder_parts import (
+from vael.models.autoencoders.autoencoder_parts import (
     AutoencoderPart,
     ContractionPart,
     MaskingPart,
@@ -20,14 +20,14 @@ from vael.models.autoencoder_parts import (
     SparsityPart,
     StackedAutoencoderPart,
 )
+from vael.models.autoencoders.quantized_parts import VQVAEPart
 from vael.models.families import ModelPart
 from vael.models.likelihoods.parts import FullCovariancePart
-from vael.models.mixture_parts import BayesianMixturePart, GaussianMixturePart
+from vael.models.mixtures.mixture_parts import BayesianMixturePart, GaussianMixturePart
 from vael.models.parts import VAEPart
 from vael.models.posteriors.bernoulli import BernoulliPosteriorPart
 from vael.models.priors.bernoulli import BernoulliPriorPart
-from vael.models.quantized_parts import VQVAEPart
-from vael.models.sequence_parts import StateSpacePart
+from vael.models.sequences.sequence_parts import StateSpacePart
 from vael.networks.parts import ConvolutionalPart, DensePart
 from vael.networks.temporal import TemporalPart
 from vael.objectives.parts import ELBOPart, ImportanceWeightedPart, ReconstructionPart, ScoreFunctionPart

@@ -11,7 +11,7 @@ import numpy as np
 
 from vael.data import Column, ColumnKind, Kind, OnError, Schema, Source, Table, read_table
 from vael.data.blocks import Like, array_blocks, table_blocks
-from vael.data.conditions import ColumnsCondition
+from vael.data.conditioning.conditions import ColumnsCondition
 from vael.data.keys import Keys, table_keys
 from vael.data.tabular import is_table_file
 from vael.errors import FormatError, ShapeError, StateError

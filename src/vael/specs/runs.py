@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vael import files, training
 from vael.data import Source, Splits
-from vael.data.conditions import FileCondition
+from vael.data.conditioning.conditions import FileCondition
 from vael.errors import FormatError, StateError
 from vael.models import Model
 from vael.parts import Part, trusting
@@ -29,8 +29,8 @@ from vael.specs.reading import source_of, splits_of, stored_levels
 from vael.specs.sizes import hollow
 from vael.specs.spec import FILE, RunSpec, read_spec, write_spec
 from vael.stored import present, read_bytes
+from vael.tables.as_text.output import cell_file
 from vael.tables.given import as_table
-from vael.tables.output import cell_file
 from vael.training import Callback, Fit, Row, distributed
 from vael.training.checkpoint import KEPT, STATE, misfit, read_header, read_tensors, unlike, write_tensors
 from vael.training.history import METRICS, read_rows

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vael import files
 from vael.counting import counted
-from vael.data.conditions import AnyCondition, ColumnsCondition
+from vael.data.conditioning.conditions import AnyCondition, ColumnsCondition
 from vael.data.facts import Facts, Moments, unknown_moments
 from vael.data.source import Kind
 from vael.data.windowing import Windowing

@@ -12,18 +12,18 @@ import pyarrow.compute
 from vael import files
 from vael.claims import parsing, refuse_claim
 from vael.compression import Decompressed, Layout, Original, TableLevel, table_contents
-from vael.compression.beside import Beside, unpacked
 from vael.compression.contents import Contents
-from vael.compression.tables import is_text, rebuilt, text_of
+from vael.compression.tabular.beside import Beside, unpacked
+from vael.compression.tabular.tables import is_text, rebuilt, text_of
 from vael.data import Schema
 from vael.data.tabular import is_table_file
 from vael.errors import FormatError, StateError
 from vael.specs.runs import Run
-from vael.tables.compressed import content
+from vael.tables.as_text.compressed import content
+from vael.tables.as_text.text import TEXT
+from vael.tables.as_text.text import TextLayout as TextLayout
 from vael.tables.reading import Frame, given_rows, named
 from vael.tables.schema_file import from_record
-from vael.tables.text import TEXT
-from vael.tables.text import TextLayout as TextLayout
 from vael.tables.typed import typed_cells
 from vael.tables.writing import arrow_cells, write_arrow
 

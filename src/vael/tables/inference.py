@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vael.errors import SupportError
-from vael.tables.arrow_types import DAY, FIRST_DAY, LAST_DAY, days_of, is_moment, is_number, is_text, numbers_of
-from vael.tables.dates import as_written, resolution, told_dates, told_digits
-from vael.tables.day_order import day_order, order_notes, reading
 from vael.tables.missing import marks_of, missing_among, missing_text, nulls
-from vael.tables.numerals import decimal_commas, limits, nothing, told_numbers
 from vael.tables.schema import Column, ColumnKind, Schema
+from vael.tables.values.arrow_types import DAY, FIRST_DAY, LAST_DAY, days_of, is_moment, is_number, is_text, numbers_of
+from vael.tables.values.dates import as_written, resolution, told_dates, told_digits
+from vael.tables.values.day_order import day_order, order_notes, reading
+from vael.tables.values.numerals import decimal_commas, limits, nothing, told_numbers
 
 PAIRS = (
     {"true", "false"},

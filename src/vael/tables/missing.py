@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute
 from jaxtyping import Bool
 
+from vael.tables.as_text.text import MISSING
 from vael.tables.schema import Column
-from vael.tables.text import MISSING
 
 pc: Any = pa.compute  # its functions are made when it is imported
 WORDS = frozenset(

@@ -12,8 +12,8 @@ import pyarrow.parquet
 
 from vael.claims import parsing, refuse_claim
 from vael.stored import check_file
+from vael.tables.as_text.text import check_names
 from vael.tables.inference import is_text
-from vael.tables.text import check_names
 
 
 def parquet_file(path: Path) -> pa.parquet.ParquetFile:

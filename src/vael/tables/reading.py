@@ -19,15 +19,15 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from vael.errors import FormatError, ShapeError, SupportError
-from vael.tables.arrow_types import FIRST_DAY, LAST_DAY, days_of, is_text
-from vael.tables.arrow_types import numbers_of as numbers_typed
-from vael.tables.dates import DIGITS, EPOCH, parsed_dates
+from vael.tables.as_text.text import Ragged, TextLayout, check_names, read_text
 from vael.tables.inference import INDEX, codes, infer_schema
 from vael.tables.missing import missing_levels, missing_text
-from vael.tables.numerals import FORMS, NumeralForm, form_of, in_question, limits, nothing, numbers_of, read_by
 from vael.tables.parquet import whole_parquet
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
-from vael.tables.text import Ragged, TextLayout, check_names, read_text
+from vael.tables.values.arrow_types import FIRST_DAY, LAST_DAY, days_of, is_text
+from vael.tables.values.arrow_types import numbers_of as numbers_typed
+from vael.tables.values.dates import DIGITS, EPOCH, parsed_dates
+from vael.tables.values.numerals import FORMS, NumeralForm, form_of, in_question, limits, nothing, numbers_of, read_by
 
 SHORTER = (
     "",

@@ -11,9 +11,9 @@ from typing import Any
 from vael import files
 from vael.errors import FormatError
 from vael.stored import present, read_json
-from vael.tables.arrow_types import type_named
-from vael.tables.numerals import is_pattern
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
+from vael.tables.values.arrow_types import type_named
+from vael.tables.values.numerals import is_pattern
 
 VERSION = 1
 LARGEST = 1e300  # of any number

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vael.tables.missing import missing_levels
-from vael.tables.numerals import NumeralForm, limits
 from vael.tables.reading import place_of, valued
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
+from vael.tables.values.numerals import NumeralForm, limits
 from vael.tables.writing import moments_as, numbers_as
 
 

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from vael.tables.arrow_types import is_text
 from vael.tables.inference import NO_CELL, why_left_out
 from vael.tables.missing import missing_text
 from vael.tables.reading import Table
+from vael.tables.values.arrow_types import is_text
 
 LIMITS = "limits such as <0.5, which stay as they are"
 

@@ -18,13 +18,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vael.errors import ShapeError
-from vael.tables.arrow_types import among, days_of, is_text, levels_in, moments_in, numbers_in, type_named
-from vael.tables.dates import digits_in, moment_of, resolution, with_zeros, written_date
-from vael.tables.numerals import FORMS, NumeralForm, numeral_of
-from vael.tables.output import cell_file
+from vael.tables.as_text.output import cell_file
+from vael.tables.as_text.text import TextLayout
 from vael.tables.reading import Table, place_of, with_views
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
-from vael.tables.text import TextLayout
+from vael.tables.values.arrow_types import among, days_of, is_text, levels_in, moments_in, numbers_in, type_named
+from vael.tables.values.dates import digits_in, moment_of, resolution, with_zeros, written_date
+from vael.tables.values.numerals import FORMS, NumeralForm, numeral_of
 
 WHOLE = 2.0**63  # below which whole numbers are written as such
 

@@ -12,9 +12,9 @@ from vael.errors import StateError
 from vael.inference import GradientAscent
 from vael.inference.parts import AlgorithmPart, ExpectationMaximizationPart, GradientAscentPart
 from vael.models import VQVAE, Autoencoder, GaussianMixture
+from vael.models.autoencoders.stacked import layers_of
 from vael.models.core import Model
 from vael.models.families import Size
-from vael.models.stacked import layers_of
 from vael.objectives import Reconstruction
 from vael.training.coding import coded_splits
 from vael.training.loop import run

@@ -1,0 +1,166 @@
+"""What a person names as the condition, learned from training data, and splits that have it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vael.counting import counted
+from vael.data.conditioning.conditions import (
+    ARRAY,
+    LABEL,
+    ColumnsCondition,
+    Condition,
+    FileCondition,
+    LabelCondition,
+    class_name,
+    listed,
+    near,
+    rows_beside,
+)
+from vael.data.files.arrays import array_in
+from vael.data.source import Source, Splits
+from vael.errors import ShapeError, StateError
+from vael.tables.schema import Column, ColumnKind, Schema
+from vael.tables.schema_file import as_record
+
+
+def learned_label(train: Source) -> LabelCondition:
+    """The classes of the training examples. Errors: `StateError` where there are no labels."""
+    if train.label is None or not bool((train.label >= 0).any()):
+        raise StateError(
+            f"{train.name} has no labels to condition on; give data with labels, columns of a table, or an .npy array"
+        )
+    codes = tuple(int(code) for code in train.label.unique().tolist() if code >= 0)
+    return LabelCondition(levels=tuple(class_name(train, code) for code in codes), codes=codes)
+
+
+def columns_of(train: Source) -> Schema:
+    """What the columns of some rows are. Errors: `StateError` for examples that have no named columns."""
+    schema = train.schema or train.rules
+    if schema is None:
+        schema = Schema(tuple(Column(name, ColumnKind.REAL) for name in train.columns))
+    if not schema.columns or schema.names != (train.columns or schema.names):
+        raise StateError(
+            f"{train.name} has no columns with names to condition on; condition on the label (--condition-on label) or "
+            "on an array beside the data (--condition-on FILE.npy)"
+        )
+    return schema
+
+
+def learned_columns(train: Source, asked: str) -> ColumnsCondition:
+    """The named columns, separated by commas, with the moments of the training rows.
+
+    Errors: `StateError` for columns that there are not, or where none would be left for x.
+    """
+    schema = columns_of(train)
+    wanted = [asked] if asked in schema.names else [name.strip() for name in asked.split(",") if name.strip()]
+    for name in wanted:
+        if name not in schema.names:
+            left = " (it is no part of the model)" if name in schema.left_out else ""
+            raise StateError(
+                f"{train.name} has no column {name!r}{left} to condition on{near(name, schema.names)}; there are "
+                f"{listed(schema.names)}"
+            )
+    places = sorted({schema.names.index(name) for name in wanted})
+    if not places or len(places) == len(schema.columns):
+        raise StateError(
+            f"conditioned on {counted(len(places), 'column')} of {len(schema.columns)}: expected at least one, and at "
+            "least one that is left to be modelled"
+        )
+    columns = tuple(schema.columns[place] for place in places)
+    moments = [
+        (0.0, 1.0) if column.codes else moments_of(train, place) for column, place in zip(columns, places, strict=True)
+    ]
+    return ColumnsCondition(
+        table=as_record(Schema(columns)),
+        places=tuple(places),
+        mean=tuple(mean for mean, _ in moments),
+        std=tuple(std for _, std in moments),
+    )
+
+
+def moments_of(train: Source, place: int) -> tuple[float, float]:
+    """Mean and deviation of a column over the rows that have it; 1 where it is constant."""
+    cells = (train.x if train.rows is None else train.x[train.rows])[:, place].double()
+    return standard(cells[~torch.isnan(cells)])
+
+
+def standard(cells: Float[Tensor, " rows"]) -> tuple[float, float]:
+    """Mean and deviation; 1 where all are equal."""
+    if not len(cells):
+        return 0.0, 1.0
+    mean, std = float(cells.mean()), float(cells.std(correction=0))
+    return mean, std if std > 0 else 1.0
+
+
+def learned_file(splits: Splits, path: Path) -> FileCondition:
+    """The numbers of an array beside the data, with the moments of the training rows.
+
+    Errors: those of `rows_beside`, and `StateError` for data that come in several parts, which no single array is
+    beside.
+    """
+    test = () if splits.test is None or splits.test.fingerprint == splits.validation.fingerprint else (splits.test,)
+    rows = np.concatenate([part.named.rows for part in (splits.train, splits.validation, *test)])
+    if len(np.unique(rows)) < len(rows):
+        raise StateError(
+            f"{splits.train.name} comes in parts that are counted each for itself, so {path} cannot say which of its "
+            "rows belongs to which example; save the data as one array"
+        )
+    found = len(array_in(path, mapped=True))
+    if len(rows) == rows.max() and found != len(rows):
+        raise ShapeError(
+            f"{path} has {counted(found, 'row')}, but {splits.train.name} has {len(rows):,}; "
+            "give one row for each row of the data, in their order"
+        )
+    moments = [standard(column) for column in rows_beside(splits.train, path).unbind(1)]
+    return FileCondition(
+        file=str(path.absolute()), mean=tuple(mean for mean, _ in moments), std=tuple(std for _, std in moments)
+    )
+
+
+def learned(splits: Splits, asked: str) -> LabelCondition | ColumnsCondition | FileCondition:
+    """The condition that a person names: `label`, columns separated by commas, or an `.npy` file.
+
+    Errors: `StateError`, `FormatError`, `ShapeError` or `SupportError` for what these data do not have.
+    """
+    columns = splits.train.columns or (splits.train.schema.names if splits.train.schema else ())
+    if splits.train.windowing is not None:
+        raise StateError(
+            f"{splits.train.name} are windows of sequences, which cannot be conditioned on {asked!r} yet; leave the "
+            "condition (--condition-on) out"
+        )
+    if asked.lower().endswith(ARRAY) and asked not in columns:
+        return learned_file(splits, Path(asked))
+    if asked == LABEL and asked not in columns:
+        return learned_label(splits.train)
+    if not columns:
+        hint = near(asked, (LABEL,))
+        raise StateError(
+            f"{splits.train.name} is no table, so it cannot be conditioned on {asked!r}{hint}; give label, or an .npy "
+            "array with a row for each example"
+        )
+    return learned_columns(splits.train, asked)
+
+
+def labelled(splits: Splits, condition: Condition | None) -> Splits:
+    """All splits by `Condition.labelled`."""
+    if condition is None:
+        return splits
+    test = None if splits.test is None else condition.labelled(splits.test)
+    return replace(
+        splits, train=condition.labelled(splits.train), validation=condition.labelled(splits.validation), test=test
+    )
+
+
+def conditioned(splits: Splits, condition: Condition | None) -> Splits:
+    """All splits with their conditions. Errors: those of `Condition.of`."""
+    if condition is None:
+        return splits
+    test = None if splits.test is None else condition.of(splits.test)
+    return replace(splits, train=condition.of(splits.train), validation=condition.of(splits.validation), test=test)
