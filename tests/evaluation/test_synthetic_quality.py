@@ -3,6 +3,8 @@ under the curve by brute force.
 """
 
 import math
+import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -290,3 +292,19 @@ def test_a_wide_table_is_judged_by_its_first_pairs() -> None:
     assert found.associations.first.matrix.shape == (64, 64)
     assert any("first 64 of 120 columns" in note for note in found.notes)
     assert found.two_sample.telling == ()
+
+
+@pytest.mark.parametrize("seen", [0, 1, 2, 3], ids=lambda count: f"{count} cells seen")
+@pytest.mark.parametrize("where", ["train", "synthetic", "holdout", "train synthetic holdout"])
+def test_a_column_of_gaps_is_judged_like_any_other(where, seen):
+    """Whichever table has it, and wherever in it the few cells that were seen stand; in silence."""
+    schema = Schema(tuple(replace(column, missing=True) for column in SCHEMA.columns))
+    for place in range(len(schema.columns)):
+        tables = {name: law(60, seed) for seed, name in enumerate(("train", "synthetic", "holdout"))}
+        for name in where.split():
+            tables[name][seen:, place] = math.nan
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = two_sample_test(schema, tables["synthetic"], tables["holdout"])
+            judge_synthetic(JudgedTables(schema, **tables), SyntheticSettings())
+        assert 0 <= found.found.auc <= 1
