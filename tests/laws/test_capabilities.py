@@ -2,6 +2,7 @@
 of latents that the package has never heard of goes wherever its capabilities let it.
 """
 
+import copy
 import math
 import re
 from collections.abc import Callable
@@ -15,11 +16,12 @@ from torch import nn
 
 from toys import TwoStoreys
 from vael import domains
-from vael.applications.aggregate import fit_aggregate
-from vael.applications.anomaly import AnomalyDetector
+from vael.applications.aggregate import aggregate_samples, fit_aggregate
+from vael.applications.anomaly import AnomalyDetector, Score, scores_for
 from vael.applications.generation import mean_samples
 from vael.applications.generation import samples as samples_of
 from vael.applications.imputation import impute
+from vael.applications.latents import aggregate_gaussian
 from vael.applications.traversal import decoded
 from vael.cli.judging import refuse_draws
 from vael.cli.parser import UsageError
@@ -27,6 +29,7 @@ from vael.compression import SafeLevel
 from vael.compression.bits_back import decode, encode
 from vael.data import Batch, Source, Splits
 from vael.data import Kind as DataKind
+from vael.data.corruption import Masking
 from vael.errors import StateError
 from vael.evaluation import (
     CodeJudgement,
@@ -46,10 +49,13 @@ from vael.models import (
     BayesianGaussianMixture,
     BernoulliHead,
     CellWise,
+    ClosedForm,
     CodeGrid,
     Codes,
+    CodeVector,
     CoupledLogisticMixtureHead,
     Decoder,
+    Decodes,
     Encodes,
     ExactLikelihood,
     GaussianHead,
@@ -75,7 +81,19 @@ from vael.recipes import vq_vae
 from vael.report import ReportInput, write
 from vael.training import Row
 
-CAPABILITIES = (Samples, Reconstructs, Encodes, Codes, ExactLikelihood, CellWise, LatentModel, LatentVector)
+CAPABILITIES = (
+    Samples,
+    Reconstructs,
+    Encodes,
+    Decodes,
+    CodeVector,
+    Codes,
+    ExactLikelihood,
+    ClosedForm,
+    CellWise,
+    LatentModel,
+    LatentVector,
+)
 EVENT, VECTOR = (1, 4, 4), (3,)
 EXAMPLES = 6
 
@@ -111,26 +129,26 @@ class Kind:
     event: tuple[int, ...] = EVENT
 
 
-LATENT = frozenset({Samples, Reconstructs, Encodes, LatentModel})
+KEEPS = frozenset({Reconstructs, Encodes, Decodes})
+LATENT = KEEPS | {Samples, LatentModel}
+VECTOR_OF = LATENT | {CodeVector, LatentVector}
 KINDS = {
-    "vae": Kind(vae, LATENT | {LatentVector, CellWise}),
-    "coupled": Kind(lambda: vae((3, 2, 2), CoupledLogisticMixtureHead(4, 2)), LATENT | {LatentVector}, (3, 2, 2)),
+    "vae": Kind(vae, VECTOR_OF | {CellWise}),
+    "coupled": Kind(lambda: vae((3, 2, 2), CoupledLogisticMixtureHead(4, 2)), VECTOR_OF, (3, 2, 2)),
     "two levels": Kind(lambda: TwoStoreys(EVENT), LATENT | {CellWise}),
-    "autoencoder": Kind(autoencoder, frozenset({Reconstructs, Encodes})),
-    "autoencoder with a density": Kind(
-        lambda: autoencoder(GaussianMixture(2, 3)), frozenset({Samples, Reconstructs, Encodes})
-    ),
+    "autoencoder": Kind(autoencoder, KEEPS | {CodeVector}),
+    "autoencoder with a density": Kind(lambda: autoencoder(GaussianMixture(2, 3)), KEEPS | {Samples, CodeVector}),
     "vq-vae": Kind(
         lambda: vq_vae(EVENT, BernoulliHead(), CodeBook(6, 3), channels=(8,)),
-        frozenset({Samples, Reconstructs, Encodes, Codes}),
+        KEEPS | {Samples, Codes},
     ),
     "codes": Kind(
         lambda: AutoregressiveCodes([CodeGrid(2, 2, 2)], channels=4, layers=1),
         frozenset({Samples, ExactLikelihood}),
         (4,),
     ),
-    "mixture": Kind(lambda: GaussianMixture(2, 3), LATENT | {ExactLikelihood}, VECTOR),
-    "bayesian mixture": Kind(bayesian, LATENT | {ExactLikelihood}, VECTOR),
+    "mixture": Kind(lambda: GaussianMixture(2, 3), LATENT | {ExactLikelihood, ClosedForm}, VECTOR),
+    "bayesian mixture": Kind(bayesian, LATENT | {ExactLikelihood, ClosedForm}, VECTOR),
     "state space": Kind(lambda: state_space((5, 3), GaussianHead(), latent=2, hidden=4), LATENT | {CellWise}, (5, 3)),
 }
 
@@ -214,7 +232,38 @@ def vector(model, kind):
     assert model.prior(None).event_shape == q.event_shape
 
 
+def decodes(model, kind):
+    """What is kept gives the reconstruction, and is kept without a draw."""
+    batch = given(kind)
+    kept = model.latents(batch)
+    assert all(level.shape[:2] == (1, EXAMPLES) for level in kept)
+    assert all(torch.equal(*both) for both in zip(kept, model.latents(batch), strict=True))
+    torch.testing.assert_close(model.decode(kept).mean[0], model.reconstruct(batch))
+
+
+def code_vector(model, kind):
+    batch = given(kind)
+    (kept,) = model.latents(batch)
+    torch.testing.assert_close(kept[0], model.encode(batch))
+    between = kept.mean(1, keepdim=True)
+    assert model.decode((between,)).mean.shape == (1, 1, *kind.event)
+
+
+def closed_form(model, kind):
+    """All seen: log p(x) of what is drawn from; nothing seen: its mean."""
+    x = given(kind).x
+    found = model.rows.given(x, torch.ones_like(x, dtype=torch.bool))
+    torch.testing.assert_close(found.mean, x.double())
+    if isinstance(model, GaussianMixture):
+        torch.testing.assert_close(found.log_prob, model.log_prob(x))
+    nothing = model.rows.given(x, torch.zeros_like(x, dtype=torch.bool))
+    torch.testing.assert_close(nothing.mean[0], model.rows.weight @ model.rows.mean)
+
+
 WORKS = {
+    Decodes: decodes,
+    CodeVector: code_vector,
+    ClosedForm: closed_form,
     Samples: samples,
     Reconstructs: reconstructs,
     Encodes: encodes,
@@ -381,6 +430,59 @@ def test_two_levels_are_scored_and_sampled():
     assert torch.equal(samples_of(model, 7), samples_of(model, 7))
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_whatever_decodes_scores_rows_by_what_it_has(name):
+    """By its likelihood or by what errors cost, never by the other; a row alone as among others; what is strange is."""
+    kind = KINDS[name]
+    model = built(kind)
+    if name == "codes":
+        with pytest.raises(StateError, match=r"scoring needs latents or codes .*\(Decodes\).*AutoregressiveCodes"):
+            AnomalyDetector(model, source_of(kind, 40), source_of(kind, 20))
+        return
+    rows = source_of(kind, 15)
+    other, own = (Score.BOUND, Score.ERROR) if not model.states_likelihood else (Score.ERROR, Score.BOUND)
+    with pytest.raises(StateError, match=f"the score {other.value} was asked for, but .* has combined, "):
+        AnomalyDetector(model, source_of(kind, 40), source_of(kind, 20), score=other)
+    detector = AnomalyDetector(model, source_of(kind, 40), source_of(kind, 20))
+    (verdict,) = detector.judge(rows)
+    (alone,) = detector.judge(rows.subset(torch.tensor([2])))
+    torch.testing.assert_close(alone.score, verdict.score[2:3], rtol=1e-4, atol=1e-5)
+    assert all(detector.scores(rows, score).isfinite().all() for score in scores_for(model))
+    torch.testing.assert_close(detector.scores(rows, own), -verdict.objective.double())
+    if not model.states_likelihood:
+        with torch.no_grad():
+            error = (model.reconstruct(Batch(x=rows.x.float())) - rows.x).square().flatten(1).sum(1)
+        torch.testing.assert_close(-verdict.objective, error)
+        with pytest.raises(StateError, match="no likelihood, so it bounds nothing"):
+            _ = next(row_terms(model, rows)).bound
+    elif has(model, ExactLikelihood):
+        torch.testing.assert_close(verdict.objective, model.log_prob(rows.x))
+
+
+def test_an_autoencoder_is_asked_for_the_error_of_the_example_as_it_is():
+    """Not of one that was damaged, as in training."""
+    clean = built(KINDS["autoencoder"])
+    noisy = copy.deepcopy(clean)
+    noisy.corruption = Masking(0.5)
+    source = source_of(KINDS["autoencoder"])
+    assert torch.equal(next(row_terms(clean, source)).objective, next(row_terms(noisy, source)).objective)
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "vae"])
+def test_codes_are_gone_through_and_fitted_by_whatever_has_a_vector_of_them(name):
+    kind = KINDS[name]
+    model, source = built(kind), source_of(kind, 60)
+    z = model.encode(source.batch(torch.arange(4)))
+    torch.testing.assert_close(decoded(model, z), model.reconstruct(source.batch(torch.arange(4))))
+    mixture = fit_aggregate(model, source)
+    assert aggregate_samples(model, mixture, 3).shape == (3, *EVENT)
+    gaussian = aggregate_gaussian(model, source)
+    codes = model.encode(source.batch(torch.arange(60)))
+    torch.testing.assert_close(gaussian.mean, codes.mean(0))
+    if name == "autoencoder":
+        torch.testing.assert_close(gaussian.covariance, codes.mT.cov(correction=0), atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     "use",
     [
@@ -393,7 +495,7 @@ def test_two_levels_are_scored_and_sampled():
 )
 def test_what_takes_one_vector_of_latents_refuses_two_levels(use):
     kind = KINDS["two levels"]
-    with pytest.raises(StateError, match=r"needs one vector of latents .*TwoStoreys, has not; use a VAE"):
+    with pytest.raises(StateError, match=r"needs one vector of (latents|numbers) .*TwoStoreys, has not; use a VAE"):
         use(built(kind), source_of(kind))
 
 

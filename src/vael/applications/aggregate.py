@@ -13,7 +13,7 @@ from torch import Tensor
 from vael.applications.generation import batches, blocks, drawn_rows, seeded
 from vael.data import Kind, Source, Splits
 from vael.inference import ExpectationMaximization
-from vael.models import GaussianMixture, LatentVector, Model, needs
+from vael.models import CodeVector, GaussianMixture, LatentVector, Model, needs
 from vael.probability import draw
 from vael.training import Settings, run
 
@@ -25,16 +25,18 @@ FLOOR = 1e-4  # added to variances: the prior's are 1
 
 @torch.no_grad()
 def aggregate_codes(model: Model, source: Source, seed: int = 0) -> Float[Tensor, "examples features"]:
-    """One draw from q(z | x) for each example, so draws from the aggregate posterior q(z); at most `MOST` examples,
-    chosen by `seed`.
+    """One draw from q(z | x) for each example, so draws from the aggregate posterior q(z), or its code where there is
+    no posterior; at most `MOST` examples, chosen by `seed`.
     """
-    model = needs(model, LatentVector, "the distribution of codes")
+    model = needs(model, CodeVector, "the distribution of codes")
     noise = torch.Generator().manual_seed(seed)
     chosen = (
         source
         if len(source) <= MOST
         else source.subset(torch.randperm(len(source), generator=noise)[:MOST].sort().values)
     )
+    if not isinstance(model, LatentVector):
+        return torch.cat([model.encode(batch) for batch in batches(chosen, seed=seed)])
     return torch.cat([draw(model.infer(batch), 1, noise)[0] for batch in batches(chosen, seed=seed)])
 
 
@@ -64,11 +66,11 @@ def aggregate_samples(
 
     Errors: `StateError` for fewer than one.
     """
-    model, noise = needs(model, LatentVector, "sampling from a mixture of codes"), seeded(count, seed)
+    model, noise = needs(model, CodeVector, "sampling from a mixture of codes"), seeded(count, seed)
     with torch.no_grad():
         return torch.cat([_drawn(model, mixture, size, noise) for size in blocks(count)])
 
 
-def _drawn(model: LatentVector, mixture: GaussianMixture, size: int, noise: torch.Generator) -> Tensor:
+def _drawn(model: CodeVector, mixture: GaussianMixture, size: int, noise: torch.Generator) -> Tensor:
     z = mixture.sample(size, generator=noise).to(next(model.parameters()))
     return drawn_rows(model, z, noise)

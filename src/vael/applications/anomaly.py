@@ -22,24 +22,24 @@ from vael.applications.attribution import conditional_surprise
 from vael.data import Batch, Kind, Source
 from vael.errors import StateError
 from vael.evaluation import row_blocks, row_terms
+from vael.evaluation.rows import terms_of_rows
 from vael.models import (
     CellWise,
+    ClosedForm,
     ColumnsHead,
     ColumnsInput,
+    Decodes,
     Head,
-    LatentModel,
     LatentVector,
     Model,
     has,
     head_of,
     needs,
-    posterior_means,
 )
 from vael.models.core import Levels
 from vael.models.vae import filled
-from vael.probability import Common, PerExample
+from vael.probability import PerExample
 
-REQUIRES = frozenset({"divergence"})
 NEIGHBOURS, REFERENCE = 5, 5000
 FEW_CELLS = 256  # up to which the surprise of every cell is a place in the space of neighbours
 LEAST_HELD_OUT = 10
@@ -51,10 +51,11 @@ LOOKED_UP = 256  # rows at once among the neighbours
 class Score(Enum):
     """What strangeness is taken to be, in nats unless said otherwise."""
 
-    # bound (of images of whole numbers, ratio), neighbours and rows, each in units of its spread on held-out rows; no
-    # unit
+    # bound (of images of whole numbers ratio, of a model without likelihood error), neighbours and rows, each in units
+    # of its spread on held-out rows; no unit
     COMBINED = "combined"
-    BOUND = "bound"  # minus the bound on log p(x)
+    BOUND = "bound"  # minus the bound on log p(x), or minus log p(x) itself where that is known exactly
+    ERROR = "error"  # what an error costs where a model has no likelihood, such as squared error; in its own units
     TYPICALITY = (
         "typicality"  # |bound - its median on held-out rows|: too likely is strange too (Nalisnick et al. 2019)
     )
@@ -67,21 +68,27 @@ class Score(Enum):
     ROWS = "rows"
 
 
+WITHOUT_LIKELIHOOD = (Score.COMBINED, Score.ERROR, Score.NEIGHBOURS, Score.ROWS)
+
+
+def scores_for(model: Model) -> tuple[Score, ...]:
+    """The scores that a model has: by its likelihood, or by what its errors cost."""
+    if not model.states_likelihood:
+        return WITHOUT_LIKELIHOOD
+    return tuple(kind for kind in Score if kind is not Score.ERROR)
+
+
 @dataclass(frozen=True)
 class Measured:
     """What a model says of some rows, one entry a row."""
 
     distortion: Float[Tensor, " rows"]
     divergence: Float[Tensor, " rows"]
+    objective: Float[Tensor, " rows"]  # log p(x) or a bound on it, else minus the error's cost
     code: Float[Tensor, "rows latents"]  # mean of q(z | x)
-    surprise: Float[Tensor, "rows *event"]  # -log p(x_j | z) at that mean; 0 where a cell is missing
+    surprise: Float[Tensor, "rows *event"]  # -log p(x_j | z) at that mean, or its error's cost; 0 for a missing cell
     background: Float[Tensor, " rows"]  # what a simple code needs
     cells: Float[Tensor, "rows places"]  # the row itself, in units of spread; a gap in the middle
-
-    @property
-    def bound(self) -> Float[Tensor, " rows"]:
-        """The bound on log p(x)."""
-        return -(self.distortion + self.divergence)
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ class Verdict:
     """Rows judged."""
 
     score: Float[Tensor, " rows"]
-    bound: Float[Tensor, " rows"]
+    objective: Float[Tensor, " rows"]  # log p(x) or a bound on it; of a model without likelihood minus the error's cost
     p_value: Float[Tensor, " rows"]
     reasons: Float[Tensor, "rows *event"]  # by how many nats each cell is more surprising than it usually is
 
@@ -131,8 +138,9 @@ class AnomalyDetector:
     `contamination` is the share of rows in training and held-out data that do not belong: so many of the strangest are
     left out of the neighbours and of the calibration. Declared where there are none, it flags more rows that belong
     than the threshold says. Everything is a function of the rows and the seed; a row scores the same alone and among
-    others. Errors: `StateError` for fewer than 10 held-out rows, a contamination that is not in [0, ½), or a model
-    without latents.
+    others. A model without likelihood is asked what its errors cost (`Score.ERROR`). Errors: `StateError` for fewer
+    than 10 held-out rows, a contamination that is not in [0, ½), a score that the model has not, or a model that
+    decodes nothing.
     """
 
     def __init__(
@@ -153,7 +161,12 @@ class AnomalyDetector:
                 f"{LEAST_HELD_OUT} rows that were not "
                 "trained on, and a share from 0 to below one half"
             )
-        model = needs(model, LatentModel, "scoring")
+        model = needs(model, Decodes, "scoring")
+        if score not in (known := scores_for(model)):
+            raise StateError(
+                f"the score {score.value} was asked for, but this model, {type(model).__name__}, has "
+                f"{', '.join(kind.value for kind in known)}: choose one of these"
+            )
         self.model, self.kind, self.samples, self.seed = model.eval(), score, samples, seed
         self.head = head_of(model)
         self.space = _Space(_few(train, REFERENCE), self.head)
@@ -165,15 +178,14 @@ class AnomalyDetector:
         self.rows = _Nearest(reference.cells.double().numpy())
         held = self._belonging(self._all(held_out), contamination)
         seen = torch.where(held.surprise == 0, torch.full_like(held.surprise, torch.nan), held.surprise)  # 0 is a gap
-        self.usual_cells, self.middle_bound = seen.nanmedian(0).values.nan_to_num(), float(held.bound.median())
+        self.usual_cells, self.middle = seen.nanmedian(0).values.nan_to_num(), float(held.objective.median())
         grey = len(train.event) == 3 and train.kind in (
             Kind.BINARY,
             Kind.INTEGER,
         )  # the bound of an image counts its ink
-        self.usual = {
-            kind: Usual.of(self._raw(held, kind))
-            for kind in (Score.RATIO if grey else Score.BOUND, Score.NEIGHBOURS, Score.ROWS)
-        }
+        own = Score.RATIO if grey else Score.BOUND
+        own = own if model.states_likelihood else Score.ERROR
+        self.usual = {kind: Usual.of(self._raw(held, kind)) for kind in (own, Score.NEIGHBOURS, Score.ROWS)}
         self.held_out = held_out
         self.calibration, self._of_calibration = self._calibrated(calibration or held_out, contamination)
         self._usual_given: Tensor | None = None
@@ -209,7 +221,7 @@ class AnomalyDetector:
             reasons = torch.where(
                 measured.surprise == 0, torch.zeros_like(measured.surprise), measured.surprise - self.usual_cells
             )
-            yield Verdict(torch.from_numpy(score), measured.bound, p_value, reasons)
+            yield Verdict(torch.from_numpy(score), measured.objective, p_value, reasons)
 
     def scores(self, source: Source, kind: Score | None = None) -> Float[Tensor, " rows"]:
         """The score of every row, of the detector's own kind or another."""
@@ -218,15 +230,14 @@ class AnomalyDetector:
     def explain(self, source: Source, reasons: Float[Tensor, "rows *event"]) -> Float[Tensor, "rows *event"]:
         """By how many nats each cell of a few rows is more surprising, given the others, than it usually is.
 
-        With an encoder that sees gaps by `conditional_surprise`; else `reasons`, those of `judge`, which take a cell's
-        own part in its code. Where that leaves a row of a table without a clear reason (`CLEAR` nats), a cell that is
-        rare in its own column is one too: what few rows have can be learned as such, and still stands far from the
-        others.
+        With an encoder that sees gaps, or in closed form, by `conditional_surprise`; else `reasons`, those of `judge`,
+        which take a cell's own part in its code. Where that leaves a row of a table without a clear reason (`CLEAR`
+        nats), a cell that is rare in its own column is one too: what few rows have can be learned as such, and still
+        stands far from the others.
         """
         model = self.model
-        if len(source.event) != 1 or not (
-            isinstance(model, LatentVector) and has(model, CellWise) and model.posterior.sees_gaps
-        ):
+        proposes = isinstance(model, LatentVector) and has(model, CellWise) and model.posterior.sees_gaps
+        if len(source.event) != 1 or not (proposes or has(model, ClosedForm)):
             return reasons
         if self._usual_given is None:
             usual = torch.cat(list(conditional_surprise(model, _few(self.held_out, EXPLAINED), seed=self.seed)))
@@ -268,11 +279,12 @@ class AnomalyDetector:
         if kind is Score.ROWS:
             return self.rows(measured.cells.double().numpy())
         values = {
-            Score.BOUND: -measured.bound,
-            Score.TYPICALITY: (measured.bound - self.middle_bound).abs(),
+            Score.BOUND: -measured.objective,
+            Score.ERROR: measured.distortion,
+            Score.TYPICALITY: (measured.objective - self.middle).abs(),
             Score.DISTORTION: measured.distortion,
             Score.DIVERGENCE: measured.divergence,
-            Score.RATIO: -measured.bound - measured.background,
+            Score.RATIO: -measured.objective - measured.background,
         }
         return values[kind].double().numpy()
 
@@ -293,8 +305,8 @@ class AnomalyDetector:
 
     def _belonging(self, measured: Measured, contamination: float) -> Measured:
         kept = (
-            torch.argsort(measured.bound, descending=True)[
-                : max(LEAST_HELD_OUT, round(len(measured.bound) * (1 - contamination)))
+            torch.argsort(measured.objective, descending=True)[
+                : max(LEAST_HELD_OUT, round(len(measured.objective) * (1 - contamination)))
             ]
             .sort()
             .values
@@ -313,19 +325,13 @@ class AnomalyDetector:
         for block in row_blocks(self.model, source, self.seed, self.samples):
             batch = block.batch
             with torch.inference_mode():
-                # shared by all rows, those of calibration too: scores are compared with each other, and nobody takes a
-                # draw of them
-                terms = self.model.terms(batch, samples=self.samples, generator=Common(self.seed), requires=REQUIRES)
-                q = terms.posterior
-                means = (q[0].mean[None],) if len(q) == 1 else posterior_means(self.model, batch)
-                code = torch.cat([z[0].flatten(1) for z in means], 1)
-                surprise = self._surprise(batch, means)
-                divergence = terms.divergence.mean(1).sum(0) if terms.states("divergence") else torch.zeros(len(batch))
+                said, latents = terms_of_rows(self.model, batch, self.samples, self.seed), self.model.latents(batch)
                 found = (
-                    -terms.log_likelihood.mean(0),
-                    divergence,
-                    code,
-                    surprise,
+                    said.distortion,
+                    said.divergence,
+                    said.objective,
+                    self.model.encode(batch),
+                    self._surprise(batch, latents),
                     self._background(batch),
                     self.space(batch),
                 )
@@ -417,13 +423,15 @@ def _few(source: Source, most: int) -> Source:
     return source if len(source) <= most else source.subset((torch.arange(most) * len(source)) // most)
 
 
-def without_the_strangest(model: LatentModel, source: Source, share: float, *, seed: int = 0) -> Source:
-    """The rows of a contaminated training set whose bound is not among the lowest `share`: to train on again.
+def without_the_strangest(model: Decodes, source: Source, share: float, *, seed: int = 0) -> Source:
+    """The rows of a contaminated training set whose bound is not among the lowest `share` (of a model without
+    likelihood, whose errors do not cost most): to train on again.
 
     (Trimming, as in Zhou & Paffenroth 2017.) Errors: `StateError` for a share outside [0, ½).
     """
     if not 0 <= share < 0.5:
         raise StateError(f"a share of {share:g} of the rows was to be left out; expected one from 0 to below one half")
-    bound = torch.cat([part.bound for part in row_terms(model, source, samples=4, seed=seed)])
-    kept = torch.argsort(bound, descending=True)[: len(bound) - round(share * len(bound))].sort().values
-    return replace(source.subset(kept), notes=(*source.notes, f"without the {share:.0%} of rows with the lowest bound"))
+    said = torch.cat([part.objective for part in row_terms(model, source, samples=4, seed=seed)])
+    kept = torch.argsort(said, descending=True)[: len(said) - round(share * len(said))].sort().values
+    lost = "the lowest bound" if model.states_likelihood else "the largest errors"
+    return replace(source.subset(kept), notes=(*source.notes, f"without the {share:.0%} of rows with {lost}"))

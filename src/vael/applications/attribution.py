@@ -13,9 +13,10 @@ from vael.data import Batch, Source
 from vael.errors import ShapeError, StateError
 from vael.evaluation import row_batches
 from vael.inference import drawn_and_weighed, refined
-from vael.models import CellWise, LatentVector, Model, needs
+from vael.models import CellWise, ClosedForm, LatentVector, Model, has, needs
 from vael.models.vae import filled
 from vael.probability import Common
+from vael.probability.row_mixture import RowMixture
 
 CELLS_AT_ONCE = 2**17
 
@@ -30,7 +31,8 @@ def conditional_surprise(
     exact as the number of samples grows. Of the cells of a row the one is named without which the rest becomes most
     probable; a cell that is strange given the others cannot excuse itself, as it can through its own code. An encoder
     that was never shown a gap is replaced by a Gaussian at the mode of p(z | x_-j), which is exact for a linear
-    Gaussian model. One pass for each column: for the few rows that are to be explained. Errors: `ShapeError` for
+    Gaussian model. Where p(x_-j) is known in closed form nothing is drawn. One pass for each column: for the few rows
+    that are to be explained. Errors: `ShapeError` for
     examples that are no rows of a table, `StateError` for fewer than one sample.
     """
     if len(source.event) != 1:
@@ -40,6 +42,10 @@ def conditional_surprise(
         )
     if samples < 1:
         raise StateError(f"samples={samples}: expected at least 1")
+    if isinstance(model, ClosedForm) and has(model, ClosedForm):
+        for batch in row_batches(model.eval(), source, seed):
+            yield _in_closed_form(model.rows, batch)
+        return
     model = needs(model, LatentVector, "judging elements given the others")
     needs(model, CellWise, "judging elements given the others")
     proposer = model if model.posterior.sees_gaps else refined(model, widen=1.1)
@@ -52,6 +58,15 @@ def conditional_surprise(
             )  # blocks of one size, so that all round alike
             with torch.no_grad():
                 yield _given_the_others(model, proposer, batch, whole, samples, seed)[: len(index)]
+
+
+def _in_closed_form(rows: RowMixture, batch: Batch) -> Float[Tensor, "rows columns"]:
+    seen = torch.ones_like(batch.x, dtype=torch.bool) if batch.observed is None else batch.observed
+    x = filled(batch.x, seen)
+    whole = rows.given(x, seen).log_prob
+    columns = torch.arange(x.shape[1])
+    without = torch.stack([rows.given(x, seen & (columns != column)).log_prob for column in columns], 1)
+    return (without - whole[:, None]).to(x.dtype).masked_fill(~seen, 0.0)
 
 
 def _given_the_others(

@@ -12,7 +12,7 @@ from torch import Tensor
 from vael.data import Batch, Source
 from vael.errors import StateError
 from vael.evaluation import row_blocks
-from vael.models import Encodes, LatentModel, LatentVector, Model, Reconstructs, Samples, needs, prior_levels
+from vael.models import CodeVector, Decodes, Encodes, LatentModel, Model, Reconstructs, Samples, needs, prior_levels
 from vael.models.core import Levels
 from vael.probability import Noise, PerExample, as_noise, draw, draw_wide, widened
 from vael.tables.as_text.output import row_file
@@ -35,31 +35,36 @@ def samples(model: Model, count: int, seed: int = 0, context: Conditions = None)
 
 
 def row_samples(model: Model, count: int, seed: int = 0, context: Conditions = None) -> Float[Tensor, "rows columns"]:
-    """As `samples`, of a model of rows, in float64: the numbers of a column may have more digits than float32."""
-    model, source = needs(model, LatentModel, "rows in float64"), as_noise(seeded(count, seed))
+    """As `samples`, in float64 where the model has latents: the numbers of a column may have more digits than float32.
+
+    Errors: as `samples`.
+    """
+    if not isinstance(model, LatentModel):
+        return samples(model, count, seed, context)
+    source = as_noise(seeded(count, seed))
     with torch.no_grad():
         found = [(prior_levels(model, len(one), source, context=c), c) for one, c in parts(count, context)]
         return torch.cat([_drawn(model, z, source, c) for z, c in found])
 
 
 def drawn_rows(
-    model: LatentVector, z: Float[Tensor, "rows features"], noise: torch.Generator | Noise, context: Conditions = None
+    model: CodeVector, z: Float[Tensor, "rows features"], noise: torch.Generator | Noise, context: Conditions = None
 ) -> Tensor:
     """A draw from p(x | z) for each latent; of rows of a table in float64."""
     return _drawn(model, (z[None],), noise, context)
 
 
-def _drawn(model: LatentModel, latent: Levels, noise: torch.Generator | Noise, context: Conditions = None) -> Tensor:
+def _drawn(model: Decodes, latent: Levels, noise: torch.Generator | Noise, context: Conditions = None) -> Tensor:
     law = model.decode(latent, context)
     return (draw_wide if len(law.batch_shape) == ROWS else draw)(law, 1, noise)[0, 0]
 
 
-def mean_rows(model: LatentVector, z: Float[Tensor, "rows features"], context: Conditions = None) -> Tensor:
+def mean_rows(model: CodeVector, z: Float[Tensor, "rows features"], context: Conditions = None) -> Tensor:
     """The mean of p(x | z) for each latent; of rows of a table in float64."""
     return _means(model, (z[None],), context)
 
 
-def _means(model: LatentModel, latent: Levels, context: Conditions = None) -> Tensor:
+def _means(model: Decodes, latent: Levels, context: Conditions = None) -> Tensor:
     law = model.decode(latent, context)
     return (widened(law) if len(law.batch_shape) == ROWS else law).mean[0]
 

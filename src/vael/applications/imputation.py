@@ -14,10 +14,11 @@ from vael.data import Batch, Source
 from vael.errors import StateError
 from vael.evaluation import RowKeys, row_batches
 from vael.inference import drawn_and_weighed, refined
-from vael.models import CellWise, LatentVector, Model, needs
+from vael.models import CellWise, ClosedForm, LatentVector, Model, has, needs
 from vael.models.vae import filled
 from vael.probability import Common, EachLatent, Noise, PerExample, draw_wide, widened
 from vael.probability.columns import Columns
+from vael.probability.row_mixture import RowMixture
 
 LATENTS_AT_ONCE = 2**15
 
@@ -73,12 +74,14 @@ def impute(
     A row has the same answer alone and among others. Means, deviations and intervals take the same standard variates in
     all rows (`Common`). Draws do not, as statistics combine them over rows (Rubin 1987, chapter 3): each row has
     latents and cells of its own, a function of the seed, the cells of the row and how many rows equal to it came
-    before. `keys` counts these over several sources, for data that come in pieces. Errors: `StateError` for numbers
-    that make no sense, for data without gaps, and for a model without one vector of latents or whose likelihood joins
-    cells.
+    before. `keys` counts these over several sources, for data that come in pieces. A model whose elements given others
+    follow in closed form needs no latents: all its answers are exact, and `samples` and `fitted` do nothing. Errors:
+    `StateError` for numbers that make no sense, for data without gaps, and for a model without one vector of latents or
+    whose likelihood joins cells, unless it has a closed form.
     """
-    model = needs(model, LatentVector, "filling gaps")
-    needs(model, CellWise, "filling gaps")
+    exact = model if isinstance(model, ClosedForm) and has(model, ClosedForm) else None
+    if exact is None:
+        needs(needs(model, LatentVector, "filling gaps"), CellWise, "filling gaps")
     if samples < 1 or draws < 0 or not 0 < interval < 1:
         raise StateError(
             f"samples={samples}, draws={draws}, interval={interval:g}: expected at least one sample, draws from 0 on, "
@@ -86,13 +89,30 @@ def impute(
         )
     if not source.gaps:
         raise StateError(f"{source.name} has no gaps, so there is nothing to fill in")
-    proposer = model if model.posterior.sees_gaps and not fitted else refined(model, widen=1.1)
     how, keys = _Wanted(samples, draws, interval, seed), keys or RowKeys()
+    if exact is not None:
+        yield from (_exactly(exact.rows, batch, how, keys) for batch in row_batches(exact.eval(), source, seed))
+        return
+    model = needs(model, LatentVector, "filling gaps")
+    proposer = model if model.posterior.sees_gaps and not fitted else refined(model, widen=1.1)
     size = max(1, LATENTS_AT_ONCE // samples)
     for batch in row_batches(model.eval(), source, seed):
         for index in torch.arange(len(batch)).split(size):
             with torch.no_grad():
                 yield _imputed(model, proposer, _at(batch, index), how, keys)
+
+
+def _exactly(rows: RowMixture, batch: Batch, how: _Wanted, keys: RowKeys) -> Imputed:
+    seen = torch.ones_like(batch.x, dtype=torch.bool) if batch.observed is None else batch.observed
+    found = rows.given(filled(batch.x, seen), seen)
+    low, high = (found.quantile(level) for level in ((1 - how.interval) / 2, (1 + how.interval) / 2))
+    drawn = found.means[:0]
+    if how.draws:
+        noise, like = PerExample(how.seed, keys.of(batch.x)), found.weight
+        chosen, normal = noise.uniform((how.draws, len(like)), like), noise.normal((how.draws, *batch.x.shape), like)
+        drawn = found.draws(chosen, normal)
+    effective = torch.full((len(batch),), float(how.samples))
+    return Imputed(found.mean, found.deviation, low, high, drawn, effective)
 
 
 def _at(batch: Batch, index: Tensor) -> Batch:

@@ -17,7 +17,7 @@ from vael.applications.generation import AT_ONCE, batches, drawn_rows, seeded
 from vael.data import Batch, Source
 from vael.errors import ShapeError, StateError
 from vael.inference.optimizers import Optimizer, Updates
-from vael.models import LatentVector, Model, needs
+from vael.models import CodeVector, LatentVector, Model, needs
 from vael.probability import Common, diagonal_gaussian, draw
 from vael.probability.factorization import lower_factor
 
@@ -50,7 +50,7 @@ def _tempered(law: Distribution, count: int, temperature: float, seed: int) -> T
 @torch.no_grad()
 def drawn(model: Model, z: Float[Tensor, "examples features"], seed: int = 0) -> Float[Tensor, "examples *event"]:
     """One draw from p(x | z) at each latent; `vael.applications.traversal.decoded` gives the means."""
-    model = needs(model, LatentVector, "decoding latents")
+    model = needs(model, CodeVector, "decoding latents")
     noise = seeded(len(z), seed)
     return torch.cat([drawn_rows(model, part, noise) for part in z.split(AT_ONCE)])
 
@@ -74,14 +74,17 @@ class LatentGaussian:
 @torch.no_grad()
 def aggregate_gaussian(model: Model, source: Source) -> LatentGaussian:
     """The Gaussian with the moments of q(z) = 1/N Σ q(z | x_n): covariance of the posterior means, plus the mean
-    posterior covariance.
+    posterior covariance, which is 0 of a model that has codes and no posterior.
     """
-    model = needs(model, LatentVector, "the distribution of codes")
-    laws = [model.infer(batch) for batch in batches(source)]
-    means = torch.cat([law.mean for law in laws]).double()
-    within = torch.stack([_covariance(law).double().sum(0) for law in laws]).sum(0) / len(means)
+    model = needs(model, CodeVector, "the distribution of codes")
+    if isinstance(model, LatentVector):
+        laws = [model.infer(batch) for batch in batches(source)]
+        like = torch.cat([law.mean for law in laws])
+        within = torch.stack([_covariance(law).double().sum(0) for law in laws]).sum(0) / len(like)
+    else:
+        like, within = torch.cat([model.encode(batch) for batch in batches(source)]), 0.0
+    means = like.double()
     centred = means - means.mean(0)
-    like = laws[0].mean
     covariance = within + centred.mT @ centred / len(means)
     return LatentGaussian(means.mean(0).to(like), ((covariance + covariance.mT) / 2).to(like), len(means))
 

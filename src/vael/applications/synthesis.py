@@ -143,7 +143,9 @@ def judge_rows(
     unseen = torch.cat([rows_of(source, everything(source, seed=how.seed)) for source in held])
     drawn = with_gaps(x, train, how.seed).float()  # as the real rows have it: nobody is told by digits that neither has
     tables = JudgedTables(schema_of(train), drawn, rows_of(train, everything(train, seed=how.seed)), unseen)
-    bounds = (_bounds(model, train, how.seed), torch.cat([_bounds(model, source, how.seed) for source in held]))
+    bounds = None
+    if model.states_likelihood:
+        bounds = (_bounds(model, train, how.seed), torch.cat([_bounds(model, source, how.seed) for source in held]))
     found = judge_synthetic(tables, how, bounds=bounds)
     gapped = (
         ("Gaps were drawn for the comparison, with the patterns of the training rows.",)

@@ -21,7 +21,7 @@ from torch import Tensor
 from vael import files
 from vael.applications.generation import mean_rows
 from vael.errors import ShapeError, StateError
-from vael.models import LatentVector, Model, needs
+from vael.models import CodeVector, Model, needs
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <style>body{{font:15px system-ui,sans-serif;margin:1.5rem;text-align:center}}img{{max-width:100%}}</style></head>
@@ -130,8 +130,8 @@ def _check(points: Tensor, steps: int) -> None:
 
 @torch.no_grad()
 def decoded(model: Model, path: Float[Tensor, "frames features"]) -> Float[Tensor, "frames *event"]:
-    """The mean of p(x | z) at every latent of a path. Errors: `StateError` for a model without a latent vector."""
-    model = needs(model, LatentVector, "moving through the latents")
+    """The mean of p(x | z) at every latent of a path, or x̂ of a code. Errors: `StateError` for a model without either."""
+    model = needs(model, CodeVector, "moving through the latents")
     return torch.cat([mean_rows(model, part) for part in path.split(256)])
 
 

@@ -141,10 +141,12 @@ def draw_table(
 
 def sampler_of(run: Run, options: Mapping[str, object]) -> str:
     """Where z comes from unless told: the mixture, which was as good or better for tables of several kinds of
-    columns, else the prior.
+    columns, else the prior; of a model without a vector of latents what it draws from itself.
     """
+    from vael.models import LatentVector, has
+
     other = any(name in options for name in ("mean", "given")) or latents.wants_latents(options)
-    known = run.spec.data.table is None or run.spec.data.condition is not None
+    known = run.spec.data.table is None or run.spec.data.condition is not None or not has(run.model, LatentVector)
     return str(options.get("sampler", "prior" if known or other else "mixture"))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,14 +22,16 @@ ROWS_LOOKED_AT = 5000
 
 @dataclass(frozen=True)
 class Reason:
-    """A cell or a region that is more surprising than it usually is."""
+    """A cell or a region that is more surprising, or costs a larger error, than it usually does."""
 
     name: str
-    surprise: float  # in nats, more than usual
+    surprise: float  # more than usual
     usual: str  # of a column, the middle nine tenths of its values in training, or its commonest levels
+    unit: str = "nats"  # none of what an error costs
 
     def __str__(self) -> str:
-        return f"{self.name} (+{self.surprise:.1f} nats{f'; usually {self.usual}' if self.usual else ''})"
+        unit, usual = (self.unit and f" {self.unit}"), (self.usual and f"; usually {self.usual}")
+        return f"{self.name} (+{self.surprise:.1f}{unit}{usual})"
 
 
 class Reasons:
@@ -45,16 +47,19 @@ class Reasons:
         """The reasons of each of some rows, which are counted from the start of the verdict; `first` is where that
         starts in the source.
         """
+        from vael.models import is_likelihood
+
         if not len(rows) or not self.most:
             return [[] for _ in rows]
         surprise = detector.explain(source.subset(rows + first), verdict.reasons[rows])
         if surprise.shape[1:] != self.event:
             return [[] for _ in rows]
-        return (
-            regions(surprise, self.most)
-            if len(self.event) == 3
-            else ranked(surprise, self.names, self.usual, self.most)
-        )
+        if len(self.event) == 3:
+            found = regions(surprise, self.most)
+        else:
+            found = ranked(surprise, self.names, self.usual, self.most)
+        unit = "nats" if is_likelihood(detector.model) else ""
+        return [[replace(one, unit=unit) for one in row] for row in found]
 
 
 def ranked(surprise: Tensor, names: tuple[str, ...], usual: tuple[str, ...], most: int) -> list[list[Reason]]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from vael.specs import Run
     from vael.tables.reading import Skipped
 
-SCORES = ("combined", "bound", "typicality", "distortion", "divergence", "ratio", "neighbours", "rows")
+SCORES = ("combined", "bound", "error", "typicality", "distortion", "divergence", "ratio", "neighbours", "rows")
 ENDINGS = (".csv", ".parquet", ".npy")
 WHY = 3  # cells named for a row
 WHOLE = "no cell stands out: the row is strange as a whole"
@@ -224,7 +224,7 @@ def table(verdict: Verdict, threshold: float) -> np.ndarray:
     """What is written for each row."""
     import torch
 
-    columns = (verdict.score, verdict.bound, verdict.p_value, verdict.flagged(threshold))
+    columns = (verdict.score, verdict.objective, verdict.p_value, verdict.flagged(threshold))
     return torch.stack([column.double() for column in columns], dim=1).numpy()
 
 

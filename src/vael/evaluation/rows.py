@@ -18,7 +18,8 @@ from torch import Tensor
 from vael.data import Batch, Source
 from vael.errors import StateError
 from vael.evaluation.evaluate import batch_at, reference
-from vael.models import LatentModel, Model, needs
+from vael.models import Decodes, ExactLikelihood, Model, has, needs
+from vael.models.vae import filled, seen
 from vael.probability import Common
 
 REQUIRES = frozenset({"divergence"})
@@ -29,19 +30,32 @@ LATENTS_AT_ONCE = 2**14
 
 @dataclass(frozen=True)
 class RowTerms:
-    """What the bound of each example is made of, in nats: bound = -(distortion + divergence)."""
+    """What a model says of each example by the objective of its family: in nats, where it has a likelihood."""
 
-    distortion: Float[Tensor, " batch"]  # E_q[-log p(x | z)], estimated
-    divergence: Float[Tensor, " batch"]  # KL(q(z | x) || p(z))
+    distortion: Float[
+        Tensor, " batch"
+    ]  # E_q[-log p(x | z)], estimated; of a model without likelihood what its error costs
+    divergence: Float[Tensor, " batch"]  # KL(q(z | x) || p(z)); 0 where a model has neither prior nor posterior
+    objective: Float[
+        Tensor, " batch"
+    ]  # log p(x) where it is known exactly, else the bound, else minus the error's cost
+    is_bound: bool  # whether it is at most log p(x)
 
     @property
     def bound(self) -> Float[Tensor, " batch"]:
-        """ELBO(x) = E_q[log p(x | z)] - KL(q(z | x) || p(z))."""
-        return -(self.distortion + self.divergence)
+        """The objective of a model with a likelihood: log p(x), or E_q[log p(x | z)] - KL(q(z | x) || p(z)).
+
+        Errors: `StateError` where the model has none.
+        """
+        if not self.is_bound:
+            raise StateError(
+                "this model has no likelihood, so it bounds nothing; what an error costs is in `distortion`"
+            )
+        return self.objective
 
 
 def row_terms(model: Model, source: Source, *, samples: int = 2, seed: int = 0) -> Iterator[RowTerms]:
-    """Distortion and divergence of every example in order, a block at a time, memory bounded by the block.
+    """Distortion, divergence and objective of every example in order, a block at a time, memory bounded by the block.
 
     The expectation is over `samples` latents whose standard variates are the same for all examples, in opposite pairs
     (`Common`): a row has the same figures alone and among others, to the last bit (`row_blocks`). The error of so few
@@ -51,14 +65,33 @@ def row_terms(model: Model, source: Source, *, samples: int = 2, seed: int = 0) 
     """
     if samples < 1:
         raise StateError(f"samples={samples}: expected at least 1")
-    model = needs(model, LatentModel, "the bound of each example")
+    model = needs(model, Decodes, "what a model says of each example")
     model.eval()
     for block in row_blocks(model, source, seed, samples):
         with torch.inference_mode():
-            # shared by all rows on purpose: these are scores, which are compared with each other and of which nobody
-            # takes a draw
-            terms = model.terms(block.batch, samples=samples, generator=Common(seed), requires=REQUIRES)
-            yield RowTerms(-terms.log_likelihood.mean(0)[: block.rows], terms.divergence.mean(1).sum(0)[: block.rows])
+            found = terms_of_rows(model, block.batch, samples, seed)
+            yield replace(
+                found,
+                **{name: getattr(found, name)[: block.rows] for name in ("distortion", "divergence", "objective")},
+            )
+
+
+def terms_of_rows(model: Decodes, batch: Batch, samples: int, seed: int) -> RowTerms:
+    """What `row_terms` gives, of one batch. An example is taken as it is, also where training damages it."""
+    if not model.states_likelihood:
+        cost = -seen(
+            model.decode(model.latents(batch), batch.context).log_prob(filled(batch.x, batch.observed)), batch.observed
+        )[0]
+        return RowTerms(cost, torch.zeros_like(cost), -cost, is_bound=False)
+    # shared by all rows on purpose: these are scores, which are compared with each other and of which nobody takes a
+    # draw
+    terms = model.terms(batch, samples=samples, generator=Common(seed), requires=REQUIRES)
+    distortion = -terms.log_likelihood.mean(0)
+    divergence = terms.divergence.mean(1).sum(0) if terms.states("divergence") else torch.zeros_like(distortion)
+    exact = isinstance(model, ExactLikelihood) and has(model, ExactLikelihood)
+    return RowTerms(
+        distortion, divergence, model.log_prob(batch.x) if exact else -(distortion + divergence), is_bound=True
+    )
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from vael.data.batch import Batch
 from vael.errors import StateError
 from vael.models.core import Conditional, Levels, Model
 from vael.probability import EachLatent, Noise, as_noise, draw
+from vael.probability.row_mixture import RowMixture
 
 
 class Capability(Model, ABC):
@@ -61,6 +62,34 @@ class Encodes(Capability):
         """The code, `[batch, features]`; deterministic. With latents: the mean of q(z | x), level by level."""
 
 
+class Decodes(Reconstructs, Encodes):
+    """Abstract: latents or codes of an example, level by level, and the example again from them."""
+
+    offers: ClassVar[str] = "latents or codes of an example from which it comes out again (Decodes)"
+    instead: ClassVar[str] = "use a VAE, an autoencoder or a VQ-VAE"
+
+    @abstractmethod
+    def latents(self, batch: Batch) -> Levels:
+        """What is kept of each example, `[1, batch, *event]` a level; deterministic. With latents the means of q."""
+
+    @abstractmethod
+    def decode(self, latent: Levels, context: Tensor | None = None) -> Distribution:
+        """Element by element, at latents `[samples, batch, *event]`: p(x | z), or what an error costs."""
+
+    def reconstruct(self, batch: Batch) -> Tensor:
+        return self.decode(self.latents(batch), batch.context).mean[0]
+
+
+class CodeVector(Decodes):
+    """Abstract: what is kept of an example is one vector of real numbers, from anywhere in whose space is decoded."""
+
+    offers: ClassVar[str] = "one vector of numbers for each example, and examples from such vectors (CodeVector)"
+    instead: ClassVar[str] = "use a VAE with one level of latents, or an autoencoder"
+
+    def latents(self, batch: Batch) -> Levels:
+        return (self.encode(batch)[None],)
+
+
 class Codes(Capability):
     """Abstract: an example has codes on grids, whole numbers that follow from it without a draw."""
 
@@ -90,6 +119,18 @@ class ExactLikelihood(Capability):
         """Log p(x) of each example in nats."""
 
 
+class ClosedForm(ExactLikelihood):
+    """Abstract: p(x) is a mixture of Gaussians over rows, so that any elements given others follow without draws."""
+
+    offers: ClassVar[str] = "elements given others in closed form (ClosedForm)"
+    instead: ClassVar[str] = "use a Gaussian mixture"
+
+    @property
+    @abstractmethod
+    def rows(self) -> RowMixture:
+        """The mixture that is drawn from."""
+
+
 class CellWise(Capability):
     """Abstract: the likelihood is a product over the elements of an example, so that single ones can be left out."""
 
@@ -97,7 +138,7 @@ class CellWise(Capability):
     instead: ClassVar[str] = "use a likelihood without coupling of channels and without full covariance"
 
 
-class LatentModel(Samples, Reconstructs, Encodes):
+class LatentModel(Samples, Decodes):
     """Abstract: p(x, z) = p(z_1) Π p(z_l | z_<l) p(x | z) with q(z | x) = q(z_1 | x) Π q(z_l | z_<l, x).
 
     Levels are in the order in which they are drawn, the one that nothing stands above first. `terms` at given latents
@@ -119,23 +160,19 @@ class LatentModel(Samples, Reconstructs, Encodes):
     def posterior_at(self, above: Levels, batch: Batch) -> Distribution:
         """q(z_l | z_<l, x): of the first level with batch shape `[batch]`, of others `[samples, batch]`."""
 
-    @abstractmethod
-    def decode(self, latent: Levels, context: Tensor | None = None) -> Distribution:
-        """p(x | z), element by element, at latents `[samples, batch, *event]`."""
+    def latents(self, batch: Batch) -> Levels:
+        return posterior_means(self, batch)
 
     def sample(self, samples: int, *, generator: torch.Generator | Noise, context: Tensor | None = None) -> Tensor:
         """New examples, each level drawn given those above it; for models whose depth is the same for all shapes."""
         noise = as_noise(generator)
         return draw(self.decode(prior_levels(self, samples, noise, context=context), context), 1, noise)[0, 0]
 
-    def reconstruct(self, batch: Batch) -> Tensor:
-        return self.decode(posterior_means(self, batch), batch.context).mean[0]
-
     def encode(self, batch: Batch) -> Tensor:
         return torch.cat([z[0].flatten(1) for z in posterior_means(self, batch)], 1)
 
 
-class LatentVector(LatentModel):
+class LatentVector(LatentModel, CodeVector):
     """Abstract: one level, a vector of real numbers with prior p(z), likelihood p(x | z) and posterior q(z | x)."""
 
     offers: ClassVar[str] = "one vector of latents with a prior, a likelihood and a posterior (LatentVector)"

@@ -14,7 +14,7 @@ from vael.applications.anomaly import without_the_strangest
 from vael.counting import counted
 from vael.data import Source, Splits
 from vael.errors import FormatError
-from vael.models import LatentModel
+from vael.models import Decodes
 from vael.stored import present, read_json
 
 FILE = "left-out.json"
@@ -49,7 +49,7 @@ def _without(source: Source, rows: tuple[int, ...]) -> Source:
     return source.subset(kept.nonzero().squeeze(1))
 
 
-def strangest(model: LatentModel, splits: Splits, share: float) -> LeftOut:
+def strangest(model: Decodes, splits: Splits, share: float) -> LeftOut:
     """The share of the rows of each split that a model takes to be the least probable (trimming, as in Zhou &
     Paffenroth 2017).
     """

@@ -15,7 +15,7 @@ from vael.data.batch import Batch
 from vael.data.corruption import Corruption
 from vael.errors import ShapeError, StateError
 from vael.models.autoencoders.penalties import Coded, Penalty
-from vael.models.capabilities import Capability, Encodes, Reconstructs, Samples
+from vael.models.capabilities import Capability, CodeVector, Samples
 from vael.models.core import EVERYTHING, Levels, Terms
 from vael.models.likelihoods.heads import at_least_float32
 from vael.models.likelihoods.squared_error import SquaredErrorHead
@@ -25,7 +25,7 @@ from vael.probability import Noise, as_noise, draw
 NEEDS_A_PRIOR = frozenset({"log_prior", "log_posterior", "divergence"})
 
 
-class Autoencoder(Samples, Reconstructs, Encodes):
+class Autoencoder(Samples, CodeVector):
     """h = g_φ(x) and x̂ = f_θ(h), with a deterministic encoder g and a decoder f whose head says what an error costs.
 
     Its `log_likelihood` is minus that cost, summed over cells: -‖x - f_θ(g_φ(x))‖² under `SquaredErrorHead` (Hinton &
@@ -121,9 +121,6 @@ class Autoencoder(Samples, Reconstructs, Encodes):
         noise = as_noise(generator)
         z = self.density.sample(samples, generator=noise).to(next(self.decoder.parameters()).dtype)
         return draw(self.decoder(z[None], context), 1, noise)[0, 0]
-
-    def reconstruct(self, batch: Batch) -> Tensor:
-        return self.decoder(self.encode(batch)[None], batch.context).mean[0]
 
     def encode(self, batch: Batch) -> Tensor:
         """g_φ(x), `[batch, features]`."""

@@ -15,7 +15,7 @@ from torch.distributions import Distribution
 from vael.data.batch import Batch
 from vael.errors import ShapeError, StateError
 from vael.models.autoencoders.codes import CodeGrid, CodePrior, UniformCodes
-from vael.models.capabilities import Codes, Encodes, Reconstructs, Samples
+from vael.models.capabilities import Codes, Decodes, Samples
 from vael.models.core import EVERYTHING, Levels, Terms
 from vael.models.likelihoods.heads import Head, Moments, at_least_float32, units
 from vael.models.vae import Decoder, filled, seen
@@ -107,7 +107,7 @@ class TwoLevels(Coder):
         return torch.cat([bottom, self.up(top)], 1)
 
 
-class VQVAE(Samples, Reconstructs, Encodes, Codes):
+class VQVAE(Samples, Decodes, Codes):
     """p(c) p(x | c) with codes c that the encoder finds for certain: q(c | x) = 1 at c(x) (van den Oord, Vinyals &
     Kavukcuoglu 2017).
 
@@ -215,8 +215,9 @@ class VQVAE(Samples, Reconstructs, Encodes, Codes):
         codes = self.prior.draw_codes(samples, noise)
         return draw(self.decode(tuple(level[None] for level in codes), context), 1, noise)[0, 0]
 
-    def reconstruct(self, batch: Batch) -> Tensor:
-        return self.decode(tuple(one.codes[None] for one in self.quantize(batch)), batch.context).mean[0]
+    def latents(self, batch: Batch) -> Levels:
+        """The codes c(x) of each level, `[1, batch, height, width]`."""
+        return tuple(one.codes[None] for one in self.quantize(batch))
 
     def encode(self, batch: Batch) -> Tensor:
         """The vectors of the codes of all levels, flattened."""

@@ -13,11 +13,12 @@ from torch.distributions import Distribution, OneHotCategorical
 
 from vael.data.batch import Batch
 from vael.errors import ShapeError, SupportError
-from vael.models.capabilities import ExactLikelihood, LatentModel
+from vael.models.capabilities import ClosedForm, LatentModel
 from vael.models.core import EVERYTHING, Levels, Terms
 from vael.models.mixtures.gaussian_mixture import Components, GaussianMixture, at
 from vael.probability import Noise
 from vael.probability.factorization import inverse_of, log_determinant_of, solved, tried_cholesky
+from vael.probability.row_mixture import RowMixture
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class MixturePrior:
             )
 
 
-class BayesianGaussianMixture(LatentModel, ExactLikelihood):
+class BayesianGaussianMixture(LatentModel, ClosedForm):
     """p(X, Z, π, μ, Λ) with q(π) = Dirichlet(α), q(μ_k, Λ_k) = N(m_k, (β_k Λ_k)^-1) Wishart(W_k, ν_k); float64, in
     nats.
 
@@ -215,6 +216,11 @@ class BayesianGaussianMixture(LatentModel, ExactLikelihood):
         norm = norm - 0.5 * (log_determinant_of(self.inverse_scale) + d * widen.log())
         log_weight = (self.concentration / self.concentration.sum()).log()
         return (log_weight + norm - (free + d) / 2 * torch.log1p(square / free)).logsumexp(1)
+
+    @property
+    def rows(self) -> RowMixture:
+        """That of `expected_mixture`: a plug-in, as draws are."""
+        return self.expected_mixture().rows
 
     def depth(self, event: Sequence[int]) -> int:
         return 1

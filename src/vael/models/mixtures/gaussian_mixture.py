@@ -10,14 +10,15 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.distributions import Distribution, OneHotCategorical
+from torch.distributions import Distribution, MultivariateNormal, OneHotCategorical
 
 from vael.data.batch import Batch
 from vael.errors import ShapeError, SupportError
-from vael.models.capabilities import ExactLikelihood, LatentModel
+from vael.models.capabilities import ClosedForm, LatentModel
 from vael.models.core import EVERYTHING, Conditional, Levels, Terms
 from vael.models.mixtures.covariance import Covariance, Full
 from vael.probability import Noise, divergence, draw
+from vael.probability.row_mixture import RowMixture
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def at(z: Float[Tensor, "samples batch components"], values: Tensor) -> Float[Te
     return torch.where(z > 0, z * values, torch.zeros_like(z)).sum(-1)
 
 
-class GaussianMixture(LatentModel, ExactLikelihood):
+class GaussianMixture(LatentModel, ClosedForm):
     """p(x) = Σ_k τ_k N(x; μ_k, Σ_k), the latent a one-hot vector that names the component; float64.
 
     The posterior is exact, so the bound is log p(x) itself. Terms are linear in z and are taken at the mean of q(z|x),
@@ -198,6 +199,13 @@ class GaussianMixture(LatentModel, ExactLikelihood):
     def log_prob(self, x: Float[Tensor, "batch features"]) -> Float[Tensor, " batch"]:
         """Log p(x) = log Σ_k τ_k N(x; μ_k, Σ_k), exact, in nats."""
         return self.log_joint(x).logsumexp(1)
+
+    @property
+    def rows(self) -> RowMixture:
+        mean = self.likelihood.mean
+        each = self.likelihood(torch.eye(len(mean), dtype=mean.dtype, device=mean.device))
+        whole = each.covariance_matrix if isinstance(each, MultivariateNormal) else torch.diag_embed(each.variance)
+        return RowMixture(self.prior.weight.detach(), mean.detach(), whole.detach())
 
     def depth(self, event: Sequence[int]) -> int:
         return 1
