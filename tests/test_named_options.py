@@ -1,13 +1,13 @@
 """Every option that a message, a help text or a page names is one that the command it is for takes."""
 
 import ast
-import importlib
 import re
 from pathlib import Path
 
 import vael
 from vael.cli.main import COMMANDS
-from vael.cli.parser import Parser
+from vael.cli.options.declaring import record_of
+from vael.cli.options.parser import Parser
 from vael.specs.leaves import LEAVES
 
 SOURCE = Path(vael.__file__).parent
@@ -21,13 +21,15 @@ ALWAYS = {
 }  # of every command; of vael itself; of torchrun
 
 
-def options_of(command):
-    parser = Parser(command, "")
-    getattr(importlib.import_module(f"vael.cli.{COMMANDS[command].module}"), f"{command}_options")(parser)
+RECORDS = {command: record_of(COMMANDS[command].function(command)) for command in COMMANDS}
+
+
+def options_taken(command):
+    parser = Parser(command, "", RECORDS[command])
     return {option for action in parser._actions for option in action.option_strings if option.startswith("--")}
 
 
-OPTIONS = {command: options_of(command) for command in COMMANDS}
+OPTIONS = {command: options_taken(command) for command in COMMANDS}
 EVERY = set().union(*OPTIONS.values()) | ALWAYS
 
 

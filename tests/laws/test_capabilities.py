@@ -24,7 +24,7 @@ from vael.applications.imputation import impute
 from vael.applications.latents import aggregate_gaussian
 from vael.applications.traversal import decoded
 from vael.cli.judging import refuse_draws
-from vael.cli.parser import UsageError
+from vael.cli.options.parser import UsageError
 from vael.compression import SafeLevel
 from vael.compression.bits_back import decode, encode
 from vael.data import Batch, Source, Splits
@@ -582,7 +582,7 @@ def test_draws_are_chosen_only_where_there_are_some(name):
     run = SimpleNamespace(model=built(KINDS[name]), folder="there", spec=SimpleNamespace(recipe=name))
     refuse_draws(run, [])
     if JUDGED[name] is Evaluation:
-        refuse_draws(run, ["importance_samples", "proposal"])
+        refuse_draws(run, ["--importance-samples", "--proposal"])
     else:
         with pytest.raises(UsageError, match="--importance-samples choose draws of latents, but there holds a model"):
-            refuse_draws(run, ["importance_samples"])
+            refuse_draws(run, ["--importance-samples"])

@@ -2,7 +2,7 @@
 that a new one cannot forget it.
 """
 
-import argparse
+import functools
 import importlib
 import os
 import re
@@ -15,7 +15,7 @@ from PIL import Image
 from vael import files
 from vael.cli import main
 from vael.cli.main import COMMANDS
-from vael.cli.parser import Parser
+from vael.cli.options.declaring import made, options_of, places_of, record_of
 from vael.errors import StateError
 from vael.inference.parts import GradientAscentPart
 from vael.models.likelihoods.parts import GaussianPart
@@ -31,17 +31,13 @@ NO_PATHS = set(  # what options take that name no file or folder
 ) | {"COLUMN=VALUE", "NAME=VALUE", "LEAF=VALUE", "MODULE", "DECAY", "stop|skip", "list | info", "Y0:Y1,X0:X1"}
 
 
-def parser_of(name):
-    """The parser of a command, with all its options."""
-    parser = Parser(name, "")
-    getattr(importlib.import_module(f"vael.cli.{COMMANDS[name].module}"), f"{name}_options")(parser)
-    return parser
-
-
-PARSERS = {name: parser_of(name) for name in COMMANDS}
-WRITERS = [(name, output) for name, parser in PARSERS.items() for output in parser.outputs]
-PAIRS = [(name, given, output) for name, output in WRITERS for given in PARSERS[name].inputs if given != "run"]
-FROM_RUNS = [(name, output) for name, output in WRITERS if "run" in PARSERS[name].inputs]
+RECORDS = {name: record_of(COMMANDS[name].function(name)) for name in COMMANDS}
+OPTIONS = {name: list(options_of(record)) for name, record in RECORDS.items()}
+INPUTS = {name: [one.name for one in options if one.option.called] for name, options in OPTIONS.items()}
+OUTPUTS = {name: [one.name for one in options if one.option.written] for name, options in OPTIONS.items()}
+WRITERS = [(name, output) for name in COMMANDS for output in OUTPUTS[name]]
+PAIRS = [(name, given, output) for name, output in WRITERS for given in INPUTS[name] if given != "run"]
+FROM_RUNS = [(name, output) for name, output in WRITERS if "run" in INPUTS[name]]
 
 
 def words(name, values):
@@ -53,11 +49,9 @@ def words(name, values):
         given["data"] = given.get("spare")
     if name == "decompress" and "file" not in given:
         given["file"] = given.get("spare")
-    for action in sorted(
-        PARSERS[name]._actions, key=lambda one: bool(one.option_strings)
-    ):  # positional arguments first, in their order
-        if action.dest in given:
-            line += [*action.option_strings[-1:], str(given[action.dest])]
+    for one in sorted(OPTIONS[name], key=lambda one: not one.option.placed):  # arguments first, in their order
+        if one.name in given:
+            line += [*([] if one.option.placed else one.names[:1]), str(given[one.name])]
     return line
 
 
@@ -69,7 +63,9 @@ def called(monkeypatch):
         seen = []
         module = importlib.import_module(f"vael.cli.{COMMANDS[line[0]].module}")
         with monkeypatch.context() as patch:
-            patch.setattr(module, line[0], lambda given: seen.append(given) or 0)
+            patch.setattr(
+                module, line[0], functools.wraps(getattr(module, line[0]))(lambda given: seen.append(given) or 0)
+            )
             status = main(line)
         return bool(seen), status
 
@@ -109,19 +105,18 @@ def refused(called, capsys, line, *said):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_that_names_a_file_says_whether_it_is_read_or_written(name):
-    parser = PARSERS[name]
-    for action in parser._actions:
-        takes = action.nargs != 0 and not isinstance(action, argparse.BooleanOptionalAction) and action.choices is None
-        undeclared = takes and action.dest not in {*parser.inputs, *parser.outputs}
-        assert not (undeclared and (action.type is Path or action.metavar not in NO_PATHS)), (
-            f"`vael {name}` takes {action.metavar} for {action.dest}: declare it by Parser.reads or Parser.writes, or "
-            "add what it takes to NO_PATHS"
+    for one in OPTIONS[name]:
+        how = one.option
+        undeclared = how.takes is not None and not how.called and not how.written
+        assert not (undeclared and (how.read is Path or how.takes not in NO_PATHS)), (
+            f"`vael {name}` takes {how.takes} for {one.name}: declare that it is read (called=...) or written, or add "
+            "what it takes to NO_PATHS"
         )
 
 
 def base(name, place):
     """What must be given anyway."""
-    return {**({"run": place / "run"} if "run" in PARSERS[name].inputs else {}), "spare": place / "spare.csv"}
+    return {**({"run": place / "run"} if "run" in INPUTS[name] else {}), "spare": place / "spare.csv"}
 
 
 @pytest.mark.parametrize(("name", "given", "output"), PAIRS)
@@ -174,17 +169,22 @@ def test_no_output_is_what_a_run_is_made_of_or_was_made_from(name, output, place
 @pytest.mark.parametrize(("name", "output"), FROM_RUNS)
 def test_what_is_written_where_nothing_was_said_is_no_input_either(name, output, place, called, capsys):
     """`vael score RUN RUN/scores.csv`, `vael reconstruct RUN RUN/reconstructions.csv` ..."""
-    readable = PARSERS[name].inputs.keys() - {"run", "calibrate"}
-    options = {**base(name, place), **({"data": place / "spare.csv"} if name == "impute" else {})}
-    for path in PARSERS[name].outputs[output](options) if readable and name != "impute" else []:
+    readable = set(INPUTS[name]) - {"run", "calibrate"}
+    options = made(
+        RECORDS[name],
+        {**base(name, place), "data": place / "spare.csv" if name == "impute" else None, "file": place / "spare.csv"},
+    )
+    one = next(one for one in OPTIONS[name] if one.name == output)
+    paths = one.option.files(options) if one.option.files else []
+    for path in paths if readable and name != "impute" else []:
         path.parent.mkdir(exist_ok=True)
         path.write_text("a\n1\n")
         refused(called, capsys, words(name, {**base(name, place), min(readable): path}), "themselves")
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if len(PARSERS[name].outputs) > 1])
+@pytest.mark.parametrize("name", [name for name in COMMANDS if len(OUTPUTS[name]) > 1])
 def test_two_outputs_have_two_names(name, place, called, capsys):
-    outputs = list(PARSERS[name].outputs)
+    outputs = OUTPUTS[name]
     for one, other in [
         ("o.csv", "o.csv"),
         ("o.csv", place / "run" / ".." / "o.csv"),
@@ -195,9 +195,7 @@ def test_two_outputs_have_two_names(name, place, called, capsys):
         refused(
             called,
             capsys,
-            words(
-                name, {key: value for key, value in values.items() if key != "data" or "data" in PARSERS[name].inputs}
-            ),
+            words(name, {key: value for key, value in values.items() if key != "data" or "data" in INPUTS[name]}),
             "two",
         )
 
@@ -243,13 +241,13 @@ def test_what_no_file_can_be_is_said_before_the_work(place, called, capsys):
 
 def test_a_command_cannot_write_over_its_input_in_another_way_either(place):
     """Whatever a command forgets to say that it writes: the writing itself refuses."""
-    from vael.cli.places import Places, Read, kept_apart
+    from vael.cli.options.places import Places, Read, kept_apart
 
     with kept_apart(Places((Read(place / "data.csv", "the data"),), ())):
         files.write_bytes(place / "other.csv", b"")
     places = Places(
         (Read(place / "data.csv", "the data"),),
-        tuple(PARSERS["score"].places(argparse.Namespace(run=place / "run")).writes),
+        places_of(RECORDS["score"](run=place / "run")).writes,
     )
     with kept_apart(places), pytest.raises(StateError, match="made from"):
         files.write_bytes(place / "data.csv", b"")

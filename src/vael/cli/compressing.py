@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vael.cli.parser import Parser, UsageError, one_of
-from vael.cli.places import RUN_FOLDER
+from vael.cli.options.declaring import argument, option
+from vael.cli.options.parser import UsageError
+from vael.cli.options.shared import ResultOptions, result
+from vael.cli.options.values import one_of
 from vael.cli.telling import is_quiet, tell
 from vael.counting import counted
 
@@ -22,71 +24,60 @@ if TYPE_CHECKING:
 SECONDS = 0.2  # between two looks at how far it is
 
 
-def compress_options(parser: Parser) -> None:
-    """Everything that `vael compress` takes."""
-    parser.reads("run", metavar="RUN", type=Path, called=RUN_FOLDER, help="run folder")
-    parser.reads(
-        "data",
-        metavar="DATA",
-        nargs="?",
-        help="a name or a path (.npy, a folder of images, a table, ...); default the run's own test split",
+@dataclass(frozen=True, kw_only=True)
+class CompressOptions(ResultOptions):
+    """What `vael compress` takes."""
+
+    data: str | None = argument(
+        "DATA",
+        "a name or a path (.npy, a folder of images, a table, ...); default the run's own test split",
+        default=None,
+        called="the data themselves",
     )
-    parser.writes("-o", "--output", metavar="FILE", type=Path, help="the compressed file")
-    parser.option(
-        "--level",
-        metavar="NAME",
-        type=one_of("safe", "portable"),
-        help="safe (default): float64, decodes where PyTorch and processor are the same; portable: integer arithmetic, "
-        "decodes anywhere",
+    output: Path | None = result("the compressed file; must be given")
+    level: str = option(
+        "NAME",
+        "safe: float64, decodes where PyTorch and processor are the same; portable: integer arithmetic, decodes "
+        "anywhere",
+        one_of("safe", "portable"),
+        default="safe",
     )
-    parser.option("--json", action="store_true", help="print one JSON object")
 
 
-def decompress_options(parser: Parser) -> None:
-    """Everything that `vael decompress` takes."""
-    parser.reads(
-        "run", metavar="RUN", type=Path, called=RUN_FOLDER, help="the run folder that the file was compressed with"
+@dataclass(frozen=True, kw_only=True)
+class DecompressOptions(ResultOptions):
+    """What `vael decompress` takes."""
+
+    file: Path = argument("FILE", "the compressed file", Path, called="the compressed file itself")
+    output: Path | None = result(
+        "an .npy file, a new folder for images, .csv or .parquet for a table; must be given", folder=True
     )
-    parser.reads("file", metavar="FILE", type=Path, called="the compressed file itself", help="the compressed file")
-    parser.writes(
-        "-o",
-        "--output",
-        metavar="FILE",
-        type=Path,
-        folder=True,
-        help="an .npy file, a new folder for images, .csv or .parquet for a table",
-    )
-    parser.option("--json", action="store_true", help="print one JSON object")
 
 
-def compress(given: argparse.Namespace) -> int:
+def compress(options: CompressOptions) -> int:
     """Data to a file."""
     from vael import specs
     from vael.specs import archives
 
-    options = vars(given)
     target = wanted(options)
-    run = specs.load(options["run"])
+    run = specs.load(options.run)
     with Watch("compressed and compared") as watch:
-        done = archives.compress(
-            run, options.get("data"), target, level=options.get("level", "safe"), progress=watch.tell
-        )
-    print(json.dumps(as_json(done, target)) if options.get("json") else "\n".join(told(done, target)))
+        done = archives.compress(run, options.data, target, level=options.level, progress=watch.tell)
+    print(json.dumps(as_json(done, target)) if options.json else "\n".join(told(done, target)))
     return 0
 
 
-def decompress(given: argparse.Namespace) -> int:
+def decompress(options: DecompressOptions) -> int:
     """A file to data."""
     from vael import specs
     from vael.specs import archives
 
-    options = vars(given)
     target = wanted(options)
-    run = specs.load(options["run"])
+    run = specs.load(options.run)
     with Watch("decompressed and checked") as watch:
-        done = archives.decompress(run, options["file"], target, progress=watch.tell)
+        done = archives.decompress(run, options.file, target, progress=watch.tell)
     speed = done.array.nbytes / 1e6 / done.seconds
-    if options.get("json"):
+    if options.json:
         facts = {
             "file": str(target),
             "kind": done.layout.kind,
@@ -103,12 +94,11 @@ def decompress(given: argparse.Namespace) -> int:
     return 0
 
 
-def wanted(options: dict[str, object]) -> Path:
+def wanted(options: ResultOptions) -> Path:
     """Where it goes. Errors: `UsageError` where nothing was said."""
-    target = options.get("output")
-    if not isinstance(target, Path):
+    if options.output is None:
         raise UsageError("-o FILE is missing: say where the result goes")
-    return target
+    return options.output
 
 
 def rates(done: Compressed) -> dict[str, float | None]:

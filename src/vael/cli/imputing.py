@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vael.cli import series
-from vael.cli.parser import Parser, number, one_of
-from vael.cli.places import RUN_FOLDER, Given, given_path
+from vael.cli.filling import ImputeOptions
+from vael.cli.options.places import known_ending
 from vael.cli.telling import tell
 from vael.counting import counted
 from vael.errors import FormatError, StateError
@@ -28,90 +27,29 @@ if TYPE_CHECKING:
 FEW = 10.0  # effective samples below which a row's answer hangs on few latents
 
 
-def impute_options(parser: Parser) -> None:
-    """Everything that `vael impute` takes."""
-    parser.epilog = (
-        "Cells that were seen stay exactly as they came. A cell is taken to be missing at random, given the cells that "
-        "were seen."
-    )
-    parser.reads("run", metavar="RUN", type=Path, called=RUN_FOLDER, help="run folder")
-    parser.reads("data", metavar="TABLE", type=Path, help="a table with empty cells: .csv or .parquet")
-    parser.writes(
-        "-o",
-        "--output",
-        metavar="FILE",
-        type=Path,
-        files=answers_of,
-        help=".csv or .parquet; default TABLE-filled beside the table",
-    )
-    parser.option("--samples", metavar="N", type=number(int, 1), help="latents for each row; default 200")
-    parser.option(
-        "--multiple",
-        metavar="M",
-        type=number(int, 1),
-        help="write M tables (-1, -2 ...), each with draws of the missing cells",
-    )
-    parser.writes(
-        "--uncertainty",
-        metavar="FILE",
-        type=Path,
-        help="a table of how unsure each filled cell is: deviation; 1 - probability of levels",
-    )
-    parser.option(
-        "--fitted", action="store_true", help="proposals fitted to each row: slower, for rows whose weights are few"
-    )
-    parser.option("--seed", metavar="N", type=number(int, 0), help="seed of the draws; default 0")
-    parser.option(
-        "--on-error",
-        type=one_of("stop", "skip"),
-        metavar="stop|skip",
-        help="what to do with a row that cannot be read; default stop",
-    )
-    parser.option("--json", action="store_true", help="print one JSON object")
-
-
-def impute(given: argparse.Namespace) -> int:
+def impute(options: ImputeOptions) -> int:
     """The table with its gaps filled, a block of rows at a time."""
     from vael import specs
-    from vael.cli.places import known_ending
     from vael.data import OnError
     from vael.data.tabular import is_table_file
 
-    options = vars(given)
-    path = options["data"]
-    target = target_of(options)
-    run = specs.load(options["run"])
+    path, target, answers = options.data, options.target, options.answers
+    run = specs.load(options.run)
     if run.spec.data.sequence is not None:
         return series.impute(run, target, options)
-    if "output" not in options and path.is_file() and not is_table_file(path):
+    if options.output is None and path.is_file() and not is_table_file(path):
         raise FormatError(f"{path} is no table that can be read; save it as .csv or .parquet")
-    for one in (target, options.get("uncertainty")):
+    for one in (target, options.uncertainty):
         if one is not None:
             known_ending(one, (".csv", ".tsv", ".txt", ".data", ".parquet"))
     rules = schema_of(run)
-    answers = answers_of(options)
     counts = Counts()
     with ExitStack() as files:
-        sheets = Sheets(files, answers, options.get("uncertainty"))
-        for piece in specs.pieces(run.spec, str(path), on_error=OnError(options.get("on_error", "stop")), schema=rules):
+        sheets = Sheets(files, answers, options.uncertainty)
+        for piece in specs.pieces(run.spec, str(path), on_error=OnError(options.on_error or "stop"), schema=rules):
             filled(run, piece, sheets, counts, options)
-    say(answers, counts, bool(options.get("json")))
+    say(answers, counts, options.json)
     return 0
-
-
-def target_of(given: Given) -> Path:
-    """The file given, or one beside the table; what came compressed is written as it is inside."""
-    from vael.tables.as_text.compressed import plain_name
-
-    table = Path(str(given["data"]))
-    plain = plain_name(table)
-    return given_path(given, "output") or table.with_name(f"{plain.stem}-filled{plain.suffix}")
-
-
-def answers_of(given: Given) -> list[Path]:
-    """The filled tables that are written."""
-    target, multiple = target_of(given), int(str(given.get("multiple", 0)))
-    return [target.with_name(f"{target.stem}-{one}{target.suffix}") for one in range(1, multiple + 1)] or [target]
 
 
 class Counts:
@@ -163,7 +101,7 @@ class Sheets:
             self.sheets[-1].add(unsure)
 
 
-def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: dict[str, Any]) -> None:
+def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: ImputeOptions) -> None:
     """Some rows with their gaps filled."""
     import pyarrow as pa
     import torch
@@ -175,21 +113,21 @@ def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: dict
 
     table = piece.table
     if table is None:
-        raise StateError(f"{options['data']} is no table, but gaps are filled in tables: give a .csv or .parquet file")
+        raise StateError(f"{options.data} is no table, but gaps are filled in tables: give a .csv or .parquet file")
     counts.skipped += table.skipped
     if not len(table.x):
         return
-    seed = options.get("seed", 0)
+    seed = options.seed
     how = {
-        "samples": options.get("samples", 200),
-        "draws": options.get("multiple", 0),
+        "samples": options.samples,
+        "draws": options.multiple or 0,
         "seed": seed,
-        "fitted": bool(options.get("fitted")),
+        "fitted": options.fitted,
     }
     parts = list(fill(run.model, piece.source, **how, keys=counts.keys))
     draws = (
         torch.cat([part.draws for part in parts], dim=1)
-        if options.get("multiple")
+        if options.multiple
         else torch.cat([part.x for part in parts])[None]
     )
     deviation = torch.cat([part.deviation for part in parts]).double().numpy()
@@ -230,7 +168,7 @@ def schema_of(run: Run) -> Schema | None:
 
 def say(answers: list[Path], counts: Counts, as_json: bool) -> None:
     """What was filled."""
-    from vael.cli.using import list_skipped
+    from vael.cli.results import list_skipped
 
     if as_json:
         record = {

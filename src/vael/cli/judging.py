@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vael.cli.parser import Parser, UsageError, number, one_of
-from vael.cli.places import RUN_FOLDER
+from vael.cli.options.declaring import option
+from vael.cli.options.parser import UsageError
+from vael.cli.options.shared import RunOptions, seed
+from vael.cli.options.values import one_of, whole
 from vael.cli.telling import answer, is_quiet, tell
 from vael.counting import counted
 
@@ -56,100 +58,82 @@ WORK = 8e12  # floating-point operations it may take: about a minute and a half 
 MOST_WORK = 4e13  # beyond which no proposals are fitted where nobody asked for them: seven minutes
 
 
-def evaluate_options(parser: Parser) -> None:
-    """Everything that `vael evaluate` takes."""
-    parser.reads("run", metavar="RUN", type=Path, called=RUN_FOLDER, help="run folder")
-    parser.option(
-        "--split",
-        metavar="NAME",
-        type=one_of("train", "validation", "test"),
-        help="train, validation or test; default test",
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(RunOptions):
+    """What `vael evaluate` takes."""
+
+    split: str | None = option(
+        "NAME", "train, validation or test; default test", one_of("train", "validation", "test"), main=True
     )
-    parser.option(
-        "--importance-samples",
-        metavar="K",
-        type=number(int, 1),
-        help=f"samples per example; default {IMPORTANCE_SAMPLES:,}",
+    importance_samples: int | None = option("K", f"samples per example; default {IMPORTANCE_SAMPLES:,}", whole)
+    proposal: str | None = option(
+        "NAME",
+        "what the samples are drawn from: adaptive (default), the encoder's posterior or, where its weights have a "
+        "heavy tail, a Gaussian fitted to the example; encoder, the encoder's posterior only; laplace, a fitted "
+        "Gaussian for every example",
+        one_of("adaptive", "encoder", "laplace"),
     )
-    parser.option(
-        "--proposal",
-        metavar="NAME",
-        type=one_of("adaptive", "encoder", "laplace"),
-        help="what the samples are drawn from: adaptive (default), the encoder's posterior or, where its weights have "
-        "a heavy "
-        "tail, a Gaussian fitted to the example; encoder, the encoder's posterior only; laplace, a fitted Gaussian for "
-        "every example",
-    )
-    parser.option("--batch", metavar="N", type=number(int, 1), help="examples at once; the numbers do not depend on it")
-    parser.option("--seed", metavar="N", type=number(int, 0), help="seed of the estimate; default 0")
-    parser.option("--threads", metavar="N", type=number(int, 1), help="threads of the processor")
-    parser.option("--json", action="store_true", help="print one JSON object")
+    batch: int = option("N", "examples at once; the numbers do not depend on it", whole, default=TOGETHER)
+    seed: int = seed("the estimate")
+    threads: int | None = option("N", "threads of the processor", whole)
 
 
-def report_options(parser: Parser) -> None:
-    """Everything that `vael report` takes."""
-    parser.reads("run", metavar="RUN", type=Path, called=RUN_FOLDER, help="run folder")
-    parser.option(
-        "--importance-samples",
-        metavar="K",
-        type=number(int, 1),
-        help="samples of the estimate of log p(x); default 100 to 1,000 by cost",
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions(RunOptions):
+    """What `vael report` takes."""
+
+    importance_samples: int | None = option(
+        "K", "samples of the estimate of log p(x); default 100 to 1,000 by cost", whole
     )
-    parser.option("--seed", metavar="N", type=number(int, 0), help="seed of pictures and estimate; default 0")
-    parser.option("--json", action="store_true", help="print one JSON object")
+    seed: int = seed("pictures and estimate")
 
 
-def evaluate(given: argparse.Namespace) -> int:
+def evaluate(options: EvaluateOptions) -> int:
     """Judge the model of a run."""
     from vael import specs
     from vael.cli.wording import sentences
     from vael.process import threads
 
-    options = vars(given)
-    run = specs.load(options["run"])
-    count = options.get("importance_samples", IMPORTANCE_SAMPLES)
-    how = {name: options[name] for name in ("seed", "batch", "proposal") if name in options}
-    refuse_draws(run, [name for name in ("importance_samples", "proposal") if name in options])
-    with threads(options.get("threads")):
-        say = None if options.get("json") else telling
-        judged = judge(run, options.get("split"), importance_samples=count, say=say, **how)
-    if options.get("json"):
+    run = specs.load(options.run)
+    asked = {"--importance-samples": options.importance_samples, "--proposal": options.proposal}
+    refuse_draws(run, [name for name, value in asked.items() if value is not None])
+    with threads(options.threads):
+        judged = judge(
+            run,
+            options.split,
+            importance_samples=options.importance_samples or IMPORTANCE_SAMPLES,
+            seed=options.seed,
+            batch=options.batch,
+            proposal=options.proposal or "adaptive",
+            say=None if options.json else telling,
+        )
+    if options.json:
         print(json.dumps(as_json(judged, run)))
     else:
         answer("\n".join(sentences(judged, run.spec)))
     return 0
 
 
-def refuse_draws(run: Run, asked: list[str]) -> None:
-    """Errors: `UsageError` where draws were asked for and the numbers of the model take none."""
+def refuse_draws(run: Run, asked: Sequence[str]) -> None:
+    """Errors: `UsageError` where draws were asked for, by these options, and the numbers of the model take none."""
     from vael.evaluation import samples_latents
 
     if asked and not samples_latents(run.model):
-        options = " and ".join(f"--{name.replace('_', '-')}" for name in asked)
         raise UsageError(
-            f"{options} choose draws of latents, but {run.folder} holds a model ({run.spec.recipe}) whose numbers take "
-            "none; leave them out"
+            f"{' and '.join(asked)} choose draws of latents, but {run.folder} holds a model ({run.spec.recipe}) whose "
+            "numbers take none; leave them out"
         )
 
 
-def report(given: argparse.Namespace) -> int:
+def report(options: ReportOptions) -> int:
     """Write the report of a run anew."""
     from vael import specs
 
-    options = vars(given)
-    run, seed = specs.load(options["run"]), options.get("seed", 0)
-    judged = judge(
-        run,
-        importance_samples=options.get("importance_samples"),
-        seed=seed,
-        say=None if options.get("json") else telling,
-    )
-    page = write_report(run, judged, seed)
-    print(
-        json.dumps({"run": str(run.folder), "report": str(page), "evaluation": as_json(judged, run)})
-        if options.get("json")
-        else page
-    )
+    run, say = specs.load(options.run), None if options.json else telling
+    judged = judge(run, importance_samples=options.importance_samples, seed=options.seed, say=say)
+    page = write_report(run, judged, options.seed)
+    record = {"run": str(run.folder), "report": str(page), "evaluation": as_json(judged, run)}
+    print(json.dumps(record) if options.json else page)
     return 0
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import json
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vael.cli.parser import Parser, UsageError, nearest, side_or_sides
+from vael.cli.options.declaring import argument, option
+from vael.cli.options.parser import UsageError
+from vael.cli.options.shared import CommandOptions
+from vael.cli.options.values import hint, side_or_sides
 from vael.cli.telling import answer
 from vael.counting import counted
 from vael.errors import ShapeError, StateError
@@ -23,43 +26,44 @@ ACTIONS = ("list", "info")
 SIZES = 6  # of images that are named
 
 
-def data_options(parser: Parser) -> None:
-    """Everything that `vael data` takes."""
-    parser.usage = "vael data list [--json]\n       vael data info NAME [--size N|HxW] [--schema FILE] [--json]"
-    parser.option(
-        "action", metavar="list | info", nargs="?", help="list: data sets that have a name; info: what is known of one"
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(CommandOptions):
+    """What `vael data` takes."""
+
+    usage = "vael data list [--json]\n       vael data info NAME [--size N|HxW] [--schema FILE] [--json]"
+    action: str = argument(
+        "list | info", "list: data sets that have a name; info: what is known of one", default="list"
     )
-    parser.reads("name", metavar="NAME", nargs="?", help="a name, or the path of your own data")
-    parser.writes(
-        "--schema",
-        metavar="FILE",
-        help="write what the columns of a table are as JSON, to be edited and given to `vael train --schema`",
+    name: str | None = argument(
+        "NAME", "a name, or the path of your own data", default=None, called="the data themselves"
     )
-    parser.option(
-        "--size",
-        metavar="N|HxW",
-        type=side_or_sides,
-        help="side, or height and width, that images of a folder are resized to",
+    schema: Path | None = option(
+        "FILE",
+        "write what the columns of a table are as JSON, to be edited and given to `vael train --schema`",
+        Path,
+        written=True,
     )
-    parser.option("--json", action="store_true", help="print one JSON object")
+    size: int | tuple[int, int] | None = option(
+        "N|HxW", "side, or height and width, that images of a folder are resized to", side_or_sides
+    )
 
 
-def models_options(parser: Parser) -> None:
-    """Everything that `vael models` takes."""
-    parser.option("--json", action="store_true", help="print one JSON object")
+@dataclass(frozen=True, kw_only=True)
+class ModelsOptions(CommandOptions):
+    """What `vael models` takes."""
 
 
-def data(given: argparse.Namespace) -> int:
+def data(options: DataOptions) -> int:
     """List data sets, or look at one."""
-    options = vars(given)
-    action = options.get("action", "list")
-    if action not in ACTIONS:
-        raise UsageError(f"unknown action {action}{nearest(action, ACTIONS)}; the actions are list and info NAME")
-    if action == "list":
-        return listed(bool(options.get("json")))
-    if "name" not in options:
+    if options.action not in ACTIONS:
+        raise UsageError(
+            f"unknown action {options.action}{hint(options.action, ACTIONS)}; the actions are list and info NAME"
+        )
+    if options.action == "list":
+        return listed(options.json)
+    if options.name is None:
         raise UsageError("data info needs the name of a data set (`vael data list`) or a path")
-    return informed(options["name"], bool(options.get("json")), options.get("schema"), options.get("size"))
+    return informed(options.name, options.json, options.schema, options.size)
 
 
 def listed(json_wanted: bool) -> int:
@@ -80,7 +84,7 @@ def listed(json_wanted: bool) -> int:
 
 
 def informed(
-    name: str, json_wanted: bool, schema_file: str | None = None, size: int | tuple[int, int] | None = None
+    name: str, json_wanted: bool, schema_file: Path | None = None, size: int | tuple[int, int] | None = None
 ) -> int:
     """How data would be read: kind, shape, splits, notes, source; of a table what its columns are."""
     from vael.data import describe, load
@@ -99,8 +103,8 @@ def informed(
     if schema_file is not None:
         if columns is None:
             raise UsageError(f"{name} is no table, so there is no schema to write; leave --schema out")
-        refuse_another(Path(schema_file), columns[0])
-        write_schema(Path(schema_file), columns[0])
+        refuse_another(schema_file, columns[0])
+        write_schema(schema_file, columns[0])
     facts = {
         "name": found.name,
         "event": found.event,
@@ -210,7 +214,7 @@ def plain(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def models(given: argparse.Namespace) -> int:
+def models(options: ModelsOptions) -> int:
     """Recipes with their leaves, and the parts of each family."""
     from vael.inference.parts import OptimizerPart
     from vael.models.families import LikelihoodPart, PosteriorPart, PriorPart
@@ -229,7 +233,7 @@ def models(given: argparse.Namespace) -> int:
     groups = {"recipes": {name: first_line(recipe) for name, recipe in RECIPES.items()}}
     for group, family in families.items():
         groups[group] = {name: summary_of(part).rstrip(".") for name, part in members(family).items()}
-    if vars(given).get("json"):
+    if options.json:
         print(json.dumps(groups))
         return 0
     for group, known in groups.items():

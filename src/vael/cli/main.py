@@ -9,14 +9,18 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import vael
-from vael.cli.parser import Parser, UsageError, nearest
-from vael.cli.places import kept_apart
+from vael.cli.options.declaring import places_of, record_of
+from vael.cli.options.parser import Parser, UsageError
+from vael.cli.options.places import kept_apart
+from vael.cli.options.shared import RunOptions
+from vael.cli.options.values import hint
 from vael.cli.telling import answer, quietly
 from vael.errors import StateError, VaelError
 from vael.stored import present
@@ -36,12 +40,14 @@ DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
 @dataclass(frozen=True)
 class Command:
-    """A command: the module that has `<name>_options(parser)` and `<name>(given) -> exit status`, and what it does
-    in one line.
-    """
+    """A command: the module that has a function of its name, and what it does in one line."""
 
     module: str
     summary: str
+
+    def function(self, name: str) -> Callable[[Any], int]:
+        """What carries it out: takes the record of options that its annotation names, gives the exit status."""
+        return getattr(importlib.import_module(f"vael.cli.{self.module}"), name)
 
 
 COMMANDS = {
@@ -57,12 +63,13 @@ COMMANDS = {
         "judging",
         "Judge a trained model: bound, log-likelihood with its standard error, and whether they can be trusted.",
     ),
-    "sample": Command("using", "Draw new examples from a trained model."),
+    "sample": Command("drawing.sampling", "Draw new examples from a trained model."),
     "interpolate": Command(
-        "generating", "Go from one example to another through the latents: a strip of pictures, a film, or rows."
+        "drawing.generating",
+        "Go from one example to another through the latents: a strip of pictures, a film, or rows.",
     ),
-    "attribute": Command("generating", "Add to an example what one class has and another has not."),
-    "inpaint": Command("generating", "Fill a region of images from the rest of them: mean and draws."),
+    "attribute": Command("drawing.generating", "Add to an example what one class has and another has not."),
+    "inpaint": Command("drawing.generating", "Fill a region of images from the rest of them: mean and draws."),
     "reconstruct": Command("using", "Pass data through a trained model and write what comes back."),
     "encode": Command("using", "Write the latent code (posterior mean) of every example."),
     "compress": Command("compressing", "Compress images or arrays without loss with a trained model."),
@@ -168,9 +175,9 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, former)
 
 
-def refuse_sequences(command: str, run: object) -> None:
+def refuse_sequences(command: str, run: Path) -> None:
     """Errors: `StateError` for a run on sequences, where a command is for other data."""
-    if command in SEQUENCES or not isinstance(run, Path) or not present(run / "run.json"):
+    if command in SEQUENCES or not present(run / "run.json"):
         return
     from vael.specs.spec import read_spec
 
@@ -195,32 +202,24 @@ def dispatch(arguments: list[str]) -> int:
         return DONE
     if name not in COMMANDS:
         kind = "option" if name.startswith("-") else "command"
-        raise UsageError(f"unknown {kind} {name}{nearest(name, COMMANDS)}; the commands are {', '.join(COMMANDS)}")
-    command = COMMANDS[name]
-    module = importlib.import_module(f"vael.cli.{command.module}")
-    parser = Parser(name, command.summary)
-    getattr(module, f"{name}_options")(parser)
-    trusts = "run" in parser.inputs  # a command that reads a run, whose parts may be somebody's own
-    if trusts:
-        parser.option(
-            "--trust", metavar="MODULE", action="append", help="a module whose parts may be imported; may be repeated"
-        )
-    parser.option("-q", "--quiet", action="store_true", help="say nothing but warnings, errors and what was asked for")
-    parser.option("--debug", action="store_true", help="show where an error came from")
+        raise UsageError(f"unknown {kind} {name}{hint(name, COMMANDS)}; the commands are {', '.join(COMMANDS)}")
+    command = COMMANDS[name].function(name)
+    parser = Parser(name, COMMANDS[name].summary, record_of(command))
     if "--help" in rest or "-h" in rest:
         print(parser.format_help())
         return DONE
-    given = parser.read(rest)
-    with trusted(vars(given).pop("trust", ()) if trusts else ()):
-        refuse_sequences(name, vars(given).get("run"))
-        with kept_apart(parser.places(given)):
-            return getattr(module, name)(given)
+    options = parser.read(rest)
+    with trusted(options):
+        if isinstance(options, RunOptions):
+            refuse_sequences(name, options.run)
+        with kept_apart(places_of(options)):
+            return command(options)
 
 
-def trusted(modules: Sequence[str]) -> AbstractContextManager[None]:
-    """A block in which parts of these modules may be imported."""
-    if not modules:
+def trusted(options: object) -> AbstractContextManager[None]:
+    """A block in which parts of the modules may be imported that a command which reads a run was told to trust."""
+    if not isinstance(options, RunOptions) or not options.trust:
         return nullcontext()
     from vael.parts import trusting
 
-    return trusting(*modules)
+    return trusting(*options.trust)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vael.cli import series
-from vael.cli.parser import Parser, number, one_of
-from vael.cli.places import RUN_FOLDER, Given, or_in_run
+from vael.cli.options.declaring import flag, option
+from vael.cli.options.places import known_ending
+from vael.cli.options.shared import ResultOptions, on_error, own_data, result
+from vael.cli.options.values import number, one_of, whole
+from vael.cli.results import list_skipped, rows
 from vael.cli.telling import tell
 from vael.counting import counted
 from vael.errors import FormatError, StateError
@@ -38,64 +40,44 @@ COLUMNS = ("score", "bound", "p_value", "flag")
 USUAL_THRESHOLD = 0.01
 
 
-def score_options(parser: Parser) -> None:
-    """Everything that `vael score` takes."""
-    parser.epilog = (
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions(ResultOptions):
+    """What `vael score` takes."""
+
+    notes = (
         "A higher score is stranger; a p-value is the share of rows that belong and score as high. Rows are counted "
         "from 1."
     )
-    parser.reads("run", metavar="RUN", type=Path, called=RUN_FOLDER, help="run folder")
-    parser.reads("data", metavar="DATA", nargs="?", help="a name or a path; default the run's own test split")
-    parser.writes(
-        "-o",
-        "--output",
-        metavar="FILE",
-        type=Path,
-        files=written,
-        help=".csv, .parquet or .npy; default scores.csv in the run folder",
+    data: str | None = own_data()
+    output: Path | None = result(
+        ".csv, .parquet or .npy; default scores.csv in the run folder", lambda options: options.written
     )
-    parser.option("--score", metavar="NAME", type=one_of(*SCORES), help=f"{', '.join(SCORES)}; default combined")
-    parser.option(
-        "--threshold",
-        metavar="P",
-        type=number(float, 0, above=True, most=1),
-        help="flag rows with a p-value up to this; default 0.01",
+    threshold: float | None = option(
+        "P",
+        f"flag rows with a p-value up to this; default {USUAL_THRESHOLD:g}",
+        number(float, 0, above=True, most=1),
+        main=True,
     )
-    parser.option(
-        "--contamination",
-        metavar="SHARE",
-        type=number(float, 0, most=0.49),
-        help="of the training rows that do not belong; default 0",
+    explain: bool = flag("name the cells that make each flagged row strange; of images write a picture too", main=True)
+    reasons: int | None = option(
+        "N", "write the N cells that make each flagged row strange into the file too", whole, main=True
     )
-    parser.reads(
-        "--calibrate",
-        metavar="FILE",
-        help="rows that belong and were not trained on, to calibrate p-values; default the run's test split",
+    score: str | None = option("NAME", f"{', '.join(SCORES)}; default combined", one_of(*SCORES))
+    contamination: float | None = option(
+        "SHARE", "of the training rows that do not belong; default 0", number(float, 0, most=0.49)
     )
-    parser.option(
-        "--explain",
-        action="store_true",
-        help="name the cells that make each flagged row strange; of images write a picture too",
+    calibrate: str | None = option(
+        "FILE",
+        "rows that belong and were not trained on, to calibrate p-values; default the run's test split",
+        called="the data themselves",
     )
-    parser.option(
-        "--reasons",
-        metavar="N",
-        type=number(int, 1),
-        help="write the N cells that make each flagged row strange into the file too",
-    )
-    parser.option(
-        "--on-error",
-        type=one_of("stop", "skip"),
-        metavar="stop|skip",
-        help="what to do with a row that cannot be read; default stop",
-    )
-    parser.option("--json", action="store_true", help="print one JSON object")
+    on_error: str | None = on_error()
 
-
-def written(given: Given) -> list[Path]:
-    """The scores, and the picture that `--explain` puts beside them."""
-    target = or_in_run("output", "scores.csv")(given)
-    return [*target, *(picture_of(path) for path in target if given.get("explain"))]
+    @property
+    def written(self) -> list[Path]:
+        """The scores, and the picture that `--explain` puts beside them."""
+        target = self.output or self.run / "scores.csv"
+        return [target, picture_of(target)] if self.explain else [target]
 
 
 def picture_of(target: Path) -> Path:
@@ -114,36 +96,30 @@ class Line:
     why: str
 
 
-def score(given: argparse.Namespace) -> int:
+def score(options: ScoreOptions) -> int:
     """Scores, p-values and flags of every row."""
     import numpy as np
 
     from vael import specs
-    from vael.cli.places import known_ending
     from vael.cli.reasons import Reasons
     from vael.cli.sheets import Reasoned, Sheet
-    from vael.cli.using import rows
 
-    options = vars(given)
-    run = specs.load(options["run"])
+    run = specs.load(options.run)
     if run.spec.data.sequence is not None:
-        return series.score(run, options)
-    target = options.get("output") or run.inside("scores.csv")
+        return series.score(run, options, options.data)
+    target = options.output or run.inside("scores.csv")
     known_ending(target, ENDINGS)
-    if "reasons" in options and target.suffix.lower() == ".npy":
+    if options.reasons is not None and target.suffix.lower() == ".npy":
         raise FormatError(f"{target}: reasons are text, which .npy does not hold; write .csv or .parquet")
-    data = rows(
-        run, options.get("data"), options.get("on_error"), clip=True
-    )  # the brightest pixel of all may be what is strange
+    data = rows(run, options.data, options.on_error, clip=True)  # the brightest pixel of all may be what is strange
     first = next(data)  # what cannot be read is said before anything is measured
     splits = run.splits()
     detector = detector_of(run, splits, options)
-    threshold = float(options.get("threshold", USUAL_THRESHOLD))
+    threshold = options.threshold or USUAL_THRESHOLD
     skipped: list[Skipped] = []
     notes: dict[str, None] = {}
-    flagged, pictures = Flagged(bool(options.get("json"))), AnomalyPictures()
-    most = int(options.get("reasons", 0))
-    explain = bool(options.get("explain"))
+    flagged, pictures = Flagged(options.json), AnomalyPictures()
+    most, explain = options.reasons or 0, options.explain
     reasons = Reasons(run, splits.train, max(most, WHY * explain))
     left = 0
     with Sheet(target, columns_of(run), numbered=True) as file:
@@ -167,9 +143,9 @@ def score(given: argparse.Namespace) -> int:
                     pictures.look(piece.source, begin, verdict, threshold, names)
                 begin += len(verdict.score)
             left += begin
-    say(target, left, flagged, skipped, detector, threshold, options, tuple(notes))
+    say(target, left, flagged, skipped, detector, threshold, options.json, tuple(notes))
     shown = pictures.written(picture_of(target), splits.train)
-    if shown is not None and not options.get("json"):
+    if shown is not None and not options.json:
         tell(f"{shown}: the strangest images, below each the pixels that make it so")
     return 0
 
@@ -240,7 +216,7 @@ def told(reasons: list[Reason], explain: bool) -> str:
     return ("; ".join(map(str, reasons[:WHY])) or WHOLE) if explain else ""
 
 
-def detector_of(run: Run, splits: Splits, options: dict[str, Any]) -> AnomalyDetector:
+def detector_of(run: Run, splits: Splits, options: ScoreOptions) -> AnomalyDetector:
     """The detector of a run, calibrated on rows that chose nothing: those that were given, else the test split,
     where there is one.
     """
@@ -249,19 +225,19 @@ def detector_of(run: Run, splits: Splits, options: dict[str, Any]) -> AnomalyDet
     from vael.applications.anomaly import AnomalyDetector, Score
     from vael.specs import pieces
 
-    refuse_few(splits, "calibrate" in options)
-    kind, share = Score(options.get("score", "combined")), float(options.get("contamination", 0.0))
+    refuse_few(splits, options.calibrate is not None)
+    kind, share = Score(options.score or "combined"), options.contamination or 0.0
     detector = AnomalyDetector(
         run.model, splits.train, splits.validation, calibration=splits.test, score=kind, contamination=share
     )
-    if "calibrate" not in options:
+    if options.calibrate is None:
         strange = (
-            0.0 if "contamination" in options else run.spec.data.contamination
+            0.0 if options.contamination is not None else run.spec.data.contamination
         )  # training left them out already, the test split has them
         return (
             detector.calibrated(splits.test, contamination=strange) if strange and splits.test is not None else detector
         )
-    found = [piece.source for piece in pieces(run.spec, options["calibrate"])]
+    found = [piece.source for piece in pieces(run.spec, options.calibrate)]
     given = None if found[0].context is None else torch.cat([one.context for one in found if one.context is not None])
     whole = found[0] if len(found) == 1 else replace(found[0], x=torch.cat([one.x for one in found]), context=given)
     return detector.calibrated(whole, contamination=share)
@@ -327,12 +303,10 @@ def say(
     skipped: list[Skipped],
     detector: AnomalyDetector,
     threshold: float,
-    options: dict[str, object],
+    as_json: bool,
     notes: tuple[str, ...] = (),
 ) -> None:
     """What was found."""
-    from vael.cli.using import list_skipped
-
     warning = ""
     if detector.least_p_value > threshold:
         warning = (
@@ -341,7 +315,7 @@ def say(
             f"{threshold:g} cannot be reached and nothing is flagged; {counted(round(1 / threshold) - 1, 'row')} "
             "or more would do: train with more data, give them by --calibrate, or raise --threshold"
         )
-    if options.get("json"):
+    if as_json:
         record = {
             "file": str(target),
             "examples": count,

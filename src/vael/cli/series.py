@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vael.cli.places import known_ending
+from vael.cli.drawing.asked import SampleOptions
+from vael.cli.filling import ImputeOptions
+from vael.cli.options.declaring import given
+from vael.cli.options.places import known_ending
+from vael.cli.options.shared import ResultOptions
 from vael.cli.telling import tell
 from vael.counting import counted
 from vael.errors import FormatError, StateError
@@ -25,20 +29,18 @@ if TYPE_CHECKING:
 TABLES = (".csv", ".parquet")
 ENOUGH = 10  # windows of validation from which p-values are given
 SHOWN = 5  # windows and elements that are named
-ALWAYS = {"run", "data", "output", "json", "quiet", "debug", "seed"}
+SEED = 0  # of the draws that scores come from
+ALWAYS = {"run", "data", "output", "json", "seed", "trust"}
 
 
-def refuse_options(given: Mapping[str, object], known: set[str], command: str) -> None:
+def refuse_options(options: ResultOptions, known: set[str], command: str) -> None:
     """Errors: `StateError` for an option that is for other data."""
-    other = sorted(given.keys() - known - ALWAYS)
+    other = sorted(one.names[0] for one, _ in given(options) if one.name not in known | ALWAYS)
     if other:
-        raise StateError(
-            f"`vael {command}` has --{other[0].replace('_', '-')} for images and tables, not for sequences; leave it "
-            "out"
-        )
+        raise StateError(f"`vael {command}` has {other[0]} for images and tables, not for sequences; leave it out")
 
 
-def sample(run: Run, options: Mapping[str, object]) -> int:
+def sample(run: Run, options: SampleOptions) -> int:
     """New windows: .npy [samples, time, channels], or a table with a line for each step of each."""
     import numpy as np
     import pyarrow as pa
@@ -47,10 +49,10 @@ def sample(run: Run, options: Mapping[str, object]) -> int:
     from vael.applications.generation import samples, write
 
     refuse_options(options, {"count"}, "sample")
-    target = path_of(options, run.inside("samples.csv"))
+    target = options.output or run.inside("samples.csv")
     known_ending(target, (".npy", *TABLES))
-    count, seed = int(str(options.get("count", 64))), int(str(options.get("seed", 0)))
-    x = samples(run.model, count, seed)
+    count = options.examples
+    x = samples(run.model, count, options.seed)
     if target.suffix.lower() == ".npy":
         write(target, x)
     else:
@@ -60,7 +62,7 @@ def sample(run: Run, options: Mapping[str, object]) -> int:
             "step": pa.array(np.tile(np.arange(1, time + 1), count)),
         }
         write_table(target, beside | channels_of(run, torch.nan_to_num(x).flatten(0, 1)))
-    if options.get("json"):
+    if options.json:
         print(json.dumps({"file": str(target), "examples": count}))
     else:
         tell(f"{target}: {counted(count, 'window')}")
@@ -80,12 +82,6 @@ def channels_of(run: Run, x: Tensor) -> dict[str, pa.Array]:
         columns = from_record(known, "run.json").columns[1:]
     found = arrow_cells(Schema(columns), x)
     return {name: found.column(name).combine_chunks() for name in found.column_names}
-
-
-def path_of(options: Mapping[str, object], usual: Path) -> Path:
-    """The file given, or the usual one."""
-    given = options.get("output")
-    return given if isinstance(given, Path) else usual
 
 
 def write_table(path: Path, columns: Mapping[str, pa.Array]) -> None:
@@ -122,7 +118,7 @@ def covering(run: Run, data: object) -> tuple[Sequences, Covering]:
     return found, cover(found, series)
 
 
-def score(run: Run, options: Mapping[str, object]) -> int:
+def score(run: Run, options: ResultOptions, data: str | None) -> int:
     """How strange each window is, and each element of it."""
     import numpy as np
     import pyarrow as pa
@@ -131,12 +127,11 @@ def score(run: Run, options: Mapping[str, object]) -> int:
     from vael.applications.sequences import all_terms
 
     refuse_options(options, set(), "score")
-    target = path_of(options, run.inside("scores.csv"))
+    target = options.output or run.inside("scores.csv")
     known_ending(target, (".npy", *TABLES))
-    found, windows = covering(run, options.get("data"))
-    seed = int(str(options.get("seed", 0)))
-    terms = all_terms(run.model, windows.source, seed=seed)
-    p_values = p_values_of(run, terms, seed)
+    found, windows = covering(run, data)
+    terms = all_terms(run.model, windows.source, seed=SEED)
+    p_values = p_values_of(run, terms)
     if target.suffix.lower() == ".npy":
         write(target, terms.surprise)
     else:
@@ -149,18 +144,18 @@ def score(run: Run, options: Mapping[str, object]) -> int:
         for place, name in enumerate(found.columns):
             columns[f"nats {name}"] = pa.array(surprise[:, place], from_pandas=True)
         write_table(target, columns)
-    say_scores(target, found, windows, terms, p_values, bool(options.get("json")))
+    say_scores(target, found, windows, terms, p_values, options.json)
     return 0
 
 
-def p_values_of(run: Run, terms: WindowTerms, seed: int) -> np.ndarray | None:
+def p_values_of(run: Run, terms: WindowTerms) -> np.ndarray | None:
     """The share of windows of validation that are as strange, counting one more; None where these are too few."""
     from vael.applications.sequences import all_terms
 
     held_out = run.splits().validation
     if len(held_out) < ENOUGH:
         return None
-    usual = all_terms(run.model, held_out, seed=seed).score
+    usual = all_terms(run.model, held_out, seed=SEED).score
     return ((usual[None] >= terms.score[:, None]).sum(1) + 1).double().div(len(usual) + 1).numpy()
 
 
@@ -204,21 +199,20 @@ def say_scores(
         tell(f"note: no p-values, because fewer than {ENOUGH} windows were held out for validation")
 
 
-def impute(run: Run, target: Path, options: Mapping[str, object]) -> int:
+def impute(run: Run, target: Path, options: ImputeOptions) -> int:
     """The data with their gaps filled; what was seen stays as it came."""
     from vael.applications.sequences import all_terms
 
     refuse_options(options, {"samples"}, "impute")
-    data = Path(str(options["data"]))
+    data = options.data
     ending = (".npy",) if data.suffix.lower() == ".npy" else (".csv", ".tsv", ".txt", ".data", ".parquet")
     known_ending(target, ending)
     found, windows = covering(run, data)
-    samples, seed = int(str(options.get("samples", 200))), int(str(options.get("seed", 0)))
-    mean = all_terms(run.model, windows.source, samples=samples, seed=seed).mean
+    mean = all_terms(run.model, windows.source, samples=options.samples, seed=options.seed).mean
     filled = windows.steps_of(mean.numpy())
     gaps = write_array(target, data, filled) if ending == (".npy",) else write_rows(target, found, windows, filled)
     unsure = "" if run.spec.data.gaps else "; the run was trained on series without gaps, so look at what it fills in"
-    if options.get("json"):
+    if options.json:
         print(json.dumps({"files": [str(target)], "windows": len(windows.source), "filled": gaps}))
     else:
         tell(f"{target}: {counted(gaps, 'element')} filled by their mean given their window{unsure}")

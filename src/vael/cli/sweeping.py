@@ -2,74 +2,39 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vael.cli.parser import Parser, UsageError, number
-from vael.cli.training import carried_out, slug, speaker, train_options
+from vael.cli.asking import SweepOptions
+from vael.cli.options.declaring import names_given
+from vael.cli.options.parser import UsageError
+from vael.cli.training import carried_out, slug, speaker
 
 if TYPE_CHECKING:
     from vael.report.sweep import Point
 
-BETAS = (0.25, 1.0, 4.0, 16.0)
 LATENT = 2  # so that the whole latent space can be drawn
 IMPORTANCE_SAMPLES = 100
-WITHOUT = {
-    "resume": "--resume",
-    "report": "--no-report",
-    "beta": "--beta",
-    "terms": "--terms",
-}  # options of training that make no sense here
+WITHOUT = ("--beta", "--terms")  # options of training that the points of a sweep differ in
 
 
-def weights(text: str) -> tuple[float, ...]:
-    """Numbers above 0, separated by commas. Errors: `argparse.ArgumentTypeError`."""
-    read = number(float, 0, above=True)
-    try:
-        return tuple(float(read(part)) for part in text.split(","))
-    except argparse.ArgumentTypeError as error:
-        raise argparse.ArgumentTypeError(
-            f"expected weights above 0 separated by commas, such as 0.25,1,4; got {text!r}"
-        ) from error
-
-
-def sweep_options(parser: Parser) -> None:
-    """The options of `vael train`, with several weights in place of one."""
-    train_options(parser)
-    parser.usage = "vael sweep [DATA] [--betas B,B,...] [options of vael train]"
-    parser.epilog = (
-        "Trains a model for the reconstruction alone, one for each weight of the divergence, and one for the "
-        "divergence alone, each in a run\n"
-        f"folder of its own inside --run, and writes sweep.html there. Latents are {LATENT} unless --latent says "
-        "otherwise."
-    )
-    parser.heading("sweep")
-    parser.option(
-        "--betas",
-        metavar="B,B",
-        type=weights,
-        help=f"weights of the divergence; default {','.join(f'{beta:g}' for beta in BETAS)}",
-    )
-
-
-def sweep(given: argparse.Namespace) -> int:
+def sweep(options: SweepOptions) -> int:
     """Train every point, then write the page."""
     from vael import specs
     from vael.report.sweep import numbers, write
 
-    options: dict[str, Any] = {"latent": LATENT, **vars(given)}
-    for name, option in WITHOUT.items():
-        if name in options:
-            raise UsageError(f"{option} has no place in a sweep; `vael sweep --help` lists what there is")
-    folder, wants_json, betas = options.pop("run", None), options.pop("json", False), options.pop("betas", BETAS)
-    samples, say = options.pop("importance_samples", IMPORTANCE_SAMPLES), speaker(wants_json)
-    folder = folder or Path("runs") / f"{slug(specs.request(**options).data)}-sweep-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    fitting, say = options.asked.fitting, speaker(options.json)
+    for name in names_given(fitting):
+        if name in WITHOUT:
+            raise UsageError(f"{name} has no place in a sweep; `vael sweep --help` lists what there is")
+    asked: dict[str, Any] = {"latent": LATENT, **options.asked.named}
+    usual = Path("runs") / f"{slug(specs.request(**asked).data)}-sweep-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    folder, samples = options.run or usual, options.importance_samples or IMPORTANCE_SAMPLES
     specs.refuse_used(folder)
-    points = [trained(folder, label, {**options, **what}, samples, say) for label, what in choices(betas)]
+    points = [trained(folder, label, {**asked, **what}, samples, say) for label, what in choices(options.betas)]
     page = write(folder, points, f"{points[0].judged.data}: what the terms of the loss do")
     for point in points:
         judged = point.judged
@@ -79,7 +44,7 @@ def sweep(given: argparse.Namespace) -> int:
             f"{judged.divergence:7.2f} nats"
         )
     say(f"\nSweep: {page}")
-    if wants_json:
+    if options.json:
         print(json.dumps({"sweep": str(page), "points": [numbers(point) for point in points]}))
     return 0
 

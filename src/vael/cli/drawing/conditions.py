@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vael.cli.parser import Parser, UsageError, nearest
+from vael.cli.drawing.asked import SampleOptions
+from vael.cli.options.declaring import names_given
+from vael.cli.options.parser import UsageError
+from vael.cli.options.values import hint
 from vael.cli.telling import answer
 from vael.errors import SupportError
 
@@ -17,29 +20,17 @@ if TYPE_CHECKING:
     from vael.tables.schema import Column, Schema
 
 FEW = 100.0  # effective latents below which draws repeat themselves
-OTHER_WAYS = ("class", "temperature", "sampler", "quality", "with_gaps", "mean")
 
 
-def condition_options(parser: Parser) -> None:
-    """What `vael sample` takes for rows with given values."""
-    parser.option(
-        "--given",
-        metavar="COLUMN=VALUE",
-        action="append",
-        help="rows with this value in this column, the rest drawn given it; several times for several columns",
-    )
-
-
-def refuse_conditions(options: Mapping[str, object]) -> None:
+def refuse_conditions(options: SampleOptions) -> None:
     """Errors: `UsageError` for options that say otherwise where rows come from, or what is done with them."""
-    clash = [name for name in OTHER_WAYS if name in options]
-    if "given" in options and clash:
-        raise UsageError(
-            f"--given draws from p(rest | given); --{clash[0].replace('_', '-')} does not go with it: leave one out"
-        )
+    tables = (name for name in names_given(options.tables) if name not in ("--target", "--given"))
+    clash = [*names_given(options.latents), *tables, *(["--mean"] if options.mean else [])]
+    if options.tables.given and clash:
+        raise UsageError(f"--given draws from p(rest | given); {clash[0]} does not go with it: leave one out")
 
 
-def conditional_rows(run: Run, schema: Schema, count: int, seed: int, conditions: list[str]) -> Tensor:
+def conditional_rows(run: Run, schema: Schema, count: int, seed: int, conditions: Sequence[str]) -> Tensor:
     """Rows that have the given values and keep the rules of their columns elsewhere; says where few latents carry
     them. Errors: `UsageError`.
     """
@@ -68,7 +59,7 @@ def conditional_rows(run: Run, schema: Schema, count: int, seed: int, conditions
     return torch.where(torch.isnan(given), enforced(schema, found.x), given)
 
 
-def cells(schema: Schema, conditions: list[str]) -> Tensor:
+def cells(schema: Schema, conditions: Sequence[str]) -> Tensor:
     """A row of codes and numbers in float64, NaN where nothing was given.
 
     Errors: `UsageError` naming column and value.
@@ -86,7 +77,7 @@ def cells(schema: Schema, conditions: list[str]) -> Tensor:
             if asked in schema.names:
                 raise UsageError(f"--given {text}: there is no value; write COLUMN=VALUE ({asked}=...)")
             way = "" if "=" in text else "; write COLUMN=VALUE"
-            raise UsageError(f"--given {text}: there is no column {asked!r}{near(asked, schema.names)}{way}")
+            raise UsageError(f"--given {text}: there is no column {asked!r}{hint(asked, schema.names)}{way}")
         if name in known or not value:
             raise UsageError(
                 f"--given {text}: {'the column was given before' if name in known else 'there is no value'}; give one "
@@ -114,12 +105,5 @@ def check_level(column: Column, value: str) -> None:
     levels = ", ".join(column.levels[:12]) + (" ..." if len(column.levels) > 12 else "")
     raise UsageError(
         f"--given {column.name}={value}: column {column.name!r} has no level {value!r}; there are "
-        f"{levels}{near(value, column.levels)}"
+        f"{levels}{hint(value, column.levels)}"
     )
-
-
-def near(word: str, names: tuple[str, ...]) -> str:
-    """The nearest name, whatever its case."""
-    lower = {name.lower(): name for name in names}
-    hint = nearest(word, lower)
-    return hint and f"; did you mean {lower[hint.split('mean ')[1].rstrip('?')]}?"

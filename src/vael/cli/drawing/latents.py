@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from vael.cli.parser import Parser, number
+from vael.cli.drawing.asked import LatentOptions, SampleOptions
 from vael.errors import SupportError
 
 if TYPE_CHECKING:
@@ -15,58 +14,33 @@ if TYPE_CHECKING:
 
     from vael.specs import Run
 
-LATENT_OPTIONS = ("class", "temperature")
 FILMS = (".gif", ".html")
-FILMED = 25  # samples in a film unless told
 STATIONS, STEPS = 4, 10  # draws of z that each of them passes, and frames from one to the next
 
 
-def latent_options(parser: Parser) -> None:
-    """What `vael sample` takes for drawing latents in another way than from the prior."""
-    parser.heading("where z comes from")
-    parser.option(
-        "--class",
-        metavar="NAME",
-        help="a Gaussian fitted to the codes of the training examples of a class, by its name or number; needs labels",
-    )
-    parser.option(
-        "--temperature",
-        metavar="T",
-        type=number(float, 0),
-        help="multiply the distance of z from its mean by T: below 1 more usual and less varied; the examples are then "
-        "no draws from p(x)",
-    )
-
-
-def wants_latents(options: Mapping[str, object]) -> bool:
-    """Whether z is to be drawn in such a way."""
-    return any(name in options for name in LATENT_OPTIONS)
-
-
-def drawn_latents(run: Run, count: int, seed: int, options: Mapping[str, object]) -> Tensor:
+def drawn_latents(run: Run, count: int, seed: int, asked: LatentOptions) -> Tensor:
     """Latents of a class or from the prior, at a temperature.
 
     Errors: `StateError` for data without labels or without the class.
     """
     from vael.applications import latents
 
-    temperature = float(str(options.get("temperature", 1.0)))
-    if "class" in options:
-        chosen = latents.of_class(run.splits().train, str(options["class"]))
+    temperature = 1.0 if asked.temperature is None else asked.temperature
+    if asked.class_ is not None:
+        chosen = latents.of_class(run.splits().train, asked.class_)
         return latents.aggregate_gaussian(run.model, chosen).sample(count, temperature=temperature, seed=seed)
     return latents.prior_latents(run.model, count, temperature=temperature, seed=seed)
 
 
-def latent_samples(run: Run, count: int, options: Mapping[str, object]) -> Tensor:
+def latent_samples(run: Run, count: int, options: SampleOptions) -> Tensor:
     """Examples from such latents. Errors: as `drawn_latents`."""
     from vael.applications import latents, traversal
 
-    seed = int(str(options.get("seed", 0)))
-    z = drawn_latents(run, count, seed, options)
-    return traversal.decoded(run.model, z) if options.get("mean") else latents.drawn(run.model, z, seed + 1)
+    z = drawn_latents(run, count, options.seed, options.latents)
+    return traversal.decoded(run.model, z) if options.mean else latents.drawn(run.model, z, options.seed + 1)
 
 
-def film(run: Run, target: Path, count: int, options: Mapping[str, object]) -> Path:
+def film(run: Run, target: Path, count: int, options: SampleOptions) -> Path:
     """A film of a grid of samples, each on its way between draws of z and back to the first: means of p(x | z), as
     draws of x would flicker.
 
@@ -80,7 +54,7 @@ def film(run: Run, target: Path, count: int, options: Mapping[str, object]) -> P
             f"{target}: examples of shape {run.spec.data.event} are no images, so there is no film; write .npy, .csv "
             "or .parquet"
         )
-    z = drawn_latents(run, STATIONS * count, int(str(options.get("seed", 0))), options).unflatten(0, (STATIONS, count))
+    z = drawn_latents(run, STATIONS * count, options.seed, options.latents).unflatten(0, (STATIONS, count))
     path = traversal.round_trip(z, STEPS)
     shown = display_of(run.splits().train)
     images = [on_white(grid_image(x, shown)) for x in traversal.decoded(run.model, path.flatten(0, 1)).split(count)]

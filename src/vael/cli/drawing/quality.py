@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vael.cli import conditions, latents
-from vael.cli.parser import Parser, UsageError
+from vael.cli.drawing import conditions, latents
+from vael.cli.drawing.asked import SampleOptions
+from vael.cli.options.declaring import names_given
+from vael.cli.options.parser import UsageError
 from vael.cli.telling import answer
 from vael.errors import StateError, VaelError
 
@@ -22,32 +24,6 @@ if TYPE_CHECKING:
     from vael.tables.schema import Schema
 
 FEWEST = 20  # rows that can be judged
-SAMPLERS = ("prior", "mixture")
-TABLE_OPTIONS = ("quality", "target", "sampler", "with_gaps", "given")
-
-
-def table_options(parser: Parser) -> None:
-    """What `vael sample` takes for tables alone."""
-    parser.heading("tables")
-    parser.writes(
-        "--quality",
-        metavar="PAGE.html",
-        type=Path,
-        help="judge the rows against real ones and write a page: how good, how private",
-    )
-    parser.option(
-        "--target", metavar="COLUMN", help="what learners predict for the page; default the last column with few levels"
-    )
-    parser.option(
-        "--sampler",
-        choices=SAMPLERS,
-        help="where z comes from: the prior, or a mixture fitted to codes of the training rows (default for tables "
-        "with a schema); it changes the samples, not the model or its bound",
-    )
-    conditions.condition_options(parser)
-    parser.option(
-        "--with-gaps", action="store_true", help="leave cells empty as in the training rows; default complete rows"
-    )
 
 
 def is_table(run: Run) -> bool:
@@ -55,7 +31,7 @@ def is_table(run: Run) -> bool:
     return len(run.spec.data.event) == 1
 
 
-def rules_of(run: Run, options: Mapping[str, object]) -> Schema | None:
+def rules_of(run: Run, options: SampleOptions) -> Schema | None:
     """The rules that drawn rows keep: the schema that the model was trained with, else ranges and decimals of the
     training rows.
 
@@ -65,10 +41,10 @@ def rules_of(run: Run, options: Mapping[str, object]) -> Schema | None:
     from vael.applications.synthesis import schema_of
     from vael.tables.schema_file import from_record
 
-    known, asked = getattr(run.spec.data, "table", None), any(name in options for name in TABLE_OPTIONS)
+    known, asked = run.spec.data.table, bool(names_given(options.tables))
     if known is not None:
         return from_record(known)
-    if not is_table(run) or not (run.spec.data.columns or asked) or "mean" in options:
+    if not is_table(run) or not (run.spec.data.columns or asked) or options.mean:
         return None
     try:
         return schema_of(run.splits().train)
@@ -82,75 +58,69 @@ def rules_of(run: Run, options: Mapping[str, object]) -> Schema | None:
         return None
 
 
-def refuse_tables_options(run: Run, options: Mapping[str, object]) -> None:
+def refuse_tables_options(run: Run, options: SampleOptions) -> None:
     """Refuse before any work.
 
     Errors: `UsageError` for options for tables with a model of something else, and for what could not be judged.
     """
-    asked = [name for name in TABLE_OPTIONS if name in options]
-    if asked and not is_table(run):
+    asked, names, columns = options.tables, names_given(options.tables), run.spec.data.columns
+    if names and not is_table(run):
         raise UsageError(
-            f"--{asked[0].replace('_', '-')} is for tables, but this model is of examples of shape "
-            f"{run.spec.data.event}; leave it out"
+            f"{names[0]} is for tables, but this model is of examples of shape {run.spec.data.event}; leave it out"
         )
     conditions.refuse_conditions(options)
-    if "target" in options and "quality" not in options:
+    if asked.target is not None and asked.quality is None:
         raise UsageError(
             "--target says what is predicted for the quality page; give --quality PAGE.html with it, or leave it out"
         )
-    if options.get("sampler") == "mixture" and latents.wants_latents(options):
+    if asked.sampler == "mixture" and options.latents.asked:
         raise UsageError(
             "--sampler mixture already says where z comes from; leave it out, or --class and --temperature"
         )
-    if asked and "mean" in options:
+    if names and options.mean:
         raise UsageError("--mean gives no draws, so nothing can be said of them as a table; leave it out")
-    if "target" in options and str(options["target"]) not in (run.spec.data.columns or [str(options["target"])]):
-        raise UsageError(
-            f"--target {options['target']}: no such column; the columns are {', '.join(run.spec.data.columns[:20])}"
-        )
-    if "quality" in options and int(str(options.get("count", 64))) < FEWEST:
-        raise UsageError(
-            f"-n {options['count']}: too few rows to be judged; ask for at least {FEWEST}, better thousands"
-        )
-    page = options.get("quality")
-    if isinstance(page, Path) and page.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"--quality {page}: the page is an .html file; give its name so")
+    if asked.target is not None and columns and asked.target not in columns:
+        raise UsageError(f"--target {asked.target}: no such column; the columns are {', '.join(columns[:20])}")
+    if asked.quality is None:
+        return
+    if options.examples < FEWEST:
+        raise UsageError(f"-n {options.count}: too few rows to be judged; ask for at least {FEWEST}, better thousands")
+    if asked.quality.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"--quality {asked.quality}: the page is an .html file; give its name so")
 
 
-def draw_table(
-    run: Run, schema: Schema, count: int, seed: int, options: Mapping[str, object], context: Tensor | None = None
-) -> Tensor:
+def draw_table(run: Run, schema: Schema, options: SampleOptions, context: Tensor | None = None) -> Tensor:
     """Complete rows that keep the rules of their columns, by whatever way of drawing was asked for; with `context` one
     for each c.
     """
     from vael.applications import synthesis
     from vael.applications.generation import mean_samples
-    from vael.cli import latents
     from vael.tables.constraints import enforced
 
-    if asked := options.get("given"):
-        return conditions.conditional_rows(run, schema, count, seed, list(asked) if isinstance(asked, list) else [])
-    if latents.wants_latents(options):
+    count, seed = options.examples, options.seed
+    if options.tables.given:
+        return conditions.conditional_rows(run, schema, count, seed, options.tables.given)
+    if options.latents.asked:
         return enforced(schema, latents.latent_samples(run, count, options).flatten(1))
-    if "mean" in options:
+    if options.mean:
         return enforced(schema, mean_samples(run.model, count, seed, context).flatten(1))
     train = training_rows(run, options)
     sampler = None if train is None else synthesis.latent_sampler(run.model, train, seed)
     return synthesis.synthetic_rows(run.model, schema, count, seed, sampler=sampler, context=context)
 
 
-def sampler_of(run: Run, options: Mapping[str, object]) -> str:
+def sampler_of(run: Run, options: SampleOptions) -> str:
     """Where z comes from unless told: the mixture, which was as good or better for tables of several kinds of
     columns, else the prior; of a model without a vector of latents what it draws from itself.
     """
     from vael.models import LatentVector, has
 
-    other = any(name in options for name in ("mean", "given")) or latents.wants_latents(options)
-    known = run.spec.data.table is None or run.spec.data.condition is not None or not has(run.model, LatentVector)
-    return str(options.get("sampler", "prior" if known or other else "mixture"))
+    other = options.mean or options.tables.given or options.latents.asked
+    plain = run.spec.data.table is None or run.spec.data.condition is not None or not has(run.model, LatentVector)
+    return options.tables.sampler or ("prior" if plain or other else "mixture")
 
 
-def training_rows(run: Run, options: Mapping[str, object]) -> Source | None:
+def training_rows(run: Run, options: SampleOptions) -> Source | None:
     """The rows that a mixture is fitted to; None for the prior, and with a warning where nobody asked and the rows
     are no longer at hand.
     """
@@ -159,7 +129,7 @@ def training_rows(run: Run, options: Mapping[str, object]) -> Source | None:
     try:
         return run.splits().train
     except VaelError as error:
-        if "sampler" in options:
+        if options.tables.sampler is not None:
             raise StateError(
                 f"a mixture is fitted to the training rows, which are not at hand ({error}); use --sampler prior"
             ) from error
@@ -193,20 +163,20 @@ def torch_of(columns: Sequence[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.stack(columns, axis=1))
 
 
-def gapped(run: Run, x: Tensor, seed: int, options: Mapping[str, object]) -> Tensor:
+def gapped(run: Run, x: Tensor, options: SampleOptions) -> Tensor:
     """The rows as they are to be written."""
     from vael.applications import synthesis
 
-    return synthesis.with_gaps(x, run.splits().train, seed) if options.get("with_gaps") else x
+    return synthesis.with_gaps(x, run.splits().train, options.seed) if options.tables.with_gaps else x
 
 
-def write_page(run: Run, x: Tensor, seed: int, options: Mapping[str, object]) -> SyntheticQuality:
+def write_page(run: Run, x: Tensor, page: Path, options: SampleOptions) -> SyntheticQuality:
     """Judge the rows and write the page."""
     from vael.applications.synthesis import held_out, judge_rows
     from vael.evaluation.synthetic import SyntheticSettings
     from vael.report.synthetic import QualityInput, write_quality
 
-    splits, target = run.splits(), options.get("target")
+    splits, seed = run.splits(), options.seed
     held = sum(map(len, held_out(splits)))
     if min(held, len(splits.train)) < FEWEST:
         raise StateError(
@@ -214,21 +184,19 @@ def write_page(run: Run, x: Tensor, seed: int, options: Mapping[str, object]) ->
             f"takes {FEWEST} of each: "
             "train with more data, set more aside (--validation, --test), or leave --quality out"
         )
-    tables, quality = judge_rows(
-        run.model, splits, x, SyntheticSettings(target=None if target is None else str(target), seed=seed)
-    )
+    settings = SyntheticSettings(target=options.tables.target, seed=seed)
+    tables, quality = judge_rows(run.model, splits, x, settings)
     facts = (
         ("run", str(run.folder)),
         ("data", run.spec.data.name),
         ("sampler", sampler_of(run, options)),
         ("seed of the draws", str(seed)),
     )
-    page = Path(str(options["quality"]))
     write_quality(page, QualityInput(tables, quality, f"Synthetic rows of {run.spec.data.name}", facts))
     return quality
 
 
-def sentences(quality: SyntheticQuality, page: object) -> str:
+def sentences(quality: SyntheticQuality, page: Path) -> str:
     """What is printed."""
     from vael.report.synthetic_verdict import quality_remarks
 

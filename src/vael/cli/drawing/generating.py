@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from vael.cli import using
-from vael.cli.parser import Parser, UsageError, number
+from vael.cli import results
+from vael.cli.options.declaring import flag, option
+from vael.cli.options.parser import UsageError
+from vael.cli.options.places import known_ending
+from vael.cli.options.shared import ResultOptions, in_run, own_data, result, seed
+from vael.cli.options.values import natural, number, positive, whole
 from vael.errors import StateError, SupportError
 
 if TYPE_CHECKING:
@@ -27,85 +31,72 @@ SHOWN, DRAWS, FILM_DRAWS = 8, 4, 12
 SIDE = 64  # pixels that an image of a strip has at least, nearly
 
 
-# vael interpolate
+FRAMES_TOLD = f"how many; default {FRAMES}, {FILM_FRAMES} in a film"
 
 
-def interpolate_options(parser: Parser) -> None:
-    """Everything that `vael interpolate` takes."""
-    common(
-        parser,
-        "interpolation",
-        "file: .png (a strip), .gif or .html (a film), .npy, .csv or .parquet; default in the run folder",
-    )
-    parser.option("--from", metavar="ROW", type=number(int, 1), help="example to begin at, counted from 1; default 1")
-    parser.option("--to", metavar="ROW", type=number(int, 1), help="example to end at; default 2")
-    parser.option(
-        "--spherical",
-        action="store_true",
-        help="along a great circle, where N(0, I) has its mass; default a straight line",
-    )
-    parser.option(
-        "--frames",
-        metavar="N",
-        type=number(int, 2),
-        help=f"how many, both ends included; default {FRAMES}, {FILM_FRAMES} in a film",
-    )
+@dataclass(frozen=True, kw_only=True)
+class StripOptions(ResultOptions):
+    """Abstract: what a command takes that changes examples step by step."""
+
+    data: str | None = own_data()
+    frames: int | None = option("N", FRAMES_TOLD, number(int, 2))
 
 
-def interpolate(given: argparse.Namespace) -> int:
+def strip(name: str) -> Any:
+    """`-o FILE` for frames of this name."""
+    about = "file: .png (a strip), .gif or .html (a film), .npy, .csv or .parquet; default in the run folder"
+    return result(about, in_run(f"{name}.png", f"{name}.csv"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterpolateOptions(StripOptions):
+    """What `vael interpolate` takes."""
+
+    output: Path | None = strip("interpolation")
+    from_: int = option("ROW", "example to begin at, counted from 1", whole, default=1)
+    to: int = option("ROW", "example to end at", whole, default=2)
+    spherical: bool = flag("along a great circle, where N(0, I) has its mass; default a straight line")
+
+
+def interpolate(options: InterpolateOptions) -> int:
     """Means of p(x | z) between the codes of two examples."""
     from vael.applications import traversal
 
-    options = vars(given)
     run, target = opened(options, "interpolation")
-    batch = picked(run, options, [int(options.get("from", 1)), int(options.get("to", 2))])
+    batch = picked(results.examples(run, options.data), [options.from_, options.to])
     ends = run.model.encode(batch).detach()
-    path = traversal.spherical_path if options.get("spherical") else traversal.linear_path
-    frames = int(options.get("frames", FILM_FRAMES if target.suffix.lower() in FILMS else FRAMES))
+    path = traversal.spherical_path if options.spherical else traversal.linear_path
+    frames = options.frames or (FILM_FRAMES if target.suffix.lower() in FILMS else FRAMES)
     return written(
         run, target, traversal.decoded(at_first(run, batch), path(ends, frames - 1)), options, "interpolation"
     )
 
 
-# vael attribute
+@dataclass(frozen=True, kw_only=True)
+class AttributeOptions(StripOptions):
+    """What `vael attribute` takes."""
+
+    output: Path | None = strip("attribute")
+    of: int = option("ROW", "example to change, counted from 1", whole, default=1)
+    give: str | None = option("CLASS", "class whose examples have the attribute, by name or number; must be given")
+    take: str | None = option("CLASS", "class whose examples have it not; default all others")
+    strength: float = option("A", "go from 0 to A times the difference of means", positive, default=1.0)
 
 
-def attribute_options(parser: Parser) -> None:
-    """Everything that `vael attribute` takes."""
-    common(
-        parser,
-        "attribute",
-        "file: .png (a strip), .gif or .html (a film), .npy, .csv or .parquet; default in the run folder",
-    )
-    parser.option("--of", metavar="ROW", type=number(int, 1), help="example to change, counted from 1; default 1")
-    parser.option("--give", metavar="CLASS", help="class whose examples have the attribute, by name or number")
-    parser.option("--take", metavar="CLASS", help="class whose examples have it not; default all others")
-    parser.option(
-        "--strength",
-        metavar="A",
-        type=number(float, 0, above=True),
-        help="go from 0 to A times the difference of means; default 1",
-    )
-    parser.option(
-        "--frames", metavar="N", type=number(int, 2), help=f"how many; default {FRAMES}, {FILM_FRAMES} in a film"
-    )
-
-
-def attribute(given: argparse.Namespace) -> int:
+def attribute(options: AttributeOptions) -> int:
     """Z + a (mean code with - mean code without), decoded, for a from 0 to the strength."""
     import torch
 
     from vael.applications import latents, traversal
 
-    options = vars(given)
-    if "give" not in options:
+    if options.give is None:
         raise UsageError("--give CLASS says which class has the attribute, and it is missing")
     run, target = opened(options, "attribute")
-    batch = picked(run, options, [int(options.get("of", 1))])
+    batch = picked(results.examples(run, options.data), [options.of])
     (z,) = run.model.encode(batch).detach()
-    direction = class_direction(run, str(options["give"]), options.get("take"))
-    frames = int(options.get("frames", FILM_FRAMES if target.suffix.lower() in FILMS else FRAMES))
-    amounts = torch.linspace(0, float(options.get("strength", 1.0)), frames).tolist()
+    direction = class_direction(run, options.give, options.take)
+    frames = options.frames or (FILM_FRAMES if target.suffix.lower() in FILMS else FRAMES)
+    amounts = torch.linspace(0, options.strength, frames).tolist()
     return written(
         run,
         target,
@@ -115,7 +106,7 @@ def attribute(given: argparse.Namespace) -> int:
     )
 
 
-def class_direction(run: Run, give: str, take: object) -> Tensor:
+def class_direction(run: Run, give: str, take: str | None) -> Tensor:
     """From the mean code of one class, or of all examples outside `give`, to that of `give`."""
     import torch
 
@@ -124,83 +115,72 @@ def class_direction(run: Run, give: str, take: object) -> Tensor:
 
     train = run.splits().train
     has = latents.of_class(train, give)
-    if take is None and train.label is not None:
+    if take is None:
         rest = train.subset((train.label != int(has.label[0])).nonzero()[:, 0])  # type: ignore[index]
     else:
-        rest = latents.of_class(train, str(take))
+        rest = latents.of_class(train, take)
     both = [codes(run.model, part) for part in (has, rest)]
     return latents.attribute_direction(torch.cat(both), torch.arange(len(has) + len(rest)) < len(has))
 
 
-# vael inpaint
+@dataclass(frozen=True, kw_only=True)
+class InpaintOptions(ResultOptions):
+    """What `vael inpaint` takes."""
 
-
-def inpaint_options(parser: Parser) -> None:
-    """Everything that `vael inpaint` takes."""
-    common(
-        parser,
-        "inpainted",
+    output: Path | None = result(
         "file: .png (original, what was seen, mean, draws, one column for each image), .gif or .html (a film of "
         "draws), .npy (means)",
+        in_run("inpainted.png", "inpainted.csv"),
     )
-    parser.option(
-        "--region",
-        metavar="Y0:Y1,X0:X1",
-        help="rows Y0 to Y1 - 1 and columns X0 to X1 - 1 of the image, counted from 0, are hidden",
+    data: str | None = own_data()
+    region: str | None = option(
+        "Y0:Y1,X0:X1",
+        "rows Y0 to Y1 - 1 and columns X0 to X1 - 1 of the image, counted from 0, are hidden; must be given",
     )
-    parser.option(
-        "-n", "--count", metavar="N", type=number(int, 1), help=f"how many images, from the first; default {SHOWN}"
-    )
-    parser.option(
-        "--draws", metavar="N", type=number(int, 0), help=f"draws of the hidden cells below the mean; default {DRAWS}"
-    )
-    parser.option("--seed", metavar="N", type=number(int, 0), help="seed of the draws; default 0")
+    draws: int | None = option("N", f"draws of the hidden pixels below the mean; default {DRAWS}", natural)
+    seed: int = seed("the draws")
+    count: int = option("N", "how many images, from the first", whole, "-n", default=SHOWN)
 
 
-def inpaint(given: argparse.Namespace) -> int:
+def inpaint(options: InpaintOptions) -> int:
     """The hidden region of images given the rest: mean and draws."""
     import torch
 
     from vael.applications import inpainting
 
-    options = vars(given)
-    region = region_of(options.get("region"))
+    region = region_of(options.region)
     run, target = opened(options, "inpainted", ARRAYS[:1])
-    if not using.is_image(run.spec.data.event):
+    if not results.is_image(run.spec.data.event):
         raise SupportError(
             f"examples of shape {run.spec.data.event} are no images, so there is no region; for a table use `vael "
             "impute`"
         )
-    source = using.examples(run, options.get("data"))
-    count = min(len(source), int(options.get("count", SHOWN)))
-    batch = picked(run, options, list(range(1, count + 1)), source)
+    source = results.examples(run, options.data)
+    count = min(len(source), options.count)
+    batch = picked(source, range(1, count + 1))
     film = target.suffix.lower() in FILMS
-    draws = int(options.get("draws", FILM_DRAWS if film else DRAWS))
-    found = inpainting.inpaint(
-        run.model, hidden(batch, region), draws=max(draws, film), seed=int(options.get("seed", 0))
-    )
+    draws = (FILM_DRAWS if film else DRAWS) if options.draws is None else options.draws
+    found = inpainting.inpaint(run.model, hidden(batch, region), draws=max(draws, film), seed=options.seed)
     if film:  # each frame a draw, the images side by side
         return written(run, target, torch.cat(found.draws.unbind(1), dim=-1), options, "inpainted")
     if target.suffix.lower() != ".png":
-        return using.done(using.store(target, found.mean, run), count, options)
+        return results.done(results.store(target, found.mean, run), count, options)
     grey = (batch.x.min() + batch.x.max()) / 2  # black would pass for a dark background
     blank = torch.where(region.outside(batch.x), batch.x, grey)
     rows = torch.cat((batch.x[None], blank[None], found.mean[None], found.draws))
-    return using.done(using.store(target, enlarged(rows.flatten(0, 1), target), run, count), count, options)
+    return results.done(results.store(target, enlarged(rows.flatten(0, 1), target), run, count), count, options)
 
 
 def hidden(batch: Batch, region: Region) -> Batch:
     """The batch with the region not seen."""
-    from dataclasses import replace
-
     return replace(batch, observed=region.outside(batch.x))
 
 
-def region_of(text: object) -> Region:
+def region_of(text: str | None) -> Region:
     """A rectangle from Y0:Y1,X0:X1. Errors: `UsageError`."""
     from vael.applications.inpainting import Region
 
-    found = re.fullmatch(r"(\d+):(\d+),(\d+):(\d+)", str(text or ""))
+    found = re.fullmatch(r"(\d+):(\d+),(\d+):(\d+)", text or "")
     if found is None:
         raise UsageError(
             f"--region {text or 'is missing'}: expected Y0:Y1,X0:X1, such as 0:4,0:8 for the upper four rows of eight "
@@ -209,34 +189,22 @@ def region_of(text: object) -> Region:
     return Region(*map(int, found.groups()))
 
 
-# all of them
-
-
-def common(parser: Parser, name: str, output: str) -> None:
-    """RUN, DATA, -o, --json."""
-    using.common(parser, using.in_run(name), output)
-    using.from_data(parser)
-
-
-def opened(options: Mapping[str, object], name: str, arrays: tuple[str, ...] = ARRAYS) -> tuple[Run, Path]:
+def opened(options: ResultOptions, name: str, arrays: tuple[str, ...] = ARRAYS) -> tuple[Run, Path]:
     """The run, and where the result goes. Errors: `FormatError` for an extension that cannot be written."""
     from vael import specs
 
-    asked = options.get("output")
-    if isinstance(asked, Path):
-        using.known_ending(asked, (*PICTURES, *FILMS, *arrays))
-    run = specs.load(Path(str(options["run"])))
-    return run, asked if isinstance(asked, Path) else using.default(run, name)
+    if options.output is not None:
+        known_ending(options.output, (*PICTURES, *FILMS, *arrays))
+    run = specs.load(options.run)
+    return run, options.output or results.default(run, name)
 
 
-def picked(run: Run, options: Mapping[str, object], rows: list[int], source: Source | None = None) -> Batch:
+def picked(source: Source, rows: Sequence[int]) -> Batch:
     """Examples by their numbers from 1. Errors: `StateError` for a number beyond the last."""
     import torch
 
     from vael.probability import PerExample
 
-    data = options.get("data")
-    source = source or using.examples(run, None if data is None else str(data))
     if max(rows) > len(source):
         raise StateError(f"example {max(rows)} was asked for, but {source.name} has {len(source):,}, counted from 1")
     index = torch.tensor(rows) - 1
@@ -269,15 +237,15 @@ def rows_of_table(run: Run, target: Path, x: Tensor) -> Path:
     return target
 
 
-def written(run: Run, target: Path, x: Tensor, options: dict[str, object], title: str) -> int:
+def written(run: Run, target: Path, x: Tensor, options: ResultOptions, title: str) -> int:
     """Frames as a strip, a film, or cells. Errors: `SupportError` for a film of what is no image."""
     from vael.applications import traversal
 
     if target.suffix.lower() in TABLES and run.spec.data.table is not None:
-        return using.done(rows_of_table(run, target, x), len(x), options)
+        return results.done(rows_of_table(run, target, x), len(x), options)
     if target.suffix.lower() not in FILMS:
-        return using.done(using.store(target, enlarged(x, target), run, len(x)), len(x), options)
-    if not using.is_image(run.spec.data.event):
+        return results.done(results.store(target, enlarged(x, target), run, len(x)), len(x), options)
+    if not results.is_image(run.spec.data.event):
         raise SupportError(
             f"{target}: examples of shape {run.spec.data.event} are no images, so there is no film; write .npy or .csv"
         )
@@ -292,4 +260,4 @@ def written(run: Run, target: Path, x: Tensor, options: dict[str, object], title
         traversal.write_gif(target, [*images, *images[-2:0:-1]])
     else:
         traversal.write_html(target, images, title)
-    return using.done(target, len(x), options)
+    return results.done(target, len(x), options)

@@ -1,23 +1,19 @@
 """What a command reads and what it writes, told apart before any work: no result takes the place of what it is made
 from.
 
-Every option that names a file or folder is declared by `Parser.reads` or `Parser.writes`, which a test demands of every
-command.
+Every option that names a file or folder says in its declaration that it is read or written, which a test demands of
+every command.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from vael import files
 from vael.errors import FormatError, StateError, VaelError
-
-Given = Mapping[str, object]
-Files = Callable[[Given], list[Path]]  # what is written for the options given
-
 
 RUN_FOLDER = "the run folder"
 
@@ -44,37 +40,6 @@ class Places:
 
     reads: tuple[Read, ...]
     writes: tuple[Write, ...]
-
-
-def given_path(given: Given, option: str) -> Path | None:
-    """The path given for an option."""
-    value = given.get(option)
-    return value if isinstance(value, Path) else None if value is None else Path(str(value))
-
-
-def just(option: str) -> Files:
-    """The file given, alone."""
-    return lambda given: [path for path in [given_path(given, option)] if path is not None]
-
-
-def or_in_run(option: str, *names: str) -> Files:
-    """The file given, or one of these in the folder of the run."""
-
-    def found(given: Given) -> list[Path]:
-        path, run = given_path(given, option), given_path(given, "run")
-        return [path] if path is not None else [] if run is None else [run / name for name in names]
-
-    return found
-
-
-def within(option: str, *names: str) -> Files:
-    """These files in the folder given, or in that of the run."""
-
-    def found(given: Given) -> list[Path]:
-        folder = given_path(given, option) or given_path(given, "run")
-        return [] if folder is None else [folder / name for name in names]
-
-    return found
 
 
 @contextmanager

@@ -5,11 +5,13 @@ training rows.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from vael.cli.parser import Parser, UsageError
+from vael.cli.drawing.asked import SampleOptions
+from vael.cli.options.declaring import names_given
+from vael.cli.options.parser import UsageError
 from vael.cli.telling import answer
 
 if TYPE_CHECKING:
@@ -19,90 +21,75 @@ if TYPE_CHECKING:
     from vael.specs import Run
     from vael.tables.schema import Schema
 
-UNFIT = ("quality", "sampler")  # options that know of no condition
-ONE_AT_A_TIME = ("temperature", "given")  # options that take a model at one condition
-
 
 @dataclass(frozen=True)
 class ConditionedRun:
     """A run to draw from, and the conditions of what is drawn."""
 
     run: Run  # at the condition, where one was asked for
+    options: SampleOptions  # without those that said what the condition is
     each: Tensor | None = None  # c of every example, `[examples, features]`, where they differ
     beside: Tensor | None = None  # of a table: cells of the columns that are the condition, `[examples, columns]`
 
 
-def where_options(parser: Parser) -> None:
-    """What `vael sample` takes for the condition."""
-    parser.heading("conditional models")
-    parser.option(
-        "--where",
-        metavar="NAME=VALUE",
-        action="append",
-        help="the condition that the examples have, once for each column that the model was conditioned on; of labels "
-        "also --class; default the conditions of training rows drawn at random",
-    )
-
-
-def conditioned(run: Run, count: int, options: dict[str, object], *, film: bool) -> ConditionedRun:
-    """The run at the condition that was asked for; takes what says it out of the options.
+def conditioned(run: Run, count: int, options: SampleOptions, *, film: bool) -> ConditionedRun:
+    """The run at the condition that was asked for, with the options that are left to be carried out.
 
     Errors: `UsageError` for a model that has no condition, and for options that do not go with one; `StateError` for a
     condition that the model cannot have.
     """
     condition = run.spec.data.condition
     if condition is None:
-        if "where" in options:
+        if options.where:
             raise UsageError(
                 "--where is for a model that was trained with --condition-on; of any table --given COLUMN=VALUE draws "
                 "the rest of rows with that value"
             )
-        return ConditionedRun(run)
-    refused = next((name for name in UNFIT if name in options), None)
-    if refused is not None:
-        raise UsageError(f"--{refused} knows of no condition, but the model has one ({condition.told}); leave it out")
-    given = asked(condition.names, options)
+        return ConditionedRun(run, options)
+    refused = [name for name in names_given(options.tables) if name in ("--quality", "--sampler")]
+    if refused:
+        raise UsageError(f"{refused[0]} knows of no condition, but the model has one ({condition.told}); leave it out")
+    given, label = asked(condition.names, options.where), options.latents.class_
+    if label is not None and "label" in condition.names and "label" not in given:
+        given["label"] = label
+        options = replace(options, latents=replace(options.latents, class_=None))
     if not given:
         return of_training_rows(run, count, options, film=film)
     c = condition.encode(given)
     held = replace(run, model=run.model.at(c))
     if not run.spec.data.condition_columns:
-        return ConditionedRun(held)
+        return ConditionedRun(held, options)
     row = condition.row(given)  # type: ignore[union-attr]
     warn(condition, row)  # type: ignore[bad-argument-type]
-    return ConditionedRun(held, beside=row.expand(count, -1))
+    return ConditionedRun(held, options, beside=row.expand(count, -1))
 
 
-def asked(names: tuple[str, ...], options: dict[str, object]) -> dict[str, object]:
+def asked(names: tuple[str, ...], where: Sequence[str]) -> dict[str, object]:
     """The values that were given, by name. Errors: `UsageError` for words that are no NAME=VALUE."""
     found: dict[str, object] = {}
-    where = options.pop("where", [])
-    for text in where if isinstance(where, list) else []:
+    for text in where:
         name = max((name for name in names if text.startswith(f"{name}=")), key=len, default=text.partition("=")[0])
         if "=" not in text or name in found:
             trouble = "was given before" if name in found else "has no value"
             raise UsageError(f"--where {text}: {name} {trouble}; write NAME=VALUE once for each of {', '.join(names)}")
         found[name] = text[len(name) + 1 :]
-    if "class" in options and "label" in names and "label" not in found:
-        found["label"] = options.pop("class")
     return found
 
 
-def of_training_rows(run: Run, count: int, options: Mapping[str, object], *, film: bool) -> ConditionedRun:
+def of_training_rows(run: Run, count: int, options: SampleOptions, *, film: bool) -> ConditionedRun:
     """The run with the conditions of training rows, drawn at random from the seed, which is said."""
     import torch
 
     condition = run.spec.data.condition
     told = "" if condition is None else condition.told
-    clash = next((f"--{name}" for name in ONE_AT_A_TIME if name in options), "a film" if film else "")
-    if "class" in options:
-        clash = "--class"
+    one_at_a_time = [*names_given(options.latents), *(["--given"] if options.tables.given else [])]
+    clash = [*one_at_a_time, *(["a film"] if film else [])]
     if clash:
-        raise UsageError(f"{clash} needs one condition, but none was given for {told}; give it (--where NAME=VALUE)")
+        raise UsageError(f"{clash[0]} needs one condition, but none was given for {told}; give it (--where NAME=VALUE)")
     given = run.splits().train.context
     if given is None:
         raise UsageError(f"the training rows have no conditions ({told}); give one (--where NAME=VALUE)")
-    noise = torch.Generator().manual_seed(int(str(options.get("seed", 0))))
+    noise = torch.Generator().manual_seed(options.seed)
     each = given[torch.randint(len(given), (count,), generator=noise)]
     answer(
         f"vael: note: no condition was given, so every example has that of a training row drawn at random ({told}; "
@@ -110,7 +97,7 @@ def of_training_rows(run: Run, count: int, options: Mapping[str, object], *, fil
         file=sys.stderr,
     )
     beside = condition.cells(each) if run.spec.data.condition_columns else None  # type: ignore[union-attr]
-    return ConditionedRun(run, each, beside)
+    return ConditionedRun(run, options, each, beside)
 
 
 def warn(condition: ColumnsCondition, row: Tensor) -> None:

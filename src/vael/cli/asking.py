@@ -1,0 +1,243 @@
+"""What `vael train` and `vael sweep` take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vael.cli.options.declaring import argument, flag, given, option, repeated, section, switch
+from vael.cli.options.shared import CommandOptions
+from vael.cli.options.values import (
+    natural,
+    number,
+    one_of,
+    positive,
+    share_or_test,
+    side_or_sides,
+    sizes,
+    weights,
+    whole,
+)
+
+BETAS = (0.25, 1.0, 4.0, 16.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """The model; None is chosen by the recipe and the data."""
+
+    model: str | None = option("RECIPE", "network by name (`vael models`)", main=True)
+    likelihood: str | None = option("NAME", "likelihood by name (`vael models`)", main=True)
+    latent: int | None = option("N", "number of latents", whole, main=True)
+    prior: str | None = option("NAME", "prior by name (`vael models`)")
+    posterior: str | None = option("NAME", "posterior by name (`vael models`)")
+    components: int | None = option("N", "components of a mixture", whole)
+    hidden: tuple[int, ...] | None = option(
+        "N,N", "hidden sizes of a dense network, from the data inwards: 400,400", sizes
+    )
+    channels: tuple[int, ...] | None = option(
+        "N,N", "channels of a convolutional network, from the image inwards: 64,128,256", sizes
+    )
+    blocks: int | None = option("N", "residual blocks at every resolution, of the recipe residual", whole)
+    correlated: bool | None = switch("posterior with full covariance, or with independent latents; default by the data")
+    set: tuple[str, ...] = repeated(
+        "LEAF=VALUE",
+        "any leaf of model, algorithm or training as run.json has it: model.network.hidden=300,100; may be repeated",
+    )
+    trust: tuple[str, ...] = repeated(
+        "MODULE", "a module whose parts may be imported and run (model parts named module:Class); may be repeated"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingOptions:
+    """How the data are read and split."""
+
+    binarize: str | None = option(
+        "HOW",
+        "grey values to 0 and 1: dynamic, static, threshold",
+        one_of("dynamic", "static", "threshold"),
+    )
+    dequantize: bool = flag("add uniform noise to integers, for a continuous likelihood")
+    size: int | tuple[int, int] | None = option(
+        "N|HxW", "side, or height and width, that images of a folder are resized to", side_or_sides
+    )
+    levels: int | None = option(
+        "N", "values that a pixel can have, 4096 for 12 bits; default by the largest of the data", number(int, 2)
+    )
+    skip_damaged: bool = flag("leave images out that cannot be decoded, and say so")
+    schema: str | None = option(
+        "FILE",
+        "what the columns of a table are (JSON; `vael data info TABLE --schema FILE` writes one)",
+        called="the schema itself",
+    )
+    sequence: str | bool | None = option(
+        "COLUMN",
+        "the data are sequences: name the column of times; for an .npy [examples, time, channels] give no name, and "
+        "the option after the data",
+        value_optional=True,
+    )
+    id: str | None = option("COLUMN", "column that says which series a row belongs to; default one series")
+    window: int | None = option("N", "steps of an example; default by the length of the series", number(int, 2))
+    stride: int | None = option(
+        "N", "steps from one window of training to the next; default a quarter of a window", whole
+    )
+    condition_on: str | None = option(
+        "WHAT",
+        "model p(x | c): label (the class of each example), COLUMN,COLUMN of a table, or an array FILE.npy with a row "
+        "for each example",
+        called="the conditions themselves",
+    )
+    validation: int | float | str | None = option(
+        "SHARE",
+        "set aside for validation: a share below 1, or a count; test: the test split serves",
+        share_or_test,
+    )
+    test: int | float | None = option("SHARE", "set aside for the test: a share below 1, or a count", positive)
+    contamination: float | None = option(
+        "SHARE",
+        "of the rows that do not belong: train, leave the strangest out, train again; default 0",
+        number(float, 0, most=0.49),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittingOptions:
+    """How the model is fitted, and for how long."""
+
+    epochs: int | None = option("N", "passes over the data; default from the size of the data", whole, main=True)
+    time_limit: float | None = option(
+        "SECONDS", "end after so long, with the schedule fitted to it", positive, main=True
+    )
+    patience: int | None = option("N", "end after so many epochs without a better validation bound", whole)
+    batch: int | None = option(
+        "N",
+        "examples per step, over all processes; default 128, or 256 for dense networks and many examples",
+        whole,
+        main=True,
+    )
+    seed: int | None = option("N", "seed of weights, order and noise; default 0", natural, main=True)
+    objective: str | None = option("NAME", "what is climbed, by name (`vael models`)")
+    estimator: str | None = option("NAME", "closed-form (default), sampled or importance-weighted")
+    samples: int | None = option("N", "latent samples per example; default 1, importance-weighted 5", whole)
+    beta: float | None = option("B", "weight of the divergence; default 1", number(float, 0))
+    warmup: float | None = option(
+        "SHARE",
+        "share of training in which it rises from 0; default by the recipe, 0 or 0.2",
+        number(float, 0, most=0.99),
+    )
+    terms: str | None = option(
+        "WHICH",
+        "terms of the bound that are climbed; default both",
+        one_of("both", "reconstruction", "divergence"),
+    )
+    optimizer: str | None = option("NAME", "by name (`vael models`); default adamw")
+    lr: float | None = option("RATE", "learning rate; default by the recipe, 0.001 or 0.004", positive)
+    schedule: str | None = option(
+        "NAME", "learning rate: warmup-cosine (default) or constant", one_of("warmup-cosine", "constant")
+    )
+    weight_decay: float | None = option(
+        "RATE", "decoupled weight decay; default by the recipe, 0 or 0.1", number(float, 0)
+    )
+    average: float | None = option(
+        "DECAY",
+        "decay per step of the averaged weights that are kept; 0 keeps the weights themselves; default 0.999",
+        number(float, 0, most=0.999999),
+    )
+    keep: str | None = option(
+        "WHICH",
+        "weights that are kept: of the best validation (default), or of the last step",
+        one_of("best", "last"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineOptions:
+    """Where it is computed."""
+
+    device: str | None = option("NAME", "cpu, cuda, cuda:1, ...; default the GPU where there is one", main=True)
+    precision: str | None = option(
+        "NAME",
+        "float32 or bfloat16 in networks; default $VAEL_PRECISION, else what the processor has units for",
+    )
+    threads: int | None = option("N", "threads of the processor", whole)
+    compile: bool | None = switch("compile the training step, or do not; default where it pays")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedOptions:
+    """Whatever a person can ask of training: `vael.specs.Request`, with None for what is left open."""
+
+    data: str | None = argument(
+        "DATA",
+        "a name (`vael data list`) or the path of your own data; default digits",
+        default=None,
+        called="the data themselves",
+    )
+    config: str | None = option(
+        "FILE",
+        "a run.json, or the folder of a run: train that run again, on its data unless DATA is given",
+        called="the run that is repeated",
+        main=True,
+    )
+    model: ModelOptions = section(ModelOptions, "model")
+    read: ReadingOptions = section(ReadingOptions, "data")
+    fitting: FittingOptions = section(FittingOptions, "training")
+    machine: MachineOptions = section(MachineOptions, "machine")
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """What was given, by the names of `vael.specs.request`."""
+        return {declared.name: value for declared, value in given(self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedOptions(CommandOptions):
+    """Abstract: what a command takes that trains."""
+
+    run: Path | None = option(
+        "DIR",
+        "folder of the run; default runs/DATA-TIME",
+        Path,
+        written=True,
+        files=lambda options: [options.run or Path("runs") / "new"],
+        folder=True,
+        main=True,
+    )
+    asked: AskedOptions = section(AskedOptions, "")
+    importance_samples: int | None = option(
+        "K", "samples of the final estimate of log p(x); default 100 to 1,000 by cost", whole, title="result"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(FittedOptions):
+    """Everything that `vael train` takes."""
+
+    usage = "vael train [DATA] [options]"
+    notes = (
+        "What is left open is chosen from the data and the machine, said before training starts, and kept in "
+        "run.json.\n"
+        "Several processes or GPUs: torchrun --nproc-per-node=2 -m vael -- train DATA --run DIR"
+    )
+    resume: bool = flag("go on with the run in --run from its last checkpoint", main=True)
+    report: bool = flag("write no report.html", default=True, title="result")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions(FittedOptions):
+    """Everything that `vael sweep` takes: what `vael train` does, with several weights in place of one."""
+
+    notes = (
+        "Trains a model for the reconstruction alone, one for each weight of the divergence, and one for the "
+        "divergence alone, each in a run\n"
+        "folder of its own inside --run, and writes sweep.html there. Latents are 2 unless --latent says otherwise."
+    )
+    betas: tuple[float, ...] = option(
+        "B,B",
+        f"weights of the divergence; default {','.join(f'{beta:g}' for beta in BETAS)}",
+        weights,
+        default=BETAS,
+        main=True,
+    )

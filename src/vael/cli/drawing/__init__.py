@@ -1,0 +1,1 @@
+"""Examples that were not there before: drawn, between others, changed, filled in."""

@@ -1,0 +1,63 @@
+"""Options that several commands take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from vael.cli.options.declaring import GENERAL, argument, flag, option, repeated
+from vael.cli.options.places import RUN_FOLDER
+from vael.cli.options.values import natural, one_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandOptions:
+    """Abstract: what every command takes."""
+
+    usage: ClassVar[str] = ""  # where the usual line does not say it
+    notes: ClassVar[str] = ""  # below the options
+    json: bool = flag("print one JSON object on standard output, and nothing else there", title=GENERAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(CommandOptions):
+    """Abstract: what a command takes that reads a run."""
+
+    run: Path = argument("RUN", "run folder", Path, called=RUN_FOLDER)
+    trust: tuple[str, ...] = repeated("MODULE", "a module whose parts may be imported; may be repeated", title=GENERAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultOptions(RunOptions):
+    """Abstract: what a command takes that writes a file made with a run; each says which."""
+
+    output: Path | None = option("FILE", "the result", Path, "-o", written=True)
+
+
+def result(about: str, files: Callable[[Any], list[Path]] | None = None, **how: Any) -> Any:
+    """`-o FILE`."""
+    return option("FILE", about, Path, "-o", written=True, files=files, main=True, **how)
+
+
+def in_run(*names: str) -> Callable[[ResultOptions], list[Path]]:
+    """The file given, or these in the folder of the run."""
+    return lambda options: [options.run / name for name in names] if options.output is None else [options.output]
+
+
+def own_data() -> Any:
+    """DATA, or what the run set aside."""
+    return argument(
+        "DATA", "a name or a path; default the run's own test split", default=None, called="the data themselves"
+    )
+
+
+def seed(of: str, **how: Any) -> Any:
+    """`--seed N`."""
+    return option("N", f"seed of {of}", natural, default=0, **how)
+
+
+def on_error() -> Any:
+    """`--on-error stop|skip`."""
+    return option("stop|skip", "what to do with a row that cannot be read; default stop", one_of("stop", "skip"))
