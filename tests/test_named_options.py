@@ -1,13 +1,20 @@
 """Every option that a message, a help text or a page names is one that the command it is for takes."""
 
 import ast
+import inspect
 import re
+from dataclasses import fields
 from pathlib import Path
 
+import pytest
+
 import vael
-from vael.cli.main import COMMANDS
-from vael.cli.options.declaring import record_of
+from vael.cli.asking import AskedOptions
+from vael.cli.main import COMMANDS, main
+from vael.cli.options.declaring import options_of, record_of
 from vael.cli.options.parser import Parser
+from vael.cli.options.shared import CommandOptions
+from vael.specs.asked import Request
 from vael.specs.leaves import LEAVES
 
 SOURCE = Path(vael.__file__).parent
@@ -102,6 +109,76 @@ def test_the_library_names_options_beside_what_python_takes():
         if not inside:
             bare.append(f"{path}:{line}: {found.group()} in {text[:120]!r}")
     assert bare == []
+
+
+CLI = sorted((SOURCE / "cli").rglob("*.py"))
+
+
+def lookups(tree):
+    """Where an option is asked for by a string: `options.get("...")`, `options["..."]`, `vars(...)`, `getattr`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name, words = ast.unparse(node.func), [one for one in node.args if isinstance(one, ast.Constant)]
+            first = node.args[:1] and ast.unparse(node.args[0])
+            if re.search(r"(options|given|asked)\.(get|pop)$", name) and words:
+                yield ast.unparse(node)
+            if name in ("vars", "getattr") and re.search(r"\b(options|given|asked)\b", str(first)):
+                yield ast.unparse(node)
+        if isinstance(node, ast.Subscript) and ast.unparse(node.value) in ("options", "given", "asked"):
+            yield from [ast.unparse(node)] if isinstance(getattr(node.slice, "value", None), str) else []
+
+
+def test_no_option_is_asked_for_by_a_string():
+    door = SOURCE / "cli" / "options" / "declaring.py"
+    found = {path.name: list(lookups(ast.parse(path.read_text()))) for path in CLI if path != door}
+    assert {name: calls for name, calls in found.items() if calls} == {}
+
+
+@pytest.mark.parametrize(
+    "code",
+    ['options.get("json")', 'options["run"]', 'vars(given)["x"]', "getattr(options, name)", 'asked.pop("where")'],
+)
+def test_the_check_of_strings_sees(code):
+    assert len(list(lookups(ast.parse(code)))) == 1
+
+
+def test_every_command_takes_a_record_of_its_own():
+    """Frozen, with a declaration at every field; nothing else decides what the parser takes."""
+    assert len(set(RECORDS.values())) == len(RECORDS)
+    for command, record in RECORDS.items():
+        assert record.__dataclass_params__.frozen
+        assert issubclass(record, CommandOptions)
+        assert list(inspect.signature(COMMANDS[command].function(command)).parameters) == ["options"]
+        assert list(options_of(record))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_command_shows_every_option_within_eighty_columns(command, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([command, "--help"]) == 0
+    page = capsys.readouterr().out
+    shown = " ".join(page.split())
+    for one in options_of(RECORDS[command]):
+        names = [] if one.option.placed else one.names
+        for said in (*names, one.option.takes or "", " ".join(one.about.split())):
+            assert said in shown, (command, one.name, said)
+    usage, *_ = page.split("\n\n")
+    assert max(map(len, page.removeprefix(usage).splitlines())) < 80
+
+
+def test_the_first_page_fits_into_eighty_columns_and_says_a_line_for_each_command(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["--help"]) == 0
+    page = capsys.readouterr().out
+    assert max(map(len, page.splitlines())) < 80
+    for name, command in COMMANDS.items():
+        assert f"  {name:<12} {command.summary}\n" in page
+
+
+def test_what_can_be_asked_of_training_are_the_options_of_train():
+    """One name in Python and on the command line; what was not given is not asked for."""
+    assert {one.name for one in options_of(AskedOptions)} == {one.name for one in fields(Request)}
+    assert AskedOptions().named == {}
 
 
 def test_what_a_recipe_may_miss_has_an_option():

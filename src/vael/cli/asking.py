@@ -231,7 +231,7 @@ class SweepOptions(FittedOptions):
 
     notes = (
         "Trains a model for the reconstruction alone, one for each weight of the divergence, and one for the "
-        "divergence alone, each in a run\n"
+        "divergence alone, each in a run "
         "folder of its own inside --run, and writes sweep.html there. Latents are 2 unless --latent says otherwise."
     )
     betas: tuple[float, ...] = option(

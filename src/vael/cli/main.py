@@ -17,7 +17,7 @@ from typing import Any
 
 import vael
 from vael.cli.options.declaring import places_of, record_of
-from vael.cli.options.parser import Parser, UsageError
+from vael.cli.options.parser import Parser, UsageError, paragraph
 from vael.cli.options.places import kept_apart
 from vael.cli.options.shared import RunOptions
 from vael.cli.options.values import hint
@@ -50,55 +50,48 @@ class Command:
         return getattr(importlib.import_module(f"vael.cli.{self.module}"), name)
 
 
-COMMANDS = {
-    "train": Command(
-        "training", "Train a model on data and write a run folder with the model, its numbers and a report."
-    ),
-    "sweep": Command(
-        "sweeping",
-        "Train with several weights of the divergence and set the results side by side: what each term of the loss "
-        "does.",
-    ),
-    "evaluate": Command(
-        "judging",
-        "Judge a trained model: bound, log-likelihood with its standard error, and whether they can be trusted.",
-    ),
-    "sample": Command("drawing.sampling", "Draw new examples from a trained model."),
-    "interpolate": Command(
-        "drawing.generating",
-        "Go from one example to another through the latents: a strip of pictures, a film, or rows.",
-    ),
-    "attribute": Command("drawing.generating", "Add to an example what one class has and another has not."),
-    "inpaint": Command("drawing.generating", "Fill a region of images from the rest of them: mean and draws."),
-    "reconstruct": Command("using", "Pass data through a trained model and write what comes back."),
-    "encode": Command("using", "Write the latent code (posterior mean) of every example."),
-    "compress": Command("compressing", "Compress images or arrays without loss with a trained model."),
-    "decompress": Command("compressing", "Give back, to the last byte, what vael compress wrote."),
-    "score": Command(
-        "scoring", "Find the rows that do not belong: scores, p-values, flags, and the cells that say why."
-    ),
-    "impute": Command("imputing", "Fill the empty cells of a table; every other cell stays as it came."),
-    "report": Command("judging", "Write report.html and the figures of a run anew."),
-    "export": Command("using", "Write encoder and decoder as ONNX files, checked against PyTorch."),
-    "data": Command("listing", "List the data sets that have a name, or say what is known of one data set or file."),
-    "models": Command("listing", "List recipes (networks), likelihoods and estimators."),
+GROUPS = {
+    "train and judge": {
+        "train": Command("training", "Train a model on data; writes a run folder and a report."),
+        "sweep": Command("sweeping", "Train with several weights of the divergence, side by side."),
+        "evaluate": Command("judging", "Judge a model: bound, log p(x), and how far to trust them."),
+        "report": Command("judging", "Write report.html and the figures of a run anew."),
+    },
+    "draw": {
+        "sample": Command("drawing.sampling", "Draw new examples from a trained model."),
+        "interpolate": Command("drawing.generating", "Go from one example to another through the latents."),
+        "attribute": Command("drawing.generating", "Add to an example what one class has and another has not."),
+        "inpaint": Command("drawing.generating", "Fill a region of images from the rest of them: mean and draws."),
+    },
+    "use on data": {
+        "reconstruct": Command("using", "Pass data through a trained model and write what comes back."),
+        "encode": Command("using", "Write the latent code (posterior mean) of every example."),
+        "score": Command("scoring", "Find the rows that do not belong, and what makes them strange."),
+        "impute": Command("imputing", "Fill the missing cells of a table; others stay as they came."),
+        "compress": Command("compressing", "Compress images, arrays or tables without loss."),
+        "decompress": Command("compressing", "Give back, to the last byte, what vael compress wrote."),
+        "export": Command("using", "Write encoder and decoder as ONNX files, and check them."),
+    },
+    "look up": {
+        "data": Command("listing", "List named data sets, or say what is known of one or of a file."),
+        "models": Command("listing", "List recipes, likelihoods, priors, objectives, optimizers."),
+    },
 }
+COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
 
-HELP = """usage: vael COMMAND [ARGUMENTS]
-
-Train, judge and use variational autoencoders on your own data.
-
-{commands}
-
-Try `vael train`, which learns small handwritten digits in a minute, then `vael sample runs/...`.
-`vael COMMAND --help` explains a command. --version (-V) prints the version; --quiet (-q) says nothing but warnings,
-errors and what was asked for; --debug shows where an error came from.
+NOTES = """Try `vael train`, which learns small handwritten digits in a minute, then `vael sample runs/...`.
+`vael COMMAND --help` explains a command. --version (-V) prints the version; --quiet (-q) prints only warnings, errors \
+and what was asked for; --debug shows where an error came from.
 Exit status: 0 done, 2 what was given cannot be used, 130 interrupted with a checkpoint, 1 anything else."""
 
 
 def overview() -> str:
     """The page that `vael --help` prints."""
-    return HELP.format(commands="\n".join(f"  {name:<12} {command.summary}" for name, command in COMMANDS.items()))
+    lines = ["usage: vael COMMAND [ARGUMENTS]", "", "Train, judge and use variational autoencoders on your own data."]
+    for title, commands in GROUPS.items():
+        lines += ["", f"{title}:"]
+        lines += [paragraph(command.summary, f"  {name:<12} ") for name, command in commands.items()]
+    return "\n".join([*lines, "", *map(paragraph, NOTES.split("\n"))])
 
 
 def main(argv: list[str] | None = None) -> int:

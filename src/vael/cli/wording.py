@@ -25,9 +25,9 @@ def duration(seconds: float) -> str:
 
 
 def reasons(sentences: Sequence[str]) -> list[str]:
-    """Why the open choices were made so, wrapped to the terminal; what was looked at stands in `summary` already."""
+    """Why the open choices were made so, wrapped to the terminal."""
     width = min(shutil.get_terminal_size().columns, 110) - 2
-    told = [sentence[0].upper() + sentence[1:] for sentence in sentences if not sentence.startswith("Data:")]
+    told = [sentence[0].upper() + sentence[1:] for sentence in sentences]
     return [
         line
         for sentence in told

@@ -28,7 +28,7 @@ class Recommendation:
     likelihood: LikelihoodPart
     network: NetworkPart
     leaves: Mapping[str, object]  # of the recipe's model, besides its likelihood; cannot be changed
-    reasons: tuple[str, ...]  # whole sentences, to be read before training
+    reasons: tuple[str, ...]  # whole sentences, to be read before training; the first says what the data are
 
     @property
     def model(self) -> ModelPart:

@@ -98,9 +98,9 @@ def prepare(asked: Request) -> Prepared:
 
 
 def reasons(asked: Request, advice: Recommendation, spec: RunSpec) -> tuple[str, ...]:
-    """Why data and model are what they are."""
+    """Why the model is what it is; what the data are stands in the spec."""
     chosen = (asked.model, asked.likelihood) == (None, None)
-    why = advice.reasons if chosen else (f"{spec.recipe}, {spec.model.likelihood_name}, as asked for",)
+    why = advice.reasons[1:] if chosen else (f"{spec.recipe}, {spec.model.likelihood_name}, as asked for",)
     twice = (
         f"Trained twice, then without the {asked.contamination:.0%} of the rows with the lowest bound, because so many "
         "do not belong",

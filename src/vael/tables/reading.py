@@ -62,6 +62,14 @@ class Skipped:
     reason: str
 
 
+class RowError(SupportError):
+    """A row that does not fit the columns, where rows are not to be left out."""
+
+    def __init__(self, told: str, row: Skipped) -> None:
+        super().__init__(told)
+        self.row = row
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows as a model sees them, beside the cells as they came."""
@@ -257,11 +265,11 @@ def by_schema(
     if fatal:
         row = min(fatal)
         more = f" (so are {len(fatal) - 1:,} more near it)" if len(fatal) > 1 else ""
-        raise SupportError(
+        told = (
             f"{where}, row {given.rows[row]:,}, {reasons[row]}{more}; correct it, or leave such rows out "
-            "(OnError.SKIP; "
-            "--on-error skip of score, encode and impute)"
+            "(OnError.SKIP; --on-error skip of score, encode and impute)"
         )
+        raise RowError(told, Skipped(int(given.rows[row]), reasons[row]))
     skipped = [Skipped(int(given.rows[row]), reason) for row, reason in reasons.items()]
     skipped += [
         Skipped(one.row, f"{one.cells} cells, but {given.table.num_columns} were expected ({one.text[:60]!r})")

@@ -11,7 +11,6 @@ from vael.cli.options.declaring import names_given
 from vael.cli.options.parser import UsageError
 from vael.cli.options.values import hint
 from vael.cli.telling import answer
-from vael.errors import SupportError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,7 +65,7 @@ def cells(schema: Schema, conditions: Sequence[str]) -> Tensor:
     """
     import pyarrow as pa
 
-    from vael.tables.reading import exact, read_table
+    from vael.tables.reading import RowError, exact, read_table
 
     known: dict[str, str] = {}
     for text in conditions:
@@ -88,9 +87,8 @@ def cells(schema: Schema, conditions: Sequence[str]) -> Tensor:
     row = pa.table({name: pa.array([known.get(name, "")], pa.string()) for name in schema.names})
     try:
         return exact(read_table(row, schema))[0]
-    except SupportError as error:
-        reason = str(error).removeprefix("the table, row 1, ").partition(";")[0]
-        raise UsageError(f"--given: {reason}; write the value as the table has it") from error
+    except RowError as error:
+        raise UsageError(f"--given: {error.row.reason}; write the value as the table has it") from error
 
 
 def check_level(column: Column, value: str) -> None:

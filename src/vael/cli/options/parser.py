@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import textwrap
 from dataclasses import replace
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -12,10 +13,10 @@ from vael.cli.options.values import hint
 from vael.errors import VaelError
 
 R = TypeVar("R")
-MAIN, REST = "options that matter first", "options"
+MAIN, REST = "main options", "options"
 MANY = 8  # options, from which on those that matter first have a section of their own
 ALWAYS = (
-    (("-q", "--quiet"), "say nothing but warnings, errors and what was asked for"),
+    (("-q", "--quiet"), "print only warnings, errors and what was asked for"),
     (("--debug",), "show where an error came from"),
 )
 
@@ -24,11 +25,28 @@ class UsageError(VaelError):
     """A command line that cannot be understood."""
 
 
-class HelpPage(argparse.RawDescriptionHelpFormatter):
-    """Help that uses the width of the terminal up to 110 characters."""
+class HelpPage(argparse.HelpFormatter):
+    """Help that uses the width of the terminal up to 110 characters; each line of a text is a paragraph."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=26, width=min(shutil.get_terminal_size().columns, 110) - 2)
+        super().__init__(prog, max_help_position=26, width=page_width())
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n".join(map(paragraph, text.split("\n")))
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_on_hyphens=False)
+
+
+def page_width() -> int:
+    """How many characters a line of help has."""
+    return min(shutil.get_terminal_size().columns, 110) - 2
+
+
+def paragraph(text: str, before: str = "") -> str:
+    """A text in lines of that many, all but the first of them as far from the edge as what stands `before` it."""
+    after = " " * len(before)
+    return textwrap.fill(text, page_width(), initial_indent=before, subsequent_indent=after, break_on_hyphens=False)
 
 
 class Parser(argparse.ArgumentParser, Generic[R]):
@@ -71,7 +89,7 @@ class Parser(argparse.ArgumentParser, Generic[R]):
             given |= {"nargs": "?"} if how.value_optional or (how.placed and not one.required) else {}
             given |= {"const": True} if how.value_optional else {}
         given |= {} if how.placed else {"dest": one.name}
-        section.add_argument(*(names or (one.name,)), **given)
+        section.add_argument(*(sorted(names, key=len) or (one.name,)), **given)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; `{self.prog} --help` lists what there is")

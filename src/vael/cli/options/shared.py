@@ -18,7 +18,7 @@ class CommandOptions:
 
     usage: ClassVar[str] = ""  # where the usual line does not say it
     notes: ClassVar[str] = ""  # below the options
-    json: bool = flag("print one JSON object on standard output, and nothing else there", title=GENERAL)
+    json: bool = flag("print one JSON object and nothing else", title=GENERAL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class RunOptions(CommandOptions):
     """Abstract: what a command takes that reads a run."""
 
     run: Path = argument("RUN", "run folder", Path, called=RUN_FOLDER)
-    trust: tuple[str, ...] = repeated("MODULE", "a module whose parts may be imported; may be repeated", title=GENERAL)
+    trust: tuple[str, ...] = repeated("MODULE", "a module whose parts may be imported; repeatable", title=GENERAL)
 
 
 @dataclass(frozen=True, kw_only=True)

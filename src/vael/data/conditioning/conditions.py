@@ -27,7 +27,7 @@ from vael.data.files.arrays import array_in
 from vael.data.source import Source
 from vael.errors import FormatError, ShapeError, StateError, SupportError
 from vael.tables.constraints import enforced
-from vael.tables.reading import exact, read_table
+from vael.tables.reading import RowError, exact, read_table
 from vael.tables.schema import Schema
 from vael.tables.schema_file import from_record
 
@@ -288,9 +288,10 @@ class ColumnsCondition(Condition):
         row = pa.table({name: pa.array([known[name]], pa.string()) for name in self.names})
         try:
             cells = exact(read_table(row, self.schema))
-        except SupportError as error:
-            reason = str(error).removeprefix("the table, row 1, ").partition(";")[0]
-            raise StateError(f"a condition cannot be that: {reason}; write the value as the table has it") from error
+        except RowError as error:
+            raise StateError(
+                f"a condition cannot be that: {error.row.reason}; write the value as the table has it"
+            ) from error
         for column, missing in zip(self.schema.columns, torch.isnan(cells[0]).tolist(), strict=True):
             if missing:
                 raise StateError(
