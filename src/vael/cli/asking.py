@@ -55,9 +55,7 @@ class ReadingOptions:
     """How the data are read and split."""
 
     binarize: str | None = option(
-        "HOW",
-        "grey values to 0 and 1: dynamic, static, threshold",
-        one_of("dynamic", "static", "threshold"),
+        "HOW", "grey values to 0 and 1: dynamic, static, threshold", one_of("dynamic", "static", "threshold")
     )
     dequantize: bool = flag("add uniform noise to integers, for a continuous likelihood")
     size: int | tuple[int, int] | None = option(
@@ -90,9 +88,7 @@ class ReadingOptions:
         called="the conditions themselves",
     )
     validation: int | float | str | None = option(
-        "SHARE",
-        "set aside for validation: a share below 1, or a count; test: the test split serves",
-        share_or_test,
+        "SHARE", "set aside for validation: a share below 1, or a count; test: the test split serves", share_or_test
     )
     test: int | float | None = option("SHARE", "set aside for the test: a share below 1, or a count", positive)
     contamination: float | None = option(
@@ -128,9 +124,7 @@ class FittingOptions:
         number(float, 0, most=0.99),
     )
     terms: str | None = option(
-        "WHICH",
-        "terms of the bound that are climbed; default both",
-        one_of("both", "reconstruction", "divergence"),
+        "WHICH", "terms of the bound that are climbed; default both", one_of("both", "reconstruction", "divergence")
     )
     optimizer: str | None = option("NAME", "by name (`vael models`); default adamw")
     lr: float | None = option("RATE", "learning rate; default by the recipe, 0.001 or 0.004", positive)
@@ -146,9 +140,7 @@ class FittingOptions:
         number(float, 0, most=0.999999),
     )
     keep: str | None = option(
-        "WHICH",
-        "weights that are kept: of the best validation (default), or of the last step",
-        one_of("best", "last"),
+        "WHICH", "weights that are kept: of the best validation (default), or of the last step", one_of("best", "last")
     )
 
 
@@ -158,8 +150,7 @@ class MachineOptions:
 
     device: str | None = option("NAME", "cpu, cuda, cuda:1, ...; default the GPU where there is one", main=True)
     precision: str | None = option(
-        "NAME",
-        "float32 or bfloat16 in networks; default $VAEL_PRECISION, else what the processor has units for",
+        "NAME", "float32 or bfloat16 in networks; default $VAEL_PRECISION, else what the processor has units for"
     )
     threads: int | None = option("N", "threads of the processor", whole)
     compile: bool | None = switch("compile the training step, or do not; default where it pays")

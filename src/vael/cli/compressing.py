@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
-import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,13 +12,11 @@ from vael.cli.options.declaring import argument, option
 from vael.cli.options.parser import UsageError
 from vael.cli.options.shared import ResultOptions, result
 from vael.cli.options.values import one_of
-from vael.cli.telling import is_quiet, tell
+from vael.cli.telling import CountingLine, tell
 from vael.counting import counted
 
 if TYPE_CHECKING:
     from vael.compression import Compressed
-
-SECONDS = 0.2  # between two looks at how far it is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +56,8 @@ def compress(options: CompressOptions) -> int:
 
     target = wanted(options)
     run = specs.load(options.run)
-    with Watch("compressed and compared") as watch:
-        done = archives.compress(run, options.data, target, level=options.level, progress=watch.tell)
+    with CountingLine("compressed and compared", 10.0) as line:
+        done = archives.compress(run, options.data, target, level=options.level, progress=line.tell)
     print(json.dumps(as_json(done, target)) if options.json else "\n".join(told(done, target)))
     return 0
 
@@ -74,8 +69,8 @@ def decompress(options: DecompressOptions) -> int:
 
     target = wanted(options)
     run = specs.load(options.run)
-    with Watch("decompressed and checked") as watch:
-        done = archives.decompress(run, options.file, target, progress=watch.tell)
+    with CountingLine("decompressed and checked", 10.0) as line:
+        done = archives.decompress(run, options.file, target, progress=line.tell)
     speed = done.array.nbytes / 1e6 / done.seconds
     if options.json:
         facts = {
@@ -162,33 +157,3 @@ def rate(bits_per_dim: float, done: Compressed) -> str:
     if done.layout.kind != "table":
         return f"{bits_per_dim:.4f} bits/dim"
     return f"{bits_per_dim * done.cells:.2f} bits/row, {bits_per_dim:.4f} bits/cell"
-
-
-class Watch:
-    """Counts the examples that are done: a line that takes itself away on a terminal, a line now and then elsewhere."""
-
-    def __init__(self, what: str) -> None:
-        self.what, self.last, self.live = what, time.monotonic(), sys.stderr.isatty()
-        self.every: float = SECONDS if self.live else 10.0
-
-    def __enter__(self) -> Watch:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.live:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-    @property
-    def tell(self) -> Callable[[int, int], None]:
-        """The function to call with what is done and how much there is."""
-
-        def tell(done: int, examples: int) -> None:
-            if time.monotonic() - self.last < self.every:
-                return
-            self.last = time.monotonic()
-            if is_quiet():
-                return
-            line = f"{self.what}: {done:,} of {examples:,} examples"
-            print(f"\r{line}\033[K" if self.live else line, end="" if self.live else "\n", file=sys.stderr, flush=True)
-
-        return tell

@@ -27,10 +27,7 @@ class ImputeOptions(ResultOptions):
         "M", "write M tables (-1, -2 ...), each with draws of the missing cells; default one table of means", whole
     )
     uncertainty: Path | None = option(
-        "FILE",
-        "a table of how unsure each filled cell is: deviation; 1 - probability of levels",
-        Path,
-        written=True,
+        "FILE", "a table of how unsure each filled cell is: deviation; 1 - probability of levels", Path, written=True
     )
     fitted: bool = flag("proposals fitted to each row: slower, for rows whose weights are few")
     seed: int = seed("the draws")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,43 +14,17 @@ from vael.cli.options.declaring import option
 from vael.cli.options.parser import UsageError
 from vael.cli.options.shared import RunOptions, seed
 from vael.cli.options.values import one_of, whole
-from vael.cli.telling import answer, is_quiet, tell
+from vael.cli.telling import CountingLine, answer, tell
 from vael.counting import counted
 
 if TYPE_CHECKING:
     from vael.evaluation import Evaluation, Forecast, Judgement, Proposals
     from vael.specs import Run
 
-FIELDS = (
-    "data",
-    "split",
-    "examples",
-    "elbo",
-    "log_likelihood",
-    "standard_error",
-    "importance_samples",
-    "bits_per_dim",
-    "effective_sample_size",
-    "k_hat",
-    "distortion",
-    "divergence",
-    "active_units",
-    "latent_features",
-    "seconds",
-    "worst_effective_sample_size",
-    "k_hat_above_limit",
-    "fitted_share",
-    "steps",
-    "elbo_per_step",
-    "log_likelihood_per_step",
-    "seed",
-    "estimator",
-    "warnings",
-    "conditioned_on",
-)
+# numbers of single latents and examples, which `--json` leaves out
+SINGLE = ("divergence_per_latent", "elbo_per_example", "log_likelihood_per_example", "k_hat_per_example")
 COMMON_FIELDS = ("data", "split", "examples", "seconds", "seed", "estimator", "warnings")
 IMPORTANCE_SAMPLES = 1000
-SECONDS = 0.2  # between two looks at how far an evaluation is
 TOGETHER = 256  # examples encoded at once
 AFFORDABLE = 100, 1000  # importance samples of an estimate that nobody asked for in particular
 WORK = 8e12  # floating-point operations it may take: about a minute and a half of two small cores
@@ -171,7 +144,8 @@ def judge(
         if say is not None:
             say(expectation(forecast(run.model, source, importance_samples=count, proposals=kind), len(source), count))
         how = {"split": name, "importance_samples": count, "proposals": kind, "seed": seed, "batch": batch}
-        return evaluation.judge(run.model, source, progress=watch(), **how)
+        with CountingLine("judging") as line:
+            return evaluation.judge(run.model, source, progress=line.tell, **how)
 
 
 def expectation(expected: Forecast, examples: int, samples: int) -> str:
@@ -187,24 +161,6 @@ def expectation(expected: Forecast, examples: int, samples: int) -> str:
 def telling(sentence: str) -> None:
     """A sentence beside the results, on standard error."""
     tell(sentence, file=sys.stderr)
-
-
-def watch() -> Callable[[int, int], None] | None:
-    """A line that counts the examples judged, on a terminal only; it takes itself away."""
-    if is_quiet() or not sys.stderr.isatty():
-        return None
-
-    told = [0.0]
-
-    def tell(done: int, examples: int) -> None:
-        now = time.monotonic()
-        if done < examples and now - told[0] < SECONDS:
-            return
-        told[0] = now
-        line = "" if done >= examples else f"judging: {done:,} of {examples:,} examples"
-        print(f"\r\x1b[2K{line}", end="", file=sys.stderr, flush=True)
-
-    return tell
 
 
 def affordable(run: Run, examples: int) -> tuple[Proposals, int]:
@@ -289,12 +245,9 @@ def as_json(judged: Evaluation | Judgement, run: Run) -> dict[str, object]:
         found |= {one.key: one.value for one in judged.figures}
         found["standard_error"] = judged.figures[0].standard_error
     else:
-        found = {name: getattr(judged, name) for name in FIELDS}
-        found |= {
-            "elbo": judged.elbo if judged.is_bound else None,
-            "objective": judged.elbo,
-            "is_bound": judged.is_bound,
-        }
+        found = {one.name: getattr(judged, one.name) for one in fields(judged) if one.name not in SINGLE}
+        found |= {"elbo": judged.elbo if judged.is_bound else None, "objective": judged.elbo}
+        found |= {"elbo_per_step": judged.elbo_per_step, "log_likelihood_per_step": judged.log_likelihood_per_step}
     found["notes"] = tuple(dict.fromkeys((*run.spec.data.notes, *judged.notes)))
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in found.items()

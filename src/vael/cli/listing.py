@@ -224,34 +224,24 @@ def models(options: ModelsOptions) -> int:
     from vael.specs.recipes import RECIPES
 
     families = {
-        "likelihoods": LikelihoodPart,
-        "priors": PriorPart,
-        "posteriors": PosteriorPart,
-        "objectives": ObjectivePart,
-        "optimizers": OptimizerPart,
+        "likelihood": LikelihoodPart,
+        "prior": PriorPart,
+        "posterior": PosteriorPart,
+        "objective": ObjectivePart,
+        "optimizer": OptimizerPart,
     }
     groups = {"recipes": {name: first_line(recipe) for name, recipe in RECIPES.items()}}
-    for group, family in families.items():
-        groups[group] = {name: summary_of(part).rstrip(".") for name, part in members(family).items()}
+    for name, family in families.items():
+        groups[f"{name}s"] = {kind: summary_of(part).rstrip(".") for kind, part in members(family).items()}
     if options.json:
         print(json.dumps(groups))
         return 0
     for group, known in groups.items():
-        answer(f"{group} (--{OPTION[group]})")
+        answer(f"{group} (--{'model' if group == 'recipes' else group[:-1]})")
         for name, said in known.items():
             answer(f"  {name:<28} {said}" + (f"\n{'':<31}{options_of(name)}" if group == "recipes" else ""))
         answer()
     return 0
-
-
-OPTION = {
-    "recipes": "model",
-    "likelihoods": "likelihood",
-    "priors": "prior",
-    "posteriors": "posterior",
-    "objectives": "objective",
-    "optimizers": "optimizer",
-}
 
 
 def options_of(recipe: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,6 +16,7 @@ from typing import Protocol, runtime_checkable
 from vael.visible import visible_lines
 
 LEAST = 20  # columns that a line has at least
+LOOKS = 0.2  # seconds between two looks at how far something is, on a terminal
 _QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
 # what stands before the text of a line: all of its columns, the first of them, a name, a bullet
 _HANGING = (re.compile(r" *[^ ].* {2,}"), re.compile(r" *[^ ]+(?: [^ ]+)* {2,}"), re.compile(r" *(?:- |[^ ]+: )?"))
@@ -89,3 +92,28 @@ def wrapped(line: str, width: int) -> list[str]:
         replace_whitespace=False,
         drop_whitespace=True,
     )
+
+
+class CountingLine:
+    """How many examples are done, on standard error: a line that takes itself away on a terminal; elsewhere one every
+    so many seconds, or none.
+    """
+
+    def __init__(self, what: str, seconds: float = math.inf) -> None:
+        self.what, self.live, self.last = what, sys.stderr.isatty(), time.monotonic()
+        self.seconds = LOOKS if self.live else seconds
+
+    def __enter__(self) -> CountingLine:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.live:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+    def tell(self, done: int, examples: int) -> None:
+        """Say so, if it was not said just now."""
+        now = time.monotonic()
+        if is_quiet() or now - self.last < self.seconds:
+            return
+        self.last, line = now, f"{self.what}: {done:,} of {examples:,} examples"
+        print(f"\r{line}\033[K" if self.live else line, end="" if self.live else "\n", file=sys.stderr, flush=True)

@@ -49,17 +49,17 @@ def conditioned(run: Run, count: int, options: SampleOptions, *, film: bool) -> 
     refused = [name for name in names_given(options.tables) if name in ("--quality", "--sampler")]
     if refused:
         raise UsageError(f"{refused[0]} knows of no condition, but the model has one ({condition.told}); leave it out")
-    given, label = asked(condition.names, options.where), options.latents.class_
-    if label is not None and "label" in condition.names and "label" not in given:
-        given["label"] = label
+    found, label = asked(condition.names, options.where), options.latents.class_
+    if label is not None and "label" in condition.names and "label" not in found:
+        found["label"] = label
         options = replace(options, latents=replace(options.latents, class_=None))
-    if not given:
+    if not found:
         return of_training_rows(run, count, options, film=film)
-    c = condition.encode(given)
+    c = condition.encode(found)
     held = replace(run, model=run.model.at(c))
     if not run.spec.data.condition_columns:
         return ConditionedRun(held, options)
-    row = condition.row(given)  # type: ignore[union-attr]
+    row = condition.row(found)  # type: ignore[union-attr]
     warn(condition, row)  # type: ignore[bad-argument-type]
     return ConditionedRun(held, options, beside=row.expand(count, -1))
 
