@@ -14,6 +14,11 @@ from vael.cli.main import COMMANDS, main
 from vael.cli.options.declaring import options_of, record_of
 from vael.cli.options.parser import Parser
 from vael.cli.options.shared import CommandOptions
+from vael.inference.parts import AlgorithmPart, OptimizerPart
+from vael.models.families import ModelPart
+from vael.networks.parts import NetworkPart
+from vael.objectives.parts import ObjectivePart
+from vael.parts import members
 from vael.specs.asked import Request
 from vael.specs.leaves import LEAVES
 
@@ -179,6 +184,20 @@ def test_what_can_be_asked_of_training_are_the_options_of_train():
     """One name in Python and on the command line; what was not given is not asked for."""
     assert {one.name for one in options_of(AskedOptions)} == {one.name for one in fields(Request)}
     assert AskedOptions().named == {}
+
+
+def parts_at(path):
+    """Every part that may stand at a path of a run, whatever the recipe."""
+    families = {"model": ModelPart, "algorithm": AlgorithmPart, "network": NetworkPart}
+    families |= {"objective": ObjectivePart, "optimizer": OptimizerPart}
+    return members(families[path.rpartition(".")[2]]).values()
+
+
+@pytest.mark.parametrize("path", LEAVES.values())
+def test_the_leaf_of_an_option_is_one_that_parts_have(path):
+    """A field of theirs that is renamed takes its option along."""
+    home, _, name = path.rpartition(".")
+    assert [part for part in parts_at(home) if name in part.model_fields]
 
 
 def test_what_a_recipe_may_miss_has_an_option():

@@ -88,12 +88,14 @@ class ReadingOptions:
         called="the conditions themselves",
     )
     validation: int | float | str | None = option(
-        "SHARE", "set aside for validation: a share below 1, or a count; test: the test split serves", share_or_test
+        "SHARE",
+        "examples set aside for validation: a share below 1, or a count; test: the test split serves",
+        share_or_test,
     )
-    test: int | float | None = option("SHARE", "set aside for the test: a share below 1, or a count", positive)
+    test: int | float | None = option("SHARE", "examples set aside for the test: a share below 1, or a count", positive)
     contamination: float | None = option(
         "SHARE",
-        "of the rows that do not belong: train, leave the strangest out, train again; default 0",
+        "share of the rows that do not belong: train, leave the strangest out, train again; default 0",
         number(float, 0, most=0.49),
     )
 
@@ -114,19 +116,21 @@ class FittingOptions:
         main=True,
     )
     seed: int | None = option("N", "seed of weights, order and noise; default 0", natural, main=True)
-    objective: str | None = option("NAME", "what is climbed, by name (`vael models`)")
-    estimator: str | None = option("NAME", "closed-form (default), sampled or importance-weighted")
+    objective: str | None = option("NAME", "objective by name (`vael models`)")
+    estimator: str | None = option(
+        "NAME", "the bound by its estimator: closed-form (default), sampled or importance-weighted"
+    )
     samples: int | None = option("N", "latent samples per example; default 1, importance-weighted 5", whole)
     beta: float | None = option("B", "weight of the divergence; default 1", number(float, 0))
     warmup: float | None = option(
         "SHARE",
-        "share of training in which it rises from 0; default by the recipe, 0 or 0.2",
+        "share of training in which that weight rises from 0; default by the recipe, 0 or 0.2",
         number(float, 0, most=0.99),
     )
     terms: str | None = option(
         "WHICH", "terms of the bound that are climbed; default both", one_of("both", "reconstruction", "divergence")
     )
-    optimizer: str | None = option("NAME", "by name (`vael models`); default adamw")
+    optimizer: str | None = option("NAME", "optimizer by name (`vael models`); default adamw")
     lr: float | None = option("RATE", "learning rate; default by the recipe, 0.001 or 0.004", positive)
     schedule: str | None = option(
         "NAME", "learning rate: warmup-cosine (default) or constant", one_of("warmup-cosine", "constant")

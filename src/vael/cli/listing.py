@@ -239,7 +239,8 @@ def models(options: ModelsOptions) -> int:
     for group, known in groups.items():
         answer(f"{group} (--{'model' if group == 'recipes' else group[:-1]})")
         for name, said in known.items():
-            answer(f"  {name:<28} {said}" + (f"\n{'':<31}{options_of(name)}" if group == "recipes" else ""))
+            options_told = options_of(name) if group == "recipes" else ""
+            answer(f"  {name:<28} {said}" + (f"\n{'':<31}{options_told}" if options_told else ""))
         answer()
     return 0
 

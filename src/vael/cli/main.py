@@ -74,7 +74,7 @@ GROUPS = {
     },
     "look up": {
         "data": Command("listing", "List named data sets, or say what is known of one or of a file."),
-        "models": Command("listing", "List recipes, likelihoods, priors, objectives, optimizers."),
+        "models": Command("listing", "List recipes and parts by name: likelihoods, priors, ..."),
     },
 }
 COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}

@@ -62,9 +62,9 @@ class ScoreOptions(ResultOptions):
     reasons: int | None = option(
         "N", "write the N cells that make each flagged row strange into the file too", whole, main=True
     )
-    score: str | None = option("NAME", f"{', '.join(SCORES)}; default combined", one_of(*SCORES))
+    score: str | None = option("NAME", f"what is measured: {', '.join(SCORES)}; default combined", one_of(*SCORES))
     contamination: float | None = option(
-        "SHARE", "of the training rows that do not belong; default 0", number(float, 0, most=0.49)
+        "SHARE", "share of the training rows that do not belong; default 0", number(float, 0, most=0.49)
     )
     calibrate: str | None = option(
         "FILE",

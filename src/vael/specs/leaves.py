@@ -15,26 +15,27 @@ from vael.specs.spec import told
 
 B = TypeVar("B", bound=BaseModel)
 
-# options of training that are one leaf of the run; those of the loop and the data stand under their own names
-LEAVES = {
-    "prior": "model.prior",
-    "posterior": "model.posterior",
-    "likelihood": "model.likelihood",
-    "objective": "algorithm.objective",
-    "optimizer": "algorithm.optimizer",
-    "latent": "model.latent",
-    "components": "model.components",
-    "hidden": "model.network.hidden",
-    "channels": "model.network.channels",
-    "blocks": "model.network.blocks",
-    "samples": "algorithm.samples",
-    "beta": "algorithm.objective.beta",
-    "terms": "algorithm.objective.terms",
-    "warmup": "algorithm.objective.warmup",
-    "lr": "algorithm.optimizer.learning_rate",
-    "weight_decay": "algorithm.optimizer.weight_decay",
-    "average": "algorithm.average",
-}
+PATHS = (  # leaves that are an option of training, by the last name of the path
+    "model.prior",
+    "model.posterior",
+    "model.likelihood",
+    "algorithm.objective",
+    "algorithm.optimizer",
+    "model.latent",
+    "model.components",
+    "model.network.hidden",
+    "model.network.channels",
+    "model.network.blocks",
+    "algorithm.samples",
+    "algorithm.objective.beta",
+    "algorithm.objective.terms",
+    "algorithm.objective.warmup",
+    "algorithm.optimizer.learning_rate",
+    "algorithm.optimizer.weight_decay",
+    "algorithm.average",
+)
+SHORT = {"learning_rate": "lr"}
+LEAVES = {SHORT.get(name, name): path for path in PATHS for name in [path.rpartition(".")[2]]}  # by option
 
 
 def option_of(path: str) -> str:
