@@ -36,7 +36,7 @@ class ImputeOptions(ResultOptions):
     @property
     def target(self) -> Path:
         """The file given, or one beside the table; what came compressed is written as it is inside."""
-        from vael.tables.compressed import plain_name
+        from vael.tables.as_text.compressed import plain_name
 
         plain = plain_name(self.data)
         return self.output or self.data.with_name(f"{plain.stem}-filled{plain.suffix}")
