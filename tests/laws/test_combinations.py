@@ -180,7 +180,7 @@ def test_every_combination_of_distributions_is_reported(chosen, data, tmp_path):
 
 GRADIENT = [name for name, recipe in RECIPES.items() if isinstance(recipe().algorithm, GradientAscentPart)]
 ROWS = {"full-covariance", "table", "gapped", "linear"}
-SERIES = {"state-space", "temporal"}
+SERIES = {"state-space", "kalman", "temporal"}
 LITTLE = {
     "vq-vae": {"algorithm.second_epochs": 1},
     "vq-vae-2": {"algorithm.second_epochs": 1},

@@ -20,7 +20,8 @@ SMALLER = {
     "convolutional": {"model.network.channels": (4, 8)},
     "principal": {"model.latent": 8},
 }
-NOT_HERE = {"state-space": "over sequences", "temporal": "over time"}  # why digits are refused
+# why digits are refused
+NOT_HERE = {"state-space": "over sequences", "kalman": "over sequences", "temporal": "over time"}
 
 
 @pytest.fixture(scope="module")

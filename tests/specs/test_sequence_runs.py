@@ -35,7 +35,7 @@ def run(tmp_path_factory):
 
 
 def test_the_recommended_model_is_a_state_space_of_the_channels(run):
-    assert run.spec.recipe == "state-space"
+    assert run.spec.recipe == "kalman"
     assert run.spec.data.columns == ("high", "low")
     assert run.spec.data.event == (10, 2)
     assert run.spec.data.gaps

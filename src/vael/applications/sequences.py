@@ -13,6 +13,7 @@ from torch import Tensor
 from vael.data import Source
 from vael.errors import StateError
 from vael.evaluation.evaluate import batch_at, reference
+from vael.inference import tempered
 from vael.models import CellWise, LatentModel, Model, needs
 from vael.models.vae import filled
 from vael.objectives import log_weights
@@ -21,6 +22,7 @@ from vael.probability import PerExample
 REQUIRES = frozenset({"log_prior", "log_posterior"})
 ELEMENTS_AT_ONCE = 2**22  # of all draws of some windows
 SAMPLES = 100
+WORTH = 50.0  # equal draws that a mean of a window is at least made of: its variance is then 2 % of that of one draw
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class WindowTerms:
     # E_q[-log p(x_tc | z)], the mean over the draws, of each element; NaN where it was not seen. The sum over a window
     # is its distortion: what the latents cost (the divergence) is in no element
     surprise: Float[Tensor, "windows time channels"]
-    mean: Float[Tensor, "windows time channels"]  # E[x_tc | what was seen], by weights w that are made to sum to 1
+    mean: Float[Tensor, "windows time channels"]  # E[x_tc | what was seen], by weights that `tempered` gives
 
     @property
     def steps(self) -> Float[Tensor, " windows"]:
@@ -67,7 +69,7 @@ def window_terms(model: Model, source: Source, *, samples: int = SAMPLES, seed: 
             terms = model.terms(batch, samples=samples, generator=noise, requires=REQUIRES)
             law, log_w = model.decode(terms.latent, batch.context), log_weights(terms).double()
             cells = -law.log_prob(filled(batch.x, batch.observed)).mean(0)
-            weights = log_w.softmax(0)[..., None, None].to(law.mean.dtype)
+            weights = tempered(log_w, WORTH)[..., None, None].to(law.mean.dtype)
             surprise = cells if batch.observed is None else torch.where(batch.observed, cells, math.nan)
             yield WindowTerms(
                 log_w.logsumexp(0).cpu() - math.log(samples),

@@ -97,8 +97,10 @@ def write_table(path: Path, columns: Mapping[str, pa.Array]) -> None:
         file.add(pa.table(cells))
 
 
-def covering(run: Run, data: object) -> tuple[Sequences, Covering]:
-    """All steps of some data in windows; of the run's own data those of the test split."""
+def covering(run: Run, data: object, *, overlap: bool = False) -> tuple[Sequences, Covering]:
+    """All steps of some data in windows side by side, or with `overlap` in windows that share half of their steps; of
+    the run's own data those of the test split.
+    """
     from vael.data.covering import cover
     from vael.data.sequences import parted, read_sequences
     from vael.specs.reading import reading_of
@@ -115,7 +117,7 @@ def covering(run: Run, data: object) -> tuple[Sequences, Covering]:
         )
     shares = [None if isinstance(share, str) else share for share in (how.validation, how.test)]
     series = found.series if data is not None else parted(found, how.seed, *shares)[2]
-    return found, cover(found, series)
+    return found, cover(found, series, overlap=found.window // 2 if overlap else 0)
 
 
 def score(run: Run, options: ResultOptions, data: str | None) -> int:
@@ -137,7 +139,7 @@ def score(run: Run, options: ResultOptions, data: str | None) -> int:
     else:
         window, step = np.nonzero(windows.steps >= 0)
         nothing = np.full(len(window), np.nan)
-        columns = {**windows.beside(found, window, step), "window": pa.array(window + 1)}
+        columns = {**windows.beside(found, windows.steps[window, step]), "window": pa.array(window + 1)}
         columns["score"] = pa.array(terms.score.numpy()[window])
         columns["p_value"] = pa.array(nothing if p_values is None else p_values[window], from_pandas=True)
         surprise = terms.surprise.numpy()[window, step]
@@ -207,7 +209,7 @@ def impute(run: Run, target: Path, options: ImputeOptions) -> int:
     data = options.data
     ending = (".npy",) if data.suffix.lower() == ".npy" else (".csv", ".tsv", ".txt", ".data", ".parquet")
     known_ending(target, ending)
-    found, windows = covering(run, data)
+    found, windows = covering(run, data, overlap=True)
     mean = all_terms(run.model, windows.source, samples=options.samples, seed=options.seed).mean
     filled = windows.steps_of(mean.numpy())
     gaps = write_array(target, data, filled) if ending == (".npy",) else write_rows(target, found, windows, filled)

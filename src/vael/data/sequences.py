@@ -36,7 +36,7 @@ from vael.tables.values.day_order import day_order
 
 LONGEST, SHORTEST = 64, 4  # windows that are chosen where none was asked for
 FEWEST = 40  # windows that a series is at least cut into, where none was asked for
-OVERLAP = 4  # windows of training in which a row stands, where no stride was asked for
+OVERLAP = 8  # windows of training in which a row stands, where no stride was asked for
 MANY = 10  # series from which on whole ones are set aside
 CALENDAR = ((28, 31), (89, 92), (181, 184), (365, 366))  # days of months, quarters, halves and whole years
 NUMBERS = frozenset({ColumnKind.REAL, ColumnKind.POSITIVE, ColumnKind.COUNT})

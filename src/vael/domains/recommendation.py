@@ -14,10 +14,10 @@ from vael.models import Model
 from vael.models.families import LikelihoodPart, ModelPart
 from vael.models.likelihoods.parts import BernoulliPart, DiscretizedLogisticPart, GaussianPerChannelPart
 from vael.models.parts import VAEPart
-from vael.models.sequences.sequence_parts import StateSpacePart
+from vael.models.sequences.sequence_parts import KalmanPart
 from vael.networks.parts import NetworkPart
 
-STATE_SPACE = "state-space"  # the recipe whose networks are part of the model itself
+KALMAN = "kalman"  # the recipe whose networks are part of the model itself
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Recommendation:
     def model(self) -> ModelPart:
         """The recommended model."""
         if "network" not in self.leaves:
-            return StateSpacePart.model_validate({**self.leaves, "likelihood": self.likelihood})
+            return KalmanPart.model_validate({**self.leaves, "likelihood": self.likelihood})
         latent, posterior = self.leaves["latent"], self.leaves.get("posterior", "gaussian")
         return VAEPart.model_validate(
             {"latent": latent, "posterior": posterior, "likelihood": self.likelihood, "network": self.network}
@@ -57,7 +57,7 @@ class Choice:
 
 def chosen(choice: Choice, part: LikelihoodPart, reasons: tuple[str, ...]) -> Recommendation:
     """A choice with its likelihood."""
-    leaves = {**choice.leaves, **({"network": choice.network} if choice.recipe != STATE_SPACE else {})}
+    leaves = {**choice.leaves, **({"network": choice.network} if choice.recipe != KALMAN else {})}
     return Recommendation(choice.recipe, part, choice.network, MappingProxyType(leaves), reasons)
 
 

@@ -13,7 +13,7 @@ from vael.data import Kind, Source, statistics
 from vael.data.facts import facts_from
 from vael.domains.core import Described, Domain
 from vael.domains.image import VALUES
-from vael.domains.recommendation import STATE_SPACE, Choice, Recommendation, chosen, likelihood, power_of_two, values
+from vael.domains.recommendation import KALMAN, Choice, Recommendation, chosen, likelihood, power_of_two, values
 from vael.models import is_likelihood
 from vael.networks.parts import DensePart
 from vael.report import series
@@ -63,24 +63,25 @@ class SequenceDomain(Domain):
 
 
 def state_space(source: Source) -> Recommendation:
-    """A state-space model: wider where there are many channels and windows."""
+    """A state-space model with linear dynamics: more latents where there are many channels, wider where there are many
+    windows.
+    """
     time, channels = source.event
     part, because = likelihood(source, channels)
     latent = max(4, min(32, 2 * channels))
-    hidden = min(power_of_two(16 * channels, 32, 256), power_of_two(len(source), 32, 256))
+    hidden = min(power_of_two(4 * channels, 32, 256), power_of_two(len(source) // 4, 32, 256))
     missing = float(source.x.isnan().float().mean()) if source.gaps else 0.0
     part = part.settled(facts_from(source, statistics(source)))
     reasons = (
         f"Data: {counted(len(source), 'window')} of {time} steps of {counted(channels, 'channel')}; elements are "
         f"{values(source)}" + (f", {missing:.1%} of them were not seen." if source.gaps else "."),
         because,
-        f"Model: {counted(latent, 'latent')} that move from step to step, because what comes next depends on what is "
-        f"there; sizes by {counted(channels, 'channel')} and {counted(len(source), 'window')}. The posterior is told "
-        "which elements were seen.",
+        f"Model: {counted(latent, 'latent')} that move linearly from step to step, seen through a network, because few "
+        f"series have more to say of how they move (docs/lab-book.md); sizes by {counted(channels, 'channel')} and "
+        f"{counted(len(source), 'window')}. The posterior is that of a Kalman smoother and knows which elements were "
+        "seen.",
     )
-    return chosen(
-        Choice(STATE_SPACE, DensePart(hidden=(hidden,)), {"latent": latent, "hidden": hidden}, ""), part, reasons
-    )
+    return chosen(Choice(KALMAN, DensePart(hidden=(hidden,)), {"latent": latent, "hidden": hidden}, ""), part, reasons)
 
 
 def independent_steps(train: Source, shown: Source, seed: int) -> TrivialModel | None:

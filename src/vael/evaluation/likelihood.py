@@ -92,10 +92,11 @@ def level_blocks(model: LatentModel, batch: Batch, posterior: Distribution | Non
     if posterior is not None:
         yield from ((z,) for z in latents(posterior, batch, how))
         return
+    posterior_at = model.posterior_given(batch)
     for block in range(-(-how.samples // NOISE_BLOCK)):
         count, found = min(NOISE_BLOCK, how.samples - block * NOISE_BLOCK), ()
         for level in range(model.depth(tuple(batch.x.shape[1:]))):
-            law = model.posterior_at(found, batch)
+            law = posterior_at(found)
             noise = PerExample(how.seed, batch.index, skip=how.first + block + level * LEVEL_BLOCKS)
             found = (*found, draw(law, 1, EachLatent(noise))[0] if found else draw(law, count, noise))
         yield found

@@ -10,7 +10,7 @@ from vael.inference.laplace import LaplacePosterior, refined
 from vael.inference.mean_field import CoordinateAscent, GaussianMeanField
 from vael.inference.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from vael.inference.starts import AsGiven, BestOf, KMeans, KMeansPlusPlus, RandomExamples, Start
-from vael.inference.weights import WeighedLatents, drawn_and_weighed, weighed
+from vael.inference.weights import WeighedLatents, drawn_and_weighed, tempered, weighed
 
 __all__ = [
     "SGD",
@@ -44,5 +44,6 @@ __all__ = [
     "drawn_and_weighed",
     "posterior_on_grid",
     "refined",
+    "tempered",
     "weighed",
 ]

@@ -16,6 +16,7 @@ from vael.objectives import log_weights
 from vael.probability import Noise, draw
 
 REQUIRES = frozenset({"log_prior", "log_posterior"})
+HALVINGS = 30  # of the exponent: to 1e-9
 
 
 @dataclass(frozen=True)
@@ -49,3 +50,24 @@ def drawn_and_weighed(
 ) -> WeighedLatents:
     """`samples` draws per example from a proposal over one level of latents, with their weights."""
     return weighed(model, batch, (draw(proposal, samples, noise),), proposal)
+
+
+def tempered(log_w: Float[Tensor, "draws *batch"], worth: float) -> Float[Tensor, "draws *batch"]:
+    """Shares of draws that sum to 1, w^a / Σ w^a with the largest a in [0, 1] at which they are worth so many equal
+    draws (their effective sample size, 1 / Σ share²), or half of the draws where these are few.
+
+    Where the weights themselves are worth as much a is 1: the usual self-normalised estimate. Where a handful of draws
+    would decide alone, a mean with these shares has less noise, at the price of a bias towards the proposal (the
+    tempering of Beskos, Jasra, Kantas & Thiery 2016, of one step).
+    """
+    worth, none, whole = min(worth, len(log_w) / 2), log_w == -torch.inf, log_w.softmax(0)
+
+    def shares(power: Tensor) -> Tensor:
+        return torch.where(none, log_w, power * log_w).softmax(0)  # 0 × -∞ is no number
+
+    low, high = torch.zeros_like(log_w[0]), torch.ones_like(log_w[0])
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        enough = 1 / shares(middle).square().sum(0) >= worth
+        low, high = torch.where(enough, middle, low), torch.where(enough, high, middle)
+    return torch.where(1 / whole.square().sum(0) >= worth, whole, shares(low))

@@ -60,6 +60,7 @@ from vael.models.posteriors.correlated import CorrelatedGaussianPosterior
 from vael.models.posteriors.gaussian import GaussianPosterior
 from vael.models.priors.bernoulli import BernoulliPrior
 from vael.models.priors.standard_normal import StandardNormal
+from vael.models.sequences.linear_dynamics import linear_dynamics
 from vael.models.sequences.state_space import (
     BackwardSummary,
     ForwardSummary,
@@ -144,6 +145,7 @@ __all__ = [
     "head_of",
     "heaped",
     "is_likelihood",
+    "linear_dynamics",
     "needs",
     "posterior_levels",
     "posterior_means",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, TypeVar
 
 import torch
@@ -160,6 +160,12 @@ class LatentModel(Samples, Decodes):
     def posterior_at(self, above: Levels, batch: Batch) -> Distribution:
         """q(z_l | z_<l, x): of the first level with batch shape `[batch]`, of others `[samples, batch]`."""
 
+    def posterior_given(self, batch: Batch) -> Callable[[Levels], Distribution]:
+        """`posterior_at` as a function of the levels above, for one batch; a model whose levels share what it reads of
+        x reads it once.
+        """
+        return lambda above: self.posterior_at(above, batch)
+
     def latents(self, batch: Batch) -> Levels:
         return posterior_means(self, batch)
 
@@ -217,8 +223,9 @@ def prior_levels(
 def posterior_levels(model: LatentModel, batch: Batch, samples: int, noise: Noise) -> Levels:
     """Draws of all levels from q(z | x), `[samples, batch, *event]` each, every level given the draws above it."""
     found: Levels = ()
+    posterior_at = model.posterior_given(batch)
     for _ in range(model.depth(tuple(batch.x.shape[1:]))):
-        law = model.posterior_at(found, batch)
+        law = posterior_at(found)
         found = (*found, draw(law, 1, EachLatent(noise))[0] if found else draw(law, samples, noise))
     return found
 
@@ -226,8 +233,9 @@ def posterior_levels(model: LatentModel, batch: Batch, samples: int, noise: Nois
 def posterior_means(model: LatentModel, batch: Batch) -> Levels:
     """The mean of every level given the means above it, `[1, batch, *event]` each; deterministic."""
     found: Levels = ()
+    posterior_at = model.posterior_given(batch)
     for _ in range(model.depth(tuple(batch.x.shape[1:]))):
-        mean = model.posterior_at(found, batch).mean
+        mean = posterior_at(found).mean
         found = (*found, mean if found else mean[None])
     return found
 

@@ -3,7 +3,7 @@
 from vael.probability.binary import Bit, independent_bits
 from vael.probability.counts import ZeroInflatedPoisson
 from vael.probability.divergence import divergence, has_closed_form
-from vael.probability.gaussian import bounded, diagonal_gaussian
+from vael.probability.gaussian import bounded, deviation, diagonal_gaussian
 from vael.probability.joint_gaussian import JointGaussian
 from vael.probability.mixture import CoupledLogisticMixture, DiscretizedLogisticMixture
 from vael.probability.multivariate import (
@@ -92,6 +92,7 @@ __all__ = [
     "cholesky",
     "contained",
     "detached",
+    "deviation",
     "diagonal_gaussian",
     "divergence",
     "divergence_from_standard",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch.nn.functional as F
 from torch import Tensor
-from torch.distributions import Independent, Normal
+from torch.distributions import Distribution, Independent, Normal
 
 
 def diagonal_gaussian(loc: Tensor, scale: Tensor) -> Independent:
@@ -13,6 +13,13 @@ def diagonal_gaussian(loc: Tensor, scale: Tensor) -> Independent:
     Its divergence from another diagonal Gaussian is the closed form that PyTorch registers for `Normal`.
     """
     return Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
+
+
+def deviation(law: Distribution) -> Tensor:
+    """σ of a law over vectors of independent elements, or of one over single numbers: what PyTorch would square and
+    take the root of again.
+    """
+    return law.base_dist.stddev if isinstance(law, Independent) else law.stddev
 
 
 def bounded(raw: Tensor, low: float, high: float) -> Tensor:

@@ -27,7 +27,7 @@ from vael.models.mixtures.mixture_parts import BayesianMixturePart, GaussianMixt
 from vael.models.parts import VAEPart
 from vael.models.posteriors.bernoulli import BernoulliPosteriorPart
 from vael.models.priors.bernoulli import BernoulliPriorPart
-from vael.models.sequences.sequence_parts import StateSpacePart
+from vael.models.sequences.sequence_parts import KalmanPart, StateSpacePart
 from vael.networks.parts import ConvolutionalPart, DensePart
 from vael.networks.temporal import TemporalPart
 from vael.objectives.parts import ELBOPart, ImportanceWeightedPart, ReconstructionPart, ScoreFunctionPart
@@ -201,6 +201,11 @@ def state_space() -> Composition:
     return Composition(StateSpacePart(), ascent(2e-3))
 
 
+def kalman() -> Composition:
+    """Sequences whose latents move linearly and are smoothed exactly, seen through a network (Fraccaro et al. 2017)."""
+    return Composition(KalmanPart(), ascent(2e-2, 0.1))
+
+
 def temporal() -> Composition:
     """Convolutions over time that halve a sequence once for each entry of `channels`, mirrored by the decoder."""
     return Composition(VAEPart(latent=16, network=TemporalPart()), ascent(2e-3))
@@ -230,5 +235,6 @@ RECIPES: dict[str, Callable[[], Composition]] = {
     "gaussian-mixture": gaussian_mixture,
     "bayesian-mixture": bayesian_mixture,
     "state-space": state_space,
+    "kalman": kalman,
     "temporal": temporal,
 }

@@ -8,10 +8,17 @@ from oracles import A, C, Q, R, kalman, linear_state_space
 from vael.data import Batch, Kind, Source, Windowing, load, moving_digits
 from vael.errors import ShapeError, StateError
 from vael.evaluation import evaluate
-from vael.inference import AdamW, GradientAscent
-from vael.models import BackwardSummary, BernoulliHead, GaussianHead, state_space
+from vael.inference import AdamW, GradientAscent, weighed
+from vael.models import (
+    BackwardSummary,
+    BernoulliHead,
+    GaussianHead,
+    posterior_levels,
+    posterior_means,
+    state_space,
+)
 from vael.objectives import ELBO, SampledELBO
-from vael.probability import PerExample
+from vael.probability import PerExample, divergence
 from vael.training import Settings, run
 
 TIME = 6
@@ -109,6 +116,41 @@ def test_evaluation_gives_the_kalman_likelihood(gaps):
     assert exact.log_likelihood_per_step == pytest.approx(float(known.mean()) / steps)
     again = evaluate(linear_state_space(0.1), source, importance_samples=400, batch=2, memory=1 << 14)
     torch.testing.assert_close(again.log_likelihood_per_example, moved.log_likelihood_per_example)
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_all_steps_at_once_are_the_steps_one_by_one(told):
+    """The terms, of latents that the model draws or that it is told, against p and q of every level by itself."""
+    given = with_gaps()
+    model = linear_state_space(0.1)
+    noise = torch.randn(3, 5, TIME, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    latent = tuple(noise.unbind(2)) if told else None
+    terms = model(given, samples=3, generator=PerExample(0, given.index), latent=latent)
+    for t, z in enumerate(terms.latent):
+        q, p = model.posterior_at(terms.latent[:t], given), model.prior_at(terms.latent[:t])
+        torch.testing.assert_close(terms.log_posterior[t], q.log_prob(z).expand(3, 5))
+        torch.testing.assert_close(terms.log_prior[t], p.log_prob(z))
+        torch.testing.assert_close(terms.divergence[t], divergence(q, p, z[None])[0].expand(3, 5))
+        for stated, known in ((terms.posterior[t], q), (terms.prior[t], p)):
+            torch.testing.assert_close(stated.mean.expand(3, 5, 1), known.mean.expand(3, 5, 1))
+            torch.testing.assert_close(stated.variance.expand(3, 5, 1), known.variance.expand(3, 5, 1))
+
+
+def test_a_window_of_any_length_is_read_once():
+    """A walk through the levels costs steps, not steps squared: what the posterior reads of x it reads once."""
+    model, calls = linear_state_space(), []
+    model.summary.register_forward_hook(lambda *_: calls.append(1))
+    x = torch.randn(2, 40, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    given = Batch(x=x, index=torch.arange(2))
+    z = posterior_levels(model, given, 5, PerExample(0, given.index))
+    assert len(calls) == 1
+    means = posterior_means(model, given)
+    assert len(calls) == 2
+    for t in (0, 1, 39):  # the slow definition reads it for every step
+        torch.testing.assert_close(model.posterior_at(means[:t], given).mean.expand(1, 2, 1), means[t])
+    known = kalman(x)
+    terms = weighed(model, given, z)
+    torch.testing.assert_close(terms.log_weight, known.expand(5, 2))
 
 
 def test_a_wrong_posterior_gives_a_bound_below():

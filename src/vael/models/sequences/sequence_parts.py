@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -13,6 +13,7 @@ from vael.models.autoencoders.autoencoder_parts import unconditional
 from vael.models.core import Model
 from vael.models.families import LikelihoodPart, ModelPart, Size
 from vael.models.likelihoods.parts import BernoulliPart
+from vael.models.sequences.linear_dynamics import linear_dynamics
 from vael.models.sequences.state_space import state_space
 
 
@@ -53,13 +54,7 @@ class StateSpacePart(ModelPart):
         return self.model_copy(update={"likelihood": self.likelihood.settled(facts)})
 
     def build(self, facts: Facts) -> Model:
-        unconditional(self, facts)
-        if len(facts.event) < 2 or facts.event[0] < 2:
-            raise StateError(
-                f"a state-space model is over sequences [time, ...] of at least two steps, but {facts.name} has "
-                f"examples of shape {facts.event}; give sequences"
-            )
-        moments = None if facts.moments is None else FrameMoments.of(facts.moments)
+        moments = sequence_moments(self, facts)
         return state_space(
             facts.event,
             self.likelihood.build(replace(facts, moments=moments)),
@@ -69,3 +64,36 @@ class StateSpacePart(ModelPart):
             sees_gaps=facts.channels_last,  # windows of numbers may have gaps later, where those of training had none
             moments=moments,
         )
+
+
+class KalmanPart(ModelPart):
+    """Latents that move linearly and are smoothed exactly, each seen through a map that is linear and a network."""
+
+    kind: Literal["kalman"] = "kalman"
+    compiles: ClassVar[bool] = False  # a step for each frame: too long a graph
+    latent: Size = 8
+    hidden: Size = 64
+    likelihood: LikelihoodPart = BernoulliPart()
+
+    @property
+    def is_likelihood(self) -> bool:
+        return self.likelihood.is_likelihood
+
+    def settled(self, facts: Facts) -> KalmanPart:
+        return self.model_copy(update={"likelihood": self.likelihood.settled(facts)})
+
+    def build(self, facts: Facts) -> Model:
+        moments = sequence_moments(self, facts)
+        head = self.likelihood.build(replace(facts, moments=moments))
+        return linear_dynamics(facts.event, head, latent=self.latent, hidden=self.hidden, moments=moments)
+
+
+def sequence_moments(part: ModelPart, facts: Facts) -> FrameMoments | None:
+    """The moments of a frame. Errors: `StateError` for what is no sequence, or has a condition."""
+    unconditional(part, facts)
+    if len(facts.event) < 2 or facts.event[0] < 2:
+        raise StateError(
+            f"a state-space model is over sequences [time, ...] of at least two steps, but {facts.name} has "
+            f"examples of shape {facts.event}; give sequences"
+        )
+    return None if facts.moments is None else FrameMoments.of(facts.moments)

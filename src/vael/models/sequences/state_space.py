@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch.distributions import Distribution, MultivariateNormal
 
 from vael.data.batch import Batch
 from vael.data.facts import scale_of
@@ -20,7 +20,17 @@ from vael.models.priors.standard_normal import StandardNormal
 from vael.models.vae import filled, seen
 from vael.networks import Dense, Gaps, Standardize
 from vael.networks.dense import bias_at
-from vael.probability import Noise, as_noise, bounded, diagonal_gaussian, divergence, draw
+from vael.probability import (
+    EachLatent,
+    Noise,
+    Replayed,
+    as_noise,
+    bounded,
+    deviation,
+    diagonal_gaussian,
+    divergence,
+    draw,
+)
 
 
 class GaussianTransition(Conditional):
@@ -128,20 +138,17 @@ class StateSpace(LatentModel, CellWise):
             raise ShapeError(
                 f"{len(latent)} latents were given for sequences of {x.shape[1]} frames; expected one for each"
             )
-        summary, size = self.summarized(batch), self.initial(None).event_shape
-        noise = (
-            as_noise(generator).normal((samples, len(x), x.shape[1], *size), at_least_float32(x))
-            if latent is None
-            else x
-        )
-        z, before, steps = x.new_zeros(samples, len(x), *size), None, []
-        for t in range(x.shape[1]):
-            p = self.initial(None) if before is None else self.transition(before)
-            q = self.update(z, summary[:, t])
-            z = latent[t] if latent is not None else q.mean + q.stddev * noise[:, :, t]
-            steps.append((p, q, z))
-            before = z
-        return self._terms(batch, steps, requires)
+        summary = self.summarized(batch)
+        if latent is None:
+            noise = as_noise(generator).normal((samples, *summary.shape[:2], *self.latent_shape), at_least_float32(x))
+            latent = self._states(summary, samples, Replayed(noise.unbind(2)))
+        before = torch.stack((torch.zeros_like(latent[0]), *latent[:-1]), 2)
+        return self._terms(batch, latent, self.update(before, summary), requires)
+
+    @property
+    def latent_shape(self) -> torch.Size:
+        """The shape of the latents of one step."""
+        return self.initial(None).event_shape
 
     def summarized(self, batch: Batch) -> Float[Tensor, "batch time hidden"]:
         """g_1 ... g_T of the elements that were seen."""
@@ -156,20 +163,26 @@ class StateSpace(LatentModel, CellWise):
     def leaves_out(self) -> bool:
         return not self.head.couples
 
-    def _terms(
-        self, batch: Batch, steps: list[tuple[Distribution, Distribution, Tensor]], requires: frozenset[str]
-    ) -> Terms:
-        priors, posteriors, latents = (tuple(part) for part in zip(*steps, strict=True))
+    def _terms(self, batch: Batch, latent: Levels, q: Distribution, requires: frozenset[str]) -> Terms:
+        z = torch.stack(latent, 2)  # [samples, batch, time, features]
+        first, later = self.initial(None), self.transition(z[:, :, :-1])
+
+        def each(of: Callable[[Distribution, Distribution, Tensor], Tensor]) -> Tensor:
+            """Of q, p and z of the first step, and of the others at once: `[time, samples, batch]`."""
+            parts = (
+                of(at_steps(q, slice(0, 1)), first, z[:, :, :1]),
+                of(at_steps(q, slice(1, None)), later, z[:, :, 1:]),
+            )
+            return torch.cat(parts, 2).movedim(2, 0)
+
         return Terms(
-            log_likelihood=seen(self.decode(latents).log_prob(filled(batch.x, batch.observed)), batch.observed),
-            log_prior=torch.stack([p.log_prob(z) for p, _, z in steps]) if "log_prior" in requires else None,
-            log_posterior=torch.stack([q.log_prob(z) for _, q, z in steps]) if "log_posterior" in requires else None,
-            divergence=torch.stack([divergence(q, p, z[None])[0] for p, q, z in steps])
-            if "divergence" in requires
-            else None,
-            latent=latents,
-            prior=priors,
-            posterior=posteriors,
+            log_likelihood=seen(self.decode(latent).log_prob(filled(batch.x, batch.observed)), batch.observed),
+            log_prior=each(lambda q, p, z: p.log_prob(z)) if "log_prior" in requires else None,
+            log_posterior=each(lambda q, p, z: q.log_prob(z)) if "log_posterior" in requires else None,
+            divergence=each(lambda q, p, z: divergence(q, p, z[None])[0]) if "divergence" in requires else None,
+            latent=latent,
+            prior=(first, *(at_steps(later, t) for t in range(len(latent) - 1))),
+            posterior=tuple(at_steps(q, t) for t in range(len(latent))),
         )
 
     def depth(self, event: Sequence[int]) -> int:
@@ -180,22 +193,25 @@ class StateSpace(LatentModel, CellWise):
         return self.transition(above[-1]) if above else self.initial(None)
 
     def posterior_at(self, above: Levels, batch: Batch) -> Distribution:
-        before = above[-1] if above else batch.x.new_zeros(len(batch), *self.initial(None).event_shape)
-        return self.update(before, self.summarized(batch)[:, len(above)])
+        return self.posterior_given(batch)(above)
+
+    def posterior_given(self, batch: Batch) -> Callable[[Levels], Distribution]:
+        """The window is read once, so that all steps take a time that grows with their number, not with its square."""
+        summary = self.summarized(batch)
+        start = summary.new_zeros(len(batch), *self.latent_shape)
+        return lambda above: self.update(above[-1] if above else start, summary[:, len(above)])
 
     def decode(self, latent: Levels, context: Tensor | None = None) -> Distribution:
         z = torch.stack(latent, 2)  # [samples, batch, time, features]
         raw = at_least_float32(self.emission(z.flatten(0, 2))).unflatten(0, z.shape[:3])
         return self.head(raw.movedim(3, 2).flatten(2, 3))  # first parameter of all frames, then the second
 
-    def means(self, batch: Batch) -> Levels:
-        """z_1 ... z_t at the means of q, one after another, `[1, batch, features]` each."""
-        return self._states(batch.x, batch.observed, 1, None)
-
-    def _states(self, x: Tensor, observed: Tensor | None, samples: int, noise: Noise | None) -> Levels:
-        summary, found = self._summary(x, observed), []
-        z = x.new_zeros(samples, len(x), *self.initial(None).event_shape)
-        for t in range(x.shape[1]):
+    def _states(
+        self, summary: Float[Tensor, "batch time hidden"], samples: int, noise: Noise | None
+    ) -> tuple[Tensor, ...]:
+        """z_1 ... z_T as q moves them, `[samples, batch, features]` each; without noise by the means."""
+        z, found = summary.new_zeros(samples, len(summary), *self.latent_shape), []
+        for t in range(summary.shape[1]):
             z = _step(self.update(z, summary[:, t]), noise)
             found.append(z)
         return tuple(found)
@@ -214,7 +230,7 @@ class StateSpace(LatentModel, CellWise):
         of q and the transition.
         """
         noise = None if generator is None else as_noise(generator)
-        z, future = self._states(x, None, samples, noise)[-1], []
+        z, future = self._states(self._summary(x, None), samples, noise)[-1], []
         for _ in range(steps):
             z = _step(self.transition(z), noise)
             future.append(z)
@@ -235,17 +251,18 @@ class StateSpace(LatentModel, CellWise):
             z.append(_step(self.transition(z[-1]), noise))
         return draw(self.decode(tuple(z)), 1, noise)[0, 0]
 
-    def reconstruct(self, batch: Batch) -> Tensor:
-        return self.decode(self.means(batch)).mean[0]
 
-    def encode(self, batch: Batch) -> Tensor:
-        """The means of all latents, one after another, `[batch, time × features]`."""
-        return torch.cat([z[0] for z in self.means(batch)], -1)
+def at_steps(law: Distribution, steps: int | slice) -> Distribution:
+    """A Gaussian of all steps, `[samples, batch, time]`, at one or some of them."""
+    if isinstance(law, MultivariateNormal):
+        low = law.scale_tril[:, :, steps]
+        return MultivariateNormal(law.loc[:, :, steps], scale_tril=low, validate_args=False)
+    return diagonal_gaussian(law.mean[:, :, steps], deviation(law)[:, :, steps])
 
 
 def _step(law: Distribution, noise: Noise | None) -> Tensor:
     """A draw, or the mean where there is no noise."""
-    return law.mean if noise is None else law.mean + law.stddev * noise.normal(law.mean.shape, law.mean)
+    return law.mean if noise is None else draw(law, 1, EachLatent(noise))[0]
 
 
 def state_space(
