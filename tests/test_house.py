@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -373,6 +374,12 @@ def test_at_most_eight_arguments(path):
 def test_files_stay_short(path):
     assert len(path.read_text().splitlines()) <= 500  # at 120 columns
     assert path.name not in {"utils.py", "helpers.py"}
+
+
+def test_the_type_checker_reads_everything_with_every_rule():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pyrefly"]
+    assert settings["project-includes"] == ["src"]
+    assert settings.keys() == {"project-includes", "search-path", "python-version", "ignore-missing-imports"}
 
 
 MANY_ATTRIBUTES = {"AnomalyDetector"}  # until it is split

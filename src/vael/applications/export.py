@@ -117,7 +117,7 @@ def innermost(law: Distribution) -> Distribution:
 def parameters(law: Distribution) -> dict[str, Tensor]:
     """The tensors that a law was made of, by their names in `arg_constraints`, each with the axes samples and batch."""
     law = innermost(law)
-    found = {name: vars(law)[name] for name in type(law).arg_constraints if isinstance(vars(law).get(name), Tensor)}
+    found = {name: vars(law)[name] for name in law.arg_constraints if isinstance(vars(law).get(name), Tensor)}
     found = {
         name: value for name, value in found.items() if value.numel()
     }  # a table without levels has no log-probabilities of levels

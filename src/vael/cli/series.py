@@ -87,8 +87,8 @@ def channels_of(run: Run, x: Tensor) -> dict[str, pa.Array]:
 def write_table(path: Path, columns: Mapping[str, pa.Array]) -> None:
     """Columns as .parquet, or as text."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
+    from vael.tables import columnwise as pc
     from vael.tables.as_text.output import cell_file
 
     typed = path.suffix.lower() == ".parquet"

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 
 from vael.cli.reasons import with_reasons
 from vael.data.keys import with_keys
+from vael.tables import columnwise as pc
 from vael.tables.as_text.output import RowFile, cell_file, row_file
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 
 from vael.data.cells import as_examples, black_and_white, checked_numbers
 from vael.data.files.arrays import array_in
 from vael.data.source import AsFloat, Kind, Source, Transform
 from vael.errors import FormatError, ShapeError, SupportError
+from vael.tables import columnwise as pc
 from vael.tables.as_text.text import text_table
 from vael.tables.inference import is_text
 from vael.tables.parquet import parquet_file, validated
@@ -143,7 +143,7 @@ def array_blocks(path: Path, rows: int | None = None) -> Iterator[np.ndarray]:
     if mapped.ndim == 0 or not len(mapped):
         raise FormatError(f"{path} holds an array of shape {mapped.shape}, but at least one example was expected")
     size = rows or max(1, min(ROWS, CELLS // max(1, mapped[0].size)))
-    if not mapped.flags.c_contiguous:
+    if not isinstance(mapped, np.memmap) or not mapped.flags.c_contiguous:
         yield from (np.array(mapped[start : start + size]) for start in range(0, len(mapped), size))
         return
     shape, dtype, offset = mapped.shape, mapped.dtype, mapped.offset

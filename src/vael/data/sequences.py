@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from jaxtyping import Int64, Shaped
 
@@ -27,6 +26,7 @@ from vael.data.splitting import SHARE, Sizes, split
 from vael.data.tabular import is_table_file
 from vael.data.windowing import Windowing
 from vael.errors import FormatError, ShapeError, StateError, SupportError
+from vael.tables import columnwise as pc
 from vael.tables.inference import Signs, decimal_mark, infer_schema, no_date, told, why_left_out
 from vael.tables.missing import missing_text, nulls
 from vael.tables.reading import Given, Table, exact, given_rows, read_table

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 import torch
 
 from vael.data.catalog.finding import folder_of
@@ -18,6 +16,7 @@ from vael.data.files.material import Material, MaterialPart
 from vael.data.keys import table_keys
 from vael.data.source import Kind, Source, Splits
 from vael.data.splitting import Sizes, SplitParts, split
+from vael.tables import columnwise as pc
 from vael.tables.as_text.compressed import plain_name
 from vael.tables.as_text.text import TEXT
 from vael.tables.inference import date_notes, why_left_out
@@ -27,7 +26,6 @@ from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
 from vael.tables.values.arrow_types import is_text
 from vael.tables.values.numerals import limits
 
-pc: Any = pa.compute  # its functions are made when it is imported
 MOST = 1e15  # numbers of ordinary size
 NUMBERS = frozenset({ColumnKind.REAL, ColumnKind.POSITIVE, ColumnKind.COUNT})
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from jaxtyping import Bool, Float64
 
 from vael.errors import SupportError
+from vael.tables import columnwise as pc
 from vael.tables.constraints import enforced
 from vael.tables.inference import date_notes
 from vael.tables.reading import Frame, Table, given_rows, read_table

@@ -184,7 +184,12 @@ def efficacy(
     constant = float((unseen.y == _commonest(seen.y)).mean()) if task is not Task.NUMBER else 0.0
     said = [np.mean([one.said for one in rows], axis=0) for rows in taught]
     told = SkillTold(
-        said[1], said[0], tuple(_folds(rows, unseen.x, classes, task, seed) if folds else () for rows in (seen, drawn))
+        said[1],
+        said[0],
+        (
+            _folds(seen, unseen.x, classes, task, seed) if folds else (),
+            _folds(drawn, unseen.x, classes, task, seed) if folds else (),
+        ),
     )
     limits = float(seen.y.min()), float(seen.y.max())
     skill = (

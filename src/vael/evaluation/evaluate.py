@@ -382,15 +382,15 @@ def _with_likelihood(found: Evaluation, judged: Judged, discrete: bool, cells: f
         k_hat_per_example=k_hat,
         k_hat_above_limit=None if k_hat is None else float((~(k_hat <= K_HAT_LIMIT)).double().mean()),
     )
-    return replace(found, warnings=tuple(_warnings(found)))
+    return replace(found, warnings=tuple(_warnings(found, judged)))
 
 
-def _warnings(found: Evaluation) -> Iterator[str]:
+def _warnings(found: Evaluation, judged: Judged) -> Iterator[str]:
     """Reasons not to trust log p(x), each with the way out."""
     samples, share = found.importance_samples, found.k_hat_above_limit
+    effective, bad = float(judged.effective_samples.mean()), int((~judged.log_likelihood.isfinite()).sum())
     settled = found.fitted_share or found.steps is not None  # no other proposals are left to try
-    if not math.isfinite(found.log_likelihood):
-        bad = int((~found.log_likelihood_per_example.isfinite()).sum())
+    if bad:
         yield (
             f"log p(x) is not finite for {bad} of {found.examples} examples: look at these rows and at the weights of "
             "the model"
@@ -400,9 +400,9 @@ def _warnings(found: Evaluation) -> Iterator[str]:
             f"K = {samples} draws are few: the estimate lies below log p(x), and its weights cannot be judged; use "
             f"{LEAST_SAMPLES} or more (--importance-samples)"
         )
-    elif found.effective_sample_size < LEAST_EFFECTIVE:
+    elif effective < LEAST_EFFECTIVE:
         yield (
-            f"the weights of K = {samples} draws are worth {found.effective_sample_size:.1f} equal ones on average, so "
+            f"the weights of K = {samples} draws are worth {effective:.1f} equal ones on average, so "
             "log p(x) is a loose lower "
             "bound and its standard error leaves that out; use more draws (--importance-samples)"
         )

@@ -57,24 +57,26 @@ def under_posterior(model: LatentModel, batch: Batch, posterior: Distribution | 
     like = batch.x if posterior is None else posterior.mean
     weights = ImportanceWeights(how.samples, len(batch), like)
     reconstruction, ratio = torch.zeros(2, len(batch), dtype=torch.float64, device=like.device)
-    first, prior = None, None
+    first: Levels = ()  # the first block of draws
+    priors: tuple[Distribution, ...] = ()
     for latent in level_blocks(model, batch, posterior, how):
         for z in parts_of(latent, max(1, how.rows // len(batch))):
             found = weighed(model, batch, z, posterior)
-            log_likelihood, log_w, prior = found.log_likelihood, found.log_weight, found.prior[0]
+            log_likelihood, log_w, priors = found.log_likelihood, found.log_weight, found.prior
             weights.add(log_w)
             reconstruction += log_likelihood.double().sum(0)
             ratio += (log_likelihood.double() - log_w.double()).sum(0)  # log q(z | x) - log p(z)
-        first = latent if first is None else first
-    closed = posterior is not None and has_closed_form(posterior, prior)
+        first = first or latent
     return Judged(
         log_likelihood=weights.log_mean(),
         distortion=-reconstruction / how.samples,
-        divergence=divergence(posterior, prior, first[0][:1])[0].double() if closed else ratio / how.samples,
+        divergence=divergence(posterior, priors[0], first[0][:1])[0].double()
+        if posterior is not None and has_closed_form(posterior, priors[0])
+        else ratio / how.samples,
         effective_samples=weights.effective_samples(),
         k_hat=weights.k_hat(),
         mean=model.encode(batch) if posterior is None else posterior.mean,
-        divergence_per_latent=None if posterior is None else divergence_per_latent(posterior, prior, first[0]),
+        divergence_per_latent=None if posterior is None else divergence_per_latent(posterior, priors[0], first[0]),
         fitted=torch.zeros_like(ratio),
     )
 
@@ -94,10 +96,11 @@ def level_blocks(model: LatentModel, batch: Batch, posterior: Distribution | Non
         return
     posterior_at = model.posterior_given(batch)
     for block in range(-(-how.samples // NOISE_BLOCK)):
-        count, found = min(NOISE_BLOCK, how.samples - block * NOISE_BLOCK), ()
+        count = min(NOISE_BLOCK, how.samples - block * NOISE_BLOCK)
+        found: Levels = ()
         for level in range(model.depth(tuple(batch.x.shape[1:]))):
             law = posterior_at(found)
-            noise = PerExample(how.seed, batch.index, skip=how.first + block + level * LEVEL_BLOCKS)
+            noise = PerExample(how.seed, batch.rows, skip=how.first + block + level * LEVEL_BLOCKS)
             found = (*found, draw(law, 1, EachLatent(noise))[0] if found else draw(law, count, noise))
         yield found
 
@@ -115,4 +118,4 @@ def latents(posterior: Distribution, batch: Batch, how: Draws) -> Iterator[Tenso
     """Draws per example in blocks `[draws, batch, features]`: fewer draws are the first of more."""
     for block in range(-(-how.samples // NOISE_BLOCK)):
         count = min(NOISE_BLOCK, how.samples - block * NOISE_BLOCK)
-        yield draw(posterior, count, PerExample(how.seed, batch.index, skip=how.first + block))
+        yield draw(posterior, count, PerExample(how.seed, batch.rows, skip=how.first + block))

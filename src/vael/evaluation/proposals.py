@@ -24,7 +24,7 @@ from vael.errors import StateError
 from vael.evaluation.likelihood import Draws, Judged, latents, under_posterior, weigh
 from vael.evaluation.weights import ImportanceWeights
 from vael.inference import LaplacePosterior, weighed
-from vael.models import LatentModel, LatentVector
+from vael.models import LatentModel, LatentVector, needs
 from vael.models.vae import shown
 from vael.probability.factorization import tried_cholesky
 
@@ -120,20 +120,23 @@ def judged(model: LatentModel, given: Batch, plan: ProposalPlan) -> Judged:
             for part in _parts(given, plan.together(PILOT))
         ]
     )
-    trusted = (pilot.k_hat <= HEAVY) & (pilot.effective_samples >= WORTH * PILOT)
+    vector = needs(model, LatentVector, "A proposal fitted to each example")
+    trusted = pilot.effective_samples >= WORTH * PILOT
+    if pilot.k_hat is not None:
+        trusted &= pilot.k_hat <= HEAVY
     wanted = torch.ones_like(trusted) if plan.proposals is Proposals.FITTED else ~trusted
-    chosen, proposal = _fitted(model, given, wanted.nonzero()[:, 0], plan)
+    chosen, loc, factor = _fitted(vector, given, wanted.nonzero()[:, 0], plan)
     left, size = torch.ones_like(wanted).index_fill(0, chosen, False).nonzero()[:, 0], plan.together(plan.samples)
-    found = [_weighed(model, some(given, part), None, plan) for part in _split(left, size)]
+    found = [_weighed(vector, some(given, part), None, plan) for part in _split(left, size)]
     for part in _split(torch.arange(len(chosen), device=chosen.device), size):
-        own = MultivariateNormal(proposal.loc[part], scale_tril=proposal.scale_tril[part], validate_args=False)
-        found.append(_weighed(model, some(given, chosen[part]), own, plan))
-    order, k_hat = torch.cat((left, chosen)).argsort(), [weights.k_hat() for weights in found]
+        own = MultivariateNormal(loc[part], scale_tril=factor[part], validate_args=False)
+        found.append(_weighed(vector, some(given, chosen[part]), own, plan))
+    order, k_hat = torch.cat((left, chosen)).argsort(), _side_by_side([weights.k_hat() for weights in found])
     return replace(
         pilot,
         log_likelihood=torch.cat([weights.log_mean() for weights in found])[order],
         effective_samples=torch.cat([weights.effective_samples() for weights in found])[order],
-        k_hat=None if any(one is None for one in k_hat) else torch.cat(k_hat)[order],
+        k_hat=None if k_hat is None else k_hat[order],
         fitted=torch.zeros_like(pilot.fitted).index_fill(0, chosen, 1),
     )
 
@@ -143,22 +146,25 @@ def _split(rows: Tensor, size: int) -> list[Tensor]:
 
 
 def _weighed(model: LatentVector, given: Batch, proposal: Distribution | None, plan: ProposalPlan) -> ImportanceWeights:
-    return weigh(model, given, proposal or posterior_of(model, given), plan.draws(plan.samples))
+    return weigh(model, given, proposal or model.infer(given), plan.draws(plan.samples))
 
 
 def _fitted(
     model: LatentVector, given: Batch, chosen: Int64[Tensor, " heavy"], plan: ProposalPlan
-) -> tuple[Tensor, MultivariateNormal | None]:
-    """The examples whose proposal has finite numbers, which are nearly all that were chosen, and their proposals."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The examples whose proposal has finite numbers, which are nearly all that were chosen, and means and Cholesky
+    factors of their proposals.
+    """
     proposals = []
     features = model.prior(None if given.context is None else given.context[:1]).event_shape[0]
     for part in _split(chosen, max(1, min(plan.batch, ROOM // (features * max(features, TRIAL))))):
         proposals.append(fitted_proposal(model, some(given, part), plan.draws(TRIAL, TRIAL_BLOCK)))
     if not proposals:
-        return chosen, None
+        empty = given.x.new_empty(0, features)
+        return chosen, empty, empty[..., None]
     loc, factor = (torch.cat([getattr(one, name) for one in proposals]) for name in ("loc", "scale_tril"))
     proper = loc.isfinite().all(1) & factor.isfinite().flatten(1).all(1)
-    return chosen[proper], MultivariateNormal(loc[proper], scale_tril=factor[proper], validate_args=False)
+    return chosen[proper], loc[proper], factor[proper]
 
 
 def fitted_proposal(model: LatentVector, given: Batch, how: Draws) -> MultivariateNormal:
@@ -239,7 +245,19 @@ def _parts(given: Batch, size: int) -> list[Batch]:
 
 def joined(parts: Sequence[Judged]) -> Judged:
     """The figures of all examples."""
-    columns = {f.name: [getattr(part, f.name) for part in parts] for f in fields(Judged)}
     return Judged(
-        **{name: None if any(c is None for c in column) else torch.cat(column) for name, column in columns.items()}
+        log_likelihood=torch.cat([part.log_likelihood for part in parts]),
+        distortion=torch.cat([part.distortion for part in parts]),
+        divergence=torch.cat([part.divergence for part in parts]),
+        effective_samples=torch.cat([part.effective_samples for part in parts]),
+        k_hat=_side_by_side([part.k_hat for part in parts]),
+        mean=torch.cat([part.mean for part in parts]),
+        divergence_per_latent=_side_by_side([part.divergence_per_latent for part in parts]),
+        fitted=torch.cat([part.fitted for part in parts]),
     )
+
+
+def _side_by_side(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """All parts, or None where one of them is."""
+    known = [part for part in parts if part is not None]
+    return torch.cat(known) if len(known) == len(parts) else None

@@ -12,7 +12,7 @@ from torch import Tensor
 from vael.data import Batch, Corruption, Kind, Source
 from vael.errors import StateError, SupportError
 from vael.evaluation.evaluate import batch_at, reference
-from vael.models import Model
+from vael.models import Encodes, Model, Reconstructs, needs
 from vael.probability import PerExample
 
 
@@ -96,6 +96,7 @@ def reconstruction_error(
     peak = peak_of(source) if peak is None else peak
     if len(source) == 0 or batch < 1:
         raise StateError(f"{source.name}: {len(source)} examples in batches of {batch}; expected at least one of each")
+    model = needs(model, Reconstructs, "The error of a reconstruction")
     like, training = reference(model), model.training
     blocks = [range(start, min(start + batch, len(source))) for start in range(0, len(source), batch)]
     model.eval()
@@ -121,11 +122,12 @@ def code_sensitivity(model: Model, source: Source, corruption: Corruption, *, se
             f"{source.name}: {len(source)} examples in batches of {batch}; expected at least two examples and a batch "
             "of 1"
         )
+    model = needs(model, Encodes, "The sensitivity of codes")
     like, clean, moved = reference(model), [], []
     with torch.inference_mode():
         for start in range(0, len(source), batch):
             given = batch_at(source, range(start, min(start + batch, len(source))), seed, like)
-            damaged = corruption(given.x, PerExample(seed + 1, given.index))[0]
+            damaged = corruption(given.x, PerExample(seed + 1, given.rows))[0]
             clean.append(model.encode(given).double())
             moved.append((model.encode(Batch(x=damaged, context=given.context)).double() - clean[-1]).square().sum(1))
     spread = float(torch.cat(clean).var(0, correction=0).sum())
@@ -136,9 +138,9 @@ def code_sensitivity(model: Model, source: Source, corruption: Corruption, *, se
     return float(torch.cat(moved).mean()) / spread
 
 
-def _errors(model: Model, clean: Batch, corruption: Corruption | None, seed: int) -> tuple[Tensor, Tensor]:
+def _errors(model: Reconstructs, clean: Batch, corruption: Corruption | None, seed: int) -> tuple[Tensor, Tensor]:
     """Of what comes out and of what went in, `[batch]`, mean over cells, on the processor."""
-    x = clean.x if corruption is None else corruption(clean.x, PerExample(seed + 1, clean.index))[0]
+    x = clean.x if corruption is None else corruption(clean.x, PerExample(seed + 1, clean.rows))[0]
     out = model.reconstruct(Batch(x=x, context=clean.context))
     return _per_cell(out, clean.x), _per_cell(x, clean.x)
 

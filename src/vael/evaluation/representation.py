@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vael.data import Source
 from vael.errors import ShapeError, StateError
-from vael.models import Model
+from vael.models import Encodes
 from vael.probability import PerExample
 
 AT_ONCE = 512
@@ -48,7 +48,7 @@ class AttributeProbe:
 
 
 @torch.no_grad()
-def codes_of(model: Model, source: Source, seed: int = 0) -> Float[Tensor, "examples features"]:
+def codes_of(model: Encodes, source: Source, seed: int = 0) -> Float[Tensor, "examples features"]:
     """Posterior means of all examples; a stochastic transform takes noise that belongs to the example."""
     parts = torch.arange(len(source)).split(AT_ONCE)
     return torch.cat([model.encode(source.batch(index, PerExample(seed, index))) for index in parts])
@@ -96,7 +96,7 @@ def attribute_probe(
         raise StateError(
             f"the attribute {name} is the same for all examples, so there is nothing to find; measure one that varies"
         )
-    fitted = RidgeCV(alphas=RIDGES).fit(train.double().numpy(), train_value.double().numpy())
+    fitted = RidgeCV(alphas=np.array(RIDGES)).fit(train.double().numpy(), train_value.double().numpy())
     slopes = torch.from_numpy(np.asarray(fitted.coef_))
     score = float(fitted.score(test.double().numpy(), test_value.double().numpy()))
     return AttributeProbe(name, score, (slopes / slopes.norm().clamp(min=1e-300)).to(train.dtype), float(slopes.norm()))

@@ -72,10 +72,13 @@ class State(ABC):
 S = TypeVar("S", bound=State)
 
 
-class Algorithm(ABC, Generic[S]):
-    """Abstract way to climb a bound, by a state of kind `S`; the loop owns the state."""
+M = TypeVar("M", bound=Model)
 
-    model: Model
+
+class Algorithm(ABC, Generic[M, S]):
+    """Abstract way to climb a bound, on a model of kind `M`, by a state of kind `S`; the loop owns the state."""
+
+    model: M
     warmup: float = 0.0  # share of training before what is climbed is what is meant to be climbed
 
     @property

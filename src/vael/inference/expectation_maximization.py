@@ -74,7 +74,7 @@ class MixtureState(State):
         return {**theta, **sums, **own}
 
 
-class ExpectationMaximization(Algorithm[MixtureState]):
+class ExpectationMaximization(Algorithm[GaussianMixture, MixtureState]):
     """Climb log p(X|θ) of a Gaussian mixture: one E-step and one M-step each time all examples have been seen.
 
     With `Settings(batch=len(train))` a step is an iteration; with smaller batches the statistics of the E-step are
@@ -88,8 +88,6 @@ class ExpectationMaximization(Algorithm[MixtureState]):
     Errors, at the start of a run: `SupportError` for data that are not finite real numbers, or whose own covariance is
     singular where there is no floor; `StateError` for fewer examples than components and for several processes.
     """
-
-    model: GaussianMixture
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ from vael.objectives import ELBO, Objective
 from vael.probability import Noise
 
 
-class GradientAscent(Algorithm[AscentState]):
+class GradientAscent(Algorithm[Model, AscentState]):
     """Climb `objective` on all parameters of `model`, by AdamW unless another optimiser is given.
 
     `ema` is the decay per step of the averaged weights that are judged and saved; they are updated every `EMA_EVERY`

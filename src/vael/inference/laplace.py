@@ -12,7 +12,7 @@ from torch.func import grad, jvp
 
 from vael.errors import StateError
 from vael.inference.optimizers import Optimizer, Updates
-from vael.models import VAE, Conditional, LatentVector, Model, needs
+from vael.models import VAE, LatentVector, Model, Posterior, needs
 from vael.models.vae import context_of, filled, seen, shown
 from vael.probability.factorization import factor_of_inverse, spectrum
 
@@ -23,7 +23,7 @@ FLOOR = 0.5
 CLIMB = Optimizer(torch.optim.Adam, options={"betas": (0.9, 0.98), "maximize": True})
 
 
-class LaplacePosterior(Conditional):
+class LaplacePosterior(Posterior):
     """q(z | x) = N(z*, H⁻¹): z* is the mode of log p(x, z) in z, H minus its Hessian there (MacKay 2003, chapter 27).
 
     No network: for every example the mode is looked for anew, from the mean of the model's own posterior, by `steps` of

@@ -30,15 +30,13 @@ class MeanFieldState(State):
         return {**self.parameters, "last": self.last}
 
 
-class CoordinateAscent(Algorithm[MeanFieldState]):
+class CoordinateAscent(Algorithm[BayesianGaussianMixture, MeanFieldState]):
     """Climb the ELBO of a `BayesianGaussianMixture`: q(Z) given the rest, then q(π) and q(μ, Λ) given q(Z).
 
     Full batch: `Settings(batch=len(train))`. `start` are the responsibilities of the training examples before the first
     step. The bound of a training row is the ELBO after its step, divided by the number of examples; it never falls.
     `tolerance`, nats per example, ends the run.
     """
-
-    model: BayesianGaussianMixture
 
     def __init__(
         self, model: BayesianGaussianMixture, start: Float[Tensor, "examples components"], *, tolerance: float = 0.0

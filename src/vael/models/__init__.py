@@ -29,7 +29,7 @@ from vael.models.capabilities import (
     posterior_means,
     prior_levels,
 )
-from vael.models.core import Conditional, Model, Terms
+from vael.models.core import Conditional, Likelihood, Model, Posterior, Prior, Terms
 from vael.models.likelihoods.columns import ColumnsHead, ColumnsInput, heaped
 from vael.models.likelihoods.heads import (
     BernoulliHead,
@@ -123,12 +123,15 @@ __all__ = [
     "LatentModel",
     "LatentVector",
     "LearnedScale",
+    "Likelihood",
     "LogisticContraction",
     "MixturePrior",
     "Model",
     "OneLevel",
     "Penalty",
+    "Posterior",
     "PredictedScale",
+    "Prior",
     "Reconstructs",
     "Samples",
     "Spherical",

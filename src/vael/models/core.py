@@ -101,16 +101,36 @@ def stated(term: T | None, name: str) -> T:
 
 
 class Conditional(nn.Module, ABC):
-    """Abstract: given tensors, a distribution. Prior, encoder and decoder are the same kind of thing.
+    """Abstract: `forward` gives a distribution, given tensors. Prior, encoder and decoder are the same kind of thing.
 
     An encoder with `sees_gaps` is given NaN where a cell was not seen, so that it can tell; any other is given 0 there.
     """
 
     sees_gaps: bool = False
 
+
+class Prior(Conditional):
+    """Abstract: p(z | c)."""
+
     @abstractmethod
-    def forward(self, *given: Tensor | None) -> Distribution:
-        """The distribution given the tensors."""
+    def forward(self, context: Tensor | None = None) -> Distribution:
+        """Without batch shape, or with that of the conditions `[batch, features]`."""
+
+
+class Likelihood(Conditional):
+    """Abstract: p(x | z, c)."""
+
+    @abstractmethod
+    def forward(self, z: Tensor, context: Tensor | None = None) -> Distribution:
+        """At latents `[samples, batch, *event]`."""
+
+
+class Posterior(Conditional):
+    """Abstract: q(z | x, c)."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
+        """At examples `[batch, *event]`."""
 
 
 def given(network: nn.Module, x: Tensor, context: Tensor | None) -> Tensor:

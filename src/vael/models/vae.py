@@ -9,12 +9,12 @@ from torch.distributions import Distribution
 from vael.data.batch import Batch
 from vael.errors import ShapeError, StateError
 from vael.models.capabilities import Capability, CellWise, LatentVector
-from vael.models.core import EVERYTHING, Conditional, Levels, Terms
+from vael.models.core import EVERYTHING, Conditional, Levels, Likelihood, Terms
 from vael.models.likelihoods.heads import Head, at_least_float32
 from vael.probability import Noise, divergence, draw, total_log_prob
 
 
-class Decoder(Conditional):
+class Decoder(Likelihood):
     """Likelihood p(x | z): a network, and the head that reads its output as a distribution."""
 
     def __init__(self, network: nn.Module, head: Head) -> None:

@@ -67,7 +67,7 @@ class Columns(Law):
     Draws and means have the type of the parameters; `widened` gives them in float64, which cells that are written need.
     """
 
-    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = dict.fromkeys(
+    of_arguments: ClassVar[dict[str, constraints.Constraint]] = dict.fromkeys(
         ("logits", "loc", "log_scale", "spike_logits", "log_probs"), constraints.independent(constraints.real, 1)
     )
 

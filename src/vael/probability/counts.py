@@ -24,7 +24,7 @@ class ZeroInflatedPoisson(Law):
     float64, since k log λ and log k! are far larger than their difference.
     """
 
-    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {
+    of_arguments: ClassVar[dict[str, constraints.Constraint]] = {
         "logits": constraints.real,
         "log_rate": constraints.real,
     }

@@ -29,7 +29,7 @@ class DiscretizedLogisticMixture(Law):
     Parameters `[*batch, components]`, in units of one level; probabilities sum to one for all of them.
     """
 
-    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = REAL
+    of_arguments: ClassVar[dict[str, constraints.Constraint]] = REAL
 
     def __init__(self, logits: Tensor, loc: Tensor, log_scale: Tensor, levels: int) -> None:
         self.logits, self.loc, self.log_scale = F.log_softmax(logits, dim=-1), loc, log_scale
@@ -62,7 +62,7 @@ class CoupledLogisticMixture(Law):
     that is away from the outermost levels and for scales of half a level or more, and near it elsewhere.
     """
 
-    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {**REAL, "coupling": constraints.real}
+    of_arguments: ClassVar[dict[str, constraints.Constraint]] = {**REAL, "coupling": constraints.real}
 
     def __init__(
         self, logits: Tensor, loc: Tensor, log_scale: Tensor, coupling: Tensor, levels: int, *, space: int

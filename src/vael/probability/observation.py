@@ -24,7 +24,12 @@ class Law(Distribution, ABC):
     `vael.probability.draw`.
     """
 
-    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
+    of_arguments: ClassVar[dict[str, constraints.Constraint]] = {}
+
+    @property
+    def arg_constraints(self) -> dict[str, constraints.Constraint]:
+        """What the arguments must be, by name; said, not checked."""
+        return self.of_arguments
 
     def __init__(self, batch_shape: torch.Size, event_shape: torch.Size | None = None) -> None:
         super().__init__(batch_shape, event_shape or torch.Size(), validate_args=False)
@@ -99,7 +104,7 @@ class DiscretizedLogistic(Law):
     Salimans, Karpathy, Chen & Kingma 2017.)
     """
 
-    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {
+    of_arguments: ClassVar[dict[str, constraints.Constraint]] = {
         "loc": constraints.real,
         "log_scale": constraints.real,
     }
@@ -126,7 +131,7 @@ class CodeChoice(Law):
     code.
     """
 
-    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"logits": constraints.real_vector}
+    of_arguments: ClassVar[dict[str, constraints.Constraint]] = {"logits": constraints.real_vector}
 
     def __init__(self, logits: Tensor) -> None:
         several_levels(logits.shape[-1])
@@ -179,7 +184,7 @@ class ContinuousBernoulli(Law):
     `logits` l are any real numbers. `largest` stretches the support to [0, largest], and the density with it.
     """
 
-    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"logits": constraints.real}
+    of_arguments: ClassVar[dict[str, constraints.Constraint]] = {"logits": constraints.real}
 
     def __init__(self, logits: Tensor, largest: float = 1.0) -> None:
         self.logits, self.largest = logits, largest
@@ -209,7 +214,7 @@ class GreyCrossEntropy(Law):
     from: a draw is the mean.
     """
 
-    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"logits": constraints.real}
+    of_arguments: ClassVar[dict[str, constraints.Constraint]] = {"logits": constraints.real}
 
     def __init__(self, logits: Tensor, largest: float = 1.0) -> None:
         self.logits, self.largest = logits, largest
@@ -231,7 +236,7 @@ class SquaredError(Law):
     p(x): it is the mean, as an autoencoder's decoder gives it.
     """
 
-    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"loc": constraints.real}
+    of_arguments: ClassVar[dict[str, constraints.Constraint]] = {"loc": constraints.real}
 
     def __init__(self, loc: Tensor) -> None:
         self.loc = loc

@@ -25,7 +25,7 @@ class TabulatedMixture(Law):
     Errors: `ShapeError` where the table has another number of rows than the logits have components.
     """
 
-    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {
+    of_arguments: ClassVar[dict[str, constraints.Constraint]] = {
         "logits": constraints.real_vector,
         "table": constraints.real_vector,
     }

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute
 
 from vael import files
 from vael.claims import parsing, refuse_claim
@@ -19,6 +17,7 @@ from vael.data import Schema
 from vael.data.tabular import is_table_file
 from vael.errors import FormatError, StateError
 from vael.specs.runs import Run
+from vael.tables import columnwise as pc
 from vael.tables.as_text.compressed import content
 from vael.tables.as_text.text import TEXT
 from vael.tables.as_text.text import TextLayout as TextLayout
@@ -26,8 +25,6 @@ from vael.tables.reading import Frame, given_rows, named
 from vael.tables.schema_file import from_record
 from vael.tables.typed import typed_cells
 from vael.tables.writing import arrow_cells, write_arrow
-
-pc: Any = pa.compute  # its functions are made when it is imported
 
 
 def schema_of(run: Run) -> Schema:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from vael.errors import SupportError
+from vael.tables import columnwise as pc
 from vael.tables.missing import marks_of, missing_among, missing_text, nulls
 from vael.tables.schema import Column, ColumnKind, Schema
 from vael.tables.values.arrow_types import DAY, FIRST_DAY, LAST_DAY, days_of, is_moment, is_number, is_text, numbers_of

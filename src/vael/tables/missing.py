@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 from jaxtyping import Bool
 
+from vael.tables import columnwise as pc
 from vael.tables.as_text.text import MISSING
 from vael.tables.schema import Column
 
-pc: Any = pa.compute  # its functions are made when it is imported
 WORDS = frozenset(
     {"na", "n/a", "null", "none"}
 )  # of `MISSING` those that levels are called too: Namibia, a garage that does not apply, no smoker

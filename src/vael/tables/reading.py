@@ -13,12 +13,12 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
 from vael.errors import FormatError, ShapeError, SupportError
+from vael.tables import columnwise as pc
 from vael.tables.as_text.text import Ragged, TextLayout, check_names, read_text
 from vael.tables.inference import INDEX, codes, infer_schema
 from vael.tables.missing import missing_levels, missing_text

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from vael.tables import columnwise as pc
 from vael.tables.missing import missing_levels
 from vael.tables.reading import place_of, valued
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 
+from vael.tables import columnwise as pc
 from vael.tables.inference import NO_CELL, why_left_out
 from vael.tables.missing import missing_text
 from vael.tables.reading import Table

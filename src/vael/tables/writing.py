@@ -13,11 +13,11 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from jaxtyping import Float
 from torch import Tensor
 
 from vael.errors import ShapeError
+from vael.tables import columnwise as pc
 from vael.tables.as_text.output import cell_file
 from vael.tables.as_text.text import TextLayout
 from vael.tables.reading import Table, place_of, with_views

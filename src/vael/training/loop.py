@@ -20,7 +20,7 @@ from vael.counting import counted
 from vael.data import Splits
 from vael.errors import StateError
 from vael.inference import Algorithm, World
-from vael.inference.algorithm import S
+from vael.inference.algorithm import M, S
 from vael.process import threads, tuned
 from vael.training import distributed
 from vael.training.callbacks import Callback, Plan, Row, Tick
@@ -39,7 +39,7 @@ VALIDATIONS = 40  # at most so many in a run that is bounded by time
 
 
 def run(
-    algorithm: Algorithm[S],
+    algorithm: Algorithm[M, S],
     data: Splits,
     settings: Settings | Resolved | None = None,
     *,
@@ -73,7 +73,7 @@ def run(
         return _ended(Training(algorithm, data, resolved, folder, callbacks), resume, interrupted)
 
 
-def _ended(training: Training[S], resume: bool, interrupted: threading.Event) -> Fit:
+def _ended(training: Training[M, S], resume: bool, interrupted: threading.Event) -> Fit:
     if resume:
         training.restore()
     return training.go(interrupted)
@@ -104,12 +104,12 @@ def interruptible() -> Iterator[threading.Event]:
             signal.signal(kind, handler)
 
 
-class Training(Generic[S]):
+class Training(Generic[M, S]):
     """A run under way; everything in it that a resumed run needs is in the checkpoint."""
 
     def __init__(
         self,
-        algorithm: Algorithm[S],
+        algorithm: Algorithm[M, S],
         data: Splits,
         resolved: Resolved,
         folder: Path | None,
@@ -128,7 +128,7 @@ class Training(Generic[S]):
         self.log = RunLog(self.store, callbacks if world.rank == 0 else ())
 
     @property
-    def algorithm(self) -> Algorithm[S]:
+    def algorithm(self) -> Algorithm[M, S]:
         """What takes the steps."""
         return self.stepping.algorithm
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vael.data import Source
 from vael.inference import Algorithm, Moment
-from vael.inference.algorithm import S
+from vael.inference.algorithm import M, S
 from vael.probability import Stream
 from vael.training.clock import Stopwatch
 from vael.training.order import Order
@@ -21,10 +21,10 @@ REHEARSALS = 5  # steps that are timed
 REHEARSAL_SECONDS = 5.0  # after which no further one is begun
 
 
-class Stepping(Generic[S]):
+class Stepping(Generic[M, S]):
     """An algorithm, its state, and the batches that move it."""
 
-    def __init__(self, algorithm: Algorithm[S], data: Source, order: Order, resolved: Resolved) -> None:
+    def __init__(self, algorithm: Algorithm[M, S], data: Source, order: Order, resolved: Resolved) -> None:
         self.algorithm, self.data, self.order, self.world = algorithm, data, order, resolved.world
         self.schedule = resolved.settings.schedule
         self.factor = self.schedule(0.0)  # of the learning rate, at the last step

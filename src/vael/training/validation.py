@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vael.data import Batch, Source
 from vael.inference import Algorithm
-from vael.inference.algorithm import S
+from vael.inference.algorithm import M, S
 from vael.probability import PerExample
 from vael.training import distributed
 from vael.training.clock import Stopwatch
@@ -36,10 +36,10 @@ class Validated:
         return float(self.totals[0] / self.totals[3])
 
 
-class Validation(Generic[S]):
+class Validation(Generic[M, S]):
     """The bound on the validation split, with the same noise each time."""
 
-    def __init__(self, algorithm: Algorithm[S], data: Source, resolved: Resolved) -> None:
+    def __init__(self, algorithm: Algorithm[M, S], data: Source, resolved: Resolved) -> None:
         self.algorithm, self.data, self.world, self.seed = algorithm, data, resolved.world, resolved.settings.seed
         self.step = 0  # of the last validation
         self.watch = Stopwatch()  # since then

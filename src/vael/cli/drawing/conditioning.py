@@ -104,7 +104,7 @@ def warn(condition: ColumnsCondition, row: Tensor) -> None:
     """Say which values training never came near."""
     from vael.tables.ranges import outside
 
-    for one in outside(condition.schema, row):
+    for one in outside(condition.columns, row):
         answer(f"vael: warning: --where {one}: what is drawn is a guess beyond what was learned", file=sys.stderr)
 
 

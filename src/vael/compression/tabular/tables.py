@@ -6,11 +6,9 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 from jaxtyping import Bool, Int32
 
 from vael.compression.container import Layout as FileLayout
@@ -22,6 +20,7 @@ from vael.compression.tabular.text_form import commonest, in_form, number_form, 
 from vael.counting import counted
 from vael.data import ColumnKind, Schema
 from vael.errors import FormatError
+from vael.tables import columnwise as pc
 from vael.tables.as_text.text import TextLayout
 from vael.tables.missing import missing_levels
 from vael.tables.reading import place_of, valued
@@ -29,7 +28,6 @@ from vael.tables.schema import LEVELS
 from vael.tables.values.dates import digits_in, written_date
 from vael.tables.values.numerals import numeral_of
 
-pc: Any = pa.compute  # its functions are made when it is imported
 EPOCH = datetime(1970, 1, 1)
 
 

@@ -9,16 +9,15 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 from pydantic import BaseModel, ConfigDict, Field
 
+from vael.tables import columnwise as pc
 from vael.tables.as_text.text import TextLayout
 
-pc: Any = pa.compute  # its functions are made when it is imported
 TRIED = 20  # rows by which the form of a file is told
 
 

@@ -198,28 +198,28 @@ class ColumnsCondition(Condition):
 
     @model_validator(mode="after")
     def _fits(self) -> ColumnsCondition:
-        sizes = {len(self.schema.columns), len(self.places), len(self.mean), len(self.std)}
+        sizes = {len(self.columns.columns), len(self.places), len(self.mean), len(self.std)}
         if len(sizes) > 1 or list(self.places) != sorted(set(self.places)):
             raise ValueError("the columns of the condition do not fit their places, means and deviations")
         return self
 
     @property
-    def schema(self) -> Schema:
+    def columns(self) -> Schema:
         """The columns."""
         return from_record(self.table, "the condition")
 
     @property
     def names(self) -> tuple[str, ...]:
-        return self.schema.names
+        return self.columns.names
 
     @property
     def features(self) -> int:
-        return sum(column.codes or 1 for column in self.schema.columns)
+        return sum(column.codes or 1 for column in self.columns.columns)
 
     def whole(self, rest: Schema) -> Schema:
         """The columns of x and of the condition together, in the order of the table."""
         columns = list(rest.columns)
-        for place, column in zip(self.places, self.schema.columns, strict=True):
+        for place, column in zip(self.places, self.columns.columns, strict=True):
             columns.insert(place, column)
         return replace(rest, columns=tuple(columns))
 
@@ -248,7 +248,7 @@ class ColumnsCondition(Condition):
     def numbers(self, cells: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows features"]:
         """Cells of the columns, as they are stored, as c."""
         parts = []
-        for place, column in enumerate(self.schema.columns):
+        for place, column in enumerate(self.columns.columns):
             found = cells[:, place].double()
             if column.codes:
                 parts.append(one_hot(found.long(), column.codes).double())
@@ -259,17 +259,17 @@ class ColumnsCondition(Condition):
     def cells(self, context: Float[Tensor, "rows features"]) -> Float[Tensor, "rows columns"]:
         """The cells that these c came from, as a table has them."""
         parts, first = [], 0
-        for place, column in enumerate(self.schema.columns):
+        for place, column in enumerate(self.columns.columns):
             part = context[:, first : first + (column.codes or 1)].double()
             first += part.shape[1]
             parts.append(part.argmax(1).double() if column.codes else part[:, 0] * self.std[place] + self.mean[place])
-        return enforced(self.schema, torch.stack(parts, 1))
+        return enforced(self.columns, torch.stack(parts, 1))
 
     def labelled(self, source: Source) -> Source:
-        place = next((place for place, column in enumerate(self.schema.columns) if column.codes), None)
+        place = next((place for place, column in enumerate(self.columns.columns) if column.codes), None)
         if place is None or source.label is not None or source.context is None:
             return source
-        column = self.schema.columns[place]
+        column = self.columns.columns[place]
         names = tuple(f"{column.name} = {level}" for level in column.levels)
         return replace(source, label=self.cells(source.context)[:, place].long(), label_names=names)
 
@@ -279,7 +279,7 @@ class ColumnsCondition(Condition):
     def row(self, given: Mapping[str, object]) -> Float[Tensor, "one columns"]:
         """The cells that a person names, as a table has them. Errors: as `encode`."""
         known = self.checked(given)
-        for column in self.schema.columns:
+        for column in self.columns.columns:
             if column.codes and known[column.name] not in (*column.levels, *dict(column.rare)):
                 raise StateError(
                     f"column {column.name!r} has no level {known[column.name]!r}"
@@ -287,12 +287,12 @@ class ColumnsCondition(Condition):
                 )
         row = pa.table({name: pa.array([known[name]], pa.string()) for name in self.names})
         try:
-            cells = exact(read_table(row, self.schema))
+            cells = exact(read_table(row, self.columns))
         except RowError as error:
             raise StateError(
                 f"a condition cannot be that: {error.row.reason}; write the value as the table has it"
             ) from error
-        for column, missing in zip(self.schema.columns, torch.isnan(cells[0]).tolist(), strict=True):
+        for column, missing in zip(self.columns.columns, torch.isnan(cells[0]).tolist(), strict=True):
             if missing:
                 raise StateError(
                     f"{known[column.name]!r} stands for a missing value of {column.name!r}, but a condition has to be "

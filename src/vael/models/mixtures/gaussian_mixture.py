@@ -15,7 +15,7 @@ from torch.distributions import Distribution, MultivariateNormal, OneHotCategori
 from vael.data.batch import Batch
 from vael.errors import ShapeError, SupportError
 from vael.models.capabilities import ClosedForm, LatentModel
-from vael.models.core import EVERYTHING, Conditional, Levels, Terms
+from vael.models.core import EVERYTHING, Levels, Likelihood, Posterior, Prior, Terms
 from vael.models.mixtures.covariance import Covariance, Full
 from vael.probability import Noise, divergence, draw
 from vael.probability.row_mixture import RowMixture
@@ -39,7 +39,7 @@ class SufficientStatistics:
     second: Tensor  # Σ_i r_ik (x_i - c_k)(x_i - c_k)ᵀ as far as the kind of covariance needs it
 
 
-class ComponentWeights(Conditional):
+class ComponentWeights(Prior):
     """Prior P(Z = k) = τ_k over one-hot vectors."""
 
     def __init__(self, components: int) -> None:
@@ -50,7 +50,7 @@ class ComponentWeights(Conditional):
         return OneHotCategorical(logits=self.weight.log(), validate_args=False)
 
 
-class GaussianComponents(Conditional):
+class GaussianComponents(Likelihood):
     """Likelihood p(x | Z = k) = N(μ_k, Σ_k)."""
 
     def __init__(self, components: int, features: int, kind: Covariance) -> None:
@@ -72,7 +72,7 @@ class GaussianComponents(Conditional):
         return self.kind.log_prob(x.to(self.mean), self.mean, self.covariance)
 
 
-class Responsibilities(Conditional):
+class Responsibilities(Posterior):
     """The exact posterior, r_k = τ_k N(x; μ_k, Σ_k) / p(x) by Bayes' theorem; it has no parameters of its own."""
 
     def __init__(self, prior: ComponentWeights, likelihood: GaussianComponents) -> None:

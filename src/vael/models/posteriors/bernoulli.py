@@ -7,13 +7,13 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vael.models.core import Conditional, given
+from vael.models.core import Conditional, Posterior, given
 from vael.models.families import PosteriorPart
 from vael.models.likelihoods.heads import at_least_float32
 from vael.probability import independent_bits
 
 
-class BernoulliPosterior(Conditional):
+class BernoulliPosterior(Posterior):
     """Encoder q(z | x) = Π Bernoulli(z_j; sigmoid of the network's j-th output); climb it by
     `objectives.ScoreFunction`.
     """

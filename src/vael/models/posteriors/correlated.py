@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, MultivariateNormal
 
 from vael.errors import ShapeError
-from vael.models.core import Conditional, given
+from vael.models.core import Conditional, Posterior, given
 from vael.models.families import PosteriorPart
 from vael.models.likelihoods.heads import at_least_float32
 from vael.probability import bounded
@@ -22,7 +22,7 @@ def numbers_of(features: int) -> int:
     return features * (features + 3) // 2
 
 
-class CorrelatedGaussianPosterior(Conditional):
+class CorrelatedGaussianPosterior(Posterior):
     """Encoder q(z | x) = N(μ(x), L(x) L(x)ᵀ), L lower triangular: z = μ + L ε (Kingma & Welling 2019, section 2.5.1).
 
     The network gives features (features + 3) / 2 numbers: μ, raw log-deviations, then what lies below the diagonal row

@@ -7,13 +7,13 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vael.models.core import Conditional, given
+from vael.models.core import Conditional, Posterior, given
 from vael.models.families import PosteriorPart
 from vael.models.likelihoods.heads import at_least_float32
 from vael.probability import bounded, diagonal_gaussian
 
 
-class GaussianPosterior(Conditional):
+class GaussianPosterior(Posterior):
     """Encoder q(z | x) = N(μ(x), diag σ²(x)); the network gives 2 × features numbers: μ, then raw log σ.
 
     log σ is bounded smoothly to (-7, 3): σ between 0.0009 and 20.

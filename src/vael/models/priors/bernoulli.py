@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vael.data.facts import Facts
-from vael.models.core import Conditional
+from vael.models.core import Conditional, Prior
 from vael.models.families import PriorPart
 from vael.probability import independent_bits
 
 
-class BernoulliPrior(Conditional):
+class BernoulliPrior(Prior):
     """Prior over `features` zeros and ones, with learned probabilities that start at one half."""
 
     def __init__(self, features: int) -> None:

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily
 
 from vael.data.facts import Facts
-from vael.models.core import Conditional
+from vael.models.core import Conditional, Prior
 from vael.models.families import PriorPart
 from vael.probability import bounded, diagonal_gaussian
 
 LOG_SCALE = (-7.0, 3.0)  # log σ of a component, as of a posterior: no component can close in on a single code
 
 
-class MixtureOfGaussiansPrior(Conditional):
+class MixtureOfGaussiansPrior(Prior):
     """p(z) = Σ_k π_k N(z; μ_k, diag σ_k²) over `features` latents: weights, means and deviations are parameters.
 
     Means start as draws from N(0, I), σ at 1 and weights equal; log σ is bounded smoothly to (-7, 3).

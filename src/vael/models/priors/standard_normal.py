@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vael.data.facts import Facts
-from vael.models.core import Conditional
+from vael.models.core import Conditional, Prior
 from vael.models.families import PriorPart
 from vael.probability import standard_gaussian
 
 
-class StandardNormal(Conditional):
+class StandardNormal(Prior):
     """Prior N(0, I) over `features` latents."""
 
     def __init__(self, features: int) -> None:

@@ -11,12 +11,12 @@ from torch.distributions import Categorical, Distribution, MixtureSameFamily
 
 from vael.data.facts import Facts, unknown_moments
 from vael.errors import StateError, SupportError
-from vael.models.core import Conditional
+from vael.models.core import Conditional, Prior
 from vael.models.families import PriorPart
 from vael.tables.schema import LEVELS
 
 
-class VampPrior(Conditional):
+class VampPrior(Prior):
     """p(z) = 1/K Σ_k q(z | u_k): the posterior at K pseudo-inputs u, which are parameters (Tomczak & Welling 2018,
     eq. 8).
 

@@ -14,12 +14,12 @@ from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
 from vael.errors import FormatError, ShapeError
 from vael.files import written
+from vael.tables import columnwise as pc
 from vael.tables.as_text.text import TEXT, TextLayout
 
 HEADER = 128  # bytes of an .npy header, so that the number of rows can be filled in at the end

@@ -12,19 +12,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 from jaxtyping import Bool
 
 from vael.errors import FormatError, ShapeError
+from vael.tables import columnwise as pc
 from vael.tables.as_text.compressed import content
 from vael.tables.as_text.tokens import TokenRows, in_quotes, inside, of_distinct, rows_of, spelled
 from vael.tables.values.dates import told_dates
 
-pc: Any = pa.compute  # its functions are made when it is imported
 MISSING = frozenset({"", "na", "nan", "n/a", "null", "none", "?", "-nan", "#n/a", "<na>", "nat"})
 TEXT = (".csv", ".tsv", ".txt", ".data", ".tab")  # endings of files
 MARKS = (",", ";", "\t", "|", " ")

@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 from jaxtyping import Bool, Int
 
-pc: Any = pa.compute  # its functions are made when it is imported
+from vael.tables import columnwise as pc
+
 QUOTE, RETURN, NEWLINE = b'"\r\n'
 IN_QUOTES = r'^[ \t]*"((?:[^"]|"")*)"[ \t]*$'
 ODD = re.compile(r'[ \t]*"((?:[^"]|"")*)"?(.*)', re.DOTALL)  # a quotation mark that is not closed, or text behind

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 from jaxtyping import Bool, Float64
 
-pc: Any = pa.compute  # its functions are made when it is imported
+from vael.tables import columnwise as pc
+
 DAY = 86_400  # seconds
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # of a second
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # of the calendar: 0001-01-01 and 9999-12-31, days since 1970-01-01

@@ -8,15 +8,13 @@ import re
 from collections import Counter
 from datetime import date, datetime, time, timedelta
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 
+from vael.tables import columnwise as pc
 from vael.tables.values.arrow_types import DAY, is_text, nanoseconds
 
-pc: Any = pa.compute  # its functions are made when it is imported
 FIRST = -354_285.0  # day of the year 1000: with less, a year of two digits may have been read as one of four
 LOOKED_AT = 20  # cells from which a pattern is told before all of them are read
 DAYS = (

@@ -8,18 +8,16 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 from jaxtyping import Bool, Float64
 
+from vael.tables import columnwise as pc
 from vael.tables.schema import Column, ColumnKind, Schema
 from vael.tables.values.arrow_types import is_text
 from vael.tables.values.dates import as_written, moment_of, parsed_dates, told_dates, with_zeros, written_date
 
-pc: Any = pa.compute  # its functions are made when it is imported
 ORDER = re.compile(r"%([dm])([/-])%([dm])\2%[Yy]")  # with points the day stands first
 FEW = 5  # different dates from which their being in order says something
 ODDS = 20.0  # how much likelier one reading must make the days of the month

@@ -10,8 +10,8 @@ from enum import Enum
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from vael.tables import columnwise as pc
 from vael.tables.schema import Column
 
 
