@@ -17,10 +17,12 @@ from vael.models import (
     Conditional,
     CoupledLogisticMixtureHead,
     GaussianHead,
+    GaussianMixture,
     StandardNormal,
 )
+from vael.networks import CodeBook, FiniteScalar, TopK
 from vael.probability import diagonal_gaussian
-from vael.recipes import convolutional, dense, gapped, linear, table
+from vael.recipes import autoencoder, convolutional, dense, gapped, linear, table, vq_vae, vq_vae_2
 from vael.tables.schema_file import read_schema
 
 INSTALLED = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
@@ -141,7 +143,7 @@ def test_the_model_is_left_as_it_was(case):
 
 def test_a_graph_that_disagrees_is_refused(case):
     model, event, wrote = case
-    other = export.DecoderGraph(build(CASES["dense"][0], event, latent=wrote_latents(model, event), hidden=(5,)))
+    other = export.DecoderGraph(build(CASES["dense"][0], event, latent=wrote_latents(model, event), hidden=(5,)), ())
     example = torch.randn(5, wrote_latents(model, event), generator=torch.Generator().manual_seed(0))
     graph = export.TracedGraph(other, wrote.decoder.path.read_bytes(), "z", wrote.decoder.outputs, example)
     with pytest.raises(StateError, match=r"decoder\.onnx does not agree with PyTorch: mean"):
@@ -149,7 +151,52 @@ def test_a_graph_that_disagrees_is_refused(case):
 
 
 def wrote_latents(model, event):
-    return export.latent_features(copy.deepcopy(model).float(), event)
+    return copy.deepcopy(model).float().encode(Batch(x=torch.zeros(1, *event))).shape[1]
+
+
+WITHOUT_A_VECTOR_OF_LATENTS = {
+    "autoencoder": (lambda: autoencoder((1, 8, 8), latent=3, hidden=(8,)), (1, 8, 8)),
+    "top-k": (lambda: autoencoder((5,), latent=6, hidden=(), code=TopK(2)), (5,)),
+    "vq-vae": (lambda: vq_vae((1, 8, 8), BernoulliHead(), CodeBook(6, 3), channels=(4,)), (1, 8, 8)),
+    "vq-vae-2": (
+        lambda: vq_vae_2((1, 8, 8), BernoulliHead(), CodeBook(6, 3), CodeBook(9, 2), channels=(4,)),
+        (1, 8, 8),
+    ),
+    "finite-scalar": (lambda: vq_vae((1, 8, 8), BernoulliHead(), FiniteScalar((3, 4)), channels=(4,)), (1, 8, 8)),
+}
+
+
+@needs_onnx
+@pytest.mark.parametrize("name", WITHOUT_A_VECTOR_OF_LATENTS)
+def test_codes_are_exported_by_capability(name, tmp_path):
+    """x to its code and back, as PyTorch has it, codes of all levels side by side; nothing of an autoencoder is called
+    what only a distribution has.
+    """
+    make, event = WITHOUT_A_VECTOR_OF_LATENTS[name]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = make().eval()
+    for book in model.modules():
+        if isinstance(book, CodeBook):
+            book.sums.copy_(torch.randn(book.sums.shape, generator=torch.Generator().manual_seed(1)))
+    wrote = export_onnx(model, event, tmp_path)
+    for batch in (1, 7):
+        x = images(batch, event)
+        (code,) = run(wrote.encoder.path, x=x).values()
+        with torch.no_grad():
+            expected = (
+                model.codes(Batch(x=x)) if name in ("vq-vae", "vq-vae-2", "finite-scalar") else model.encode(Batch(x=x))
+            )
+            torch.testing.assert_close(code, expected, rtol=1e-5, atol=1e-5)
+            back = run(wrote.decoder.path, z=code)
+            first = "mean" if model.states_likelihood else "reconstruction"
+            torch.testing.assert_close(back[first], model.reconstruct(Batch(x=x)), rtol=1e-5, atol=1e-5)
+    assert set(back) == ({"mean", "logits"} if model.states_likelihood else {"reconstruction"})
+
+
+def test_a_mixture_is_not_exported(tmp_path):
+    with pytest.raises(StateError, match=r"exporting .* needs one vector of numbers .*GaussianMixture, has not"):
+        export_onnx(GaussianMixture(2, 3), (3,), tmp_path)
 
 
 class Rotated(Conditional):

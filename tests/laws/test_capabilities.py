@@ -584,5 +584,5 @@ def test_draws_are_chosen_only_where_there_are_some(name):
     if JUDGED[name] is Evaluation:
         refuse_draws(run, ["--importance-samples", "--proposal"])
     else:
-        with pytest.raises(UsageError, match="--importance-samples choose draws of latents, but there holds a model"):
+        with pytest.raises(UsageError, match="--importance-samples choose draws of latents, but the numbers of"):
             refuse_draws(run, ["--importance-samples"])

@@ -4,6 +4,9 @@ Nothing is drawn inside a graph, so the same input gives the same output; whoeve
 outside, z = mean + exp(log_scale) * ε with ε ~ N(0, I), or mean + scale_tril ε where latents depend on each other given
 x.
 
+An autoencoder's encoder gives its code and its decoder the reconstruction; those of a VQ-VAE give and take codes as
+whole numbers, the levels side by side, the coarsest first.
+
 A model of a table takes and gives its columns as numbers: the code of a level, a number or a day minus the column's
 `origin`, NaN in a gap. `columns.json`, written beside the graphs, says for each column which these are.
 """
@@ -20,13 +23,15 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Shaped
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
 from vael import files
+from vael.data import Batch
 from vael.errors import StateError, SupportError
-from vael.models import CorrelatedGaussianPosterior, LatentVector, Model, needs
+from vael.models import Codes, CodeVector, CorrelatedGaussianPosterior, Decodes, LatentVector, Model, has, needs
+from vael.models.core import Levels
 from vael.models.vae import context_of
 from vael.process import errors_only, ignoring
 from vael.tables.schema import Schema
@@ -92,18 +97,49 @@ class EncoderGraph(nn.Module):
         return q.loc, q.scale.log()
 
 
+class CodeGraph(nn.Module):
+    """x `[batch, *event]` in the data's units to its code: a vector, or whole numbers `[batch, positions]`."""
+
+    def __init__(self, model: Decodes) -> None:
+        super().__init__()
+        self.model = model
+        self.names = ("codes",) if has(model, Codes) else ("code",)
+
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        batch = Batch(x=x)
+        if has(self.model, Codes):
+            return (torch.cat([level[0].flatten(1) for level in self.model.latents(batch)], 1),)
+        return (self.model.encode(batch),)
+
+
 class DecoderGraph(nn.Module):
     """z `[batch, features]` to the mean of p(x | z), `[batch, *event]`, and the parameters of that law by their
-    names.
+    names; of a model without likelihood to the reconstruction alone.
+
+    `grids` are the shapes of the levels of codes `[batch, positions]`; none of a vector.
     """
 
-    def __init__(self, model: LatentVector) -> None:
+    def __init__(self, model: Decodes, grids: Sequence[torch.Size]) -> None:
         super().__init__()
-        self.likelihood = model.likelihood
+        self.model, self.grids = model, grids
+
+    def law(self, z: Tensor) -> Distribution:
+        """Of the elements."""
+        return self.model.decode(self._levels(z))
+
+    def _levels(self, z: Tensor) -> Levels:
+        if not self.grids:
+            return (z[None],)
+        parts = z.split([grid.numel() for grid in self.grids], 1)
+        return tuple(part.unflatten(1, grid)[None] for part, grid in zip(parts, self.grids, strict=True))
+
+    def names(self, z: Tensor) -> tuple[str, ...]:
+        """Of the outputs."""
+        return ("mean", *parameters(self.law(z))) if self.model.states_likelihood else ("reconstruction",)
 
     def forward(self, z: Tensor) -> tuple[Tensor, ...]:
-        law = self.likelihood(z[None], None)
-        own = parameters(law)  # before the mean, which adds fields to some laws
+        law = self.law(z)
+        own = parameters(law) if self.model.states_likelihood else {}  # before the mean, which adds fields to some laws
         return (law.mean[0], *(value[0] for value in own.values()))
 
 
@@ -139,7 +175,8 @@ def parameters(law: Distribution) -> dict[str, Tensor]:
 
 
 def export_onnx(model: Model, event: Sequence[int], folder: Path | str, schema: Schema | None = None) -> Exported:
-    """Write `encoder.onnx` (x -> mean, log_scale) and `decoder.onnx` (z -> mean, parameters of p(x | z)) into `folder`.
+    """Write `encoder.onnx` (x -> mean, log_scale) and `decoder.onnx` (z -> mean, parameters of p(x | z)) into `folder`;
+    of an autoencoder x -> code and z -> reconstruction, of a VQ-VAE x -> codes and z -> mean, parameters of p(x | c).
 
     Both are run in ONNX Runtime and compared with PyTorch on batches of 1 and 5 before anything is written, with gaps
     where the encoder takes some; the model itself stays where it is and as it is. `schema` is written to
@@ -148,7 +185,8 @@ def export_onnx(model: Model, event: Sequence[int], folder: Path | str, schema: 
     Errors: `StateError` if the packages for it are not installed, the model cannot be traced, or the graphs do not
     agree with PyTorch.
     """
-    model = needs(model, LatentVector, "exporting an encoder and a decoder")
+    what_for = "exporting an encoder and a decoder"
+    model = needs(model, Decodes, what_for) if has(model, Codes) else needs(model, CodeVector, what_for)
     if context_of(model):
         raise StateError(
             "a conditional model has two inputs, which its graphs do not; export it at one condition "
@@ -158,14 +196,20 @@ def export_onnx(model: Model, event: Sequence[int], folder: Path | str, schema: 
     model = copy.deepcopy(model).cpu().float().eval()
     probe = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        latents = torch.randn(max(CHECKED), latent_features(model, event), generator=probe)
-        law = model.likelihood(latents[None], None)
-        names = ("mean", *parameters(law))
-        example = _with_gaps(law.mean[0], model)  # in the data's units, without any data at hand
-        EncoderGraph(model)(example)  # a posterior that has no such outputs is refused before anything takes long
+        empty = Batch(x=torch.zeros(1, *event))
+        if isinstance(model, Codes):
+            decode = DecoderGraph(model, [level.shape[2:] for level in model.latents(empty)])
+            shape = (max(CHECKED), sum(grid.numel() for grid in decode.grids))
+            latents = torch.randint(0, min(model.sizes), shape, generator=probe)
+        else:
+            decode = DecoderGraph(model, ())
+            latents = torch.randn(max(CHECKED), model.encode(empty).shape[1], generator=probe)
+        example = _with_gaps(decode.law(latents).mean[0], model)  # in the data's units, without any data at hand
+        encode = EncoderGraph(model) if isinstance(model, LatentVector) else CodeGraph(model)
+        encode(example)  # a posterior that has no such outputs is refused before anything takes long
         encoder, decoder = (
-            traced(encode := EncoderGraph(model), "x", example, encode.names),
-            traced(DecoderGraph(model), "z", latents, names),
+            traced(encode, "x", example, encode.names),
+            traced(decode, "z", latents, decode.names(latents)),
         )
     checked = [compared(runtime, graph, Path(folder)) for graph in (encoder, decoder)]
     for graph, record in zip((encoder, decoder), checked, strict=True):
@@ -176,9 +220,9 @@ def export_onnx(model: Model, event: Sequence[int], folder: Path | str, schema: 
     return Exported(checked[0], checked[1], OPSET, columns)
 
 
-def _with_gaps(x: Tensor, model: LatentVector) -> Tensor:
+def _with_gaps(x: Tensor, model: Decodes) -> Tensor:
     """The same rows with a gap in another column of each but the first, where the encoder takes gaps."""
-    if not model.posterior.sees_gaps:
+    if not (isinstance(model, LatentVector) and model.posterior.sees_gaps):
         return x
     rows, columns = torch.arange(1, len(x)), torch.arange(len(x) - 1) % x[0].numel()
     return x.flatten(1).index_put((rows, columns), x.new_tensor(math.nan)).reshape(x.shape)
@@ -194,11 +238,6 @@ def needed() -> ModuleType:
     return importlib.import_module("onnxruntime")
 
 
-def latent_features(model: LatentVector, event: Sequence[int]) -> int:
-    """How many latents the model's posterior has for data of this shape."""
-    return model.posterior(torch.zeros(1, *event), None).mean.shape[-1]
-
-
 @dataclass(frozen=True)
 class TracedGraph:
     """A graph in memory, with what it was traced from."""
@@ -207,7 +246,7 @@ class TracedGraph:
     content: bytes
     input: str
     outputs: tuple[str, ...]
-    example: Float[Tensor, "batch *rest"]
+    example: Shaped[Tensor, "batch *rest"]
 
     @property
     def file(self) -> str:

@@ -19,7 +19,7 @@ from vael.counting import counted
 
 if TYPE_CHECKING:
     from vael.evaluation import Evaluation, Forecast, Judgement, Proposals
-    from vael.specs import Run
+    from vael.specs import Prepared, Run
 
 # numbers of single latents and examples, which `--json` leaves out
 SINGLE = ("divergence_per_latent", "elbo_per_example", "log_likelihood_per_example", "k_hat_per_example")
@@ -87,14 +87,14 @@ def evaluate(options: EvaluateOptions) -> int:
     return 0
 
 
-def refuse_draws(run: Run, asked: Sequence[str]) -> None:
+def refuse_draws(run: Run | Prepared, asked: Sequence[str]) -> None:
     """Errors: `UsageError` where draws were asked for, by these options, and the numbers of the model take none."""
     from vael.evaluation import samples_latents
 
     if asked and not samples_latents(run.model):
         raise UsageError(
-            f"{' and '.join(asked)} choose draws of latents, but {run.folder} holds a model ({run.spec.recipe}) whose "
-            "numbers take none; leave them out"
+            f"{' and '.join(asked)} choose draws of latents, but the numbers of this model ({run.spec.recipe}) take "
+            "none; leave them out"
         )
 
 
@@ -103,6 +103,7 @@ def report(options: ReportOptions) -> int:
     from vael import specs
 
     run, say = specs.load(options.run), None if options.json else telling
+    refuse_draws(run, ["--importance-samples"] * (options.importance_samples is not None))
     judged = judge(run, importance_samples=options.importance_samples, seed=options.seed, say=say)
     page = write_report(run, judged, options.seed)
     record = {"run": str(run.folder), "report": str(page), "evaluation": as_json(judged, run)}

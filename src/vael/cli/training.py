@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,8 @@ def train(options: TrainOptions) -> int:
     say, asked = speaker(options.json), options.asked.named
     with occupied(options.run, options.resume):
         begin = resumed if options.resume else started
-        prepared, folder, resumes = begin(asked, options.run)
+        draws = ["--importance-samples"] * (options.importance_samples is not None)
+        prepared, folder, resumes = begin(asked, options.run, draws)
         describe(prepared, folder, resumes, say)
         run, fit = carried_out(prepared, folder, resumes, say)
     if fit.interrupted:
@@ -52,14 +53,19 @@ def speaker(json_wanted: bool) -> Callable[[str], None]:
     return (lambda line: tell(line, file=stream)) if leading() else lambda line: None
 
 
-def started(options: Mapping[str, Any], folder: Path | None) -> tuple[Prepared, Path, bool]:
-    """A new run, with run.json in its folder. Errors: those of `specs.prepare`, before anything is written."""
+def started(options: Mapping[str, Any], folder: Path | None, draws: Sequence[str]) -> tuple[Prepared, Path, bool]:
+    """A new run, with run.json in its folder.
+
+    Errors: those of `specs.prepare`, and for `draws` that were asked for of a model without; nothing is written then.
+    """
     from vael import specs
+    from vael.cli.judging import refuse_draws
 
     asked = specs.request(**options)
     if leading() and folder is not None:
         specs.refuse_used(folder)
     prepared = specs.prepare(asked)
+    refuse_draws(prepared, draws)
     usual = Path("runs") / f"{slug(asked.data or prepared.spec.data.source)}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     folder = folder or (specs.new_folder(usual) if leading() else usual)
     specs.begin(prepared, folder)
@@ -71,16 +77,19 @@ def slug(data: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", Path(data).stem).strip("-").lower() or "data"
 
 
-def resumed(options: Mapping[str, Any], folder: Path | None) -> tuple[Prepared, Path, bool]:
+def resumed(options: Mapping[str, Any], folder: Path | None, draws: Sequence[str]) -> tuple[Prepared, Path, bool]:
     """The run of a folder, to go on with.
 
     Errors: `UsageError` where no folder was given, `StateError` for options that contradict it.
     """
     from vael import specs
+    from vael.cli.judging import refuse_draws
 
     if folder is None:
         raise UsageError("--resume needs the folder of the run to go on with; give it by --run DIR")
-    return specs.restart(folder, options), folder, specs.has_checkpoint(folder)
+    prepared = specs.restart(folder, options)
+    refuse_draws(prepared, draws)
+    return prepared, folder, specs.has_checkpoint(folder)
 
 
 def describe(prepared: Prepared, folder: Path, resumes: bool, say: Callable[[str], None]) -> None:

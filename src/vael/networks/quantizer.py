@@ -103,8 +103,8 @@ class Quantizer(Moving, ABC):
 
     def _quantized(self, vectors: Tensor, passed: Tensor, e: Tensor, codes: Tensor) -> Quantized:
         space = vectors.movedim(1, -1).shape
-        difference = (self._rows(vectors) - e.detach()).square().view(len(vectors), -1).sum(1)
-        return Quantized(passed.view(space).movedim(-1, 1), codes.view(space[:-1]), difference)
+        difference = (self._rows(vectors) - e.detach()).square().reshape(vectors.shape[0], -1).sum(1)
+        return Quantized(passed.reshape(space).movedim(-1, 1), codes.view(space[:-1]), difference)
 
 
 ROUNDING = 64  # units in the last place, by which expanded distances may err
@@ -117,6 +117,8 @@ def nearest(vectors: Float[Tensor, "rows features"], book: Float[Tensor, "size f
     ‖e‖² - 2 zᵀe, expanded about the mean of the book, is ‖z - e‖² up to a constant; where it leaves several within
     rounding, their differences decide. So neither cancellation nor the size of the batch turns a near tie.
     """
+    if torch.compiler.is_exporting():  # a graph cannot branch on data: there the differences decide everywhere
+        return (vectors[:, None] - book).square().sum(2).argmin(1)
     centre = book.mean(0)
     z, e = vectors - centre, book - centre
     norms = e.square().sum(1)
