@@ -12,7 +12,7 @@ from vael.cli.options.declaring import argument, option
 from vael.cli.options.parser import UsageError
 from vael.cli.options.shared import ResultOptions, result
 from vael.cli.options.values import one_of
-from vael.cli.telling import CountingLine, tell
+from vael.cli.telling import CountingLine, answer, tell
 from vael.counting import counted
 
 if TYPE_CHECKING:
@@ -58,7 +58,10 @@ def compress(options: CompressOptions) -> int:
     run = specs.load(options.run)
     with CountingLine("compressed and compared", 10.0) as line:
         done = archives.compress(run, options.data, target, level=options.level, progress=line.tell)
-    print(json.dumps(as_json(done, target)) if options.json else "\n".join(told(done, target)))
+    if options.json:
+        print(json.dumps(as_json(done, target)))
+    else:
+        answer("\n".join(told(done, target)))
     return 0
 
 
@@ -149,7 +152,7 @@ def told(done: Compressed, target: Path) -> list[str]:
     lines += [
         f"  note        {count} of {done.blocks} blocks went raw: {why}" for why, count in Counter(done.raw).items()
     ]
-    return [*lines, *(f"  note        {note}" for note in done.layout.note.split("; ") if note)]
+    return [*lines, *([f"  note        {done.layout.note}"] if done.layout.note else [])]
 
 
 def rate(bits_per_dim: float, done: Compressed) -> str:

@@ -223,16 +223,9 @@ def models(options: ModelsOptions) -> int:
     from vael.parts import summary as summary_of
     from vael.specs.recipes import RECIPES
 
-    families = {
-        "likelihood": LikelihoodPart,
-        "prior": PriorPart,
-        "posterior": PosteriorPart,
-        "objective": ObjectivePart,
-        "optimizer": OptimizerPart,
-    }
     groups = {"recipes": {name: first_line(recipe) for name, recipe in RECIPES.items()}}
-    for name, family in families.items():
-        groups[f"{name}s"] = {kind: summary_of(part).rstrip(".") for kind, part in members(family).items()}
+    for family in (LikelihoodPart, PriorPart, PosteriorPart, ObjectivePart, OptimizerPart):
+        groups[f"{family.family}s"] = {kind: summary_of(part).rstrip(".") for kind, part in members(family).items()}
     if options.json:
         print(json.dumps(groups))
         return 0

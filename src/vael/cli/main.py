@@ -12,18 +12,11 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import vael
-from vael.cli.options.declaring import places_of, record_of
-from vael.cli.options.parser import Parser, UsageError, paragraph
-from vael.cli.options.places import kept_apart
-from vael.cli.options.shared import RunOptions
-from vael.cli.options.values import hint
-from vael.cli.telling import answer, quietly
+from vael.cli.telling import answer, paragraph, quietly
 from vael.errors import StateError, VaelError
-from vael.stored import present
 
 MEMORY = "not enough memory; use a smaller batch, a smaller model or less data, or a machine or device with more"
 USED_UP = (
@@ -168,15 +161,18 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, former)
 
 
-def refuse_sequences(command: str, run: Path) -> None:
+def refuse_sequences(command: str, options: object) -> None:
     """Errors: `StateError` for a run on sequences, where a command is for other data."""
-    if command in SEQUENCES or not present(run / "run.json"):
+    from vael.cli.options.shared import RunOptions
+    from vael.stored import present
+
+    if command in SEQUENCES or not isinstance(options, RunOptions) or not present(options.run / "run.json"):
         return
     from vael.specs.spec import read_spec
 
-    if read_spec(run).data.sequence is not None:
+    if read_spec(options.run).data.sequence is not None:
         raise StateError(
-            f"{run} was trained on sequences, which `vael {command}` does not take yet; use one of "
+            f"{options.run} was trained on sequences, which `vael {command}` does not take yet; use one of "
             f"{', '.join(sorted(SEQUENCES - {'train'}))}"
         )
 
@@ -193,6 +189,16 @@ def dispatch(arguments: list[str]) -> int:
     if name in ("--version", "-V"):
         print(f"vael {vael.__version__}")
         return DONE
+    return carried_out(name, rest)
+
+
+def carried_out(name: str, rest: list[str]) -> int:
+    """Run a command with its words. What reads them is imported now, so that the first page is there at once."""
+    from vael.cli.options.declaring import places_of, record_of
+    from vael.cli.options.parser import Parser, UsageError
+    from vael.cli.options.places import kept_apart
+    from vael.cli.options.values import hint
+
     if name not in COMMANDS:
         kind = "option" if name.startswith("-") else "command"
         raise UsageError(f"unknown {kind} {name}{hint(name, COMMANDS)}; the commands are {', '.join(COMMANDS)}")
@@ -203,14 +209,15 @@ def dispatch(arguments: list[str]) -> int:
         return DONE
     options = parser.read(rest)
     with trusted(options):
-        if isinstance(options, RunOptions):
-            refuse_sequences(name, options.run)
+        refuse_sequences(name, options)
         with kept_apart(places_of(options)):
             return command(options)
 
 
 def trusted(options: object) -> AbstractContextManager[None]:
     """A block in which parts of the modules may be imported that a command which reads a run was told to trust."""
+    from vael.cli.options.shared import RunOptions
+
     if not isinstance(options, RunOptions) or not options.trust:
         return nullcontext()
     from vael.parts import trusting

@@ -13,6 +13,7 @@ from vael.counting import counted
 from vael.errors import SupportError
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from torch import Tensor
 
     from vael.data import Source
@@ -49,6 +50,25 @@ def store(path: Path, x: Tensor, run: Run, columns: int | None = None) -> Path:
     from vael.report import display_of, save_grid
 
     return save_grid(path, x, display_of(run.splits().train), columns=columns)
+
+
+def refuse_film(run: Run, target: Path) -> None:
+    """Errors: `SupportError` for a film of what is no image."""
+    if not is_image(run.spec.data.event):
+        raise SupportError(
+            f"{target}: examples of shape {run.spec.data.event} are no images, so there is no film; write .npy or .csv"
+        )
+
+
+def store_film(target: Path, frames: Sequence[Image], title: str) -> Path:
+    """Write pictures one after another as the extension says."""
+    from vael.applications import traversal
+
+    return (
+        traversal.write_gif(target, frames)
+        if target.suffix.lower() == ".gif"
+        else traversal.write_html(target, frames, title)
+    )
 
 
 def examples(run: Run, data: str | None) -> Source:

@@ -94,6 +94,17 @@ def wrapped(line: str, width: int) -> list[str]:
     )
 
 
+def page_width() -> int:
+    """How many characters a line of help has."""
+    return min(shutil.get_terminal_size().columns, 110) - 2
+
+
+def paragraph(text: str, before: str = "") -> str:
+    """A text in lines of that many, all but the first of them as far from the edge as what stands `before` it."""
+    after = " " * len(before)
+    return textwrap.fill(text, page_width(), initial_indent=before, subsequent_indent=after, break_on_hyphens=False)
+
+
 class CountingLine:
     """How many examples are done, on standard error: a line that takes itself away on a terminal; elsewhere one every
     so many seconds, or none.

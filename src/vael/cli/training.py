@@ -97,12 +97,9 @@ def describe(prepared: Prepared, folder: Path, resumes: bool, say: Callable[[str
     from vael.cli.wording import reasons, summary
 
     say(f"{'Going on with' if resumes else 'Training'} {folder}")
-    for line in summary(prepared.spec):
-        say(f"  {line}")
-    for line in reasons(prepared.reasons):
+    lines = [f"  {line}" for line in summary(prepared.spec)] + reasons(prepared.reasons)
+    for line in [*lines, *(f"  warning: {line}" for line in refusals(prepared))]:
         say(line)
-    for line in refusals(prepared):
-        say(f"  warning: {line}")
 
 
 def refusals(prepared: Prepared) -> list[str]:

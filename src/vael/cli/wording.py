@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from vael.cli.telling import paragraph
 from vael.counting import counted
 
 if TYPE_CHECKING:
@@ -26,13 +25,7 @@ def duration(seconds: float) -> str:
 
 def reasons(sentences: Sequence[str]) -> list[str]:
     """Why the open choices were made so, wrapped to the terminal."""
-    width = min(shutil.get_terminal_size().columns, 110) - 2
-    told = [sentence[0].upper() + sentence[1:] for sentence in sentences]
-    return [
-        line
-        for sentence in told
-        for line in textwrap.wrap(sentence, width, initial_indent="  - ", subsequent_indent="    ")
-    ]
+    return [paragraph(sentence[0].upper() + sentence[1:], "  - ") for sentence in sentences]
 
 
 def sized(values: tuple[int, ...]) -> str:

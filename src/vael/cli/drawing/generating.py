@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vael.cli import results
+from vael.cli.drawing import quality
 from vael.cli.options.declaring import flag, option
 from vael.cli.options.parser import UsageError
 from vael.cli.options.places import known_ending
@@ -226,29 +227,21 @@ def enlarged(x: Tensor, target: Path) -> Tensor:
     return x.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
 
 
-def rows_of_table(run: Run, target: Path, x: Tensor) -> Path:
-    """Rows with levels by name and numbers in the digits and the range of their columns."""
+def written(run: Run, target: Path, x: Tensor, options: ResultOptions, title: str) -> int:
+    """Frames as a strip, a film, or cells; rows of a table in the digits and the range of their columns.
+
+    Errors: `SupportError` for a film of what is no image.
+    """
+    from vael.applications import traversal
     from vael.tables.constraints import enforced
     from vael.tables.schema_file import from_record
-    from vael.tables.writing import write_rows
-
-    schema = from_record(run.spec.data.table, "run.json")
-    write_rows(target, schema, enforced(schema, x))
-    return target
-
-
-def written(run: Run, target: Path, x: Tensor, options: ResultOptions, title: str) -> int:
-    """Frames as a strip, a film, or cells. Errors: `SupportError` for a film of what is no image."""
-    from vael.applications import traversal
 
     if target.suffix.lower() in TABLES and run.spec.data.table is not None:
-        return results.done(rows_of_table(run, target, x), len(x), options)
+        schema = from_record(run.spec.data.table, "run.json")
+        return results.done(quality.store_table(target, schema, enforced(schema, x), 0), len(x), options)
     if target.suffix.lower() not in FILMS:
         return results.done(results.store(target, enlarged(x, target), run, len(x)), len(x), options)
-    if not results.is_image(run.spec.data.event):
-        raise SupportError(
-            f"{target}: examples of shape {run.spec.data.event} are no images, so there is no film; write .npy or .csv"
-        )
+    results.refuse_film(run, target)
     from vael.report import display_of
 
     shown = display_of(run.splits().train)
@@ -256,8 +249,5 @@ def written(run: Run, target: Path, x: Tensor, options: ResultOptions, title: st
     if x.shape[1] not in (1, 3):
         x = x.mean(1, keepdim=True)  # as a picture of such images shows them
     images = traversal.pictures(x, low=shown.low, high=shown.high, enlarge=enlarge)
-    if target.suffix.lower() == ".gif":
-        traversal.write_gif(target, [*images, *images[-2:0:-1]])
-    else:
-        traversal.write_html(target, images, title)
-    return results.done(target, len(x), options)
+    frames = [*images, *images[-2:0:-1]] if target.suffix.lower() == ".gif" else images
+    return results.done(results.store_film(target, frames, title), len(x), options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vael.cli.drawing.asked import LatentOptions, SampleOptions
-from vael.errors import SupportError
+from vael.cli.results import refuse_film, store_film
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,15 +49,9 @@ def film(run: Run, target: Path, count: int, options: SampleOptions) -> Path:
     from vael.applications import traversal
     from vael.report import display_of, grid_image, on_white
 
-    if len(run.spec.data.event) != 3:
-        raise SupportError(
-            f"{target}: examples of shape {run.spec.data.event} are no images, so there is no film; write .npy, .csv "
-            "or .parquet"
-        )
+    refuse_film(run, target)
     z = drawn_latents(run, STATIONS * count, options.seed, options.latents).unflatten(0, (STATIONS, count))
     path = traversal.round_trip(z, STEPS)
     shown = display_of(run.splits().train)
     images = [on_white(grid_image(x, shown)) for x in traversal.decoded(run.model, path.flatten(0, 1)).split(count)]
-    if target.suffix.lower() == ".gif":
-        return traversal.write_gif(target, images)
-    return traversal.write_html(target, images, f"Samples of {run.spec.data.name}")
+    return store_film(target, images, f"Samples of {run.spec.data.name}")

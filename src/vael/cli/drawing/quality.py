@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ from vael.cli.telling import answer
 from vael.errors import StateError, VaelError
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor
 
     from vael.data import Source
@@ -144,23 +142,18 @@ def store_table(path: Path, schema: Schema, x: Tensor, seed: int) -> Path:
 
     Errors: `FormatError` for a picture.
     """
+    import numpy as np
+    import torch
+
     from vael.applications.generation import write
     from vael.tables.constraints import columns_of
     from vael.tables.writing import write_rows
 
     if path.suffix.lower() == ".npy":
-        write(path, torch_of(columns_of(schema, x)), schema.names)
+        write(path, torch.from_numpy(np.stack(columns_of(schema, x), axis=1)), schema.names)
     else:
         write_rows(path, schema, x, seed=seed)
     return path
-
-
-def torch_of(columns: Sequence[np.ndarray]) -> Tensor:
-    """Columns as a matrix."""
-    import numpy as np
-    import torch
-
-    return torch.from_numpy(np.stack(columns, axis=1))
 
 
 def gapped(run: Run, x: Tensor, options: SampleOptions) -> Tensor:

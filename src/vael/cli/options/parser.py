@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import textwrap
 from dataclasses import replace
 from typing import Any, Generic, NoReturn, TypeVar
 
 from vael.cli.options.declaring import GENERAL, Declared, Option, made, options_of
 from vael.cli.options.values import hint
+from vael.cli.telling import page_width, paragraph
 from vael.errors import VaelError
 
 R = TypeVar("R")
@@ -36,17 +36,6 @@ class HelpPage(argparse.HelpFormatter):
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         return textwrap.wrap(text, width, break_on_hyphens=False)
-
-
-def page_width() -> int:
-    """How many characters a line of help has."""
-    return min(shutil.get_terminal_size().columns, 110) - 2
-
-
-def paragraph(text: str, before: str = "") -> str:
-    """A text in lines of that many, all but the first of them as far from the edge as what stands `before` it."""
-    after = " " * len(before)
-    return textwrap.fill(text, page_width(), initial_indent=before, subsequent_indent=after, break_on_hyphens=False)
 
 
 class Parser(argparse.ArgumentParser, Generic[R]):
