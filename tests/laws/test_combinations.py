@@ -70,6 +70,8 @@ def fits(chosen):
         prior.latents == posterior.latents
         and posterior.reparameterized == objective.pathwise
         and not (chosen["objective"] == "reconstruction" and chosen["prior"] != "standard-normal")  # it learns none
+        and not (chosen["objective"] == "mean-discrepancy" and chosen["prior"] not in ("standard-normal", "gaussian"))
+        and not (members(PriorPart)[chosen["prior"]].conditional and chosen["network"] == "convolutional-1d")
         and not (rows and chosen["network"] == "convolutional")
         and not (chosen["network"] == "convolutional-1d" and chosen["likelihood"] not in OF_SERIES)
         and not (chosen["prior"] == "vamp" and chosen["likelihood"] == "columns")  # its levels are no numbers
@@ -81,16 +83,22 @@ def one_of_each():
     for role, kinds in KINDS.items():
         for kind in kinds:
             chosen = USUAL | {role: kind}
-            if "bernoulli" in (chosen["prior"], chosen["posterior"]) or chosen["objective"] == "score-function":
+            if "bernoulli" in (chosen["prior"], chosen["posterior"]):
                 chosen |= {"prior": "bernoulli", "posterior": "bernoulli", "objective": "score-function"}
+            if not members(ObjectivePart)[chosen["objective"]].pathwise:
+                chosen |= {"prior": "bernoulli", "posterior": "bernoulli"}
             yield chosen
 
 
+SEEN_BY_ALL = ("elbo", "score-function", "total-correlation", "reconstruction")
 QUICK = [dict(items) for items in dict.fromkeys(tuple(chosen.items()) for chosen in one_of_each())]
 ALL = [
     chosen
     for kinds in itertools.product(*KINDS.values())
-    if fits(chosen := dict(zip(KINDS, kinds, strict=True))) and chosen["optimizer"] == USUAL["optimizer"]
+    if fits(chosen := dict(zip(KINDS, kinds, strict=True)))
+    and chosen["optimizer"] == USUAL["optimizer"]
+    # an objective sees numbers per example, whatever likelihood and network they come from: each with the usual ones
+    and (chosen["objective"] in SEEN_BY_ALL or (chosen["likelihood"], chosen["network"]) == ("bernoulli", "dense"))
 ]
 PAGES = [
     chosen
@@ -113,6 +121,7 @@ def data(tmp_path_factory):
     for kind in ("binary", "whole", "real"):  # the same numbers as sequences of eight steps of two channels
         np.save(folder / f"series-{kind}.npy", np.load(folder / f"{kind}.npy").reshape(60, 8, 8)[..., :2])
     np.save(folder / "table.npy", rng.normal(size=(60, 3)).astype(np.float32))
+    np.save(folder / "condition.npy", rng.normal(size=(60, 2)).astype(np.float32))
     rows = [f"{a},{b:.3f}" for a, b in zip(rng.choice(["ash", "oak"], 60), rng.normal(size=60), strict=True)]
     (folder / "mixed.csv").write_text("\n".join(["tree,height", *rows]) + "\n")
     return {path.stem: path for path in folder.iterdir()}
@@ -127,6 +136,8 @@ def trained(chosen, data, **more):
     kind = DATA.get(chosen["likelihood"], "real")
     if chosen["network"] == "convolutional-1d":
         kind, how = f"series-{kind}", how | {"sequence": True}
+    if members(PriorPart)[chosen["prior"]].conditional:
+        how |= {"condition_on": str(data["condition"])}
     return vael.train(data[kind], callbacks=(), set=leaves, **options, **how, **more)
 
 

@@ -6,6 +6,7 @@ import json
 import math
 import resource
 import sys
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -197,7 +198,9 @@ def build_posterior(part):
 
 
 def build_prior(part):
-    p = part.build(2, TABLE, GaussianPosterior(Dense((3,), (4,))))(None)
+    context = torch.zeros(2) if part.conditional else None
+    data = replace(TABLE, context=0 if context is None else len(context))
+    p = part.build(2, data, GaussianPosterior(Dense((3,), (4,))))(context)
     assert (p.batch_shape, p.event_shape) == ((), (2,))
 
 
@@ -209,6 +212,7 @@ BUILD = {
     "prior": build_prior,
     "density": lambda part: part.build(2),
     "algorithm": lambda part: None,  # on models: see the table of parts
+    "ladder": lambda part: part.settled(IMAGE.event).build(IMAGE.event, IMAGE.event),
     "quantizer": None,
     "code-prior": None,
 }

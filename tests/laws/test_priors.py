@@ -17,9 +17,12 @@ from vael.networks import Dense
 from vael.parts import members
 from vael.probability import diagonal_gaussian, divergence, draw
 
-FEATURES, DRAWS = 2, 20_000
+FEATURES, DRAWS, CONDITION = 2, 20_000, (0.7, -1.2)
 PRIORS = members(PriorPart)
-SETTINGS = {"vamp": {"components": 3}}  # leaves by kind, where the default would take long
+SETTINGS = {
+    "vamp": {"components": 3},
+    "conditional-gaussian": {"hidden": ()},
+}  # leaves by kind, where the default would take long
 EACH = pytest.mark.parametrize("name", PRIORS)
 REAL = pytest.mark.parametrize("name", [name for name, part in PRIORS.items() if part.latents == "real"])
 
@@ -42,10 +45,16 @@ def posterior():
     return encode
 
 
+def condition(name):
+    """What the prior is given: nothing, or one condition."""
+    return torch.tensor(CONDITION) if PRIORS[name].conditional else None
+
+
 def prior_of(name, encode=None, dtype=torch.float64):
     """A prior away from where it starts."""
     part = PRIORS[name](**SETTINGS.get(name, {}))
-    made = part.build(FEATURES, Facts("x", (3,), Kind.REAL, Known()), encode or posterior()).to(dtype)
+    facts = Facts("x", (3,), Kind.REAL, Known(), context=len(CONDITION) if part.conditional else 0)
+    made = part.build(FEATURES, facts, encode or posterior()).to(dtype)
     with torch.no_grad():
         for number, weights in enumerate(made.parameters()):
             weights += 0.5 * torch.randn(weights.shape, generator=generator(number), dtype=torch.float64).to(dtype)
@@ -54,7 +63,7 @@ def prior_of(name, encode=None, dtype=torch.float64):
 
 def law_of(name):
     with torch.no_grad():
-        return prior_of(name).requires_grad_(False)(None)
+        return prior_of(name).requires_grad_(False)(condition(name))
 
 
 def support(name):
@@ -100,7 +109,7 @@ def test_mean_and_draws_are_those_of_the_density(name):
 def test_its_divergence_is_the_integral(name):
     """In closed form, or as the mean of log q - log p over draws within 5 standard errors: false-alarm rate 6e-7."""
     p, q = (
-        prior_of(name)(None),
+        prior_of(name)(condition(name)),
         diagonal_gaussian(torch.tensor([0.4, -0.7]).double(), torch.tensor([0.6, 0.3]).double()),
     )
     points, log_measure = support(name)
@@ -119,7 +128,7 @@ def test_no_numbers_break_it(name):
             for number, weights in enumerate(made.parameters()):
                 weights.copy_(scale * torch.randn(weights.shape, generator=generator(number)))
         z = torch.zeros(4, FEATURES).requires_grad_()
-        log_prob = made(None).log_prob(z)
+        log_prob = made(condition(name)).log_prob(z)
         assert bool(log_prob.isfinite().all())
         if log_prob.requires_grad:
             found = torch.autograd.grad(log_prob.sum(), [z, *made.parameters()], allow_unused=True)
@@ -131,8 +140,9 @@ def test_weights_bring_it_back(name):
     """What is learned stands in its weights, once, and nothing else does."""
     encode = posterior()
     one, other = prior_of(name, encode), PRIORS[name](**SETTINGS.get(name, {}))
-    other = other.build(FEATURES, Facts("x", (3,), Kind.REAL, None), encode).double()
+    facts = Facts("x", (3,), Kind.REAL, None, context=len(CONDITION) if other.conditional else 0)
+    other = other.build(FEATURES, facts, encode).double()
     other.load_state_dict(one.state_dict())
     z = torch.tensor([[0.0, 1.0], [1.0, 1.0]]).double()
-    assert torch.equal(one(None).log_prob(z), other(None).log_prob(z))
+    assert torch.equal(one(condition(name)).log_prob(z), other(condition(name)).log_prob(z))
     assert not {id(w) for w in one.parameters()} & {id(w) for w in encode.parameters()}

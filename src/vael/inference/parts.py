@@ -166,6 +166,11 @@ class AlgorithmPart(Part):
         return True
 
     @property
+    def can_compile(self) -> bool:
+        """Whether a step of it, as it is set, can be compiled."""
+        return self.compiles
+
+    @property
     def said(self) -> str:
         """In words."""
         return self.name
@@ -191,6 +196,10 @@ class GradientAscentPart(AlgorithmPart):
     @property
     def bounds(self) -> bool:
         return self.objective.bounds
+
+    @property
+    def can_compile(self) -> bool:
+        return self.objective.compiles
 
     def build(self, model: Model, data: Source) -> Algorithm:
         objective = self.objective.settled(len(data)).build()

@@ -55,6 +55,7 @@ class PriorPart(Part):
 
     family: ClassVar[str] = "prior"
     home: ClassVar[str] = "vael.models.priors"
+    conditional: ClassVar[bool] = False  # whether it is one for each condition, and none without
     latents: ClassVar[str] = "real"  # or "bits": a prior and a posterior over different things do not fit
 
     @abstractmethod

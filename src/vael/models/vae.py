@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -37,7 +39,7 @@ class Held(Conditional):
         self.register_buffer("held", context)
 
     def forward(self, given: Tensor | None = None, context: Tensor | None = None) -> Distribution:
-        return self.inner(self.held[None]) if given is None else self.inner(given, self.held[None])
+        return self.inner(self.held) if given is None else self.inner(given, self.held[None])
 
 
 class HeldDecoder(Decoder):
@@ -56,7 +58,14 @@ def filled(x: Tensor, observed: Tensor | None) -> Tensor:
     return x if observed is None else torch.where(observed, x, torch.zeros_like(x))
 
 
-def shown(x: Tensor, observed: Tensor | None, encoder: Conditional) -> Tensor:
+@runtime_checkable
+class SeesGaps(Protocol):
+    """What is given x, and says whether it can tell elements that were not seen."""
+
+    sees_gaps: bool
+
+
+def shown(x: Tensor, observed: Tensor | None, encoder: SeesGaps) -> Tensor:
     """What an encoder is given of `x`: NaN in the gaps if it can see them, else 0."""
     if observed is None or not encoder.sees_gaps:
         return filled(x, observed)
@@ -161,7 +170,8 @@ class VAE(LatentVector, CellWise):
         return self.likelihood(z, self.conditions(context))
 
     def sample(self, samples: int, *, generator: torch.Generator | Noise, context: Tensor | None = None) -> Tensor:
-        z = draw(self.prior(self.conditions(context)), samples, generator)
+        prior = self.prior(self.conditions(context))  # one for all, or one for each example's condition
+        z = draw(prior, 1, generator)[0] if prior.batch_shape else draw(prior, samples, generator)
         return draw(self.likelihood(z[None], context), 1, generator)[0, 0]
 
     def reconstruct(self, batch: Batch) -> Tensor:

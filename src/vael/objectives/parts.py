@@ -32,6 +32,12 @@ class ObjectivePart(Part):
     least_samples: ClassVar[int] = 1
     pathwise: ClassVar[bool] = True  # whether its gradient passes through the draws of the posterior
     bounds: ClassVar[bool] = True  # whether it is a bound on log p(x), where the likelihood is one
+    compiles: ClassVar[bool] = True  # whether a step that climbs it can be compiled
+
+    @property
+    def multiple(self) -> int:
+        """What the number of samples of each example must be a multiple of."""
+        return 1
 
     def settled(self, examples: int) -> ObjectivePart:
         """With what follows from the number of training examples filled in; for most nothing does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from vael.domains import Recommendation
@@ -55,6 +56,13 @@ def refuse_unfit(model: ModelPart, algorithm: AlgorithmPart) -> None:
             f"the objective {objective.name} compares the samples of an example with each other and takes at least "
             f"{objective.least_samples}, but {algorithm.samples} was asked for; give more (--samples "
             f"{objective.samples})"
+        )
+    if algorithm.samples % objective.multiple:
+        fitting = objective.multiple * math.ceil(algorithm.samples / objective.multiple)
+        raise StateError(
+            f"the objective {objective.name} shares the samples of an example out to {objective.multiple} groups of "
+            f"equal size, which {algorithm.samples} cannot be; give a multiple (--samples {fitting}), or another "
+            "number of groups (--set objective.groups=N)"
         )
 
 

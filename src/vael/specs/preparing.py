@@ -175,7 +175,8 @@ def check_terms(model: Model, algorithm: AlgorithmPart, train: Source) -> None:
     if not isinstance(algorithm, GradientAscentPart):
         return
     noise, training_mode = Stream(torch.Generator().manual_seed(0)), model.training
-    objective, few = algorithm.objective.settled(len(train)).build(), algorithm.objective.least_samples
+    climbed = algorithm.objective.settled(len(train))
+    objective, few = climbed.build(), math.lcm(climbed.least_samples, climbed.multiple)
     named = {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
     model.eval()
     try:
@@ -239,7 +240,7 @@ def suited(settings: Settings, asked: Request, found: Composition, examples: int
 
     Errors: `StateError` for what was asked for and cannot be.
     """
-    algorithm, compiles = found.algorithm, found.algorithm.compiles and found.model.compiles
+    algorithm, compiles = found.algorithm, found.algorithm.can_compile and found.model.compiles
     if not compiles and asked.compile:
         raise StateError(
             f"a step of {algorithm.name} on {found.model.name} cannot be compiled; leave that out (--compile)"

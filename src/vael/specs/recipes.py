@@ -22,12 +22,14 @@ from vael.models.autoencoders.autoencoder_parts import (
 )
 from vael.models.autoencoders.quantized_parts import VQVAEPart
 from vael.models.families import ModelPart
+from vael.models.hierarchical_parts import HierarchicalVAEPart
 from vael.models.likelihoods.parts import FullCovariancePart
 from vael.models.mixtures.mixture_parts import BayesianMixturePart, GaussianMixturePart
 from vael.models.parts import VAEPart
 from vael.models.posteriors.bernoulli import BernoulliPosteriorPart
 from vael.models.priors.bernoulli import BernoulliPriorPart
 from vael.models.sequences.sequence_parts import KalmanPart, StateSpacePart
+from vael.networks.ladder_parts import ConvolutionalLadderPart
 from vael.networks.parts import ConvolutionalPart, DensePart
 from vael.networks.temporal import TemporalPart
 from vael.objectives.parts import ELBOPart, ImportanceWeightedPart, ReconstructionPart, ScoreFunctionPart
@@ -186,6 +188,16 @@ def quantized(model: VQVAEPart) -> Composition:
     return Composition(model, TwoStagesPart(objective=objective, second=ascent()))
 
 
+def hierarchical() -> Composition:
+    """Levels of latents, each given those above it, inferred from the top downwards; vectors throughout."""
+    return Composition(HierarchicalVAEPart(), ascent(2e-3, 0.1, 0.2), batch=256)
+
+
+def hierarchical_convolutional() -> Composition:
+    """`hierarchical` for images: latents at every pixel of several resolutions."""
+    return Composition(HierarchicalVAEPart(ladder=ConvolutionalLadderPart()), ascent(2e-3, 0.0, 0.2))
+
+
 def gaussian_mixture() -> Composition:
     """A Gaussian mixture of rows of numbers, by expectation maximisation."""
     return Composition(GaussianMixturePart(), ExpectationMaximizationPart(), epochs=300)
@@ -232,6 +244,8 @@ RECIPES: dict[str, Callable[[], Composition]] = {
     "stacked": stacked,
     "vq-vae": vq_vae,
     "vq-vae-2": vq_vae_2,
+    "hierarchical": hierarchical,
+    "hierarchical-convolutional": hierarchical_convolutional,
     "gaussian-mixture": gaussian_mixture,
     "bayesian-mixture": bayesian_mixture,
     "state-space": state_space,

@@ -1,0 +1,149 @@
+"""A variational autoencoder with several levels of latents, inferred from the top downwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vael.data.batch import Batch
+from vael.errors import ShapeError, StateError
+from vael.models.capabilities import Capability, CellWise, LatentModel
+from vael.models.core import EVERYTHING, Levels, Terms
+from vael.models.likelihoods.heads import Head, at_least_float32
+from vael.models.vae import filled, seen, shown
+from vael.networks.ladder import Ladder
+from vael.probability import EachLatent, Noise, as_noise, bounded, diagonal_gaussian, divergence, draw, total_log_prob
+
+
+class HierarchicalVAE(LatentModel, CellWise):
+    """p(z_1) Π p(z_l | z_<l) p(x | z) with q(z_1 | x) Π q(z_l | z_<l, x), every level a diagonal Gaussian.
+
+    The way down is shared: with the state h_l that all latents above level l have made, p(z_l | z_<l) = N(μ, diag σ²)
+    is read from h_l, and q(z_l | z_<l, x) = N(μ + σ Δμ, diag (σ Δσ)²) from h_l and what the way up saw of x: relative
+    to the prior (Vahdat & Kautz 2020, eq. 4), so that a level that says nothing of x has divergence 0. log σ is bounded
+    smoothly to (-5, 3), log Δσ to (-5, 2).
+
+    `before` is what x goes through ahead of the ladder: the data's own scale, gaps. An encoder is given NaN where an
+    element was not seen, if `sees_gaps`.
+    """
+
+    def __init__(self, before: nn.Module, ladder: Ladder, head: Head, start: nn.Module, *, sees_gaps: bool) -> None:
+        super().__init__()
+        self.before, self.ladder, self.head, self.start, self.sees_gaps = before, ladder, head, start, sees_gaps
+
+    def can(self, capability: type[Capability]) -> bool:
+        """Elements that depend on each other given z cannot be left out one by one."""
+        return super().can(capability) and not (capability is CellWise and self.head.couples)
+
+    def depth(self, event: Sequence[int]) -> int:
+        return len(self.ladder.sizes)
+
+    def prior_at(self, above: Levels, context: Tensor | None = None) -> Distribution:
+        return self._prior(len(above), self._state(above), above[0].shape[:2] if above else None)
+
+    def posterior_at(self, above: Levels, batch: Batch) -> Distribution:
+        up = self._seen(batch)[len(above)]
+        return self._level(len(above), self._state(above), up, above[0].shape[:2] if above else None)[0]
+
+    def decode(self, latent: Levels, context: Tensor | None = None) -> Distribution:
+        return self._likelihood(self._state(latent), latent[0].shape[:2])
+
+    def forward(
+        self,
+        batch: Batch,
+        *,
+        samples: int = 1,
+        generator: torch.Generator | Noise,
+        requires: frozenset[str] = EVERYTHING,
+        posterior: tuple[Distribution, ...] | None = None,
+        latent: Levels | None = None,
+    ) -> Terms:
+        """One pass upwards and one downwards for all levels and samples."""
+        if posterior is not None:
+            raise StateError(
+                f"a posterior for {len(posterior)} levels was given, but here every level's is made from the draws "
+                "above; leave it out, or give the latents (latent=)"
+            )
+        self._refuse_condition(batch.context)
+        x, noise = filled(batch.x, batch.observed), as_noise(generator)
+        rows, h, pairs = (samples, len(x)), self.ladder.top(), []
+        for level, up in enumerate(self._seen(batch)):
+            q, p = self._level(level, h, up, rows if level else None)
+            if latent is not None:
+                z = latent[level]
+            else:
+                z = draw(q, 1, EachLatent(noise))[0] if level else draw(q, samples, noise)
+            h = self._below(level, h, z)
+            pairs.append((q, p, z))
+        law = self._likelihood(h, rows)
+        return Terms(
+            log_likelihood=total_log_prob(law, x) if batch.observed is None else seen(law.log_prob(x), batch.observed),
+            log_prior=torch.stack([b.log_prob(at) for _, b, at in pairs]) if "log_prior" in requires else None,
+            log_posterior=torch.stack([a.log_prob(at) for a, _, at in pairs]) if "log_posterior" in requires else None,
+            divergence=torch.stack([_apart(a, b, at) for a, b, at in pairs]) if "divergence" in requires else None,
+            latent=tuple(z for *_, z in pairs),
+            prior=tuple(p for _, p, _ in pairs),
+            posterior=tuple(q for q, *_ in pairs),
+        )
+
+    def _refuse_condition(self, context: Tensor | None) -> None:
+        if context is not None:
+            raise ShapeError(
+                f"a condition of {context.shape[-1]} numbers for each example, but this model has no condition; leave "
+                "it out"
+            )
+
+    def _seen(self, batch: Batch) -> list[Tensor]:
+        x = shown(batch.x, batch.observed, self)
+        return self.ladder.seen(self.before(x))
+
+    def _state(self, above: Levels) -> Tensor:
+        h = self.ladder.top()
+        for level, z in enumerate(above):
+            h = self._below(level, h, z)
+        return h
+
+    def _below(self, level: int, h: Tensor, z: Tensor) -> Tensor:
+        at = z.flatten(0, 1)
+        h = h if len(h) == len(at) else h.expand(len(at), *h.shape[1:])
+        return self.ladder.below(level, h, at.to(h.dtype))
+
+    def _prior(self, level: int, h: Tensor, rows: Sequence[int] | None) -> Distribution:
+        """p(z_l | z_<l) from the state; of the first level without batch shape."""
+        raw = self.ladder.prior(level, h)
+        return diagonal_gaussian(*_moments(raw[0] if rows is None else raw.unflatten(0, tuple(rows))))
+
+    def _level(
+        self, level: int, h: Tensor, up: Tensor, rows: Sequence[int] | None
+    ) -> tuple[Distribution, Distribution]:
+        """Posterior and prior of a level, whose `rows` are samples and examples; None where no level stands above."""
+        if rows is not None:  # what was seen of x is the same for all samples
+            up = up.expand(rows[0], *up.shape).flatten(0, 1)
+        raw_p = self.ladder.prior(level, h)
+        raw_q = self.ladder.posterior(level, h.expand(len(up), *h.shape[1:]), up)
+        if rows is not None:
+            raw_p, raw_q = raw_p.unflatten(0, tuple(rows)), raw_q.unflatten(0, tuple(rows))
+        loc, scale = _moments(raw_p)
+        shift, wider = at_least_float32(raw_q).chunk(2, -1)
+        q = diagonal_gaussian(loc + scale * shift, scale * bounded(wider, -5.0, 2.0).exp())
+        return q, diagonal_gaussian(loc[0], scale[0]) if rows is None else diagonal_gaussian(loc, scale)
+
+    def _likelihood(self, h: Tensor, rows: Sequence[int]) -> Distribution:
+        raw = self.start(self.ladder.out(h))
+        return self.head(at_least_float32(raw).unflatten(0, tuple(rows)))
+
+
+def _moments(raw: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation from a network's two numbers for each latent."""
+    loc, log_scale = at_least_float32(raw).chunk(2, -1)
+    return loc, bounded(log_scale, -5.0, 3.0).exp()
+
+
+def _apart(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
+    """KL(q || p) at each draw of the levels above, `[samples, batch]`."""
+    if len(q.batch_shape) == 1:
+        return divergence(q, p, z)
+    return divergence(q, p, z[None])[0]
