@@ -261,7 +261,7 @@ def test_every_score_by_hand(model):
     """
     train, held, fresh = rows(200, 0), rows(60, 1), rows(30, 2)
     detector = AnomalyDetector(model, train, held)
-    known, usual, new = (detector._all(source) for source in (train, held, fresh))
+    known, usual, new = (detector.measuring.all(source) for source in (train, held, fresh))
     with torch.no_grad():
         at = model.posterior(fresh.x).mean
         surprise = -model.decode((at[None],)).log_prob(fresh.x)[0]
@@ -331,6 +331,6 @@ def test_a_simple_code_for_pixels_is_zlibs(model):
     detector = AnomalyDetector(model, rows(200, 0), rows(60, 1))
     pixels = torch.tensor([[0.0, 255.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0], [0.0] * 8])
     expected = [8 * math.log(2) * len(zlib.compress(bytes(int(v) for v in row), 9)) for row in pixels.tolist()]
-    assert detector._background(Batch(x=pixels)).tolist() == pytest.approx(expected)
+    assert detector.measuring._background(Batch(x=pixels)).tolist() == pytest.approx(expected)
     for odd in (pixels + 1, pixels - 1, pixels + 0.5):
-        torch.testing.assert_close(detector._background(Batch(x=odd)), 0.5 * odd.square().sum(1))
+        torch.testing.assert_close(detector.measuring._background(Batch(x=odd)), 0.5 * odd.square().sum(1))

@@ -58,7 +58,7 @@ class Reasons:
             found = regions(surprise, self.most)
         else:
             found = ranked(surprise, self.names, self.usual, self.most)
-        unit = "nats" if is_likelihood(detector.model) else ""
+        unit = "nats" if is_likelihood(detector.measuring.model) else ""
         return [[replace(one, unit=unit) for one in row] for row in found]
 
 
