@@ -337,6 +337,41 @@ def test_the_check_of_writing_lets_reading_pass(code):
     assert list(writes(ast.parse(code))) == []
 
 
+MODES = re.compile(r"(no_grad|inference_mode|enable_grad|set_grad_enabled|autocast)\b")
+
+
+def lent_modes(tree):
+    """Lines where a generator gives a value while gradients are off: whoever takes it goes on without them, and two
+    such generators side by side leave the process without them for good. A context manager is made for that.
+    """
+    for function in [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]:
+        decorators = [ast.unparse(one) for one in function.decorator_list]
+        if "contextmanager" in decorators:
+            continue
+        blocks = [one for one in ast.walk(function) if isinstance(one, ast.With)]
+        inside = [one for one in blocks if any(MODES.search(ast.unparse(item)) for item in one.items)]
+        for part in [*inside, *([function] if any(map(MODES.search, decorators)) else [])]:
+            yield from (one.lineno for one in ast.walk(part) if isinstance(one, ast.Yield | ast.YieldFrom))
+
+
+@pytest.mark.parametrize(
+    ("code", "seen"),
+    [
+        ("def f():\n    with torch.no_grad():\n        yield 1", 1),
+        ("@torch.no_grad()\ndef f():\n    yield 1", 1),
+        ("def f():\n    with torch.no_grad():\n        x = 1\n    yield x", 0),
+        ("@contextmanager\ndef f():\n    with torch.no_grad():\n        yield", 0),
+    ],
+)
+def test_the_check_of_lent_modes_sees(code, seen):
+    assert len(list(lent_modes(ast.parse(code)))) == seen
+
+
+@EACH
+def test_nothing_is_given_away_while_gradients_are_off(path):
+    assert list(lent_modes(TREES[path])) == []
+
+
 @EACH
 def test_no_asserts(path):
     """What can go wrong is raised with a message; an assert vanishes under -O and says nothing."""

@@ -57,7 +57,8 @@ def conditional_surprise(
                 index, (0, size - len(index)), value=int(index[-1])
             )  # blocks of one size, so that all round alike
             with torch.no_grad():
-                yield _given_the_others(model, proposer, batch, whole, samples, seed)[: len(index)]
+                found = _given_the_others(model, proposer, batch, whole, samples, seed)[: len(index)]
+            yield found
 
 
 def _in_closed_form(rows: RowMixture, batch: Batch) -> Float[Tensor, "rows columns"]:

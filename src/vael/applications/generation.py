@@ -123,7 +123,8 @@ def code_blocks(model: Encodes, source: Source) -> Iterator[Float[Tensor, "batch
     """
     for block in row_blocks(model, source):
         with torch.inference_mode():
-            yield model.encode(block.batch)[: block.rows]
+            found = model.encode(block.batch)[: block.rows]
+        yield found
 
 
 @torch.no_grad()

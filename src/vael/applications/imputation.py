@@ -99,7 +99,8 @@ def impute(
     for batch in row_batches(model.eval(), source, seed):
         for index in torch.arange(len(batch)).split(size):
             with torch.no_grad():
-                yield _imputed(model, proposer, _at(batch, index), how, keys)
+                found = _imputed(model, proposer, _at(batch, index), how, keys)
+            yield found
 
 
 def _exactly(rows: RowMixture, batch: Batch, how: _Wanted, keys: RowKeys) -> Imputed:

@@ -71,12 +71,13 @@ def window_terms(model: Model, source: Source, *, samples: int = SAMPLES, seed: 
             cells = -law.log_prob(filled(batch.x, batch.observed)).mean(0)
             weights = tempered(log_w, WORTH)[..., None, None].to(law.mean.dtype)
             surprise = cells if batch.observed is None else torch.where(batch.observed, cells, math.nan)
-            yield WindowTerms(
+            found = WindowTerms(
                 log_w.logsumexp(0).cpu() - math.log(samples),
                 log_w.mean(0).cpu(),
                 surprise.cpu(),
                 (weights * law.mean).sum(0).cpu(),
             )
+        yield found
 
 
 def all_terms(model: Model, source: Source, *, samples: int = SAMPLES, seed: int = 0) -> WindowTerms:

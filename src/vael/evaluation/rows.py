@@ -70,10 +70,8 @@ def row_terms(model: Model, source: Source, *, samples: int = 2, seed: int = 0) 
     for block in row_blocks(model, source, seed, samples):
         with torch.inference_mode():
             found = terms_of_rows(model, block.batch, samples, seed)
-            yield replace(
-                found,
-                **{name: getattr(found, name)[: block.rows] for name in ("distortion", "divergence", "objective")},
-            )
+        numbers = ("distortion", "divergence", "objective")
+        yield replace(found, **{name: getattr(found, name)[: block.rows] for name in numbers})
 
 
 def terms_of_rows(model: Decodes, batch: Batch, samples: int, seed: int) -> RowTerms:
