@@ -150,6 +150,11 @@ def trusting(*modules: str) -> Iterator[None]:
         _trusted.reset(token)
 
 
+def trusted() -> frozenset[str]:
+    """The modules whose code may run here."""
+    return _trusted.get()
+
+
 def imported(family: type[P], path: str) -> type[P]:
     """The part at `module:Class`.
 

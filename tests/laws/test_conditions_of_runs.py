@@ -19,9 +19,8 @@ from vael.evaluation import evaluate
 from vael.inference.bound import Bound
 from vael.objectives import ELBO
 from vael.probability import PerExample
-from vael.specs import pieces, prepare, request
+from vael.specs import pieces, prepare, request, table_of
 from vael.specs.recipes import RECIPES
-from vael.specs.rows import table_of
 
 TINY = {"epochs": 1, "batch": 32, "latent": 2, "hidden": (8,), "threads": 1, "device": "cpu", "compile": False}
 ROWS = 150

@@ -16,11 +16,12 @@ from vael import files
 from vael.cli import main
 from vael.cli.main import COMMANDS
 from vael.cli.options.declaring import made, options_of, places_of, record_of
+from vael.domains.described import DataSpec, SplitSpec
 from vael.errors import StateError
 from vael.inference.parts import GradientAscentPart
 from vael.models.likelihoods.parts import GaussianPart
 from vael.models.parts import VAEPart
-from vael.specs.spec import DataSpec, RunSpec, SplitSpec, TrainingSpec, Versions, write_spec
+from vael.specs.spec import RunSpec, TrainingSpec, Versions, write_spec
 
 NO_PATHS = set(  # what options take that name no file or folder
     re.split(

@@ -103,9 +103,8 @@ def covering(run: Run, data: object, *, overlap: bool = False) -> tuple[Sequence
     """
     from vael.data.covering import cover
     from vael.data.sequences import parted, read_sequences
-    from vael.specs.reading import reading_of
 
-    known, how = run.spec.data, reading_of(run.spec.data)
+    known, how = run.spec.data, run.spec.data.reading
     windowing = how.sequence
     if windowing is None:
         raise StateError(f"{run.folder} was not trained on sequences")

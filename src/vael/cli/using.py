@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vael.data import Source
+    from vael.domains import DataSpec
     from vael.specs import Run
-    from vael.specs.spec import DataSpec
     from vael.tables.reading import Skipped
     from vael.tables.schema import Schema
 

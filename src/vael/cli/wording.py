@@ -9,9 +9,9 @@ from vael.cli.telling import paragraph
 from vael.counting import counted
 
 if TYPE_CHECKING:
+    from vael.domains import DataSpec
     from vael.evaluation import Evaluation, Judgement
     from vael.specs import RunSpec
-    from vael.specs.spec import DataSpec
 
 
 def duration(seconds: float) -> str:

@@ -86,6 +86,7 @@ class Source:
     context: Float[Tensor, "examples features"] | None = None  # c, what the model is conditioned on
     conditions: tuple[str, ...] = ()  # what c is made of, by name
     windowing: Windowing | None = None  # of sequences: examples are windows [time, channels]
+    domain: str = ""  # `module:Class` of a person's own kind of data; empty for images, tables and sequences
 
     def __len__(self) -> int:
         return self.x.shape[0] if self.rows is None else len(self.rows)
@@ -96,6 +97,17 @@ class Source:
         sequences.
         """
         return tuple(self.x.shape[1:])
+
+    @property
+    def highest(self) -> float | None:
+        """The largest value of an element, where its kind says it; the least is 0 then."""
+        levels = 2 if self.kind is Kind.BINARY else self.levels if self.kind is Kind.INTEGER else None
+        return None if levels is None else float(levels - 1)
+
+    @property
+    def has_schema(self) -> bool:
+        """Whether examples are rows of columns that a schema tells."""
+        return self.schema is not None
 
     @property
     def named(self) -> Keys:

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar, Protocol, runtime_checkable
 
-from vael.data import Source
-from vael.data.windowing import Windowing
+import numpy as np
+
+from vael.counting import counted
+from vael.data import Kind, OnError, Schema, Source, Splits, Table, Windowing
+from vael.data.matching import joined
+from vael.domains.baselines import independent_elements
+from vael.domains.described import MOST, DataSpec, Reading
+from vael.domains.reading import (
+    Lenience,
+    Piece,
+    again,
+    array_pieces,
+    in_condition,
+    is_plain_array,
+    loaded,
+    matched,
+    matching_examples,
+    refuse_missing_table,
+    refuse_other_shape,
+)
 from vael.domains.recommendation import Recommendation
-from vael.report.record import View
-from vael.tables.schema import Schema
+from vael.errors import FormatError, StateError
+from vael.report.known import Encoded, Subject, TrivialModel
+from vael.report.of_examples import drawings
+from vael.report.record import Headed, ReportInput, View
 
 
 @runtime_checkable
@@ -21,20 +45,44 @@ class Described(Protocol):
         """Shape of one example."""
 
     @property
-    def schema(self) -> Schema | None:
-        """What the columns are, of a table that has it."""
+    def has_schema(self) -> bool:
+        """Whether columns are of several kinds, which a schema tells."""
 
     @property
     def windowing(self) -> Windowing | None:
         """How series were cut, of sequences."""
 
+    @property
+    def domain(self) -> str:
+        """The kind, where it is not of this package."""
+
+
+OWN: dict[str, type[Domain]] = {}  # kinds of data that are not of this package, by `module:Class`
+
 
 class Domain(View):
     """Abstract: one kind of data. Its names, words, baseline and figures are those of a `View`."""
 
-    @abstractmethod
+    channels_last: ClassVar[bool] = False  # whether the last axis of an example is its channels
+    in_arrays: ClassVar[bool] = False  # whether arrays and images hold examples just as a model takes them
+    coded: ClassVar[bool] = False  # whether examples can be compressed without loss
+
+    def __init_subclass__(cls, **how: object) -> None:
+        """Remember a kind of data that is defined outside of this package."""
+        super().__init_subclass__(**how)
+        if cls.__module__.split(".")[0] != __name__.split(".")[0]:
+            OWN[f"{cls.__module__}:{cls.__qualname__}"] = cls
+
+    @property
+    def name(self) -> str:
+        """`module:Class` of a person's own kind of data; empty for those of this package, which are told by their
+        shapes.
+        """
+        return next((name for name, kind in OWN.items() if kind is type(self)), "")
+
     def holds(self, data: Described) -> bool:
         """Whether such data are of this kind."""
+        return data.domain == self.name
 
     @abstractmethod
     def recommend(self, source: Source) -> Recommendation:
@@ -42,3 +90,85 @@ class Domain(View):
 
         Errors: `SupportError` where the likelihood cannot take the data (`Head.check`).
         """
+
+    @abstractmethod
+    def reads(self, how: Reading) -> bool:
+        """Whether data that are to be read so are of this kind, as far as can be told before they are."""
+
+    def read(self, how: Reading) -> Splits:
+        """The data as training, validation and test split. Errors: `FormatError` for what cannot be read."""
+        return loaded(how)
+
+    def splits(self, how: Reading) -> Splits:
+        """What `read` gives, with the name of its kind."""
+        found = self.read(how)
+        if not self.name:
+            return found
+        train, held_out = (replace(one, domain=self.name) for one in (found.train, found.validation))
+        test = None if found.test is None else replace(found.test, domain=self.name)
+        return replace(found, train=train, validation=held_out, test=test)
+
+    def subject(self, source: Source) -> Subject:
+        return Subject()
+
+    def names(self, source: Source) -> tuple[str, ...]:
+        return source.columns or tuple(f"element {place + 1}" for place in range(source.event[0]))
+
+    def baseline(self, record: ReportInput) -> TrivialModel | None:
+        return independent_elements(record)
+
+    def figures(self, record: ReportInput, seen: Encoded | None, folder: Path) -> Headed:
+        return drawings(record, seen, folder, None)
+
+    def pieces(self, known: DataSpec, data: str, how: Lenience) -> Iterator[Piece]:
+        """All examples of a file as consecutive rows, as the run that `known` describes has them; of data with a test
+        split of their own, that one. Files are read as needed where they allow it.
+
+        Errors: `ShapeError`, `SupportError` or `FormatError` for data that the model of the run cannot take.
+        """
+        refuse_missing_table(Path(data))
+        if self.in_arrays and is_plain_array(known, Path(data)):
+            yield from array_pieces(known, Path(data), clip=how.clip)
+        else:
+            source = self.examples(known, data, clip=how.clip)
+            yield Piece(source, np.arange(1, len(source) + 1))
+
+    def examples(self, known: DataSpec, data: str, *, clip: bool = False) -> Source:
+        """The test split of data that have their own, else all examples in their order, in the units of a run's own.
+
+        Errors: `ShapeError` or `SupportError` for data that its model cannot take.
+        """
+        if self.in_arrays and matched(known, data):
+            return matching_examples(known, data, clip=clip)
+        found = in_condition(known, joined(self.splits(again(known, data))), data)
+        refuse_other_shape(known, found, data)
+        return found
+
+    def rows(self, known: DataSpec, data: object, schema: Schema | None, on_error: OnError) -> tuple[Source, Table]:
+        """The rows of a table by the schema of a run, or one made for it, and the table as it came, all at once.
+
+        Errors: `StateError` for a run that was not trained on such a table, and those of `vael.data.read_table`.
+        """
+        raise StateError(
+            f"the run was trained on {known.name}, whose examples of shape {known.event} have no schema; give data of "
+            "that kind"
+        )
+
+    def sizes(self, known: DataSpec) -> tuple[int, ...]:
+        """The shape of an example as its names have it; empty where there are none."""
+        return (len(known.columns),) if known.columns else ()
+
+    def refuse_misfit(self, known: DataSpec, where: str) -> None:
+        """Errors: `FormatError` for a run.json whose data cannot be."""
+        named = self.sizes(known)
+        if math.prod(known.event) > MOST or (named and known.event != named):
+            said = f" and {counted(named[-1], 'column')}" if known.columns else ""
+            raise FormatError(
+                f"{where} tells of examples of shape {known.event}{said}, which cannot be; restore the file as `vael "
+                "train` wrote it"
+            )
+        if (known.kind == Kind.MIXED.value) != (known.table is not None):
+            raise FormatError(
+                f"{where} says that cells are {known.kind} {'without' if known.table is None else 'with'} a schema; "
+                "restore the file"
+            )

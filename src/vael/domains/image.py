@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,15 +14,18 @@ import torch
 from vael.counting import counted
 from vael.data import Kind, Source, statistics
 from vael.data.facts import facts_from
+from vael.data.tabular import is_table_file
 from vael.data.transforms import Threshold
-from vael.domains.baselines import independent_elements
 from vael.domains.core import Described, Domain
+from vael.domains.described import DataSpec, Reading
+from vael.domains.reading import Lenience, Piece
 from vael.domains.recommendation import Choice, Recommendation, chosen, likelihood, power_of_two, values
+from vael.errors import ShapeError
 from vael.models.families import LikelihoodPart
 from vael.models.likelihoods.parts import TabulatedMixturePart
 from vael.networks.parts import ConvolutionalPart, DensePart
 from vael.report import gather, pictures
-from vael.report.known import Encoded, Subject, TrivialModel
+from vael.report.known import Encoded, Subject
 from vael.report.of_examples import Shown, drawings
 from vael.report.record import Headed, ReportInput
 
@@ -42,9 +45,23 @@ class ImageDomain(Domain):
     """Images: pictures side by side, convolutions or, of small grey ones, dense networks."""
 
     pictured: ClassVar[bool] = True
+    in_arrays: ClassVar[bool] = True
+    coded: ClassVar[bool] = True
 
     def holds(self, data: Described) -> bool:
-        return data.schema is None and data.windowing is None and len(data.event) > 1
+        return not data.domain and not data.has_schema and data.windowing is None and len(data.event) > 1
+
+    def reads(self, how: Reading) -> bool:
+        return True
+
+    def pieces(self, known: DataSpec, data: str, how: Lenience) -> Iterator[Piece]:
+        path = Path(data)
+        if path.is_file() and is_table_file(path):
+            raise ShapeError(
+                f"{path} is a table, but the run was trained on images of shape {known.event} ({known.name}); give a "
+                "folder of images, or an .npy array"
+            )
+        return super().pieces(known, data, how)
 
     def recommend(self, source: Source) -> Recommendation:
         part, because = likelihood_of(source)
@@ -65,9 +82,6 @@ class ImageDomain(Domain):
 
     def names(self, source: Source) -> tuple[str, ...]:
         return tuple(f"channel {place + 1}" for place in range(source.event[0]))
-
-    def baseline(self, record: ReportInput) -> TrivialModel | None:
-        return independent_elements(record)
 
     def figures(self, record: ReportInput, seen: Encoded | None, folder: Path) -> Headed:
         binary = record.splits.train.kind is Kind.BINARY

@@ -9,11 +9,15 @@ from typing import ClassVar
 import torch
 
 from vael.counting import counted
-from vael.data import Kind, Source, statistics
+from vael.data import Kind, Source, Splits, Windowing, load_sequences, statistics
 from vael.data.facts import facts_from
+from vael.data.sequences import Sequences, read_sequences, windows
 from vael.domains.core import Described, Domain
+from vael.domains.described import DataSpec, Reading
 from vael.domains.image import VALUES
+from vael.domains.reading import refuse_test_as_validation
 from vael.domains.recommendation import KALMAN, Choice, Recommendation, chosen, likelihood, power_of_two, values
+from vael.errors import ShapeError
 from vael.models import is_likelihood
 from vael.networks.parts import DensePart
 from vael.report import series
@@ -34,9 +38,27 @@ class SequenceDomain(Domain):
     """Windows of time and channels: state-space models, series plotted, figures per time step."""
 
     maps_codes: ClassVar[bool] = False
+    channels_last: ClassVar[bool] = True
 
     def holds(self, data: Described) -> bool:
-        return data.windowing is not None
+        return not data.domain and data.windowing is not None
+
+    def reads(self, how: Reading) -> bool:
+        return how.sequence is not None
+
+    def read(self, how: Reading) -> Splits:
+        refuse_test_as_validation(how, "sequences have")
+        windows = how.sequence or Windowing()
+        return load_sequences(how.source, windows, seed=how.seed, validation=how.validation, test=how.test)
+
+    def examples(self, known: DataSpec, data: str, *, clip: bool = False) -> Source:
+        """All steps of all series, in windows that do not overlap."""
+        found = series_of(known, data)
+        return windows(found, found.series, found.window)
+
+    def sizes(self, known: DataSpec) -> tuple[int, ...]:
+        window = None if known.windowing is None else known.windowing.window
+        return (window or 0, len(known.columns))
 
     def recommend(self, source: Source) -> Recommendation:
         return state_space(source)
@@ -60,6 +82,17 @@ class SequenceDomain(Domain):
         windows = ("Windows and reconstructions", [series.reconstructions(record, folder)])
         draws = [("Samples from the prior", [series.samples(record, folder)])] if is_likelihood(record.model) else []
         return [windows, *draws]
+
+
+def series_of(known: DataSpec, data: str) -> Sequences:
+    """Other series, cut as those of a run. Errors: `ShapeError` for other channels than it was trained on."""
+    found = read_sequences(data, known.windowing or Windowing())
+    if found.columns != known.columns:
+        raise ShapeError(
+            f"{data} has the channels {', '.join(found.columns)}, but the run was trained on "
+            f"{', '.join(known.columns)}; give data with these"
+        )
+    return found
 
 
 def state_space(source: Source) -> Recommendation:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
 from vael.counting import counted
-from vael.data import ColumnKind, Schema, Source, statistics
+from vael.data import ColumnKind, OnError, Schema, Source, Splits, Table, load_table, statistics
 from vael.data.facts import facts_from
+from vael.data.tabular import is_table_file
 from vael.domains.baselines import independent_columns, independent_elements
 from vael.domains.core import Described, Domain
+from vael.domains.described import DataSpec, Reading
+from vael.domains.reading import Lenience, Piece, loaded, refuse_test_as_validation
 from vael.domains.recommendation import Choice, Recommendation, chosen, likelihood, power_of_two, values
+from vael.domains.table_rows import all_rows, by_schema, of_numbers, refuse_other_files
 from vael.models import ColumnsHead, head_of
 from vael.models.likelihoods.parts import ColumnsPart, GaussianPerChannelPart
 from vael.networks.parts import DensePart
@@ -41,8 +47,38 @@ def mixed(schema: Schema) -> Shown:
 class TableDomain(Domain):
     """Rows of columns: dense networks, figures column by column."""
 
+    in_arrays: ClassVar[bool] = True
+    coded: ClassVar[bool] = True
+
     def holds(self, data: Described) -> bool:
-        return data.windowing is None and len(data.event) == 1
+        return not data.domain and data.windowing is None and (data.has_schema or len(data.event) == 1)
+
+    def reads(self, how: Reading) -> bool:
+        return how.sequence is None and (how.schema is not None or is_table_file(Path(how.source)))
+
+    def read(self, how: Reading) -> Splits:
+        if how.schema is None or how.binarize is not None or how.dequantize:
+            return loaded(how)
+        refuse_test_as_validation(how, "a table with a schema has")
+        return load_table(how.source, schema=how.schema, seed=how.seed, validation=how.validation, test=how.test)
+
+    def pieces(self, known: DataSpec, data: str, how: Lenience) -> Iterator[Piece]:
+        path, schema = Path(data), how.schema or known.row_schema
+        refuse_other_files(known, path)
+        if path.is_file() and schema is not None:
+            return by_schema(known, path, schema, how.on_error)
+        plain = known.binarize is None and not known.dequantize
+        if plain and path.is_file() and is_table_file(path) and known.columns:
+            return of_numbers(known, path, how.on_error)
+        return super().pieces(known, data, how)
+
+    def rows(self, known: DataSpec, data: object, schema: Schema | None, on_error: OnError) -> tuple[Source, Table]:
+        rules = schema or known.row_schema
+        return super().rows(known, data, None, on_error) if rules is None else all_rows(known, data, rules, on_error)
+
+    def sizes(self, known: DataSpec) -> tuple[int, ...]:
+        columns = known.columns if known.row_schema is None else known.row_schema.names
+        return (len(columns),) if columns else ()
 
     def recommend(self, source: Source) -> Recommendation:
         if source.schema is not None:

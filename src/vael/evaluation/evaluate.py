@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vael.data import Batch, Source
+from vael.data.summary import elements_of, steps_of
 from vael.errors import StateError
 from vael.evaluation.collapse import collapse
 from vael.evaluation.likelihood import Judged
@@ -328,22 +329,6 @@ def _record(
             f"{type(head).__name__} is no likelihood of these data: the objective is given, log p(x) is not",
         ),
     )
-
-
-def steps_of(source: Source) -> float | None:
-    """Of sequences, at how many times something was seen, mean over windows."""
-    if source.windowing is None:
-        return None
-    x = source.x if source.rows is None else source.x[source.rows]
-    return float((~x.isnan()).any(-1).double().sum(1).mean()) if source.gaps else float(source.event[0])
-
-
-def elements_of(source: Source) -> float:
-    """How many elements of an example were seen, mean over examples."""
-    if source.windowing is None or not source.gaps:
-        return float(math.prod(source.event))
-    x = source.x if source.rows is None else source.x[source.rows]
-    return float((~x.isnan()).double().flatten(1).sum(1).mean())
 
 
 def _estimator(judged: Judged, closed: bool, plan: ProposalPlan, *, given: bool) -> str:

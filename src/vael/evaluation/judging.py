@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vael.data import Batch, Kind, Source
+from vael.data import Batch, Source
 from vael.errors import StateError, SupportError
 from vael.evaluation.codes import evaluate_codes
 from vael.evaluation.evaluate import Progress, batch_at, evaluate, evaluate_encoder, evaluate_refined, reference
@@ -147,8 +147,7 @@ def judge_error(
             if isinstance(model, Codes):
                 codes.append([level[0].cpu() for level in model.terms(given, generator=torch.Generator()).latent])
     found = torch.cat(errors)
-    peak = {Kind.BINARY: 1.0, Kind.INTEGER: float(source.levels - 1) if source.levels else high - low}
-    reach = peak.get(source.kind, high - low)
+    reach = high - low if source.highest is None else source.highest
     return ErrorJudgement(
         data=source.name,
         split=split,
@@ -159,7 +158,7 @@ def judge_error(
         notes=source.notes,
         squared_error=float(found.mean()),
         standard_error=standard_error(found),
-        peak=reach if source.kind is not Kind.MIXED and reach > 0 else None,
+        peak=None if source.has_schema or reach <= 0 else reach,
         use=used(model, codes) if isinstance(model, Codes) else (),
         squared_error_per_example=found,
     )

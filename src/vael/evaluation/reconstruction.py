@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vael.data import Batch, Corruption, Kind, Source
+from vael.data import Batch, Corruption, Source
 from vael.errors import StateError, SupportError
 from vael.evaluation.evaluate import batch_at, reference
 from vael.models import Encodes, Model, Reconstructs, needs
@@ -65,10 +65,8 @@ def peak_of(source: Source) -> float:
 
     Errors: `SupportError` for real numbers.
     """
-    if source.kind is Kind.BINARY:
-        return 1.0
-    if source.kind is Kind.INTEGER and source.levels:
-        return float(source.levels - 1)
+    if source.highest is not None:
+        return source.highest
     raise SupportError(
         f"{source.name}: real numbers have no largest value of themselves, so decibels need one; give peak, 1 for grey "
         "values in [0, 1]"

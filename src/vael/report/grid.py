@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from vael import files
-from vael.data import Kind, Source
+from vael.data import Source
 from vael.errors import ShapeError, SupportError
 
 SMALLEST, LARGEST = 56, 80  # pixels that the longer side of one image in a grid may have, if it can be helped
@@ -42,10 +42,8 @@ def display_of(source: Source) -> Display:
     """Black and white for a data set: 0 and 1 for binary cells, 0 and levels - 1 for integers, the range seen for
     real numbers.
     """
-    if source.kind is Kind.BINARY:
-        return Display()
-    if source.kind is Kind.INTEGER and source.levels:
-        return Display(0.0, float(max(source.levels - 1, 1)))
+    if source.highest is not None:
+        return Display(0.0, max(source.highest, 1.0))
     seen = source.x[:LOOKED_AT].double()
     seen = seen[torch.isfinite(seen)]
     low, high = (float(seen.min()), float(seen.max())) if seen.numel() else (0.0, 1.0)

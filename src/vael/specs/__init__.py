@@ -1,10 +1,10 @@
 """RunSpec to JSON and back, and from a spec to a model, a training run and a run folder."""
 
+from vael.domains import Piece
 from vael.specs.asked import Request, request
 from vael.specs.configuring import prepare
 from vael.specs.preparing import Prepared, prepare_again
-from vael.specs.reading import examples_of
-from vael.specs.rows import Piece, pieces, rows_of, table_of
+from vael.specs.reading import examples_of, pieces, table_of
 from vael.specs.runs import (
     Run,
     begin,
@@ -42,7 +42,6 @@ __all__ = [
     "refuse_used",
     "request",
     "restart",
-    "rows_of",
     "table_of",
     "train",
     "write_spec",

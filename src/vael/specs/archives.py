@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from vael import files
+from vael import domains, files
 from vael.compression import (
     Compressed,
     Contents,
@@ -173,6 +173,10 @@ def level_of(run: Run, name: str) -> Level:
 
 def check_codes(spec: RunSpec) -> None:
     """Errors: `SupportError` for a run whose model gives densities, with which nothing is coded."""
+    if not domains.of(spec.data).coded:
+        raise SupportError(
+            f"there is no compressed file of data such as {spec.data.name}; images, arrays and tables are compressed"
+        )
     if spec.data.condition is not None:
         raise SupportError(
             f"the model is conditioned on {spec.data.condition.told}, which no compressed file would hold; train one "

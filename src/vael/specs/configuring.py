@@ -8,6 +8,7 @@ from pathlib import Path
 from vael import data as sets
 from vael.data import Splits
 from vael.data.conditioning.learned_conditions import conditioned
+from vael.domains import DataSpec
 from vael.errors import StateError
 from vael.parts import trusting
 from vael.specs import names, preparing
@@ -15,9 +16,9 @@ from vael.specs.asked import TRAINING, Request
 from vael.specs.composing import refuse_unfit
 from vael.specs.leaves import assignments, leaf, with_leaf
 from vael.specs.preparing import Prepared, check_support, check_terms, describe_training, prepare_on
-from vael.specs.reading import describe, load_splits, reading_of, splits_of
+from vael.specs.reading import describe, load_splits, splits_of
 from vael.specs.sizes import hollow
-from vael.specs.spec import DataSpec, TrainingSpec, fitting, read_spec_file
+from vael.specs.spec import TrainingSpec, fitting, read_spec_file
 
 SECTIONS = ("model.", "algorithm.", "training.")
 FIXED = frozenset({"training.processes"})  # what `torchrun` says
@@ -94,7 +95,8 @@ def on_other_data(source: str, known: DataSpec) -> tuple[Splits, DataSpec]:
             f"the run is conditioned on {known.condition.told}, learned from its own data; to train on {source}, "
             "say what the condition is (--condition-on) and give options in place of the file (--config)"
         )
-    how = replace(reading_of(known), source=source, levels=None)
+    images = replace(known.reading.images, levels=None)
+    how = replace(known.reading, source=source, images=images)
     splits = conditioned(load_splits(how), None)
     asked = Request(
         data=source,

@@ -13,7 +13,7 @@ from vael import data as sets
 from vael.counting import counted
 from vael.data import Source, Splits
 from vael.data.conditioning.learned_conditions import conditioned, learned
-from vael.domains import Recommendation, recommend
+from vael.domains import DataSpec, Recommendation, recommend
 from vael.errors import StateError
 from vael.inference.algorithm import Algorithm
 from vael.inference.parts import AlgorithmPart, GradientAscentPart
@@ -29,7 +29,7 @@ from vael.specs.asked import Request
 from vael.specs.composing import composed
 from vael.specs.reading import describe, load_splits, reading_for, splits_of
 from vael.specs.recipes import RECIPES, Composition
-from vael.specs.spec import DataSpec, RunSpec, TrainingSpec, facts_of, fitting
+from vael.specs.spec import RunSpec, TrainingSpec, facts_of, fitting
 from vael.training import Resolved, Settings, resolve
 from vael.training.schedules import Constant
 

@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from pathlib import Path
 
-from vael.data import Binarize, Images, Kind, Schema, Source, Splits, Windowing, load, load_sequences, load_table
+from vael import domains
+from vael.data import Binarize, Images, OnError, Schema, Source, Splits, Table, Windowing
 from vael.data.catalog.named import is_name
-from vael.data.conditioning.conditions import AnyCondition, ColumnsCondition, FileCondition
+from vael.data.conditioning.conditions import AnyCondition
 from vael.data.conditioning.learned_conditions import conditioned
-from vael.data.matching import Trained, joined, matching
-from vael.data.splitting import ValidateOn
-from vael.data.tabular import is_table_file
-from vael.errors import ShapeError, StateError
+from vael.domains import DataSpec, Piece, Reading
+from vael.domains.described import SplitSpec, recorded, size_of
+from vael.domains.reading import Lenience
+from vael.errors import StateError
 from vael.specs import names
 from vael.specs.asked import Request
-from vael.specs.spec import DataSpec, RunSpec, SplitSpec
-from vael.tables.schema_file import as_record, from_record, read_schema
-
-
-@dataclass(frozen=True)
-class Reading:
-    """Which data, and how they are to be read."""
-
-    source: str
-    binarize: str | None
-    dequantize: bool
-    size: int | tuple[int, int] | None
-    skip_damaged: bool
-    validation: int | float | str | None = None
-    test: int | float | None = None
-    seed: int = 0
-    levels: int | None = None
-    schema: Schema | None = None
-    sequence: Windowing | None = None
-
-    @property
-    def images(self) -> Images:
-        """How images are read."""
-        size = (self.size, self.size) if isinstance(self.size, int) else self.size
-        return Images(size=size, skip_damaged=self.skip_damaged, levels=self.levels)
+from vael.specs.spec import RunSpec
+from vael.tables.schema_file import read_schema
 
 
 def schema_of(asked: Request) -> Schema | None:
@@ -48,20 +26,29 @@ def schema_of(asked: Request) -> Schema | None:
 
 
 def reading_for(asked: Request) -> Reading:
-    """How data are to be read as asked for."""
+    """How data are to be read as asked for.
+
+    Errors: `FormatError` for a binarisation or a split that there is not.
+    """
+    binarize, share = asked.binarize, asked.validation
+    by_test = isinstance(share, str) and names.meant(share, ["test"], "split to validate on") == "test"
     return Reading(
         asked.data,
-        asked.binarize,
+        None if binarize is None else Binarize(names.meant(binarize, [one.value for one in Binarize], "binarisation")),
         asked.dequantize,
-        asked.size,
-        asked.skip_damaged,
-        asked.validation,
-        asked.test,
+        Images(size_of(asked.size), skip_damaged=asked.skip_damaged, levels=asked.levels),
+        None if by_test or share is None else float(share),
+        None if asked.test is None else float(asked.test),
+        by_test,
         0,
-        asked.levels,
         schema_of(asked),
         windowing_of(asked),
     )
+
+
+def load_splits(how: Reading) -> Splits:
+    """The data, by the domain that reads them."""
+    return domains.reading(how).splits(how)
 
 
 def windowing_of(asked: Request) -> Windowing | None:
@@ -88,75 +75,10 @@ def windowing_of(asked: Request) -> Windowing | None:
     return Windowing(time=time, id=asked.id or "", window=asked.window, stride=asked.stride)
 
 
-def reading_of(data: DataSpec) -> Reading:
-    """How the data of a run were read."""
-    return Reading(
-        data.source,
-        data.binarize,
-        data.dequantize,
-        data.size,
-        data.skip_damaged,
-        data.validation,
-        data.set_aside,
-        data.seed,
-        stored_levels(data),
-        whole_schema(data),
-        data.sequence,
-    )
-
-
-def whole_schema(data: DataSpec) -> Schema | None:
-    """The schema of the rows as they are read: with the columns that are the condition."""
-    if data.table is None:
-        return None
-    schema = from_record(data.table, "run.json")
-    return data.condition.whole(schema) if isinstance(data.condition, ColumnsCondition) else schema
-
-
-def stored_levels(data: DataSpec) -> int | None:
-    """How many levels the stored cells of a run have: found once, when it was prepared, so that a later release
-    finds no other number.
-    """
-    if data.binarize is not None:
-        return None if data.largest is None or data.largest <= 1 else round(data.largest) + 1
-    return data.levels
-
-
-def load_splits(how: Reading) -> Splits:
-    """`vael.data.load` with the names of a command line."""
-    kind = (
-        None
-        if how.binarize is None
-        else Binarize(names.meant(how.binarize, [kind.value for kind in Binarize], "binarisation"))
-    )
-    by_test = (
-        isinstance(how.validation, str) and names.meant(how.validation, ["test"], "split to validate on") == "test"
-    )
-    shares = (None if by_test else how.validation, how.test)
-    validation, test = (None if share is None else float(share) for share in shares)
-    if how.sequence is not None:
-        if by_test:
-            raise StateError("sequences have no test split of their own to validate on; give a share")
-        return load_sequences(how.source, how.sequence, seed=how.seed, validation=validation, test=test)
-    if how.schema is not None and how.binarize is None and not how.dequantize:
-        if by_test:
-            raise StateError("a table with a schema has no test split of its own to validate on; give a share")
-        return load_table(how.source, schema=how.schema, seed=how.seed, validation=validation, test=test)
-    return load(
-        how.source,
-        binarize=kind,
-        dequantize=how.dequantize,
-        seed=how.seed,
-        validation=ValidateOn.TEST if by_test else validation,
-        test=test,
-        images=how.images,
-    )
-
-
 def splits_of(spec: RunSpec) -> Splits:
     """The data of a run. Errors: `StateError` if they changed since."""
     data = spec.data
-    splits = conditioned(load_splits(reading_of(data)), data.condition)
+    splits = conditioned(domains.of(data).splits(data.reading), data.condition)
     found = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     known = {"train": data.train, "validation": data.held_out, "test": data.test}
     for name, split in known.items():
@@ -195,9 +117,10 @@ def describe(asked: Request, splits: Splits, condition: AnyCondition | None = No
         largest=train.largest,
         event=train.event,
         columns=train.columns,
-        table=None if train.schema is None else as_record(train.schema),
+        table=recorded(train.schema),
         gaps=train.gaps,
         sequence=train.windowing,
+        domain=train.domain,
         condition=condition,
         train=describe_split(train),
         held_out=describe_split(splits.validation),
@@ -218,54 +141,32 @@ def notes_of(splits: Splits) -> tuple[str, ...]:
 
 
 def examples_of(spec: RunSpec, data: str, *, clip: bool = False) -> Source:
-    """The test split of data that have their own, else all examples in their order, in the units of a run's own data;
-    `clip` as in `matching`.
+    """The test split of data that have their own, else all examples in their order, in the units of a run's own data.
 
+    With `clip`, elements above the largest level of the training data count as the largest one, and a note says so.
     Errors: `ShapeError` or `SupportError` for data that its model cannot take.
     """
-    if matched(spec.data, data):
-        return in_condition(spec, matching(data, trained_on(spec.data), reading_of(spec.data).images, clip=clip), data)
-    how = replace(reading_of(spec.data), source=data, validation=None, test=None)
-    found = in_condition(spec, joined(load_splits(how)), data)
-    if found.event != spec.data.event:
-        raise ShapeError(
-            f"{data} has examples of shape {found.event}, but the run was trained on {spec.data.event}; give data of "
-            "that shape"
-        )
-    return found
+    return domains.of(spec.data).examples(spec.data, data, clip=clip)
 
 
-def in_condition(spec: RunSpec, source: Source, data: str) -> Source:
-    """Examples of data with their conditions, where the model of a run asks for them.
+def pieces(
+    spec: RunSpec, data: str, *, on_error: OnError = OnError.STOP, schema: Schema | None = None, clip: bool = False
+) -> Iterator[Piece]:
+    """All examples of a file as consecutive rows; of data with a test split of their own, that one. Tables and `.npy`
+    files are read as needed.
 
-    Errors: those of `vael.data.conditioning.conditions.Condition.of`, and `StateError` where an array was beside the
-    training data, so that these data have none.
+    `schema` has the rules of columns for a run on plain numbers, whose rows may then have gaps; `clip` as in
+    `examples_of`. Errors: `ShapeError`, `SupportError` or `FormatError` for data that the model of the run cannot take.
     """
-    condition = spec.data.condition
-    if condition is None:
-        return source
-    if isinstance(condition, FileCondition):
-        raise StateError(
-            f"the model is conditioned on {condition.told}, which stand beside its own data, not beside {data}; use "
-            "its own data, or train on labels or on columns of a table"
-        )
-    return condition.of(source)
+    return domains.of(spec.data).pieces(spec.data, data, Lenience(on_error, schema, clip))
 
 
-def matched(known: DataSpec, data: str) -> bool:
-    """Whether data are read by what the run was trained on alone: arrays and images, but no tables, nor where an
-    older run.json does not say how.
+def table_of(spec: RunSpec, data: object, *, skip: bool = False, schema: Schema | None = None) -> tuple[Source, Table]:
+    """The rows of a table by the schema of a run (or one made for it), and the table as it came, all at once.
+
+    `data` is a path, a data frame, columns or a row as a dictionary, or a list of rows. With `skip`, rows that do not
+    fit are left out and listed in the table.
+
+    Errors: `StateError` for a run that was not trained on such a table, and those of `vael.data.read_table`.
     """
-    described = known.binarize is None or known.largest is not None
-    return (
-        known.table is None
-        and not known.columns
-        and described
-        and not (Path(data).is_file() and is_table_file(Path(data)))
-    )
-
-
-def trained_on(known: DataSpec) -> Trained:
-    """What arrays and images must be for the model of a run."""
-    binarize = None if known.binarize is None else Binarize(known.binarize)
-    return Trained(known.event, Kind(known.kind), known.levels, binarize, known.dequantize, known.largest)
+    return domains.of(spec.data).rows(spec.data, data, schema, OnError.SKIP if skip else OnError.STOP)

@@ -25,7 +25,7 @@ from vael.specs.contamination import LeftOut, left_out, strangest
 from vael.specs.leaves import LEAVES, assignments, leaf, written
 from vael.specs.names import ESTIMATORS, SHORT
 from vael.specs.preparing import Prepared, build_model, prepare_again
-from vael.specs.reading import source_of, splits_of, stored_levels
+from vael.specs.reading import source_of, splits_of
 from vael.specs.sizes import hollow
 from vael.specs.spec import FILE, RunSpec, read_spec, write_spec
 from vael.stored import present, read_bytes
@@ -264,7 +264,7 @@ def refuse_change(spec: RunSpec, name: str, value: object) -> None:
         known, given = spec.data.sequence, "" if value is True else value
         same(name, None if known is None else getattr(known, "time" if name == "sequence" else name), given)
     elif name == "levels":
-        same(name, stored_levels(spec.data), value)
+        same(name, spec.data.stored_levels, value)
     elif name == "condition_on":
         refuse_other_condition(spec, str(value))
     elif name != "schema":

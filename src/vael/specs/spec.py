@@ -2,87 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from vael import files
-from vael.counting import counted
-from vael.data.conditioning.conditions import AnyCondition, ColumnsCondition
 from vael.data.facts import Facts, Moments, unknown_moments
 from vael.data.source import Kind
-from vael.data.windowing import Windowing
+from vael.domains import of
+from vael.domains.described import Count, DataSpec, Name, Seed, SpecSection
 from vael.errors import FormatError, StateError
 from vael.inference.parts import AlgorithmPart
 from vael.models.families import ModelPart
 from vael.specs.translation import current
 from vael.stored import present, read_json
-from vael.tables.schema_file import from_record
 
 SCHEMA = 2
 FILE = "run.json"
-
-
-class SpecSection(BaseModel):
-    """Base of all parts of a spec: fixed once made, and nothing in it that is not known."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
-
-
-MOST = 2**31 - 1  # of anything that is counted
-Count = Annotated[int, Field(ge=1, le=MOST)]
-Side = Annotated[int, Field(ge=1, le=2**15)]
-Seed = Annotated[int, Field(ge=0, lt=2**40)]  # streams of noise are made of it by shifts
-Name = Annotated[str, Field(max_length=4096, pattern="^[^\0]*$")]
-
-
-class SplitSpec(SpecSection):
-    """How many examples a split has, and the sha256 of their stored cells."""
-
-    examples: Count
-    fingerprint: str
-
-
-class DataSpec(SpecSection):
-    """Which data, how they were turned into numbers, and what every figure must say about them."""
-
-    name: Name
-    source: Name  # the name or the absolute path they are loaded from
-    binarize: Literal["dynamic", "static", "threshold"] | None = None
-    dequantize: bool = False
-    size: Side | tuple[Side, Side] | None = (
-        None  # height and width that images of a folder are brought to; one number for a square
-    )
-    skip_damaged: bool = False
-    # share below 1, or a count, where the data set does not fix it; "test": the test split serves
-    validation: Literal["test"] | Annotated[int | float, Field(gt=0)] | None = None
-    set_aside: int | float | None = Field(default=None, gt=0)  # for the test split, likewise
-    seed: Seed = 0  # of the splits and of static binarisation
-    contamination: float = Field(
-        default=0.0, ge=0, lt=0.5
-    )  # share of the rows of training and validation that is left out
-    kind: str = Field(pattern="^(binary|integer|real|mixed)$")
-    levels: int | None = Field(default=None, ge=2, le=2**31)
-    largest: float | None = None  # stored value that stands for a probability of 1, where cells were binarised
-    event: tuple[Count, ...] = Field(min_length=1, max_length=3)
-    columns: tuple[str, ...] = ()  # of a table
-    table: dict[str, Any] | None = None  # the schema of a table with columns of several kinds
-    gaps: bool = False  # whether cells may be missing
-    sequence: Windowing | None = None  # how series were cut into windows [time, channels], the channels in `columns`
-    condition: AnyCondition | None = None  # what the model is conditioned on; its columns are not in `table`
-    train: SplitSpec
-    held_out: SplitSpec  # the validation split
-    test: SplitSpec | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def condition_columns(self) -> tuple[str, ...]:
-        """The columns of the table that are the condition, and so no part of x."""
-        return self.condition.names if isinstance(self.condition, ColumnsCondition) else ()
 
 
 class TrainingSpec(SpecSection):
@@ -104,18 +43,16 @@ class TrainingSpec(SpecSection):
 
 def facts_of(data: DataSpec, known: Moments | None = None) -> Facts:
     """What parts need to know of the data of a run; without moments those stand in that loaded weights replace."""
-    schema = None if data.table is None else from_record(data.table, "run.json")
-    moments = unknown_moments(data.event) if known is None else known
     return Facts(
         data.name,
         data.event,
         Kind(data.kind),
-        moments,
+        unknown_moments(data.event) if known is None else known,
         levels=data.levels,
-        schema=schema,
+        schema=data.row_schema,
         gaps=data.gaps,
         context=0 if data.condition is None else data.condition.features,
-        channels_last=data.sequence is not None,
+        channels_last=of(data).channels_last,
     )
 
 
@@ -215,18 +152,5 @@ def _spec_in(path: Path) -> RunSpec:
 
 def checked(spec: RunSpec, where: str) -> RunSpec:
     """The spec, if its parts fit each other. Errors: `FormatError`."""
-    data = spec.data
-    known = data.columns if data.table is None else from_record(data.table, where).names
-    shape = () if data.sequence is None else (data.sequence.window or 0,)
-    if math.prod(data.event) > MOST or ((known or shape) and data.event != (*shape, len(known))):
-        said = f" and {counted(len(known), 'column')}" if known else ""
-        raise FormatError(
-            f"{where} tells of examples of shape {data.event}{said}, which cannot be; restore the file as `vael train` "
-            "wrote it"
-        )
-    if (data.kind == "mixed") != (data.table is not None):
-        raise FormatError(
-            f"{where} says that cells are {data.kind} {'without' if data.table is None else 'with'} a schema; restore "
-            "the file"
-        )
+    of(spec.data).refuse_misfit(spec.data, where)
     return spec

@@ -1,0 +1,168 @@
+"""Data of any kind: read to train on, and again as the data of a run are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vael.data import Kind, OnError, Schema, Source, Splits, Table, load
+from vael.data.blocks import Like, array_blocks
+from vael.data.cells import fingerprint
+from vael.data.conditioning.conditions import FileCondition
+from vael.data.files.material import Material, MaterialPart
+from vael.data.keys import Keys, table_keys
+from vael.data.matching import Trained, matching
+from vael.data.splitting import Sizes, ValidateOn, split
+from vael.data.tabular import is_table_file
+from vael.domains.described import DataSpec, Reading
+from vael.errors import ShapeError, StateError
+from vael.stored import check_file
+from vael.tables.reading import Skipped
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Consecutive rows of a file."""
+
+    source: Source
+    rows: np.ndarray  # their numbers, from 1
+    table: Table | None = None  # of a table, the cells as they came
+
+    @cached_property
+    def keys(self) -> Keys:
+        """What names the rows: their numbers, files or identifiers."""
+        if self.table is None:
+            return Keys(self.rows, self.source.named.columns)
+        return table_keys(self.table.original, self.rows, self.source.columns)
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Rows before or among them that were left out."""
+        return () if self.table is None else self.table.skipped
+
+
+@dataclass(frozen=True)
+class Lenience:
+    """What becomes of rows and cells that do not fit, and the rules of columns of plain numbers, whose rows may then
+    have gaps.
+    """
+
+    on_error: OnError = OnError.STOP
+    schema: Schema | None = None
+    clip: bool = False  # cells above the largest level of the training data count as the largest one, with a note
+
+
+def loaded(how: Reading) -> Splits:
+    """Arrays, images, tables of plain numbers, named data sets: `vael.data.load`."""
+    return load(
+        how.source,
+        binarize=how.binarize,
+        dequantize=how.dequantize,
+        seed=how.seed,
+        validation=ValidateOn.TEST if how.by_test else how.validation,
+        test=how.test,
+        images=how.images,
+    )
+
+
+def refuse_test_as_validation(how: Reading, what: str) -> None:
+    """Errors: `StateError` for data without a test split of their own, of which that was to serve."""
+    if how.by_test:
+        raise StateError(f"{what} no test split of its own to validate on; give a share")
+
+
+def array_pieces(known: DataSpec, path: Path, *, clip: bool) -> Iterator[Piece]:
+    """The examples of an `.npy` file, a block at a time."""
+    like, first = replace(like_of(known, path.name), clip=clip), 0
+    for block in array_blocks(path):
+        yield Piece(like.source(block, first), np.arange(first + 1, first + len(block) + 1))
+        first += len(block)
+
+
+def is_plain_array(known: DataSpec, path: Path) -> bool:
+    """Whether a file can be read a block at a time, without looking at all of it."""
+    plain = known.binarize is None and not known.dequantize and known.condition is None
+    return plain and path.is_file() and path.suffix.lower() == ".npy"
+
+
+def in_condition(known: DataSpec, source: Source, data: str) -> Source:
+    """Examples of data with their conditions, where the model of a run asks for them.
+
+    Errors: those of `vael.data.conditioning.conditions.Condition.of`, and `StateError` where an array was beside the
+    training data, so that these data have none.
+    """
+    condition = known.condition
+    if condition is None:
+        return source
+    if isinstance(condition, FileCondition):
+        raise StateError(
+            f"the model is conditioned on {condition.told}, which stand beside its own data, not beside {data}; use "
+            "its own data, or train on labels or on columns of a table"
+        )
+    return condition.of(source)
+
+
+def set_aside(source: Source, how: Reading) -> Splits:
+    """Examples in memory as training, validation and test split, by the shares that were asked for.
+
+    Errors: `StateError` for too few of them.
+    """
+    x, label = source.x.numpy(), None if source.label is None else source.label.numpy()
+    sizes = Sizes(ValidateOn.TEST if how.by_test else how.validation, how.test)
+    parts = split(Material(source.name, MaterialPart(x, label, None, source.keys)), sizes, how.seed)
+
+    def of(part: MaterialPart) -> Source:
+        label = None if part.label is None else torch.from_numpy(part.label)
+        own = torch.from_numpy(part.x)
+        return replace(source, x=own, label=label, keys=part.keys, fingerprint=fingerprint(part.x))
+
+    test = None if parts.test is None else of(parts.test)
+    return Splits(of(parts.train), of(parts.validation), test, how.source)
+
+
+def matched(known: DataSpec, data: str) -> bool:
+    """Whether data are read by what the run was trained on alone: arrays and images, but no tables, nor where an
+    older run.json does not say how.
+    """
+    described = known.binarize is None or known.largest is not None
+    return described and not known.columns and not (Path(data).is_file() and is_table_file(Path(data)))
+
+
+def trained_on(known: DataSpec) -> Trained:
+    """What arrays and images must be for the model of a run."""
+    return Trained(known.event, Kind(known.kind), known.levels, known.reading.binarize, known.dequantize, known.largest)
+
+
+def matching_examples(known: DataSpec, data: str, *, clip: bool = False) -> Source:
+    """Arrays and images in the units of a run's own data, with their conditions."""
+    return in_condition(known, matching(data, trained_on(known), known.reading.images, clip=clip), data)
+
+
+def again(known: DataSpec, data: str) -> Reading:
+    """How all of other data is read as a run's own were."""
+    return replace(known.reading, source=data, validation=None, test=None, by_test=False)
+
+
+def refuse_other_shape(known: DataSpec, found: Source, data: str) -> None:
+    """Errors: `ShapeError` for examples of another shape than a run was trained on."""
+    if found.event != known.event:
+        raise ShapeError(
+            f"{data} has examples of shape {found.event}, but the run was trained on {known.event}; give data of "
+            "that shape"
+        )
+
+
+def refuse_missing_table(path: Path) -> None:
+    """Errors: `FormatError` for a table that there is not."""
+    if not path.exists() and is_table_file(path):
+        check_file(path)
+
+
+def like_of(known: DataSpec, name: str) -> Like:
+    """What data must be to be taken by the model of a run."""
+    return Like(name, known.event, Kind(known.kind), known.levels, known.columns)
