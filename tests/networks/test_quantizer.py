@@ -91,6 +91,7 @@ def test_the_rotation_trick_passes_the_gradient_on_where_there_is_no_rotation():
 
 def test_averages_follow_the_definition():
     book = taught(4, 2, decay=0.9, least=0.0)
+    book.steps.fill_(1000)  # γ itself
     counts, sums, z = book.counts.clone(), book.sums.clone(), normal(30, 2, seed=3)
     codes = book(z, uniform=uniform()).codes
     assert torch.equal(book.counts, counts), "a forward pass changes nothing"
@@ -100,6 +101,31 @@ def test_averages_follow_the_definition():
         torch.testing.assert_close(book.counts[k], 0.9 * counts[k] + 0.1 * len(mine))
         torch.testing.assert_close(book.sums[k], 0.9 * sums[k] + 0.1 * mine.sum(0))
     torch.testing.assert_close(book.vectors, book.sums / book.counts[:, None])
+
+
+def test_a_book_follows_fast_at_first_and_by_its_decay_later():
+    """γ_t = min(γ, (1 + t) / (10 + t)), seen in what is left of a count to which nothing is added."""
+    book, z = taught(2, 1, decay=0.9, least=0.0), torch.full((6, 1), 100.0)
+    with torch.no_grad():
+        book.sums[:] = torch.tensor([[0.0], [100.0]]) * book.counts[:, None]  # all of z is nearest to the second
+    for step in range(1, 100):
+        before = float(book.counts[0])
+        book(z, uniform=uniform())
+        book.move()
+        assert float(book.counts[0]) == pytest.approx(before * min(0.9, (1 + step) / (10 + step)), rel=1e-5)
+
+
+def test_codes_stay_in_use_while_an_encoder_runs_away():
+    """Vectors that shrink thirtyfold in thirty steps, as those of an encoder that begins: a book by averages over a
+    hundred steps stays where they were and leaves all of them to one code (perplexity 1.05).
+    """
+    book, source = CodeBook(32, 2), generator(4)
+    for step in range(30):
+        z = torch.randn(256, 2, generator=source) * 10 ** (-step / 20)
+        book(z, uniform=uniform(step))
+        book.move()
+    used = code_use(book.eval()(z).codes, 32)
+    assert used.perplexity > 8
 
 
 def test_rows_of_weight_nothing_teach_nothing():
@@ -123,6 +149,7 @@ def test_the_start_takes_a_vector_of_every_cluster():
 
 def test_dead_codes_are_set_on_vectors_of_the_batch():
     book = taught(8, 2, decay=0.5, least=0.1)
+    book.steps.fill_(1000)  # γ itself
     with torch.no_grad():
         book.sums[3] = 1e3 * book.counts[3]
     z = normal(40, 2, seed=5)

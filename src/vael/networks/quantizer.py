@@ -159,15 +159,17 @@ class CodeBook(Quantizer):
     """Vector quantisation with a code book that follows the vectors by exponential averages (van den Oord et al. 2017,
     appendix A.1).
 
-    N_k ← γ N_k + (1 - γ) n_k,  m_k ← γ m_k + (1 - γ) Σ z,  e_k = m_k / N_k, with n_k vectors of the batch nearest to
-    e_k. N and m are buffers, and no gradient reaches the book. It starts on the first batch by k-means++; a code whose
-    N falls below `least`, a share of the even use (vectors per batch / size), is set anew on a vector of the batch
-    drawn at random. 0 never revives.
+    N_k ← γ_t N_k + (1 - γ_t) n_k,  m_k ← γ_t m_k + (1 - γ_t) Σ z,  e_k = m_k / N_k, with n_k vectors of the batch
+    nearest to e_k. N and m are buffers, and no gradient reaches the book. It starts on the first batch by k-means++; a
+    code whose N falls below `least`, a share of the even use (vectors per batch / size), is set anew on a vector of the
+    batch drawn at random. 0 never revives. At step t = 0, 1 ... γ_t = min(γ, (1 + t) / (10 + t)): an encoder moves
+    fastest when training begins, and averages over a hundred steps would leave a book where its vectors were, dead
+    codes unnoticed for some log(least) / log γ = 350 steps.
 
     Errors: `ShapeError` for sizes below 1, `StateError` for γ outside (0, 1).
     """
 
-    moving = ("counts", "sums", "started", "revived")
+    moving = ("counts", "sums", "steps", "revived")
 
     def __init__(
         self, size: int, features: int, *, decay: float = 0.99, least: float = 0.03, passes: PassThrough | None = None
@@ -189,8 +191,13 @@ class CodeBook(Quantizer):
         )
         self.register_buffer("counts", torch.ones(size))  # N
         self.register_buffer("sums", torch.zeros(size, features))  # m
-        self.register_buffer("started", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))  # t
         self.register_buffer("revived", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def started(self) -> bool:
+        """Whether a batch was seen in training."""
+        return bool(self.steps > 0)
 
     @property
     def vectors(self) -> Float[Tensor, "size features"]:
@@ -220,7 +227,7 @@ class CodeBook(Quantizer):
                 "given"
             )
         known = self._known(z, weight, batch)
-        counts, sums = (self.counts, self.sums) if bool(self.started) else self._start(known, uniform)
+        counts, sums = (self.counts, self.sums) if self.started else self._start(known, uniform)
         book = sums / counts[:, None]
         self._follow(known, nearest(known, book), counts, sums, uniform)
         return book
@@ -238,14 +245,15 @@ class CodeBook(Quantizer):
         """Stage the averages with this batch in them, dead codes revived."""
         n = torch.zeros_like(counts).index_add_(0, codes, torch.ones_like(known[:, 0]))
         total = torch.zeros_like(sums).index_add_(0, codes, known)
-        counts = self.decay * counts + (1 - self.decay) * n
-        sums = self.decay * sums + (1 - self.decay) * total
+        decay = ((1 + self.steps) / (10 + self.steps)).clamp(max=self.decay)
+        counts = decay * counts + (1 - decay) * n
+        sums = decay * sums + (1 - decay) * total
         even = len(known) / self.size
         dead = counts < self.least * even
         if bool(dead.any()):
             rows = (uniform(self.size) * len(known)).long().clamp(max=len(known) - 1)
             counts, sums = torch.where(dead, even, counts), torch.where(dead[:, None], known[rows] * even, sums)
-        self.stage(counts=counts, sums=sums, started=torch.ones_like(self.started), revived=self.revived + dead.sum())
+        self.stage(counts=counts, sums=sums, steps=self.steps + 1, revived=self.revived + dead.sum())
 
     def lookup(self, codes: Int64[Tensor, "batch *space"]) -> Float[Tensor, "batch features *space"]:
         return self.vectors[codes].movedim(-1, 1)
