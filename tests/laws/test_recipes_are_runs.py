@@ -9,6 +9,7 @@ import torch
 import vael
 from vael import cli
 from vael.errors import StateError, VaelError
+from vael.specs.reading import examples_of
 from vael.specs.recipes import RECIPES
 
 ROWS = {"gaussian-mixture", "bayesian-mixture", "full-covariance", "table", "gapped", "linear"}
@@ -103,7 +104,10 @@ def test_a_run_is_described_by_its_parts(data, tmp_path):
     assert known["algorithm"]["kind"] == "coordinate-ascent"
 
 
-@pytest.mark.parametrize("name", ["autoencoder", "vq-vae", "gaussian-mixture", "full-covariance", "bernoulli-latents"])
+ACTED_ON = ["autoencoder", "vq-vae", "gaussian-mixture", "full-covariance", "bernoulli-latents", "hierarchical"]
+
+
+@pytest.mark.parametrize("name", ACTED_ON)
 def test_a_command_does_its_work_or_refuses_in_one_message(name, data, tmp_path, capsys):
     """Whatever a model has not, is refused by what it has not: nowhere a traceback, nothing half-written."""
     kind = data["rows"] if name in ROWS else "digits"
@@ -130,3 +134,9 @@ def test_a_command_does_its_work_or_refuses_in_one_message(name, data, tmp_path,
         if status:
             assert said.startswith("vael: ")
             assert set(out.iterdir()) == before
+        elif words[0] == "compress":
+            assert cli.main(["decompress", run, words[-1], "-o", str(out / "again-whole.npy")]) == 0, name
+            expected = examples_of(vael.load(run).spec, kind).x.flatten(1)
+            expected = expected >= 8 if "binarize" in options else expected  # of 16
+            assert np.array_equal(np.load(out / "again-whole.npy").reshape(len(expected), -1), expected.numpy())
+            capsys.readouterr()

@@ -36,7 +36,7 @@ from vael.data.files.arrays import array_in
 from vael.data.files.images import image_files
 from vael.errors import FormatError, StateError, SupportError
 from vael.evaluation.evaluate import batch_at
-from vael.models import LatentModel, needs
+from vael.models import Head, LatentModel, needs
 from vael.specs.reading import examples_of
 from vael.specs.runs import Run
 from vael.specs.spec import RunSpec, facts_of
@@ -216,8 +216,9 @@ def symbols_of(run: Run) -> int:
     """How many values a cell can have: as the likelihood counts them."""
     if run.spec.data.kind == Kind.MIXED.value:
         return WIDEST
-    head = run.model.get_submodule("likelihood.head")
-    return int(getattr(head, "levels", 0) or facts_of(run.spec.data).values)
+    heads = [part for part in run.model.modules() if isinstance(part, Head)]
+    counted = [int(getattr(head, "levels", 0)) for head in heads]
+    return max(counted, default=0) or facts_of(run.spec.data).values
 
 
 def contents_of(run: Run, data: Path | str | None) -> Contents:
