@@ -63,6 +63,7 @@ COMPILED = "tests/inference/test_gradient.py::test_the_compiled_step_against_the
 TOGETHER = ("tests/training/test_loop.py::test_two_processes_train_as_one",)
 BESIDE = {  # files with lines that tests run in processes of their own, where the first run does not see them
     "inference/compiled.py": (COMPILED,),
+    "inference/graphs.py": (COMPILED,),
     "inference/steps.py": TOGETHER,
     "training/distributed.py": TOGETHER,
 }

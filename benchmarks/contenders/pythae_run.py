@@ -70,13 +70,14 @@ class Turns(TrainingCallback):
     def on_train_step_begin(self, training_config, **kwargs):
         if not sys.stdin.readline():
             raise SystemExit
-        self.begun, self.steps = time.perf_counter(), 0
+        self.begun, self.used, self.steps = time.perf_counter(), time.process_time(), 0
 
     def on_train_step_end(self, training_config, **kwargs):
         self.steps += 1
         if self.steps == -(-len(train) // batch):
             speed = len(train) / (time.perf_counter() - self.begun)
-            print(json.dumps({"examples_per_second": speed}), flush=True)
+            processor = len(train) / (time.process_time() - self.used)
+            print(json.dumps({"examples_per_second": speed, "examples_per_processor_second": processor}), flush=True)
 
 
 train = np.concatenate([x] * (1 if network == "conv" else 2))

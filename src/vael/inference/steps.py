@@ -61,6 +61,7 @@ class Climb:
     surrogate: Tensor  # sum over this process's examples
     totals: Tensor  # [bound, distortion, divergence, examples], sums
     gradients: Sequence[Tensor]
+    norm: Tensor | None = None  # of the gradients together, where it came with them
 
 
 class Gradients(ABC):
@@ -125,7 +126,7 @@ class Step:
         """Sums of bound, distortion, divergence and examples; zeros where the step was skipped."""
         with torch.enable_grad():
             climb = self.gradients(batch, moment)
-        norm = length(climb.gradients)
+        norm = length(climb.gradients) if climb.norm is None else climb.norm
         updates = self.state.updates
         ahead = norm.device.type != "cpu" and updates.fused and updates.started
         return (self._ahead if ahead else self._in_step)(climb, norm, moment)
