@@ -444,6 +444,12 @@ def test_no_folder_has_more_than_twenty_modules():
     assert {folder for folder in MANY_MODULES if len(modules[folder]) <= 20} == set()  # then it is an exception no more
 
 
+def test_no_two_files_of_tests_have_one_name():
+    """Pytest could not collect them together."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert {name for name in names if names.count(name) > 1} == set()
+
+
 def test_no_class_name_means_two_things():
     homes: dict[str, list[str]] = {}
     for path, tree in TREES.items():
