@@ -471,9 +471,9 @@ ROOMS_ABOVE_DATA = (  # where no line may ask what kind of data it has
     "objectives",
     "recipes",
 )
-MARKS = {"schema", "windowing", "table", "sequence"}  # what tables and sequences have and other data lack
+MARKS = {"schema", "has_schema", "windowing", "table", "sequence"}  # what tables and sequences have and other data lack
 TELLS = {"is_table_file", "is_table"}
-QUESTIONS = 113  # places that do so today; `vael.domains` is to answer them all, so this may only fall
+QUESTIONS = 110  # places that do so today; `vael.domains` is to answer them all, so this may only fall
 
 
 def last_name(node):
@@ -518,8 +518,10 @@ def questions(tree):
             marked = lacks and any(last_name(one) in MARKS for one in sides)
             if marked or any(axes_or_ending(one) or a_kind(one) for one in sides):
                 yield node
-        elif (isinstance(node, ast.Dict) and any(key is not None and a_kind(key) for key in node.keys)) or (
-            isinstance(node, ast.Call) and last_name(node.func) in TELLS
+        elif (
+            (isinstance(node, ast.Dict) and any(key is not None and a_kind(key) for key in node.keys))
+            or (isinstance(node, ast.Call) and last_name(node.func) in TELLS)
+            or (isinstance(node, ast.BoolOp) and any(last_name(one) == "has_schema" for one in node.values))
         ):
             yield node
         elif isinstance(node, ast.If | ast.IfExp):

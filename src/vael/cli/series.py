@@ -71,16 +71,11 @@ def sample(run: Run, options: SampleOptions) -> int:
 
 def channels_of(run: Run, x: Tensor) -> dict[str, pa.Array]:
     """Channels with the types and decimals that their columns had."""
-    from vael.data import Column, ColumnKind, Schema
-    from vael.tables.schema_file import from_record
+    from vael import domains
+    from vael.data import Schema
     from vael.tables.writing import arrow_cells
 
-    known = run.spec.data.sequence and run.spec.data.sequence.columns
-    if known is None:
-        columns = tuple(Column(name, ColumnKind.REAL) for name in run.spec.data.columns)
-    else:
-        columns = from_record(known, "run.json").columns[1:]
-    found = arrow_cells(Schema(columns), x)
+    found = arrow_cells(domains.of(run.spec.data).columns(run.spec.data) or Schema(()), x)
     return {name: found.column(name).combine_chunks() for name in found.column_names}
 
 
@@ -102,20 +97,12 @@ def covering(run: Run, data: object, *, overlap: bool = False) -> tuple[Sequence
     the run's own data those of the test split.
     """
     from vael.data.covering import cover
-    from vael.data.sequences import parted, read_sequences
+    from vael.data.sequences import parted
+    from vael.domains.sequence import series_of
 
     known, how = run.spec.data, run.spec.data.reading
-    windowing = how.sequence
-    if windowing is None:
-        raise StateError(f"{run.folder} was not trained on sequences")
-    found = read_sequences(known.source if data is None else str(data), windowing)
-    if found.columns != known.columns:
-        raise StateError(
-            f"{data} has the channels {', '.join(found.columns)}, but the run was trained on "
-            f"{', '.join(known.columns)}; give data with these"
-        )
-    shares = [None if isinstance(share, str) else share for share in (how.validation, how.test)]
-    series = found.series if data is not None else parted(found, how.seed, *shares)[2]
+    found = series_of(known, known.source if data is None else str(data))
+    series = found.series if data is not None else parted(found, how.seed, how.validation, how.test)[2]
     return found, cover(found, series, overlap=found.window // 2 if overlap else 0)
 
 

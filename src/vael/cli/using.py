@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vael.data import Source
-    from vael.domains import DataSpec
     from vael.specs import Run
     from vael.tables.reading import Skipped
-    from vael.tables.schema import Schema
 
 SHOWN = 40  # pairs in a picture of reconstructions
 COLUMNS = 10
@@ -131,20 +129,12 @@ def width_of_codes(run: Run) -> int:
 
 def export(options: ExportOptions) -> int:
     """Encoder and decoder as ONNX."""
-    from vael import specs
+    from vael import domains, specs
     from vael.applications.export import export_onnx
 
     run = specs.load(options.run)
-    exported = export_onnx(run.model, run.spec.data.event, options.output or run.inside(), schema_of(run.spec.data))
+    exported = export_onnx(
+        run.model, run.spec.data.event, options.output or run.inside(), domains.of(run.spec.data).columns(run.spec.data)
+    )
     print(json.dumps(asdict(exported), default=str) if options.json else exported)
     return 0
-
-
-def schema_of(data: DataSpec) -> Schema | None:
-    """The columns that a run was trained on; None for data without columns."""
-    from vael.data import Column, ColumnKind, Schema
-    from vael.tables.schema_file import from_record
-
-    if data.table is not None:
-        return from_record(data.table, "run.json")
-    return Schema(tuple(Column(name, ColumnKind.REAL) for name in data.columns)) if data.columns else None

@@ -9,7 +9,6 @@ from vael.cli.telling import paragraph
 from vael.counting import counted
 
 if TYPE_CHECKING:
-    from vael.domains import DataSpec
     from vael.evaluation import Evaluation, Judgement
     from vael.specs import RunSpec
 
@@ -35,6 +34,8 @@ def sized(values: tuple[int, ...]) -> str:
 
 def summary(spec: RunSpec) -> list[str]:
     """What will be trained on what, a line each."""
+    from vael import domains
+
     data, training = spec.data, spec.training
     prepared = f", {data.binarize} binarisation" if data.binarize else ", dequantised" if data.dequantize else ""
     sizes = (
@@ -42,7 +43,7 @@ def summary(spec: RunSpec) -> list[str]:
         f"{data.test.examples if data.test else 0:,} test"
     )
     lines = [
-        f"data        {data.name}: {example(data)}{prepared}; {sizes}",
+        f"data        {data.name}: {domains.of(data).told(data)}{prepared}; {sizes}",
         *([f"given       {data.condition.told}"] if data.condition else []),
         f"model       {model(spec)}",
         f"{told_of(spec):<12}{spec.model.likelihood_name}",
@@ -50,21 +51,6 @@ def summary(spec: RunSpec) -> list[str]:
         f"length      {length(spec)}; batch {training.batch}{rate(spec)}, seed {training.seed}",
     ]
     return [*lines, *(f"note        {note}" for note in data.notes)]
-
-
-def example(data: DataSpec) -> str:
-    """What one example is: columns of each kind, or the sizes and values of an image."""
-    from vael.tables.schema_file import from_record
-
-    if data.table is not None:
-        return from_record(data.table, data.name).told
-    if data.sequence is not None:
-        time, channels = data.event
-        levels = f" of {data.levels:,} levels" if data.levels else ""
-        return f"windows of {counted(time, 'step')}, {counted(channels, 'channel')}{levels}"
-    if len(data.event) == 1:
-        return counted(data.event[0], "column")
-    return f"{sized(data.event)}, {f'{data.levels:,} levels' if data.levels else data.kind}"
 
 
 def told_of(spec: RunSpec) -> str:

@@ -12,14 +12,13 @@ from typing import ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from vael.counting import counted
-from vael.data import Kind, OnError, Schema, Source, Splits, Table, Windowing
+from vael.data import Column, ColumnKind, Kind, OnError, Schema, Source, Splits, Table, Windowing
 from vael.data.matching import joined
 from vael.domains.baselines import independent_elements
 from vael.domains.described import MOST, DataSpec, Reading
 from vael.domains.reading import (
     Lenience,
     Piece,
-    again,
     array_pieces,
     in_condition,
     is_plain_array,
@@ -27,10 +26,9 @@ from vael.domains.reading import (
     matched,
     matching_examples,
     refuse_missing_table,
-    refuse_other_shape,
 )
 from vael.domains.recommendation import Recommendation
-from vael.errors import FormatError, StateError
+from vael.errors import FormatError, ShapeError, StateError
 from vael.report.known import Encoded, Subject, TrivialModel
 from vael.report.of_examples import drawings
 from vael.report.record import Headed, ReportInput, View
@@ -140,8 +138,13 @@ class Domain(View):
         """
         if self.in_arrays and matched(known, data):
             return matching_examples(known, data, clip=clip)
-        found = in_condition(known, joined(self.splits(again(known, data))), data)
-        refuse_other_shape(known, found, data)
+        how = replace(known.reading, source=data, validation=None, test=None, by_test=False)
+        found = in_condition(known, joined(self.splits(how)), data)
+        if found.event != known.event:
+            raise ShapeError(
+                f"{data} has examples of shape {found.event}, but the run was trained on {known.event}; give data of "
+                "that shape"
+            )
         return found
 
     def rows(self, known: DataSpec, data: object, schema: Schema | None, on_error: OnError) -> tuple[Source, Table]:
@@ -153,6 +156,15 @@ class Domain(View):
             f"the run was trained on {known.name}, whose examples of shape {known.event} have no schema; give data of "
             "that kind"
         )
+
+    def told(self, known: DataSpec) -> str:
+        """What one example is, in few words."""
+        size = " × ".join(map(str, known.event))
+        return f"{size}, {f'{known.levels:,} levels' if known.levels else known.kind}"
+
+    def columns(self, known: DataSpec) -> Schema | None:
+        """What the columns or channels of an example are, as they are written; None for data that have none."""
+        return Schema(tuple(Column(name, ColumnKind.REAL) for name in known.columns)) if known.columns else None
 
     def sizes(self, known: DataSpec) -> tuple[int, ...]:
         """The shape of an example as its names have it; empty where there are none."""

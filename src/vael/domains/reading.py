@@ -20,7 +20,7 @@ from vael.data.matching import Trained, matching
 from vael.data.splitting import Sizes, ValidateOn, split
 from vael.data.tabular import is_table_file
 from vael.domains.described import DataSpec, Reading
-from vael.errors import ShapeError, StateError
+from vael.errors import StateError
 from vael.stored import check_file
 from vael.tables.reading import Skipped
 
@@ -133,28 +133,11 @@ def matched(known: DataSpec, data: str) -> bool:
     return described and not known.columns and not (Path(data).is_file() and is_table_file(Path(data)))
 
 
-def trained_on(known: DataSpec) -> Trained:
-    """What arrays and images must be for the model of a run."""
-    return Trained(known.event, Kind(known.kind), known.levels, known.reading.binarize, known.dequantize, known.largest)
-
-
 def matching_examples(known: DataSpec, data: str, *, clip: bool = False) -> Source:
     """Arrays and images in the units of a run's own data, with their conditions."""
-    return in_condition(known, matching(data, trained_on(known), known.reading.images, clip=clip), data)
-
-
-def again(known: DataSpec, data: str) -> Reading:
-    """How all of other data is read as a run's own were."""
-    return replace(known.reading, source=data, validation=None, test=None, by_test=False)
-
-
-def refuse_other_shape(known: DataSpec, found: Source, data: str) -> None:
-    """Errors: `ShapeError` for examples of another shape than a run was trained on."""
-    if found.event != known.event:
-        raise ShapeError(
-            f"{data} has examples of shape {found.event}, but the run was trained on {known.event}; give data of "
-            "that shape"
-        )
+    how, kind = known.reading, Kind(known.kind)
+    trained = Trained(known.event, kind, known.levels, how.binarize, known.dequantize, known.largest)
+    return in_condition(known, matching(data, trained, how.images, clip=clip), data)
 
 
 def refuse_missing_table(path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 
 from vael.counting import counted
-from vael.data import Kind, Source, Splits, Windowing, load_sequences, statistics
+from vael.data import Kind, Schema, Source, Splits, Windowing, load_sequences, statistics
 from vael.data.facts import facts_from
 from vael.data.sequences import Sequences, read_sequences, windows
 from vael.domains.core import Described, Domain
@@ -24,6 +24,7 @@ from vael.report import series
 from vael.report.gather import few
 from vael.report.known import Encoded, Subject, TrivialModel
 from vael.report.record import Headed, ReportInput
+from vael.tables.schema_file import from_record
 
 FITTED, JUDGED = 10_000, 5_000  # windows that the baseline is fitted to and judged on
 WINDOWS = Subject(
@@ -55,6 +56,18 @@ class SequenceDomain(Domain):
         """All steps of all series, in windows that do not overlap."""
         found = series_of(known, data)
         return windows(found, found.series, found.window)
+
+    def told(self, known: DataSpec) -> str:
+        time, channels = known.event
+        levels = f" of {known.levels:,} levels" if known.levels else ""
+        return f"windows of {counted(time, 'step')}, {counted(channels, 'channel')}{levels}"
+
+    def columns(self, known: DataSpec) -> Schema | None:
+        """With the types and decimals that the channels had in a table, whose first column is the time."""
+        table = None if known.windowing is None else known.windowing.columns
+        if table is None:
+            return super().columns(known)
+        return Schema(from_record(table, "run.json").columns[1:])
 
     def sizes(self, known: DataSpec) -> tuple[int, ...]:
         window = None if known.windowing is None else known.windowing.window

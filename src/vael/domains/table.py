@@ -67,18 +67,24 @@ class TableDomain(Domain):
         refuse_other_files(known, path)
         if path.is_file() and schema is not None:
             return by_schema(known, path, schema, how.on_error)
-        plain = known.binarize is None and not known.dequantize
-        if plain and path.is_file() and is_table_file(path) and known.columns:
-            return of_numbers(known, path, how.on_error)
+        plain, numbers = known.binarize is None and not known.dequantize, self.columns(known)
+        if plain and path.is_file() and is_table_file(path) and numbers is not None:
+            return of_numbers(known, path, numbers, how.on_error)
         return super().pieces(known, data, how)
 
     def rows(self, known: DataSpec, data: object, schema: Schema | None, on_error: OnError) -> tuple[Source, Table]:
         rules = schema or known.row_schema
         return super().rows(known, data, None, on_error) if rules is None else all_rows(known, data, rules, on_error)
 
+    def told(self, known: DataSpec) -> str:
+        return counted(known.event[0], "column") if known.row_schema is None else known.row_schema.told
+
+    def columns(self, known: DataSpec) -> Schema | None:
+        return known.row_schema or super().columns(known)
+
     def sizes(self, known: DataSpec) -> tuple[int, ...]:
-        columns = known.columns if known.row_schema is None else known.row_schema.names
-        return (len(columns),) if columns else ()
+        columns = self.columns(known)
+        return () if columns is None else (len(columns.names),)
 
     def recommend(self, source: Source) -> Recommendation:
         if source.schema is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from vael.data import Column, ColumnKind, Kind, OnError, Schema, Source, Table, read_table
+from vael.data import Kind, OnError, Schema, Source, Table, read_table
 from vael.data.blocks import Like, table_blocks
 from vael.data.conditioning.conditions import ColumnsCondition
 from vael.data.keys import Keys
@@ -24,9 +24,9 @@ def by_schema(known: DataSpec, path: Path, schema: Schema, on_error: OnError) ->
         yield Piece(source, kept.rows, kept)
 
 
-def of_numbers(known: DataSpec, path: Path, on_error: OnError) -> Iterator[Piece]:
+def of_numbers(known: DataSpec, path: Path, columns: Schema, on_error: OnError) -> Iterator[Piece]:
     """The rows of a file of plain numbers."""
-    numbers = whole(known, Schema(tuple(Column(name, ColumnKind.REAL) for name in known.columns)))
+    numbers = whole(known, columns)
     like = replace(like_of(known, path.name), event=(len(numbers.columns),), columns=numbers.names)
     for table in table_blocks(path, numbers, on_error=on_error, like=like):
         if len(table.x) or table.skipped:
