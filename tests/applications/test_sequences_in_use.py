@@ -74,5 +74,5 @@ def test_what_is_no_sequence_is_refused(source):
     rows = Source("rows", torch.zeros(3, 2), Kind.REAL, "")
     with pytest.raises(StateError, match="windows of sequences"):
         all_terms(linear_state_space(), rows)
-    with pytest.raises(StateError, match="0 samples"):
+    with pytest.raises(StateError, match="0 draws"):
         all_terms(linear_state_space(), source, samples=0)

@@ -100,10 +100,13 @@ def test_arrays_of_whole_numbers_have_bits(kind, likelihood, tmp_path, capsys):
 def test_other_networks_take_windows_with_gaps_too(model, tmp_path):
     data = waves(tmp_path / "waves.csv")
     run = vael.train(data, sequence="day", window=11, model=model, latent=3, run=tmp_path / "run", **QUICK)
-    for command in (["score"], ["impute", str(data), "-o", str(tmp_path / "y.csv")], ["sample", "-n", "2"]):
+    filled = str(tmp_path / "y.csv")
+    for command in (["score"], ["impute", str(data), "-o", filled], ["sample", "-n", "2"], ["encode"], ["reconstruct"]):
         assert main([command[0], str(run.folder), *command[1:]]) == 0
     assert main(["evaluate", str(run.folder), "--importance-samples", "10", "--json"]) == 0
     assert main(["report", str(run.folder), "--importance-samples", "10"]) == 0
+    assert main(["forecast", str(run.folder), "--steps", "4"]) == 0
+    assert main(["forecast", str(run.folder), "--steps", "11"]) == 2  # a window that is filled in has 11 steps
 
 
 def test_what_makes_no_sense_of_sequences_is_refused(run, tmp_path, capsys):
@@ -120,7 +123,7 @@ def test_what_makes_no_sense_of_sequences_is_refused(run, tmp_path, capsys):
         with pytest.raises(vael.errors.VaelError) as caught:
             vael.train(data, run=tmp_path / "run", **options, **QUICK)
         assert word in str(caught.value)
-    for command in ("compress", "encode", "export"):
+    for command in ("compress", "export", "interpolate"):
         rest = ["x.npy"] if command == "compress" else []
         assert main([command, str(run.folder), *rest]) == 2
         assert "trained on sequences" in capsys.readouterr().err
@@ -194,6 +197,65 @@ def test_gaps_of_an_array_are_filled_and_nothing_else_moves(tmp_path, capsys):
     assert np.array_equal(filled[~np.isnan(holes)], x[~np.isnan(holes)])
     assert main(["score", str(run.folder), str(tmp_path / "holes.npy"), "-o", str(tmp_path / "s.csv")]) == 0
     assert (tmp_path / "s.csv").read_text().splitlines()[0].startswith("row,step,window")
+
+
+def test_codes_and_reconstructions_have_a_line_for_each_step(run, tmp_path):
+    data = waves(tmp_path / "waves.csv", steps=73, seed=5)
+    days = [line.split(",")[0] for line in data.read_text().splitlines()[1:]]
+    for command, names in (("encode", ["z1", "z2", "z3", "z4"]), ("reconstruct", ["high", "low"])):
+        target = tmp_path / f"{command}.csv"
+        assert main([command, str(run.folder), str(data), "-o", str(target)]) == 0
+        rows = [line.split(",") for line in target.read_text().splitlines()]
+        assert rows[0] == ["row", "day", *names]
+        assert [row[1] for row in rows[1:]] == days
+        assert main([command, str(run.folder), str(data), "-o", str(tmp_path / "x.npy")]) == 0
+        written = np.load(tmp_path / "x.npy")
+        assert written.shape == (73, len(names))
+        assert np.abs(written - np.array([row[2:] for row in rows[1:]], float)).max() < 1e-2
+
+
+def test_forecasts_go_on_where_the_series_ends(run, tmp_path, capsys):
+    target = tmp_path / "f.csv"
+    assert main(["forecast", str(run.folder), "--steps", "5", "-o", str(target), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 5
+    rows = [line.split(",") for line in target.read_text().splitlines()]
+    assert rows[0] == ["day", "high", "high 0.05", "high 0.95", "low", "low 0.05", "low 0.95"]
+    last = np.datetime64("2020-01-01") + 219
+    assert [row[0] for row in rows[1:]] == [str(last + n) for n in range(1, 6)]
+    for row in rows[1:]:
+        assert float(row[2]) < float(row[1]) < float(row[3])
+        assert float(row[5]) < float(row[4]) < float(row[6])
+    assert main(["forecast", str(run.folder), "--steps", "5", "--draws", "3", "-o", str(target)]) == 0
+    drawn = [line.split(",") for line in target.read_text().splitlines()]
+    assert drawn[0] == ["draw", "day", "high", "low"]
+    assert [row[:2] for row in drawn[1:]] == [[str(n), row[0]] for n in (1, 2, 3) for row in rows[1:]]
+    assert main(["forecast", str(run.folder), "-o", str(tmp_path / "f.npy")]) == 0
+    assert np.load(tmp_path / "f.npy").shape == (1, 2, 2)
+
+
+def test_months_are_followed_by_months(tmp_path):
+    months = [f"{2000 + n // 12}-{1 + n % 12:02d}-01" for n in range(150)]
+    lines = [f"{month},{math.sin(n / 3):.4f}" for n, month in enumerate(months)]
+    (tmp_path / "m.csv").write_text("\n".join(["month,a", *lines]) + "\n")
+    options = {**QUICK, "epochs": 1}
+    run = vael.train(tmp_path / "m.csv", sequence="month", window=6, run=tmp_path / "run", **options)
+    target = tmp_path / "f.csv"
+    assert main(["forecast", str(run.folder), "--steps", "8", "-o", str(target)]) == 0
+    assert [line.split(",")[0] for line in target.read_text().splitlines()[1:]] == [
+        f"{2000 + n // 12}-{1 + n % 12:02d}-01" for n in range(150, 158)
+    ]
+
+
+def test_evaluation_names_the_simplest_ways_beside_the_model(run, capsys):
+    assert main(["evaluate", str(run.folder), "--importance-samples", "20", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {one["task"] for one in found["compared"]} == {"gaps", "future"}
+    assert "AR(1)" in found["simplest"]
+    assert math.isfinite(found["simplest_log_likelihood"])
+    assert main(["evaluate", str(run.folder), "--importance-samples", "20"]) == 0
+    said = capsys.readouterr().out
+    assert "a line between neighbours" in said
+    assert "the last value" in said
 
 
 def test_other_channels_are_refused_by_name(run, tmp_path, capsys):

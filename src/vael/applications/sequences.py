@@ -53,11 +53,7 @@ def window_terms(model: Model, source: Source, *, samples: int = SAMPLES, seed: 
     Errors: `StateError` for fewer than one sample, for a source that is no sequences, and for a model without latents
     or whose elements cannot be judged one by one.
     """
-    if samples < 1 or source.windowing is None:
-        raise StateError(
-            f"{source.name}: windows of sequences and at least one sample were expected, but got examples of shape "
-            f"{source.event} and {samples} samples; read the data as sequences (--sequence)"
-        )
+    refuse_other(source, samples)
     model = needs(model, LatentModel, "judging windows")
     needs(model, CellWise, "judging single elements")
     size = max(1, ELEMENTS_AT_ONCE // (samples * math.prod(source.event)))
@@ -78,6 +74,31 @@ def window_terms(model: Model, source: Source, *, samples: int = SAMPLES, seed: 
                 (weights * law.mean).sum(0).cpu(),
             )
         yield found
+
+
+def refuse_other(source: Source, samples: int, steps: int = 1) -> None:
+    """Errors: `StateError` for what is no sequence, and for fewer than one draw or step."""
+    if min(samples, steps) < 1 or source.windowing is None:
+        raise StateError(
+            f"{source.name}: windows of sequences, at least one draw and one step were expected, but got examples of "
+            f"shape {source.event}, {samples} draws and {steps} steps; read the data as sequences (--sequence)"
+        )
+
+
+def codes_of(
+    model: Model, source: Source, *, seed: int = 0
+) -> Float[Tensor, "windows time features"] | Float[Tensor, "windows features"]:
+    """Means of q(z | x): of a model with a latent for each step one for each, else a vector for each window."""
+    model = needs(model, LatentModel, "encoding windows")
+    model.eval()
+    found, size = [], max(1, ELEMENTS_AT_ONCE // (8 * math.prod(source.event)))
+    with torch.inference_mode():
+        for begin in range(0, len(source), size):
+            batch = batch_at(source, range(begin, min(begin + size, len(source))), seed, reference(model))
+            levels = model.latents(batch)
+            each = len(levels) == source.event[0]
+            found.append((torch.stack(levels, 2)[0] if each else torch.cat(levels, -1)[0]).float().cpu())
+    return torch.cat(found)
 
 
 def all_terms(model: Model, source: Source, *, samples: int = SAMPLES, seed: int = 0) -> WindowTerms:

@@ -35,7 +35,7 @@ def impute(options: ImputeOptions) -> int:
 
     path, target, answers = options.data, options.target, options.answers
     run = specs.load(options.run)
-    if run.spec.data.sequence is not None:
+    if series.takes(run):
         return series.impute(run, target, options)
     if options.output is None and path.is_file() and not is_table_file(path):
         raise FormatError(f"{path} is no table that can be read; save it as .csv or .parquet")

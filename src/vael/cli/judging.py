@@ -80,11 +80,39 @@ def evaluate(options: EvaluateOptions) -> int:
             proposal=options.proposal or "adaptive",
             say=None if options.json else telling,
         )
+        beside = against_simplest(run, judged, options)
     if options.json:
-        print(json.dumps(as_json(judged, run)))
+        print(json.dumps(as_json(judged, run) | beside.record))
     else:
-        answer("\n".join(sentences(judged, run.spec)))
+        answer("\n".join((*sentences(judged, run.spec), *beside.lines)))
     return 0
+
+
+@dataclass(frozen=True)
+class AgainstSimplest:
+    """What the simplest ways to do a model's work reach, as lines and as fields of `--json`."""
+
+    lines: tuple[str, ...]
+    record: dict[str, object]
+
+
+def against_simplest(run: Run, judged: Evaluation | Judgement, options: EvaluateOptions) -> AgainstSimplest:
+    """The simplest likelihood, and what else is asked of models of such data; of sequences only."""
+    from vael import domains
+    from vael.evaluation import Evaluation
+
+    train, (_, shown) = run.splits().train, run.split(options.split)
+    domain = domains.of(train)
+    compared = domain.compared(run.model, train, shown, options.seed)
+    lines = [f"  {one.task:<12} {'' if one.is_better else 'warning: '}{one}" for one in compared]
+    found: dict[str, object] = {"compared": [vars(one) for one in compared]} if compared else {}
+    base = domain.simplest(train, shown, options.seed)
+    if base is not None and isinstance(judged, Evaluation) and judged.log_likelihood is not None:
+        gain = judged.log_likelihood - base.log_likelihood
+        worse = "" if gain > 0 else "warning: the model is WORSE than this; "
+        lines.insert(0, f"  simplest     {base.log_likelihood:10.2f}   {worse}log p(x) of {base.what}")
+        found |= {"simplest_log_likelihood": base.log_likelihood, "simplest": base.what}
+    return AgainstSimplest(tuple(lines), found)
 
 
 def refuse_draws(run: Run | Prepared, asked: Sequence[str]) -> None:

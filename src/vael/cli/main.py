@@ -27,7 +27,8 @@ USED_UP = (
     "cannot allocate memory",
 )  # in what PyTorch says
 QUIET = {"--quiet", "-q"}
-SEQUENCES = {"train", "evaluate", "report", "sample", "score", "impute"}  # commands that take a run on sequences
+# commands that take a run on sequences
+SEQUENCES = {"train", "evaluate", "report", "sample", "forecast", "reconstruct", "encode", "score", "impute"}
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -52,6 +53,7 @@ GROUPS = {
     },
     "draw": {
         "sample": Command("drawing.sampling", "Draw new examples from a trained model."),
+        "forecast": Command("drawing.forecasting", "Go on from the last step of every series."),
         "interpolate": Command("drawing.generating", "Go from one example to another through the latents."),
         "attribute": Command("drawing.generating", "Add to an example what one class has and another has not."),
         "inpaint": Command("drawing.generating", "Fill a region of images from the rest of them: mean and draws."),

@@ -105,7 +105,7 @@ def score(options: ScoreOptions) -> int:
     from vael.cli.sheets import Reasoned, Sheet
 
     run = specs.load(options.run)
-    if run.spec.data.sequence is not None:
+    if series.takes(run):
         return series.score(run, options, options.data)
     target = options.output or run.inside("scores.csv")
     known_ending(target, ENDINGS)

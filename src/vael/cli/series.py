@@ -1,4 +1,4 @@
-"""`vael sample`, `score` and `impute` for runs on sequences."""
+"""`vael sample`, `reconstruct`, `encode`, `score` and `impute` for runs on sequences."""
 
 from __future__ import annotations
 
@@ -33,6 +33,16 @@ SEED = 0  # of the draws that scores come from
 ALWAYS = {"run", "data", "output", "json", "seed", "trust"}
 
 
+def takes(run: Run) -> bool:
+    """Whether a run is on sequences."""
+    return run.spec.data.sequence is not None
+
+
+def is_array(path: Path) -> bool:
+    """Whether numbers go to a file without names."""
+    return path.suffix.lower() == ".npy"
+
+
 def refuse_options(options: ResultOptions, known: set[str], command: str) -> None:
     """Errors: `StateError` for an option that is for other data."""
     other = sorted(one.names[0] for one, _ in given(options) if one.name not in known | ALWAYS)
@@ -53,7 +63,7 @@ def sample(run: Run, options: SampleOptions) -> int:
     known_ending(target, (".npy", *TABLES))
     count = options.examples
     x = samples(run.model, count, options.seed)
-    if target.suffix.lower() == ".npy":
+    if is_array(target):
         write(target, x)
     else:
         time = x.shape[1]
@@ -61,7 +71,7 @@ def sample(run: Run, options: SampleOptions) -> int:
             "sample": pa.array(np.repeat(np.arange(1, count + 1), time)),
             "step": pa.array(np.tile(np.arange(1, time + 1), count)),
         }
-        write_table(target, beside | channels_of(run, torch.nan_to_num(x).flatten(0, 1)))
+        store_columns(target, beside | channels_of(run, torch.nan_to_num(x).flatten(0, 1)))
     if options.json:
         print(json.dumps({"file": str(target), "examples": count}))
     else:
@@ -79,7 +89,7 @@ def channels_of(run: Run, x: Tensor) -> dict[str, pa.Array]:
     return {name: found.column(name).combine_chunks() for name in found.column_names}
 
 
-def write_table(path: Path, columns: Mapping[str, pa.Array]) -> None:
+def store_columns(path: Path, columns: Mapping[str, pa.Array]) -> None:
     """Columns as .parquet, or as text."""
     import pyarrow as pa
 
@@ -92,18 +102,96 @@ def write_table(path: Path, columns: Mapping[str, pa.Array]) -> None:
         file.add(pa.table(cells))
 
 
+def read(run: Run, data: object) -> Sequences:
+    """All series of some data, or of the run's own. Errors: `StateError` for a run on other data."""
+    from vael.domains.sequence import series_of
+
+    if not takes(run):
+        raise StateError(
+            f"{run.folder} was not trained on sequences; train on some (`vael train DATA --sequence TIME`)"
+        )
+    known = run.spec.data
+    return series_of(known, known.source if data is None else str(data))
+
+
 def covering(run: Run, data: object, *, overlap: bool = False) -> tuple[Sequences, Covering]:
     """All steps of some data in windows side by side, or with `overlap` in windows that share half of their steps; of
     the run's own data those of the test split.
     """
     from vael.data.covering import cover
     from vael.data.sequences import parted
-    from vael.domains.sequence import series_of
 
-    known, how = run.spec.data, run.spec.data.reading
-    found = series_of(known, known.source if data is None else str(data))
+    found, how = read(run, data), run.spec.data.reading
     series = found.series if data is not None else parted(found, how.seed, how.validation, how.test)[2]
     return found, cover(found, series, overlap=found.window // 2 if overlap else 0)
+
+
+def encode(run: Run, options: ResultOptions, data: str | None) -> int:
+    """Posterior means of the latents: a line for each step, where every step has its own, else one for each window."""
+    import pyarrow as pa
+
+    from vael.applications.generation import write
+    from vael.applications.sequences import codes_of
+
+    refuse_options(options, set(), "encode")
+    target = options.output or run.inside("codes.csv")
+    known_ending(target, (".npy", *TABLES))
+    found, windows = covering(run, data, overlap=True)
+    codes = codes_of(run.model, windows.source)
+    each = "step" if codes.dim() == 3 else "window"
+    if each == "window":  # side by side
+        found, windows = covering(run, data)
+        codes = codes_of(run.model, windows.source)
+        beside, numbers = windows_beside(found, windows), codes
+    else:
+        beside, numbers = windows.beside(found), torch_from(windows.steps_of(codes.numpy()))
+    if is_array(target):
+        write(target, numbers)
+    else:
+        named = {f"z{place + 1}": pa.array(column.numpy()) for place, column in enumerate(numbers.unbind(1))}
+        store_columns(target, {**beside, **named})
+    return told(target, len(numbers), each, f"{counted(numbers.shape[1], 'latent')} each", options)
+
+
+def torch_from(x: np.ndarray) -> Tensor:
+    """An array as a tensor."""
+    import torch
+
+    return torch.from_numpy(x)
+
+
+def windows_beside(found: Sequences, windows: Covering) -> dict[str, pa.Array]:
+    """What names windows: their number, and what names their first step."""
+    import numpy as np
+    import pyarrow as pa
+
+    return {"window": pa.array(np.arange(1, len(windows.begins) + 1)), **windows.beside(found, windows.begins)}
+
+
+def reconstruct(run: Run, options: ResultOptions, data: str | None) -> int:
+    """The mean of p(x | z) at the means of q(z | x), a line for each step; the times and series beside."""
+    from vael.applications.generation import reconstructions, write
+
+    refuse_options(options, set(), "reconstruct")
+    target = options.output or run.inside("reconstructions.csv")
+    known_ending(target, (".npy", *TABLES))
+    found, windows = covering(run, data, overlap=True)
+    _, again = reconstructions(run.model, windows.source)
+    x = torch_from(windows.steps_of(again.numpy()))
+    if is_array(target):
+        write(target, x)
+    else:
+        store_columns(target, {**windows.beside(found), **channels_of(run, x)})
+    return told(target, len(x), "step", counted(x.shape[1], "channel"), options)
+
+
+def told(target: Path, count: int, what: str, more: str, options: ResultOptions) -> int:
+    """Say what was written."""
+    if options.json:
+        print(json.dumps({"file": str(target), "examples": count, "of": what}))
+    else:
+        tell(f"{target}: {counted(count, what)}, {more}")
+    return 0
 
 
 def score(run: Run, options: ResultOptions, data: str | None) -> int:
@@ -120,7 +208,7 @@ def score(run: Run, options: ResultOptions, data: str | None) -> int:
     found, windows = covering(run, data)
     terms = all_terms(run.model, windows.source, seed=SEED)
     p_values = p_values_of(run, terms)
-    if target.suffix.lower() == ".npy":
+    if is_array(target):
         write(target, terms.surprise)
     else:
         window, step = np.nonzero(windows.steps >= 0)
@@ -131,7 +219,7 @@ def score(run: Run, options: ResultOptions, data: str | None) -> int:
         surprise = terms.surprise.numpy()[window, step]
         for place, name in enumerate(found.columns):
             columns[f"nats {name}"] = pa.array(surprise[:, place], from_pandas=True)
-        write_table(target, columns)
+        store_columns(target, columns)
     say_scores(target, found, windows, terms, p_values, options.json)
     return 0
 

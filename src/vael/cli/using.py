@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vael.cli import series
 from vael.cli.options.declaring import option
 from vael.cli.options.places import known_ending
 from vael.cli.options.shared import ResultOptions, in_run, on_error, own_data, result
@@ -69,6 +70,8 @@ def reconstruct(options: ReconstructOptions) -> int:
     if options.output is not None:
         known_ending(options.output, ALL)
     run = specs.load(options.run)
+    if series.takes(run):
+        return series.reconstruct(run, options, options.data)
     target = options.output or default(run, "reconstructions")
     source = examples(run, options.data)
     count = options.count or (SHOWN if target.suffix == ".png" else None)
@@ -105,6 +108,8 @@ def encode(options: EncodeOptions) -> int:
     if options.output is not None:
         known_ending(options.output, ARRAYS)
     run = specs.load(options.run)
+    if series.takes(run):
+        return series.encode(run, options, options.data)
     target = options.output or run.inside("codes.csv")
     needs(run.model, Encodes, "encoding examples")
     skipped: list[Skipped] = []

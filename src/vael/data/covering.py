@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Int64, Shaped
+import torch
+from jaxtyping import Float64, Int64, Shaped
 
 from vael.data.keys import ROW
-from vael.data.sequences import Sequences, Series, starts, windows
+from vael.data.sequences import CALENDAR, Sequences, Series, starts, windows
 from vael.data.source import Source
+from vael.tables.schema import Column, ColumnKind
 
 STEP = "step"
+MONTHS = (1, 3, 6, 12)  # of each of `CALENDAR`
+EPOCH = np.datetime64("1970-01-01")
 
 
 @dataclass(frozen=True)
@@ -80,3 +84,27 @@ def cover(found: Sequences, series: Sequence[Series], *, overlap: int = 0) -> Co
         tuple(one.name for one in series for _ in range(len(one))),
         pa.concat_arrays(times) if times else None,
     )
+
+
+def last_windows(found: Sequences) -> Source:
+    """The last window of each series, shorter ones preceded by elements that were not seen."""
+    source = windows(found, [one.part(max(0, len(one) - found.window), len(one)) for one in found.series], found.window)
+    if not any(len(one) < found.window for one in found.series):
+        return source
+    x = torch.stack([row.roll(min(len(one), found.window), 0) for row, one in zip(source.x, found.series, strict=True)])
+    return replace(source, x=x)
+
+
+def following(series: Series, steps: int, column: Column) -> Float64[np.ndarray, " steps"]:
+    """The times after the last one of a series, as far apart as its own are in the middle: of dates also by months."""
+    clock = series.clock if series.clock is not None else np.arange(len(series), dtype=np.float64)
+    usual = float(np.median(np.diff(clock))) if len(clock) > 1 else 1.0
+    ahead = np.arange(1, steps + 1)
+    for (low, high), months in zip(CALENDAR, MONTHS, strict=True):
+        if column.kind is ColumnKind.DATE and low <= usual <= high:
+            day = EPOCH + np.timedelta64(round(clock[-1] + column.origin), "D")
+            month = day.astype("datetime64[M]") + months * ahead
+            last = (month + 1).astype("datetime64[D]") - np.timedelta64(1, "D")
+            wanted = month.astype("datetime64[D]") + (day - day.astype("datetime64[M]").astype("datetime64[D]"))
+            return (np.minimum(wanted, last) - EPOCH).astype(np.float64) - column.origin
+    return clock[-1] + usual * ahead

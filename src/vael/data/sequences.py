@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import torch
-from jaxtyping import Int64, Shaped
+from jaxtyping import Float64, Int64, Shaped
 
 from vael.counting import counted
 from vael.data.cells import MOST_LEVELS, checked_numbers, fingerprint, levels_of
@@ -39,6 +39,7 @@ FEWEST = 40  # windows that a series is at least cut into, where none was asked 
 OVERLAP = 8  # windows of training in which a row stands, where no stride was asked for
 MANY = 10  # series from which on whole ones are set aside
 CALENDAR = ((28, 31), (89, 92), (181, 184), (365, 366))  # days of months, quarters, halves and whole years
+NEVER = "never varies, so that its likelihood would say nothing"
 NUMBERS = frozenset({ColumnKind.REAL, ColumnKind.POSITIVE, ColumnKind.COUNT})
 BEGIN, END = "begin", "end"
 
@@ -51,6 +52,7 @@ class Series:
     x: Shaped[np.ndarray, "time channels"]  # NaN where nothing was seen; whole numbers as they are
     rows: Int64[np.ndarray, " time"]  # in the data, from 1; of an array that of its example
     times: pa.Array | None = None  # of a table, as they came
+    clock: Float64[np.ndarray, " time"] | None = None  # of a table, as numbers; dates in days
 
     def __len__(self) -> int:
         return len(self.x)
@@ -58,7 +60,8 @@ class Series:
     def part(self, begin: int, end: int) -> Series:
         """The steps from `begin` to `end`."""
         times = None if self.times is None else self.times.slice(begin, end - begin)
-        return Series(self.name, self.x[begin:end], self.rows[begin:end], times)
+        clock = None if self.clock is None else self.clock[begin:end]
+        return Series(self.name, self.x[begin:end], self.rows[begin:end], times, clock)
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,8 @@ def load_sequences(
     numbers and times that are missing or there twice, `StateError` for series that are too short.
     """
     found = read_sequences(data, how)
+    if not any(np.unique(one.x[~np.isnan(one.x)]).size > 1 for one in found.series):
+        refuse_constant(found)
     parts = parted(found, seed, validation, test)
     said = "whole series are set aside"
     if len(found.series) < MANY:
@@ -113,6 +118,16 @@ def load_sequences(
     gaps = gaps or any(one.gaps for one in cut)
     train, held_out, test_windows = (replace(one, gaps=gaps) for one in cut)
     return Splits(train, held_out, test_windows, str(data))
+
+
+def refuse_constant(found: Sequences) -> None:
+    """Errors: `SupportError` where every element that was seen is the same, in all series."""
+    seen = np.unique(np.concatenate([one.x[~np.isnan(one.x)] for one in found.series]))
+    if len(seen) < 2:
+        raise SupportError(
+            f"{found.name}: every element that was seen is {seen[0]:g}, so there is nothing to learn; give "
+            "measurements that change"
+        )
 
 
 def parted(
@@ -289,6 +304,11 @@ def read_series(path: Path, how: Windowing) -> Sequences:
             f"{path} is a table, of which a column is the time; name it (--sequence COLUMN): there are "
             f"{', '.join(given.table.column_names[:20])}"
         )
+    if how.time == how.id:
+        raise StateError(
+            f"{path}: {how.id!r} was named both as the time and as the series that a row belongs to; name two columns, "
+            "or one only where all rows are one series (--id)"
+        )
     for name in filter(None, (how.time, how.id)):
         refuse_missing(name, given.table.column_names, str(path))
     schema, left = (
@@ -346,11 +366,17 @@ def schema_of(given: Given, how: Windowing, where: str) -> Schema:
             "of a sequence have to be; name the column that says which series a row belongs to (--id), and take the "
             "others out"
         )
+    varying = [one.column for one in found if one.column.minimum is None or one.column.minimum != one.column.maximum]
+    if not varying:
+        raise SupportError(
+            f"{where}: no column beside {how.time!r} ever varies ({', '.join(one.column.name for one in found[:5])}), "
+            "so there is nothing to learn; give measurements that change"
+        )
     first = replace(time.column, kind=ColumnKind.REAL) if time.column.kind in NUMBERS else time.column
     types = given.types
     columns = tuple(
         replace(one, type="" if types is None else str(types.field(one.name).type))
-        for one in (first, *(_channel(one.column) for one in found))
+        for one in (first, *map(_channel, varying))
     )
     return Schema(columns)
 
@@ -367,6 +393,8 @@ def _channel(column: Column) -> Column:
 
 
 def _left(given: Given, name: str) -> str:
+    if pc.count_distinct(given.table.column(name).drop_null()).as_py() == 1:
+        return NEVER
     return why_left_out(given.table.column(name), name)
 
 
@@ -405,7 +433,7 @@ def _series(table: Table, how: Windowing, where: str) -> Iterator[Series]:
         )
     for number, name in enumerate(called):
         chosen = order[names[order] == number]
-        yield Series(str(name), x[chosen], table.rows[chosen], cells.take(pa.array(chosen)))
+        yield Series(str(name), x[chosen], table.rows[chosen], cells.take(pa.array(chosen)), times[chosen])
 
 
 def _refuse_gaps(missing: np.ndarray, rows: np.ndarray, name: str, where: str) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 
+from vael.applications.comparing import Comparison, autoregression, comparisons
 from vael.counting import counted
 from vael.data import Kind, Schema, Source, Splits, Windowing, load_sequences, statistics
 from vael.data.facts import facts_from
@@ -18,7 +18,7 @@ from vael.domains.image import VALUES
 from vael.domains.reading import refuse_test_as_validation
 from vael.domains.recommendation import KALMAN, Choice, Recommendation, chosen, likelihood, power_of_two, values
 from vael.errors import ShapeError
-from vael.models import is_likelihood
+from vael.models import Model, is_likelihood
 from vael.networks.parts import DensePart
 from vael.report import series
 from vael.report.gather import few
@@ -87,7 +87,13 @@ class SequenceDomain(Domain):
         return source.columns or tuple(f"channel {place + 1}" for place in range(source.event[1]))
 
     def baseline(self, record: ReportInput) -> TrivialModel | None:
-        return independent_steps(record.splits.train, record.shown, record.seed)
+        return self.simplest(record.splits.train, record.shown, record.seed)
+
+    def simplest(self, train: Source, shown: Source, seed: int) -> TrivialModel | None:
+        return simplest_steps(train, shown, seed)
+
+    def compared(self, model: Model, train: Source, shown: Source, seed: int) -> tuple[Comparison, ...]:
+        return comparisons(model, train, shown, seed)
 
     def figures(self, record: ReportInput, seen: Encoded | None, folder: Path) -> Headed:
         if not record.has_latents:
@@ -130,25 +136,19 @@ def state_space(source: Source) -> Recommendation:
     return chosen(Choice(KALMAN, DensePart(hidden=(hidden,)), {"latent": latent, "hidden": hidden}, ""), part, reasons)
 
 
-def independent_steps(train: Source, shown: Source, seed: int) -> TrivialModel | None:
-    """Log-likelihood per window where every element is independent and each channel has one distribution at all
-    times, fitted to training data: normal for real numbers, shares (with half a pseudo-count each) for others.
+def simplest_steps(train: Source, shown: Source, seed: int) -> TrivialModel | None:
+    """Log-likelihood per window of the simplest model, fitted to training data: of real numbers a stationary AR(1) of
+    each channel by itself; of others independent elements, by shares of each channel with half a pseudo-count each.
     """
     fitted, judged = (one.batch(few(one, seed, most)).x.double() for one, most in ((train, FITTED), (shown, JUDGED)))
+    if not (~fitted.isnan()).any(0).any(0).all():
+        return None
+    if shown.kind is Kind.REAL:
+        mean = float(autoregression(fitted, judged).mean())
+        return TrivialModel(mean, "channels by themselves, each step by the one before (AR(1))")
     total = torch.zeros(len(judged), dtype=torch.float64)
-    for channel in range(fitted.shape[-1]):
-        known, x = fitted[..., channel], judged[..., channel]
-        there = ~x.isnan()
-        known = known[~known.isnan()]
-        if not len(known):
-            return None
-        if shown.kind is Kind.REAL:
-            scale = float(known.std(correction=0)) or 1e-3
-            log = -0.5 * ((x - known.mean()) / scale).square() - math.log(scale) - 0.5 * math.log(2 * math.pi)
-        else:
-            levels = shown.levels or 2
-            counts = known.long().bincount(minlength=levels).double() + 0.5
-            log = (counts / counts.sum()).log()[x.nan_to_num().long()]
-        total += torch.where(there, log, torch.zeros_like(log)).sum(1)
-    kind = "normal distribution" if shown.kind is Kind.REAL else "histogram"
-    return TrivialModel(float(total.mean()), f"independent elements, each channel with its own {kind}")
+    for known, x in zip(fitted.unbind(-1), judged.unbind(-1), strict=True):
+        counts = known[~known.isnan()].long().bincount(minlength=shown.levels or 2).double() + 0.5
+        log = (counts / counts.sum()).log()[x.nan_to_num().long()]
+        total += torch.where(x.isnan(), torch.zeros_like(log), log).sum(1)
+    return TrivialModel(float(total.mean()), "independent elements, each channel with its own histogram")

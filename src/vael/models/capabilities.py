@@ -138,6 +138,17 @@ class CellWise(Capability):
     instead: ClassVar[str] = "use a likelihood without coupling of channels and without full covariance"
 
 
+class Continues(Capability):
+    """Abstract: an example is a sequence of any length, whose latents can be let run on."""
+
+    offers: ClassVar[str] = "steps after those that were seen (Continues)"
+    instead: ClassVar[str] = "use a state-space model (kalman)"
+
+    @abstractmethod
+    def after(self, latent: Levels, steps: int, noise: Noise) -> Levels:
+        """Draws of the latents of so many steps after the last of the given ones, `[samples, batch, *event]` each."""
+
+
 class LatentModel(Samples, Decodes):
     """Abstract: p(x, z) = p(z_1) Π p(z_l | z_<l) p(x | z) with q(z | x) = q(z_1 | x) Π q(z_l | z_<l, x).
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
+from vael.applications.comparing import Comparison
 from vael.counting import counted
 from vael.data import Source, Splits
 from vael.evaluation import Judgement
@@ -110,6 +111,14 @@ class View(ABC):
     @abstractmethod
     def figures(self, record: ReportInput, seen: Encoded | None, folder: Path) -> Headed:
         """The figures that fit model and data; `seen` are codes of examples, where they are mapped."""
+
+    def compared(self, model: Model, train: Source, shown: Source, seed: int) -> tuple[Comparison, ...]:
+        """How well the model does what else is asked of models of these data, beside the simplest way to do it."""
+        return ()
+
+    def simplest(self, train: Source, shown: Source, seed: int) -> TrivialModel | None:
+        """The baseline of any two splits, where it hangs on nothing else."""
+        return None
 
     def detail(self, record: ReportInput) -> float | None:
         """Fine detail of samples as a share of that of data; None where that says nothing."""

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from vael.applications.comparing import Comparison
 from vael.counting import counted
 from vael.evaluation import CodeJudgement, ExactJudgement, Judgement, samples_latents
 from vael.models import is_likelihood
@@ -54,6 +55,7 @@ class Findings:
     climbed: str = "bound"  # what `elbo` may be called; "objective" where it bounds nothing
     subject: Subject = field(default_factory=Subject)
     unit: str = "nats "  # of what is climbed, with a space behind it; empty where it is an error
+    compared: tuple[Comparison, ...] = ()  # with the simplest ways to do what else is asked of such models
     measured: bool = False  # whether numbers of another kind stand in the report
     detail: float | None = (
         None  # of means of samples: their differences between neighbouring pixels, as a share of those of data
@@ -90,6 +92,16 @@ def against_baseline(findings: Findings) -> Remark | None:
     nats = f"{signed(gain)} nats ({signed(gain / math.log(2), 1)} bits) per {subject.example}"
     text = f"{facts}. Modelling dependence between {subject.elements} gains {nats}.{much}"
     return Remark("baseline", Tone.PLAIN if much or blurred(findings) else Tone.GOOD, text)
+
+
+def against_simplest(findings: Findings) -> Remark | None:
+    """Whether the model does what else is asked of it better than the simplest way."""
+    if not findings.compared:
+        return None
+    text = " ".join(f"{one.task[:1].upper()}{one.task[1:]}: {one}." for one in findings.compared)
+    if all(one.is_better for one in findings.compared):
+        return Remark("simplest", Tone.GOOD, text)
+    return Remark("simplest", Tone.WARNING, f"{text} Train longer, or with more data, before it is used for that.")
 
 
 BLURRED = 0.5  # of the differences between neighbouring pixels, below which samples are seen to be blurred
@@ -238,7 +250,19 @@ def unmeasured(findings: Findings) -> Remark | None:
     )
 
 
-RULES = (against_baseline, unmeasured, blurred, collapse, unused, overfitting, rising, doubts, looseness, skipped)
+RULES = (
+    against_baseline,
+    against_simplest,
+    unmeasured,
+    blurred,
+    collapse,
+    unused,
+    overfitting,
+    rising,
+    doubts,
+    looseness,
+    skipped,
+)
 
 
 def remarks(findings: Findings) -> list[Remark]:
@@ -266,6 +290,7 @@ def findings_of(record: ReportInput, seen: Encoded | None) -> Findings:
         subject=record.view.subject(record.splits.train),
         detail=record.view.detail(record),
         unit="nats " if is_likelihood(record.model) or record.has_latents else "",
+        compared=record.view.compared(record.model, record.splits.train, record.shown, record.seed),
         measured=numbers is not None,
     )
     if isinstance(numbers, ExactJudgement):

@@ -30,7 +30,7 @@ def sample(options: SampleOptions) -> int:
     if target is not None:
         known_ending(target, ENDINGS)
     run = specs.load(options.run)
-    if run.spec.data.sequence is not None:
+    if series.takes(run):
         return series.sample(run, options)
     quality.refuse_tables_options(run, options)
     target = target or default(run, "samples")

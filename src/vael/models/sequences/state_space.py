@@ -13,7 +13,7 @@ from torch.distributions import Distribution, MultivariateNormal
 from vael.data.batch import Batch
 from vael.data.facts import scale_of
 from vael.errors import ShapeError, StateError
-from vael.models.capabilities import CellWise, LatentModel
+from vael.models.capabilities import CellWise, Continues, LatentModel
 from vael.models.core import EVERYTHING, Conditional, Levels, Terms
 from vael.models.likelihoods.heads import Head, Moments, at_least_float32
 from vael.models.priors.standard_normal import StandardNormal
@@ -89,7 +89,7 @@ class ForwardSummary(BackwardSummary):
         return self.recurrent(self.frame(x.flatten(0, 1)).unflatten(0, x.shape[:2]))[0]
 
 
-class StateSpace(LatentModel, CellWise):
+class StateSpace(LatentModel, CellWise, Continues):
     """p(z_1) Π_t p(z_t | z_{t-1}) p(x_t | z_t) with q(z | x) = Π_t q(z_t | z_{t-1}, g_t) (Krishnan, Shalit & Sontag
     2017, section 4).
 
@@ -216,6 +216,17 @@ class StateSpace(LatentModel, CellWise):
             found.append(z)
         return tuple(found)
 
+    def after(self, latent: Levels, steps: int, noise: Noise) -> Levels:
+        return self._rolled(latent[-1], steps, noise)
+
+    def _rolled(self, z: Tensor, steps: int, noise: Noise | None) -> Levels:
+        """Z moved on so many times."""
+        found = []
+        for _ in range(steps):
+            z = _step(self.transition(z), noise)
+            found.append(z)
+        return tuple(found)
+
     def predict(
         self,
         x: Float[Tensor, "batch time *space"],
@@ -230,11 +241,8 @@ class StateSpace(LatentModel, CellWise):
         of q and the transition.
         """
         noise = None if generator is None else as_noise(generator)
-        z, future = self._states(self._summary(x, None), samples, noise)[-1], []
-        for _ in range(steps):
-            z = _step(self.transition(z), noise)
-            future.append(z)
-        return self.decode(tuple(future)).mean.mean(0)
+        z = self._states(self._summary(x, None), samples, noise)[-1]
+        return self.decode(self._rolled(z, steps, noise)).mean.mean(0)
 
     def sample(
         self,

@@ -1,0 +1,101 @@
+"""What comes after the last step of a series: draws of its future, and their means and quantiles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vael.applications.sequences import WORTH, refuse_other
+from vael.data import Batch, Source
+from vael.errors import StateError
+from vael.evaluation.evaluate import batch_at, reference
+from vael.inference import tempered, weighed
+from vael.models import CellWise, Continues, LatentModel, Model, has, needs, posterior_levels
+from vael.probability import EachLatent, PerExample, draw
+
+DRAWS = 1000
+NUMBERS_AT_ONCE = 2**23  # of all draws of some series
+LATER = 1 << 40  # numbers of noise between that of the window and that of what comes after it
+
+
+@dataclass(frozen=True)
+class Future:
+    """What a model expects after some windows, in the units of the data."""
+
+    draws: Float[Tensor, "draws windows steps channels"]  # of x, noise included
+    mean: Float[Tensor, "windows steps channels"]
+
+    def quantiles(self, shares: Sequence[float]) -> Float[Tensor, "shares windows steps channels"]:
+        """Quantiles of the draws."""
+        points = torch.tensor(shares, dtype=self.draws.dtype)
+        parts = [one.quantile(points, dim=0) for one in self.draws.split(64, dim=1)]  # PyTorch takes 2^24 numbers
+        return torch.cat(parts, 1)
+
+
+def future(model: Model, source: Source, steps: int, *, samples: int = DRAWS, seed: int = 0) -> Future:
+    """`steps` steps after each window, given the window.
+
+    A model whose latents move on (`Continues`) is let run from draws of its last latents; any other takes a window of
+    which the end was not seen, so that steps have to be fewer than a window has. Draws are chosen by as much of their
+    importance weights as leaves 50 equal ones. Noise is a function of (seed, window).
+
+    Errors: `StateError` for sizes below 1, for what is no sequence, for a model without latents or whose elements
+    cannot be left out, and for more steps than such a window allows.
+    """
+    refuse_other(source, samples, steps)
+    needs(model, CellWise, "forecasting")
+    model = needs(model, LatentModel, "forecasting")
+    time = source.event[0]
+    if not has(model, Continues) and steps >= time:
+        raise StateError(
+            f"this {type(model).__name__} is over windows of {time} steps and fills in their end, so that it forecasts "
+            f"at most {time - 1} steps, but {steps} were asked for; ask for fewer, or train `--model kalman`"
+        )
+    model.eval()
+    size = max(1, NUMBERS_AT_ONCE // (samples * math.prod(source.event[1:]) * (time + steps)))
+    with torch.inference_mode():
+        parts = [
+            _after(
+                model,
+                batch_at(source, range(at, min(at + size, len(source))), seed, reference(model)),
+                at,
+                steps,
+                samples,
+                seed,
+            )
+            for at in range(0, len(source), size)
+        ]
+    return Future(torch.cat([one.draws for one in parts], 1), torch.cat([one.mean for one in parts]))
+
+
+def _after(model: LatentModel, batch: Batch, begin: int, steps: int, samples: int, seed: int) -> Future:
+    index = torch.arange(begin, begin + len(batch))
+    noise, later = PerExample(seed, index), PerExample(seed, index, skip=LATER)
+    if isinstance(model, Continues):
+        z = posterior_levels(model, batch, samples, noise)
+        shares = tempered(weighed(model, batch, z).log_weight.double(), WORTH)
+        law = model.decode(model.after(z, steps, later), batch.context)
+        return _chosen(law, shares, later, slice(None))
+    nothing = torch.full_like(batch.x[:, :steps], torch.nan)
+    x = torch.cat((batch.x[:, steps:], nothing), 1)
+    observed = ~x.isnan() if batch.observed is None else torch.cat((batch.observed[:, steps:], nothing == 0), 1)
+    batch = Batch(x=x, observed=observed, context=batch.context, index=batch.index)
+    z = posterior_levels(model, batch, samples, noise)
+    shares = tempered(weighed(model, batch, z).log_weight.double(), WORTH)
+    return _chosen(model.decode(z, batch.context), shares, later, slice(x.shape[1] - steps, None))
+
+
+def _chosen(law: Distribution, shares: Float[Tensor, "draws batch"], noise: PerExample, steps: slice) -> Future:
+    """Draws of x at latents that come as often as their shares say (systematic resampling), and the weighted mean."""
+    mean = (shares[..., None, None].to(law.mean.dtype) * law.mean).sum(0)[:, steps]
+    x, count = draw(law, 1, EachLatent(noise))[0][:, :, steps], len(shares)
+    start = noise.uniform((1, shares.shape[1]), shares)
+    points = (torch.arange(count, dtype=shares.dtype, device=shares.device)[:, None] + start) / count
+    which = torch.searchsorted(shares.cumsum(0).mT.contiguous(), points.mT.contiguous()).clamp(max=count - 1).mT
+    return Future(x.gather(0, which[..., None, None].expand_as(x)).cpu(), mean.cpu())
