@@ -226,6 +226,12 @@ def test_a_kind_that_is_not_of_this_package_is_refused_where_its_module_is_not_k
         domains.of(other)
 
 
+def test_a_trusted_module_that_cannot_be_imported_is_one_message(trained):
+    run, _ = trained("marks")
+    with trusting("no_module_of_this_name"), pytest.raises(StateError, match="no_module_of_this_name"):
+        domains.of(run.spec.data)
+
+
 def test_modules_that_are_trusted_may_bring_kinds_of_data(tmp_path, monkeypatch):
     (tmp_path / "brought.py").write_text(
         "from vael.domains import Domain\n\n\nclass Brought(Domain):\n    def reads(self, how):\n"

@@ -20,9 +20,18 @@ DOMAINS: tuple[Domain, ...] = (SequenceDomain(), TableDomain(), ImageDomain())
 
 
 def known() -> Iterator[Domain]:
-    """All kinds of data: a person's own first, in the modules that are trusted or imported already."""
+    """All kinds of data: a person's own first, in the modules that are trusted or imported already.
+
+    Errors: `StateError` for a trusted module that cannot be imported.
+    """
     for module in trusted():
-        importlib.import_module(module)
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            raise StateError(
+                f"the module {module!r}, which is trusted, cannot be imported: {error}; mend it, or put its folder on "
+                "PYTHONPATH (--trust)"
+            ) from error
     yield from (kind() for kind in OWN.values())
     yield from DOMAINS
 
