@@ -47,16 +47,25 @@ ALSO = {  # what judges a room from outside the folder that mirrors it
     "objectives": (
         "tests/inference/test_bound.py",
         "tests/inference/test_gradient.py",
-        "tests/test_auto_encoding_vb.py",
+        "tests/test_recipes_auto_encoding_vb.py",
     ),
-    "inference": ("tests/training", "tests/models/mixtures/test_gaussian_mixture.py", "tests/test_auto_encoding_vb.py"),
-    "training": ("tests/inference/test_gradient.py", "tests/test_auto_encoding_vb.py"),
+    "inference": (
+        "tests/training",
+        "tests/models/mixtures/test_gaussian_mixture.py",
+        "tests/test_recipes_auto_encoding_vb.py",
+    ),
+    "training": ("tests/inference/test_gradient.py", "tests/test_recipes_auto_encoding_vb.py"),
     "evaluation": ("tests/inference", "tests/report"),
     "applications": (
-        "tests/test_compressing.py",
-        "tests/test_compressing_tables.py",
-        "tests/test_generating.py",
-        "tests/test_cli.py",
+        "tests/cli/test_compressing.py",
+        "tests/cli/test_compressing_tables.py",
+        "tests/cli/drawing/test_generating.py",
+        "tests/cli/test_main.py",
+        "tests/cli/test_scoring_planted_cells.py",
+        "tests/cli/test_using_bad_rows.py",
+        "tests/cli/test_using_rows.py",
+        "tests/cli/test_using_streamed_rows.py",
+        "tests/specs/test_contamination.py",
     ),
 }
 COMPILED = "tests/inference/test_gradient.py::test_the_compiled_step_against_the_eager_one"

@@ -26,7 +26,7 @@ SLOWEST = (
     "test_docs.py",
     "test_gradient.py",
     "test_loop.py",
-    "test_sweep.py",
+    "test_sweeping.py",
 )  # whose longest tests take the longest of all
 
 

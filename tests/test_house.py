@@ -444,6 +444,43 @@ def test_no_folder_has_more_than_twenty_modules():
     assert {folder for folder in MANY_MODULES if len(modules[folder]) <= 20} == set()  # then it is an exception no more
 
 
+NO_MIRROR = {"laws", "chains"}  # of many modules: laws over all members of a family, commands one after another
+OF_THE_WHOLE = {
+    "docs",
+    "gallery",
+    "house",
+    "named_options",
+    "package",
+}  # beside the package: its pages, its text, its wheel
+
+
+def about(place):
+    """Whether the folder of a test file under tests/ is one of the package, and its name begins with that of a module or
+    folder there, or of the folder itself.
+    """
+    folder, stem = SOURCE / "vael" / place.parent, place.stem.removeprefix("test_")
+    if place.parts[0] in NO_MIRROR or (place.parts == (f"test_{stem}.py",) and stem in OF_THE_WHOLE):
+        return True
+    names = (
+        {one.stem for one in folder.iterdir()} - {"__init__", "__main__", "__pycache__"} if folder.is_dir() else set()
+    )
+    return any(f"{stem}_".startswith(f"{name}_") for name in names | {folder.name})
+
+
+def test_tests_stand_where_what_they_are_about_stands():
+    places = [path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(str(place) for place in places if not about(place)) == []
+    assert {name for name in OF_THE_WHOLE if not (ROOT / "tests" / f"test_{name}.py").is_file()} == set()
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["test_elbo.py", "training/test_idle.py", "training/test_loops.py", "idle/test_loop.py", "cli/test_docs.py"],
+)
+def test_the_check_of_places_of_tests_sees(place):
+    assert not about(Path(place))
+
+
 def test_no_two_files_of_tests_have_one_name():
     """Pytest could not collect them together."""
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-
 from toys import TwoStoreys
+
 from vael import domains
 from vael.applications.aggregate import aggregate_samples, fit_aggregate
 from vael.applications.anomaly import AnomalyDetector, Score, scores_for

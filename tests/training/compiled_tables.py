@@ -1,10 +1,10 @@
-"""Compiled runs on tables against eager ones; run by test_table_runs.py without checked annotations."""
+"""Compiled runs on tables against eager ones; run by test_loop_on_tables.py without checked annotations."""
 
 from dataclasses import replace
 
 import pytest
 import torch
-from test_table_runs import SCHEMA, SETTINGS, rows, splits
+from test_loop_on_tables import SCHEMA, SETTINGS, rows, splits
 
 from vael.data import Column, ColumnKind, Kind, Schema, Source, Splits
 from vael.inference import GradientAscent

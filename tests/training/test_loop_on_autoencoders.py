@@ -195,7 +195,7 @@ COMPILED = """
 import sys, torch
 sys.path.insert(0, {tests!r})
 from dataclasses import replace
-from test_autoencoding import SETTINGS, built, climbing, splits, weights
+from test_loop_on_autoencoders import SETTINGS, built, climbing, splits, weights
 from vael.data import Masking
 from vael.models import AbsoluteActivation, Contraction
 from vael.recipes import autoencoder

@@ -5,8 +5,8 @@ import math
 
 import pytest
 import torch
+from test_main import SMALL
 
-from test_cli import SMALL
 from vael.cli import main
 from vael.errors import StateError
 from vael.models import Terms
