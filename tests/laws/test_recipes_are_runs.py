@@ -128,13 +128,15 @@ def test_a_command_does_its_work_or_refuses_in_one_message(name, data, tmp_path,
     ):
         before = set(out.iterdir())
         status = cli.main(words)
-        said = capsys.readouterr().err
+        found = capsys.readouterr()
+        said = found.err
         assert status in (0, 2), (words, said)
         assert "unexpected" not in said, (words, said)
         if status:
             assert said.startswith("vael: ")
             assert set(out.iterdir()) == before
         elif words[0] == "compress":
+            assert "went raw" not in found.out, name  # what cannot be coded is refused
             assert cli.main(["decompress", run, words[-1], "-o", str(out / "again-whole.npy")]) == 0, name
             expected = examples_of(vael.load(run).spec, kind).x.flatten(1)
             expected = expected > 8 if "binarize" in options else expected  # of 16

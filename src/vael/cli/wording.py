@@ -27,9 +27,11 @@ def reasons(sentences: Sequence[str]) -> list[str]:
     return [paragraph(sentence[0].upper() + sentence[1:], "  - ") for sentence in sentences]
 
 
-def sized(values: tuple[int, ...]) -> str:
-    """A shape as people write it."""
-    return " × ".join(map(str, values))
+def sized(values: tuple[object, ...]) -> str:
+    """A shape, or parts side by side, as people write it."""
+    from vael.specs.leaves import written
+
+    return " × ".join(map(written, values))
 
 
 def summary(spec: RunSpec) -> list[str]:

@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vael.data import Batch, Source
-from vael.errors import ShapeError, StateError, SupportError
+from vael.errors import StateError, SupportError
 from vael.inference.algorithm import Algorithm, Info, Moment, State, World
 from vael.inference.starts import SINGULAR, KMeansPlusPlus, Start
-from vael.models import Components, Diagonal, GaussianMixture, Spherical, SufficientStatistics, real_numbers
+from vael.models import Components, Diagonal, GaussianMixture, Spherical, SufficientStatistics, vectors
 from vael.probability import Noise, Stream
 from vael.probability.factorization import spectrum
 
@@ -142,16 +142,7 @@ class ExpectationMaximization(Algorithm[GaussianMixture, MixtureState]):
         components, features = self.model.components.mean.shape
         if world.size > 1:
             raise StateError(f"EM was asked of {world.size} processes together; start it in one process")
-        if data.event != (features,):
-            raise ShapeError(
-                f"{data.name} has examples of shape {data.event}, but the mixture is over vectors of {features} "
-                "numbers; flatten them"
-            )
-        if len(data) < components:
-            raise StateError(
-                f"{data.name}: {len(data)} examples for {components} components; use fewer components, or more data"
-            )
-        real_numbers(data, "a Gaussian mixture")
+        vectors(data, features, components, "a Gaussian mixture")
 
     @torch.no_grad()
     def step(self, state: MixtureState, batch: Batch, moment: Moment) -> Info:

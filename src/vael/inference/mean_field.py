@@ -13,7 +13,7 @@ from torch import Tensor
 from vael.data import Batch, Source
 from vael.errors import ShapeError, StateError, SupportError
 from vael.inference.algorithm import Algorithm, Info, Moment, State, World
-from vael.models import real_numbers
+from vael.models import vectors
 from vael.models.mixtures.bayesian_mixture import BayesianGaussianMixture
 from vael.probability import Noise, Stream
 from vael.probability.factorization import log_determinant_of, tried_cholesky
@@ -61,18 +61,14 @@ class CoordinateAscent(Algorithm[BayesianGaussianMixture, MeanFieldState]):
         """
         if world.size > 1:
             raise StateError(f"coordinate ascent was asked of {world.size} processes together; start it in one process")
-        if len(self.start) != len(data) or data.event != (self.model.mean.shape[1],):
+        components, features = self.model.mean.shape
+        vectors(data, features, components, "a Bayesian Gaussian mixture")
+        if len(self.start) != len(data):
             raise ShapeError(
-                f"{data.name}: {len(data)} examples of shape {data.event}, but {len(self.start)} rows of "
-                "responsibilities "
-                f"and vectors of {self.model.mean.shape[1]} numbers are expected"
+                f"{data.name}: {len(data)} examples, but {len(self.start)} rows of responsibilities were given; give "
+                "one for each example"
             )
-        real_numbers(data, "a Bayesian Gaussian mixture")
         x = data.batch(torch.arange(len(data)), Stream(torch.Generator().manual_seed(0))).x.double()
-        if not bool(x.isfinite().all()):
-            raise SupportError(
-                f"{data.name}: {int((~x.isfinite()).sum())} cells are not finite; drop these rows, or fill the cells"
-            )
         self.examples = len(data)
         self.model.update(x, self.start)
         return MeanFieldState(dict(self.model.named_parameters()), x.new_full((2,), -torch.inf))

@@ -17,7 +17,7 @@ from vael.inference.gradient import GradientAscent
 from vael.inference.mean_field import CoordinateAscent
 from vael.inference.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from vael.inference.starts import KMeans, KMeansPlusPlus, RandomExamples, Start, nearest, units
-from vael.models import BayesianGaussianMixture, GaussianMixture
+from vael.models import BayesianGaussianMixture, GaussianMixture, vectors
 from vael.models.core import Model
 from vael.objectives.parts import ELBOPart, ObjectivePart
 from vael.parts import Part
@@ -175,6 +175,12 @@ class AlgorithmPart(Part):
         """In words."""
         return self.name
 
+    def check(self, model: Model, data: Source) -> None:
+        """Refuse training data that it cannot be on, before anything is written; most take what the model takes.
+
+        Errors: `ShapeError`, `StateError`, `SupportError`.
+        """
+
     def before(self, model: Model, data: Splits, resolved: Any) -> None:
         """What is done before the loop, on the model as it begins; most algorithms do nothing."""
 
@@ -227,6 +233,11 @@ class ExpectationMaximizationPart(AlgorithmPart):
     def said(self) -> str:
         return "log p(x) itself, by expectation maximisation"
 
+    def check(self, model: Model, data: Source) -> None:
+        if isinstance(model, GaussianMixture):
+            components, features = model.components.mean.shape
+            vectors(data, features, components, "a Gaussian mixture")
+
     def build(self, model: Model, data: Source) -> Algorithm:
         if not isinstance(model, GaussianMixture):
             raise StateError(f"expectation maximisation fits a Gaussian mixture, not {type(model).__name__}")
@@ -246,6 +257,11 @@ class CoordinateAscentPart(AlgorithmPart):
     @property
     def said(self) -> str:
         return "evidence lower bound, by coordinate ascent"
+
+    def check(self, model: Model, data: Source) -> None:
+        if isinstance(model, BayesianGaussianMixture):
+            components, features = model.mean.shape
+            vectors(data, features, components, "a Bayesian Gaussian mixture")
 
     def build(self, model: Model, data: Source) -> Algorithm:
         if not isinstance(model, BayesianGaussianMixture):

@@ -51,7 +51,7 @@ from vael.models.likelihoods.heads import (
 )
 from vael.models.likelihoods.joint_gaussian import JointGaussianHead
 from vael.models.likelihoods.squared_error import SquaredErrorHead
-from vael.models.likelihoods.support import real_numbers
+from vael.models.likelihoods.support import real_numbers, vectors
 from vael.models.likelihoods.tabulated import TabulatedMixtureHead
 from vael.models.mixtures.bayesian_mixture import BayesianGaussianMixture, MixturePrior
 from vael.models.mixtures.covariance import Covariance, Diagonal, Full, Spherical, Tied
@@ -158,4 +158,5 @@ __all__ = [
     "real_numbers",
     "state_space",
     "unrolled",
+    "vectors",
 ]

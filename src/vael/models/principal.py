@@ -8,6 +8,7 @@ hand to let scales follow the image.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import torch
 from jaxtyping import Float64
@@ -109,12 +110,24 @@ def start_at_principal_components(model: VAE, source: Source) -> None:
             "principal components start a VAE with independent latents and a decoder with a head; leave the full "
             "covariance (--correlated) out"
         )
+    head = model.likelihood.head
+    if not logistic(head):  # before the data are taken apart, which suit no other likelihood
+        raise SupportError(
+            f"{type(head).__name__} cannot start at principal components; use a logistic "
+            "(--likelihood coupled-logistic or discretized-logistic) on whole numbers, or another model (--model dense)"
+        )
     encode, decode = two_layers(model.posterior.network), two_layers(model.likelihood.network)
     latents = decode[0].in_features
     found = factors(cells_of(source, EXAMPLES), latents)
     with torch.no_grad():
         set_encoder(encode, found, model.posterior.network)
-        set_decoder(decode, found, model.likelihood.head, source.event)
+        set_decoder(decode, found, head, source.event)
+
+
+def logistic(head: nn.Module) -> TypeGuard[DiscretizedLogisticHead | CoupledLogisticMixtureHead]:
+    """Whether loc and scale of a logistic are all that the head reads, so that a factor analysis sets them."""
+    coupled = isinstance(head, CoupledLogisticMixtureHead) and head.components == 1
+    return coupled or isinstance(head, DiscretizedLogisticHead)
 
 
 def two_layers(network: nn.Module) -> tuple[nn.Linear, nn.Linear]:
@@ -155,18 +168,14 @@ def set_encoder(layers: tuple[nn.Linear, nn.Linear], found: FactorAnalysis, netw
 
 
 def set_decoder(
-    layers: tuple[nn.Linear, nn.Linear], found: FactorAnalysis, head: nn.Module, event: tuple[int, ...]
+    layers: tuple[nn.Linear, nn.Linear],
+    found: FactorAnalysis,
+    head: DiscretizedLogisticHead | CoupledLogisticMixtureHead,
+    event: tuple[int, ...],
 ) -> None:
     """Loc = mean + A W z, scales and couplings those of the noise A Aᵀ of a pixel."""
-    if isinstance(head, CoupledLogisticMixtureHead) and head.components == 1:
-        coupling = coupled_noise(found.mixing)
-    elif isinstance(head, DiscretizedLogisticHead):
-        coupling = torch.zeros_like(found.mixing)
-    else:
-        raise SupportError(
-            f"{type(head).__name__} cannot start at principal components; use a logistic (--likelihood "
-            "coupled-logistic or discretized-logistic)"
-        )
+    coupled = isinstance(head, CoupledLogisticMixtureHead)
+    coupling = coupled_noise(found.mixing) if coupled else torch.zeros_like(found.mixing)
     channels, latents = event[0], len(found.variance)
     scaled = (found.axes * (found.variance - found.noise).sqrt()).view(channels, -1, latents)
     uncoupled = torch.eye(channels, dtype=torch.float64) - coupling

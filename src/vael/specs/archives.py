@@ -37,6 +37,7 @@ from vael.data.files.images import image_files
 from vael.errors import FormatError, StateError, SupportError
 from vael.evaluation.evaluate import batch_at
 from vael.models import Head, LatentModel, needs
+from vael.models.likelihoods.parts import ColumnsPart
 from vael.specs.reading import examples_of
 from vael.specs.runs import Run
 from vael.specs.spec import RunSpec, facts_of
@@ -66,6 +67,7 @@ def compress(
         raise StateError(f"{target} is the data themselves; give another name for the compressed file")
     needs(run.model, LatentModel, "lossless compression")
     if run.spec.data.kind == Kind.MIXED.value:
+        check_codes(run.spec)
         contents = table_of(run, data)
         coder: Level = table_level(run, contents.layout) if level == SafeLevel.name else level_of(run, level)
     else:
@@ -176,6 +178,11 @@ def check_codes(spec: RunSpec) -> None:
     if not domains.of(spec.data).coded:
         raise SupportError(
             f"there is no compressed file of data such as {spec.data.name}; images, arrays and tables are compressed"
+        )
+    if spec.data.kind == Kind.MIXED.value and not isinstance(getattr(spec.model, "likelihood", None), ColumnsPart):
+        raise SupportError(
+            f"the model ({spec.model.likelihood_name}) gives densities of rows and no probabilities of cells to code "
+            "with, so nothing would become smaller; train one over columns (vael train TABLE --model table)"
         )
     if spec.data.condition is not None:
         raise SupportError(

@@ -172,6 +172,7 @@ def check_terms(model: Model, algorithm: AlgorithmPart, train: Source) -> None:
 
     Errors: `StateError` or `ShapeError`, as the objective or the model says it.
     """
+    algorithm.check(model, train)
     if not isinstance(algorithm, GradientAscentPart):
         return
     noise, training_mode = Stream(torch.Generator().manual_seed(0)), model.training

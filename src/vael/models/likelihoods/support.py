@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from vael.counting import counted
 from vael.data.source import Kind, Source
 from vael.data.transforms import UnitInterval
-from vael.errors import SupportError
+from vael.errors import ShapeError, StateError, SupportError
 from vael.tables.schema import LEVELS
 
 
@@ -45,7 +46,8 @@ def real_numbers(source: Source, law: str) -> None:
         levels = [column.name for column in source.schema.columns if column.kind in LEVELS]
         if levels:
             raise SupportError(
-                f"{source.name}: {law} takes numbers, but column {levels[0]!r} has levels; use the likelihood `columns`"
+                f"{source.name}: {law} takes numbers, but column {levels[0]!r} has levels; take a likelihood over "
+                "columns of several kinds (--model table)"
             )
     elif source.kind is not Kind.REAL:
         way = (
@@ -61,6 +63,32 @@ def real_numbers(source: Source, law: str) -> None:
                 if source.kind is Kind.INTEGER
                 else ""
             )
+        )
+
+
+def vectors(source: Source, features: int, components: int, law: str) -> None:
+    """Refuse all but complete vectors of real numbers, at least as many as there are components.
+
+    Errors: `ShapeError`, `StateError`, `SupportError`.
+    """
+    if source.event != (features,):
+        raise ShapeError(
+            f"{source.name} has examples of shape {source.event}, but {law} is over vectors of {features} numbers; "
+            "flatten them"
+        )
+    if len(source) < components:
+        raise StateError(
+            f"{source.name}: {len(source)} examples for {components} components of {law}; use fewer components "
+            "(--components), or more data"
+        )
+    real_numbers(source, law)
+    cells = source.x if source.rows is None else source.x[source.rows]
+    missing = int((~cells.isfinite()).sum())
+    if missing:
+        raise SupportError(
+            f"{source.name}: {counted(missing, 'cell')} of the data {'is' if missing == 1 else 'are'} missing or not "
+            f"finite, but {law} takes complete rows; drop the rows with gaps, fill the cells, or take a model that "
+            "takes gaps (--model gapped)"
         )
 
 
