@@ -32,7 +32,7 @@ def vael_turn(examples: int, samples: int):
     from vael.models import BernoulliHead
 
     x = (torch.rand(examples, 1, 28, 28, generator=torch.Generator().manual_seed(0)) < 0.13).to(torch.uint8)
-    model = recipes.dense((1, 28, 28), BernoulliHead(), latent=20, hidden=(400,), activation=torch.nn.ReLU)
+    model = recipes.dense((1, 28, 28), BernoulliHead(), latent=20, hidden=(400,), activation="relu")
     source = Source(name="random", x=x, kind=Kind.BINARY, fingerprint="")
     return lambda: evaluate(model, source, importance_samples=samples)
 

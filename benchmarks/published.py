@@ -124,7 +124,7 @@ def model_of(experiment: Experiment, splits: Splits, seed: int) -> VAE:
             head,
             latent=experiment.latent,
             hidden=experiment.hidden,
-            activation=nn.ReLU,
+            activation="relu",
             statistics=known,
         )
         if experiment.default_weights:

@@ -15,7 +15,6 @@ import time
 from contextlib import ExitStack
 
 import torch
-from torch import nn
 
 from vael.data import Kind, Source, statistics
 from vael.evaluation import row_batches, row_terms
@@ -69,7 +68,7 @@ def main() -> None:
             table,
         ),
         "MNIST, 784-400-20": (
-            dense((1, 28, 28), BernoulliHead(), latent=20, hidden=(400,), activation=nn.ReLU),
+            dense((1, 28, 28), BernoulliHead(), latent=20, hidden=(400,), activation="relu"),
             images,
         ),
         "MNIST, 784-400-20, SiLU": (dense((1, 28, 28), BernoulliHead(), latent=20, hidden=(400,)), images),

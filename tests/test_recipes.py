@@ -98,7 +98,7 @@ def test_linear_is_affine():
 
 
 def test_hidden_sizes_are_mirrored():
-    model = dense((6,), BernoulliHead(), latent=2, hidden=(5, 4), activation=nn.Tanh)
+    model = dense((6,), BernoulliHead(), latent=2, hidden=(5, 4), activation="tanh")
     sizes = [(m.in_features, m.out_features) for m in model.modules() if isinstance(m, nn.Linear)]
     assert sorted(sizes) == sorted([(6, 5), (5, 4), (4, 4), (2, 4), (4, 5), (5, 6)])
 

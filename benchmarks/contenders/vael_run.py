@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import nn
 
 from vael.data import Kind, Source, Splits
 from vael.inference import GradientAscent
@@ -22,7 +21,7 @@ x = torch.from_numpy(np.load(path))
 torch.manual_seed(0)
 if network == "mlp":
     model, kind, levels = (
-        dense((1, 28, 28), BernoulliHead(), latent=20, hidden=(400,), activation=nn.ReLU),
+        dense((1, 28, 28), BernoulliHead(), latent=20, hidden=(400,), activation="relu"),
         Kind.BINARY,
         None,
     )
@@ -30,7 +29,7 @@ else:
     from vael.models import FixedScale, GaussianHead
 
     model = convolutional(
-        (3, 32, 32), GaussianHead(spread=FixedScale(25.5)), latent=128, channels=(64, 128, 256), activation=nn.ReLU
+        (3, 32, 32), GaussianHead(spread=FixedScale(25.5)), latent=128, channels=(64, 128, 256), activation="relu"
     )
     kind, levels = Kind.INTEGER, 256
 repeat = 1 if network == "conv" else 4  # an epoch of a turn's length

@@ -7,14 +7,14 @@ PyTorch's default generator: call a recipe under `vael.networks.seeded`, which p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vael.data import Batch, Corruption, Splits
+from vael.data import Batch, Corruption, Kind, Splits
+from vael.data.facts import Facts
 from vael.errors import ShapeError
 from vael.inference import Adagrad, GradientAscent, Guard
 from vael.models import (
@@ -23,97 +23,91 @@ from vael.models import (
     ActivationDivergence,
     Autoencoder,
     ColumnsHead,
-    ColumnsInput,
-    Conditional,
     Contraction,
-    CorrelatedGaussianPosterior,
     Decoder,
-    GaussianPosterior,
     Head,
     LogisticContraction,
     Model,
     Penalty,
     SquaredErrorHead,
-    StandardNormal,
 )
 from vael.models.assembly import offset, outputs, unit_scale
 from vael.models.autoencoders.quantized import one_level, two_levels
 from vael.models.autoencoders.stacked import stacked as stacked
 from vael.models.likelihoods.heads import Moments
-from vael.models.posteriors.correlated import numbers_of
+from vael.models.parts import VAEPart
+from vael.models.posteriors.correlated import FullCovariancePosteriorPart
 from vael.models.vae import context_of
 from vael.networks import (
-    ConvolutionDecoder,
-    ConvolutionEncoder,
     Dense,
     FiniteScalar,
-    Gaps,
-    Offset,
     Quantizer,
     TopK,
-    residual_stage,
 )
-from vael.networks.convolution import plain
 from vael.networks.dense import bias_at
+from vael.networks.parts import Activation, ConvolutionalPart, DensePart
 from vael.training import Constant, Fit, Settings, run
 
-
-@dataclass(frozen=True)
-class Latents:
-    """How many latents a model has, and whether its posterior knows how they depend on each other given x."""
-
-    features: int
-    correlated: bool = False
-
-    @property
-    def numbers(self) -> int:
-        """What the posterior asks of its network."""
-        return numbers_of(self.features) if self.correlated else 2 * self.features
+# The models of these names, on the command line too (`vael.specs.recipes`).
+DENSE = VAEPart()
+GAPPED = VAEPart(latent=10, network=DensePart(hidden=(128,)))
+TABLE = VAEPart(latent=16, network=DensePart(hidden=(256, 256)))
+CONVOLUTIONAL = VAEPart(latent=32, network=ConvolutionalPart())
+RESIDUAL = VAEPart(latent=64, network=ConvolutionalPart(blocks=2))
+LINEAR = VAEPart(latent=2, network=DensePart(hidden=()))
+LECTURE = VAEPart(latent=2, network=DensePart(hidden=(256,), activation="relu"))
+KINGMA_WELLING = VAEPart(latent=20, network=DensePart(hidden=(500,), activation="relu"))
+BURDA = VAEPart(latent=50, network=DensePart(hidden=(200, 200), activation="tanh"))
 
 
-def encoder(network: nn.Module, event: Sequence[int], latents: Latents, statistics: Moments | None) -> Conditional:
-    """q(z | x) by a network that sees the data at unit scale."""
-    whole = network if statistics is None else nn.Sequential(*unit_scale(event, statistics), network)
-    return CorrelatedGaussianPosterior(whole, latents.features) if latents.correlated else GaussianPosterior(whole)
-
-
-def compose(
-    encode: nn.Module, decode: nn.Module, event: Sequence[int], head: Head, latents: Latents, statistics: Moments | None
+def build(
+    part: VAEPart, event: Sequence[int], head: Head, statistics: Moments | None = None, *, gaps: bool = False
 ) -> VAE:
-    """VAE with the prior N(0, I) from an encoding and a decoding network."""
-    return VAE(StandardNormal(latents.features), Decoder(decode, head), encoder(encode, event, latents, statistics))
+    """The model of a part with a likelihood that is there already; with `gaps` its encoder sees which elements are
+    missing.
+    """
+    return part.around(head, Facts("data", tuple(event), Kind.REAL, statistics, gaps=gaps))
+
+
+def sized(part: VAEPart, latent: int | None, correlated: bool = False, **network: object) -> VAEPart:
+    """The part with other sizes of its latents and its network; what is None stays."""
+    given = {name: value for name, value in network.items() if value is not None}
+    changed: dict[str, object] = {"network": type(part.network).model_validate(part.network.model_dump() | given)}
+    if latent is not None:
+        changed["latent"] = latent
+    if correlated:
+        changed["posterior"] = FullCovariancePosteriorPart()
+    return part.model_copy(update=changed)
 
 
 def dense(
     event: Sequence[int],
     head: Head,
     *,
-    latent: int = 20,
-    hidden: Sequence[int] = (400,),
+    latent: int | None = None,
+    hidden: Sequence[int] | None = None,
     correlated: bool = False,
-    activation: Callable[[], nn.Module] = nn.SiLU,
+    activation: Activation | None = None,
     statistics: Moments | None = None,
 ) -> VAE:
     """Fully connected on both sides; `hidden` are the sizes from the data inwards, mirrored by the decoder (Kingma &
     Welling 2013).
 
-    With `correlated` the posterior has a full covariance.
+    20 latents and one hidden layer of 400 unless others are given. With `correlated` the posterior has a full
+    covariance.
 
     SiLU is the activation because it learns faster than a rectifier: on dynamically binarised MNIST, 512-512 and 40
     latents after 7 epochs, log p(x) on validation data is -93.4 nats against -96.0.
     """
-    latents = Latents(latent, correlated)
-    encode = Dense(event, (latents.numbers,), hidden, activation)
-    decode = bias_at(Dense((latent,), outputs(event, head), hidden[::-1], activation), offset(head, statistics))
-    return compose(encode, decode, event, head, latents, statistics)
+    return build(sized(DENSE, latent, correlated, hidden=hidden, activation=activation), event, head, statistics)
 
 
 def gapped(
     event: Sequence[int],
     head: Head,
     *,
-    latent: int = 10,
-    hidden: Sequence[int] = (128,),
+    latent: int | None = None,
+    hidden: Sequence[int] | None = None,
     statistics: Moments | None = None,
 ) -> VAE:
     """Columns of plain numbers with gaps: dense, the encoder sees which cells are missing (Mattei & Frellsen 2019).
@@ -121,21 +115,17 @@ def gapped(
     One hidden layer: a second one cost a tenth in mean squared error of filled cells on three small tables
     (docs/lab-book.md).
     """
-    inputs = nn.Sequential(
-        Gaps(nn.Sequential(*unit_scale(event, statistics))), Dense((2 * event[0],), (2 * latent,), hidden, nn.SiLU)
-    )
-    decode = bias_at(Dense((latent,), outputs(event, head), hidden[::-1], nn.SiLU), offset(head, statistics))
-    return VAE(StandardNormal(latent), Decoder(decode, head), GaussianPosterior(inputs, sees_gaps=True))
+    return build(sized(GAPPED, latent, hidden=hidden), event, head, statistics, gaps=True)
 
 
 def table(
     event: Sequence[int],
     head: ColumnsHead,
     *,
-    latent: int = 16,
-    hidden: Sequence[int] = (256, 256),
+    latent: int | None = None,
+    hidden: Sequence[int] | None = None,
     correlated: bool = False,
-    activation: Callable[[], nn.Module] = nn.SiLU,
+    activation: Activation | None = None,
     statistics: Moments | None = None,
 ) -> VAE:
     """Rows of a table with columns of several kinds and gaps: the encoder sees which cells are missing, the decoder has
@@ -148,70 +138,47 @@ def table(
             f"the recipe table has one law for each column, but {type(head).__name__} was given; use the likelihood "
             "columns"
         )
-    latents, shown = Latents(latent, correlated), ColumnsInput(head.schema, getattr(statistics, "sample", None))
-    network = nn.Sequential(shown, Dense((shown.features,), (latents.numbers,), hidden, activation))
-    posterior = (
-        CorrelatedGaussianPosterior(network, latent, sees_gaps=True)
-        if correlated
-        else GaussianPosterior(network, sees_gaps=True)
-    )
-    decode = Dense((latent,), (head.raw_numbers,), hidden[::-1], activation)
-    return VAE(StandardNormal(latent), Decoder(decode, head), posterior)
+    return build(sized(TABLE, latent, correlated, hidden=hidden, activation=activation), event, head, statistics)
 
 
 def convolutional(
     event: Sequence[int],
     head: Head,
     *,
-    latent: int = 32,
-    channels: Sequence[int] = (64, 128, 256),
+    latent: int | None = None,
+    channels: Sequence[int] | None = None,
     correlated: bool = False,
-    activation: Callable[[], nn.Module] = nn.SiLU,
-    stage: Callable[[int], nn.Module] = plain,
+    activation: Activation | None = None,
     statistics: Moments | None = None,
 ) -> VAE:
     """Convolutions that halve the image once for each entry of `channels`, mirrored by the decoder; images of any
     size.
     """
-    latents = Latents(latent, correlated)
-    encode = ConvolutionEncoder(event, (latents.numbers,), channels, activation, stage)
-    decode = ConvolutionDecoder((latent,), outputs(event, head), channels, activation, stage)
-    start = offset(head, statistics)
-    return compose(
-        encode, decode if start is None else nn.Sequential(decode, Offset(start)), event, head, latents, statistics
-    )
+    part = sized(CONVOLUTIONAL, latent, correlated, channels=channels, activation=activation)
+    return build(part, event, head, statistics)
 
 
 def residual(
     event: Sequence[int],
     head: Head,
     *,
-    latent: int = 64,
-    channels: Sequence[int] = (64, 128, 256),
-    blocks: int = 2,
+    latent: int | None = None,
+    channels: Sequence[int] | None = None,
+    blocks: int | None = None,
     correlated: bool = False,
-    activation: Callable[[], nn.Module] = nn.SiLU,
+    activation: Activation | None = None,
     statistics: Moments | None = None,
 ) -> VAE:
     """`convolutional` with `blocks` residual blocks at every resolution below the image's own."""
-    stage = residual_stage(blocks, len(channels), activation)
-    return convolutional(
-        event,
-        head,
-        latent=latent,
-        channels=channels,
-        correlated=correlated,
-        activation=activation,
-        stage=stage,
-        statistics=statistics,
-    )
+    part = sized(RESIDUAL, latent, correlated, channels=channels, blocks=blocks, activation=activation)
+    return build(part, event, head, statistics)
 
 
 def linear(event: Sequence[int], head: Head, *, latent: int, statistics: Moments | None = None) -> VAE:
     """No hidden layer: with a Gaussian head of one σ the likelihood is that of probabilistic PCA (Tipping & Bishop
     1999).
     """
-    return dense(event, head, latent=latent, hidden=(), statistics=statistics)
+    return build(sized(LINEAR, latent), event, head, statistics)
 
 
 def principal(event: Sequence[int], head: Head, *, latent: int = 256, statistics: Moments | None = None) -> VAE:
@@ -223,21 +190,9 @@ def principal(event: Sequence[int], head: Head, *, latent: int = 256, statistics
     return dense(event, head, latent=latent, hidden=(2 * latent,), statistics=statistics)
 
 
-def lecture(event: Sequence[int], head: Head, *, latent: int = 2, statistics: Moments | None = None) -> VAE:
+def lecture(event: Sequence[int], head: Head, *, latent: int | None = None, statistics: Moments | None = None) -> VAE:
     """One hidden layer of 256 and two latents: small enough to draw the whole latent space."""
-    return dense(event, head, latent=latent, hidden=(256,), activation=nn.ReLU, statistics=statistics)
-
-
-def kingma_welling(event: Sequence[int], head: Head, *, latent: int = 20, statistics: Moments | None = None) -> VAE:
-    """One hidden layer of 500, as for MNIST in Kingma & Welling 2013."""
-    return dense(event, head, latent=latent, hidden=(500,), activation=nn.ReLU, statistics=statistics)
-
-
-def burda(event: Sequence[int], head: Head, *, latent: int = 50, statistics: Moments | None = None) -> VAE:
-    """Two hidden layers of 200 tanh units: the network with one stochastic layer of Burda, Grosse & Salakhutdinov
-    2016.
-    """
-    return dense(event, head, latent=latent, hidden=(200, 200), activation=nn.Tanh, statistics=statistics)
+    return build(sized(LECTURE, latent), event, head, statistics)
 
 
 def autoencoder(

@@ -13,6 +13,7 @@ from vael.models.assembly import decoder, encoder
 from vael.models.core import Model
 from vael.models.families import LikelihoodPart, ModelPart, PosteriorPart, PriorPart, Size
 from vael.models.likelihoods.columns import ColumnsHead
+from vael.models.likelihoods.heads import Head
 from vael.models.likelihoods.parts import BernoulliPart
 from vael.models.posteriors.gaussian import GaussianPosteriorPart
 from vael.models.principal import start_at_principal_components
@@ -56,7 +57,10 @@ class VAEPart(ModelPart):
                 "a conditional model cannot start at principal components, which know of no condition; choose another "
                 "recipe (--model dense) or start (--set model.begin=mean)"
             )
-        head = self.likelihood.build(facts)
+        return self.around(self.likelihood.build(facts), facts)
+
+    def around(self, head: Head, facts: Facts) -> VAE:
+        """The model with a likelihood that is there already, whatever the part's own."""
         numbers, sees_gaps = (
             self.posterior.numbers(self.latent),
             facts.gaps or facts.channels_last or isinstance(head, ColumnsHead),

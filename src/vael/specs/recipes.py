@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from vael import recipes
 from vael.inference.parts import (
     AdamWPart,
     AlgorithmPart,
@@ -30,7 +31,7 @@ from vael.models.posteriors.bernoulli import BernoulliPosteriorPart
 from vael.models.priors.bernoulli import BernoulliPriorPart
 from vael.models.sequences.sequence_parts import KalmanPart, StateSpacePart
 from vael.networks.ladder_parts import ConvolutionalLadderPart
-from vael.networks.parts import ConvolutionalPart, DensePart
+from vael.networks.parts import DensePart
 from vael.networks.temporal import TemporalPart
 from vael.objectives.parts import ELBOPart, ImportanceWeightedPart, ReconstructionPart, ScoreFunctionPart
 from vael.training.parts import LayerwisePart, TwoStagesPart
@@ -59,37 +60,35 @@ def ascent(learning_rate: float = 1e-3, weight_decay: float = 0.0, warmup: float
 # of tables (docs/lab-book.md); published networks keep the usual ones.
 def dense() -> Composition:
     """Fully connected on both sides; hidden sizes from the data inwards, mirrored by the decoder."""
-    return Composition(VAEPart(), ascent(4e-3, 0.1, 0.2), batch=256)
+    return Composition(recipes.DENSE, ascent(4e-3, 0.1, 0.2), batch=256)
 
 
 def table() -> Composition:
     """Rows of a table with columns of several kinds and gaps: the encoder sees which cells are missing."""
-    model = VAEPart(latent=16, network=DensePart(hidden=(256, 256)))
-    return Composition(model, ascent(2e-3, 0.01, 0.1), batch=256, steps=7000)  # as TVAE: 6,000 on 10,000 rows
+    return Composition(recipes.TABLE, ascent(2e-3, 0.01, 0.1), batch=256, steps=7000)  # as TVAE: 6,000 on 10,000 rows
 
 
 def gapped() -> Composition:
     """Columns of plain numbers with gaps, by the importance-weighted bound (MIWAE)."""
-    model = VAEPart(latent=10, network=DensePart(hidden=(128,)))
     how = GradientAscentPart(
         objective=ImportanceWeightedPart(), samples=20, optimizer=AdamWPart(learning_rate=2e-3, weight_decay=0.1)
     )
-    return Composition(model, how)  # benchmarks/imputation.py
+    return Composition(recipes.GAPPED, how)  # benchmarks/imputation.py
 
 
 def convolutional() -> Composition:
     """Convolutions that halve the image once for each entry of `channels`, mirrored by the decoder."""
-    return Composition(VAEPart(latent=32, network=ConvolutionalPart()), ascent())
+    return Composition(recipes.CONVOLUTIONAL, ascent())
 
 
 def residual() -> Composition:
     """`convolutional` with residual blocks at every resolution below the image's own."""
-    return Composition(VAEPart(latent=64, network=ConvolutionalPart(blocks=2)), ascent())
+    return Composition(recipes.RESIDUAL, ascent())
 
 
 def linear() -> Composition:
     """No hidden layer: with a Gaussian likelihood of one σ that of probabilistic PCA."""
-    return Composition(VAEPart(latent=2, network=DensePart(hidden=())), ascent())
+    return Composition(recipes.LINEAR, ascent())
 
 
 def principal() -> Composition:
@@ -98,26 +97,19 @@ def principal() -> Composition:
     return Composition(model, ascent(2e-5), batch=64)
 
 
-def published(hidden: tuple[int, ...], activation: str, latent: int) -> Composition:
-    """A dense network of a paper."""
-    return Composition(
-        VAEPart(latent=latent, network=DensePart.model_validate({"hidden": hidden, "activation": activation})), ascent()
-    )
-
-
 def lecture() -> Composition:
     """One hidden layer of 256 and two latents: small enough to draw the whole latent space."""
-    return published((256,), "relu", 2)
+    return Composition(recipes.LECTURE, ascent())
 
 
 def kingma_welling() -> Composition:
     """One hidden layer of 500, as for MNIST in Kingma & Welling 2013."""
-    return published((500,), "relu", 20)
+    return Composition(recipes.KINGMA_WELLING, ascent())
 
 
 def burda() -> Composition:
     """Two hidden layers of 200 tanh units, one stochastic layer, of Burda, Grosse & Salakhutdinov 2016."""
-    return published((200, 200), "tanh", 50)
+    return Composition(recipes.BURDA, ascent())
 
 
 def bernoulli_latents() -> Composition:
