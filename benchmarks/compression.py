@@ -170,7 +170,7 @@ def learned(data: str, given: Path | None, seconds: int, folder: Path) -> vael.R
 def measured(data: str, options: argparse.Namespace, folder: Path) -> Iterator[Row]:
     """All rows of a data set."""
     run = learned(data, getattr(options, data), options.time_limit, folder)
-    x = archives.contents_of(run, None).array[: options.examples].astype(np.uint8)
+    x = archives.coding_of(run.spec).contents(run.model, None, run.split).array[: options.examples].astype(np.uint8)
     print(
         f"{TITLES[data]}: {len(x):,} images, -ELBO by `vael evaluate` {bound(run, options.examples):.4f} bits/dim",
         file=sys.stderr,
@@ -187,12 +187,14 @@ def tables(name: str, given: Path | None, options: argparse.Namespace, folder: P
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from vael.specs.table_archives import original_of, schema_of
+    from vael.domains.column_coding import ColumnCoding
     from vael.tables.writing import write_arrow, written_cells
 
     run = vael.load(given) if given else vael.train(name, run=folder / Path(name).stem, time_limit=options.time_limit)
-    typed = original_of(run, None).table.slice(0, options.examples)
-    columns = schema_of(run).columns
+    coding = archives.coding_of(run.spec)
+    assert isinstance(coding, ColumnCoding), run.spec.data.name
+    typed = coding.original(None, run.split).table.slice(0, options.examples)
+    columns = coding.schema.columns
     text = {column.name: written_cells(column, typed.column(column.name).combine_chunks()) for column in columns}
     write_arrow(folder / "rows.csv", pa.table(text))
     pq.write_table(typed, folder / "rows.parquet", compression="zstd", compression_level=19)

@@ -108,7 +108,7 @@ def refusals(prepared: Prepared) -> list[str]:
     """
     from vael.cli.scoring import too_few
     from vael.errors import SupportError
-    from vael.specs.archives import check_codes
+    from vael.specs.archives import coding_of
 
     if prepared.spec.data.sequence is not None:
         return []
@@ -117,7 +117,7 @@ def refusals(prepared: Prepared) -> list[str]:
         found.append(f"`vael score` will refuse this run: {few}")
     if prepared.spec.data.columns:  # a table: of densities of images and arrays nobody expects an archive
         try:
-            check_codes(prepared.spec)
+            coding_of(prepared.spec).refuse_densities(prepared.spec.model)
         except SupportError as error:
             found.append(f"`vael compress` will refuse this run: {error}")
     return found

@@ -15,6 +15,7 @@ from vael.counting import counted
 from vael.data import Column, ColumnKind, Kind, OnError, Schema, Source, Splits, Table, Windowing
 from vael.data.matching import joined
 from vael.domains.baselines import independent_elements
+from vael.domains.coding import Coding
 from vael.domains.described import MOST, DataSpec, Reading
 from vael.domains.reading import (
     Lenience,
@@ -28,7 +29,7 @@ from vael.domains.reading import (
     refuse_missing_table,
 )
 from vael.domains.recommendation import Recommendation
-from vael.errors import FormatError, ShapeError, StateError
+from vael.errors import FormatError, ShapeError, StateError, SupportError
 from vael.report.known import Encoded, Subject, TrivialModel
 from vael.report.of_examples import drawings
 from vael.report.record import Headed, ReportInput, View
@@ -63,7 +64,6 @@ class Domain(View):
 
     channels_last: ClassVar[bool] = False  # whether the last axis of an example is its channels
     in_arrays: ClassVar[bool] = False  # whether arrays and images hold examples just as a model takes them
-    coded: ClassVar[bool] = False  # whether examples can be compressed without loss
 
     def __init_subclass__(cls, **how: object) -> None:
         """Remember a kind of data that is defined outside of this package."""
@@ -155,6 +155,12 @@ class Domain(View):
         raise StateError(
             f"the run was trained on {known.name}, whose examples of shape {known.event} have no schema; give data of "
             "that kind"
+        )
+
+    def coding(self, known: DataSpec) -> Coding:
+        """How examples are compressed without loss. Errors: `SupportError` for a kind that is not."""
+        raise SupportError(
+            f"there is no compressed file of data such as {known.name}; images, arrays and tables are compressed"
         )
 
     def told(self, known: DataSpec) -> str:

@@ -16,8 +16,10 @@ from vael.data import Kind, Source, statistics
 from vael.data.facts import facts_from
 from vael.data.tabular import is_table_file
 from vael.data.transforms import Threshold
+from vael.domains.coding import Coding
 from vael.domains.core import Described, Domain
 from vael.domains.described import DataSpec, Reading
+from vael.domains.element_coding import ElementCoding
 from vael.domains.reading import Lenience, Piece
 from vael.domains.recommendation import Choice, Recommendation, chosen, likelihood, power_of_two, values
 from vael.errors import ShapeError
@@ -46,7 +48,6 @@ class ImageDomain(Domain):
 
     pictured: ClassVar[bool] = True
     in_arrays: ClassVar[bool] = True
-    coded: ClassVar[bool] = True
 
     def holds(self, data: Described) -> bool:
         return not data.domain and not data.has_schema and data.windowing is None and len(data.event) > 1
@@ -62,6 +63,9 @@ class ImageDomain(Domain):
                 "folder of images, or an .npy array"
             )
         return super().pieces(known, data, how)
+
+    def coding(self, known: DataSpec) -> Coding:
+        return ElementCoding(known, self.examples)
 
     def recommend(self, source: Source) -> Recommendation:
         part, because = likelihood_of(source)

@@ -15,8 +15,11 @@ from vael.data import ColumnKind, OnError, Schema, Source, Splits, Table, load_t
 from vael.data.facts import facts_from
 from vael.data.tabular import is_table_file
 from vael.domains.baselines import independent_columns, independent_elements
+from vael.domains.coding import Coding
+from vael.domains.column_coding import ColumnCoding
 from vael.domains.core import Described, Domain
 from vael.domains.described import DataSpec, Reading
+from vael.domains.element_coding import ElementCoding
 from vael.domains.reading import Lenience, Piece, loaded, refuse_test_as_validation
 from vael.domains.recommendation import Choice, Recommendation, chosen, likelihood, power_of_two, values
 from vael.domains.table_rows import all_rows, by_schema, of_numbers, refuse_other_files
@@ -48,7 +51,6 @@ class TableDomain(Domain):
     """Rows of columns: dense networks, figures column by column."""
 
     in_arrays: ClassVar[bool] = True
-    coded: ClassVar[bool] = True
 
     def holds(self, data: Described) -> bool:
         return not data.domain and data.windowing is None and (data.has_schema or len(data.event) == 1)
@@ -85,6 +87,10 @@ class TableDomain(Domain):
     def sizes(self, known: DataSpec) -> tuple[int, ...]:
         columns = self.columns(known)
         return () if columns is None else (len(columns.names),)
+
+    def coding(self, known: DataSpec) -> Coding:
+        schema = known.row_schema
+        return ElementCoding(known, self.examples) if schema is None else ColumnCoding(known, schema)
 
     def recommend(self, source: Source) -> Recommendation:
         if source.schema is not None:
