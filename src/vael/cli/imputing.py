@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vael.cli import series
 from vael.cli.filling import ImputeOptions
-from vael.cli.options.places import known_ending
+from vael.cli.options.endings import TABLES, Ending, ending_of, known_ending
 from vael.cli.telling import tell
 from vael.counting import counted
 from vael.errors import FormatError, StateError
@@ -41,7 +41,7 @@ def impute(options: ImputeOptions) -> int:
         raise FormatError(f"{path} is no table that can be read; save it as .csv or .parquet")
     for one in (target, options.uncertainty):
         if one is not None:
-            known_ending(one, (".csv", ".tsv", ".txt", ".data", ".parquet"))
+            known_ending(one, TABLES)
     rules = schema_of(run)
     counts = Counts()
     with ExitStack() as files:
@@ -84,7 +84,7 @@ class Sheets:
     @property
     def typed(self) -> bool:
         """Whether the files keep types, so that text is to become numbers and dates."""
-        return self.paths[0].suffix.lower() == ".parquet"
+        return ending_of(self.paths[0]) is Ending.TYPED
 
     def add(self, tables: list[pa.Table], unsure: pa.Table, table: Table) -> None:
         """The same rows of every answer, made of those of `table`."""

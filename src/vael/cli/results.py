@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vael.cli.options.endings import Ending, ending_of
 from vael.cli.options.shared import CommandOptions
 from vael.cli.telling import tell
 from vael.counting import counted
@@ -40,7 +41,7 @@ def store(path: Path, x: Tensor, run: Run, columns: int | None = None) -> Path:
     """
     from vael.applications import generation
 
-    if path.suffix.lower() != ".png":
+    if ending_of(path) is not Ending.PICTURE:
         generation.write(path, x, run.spec.data.columns)
         return path
     if not is_image(run.spec.data.event):
@@ -66,7 +67,7 @@ def store_film(target: Path, frames: Sequence[Image], title: str) -> Path:
 
     return (
         traversal.write_gif(target, frames)
-        if target.suffix.lower() == ".gif"
+        if ending_of(target) is Ending.GIF
         else traversal.write_html(target, frames, title)
     )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from vael.cli import series
 from vael.cli.options.declaring import flag, option
-from vael.cli.options.places import known_ending
+from vael.cli.options.endings import Ending, ending_of, known_ending
 from vael.cli.options.shared import ResultOptions, on_error, own_data, result
 from vael.cli.options.values import number, one_of, whole
 from vael.cli.results import list_skipped, rows
@@ -109,7 +109,7 @@ def score(options: ScoreOptions) -> int:
         return series.score(run, options, options.data)
     target = options.output or run.inside("scores.csv")
     known_ending(target, ENDINGS)
-    if options.reasons is not None and target.suffix.lower() == ".npy":
+    if options.reasons is not None and ending_of(target) is Ending.ARRAY:
         raise FormatError(f"{target}: reasons are text, which .npy does not hold; write .csv or .parquet")
     data = rows(run, options.data, options.on_error, clip=True)  # the brightest pixel of all may be what is strange
     first = next(data)  # what cannot be read is said before anything is measured

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vael.cli.drawing.asked import SampleOptions
 from vael.cli.filling import ImputeOptions
 from vael.cli.options.declaring import given
-from vael.cli.options.places import known_ending
+from vael.cli.options.endings import ROWS, TABLES, Ending, ending_of, known_ending
 from vael.cli.options.shared import ResultOptions
 from vael.cli.telling import tell
 from vael.counting import counted
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from vael.data.sequences import Sequences
     from vael.specs import Run
 
-TABLES = (".csv", ".parquet")
 ENOUGH = 10  # windows of validation from which p-values are given
 SHOWN = 5  # windows and elements that are named
 SEED = 0  # of the draws that scores come from
@@ -40,7 +39,7 @@ def takes(run: Run) -> bool:
 
 def is_array(path: Path) -> bool:
     """Whether numbers go to a file without names."""
-    return path.suffix.lower() == ".npy"
+    return ending_of(path) is Ending.ARRAY
 
 
 def refuse_options(options: ResultOptions, known: set[str], command: str) -> None:
@@ -60,7 +59,7 @@ def sample(run: Run, options: SampleOptions) -> int:
 
     refuse_options(options, {"count"}, "sample")
     target = options.output or run.inside("samples.csv")
-    known_ending(target, (".npy", *TABLES))
+    known_ending(target, ROWS)
     count = options.examples
     x = samples(run.model, count, options.seed)
     if is_array(target):
@@ -96,7 +95,7 @@ def store_columns(path: Path, columns: Mapping[str, pa.Array]) -> None:
     from vael.tables import columnwise as pc
     from vael.tables.as_text.output import cell_file
 
-    typed = path.suffix.lower() == ".parquet"
+    typed = ending_of(path) is Ending.TYPED
     cells = {name: one if typed else pc.cast(one, pa.string()) for name, one in columns.items()}
     with cell_file(path) as file:
         file.add(pa.table(cells))
@@ -135,7 +134,7 @@ def encode(run: Run, options: ResultOptions, data: str | None) -> int:
 
     refuse_options(options, set(), "encode")
     target = options.output or run.inside("codes.csv")
-    known_ending(target, (".npy", *TABLES))
+    known_ending(target, ROWS)
     found, windows = covering(run, data, overlap=True)
     codes = codes_of(run.model, windows.source)
     each = "step" if codes.dim() == 3 else "window"
@@ -174,7 +173,7 @@ def reconstruct(run: Run, options: ResultOptions, data: str | None) -> int:
 
     refuse_options(options, set(), "reconstruct")
     target = options.output or run.inside("reconstructions.csv")
-    known_ending(target, (".npy", *TABLES))
+    known_ending(target, ROWS)
     found, windows = covering(run, data, overlap=True)
     _, again = reconstructions(run.model, windows.source)
     x = torch_from(windows.steps_of(again.numpy()))
@@ -204,7 +203,7 @@ def score(run: Run, options: ResultOptions, data: str | None) -> int:
 
     refuse_options(options, set(), "score")
     target = options.output or run.inside("scores.csv")
-    known_ending(target, (".npy", *TABLES))
+    known_ending(target, ROWS)
     found, windows = covering(run, data)
     terms = all_terms(run.model, windows.source, seed=SEED)
     p_values = p_values_of(run, terms)
@@ -281,12 +280,12 @@ def impute(run: Run, target: Path, options: ImputeOptions) -> int:
 
     refuse_options(options, {"samples"}, "impute")
     data = options.data
-    ending = (".npy",) if data.suffix.lower() == ".npy" else (".csv", ".tsv", ".txt", ".data", ".parquet")
-    known_ending(target, ending)
+    array = is_array(data)
+    known_ending(target, Ending.ARRAY.value if array else TABLES)
     found, windows = covering(run, data, overlap=True)
     mean = all_terms(run.model, windows.source, samples=options.samples, seed=options.seed).mean
     filled = windows.steps_of(mean.numpy())
-    gaps = write_array(target, data, filled) if ending == (".npy",) else write_rows(target, found, windows, filled)
+    gaps = write_array(target, data, filled) if array else write_rows(target, found, windows, filled)
     unsure = "" if run.spec.data.gaps else "; the run was trained on series without gaps, so look at what it fills in"
     if options.json:
         print(json.dumps({"files": [str(target)], "windows": len(windows.source), "filled": gaps}))
@@ -325,7 +324,7 @@ def write_rows(target: Path, found: Sequences, windows: Covering, filled: np.nda
     x, place = table.x.clone(), {int(row): number for number, row in enumerate(table.rows)}
     order = torch.tensor([place[int(row)] for row in windows.rows])
     x[order, 1:] = torch.where(x[order, 1:].isnan(), torch.from_numpy(filled).to(x.dtype), x[order, 1:])
-    answer, typed = completed(table, enforced(table.schema, x), 0), target.suffix.lower() == ".parquet"
+    answer, typed = completed(table, enforced(table.schema, x), 0), ending_of(target) is Ending.TYPED
     if typed and table.layout is not None:
         answer = typed_table(answer, table.schema, table.forms)
     with cell_file(target, table.layout) as file:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from vael.cli.options.endings import Ending, ending_of
 from vael.cli.reasons import with_reasons
 from vael.data.keys import with_keys
 from vael.tables import columnwise as pc
@@ -34,8 +35,8 @@ class Sheet:
 
     def __init__(self, path: Path, names: Sequence[str], *, numbered: bool = False) -> None:
         self.names, self.numbered = tuple(names), numbered
-        self.file = row_file(path) if path.suffix.lower() == ".npy" else cell_file(path)
-        self.typed = path.suffix.lower() == ".parquet"
+        self.file = row_file(path) if ending_of(path) is Ending.ARRAY else cell_file(path)
+        self.typed = ending_of(path) is Ending.TYPED
 
     def __enter__(self) -> Sheet:
         self.file.__enter__()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vael.cli import series
 from vael.cli.options.declaring import option
-from vael.cli.options.places import known_ending
+from vael.cli.options.endings import ROWS, Ending, ending_of, known_ending
 from vael.cli.options.shared import ResultOptions, in_run, on_error, own_data, result
 from vael.cli.options.values import whole
 from vael.cli.results import default, done, examples, rows, store
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SHOWN = 40  # pairs in a picture of reconstructions
 COLUMNS = 10
 EXPORTED = ("encoder.onnx", "decoder.onnx", "columns.json")
-ARRAYS, ALL = (".npy", ".csv", ".parquet"), (".png", ".npy", ".csv", ".parquet")
+ALL = (*Ending.PICTURE.value, *ROWS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +74,14 @@ def reconstruct(options: ReconstructOptions) -> int:
         return series.reconstruct(run, options, options.data)
     target = options.output or default(run, "reconstructions")
     source = examples(run, options.data)
-    count = options.count or (SHOWN if target.suffix == ".png" else None)
+    pictured = ending_of(target) is Ending.PICTURE
+    count = options.count or (SHOWN if pictured else None)
     if options.optimize is None:
         x, y = generation.reconstructions(run.model, source, count)
     else:
         x, y = improved(run, source, count, options.optimize, quiet=options.json)
     columns = min(COLUMNS, len(y))
-    shown = generation.beside(x, y, columns) if target.suffix == ".png" else y
+    shown = generation.beside(x, y, columns) if pictured else y
     return done(store(target, shown, run, columns), len(y), options)
 
 
@@ -106,7 +107,7 @@ def encode(options: EncodeOptions) -> int:
     from vael.models import Encodes, needs
 
     if options.output is not None:
-        known_ending(options.output, ARRAYS)
+        known_ending(options.output, ROWS)
     run = specs.load(options.run)
     if series.takes(run):
         return series.encode(run, options, options.data)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from vael.cli import series
 from vael.cli.options.declaring import argument, option
-from vael.cli.options.places import known_ending
+from vael.cli.options.endings import ROWS, known_ending
 from vael.cli.options.shared import ResultOptions, in_run, result, seed
 from vael.cli.options.values import number, whole
 from vael.cli.telling import tell
@@ -62,7 +62,7 @@ def forecast(options: ForecastOptions) -> int:
 
     run = specs.load(options.run)
     target = options.output or run.inside("forecast.csv")
-    known_ending(target, (".npy", *series.TABLES))
+    known_ending(target, ROWS)
     found = series.read(run, options.data)
     steps = options.steps or max(1, found.window // 4)
     ahead = future(run.model, last_windows(found), steps, seed=options.seed)

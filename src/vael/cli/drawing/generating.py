@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from vael.cli import results
 from vael.cli.drawing import quality
 from vael.cli.options.declaring import flag, option
+from vael.cli.options.endings import AS_FILM, AS_TABLE, FILMS, ROWS, Ending, ending_of, known_ending
 from vael.cli.options.parser import UsageError
-from vael.cli.options.places import known_ending
 from vael.cli.options.shared import ResultOptions, in_run, own_data, result, seed
 from vael.cli.options.values import natural, number, positive, whole
 from vael.errors import StateError, SupportError
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from vael.models import LatentVector
     from vael.specs import Run
 
-PICTURES, FILMS, ARRAYS = (".png",), (".gif", ".html"), (".npy", ".csv", ".parquet")
-TABLES = (".csv", ".parquet")
 FRAMES, FILM_FRAMES = 11, 31
 SHOWN, DRAWS, FILM_DRAWS = 8, 4, 12
 SIDE = 64  # pixels that an image of a strip has at least, nearly
@@ -67,7 +65,7 @@ def interpolate(options: InterpolateOptions) -> int:
     batch = picked(results.examples(run, options.data), [options.from_, options.to])
     ends = run.model.encode(batch).detach()
     path = traversal.spherical_path if options.spherical else traversal.linear_path
-    frames = options.frames or (FILM_FRAMES if target.suffix.lower() in FILMS else FRAMES)
+    frames = options.frames or (FILM_FRAMES if ending_of(target) in AS_FILM else FRAMES)
     return written(
         run, target, traversal.decoded(at_first(run, batch), path(ends, frames - 1)), options, "interpolation"
     )
@@ -96,7 +94,7 @@ def attribute(options: AttributeOptions) -> int:
     batch = picked(results.examples(run, options.data), [options.of])
     (z,) = run.model.encode(batch).detach()
     direction = class_direction(run, options.give, options.take)
-    frames = options.frames or (FILM_FRAMES if target.suffix.lower() in FILMS else FRAMES)
+    frames = options.frames or (FILM_FRAMES if ending_of(target) in AS_FILM else FRAMES)
     amounts = torch.linspace(0, options.strength, frames).tolist()
     return written(
         run,
@@ -150,7 +148,7 @@ def inpaint(options: InpaintOptions) -> int:
     from vael.applications import inpainting
 
     region = region_of(options.region)
-    run, target = opened(options, "inpainted", ARRAYS[:1])
+    run, target = opened(options, "inpainted", Ending.ARRAY.value)
     if not results.is_image(run.spec.data.event):
         raise SupportError(
             f"examples of shape {run.spec.data.event} are no images, so there is no region; for a table use `vael "
@@ -159,12 +157,12 @@ def inpaint(options: InpaintOptions) -> int:
     source = results.examples(run, options.data)
     count = min(len(source), options.count)
     batch = picked(source, range(1, count + 1))
-    film = target.suffix.lower() in FILMS
+    film = ending_of(target) in AS_FILM
     draws = (FILM_DRAWS if film else DRAWS) if options.draws is None else options.draws
     found = inpainting.inpaint(run.model, hidden(batch, region), draws=max(draws, film), seed=options.seed)
     if film:  # each frame a draw, the images side by side
         return written(run, target, torch.cat(found.draws.unbind(1), dim=-1), options, "inpainted")
-    if target.suffix.lower() != ".png":
+    if ending_of(target) is not Ending.PICTURE:
         return results.done(results.store(target, found.mean, run), count, options)
     grey = (batch.x.min() + batch.x.max()) / 2  # black would pass for a dark background
     blank = torch.where(region.outside(batch.x), batch.x, grey)
@@ -190,12 +188,12 @@ def region_of(text: str | None) -> Region:
     return Region(*map(int, found.groups()))
 
 
-def opened(options: ResultOptions, name: str, arrays: tuple[str, ...] = ARRAYS) -> tuple[Run, Path]:
+def opened(options: ResultOptions, name: str, arrays: tuple[str, ...] = ROWS) -> tuple[Run, Path]:
     """The run, and where the result goes. Errors: `FormatError` for an extension that cannot be written."""
     from vael import specs
 
     if options.output is not None:
-        known_ending(options.output, (*PICTURES, *FILMS, *arrays))
+        known_ending(options.output, (*Ending.PICTURE.value, *FILMS, *arrays))
     run = specs.load(options.run)
     return run, options.output or results.default(run, name)
 
@@ -221,7 +219,7 @@ def enlarged(x: Tensor, target: Path) -> Tensor:
     """Small images for a picture with cells of several pixels, so that a strip of them can be seen; anything else
     as it is.
     """
-    if target.suffix.lower() != ".png" or x.dim() != 4:
+    if ending_of(target) is not Ending.PICTURE or x.dim() != 4:
         return x
     factor = max(1, SIDE // max(x.shape[-2:]))
     return x.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
@@ -236,10 +234,10 @@ def written(run: Run, target: Path, x: Tensor, options: ResultOptions, title: st
     from vael.tables.constraints import enforced
     from vael.tables.schema_file import from_record
 
-    if target.suffix.lower() in TABLES and run.spec.data.table is not None:
+    if ending_of(target) in AS_TABLE and run.spec.data.table is not None:
         schema = from_record(run.spec.data.table, "run.json")
         return results.done(quality.store_table(target, schema, enforced(schema, x), 0), len(x), options)
-    if target.suffix.lower() not in FILMS:
+    if ending_of(target) not in AS_FILM:
         return results.done(results.store(target, enlarged(x, target), run, len(x)), len(x), options)
     results.refuse_film(run, target)
     from vael.report import display_of
@@ -249,5 +247,5 @@ def written(run: Run, target: Path, x: Tensor, options: ResultOptions, title: st
     if x.shape[1] not in (1, 3):
         x = x.mean(1, keepdim=True)  # as a picture of such images shows them
     images = traversal.pictures(x, low=shown.low, high=shown.high, enlarge=enlarge)
-    frames = [*images, *images[-2:0:-1]] if target.suffix.lower() == ".gif" else images
+    frames = [*images, *images[-2:0:-1]] if ending_of(target) is Ending.GIF else images
     return results.done(results.store_film(target, frames, title), len(x), options)

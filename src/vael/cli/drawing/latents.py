@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from vael.specs import Run
 
-FILMS = (".gif", ".html")
 STATIONS, STEPS = 4, 10  # draws of z that each of them passes, and frames from one to the next
 
 

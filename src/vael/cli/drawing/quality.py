@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from vael.cli.drawing import conditions, latents
 from vael.cli.drawing.asked import SampleOptions
 from vael.cli.options.declaring import names_given
+from vael.cli.options.endings import Ending, ending_of
 from vael.cli.options.parser import UsageError
 from vael.cli.telling import answer
 from vael.errors import StateError, VaelError
@@ -149,7 +150,7 @@ def store_table(path: Path, schema: Schema, x: Tensor, seed: int) -> Path:
     from vael.tables.constraints import columns_of
     from vael.tables.writing import write_rows
 
-    if path.suffix.lower() == ".npy":
+    if ending_of(path) is Ending.ARRAY:
         write(path, torch.from_numpy(np.stack(columns_of(schema, x), axis=1)), schema.names)
     else:
         write_rows(path, schema, x, seed=seed)

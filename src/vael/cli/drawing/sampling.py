@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vael.cli import series
 from vael.cli.drawing import conditioning, latents, quality
 from vael.cli.drawing.asked import FILMED, SampleOptions
-from vael.cli.options.places import known_ending
+from vael.cli.options.endings import AS_FILM, FILMS, ROWS, Ending, ending_of, known_ending
 from vael.cli.results import default, done, store
 from vael.cli.telling import answer, tell
 from vael.counting import counted
@@ -18,7 +18,7 @@ from vael.counting import counted
 if TYPE_CHECKING:
     from vael.tables.schema import Schema
 
-ENDINGS = (".png", ".npy", ".csv", ".parquet", *latents.FILMS)
+ENDINGS = (*Ending.PICTURE.value, *ROWS, *FILMS)
 
 
 def sample(options: SampleOptions) -> int:
@@ -34,14 +34,14 @@ def sample(options: SampleOptions) -> int:
         return series.sample(run, options)
     quality.refuse_tables_options(run, options)
     target = target or default(run, "samples")
-    film = target.suffix.lower() in latents.FILMS
+    film = ending_of(target) in AS_FILM
     count = options.count or FILMED if film else options.examples
     drawn = conditioning.conditioned(run, count, options, film=film)
     run, options = drawn.run, drawn.options
     if film:
         return done(latents.film(run, target, count, options), count, options)
     schema = quality.rules_of(run, options)
-    if schema is not None and target.suffix.lower() != ".png":
+    if schema is not None and ending_of(target) is not Ending.PICTURE:
         return sample_table(drawn, schema, target)
     if options.latents.asked:
         x = latents.latent_samples(run, count, options)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vael import files
-from vael.errors import FormatError, StateError, VaelError
+from vael.errors import StateError, VaelError
 
 RUN_FOLDER = "the run folder"
 
@@ -121,12 +121,3 @@ def _would_join(target: Write, folder: Path) -> bool:
     if target.folder:
         return bool(image_files(folder))  # there are pictures among the results, and all folders below are read
     return target.path.suffix.lower() in ENDINGS | FOREIGN | {".bin"} or is_idx(target.path)
-
-
-def known_ending(path: Path, endings: tuple[str, ...]) -> None:
-    """Refuse a file that could not be written before any work is done. Errors: `FormatError`."""
-    if path.suffix.lower() not in endings:
-        raise FormatError(
-            f"{path}: the file's extension says what is written, and it must be {', '.join(endings)}, not "
-            f"{path.suffix or 'missing'}"
-        )
