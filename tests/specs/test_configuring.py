@@ -118,3 +118,16 @@ def test_what_cannot_be_changed_in_a_file_is_refused(run, tmp_path, capsys):
     assert main(["train", "--config", str(tmp_path / "huge.json"), "--run", str(tmp_path / "no")]) == 2
     assert "latent is 1,000,000,000" in capsys.readouterr().err
     assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize(
+    ("leaf", "said"),
+    [
+        ("model.prior.componets=3", "did you mean components, which mixture"),
+        ("model.likelihood.chanels=3", "did you mean channels, which coupled-logistic"),
+        ("model.latnt=3", "did you mean latent"),
+    ],
+)
+def test_a_leaf_of_another_part_of_the_family_is_named(leaf, said):
+    with pytest.raises(StateError, match=said):
+        specs.prepare(specs.request("digits", set=(leaf,)))

@@ -64,11 +64,11 @@ def trained(folder: Path, label: str, options: dict[str, Any], samples: int, say
     from vael.report import ReportInput
     from vael.report.sweep import Point
 
-    say(f"{label} ...")
     prepared, own = (
         specs.prepare(specs.request(**options)),
         folder / label.replace(" = ", "-").replace("β", "beta").replace(" ", "-"),
     )
+    say(f"{label} ...")
     specs.begin(prepared, own)
     run, _ = carried_out(prepared, own, False, say)
     record = ReportInput(run.model, prepared.splits, run.history, view=domains.of(prepared.splits.train))

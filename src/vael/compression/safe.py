@@ -56,10 +56,14 @@ class FloatLevel(Level):
             )
         self.grid, self._last = LatentGrid(bins, REACH * bins), {}
         self.model = copy.deepcopy(needs(model, LatentModel, "lossless compression")).cpu().double().eval()
+        blank = self._batch(np.zeros((1, self.cells), np.int32))
         with fixed():
-            means = posterior_means(self.model, self._batch(np.zeros((1, self.cells), np.int32)))
+            means = posterior_means(self.model, blank)
         self.sizes = tuple(level.shape[2] for level in means)  # of the levels of latents
         self.latents = (sum(self.sizes),)
+        if len(self.sizes) == 1:  # what cannot be coded of any block is refused, not sent raw block by block
+            with fixed():
+                law_of_latents(self.model.posterior_at((), blank), self.grid, 1)
 
     @property
     def settings(self) -> Mapping[str, int]:

@@ -122,7 +122,7 @@ def _header(found: dict[str, Any], where: str) -> TensorHeader:
     facts = parsed(said.get(FACTS, "{}"), f"{where} says of itself what")
     if not isinstance(facts, dict):
         raise TypeError("what it says of itself is no record")
-    return TensorHeader({name: tuple(map(int, entry["shape"])) for name, entry in found.items()}, facts)
+    return TensorHeader({renamed(name): tuple(map(int, entry["shape"])) for name, entry in found.items()}, facts)
 
 
 def read_tensors(path: Path, sha256: str | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -145,11 +145,28 @@ def read_tensors(path: Path, sha256: str | None = None) -> tuple[dict[str, Tenso
             f"{path} is damaged: it does not have the checksum that it was written with; restore it from a copy"
         )
     try:
-        return safetensors.torch.load(content), facts
+        return current(safetensors.torch.load(content)), facts
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise FormatError(
             f"{path}: not a whole safetensors file ({error}); restore it from a copy, or train anew (without --resume)"
         ) from error
+
+
+STARTED, STEPS = ".started", ".steps"  # of a code book: whether it has seen a batch, as earlier versions kept it
+SETTLED = 1_000  # steps from which on a code book follows at the pace that it was given
+
+
+def renamed(name: str) -> str:
+    """A tensor's name as this version has it."""
+    return name.removesuffix(STARTED) + STEPS if name.endswith(STARTED) else name
+
+
+def current(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors as this version has them: a code book of an earlier one had started or not, and has no steps counted."""
+    return {
+        renamed(name): tensor.to(torch.int64) * SETTLED if name.endswith(STARTED) else tensor
+        for name, tensor in tensors.items()
+    }
 
 
 def unlike(wanted: Mapping[str, Tensor], found: Mapping[str, Sequence[int]]) -> str:
