@@ -38,7 +38,7 @@ from sklearn.mixture import GaussianMixture
 
 from networks import Network, asia, shipped
 from vael.cli import main
-from vael.evaluation.efficacy import efficacy, sdgym_learners
+from vael.evaluation.tabular.efficacy import efficacy, sdgym_learners
 from vael.tables.reading import read_table
 from vael.tables.schema import Column, ColumnKind, Schema
 from vael.tables.schema_file import write_schema

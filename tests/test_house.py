@@ -432,16 +432,12 @@ def test_an_object_keeps_at_most_ten_things():
     assert {kind.name for kind in kinds if len(attributes(kind)) > 10} == set()
 
 
-MANY_MODULES = {"report", "evaluation"}  # folders to be split, of 25 at most until then
-
-
 def test_no_folder_has_more_than_twenty_modules():
     modules = {}
     for path in FILES:
         if path.name != "__init__.py":
             modules.setdefault(str(path.parent.relative_to(SOURCE / "vael")), []).append(path.name)
-    assert {folder for folder, names in modules.items() if len(names) > (25 if folder in MANY_MODULES else 20)} == set()
-    assert {folder for folder in MANY_MODULES if len(modules[folder]) <= 20} == set()  # then it is an exception no more
+    assert {folder for folder, names in modules.items() if len(names) > 20} == set()
 
 
 NO_MIRROR = {"laws", "chains"}  # of many modules: laws over all members of a family, commands one after another

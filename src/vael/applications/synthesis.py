@@ -14,7 +14,7 @@ from vael.applications.generation import row_samples
 from vael.data import Kind, Source, Splits
 from vael.errors import SupportError
 from vael.evaluation.rows import row_terms
-from vael.evaluation.synthetic import JudgedTables, SyntheticQuality, SyntheticSettings, judge_synthetic
+from vael.evaluation.tabular.synthetic import JudgedTables, SyntheticQuality, SyntheticSettings, judge_synthetic
 from vael.models import GaussianMixture, Model
 from vael.tables.constraints import enforced
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema

@@ -26,11 +26,11 @@ from vael.domains.table_rows import all_rows, by_schema, of_numbers, refuse_othe
 from vael.models import ColumnsHead, head_of
 from vael.models.likelihoods.parts import ColumnsPart, GaussianPerChannelPart
 from vael.networks.parts import DensePart
-from vael.report import columns as number_columns
-from vael.report import mixed_columns
 from vael.report.known import Encoded, Subject, TrivialModel
 from vael.report.of_examples import Shown, drawings
 from vael.report.record import Headed, ReportInput
+from vael.report.tabular import columns as number_columns
+from vael.report.tabular import mixed_columns
 
 FEW = 5000  # rows of numbers with gaps below which one σ serves each column
 ROWS = Subject(

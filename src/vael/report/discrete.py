@@ -12,10 +12,10 @@ from vael.counting import counted
 from vael.models import Codes, LatentModel, has, needs
 from vael.networks import code_use
 from vael.report import gather, pictures
-from vael.report.columns import LONGEST
 from vael.report.known import Encoded
 from vael.report.record import ReportInput
 from vael.report.style import INK, MODEL, Drawing, as_label, keep, new_figure, rule_lines
+from vael.report.tabular.columns import LONGEST
 
 LOOKED_AT = 2000  # examples whose codes are counted
 BARS = 512  # codes that are drawn singly; more are drawn as a line

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vael.data import Source
-    from vael.evaluation.synthetic import SyntheticQuality
+    from vael.evaluation.tabular.synthetic import SyntheticQuality
     from vael.specs import Run
     from vael.tables.schema import Schema
 
@@ -167,8 +167,8 @@ def gapped(run: Run, x: Tensor, options: SampleOptions) -> Tensor:
 def write_page(run: Run, x: Tensor, page: Path, options: SampleOptions) -> SyntheticQuality:
     """Judge the rows and write the page."""
     from vael.applications.synthesis import held_out, judge_rows
-    from vael.evaluation.synthetic import SyntheticSettings
-    from vael.report.synthetic import QualityInput, write_quality
+    from vael.evaluation.tabular.synthetic import SyntheticSettings
+    from vael.report.tabular.synthetic import QualityInput, write_quality
 
     splits, seed = run.splits(), options.seed
     held = sum(map(len, held_out(splits)))
@@ -192,7 +192,7 @@ def write_page(run: Run, x: Tensor, page: Path, options: SampleOptions) -> Synth
 
 def sentences(quality: SyntheticQuality, page: Path) -> str:
     """What is printed."""
-    from vael.report.synthetic_verdict import quality_remarks
+    from vael.report.tabular.synthetic_verdict import quality_remarks
 
     said = [f"  {'! ' if one.tone.value == 'warning' else ''}{one.text}" for one in quality_remarks(quality)]
     return "\n".join([*said, f"Quality page: {page}"])

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from vael.evaluation.synthetic import JudgedTables, SyntheticQuality, judge_synthetic
-from vael.report.synthetic import QualityInput, write_quality
-from vael.report.synthetic_verdict import quality_remarks
+from vael.evaluation.tabular.synthetic import JudgedTables, SyntheticQuality, judge_synthetic
+from vael.report.tabular.synthetic import QualityInput, write_quality
+from vael.report.tabular.synthetic_verdict import quality_remarks
 from vael.report.verdict import Tone
 from vael.tables.schema import Column, ColumnKind, Schema
 

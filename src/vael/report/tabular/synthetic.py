@@ -7,12 +7,12 @@ from pathlib import Path
 
 from vael import files
 from vael.counting import counted
-from vael.evaluation.synthetic import JudgedTables, SyntheticQuality
+from vael.evaluation.tabular.synthetic import JudgedTables, SyntheticQuality
 from vael.report.page import Page, Section, html, number
 from vael.report.record import Facts
 from vael.report.style import styled
-from vael.report.synthetic_figures import association_maps, closest, distances, histograms, learners
-from vael.report.synthetic_verdict import quality_remarks
+from vael.report.tabular.synthetic_figures import association_maps, closest, distances, histograms, learners
+from vael.report.tabular.synthetic_verdict import quality_remarks
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from vael.counting import counted
-from vael.evaluation.associations import AssociationDistance, association_distance
+from vael.evaluation.tabular.associations import AssociationDistance, association_distance
 from vael.report import gather
-from vael.report.matrices import side_by_side
 from vael.report.record import ReportInput
 from vael.report.style import INK, MODEL, Drawing, keep, legend_above, new_figure
-from vael.report.synthetic_figures import ACROSS, LISTED, MATRIX, SHOWN, limited, panel, short
+from vael.report.tabular.matrices import side_by_side
+from vael.report.tabular.synthetic_figures import ACROSS, LISTED, MATRIX, SHOWN, limited, panel, short
 from vael.tables.constraints import columns_of, enforced
 from vael.tables.schema import LEVELS, Schema
 

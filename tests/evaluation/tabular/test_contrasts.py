@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
-from vael.evaluation import contrasts as room
-from vael.evaluation.contrasts import (
+from vael.evaluation.tabular import contrasts as room
+from vael.evaluation.tabular.contrasts import (
     FEWEST,
     Contrast,
     Learned,

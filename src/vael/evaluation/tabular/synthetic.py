@@ -11,11 +11,16 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from vael.errors import ShapeError, SupportError
-from vael.evaluation.associations import MOST_COLUMNS, AssociationDistance, association_distance, association_p_value
-from vael.evaluation.efficacy import Efficacy, Learner, Task, efficacy, learnable_target, quick_learners
-from vael.evaluation.marginals import MarginalDistance, marginals
-from vael.evaluation.privacy import ClosestRecords, Membership, bound_attack, closeness_attack, closest_records
-from vael.evaluation.two_sample import TwoSampleTest, two_sample_test
+from vael.evaluation.tabular.associations import (
+    MOST_COLUMNS,
+    AssociationDistance,
+    association_distance,
+    association_p_value,
+)
+from vael.evaluation.tabular.efficacy import Efficacy, Learner, Task, efficacy, learnable_target, quick_learners
+from vael.evaluation.tabular.marginals import MarginalDistance, marginals
+from vael.evaluation.tabular.privacy import ClosestRecords, Membership, bound_attack, closeness_attack, closest_records
+from vael.evaluation.tabular.two_sample import TwoSampleTest, two_sample_test
 from vael.tables.constraints import Violation, violations
 from vael.tables.schema import Schema
 

@@ -8,8 +8,8 @@ import scipy.stats
 import torch
 
 from vael.errors import ShapeError
-from vael.evaluation.associations import association_distance, associations, correlation_ratio, cramers_v, ranks
-from vael.evaluation.marginals import kolmogorov_smirnov, marginals, total_variation, wasserstein
+from vael.evaluation.tabular.associations import association_distance, associations, correlation_ratio, cramers_v, ranks
+from vael.evaluation.tabular.marginals import kolmogorov_smirnov, marginals, total_variation, wasserstein
 from vael.tables.schema import Column, ColumnKind, Schema
 
 RNG = np.random.default_rng(0)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from vael.evaluation.ranking import ALARM
 from vael.evaluation.skill import Skill
-from vael.evaluation.synthetic import SyntheticQuality
+from vael.evaluation.tabular.synthetic import SyntheticQuality
 from vael.report.verdict import Remark, Tone
 
 CHANCE = 3.0  # standard deviations of the null distribution beyond which rows are told apart: `ALARM`

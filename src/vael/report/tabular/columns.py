@@ -10,9 +10,9 @@ from torch import Tensor
 
 from vael.counting import counted
 from vael.report import gather
-from vael.report.matrices import side_by_side
 from vael.report.record import ReportInput
 from vael.report.style import DATA, INK, MODEL, Drawing, as_label, keep, legend_above, new_figure, rule_lines
+from vael.report.tabular.matrices import side_by_side
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

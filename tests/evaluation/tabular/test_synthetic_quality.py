@@ -13,7 +13,8 @@ import torch
 from sklearn.metrics import f1_score, roc_auc_score
 
 from vael.errors import ShapeError, SupportError
-from vael.evaluation.efficacy import (
+from vael.evaluation.ranking import ranked_apart
+from vael.evaluation.tabular.efficacy import (
     FeatureEncoder,
     Task,
     efficacy,
@@ -23,10 +24,9 @@ from vael.evaluation.efficacy import (
     sdgym_learners,
     task_of,
 )
-from vael.evaluation.privacy import bound_attack, closeness_attack, closest_records, copied, positions
-from vael.evaluation.ranking import ranked_apart
-from vael.evaluation.synthetic import JudgedTables, SyntheticSettings, judge_synthetic
-from vael.evaluation.two_sample import two_sample_test
+from vael.evaluation.tabular.privacy import bound_attack, closeness_attack, closest_records, copied, positions
+from vael.evaluation.tabular.synthetic import JudgedTables, SyntheticSettings, judge_synthetic
+from vael.evaluation.tabular.two_sample import two_sample_test
 from vael.tables.schema import Column, ColumnKind, Schema
 
 SCHEMA = Schema(
@@ -254,7 +254,7 @@ def test_targets_are_asked_from_the_last_column_with_few_levels_to_the_first_col
     def levels(name, count):
         return Column(name, ColumnKind.CATEGORICAL, levels=tuple(map(str, range(count))))
 
-    monkeypatch.setattr("vael.evaluation.efficacy.efficacy", refused)
+    monkeypatch.setattr("vael.evaluation.tabular.efficacy.efficacy", refused)
     schema = Schema(
         (
             levels("a", 2),
@@ -268,7 +268,7 @@ def test_targets_are_asked_from_the_last_column_with_few_levels_to_the_first_col
     assert learnable_target(schema, torch.zeros(31, 6)) is None
     assert asked == [(name, 15, 15, 16) for name in ("f", "d", "a", "e", "c", "b")]
     asked.clear()
-    monkeypatch.setattr("vael.evaluation.efficacy.MOST_PROBED", 4)
+    monkeypatch.setattr("vael.evaluation.tabular.efficacy.MOST_PROBED", 4)
     learnable_target(schema, torch.zeros(31, 6))
     assert [name for name, *_ in asked] == ["f", "d", "a", "e"]
 

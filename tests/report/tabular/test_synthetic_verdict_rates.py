@@ -10,13 +10,13 @@ import torch
 from scipy.stats import binom
 
 from vael.errors import SupportError
-from vael.evaluation.associations import association_p_value
-from vael.evaluation.efficacy import efficacy, learnable_target
-from vael.evaluation.marginals import marginals
-from vael.evaluation.privacy import bound_attack, closeness_attack, closest_records
 from vael.evaluation.signs import sign_p_value
-from vael.evaluation.two_sample import two_sample_test
-from vael.report.synthetic_verdict import judged_skill
+from vael.evaluation.tabular.associations import association_p_value
+from vael.evaluation.tabular.efficacy import efficacy, learnable_target
+from vael.evaluation.tabular.marginals import marginals
+from vael.evaluation.tabular.privacy import bound_attack, closeness_attack, closest_records
+from vael.evaluation.tabular.two_sample import two_sample_test
+from vael.report.tabular.synthetic_verdict import judged_skill
 from vael.tables.schema import Column, ColumnKind, Schema
 
 REAL, COUNT, DATE = ColumnKind.REAL, ColumnKind.COUNT, ColumnKind.DATE

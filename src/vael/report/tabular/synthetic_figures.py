@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vael.counting import counted
-from vael.evaluation.efficacy import Efficacy
-from vael.evaluation.privacy import ClosestRecords
-from vael.evaluation.synthetic import JudgedTables, SyntheticQuality
-from vael.report.matrices import side_by_side
+from vael.evaluation.tabular.efficacy import Efficacy
+from vael.evaluation.tabular.privacy import ClosestRecords
+from vael.evaluation.tabular.synthetic import JudgedTables, SyntheticQuality
 from vael.report.style import (
     DATA,
     INK,
@@ -24,6 +23,7 @@ from vael.report.style import (
     new_figure,
     rule_lines,
 )
+from vael.report.tabular.matrices import side_by_side
 from vael.report.ticks import tick, usual_values
 from vael.tables.constraints import columns_of
 from vael.tables.schema import LEVELS, Column, ColumnKind
