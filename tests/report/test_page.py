@@ -10,6 +10,7 @@ from torch.distributions import Normal
 from vael import domains, report
 from vael.data import Kind, Source, Splits
 from vael.evaluation.evaluate import _warnings
+from vael.evaluation.likelihood import Judged
 from vael.evaluation.record import Evaluation
 from vael.models import BernoulliHead, Head
 from vael.recipes import dense
@@ -330,9 +331,10 @@ def test_the_same_run_gives_the_same_page(table, tmp_path):
 def test_the_card_trusts_an_error_bar_where_the_evaluation_does_not_warn_of_it(share, effective, median):
     """One rule for both: a median of 0.5 beside 37 % of the examples above 0.7 is no reason to trust."""
     numbers = replace(Numbers(), k_hat=median, k_hat_above_limit=share, effective_sample_size=effective)
-    warned = list(
-        _warnings(replace(EVALUATION, k_hat=median, k_hat_above_limit=share, effective_sample_size=effective))
-    )
+    found = replace(EVALUATION, k_hat=median, k_hat_above_limit=share, effective_sample_size=effective)
+    each = torch.zeros(found.examples, dtype=torch.float64)
+    judged = Judged(each, each, each, each + effective, each + median, each[:, None], None, each)
+    warned = list(_warnings(found, judged))
     card = key_numbers(numbers, ())
     assert ("can be trusted" in card) == (not warned)
     assert f"{share:.0%}" in card
