@@ -99,7 +99,13 @@ def python(code, names, where):
     exec(compile(line + shortened(code), names["__file__"], "exec", dont_inherit=True), names)
 
 
-@pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.stem)
+QUICK = ("README", "first-steps", "extending", "my-csv", "fill-gaps")  # the others in `make slow`
+EACH_RUNNABLE = [
+    pytest.param(one, id=one.stem, marks=() if one.stem in QUICK else pytest.mark.slow) for one in RUNNABLE
+]
+
+
+@pytest.mark.parametrize("page", EACH_RUNNABLE)
 def test_what_a_page_says_runs(page, tmp_path, monkeypatch, trained_once):
     prepare(tmp_path)
     monkeypatch.chdir(tmp_path)

@@ -53,6 +53,7 @@ from vael.models import (
     CodeGrid,
     Codes,
     CodeVector,
+    Continues,
     CoupledLogisticMixtureHead,
     Decoder,
     Decodes,
@@ -75,7 +76,9 @@ from vael.models import (
     prior_levels,
     state_space,
 )
+from vael.models.hierarchical import HierarchicalVAE
 from vael.networks import CodeBook, Dense
+from vael.networks.ladder import DenseLadder
 from vael.probability import PerExample, as_noise
 from vael.recipes import vq_vae
 from vael.report import ReportInput, write
@@ -91,6 +94,7 @@ CAPABILITIES = (
     ExactLikelihood,
     ClosedForm,
     CellWise,
+    Continues,
     LatentModel,
     LatentVector,
 )
@@ -118,6 +122,11 @@ def autoencoder(density=None):
 def bayesian():
     prior = MixturePrior(torch.zeros(3), torch.eye(3), 5.0)
     return BayesianGaussianMixture(2, prior)
+
+
+def hierarchy():
+    ladder = DenseLadder(EVENT, EVENT, (2, 3, 4), 8)
+    return HierarchicalVAE(nn.Identity(), ladder, BernoulliHead(), nn.Identity(), sees_gaps=False)
 
 
 @dataclass(frozen=True)
@@ -149,7 +158,10 @@ KINDS = {
     ),
     "mixture": Kind(lambda: GaussianMixture(2, 3), LATENT | {ExactLikelihood, ClosedForm}, VECTOR),
     "bayesian mixture": Kind(bayesian, LATENT | {ExactLikelihood, ClosedForm}, VECTOR),
-    "state space": Kind(lambda: state_space((5, 3), GaussianHead(), latent=2, hidden=4), LATENT | {CellWise}, (5, 3)),
+    "state space": Kind(
+        lambda: state_space((5, 3), GaussianHead(), latent=2, hidden=4), LATENT | {CellWise, Continues}, (5, 3)
+    ),
+    "hierarchy": Kind(hierarchy, LATENT | {CellWise}),
 }
 
 
@@ -208,6 +220,14 @@ def leaves_out(model, kind):
     assert torch.equal(*terms)
 
 
+def continues(model, kind):
+    batch = given(kind)
+    z = posterior_levels(model, batch, 3, PerExample(0, batch.index))
+    after = model.after(z, 2, PerExample(1, batch.index))
+    assert [level.shape for level in after] == [level.shape for level in z[-2:]]
+    assert not torch.equal(*after)
+
+
 def latents(model, kind):
     batch, depth = given(kind), model.depth(kind.event)
     z = posterior_levels(model, batch, 3, PerExample(0, batch.index))
@@ -262,6 +282,7 @@ def closed_form(model, kind):
 
 WORKS = {
     Decodes: decodes,
+    Continues: continues,
     CodeVector: code_vector,
     ClosedForm: closed_form,
     Samples: samples,
@@ -345,6 +366,7 @@ JUDGED = {
     "coupled": Evaluation,
     "two levels": Evaluation,
     "state space": Evaluation,
+    "hierarchy": Evaluation,
     "autoencoder": ErrorJudgement,
     "autoencoder with a density": ErrorJudgement,
     "vq-vae": CodeJudgement,

@@ -189,6 +189,14 @@ def test_its_elements_have_names(one):
     assert domains.of(run.spec.data).names(run.splits().train) == member.names
 
 
+SHOWN_QUICKLY = ("grey images", "columns", "marks")  # the others in `make slow`
+
+
+@pytest.mark.parametrize(
+    "one",
+    [pytest.param(kind, marks=() if kind in SHOWN_QUICKLY else pytest.mark.slow) for kind in KINDS],
+    indirect=True,
+)
 def test_its_report_says_what_an_example_is_and_shows_it(one, tmp_path):
     _, run, _ = one
     splits = run.splits()

@@ -28,7 +28,6 @@ from vael.recipes import table
 
 ROWS, SETS = 60, 16
 COMMON = {  # every use of noise that examples share, and what it is for
-    "applications/anomaly.py": 1,
     "applications/attribution.py": 1,
     "applications/imputation.py": 1,
     "applications/inpainting.py": 1,

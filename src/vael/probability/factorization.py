@@ -69,6 +69,28 @@ def lower_factor(covariance: Float[Tensor, "*batch d d"]) -> Float[Tensor, "*bat
     return tril.to(covariance.dtype)
 
 
+def factor_of_precision(precision: Float[Tensor, "*batch d d"]) -> Float[Tensor, "*batch d d"]:
+    """L, lower triangular: L Lᵀ = A, for a precision that a prior's is part of, so that no eigenvalue is near zero.
+
+    In the type of A and with gradients, as a step of training needs it; NaN where A has no such factor.
+    """
+    tril, failed = torch.linalg.cholesky_ex(precision)
+    nothing = torch.full((), torch.nan, dtype=precision.dtype, device=precision.device)
+    return torch.where((failed == 0)[..., None, None], tril, nothing)
+
+
+def solved_by(factor: Float[Tensor, "*batch d d"], columns: Float[Tensor, "*batch d many"]) -> Tensor:
+    """A⁻¹ B from the lower factor L of A = L Lᵀ, with gradients."""
+    return torch.cholesky_solve(columns, factor)
+
+
+def factor_of_covariance(precision: Float[Tensor, "*batch d d"]) -> Float[Tensor, "*batch d d"]:
+    """S, lower triangular: S Sᵀ = A⁻¹, for a precision A as in `factor_of_precision`."""
+    upper = factor_of_precision(precision.flip(-1, -2)).flip(-1, -2)  # A = U Uᵀ
+    eye = torch.eye(upper.shape[-1], dtype=upper.dtype, device=upper.device)
+    return torch.linalg.solve_triangular(upper, eye, upper=True).mT
+
+
 def log_determinant_of(matrix: Float[Tensor, "*batch d d"]) -> Float[Tensor, "*batch"]:
     """Log |Σ| = 2 Σ_j log L_jj of a positive definite matrix. Errors: as `lower_factor`."""
     return 2 * lower_factor(matrix).diagonal(dim1=-2, dim2=-1).log().sum(-1)

@@ -294,8 +294,14 @@ def test_a_wide_table_is_judged_by_its_first_pairs() -> None:
     assert found.two_sample.telling == ()
 
 
-@pytest.mark.parametrize("seen", [0, 1, 2, 3], ids=lambda count: f"{count} cells seen")
-@pytest.mark.parametrize("where", ["train", "synthetic", "holdout", "train synthetic holdout"])
+SLOWLY = pytest.mark.slow
+
+
+@pytest.mark.parametrize("seen", [0, pytest.param(1, marks=SLOWLY), 2, pytest.param(3, marks=SLOWLY)])
+@pytest.mark.parametrize(
+    "where",
+    ["synthetic", *(pytest.param(one, marks=SLOWLY) for one in ("train", "holdout", "train synthetic holdout"))],
+)
 def test_a_column_of_gaps_is_judged_like_any_other(where, seen):
     """Whichever table has it, and wherever in it the few cells that were seen stand; in silence."""
     schema = Schema(tuple(replace(column, missing=True) for column in SCHEMA.columns))

@@ -20,6 +20,7 @@ from vael.models.sequences.state_space import StateSpace
 from vael.networks import Dense, Gaps, Standardize
 from vael.networks.dense import bias_at
 from vael.probability import bounded, diagonal_gaussian
+from vael.probability.factorization import factor_of_covariance, factor_of_precision, solved_by
 
 FASTEST = 2.0  # steps in which a latent forgets at the start, those that are told apart last
 LOG_SCALES = (-6.0, 3.0)
@@ -48,7 +49,7 @@ class LinearTransition(Conditional):
     @property
     def matrix(self) -> Float[Tensor, "features features"]:
         """A."""
-        return torch.linalg.matrix_exp(self.turn - self.turn.mT - self.decay @ self.decay.mT)
+        return torch.matrix_exp(self.turn - self.turn.mT - self.decay @ self.decay.mT)
 
     @property
     def scale(self) -> Float[Tensor, " features"]:
@@ -137,8 +138,8 @@ class SmoothingSummary(nn.Module):
             precisions.append(own + before.diag_embed())
             shifts.append(shift)
             if t:
-                low = torch.linalg.cholesky(precisions[-1])
-                found = torch.cholesky_solve(torch.cat((own @ a, shift[..., None]), -1), low)
+                low = factor_of_precision(precisions[-1])
+                found = solved_by(low, torch.cat((own @ a, shift[..., None]), -1))
                 both = leads.mT @ found
                 later = 0.5 * (both[..., :-1] + both[..., :-1].mT)
                 told = both[..., -1]
@@ -147,9 +148,7 @@ class SmoothingSummary(nn.Module):
     @staticmethod
     def _together(precision: Tensor, shift: Tensor, leads: Tensor) -> Tensor:
         """M, m and S of all steps."""
-        upper = torch.linalg.cholesky(precision.flip(-1, -2)).flip(-1, -2)  # precision = U Uᵀ
-        eye = torch.eye(upper.shape[-1], dtype=upper.dtype, device=upper.device)
-        low = torch.linalg.solve_triangular(upper, eye, upper=True).mT  # so that S = U⁻ᵀ is lower triangular
+        low = factor_of_covariance(precision)
         covariance = low @ low.mT
         mean = (covariance @ shift[..., None])[..., 0]
         moves = covariance @ leads
