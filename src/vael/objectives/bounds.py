@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from jaxtyping import Float
 from torch import Tensor
 
 from vael.errors import StateError
@@ -101,6 +102,11 @@ def log_weights(terms: Terms) -> Tensor:
     return terms.log_likelihood + (terms.log_prior - terms.log_posterior).sum(0)
 
 
+def log_mean_weight(log_w: Float[Tensor, "samples *rest"]) -> Float[Tensor, "*rest"]:
+    """Log 1/K Σ_k w_k over the samples, nats."""
+    return log_w.logsumexp(0) - math.log(log_w.shape[0])
+
+
 @dataclass(frozen=True)
 class ImportanceWeighted(Objective):
     """log 1/K Σ w_k over the K samples (IWAE, Burda, Grosse & Salakhutdinov 2016, eq. 8); K = 1 is SGVB-A."""
@@ -109,6 +115,5 @@ class ImportanceWeighted(Objective):
     is_bound: ClassVar[bool] = True
 
     def __call__(self, terms: Terms, weights: Weights = ALL_EXAMPLES, progress: Tensor | float = 1.0) -> Value:
-        log_w = log_weights(terms)
-        bound = log_w.logsumexp(0) - math.log(log_w.shape[0])
+        bound = log_mean_weight(log_weights(terms))
         return Value(bound=bound, surrogate=bound)

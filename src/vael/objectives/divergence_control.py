@@ -13,7 +13,7 @@ from vael.errors import StateError
 from vael.models import Terms
 from vael.objectives.bounds import Beta
 from vael.objectives.core import ALL_EXAMPLES, Objective, Value, Weights
-from vael.objectives.parts import ObjectivePart, Share, Weight
+from vael.objectives.parts import ObjectivePart, Share, Weight, elbo_in_words
 
 CLOSED = frozenset({"log_likelihood", "divergence"})
 Nats = Annotated[float, Field(ge=0, le=1e6)]
@@ -88,7 +88,7 @@ class CapacityPart(ObjectivePart):
         return Capacity(self.nats, self.weight, self.warmup)
 
     def said(self, what: str, samples: str) -> str:
-        name = "evidence lower bound" if what == "bound" else "reconstruction less divergence"
+        name = elbo_in_words(what)
         return f"{name}, {samples}, divergence held near {self.nats:g} nats with weight {self.weight:g}"
 
 
@@ -102,5 +102,5 @@ class FreeBitsPart(ObjectivePart):
         return FreeBits(self.nats)
 
     def said(self, what: str, samples: str) -> str:
-        name = "evidence lower bound" if what == "bound" else "reconstruction less divergence"
+        name = elbo_in_words(what)
         return f"{name}, {samples}, {self.nats:g} nats free in each level"

@@ -14,18 +14,13 @@ from torch import Tensor
 
 from vael.errors import StateError
 from vael.models import Terms
-from vael.objectives.bounds import log_weights
+from vael.objectives.bounds import log_mean_weight, log_weights
 from vael.objectives.core import ALL_EXAMPLES, Objective, Value, Weights
 from vael.objectives.parts import ObjectivePart
 from vael.objectives.path_gradients import along_paths, detached_log_posterior, independent_levels
 
 SAMPLED = frozenset({"log_likelihood", "log_prior", "log_posterior"})
 Groups = Annotated[int, Field(ge=1, le=2**20)]
-
-
-def log_mean_weight(log_w: Float[Tensor, "samples *rest"]) -> Float[Tensor, "*rest"]:
-    """Log 1/K Σ_k w_k over the samples, nats."""
-    return log_w.logsumexp(0) - math.log(log_w.shape[0])
 
 
 def in_groups(log_w: Float[Tensor, "samples batch"], groups: int) -> Float[Tensor, "within groups batch"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from vael.errors import StateError
 from vael.models import Terms
-from vael.objectives.bounds import log_weights
+from vael.objectives.bounds import log_mean_weight, log_weights
 from vael.objectives.core import ALL_EXAMPLES, Objective, Value, Weights
 from vael.objectives.parts import ObjectivePart
 from vael.objectives.score_function import leave_one_out
@@ -25,7 +24,7 @@ def without_each(log_w: Float[Tensor, "samples batch"]) -> Float[Tensor, "sample
     samples = log_w.shape[0]
     own = torch.eye(samples, dtype=torch.bool, device=log_w.device)[:, :, None]
     replaced = torch.where(own, leave_one_out(log_w)[:, None], log_w[None])
-    return replaced.logsumexp(1) - math.log(samples)
+    return log_mean_weight(replaced.transpose(0, 1))
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class MultiSampleScoreFunction(Objective):
         log_w = log_weights(terms)
         if len(log_w) < 2:
             raise StateError("the multi-sample score function compares samples and got 1 of each example; take several")
-        bound = log_w.logsumexp(0) - math.log(len(log_w))
+        bound = log_mean_weight(log_w)
         log_q = terms.log_posterior.sum(0)
         signal = (bound - without_each(log_w)).detach()
         score = (signal * (log_q - log_q.detach())).sum(0)  # 0 in value

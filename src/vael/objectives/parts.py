@@ -52,6 +52,11 @@ class ObjectivePart(Part):
         """In words: `what` is "bound" or, where it is none, "objective"; `samples` says how many."""
 
 
+def elbo_in_words(what: str) -> str:
+    """The name of E_q[log p(x|z)] - KL: `what` is "bound" or, where it is none, "objective"."""
+    return "evidence lower bound" if what == "bound" else "reconstruction less divergence"
+
+
 class ELBOPart(ObjectivePart):
     """Expected log-likelihood sampled, divergence in closed form (SGVB-B)."""
 
@@ -81,7 +86,7 @@ class ELBOPart(ObjectivePart):
         how = "all terms sampled" if self.sampled else "divergence in closed form"
         weight = f", weight {self.beta:g} on the divergence" if self.beta != 1 else ""
         warmup = f", warmed up over the first {self.warmup:.0%}" if self.warmup else ""
-        name = "evidence lower bound" if what == "bound" else "reconstruction less divergence"
+        name = elbo_in_words(what)
         return f"{name}, {how}, {samples}{weight}{warmup}"
 
 

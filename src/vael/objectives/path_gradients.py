@@ -16,7 +16,7 @@ from vael.models import Terms
 from vael.models.core import Levels
 from vael.objectives.bounds import log_weights
 from vael.objectives.core import ALL_EXAMPLES, Objective, Value, Weights
-from vael.objectives.parts import ObjectivePart
+from vael.objectives.parts import ObjectivePart, elbo_in_words
 
 
 def detached(q: Distribution) -> Distribution:
@@ -93,5 +93,5 @@ class StickingTheLandingPart(ObjectivePart):
         return StickingTheLanding()
 
     def said(self, what: str, samples: str) -> str:
-        name = "evidence lower bound" if what == "bound" else "reconstruction less divergence"
+        name = elbo_in_words(what)
         return f"{name}, gradient without the score of the posterior, {samples}"

@@ -14,7 +14,8 @@ from torch.distributions import Distribution, Independent, MultivariateNormal, N
 from vael.errors import StateError
 from vael.models import Terms
 from vael.objectives.core import ALL_EXAMPLES, Objective, Value, Weights
-from vael.objectives.parts import ObjectivePart, Weight
+from vael.objectives.parts import ObjectivePart, Weight, elbo_in_words
+from vael.objectives.path_gradients import independent_levels
 
 
 def marginals(q: Distribution) -> Distribution:
@@ -70,19 +71,10 @@ class TotalCorrelation(Objective):
 
     def parts(self, terms: Terms, weights: Weights = ALL_EXAMPLES) -> DivergenceParts:
         """The three parts of the divergence of a batch."""
-        if len(terms.posterior) != len(terms.latent) or not terms.latent:
-            raise StateError(
-                "the total correlation is of the latents' posterior, which this model does not state; climb another "
-                "objective"
-            )
+        independent_levels(terms, "the total correlation")
         joint: Tensor | float = 0.0
         each = []
         for q, z in zip(terms.posterior, terms.latent, strict=True):
-            if len(q.batch_shape) != 1:
-                raise StateError(
-                    f"the total correlation takes one posterior for each example, but this one has batch shape "
-                    f"{tuple(q.batch_shape)}: it depends on the draw of another level; climb another objective"
-                )
             at = z[:, :, None]  # z_i under the posterior of each example
             joint = joint + q.log_prob(at)
             each.append(marginals(q).log_prob(at).flatten(3))
@@ -125,5 +117,5 @@ class TotalCorrelationPart(ObjectivePart):
         return TotalCorrelation(self.beta, self.information, self.dimensions, self.examples)
 
     def said(self, what: str, samples: str) -> str:
-        name = "evidence lower bound" if what == "bound" else "reconstruction less divergence"
+        name = elbo_in_words(what)
         return f"{name}, {samples}, weight {self.beta:g} on the total correlation"
