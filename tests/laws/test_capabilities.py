@@ -608,3 +608,17 @@ def test_draws_are_chosen_only_where_there_are_some(name):
     else:
         with pytest.raises(UsageError, match="--importance-samples choose draws of latents, but the numbers of"):
             refuse_draws(run, ["--importance-samples"])
+
+
+@pytest.mark.parametrize("name", ["two levels", "hierarchy", "vae"])
+def test_proposals_are_advised_only_where_they_can_be_fitted(name):
+    """With so few draws that some weights are untrusted: what is advised must be something to try."""
+    kind = KINDS[name]
+    with torch.no_grad():
+        model = built(kind)
+        for weights in model.parameters():
+            weights.mul_(3)
+    found = evaluate_encoder(model, source_of(kind), importance_samples=100)
+    assert found.k_hat_above_limit > 0.1
+    assert any("k-hat" in one for one in found.warnings)
+    assert any("--proposal" in one for one in found.warnings) is has(model, LatentVector)

@@ -218,7 +218,8 @@ def _planned(model: LatentModel, source: Source, asked: Asked) -> tuple[Proposal
         )
     adaptive = asked.proposals is Proposals.ADAPTIVE and asked.samples >= LEAST_SAMPLES
     proposals = asked.proposals if fits and (adaptive or asked.proposals is Proposals.FITTED) else Proposals.ENCODER
-    plan = ProposalPlan(asked.samples, asked.seed + 1, _rows(model, first, asked.memory), proposals, asked.batch)
+    rows = _rows(model, first, asked.memory)
+    plan = ProposalPlan(asked.samples, asked.seed + 1, rows, proposals, asked.batch, can_fit=fits)
     closed = posterior is not None and has_closed_form(posterior, model.prior_at((), first.context))
     return plan, closed
 
@@ -320,7 +321,8 @@ def _record(
     )
     head = head_of(model)
     if is_likelihood(model):
-        return _with_likelihood(found, judged, gives_probabilities(model, source), elements_of(source))
+        found = _with_likelihood(found, judged, gives_probabilities(model, source), elements_of(source))
+        return replace(found, warnings=tuple(_warnings(found, judged, can_fit=plan.can_fit)))
     return replace(
         found,
         is_bound=False,
@@ -355,7 +357,7 @@ def _estimator(judged: Judged, closed: bool, plan: ProposalPlan, *, given: bool)
 def _with_likelihood(found: Evaluation, judged: Judged, discrete: bool, cells: float) -> Evaluation:
     log_likelihood, k_hat = judged.log_likelihood, judged.k_hat
     mean = float(log_likelihood.mean())
-    found = replace(
+    return replace(
         found,
         log_likelihood=mean,
         log_likelihood_per_example=log_likelihood,
@@ -367,14 +369,13 @@ def _with_likelihood(found: Evaluation, judged: Judged, discrete: bool, cells: f
         k_hat_per_example=k_hat,
         k_hat_above_limit=None if k_hat is None else float((~(k_hat <= K_HAT_LIMIT)).double().mean()),
     )
-    return replace(found, warnings=tuple(_warnings(found, judged)))
 
 
-def _warnings(found: Evaluation, judged: Judged) -> Iterator[str]:
-    """Reasons not to trust log p(x), each with the way out."""
+def _warnings(found: Evaluation, judged: Judged, *, can_fit: bool) -> Iterator[str]:
+    """Reasons not to trust log p(x), each with the way out: proposals where the model can have them fitted."""
     samples, share = found.importance_samples, found.k_hat_above_limit
     effective, bad = float(judged.effective_samples.mean()), int((~judged.log_likelihood.isfinite()).sum())
-    settled = found.fitted_share or found.steps is not None  # no other proposals are left to try
+    settled = not can_fit or found.fitted_share or found.steps is not None  # no other proposals are left to try
     if bad:
         yield (
             f"log p(x) is not finite for {bad} of {found.examples} examples: look at these rows and at the weights of "

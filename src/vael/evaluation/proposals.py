@@ -56,7 +56,7 @@ class Proposals(Enum):
 @dataclass(frozen=True)
 class ProposalPlan:
     """How examples are judged: K samples of the estimate, seed of the draws, latents decoded at once, examples
-    judged together.
+    judged together; whether a proposal could be fitted to an example.
     """
 
     samples: int
@@ -64,6 +64,7 @@ class ProposalPlan:
     rows: int
     proposals: Proposals
     batch: int
+    can_fit: bool
 
     def draws(self, samples: int, first: int = 0) -> Draws:
         """So many draws, of the noise from block `first` on."""
