@@ -370,6 +370,11 @@ def _opened_through(path: Path) -> int:
     return descriptor
 
 
+def scratch() -> BinaryIO:
+    """A file without a name, gone with the process: for what memory would not hold. Errors: `OSError`."""
+    return cast(BinaryIO, tempfile.TemporaryFile())
+
+
 def write_bytes(path: Path | str, content: bytes, *, durable: bool = True) -> None:
     """Write a file, whole or not at all. Errors: as `written`."""
     with written(path, durable=durable) as file:

@@ -61,6 +61,13 @@ class ReadingOptions:
     size: int | tuple[int, int] | None = option(
         "N|HxW", "side, or height and width, that images of a folder are resized to", side_or_sides
     )
+    patches: int | tuple[int, int] | None = option(
+        "N|HxW",
+        "train on patches of so many pixels, cut from pictures of any size at new places in every epoch; default 32 "
+        "for few large pictures",
+        side_or_sides,
+        main=True,
+    )
     levels: int | None = option(
         "N", "values that a pixel can have, 4096 for 12 bits; default by the largest of the data", number(int, 2)
     )

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
 from vael.errors import StateError
+
+
+@runtime_checkable
+class Variates(Protocol):
+    """What a stochastic transform needs of a source of noise (`vael.probability.Noise` has it)."""
+
+    def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        """U[0, 1) variates of shape `[samples, batch, *event]`."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ BINARISED = {
     Binarize.THRESHOLD: "binarised at half of the largest value",
     Binarize.STATIC: "statically binarised",
 }
+TWO_LEVELS = "only 0 and 255 occur, read as 0 and 1"
 STATIC_SEED = 0  # statically binarised data are one data set, whatever the seed of a run
 
 
@@ -73,24 +75,33 @@ def load(
                 "the transform out"
             )
         return mixed(material, split(material, Sizes(validation, test), seed))
-    material = _arranged(material)
+    material = arranged(material)
     arrays = [part.x for part in material.parts]
     seen = look(arrays, material.name)
-    if binarize is not None and dequantize:
-        raise StateError(f"{material.name} cannot be binarised and dequantised at once; leave one of them out")
-    if how.levels is None and _black_and_white(arrays, seen):
+    if how.levels is None and black_and_white_in(arrays, seen):
         material, seen = _as_zero_and_one(material), replace(seen, maximum=1.0)
-    meaning = _dequantized(seen, material.name) if dequantize else _as_stored(arrays[0], seen, material.name)
-    if how.levels is not None:
-        meaning = _with_levels(meaning, seen, how.levels, material.name)
-    if binarize is not None:
-        meaning = _binarized(meaning, seen, binarize, material.name)
+    meaning = meaning_of(arrays[0], seen, material.name, binarize=binarize, dequantize=dequantize, levels=how.levels)
     if meaning.draw_once and meaning.largest is not None:
         material = _drawn_once(material, meaning.largest)
     parts = split(material, Sizes(validation, test), seed)
     train, held_out = _source(material, parts.train, meaning), _source(material, parts.validation, meaning)
     found = Splits(train, held_out, _maybe(material, parts.test, meaning), material.origin, material.citation)
     return said_of_test(found) if isinstance(validation, ValidateOn) else found
+
+
+def meaning_of(
+    x: np.ndarray, seen: Look, name: str, *, binarize: Binarize | None, dequantize: bool, levels: int | None
+) -> Meaning:
+    """How cells such as those of `x` are to be taken, of which all were looked at.
+
+    Errors: `StateError` for two transforms at once, `SupportError` for cells that do not fit what is asked for.
+    """
+    if binarize is not None and dequantize:
+        raise StateError(f"{name} cannot be binarised and dequantised at once; leave one of them out")
+    meaning = _dequantized(seen, name) if dequantize else _as_stored(x, seen, name)
+    if levels is not None:
+        meaning = _with_levels(meaning, seen, levels, name)
+    return meaning if binarize is None else _binarized(meaning, seen, binarize, name)
 
 
 def said_of_test(splits: Splits) -> Splits:
@@ -111,7 +122,7 @@ def read(data: str, images: Images = AS_THEY_ARE) -> Material:
     return replace(read_path(Path(data), images), origin=str(Path(data)))
 
 
-def _arranged(material: Material) -> Material:
+def arranged(material: Material) -> Material:
     """Every part as `[examples, features]` or `[examples, channels, height, width]`."""
     name = material.name
 
@@ -200,7 +211,8 @@ def _dequantized(seen: Look, name: str) -> Meaning:
     )
 
 
-def _black_and_white(arrays: list[np.ndarray], seen: Look) -> bool:
+def black_and_white_in(arrays: Sequence[np.ndarray], seen: Look) -> bool:
+    """Whether the only cells are 0 and 255, as 1-bit images are stored."""
     return (
         arrays[0].dtype == np.uint8
         and seen.two
@@ -212,7 +224,7 @@ def _black_and_white(arrays: list[np.ndarray], seen: Look) -> bool:
 
 def _as_zero_and_one(material: Material) -> Material:
     scaled = material.changed(lambda part, number: replace(part, x=part.x // 255))
-    return replace(scaled, notes=(*material.notes, "only 0 and 255 occur, read as 0 and 1"))
+    return replace(scaled, notes=(*material.notes, TWO_LEVELS))
 
 
 def _drawn_once(material: Material, largest: float) -> Material:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-from vael.data.batch import Batch
+from vael.data.batch import Batch, Variates
 from vael.data.keys import Keys, counted_keys
+from vael.data.pictures.patching import Patching
+from vael.data.pictures.store import Patches
 from vael.data.windowing import Windowing
 from vael.errors import ShapeError, StateError
 from vael.tables.schema import Schema
@@ -27,14 +27,6 @@ class Kind(Enum):
     INTEGER = "integer"  # 0 ... levels - 1
     REAL = "real"
     MIXED = "mixed"  # columns of several kinds: see the schema
-
-
-@runtime_checkable
-class Variates(Protocol):
-    """What a stochastic transform needs of a source of noise (`vael.probability.Noise` has it)."""
-
-    def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        """U[0, 1) variates of shape `[samples, batch, *event]`."""
 
 
 class Transform(ABC):
@@ -86,6 +78,8 @@ class Source:
     context: Float[Tensor, "examples features"] | None = None  # c, what the model is conditioned on
     conditions: tuple[str, ...] = ()  # what c is made of, by name
     windowing: Windowing | None = None  # of sequences: examples are windows [time, channels]
+    patching: Patching | None = None  # of patches of pictures: how they were cut
+    patches: Patches | None = None  # of patches to train on: where noise takes them from, in place of `x`
     domain: str = ""  # `module:Class` of a person's own kind of data; empty for images, tables and sequences
 
     def __len__(self) -> int:
@@ -139,17 +133,24 @@ class Source:
         return replace(self, rows=rows, label=label, context=context, fingerprint=fingerprint, keys=keys)
 
     def batch(self, index: Int64[Tensor, " batch"], noise: Variates | None = None) -> Batch:
-        """The examples at `index`, in model units. A stochastic transform needs `noise`."""
+        """The examples at `index`, in model units. A stochastic transform needs `noise`; patches to train on are those
+        of `x` without, and elsewhere in their pictures with it.
+        """
         if self.transform.stochastic and noise is None:
             raise StateError(
                 f"{self.name}: the transform {type(self.transform).__name__} draws at random, but no noise was given"
             )
         stored = index if self.rows is None else self.rows[index.to(self.rows.device)].to(self.x.device)
-        x = self.transform(self.x.index_select(0, stored), noise)
+        x = self.transform(self._stored(stored, noise), noise)
         observed = ~torch.isnan(x) if self.gaps else None
         label = None if self.label is None else self.label[index]
         context = None if self.context is None else self.context[index.to(self.context.device)].to(x.device)
         return Batch(x=x, context=context, observed=observed, label=label, index=index)
+
+    def _stored(self, rows: Int64[Tensor, " batch"], noise: Variates | None) -> Tensor:
+        if self.patches is None or noise is None:
+            return self.x.index_select(0, rows)
+        return self.patches.cut(rows, noise).to(self.x.device)
 
 
 @dataclass(frozen=True)

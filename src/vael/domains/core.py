@@ -99,6 +99,11 @@ class Domain(View):
 
     def splits(self, how: Reading) -> Splits:
         """What `read` gives, with the name of its kind."""
+        if how.images.patches is not None and not self.pictured:
+            raise StateError(
+                f"patches (--patches) are cut from pictures, but {how.source} holds none; leave them out, or give a "
+                "folder of pictures"
+            )
         found = self.read(how)
         if not self.name:
             return found

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vael.data import Binarize, Images, Schema, Windowing
 from vael.data.conditioning.conditions import AnyCondition, ColumnsCondition
+from vael.data.pictures.patching import Patching
 from vael.tables.schema_file import as_record, from_record
 
 
@@ -57,6 +58,7 @@ class DataSpec(SpecSection):
     columns: tuple[str, ...] = ()  # of a table
     table: dict[str, Any] | None = None  # the schema of a table with columns of several kinds
     gaps: bool = False  # whether cells may be missing
+    patching: Patching | None = None  # how patches were cut from pictures, where examples are such
     sequence: Windowing | None = None  # how series were cut into windows [time, channels], the channels in `columns`
     domain: Name = ""  # `module:Class` of a kind of data that is not of this package
     condition: AnyCondition | None = None  # what the model is conditioned on; its columns are not in `table`
@@ -110,7 +112,9 @@ class DataSpec(SpecSection):
             self.source,
             None if self.binarize is None else Binarize(self.binarize),
             self.dequantize,
-            Images(size_of(self.size), skip_damaged=self.skip_damaged, levels=self.stored_levels),
+            Images(
+                size_of(self.size), skip_damaged=self.skip_damaged, levels=self.stored_levels, patches=self.patching
+            ),
             share,
             self.set_aside,
             self.validation == "test",

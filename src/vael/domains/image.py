@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 
 from vael.counting import counted
-from vael.data import Kind, Source, statistics
+from vael.data import Kind, Source, Splits, statistics
 from vael.data.facts import facts_from
 from vael.data.tabular import is_table_file
 from vael.data.transforms import Threshold
@@ -20,7 +20,8 @@ from vael.domains.coding import Coding
 from vael.domains.core import Described, Domain
 from vael.domains.described import DataSpec, Reading
 from vael.domains.element_coding import ElementCoding
-from vael.domains.reading import Lenience, Piece
+from vael.domains.patches import PATCHING, UNASKED, few_and_large, patches_read, with_note
+from vael.domains.reading import Lenience, Piece, loaded
 from vael.domains.recommendation import Choice, Recommendation, chosen, likelihood, power_of_two, values
 from vael.errors import ShapeError
 from vael.models.families import LikelihoodPart
@@ -54,6 +55,16 @@ class ImageDomain(Domain):
 
     def reads(self, how: Reading) -> bool:
         return True
+
+    def read(self, how: Reading) -> Splits:
+        """Whole images, or patches of pictures: where they were asked for, and where pictures are few and large."""
+        patching = how.images.patches
+        if patching is not None:
+            return patches_read(how, patching)
+        return loaded(how) if not few_and_large(how) else with_note(patches_read(how, PATCHING), UNASKED)
+
+    def told(self, known: DataSpec) -> str:
+        return f"patches of pictures, {super().told(known)}" if known.patching is not None else super().told(known)
 
     def pieces(self, known: DataSpec, data: str, how: Lenience) -> Iterator[Piece]:
         path = Path(data)

@@ -21,6 +21,7 @@ class Request:
     binarize: str | None = None
     dequantize: bool = False
     size: int | tuple[int, int] | None = None  # height and width; one number for a square
+    patches: int | tuple[int, int] | None = None  # height and width of patches of pictures, likewise
     skip_damaged: bool = False
     levels: int | None = None  # of a pixel, where the cells do not tell
     validation: int | float | str | None = None  # "test": the test split serves

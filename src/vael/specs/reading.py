@@ -10,13 +10,14 @@ from vael.data import Binarize, Images, OnError, Schema, Source, Splits, Table, 
 from vael.data.catalog.named import is_name
 from vael.data.conditioning.conditions import AnyCondition
 from vael.data.conditioning.learned_conditions import conditioned
+from vael.data.pictures.patching import Patching
 from vael.domains import DataSpec, Piece, Reading
 from vael.domains.described import SplitSpec, recorded, size_of
 from vael.domains.reading import Lenience
 from vael.errors import StateError
 from vael.specs import names
 from vael.specs.asked import Request
-from vael.specs.spec import RunSpec
+from vael.specs.spec import RunSpec, fitting
 from vael.tables.schema_file import read_schema
 
 
@@ -36,7 +37,7 @@ def reading_for(asked: Request) -> Reading:
         asked.data,
         None if binarize is None else Binarize(names.meant(binarize, [one.value for one in Binarize], "binarisation")),
         asked.dequantize,
-        Images(size_of(asked.size), skip_damaged=asked.skip_damaged, levels=asked.levels),
+        images_of(asked),
         None if by_test or share is None else float(share),
         None if asked.test is None else float(asked.test),
         by_test,
@@ -44,6 +45,19 @@ def reading_for(asked: Request) -> Reading:
         schema_of(asked),
         windowing_of(asked),
     )
+
+
+def images_of(asked: Request) -> Images:
+    """How images are to be read. Errors: `StateError` for two sizes at once, or one that no patch can have."""
+    if asked.patches is not None and asked.size is not None:
+        raise StateError(
+            "whole pictures made smaller (--size) and patches of pictures as they are (--patches) were both asked for; "
+            "leave one of them out"
+        )
+    side = size_of(asked.patches)
+    with fitting():
+        patches = None if side is None else Patching(height=side[0], width=side[1])
+    return Images(size_of(asked.size), skip_damaged=asked.skip_damaged, levels=asked.levels, patches=patches)
 
 
 def load_splits(how: Reading) -> Splits:
@@ -65,7 +79,17 @@ def windowing_of(asked: Request) -> Windowing | None:
                 "times (--sequence TIME), or leave it out"
             )
         return None
-    names = ("binarize", "dequantize", "size", "skip_damaged", "levels", "schema", "condition_on", "contamination")
+    names = (
+        "binarize",
+        "dequantize",
+        "size",
+        "patches",
+        "skip_damaged",
+        "levels",
+        "schema",
+        "condition_on",
+        "contamination",
+    )
     other = [name for name in names if getattr(asked, name)]
     if other:
         raise StateError(
@@ -119,6 +143,7 @@ def describe(asked: Request, splits: Splits, condition: AnyCondition | None = No
         columns=train.columns,
         table=recorded(train.schema),
         gaps=train.gaps,
+        patching=train.patching,
         sequence=train.windowing,
         domain=train.domain,
         condition=condition,

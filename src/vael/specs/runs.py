@@ -15,6 +15,7 @@ from torch import Tensor
 from vael import files, training
 from vael.data import Source, Splits
 from vael.data.conditioning.conditions import FileCondition
+from vael.domains.described import size_of
 from vael.errors import FormatError, StateError
 from vael.models import Model
 from vael.parts import Part, trusting
@@ -263,6 +264,9 @@ def refuse_change(spec: RunSpec, name: str, value: object) -> None:
     elif name in ("sequence", "id", "window", "stride"):
         known, given = spec.data.sequence, "" if value is True else value
         same(name, None if known is None else getattr(known, "time" if name == "sequence" else name), given)
+    elif name == "patches":
+        cut = spec.data.patching
+        same(name, None if cut is None else cut.size, size_of(value))  # type: ignore[bad-argument-type]
     elif name == "levels":
         same(name, spec.data.stored_levels, value)
     elif name == "condition_on":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from vael.counting import counted
 from vael.data.files.depth import BITS, HEAD, channel_bits, rescaled_from
 from vael.data.files.material import Material, MaterialPart
 from vael.data.keys import file_keys
+from vael.data.pictures.patching import Patching
 from vael.errors import FormatError, ShapeError
 
 ENDINGS = {
@@ -77,7 +78,7 @@ FORMATS = (
 )  # by content: others run programs (EPS), or are rare
 AS_THEY_ARE = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}  # modes of which no pixel is changed
 ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # the entry of EXIF, and its values that exchange height and width
-AT_ONCE = 64  # images decoded side by side
+AT_ONCE, FEW_AT_ONCE = 64, 4  # images, and pictures of any size, decoded side by side
 SHOWN = 5  # files named in a message
 
 
@@ -101,6 +102,7 @@ class Images:
     resample: Resample = Resample.LANCZOS
     skip_damaged: bool = False
     levels: int | None = None
+    patches: Patching | None = None  # examples are patches of the pictures, which have any sizes
 
 
 def read_folder(folder: Path, how: Images) -> Material:
@@ -117,14 +119,7 @@ def read_folder(folder: Path, how: Images) -> Material:
             "folder or in one sub-folder for "
             "each label"
         )
-    names = sorted(
-        {
-            path.relative_to(roots[split]).parts[0]
-            for split in roots
-            for path in files[split]
-            if path.parent != roots[split]
-        }
-    )
+    names = _labels(files, roots)
     passed = sum(len(others(root)) for root in roots.values())
     outside = len(image_files(folder)) - sum(map(len, files.values())) if folder not in roots.values() else 0
     reader = _Reader(folder, how)
@@ -142,6 +137,18 @@ def read_folder(folder: Path, how: Images) -> Material:
         tuple(names),
         notes=notes,
         channels_first=True,
+    )
+
+
+def _labels(files: dict[str, list[Path]], roots: dict[str, Path]) -> list[str]:
+    """What the sub-folders of all splits are called."""
+    return sorted(
+        {
+            path.relative_to(roots[split]).parts[0]
+            for split in roots
+            for path in files[split]
+            if path.parent != roots[split]
+        }
     )
 
 
@@ -192,6 +199,29 @@ def read_images(folder: Path) -> Pictures:
     reader = _Reader(folder, Images())
     x = reader.part(files, folder, sorted({path.relative_to(folder).parts[0] for path in files})).x
     return Pictures(files, x, reader.notes())
+
+
+def read_pictures(folder: Path, how: Images, keep: Callable[[str, str, np.ndarray, int], None]) -> PictureNotes:
+    """Every picture of a folder at its own size, one after another: `keep(split, name, cells, label)` takes each, its
+    label -1 where it has none. Splits and labels are those of `read_folder`.
+
+    Errors: those of `read_folder` but for sizes.
+    """
+    roots, reader = _roots(folder), _Reader(folder, how)
+    found = {split: image_files(root) for split, root in roots.items()}
+    names = _labels(found, roots)
+    for split, root in roots.items():
+        for path, cells in reader.pictures(found[split]):
+            keep(split, path.relative_to(folder).as_posix(), cells, reader.label(path, root, names))
+    return PictureNotes(tuple(names), reader.notes())
+
+
+@dataclass(frozen=True)
+class PictureNotes:
+    """What labels are called, and what was done to pictures on the way."""
+
+    label_names: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -257,23 +287,41 @@ class _Reader:
                 x = np.empty((len(files), *cells.shape), np.uint8)
             x[len(kept)] = cells
             kept.append(place)
-        if x is None or (self.damaged and not self.how.skip_damaged):
-            raise FormatError(
-                f"{self.folder} has {counted(len(self.damaged), 'image')} that cannot be decoded: "
-                f"{_some(self.damaged)}; replace or remove them, "
-                "or load with skip_damaged (--skip-damaged), which leaves them out and says so"
-            )
-        label = [self._label(files[place], root, names) for place in kept]
+        self._refuse_damaged()
+        if x is None:
+            raise self._none_whole()
+        label = [self.label(files[place], root, names) for place in kept]
         keys = file_keys([files[place].relative_to(self.folder).as_posix() for place in kept])
         return MaterialPart(x[: len(kept)], np.array(label, np.int64) if names else None, keys=keys)
 
-    def _label(self, path: Path, root: Path, names: Sequence[str]) -> int:
+    def pictures(self, files: Sequence[Path]) -> Iterator[tuple[Path, np.ndarray]]:
+        """Those that could be decoded, at their own sizes."""
+        for path, cells in zip(files, self._decoded(files, FEW_AT_ONCE), strict=True):
+            if cells is not None:
+                self._agree_in_channels(path, cells.shape)
+                yield path, cells
+        self._refuse_damaged()
+
+    def _refuse_damaged(self) -> None:
+        """Errors: `FormatError` for files that could not be decoded, where none may be."""
+        if self.damaged and not self.how.skip_damaged:
+            raise self._none_whole()
+
+    def _none_whole(self) -> FormatError:
+        return FormatError(
+            f"{self.folder} has {counted(len(self.damaged), 'image')} that cannot be decoded: "
+            f"{_some(self.damaged)}; replace or remove them, "
+            "or load with skip_damaged (--skip-damaged), which leaves them out and says so"
+        )
+
+    def label(self, path: Path, root: Path, names: Sequence[str]) -> int:
+        """The place of the folder of `path` under `root` among `names`; -1 for a file of the root itself."""
         return -1 if path.parent == root else names.index(path.relative_to(root).parts[0])
 
-    def _decoded(self, files: Sequence[Path]) -> Iterator[np.ndarray | None]:
+    def _decoded(self, files: Sequence[Path], at_once: int = AT_ONCE) -> Iterator[np.ndarray | None]:
         with ThreadPoolExecutor() as pool:
-            for start in range(0, len(files), AT_ONCE):
-                yield from pool.map(self._cells, files[start : start + AT_ONCE])
+            for start in range(0, len(files), at_once):
+                yield from pool.map(self._cells, files[start : start + at_once])
 
     def _cells(self, path: Path) -> np.ndarray | None:
         if path.suffix.lower() in FOREIGN:
@@ -318,6 +366,17 @@ class _Reader:
         return ImageOps.fit(image, (width, height), method=self.how.resample.value)
 
     def _agree(self, path: Path, shape: tuple[int, ...]) -> None:
+        before, expected = self._agree_in_channels(path, shape)
+        if shape != expected:
+            raise ShapeError(
+                f"{before} is {expected[1]}×{expected[2]}, but {path} is {shape[1]}×{shape[2]}; all images must have "
+                "one size: "
+                "give a size (--size HEIGHTxWIDTH) to which each is cropped about its centre and made smaller, or cut "
+                "patches from them (--patches 32)"
+            )
+
+    def _agree_in_channels(self, path: Path, shape: tuple[int, ...]) -> tuple[Path, tuple[int, ...]]:
+        """The first image, and its shape."""
         if self.first is None:
             self.first = (path, shape)
         before, expected = self.first
@@ -328,12 +387,7 @@ class _Reader:
                 "equal channels: "
                 "convert all to grey or all to colour"
             )
-        if shape != expected:
-            raise ShapeError(
-                f"{before} is {expected[1]}×{expected[2]}, but {path} is {shape[1]}×{shape[2]}; all images must have "
-                "one size: "
-                "give a size (--size HEIGHTxWIDTH) to which each is cropped about its centre and made smaller"
-            )
+        return self.first
 
     def notes(self) -> tuple[str, ...]:
         """What was done to the images, and which were left out."""
