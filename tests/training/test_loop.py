@@ -19,7 +19,7 @@ from vael.inference import AdamW, ExpectationMaximization, GradientAscent
 from vael.models import VAE, BernoulliHead, Decoder, GaussianMixture, GaussianPosterior, StandardNormal
 from vael.networks import Dense
 from vael.objectives import ELBO, Beta
-from vael.training import Callback, Settings, permutation, run
+from vael.training import Callback, Keep, Settings, permutation, run
 from vael.training.checkpoint import read_tensors
 from vael.training.schedules import Constant, WarmupCosine
 from vael.training.stepping import Stepping
@@ -68,6 +68,20 @@ class KillAt(Callback):
 
 def weights(fit) -> dict[str, torch.Tensor]:
     return dict(fit.model.named_parameters())
+
+
+@pytest.mark.parametrize("steps", [1, 7, 8, 9])
+def test_a_run_of_few_steps_hands_over_weights_that_moved(steps):
+    """Averages are taken every eighth step; a run that ends before hands over the weights of its last step."""
+    few = replace(SETTINGS, epochs=1, keep=Keep.LAST)
+    first, data = algorithm().model.state_dict(), Splits(stripes(32 * steps, 0), stripes(50, 1), None)
+    averaged, last = (run(algorithm(ema=decay), data, few) for decay in (0.999, 0.0))
+    assert averaged.steps == steps
+    assert any(not torch.equal(weight, first[name]) for name, weight in weights(averaged).items())
+    equal = all(torch.equal(weight, weights(last)[name]) for name, weight in weights(averaged).items())
+    assert equal is (steps < GradientAscent.EMA_EVERY)
+    if equal:
+        assert [row.elbo for row in averaged.history] == [row.elbo for row in last.history]
 
 
 def test_two_runs_with_one_seed_are_equal_and_another_seed_is_not():

@@ -26,7 +26,8 @@ class GradientAscent(Algorithm[Model, AscentState]):
 
     `ema` is the decay per step of the averaged weights that are judged and saved; they are updated every `EMA_EVERY`
     steps by the corresponding power, which costs an eighth and differs from the step-by-step average by less than the
-    noise of a step. With 0 nothing is averaged, and the live weights are judged and saved.
+    noise of a step. With 0 nothing is averaged, and the live weights are judged and saved, as they are before the first
+    of these steps.
 
     Buffers that move in training (`vael.networks.Moving`) move once a step was taken, are part of the state, and are
     averaged and saved like weights. Errors: `StateError` for such a model in a compiled step or in several processes,
@@ -138,8 +139,9 @@ class GradientAscent(Algorithm[Model, AscentState]):
         return Info(totals, climbed)
 
     def weights(self, state: AscentState) -> dict[str, Tensor]:
-        weights = dict(zip(state.names, state.averaged if self.ema else state.parameters, strict=True))
-        return {**weights, **state.moving, **state.moving_averaged}
+        averaged = bool(self.ema) and int(state.calls) >= self.EMA_EVERY  # before, the averages are the first weights
+        weights = dict(zip(state.names, state.averaged if averaged else state.parameters, strict=True))
+        return {**weights, **state.moving, **(state.moving_averaged if averaged else {})}
 
     def skipped(self, state: AscentState) -> int:
         return int(state.calls - state.steps)
