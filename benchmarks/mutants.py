@@ -367,6 +367,16 @@ def accepted(verdict: Verdict, reasons: list[dict[str, str]]) -> bool:
     )
 
 
+def gone(reasons: list[dict[str, str]]) -> list[str]:
+    """The accepted changes whose line is no longer in the source: they are to be looked at again."""
+    sources = {reason["file"]: ROOT / "src" / "vael" / reason["file"] for reason in reasons}
+    lines = {
+        name: " ".join(line.strip() for line in path.read_text().splitlines()) if path.is_file() else ""
+        for name, path in sources.items()
+    }
+    return [f"{one['file']}: {one['removed']}" for one in reasons if one["removed"] not in lines[one["file"]]]
+
+
 def once_more(args: argparse.Namespace, mutants: list[Mutant]) -> tuple[list[Mutant], list[Verdict]]:
     """With `--again`: those that survived the last run of the same sample, and the verdicts on the others, which
     stand.
@@ -472,6 +482,8 @@ def main() -> None:
     reasons = tomllib.loads((Path(__file__).parent / "mutants_accepted.toml").read_text()).get("accepted", [])
     alive = [verdict for verdict in verdicts if verdict.outcome != "killed"]
     print()
+    for line in gone(reasons):
+        print(f"accepted, but no longer in the source: {line}")
     for verdict in alive:
         mark = "accepted" if accepted(verdict, reasons) else verdict.outcome
         where = function_at(ROOT / verdict.path, verdict.line)

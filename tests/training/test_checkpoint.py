@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from vael.errors import FormatError
-from vael.training.checkpoint import misfit, read_header, read_tensors, unlike, write_tensors
+from vael.training.checkpoint import SETTLED, misfit, read_header, read_tensors, unlike, write_tensors
 
 TENSORS = {
     "a": torch.arange(6.0).view(2, 3),
@@ -58,6 +58,23 @@ def test_no_file_that_is_cut_short_or_whose_numbers_changed_is_read(tmp_path):
     assert all(torch.equal(tensors["a"], TENSORS["a"]) for tensors in read.values())
     with pytest.raises(FormatError):
         read_tensors(tmp_path / "none")
+
+
+def test_a_file_of_no_tensors_is_whole(tmp_path):
+    write_tensors(tmp_path / "x.safetensors", {}, FACTS)
+    assert read_tensors(tmp_path / "x.safetensors") == ({}, FACTS)
+    assert read_header(tmp_path / "x.safetensors").numbers == 0
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_what_an_earlier_version_kept_of_a_code_book_is_said_and_read_by_one_name(tmp_path, started):
+    """Whether it had seen a batch; now how many, and one that had is settled."""
+    path = tmp_path / "x.safetensors"
+    write_tensors(path, {"book.started": torch.tensor(started), "started": torch.tensor(started)})
+    tensors, _ = read_tensors(path)
+    assert tensors.keys() == read_header(path).shapes.keys() == {"book.steps", "started"}
+    assert tensors["book.steps"].item() == SETTLED * started
+    assert (tensors["book.steps"].dtype, tensors["started"].dtype) == (torch.int64, torch.bool)
 
 
 @pytest.mark.parametrize(

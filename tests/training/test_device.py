@@ -4,14 +4,18 @@ tests, never.
 
 import io
 import os
+from dataclasses import fields
 
 import pytest
 import torch
+from test_loop import SETTINGS, algorithm, splits
 from torch import nn
 
+from vael.data import Source
 from vael.errors import StateError
+from vael.evaluation.evaluate import batch_at
 from vael.networks import Moving
-from vael.training import Settings
+from vael.training import Settings, encoded
 from vael.training.device import (
     PRECISIONS,
     WORTH_COMPILING,
@@ -19,20 +23,43 @@ from vael.training.device import (
     automatic_precision,
     has_bf16_units,
     has_compiler,
+    usable,
     work_per_example,
 )
+from vael.training.order import Order
 from vael.training.settings import NOMINAL_SPEED, resolve
+from vael.training.stepping import Stepping
+from vael.training.validation import Validation
 
 CPU = torch.device("cpu")
 
 
+@pytest.mark.parametrize("asked", ["abacus", "cpu:7:7", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused_with_the_reason_that_pytorch_gives(asked):
+    with pytest.raises(StateError, match=f"device {asked} cannot be used") as refused:
+        usable(asked)
+    assert str(refused.value.__cause__).splitlines()[0] in str(refused.value)
+
+
+@pytest.mark.parametrize(("there", "chosen"), [(False, "cpu"), (True, "cuda")])
+def test_where_no_device_is_asked_for_it_is_the_graphics_card_if_there_is_one(monkeypatch, there, chosen):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: there)
+    monkeypatch.setattr("torch.empty", lambda size, device: None)
+    assert usable(None) == torch.device(chosen)
+    assert usable("cpu") == usable(CPU) == CPU
+
+
 @pytest.mark.parametrize("units", [True, False])
 def test_the_units_of_the_machine_decide_where_nothing_else_does(monkeypatch, units):
+    asked = []
     monkeypatch.delenv("VAEL_PRECISION")
-    monkeypatch.setattr("vael.training.device.has_bf16_units", lambda device: units)
+    monkeypatch.setattr("vael.training.device.has_bf16_units", lambda device: asked.append(device) or units)
     precision, why = automatic_precision(CPU)
     assert precision == (torch.bfloat16 if units else torch.float32)
     assert ("no bf16" in why) is not units
+    resolved = resolve(Settings(epochs=1, device="cpu"), torch.nn.Linear(2, 2), 10)
+    assert (resolved.world.precision, why in resolved.reasons[0]) == (precision, True)
+    assert asked == [CPU, CPU]
 
 
 @pytest.mark.parametrize("name", PRECISIONS)
@@ -150,3 +177,48 @@ def test_compilation_is_decided_by_the_examples_that_the_run_will_see(monkeypatc
     assert asked == [pytest.approx(examples)]
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert not resolve(settings, nn.Linear(3, 4), 100).world.compiled
+
+
+class Asked(Exception):
+    """What a source that lies elsewhere was asked for."""
+
+
+class Elsewhere(Source):
+    """Data on a device of their own, of which no example can be had here."""
+
+    def batch(self, index, noise=None):
+        raise Asked(index.device.type)
+
+
+def elsewhere() -> Source:
+    known = splits().train
+    return Elsewhere(**{**{one.name: getattr(known, one.name) for one in fields(known)}, "x": known.x.to("meta")})
+
+
+def a_step():
+    ascent = algorithm()
+    going = Stepping(ascent, splits().train, Order(150, 32, 5), resolve(SETTINGS, ascent.model, 150))
+    going.data = elsewhere()
+    return going.take(0, 0.0)
+
+
+def a_judgement():
+    ascent = algorithm()
+    resolved = resolve(SETTINGS, ascent.model, 150)
+    return Validation(ascent, elsewhere(), resolved).judge(ascent.init(splits().train, resolved.world), 0)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        a_step,
+        a_judgement,
+        lambda: encoded(algorithm().model, elsewhere()),
+        lambda: batch_at(elsewhere(), range(3), 0, torch.zeros(1)),
+    ],
+    ids=["a step", "a judgement", "codes", "an evaluation"],
+)
+def test_examples_are_asked_for_where_the_data_are(ask):
+    """Numbers of examples go to the device of the data, wherever the model is."""
+    with pytest.raises(Asked, match="meta"):
+        ask()
