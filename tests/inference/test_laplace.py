@@ -15,7 +15,8 @@ from vael.data import Batch, Kind, Source, Splits
 from vael.errors import StateError
 from vael.evaluation import evaluate, evaluate_encoder, evaluate_refined
 from vael.inference import GradientAscent, LaplacePosterior, refined
-from vael.inference.laplace import _Joint
+from vael.inference.joint import LatentJoint
+from vael.inference.laplace import climbed
 from vael.models import (
     VAE,
     BernoulliHead,
@@ -135,7 +136,8 @@ def test_the_climb_is_pytorchs_adam_in_units_of_the_width(trained):
     model, source = trained
     x = source.batch(torch.arange(6)).x.double()
     exact = LaplacePosterior(copy.deepcopy(model).double())
-    about, q = _Joint(exact, x, None, None), exact.posterior(x, None)
+    q = exact.posterior(x, None)
+    about = LatentJoint(exact.prior, exact.likelihood, Batch(x), q)
     start, width = q.mean.detach(), q.stddev.detach()
     u = torch.zeros_like(start, requires_grad=True)
     adam = torch.optim.Adam([u], betas=(0.9, 0.98))
@@ -145,7 +147,8 @@ def test_the_climb_is_pytorchs_adam_in_units_of_the_width(trained):
         (-about(start + width * u).sum()).backward()
         adam.step()
     assert (about(start + width * u) > about(start)).all()
-    torch.testing.assert_close(exact._climbed(about, start, width), (start + width * u).detach(), rtol=1e-9, atol=1e-9)
+    reached = climbed(about, start, width, exact.steps)
+    torch.testing.assert_close(reached, (start + width * u).detach(), rtol=1e-9, atol=1e-9)
 
 
 def test_what_it_costs_is_reckoned_for_as_many_steps_as_it_takes(trained):

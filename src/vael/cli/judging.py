@@ -198,7 +198,7 @@ def affordable(run: Run, examples: int) -> tuple[Proposals, int]:
     Where fitting proposals would take more than `MOST_WORK`, the encoder has to do.
     """
     from vael.evaluation import Proposals, fitting_cost
-    from vael.models import LatentVector
+    from vael.inference.joint import can_be_joint, latents_of
     from vael.recipes import flops
 
     fewest, most = AFFORDABLE
@@ -206,9 +206,9 @@ def affordable(run: Run, examples: int) -> tuple[Proposals, int]:
         flops(run.model, run.spec.data.event) // 6, 1
     )  # forward is a third of a training step, and the decoder half of that
     each = WORK / (decoded * examples)
-    if not isinstance(run.model, LatentVector):  # there is nothing to fit a proposal to
+    if not can_be_joint(run.model):  # there is nothing to fit a proposal to
         return Proposals.ENCODER, max(fewest, min(most, round(each)))
-    fitting = fitting_cost(run.model.prior(None).event_shape.numel())
+    fitting = fitting_cost(latents_of(run.model))
     if fitting + fewest > each * MOST_WORK / WORK:
         return Proposals.ENCODER, max(fewest, min(most, round(each)))
     return Proposals.ADAPTIVE, max(fewest, min(most, round(each - fitting)))

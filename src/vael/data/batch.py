@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Int64, Shaped
@@ -44,3 +44,15 @@ class Batch:
         if self.index is None:
             raise StateError("the batch does not say which rows of the data it has; give it an index")
         return self.index
+
+
+def some(given: Batch, rows: Int64[Tensor, " some"] | Bool[Tensor, " batch"]) -> Batch:
+    """These examples of a batch."""
+    return replace(
+        given,
+        **{
+            f.name: value[rows.to(value.device)]
+            for f in fields(given)
+            if isinstance(value := getattr(given, f.name), Tensor)
+        },
+    )

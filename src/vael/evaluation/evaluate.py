@@ -19,6 +19,7 @@ from vael.evaluation.collapse import collapse
 from vael.evaluation.likelihood import Judged
 from vael.evaluation.proposals import (
     HEAVY,
+    MOST_CORRELATED,
     PILOT,
     TRIAL,
     WORTH,
@@ -30,8 +31,18 @@ from vael.evaluation.proposals import (
     widening,
 )
 from vael.evaluation.record import K_HAT_LIMIT, LEAST_EFFECTIVE, UNTRUSTED_SHARE, Evaluation
-from vael.inference import weighed
-from vael.models import LatentModel, LatentVector, Model, head_of, is_likelihood, needs, posterior_means
+from vael.inference import can_be_joint, weighed
+from vael.models import (
+    LatentModel,
+    LatentVector,
+    Model,
+    Whitens,
+    has,
+    head_of,
+    is_likelihood,
+    needs,
+    posterior_means,
+)
 from vael.models.vae import context_of
 from vael.probability import PerExample, has_closed_form
 
@@ -62,9 +73,9 @@ def evaluate(
     registered; log p(x) ≈ log 1/K Σ p(x, z_k) / q(z_k | x) (Burda, Grosse & Salakhutdinov 2016). Where 100 draws from
     the encoder's posterior have weights with a heavy tail (k-hat above 0.3, or an effective sample size below 80), the
     K draws come from a proposal that is fitted to the example (`fitted_proposal`) in its place: the draws that decide
-    and fit enter no estimate, so each stays a lower bound in expectation. That takes a `LatentVector` of real
-    numbers and K of at least 100; `evaluate_encoder` draws from the encoder only, `evaluate_refined` fits every
-    proposal.
+    and fit enter no estimate, so each stays a lower bound in expectation. That takes a `LatentVector` of real numbers,
+    or levels of Gaussians (`Whitens`), and K of at least 100; `evaluate_encoder` draws from the encoder only,
+    `evaluate_refined` fits every proposal.
 
     Noise is a function of (seed, example), so neither `batch`, the examples encoded together, nor `memory`, bytes for
     the network's intermediate results, moves a number by more than rounding. `progress(done, total)` is called as
@@ -108,9 +119,9 @@ def evaluate_refined(
     """`evaluate` with a proposal fitted to every example; bound, distortion, divergence and active latents are still
     those of the encoder.
 
-    Errors: as `evaluate`, and `StateError` for a model without one vector of real latents.
+    Errors: as `evaluate`, and `StateError` for a model whose latents cannot be one vector of real numbers.
     """
-    model = needs(model, LatentVector, "fitting proposals to examples")
+    model = model if can_be_joint(model) else needs(model, LatentVector, "fitting proposals to examples")
     return _evaluate(model, source, split, Asked(importance_samples, seed, batch, memory, Proposals.FITTED), progress)
 
 
@@ -210,8 +221,9 @@ def _planned(model: LatentModel, source: Source, asked: Asked) -> tuple[Proposal
     """
     first = batch_at(source, range(1), asked.seed, reference(model))
     posterior = posterior_of(model, first)
-    fits = isinstance(model, LatentVector) and is_likelihood(model) and is_real(posterior)
-    if asked.proposals is Proposals.FITTED and not is_real(posterior):
+    real = has(model, Whitens) or (can_be_joint(model) and is_real(posterior))
+    fits = is_likelihood(model) and real
+    if asked.proposals is Proposals.FITTED and not real:
         raise StateError(
             f"fitting proposals to examples is for one vector of real latents, which this {type(model).__name__} has "
             "not; draw from its own posterior (evaluate_encoder)"
@@ -337,11 +349,13 @@ def _estimator(judged: Judged, closed: bool, plan: ProposalPlan, *, given: bool)
     own, density = plan.proposals is Proposals.ENCODER, "log p(x | c)" if given else "log p(x)"
     bound = plan.samples if own else PILOT
     divergence = "in closed form" if closed else f"estimated from {bound} draws per example"
-    fitted = (
-        f"a Gaussian fitted to the example (Laplace's approximation of p(z | x), corrected by {TRIAL} weighted draws "
-        "and "
-        f"{widening(judged.mean.shape[1]):.2f} times as wide)"
+    latents = judged.mean.shape[1]
+    how = (
+        f"Laplace's approximation of p(z | x), corrected by {TRIAL} weighted draws"
+        if latents <= MOST_CORRELATED
+        else "independent latents, by the bound of the example"
     )
+    fitted = f"a Gaussian fitted to the example ({how} and {widening(latents):.2f} times as wide)"
     drawn = {
         Proposals.ENCODER: "q(z | x)",
         Proposals.FITTED: fitted,

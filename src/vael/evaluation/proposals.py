@@ -11,21 +11,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal
 
 from vael.data import Batch
+from vael.data.batch import some
 from vael.errors import StateError
-from vael.evaluation.likelihood import Draws, Judged, latents, under_posterior, weigh
+from vael.evaluation.likelihood import Draws, Judged, latents, log_weights_of, under_posterior, weigh
 from vael.evaluation.weights import ImportanceWeights
-from vael.inference import LaplacePosterior, weighed
-from vael.models import LatentModel, LatentVector, needs
-from vael.models.vae import shown
+from vael.inference import DiagonalFit, Joint, LaplacePosterior, approximation, joint_of
+from vael.models import LatentModel
+from vael.probability import PerExample, law_at
 from vael.probability.factorization import tried_cholesky
 
 # draws from the encoder's posterior that decide whether an example gets a proposal of its own, and give the bound
@@ -40,6 +41,7 @@ PILOT_BLOCK, TRIAL_BLOCK, TURN_BLOCKS = (
     1 << 31,
     1 << 20,
 )  # numbers of noise that no draw of an estimate reaches
+MOST_CORRELATED = 256  # latents of a proposal with full covariance: of more it is diagonal
 ROOM = 1 << 22  # numbers that fitting may hold at once for each of the few tensors it needs
 
 
@@ -103,6 +105,8 @@ def widening(features: int) -> float:
 
 def fitting_cost(features: int) -> int:
     """How many latents of an example could be decoded in the time that pilot, fit and trial of its proposal take."""
+    if features > MOST_CORRELATED:
+        return PILOT + DiagonalFit().cost
     return PILOT + TRIAL + LaplacePosterior.cost(features)
 
 
@@ -121,17 +125,17 @@ def judged(model: LatentModel, given: Batch, plan: ProposalPlan) -> Judged:
             for part in _parts(given, plan.together(PILOT))
         ]
     )
-    vector = needs(model, LatentVector, "A proposal fitted to each example")
     trusted = pilot.effective_samples >= WORTH * PILOT
     if pilot.k_hat is not None:
         trusted &= pilot.k_hat <= HEAVY
     wanted = torch.ones_like(trusted) if plan.proposals is Proposals.FITTED else ~trusted
-    chosen, loc, factor = _fitted(vector, given, wanted.nonzero()[:, 0], plan)
+    fitted = _fitted(model, given, wanted.nonzero()[:, 0], plan)
+    chosen = torch.cat([wanted.nonzero()[:0, 0], *(rows for rows, _ in fitted)])
     left, size = torch.ones_like(wanted).index_fill(0, chosen, False).nonzero()[:, 0], plan.together(plan.samples)
-    found = [_weighed(vector, some(given, part), None, plan) for part in _split(left, size)]
-    for part in _split(torch.arange(len(chosen), device=chosen.device), size):
-        own = MultivariateNormal(loc[part], scale_tril=factor[part], validate_args=False)
-        found.append(_weighed(vector, some(given, chosen[part]), own, plan))
+    found = [_weighed(model, some(given, part), None, plan) for part in _split(left, size)]
+    for rows, law in fitted:
+        for part in torch.arange(len(rows), device=rows.device).split(size):
+            found.append(_weighed(model, some(given, rows[part]), law_at(law, part), plan))
     order, k_hat = torch.cat((left, chosen)).argsort(), _side_by_side([weights.k_hat() for weights in found])
     return replace(
         pilot,
@@ -146,44 +150,49 @@ def _split(rows: Tensor, size: int) -> list[Tensor]:
     return list(rows.split(size)) if len(rows) else []
 
 
-def _weighed(model: LatentVector, given: Batch, proposal: Distribution | None, plan: ProposalPlan) -> ImportanceWeights:
-    return weigh(model, given, proposal or model.infer(given), plan.draws(plan.samples))
+def _weighed(model: LatentModel, given: Batch, proposal: Distribution | None, plan: ProposalPlan) -> ImportanceWeights:
+    about = joint_of(model, given)
+    return weigh(about, given, proposal or about.own, plan.draws(plan.samples))
 
 
 def _fitted(
-    model: LatentVector, given: Batch, chosen: Int64[Tensor, " heavy"], plan: ProposalPlan
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The examples whose proposal has finite numbers, which are nearly all that were chosen, and means and Cholesky
-    factors of their proposals.
+    model: LatentModel, given: Batch, chosen: Int64[Tensor, " heavy"], plan: ProposalPlan
+) -> list[tuple[Tensor, Distribution]]:
+    """The examples whose proposal has finite numbers, which are nearly all that were chosen, in parts with their
+    proposals.
     """
-    proposals = []
-    features = model.prior(None if given.context is None else given.context[:1]).event_shape[0]
-    for part in _split(chosen, max(1, min(plan.batch, ROOM // (features * max(features, TRIAL))))):
-        proposals.append(fitted_proposal(model, some(given, part), plan.draws(TRIAL, TRIAL_BLOCK)))
-    if not proposals:
-        empty = given.x.new_empty(0, features)
-        return chosen, empty, empty[..., None]
-    loc, factor = (torch.cat([getattr(one, name) for one in proposals]) for name in ("loc", "scale_tril"))
-    proper = loc.isfinite().all(1) & factor.isfinite().flatten(1).all(1)
-    return chosen[proper], loc[proper], factor[proper]
+    if not len(chosen):
+        return []
+    features, found = joint_of(model, some(given, chosen[:1])).features, []
+    numbers = features * max(features if features <= MOST_CORRELATED else 1, TRIAL)
+    for part in chosen.split(max(1, min(plan.batch, ROOM // numbers))):
+        law = fitted_proposal(model, some(given, part), plan.draws(TRIAL, TRIAL_BLOCK))
+        proper = (law.mean.isfinite() & law.stddev.isfinite()).all(1)
+        if bool(proper.any()):
+            found.append((part[proper], law_at(law, proper.nonzero()[:, 0])))
+    return found
 
 
-def fitted_proposal(model: LatentVector, given: Batch, how: Draws) -> MultivariateNormal:
+def fitted_proposal(model: LatentModel, given: Batch, how: Draws) -> Distribution:
     """N(m, c² S) for each example: Laplace's approximation N(z*, H⁻¹), corrected by weighted draws from it; c is
     `widening`.
 
     Where p(z | x) is highest, at z*, is not where the mass of a skew density is, nor says the curvature there how far
     its tails go. Where the weights of the corrected proposal's own draws still have a heavy tail, it is corrected
-    again, `TURNS` times at most.
+    again, `TURNS` times at most. With more than `MOST_CORRELATED` latents S is diagonal and climbs the bound
+    (`DiagonalFit`). Several levels of latents are one vector of standard normal variates here (`Whitens`).
     """
-    factor = widening(model.prior(given.context).event_shape[0])
-    laplace = LaplacePosterior(model, widen=factor)
-    wide = laplace(shown(given.x, given.observed, laplace), given.context)
+    with torch.inference_mode(False), torch.no_grad():  # slopes are needed here even where a number is being judged
+        about = joint_of(model, _cloned(given))
+        factor = widening(about.features)
+        if about.features > MOST_CORRELATED:
+            return DiagonalFit()(about, PerExample(how.seed, given.rows, skip=how.first), factor)
+        wide = approximation(about, widen=factor)
     loc, low, rows = wide.loc, wide.scale_tril / factor, torch.arange(len(given), device=given.x.device)
     for turn in range(TURNS):
         trial = replace(how, first=how.first + turn * TURN_BLOCKS)
         mean, root, k_hat = _corrected(
-            model,
+            about.part(rows),
             some(given, rows),
             MultivariateNormal(loc[rows], scale_tril=factor * low[rows], validate_args=False),
             trial,
@@ -195,9 +204,12 @@ def fitted_proposal(model: LatentVector, given: Batch, how: Draws) -> Multivaria
     return MultivariateNormal(loc, scale_tril=factor * low, validate_args=False)
 
 
-def _corrected(
-    model: LatentVector, given: Batch, q: MultivariateNormal, how: Draws
-) -> tuple[Tensor, Tensor, Tensor | None]:
+def _cloned(given: Batch) -> Batch:
+    """The same in memory of its own, so that gradients may pass through it."""
+    return some(given, torch.arange(len(given), device=given.x.device))
+
+
+def _corrected(about: Joint, given: Batch, q: MultivariateNormal, how: Draws) -> tuple[Tensor, Tensor, Tensor | None]:
     """Mean and Cholesky factor of q after a look at weighted draws from it, and k-hat of their weights.
 
     The mean is moved towards that of the draws by the share n / (n + d), the covariance (without the widening) towards
@@ -207,9 +219,7 @@ def _corrected(
     features = q.event_shape[0]
     factor = widening(features)
     z = torch.cat(list(latents(q, given, how)))
-    log_w = torch.cat(
-        [weighed(model, given, (part,), q).log_weight for part in z.split(max(1, how.rows // len(given)))]
-    )
+    log_w = log_weights_of(about, q, z, how.rows)
     weights = ImportanceWeights(how.samples, len(given), log_w)
     weights.add(log_w)
     share = _cut(log_w.double()).to(z.dtype)
@@ -226,18 +236,6 @@ def _cut(log_w: Float[Tensor, "draws batch"]) -> Float[Tensor, "draws batch"]:
     """Weights that sum to one, none above √draws times their mean before they are normalised again (Ionides 2008)."""
     log_w = log_w.nan_to_num(nan=-math.inf, posinf=-math.inf)
     return (log_w - log_w.logsumexp(0)).clamp(max=-0.5 * math.log(len(log_w))).softmax(0)
-
-
-def some(given: Batch, rows: Int64[Tensor, " some"] | Bool[Tensor, " batch"]) -> Batch:
-    """These examples of a batch."""
-    return replace(
-        given,
-        **{
-            f.name: value[rows.to(value.device)]
-            for f in fields(given)
-            if isinstance(value := getattr(given, f.name), Tensor)
-        },
-    )
 
 
 def _parts(given: Batch, size: int) -> list[Batch]:

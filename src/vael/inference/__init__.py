@@ -2,11 +2,13 @@
 
 from vael.inference.algorithm import Algorithm, Info, Moment, State, World
 from vael.inference.bound import Bound
+from vael.inference.diagonal_fit import DiagonalFit
 from vael.inference.expectation_maximization import Cause, ExpectationMaximization, Rescue
 from vael.inference.gradient import GradientAscent
 from vael.inference.grid import GridPosterior, posterior_on_grid
 from vael.inference.guard import Guard
-from vael.inference.laplace import LaplacePosterior, refined
+from vael.inference.joint import Joint, can_be_joint, joint_of
+from vael.inference.laplace import LaplacePosterior, approximation, refined
 from vael.inference.mean_field import CoordinateAscent, GaussianMeanField
 from vael.inference.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from vael.inference.starts import AsGiven, BestOf, KMeans, KMeansPlusPlus, RandomExamples, Start
@@ -23,12 +25,14 @@ __all__ = [
     "Bound",
     "Cause",
     "CoordinateAscent",
+    "DiagonalFit",
     "ExpectationMaximization",
     "GaussianMeanField",
     "GradientAscent",
     "GridPosterior",
     "Guard",
     "Info",
+    "Joint",
     "KMeans",
     "KMeansPlusPlus",
     "LaplacePosterior",
@@ -41,7 +45,10 @@ __all__ = [
     "State",
     "WeighedLatents",
     "World",
+    "approximation",
+    "can_be_joint",
     "drawn_and_weighed",
+    "joint_of",
     "posterior_on_grid",
     "refined",
     "tempered",

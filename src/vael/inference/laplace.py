@@ -10,16 +10,15 @@ from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal
 from torch.func import grad, jvp
 
+from vael.data import Batch
 from vael.errors import StateError
+from vael.inference.joint import Joint, LatentJoint
 from vael.inference.optimizers import Optimizer, Updates
 from vael.models import VAE, LatentVector, Model, Posterior, needs
-from vael.models.vae import context_of, filled, seen, shown
+from vael.models.vae import context_of, shown
 from vael.probability.factorization import factor_of_inverse, spectrum
 
 AT_ONCE = 4096  # latents that are differentiated together
-# of the prior's least precision: a direction in which log p(x, z) is not concave gets at most twice the prior's
-# variance
-FLOOR = 0.5
 CLIMB = Optimizer(torch.optim.Adam, options={"betas": (0.9, 0.98), "maximize": True})
 
 
@@ -65,70 +64,60 @@ class LaplacePosterior(Posterior):
                     f"latents of shape {tuple(q.event_shape)}: the curvature is known for one vector of latents per "
                     "example only"
                 )
-            about = _Joint(self, filled(x, observed), context, observed)
-            z = self._climbed(about, q.mean, q.stddev)
-            values, vectors = about.curvature(z)
-            z = self._newton(about, z, values, vectors)
-            return MultivariateNormal(
-                z, scale_tril=self.widen * factor_of_inverse(values, vectors).to(z.dtype), validate_args=False
-            )
-
-    def _climbed(self, about: _Joint, start: Tensor, width: Tensor) -> Tensor:
-        """Adam (Kingma & Ba 2015) in units of the posterior's width, its rate falling from 0.3 to 0.03."""
-        u = torch.zeros_like(start)
-        updates = Updates(CLIMB, {"u": u})
-        for step in range(1, self.steps + 1):
-            slope = width * about.slope(start + width * u)
-            updates([slope], 0.3 * 0.1 ** (step / self.steps), None, None)
-        reached = start + width * u
-        return torch.where((about(reached) > about(start))[:, None], reached, start)
-
-    def _newton(self, about: _Joint, z: Tensor, values: Tensor, vectors: Tensor) -> Tensor:
-        """One step to where the parabola at z has its top, for the examples that it leads up."""
-        along = (vectors.mT @ about.slope(z).to(vectors)[..., None])[..., 0] / values
-        further = z + (vectors @ along[..., None])[..., 0].to(z.dtype)
-        return torch.where((about(further) > about(z))[:, None], further, z)
+            batch = Batch(x, context, observed)
+            return approximation(LatentJoint(self.prior, self.likelihood, batch, q), self.steps, self.widen)
 
 
-class _Joint:
-    """log p(x, z) of every example of a batch, its slope and its curvature in z."""
+def approximation(about: Joint, steps: int = 30, widen: float = 1.1) -> MultivariateNormal:
+    """N(z*, H⁻¹) of each example, its deviations multiplied by `widen`; called where gradients are possible."""
+    q = about.own
+    z = climbed(about, q.mean, q.stddev, steps)
+    values, vectors = curvature(about, z)
+    z = _newton(about, z, values, vectors)
+    return MultivariateNormal(z, scale_tril=widen * factor_of_inverse(values, vectors).to(z.dtype), validate_args=False)
 
-    def __init__(self, parts: LaplacePosterior, x: Tensor, context: Tensor | None, observed: Tensor | None) -> None:
-        self.parts, self.x, self.context, self.observed = parts, x, context, observed
 
-    def _at(self, z: Tensor, x: Tensor, context: Tensor | None, observed: Tensor | None) -> Tensor:
-        """`[samples, batch]` for z `[samples, batch, features]`."""
-        return seen(self.parts.likelihood(z, context).log_prob(x), observed) + self.parts.prior(context).log_prob(z)
+def climbed(about: Joint, start: Tensor, width: Tensor, steps: int) -> Tensor:
+    """Adam (Kingma & Ba 2015) in units of the posterior's width, its rate falling from 0.3 to 0.03."""
+    u = torch.zeros_like(start)
+    updates = Updates(CLIMB, {"u": u})
+    for step in range(1, steps + 1):
+        updates([width * slope(about, start + width * u)], 0.3 * 0.1 ** (step / steps), None, None)
+    reached = start + width * u
+    return torch.where((about(reached) > about(start))[:, None], reached, start)
 
-    def __call__(self, z: Tensor) -> Tensor:
-        return self._at(z[None], self.x, self.context, self.observed)[0]
 
-    def slope(self, z: Tensor) -> Tensor:
-        """∂ log p(x, z) / ∂z, `[batch, features]`."""
-        return grad(lambda point: self(point).sum())(z)
+def slope(about: Joint, z: Float[Tensor, "batch features"]) -> Float[Tensor, "batch features"]:
+    """∂ log p(x, z) / ∂z."""
+    return grad(lambda point: about(point).sum())(z)
 
-    def curvature(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Eigenvalues of minus the Hessian in z, `[batch, features]`, kept above the floor, and its eigenvectors, in
-        float64.
 
-        Far from all rows of training the slope may be so steep that float32 has no number for it: such an example gets
-        the floor in all directions, as the prior would have it.
-        """
-        parts = zip(*(self._split(field, z) for field in (z, self.x, self.context, self.observed)), strict=True)
-        hessian = torch.cat([self._hessian(*part) for part in parts])
-        known = hessian.isfinite().flatten(1).all(1)[:, None, None]
-        values, vectors = spectrum(-torch.where(known, hessian, torch.zeros_like(hessian)))
-        return values.clamp(min=float(FLOOR / self.parts.prior(self.context).variance.max())), vectors
+def curvature(about: Joint, z: Float[Tensor, "batch features"]) -> tuple[Tensor, Tensor]:
+    """Eigenvalues of minus the Hessian in z, `[batch, features]`, kept above the floor, and its eigenvectors, in
+    float64.
 
-    def _split(self, field: Tensor | None, z: Tensor) -> tuple[Tensor | None, ...]:
-        size = max(1, AT_ONCE // z.shape[1])
-        return (None,) * -(-len(z) // size) if field is None else field.split(size)
+    Far from all rows of training the slope may be so steep that float32 has no number for it: such an example gets
+    the floor in all directions, as the prior would have it.
+    """
+    parts = torch.arange(len(z), device=z.device).split(max(1, AT_ONCE // z.shape[1]))
+    hessian = torch.cat([_hessian(about.part(rows), z[rows]) for rows in parts])
+    known = hessian.isfinite().flatten(1).all(1)[:, None, None]
+    values, vectors = spectrum(-torch.where(known, hessian, torch.zeros_like(hessian)))
+    return values.clamp(min=about.least), vectors
 
-    def _hessian(self, z: Tensor, x: Tensor, context: Tensor | None, observed: Tensor | None) -> Tensor:
-        """Every column at once: the slope's derivative along each axis, examples repeated once for each axis."""
-        axes = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)[:, None].expand(-1, len(z), -1)
-        slope = grad(lambda point: self._at(point, x, context, observed).sum())
-        return jvp(slope, (z.expand_as(axes).contiguous(),), (axes.contiguous(),))[1].movedim(0, 1)
+
+def _hessian(about: Joint, z: Tensor) -> Tensor:
+    """Every column at once: the slope's derivative along each axis, examples repeated once for each axis."""
+    axes = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)[:, None].expand(-1, len(z), -1)
+    along = grad(lambda points: about.at(points).sum())
+    return jvp(along, (z.expand_as(axes).contiguous(),), (axes.contiguous(),))[1].movedim(0, 1)
+
+
+def _newton(about: Joint, z: Tensor, values: Tensor, vectors: Tensor) -> Tensor:
+    """One step to where the parabola at z has its top, for the examples that it leads up."""
+    along = (vectors.mT @ slope(about, z).to(vectors)[..., None])[..., 0] / values
+    further = z + (vectors @ along[..., None])[..., 0].to(z.dtype)
+    return torch.where((about(further) > about(z))[:, None], further, z)
 
 
 def refined(model: LatentVector, *, steps: int = 30, widen: float = 1.1) -> VAE:

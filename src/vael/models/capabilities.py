@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 
 from vael.data.batch import Batch
 from vael.errors import StateError
-from vael.models.core import Conditional, Levels, Model
+from vael.models.core import Conditional, Levels, Model, Terms
 from vael.probability import EachLatent, Noise, as_noise, draw
 from vael.probability.row_mixture import RowMixture
 
@@ -214,6 +214,27 @@ class LatentVector(LatentModel, CodeVector):
 
     def posterior_at(self, above: Levels, batch: Batch) -> Distribution:
         return self.infer(batch)
+
+
+class Whitens(LatentModel):
+    """Abstract: draws of all levels from q(z | x) are a function of one vector of standard normal variates.
+
+    u ~ N(0, I) gives z(u) ~ q(z | x), level after level. So in u the posterior that belongs to q is
+    p(x, z(u)) / q(z(u) | x) N(u; 0, I), up to a factor: one vector, which a single Gaussian can be fitted to whatever
+    stands between the levels.
+    """
+
+    offers: ClassVar[str] = "latents of all levels as a function of standard normal variates (Whitens)"
+    instead: ClassVar[str] = "use a VAE, or a hierarchy of Gaussian levels"
+
+    @property
+    @abstractmethod
+    def variates(self) -> int:
+        """How many numbers u has: the latents of all levels."""
+
+    @abstractmethod
+    def at_variates(self, batch: Batch) -> Callable[[Float[Tensor, "samples batch features"]], Terms]:
+        """The terms of a batch at z(u), log-densities of every level among them; what is read of x is read once."""
 
 
 def prior_levels(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,15 +10,27 @@ from torch.distributions import Distribution
 
 from vael.data.batch import Batch
 from vael.errors import ShapeError, StateError
-from vael.models.capabilities import Capability, CellWise, LatentModel
+from vael.models.capabilities import Capability, CellWise, Whitens
 from vael.models.core import EVERYTHING, Levels, Terms
 from vael.models.likelihoods.heads import Head, at_least_float32
 from vael.models.vae import filled, seen, shown
 from vael.networks.ladder import Ladder
-from vael.probability import EachLatent, Noise, as_noise, bounded, diagonal_gaussian, divergence, draw, total_log_prob
+from vael.probability import (
+    EachLatent,
+    Noise,
+    Replayed,
+    as_noise,
+    bounded,
+    diagonal_gaussian,
+    divergence,
+    draw,
+    total_log_prob,
+)
+
+DENSITIES = frozenset({"log_prior", "log_posterior"})
 
 
-class HierarchicalVAE(LatentModel, CellWise):
+class HierarchicalVAE(Whitens, CellWise):
     """p(z_1) Π p(z_l | z_<l) p(x | z) with q(z_1 | x) Π q(z_l | z_<l, x), every level a diagonal Gaussian.
 
     The way down is shared: with the state h_l that all latents above level l have made, p(z_l | z_<l) = N(μ, diag σ²)
@@ -45,8 +57,24 @@ class HierarchicalVAE(LatentModel, CellWise):
         return self._prior(len(above), self._state(above), above[0].shape[:2] if above else None)
 
     def posterior_at(self, above: Levels, batch: Batch) -> Distribution:
-        up = self._seen(batch)[len(above)]
-        return self._level(len(above), self._state(above), up, above[0].shape[:2] if above else None)[0]
+        return self.posterior_given(batch)(above)
+
+    def posterior_given(self, batch: Batch) -> Callable[[Levels], Distribution]:
+        up = self._seen(batch)
+
+        def at(above: Levels) -> Distribution:
+            rows = above[0].shape[:2] if above else None
+            return self._level(len(above), self._state(above), up[len(above)], rows)[0]
+
+        return at
+
+    @property
+    def variates(self) -> int:
+        return sum(self.ladder.sizes)
+
+    def at_variates(self, batch: Batch) -> Callable[[Tensor], Terms]:
+        up = self._seen(batch)
+        return lambda u: self._downwards(batch, up, len(u), Replayed(u.split(self.ladder.sizes, -1)), DENSITIES, None)
 
     def decode(self, latent: Levels, context: Tensor | None = None) -> Distribution:
         return self._likelihood(self._state(latent), latent[0].shape[:2])
@@ -68,9 +96,21 @@ class HierarchicalVAE(LatentModel, CellWise):
                 "above; leave it out, or give the latents (latent=)"
             )
         self._refuse_condition(batch.context)
-        x, noise = filled(batch.x, batch.observed), as_noise(generator)
+        return self._downwards(batch, self._seen(batch), samples, as_noise(generator), requires, latent)
+
+    def _downwards(
+        self,
+        batch: Batch,
+        seen_at: Sequence[Tensor],
+        samples: int,
+        noise: Noise,
+        requires: frozenset[str],
+        latent: Levels | None,
+    ) -> Terms:
+        """The terms from what was seen of x at each level: latents as given, or drawn with the noise."""
+        x = filled(batch.x, batch.observed)
         rows, h, pairs = (samples, len(x)), self.ladder.top(), []
-        for level, up in enumerate(self._seen(batch)):
+        for level, up in enumerate(seen_at):
             q, p = self._level(level, h, up, rows if level else None)
             if latent is not None:
                 z = latent[level]

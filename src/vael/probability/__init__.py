@@ -53,6 +53,7 @@ from vael.probability.sampling import (
     as_noise,
     detached,
     draw,
+    law_at,
     register_draw,
 )
 from vael.probability.standard import Standard, standard_gaussian
@@ -109,6 +110,7 @@ __all__ = [
     "has_closed_form",
     "independent_bits",
     "integrate",
+    "law_at",
     "log_density",
     "log_determinant",
     "log_integrate",

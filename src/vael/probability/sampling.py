@@ -298,21 +298,24 @@ def _mixture(distribution: MixtureSameFamily, shape: torch.Size, noise: Noise) -
             "examples, with its components on the first axis"
         )
     which = _draw(distribution.mixture_distribution, shape[: len(shape) - features], noise)
-    return _draw(_components_at(components, which), shape, noise)
+    return _draw(law_at(components, which), shape, noise)
 
 
-def _components_at(components: Distribution, which: Tensor) -> Distribution:
-    """Components by their numbers, one for each draw. Errors: `StateError` for kinds that cannot be chosen from."""
-    if isinstance(components, MultivariateNormal):
-        return MultivariateNormal(components.loc[which], scale_tril=components.scale_tril[which], validate_args=False)
-    if isinstance(components, Independent) and isinstance(components.base_dist, Normal):
-        base = components.base_dist
+def law_at(law: Distribution, which: Tensor) -> Distribution:
+    """Gaussians of a batch by their numbers on its first axis, such as components, one for each draw.
+
+    Errors: `StateError` for kinds that cannot be chosen from.
+    """
+    if isinstance(law, MultivariateNormal):
+        return MultivariateNormal(law.loc[which], scale_tril=law.scale_tril[which], validate_args=False)
+    if isinstance(law, Independent) and isinstance(law.base_dist, Normal):
+        base = law.base_dist
         return Independent(
             Normal(base.loc[which], base.scale[which], validate_args=False),
-            components.reinterpreted_batch_ndims,
+            law.reinterpreted_batch_ndims,
             validate_args=False,
         )
-    raise StateError(f"no way to draw from a mixture of {type(components).__name__} is known; expected Gaussians")
+    raise StateError(f"no way to choose from a batch of {type(law).__name__} is known; expected Gaussians")
 
 
 def detached(distribution: Distribution) -> Distribution:
