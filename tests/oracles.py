@@ -14,6 +14,8 @@ from torch.distributions import Categorical, Distribution, Independent, Multivar
 
 from vael.data import Batch
 from vael.models import VAE, Conditional, Decoder, FixedScale, GaussianHead, StandardNormal, StateSpace, Terms
+from vael.models.hierarchical import HierarchicalVAE
+from vael.networks.ladder import Ladder
 from vael.objectives import ALL_EXAMPLES, Objective, Value, Weights
 from vael.probability import diagonal_gaussian
 
@@ -321,3 +323,70 @@ def kalman(x: Tensor) -> Tensor:
         total = total + torch.where(seen, said, torch.zeros_like(said))
         mean, variance = A * (mean + gain * error), A**2 * (1 - gain * C) * variance + Q**2
     return total
+
+
+S2, R = 0.7, 0.5  # deviations of z_2 given z_1 and of x given z_2
+SLOPE = 0.8  # z_2 = SLOPE z_1 + N(0, S2²), x = w z_2 + N(0, R² I), z_1 ~ N(0, 1)
+W = torch.tensor([1.0, -0.5, 2.0], dtype=torch.float64)
+
+
+def raw_for(target, low, high):
+    """The raw number that `bounded` turns into `target`."""
+
+    def undone(y):
+        return y.expm1().log()  # of softplus
+
+    return high - undone(high - low - undone(target - low))
+
+
+class LinearLevels(Ladder):
+    """Two levels of one latent each, with the exact posterior, its means moved by `shift` deviations."""
+
+    def __init__(self, shift=0.0):
+        super().__init__()
+        self.sizes, self.shift = (1, 1), shift
+        self.anchor = nn.Parameter(torch.zeros(1, 1, dtype=torch.float64))
+
+    def seen(self, x):
+        return [x, x]
+
+    def top(self):
+        return self.anchor
+
+    def prior(self, level, h):
+        scale = torch.full_like(h, S2 if level else 1.0)
+        return torch.cat((SLOPE * h if level else 0 * h, raw_for(scale.log(), -5.0, 3.0)), -1)
+
+    def posterior(self, level, h, seen):
+        # given z_1, x is informative of z_2 alone; z_2 summed out, w z_2 has variance w wᵀ S2² + R² I given z_1
+        given = seen @ W / R**2, W @ W / R**2  # of z_2: natural parameters of the likelihood
+        if level:
+            before, mean = S2**2, SLOPE * h[:, 0]
+            precision = 1 / before + given[1]
+            after = (mean / before + given[0]) / precision
+        else:
+            shrink = 1 / (1 + S2**2 * given[1])
+            precision = 1 + SLOPE**2 * given[1] * shrink
+            after = SLOPE * given[0] * shrink / precision
+            before, mean = 1.0, torch.zeros_like(after)
+        width = (precision**-0.5 / math.sqrt(before)) * torch.ones_like(after)
+        moved = (after - mean) / math.sqrt(before) + self.shift
+        return torch.stack((moved, raw_for(width.log(), -5.0, 2.0)), -1)
+
+    def below(self, level, h, z):
+        return z
+
+    def out(self, h):
+        return h @ W[None]
+
+
+def linear_levels(shift=0.0):
+    return HierarchicalVAE(
+        nn.Identity(), LinearLevels(shift), GaussianHead(spread=FixedScale(R)), nn.Identity(), sees_gaps=False
+    )
+
+
+def exact_of_levels(x):
+    variance = SLOPE**2 + S2**2
+    covariance = variance * W[:, None] * W + R**2 * torch.eye(3, dtype=torch.float64)
+    return MultivariateNormal(torch.zeros(3, dtype=torch.float64), covariance).log_prob(x)

@@ -41,7 +41,7 @@ from vael.evaluation import (
     judge,
     row_terms,
 )
-from vael.inference import LaplacePosterior, weighed
+from vael.inference import LaplacePosterior, can_be_joint, weighed
 from vael.models import (
     VAE,
     Autoencoder,
@@ -70,6 +70,7 @@ from vael.models import (
     Samples,
     SquaredErrorHead,
     StandardNormal,
+    Whitens,
     has,
     needs,
     posterior_levels,
@@ -97,6 +98,7 @@ CAPABILITIES = (
     Continues,
     LatentModel,
     LatentVector,
+    Whitens,
 )
 EVENT, VECTOR = (1, 4, 4), (3,)
 EXAMPLES = 6
@@ -161,7 +163,7 @@ KINDS = {
     "state space": Kind(
         lambda: state_space((5, 3), GaussianHead(), latent=2, hidden=4), LATENT | {CellWise, Continues}, (5, 3)
     ),
-    "hierarchy": Kind(hierarchy, LATENT | {CellWise}),
+    "hierarchy": Kind(hierarchy, LATENT | {CellWise, Whitens}),
 }
 
 
@@ -252,6 +254,16 @@ def vector(model, kind):
     assert model.prior(None).event_shape == q.event_shape
 
 
+def whitens(model, kind):
+    """Of no variate but its own does a latent of the first level depend; terms are those at the same latents."""
+    batch, u = given(kind), torch.randn(2, EXAMPLES, model.variates, generator=torch.Generator().manual_seed(1))
+    found = model.at_variates(batch)(u)
+    again = model.terms(batch, samples=2, generator=noise(), latent=found.latent)
+    torch.testing.assert_close(found.log_posterior, again.log_posterior)
+    torch.testing.assert_close(found.log_likelihood, again.log_likelihood)
+    assert sum(level.shape[-1] for level in found.latent) == model.variates
+
+
 def decodes(model, kind):
     """What is kept gives the reconstruction, and is kept without a draw."""
     batch = given(kind)
@@ -293,6 +305,7 @@ WORKS = {
     CellWise: leaves_out,
     LatentModel: latents,
     LatentVector: vector,
+    Whitens: whitens,
 }
 
 
@@ -621,4 +634,4 @@ def test_proposals_are_advised_only_where_they_can_be_fitted(name):
     found = evaluate_encoder(model, source_of(kind), importance_samples=100)
     assert found.k_hat_above_limit > 0.1
     assert any("k-hat" in one for one in found.warnings)
-    assert any("--proposal" in one for one in found.warnings) is has(model, LatentVector)
+    assert any("--proposal" in one for one in found.warnings) is can_be_joint(model)

@@ -5,83 +5,16 @@ import math
 import pytest
 import torch
 from torch import nn
-from torch.distributions import MultivariateNormal
 
+from oracles import exact_of_levels as exact
 from oracles import generator
+from oracles import linear_levels as linear
 from vael.data import Batch
 from vael.errors import ShapeError, StateError
-from vael.models import BernoulliHead, FixedScale, GaussianHead
+from vael.models import BernoulliHead
 from vael.models.hierarchical import HierarchicalVAE
-from vael.networks.ladder import ConvolutionLadder, DenseLadder, Ladder
+from vael.networks.ladder import ConvolutionLadder, DenseLadder
 from vael.objectives import ELBO, ImportanceWeighted, SampledELBO
-from vael.probability import bounded
-
-S2, R = 0.7, 0.5  # deviations of z_2 given z_1 and of x given z_2
-SLOPE = 0.8  # z_2 = SLOPE z_1 + N(0, S2²), x = w z_2 + N(0, R² I), z_1 ~ N(0, 1)
-W = torch.tensor([1.0, -0.5, 2.0], dtype=torch.float64)
-
-
-def raw_for(target, low, high):
-    """The raw number that `bounded` turns into `target`, by bisection."""
-    a, b = torch.full_like(target, low - 30.0), torch.full_like(target, high + 30.0)
-    for _ in range(200):
-        middle = (a + b) / 2
-        below = bounded(middle, low, high) < target
-        a, b = torch.where(below, middle, a), torch.where(below, b, middle)
-    return (a + b) / 2
-
-
-class Linear(Ladder):
-    """Two levels of one latent each, with the exact posterior, its means moved by `shift` deviations."""
-
-    def __init__(self, shift=0.0):
-        super().__init__()
-        self.sizes, self.shift = (1, 1), shift
-        self.anchor = nn.Parameter(torch.zeros(1, 1, dtype=torch.float64))
-
-    def seen(self, x):
-        return [x, x]
-
-    def top(self):
-        return self.anchor
-
-    def prior(self, level, h):
-        scale = torch.full_like(h, S2 if level else 1.0)
-        return torch.cat((SLOPE * h if level else 0 * h, raw_for(scale.log(), -5.0, 3.0)), -1)
-
-    def posterior(self, level, h, seen):
-        # given z_1, x is informative of z_2 alone; z_2 summed out, w z_2 has variance w wᵀ S2² + R² I given z_1
-        given = seen @ W / R**2, W @ W / R**2  # of z_2: natural parameters of the likelihood
-        if level:
-            before, mean = S2**2, SLOPE * h[:, 0]
-            precision = 1 / before + given[1]
-            after = (mean / before + given[0]) / precision
-        else:
-            shrink = 1 / (1 + S2**2 * given[1])
-            precision = 1 + SLOPE**2 * given[1] * shrink
-            after = SLOPE * given[0] * shrink / precision
-            before, mean = 1.0, torch.zeros_like(after)
-        width = (precision**-0.5 / math.sqrt(before)) * torch.ones_like(after)
-        moved = (after - mean) / math.sqrt(before) + self.shift
-        return torch.stack((moved, raw_for(width.log(), -5.0, 2.0)), -1)
-
-    def below(self, level, h, z):
-        return z
-
-    def out(self, h):
-        return h @ W[None]
-
-
-def linear(shift=0.0):
-    return HierarchicalVAE(
-        nn.Identity(), Linear(shift), GaussianHead(spread=FixedScale(R)), nn.Identity(), sees_gaps=False
-    )
-
-
-def exact(x):
-    variance = SLOPE**2 + S2**2
-    covariance = variance * W[:, None] * W + R**2 * torch.eye(3, dtype=torch.float64)
-    return MultivariateNormal(torch.zeros(3, dtype=torch.float64), covariance).log_prob(x)
 
 
 def data(rows=5):
