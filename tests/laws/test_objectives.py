@@ -5,6 +5,7 @@ itself what is true.
 import math
 from statistics import NormalDist, mean
 
+import numpy as np
 import pytest
 import torch
 from numpy.polynomial.hermite_e import hermegauss
@@ -17,6 +18,7 @@ from vael.objectives import (
     Beta,
     Capacity,
     CombinationImportanceWeighted,
+    CovarianceMatching,
     DoublyReparameterized,
     FreeBits,
     ImportanceWeighted,
@@ -165,6 +167,19 @@ def discrepancy(t):
     )
 
 
+def unlike_the_identity(t, off_diagonal, diagonal, spread):
+    """Summed over levels: squared distance of the covariance of latents over examples from the identity; numpy divides
+    by the number of examples, as here.
+    """
+    cost = 0.0
+    for q in t.posterior:
+        found = np.cov(q.mean.detach().numpy(), rowvar=False, bias=True)
+        found = found + spread * np.diag(q.variance.detach().numpy().mean(0))
+        cost += diagonal * sum((found[i, i] - 1) ** 2 for i in range(FEATURES))
+        cost += off_diagonal * sum(found[i, j] ** 2 for i in range(FEATURES) for j in range(FEATURES) if i != j)
+    return cost
+
+
 def rise(progress, warmup):
     return min(progress / warmup, 1.0) if warmup else 1.0
 
@@ -281,6 +296,22 @@ TABLE = {  # objective, bound, surrogate (of terms, row, progress), fields it as
         MeanDiscrepancy(10.0, 0.5),
         lambda t, b: reconstruction(t, b) - divergence(t, b),
         lambda t, b, p: reconstruction(t, b) - 0.5 * divergence(t, b) - 10 * discrepancy(t),
+        CLOSED,
+        True,
+        0.0,
+    ),
+    "covariance of the means": (
+        CovarianceMatching(2.0, 7.0, spread=False),
+        lambda t, b: reconstruction(t, b) - divergence(t, b),
+        lambda t, b, p: reconstruction(t, b) - divergence(t, b) - unlike_the_identity(t, 2, 7, False),
+        CLOSED,
+        True,
+        0.0,
+    ),
+    "covariance of the latents": (
+        CovarianceMatching(),
+        lambda t, b: reconstruction(t, b) - divergence(t, b),
+        lambda t, b, p: reconstruction(t, b) - divergence(t, b) - unlike_the_identity(t, 10, 10, True),
         CLOSED,
         True,
         0.0,

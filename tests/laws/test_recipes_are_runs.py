@@ -1,6 +1,8 @@
 """Every recipe is a run: it trains, is kept, and is loaded with the same weights; what it cannot be on is refused."""
 
 import json
+import re
+import sys
 
 import numpy as np
 import pytest
@@ -8,9 +10,13 @@ import torch
 
 import vael
 from vael import cli
+from vael.cli.wording import objective
 from vael.errors import StateError, VaelError
+from vael.inference.parts import GradientAscentPart
+from vael.specs import is_bound, prepare, request
 from vael.specs.reading import examples_of
-from vael.specs.recipes import RECIPES
+from vael.specs.recipes import ELSEWHERE, GROUPS, RECIPES
+from vael.training import Lines
 
 ROWS = {"gaussian-mixture", "bayesian-mixture", "full-covariance", "table", "gapped", "linear"}
 SMALLER = {
@@ -21,6 +27,10 @@ SMALLER = {
     "convolutional": {"model.network.channels": (4, 8)},
     "principal": {"model.latent": 8},
 }
+OF_PAPERS = {name for name, recipe in RECIPES.items() if recipe().suits_data}  # on the network of the data
+SMALLER |= {name: {"model.network.hidden": (8,), "model.latent": 2} for name in OF_PAPERS}
+for name in ("miwae", "piwae"):
+    SMALLER[name] |= {"algorithm.samples": 8}
 # why digits are refused
 NOT_HERE = {"state-space": "over sequences", "kalman": "over sequences", "temporal": "over time"}
 
@@ -34,9 +44,63 @@ def data(tmp_path_factory):
     return {"rows": str(path), "digits": "digits"}
 
 
+def test_every_recipe_has_a_line_that_fits_a_terminal(capsys, monkeypatch):
+    """80 columns: its name, what it is for, and the paper with its year where it has the name of one."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(type(sys.stdout), "isatty", lambda stream: True)
+    assert cli.main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    lines = lines[: lines.index("likelihoods (--likelihood)")]
+    found = {name: [line for line in lines if re.match(rf" {{2}}{name} {{2,}}", line)] for name in RECIPES}
+    assert {name for name, shown in found.items() if len(shown) != 1} == set()
+    place = {name: lines.index(shown) for name, (shown,) in found.items()}
+    whole = [name for name in RECIPES if place[name] + 1 < len(lines) and lines[place[name] + 1].startswith("    ")]
+    assert whole == []  # of none does the line go on below
+    assert {name for name in OF_PAPERS if not re.search(r"\(.+ (19|20)\d\d\)$", found[name][0])} == set()
+    assert [name for group in GROUPS.values() for name in group] == list(RECIPES)
+
+
+def test_what_is_in_a_recipe_is_told(capsys):
+    assert cli.main(["models", "Beta_VAE", "--json"]) == 0
+    known = json.loads(capsys.readouterr().out)
+    assert known["leaves"]["algorithm.objective.beta"] == 4
+    assert cli.main(["models", "iwae"]) == 0
+    said = capsys.readouterr().out
+    assert "Burda, Grosse & Salakhutdinov 2016" in said
+    assert re.search(r"--samples +5", said)
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_name_of_a_paper_that_is_no_recipe_says_what_to_do(name, capsys):
+    assert cli.main(["train", "digits", "--model", name]) == 2
+    said = capsys.readouterr().err
+    named = re.findall(r"--model ([\w-]+)", said)
+    assert all(one in RECIPES for one in named)
+    assert "--" in said
+
+
+@pytest.mark.parametrize("name", sorted(OF_PAPERS))
+def test_a_paper_changes_what_it_is_about_and_takes_the_rest_from_the_data(name):
+    asked = {"device": "cpu", "compile": False, "threads": 1}
+    usual = prepare(request("digits", **asked)).spec
+    spec = prepare(request("digits", model=name, **asked)).spec
+    own = RECIPES[name]()
+    fixed = own.model.model_fields_set - {"kind"}
+    for field in set(type(spec.model).model_fields) - fixed:
+        assert getattr(spec.model, field) == getattr(usual.model, field), field
+    for field in fixed - {"likelihood"}:
+        assert getattr(spec.model, field) == getattr(own.model, field)
+    assert spec.algorithm.optimizer == usual.algorithm.optimizer
+    assert type(spec.algorithm.objective) is type(own.algorithm.objective)
+    assert spec.algorithm.samples == own.algorithm.samples
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_it_trains_and_is_loaded_as_it_was(name, data, tmp_path):
     options = {"epochs": 2, "compile": None, "precision": "float32", "set": SMALLER.get(name, {})}
+    if name in OF_PAPERS:
+        options |= {"epochs": 1, "batch": 512}
     if name in NOT_HERE:
         with pytest.raises(VaelError, match=NOT_HERE[name]):
             vael.train("digits", model=name, **options)
@@ -44,8 +108,10 @@ def test_it_trains_and_is_loaded_as_it_was(name, data, tmp_path):
     if "mixture" in name:
         options["components"] = 2
     kind = "rows" if name in ROWS else "digits"
-    run = vael.train(data[kind], model=name, run=tmp_path / name, callbacks=(), **options)
+    lines = []
+    run = vael.train(data[kind], model=name, run=tmp_path / name, callbacks=(Lines(lines.append),), **options)
     assert run.spec.recipe == name
+    a_bound_is_called_one_and_nothing_else_is(run, tmp_path / name, "\n".join(lines))
     assert all(torch.isfinite(weight).all() for weight in run.model.state_dict().values())
     again = vael.load(tmp_path / name)
     assert again.spec == run.spec
@@ -60,6 +126,25 @@ def test_it_trains_and_is_loaded_as_it_was(name, data, tmp_path):
         except StateError:
             continue
         assert torch.equal(found, getattr(again.model, way)(x))
+
+
+CALLED = re.compile(r"(?<!no )\bbound\b|elbo|evidence", re.IGNORECASE)
+
+
+def a_bound_is_called_one_and_nothing_else_is(run, folder, lines):
+    """Rows of metrics, lines of progress, and the words for what is climbed. Logged is the bound, whatever is climbed:
+    minus distortion and divergence, where it is that of one sample.
+    """
+    bound = is_bound(run.spec)
+    texts = {"metrics": (folder / "metrics.jsonl").read_text(), "lines": lines, "objective": objective(run.spec)}
+    called = {place: bool(CALLED.search(text)) for place, text in texts.items()}
+    assert called["metrics"] == called["lines"] == bound
+    assert not called["objective"] or bound
+    assert {row.is_bound for row in run.history} == {bound}
+    how = run.spec.algorithm
+    if bound and isinstance(how, GradientAscentPart) and how.samples == 1:
+        for row in run.history:
+            assert row.elbo == pytest.approx(-row.distortion - row.divergence, rel=1e-5)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("gaussian-mixture", "digits"), ("vq-vae", "rows")])

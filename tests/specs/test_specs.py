@@ -13,7 +13,8 @@ from vael.models.likelihoods.parts import BernoulliPart
 from vael.objectives import ELBO, Beta, ImportanceWeighted, SampledELBO
 from vael.specs import names
 from vael.specs.preparing import batch_for
-from vael.specs.recipes import RECIPES, dense
+from vael.specs.recipes import RECIPES
+from vael.specs.recipes.networks import dense
 
 SMALL = {"binarize": "threshold", "latent": 2, "hidden": (16,), "epochs": 1, "compile": False, "precision": "float32"}
 

@@ -52,6 +52,9 @@ class DataOptions(CommandOptions):
 class ModelsOptions(CommandOptions):
     """What `vael models` takes."""
 
+    usage = "vael models [NAME] [--json]"
+    name: str | None = argument("NAME", "a recipe, to see what is in it", default=None)
+
 
 def data(options: DataOptions) -> int:
     """List data sets, or look at one."""
@@ -215,38 +218,63 @@ def plain(value: object) -> str:
 
 
 def models(options: ModelsOptions) -> int:
-    """Recipes with their leaves, and the parts of each family."""
+    """Recipes by what they are for, and the parts of each family; or one recipe with everything that is in it."""
     from vael.inference.parts import OptimizerPart
     from vael.models.families import LikelihoodPart, PosteriorPart, PriorPart
     from vael.objectives.parts import ObjectivePart
     from vael.parts import members
     from vael.parts import summary as summary_of
-    from vael.specs.recipes import RECIPES
+    from vael.specs.recipes import GROUPS
 
-    groups = {"recipes": {name: first_line(recipe) for name, recipe in RECIPES.items()}}
+    if options.name is not None:
+        return recipe_told(options.name, options.json)
+    known = {group: {name: first_line(recipe) for name, recipe in found.items()} for group, found in GROUPS.items()}
+    parts = {}
     for family in (LikelihoodPart, PriorPart, PosteriorPart, ObjectivePart, OptimizerPart):
-        groups[f"{family.family}s"] = {kind: summary_of(part).rstrip(".") for kind, part in members(family).items()}
+        parts[f"{family.family}s"] = {kind: summary_of(part).rstrip(".") for kind, part in members(family).items()}
     if options.json:
-        print(json.dumps(groups))
+        recipes = {name: said for found in known.values() for name, said in found.items()}
+        groups = {group: list(found) for group, found in known.items()}
+        print(json.dumps({"recipes": recipes, "groups": groups, **parts}))
         return 0
-    for group, known in groups.items():
-        answer(f"{group} (--{'model' if group == 'recipes' else group[:-1]})")
-        for name, said in known.items():
-            options_told = options_of(name) if group == "recipes" else ""
-            answer(f"  {name:<28} {said}" + (f"\n{'':<31}{options_told}" if options_told else ""))
-        answer()
+    answer("recipes (--model NAME; `vael models NAME` says what is in one)\n")
+    for group, found in known.items():
+        listed_by_name(group, found, max(map(len, found)))
+    for family, found in parts.items():
+        listed_by_name(f"{family} (--{family[:-1]})", found, 28)
     return 0
 
 
-def options_of(recipe: str) -> str:
-    """The options of a recipe's model and their defaults."""
-    from vael.specs.leaves import LEAVES, has_leaf, leaf, written
+def listed_by_name(title: str, known: dict[str, str], width: int) -> None:
+    """A title, and a line for each name."""
+    answer(title)
+    for name, said in known.items():
+        answer(f"  {name:<{width}}  {said}")
+    answer()
+
+
+def recipe_told(name: str, json_wanted: bool) -> int:
+    """What a recipe is, its parts, and every leaf of them with the option or the path that sets it."""
+    from vael.specs.composing import recipe_of
+    from vael.specs.leaves import leaves, option_of, written
     from vael.specs.recipes import RECIPES
 
-    model = RECIPES[recipe]().model
-    named = ((name, path.removeprefix("model.")) for name, path in LEAVES.items() if path.startswith("model."))
-    found = [(name, leaf(model, path)) for name, path in named if has_leaf(model, path)]
-    return ", ".join(f"{name} {written(value) or 'none'}" for name, value in found if name != "likelihood")
+    recipe = recipe_of(name)
+    found = RECIPES[recipe]()
+    values = {
+        f"{part}.{path}".removesuffix(".kind"): value
+        for part, record in (("model", found.model), ("algorithm", found.algorithm))
+        for path, value in leaves(record)
+    }
+    about = " ".join((inspect.getdoc(RECIPES[recipe]) or "").split())
+    if json_wanted:
+        print(json.dumps({"recipe": recipe, "about": about, "leaves": values}))
+        return 0
+    open_leaves = " What stands below of network, sizes and optimiser is replaced by what suits the data."
+    answer(f"{recipe}: {inspect.getdoc(RECIPES[recipe])}{open_leaves if found.suits_data else ''}\n")
+    for path, value in values.items():
+        answer(f"  {option_of(path):<34} {written(value)}")
+    return 0
 
 
 def first_line(documented: object) -> str:

@@ -22,8 +22,8 @@ from vael.models.parts import VAEPart
 from vael.networks import seeded
 from vael.networks.parts import DensePart
 from vael.objectives.parts import ELBOPart
-from vael.specs import recipes
 from vael.specs.leaves import with_leaf
+from vael.specs.recipes import networks
 from vael.training import Fit, Settings, run
 
 EPOCHS = 20  # at least
@@ -126,7 +126,7 @@ def designed(rows: Rows, latent: int | None, hidden: Sequence[int] | None, how: 
     Frellsen 2019).
     """
     columns_of, rate = rows.x.shape[1], how.learning_rate
-    usual, likelihood = recipes.gapped(), GaussianPerChannelPart(channels=columns_of)
+    usual, likelihood = networks.gapped(), GaussianPerChannelPart(channels=columns_of)
     model = VAEPart.model_validate(with_leaf(usual.model, "likelihood", likelihood))
     if rows.schema is not None:
         advice, rate = columns(rows.source(), rows.schema), rate / 2

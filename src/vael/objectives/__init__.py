@@ -2,6 +2,7 @@
 
 from vael.objectives.bounds import ELBO, Beta, ImportanceWeighted, SampledELBO, log_weights
 from vael.objectives.core import ALL_EXAMPLES, Objective, Value, Weights
+from vael.objectives.covariance_matching import CovarianceMatching
 from vael.objectives.divergence_control import Capacity, FreeBits
 from vael.objectives.importance_weighted import (
     CombinationImportanceWeighted,
@@ -23,6 +24,7 @@ __all__ = [
     "Beta",
     "Capacity",
     "CombinationImportanceWeighted",
+    "CovarianceMatching",
     "DivergenceParts",
     "DoublyReparameterized",
     "FreeBits",

@@ -14,7 +14,7 @@ from vael.parts import Part, members, read
 from vael.specs import names
 from vael.specs.asked import Request
 from vael.specs.leaves import LEAVES, assignments, has_leaf, leaf, with_fields, with_leaf
-from vael.specs.recipes import RECIPES, Composition
+from vael.specs.recipes import ELSEWHERE, RECIPES, Composition, on_recommended
 
 
 def composed(asked: Request, advice: Recommendation | None) -> Composition:
@@ -23,13 +23,23 @@ def composed(asked: Request, advice: Recommendation | None) -> Composition:
     Errors: `FormatError` for names that there are not, `StateError` for leaves that there are not, or that do not fit.
     """
     known = "dense" if advice is None else advice.recipe
-    recipe = known if asked.model is None else names.meant(asked.model, RECIPES, "recipe")
+    recipe = known if asked.model is None else recipe_of(asked.model)
     found = RECIPES[recipe]()
     if advice is not None:
         found = advised(found, advice, leaves=recipe == advice.recipe)
     model, algorithm = model_as_asked(found.model, asked), algorithm_as_asked(found.algorithm, asked)
     refuse_unfit(model, algorithm)
     return replace(found, model=model, algorithm=algorithm)
+
+
+def recipe_of(name: str) -> str:
+    """The recipe of a name. Errors: `FormatError` with the nearest name, or with what to do instead, where there is
+    none.
+    """
+    wanted = name.lower().replace("_", "-")
+    if wanted in ELSEWHERE:
+        raise FormatError(f"{name} is no recipe: {ELSEWHERE[wanted]}")
+    return names.meant(name, RECIPES, "recipe")
 
 
 def refuse_unfit(model: ModelPart, algorithm: AlgorithmPart) -> None:
@@ -68,6 +78,8 @@ def refuse_unfit(model: ModelPart, algorithm: AlgorithmPart) -> None:
 
 def advised(found: Composition, advice: Recommendation, *, leaves: bool) -> Composition:
     """The composition with the likelihood of the data, and the sizes, where its network is the one that is advised."""
+    if found.suits_data:
+        found = on_recommended(found, advised(RECIPES[advice.recipe](), advice, leaves=True))
     model = found.model
     usual = type(model).model_fields.get("likelihood")
     own = None if usual is None else usual.default

@@ -26,9 +26,9 @@ from vael.parts import trusting
 from vael.probability import Stream
 from vael.specs import names
 from vael.specs.asked import Request
-from vael.specs.composing import composed
+from vael.specs.composing import composed, recipe_of
 from vael.specs.reading import describe, load_splits, reading_for, splits_of
-from vael.specs.recipes import RECIPES, Composition
+from vael.specs.recipes import Composition
 from vael.specs.spec import RunSpec, TrainingSpec, facts_of, fitting
 from vael.training import Resolved, Settings, resolve
 from vael.training.schedules import Constant
@@ -73,7 +73,7 @@ def prepare(asked: Request) -> Prepared:
             data = describe(asked, splits, condition)
         advice = recommend(splits)
         found = composed(asked, advice)
-        recipe = advice.recipe if asked.model is None else names.meant(asked.model, RECIPES, "recipe")
+        recipe = advice.recipe if asked.model is None else recipe_of(asked.model)
         facts = facts_of(data, sets.statistics(splits.train))
         part = found.model.settled(facts)
         batch = asked.batch or (found.batch if len(splits.train) >= MANY else batch_for(len(splits.train)))

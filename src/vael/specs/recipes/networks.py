@@ -1,14 +1,12 @@
-"""Recipes: what the name of a paper, or of a network, stands for: a model, how it is fitted, for how long."""
+"""Recipes of models: networks, mixtures, autoencoders, sequences, each with the algorithm that fits it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from vael import recipes
 from vael.inference.parts import (
     AdamWPart,
-    AlgorithmPart,
     CoordinateAscentPart,
     ExpectationMaximizationPart,
     GradientAscentPart,
@@ -33,43 +31,35 @@ from vael.models.sequences.sequence_parts import KalmanPart, StateSpacePart
 from vael.networks.ladder_parts import ConvolutionalLadderPart
 from vael.networks.parts import DensePart
 from vael.networks.temporal import TemporalPart
-from vael.objectives.parts import ELBOPart, ImportanceWeightedPart, ReconstructionPart, ScoreFunctionPart
+from vael.objectives.parts import ImportanceWeightedPart, ReconstructionPart, ScoreFunctionPart
+from vael.specs.recipes.composition import Composition, ascent
 from vael.training.parts import LayerwisePart, TwoStagesPart
-
-
-@dataclass(frozen=True)
-class Composition:
-    """A model and the algorithm that fits it, with the training defaults that suit them."""
-
-    model: ModelPart
-    algorithm: AlgorithmPart
-    batch: int = 128  # for many examples
-    steps: int = 2000  # at least, where no length is asked for
-    epochs: int | None = None  # where no length is asked for, instead
-
-
-def ascent(learning_rate: float = 1e-3, weight_decay: float = 0.0, warmup: float = 0.0) -> GradientAscentPart:
-    """AdamW on the bound with its divergence in closed form."""
-    return GradientAscentPart(
-        objective=ELBOPart(warmup=warmup),
-        optimizer=AdamWPart(learning_rate=learning_rate, weight_decay=weight_decay),
-    )
 
 
 # Learning rates, decay and warm-up of dense and table were chosen on validation data of dynamically binarised MNIST and
 # of tables (docs/lab-book.md); published networks keep the usual ones.
 def dense() -> Composition:
-    """Fully connected on both sides; hidden sizes from the data inwards, mirrored by the decoder."""
+    """Fully connected on both sides.
+
+    Hidden sizes from the data inwards, mirrored by the decoder.
+    """
     return Composition(recipes.DENSE, ascent(4e-3, 0.1, 0.2), batch=256)
 
 
 def table() -> Composition:
-    """Rows of a table with columns of several kinds and gaps: the encoder sees which cells are missing."""
+    """Tables: columns of several kinds, gaps.
+
+    The encoder sees which cells are missing, the decoder has a distribution for each column by its kind (Mattei &
+    Frellsen 2019; Nazabal, Olmos, Ghahramani & Valera 2020).
+    """
     return Composition(recipes.TABLE, ascent(2e-3, 0.01, 0.1), batch=256, steps=7000)  # as TVAE: 6,000 on 10,000 rows
 
 
 def gapped() -> Composition:
-    """Columns of plain numbers with gaps, by the importance-weighted bound (MIWAE)."""
+    """Numbers with gaps: MIWAE (Mattei & Frellsen 2019).
+
+    The importance-weighted bound over what was seen; the encoder sees which cells are missing.
+    """
     how = GradientAscentPart(
         objective=ImportanceWeightedPart(), samples=20, optimizer=AdamWPart(learning_rate=2e-3, weight_decay=0.1)
     )
@@ -77,50 +67,78 @@ def gapped() -> Composition:
 
 
 def convolutional() -> Composition:
-    """Convolutions that halve the image once for each entry of `channels`, mirrored by the decoder."""
+    """Images: convolutions that halve them.
+
+    One for each entry of `channels`, mirrored by the decoder.
+    """
     return Composition(recipes.CONVOLUTIONAL, ascent())
 
 
 def residual() -> Composition:
-    """`convolutional` with residual blocks at every resolution below the image's own."""
+    """Images: residual blocks at every resolution.
+
+    `convolutional` with residual blocks below the image's own resolution.
+    """
     return Composition(recipes.RESIDUAL, ascent())
 
 
 def linear() -> Composition:
-    """No hidden layer: with a Gaussian likelihood of one σ that of probabilistic PCA."""
+    """Probabilistic PCA, where σ is one (Lucas et al. 2019).
+
+    No hidden layer: with a Gaussian likelihood of one σ the best bound is that of probabilistic PCA (Lucas, Tucker,
+    Grosse & Norouzi 2019).
+    """
     return Composition(recipes.LINEAR, ascent())
 
 
 def principal() -> Composition:
-    """One hidden layer of 2 × latent SiLU units that starts as a factor analysis of the data."""
+    """Starts as a factor analysis of the data.
+
+    One hidden layer of 2 × latent SiLU units.
+    """
     model = VAEPart(latent=256, network=DensePart(hidden=(512,)), begin="principal-components")
     return Composition(model, ascent(2e-5), batch=64)
 
 
 def lecture() -> Composition:
-    """One hidden layer of 256 and two latents: small enough to draw the whole latent space."""
+    """256 hidden units, two latents to look at.
+
+    Small enough to draw the whole latent space.
+    """
     return Composition(recipes.LECTURE, ascent())
 
 
 def kingma_welling() -> Composition:
-    """One hidden layer of 500, as for MNIST in Kingma & Welling 2013."""
+    """500 hidden units (Kingma & Welling 2013).
+
+    One hidden layer, as there for MNIST.
+    """
     return Composition(recipes.KINGMA_WELLING, ascent())
 
 
 def burda() -> Composition:
-    """Two hidden layers of 200 tanh units, one stochastic layer, of Burda, Grosse & Salakhutdinov 2016."""
+    """200-200 tanh, 50 latents (Burda et al. 2016).
+
+    Two hidden layers, one stochastic layer (Burda, Grosse & Salakhutdinov 2016).
+    """
     return Composition(recipes.BURDA, ascent())
 
 
 def bernoulli_latents() -> Composition:
-    """Latents of zeros and ones, by the score-function gradient."""
+    """Bits, by REINFORCE (Williams 1992).
+
+    Latents of zeros and ones; the score-function gradient with the mean of the other samples as its baseline.
+    """
     model = VAEPart(prior=BernoulliPriorPart(), posterior=BernoulliPosteriorPart())
     how = GradientAscentPart(objective=ScoreFunctionPart(), samples=ScoreFunctionPart.samples)
     return Composition(model, how)
 
 
 def full_covariance() -> Composition:
-    """A decoder that gives a full covariance matrix over the elements of an example, for few of them."""
+    """Few elements that depend on each other given z.
+
+    The decoder gives a full covariance matrix over the elements of an example.
+    """
     model = VAEPart(latent=4, likelihood=FullCovariancePart(), network=DensePart(hidden=(128,)))
     return Composition(model, ascent())
 
@@ -133,44 +151,69 @@ def coding(model: ModelPart, weights: Mapping[str, float] | None = None, second:
 
 
 def autoencoder() -> Composition:
-    """A code of x and x again from the code, by squared error; a Gaussian mixture over the codes to sample from."""
+    """Codes of least squared error (Hinton et al. 2006).
+
+    A Gaussian mixture over the codes to sample from (Hinton & Salakhutdinov 2006).
+    """
     return coding(AutoencoderPart(density=MixtureDensityPart()), second=True)
 
 
 def denoising() -> Composition:
-    """`autoencoder` whose encoder is given damaged examples."""
+    """Codes of damaged examples (Vincent et al. 2008).
+
+    `autoencoder` whose encoder is given examples of which elements are masked (Vincent, Larochelle, Bengio & Manzagol
+    2008).
+    """
     return coding(AutoencoderPart(corruption=MaskingPart()))
 
 
 def sparse() -> Composition:
-    """`autoencoder` of logistic units, each on for a share of the data."""
+    """Units that are on for a share of data (Ng 2011).
+
+    `autoencoder` of logistic units.
+    """
     model = AutoencoderPart(latent=256, network=DensePart(hidden=()), code="sigmoid", penalties=(SparsityPart(),))
     return coding(model, {"sparsity": 1.0})
 
 
 def k_sparse() -> Composition:
-    """`autoencoder`, linear on both sides; of each code only the `kept` largest numbers stay."""
+    """The k largest of each code (Makhzani et al. 2013).
+
+    `autoencoder`, linear on both sides; of each code only the `kept` largest numbers stay (Makhzani & Frey 2013).
+    """
     return coding(AutoencoderPart(latent=256, network=DensePart(hidden=()), code="top-k", kept=25))
 
 
 def contractive() -> Composition:
-    """`autoencoder` whose codes move little with x."""
+    """Codes that move little with x (Rifai et al. 2011).
+
+    `autoencoder` with a penalty on the slope of the code (Rifai, Vincent, Muller, Glorot & Bengio 2011).
+    """
     model = AutoencoderPart(latent=256, network=DensePart(hidden=()), code="sigmoid", penalties=(ContractionPart(),))
     return coding(model, {"contraction": 0.1})
 
 
 def stacked() -> Composition:
-    """A deep autoencoder, trained layer after layer and then as a whole."""
+    """Deep, layer after layer (Bengio et al. 2007).
+
+    Each layer is trained on the codes of the one before, then the whole (Bengio, Lamblin, Popovici & Larochelle 2007).
+    """
     return Composition(StackedAutoencoderPart(), LayerwisePart(objective=ReconstructionPart()))
 
 
 def vq_vae() -> Composition:
-    """Codes on one grid, then an autoregressive prior over them."""
+    """Codes on one grid (van den Oord et al. 2017).
+
+    Then an autoregressive prior over them (van den Oord, Vinyals & Kavukcuoglu 2017).
+    """
     return quantized(VQVAEPart())
 
 
 def vq_vae_2() -> Composition:
-    """Codes on two grids, the top's half the bottom's, then an autoregressive prior over them."""
+    """Codes on two grids (Razavi et al. 2019).
+
+    The top's half the bottom's, then an autoregressive prior over them (Razavi, van den Oord & Vinyals 2019).
+    """
     return quantized(VQVAEPart(grids=2, channels=(32,)))
 
 
@@ -181,66 +224,57 @@ def quantized(model: VQVAEPart) -> Composition:
 
 
 def hierarchical() -> Composition:
-    """Levels of latents, each given those above it, inferred from the top downwards; vectors throughout."""
+    """Levels of vectors (Sønderby et al. 2016).
+
+    Each level given those above it, inferred from the top downwards (Sønderby, Raiko, Maaløe, Sønderby & Winther 2016).
+    """
     return Composition(HierarchicalVAEPart(), ascent(2e-3, 0.1, 0.2), batch=256)
 
 
 def hierarchical_convolutional() -> Composition:
-    """`hierarchical` for images: latents at every pixel of several resolutions."""
+    """Levels of grids, for images (Child 2021).
+
+    `hierarchical` with latents at every pixel of several resolutions.
+    """
     return Composition(HierarchicalVAEPart(ladder=ConvolutionalLadderPart()), ascent(2e-3, 0.0, 0.2))
 
 
 def gaussian_mixture() -> Composition:
-    """A Gaussian mixture of rows of numbers, by expectation maximisation."""
+    """By expectation maximisation (Dempster et al. 1977).
+
+    A Gaussian mixture of rows of numbers.
+    """
     return Composition(GaussianMixturePart(), ExpectationMaximizationPart(), epochs=300)
 
 
 def bayesian_mixture() -> Composition:
-    """A Bayesian Gaussian mixture of rows of numbers, by coordinate ascent."""
+    """By coordinate ascent (Attias 1999).
+
+    A Bayesian Gaussian mixture of rows of numbers; components that are not needed are left empty.
+    """
     return Composition(BayesianMixturePart(), CoordinateAscentPart(), epochs=300)
 
 
 def state_space() -> Composition:
-    """Sequences whose latents move by a distribution of their own (Krishnan, Shalit & Sontag 2017)."""
+    """Latents with dynamics (Krishnan et al. 2017).
+
+    Sequences whose latents move by a distribution of their own (Krishnan, Shalit & Sontag 2017).
+    """
     return Composition(StateSpacePart(), ascent(2e-3))
 
 
 def kalman() -> Composition:
-    """Sequences whose latents move linearly and are smoothed exactly, seen through a network (Fraccaro et al. 2017)."""
+    """Linear latents, exact smoother (Fraccaro et al. 2017).
+
+    Sequences whose latents move linearly and are smoothed exactly, seen through a network (Fraccaro, Kamronn, Paquet &
+    Winther 2017).
+    """
     return Composition(KalmanPart(), ascent(2e-2, 0.1))
 
 
 def temporal() -> Composition:
-    """Convolutions over time that halve a sequence once for each entry of `channels`, mirrored by the decoder."""
+    """One vector for a sequence, by convolutions.
+
+    They halve a sequence once for each entry of `channels`, mirrored by the decoder.
+    """
     return Composition(VAEPart(latent=16, network=TemporalPart()), ascent(2e-3))
-
-
-RECIPES: dict[str, Callable[[], Composition]] = {
-    "dense": dense,
-    "table": table,
-    "gapped": gapped,
-    "convolutional": convolutional,
-    "residual": residual,
-    "linear": linear,
-    "principal": principal,
-    "lecture": lecture,
-    "kingma-welling": kingma_welling,
-    "burda": burda,
-    "bernoulli-latents": bernoulli_latents,
-    "full-covariance": full_covariance,
-    "autoencoder": autoencoder,
-    "denoising": denoising,
-    "sparse": sparse,
-    "k-sparse": k_sparse,
-    "contractive": contractive,
-    "stacked": stacked,
-    "vq-vae": vq_vae,
-    "vq-vae-2": vq_vae_2,
-    "hierarchical": hierarchical,
-    "hierarchical-convolutional": hierarchical_convolutional,
-    "gaussian-mixture": gaussian_mixture,
-    "bayesian-mixture": bayesian_mixture,
-    "state-space": state_space,
-    "kalman": kalman,
-    "temporal": temporal,
-}
