@@ -5,16 +5,19 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.func import functional_call
 
 from oracles import exact_of_levels as exact
 from oracles import generator
 from oracles import linear_levels as linear
 from vael.data import Batch
 from vael.errors import ShapeError, StateError
+from vael.inference import Bound
 from vael.models import BernoulliHead
-from vael.models.hierarchical import HierarchicalVAE
+from vael.models.hierarchical import HierarchicalVAE, exponential, softened
 from vael.networks.ladder import ConvolutionLadder, DenseLadder
-from vael.objectives import ELBO, ImportanceWeighted, SampledELBO
+from vael.objectives import ELBO, FreeBits, ImportanceWeighted, SampledELBO
+from vael.probability import as_noise
 
 
 def data(rows=5):
@@ -130,3 +133,68 @@ def test_what_cannot_be_is_refused_when_the_model_is_built_or_used():
         model.terms(batch, generator=generator(), posterior=(model.posterior_at((), batch),))
     with pytest.raises(ShapeError, match="a condition of 2 numbers"):
         model.terms(Batch(x=torch.zeros(2, 1, 6, 5), context=torch.zeros(2, 2)), generator=generator())
+
+
+def gradients(model, x, precision=torch.float32):
+    bound = Bound(model, ELBO(), precision=precision)
+    with torch.enable_grad():
+        climbed, _ = bound(Batch(x=x), 1.0, as_noise(generator(4)))
+        return torch.autograd.grad(climbed, list(model.parameters()))
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
+@EACH
+def test_with_checkpointing_gradients_are_equal_bit_for_bit_and_blocks_run_twice(make, precision):
+    model, runs = moved(make()).float(), []
+    x = (torch.rand(4, 1, 6, 5, generator=generator()) < 0.4).float()
+    model.ladder.rung(1).down.register_forward_pre_hook(lambda *_: runs.append(1))
+    plain = gradients(model, x, precision)
+    model.ladder.checkpointing = True
+    again = gradients(model, x, precision)
+    assert len(runs) == 1 + 2
+    assert all(torch.equal(*both) for both in zip(plain, again, strict=True))
+
+
+def test_checkpointing_takes_the_weights_of_the_forward_pass():
+    """Those of `functional_call`, as in a compiled step, not the ones that the model has again afterwards."""
+    model, x = moved(dense()), (torch.rand(4, 1, 6, 5, generator=generator()) < 0.4).double()
+    names = [name for name, _ in model.named_parameters()]
+    found = []
+    for model.ladder.checkpointing in (False, True):
+        leaves = [(1.1 * p).detach().requires_grad_() for p in model.parameters()]
+        terms = functional_call(
+            model, dict(zip(names, leaves, strict=True)), (Batch(x=x),), {"generator": generator(4)}
+        )
+        found.append(torch.autograd.grad(ELBO()(terms).bound.sum(), leaves))
+    assert all(torch.equal(*both) for both in zip(*found, strict=True))
+
+
+@EACH
+def test_free_bits_hold_level_by_level(make):
+    """A level below the free amount has no gradient from its divergence, another one has: by the definition."""
+    model = moved(make())
+    x = (torch.rand(4, 1, 6, 5, generator=generator()) < 0.4).double()
+    terms = model.terms(Batch(x=x), generator=generator(1))
+    each = terms.divergence[:, 0].mean(1)  # of each level, over the batch
+    assert len(each) == len(model.ladder.sizes)
+    free = float(each.sort().values[:2].mean())  # between the least and the next
+    value = FreeBits(free)(terms)
+    expected = terms.log_likelihood[0] - sum(level if level > free else torch.tensor(free) for level in each)
+    torch.testing.assert_close(value.surrogate, expected.to(value.surrogate))
+    torch.testing.assert_close(value.bound, ELBO()(terms).bound)
+
+
+def test_softened_deviations_are_one_at_zero_and_grow_slower():
+    raw = torch.linspace(-30, 30, 601, dtype=torch.float64)
+    for law in (exponential, softened):
+        scale = law(raw, -5.0, 3.0)
+        assert (scale.diff() > 0).all()
+        assert math.exp(-5) <= float(scale.min())
+        assert float(scale.max()) <= math.exp(3.001)
+        assert float(law(torch.zeros(1).double(), -5.0, 3.0).log()) == pytest.approx(0, abs=0.06)
+    plain = torch.log1p(2.0**raw) / math.log(2)
+    inside = (raw > -2) & (raw < 4)
+    assert (softened(raw, -5.0, 3.0)[inside] / plain[inside] - 1).abs().max() < 0.3
+    at = torch.tensor(2.5, dtype=torch.float64, requires_grad=True)
+    slopes = [torch.autograd.grad(law(at, -5.0, 3.0), at)[0] for law in (exponential, softened)]
+    assert slopes[1] < 0.5 * slopes[0]

@@ -14,6 +14,7 @@ from vael.errors import StateError
 from vael.inference.algorithm import Algorithm
 from vael.inference.expectation_maximization import ExpectationMaximization
 from vael.inference.gradient import GradientAscent
+from vael.inference.guard import Guard
 from vael.inference.mean_field import CoordinateAscent
 from vael.inference.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from vael.inference.starts import KMeans, KMeansPlusPlus, RandomExamples, Start, nearest, units
@@ -198,6 +199,8 @@ class GradientAscentPart(AlgorithmPart):
     samples: Annotated[int, Field(ge=1, le=2**16)] = 1
     optimizer: OptimizerPart = AdamWPart()
     average: Decay = 0.999  # decay per step of the averaged weights that are kept; 0: the weights themselves
+    # a step whose gradients together are longer than so many of their running norms is skipped
+    skip_above: Annotated[float, Field(gt=1)] = Guard.spike
 
     @property
     def bounds(self) -> bool:
@@ -210,7 +213,12 @@ class GradientAscentPart(AlgorithmPart):
     def build(self, model: Model, data: Source) -> Algorithm:
         objective = self.objective.settled(len(data)).build()
         return GradientAscent(
-            model, objective, samples=self.samples, optimizer=self.optimizer.build(), ema=self.average
+            model,
+            objective,
+            samples=self.samples,
+            optimizer=self.optimizer.build(),
+            guard=Guard(spike=self.skip_above),
+            ema=self.average,
         )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
+from torch.nn import functional as F
 
 from vael.data.batch import Batch
 from vael.errors import ShapeError, StateError
@@ -30,20 +32,45 @@ from vael.probability import (
 DENSITIES = frozenset({"log_prior", "log_posterior"})
 
 
+Deviation = Callable[[Tensor, float, float], Tensor]
+
+
+def exponential(raw: Tensor, low: float, high: float) -> Tensor:
+    """exp(r), its logarithm bounded smoothly."""
+    return bounded(raw, low, high).exp()
+
+
+def softened(raw: Tensor, low: float, high: float) -> Tensor:
+    """log(1 + 2^r) / log 2, which is 1 at 0, its logarithm bounded smoothly: where it is large it grows as r does and
+    not as e^r, so gradients stay small (gradient smoothing, Hazami, Mama & Thurairatnam 2022).
+    """
+    return bounded((F.softplus(math.log(2) * raw) / math.log(2)).log(), low, high).exp()
+
+
 class HierarchicalVAE(Whitens, CellWise):
     """p(z_1) Π p(z_l | z_<l) p(x | z) with q(z_1 | x) Π q(z_l | z_<l, x), every level a diagonal Gaussian.
 
     The way down is shared: with the state h_l that all latents above level l have made, p(z_l | z_<l) = N(μ, diag σ²)
     is read from h_l, and q(z_l | z_<l, x) = N(μ + σ Δμ, diag (σ Δσ)²) from h_l and what the way up saw of x: relative
     to the prior (Vahdat & Kautz 2020, eq. 4), so that a level that says nothing of x has divergence 0. log σ is bounded
-    smoothly to (-5, 3), log Δσ to (-5, 2).
+    smoothly to (-5, 3), log Δσ to (-5, 2); `deviation` makes σ and Δσ of the networks' numbers.
 
     `before` is what x goes through ahead of the ladder: the data's own scale, gaps. An encoder is given NaN where an
     element was not seen, if `sees_gaps`.
     """
 
-    def __init__(self, before: nn.Module, ladder: Ladder, head: Head, start: nn.Module, *, sees_gaps: bool) -> None:
+    def __init__(
+        self,
+        before: nn.Module,
+        ladder: Ladder,
+        head: Head,
+        start: nn.Module,
+        *,
+        sees_gaps: bool,
+        deviation: Deviation | None = None,
+    ) -> None:
         super().__init__()
+        self.deviation = deviation or exponential
         self.before, self.ladder, self.head, self.start, self.sees_gaps = before, ladder, head, start, sees_gaps
 
     def can(self, capability: type[Capability]) -> bool:
@@ -154,7 +181,7 @@ class HierarchicalVAE(Whitens, CellWise):
     def _prior(self, level: int, h: Tensor, rows: Sequence[int] | None) -> Distribution:
         """p(z_l | z_<l) from the state; of the first level without batch shape."""
         raw = self.ladder.prior(level, h)
-        return diagonal_gaussian(*_moments(raw[0] if rows is None else raw.unflatten(0, tuple(rows))))
+        return diagonal_gaussian(*self._moments(raw[0] if rows is None else raw.unflatten(0, tuple(rows))))
 
     def _level(
         self, level: int, h: Tensor, up: Tensor, rows: Sequence[int] | None
@@ -166,20 +193,19 @@ class HierarchicalVAE(Whitens, CellWise):
         raw_q = self.ladder.posterior(level, h.expand(len(up), *h.shape[1:]), up)
         if rows is not None:
             raw_p, raw_q = raw_p.unflatten(0, tuple(rows)), raw_q.unflatten(0, tuple(rows))
-        loc, scale = _moments(raw_p)
+        loc, scale = self._moments(raw_p)
         shift, wider = at_least_float32(raw_q).chunk(2, -1)
-        q = diagonal_gaussian(loc + scale * shift, scale * bounded(wider, -5.0, 2.0).exp())
+        q = diagonal_gaussian(loc + scale * shift, scale * self.deviation(wider, -5.0, 2.0))
         return q, diagonal_gaussian(loc[0], scale[0]) if rows is None else diagonal_gaussian(loc, scale)
+
+    def _moments(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of the prior from a network's two numbers for each latent."""
+        loc, wide = at_least_float32(raw).chunk(2, -1)
+        return loc, self.deviation(wide, -5.0, 3.0)
 
     def _likelihood(self, h: Tensor, rows: Sequence[int]) -> Distribution:
         raw = self.start(self.ladder.out(h))
         return self.head(at_least_float32(raw).unflatten(0, tuple(rows)))
-
-
-def _moments(raw: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation from a network's two numbers for each latent."""
-    loc, log_scale = at_least_float32(raw).chunk(2, -1)
-    return loc, bounded(log_scale, -5.0, 3.0).exp()
 
 
 def _apart(q: Distribution, p: Distribution, z: Tensor) -> Tensor:

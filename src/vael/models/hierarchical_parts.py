@@ -10,7 +10,7 @@ from vael.data.facts import Facts
 from vael.models.assembly import inputs_of, offset, outputs
 from vael.models.autoencoders.autoencoder_parts import unconditional
 from vael.models.families import LikelihoodPart, ModelPart
-from vael.models.hierarchical import HierarchicalVAE
+from vael.models.hierarchical import HierarchicalVAE, exponential, softened
 from vael.models.likelihoods.columns import ColumnsHead
 from vael.models.likelihoods.parts import BernoulliPart
 from vael.networks import Offset
@@ -23,6 +23,7 @@ class HierarchicalVAEPart(ModelPart):
     kind: Literal["hierarchical"] = "hierarchical"
     likelihood: LikelihoodPart = BernoulliPart()
     ladder: LadderPart = DenseLadderPart()
+    smooth: bool = False  # deviations by softplus in place of exp, whose gradients are smaller where they are large
 
     @property
     def is_likelihood(self) -> bool:
@@ -39,10 +40,13 @@ class HierarchicalVAEPart(ModelPart):
         layers, shape = inputs_of(facts, head, flat=self.ladder.flat)
         columns = isinstance(head, ColumnsHead)
         begin = None if columns else offset(head, facts.moments)
+        ladder = self.ladder.build(shape, outputs(facts.event, head))
+        ladder.checkpointing = self.ladder.checkpointing
         return HierarchicalVAE(
             nn.Sequential(*layers),
-            self.ladder.build(shape, outputs(facts.event, head)),
+            ladder,
             head,
             nn.Identity() if begin is None else Offset(begin),
             sees_gaps=facts.gaps or facts.channels_last or columns,
+            deviation=softened if self.smooth else exponential,
         )

@@ -23,6 +23,7 @@ class LadderPart(Part):
     family: ClassVar[str] = "ladder"
     home: ClassVar[str] = "vael.networks"
     flat: ClassVar[bool] = True  # whether an example is a vector to it
+    checkpointing: bool = False  # compute inner results again in the backward pass: a third more time, less memory
 
     def settled(self, event: Sequence[int]) -> LadderPart:
         """With what follows from the shape of an example filled in."""
