@@ -5,10 +5,14 @@ import importlib.util
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 
+import vael
+from vael import domains
 from vael.applications import export
 from vael.applications.export import export_onnx, parameters
 from vael.data import Batch, Column, ColumnKind, Schema
+from vael.data.conditioning import AnyCondition
 from vael.errors import StateError
 from vael.models import (
     VAE,
@@ -145,7 +149,7 @@ def test_a_graph_that_disagrees_is_refused(case):
     model, event, wrote = case
     other = export.DecoderGraph(build(CASES["dense"][0], event, latent=wrote_latents(model, event), hidden=(5,)), ())
     example = torch.randn(5, wrote_latents(model, event), generator=torch.Generator().manual_seed(0))
-    graph = export.TracedGraph(other, wrote.decoder.path.read_bytes(), "z", wrote.decoder.outputs, example)
+    graph = export.TracedGraph(other, wrote.decoder.path.read_bytes(), {"z": example}, wrote.decoder.outputs)
     with pytest.raises(StateError, match=r"decoder\.onnx does not agree with PyTorch: mean"):
         export.compared(export.needed(), graph, wrote.decoder.path.parent)
 
@@ -238,3 +242,38 @@ def test_the_columns_of_a_table_stand_beside_its_graphs(case):
     assert read_schema(wrote.columns) == schema
     assert str(wrote.columns) in str(wrote)
     assert run(wrote.encoder.path, x=torch.full((3, len(schema.columns)), torch.nan))["mean"].isfinite().all()
+
+
+CONDITIONED = {
+    "label": ("digits", {"model": "dense", "hidden": (16,), "latent": 3, "condition_on": "label"}, {"label": "7"}),
+    "columns": ("table", {"latent": 2, "hidden": (8,), "condition_on": "kind"}, {"kind": "b"}),
+}
+
+
+@needs_onnx
+@pytest.mark.parametrize("name", CONDITIONED)
+def test_a_conditional_model_takes_its_condition_beside(name, tmp_path):
+    """q(z | x, c) and p(x | z, c) as PyTorch has them, for conditions that differ from row to row, c written as
+    `condition.json` says; what an image or a row is said to be changes what the graphs give.
+    """
+    data, options, named = CONDITIONED[name]
+    if data == "table":
+        lines = [f"{number % 7},{'ab'[number % 2]},{number % 5 / 2}" for number in range(200)]
+        data = tmp_path / "rows.csv"
+        data.write_text("count,kind,real\n" + "\n".join(lines) + "\n")
+    run_ = vael.train(data, epochs=1, run=tmp_path / "run", **options)
+    condition = run_.spec.data.condition
+    known = domains.of(run_.spec.data).columns(run_.spec.data)
+    wrote = export_onnx(run_.model, run_.spec.data.event, tmp_path / "graphs", known, condition)
+    assert wrote.encoder.inputs == ("x", "c")
+    assert wrote.decoder.inputs == ("z", "c")
+    kept = TypeAdapter(AnyCondition).validate_json(wrote.condition.read_bytes())
+    assert torch.equal(kept.encode(named), run_.condition(named))
+    batch = run_.split("validation")[1].batch(torch.arange(6))
+    code = run(wrote.encoder.path, x=batch.x, c=batch.context)
+    with torch.no_grad():
+        torch.testing.assert_close(code["mean"], run_.model.encode(batch), rtol=1e-4, atol=1e-4)
+        cells = run(wrote.decoder.path, z=code["mean"], c=batch.context)
+        torch.testing.assert_close(cells["mean"], run_.model.reconstruct(batch), rtol=1e-4, atol=1e-4)
+    elsewhere = run(wrote.decoder.path, z=code["mean"], c=batch.context.roll(1, 1))
+    assert not torch.allclose(elsewhere["mean"], cells["mean"], atol=1e-4)

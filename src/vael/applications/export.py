@@ -7,6 +7,9 @@ x.
 An autoencoder's encoder gives its code and its decoder the reconstruction; those of a VQ-VAE give and take codes as
 whole numbers, the levels side by side, the coarsest first.
 
+A conditional model's graphs take c beside x and z: q(z | x, c) and p(x | z, c). `condition.json`, written beside them,
+says what the numbers of c stand for.
+
 A model of a table takes and gives its columns as numbers: the code of a level, a number or a day minus the column's
 `origin`, NaN in a gap. `columns.json`, written beside the graphs, says for each column which these are.
 """
@@ -16,7 +19,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +32,7 @@ from torch.distributions import Distribution, Independent, MultivariateNormal, N
 
 from vael import files
 from vael.data import Batch
+from vael.data.conditioning import AnyCondition
 from vael.errors import StateError, SupportError
 from vael.models import Codes, CodeVector, CorrelatedGaussianPosterior, Decodes, LatentVector, Model, has, needs
 from vael.models.core import Levels
@@ -60,6 +64,7 @@ class Exported:
     decoder: Graph
     opset: int
     columns: Path | None = None  # what the columns of x are, where the data are a table
+    condition: Path | None = None  # what the numbers of c are, where the model has a condition
 
     def __str__(self) -> str:
         graphs = (self.encoder, self.decoder)
@@ -69,6 +74,8 @@ class Exported:
         ]
         if self.columns is not None:
             lines.append(f"{self.columns}: what the columns of x are, and what their numbers stand for")
+        if self.condition is not None:
+            lines.append(f"{self.condition}: what the numbers of c stand for")
         return "\n".join([*lines, f"ONNX opset {self.opset}, float32, any batch size, nothing random inside"])
 
 
@@ -88,8 +95,8 @@ class EncoderGraph(nn.Module):
         """Of the outputs."""
         return ("mean", "scale_tril" if isinstance(self.posterior, CorrelatedGaussianPosterior) else "log_scale")
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        q = innermost(self.posterior(x, None))
+    def forward(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        q = innermost(self.posterior(x, c))
         if isinstance(q, MultivariateNormal):
             return q.loc, q.scale_tril
         if not isinstance(q, Normal):
@@ -105,8 +112,8 @@ class CodeGraph(nn.Module):
         self.model = model
         self.names = ("codes",) if has(model, Codes) else ("code",)
 
-    def forward(self, x: Tensor) -> tuple[Tensor]:
-        batch = Batch(x=x)
+    def forward(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor]:
+        batch = Batch(x=x, context=c)
         if has(self.model, Codes):
             return (torch.cat([level[0].flatten(1) for level in self.model.latents(batch)], 1),)
         return (self.model.encode(batch),)
@@ -123,9 +130,9 @@ class DecoderGraph(nn.Module):
         super().__init__()
         self.model, self.grids = model, grids
 
-    def law(self, z: Tensor) -> Distribution:
+    def law(self, z: Tensor, c: Tensor | None = None) -> Distribution:
         """Of the elements."""
-        return self.model.decode(self._levels(z))
+        return self.model.decode(self._levels(z), c)
 
     def _levels(self, z: Tensor) -> Levels:
         if not self.grids:
@@ -133,12 +140,12 @@ class DecoderGraph(nn.Module):
         parts = z.split([grid.numel() for grid in self.grids], 1)
         return tuple(part.unflatten(1, grid)[None] for part, grid in zip(parts, self.grids, strict=True))
 
-    def names(self, z: Tensor) -> tuple[str, ...]:
+    def names(self, z: Tensor, c: Tensor | None = None) -> tuple[str, ...]:
         """Of the outputs."""
-        return ("mean", *parameters(self.law(z))) if self.model.states_likelihood else ("reconstruction",)
+        return ("mean", *parameters(self.law(z, c))) if self.model.states_likelihood else ("reconstruction",)
 
-    def forward(self, z: Tensor) -> tuple[Tensor, ...]:
-        law = self.law(z)
+    def forward(self, z: Tensor, c: Tensor | None = None) -> tuple[Tensor, ...]:
+        law = self.law(z, c)
         own = parameters(law) if self.model.states_likelihood else {}  # before the mean, which adds fields to some laws
         return (law.mean[0], *(value[0] for value in own.values()))
 
@@ -174,29 +181,33 @@ def parameters(law: Distribution) -> dict[str, Tensor]:
     return {name: whole(value) for name, value in found.items()}
 
 
-def export_onnx(model: Model, event: Sequence[int], folder: Path | str, schema: Schema | None = None) -> Exported:
+def export_onnx(
+    model: Model,
+    event: Sequence[int],
+    folder: Path | str,
+    schema: Schema | None = None,
+    condition: AnyCondition | None = None,
+) -> Exported:
     """Write `encoder.onnx` (x -> mean, log_scale) and `decoder.onnx` (z -> mean, parameters of p(x | z)) into `folder`;
     of an autoencoder x -> code and z -> reconstruction, of a VQ-VAE x -> codes and z -> mean, parameters of p(x | c).
+    Those of a conditional model take c, `[batch, features]`, as second input.
 
     Both are run in ONNX Runtime and compared with PyTorch on batches of 1 and 5 before anything is written, with gaps
     where the encoder takes some; the model itself stays where it is and as it is. `schema` is written to
-    `columns.json`. A model with a context is not exported.
+    `columns.json`, `condition` to `condition.json`.
 
     Errors: `StateError` if the packages for it are not installed, the model cannot be traced, or the graphs do not
     agree with PyTorch.
     """
     what_for = "exporting an encoder and a decoder"
     model = needs(model, Decodes, what_for) if has(model, Codes) else needs(model, CodeVector, what_for)
-    if context_of(model):
-        raise StateError(
-            "a conditional model has two inputs, which its graphs do not; export it at one condition "
-            "(model.at(run.condition(...))), or train it without a condition (--condition-on)"
-        )
     runtime = needed()
     model = copy.deepcopy(model).cpu().float().eval()
     probe = torch.Generator().manual_seed(0)
+    features = context_of(model)
     with torch.no_grad():
-        empty = Batch(x=torch.zeros(1, *event))
+        beside = {"c": torch.randn(max(CHECKED), features, generator=probe)} if features else {}
+        empty = Batch(x=torch.zeros(1, *event), context=torch.zeros(1, features) if features else None)
         if isinstance(model, Codes):
             decode = DecoderGraph(model, [level.shape[2:] for level in model.latents(empty)])
             shape = (max(CHECKED), sum(grid.numel() for grid in decode.grids))
@@ -204,20 +215,24 @@ def export_onnx(model: Model, event: Sequence[int], folder: Path | str, schema: 
         else:
             decode = DecoderGraph(model, ())
             latents = torch.randn(max(CHECKED), model.encode(empty).shape[1], generator=probe)
-        example = _with_gaps(decode.law(latents).mean[0], model)  # in the data's units, without any data at hand
+        # in the data's units, without any data at hand
+        example = _with_gaps(decode.law(latents, *beside.values()).mean[0], model)
         encode = EncoderGraph(model) if isinstance(model, LatentVector) else CodeGraph(model)
-        encode(example)  # a posterior that has no such outputs is refused before anything takes long
-        encoder, decoder = (
-            traced(encode, "x", example, encode.names),
-            traced(decode, "z", latents, decode.names(latents)),
+        encode(example, *beside.values())  # a posterior without such outputs is refused before anything takes long
+        graphs = (
+            traced(encode, {"x": example, **beside}, encode.names),
+            traced(decode, {"z": latents, **beside}, decode.names(latents, *beside.values())),
         )
-    checked = [compared(runtime, graph, Path(folder)) for graph in (encoder, decoder)]
-    for graph, record in zip((encoder, decoder), checked, strict=True):
+    encoder, decoder = (compared(runtime, graph, Path(folder)) for graph in graphs)
+    for graph, record in zip(graphs, (encoder, decoder), strict=True):
         files.write_bytes(record.path, graph.content)
-    if schema is None:
-        return Exported(checked[0], checked[1], OPSET)
-    write_schema(columns := Path(folder) / "columns.json", schema)
-    return Exported(checked[0], checked[1], OPSET, columns)
+    columns = None if schema is None else Path(folder) / "columns.json"
+    if columns is not None and schema is not None:
+        write_schema(columns, schema)
+    told = None if condition is None else Path(folder) / "condition.json"
+    if told is not None and condition is not None:
+        files.write_bytes(told, (condition.model_dump_json(indent=1) + "\n").encode())
+    return Exported(encoder, decoder, OPSET, columns, told)
 
 
 def _with_gaps(x: Tensor, model: Decodes) -> Tensor:
@@ -244,13 +259,12 @@ class TracedGraph:
 
     module: nn.Module
     content: bytes
-    input: str
+    inputs: Mapping[str, Shaped[Tensor, "batch ..."]]  # each by its name, as it was traced with
     outputs: tuple[str, ...]
-    example: Shaped[Tensor, "batch *rest"]
 
     @property
     def file(self) -> str:
-        return "encoder.onnx" if self.input == "x" else "decoder.onnx"
+        return "encoder.onnx" if "x" in self.inputs else "decoder.onnx"
 
 
 @contextmanager
@@ -260,18 +274,19 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def traced(module: nn.Module, name: str, example: Tensor, outputs: tuple[str, ...]) -> TracedGraph:
+def traced(module: nn.Module, inputs: Mapping[str, Tensor], outputs: tuple[str, ...]) -> TracedGraph:
     """`module` as a graph whose batch may be of any size."""
+    size = torch.export.Dim("batch", min=1)
     try:
         with quiet():
             program = torch.onnx.export(
                 module,
-                (example,),
+                tuple(inputs.values()),
                 dynamo=True,
-                input_names=[name],
+                input_names=list(inputs),
                 output_names=list(outputs),
                 opset_version=OPSET,
-                dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+                dynamic_shapes=tuple({0: size} for _ in inputs),
                 external_data=False,
                 verbose=False,
             )
@@ -282,7 +297,7 @@ def traced(module: nn.Module, name: str, example: Tensor, outputs: tuple[str, ..
         ) from error
     if program is None:  # only where no program was asked for
         raise StateError("this version of PyTorch gave no ONNX program; use one that the constraints of vael name")
-    return TracedGraph(module, program.model_proto.SerializeToString(), name, outputs, example)
+    return TracedGraph(module, program.model_proto.SerializeToString(), inputs, outputs)
 
 
 def compared(runtime: ModuleType, graph: TracedGraph, folder: Path) -> Graph:
@@ -290,9 +305,10 @@ def compared(runtime: ModuleType, graph: TracedGraph, folder: Path) -> Graph:
     session = runtime.InferenceSession(graph.content, providers=["CPUExecutionProvider"])
     worst = 0.0
     for size in CHECKED:
+        inputs = {name: example[:size] for name, example in graph.inputs.items()}
         with torch.no_grad():
-            expected = graph.module(graph.example[:size])
-        given = session.run(list(graph.outputs), {graph.input: graph.example[:size].numpy()})
+            expected = graph.module(*inputs.values())
+        given = session.run(list(graph.outputs), {name: example.numpy() for name, example in inputs.items()})
         for name, here, there in zip(graph.outputs, expected, map(torch.from_numpy, given), strict=True):
             error = float((here - there).abs().max()) if here.shape == there.shape else float("inf")
             worst = max(worst, error)
@@ -303,4 +319,4 @@ def compared(runtime: ModuleType, graph: TracedGraph, folder: Path) -> Graph:
                     f"(expected {tuple(here.shape)}, at most {TOLERANCE:g} relative); nothing was written; other "
                     "versions of onnx may export it"
                 )
-    return Graph(folder / graph.file, (graph.input,), graph.outputs, worst)
+    return Graph(folder / graph.file, tuple(graph.inputs), graph.outputs, worst)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SHOWN = 40  # pairs in a picture of reconstructions
 COLUMNS = 10
-EXPORTED = ("encoder.onnx", "decoder.onnx", "columns.json")
+EXPORTED = ("encoder.onnx", "decoder.onnx", "columns.json", "condition.json")
 ALL = (*Ending.PICTURE.value, *ROWS)
 
 
@@ -57,7 +57,7 @@ class ExportOptions(ResultOptions):
     """What `vael export` takes."""
 
     output: Path | None = result(
-        "folder where encoder.onnx, decoder.onnx and, for a table, columns.json go; default the run folder",
+        "folder where encoder.onnx, decoder.onnx and what columns and conditions are go; default the run folder",
         lambda options: [(options.output or options.run) / name for name in EXPORTED],
     )
 
@@ -139,8 +139,9 @@ def export(options: ExportOptions) -> int:
     from vael.applications.export import export_onnx
 
     run = specs.load(options.run)
+    data = run.spec.data
     exported = export_onnx(
-        run.model, run.spec.data.event, options.output or run.inside(), domains.of(run.spec.data).columns(run.spec.data)
+        run.model, data.event, options.output or run.inside(), domains.of(data).columns(data), data.condition
     )
     print(json.dumps(asdict(exported), default=str) if options.json else exported)
     return 0

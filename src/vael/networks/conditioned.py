@@ -20,6 +20,6 @@ class Conditioned(nn.Module):
     def forward(self, x: Float[Tensor, "batch *event"], context: Float[Tensor, "*batch features"]) -> Tensor:
         given = self.inputs(x)
         given = given.flatten(1) if self.flat else given
-        c = context.to(given.dtype).expand(len(given), -1)
+        c = context.to(given.dtype).expand(given.shape[0], -1)  # not len(), which a traced graph would fix
         planes = c.view(*c.shape, *[1] * (given.dim() - 2)).expand(-1, -1, *given.shape[2:])
         return self.network(torch.cat([given, planes], 1))
