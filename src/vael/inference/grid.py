@@ -111,7 +111,7 @@ def posterior_on_grid(
         )
     model = copy.deepcopy(model).double().eval()
     with torch.no_grad():
-        return tuple(examined(Joint.of(model, one), tolerance, most) for one in singly(batch))
+        return tuple(examined(OneExample.of(model, one), tolerance, most) for one in singly(batch))
 
 
 def singly(batch: Batch) -> Iterator[Batch]:
@@ -125,7 +125,7 @@ def singly(batch: Batch) -> Iterator[Batch]:
 
 
 @dataclass(frozen=True)
-class Joint:
+class OneExample:
     """log p(x | z), log p(z) and log q(z | x) as functions of z, for one x."""
 
     model: LatentVector
@@ -134,7 +134,7 @@ class Joint:
     prior: Distribution
 
     @staticmethod
-    def of(model: Model, batch: Batch) -> Joint:
+    def of(model: Model, batch: Batch) -> OneExample:
         """The factors of p(x, z) at a batch.
 
         Errors: `StateError` where the latents are no vector of real numbers, or the model is no VAE.
@@ -152,7 +152,7 @@ class Joint:
                 "points an example; "
                 f"a grid is for {MOST_FEATURES} at most. Use importance weights (vael.evaluation.evaluate) instead"
             )
-        return Joint(model, batch, q, prior)
+        return OneExample(model, batch, q, prior)
 
     def __call__(self, z: Float[Tensor, "points features"]) -> tuple[Tensor, Tensor, Tensor]:
         """All three, `[points]`, with at most `AT_ONCE` latents decoded together."""
@@ -232,7 +232,7 @@ class Cells:
         return Cells(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Cells)))
 
     @staticmethod
-    def measured(joint: Joint, low: Tensor, width: Tensor) -> Cells:
+    def measured(joint: OneExample, low: Tensor, width: Tensor) -> Cells:
         """Evaluate the boxes."""
         unit, log_unit = Grid.power(gauss_legendre(0.0, 1.0, RULE), low.shape[1]).nodes()
         latent = low[:, None] + width[:, None] * unit
@@ -248,7 +248,7 @@ class Cells:
             low, width, latent, log_weight, log_joint, log_q, torch.logsumexp(log_joint + log_weight, 1), under_q
         )
 
-    def halved(self, joint: Joint) -> Cells:
+    def halved(self, joint: OneExample) -> Cells:
         """Every box in two on every axis: the parts of the first box, then those of the second, and so on."""
         features = self.low.shape[1]
         corner = torch.cartesian_prod(*[torch.tensor([0.0, 0.5], dtype=torch.float64)] * features).reshape(-1, features)
@@ -296,7 +296,7 @@ def changes(parents: Cells, parts: Cells, total: Tensor) -> Tensor:
     return evidence + (parts.under_q.unflatten(0, (len(parents), -1)).sum(1) - parents.under_q).abs().amax(1)
 
 
-def refined(joint: Joint, edges: list[Tensor], tolerance: float, most: int) -> Refined:
+def refined(joint: OneExample, edges: list[Tensor], tolerance: float, most: int) -> Refined:
     """Halve boxes until what that changes adds up to less than the tolerance, or until `most` points were decoded."""
     low = torch.cartesian_prod(*[edge[:-1] for edge in edges]).reshape(-1, len(edges))
     width = torch.cartesian_prod(*[edge.diff() for edge in edges]).reshape(-1, len(edges))
@@ -323,7 +323,7 @@ def refined(joint: Joint, edges: list[Tensor], tolerance: float, most: int) -> R
         active = parts[~of_parts]
 
 
-def examined(joint: Joint, tolerance: float, most: int) -> GridPosterior:
+def examined(joint: OneExample, tolerance: float, most: int) -> GridPosterior:
     """The record of one example, from a scan that is wide enough."""
     for widening in range(WIDENINGS + 1):
         edges = joint.edges(2.0**widening)
@@ -342,7 +342,7 @@ def at_the_edge(cells: Cells, edges: list[Tensor]) -> float:
     return float((cells.log_evidence[outer].logsumexp(0) - cells.log_evidence.logsumexp(0)).exp())
 
 
-def record(joint: Joint, found: Refined, beyond: float, tolerance: float) -> GridPosterior:
+def record(joint: OneExample, found: Refined, beyond: float, tolerance: float) -> GridPosterior:
     """Sums over all boxes, and the nodes that matter."""
     cells = found.cells
     log_evidence = float(cells.log_evidence.logsumexp(0))
