@@ -16,8 +16,8 @@ PATCHING = Patching(height=32, width=32)  # where none was asked for
 MOST_PICTURES = 200  # that are few
 LEAST_SIDE = 4 * PATCHING.height  # of the smallest picture, so that it is large
 UNASKED = (
-    f"few large pictures, so patches of {PATCHING} are cut from them, of other sizes with --patches N; to shrink whole "
-    "pictures in place of that, give --size N"
+    f"few large pictures, so patches of {PATCHING} are cut from them (of other sizes: --patches N; whole pictures, "
+    "made smaller: --size N)"
 )
 
 
