@@ -151,3 +151,17 @@ def test_log_prob_broadcasts_over_samples(member):
     law = member.make(numbers_of((member.usual,) * 4, torch.float32))
     assert law.log_prob(x).shape == (4, len(member.usual))
     torch.testing.assert_close(law.log_prob(x)[2], member.law(member.usual, torch.float32).log_prob(x))
+
+
+def checked(law):
+    """Whether a law, or one that it is made of, looks at its parameters and values before it answers."""
+    within = [part for part in vars(law).values() if isinstance(part, Distribution)]
+    return law._validate_args or any(checked(part) for part in within)
+
+
+@EACH
+def test_no_law_stops_a_step_to_look_at_its_numbers(member):
+    """What is not finite is met by the guard of a step; a look at every value would take a wait for the device, and
+    a graph of a compiled step.
+    """
+    assert not checked(member.law(member.usual))

@@ -88,3 +88,7 @@ def test_the_standard_gaussian_is_the_gaussian_with_mean_0_and_variance_1():
     assert has_closed_form(q, quick)
     assert torch.equal(quick.mean, zeros)
     assert torch.equal(quick.variance, ones)
+    for law in (quick, general):  # neither waits for a look at every number, also not at one that is none
+        assert not law._validate_args
+        assert law.base_dist._validate_args is False
+        assert law.log_prob(zeros + math.nan).isnan()

@@ -61,6 +61,17 @@ def test_sample_moments_against_numpy():
         )
 
 
+def test_of_one_example_the_mean_is_itself_and_there_is_no_unbiased_covariance():
+    one = numbers([3.0, -1.0])
+    assert torch.equal(sample_mean(one), one[0])
+    assert not sample_covariance(one).any()
+    with pytest.raises(ShapeError, match="with 2 examples or more"):
+        sample_covariance(one, unbiased=True)
+    for moment in (sample_mean, sample_covariance):
+        with pytest.raises(ShapeError, match="with 1 examples or more"):
+            moment(one[:0])
+
+
 def test_maximum_likelihood_is_a_maximum():
     x = torch.randn(40, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64) @ numbers(
         [1, 0.5, 0], [0, 1, 2], [0, 0, 1]

@@ -61,6 +61,13 @@ def test_what_was_seen_stays_and_what_stands_in_a_gap_is_not_looked_at(mixture):
     assert torch.equal(found.quantile(0.9)[SEEN], ROW[SEEN])
 
 
+def test_rows_in_float32_are_worked_on_in_float64(mixture):
+    narrow, known = (mixture.given(x, SEEN) for x in (ROW.float(), ROW.float().double()))
+    for name in ("mean", "deviation", "log_prob", "weight"):
+        assert getattr(narrow, name).dtype == torch.float64
+        assert torch.equal(getattr(narrow, name), getattr(known, name))
+
+
 def test_rows_of_different_gaps_are_what_they_are_alone(mixture):
     x = torch.randn(40, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     seen = torch.rand(40, 4, generator=torch.Generator().manual_seed(2)) > 0.4

@@ -2,8 +2,10 @@
 given again.
 """
 
+import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch.distributions import Bernoulli, Categorical, Independent, Laplace, MultivariateNormal, Normal, Poisson
 
 from vael.errors import StateError
@@ -122,6 +124,28 @@ def test_noise_of_examples_is_standard(dtype):
     assert float(uniform.min()) >= 0
     assert float(uniform.max()) < 1
     assert abs(float(uniform.mean()) - 0.5) < 0.015
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [(np.float32, torch.float32), (np.float64, torch.float64)], ids=str)
+def test_noise_of_examples_is_numpys_philox_by_seed_example_and_call(kind, dtype):
+    """What every version gave: figures of one version are figures of the next."""
+    noise, like = PerExample(7, torch.tensor([4, 9]), skip=2), torch.zeros(1, dtype=dtype)
+    uniform, normal = noise.uniform((3, 2, 5), like), noise.normal((3, 2), like)
+    for place, row in enumerate((4, 9)):
+        sources = [np.random.Generator(np.random.Philox(key=[7, row], counter=[0, 0, 0, call])) for call in (2, 3)]
+        assert np.array_equal(uniform[:, place].numpy(), sources[0].random((3, 5), dtype=kind))
+        assert np.array_equal(normal[:, place].numpy(), sources[1].standard_normal(3, dtype=kind))
+
+
+@pytest.mark.parametrize("high", [1, 2, 3, 129, 254, 255, 256])
+def test_bytes_below_a_number_are_uniform_below_it(high):
+    """From a stream as from noise of examples: every one of them, none above; chi-square, false-alarm rate 1e-6."""
+    for source in (Stream(generator(high)), PerExample(high, torch.arange(40))):
+        found = source.bytes_below(high, (40, 3, 7, 51), torch.device("cpu"))
+        assert (found.dtype, found.shape) == (torch.uint8, (40, 3, 7, 51))
+        counts = torch.bincount(found.flatten().long(), minlength=high)
+        assert len(counts) == high
+        assert high == 1 or stats.chisquare(counts.numpy()).pvalue > 1e-6
 
 
 def test_noise_of_examples_wants_the_examples_on_the_second_axis():
