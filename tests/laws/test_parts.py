@@ -171,6 +171,8 @@ def build_likelihood(part):
         return
     head, data = first_that_fits(lambda one: part.settled(one).build(one), IMAGE, WHOLE, TABLE)
     channels = head.channels_per_cell * data.event[0]
+    left = [name for name in ("levels", "channels") if getattr(part.settled(data), name, "chosen") is None]
+    assert left == []  # what follows from the data is written down, so that run.json says it
     law = head(torch.zeros(2, 4, channels, *data.event[1:]))
     assert law.batch_shape[:2] == (2, 4)
     assert part.settled(data).settled(data) == part.settled(data)

@@ -81,6 +81,20 @@ def test_coupling_is_regression_on_the_channels_before():
     assert coupling.triu().abs().max() == 0
 
 
+def test_the_decoder_starts_with_the_coupling_of_the_noise_and_its_spread_for_any_latent():
+    """Each channel follows those before it as the noise of a pixel does; scales are those of the noise that is left."""
+    model, source = started(CoupledLogisticMixtureHead(256, 1, 3)), smooth()
+    found = factors(source.x.float(), LATENT)
+    law = model.decode((torch.randn(1, 2, LATENT, generator=torch.Generator().manual_seed(4)),))
+    expected = coupled_noise(found.mixing)[torch.tril_indices(3, 3, -1).unbind()].float()
+    coupling = law.coupling[0, :, :, :, :, 0]
+    torch.testing.assert_close(coupling, expected[None, :, None, None].expand_as(coupling), rtol=1e-4, atol=1e-4)
+    # a logistic of scale s has deviation π s / √3; near the least scale that a head gives it is a little wider
+    spread = found.mixing.diagonal() * found.noise**0.5 * math.sqrt(3) / math.pi
+    ratio = law.log_scale[0, :, :, :, :, 0].exp().double() / spread[None, :, None, None]
+    assert 0.999 < float(ratio.min()) <= float(ratio.max()) < 1.1
+
+
 def test_the_middle_of_the_posterior_gives_the_data_back():
     model, source = started(CoupledLogisticMixtureHead(256, 1, 3)), smooth(seed=2)
     error = (model.reconstruct(Batch(x=source.x.float())) - source.x).std()

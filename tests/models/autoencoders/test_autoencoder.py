@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.func import functional_call, jacrev, vmap
 
-from vael.data import Batch, GaussianNoise, Kind, Masking, SaltAndPepper, Source, Splits, unit_interval
+from vael.data import Batch, GaussianNoise, Kind, Masking, SaltAndPepper, Source, Splits, statistics, unit_interval
 from vael.errors import ShapeError, StateError, SupportError
 from vael.evaluation import evaluate
 from vael.models import (
@@ -252,6 +252,19 @@ def test_an_unrolled_stack_is_its_layers_inside_each_other_and_has_weights_of_it
         for p in deep.parameters():
             p.add_(1.0)
     assert all(torch.equal(before[name], w) for name, w in stack[0].state_dict().items())
+
+
+def test_the_units_of_the_data_reach_neither_the_codes_nor_the_training_of_a_stack():
+    """In millimetres or in metres, moved or not: the first layer sees numbers of mean 0 and spread 1."""
+    x = batch(torch.float32).x
+    codes = []
+    for factor, shift in ((1.0, 0.0), (250.0, -40.0)):
+        own = Source("own", factor * x + shift, Kind.REAL, "")
+        with torch.random.fork_rng():
+            torch.manual_seed(5)
+            layers = stacked(EVENT, features=(12, 3), statistics=statistics(own))
+        codes.append(layers[0].encode(Batch(x=own.x)))
+    torch.testing.assert_close(codes[0], codes[1], rtol=1e-4, atol=1e-4)
 
 
 # refusals

@@ -84,6 +84,23 @@ def test_probabilities_sum_to_one(seed):
     assert float(years.sum()) == pytest.approx(1, abs=2e-5)
 
 
+def test_levels_have_a_free_share_each_and_those_in_order_stand_between_thresholds():
+    """log softmax of the raw numbers of a column of levels; σ(θ_k - f) - σ(θ_{k-1} - f) of one whose levels have an
+    order, f its first raw number and θ rising.
+    """
+    head, raw = head_and_raw(3)
+    with torch.no_grad():
+        head.thresholds.copy_(torch.tensor([[-0.7, 0.4, 0.0, 0.0]]))
+        shares = head(raw).log_probs[0, 0].exp()
+        own = (head.start_at + head.gain * raw)[0, 0, -3 * 4 :].view(3, 4)
+    for column, levels in ((0, 4), (1, 2)):
+        torch.testing.assert_close(shares[column, :levels], own[column, :levels].softmax(0))
+    below = [1 / (1 + math.exp(float(own[2, 0]) - one)) for one in (-0.7, -0.7 + math.log1p(math.exp(0.4)) + 1e-3)]
+    expected = [below[0], below[1] - below[0], 1 - below[1]]
+    assert shares[2, :3].tolist() == pytest.approx(expected, rel=1e-4)
+    assert float(shares[1, 2:].sum() + shares[2, 3:].sum()) == pytest.approx(0, abs=1e-6)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_densities_integrate_to_one_with_their_spikes(seed):
     head, raw = head_and_raw(seed)

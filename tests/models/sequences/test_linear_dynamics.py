@@ -8,6 +8,7 @@ from vael.data import Batch
 from vael.inference import weighed
 from vael.models import GaussianHead, linear_dynamics, posterior_levels
 from vael.models.likelihoods.heads import LearnedScale
+from vael.models.sequences.linear_dynamics import LinearAndMore
 from vael.probability import PerExample, bounded
 
 TIME, CHANNELS, LATENT = 7, 3, 4
@@ -111,3 +112,15 @@ def test_weights_are_listed_once_and_travel_with_the_model():
     assert sum("turn" in name for name in names) == sum("loadings" in name for name in names) == 1
     other.load_state_dict(model.state_dict())
     torch.testing.assert_close(other.reconstruct(windows()), model.reconstruct(windows()))
+
+
+def test_an_emission_begins_linear_with_elements_of_unit_spread():
+    """C has entries of variance 1/d, so that C z has the spread of z: 4,000 of them, within 5 standard errors."""
+    more = torch.nn.Sequential(torch.nn.Linear(16, 250), torch.nn.Unflatten(1, (1, 250)))
+    emission = LinearAndMore(16, more, 250)
+    assert abs(float(emission.loadings.square().mean()) * 16 - 1) < 5 * (2 / 4_000) ** 0.5
+    with torch.no_grad():
+        for weight in more.parameters():
+            weight.zero_()
+        z = torch.randn(3, 16)
+        torch.testing.assert_close(emission(z)[:, 0], z @ emission.loadings.mT)

@@ -1,0 +1,34 @@
+"""What functions assume where nothing is said is the same everywhere: seeds are 0, a split is that of test."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import vael
+
+HOME = Path(vael.__file__).parent
+
+
+def assumed(name):
+    """The default of every parameter of that name, by file and function; what is no constant is left out."""
+    found = {}
+    for path in sorted(HOME.rglob("*.py")):
+        text = path.read_text()
+        if f" {name}:" not in text or path.is_relative_to(HOME / "cli"):
+            continue
+        for function in (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)):
+            given = function.args
+            placed = zip(reversed([*given.posonlyargs, *given.args]), reversed(given.defaults), strict=False)
+            named = zip(given.kwonlyargs, given.kw_defaults, strict=True)
+            for parameter, default in (*placed, *named):
+                if parameter.arg == name and isinstance(default, ast.Constant):
+                    found[f"{path.relative_to(HOME)}: {function.name}"] = default.value
+    return found
+
+
+@pytest.mark.parametrize(("name", "usual", "least"), [("seed", (0, None), 40), ("split", ("test",), 6)])
+def test_what_is_assumed_where_nothing_is_said_is_the_same_everywhere(name, usual, least):
+    found = assumed(name)
+    assert {where: value for where, value in found.items() if value not in usual} == {}
+    assert len(found) >= least  # there are so many to look at
