@@ -36,6 +36,7 @@ from vael.evaluation import (
     ErrorJudgement,
     Evaluation,
     ExactJudgement,
+    PredictionJudgement,
     evaluate_encoder,
     evaluate_refined,
     judge,
@@ -49,6 +50,9 @@ from vael.models import (
     BayesianGaussianMixture,
     BernoulliHead,
     CellWise,
+    Classifies,
+    ClassPosterior,
+    ClassShares,
     ClosedForm,
     CodeGrid,
     Codes,
@@ -66,12 +70,15 @@ from vael.models import (
     LatentVector,
     MixturePrior,
     Model,
+    Predicts,
     Reconstructs,
     Samples,
+    SemiSupervised,
     SquaredErrorHead,
     StandardNormal,
     Whitens,
     has,
+    jumpy_state_space,
     needs,
     posterior_levels,
     prior_levels,
@@ -79,6 +86,7 @@ from vael.models import (
 )
 from vael.models.hierarchical import HierarchicalVAE
 from vael.networks import CodeBook, Dense
+from vael.networks.conditioned import Conditioned
 from vael.networks.ladder import DenseLadder
 from vael.probability import PerExample, as_noise
 from vael.recipes import vq_vae
@@ -95,9 +103,11 @@ CAPABILITIES = (
     ExactLikelihood,
     ClosedForm,
     CellWise,
+    Classifies,
     Continues,
     LatentModel,
     LatentVector,
+    Predicts,
     Whitens,
 )
 EVENT, VECTOR = (1, 4, 4), (3,)
@@ -129,6 +139,18 @@ def bayesian():
 def hierarchy():
     ladder = DenseLadder(EVENT, EVENT, (2, 3, 4), 8)
     return HierarchicalVAE(nn.Identity(), ladder, BernoulliHead(), nn.Identity(), sees_gaps=False)
+
+
+def of_classes(classes=3):
+    encode = Conditioned(nn.Flatten(), nn.Linear(16 + classes, 4), flat=True)
+    given = VAE(
+        StandardNormal(2),
+        Decoder(Dense((2 + classes,), EVENT, (), nn.SiLU), BernoulliHead()),
+        GaussianPosterior(encode),
+        context=classes,
+    )
+    told = ClassPosterior(nn.Sequential(nn.Flatten(), nn.Linear(16, classes)))
+    return SemiSupervised(ClassShares(classes), told, given)
 
 
 @dataclass(frozen=True)
@@ -163,7 +185,13 @@ KINDS = {
     "state space": Kind(
         lambda: state_space((5, 3), GaussianHead(), latent=2, hidden=4), LATENT | {CellWise, Continues}, (5, 3)
     ),
+    "jumps": Kind(
+        lambda: jumpy_state_space((5, 3), GaussianHead(), latent=2, hidden=4, farthest=2),
+        frozenset({Samples, Encodes, Predicts}),
+        (5, 3),
+    ),
     "hierarchy": Kind(hierarchy, LATENT | {CellWise, Whitens}),
+    "classes": Kind(of_classes, LATENT | {CellWise, Classifies}),
 }
 
 
@@ -292,7 +320,35 @@ def closed_form(model, kind):
     torch.testing.assert_close(nothing.mean[0], model.rows.weight @ model.rows.mean)
 
 
+def classifies(model, kind):
+    """Probabilities of classes, and a model of each class whose draws and bound need no class."""
+    batch = given(kind)
+    probs = model.classify(batch).probs
+    assert probs.shape == (EXAMPLES, model.classes)
+    torch.testing.assert_close(probs.sum(1), torch.ones(EXAMPLES))
+    for place in range(model.classes):
+        one, rows = model.at_class(place), model.in_class(batch, place)
+        torch.testing.assert_close(one.infer(batch).mean, model.given.infer(rows).mean)
+        assert one.sample(2, generator=noise()).shape == (2, *kind.event)
+
+
+def predicts(model, kind):
+    """What comes after a part hangs on that part alone, and so do the weights of its frames."""
+    batch, time = given(kind), kind.event[0]
+    assert model.believed(batch).shape[:2] == (EXAMPLES, time)
+    assert model.ahead(batch, 3, 4, PerExample(0, batch.index)).mean.shape == (4, EXAMPLES, 3, *kind.event[1:])
+    log_w = model.log_ahead(batch, 2, 4, PerExample(0, batch.index))
+    assert log_w.shape == (4, EXAMPLES, time - 1)
+    x = batch.x.clone()
+    x[:, -1] += 1
+    other = model.log_ahead(Batch(x=x, index=batch.index), 2, 4, PerExample(0, batch.index))
+    assert torch.equal(log_w[..., :-1], other[..., :-1])
+    assert not torch.equal(log_w[..., -1], other[..., -1])
+
+
 WORKS = {
+    Predicts: predicts,
+    Classifies: classifies,
     Decodes: decodes,
     Continues: continues,
     CodeVector: code_vector,
@@ -386,6 +442,8 @@ JUDGED = {
     "codes": ExactJudgement,
     "mixture": ExactJudgement,
     "bayesian mixture": ExactJudgement,
+    "classes": Evaluation,
+    "jumps": PredictionJudgement,
 }
 
 
@@ -470,8 +528,8 @@ def test_whatever_decodes_scores_rows_by_what_it_has(name):
     """By its likelihood or by what errors cost, never by the other; a row alone as among others; what is strange is."""
     kind = KINDS[name]
     model = built(kind)
-    if name == "codes":
-        with pytest.raises(StateError, match=r"scoring needs latents or codes .*\(Decodes\).*AutoregressiveCodes"):
+    if name in ("codes", "jumps"):
+        with pytest.raises(StateError, match=rf"scoring needs latents or codes .*\(Decodes\).*{type(model).__name__}"):
             AnomalyDetector(model, source_of(kind, 40), source_of(kind, 20))
         return
     rows = source_of(kind, 15)
@@ -539,6 +597,7 @@ def test_what_takes_one_vector_of_latents_refuses_two_levels(use):
 
 FIGURES = {
     "two levels": {"curves", "reconstructions", "sample_means", "sample_draws", "latent_map"},
+    "classes": {"curves", "reconstructions", "sample_means", "sample_draws", "latent_map", "samples_by_class"},
     "autoencoder": {"curves", "reconstructions", "latent_map"},
     "autoencoder with a density": {"curves", "reconstructions", "sample_draws", "latent_map"},
     "vq-vae": {"curves", "reconstructions", "sample_draws", "latent_map", "code_use"},

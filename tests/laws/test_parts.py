@@ -146,7 +146,7 @@ class Known:
 
 
 def facts(event, kind, levels=None):
-    return Facts("x", event, kind, Known(event), levels=levels)
+    return Facts("x", event, kind, Known(event), levels=levels, classes=3)
 
 
 IMAGE, WHOLE = facts((1, 8, 8), Kind.BINARY), facts((1, 8, 8), Kind.INTEGER, 16)

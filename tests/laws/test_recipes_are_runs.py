@@ -32,7 +32,12 @@ SMALLER |= {name: {"model.network.hidden": (8,), "model.latent": 2} for name in 
 for name in ("miwae", "piwae"):
     SMALLER[name] |= {"algorithm.samples": 8}
 # why digits are refused
-NOT_HERE = {"state-space": "over sequences", "kalman": "over sequences", "temporal": "over time"}
+NOT_HERE = {
+    "state-space": "over sequences",
+    "kalman": "over sequences",
+    "td-vae": "over sequences",
+    "temporal": "over time",
+}
 
 
 @pytest.fixture(scope="module")

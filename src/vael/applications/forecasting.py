@@ -16,7 +16,7 @@ from vael.data import Batch, Source
 from vael.errors import StateError
 from vael.evaluation.evaluate import batch_at, reference
 from vael.inference import tempered, weighed
-from vael.models import CellWise, Continues, LatentModel, Model, has, needs, posterior_levels
+from vael.models import CellWise, Continues, LatentModel, Model, Predicts, has, needs, posterior_levels
 from vael.probability import EachLatent, PerExample, draw
 
 DRAWS = 1000
@@ -41,14 +41,17 @@ class Future:
 def future(model: Model, source: Source, steps: int, *, samples: int = DRAWS, seed: int = 0) -> Future:
     """`steps` steps after each window, given the window.
 
-    A model whose latents move on (`Continues`) is let run from draws of its last latents; any other takes a window of
-    which the end was not seen, so that steps have to be fewer than a window has. Draws are chosen by as much of their
-    importance weights as leaves 50 equal ones. Noise is a function of (seed, window).
+    A model that `Predicts` goes on from what it believes. One whose latents move on (`Continues`) is let run from draws
+    of its last latents; any other takes a window of which the end was not seen, so that steps have to be fewer than a
+    window has. Draws of these two are chosen by as much of their importance weights as leaves 50 equal ones. Noise is a
+    function of (seed, window).
 
     Errors: `StateError` for sizes below 1, for what is no sequence, for a model without latents or whose elements
     cannot be left out, and for more steps than such a window allows.
     """
     refuse_other(source, samples, steps)
+    if isinstance(model, Predicts):
+        return _rollouts(model, source, steps, samples, seed)
     needs(model, CellWise, "forecasting")
     model = needs(model, LatentModel, "forecasting")
     time = source.event[0]
@@ -72,6 +75,21 @@ def future(model: Model, source: Source, steps: int, *, samples: int = DRAWS, se
             for at in range(0, len(source), size)
         ]
     return Future(torch.cat([one.draws for one in parts], 1), torch.cat([one.mean for one in parts]))
+
+
+def _rollouts(model: Predicts, source: Source, steps: int, samples: int, seed: int) -> Future:
+    """Draws of what comes next of a model that goes on from what it believes, a step at a time."""
+    model.eval()
+    size = max(1, NUMBERS_AT_ONCE // (samples * math.prod(source.event[1:]) * steps))
+    draws, means = [], []
+    with torch.inference_mode():
+        for at in range(0, len(source), size):
+            batch = batch_at(source, range(at, min(at + size, len(source))), seed, reference(model))
+            noise = PerExample(seed, torch.arange(at, at + len(batch)))
+            law = model.ahead(batch, steps, samples, noise)
+            draws.append(draw(law, 1, EachLatent(noise))[0].cpu())
+            means.append(law.mean.mean(0).cpu())
+    return Future(torch.cat(draws, 1), torch.cat(means))
 
 
 def _after(model: LatentModel, batch: Batch, begin: int, steps: int, samples: int, seed: int) -> Future:

@@ -14,7 +14,7 @@ from vael.data import Source
 from vael.errors import StateError
 from vael.evaluation.evaluate import batch_at, reference
 from vael.inference import tempered
-from vael.models import CellWise, LatentModel, Model, needs
+from vael.models import CellWise, LatentModel, Model, Predicts, needs
 from vael.models.vae import filled
 from vael.objectives import log_weights
 from vael.probability import PerExample
@@ -88,13 +88,20 @@ def refuse_other(source: Source, samples: int, steps: int = 1) -> None:
 def codes_of(
     model: Model, source: Source, *, seed: int = 0
 ) -> Float[Tensor, "windows time features"] | Float[Tensor, "windows features"]:
-    """Means of q(z | x): of a model with a latent for each step one for each, else a vector for each window."""
-    model = needs(model, LatentModel, "encoding windows")
+    """Means of q(z | x), or of what a model that `Predicts` believes after each step.
+
+    Of a model with a latent for each step one for each, else a vector for each window.
+    """
+    if not isinstance(model, Predicts):
+        model = needs(model, LatentModel, "encoding windows")
     model.eval()
     found, size = [], max(1, ELEMENTS_AT_ONCE // (8 * math.prod(source.event)))
     with torch.inference_mode():
         for begin in range(0, len(source), size):
             batch = batch_at(source, range(begin, min(begin + size, len(source))), seed, reference(model))
+            if isinstance(model, Predicts):
+                found.append(model.believed(batch).float().cpu())
+                continue
             levels = model.latents(batch)
             each = len(levels) == source.event[0]
             found.append((torch.stack(levels, 2)[0] if each else torch.cat(levels, -1)[0]).float().cpu())

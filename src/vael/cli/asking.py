@@ -94,6 +94,13 @@ class ReadingOptions:
         "for each example",
         called="the conditions themselves",
     )
+    labels: str | None = option(
+        "WHAT",
+        "classes that a semi-supervised model learns: label (the labels of the data), COLUMN of a table, or a file "
+        "with a label for each example (.npy, .csv); -1 or empty where unknown",
+        called="the labels themselves",
+    )
+    labelled: int | None = option("N", "labels of each class that training is given; default all that there are", whole)
     validation: int | float | str | None = option(
         "SHARE",
         "examples set aside for validation: a share below 1, or a count; test: the test split serves",

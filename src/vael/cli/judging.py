@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vael.cli.options.declaring import option
+from vael.cli.options.declaring import flag, option
 from vael.cli.options.parser import UsageError
 from vael.cli.options.shared import RunOptions, seed
 from vael.cli.options.values import one_of, whole
@@ -46,6 +46,10 @@ class EvaluateOptions(RunOptions):
         "Gaussian for every example",
         one_of("adaptive", "encoder", "laplace"),
     )
+    linear_classifier: bool = flag(
+        "besides, fit a linear classifier to the codes of labelled training examples, and say how many of this split "
+        "it tells right"
+    )
     batch: int = option("N", "examples at once; the numbers do not depend on it", whole, default=TOGETHER)
     seed: int = seed("the estimate")
     threads: int | None = option("N", "threads of the processor", whole)
@@ -80,11 +84,15 @@ def evaluate(options: EvaluateOptions) -> int:
             proposal=options.proposal or "adaptive",
             say=None if options.json else telling,
         )
-        beside = against_simplest(run, judged, options)
+        beside = [against_simplest(run, judged, options)]
+        beside += [by_codes(run, options.split)] if options.linear_classifier else []
     if options.json:
-        print(json.dumps(as_json(judged, run) | beside.record))
+        record = as_json(judged, run)
+        for one in beside:
+            record |= one.record
+        print(json.dumps(record))
     else:
-        answer("\n".join((*sentences(judged, run.spec), *beside.lines)))
+        answer("\n".join((*sentences(judged, run.spec), *(line for one in beside for line in one.lines))))
     return 0
 
 
@@ -99,7 +107,7 @@ class AgainstSimplest:
 def against_simplest(run: Run, judged: Evaluation | Judgement, options: EvaluateOptions) -> AgainstSimplest:
     """The simplest likelihood, and what else is asked of models of such data; of sequences only."""
     from vael import domains
-    from vael.evaluation import Evaluation
+    from vael.evaluation import Evaluation, PredictionJudgement
 
     train, (_, shown) = run.splits().train, run.split(options.split)
     domain = domains.of(train)
@@ -107,12 +115,32 @@ def against_simplest(run: Run, judged: Evaluation | Judgement, options: Evaluate
     lines = [f"  {one.task:<12} {'' if one.is_better else 'warning: '}{one}" for one in compared]
     found: dict[str, object] = {"compared": [vars(one) for one in compared]} if compared else {}
     base = domain.simplest(train, shown, options.seed)
-    if base is not None and isinstance(judged, Evaluation) and judged.log_likelihood is not None:
-        gain = judged.log_likelihood - base.log_likelihood
+    own = judged.log_likelihood if isinstance(judged, Evaluation | PredictionJudgement) else None
+    if base is not None and own is not None:
+        gain = own - base.log_likelihood
         worse = "" if gain > 0 else "warning: the model is WORSE than this; "
         lines.insert(0, f"  simplest     {base.log_likelihood:10.2f}   {worse}log p(x) of {base.what}")
         found |= {"simplest_log_likelihood": base.log_likelihood, "simplest": base.what}
     return AgainstSimplest(tuple(lines), found)
+
+
+def by_codes(run: Run, split: str | None) -> AgainstSimplest:
+    """What a linear classifier of the codes tells.
+
+    Errors: `StateError` for a model without codes, or without labels.
+    """
+    from vael.evaluation.representation import linear_classifier
+    from vael.models import Encodes, needs
+
+    name, shown = run.split(split)
+    train = run.splits().train
+    found = linear_classifier(needs(run.model, Encodes, "a linear classifier of codes"), train, shown)
+    known = len(train) if train.label is None else int((train.label >= 0).sum())
+    line = (
+        f"  linear       {found.accuracy:10.2%}   accuracy on the {name} split of a linear classifier of codes, fitted "
+        f"to those of {counted(known, 'labelled training example')}; the commonest class has {found.baseline:.1%}"
+    )
+    return AgainstSimplest((line,), {"linear_classifier": vars(found) | {"fitted_to": known}})
 
 
 def refuse_draws(run: Run | Prepared, asked: Sequence[str]) -> None:
@@ -231,6 +259,7 @@ def write_report(run: Run, judged: Evaluation | Judgement, seed: int = 0) -> Pat
         ("precision", f"{spec.training.precision} in networks, float32 in densities"),
         ("seed", str(spec.training.seed)),
         *trained(run),
+        *told_classes(judged),
         ("made with", f"vael {spec.versions.vael}, PyTorch {spec.versions.torch}, Python {spec.versions.python}"),
     )
     record = ReportInput(
@@ -244,6 +273,15 @@ def write_report(run: Run, judged: Evaluation | Judgement, seed: int = 0) -> Pat
         view=domains.of(splits.train),
     )
     return write(run.inside(), record)
+
+
+def told_classes(judged: Evaluation | Judgement) -> tuple[tuple[str, str], ...]:
+    """How well a model of classes tells them, as a fact of the report."""
+    found = getattr(judged, "classification", None)
+    if found is None:
+        return ()
+    of = counted(found.examples, "example")
+    return (("classes told", f"{found.accuracy:.2%} of {of} by q(y | x), {found.bound_accuracy:.2%} by the bound"),)
 
 
 def trained(run: Run) -> tuple[tuple[str, str], ...]:
@@ -278,6 +316,8 @@ def as_json(judged: Evaluation | Judgement, run: Run) -> dict[str, object]:
         found |= {"elbo": judged.elbo if judged.is_bound else None, "objective": judged.elbo}
         found |= {"elbo_per_step": judged.elbo_per_step, "log_likelihood_per_step": judged.log_likelihood_per_step}
     found["notes"] = tuple(dict.fromkeys((*run.spec.data.notes, *judged.notes)))
+    if getattr(judged, "classification", None) is not None:
+        found["classification"] = vars(judged.classification)  # type: ignore[missing-attribute]
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in found.items()
     }

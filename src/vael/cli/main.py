@@ -61,6 +61,7 @@ GROUPS = {
     "use on data": {
         "reconstruct": Command("using", "Pass data through a trained model and write what comes back."),
         "encode": Command("using", "Write the latent code (posterior mean) of every example."),
+        "classify": Command("classifying", "Tell the class of every row, of a run that learned classes."),
         "score": Command("scoring", "Find the rows that do not belong, and what makes them strange."),
         "impute": Command("imputing", "Fill the missing cells of a table; others stay as they came."),
         "compress": Command("compressing", "Compress images, arrays or tables without loss."),

@@ -9,6 +9,7 @@ from vael.cli.telling import paragraph
 from vael.counting import counted
 
 if TYPE_CHECKING:
+    from vael.data.conditioning.labels import Labelling
     from vael.evaluation import Evaluation, Judgement
     from vael.specs import RunSpec
 
@@ -47,12 +48,19 @@ def summary(spec: RunSpec) -> list[str]:
     lines = [
         f"data        {data.name}: {domains.of(data).told(data)}{prepared}; {sizes}",
         *([f"given       {data.condition.told}"] if data.condition else []),
+        *([f"classes     {labels(data.labelling)}"] if data.labelling else []),
         f"model       {model(spec)}",
         f"{told_of(spec):<12}{spec.model.likelihood_name}",
         f"objective   {objective(spec)}",
         f"length      {length(spec)}; batch {training.batch}{rate(spec)}, seed {training.seed}",
     ]
     return [*lines, *(f"note        {note}" for note in data.notes)]
+
+
+def labels(labelling: Labelling) -> str:
+    """Which classes are learned, and from how many labels."""
+    few = "" if labelling.each is None else f"; training is given {counted(labelling.each, 'label')} of each"
+    return f"{labelling.classes} by {labelling.told}{few}"
 
 
 def told_of(spec: RunSpec) -> str:
@@ -147,6 +155,21 @@ def figures_told(judged: Judgement, notes: Sequence[str]) -> list[str]:
     return [*lines, *(f"  warning: {one}" for one in judged.warnings), *(f"  note: {note}" for note in told)]
 
 
+def classes_told(judged: Evaluation) -> list[str]:
+    """How well a model of classes tells them, a line for each way."""
+    found = judged.classification
+    if found is None:
+        return []
+    error = "" if found.standard_error is None else f" ± {found.standard_error:.2%}"
+    return [
+        f"  accuracy     {found.accuracy:10.2%}{error}   of the most probable class of q(y | x), on "
+        f"{counted(found.examples, 'example')} whose class is known; the commonest class has {found.commonest:.1%}",
+        f"  by the bound {found.bound_accuracy:10.2%}   of the class with the highest bound on log p(x, y)",
+        f"  cross-entropy{found.cross_entropy:10.3f}   -log q(y | x) of the known class; by the bounds "
+        f"{found.bound_cross_entropy:.3f}",
+    ]
+
+
 def sentences(judged: Evaluation | Judgement, spec: RunSpec) -> list[str]:
     """The numbers of an evaluation for a person, each with its estimator."""
     from vael.evaluation import Judgement
@@ -195,5 +218,6 @@ def sentences(judged: Evaluation | Judgement, spec: RunSpec) -> list[str]:
             f"  weights      effective sample size {judged.effective_sample_size:.1f} of {k:,}, k-hat "
             f"{judged.k_hat:.2f}"
         )
+    lines += classes_told(judged)
     notes = dict.fromkeys((*spec.data.notes, *judged.notes))
     return [*lines, *(f"  warning: {warning}" for warning in judged.warnings), *(f"  note: {note}" for note in notes)]

@@ -65,6 +65,7 @@ class Facts:
     schema: Schema | None = None
     gaps: bool = False  # whether elements may be missing
     context: int = 0  # numbers of c, one vector an example
+    classes: int = 0  # that the model learns from labels
     channels_last: bool = False  # whether examples are sequences [time, channels]
 
     @property

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vael.data import Binarize, Images, Schema, Windowing
 from vael.data.conditioning.conditions import AnyCondition, ColumnsCondition
+from vael.data.conditioning.labels import AnyLabelling, ColumnLabels
 from vael.data.pictures.patching import Patching
 from vael.tables.schema_file import as_record, from_record
 
@@ -62,6 +63,7 @@ class DataSpec(SpecSection):
     sequence: Windowing | None = None  # how series were cut into windows [time, channels], the channels in `columns`
     domain: Name = ""  # `module:Class` of a kind of data that is not of this package
     condition: AnyCondition | None = None  # what the model is conditioned on; its columns are not in `table`
+    labelling: AnyLabelling | None = None  # the classes that a model learns; a column of them is not in `table`
     train: SplitSpec
     held_out: SplitSpec  # the validation split
     test: SplitSpec | None = None
@@ -71,6 +73,13 @@ class DataSpec(SpecSection):
     def condition_columns(self) -> tuple[str, ...]:
         """The columns of the table that are the condition, and so no part of x."""
         return self.condition.names if isinstance(self.condition, ColumnsCondition) else ()
+
+    @property
+    def set_apart(self) -> ColumnsCondition | ColumnLabels | None:
+        """What takes columns of the table out of x, where something does."""
+        if isinstance(self.labelling, ColumnLabels):
+            return self.labelling
+        return self.condition if isinstance(self.condition, ColumnsCondition) else None
 
     @property
     def has_schema(self) -> bool:
@@ -84,11 +93,9 @@ class DataSpec(SpecSection):
 
     @property
     def whole_schema(self) -> Schema | None:
-        """The schema of the rows as they are read: with the columns that are the condition."""
-        schema, condition = self.row_schema, self.condition
-        if schema is None or not isinstance(condition, ColumnsCondition):
-            return schema
-        return condition.whole(schema)
+        """The schema of the rows as they are read: with the columns that are set apart."""
+        schema, apart = self.row_schema, self.set_apart
+        return schema if schema is None or apart is None else apart.whole(schema)
 
     @property
     def windowing(self) -> Windowing | None:

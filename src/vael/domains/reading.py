@@ -14,6 +14,7 @@ from vael.data import Kind, OnError, Schema, Source, Splits, Table, load
 from vael.data.blocks import Like, array_blocks
 from vael.data.cells import fingerprint
 from vael.data.conditioning.conditions import FileCondition
+from vael.data.conditioning.labels import FileLabels
 from vael.data.files.material import Material, MaterialPart
 from vael.data.keys import Keys, table_keys
 from vael.data.matching import Trained, matching
@@ -91,12 +92,15 @@ def is_plain_array(known: DataSpec, path: Path) -> bool:
 
 
 def in_condition(known: DataSpec, source: Source, data: str) -> Source:
-    """Examples of data with their conditions, where the model of a run asks for them.
+    """Examples of data with their conditions, where the model of a run asks for them, and their labels, where they have
+    such: those in a file belong to the data of the run alone.
 
     Errors: those of `vael.data.conditioning.conditions.Condition.of`, and `StateError` where an array was beside the
     training data, so that these data have none.
     """
     condition = known.condition
+    if known.labelling is not None and not isinstance(known.labelling, FileLabels):
+        source = known.labelling.of(source)
     if condition is None:
         return source
     if isinstance(condition, FileCondition):

@@ -18,7 +18,7 @@ from vael.domains.image import VALUES
 from vael.domains.reading import refuse_test_as_validation
 from vael.domains.recommendation import KALMAN, Choice, Recommendation, chosen, likelihood, power_of_two, values
 from vael.errors import ShapeError
-from vael.models import Model, is_likelihood
+from vael.models import Model, Predicts, has, is_likelihood
 from vael.networks.parts import DensePart
 from vael.report import series
 from vael.report.gather import few
@@ -96,6 +96,9 @@ class SequenceDomain(Domain):
         return comparisons(model, train, shown, seed)
 
     def figures(self, record: ReportInput, seen: Encoded | None, folder: Path) -> Headed:
+        if has(record.model, Predicts):
+            drawn = ("Samples", [series.samples(record, folder)])
+            return [("What comes next", [series.rollouts(record, folder)]), drawn]
         if not record.has_latents:
             return []
         windows = ("Windows and reconstructions", [series.reconstructions(record, folder)])

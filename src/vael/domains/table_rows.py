@@ -8,7 +8,6 @@ from pathlib import Path
 
 from vael.data import Kind, OnError, Schema, Source, Table, read_table
 from vael.data.blocks import Like, table_blocks
-from vael.data.conditioning.conditions import ColumnsCondition
 from vael.data.keys import Keys
 from vael.data.tabular import is_table_file
 from vael.domains.described import DataSpec
@@ -40,23 +39,20 @@ def as_source(name: str, table: Table) -> Source:
 
 
 def whole(known: DataSpec, schema: Schema) -> Schema:
-    """A schema with the columns that are the condition."""
-    return known.condition.whole(schema) if isinstance(known.condition, ColumnsCondition) else schema
+    """A schema with the columns that are set apart."""
+    return schema if known.set_apart is None else known.set_apart.whole(schema)
 
 
 def in_its_condition(known: DataSpec, name: str, table: Table, like: Like | None = None) -> tuple[Source, Table]:
-    """The rows of a table with their conditions, and the table without the columns that are these.
+    """The rows of a table with their conditions and labels, and the table without the columns that are these.
 
     Errors: `SupportError` for a row whose condition is not known.
     """
     source = as_source(name, table) if like is None or not len(table.x) else like.source(table.x.numpy())
-    condition = known.condition
-    if condition is None:
-        return source, table
-    if not isinstance(condition, ColumnsCondition):
+    if known.set_apart is None:
         return in_condition(known, source, name), table
     given = in_condition(known, replace(source, keys=Keys(table.rows)), name)
-    kept = [place for place in range(table.x.shape[1]) if place not in condition.places]
+    kept = [place for place in range(table.x.shape[1]) if place not in known.set_apart.places]
     schema = replace(table.schema, columns=tuple(table.schema.columns[place] for place in kept))
     return given, replace(table, x=table.x[:, kept].contiguous(), schema=schema)
 

@@ -1,11 +1,13 @@
 """Numbers about a model."""
 
+from vael.evaluation.classification import Classification
 from vael.evaluation.classifier import Classifier, ClassifierSettings, accuracy, classifier_features, train_classifier
 from vael.evaluation.codes import CodeEvaluation, evaluate_codes
 from vael.evaluation.collapse import Collapse, collapse, divergence_per_latent
 from vael.evaluation.evaluate import Forecast, evaluate, evaluate_encoder, evaluate_refined, forecast
 from vael.evaluation.judgement import CodeJudgement, ErrorJudgement, ExactJudgement, Judgement, KeyFigure
 from vael.evaluation.judging import judge, judge_codes, judge_error, judge_exactly, samples_latents
+from vael.evaluation.prediction import Horizon, PredictionJudgement
 from vael.evaluation.proposals import Proposals, fitted_proposal, fitting_cost
 from vael.evaluation.ranking import RankedApart, ranked_apart
 from vael.evaluation.reconstruction import ReconstructionError, code_sensitivity, psnr, reconstruction_error
@@ -18,6 +20,7 @@ from vael.evaluation.tabular.two_sample import TwoSampleTest, two_sample_test
 from vael.evaluation.weights import ImportanceWeights, pareto_shape, tail_size
 
 __all__ = [
+    "Classification",
     "Classifier",
     "ClassifierSettings",
     "ClosestRecords",
@@ -30,10 +33,12 @@ __all__ = [
     "FeatureMoments",
     "Forecast",
     "FrechetDistance",
+    "Horizon",
     "ImportanceWeights",
     "Judgement",
     "KeyFigure",
     "Membership",
+    "PredictionJudgement",
     "Proposals",
     "RankedApart",
     "ReconstructionError",

@@ -15,6 +15,7 @@ from torch.distributions import Distribution
 from vael.data import Batch, Source
 from vael.data.summary import elements_of, steps_of
 from vael.errors import StateError
+from vael.evaluation.classification import classification
 from vael.evaluation.collapse import collapse
 from vael.evaluation.likelihood import Judged
 from vael.evaluation.proposals import (
@@ -268,9 +269,12 @@ def _judge_all(model: LatentModel, source: Source, plan: ProposalPlan, progress:
 
 
 def batch_at(source: Source, rows: range | Int64[Tensor, " batch"], seed: int, like: Tensor) -> Batch:
-    """The examples in the model's dtype and on its device; what the transform draws belongs to (seed, example)."""
+    """The examples in the model's dtype and on its device; what the transform draws belongs to (seed, example).
+
+    They have no labels: whoever judges a model looks at x alone.
+    """
     index = torch.arange(rows.start, rows.stop) if isinstance(rows, range) else rows
-    given = source.batch(index.to(source.x.device), PerExample(seed, index))
+    given = replace(source.batch(index.to(source.x.device), PerExample(seed, index)), label=None)
     moved = {
         f.name: value.to(like.device) for f in fields(given) if isinstance(value := getattr(given, f.name), Tensor)
     }
@@ -330,6 +334,9 @@ def _record(
         conditioned_on=source.conditions if context_of(model) else (),
         fitted_share=float(judged.fitted.mean()),
         steps=steps_of(source),
+        classification=None
+        if judged.class_bound is None or judged.class_log_probability is None
+        else classification(judged.class_log_probability, judged.class_bound, source),
     )
     head = head_of(model)
     if is_likelihood(model):
@@ -346,6 +353,12 @@ def _record(
 
 
 def _estimator(judged: Judged, closed: bool, plan: ProposalPlan, *, given: bool) -> str:
+    if judged.class_bound is not None:
+        return (
+            f"log p(x): classes summed out exactly, importance-weighted over z, K = {plan.samples} draws from "
+            "q(z | x, y) for every class y; distortion and divergence: expectations over q(y | x), exact, and over the "
+            "same draws; no label is looked at"
+        )
     own, density = plan.proposals is Proposals.ENCODER, "log p(x | c)" if given else "log p(x)"
     bound = plan.samples if own else PILOT
     divergence = "in closed form" if closed else f"estimated from {bound} draws per example"

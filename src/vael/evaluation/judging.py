@@ -16,9 +16,10 @@ from vael.errors import StateError, SupportError
 from vael.evaluation.codes import evaluate_codes
 from vael.evaluation.evaluate import Progress, batch_at, evaluate, evaluate_encoder, evaluate_refined, reference
 from vael.evaluation.judgement import CodeJudgement, ErrorJudgement, ExactJudgement, Judgement
+from vael.evaluation.prediction import judge_prediction
 from vael.evaluation.proposals import Proposals
 from vael.evaluation.record import Evaluation
-from vael.models import Codes, ExactLikelihood, LatentModel, Model, Reconstructs, has, is_likelihood, needs
+from vael.models import Codes, ExactLikelihood, LatentModel, Model, Predicts, Reconstructs, has, is_likelihood, needs
 from vael.networks import CodeUse, code_use
 
 WAYS = {Proposals.ADAPTIVE: evaluate, Proposals.ENCODER: evaluate_encoder, Proposals.FITTED: evaluate_refined}
@@ -43,8 +44,9 @@ def judge(
     """The numbers that a model has, by the capability that says most.
 
     Of an `ExactLikelihood` log p(x) itself; of a `LatentModel` the bound and an importance-weighted log p(x)
-    (`evaluate`); of `Codes` log p(x, c(x)) and the bits of the codes; of one that only `Reconstructs` the squared error
-    and decibels. `importance_samples`, `proposals` and `progress` are for latents. The model comes back in the mode it
+    (`evaluate`); of one that `Predicts` log p of frames given those before them; of `Codes` log p(x, c(x)) and the bits
+    of the codes; of one that only `Reconstructs` the squared error and decibels. `importance_samples`, `proposals` and
+    `progress` are for latents. The model comes back in the mode it
     was in. Errors: `StateError` for an empty split, for sizes below 1, and for a model that has none of these.
     """
     if samples_latents(model):
@@ -55,6 +57,9 @@ def judge(
         raise StateError(f"{source.name}: {len(source)} examples in batches of {batch}; expected at least one of each")
     if isinstance(model, ExactLikelihood):
         return judge_exactly(model, source, split=split, seed=seed, batch=batch)
+    if isinstance(model, Predicts):
+        with looked_at(model, source, seed, batch) as parts:
+            return judge_prediction(model, source, list(parts), split=split, seed=seed)
     if isinstance(model, Codes) and is_likelihood(model):
         return judge_codes(model, source, split=split, seed=seed, batch=batch)
     return judge_error(needs(model, Reconstructs, "judging"), source, split=split, seed=seed, batch=batch)

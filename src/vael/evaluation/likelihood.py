@@ -50,6 +50,8 @@ class Judged:
     mean: Float[Tensor, "batch features"]  # of the posterior
     divergence_per_latent: Float[Tensor, "batch features"] | None
     fitted: Float[Tensor, " batch"]  # 1 where the draws for log p(x) came from a proposal fitted to the example, else 0
+    class_log_probability: Float[Tensor, "batch classes"] | None = None  # log q(y | x), of a model of classes
+    class_bound: Float[Tensor, "batch classes"] | None = None  # its bound on log p(x, y)
 
 
 def under_posterior(model: LatentModel, batch: Batch, posterior: Distribution | None, how: Draws) -> Judged:

@@ -22,10 +22,11 @@ from torch.distributions import Distribution, MultivariateNormal
 from vael.data import Batch
 from vael.data.batch import some
 from vael.errors import StateError
+from vael.evaluation.classification import over_classes
 from vael.evaluation.likelihood import Draws, Judged, latents, log_weights_of, under_posterior, weigh
 from vael.evaluation.weights import ImportanceWeights
 from vael.inference import DiagonalFit, Joint, LaplacePosterior, approximation, joint_of
-from vael.models import LatentModel
+from vael.models import Classifies, LatentModel
 from vael.probability import PerExample, law_at
 from vael.probability.factorization import tried_cholesky
 
@@ -111,7 +112,10 @@ def fitting_cost(features: int) -> int:
 
 
 def judged(model: LatentModel, given: Batch, plan: ProposalPlan) -> Judged:
-    """The examples of a batch, each by the proposal that the plan gives it."""
+    """The examples of a batch, each by the proposal that the plan gives it; classes are enumerated."""
+    if isinstance(model, Classifies):
+        size = max(1, plan.together(plan.samples) // model.classes)
+        return joined([over_classes(model, part, plan.draws(plan.samples)) for part in _parts(given, size)])
     if plan.proposals is Proposals.ENCODER:
         return joined(
             [
@@ -253,6 +257,8 @@ def joined(parts: Sequence[Judged]) -> Judged:
         mean=torch.cat([part.mean for part in parts]),
         divergence_per_latent=_side_by_side([part.divergence_per_latent for part in parts]),
         fitted=torch.cat([part.fitted for part in parts]),
+        class_log_probability=_side_by_side([part.class_log_probability for part in parts]),
+        class_bound=_side_by_side([part.class_bound for part in parts]),
     )
 
 

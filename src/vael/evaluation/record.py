@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vael.counting import counted
+from vael.evaluation.classification import Classification
 
 K_HAT_LIMIT = 0.7  # Vehtari et al. 2024
 UNTRUSTED_SHARE = 0.1  # of the examples, above which a warning is due
@@ -69,6 +70,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()  # what every figure must say
     is_bound: bool = True  # whether `elbo` is a lower bound on log p(x)
     conditioned_on: tuple[str, ...] = ()  # what c is made of, where every p(x) is p(x | c)
+    classification: Classification | None = None  # of a model of classes, where labels are known
     steps: float | None = None  # of sequences: at how many times something was seen, mean over windows
     fitted_share: float = (
         0.0  # of the examples whose draws for log p(x) came from a proposal fitted to them, not from the encoder

@@ -80,6 +80,24 @@ def class_probe(
     )
 
 
+def linear_classifier(model: Encodes, train: Source, judged: Source) -> ClassProbe:
+    """`class_probe` on the codes of a model: fitted to those examples of `train` whose class is known, and judged on
+    those of another split (M1 of Kingma et al. 2014, with a linear classifier).
+
+    Errors: `StateError` where no example of one of them has a label.
+    """
+    codes, labels = [], []
+    for source in (train, judged):
+        known = torch.empty(0, dtype=torch.int64) if source.label is None else (source.label >= 0).nonzero()[:, 0]
+        if source.label is None or not len(known):
+            raise StateError(
+                f"no example of {source.name} has a label, so that nothing can be told; take data with some"
+            )
+        codes.append(codes_of(model, source.subset(known)))
+        labels.append(source.label[known])
+    return class_probe(codes[0], labels[0], codes[1], labels[1])
+
+
 def attribute_probe(
     name: str,
     train: Float[Tensor, "examples features"],

@@ -8,6 +8,7 @@ from vael.inference.gradient import GradientAscent
 from vael.inference.grid import GridPosterior, posterior_on_grid
 from vael.inference.guard import Guard
 from vael.inference.joint import Joint, can_be_joint, joint_of
+from vael.inference.labelled import LabelledAscent
 from vael.inference.laplace import LaplacePosterior, approximation, refined
 from vael.inference.mean_field import CoordinateAscent, GaussianMeanField
 from vael.inference.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
@@ -35,6 +36,7 @@ __all__ = [
     "Joint",
     "KMeans",
     "KMeansPlusPlus",
+    "LabelledAscent",
     "LaplacePosterior",
     "Moment",
     "Optimizer",

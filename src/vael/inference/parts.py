@@ -211,7 +211,7 @@ class GradientAscentPart(AlgorithmPart):
         return self.objective.compiles
 
     def build(self, model: Model, data: Source) -> Algorithm:
-        objective = self.objective.settled(len(data)).build()
+        objective = self.objective.settled_on(data).build()
         return GradientAscent(
             model,
             objective,

@@ -13,6 +13,7 @@ from vael.models.autoencoders.quantized import VQVAE, Coder, OneLevel, TwoLevels
 from vael.models.capabilities import (
     Capability,
     CellWise,
+    Classifies,
     ClosedForm,
     Codes,
     CodeVector,
@@ -22,6 +23,7 @@ from vael.models.capabilities import (
     ExactLikelihood,
     LatentModel,
     LatentVector,
+    Predicts,
     Reconstructs,
     Samples,
     Whitens,
@@ -62,6 +64,8 @@ from vael.models.posteriors.correlated import CorrelatedGaussianPosterior
 from vael.models.posteriors.gaussian import GaussianPosterior
 from vael.models.priors.bernoulli import BernoulliPrior
 from vael.models.priors.standard_normal import StandardNormal
+from vael.models.semi_supervised import ClassPosterior, ClassShares, SemiSupervised
+from vael.models.sequences.jumps import JumpyStateSpace, jumpy_state_space
 from vael.models.sequences.linear_dynamics import linear_dynamics
 from vael.models.sequences.state_space import (
     BackwardSummary,
@@ -88,6 +92,9 @@ __all__ = [
     "Capability",
     "CategoricalHead",
     "CellWise",
+    "ClassPosterior",
+    "ClassShares",
+    "Classifies",
     "ClosedForm",
     "CodeGrid",
     "CodePrior",
@@ -122,6 +129,7 @@ __all__ = [
     "GaussianUpdate",
     "Head",
     "JointGaussianHead",
+    "JumpyStateSpace",
     "LaplaceHead",
     "LatentModel",
     "LatentVector",
@@ -134,9 +142,11 @@ __all__ = [
     "Penalty",
     "Posterior",
     "PredictedScale",
+    "Predicts",
     "Prior",
     "Reconstructs",
     "Samples",
+    "SemiSupervised",
     "Spherical",
     "SquaredErrorHead",
     "StandardNormal",
@@ -152,6 +162,7 @@ __all__ = [
     "head_of",
     "heaped",
     "is_likelihood",
+    "jumpy_state_space",
     "linear_dynamics",
     "needs",
     "posterior_levels",

@@ -9,7 +9,7 @@ from typing import ClassVar, TypeVar
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, OneHotCategorical
 
 from vael.data.batch import Batch
 from vael.errors import StateError
@@ -149,6 +149,32 @@ class Continues(Capability):
         """Draws of the latents of so many steps after the last of the given ones, `[samples, batch, *event]` each."""
 
 
+class Predicts(Samples, Encodes):
+    """Abstract: an example is a sequence, and what comes after any part of it has a distribution given that part; what
+    is bounded is that of later frames given earlier ones.
+    """
+
+    offers: ClassVar[str] = "frames given the frames before them (Predicts)"
+    instead: ClassVar[str] = "use a model that jumps ahead (--model td-vae)"
+    farthest: int  # steps of a jump
+
+    @abstractmethod
+    def believed(self, batch: Batch) -> Float[Tensor, "batch time features"]:
+        """What is believed of the latents after each step: means."""
+
+    @abstractmethod
+    def ahead(self, batch: Batch, steps: int, samples: int, noise: Noise, jump: int = 1) -> Distribution:
+        """p(x | z) at so many draws of the latents of the frames after the last one, `[samples, batch, steps, *space]`:
+        those in jumps of `jump` steps.
+
+        Errors: `ShapeError` for fewer than one step, or a jump that was not learned.
+        """
+
+    @abstractmethod
+    def log_ahead(self, batch: Batch, steps: int, samples: int, noise: Noise) -> Float[Tensor, "samples batch times"]:
+        """Logarithms of the weights whose mean is p(x_t+steps | x_1 ... x_t), for t = 0 ... T - steps, in nats."""
+
+
 class LatentModel(Samples, Decodes):
     """Abstract: p(x, z) = p(z_1) Π p(z_l | z_<l) p(x | z) with q(z | x) = q(z_1 | x) Π q(z_l | z_<l, x).
 
@@ -235,6 +261,39 @@ class Whitens(LatentModel):
     @abstractmethod
     def at_variates(self, batch: Batch) -> Callable[[Float[Tensor, "samples batch features"]], Terms]:
         """The terms of a batch at z(u), log-densities of every level among them; what is read of x is read once."""
+
+
+class Classifies(LatentModel):
+    """Abstract: an example is of one of a few classes, a level of latents over which every sum is exact.
+
+    Of an example whose class is known p(x, y) is modelled, of any other p(x). What judges a model gives it no labels.
+    """
+
+    offers: ClassVar[str] = "classes of examples with their probabilities (Classifies)"
+    instead: ClassVar[str] = "train a semi-supervised model (--model semi-supervised)"
+    given: LatentVector  # p(x | y), whose context is the class as a one-hot vector
+
+    @property
+    @abstractmethod
+    def log_shares(self) -> Float[Tensor, " classes"]:
+        """Log p(y)."""
+
+    @property
+    @abstractmethod
+    def classes(self) -> int:
+        """How many there are."""
+
+    @abstractmethod
+    def classify(self, batch: Batch) -> OneHotCategorical:
+        """q(y | x)."""
+
+    @abstractmethod
+    def in_class(self, batch: Batch, place: int) -> Batch:
+        """The examples as `given` takes them, all of the class with this number, from 0 on."""
+
+    @abstractmethod
+    def at_class(self, place: int) -> LatentVector:
+        """The model of x in one class: the same weights, and no class to be given."""
 
 
 def prior_levels(

@@ -69,6 +69,7 @@ class ModelPart(Part):
     family: ClassVar[str] = "model"
     home: ClassVar[str] = "vael.models"
     compiles: ClassVar[bool] = True  # whether a training step of it can be compiled
+    learns_classes: ClassVar[bool] = False  # whether it learns from labels which class an example is of
 
     def settled(self, facts: Facts) -> ModelPart:
         """With everything that follows from the data filled in."""

@@ -11,6 +11,7 @@ from vael.objectives.importance_weighted import (
     PartiallyImportanceWeighted,
     Renyi,
 )
+from vael.objectives.labelled import LabelledELBO
 from vael.objectives.mean_discrepancy import MeanDiscrepancy
 from vael.objectives.multi_sample_score import MultiSampleScoreFunction
 from vael.objectives.path_gradients import StickingTheLanding
@@ -29,6 +30,7 @@ __all__ = [
     "DoublyReparameterized",
     "FreeBits",
     "ImportanceWeighted",
+    "LabelledELBO",
     "MeanDiscrepancy",
     "MultiSampleScoreFunction",
     "MultiplyImportanceWeighted",

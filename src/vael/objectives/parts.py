@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from vael.data.source import Source
 from vael.objectives.bounds import ELBO, Beta, ImportanceWeighted, SampledELBO
 from vael.objectives.core import Objective
 from vael.objectives.reconstruction import Reconstruction
@@ -42,6 +43,10 @@ class ObjectivePart(Part):
     def settled(self, examples: int) -> ObjectivePart:
         """With what follows from the number of training examples filled in; for most nothing does."""
         return self
+
+    def settled_on(self, train: Source) -> ObjectivePart:
+        """With what follows from the training examples filled in; for most only their number matters."""
+        return self.settled(len(train))
 
     @abstractmethod
     def build(self) -> Objective:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vael.models import Codes, LatentVector, Reconstructs, Samples, has
-from vael.report import discrete, figures, gather, pictures
+from vael.models import Classifies, Codes, LatentVector, Reconstructs, Samples, has
+from vael.report import classes, discrete, figures, gather, pictures
 from vael.report.known import Encoded
 from vael.report.record import Headed, ReportInput
 from vael.report.style import Drawing
@@ -31,6 +31,8 @@ def drawings(record: ReportInput, seen: Encoded | None, folder: Path, shown: Sho
     if shown is not None and has(model, Samples):
         prior = "Samples from the prior" if record.has_latents else "Samples"
         found.append((prior, shown.against_samples(record, folder)))
+    if has(model, Classifies):
+        found.append(("Classes", classes.by_class(record, folder)))
     if seen is not None and discrete.are_components(record):
         found.append(("Components", discrete.components(record, seen, folder)))
     if has(model, Codes):

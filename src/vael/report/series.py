@@ -15,7 +15,7 @@ from torch.distributions import Distribution
 from vael.counting import counted
 from vael.data import Batch
 from vael.evaluation.evaluate import batch_at, reference
-from vael.models import LatentModel, Samples, needs, posterior_levels
+from vael.models import LatentModel, Predicts, Samples, needs, posterior_levels
 from vael.probability import EachLatent, PerExample, draw
 from vael.report.gather import looking, spread
 from vael.report.record import ReportInput
@@ -101,6 +101,44 @@ def reconstructions(record: ReportInput, folder: Path) -> Drawing:
         f"{_limited(source.event[1])}"
     )
     return keep(figure, folder, "reconstructions", caption)
+
+
+def rollouts(record: ReportInput, folder: Path) -> Drawing:
+    """The first half of a few windows, and what a model that `Predicts` expects of the other half, given the first."""
+    source, model = record.shown, needs(record.model, Predicts, "a figure of rollouts")
+    index, half = spread(len(source), WINDOWS), source.event[0] // 2
+    with looking(record.model):
+        batch = batch_at(source, index, record.seed, reference(record.model))
+        there = None if batch.observed is None else batch.observed[:, :half]
+        noise = PerExample(record.seed, index)
+        law = model.ahead(Batch(x=batch.x[:, :half], observed=there), source.event[0] - half, DRAWS, noise)
+        drawn = draw_each(law, noise).float()
+    low, high = drawn.quantile(torch.tensor([(1 - BAND) / 2, (1 + BAND) / 2], device=drawn.device), dim=0).cpu()
+    mean, times = law.mean.mean(0).float().cpu(), range(1, source.event[0] + 1)
+    channels = min(CHANNELS, source.event[1])
+    figure, panels = _panels(channels, len(index))
+    for place in range(len(index)):
+        for channel in range(channels):
+            axes, later = panels[channel][place], times[half:]
+            ends = (low[place, :, channel].numpy(), high[place, :, channel].numpy())
+            axes.fill_between(later, *ends, color=MODEL, alpha=0.22, lw=0, label=f"middle {BAND:.0%} of draws")
+            axes.plot(later, mean[place, :, channel].numpy(), color=MODEL, lw=1.3, label="mean of what is drawn")
+            known = batch.x[place, :, channel].float().cpu().numpy()
+            axes.plot(times, known, color=INK, lw=0.9, marker=".", ms=2.5, label="data")
+            axes.axvline(half + 0.5, color=INK, lw=0.6, ls=(0, (3, 3)))
+            rule_lines(axes)
+            axes.locator_params(nbins=4)
+        panels[0][place].set_title(f"window {index[place] + 1}")
+        panels[-1][place].set_xlabel("step")
+    for channel, name in enumerate(record.view.names(source)[:channels]):
+        panels[channel][0].set_ylabel(as_label(name))
+    legend_above(figure, panels[0][0])
+    caption = (
+        f"{counted(len(index), 'window')} of {record.shown_line}: the data, and what the model expects of the steps "
+        "after the line, in jumps of one step from what it believes there; it saw nothing of them."
+        f"{_limited(source.event[1])}"
+    )
+    return keep(figure, folder, "rollouts", caption)
 
 
 def samples(record: ReportInput, folder: Path) -> Drawing:

@@ -33,6 +33,8 @@ class Request:
     window: int | None = None  # steps of an example
     stride: int | None = None  # steps from one window of training to the next
     condition_on: str | None = None  # label, columns separated by commas, or an .npy file
+    labels: str | None = None  # what a model learns the classes from: label, a column, or a file
+    labelled: int | None = None  # labels of each class that training is given
     model: str | None = None  # a recipe
     likelihood: str | Part | None = None  # a part by its name, or itself, here and below
     prior: str | Part | None = None

@@ -95,6 +95,11 @@ def on_other_data(source: str, known: DataSpec) -> tuple[Splits, DataSpec]:
             f"the run is conditioned on {known.condition.told}, learned from its own data; to train on {source}, "
             "say what the condition is (--condition-on) and give options in place of the file (--config)"
         )
+    if known.labelling is not None:
+        raise StateError(
+            f"the run learned its classes from its own data ({known.labelling.told}); to train on {source}, say where "
+            "the labels are (--labels) and give options in place of the file (--config)"
+        )
     images = replace(known.reading.images, levels=None)
     how = replace(known.reading, source=source, images=images)
     splits = conditioned(load_splits(how), None)

@@ -12,6 +12,8 @@ import torch
 from vael import data as sets
 from vael.counting import counted
 from vael.data import Source, Splits
+from vael.data.conditioning.conditions import LABEL
+from vael.data.conditioning.labels import Labelling, labelled_splits, learned_labelling
 from vael.data.conditioning.learned_conditions import conditioned, learned
 from vael.domains import DataSpec, Recommendation, recommend
 from vael.errors import StateError
@@ -68,9 +70,10 @@ def prepare(asked: Request) -> Prepared:
         splits = load_splits(reading_for(asked))
         with fitting():
             condition = None if asked.condition_on is None else learned(splits, asked.condition_on)
-        splits = conditioned(splits, condition)
+            labelling = labelling_of(asked, splits)
+        splits = labelled_splits(conditioned(splits, condition), labelling)
         with fitting():
-            data = describe(asked, splits, condition)
+            data = describe(asked, splits, condition, labelling)
         advice = recommend(splits)
         found = composed(asked, advice)
         recipe = advice.recipe if asked.model is None else recipe_of(asked.model)
@@ -95,6 +98,27 @@ def prepare(asked: Request) -> Prepared:
                 versions=names.versions(),
             )
         return Prepared(spec, splits, model, resolved, (*reasons(asked, advice, spec), *why_long, *resolved.reasons))
+
+
+def labelling_of(asked: Request, splits: Splits) -> Labelling | None:
+    """The labels that the model is to learn from; where nobody says which, those of the data, for a model of classes.
+
+    Errors: `StateError` for labels that no model of classes is there to learn, or that are not there.
+    """
+    learns = asked.model is not None and composed(asked, None).model.learns_classes
+    given = [name for name in ("labels", "labelled") if getattr(asked, name) is not None]
+    if given and not learns:
+        raise StateError(
+            f"{given[0]} (--{given[0]}) is for a model that learns classes; choose one (--model semi-supervised), or "
+            "leave it out"
+        )
+    if not learns:
+        return None
+    if asked.condition_on is not None:
+        raise StateError(
+            "a model that learns classes has no condition besides; leave one of the two out (--condition-on, --labels)"
+        )
+    return learned_labelling(splits, asked.labels or LABEL, asked.labelled, asked.seed)
 
 
 def reasons(asked: Request, advice: Recommendation, spec: RunSpec) -> tuple[str, ...]:
@@ -176,7 +200,7 @@ def check_terms(model: Model, algorithm: AlgorithmPart, train: Source) -> None:
     if not isinstance(algorithm, GradientAscentPart):
         return
     noise, training_mode = Stream(torch.Generator().manual_seed(0)), model.training
-    climbed = algorithm.objective.settled(len(train))
+    climbed = algorithm.objective.settled_on(train)
     objective, few = climbed.build(), math.lcm(climbed.least_samples, climbed.multiple)
     named = {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
     model.eval()

@@ -9,6 +9,7 @@ from vael import domains
 from vael.data import Binarize, Images, OnError, Schema, Source, Splits, Table, Windowing
 from vael.data.catalog.named import is_name
 from vael.data.conditioning.conditions import AnyCondition
+from vael.data.conditioning.labels import Labelling, labelled_splits
 from vael.data.conditioning.learned_conditions import conditioned
 from vael.data.pictures.patching import Patching
 from vael.domains import DataSpec, Piece, Reading
@@ -88,6 +89,7 @@ def windowing_of(asked: Request) -> Windowing | None:
         "levels",
         "schema",
         "condition_on",
+        "labels",
         "contamination",
     )
     other = [name for name in names if getattr(asked, name)]
@@ -103,6 +105,7 @@ def splits_of(spec: RunSpec) -> Splits:
     """The data of a run. Errors: `StateError` if they changed since."""
     data = spec.data
     splits = conditioned(domains.of(data).splits(data.reading), data.condition)
+    splits = labelled_splits(splits, data.labelling)
     found = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     known = {"train": data.train, "validation": data.held_out, "test": data.test}
     for name, split in known.items():
@@ -123,8 +126,10 @@ def source_of(data: str) -> str:
     return data if is_name(data) or not Path(data).exists() else str(Path(data).absolute())
 
 
-def describe(asked: Request, splits: Splits, condition: AnyCondition | None = None) -> DataSpec:
-    """What run.json says of the data, their conditions beside them."""
+def describe(
+    asked: Request, splits: Splits, condition: AnyCondition | None = None, labelling: Labelling | None = None
+) -> DataSpec:
+    """What run.json says of the data, their conditions and labels beside them."""
     train = splits.train
     return DataSpec(
         name=train.name,
@@ -147,6 +152,7 @@ def describe(asked: Request, splits: Splits, condition: AnyCondition | None = No
         sequence=train.windowing,
         domain=train.domain,
         condition=condition,
+        labelling=labelling,  # type: ignore[bad-argument-type]
         train=describe_split(train),
         held_out=describe_split(splits.validation),
         test=None if splits.test is None else describe_split(splits.test),

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from vael import files, training
 from vael.data import Source, Splits
-from vael.data.conditioning.conditions import FileCondition
+from vael.data.conditioning.conditions import LABEL, FileCondition
+from vael.data.conditioning.labels import ColumnLabels, FileLabels
 from vael.domains.described import size_of
 from vael.errors import FormatError, StateError
 from vael.models import Model
@@ -271,6 +272,8 @@ def refuse_change(spec: RunSpec, name: str, value: object) -> None:
         same(name, spec.data.stored_levels, value)
     elif name == "condition_on":
         refuse_other_condition(spec, str(value))
+    elif name in ("labels", "labelled"):
+        refuse_other_labels(spec, name, value)
     elif name != "schema":
         same(name, getattr(spec.data, DATA.get(name, name)), value)
 
@@ -285,6 +288,19 @@ def refuse_other_condition(spec: RunSpec, value: str) -> None:
     asked = (value,) if value in known else tuple(name.strip() for name in value.split(",") if name.strip())
     if sorted(asked) != sorted(known):
         same("condition_on", ",".join(known) or None, value)
+
+
+def refuse_other_labels(spec: RunSpec, name: str, value: object) -> None:
+    """Errors: `StateError` for other labels than those of run.json."""
+    known = spec.data.labelling
+    if name == "labelled":
+        same(name, known and known.each, value)
+    elif isinstance(known, FileLabels):
+        same(name, known.file, str(Path(str(value)).absolute()))
+    elif isinstance(known, ColumnLabels):
+        same(name, known.columns.names[0], value)
+    else:
+        same(name, known and LABEL, value)
 
 
 def same(name: str, known: object, given: object) -> None:

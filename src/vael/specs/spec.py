@@ -52,6 +52,7 @@ def facts_of(data: DataSpec, known: Moments | None = None) -> Facts:
         schema=data.row_schema,
         gaps=data.gaps,
         context=0 if data.condition is None else data.condition.features,
+        classes=0 if data.labelling is None else data.labelling.classes,
         channels_last=of(data).channels_last,
     )
 

@@ -18,7 +18,8 @@ class LatentOptions:
 
     class_: str | None = option(
         "NAME",
-        "a Gaussian fitted to the codes of the training examples of a class, by its name or number; needs labels",
+        "a Gaussian fitted to the codes of the training examples of a class, by its name or number; needs labels; of a "
+        "semi-supervised model the prior, x drawn given the class",
         main=True,
     )
     temperature: float | None = option(

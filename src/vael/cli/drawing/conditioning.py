@@ -38,8 +38,12 @@ def conditioned(run: Run, count: int, options: SampleOptions, *, film: bool) -> 
     Errors: `UsageError` for a model that has no condition, and for options that do not go with one; `StateError` for a
     condition that the model cannot have.
     """
+    from vael.models import Classifies, has
+
     condition = run.spec.data.condition
     if condition is None:
+        if has(run.model, Classifies) and options.latents.class_ is not None:
+            return in_class(run, options, options.latents.class_)
         if options.where:
             raise UsageError(
                 "--where is for a model that was trained with --condition-on; of any table --given COLUMN=VALUE draws "
@@ -62,6 +66,14 @@ def conditioned(run: Run, count: int, options: SampleOptions, *, film: bool) -> 
     row = condition.row(found)  # type: ignore[union-attr]
     warn(condition, row)  # type: ignore[bad-argument-type]
     return ConditionedRun(held, options, beside=row.expand(count, -1))
+
+
+def in_class(run: Run, options: SampleOptions, name: str) -> ConditionedRun:
+    """The run of a model of classes at one of them, by its name. Errors: `StateError` for a class that there is not."""
+    labelling = run.spec.data.labelling
+    place = int(name) if labelling is None else labelling.place(name)
+    rest = replace(options, latents=replace(options.latents, class_=None))
+    return ConditionedRun(replace(run, model=run.model.at_class(place)), rest)
 
 
 def asked(names: tuple[str, ...], where: Sequence[str]) -> dict[str, object]:

@@ -28,7 +28,7 @@ from vael.data.source import Source
 from vael.errors import FormatError, ShapeError, StateError, SupportError
 from vael.tables.constraints import enforced
 from vael.tables.reading import RowError, exact, read_table
-from vael.tables.schema import Schema
+from vael.tables.schema import Column, Schema
 from vael.tables.schema_file import from_record
 
 LABEL, ARRAY = "label", ".npy"
@@ -218,10 +218,7 @@ class ColumnsCondition(Condition):
 
     def whole(self, rest: Schema) -> Schema:
         """The columns of x and of the condition together, in the order of the table."""
-        columns = list(rest.columns)
-        for place, column in zip(self.places, self.columns.columns, strict=True):
-            columns.insert(place, column)
-        return replace(rest, columns=tuple(columns))
+        return whole_again(rest, self.places, self.columns.columns)
 
     def of(self, source: Source) -> Source:
         known = source.columns if source.schema is None else source.schema.names
@@ -299,6 +296,14 @@ class ColumnsCondition(Condition):
                     "known; give a value"
                 )
         return cells
+
+
+def whole_again(rest: Schema, places: Sequence[int], taken: Sequence[Column]) -> Schema:
+    """The schema with columns that were taken out of it at these places, in ascending order."""
+    columns = list(rest.columns)
+    for place, column in zip(places, taken, strict=True):
+        columns.insert(place, column)
+    return replace(rest, columns=tuple(columns))
 
 
 def without(schema: Schema | None, kept: Sequence[int]) -> Schema | None:

@@ -13,6 +13,7 @@ from vael.models.autoencoders.autoencoder_parts import unconditional
 from vael.models.core import Model
 from vael.models.families import LikelihoodPart, ModelPart, Size
 from vael.models.likelihoods.parts import BernoulliPart
+from vael.models.sequences.jumps import jumpy_state_space
 from vael.models.sequences.linear_dynamics import linear_dynamics
 from vael.models.sequences.state_space import state_space
 
@@ -86,6 +87,40 @@ class KalmanPart(ModelPart):
         moments = sequence_moments(self, facts)
         head = self.likelihood.build(replace(facts, moments=moments))
         return linear_dynamics(facts.event, head, latent=self.latent, hidden=self.hidden, moments=moments)
+
+
+class JumpyPart(ModelPart):
+    """What is believed after each frame, and jumps of the latents from there to a later one."""
+
+    kind: Literal["jumpy"] = "jumpy"
+    compiles: ClassVar[bool] = False
+    latent: Size = 8
+    hidden: Size = 64
+    farthest: Size = 4  # steps of a jump at most
+    likelihood: LikelihoodPart = BernoulliPart()
+
+    @property
+    def is_likelihood(self) -> bool:
+        return self.likelihood.is_likelihood
+
+    def settled(self, facts: Facts) -> JumpyPart:
+        return self.model_copy(update={"likelihood": self.likelihood.settled(facts)})
+
+    def build(self, facts: Facts) -> Model:
+        moments = sequence_moments(self, facts)
+        if self.farthest > facts.event[0]:
+            raise StateError(
+                f"jumps of up to {self.farthest} steps in sequences of {facts.event[0]}; give shorter ones (--set "
+                "model.farthest=N), or longer windows (--window)"
+            )
+        head = self.likelihood.build(replace(facts, moments=moments))
+        if head.couples:
+            raise StateError(
+                f"the likelihood {self.likelihood.name} joins elements, but frames are left out one by one; choose "
+                "another (--likelihood gaussian)"
+            )
+        sizes = {"latent": self.latent, "hidden": self.hidden, "farthest": self.farthest}
+        return jumpy_state_space(facts.event, head, **sizes, moments=moments)
 
 
 def sequence_moments(part: ModelPart, facts: Facts) -> FrameMoments | None:

@@ -72,9 +72,13 @@ GROUPS: dict[str, dict[str, Recipe]] = {  # by what they are for
         "gaussian-mixture": networks.gaussian_mixture,
         "bayesian-mixture": networks.bayesian_mixture,
     },
+    "classes from labels": {
+        "semi-supervised": networks.semi_supervised,
+    },
     "sequences": {
         "state-space": networks.state_space,
         "kalman": networks.kalman,
+        "td-vae": networks.td_vae,
         "temporal": networks.temporal,
     },
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vael import recipes
+from vael.inference.labelled import LabelledAscentPart
 from vael.inference.parts import (
     AdamWPart,
     CoordinateAscentPart,
@@ -27,7 +28,8 @@ from vael.models.mixtures.mixture_parts import BayesianMixturePart, GaussianMixt
 from vael.models.parts import VAEPart
 from vael.models.posteriors.bernoulli import BernoulliPosteriorPart
 from vael.models.priors.bernoulli import BernoulliPriorPart
-from vael.models.sequences.sequence_parts import KalmanPart, StateSpacePart
+from vael.models.semi_supervised_parts import SemiSupervisedPart
+from vael.models.sequences.sequence_parts import JumpyPart, KalmanPart, StateSpacePart
 from vael.networks.ladder_parts import ConvolutionalLadderPart
 from vael.networks.parts import DensePart
 from vael.networks.temporal import TemporalPart
@@ -255,6 +257,15 @@ def bayesian_mixture() -> Composition:
     return Composition(BayesianMixturePart(), CoordinateAscentPart(), epochs=300)
 
 
+def semi_supervised() -> Composition:
+    """Classes from few labels (Kingma et al. 2014).
+
+    M2 of Kingma, Rezende, Mohamed & Welling: the class is a latent of every example without a label.
+    """
+    how = LabelledAscentPart(optimizer=AdamWPart(learning_rate=2e-3))
+    return Composition(SemiSupervisedPart(), how, steps=4000)
+
+
 def state_space() -> Composition:
     """Latents with dynamics (Krishnan et al. 2017).
 
@@ -270,6 +281,14 @@ def kalman() -> Composition:
     Winther 2017).
     """
     return Composition(KalmanPart(), ascent(2e-2, 0.1))
+
+
+def td_vae() -> Composition:
+    """Beliefs, and jumps ahead (Gregor et al. 2019).
+
+    Log p of a frame given earlier ones is climbed at pairs of times drawn at random, one for each sample.
+    """
+    return Composition(JumpyPart(), ascent(2e-3).model_copy(update={"samples": 8}))
 
 
 def temporal() -> Composition:

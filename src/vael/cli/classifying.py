@@ -1,0 +1,73 @@
+"""`vael classify`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vael.cli.options.declaring import option
+from vael.cli.options.endings import ROWS, known_ending
+from vael.cli.options.shared import ResultOptions, in_run, on_error, own_data, result
+from vael.cli.options.values import one_of
+from vael.cli.results import done, rows
+from vael.cli.series import is_array
+
+if TYPE_CHECKING:
+    from vael.specs import Run
+    from vael.tables.reading import Skipped
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyOptions(ResultOptions):
+    """What `vael classify` takes."""
+
+    notes = "For runs of `--model semi-supervised`. Written: the most probable class of each row, and all shares."
+    output: Path | None = result(
+        ".csv, .parquet or .npy (the shares alone); default classes.csv in the run folder", in_run("classes.csv")
+    )
+    data: str | None = own_data()
+    by: str | None = option(
+        "NAME",
+        "what the shares are: classifier (default), q(y | x); bound, the softmax of the bound on log p(x, y) over y",
+        one_of("classifier", "bound"),
+        main=True,
+    )
+    on_error: str | None = on_error()
+
+
+def classify(options: ClassifyOptions) -> int:
+    """The class of every row, with probabilities."""
+    import numpy as np
+
+    from vael import specs
+    from vael.applications.classifying import class_probabilities, class_probabilities_by_bound
+    from vael.cli.sheets import Sheet
+    from vael.models import Classifies, needs
+
+    if options.output is not None:
+        known_ending(options.output, ROWS)
+    run = specs.load(options.run)
+    target = options.output or run.inside("classes.csv")
+    needs(run.model, Classifies, "telling classes")
+    of = class_probabilities_by_bound if options.by == "bound" else class_probabilities
+    names = names_of(run)
+    skipped: list[Skipped] = []
+    bare = is_array(target)
+    with Sheet(target, names if bare else ["class", *(f"p({name})" for name in names)]) as file:
+        for piece in rows(run, options.data, options.on_error):
+            skipped, begin = [*skipped, *piece.skipped], 0
+            for shares in of(run.model, piece.source):
+                found = shares.numpy()
+                told = (
+                    found if bare else np.column_stack((np.array(names, object)[found.argmax(1)], found.astype(object)))
+                )
+                file.add(piece, begin, told)
+                begin += len(found)
+    return done(target, file.rows, options, None if options.on_error is None else skipped)
+
+
+def names_of(run: Run) -> tuple[str, ...]:
+    """What the classes of a run are called."""
+    labelling = run.spec.data.labelling
+    return tuple(map(str, range(run.model.classes))) if labelling is None else labelling.levels
