@@ -10,7 +10,7 @@ from oracles import exact_of_levels, generator, linear_levels
 from vael.data import Batch, Kind, Source
 from vael.errors import StateError
 from vael.evaluation import evaluate, evaluate_encoder, evaluate_refined
-from vael.inference import DiagonalFit, Joint, approximation, can_be_joint, joint_of
+from vael.inference import DiagonalFit, LogJoint, approximation, can_be_joint, joint_of
 from vael.models import BernoulliHead, GaussianMixture
 from vael.models.hierarchical import HierarchicalVAE
 from vael.networks.ladder import DenseLadder
@@ -91,7 +91,7 @@ def test_no_fitted_number_depends_on_the_batch():
     torch.testing.assert_close(one.log_likelihood_per_example, other.log_likelihood_per_example, rtol=1e-6, atol=1e-6)
 
 
-class Target(Joint):
+class Target(LogJoint):
     """log N(z; m, diag s²) + c, seen from a start that is off."""
 
     def __init__(self):

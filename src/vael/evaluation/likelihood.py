@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 from vael.data import Batch
 from vael.evaluation.collapse import divergence_per_latent
 from vael.evaluation.weights import ImportanceWeights
-from vael.inference import Joint, weighed
+from vael.inference import LogJoint, weighed
 from vael.models import LatentModel
 from vael.models.core import Levels
 from vael.probability import EachLatent, PerExample, divergence, draw, has_closed_form
@@ -107,7 +107,7 @@ def level_blocks(model: LatentModel, batch: Batch, posterior: Distribution | Non
         yield found
 
 
-def weigh(about: Joint, batch: Batch, proposal: Distribution, how: Draws) -> ImportanceWeights:
+def weigh(about: LogJoint, batch: Batch, proposal: Distribution, how: Draws) -> ImportanceWeights:
     """W = p(x, z) / q(z) of draws z from a proposal q, for each example of a batch."""
     weights = ImportanceWeights(how.samples, len(batch), proposal.mean)
     for latent in latents(proposal, batch, how):
@@ -115,7 +115,7 @@ def weigh(about: Joint, batch: Batch, proposal: Distribution, how: Draws) -> Imp
     return weights
 
 
-def log_weights_of(about: Joint, proposal: Distribution, z: Tensor, rows: int) -> Float[Tensor, "draws batch"]:
+def log_weights_of(about: LogJoint, proposal: Distribution, z: Tensor, rows: int) -> Float[Tensor, "draws batch"]:
     """Log p(x, z) - log q(z) of draws from a proposal, so many latents at once."""
     parts = z.split(max(1, rows // z.shape[1]))
     return torch.cat([about.log_weight(part, proposal) for part in parts])

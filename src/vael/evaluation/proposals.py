@@ -25,7 +25,7 @@ from vael.errors import StateError
 from vael.evaluation.classification import over_classes
 from vael.evaluation.likelihood import Draws, Judged, latents, log_weights_of, under_posterior, weigh
 from vael.evaluation.weights import ImportanceWeights
-from vael.inference import DiagonalFit, Joint, LaplacePosterior, approximation, joint_of
+from vael.inference import DiagonalFit, LaplacePosterior, LogJoint, approximation, joint_of
 from vael.models import Classifies, LatentModel
 from vael.probability import PerExample, law_at
 from vael.probability.factorization import tried_cholesky
@@ -213,7 +213,9 @@ def _cloned(given: Batch) -> Batch:
     return some(given, torch.arange(len(given), device=given.x.device))
 
 
-def _corrected(about: Joint, given: Batch, q: MultivariateNormal, how: Draws) -> tuple[Tensor, Tensor, Tensor | None]:
+def _corrected(
+    about: LogJoint, given: Batch, q: MultivariateNormal, how: Draws
+) -> tuple[Tensor, Tensor, Tensor | None]:
     """Mean and Cholesky factor of q after a look at weighted draws from it, and k-hat of their weights.
 
     The mean is moved towards that of the draws by the share n / (n + d), the covariance (without the widening) towards

@@ -7,7 +7,7 @@ from vael.inference.expectation_maximization import Cause, ExpectationMaximizati
 from vael.inference.gradient import GradientAscent
 from vael.inference.grid import GridPosterior, posterior_on_grid
 from vael.inference.guard import Guard
-from vael.inference.joint import Joint, can_be_joint, joint_of
+from vael.inference.joint import LogJoint, can_be_joint, joint_of
 from vael.inference.labelled import LabelledAscent
 from vael.inference.laplace import LaplacePosterior, approximation, refined
 from vael.inference.mean_field import CoordinateAscent, GaussianMeanField
@@ -33,11 +33,11 @@ __all__ = [
     "GridPosterior",
     "Guard",
     "Info",
-    "Joint",
     "KMeans",
     "KMeansPlusPlus",
     "LabelledAscent",
     "LaplacePosterior",
+    "LogJoint",
     "Moment",
     "Optimizer",
     "RMSprop",

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Independent
 
-from vael.inference.joint import Joint
+from vael.inference.joint import LogJoint
 from vael.inference.optimizers import Optimizer, Updates
 from vael.probability import Noise, diagonal_gaussian
 
@@ -33,7 +33,7 @@ class DiagonalFit:
         """Latents of one example that could be decoded in the same time."""
         return 3 * self.steps * self.draws
 
-    def __call__(self, about: Joint, noise: Noise, widen: float = 1.0) -> Independent:
+    def __call__(self, about: LogJoint, noise: Noise, widen: float = 1.0) -> Independent:
         """Batch shape `[batch]`, deviations `widen` times as large; called where gradients are possible."""
         start, width = about.own.mean, about.own.stddev
         moved = torch.zeros(2, *start.shape, dtype=start.dtype, device=start.device)
@@ -44,7 +44,7 @@ class DiagonalFit:
         return diagonal_gaussian(start + width * moved[0], widen * width * moved[1].exp())
 
 
-def _slope(about: Joint, moved: Tensor, standard: Float[Tensor, "draws batch features"]) -> Tensor:
+def _slope(about: LogJoint, moved: Tensor, standard: Float[Tensor, "draws batch features"]) -> Tensor:
     """Of Σ E[log p(x, z)] + H in the means and log deviations, both in units of the start."""
     with torch.enable_grad():
         leaf = moved.detach().requires_grad_()

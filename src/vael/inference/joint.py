@@ -22,7 +22,7 @@ from vael.probability import diagonal_gaussian, law_at, total_log_prob
 FLOOR = 0.5
 
 
-class Joint(ABC):
+class LogJoint(ABC):
     """Abstract: log p(x, z) in nats of every example of a batch; its integral over z is p(x).
 
     `own` is the model's own posterior over that vector, batch shape `[batch]`, and `least` the precision below which no
@@ -37,7 +37,7 @@ class Joint(ABC):
         """Two parts whose sum it is, `[samples, batch]` each: what the data add, and the density of z without them."""
 
     @abstractmethod
-    def part(self, rows: Int64[Tensor, " some"]) -> Joint:
+    def part(self, rows: Int64[Tensor, " some"]) -> LogJoint:
         """Of these examples alone."""
 
     def at(self, z: Float[Tensor, "samples batch features"]) -> Float[Tensor, "samples batch"]:
@@ -62,7 +62,7 @@ class Joint(ABC):
         return int(self.own.event_shape.numel())
 
 
-class LatentJoint(Joint):
+class LatentJoint(LogJoint):
     """log p(x | z) + log p(z) of one level of latents."""
 
     def __init__(self, prior: Conditional, likelihood: Conditional, batch: Batch, own: Distribution) -> None:
@@ -76,11 +76,11 @@ class LatentJoint(Joint):
         told = total_log_prob(law, self.x) if observed is None else seen(law.log_prob(self.x), observed)
         return told, self.prior(given).log_prob(z)
 
-    def part(self, rows: Int64[Tensor, " some"]) -> Joint:
+    def part(self, rows: Int64[Tensor, " some"]) -> LogJoint:
         return LatentJoint(self.prior, self.likelihood, some(self.batch, rows), law_at(self.own, rows))
 
 
-class VariatesJoint(Joint):
+class VariatesJoint(LogJoint):
     """log p(x, z(u)) - log q(z(u) | x) + log N(u; 0, I): all levels of latents as one vector u.
 
     With the change of variables from z to u its integral over u is p(x), and u ~ N(0, I) is the model's own posterior.
@@ -96,7 +96,7 @@ class VariatesJoint(Joint):
         terms = self.given(z)
         return terms.log_likelihood + (terms.log_prior - terms.log_posterior).sum(0), self.own.log_prob(z)
 
-    def part(self, rows: Int64[Tensor, " some"]) -> Joint:
+    def part(self, rows: Int64[Tensor, " some"]) -> LogJoint:
         return VariatesJoint(self.model, some(self.batch, rows))
 
 
@@ -105,7 +105,7 @@ def can_be_joint(model: object) -> bool:
     return has(model, LatentVector) or has(model, Whitens)
 
 
-def joint_of(model: LatentModel, batch: Batch) -> Joint:
+def joint_of(model: LatentModel, batch: Batch) -> LogJoint:
     """What proposals are fitted to. Errors: `StateError` for a model with neither capability."""
     if has(model, Whitens):
         return VariatesJoint(needs(model, Whitens, "fitting proposals to examples"), batch)

@@ -12,7 +12,7 @@ from torch.func import grad, jvp
 
 from vael.data import Batch
 from vael.errors import StateError
-from vael.inference.joint import Joint, LatentJoint
+from vael.inference.joint import LatentJoint, LogJoint
 from vael.inference.optimizers import Optimizer, Updates
 from vael.models import VAE, LatentVector, Model, Posterior, needs
 from vael.models.vae import context_of, shown
@@ -68,7 +68,7 @@ class LaplacePosterior(Posterior):
             return approximation(LatentJoint(self.prior, self.likelihood, batch, q), self.steps, self.widen)
 
 
-def approximation(about: Joint, steps: int = 30, widen: float = 1.1) -> MultivariateNormal:
+def approximation(about: LogJoint, steps: int = 30, widen: float = 1.1) -> MultivariateNormal:
     """N(z*, H⁻¹) of each example, its deviations multiplied by `widen`; called where gradients are possible."""
     q = about.own
     z = climbed(about, q.mean, q.stddev, steps)
@@ -77,7 +77,7 @@ def approximation(about: Joint, steps: int = 30, widen: float = 1.1) -> Multivar
     return MultivariateNormal(z, scale_tril=widen * factor_of_inverse(values, vectors).to(z.dtype), validate_args=False)
 
 
-def climbed(about: Joint, start: Tensor, width: Tensor, steps: int) -> Tensor:
+def climbed(about: LogJoint, start: Tensor, width: Tensor, steps: int) -> Tensor:
     """Adam (Kingma & Ba 2015) in units of the posterior's width, its rate falling from 0.3 to 0.03."""
     u = torch.zeros_like(start)
     updates = Updates(CLIMB, {"u": u})
@@ -87,12 +87,12 @@ def climbed(about: Joint, start: Tensor, width: Tensor, steps: int) -> Tensor:
     return torch.where((about(reached) > about(start))[:, None], reached, start)
 
 
-def slope(about: Joint, z: Float[Tensor, "batch features"]) -> Float[Tensor, "batch features"]:
+def slope(about: LogJoint, z: Float[Tensor, "batch features"]) -> Float[Tensor, "batch features"]:
     """∂ log p(x, z) / ∂z."""
     return grad(lambda point: about(point).sum())(z)
 
 
-def curvature(about: Joint, z: Float[Tensor, "batch features"]) -> tuple[Tensor, Tensor]:
+def curvature(about: LogJoint, z: Float[Tensor, "batch features"]) -> tuple[Tensor, Tensor]:
     """Eigenvalues of minus the Hessian in z, `[batch, features]`, kept above the floor, and its eigenvectors, in
     float64.
 
@@ -106,14 +106,14 @@ def curvature(about: Joint, z: Float[Tensor, "batch features"]) -> tuple[Tensor,
     return values.clamp(min=about.least), vectors
 
 
-def _hessian(about: Joint, z: Tensor) -> Tensor:
+def _hessian(about: LogJoint, z: Tensor) -> Tensor:
     """Every column at once: the slope's derivative along each axis, examples repeated once for each axis."""
     axes = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)[:, None].expand(-1, len(z), -1)
     along = grad(lambda points: about.at(points).sum())
     return jvp(along, (z.expand_as(axes).contiguous(),), (axes.contiguous(),))[1].movedim(0, 1)
 
 
-def _newton(about: Joint, z: Tensor, values: Tensor, vectors: Tensor) -> Tensor:
+def _newton(about: LogJoint, z: Tensor, values: Tensor, vectors: Tensor) -> Tensor:
     """One step to where the parabola at z has its top, for the examples that it leads up."""
     along = (vectors.mT @ slope(about, z).to(vectors)[..., None])[..., 0] / values
     further = z + (vectors @ along[..., None])[..., 0].to(z.dtype)
