@@ -87,10 +87,11 @@ from vael.models import (
 from vael.models.hierarchical import HierarchicalVAE
 from vael.networks import CodeBook, Dense
 from vael.networks.conditioned import Conditioned
-from vael.networks.ladder import DenseLadder
+from vael.networks.ladder import ConvolutionLadder, DenseLadder
 from vael.probability import PerExample, as_noise
 from vael.recipes import vq_vae
 from vael.report import ReportInput, write
+from vael.report.gather import divergence_of_levels
 from vael.training import Row
 
 CAPABILITIES = (
@@ -621,6 +622,15 @@ FIGURES = {
         "component_means",
     },
     "state space": {"curves", "reconstructions", "sample_means", "sample_draws", "latent_map"},
+    "hierarchy": {
+        "curves",
+        "reconstructions",
+        "sample_means",
+        "sample_draws",
+        "latent_map",
+        "divergence_of_levels",
+        "levels",
+    },
 }
 
 
@@ -646,6 +656,15 @@ def test_the_report_shows_what_a_model_can_do(name, tmp_path):
     if not model.states_likelihood:
         assert not re.search(r"bound|likelihood|elbo|log p|nats|evidence|posterior|prior", text.lower())
         assert "dB" in text
+    if name == "hierarchy":
+        nats = divergence_of_levels(record)
+        assert (nats > 0).all()
+        terms = [
+            model.terms(batch, samples=200, generator=noise(3)).divergence.mean((1, 2))
+            for batch in [data.test.batch(torch.arange(20), noise())]
+        ]
+        torch.testing.assert_close(nats, terms[0].detach().double(), rtol=0.5, atol=0.01)
+        assert ", ".join(f"{float(one):.2f}" for one in nats) in text
     if name == "mixture":
         assert f"{found.log_likelihood:.2f}".replace("-", "−") in text
         assert "importance" not in text
@@ -654,11 +673,24 @@ def test_the_report_shows_what_a_model_can_do(name, tmp_path):
 # compression
 
 
-def test_two_levels_are_compressed_without_loss():
+def hierarchy_of_images():
+    ladder = ConvolutionLadder(EVENT, EVENT, (1, 2, 2, 4), 2, 4)
+    return HierarchicalVAE(nn.Identity(), ladder, BernoulliHead(), nn.Identity(), sees_gaps=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "latents"),
+    [
+        (KINDS["two levels"], 5),
+        (KINDS["hierarchy"], 9),
+        (Kind(hierarchy_of_images, LATENT | {CellWise, Whitens}), 2 * (1 + 4 + 4 + 16)),
+    ],
+    ids=["two levels", "hierarchy", "hierarchy of images"],
+)
+def test_levels_are_compressed_without_loss(kind, latents):
     """All examples come back, and the length is that of the bound at the latents that were used, within 1 %."""
-    kind = KINDS["two levels"]
     level = SafeLevel(built(kind), EVENT, 2, batch=16)
-    assert level.latents == (5,)
+    assert level.latents == (latents,)
     x = source_of(kind, 60).x.flatten(1).numpy().astype(np.int32)
     coded = encode(level, x)
     assert np.array_equal(decode(level, coded.words, coded.kept, coded.groups), x)

@@ -202,6 +202,8 @@ LITTLE = {
     "stacked": {"algorithm.layer_epochs": 1, "model.features": (16, 4)},
     "residual": {"model.network.channels": (4, 8), "model.network.blocks": 1},
     "convolutional": {"model.network.channels": (4, 8)},
+    "hierarchical-hour": {"model.ladder.width": 32},
+    "hierarchical-gpu": {"model.ladder.channels": 4, "model.ladder.latents": 2, "model.ladder.repeats": 1},
     "principal": {"model.latent": 4},
 }
 

@@ -20,6 +20,8 @@ SMALLER = {
     "gaussian-mixture": ["--components", "2"],
     "bayesian-mixture": ["--components", "2"],
     "principal": ["--latent", "2"],
+    "hierarchical-hour": ["--set", "model.ladder.width=32"],
+    "hierarchical-gpu": ["--set", "model.ladder.channels=4", "--set", "model.ladder.repeats=1"],
 }
 
 

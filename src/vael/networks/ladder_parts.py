@@ -61,14 +61,18 @@ class ConvolutionalLadderPart(LadderPart):
 
     kind: Literal["convolutional"] = "convolutional"
     flat: ClassVar[bool] = False
-    sides: Sides = ()  # none: half the image's, half of that, and so on to 1
+    sides: Sides = ()  # none: half the image's, half of that, and so on to 1, each `repeats` times
+    repeats: Annotated[int, Field(ge=1, le=64)] = 1
     latents: Width = 8  # channels of latents
     channels: Width = 32
     activation: Activation = "silu"
 
     def settled(self, event: Sequence[int]) -> LadderPart:
-        return self if self.sides else self.model_copy(update={"sides": halves(event)})
+        return self if self.sides else self.model_copy(update={"sides": self._sides(event)})
+
+    def _sides(self, event: Sequence[int]) -> tuple[int, ...]:
+        return self.sides or tuple(side for side in halves(event) for _ in range(self.repeats))
 
     def build(self, inputs: Sequence[int], outputs: Sequence[int]) -> Ladder:
-        activation, sides = ACTIVATIONS[self.activation], self.sides or halves(outputs)
-        return ConvolutionLadder(inputs, outputs, sides, self.latents, self.channels, activation)
+        activation = ACTIVATIONS[self.activation]
+        return ConvolutionLadder(inputs, outputs, self._sides(outputs), self.latents, self.channels, activation)

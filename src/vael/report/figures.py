@@ -154,6 +154,23 @@ def latents(record: ReportInput, seen: Encoded, folder: Path) -> Drawing | None:
     return keep(figure, folder, "divergence_per_latent", caption)
 
 
+def levels(record: ReportInput, nats: Tensor, folder: Path) -> Drawing:
+    """Divergence of each level of latents, the top first."""
+    figure = new_figure(min(2.4 + 0.3 * len(nats), 7.4), 2.4)
+    axes = figure.subplots()
+    _bars(axes, nats, nats > 0)
+    axes.set(ylabel="KL(q ‖ p)\nin nats", xlabel="level, the top first")
+    axes.set_xticks(range(len(nats)), [str(place + 1) for place in range(len(nats))])
+    axes.set_xlim(-0.7, len(nats) - 0.3)
+    each = ", ".join(f"{float(one):.2f}" for one in nats) if len(nats) <= 12 else ""
+    caption = (
+        "Mean divergence of each level of latents in nats, given a draw of the levels above it"
+        f"{': ' + each if each else ''} (sum {float(nats.sum()):.2f}), over {record.shown_line}. A level at 0 says "
+        "nothing of x."
+    )
+    return keep(figure, folder, "divergence_of_levels", caption)
+
+
 def class_colours(count: int) -> list[str]:
     """Ten colours that everyone can tell apart; beyond ten, even steps of viridis."""
     if count <= len(CLASSES):

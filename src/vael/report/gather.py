@@ -13,7 +13,18 @@ from torch.distributions import Independent
 
 from vael.counting import counted
 from vael.data import Batch, Source
-from vael.models import Encodes, LatentModel, LatentVector, Model, Reconstructs, Samples, has, needs, prior_levels
+from vael.models import (
+    Encodes,
+    LatentModel,
+    LatentVector,
+    Model,
+    Reconstructs,
+    Samples,
+    Whitens,
+    has,
+    needs,
+    prior_levels,
+)
 from vael.probability import PerExample, as_noise, draw
 from vael.probability import divergence as kl
 from vael.probability.factorization import spectrum
@@ -26,6 +37,7 @@ CELLS_AT_ONCE = 2_000_000  # of data in one pass
 ACTIVE = (
     0.01  # variance of the posterior mean over data above which a latent is active (Burda, Grosse & Salakhutdinov 2016)
 )
+LEVELLED = 1000  # examples in the mean divergence of each level
 LOOKED_AT = 64  # images whose detail is measured
 REACH = 3.0  # standard deviations of the prior that a traversal goes to either side
 
@@ -151,6 +163,22 @@ def prior_samples(record: ReportInput, count: int) -> tuple[Tensor | None, Tenso
             return latent_samples(needs(record.model, LatentModel, "samples"), count, generator, record.shown.event, c)
         drawn = needs(record.model, Samples, "a figure of samples").sample(count, generator=generator, context=c)
     return None, drawn.float().cpu()
+
+
+def divergence_of_levels(record: ReportInput) -> Float[Tensor, " levels"]:
+    """KL(q || p) of each level, the top first, in nats: the mean over up to 1,000 examples of the split that is shown,
+    one draw of the levels above for each.
+    """
+    model, found = needs(record.model, Whitens, "a figure of levels"), []
+    index = few(record.shown, record.seed, LEVELLED)
+    with looking(model) as device:
+        for part in index.split(max(CELLS_AT_ONCE // max(record.shown.x[0].numel(), 1), 1)):
+            noise = PerExample(record.seed, part)
+            terms = model.terms(
+                on_device(record.shown, part, record.seed, device), generator=noise, requires=frozenset({"divergence"})
+            )
+            found.append(terms.divergence[:, 0].cpu())
+    return torch.cat(found, 1).double().mean(1)
 
 
 def latent_samples(

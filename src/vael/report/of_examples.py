@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vael.models import Classifies, Codes, LatentVector, Reconstructs, Samples, has
+from vael.models import Classifies, Codes, LatentVector, Reconstructs, Samples, Whitens, has, needs
 from vael.report import classes, discrete, figures, gather, pictures
 from vael.report.known import Encoded
 from vael.report.record import Headed, ReportInput
@@ -22,6 +22,13 @@ class Shown:
     against_samples: Callable[[ReportInput, Path], Sequence[Drawing]]
 
 
+def levels_of(record: ReportInput, folder: Path, *, pictured: bool) -> Sequence[Drawing]:
+    """The divergence of each level and, of images, what each level decides."""
+    nats = gather.divergence_of_levels(record)
+    bars = figures.levels(record, nats, folder)
+    return [bars, pictures.levels(record, nats, folder)] if pictured and record.view.pictured else [bars]
+
+
 def drawings(record: ReportInput, seen: Encoded | None, folder: Path, shown: Shown | None) -> Headed:
     """Each figure asks for the capability of the model that it shows; without `shown`, none has examples in it."""
     model, vector = record.model, has(record.model, LatentVector)
@@ -35,6 +42,8 @@ def drawings(record: ReportInput, seen: Encoded | None, folder: Path, shown: Sho
         found.append(("Classes", classes.by_class(record, folder)))
     if seen is not None and discrete.are_components(record):
         found.append(("Components", discrete.components(record, seen, folder)))
+    if has(model, Whitens) and needs(model, Whitens, "a figure of levels").depth(record.shown.event) > 1:
+        found.append(("Levels of latents", levels_of(record, folder, pictured=shown is not None)))
     if has(model, Codes):
         found.append(("Use of codes", [discrete.code_histogram(record, folder)]))
     if seen is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vael.applications import level_draws
 from vael.models import is_likelihood
 from vael.report import gather
 from vael.report.grid import LARGEST, grid_image, shown_channels
@@ -20,6 +21,7 @@ COLUMNS, ROWS = 12, 3  # originals over reconstructions
 SIDE = 8  # of the square of samples
 MANIFOLD = 16  # images on a side of the manifold
 STEPS, SHOWN_LATENTS = 11, 12  # of a traversal
+REDRAWN, SHOWN_LEVELS = 10, 8  # images in a row of a level, and rows of levels
 SMALL = 64  # longest side of an image in the figures with many
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 Words = Sequence[tuple[float, str]]  # where a word stands (0 top or left, 1 bottom or right) and the word
@@ -125,6 +127,23 @@ def samples(record: ReportInput, folder: Path, *, grey: str) -> list[Drawing]:
         sheet(record, folder, "sample_means", means, first, layout),
         sheet(record, folder, "sample_draws", draws, second, layout),
     ]
+
+
+def levels(record: ReportInput, nats: Tensor, folder: Path) -> Drawing:
+    """One row a level: a draw from the prior, and beside it the same with new noise in that level alone."""
+    with gather.looking(record.model):
+        rows = level_draws.redrawn(record.model, REDRAWN, seed=record.seed)
+        kept = torch.linspace(0, len(rows) - 1, min(len(rows), SHOWN_LEVELS)).round().long().tolist()
+        x = [level_draws.examples_of(record.model, rows[level], mean=True).float().cpu() for level in kept]
+    words = [f"level {level + 1}, {float(nats[level]):.1f} nats" for level in kept]
+    left = "" if len(kept) == len(rows) else f" {len(kept)} of {len(rows)} levels are shown."
+    caption = (
+        "Means of p(x | z). The first image of every row is the same draw from the prior; beside it that row's level "
+        "is drawn anew, the noise of all other levels stays. So a row shows what its level decides; its mean "
+        f"divergence stands beside it.{left}"
+    )
+    layout = PictureLayout(REDRAWN, 5.6, rows=middles(len(kept), words))
+    return sheet(record, folder, "levels", torch.cat(x), caption, layout)
 
 
 def manifold(record: ReportInput, folder: Path) -> Drawing:

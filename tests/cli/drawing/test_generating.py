@@ -169,6 +169,7 @@ def test_inpainting_keeps_what_was_seen(run, tmp_path):
     [
         (["sample", "RUN", "--class", "horse"], "no class 'horse'"),
         (["sample", "RUN", "--temperature", "-1"], "at least 0"),
+        (["sample", "RUN", "--temperature", "0.7,1"], "2 temperatures for 1 level"),
         (["sample", "RUN", "--class", "11", "-o", "x.gif"], "class"),
         (["interpolate", "RUN", "--to", "9000"], "counted from 1"),
         (["interpolate", "RUN", "--from", "0"], "at least 1"),

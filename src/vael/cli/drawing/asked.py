@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vael.cli.options.declaring import flag, option, repeated, section
 from vael.cli.options.shared import ResultOptions, in_run, result, seed
-from vael.cli.options.values import number, one_of, whole
+from vael.cli.options.values import one_of, temperatures, whole
 
 EXAMPLES, FILMED = 64, 25  # samples unless told, and in a film
 
@@ -22,11 +22,11 @@ class LatentOptions:
         "semi-supervised model the prior, x drawn given the class",
         main=True,
     )
-    temperature: float | None = option(
-        "T",
+    temperature: tuple[float, ...] | None = option(
+        "T,T",
         "multiply the distance of z from its mean by T: below 1 more usual and less varied; the examples are then no "
-        "draws from p(x)",
-        number(float, 0),
+        "draws from p(x). Of several levels of latents one for all, or one for each, the top first: 0.7,1,1",
+        temperatures,
     )
 
     @property

@@ -20,11 +20,11 @@ STATIONS, STEPS = 4, 10  # draws of z that each of them passes, and frames from 
 def drawn_latents(run: Run, count: int, seed: int, asked: LatentOptions) -> Tensor:
     """Latents of a class or from the prior, at a temperature.
 
-    Errors: `StateError` for data without labels or without the class.
+    Errors: `StateError` for data without labels or without the class, and several temperatures for one vector.
     """
-    from vael.applications import latents
+    from vael.applications import latents, level_draws
 
-    temperature = 1.0 if asked.temperature is None else asked.temperature
+    (temperature,) = level_draws.for_levels(asked.temperature or (1.0,), 1)
     if asked.class_ is not None:
         chosen = latents.of_class(run.splits().train, asked.class_)
         return latents.aggregate_gaussian(run.model, chosen).sample(count, temperature=temperature, seed=seed)
@@ -32,9 +32,16 @@ def drawn_latents(run: Run, count: int, seed: int, asked: LatentOptions) -> Tens
 
 
 def latent_samples(run: Run, count: int, options: SampleOptions) -> Tensor:
-    """Examples from such latents. Errors: as `drawn_latents`."""
-    from vael.applications import latents, traversal
+    """Examples from such latents, or from levels of them at their temperatures. Errors: as `drawn_latents`, and as
+    `vael.applications.level_draws.levels_at`.
+    """
+    from vael.applications import latents, level_draws, traversal
+    from vael.models import Whitens, has
 
+    if options.latents.class_ is None and has(run.model, Whitens):
+        asked = options.latents.temperature or (1.0,)
+        levels = level_draws.levels_at(run.model, count, temperatures=asked, seed=options.seed)
+        return level_draws.examples_of(run.model, levels, seed=options.seed + 1, mean=options.mean)
     z = drawn_latents(run, count, options.seed, options.latents)
     return traversal.decoded(run.model, z) if options.mean else latents.drawn(run.model, z, options.seed + 1)
 

@@ -64,6 +64,7 @@ def several(
 
 sizes = several(whole, "sizes of at least 1 separated by commas, such as 400,400")
 weights = several(positive, "weights above 0 separated by commas, such as 0.25,1,4")
+temperatures = several(number(float, 0), "numbers of at least 0 separated by commas, such as 0.7 or 0.7,1,1")
 _sides = several(whole, "a side such as 32, or height and width such as 48x64", "x")
 
 

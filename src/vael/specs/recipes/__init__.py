@@ -53,6 +53,8 @@ GROUPS: dict[str, dict[str, Recipe]] = {  # by what they are for
     "levels of latents": {
         "hierarchical": networks.hierarchical,
         "hierarchical-convolutional": networks.hierarchical_convolutional,
+        "hierarchical-hour": networks.hierarchical_hour,
+        "hierarchical-gpu": networks.hierarchical_gpu,
     },
     "latents that can be counted": {
         "vq-vae": networks.vq_vae,
