@@ -7,6 +7,7 @@ reaches the probabilities almost never: logits and mixture weights to 1/64, loca
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import singledispatch
 
@@ -23,17 +24,21 @@ from vael.compression.laws import (
     Following,
     Halvings,
     Parts,
+    Questions,
+    Symbols,
     Tables,
     finite,
 )
 from vael.errors import SupportError
 from vael.probability import (
+    AutoregressiveMixture,
     CodeChoice,
     CoupledLogisticMixture,
     DiscretizedLogistic,
     DiscretizedLogisticMixture,
     TabulatedMixture,
 )
+from vael.process import threads
 
 FINE = 64.0  # steps of a unit
 MOST_TABLE = 1 << 12  # levels of a law that is coded by a table
@@ -194,6 +199,57 @@ def _tabulated(law: TabulatedMixture, levels: int, examples: int) -> CodingLaw:
 @law_of_cells.register
 def _coupled(law: CoupledLogisticMixture, levels: int, examples: int) -> CodingLaw:
     return Parts(CoupledChannels(law, examples), law.event_shape[0])
+
+
+class PixelsInTurn(CodingLaw):
+    """Pixel after pixel of the first examples of a batch, each under its distribution given those before it.
+
+    Encoder and decoder compute a pixel from the same window by the same operations on arrays of the same shape.
+    """
+
+    def __init__(self, law: AutoregressiveMixture, examples: int) -> None:
+        self.laws, self.examples = law.laws, examples
+        self.depth = (law.levels - 1).bit_length()
+
+    def questions(self) -> Questions:
+        channels, height, width = self.laws.event
+        canvas = self._blank()
+        found = np.empty((self.examples, channels, height * width), np.int32)
+        for place in range(height * width):
+            row, column = divmod(place, width)
+            pixel = yield from self._pixel(canvas, row, column).questions()
+            self._put(canvas, row, column, pixel)
+            found[:, :, place] = pixel
+        return found.reshape(self.examples, -1)
+
+    def answers(self, symbols: Symbols) -> Iterator[np.ndarray]:
+        channels, height, width = self.laws.event
+        for pixel in np.moveaxis(symbols.reshape(self.examples, channels, height * width), 2, 0):
+            for channel in pixel.T:
+                for digit in reversed(range(self.depth)):
+                    yield (channel >> digit) & 1
+
+    @torch.inference_mode()
+    def _blank(self) -> Tensor:
+        return self.laws.blank()
+
+    @torch.inference_mode()
+    def _pixel(self, canvas: Tensor, row: int, column: int) -> CodingLaw:
+        with threads(1):
+            law = self.laws.at(canvas, row, column)
+        parts = (part[None] for part in (law.logits, law.loc, law.log_scale, law.coupling))
+        return law_of_cells(CoupledLogisticMixture(*parts, law.levels, space=0), law.levels, self.examples)
+
+    @torch.inference_mode()
+    def _put(self, canvas: Tensor, row: int, column: int, pixel: np.ndarray) -> None:
+        whole = canvas.new_zeros(self.laws.rows, pixel.shape[1])
+        whole[: self.examples] = torch.from_numpy(pixel).to(canvas.dtype)
+        self.laws.put(canvas, row, column, whole)
+
+
+@law_of_cells.register
+def _in_turn(law: AutoregressiveMixture, levels: int, examples: int) -> CodingLaw:
+    return PixelsInTurn(law, examples)
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,9 @@ class Recommendation:
         if "network" not in self.leaves:
             return KalmanPart.model_validate({**self.leaves, "likelihood": self.likelihood})
         latent, posterior = self.leaves["latent"], self.leaves.get("posterior", "gaussian")
+        likelihood = self.leaves.get("likelihood", self.likelihood)
         return VAEPart.model_validate(
-            {"latent": latent, "posterior": posterior, "likelihood": self.likelihood, "network": self.network}
+            {"latent": latent, "posterior": posterior, "likelihood": likelihood, "network": self.network}
         )
 
     def build(self, source: Source) -> Model:

@@ -5,7 +5,12 @@ from vael.probability.counts import ZeroInflatedPoisson
 from vael.probability.divergence import divergence, has_closed_form
 from vael.probability.gaussian import bounded, deviation, diagonal_gaussian
 from vael.probability.joint_gaussian import JointGaussian
-from vael.probability.mixture import CoupledLogisticMixture, DiscretizedLogisticMixture
+from vael.probability.mixture import (
+    AutoregressiveMixture,
+    CoupledLogisticMixture,
+    DiscretizedLogisticMixture,
+    PixelLaws,
+)
 from vael.probability.multivariate import (
     DivergenceTerms,
     cholesky,
@@ -63,6 +68,7 @@ from vael.probability.wasserstein import gaussian_wasserstein
 from vael.probability.wide import draw_wide, register_wide, widened
 
 __all__ = [
+    "AutoregressiveMixture",
     "Axis",
     "Bit",
     "CodeChoice",
@@ -80,6 +86,7 @@ __all__ = [
     "Law",
     "Noise",
     "PerExample",
+    "PixelLaws",
     "Recorded",
     "Replayed",
     "SquaredError",

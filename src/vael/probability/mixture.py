@@ -1,9 +1,11 @@
 """Mixtures of discretised logistics: one for each cell, or one for each pixel with its channels coupled
-(PixelCNN++).
+(PixelCNN++), by itself or given the pixels before it.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 import torch
@@ -113,16 +115,96 @@ def _mixture(law: DiscretizedLogisticMixture, shape: torch.Size, noise: Noise) -
 
 @register_draw(CoupledLogisticMixture)
 def _coupled(law: CoupledLogisticMixture, shape: torch.Size, noise: Noise) -> Tensor:
-    pixels, axis = shape[:-1], -law.space - 2
-    which = chosen(law.logits, noise.uniform(pixels, law.logits))
+    pixels = shape[:-1]
+    which = noise.uniform(pixels, law.logits)
+    return coupled_draw(law, which, (noise.uniform(pixels, law.loc) for _ in range(law.event_shape[0])))
+
+
+def coupled_draw(law: CoupledLogisticMixture, component: Tensor, variates: Iterable[Tensor]) -> Tensor:
+    """A pixel from uniform variates: one for its component, then one for each channel in turn."""
+    which, axis = chosen(law.logits, component), -law.space - 2
     found: list[Tensor] = []
-    for channel in range(law.event_shape[0]):
+    for channel, variate in enumerate(variates):
         loc = _at(law._loc(channel, [x.unsqueeze(-1) for x in found]), which)
         log_scale = _at(law.log_scale.select(axis, channel), which)
-        found.append(logistic_draw(loc, log_scale, law.levels, noise.uniform(pixels, law.loc)))
+        found.append(logistic_draw(loc, log_scale, law.levels, variate))
     return torch.stack(found, dim=-law.space - 1)
 
 
 def _at(parameters: Tensor, which: Tensor) -> Tensor:
     """The parameters of the components that were chosen."""
     return parameters.expand(*which.shape, parameters.shape[-1]).gather(-1, which.unsqueeze(-1)).squeeze(-1)
+
+
+class PixelLaws(ABC):
+    """Abstract: the distribution of each pixel of a few grids, given the pixels before it."""
+
+    levels: int
+    rows: int  # grids side by side
+    event: tuple[int, int, int]  # channels, height, width
+
+    @abstractmethod
+    def whole(self, x: Tensor) -> CoupledLogisticMixture:
+        """Of all pixels of grids `[rows, channels, height, width]` that are known, batch shape `[rows, height,
+        width]`.
+        """
+
+    @abstractmethod
+    def blank(self) -> Tensor:
+        """A canvas on which nothing is drawn yet."""
+
+    @abstractmethod
+    def at(self, canvas: Tensor, row: int, column: int) -> CoupledLogisticMixture:
+        """Of one pixel, given those before it on the canvas, batch shape `[rows]`."""
+
+    @abstractmethod
+    def put(self, canvas: Tensor, row: int, column: int, pixel: Tensor) -> None:
+        """Draw a pixel `[rows, channels]` on the canvas."""
+
+
+class AutoregressiveMixture(Law):
+    """log p(x) = Σ log p(x_i | x_<i), i the pixels row by row, each a mixture of discretised logistics with coupled
+    channels (PixelCNN++: Salimans, Karpathy, Chen & Kingma 2017).
+
+    Batch shape `[samples, batch, height, width]`, a log-probability for each pixel given those before it; they sum to
+    log p(x). The density takes one pass; draws and `mean` take one step for each pixel. `mean` puts the mean of earlier
+    pixels where their values belong, so it is the course of the means and not exactly E[x].
+    """
+
+    of_arguments: ClassVar[dict[str, constraints.Constraint]] = {}
+
+    def __init__(self, laws: PixelLaws, shape: tuple[int, int]) -> None:
+        self.laws, self.shape, self.levels = laws, torch.Size(shape), laws.levels
+        channels, height, width = laws.event
+        super().__init__(torch.Size((*shape, height, width)), torch.Size((channels,)))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        x = value.expand(*self.shape, *self.laws.event).flatten(0, 1)
+        return self.laws.whole(x).log_prob(x).unflatten(0, self.shape)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.in_turn(lambda law, row, column: law.mean)
+
+    @torch.no_grad()
+    def in_turn(self, pixel_of: Callable[[CoupledLogisticMixture, int, int], Tensor]) -> Tensor:
+        """Every pixel by a function of its distribution and its place, `[samples, batch, *event]`."""
+        channels, height, width = self.laws.event
+        canvas, found = self.laws.blank(), []
+        for row in range(height):
+            for column in range(width):
+                pixel = pixel_of(self.laws.at(canvas, row, column), row, column)
+                self.laws.put(canvas, row, column, pixel)
+                found.append(pixel)
+        return torch.stack(found, -1).view(*self.shape, channels, height, width)
+
+
+@register_draw(AutoregressiveMixture)
+def _pixel_by_pixel(law: AutoregressiveMixture, shape: torch.Size, noise: Noise) -> Tensor:
+    channels, height, width = law.laws.event
+    like = law.laws.blank()
+    which = noise.uniform((*law.shape, height, width), like).flatten(0, 1)
+    variates = noise.uniform((*law.shape, channels, height, width), like).flatten(0, 1)
+    return law.in_turn(
+        lambda pixel, row, column: coupled_draw(pixel, which[:, row, column], variates[:, :, row, column].unbind(1))
+    )

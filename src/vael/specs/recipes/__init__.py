@@ -13,6 +13,7 @@ GROUPS: dict[str, dict[str, Recipe]] = {  # by what they are for
     "networks": {
         "dense": networks.dense,
         "convolutional": networks.convolutional,
+        "autoregressive": networks.autoregressive,
         "residual": networks.residual,
         "table": networks.table,
         "gapped": networks.gapped,

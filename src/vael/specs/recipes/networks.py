@@ -23,6 +23,7 @@ from vael.models.autoencoders.autoencoder_parts import (
 from vael.models.autoencoders.quantized_parts import VQVAEPart
 from vael.models.families import ModelPart
 from vael.models.hierarchical_parts import HierarchicalVAEPart
+from vael.models.likelihoods.autoregressive import AutoregressiveMixturePart
 from vael.models.likelihoods.parts import FullCovariancePart
 from vael.models.mixtures.mixture_parts import BayesianMixturePart, GaussianMixturePart
 from vael.models.parts import VAEPart
@@ -31,7 +32,7 @@ from vael.models.priors.bernoulli import BernoulliPriorPart
 from vael.models.semi_supervised_parts import SemiSupervisedPart
 from vael.models.sequences.sequence_parts import JumpyPart, KalmanPart, StateSpacePart
 from vael.networks.ladder_parts import ConvolutionalLadderPart, DenseLadderPart
-from vael.networks.parts import DensePart
+from vael.networks.parts import ConvolutionalPart, DensePart
 from vael.networks.temporal import TemporalPart
 from vael.objectives.parts import ImportanceWeightedPart, ReconstructionPart, ScoreFunctionPart
 from vael.specs.recipes.composition import Composition, ascent
@@ -74,6 +75,16 @@ def convolutional() -> Composition:
     One for each entry of `channels`, mirrored by the decoder.
     """
     return Composition(recipes.CONVOLUTIONAL, ascent())
+
+
+def autoregressive() -> Composition:
+    """Pictures in few bits: pixel after pixel.
+
+    Narrow convolutions, and a likelihood of each pixel given those above and left of it (Gulrajani et al. 2017).
+    """
+    network = ConvolutionalPart(channels=(16, 32, 64))
+    model = VAEPart(latent=32, likelihood=AutoregressiveMixturePart(), network=network)
+    return Composition(model, ascent(2e-3), batch=16)
 
 
 def residual() -> Composition:
