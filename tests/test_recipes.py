@@ -135,7 +135,10 @@ def test_recommendations_follow_the_data():
     assert grey.likelihood.name == "discretized-logistic"
     assert any("17 levels" in reason for reason in grey.reasons)
     colour = recommend(splits(cells(300, (3, 32, 32), 256), Kind.INTEGER, 256))
-    assert colour.recipe == "convolutional"
+    assert (colour.recipe, colour.model.likelihood.name) == ("autoregressive", "autoregressive-mixture")
+    assert (colour.codes.recipe, colour.codes.model.likelihood.name) == ("convolutional", "discretized-logistic")
+    large = recommend(splits(cells(3, (3, 256, 256), 256), Kind.INTEGER, 256))
+    assert (large.recipe, large.codes) == ("convolutional", None)  # too many pixels to draw one after another
     real = recommend(splits(torch.randn(200, 7, generator=generator(4)), Kind.REAL))
     assert real.likelihood.name == "gaussian-per-channel"
     assert real.recipe == "dense"

@@ -47,6 +47,7 @@ DATA = {
         (
             "discretized-logistic",
             "discretized-logistic-mixture",
+            "autoregressive-mixture",
             "coupled-logistic",
             "coupled-logistic-mixture",
             "tabulated-mixture",

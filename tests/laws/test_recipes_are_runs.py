@@ -28,6 +28,7 @@ SMALLER = {
     "hierarchical-hour": {"model.ladder.width": 32},
     "hierarchical-gpu": {"model.ladder.channels": 4, "model.ladder.latents": 2, "model.ladder.repeats": 1},
     "principal": {"model.latent": 8},
+    "autoregressive": {"model.network.channels": (4, 8), "model.likelihood.width": 8},
 }
 OF_PAPERS = {name for name, recipe in RECIPES.items() if recipe().suits_data}  # on the network of the data
 SMALLER |= {name: {"model.network.hidden": (8,), "model.latent": 2} for name in OF_PAPERS}

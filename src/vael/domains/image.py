@@ -82,14 +82,15 @@ class ImageDomain(Domain):
     def recommend(self, source: Source) -> Recommendation:
         part, because = likelihood_of(source)
         part.build(facts_from(source, statistics(source))).check(source)
-        if photographic(source):
-            choice, because = in_turn(source), IN_TURN
-        else:
-            choice = grey(source) if small_and_grey(source.event) else colour(source)
+        choice = grey(source) if small_and_grey(source.event) else colour(source)
         channels, *size = source.event
         several = "" if channels == 1 else f" of {channels} channels"
         said = f"Data: {len(source)} {'x'.join(map(str, size))} images{several}; cells are {values(source)}."
-        return chosen(choice, part, (said, because, choice.reason))
+        found = chosen(choice, part, (said, because, choice.reason))
+        if not photographic(source):
+            return found
+        choice = in_turn(source)
+        return replace(chosen(choice, part, (said, IN_TURN, choice.reason)), codes=found)
 
     def example(self, source: Source) -> str:
         levels = f" of {source.levels:,} levels" if source.levels else ""

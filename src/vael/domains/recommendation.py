@@ -29,6 +29,7 @@ class Recommendation:
     network: NetworkPart
     leaves: Mapping[str, object]  # of the recipe's model, besides its likelihood; cannot be changed
     reasons: tuple[str, ...]  # whole sentences, to be read before training; the first says what the data are
+    codes: Recommendation | None = None  # where codes are what is wanted, if that is another model
 
     @property
     def model(self) -> ModelPart:

@@ -26,6 +26,7 @@ def composed(asked: Request, advice: Recommendation | None) -> Composition:
     recipe = known if asked.model is None else recipe_of(asked.model)
     found = RECIPES[recipe]()
     if advice is not None:
+        advice = advice.codes if advice.codes is not None and recipe == advice.codes.recipe else advice
         found = advised(found, advice, leaves=recipe == advice.recipe)
     model, algorithm = model_as_asked(found.model, asked), algorithm_as_asked(found.algorithm, asked)
     refuse_unfit(model, algorithm)
@@ -79,7 +80,8 @@ def refuse_unfit(model: ModelPart, algorithm: AlgorithmPart) -> None:
 def advised(found: Composition, advice: Recommendation, *, leaves: bool) -> Composition:
     """The composition with the likelihood of the data, and the sizes, where its network is the one that is advised."""
     if found.suits_data:
-        found = on_recommended(found, advised(RECIPES[advice.recipe](), advice, leaves=True))
+        of_codes = advice.codes or advice
+        found = on_recommended(found, advised(RECIPES[of_codes.recipe](), of_codes, leaves=True))
     model = found.model
     usual = type(model).model_fields.get("likelihood")
     own = None if usual is None else usual.default
