@@ -68,6 +68,7 @@ class ReportOptions(RunOptions):
 def evaluate(options: EvaluateOptions) -> int:
     """Judge the model of a run."""
     from vael import specs
+    from vael.cli.trivial import against_trivial, as_fields
     from vael.cli.wording import sentences
     from vael.process import threads
 
@@ -86,13 +87,15 @@ def evaluate(options: EvaluateOptions) -> int:
         )
         beside = [against_simplest(run, judged, options)]
         beside += [by_codes(run, options.split)] if options.linear_classifier else []
+        trivial = against_trivial(run, judged, options.split, options.seed)
     if options.json:
-        record = as_json(judged, run)
+        record = as_json(judged, run) | as_fields(trivial)
         for one in beside:
             record |= one.record
         print(json.dumps(record))
     else:
-        answer("\n".join((*sentences(judged, run.spec), *(line for one in beside for line in one.lines))))
+        first = () if trivial is None else trivial.lines
+        answer("\n".join((*first, *sentences(judged, run.spec), *(line for one in beside for line in one.lines))))
     return 0
 
 

@@ -156,6 +156,7 @@ def interrupted(folder: Path, fit: Fit) -> int:
 def finish(run: Run, fit: Fit, options: TrainOptions, say: Callable[[str], None]) -> None:
     """Judge the best weights on the test split, write the report, print the numbers."""
     from vael.cli.judging import as_json, judge, write_report
+    from vael.cli.trivial import against_trivial, as_fields
     from vael.cli.wording import duration, sentences
 
     say(f"\nTraining ended after {counted(fit.steps, 'step')} and {duration(fit.seconds)}: {fit.stopped}.")
@@ -166,7 +167,8 @@ def finish(run: Run, fit: Fit, options: TrainOptions, say: Callable[[str], None]
         "kept, and judged now.\n"
     )
     judged = judge(run, importance_samples=options.importance_samples, say=say)
-    for line in sentences(judged, run.spec):
+    trivial = against_trivial(run, judged, None)
+    for line in (*(() if trivial is None else trivial.lines), *sentences(judged, run.spec)):
         say(line)
     report = write_report(run, judged) if options.report else None
     say(f"\nRun folder: {run.folder}" + (f"\nReport:     {report}" if report else ""))
@@ -185,4 +187,14 @@ def finish(run: Run, fit: Fit, options: TrainOptions, say: Callable[[str], None]
             best: fit.best_elbo,
             "best_step": fit.best_step,
         }
-        print(json.dumps({**story, "parameters": run.spec.parameters, **numbers, "evaluation": as_json(judged, run)}))
+        print(
+            json.dumps(
+                {
+                    **story,
+                    "parameters": run.spec.parameters,
+                    **numbers,
+                    "evaluation": as_json(judged, run),
+                    **as_fields(trivial),
+                }
+            )
+        )

@@ -1,0 +1,78 @@
+"""Whether a model is worse than no model at all: said before anything else."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vael.data import Source
+    from vael.evaluation import Evaluation, Judgement
+    from vael.report.known import TrivialModel
+    from vael.specs import Run
+
+
+@dataclass(frozen=True)
+class Against:
+    """What is reached without a model, and what a model of it reaches; nats per example."""
+
+    reached: float
+    trivial: TrivialModel
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the model is no better than none."""
+        return not self.reached > self.trivial.log_likelihood
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What must be said first; nothing of a model that is better."""
+        if not self.is_worse:
+            return ()
+        return (
+            f"WORSE THAN NO MODEL: {self.reached:.2f} nats per example, where {self.trivial.what} reach "
+            f"{self.trivial.log_likelihood:.2f}; train longer (--time-limit, or --resume with more --epochs), or on "
+            "more data, before anything is done with this model",
+        )
+
+
+def against_trivial(run: Run, judged: Evaluation | Judgement, split: str | None, seed: int = 0) -> Against | None:
+    """The estimate of log p(x), else its bound, beside the best of what needs no model: all values equally likely, and
+    the baseline of the kind of data. None where there is no likelihood, or nothing to compare it with.
+    """
+    from vael import domains
+    from vael.evaluation import Evaluation
+    from vael.report import ReportInput
+
+    if not isinstance(judged, Evaluation) or not judged.is_bound:
+        return None
+    reached = judged.elbo if judged.log_likelihood is None else judged.log_likelihood
+    splits, (_, shown) = run.splits(), run.split(split)
+    record = ReportInput(run.model, replace(splits, test=shown), seed=seed, view=domains.of(splits.train))
+    found = (uniform(shown), record.view.baseline(record))
+    known = [one for one in found if one is not None and math.isfinite(one.log_likelihood)]
+    if not known or not math.isfinite(reached):
+        return None
+    return Against(reached, max(known, key=lambda one: one.log_likelihood))
+
+
+def uniform(source: Source) -> TrivialModel | None:
+    """All values of an element equally likely; None where there is no end of values."""
+    from vael.report.known import TrivialModel
+
+    if source.highest is None:
+        return None
+    levels = source.highest + 1
+    return TrivialModel(-math.prod(source.event) * math.log(levels), f"{levels:,.0f} equally likely values")
+
+
+def as_fields(found: Against | None) -> dict[str, object]:
+    """What `--json` says of it."""
+    if found is None:
+        return {}
+    return {
+        "trivial_log_likelihood": found.trivial.log_likelihood,
+        "trivial": found.trivial.what,
+        "worse_than_trivial": found.is_worse,
+    }

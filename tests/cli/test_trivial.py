@@ -1,0 +1,75 @@
+"""A model that is worse than none is said to be so in the first line, of every kind of data; a better one is not."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+import vael
+from vael.cli import main
+
+HOW = ["--epochs", "1", "--no-report", "--importance-samples", "2", "--latent", "2", "--hidden", "4", "--threads", "1"]
+
+
+def data_of(kind, folder):
+    """Numbers of which every value is as likely as every other, so that no model is needed."""
+    noise = np.random.default_rng(0)
+    if kind == "pixels":
+        np.save(folder / "x.npy", noise.integers(0, 256, (60, 4, 4)).astype(np.uint8))
+        return [str(folder / "x.npy")]
+    if kind == "bits":
+        np.save(folder / "x.npy", noise.integers(0, 2, (60, 4, 4)).astype(np.uint8))
+        return [str(folder / "x.npy")]
+    rows = noise.normal(size=(80, 3))
+    head = "a,b,c" if kind == "rows" else "day,b,c"
+    if kind == "series":
+        rows[:, 0] = np.arange(80)
+    np.savetxt(folder / "x.csv", rows, delimiter=",", header=head, comments="", fmt="%.4f")
+    return [str(folder / "x.csv"), *(["--sequence", "day", "--window", "8"] if kind == "series" else [])]
+
+
+@pytest.mark.parametrize("kind", ["pixels", "bits", "rows", "series"])
+def test_worse_than_no_model_is_the_first_thing_said(kind, tmp_path, capsys):
+    hidden = HOW[:7] + HOW[9:] if kind == "series" else HOW
+    run = str(tmp_path / "run")
+    assert main(["train", *data_of(kind, tmp_path), "--run", run, *hidden, "--lr", "1e-9", "--average", "0"]) == 0
+    spoilt(run)
+    capsys.readouterr()
+    assert main(["evaluate", run, "--importance-samples", "2"]) == 0
+    assert capsys.readouterr().out.startswith("WORSE THAN NO MODEL: ")
+    assert main(["evaluate", run, "--importance-samples", "2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["worse_than_trivial"]
+    assert found["log_likelihood"] <= found["trivial_log_likelihood"]
+    if kind == "pixels":
+        assert found["trivial_log_likelihood"] >= -16 * math.log(256)
+
+
+def spoilt(folder):
+    """The same run with weights that are far from any that training gives."""
+    from pathlib import Path
+
+    import torch
+
+    from vael.training.checkpoint import write_tensors
+
+    model = vael.load(folder).model
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.add_(3.0)
+    write_tensors(Path(folder) / "model.safetensors", model.state_dict(), {"step": 1})
+    known = json.loads((Path(folder) / "run.json").read_text())
+    known["weights_sha256"] = None
+    (Path(folder) / "run.json").write_text(json.dumps(known))
+
+
+def test_a_better_model_is_not_blamed(tmp_path, capsys):
+    """Images that are all dark or all bright, 0 or 255: one latent says almost everything."""
+    x = np.repeat(np.random.default_rng(0).integers(0, 2, (400, 1)), 16, 1).reshape(-1, 4, 4).astype(np.uint8)
+    np.save(tmp_path / "x.npy", x)
+    how = ["--epochs", "60", "--no-report", "--latent", "2", "--hidden", "16", "--threads", "1"]
+    assert main(["train", str(tmp_path / "x.npy"), "--run", str(tmp_path / "run"), *how]) == 0
+    assert "WORSE" not in capsys.readouterr().out
+    assert main(["evaluate", str(tmp_path / "run"), "--importance-samples", "50"]) == 0
+    assert "WORSE" not in capsys.readouterr().out
