@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 import vael
+from vael.cli import main
 from vael.errors import ShapeError, StateError
 from vael.specs import read_spec
 
@@ -67,6 +68,23 @@ def test_patches_that_cannot_be_are_refused_before_a_folder_is_made(pictures, tm
     with pytest.raises(kind, match=words):
         vael.train(pictures, run=tmp_path / "run", **options)
     assert not (tmp_path / "run").exists()
+
+
+def test_pictures_go_through_a_run_tile_by_tile_and_come_back(pictures, tmp_path, capsys):
+    run, out = str(tmp_path / "run"), tmp_path / "back"
+    vael.train(pictures, run=run, epochs=1, patches=8, test=0.3, validation=0.3, **SMALL)
+    assert main(["compress", run, str(pictures), "-o", str(tmp_path / "p.vael")]) == 0
+    assert "tiles" in capsys.readouterr().out
+    assert main(["decompress", run, str(tmp_path / "p.vael"), "-o", str(out)]) == 0
+    assert "2 pictures" in capsys.readouterr().out
+    for name in ("wide", "high"):
+        before, after = (np.asarray(Image.open(folder / f"{name}.png")) for folder in (pictures, out))
+        assert np.array_equal(before, after)
+    assert main(["score", run, str(pictures), "-o", str(tmp_path / "s.csv")]) == 0
+    lines = (tmp_path / "s.csv").read_text().splitlines()
+    assert lines[0].startswith("row,file,top,left,")
+    assert len(lines) == 1 + 5 * 19 + 17 * 5
+    assert lines[1].split(",")[1:4] == ["high.png", "0", "0"]
 
 
 def test_tables_have_no_patches(tmp_path):

@@ -84,7 +84,12 @@ def decompress(options: DecompressOptions) -> int:
         }
         print(json.dumps({**facts, "notes": done.notes, "seconds": done.seconds, "megabytes_per_second": speed}))
         return 0
-    named = {"images": "images", "table": f"rows of {done.array.shape[-1]} modelled columns"}
+    pictures = counted(len(done.layout.names), "picture")
+    named = {
+        "images": "images",
+        "pictures": f"tiles of {pictures}",
+        "table": f"rows of {done.array.shape[-1]} modelled columns",
+    }
     what = named.get(done.layout.kind) or f"examples, {done.array.dtype} {' × '.join(map(str, done.array.shape))}"
     tell(f"{target}: {len(done.array):,} {what}, every block checked, {speed:.2f} MB/s")
     for note in done.notes:
@@ -125,7 +130,7 @@ def as_json(done: Compressed, target: Path) -> dict[str, object]:
 def told(done: Compressed, target: Path) -> list[str]:
     """What a person wants to know."""
     size, speed, table = len(done.content), rates(done), done.layout.kind == "table"
-    what = "rows" if table else "examples"
+    what = {"table": "rows", "pictures": "tiles"}.get(done.layout.kind, "examples")
     lines = [
         f"{target}: {done.examples:,} {what}, {done.original_bytes:,} bytes -> {size:,} bytes "
         f"({done.original_bytes / size:.2f} times smaller)"

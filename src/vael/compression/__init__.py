@@ -2,11 +2,20 @@
 
 from vael.compression.archive import Compressed, Decompressed, compress, decompress, fingerprint
 from vael.compression.container import Header, Layout
-from vael.compression.contents import Contents, from_array, from_cells, from_folder, safe_names
+from vael.compression.contents import (
+    Contents,
+    from_array,
+    from_cells,
+    from_folder,
+    from_pictures,
+    pictures_of,
+    safe_names,
+)
 from vael.compression.level import Level
 from vael.compression.safe import SafeLevel
 from vael.compression.tabular.table_level import TableLevel
 from vael.compression.tabular.tables import Original, table_contents
+from vael.compression.tiles import TiledLevel
 
 __all__ = [
     "Compressed",
@@ -18,12 +27,15 @@ __all__ = [
     "Original",
     "SafeLevel",
     "TableLevel",
+    "TiledLevel",
     "compress",
     "decompress",
     "fingerprint",
     "from_array",
     "from_cells",
     "from_folder",
+    "from_pictures",
+    "pictures_of",
     "safe_names",
     "table_contents",
 ]

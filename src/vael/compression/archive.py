@@ -76,6 +76,7 @@ class _Block:
     coded: CodedExamples | None
     encoded: float  # seconds
     verified: float
+    cells: int  # of the data, without those of tiles that are outside of a picture
 
 
 def fingerprint(model: nn.Module, spec: str = "") -> str:
@@ -143,7 +144,14 @@ def _compressed(level: Level, array: np.ndarray, layout: Layout) -> _Block:
         kept=0 if coded is None else coded.kept,
         groups=() if coded is None else coded.groups,
     )
-    return _Block(facts, payload, why, coded, encoded, time.perf_counter() - begun - encoded)
+    return _Block(
+        facts, payload, why, coded, encoded, time.perf_counter() - begun - encoded, cells_in(array, layout, level)
+    )
+
+
+def cells_in(array: np.ndarray, layout: Layout, level: Level) -> int:
+    """How many cells a block has."""
+    return int((array >= 0).sum()) if layout.kind == "pictures" else level.cells * len(array)
 
 
 def _tried(level: Level, array: np.ndarray, layout: Layout) -> tuple[CodedExamples | None, str, float]:
@@ -161,17 +169,17 @@ def _tried(level: Level, array: np.ndarray, layout: Layout) -> tuple[CodedExampl
 
 
 def _summary(content: bytes, contents: Contents, level: Level, done: list[_Block]) -> Compressed:
-    coded = [(part.coded, part.facts.examples) for part in done if part.coded is not None]
-    dims = level.cells * sum(examples for _, examples in coded)
+    coded = [part.coded for part in done if part.coded is not None]
+    dims = sum(part.cells for part in done if part.coded is not None)
     return Compressed(
         content=content,
         examples=len(contents),
         blocks=len(done),
         raw=tuple(part.why for part in done if part.why),
         original_bytes=contents.array.nbytes if contents.original_bytes is None else contents.original_bytes,
-        net_bits_per_dim=sum(part.net for part, _ in coded) / dims if dims else None,
-        elbo_bits_per_dim=sum(part.ideal for part, _ in coded) / math.log(2) / dims if dims else None,
-        gross_bits_per_dim=8 * len(content) / (level.cells * len(contents)),
+        net_bits_per_dim=sum(part.net for part in coded) / dims if dims else None,
+        elbo_bits_per_dim=sum(part.ideal for part in coded) / math.log(2) / dims if dims else None,
+        gross_bits_per_dim=8 * len(content) / sum(part.cells for part in done),
         encode_seconds=sum(part.encoded for part in done),
         verify_seconds=sum(part.verified for part in done),
         layout=contents.layout,

@@ -52,12 +52,14 @@ class ArchiveSection(BaseModel):
 class Layout(ArchiveSection):
     """What was compressed, and how the cells of a model become it again."""
 
-    kind: Literal["array", "images", "table"]
+    kind: Literal["array", "images", "table", "pictures"]
     dtype: str
     shape: tuple[Count, ...]  # of the whole, examples first
     factor: Several = 1  # that a cell is multiplied by
     channels_last: bool = False
-    names: tuple[str, ...] = ()  # of images, as paths in their folder
+    names: tuple[str, ...] = ()  # of images and pictures, as paths in their folder
+    sizes: tuple[tuple[Several, Several], ...] = ()  # of pictures that were cut into tiles: height and width
+    tile: tuple[Several, ...] = ()  # channels, height and width of a tile
     note: str = ""  # what of the original is not in the file
     gaps: tuple[
         tuple[Count, ...], ...
@@ -69,14 +71,23 @@ class Layout(ArchiveSection):
         kind = np.dtype(self.dtype)
         if kind.kind not in "buif" or not 1 <= kind.itemsize <= 16 or kind.subdtype is not None:
             raise ValueError("cells that are no numbers")
-        axes = {"table": {2}, "images": {4}}.get(self.kind, set(range(1, MOST_AXES + 1)))
+        axes = {"table": {2}, "images": {4}, "pictures": {2}}.get(self.kind, set(range(1, MOST_AXES + 1)))
         if len(self.shape) not in axes or (self.channels_last and len(self.shape) != 4):
             raise ValueError("a shape that such contents do not have")
         if self.kind == "table" and kind != np.dtype("<i4"):
             raise ValueError("a table whose symbols are no whole numbers")
         if self.kind == "images" and (kind != np.dtype("u1") or self.shape[1] not in (1, 3)):
             raise ValueError("images that are neither grey nor in colour")
+        if self.kind == "pictures":
+            self._refuse_other_tiles()
         return self
+
+    def _refuse_other_tiles(self) -> None:
+        if len(self.tile) != 3 or math.prod(self.tile) != self.shape[1] or self.tile[0] not in (1, 3):
+            raise ValueError("tiles that are neither grey nor in colour, or of another size than they say")
+        tiles = sum(-(-height // self.tile[1]) * -(-width // self.tile[2]) for height, width in self.sizes)
+        if len(self.names) != len(self.sizes) or tiles != self.shape[0] or np.dtype(self.dtype) != np.dtype("<i2"):
+            raise ValueError("not one name and all tiles for each picture")
 
     @property
     def example_bytes(self) -> int:

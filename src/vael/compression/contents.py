@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -12,7 +14,11 @@ from vael.compression.level import Symbols
 from vael.counting import counted
 from vael.data import Source
 from vael.data.cells import as_examples
-from vael.data.files.images import read_images
+from vael.data.files.images import Images, read_images
+from vael.data.pictures.cutting import pictures_in
+from vael.data.pictures.patching import Patching
+from vael.data.pictures.store import Picture
+from vael.data.pictures.tiles import tiled, tiles_in, untiled, visible, visible_sizes
 from vael.errors import FormatError, ShapeError
 
 
@@ -78,6 +84,61 @@ def from_folder(folder: Path, event: tuple[int, ...], factor: int = 1) -> Conten
     return Contents(str(folder), x, layout)
 
 
+def from_pictures(path: Path, patching: Patching, channels: int, factor: int = 1) -> Contents:
+    """All pictures of a folder, or one picture, of any sizes, as tiles; given back as PNG files with the same pixels
+    under the same names.
+
+    Errors: those of `vael.data.files.images.read_pictures`; `ShapeError` for other channels than `channels`,
+    `FormatError` for two that would get one name.
+    """
+    found = pictures_in(str(path), Images())
+    pictures = [one for part in found.parts.values() for one in part]
+    other = next((one for one in pictures if one.cells.shape[0] != channels), None)
+    if other is not None:
+        raise ShapeError(
+            f"{path} has pictures of {counted(other.cells.shape[0], 'channel')}, but the run was trained on pictures "
+            f"of {channels}; give such pictures"
+        )
+    names = [one.name if path.is_dir() else path.name for one in pictures]
+    written = [name if name.lower().endswith(".png") else f"{name}.png" for name in names]
+    if len(set(written)) < len(written):
+        twice = next(name for name in written if written.count(name) > 1)
+        raise FormatError(f"{path} has two pictures that would both come back as {twice}; rename one of them")
+    event = (channels, *patching.size)
+    tiles = [marked(one, patching, factor) for one in pictures]
+    note = "; ".join(("pixels and names are kept; what else a file says (palette, camera, date) is not", *found.notes))
+    whole = np.concatenate(tiles)
+    layout = Layout(
+        kind="pictures",
+        dtype="<i2",
+        shape=whole.shape,
+        factor=factor,
+        names=tuple(written),
+        sizes=tuple(one.size for one in pictures),
+        tile=event,
+        note=note,
+    )
+    return Contents(str(path), whole, layout, original_bytes=sum(one.cells.numel() for one in pictures))
+
+
+def marked(picture: Picture, patching: Patching, factor: int) -> np.ndarray:
+    """The tiles of a picture, flat, -1 outside of it."""
+    cells = tiled(picture.cells.numpy().astype("<i2") // factor, patching)
+    seen = visible(visible_sizes(picture.size, patching), patching)
+    return np.where(seen[:, None], cells, -1).astype("<i2").reshape(len(cells), -1)
+
+
+def pictures_of(array: np.ndarray, layout: Layout) -> Iterator[np.ndarray]:
+    """The pictures `[channels, height, width]` that tiles are of, one after another."""
+    _, height, width = layout.tile
+    first = 0
+    for size in layout.sizes:
+        count = math.prod(tiles_in(size, Patching(height=height, width=width)))
+        tiles = array[first : first + count].reshape(count, *layout.tile)
+        yield (untiled(tiles, size) * layout.factor).astype(np.uint8)
+        first += count
+
+
 def from_cells(source: Source, x: np.ndarray) -> Contents:
     """The cells of a source as its transform gave them, as the smallest type of whole numbers that holds them."""
     kind = np.uint8 if x.max(initial=0) < 1 << 8 else np.uint16 if x.max(initial=0) < 1 << 16 else np.int32
@@ -90,7 +151,7 @@ def to_cells(block: np.ndarray, layout: Layout, levels: int) -> Symbols:
 
     Errors: `FormatError` where that would lose anything: the block goes raw.
     """
-    if layout.kind == "table":
+    if layout.kind in ("table", "pictures"):
         return np.ascontiguousarray(block, np.int32)
     with np.errstate(invalid="ignore"):
         cells = np.floor_divide(block.astype(np.float64), layout.factor)
@@ -106,6 +167,8 @@ def to_cells(block: np.ndarray, layout: Layout, levels: int) -> Symbols:
 
 def to_original(cells: Symbols, shape: tuple[int, ...], layout: Layout) -> np.ndarray:
     """A block as it was; `shape` is that of one example in the original."""
+    if layout.kind == "pictures":
+        return np.ascontiguousarray(cells, np.dtype(layout.dtype))
     if layout.channels_last:
         height, width, channels = shape
         cells = cells.reshape(len(cells), channels, height, width).transpose(0, 2, 3, 1)

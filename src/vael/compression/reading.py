@@ -7,12 +7,14 @@ reaches the probabilities almost never: logits and mixture weights to 1/64, loca
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import singledispatch
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent, MultivariateNormal, Normal
 
@@ -24,6 +26,7 @@ from vael.compression.laws import (
     Following,
     Halvings,
     Parts,
+    Question,
     Questions,
     Symbols,
     Tables,
@@ -201,6 +204,19 @@ def _coupled(law: CoupledLogisticMixture, levels: int, examples: int) -> CodingL
     return Parts(CoupledChannels(law, examples), law.event_shape[0])
 
 
+def asked_of(law: CodingLaw, seen: Bool[np.ndarray, " examples"]) -> Questions:
+    """A law of one symbol at a time for each example, asked of those that are `seen`; the others answer 0."""
+    asked = law.questions()
+    try:
+        question = next(asked)
+        while True:
+            answer = np.zeros(len(seen), np.int32)
+            answer[seen] = yield Question(question.model, tuple(rows[seen] for rows in question.parameters))
+            question = asked.send(answer)
+    except StopIteration as end:
+        return end.value
+
+
 class PixelsInTurn(CodingLaw):
     """Pixel after pixel of the first examples of a batch, each under its distribution given those before it.
 
@@ -210,24 +226,46 @@ class PixelsInTurn(CodingLaw):
     def __init__(self, law: AutoregressiveMixture, examples: int) -> None:
         self.laws, self.examples = law.laws, examples
         self.depth = (law.levels - 1).bit_length()
+        self.seen = np.ones((examples, math.prod(self.laws.event[1:])), bool)
+
+    def within(self, seen: Bool[np.ndarray, "examples pixels"]) -> PixelsInTurn:
+        """The same of tiles of which only some pixels are in the picture: the others repeat the one to the left, or
+        below the picture the one above.
+        """
+        self.seen = seen
+        return self
 
     def questions(self) -> Questions:
         channels, height, width = self.laws.event
         canvas = self._blank()
-        found = np.empty((self.examples, channels, height * width), np.int32)
+        found = np.zeros((self.examples, channels, height * width), np.int32)
         for place in range(height * width):
             row, column = divmod(place, width)
-            pixel = yield from self._pixel(canvas, row, column).questions()
+            seen = self.seen[:, place]
+            pixel = self._repeated(found, row, column)
+            if seen.all():
+                pixel = yield from self._pixel(canvas, row, column).questions()
+            elif seen.any():
+                asked = yield from asked_of(self._pixel(canvas, row, column), seen)
+                pixel = np.where(seen[:, None], asked, pixel)
             self._put(canvas, row, column, pixel)
             found[:, :, place] = pixel
         return found.reshape(self.examples, -1)
 
     def answers(self, symbols: Symbols) -> Iterator[np.ndarray]:
         channels, height, width = self.laws.event
-        for pixel in np.moveaxis(symbols.reshape(self.examples, channels, height * width), 2, 0):
-            for channel in pixel.T:
+        pixels = np.moveaxis(symbols.reshape(self.examples, channels, height * width), 2, 0)
+        for pixel, seen in zip(pixels, self.seen.T, strict=True):
+            for channel in pixel.T[:, seen] if seen.any() else ():
                 for digit in reversed(range(self.depth)):
                     yield (channel >> digit) & 1
+
+    def _repeated(self, found: np.ndarray, row: int, column: int) -> np.ndarray:
+        """The pixel that each example repeats at a place outside of its picture, from those before it."""
+        width = self.laws.event[2]
+        above = found[:, :, (row - 1) * width + column] if row else found[:, :, 0]
+        left = found[:, :, row * width + column - 1] if column else above
+        return np.where(self.seen[:, row * width, None], left, above)
 
     @torch.inference_mode()
     def _blank(self) -> Tensor:
@@ -237,8 +275,9 @@ class PixelsInTurn(CodingLaw):
     def _pixel(self, canvas: Tensor, row: int, column: int) -> CodingLaw:
         with threads(1):
             law = self.laws.at(canvas, row, column)
-        parts = (part[None] for part in (law.logits, law.loc, law.log_scale, law.coupling))
-        return law_of_cells(CoupledLogisticMixture(*parts, law.levels, space=0), law.levels, self.examples)
+        logits, loc, log_scale, coupling = (p[None] for p in (law.logits, law.loc, law.log_scale, law.coupling))
+        one = CoupledLogisticMixture(logits, loc, log_scale, coupling, law.levels, space=0)
+        return law_of_cells(one, law.levels, self.examples)
 
     @torch.inference_mode()
     def _put(self, canvas: Tensor, row: int, column: int, pixel: np.ndarray) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -100,13 +101,15 @@ class FloatLevel(Level):
 
     def ideal(self, x: Symbols, latents: tuple[Symbols, ...]) -> np.ndarray:
         with fixed():
-            z, count = self._levels(latents[0]), len(x)
+            return self._excess(x, latents) - self._log_prob(self._decode(latents[0]), x)
 
-            def posterior(above: Levels) -> Distribution:
-                return self.model.posterior_at(above, self._batch(x)) if above else self._infer(x)
+    def _excess(self, x: Symbols, latents: tuple[Symbols, ...]) -> np.ndarray:
+        """Log q(z | x) - log p(z) of each example, nats."""
 
-            divergence = log_ratio(posterior, self.model.prior_at, z)
-            return divergence[:count].numpy() - self._log_prob(self._decode(latents[0]), x)
+        def posterior(above: Levels) -> Distribution:
+            return self.model.posterior_at(above, self._batch(x)) if above else self._infer(x)
+
+        return log_ratio(posterior, self.model.prior_at, self._levels(latents[0]))[: len(x)].numpy()
 
     @abstractmethod
     def _batch(self, x: Symbols) -> Batch:
@@ -184,6 +187,16 @@ class SafeLevel(FloatLevel):
 
     def _log_prob(self, law: Distribution, x: Symbols) -> np.ndarray:
         return total_log_prob(law, self._cells(x))[0, : len(x)].numpy()
+
+    def ideal_of(
+        self, x: Symbols, latents: tuple[Symbols, ...], seen: Bool[np.ndarray, "examples height width"]
+    ) -> np.ndarray:
+        """`ideal` of images of which only the pixels that are `seen` count."""
+        with fixed():
+            cells = self._decode(latents[0]).log_prob(self._cells(x))[0, : len(x)]
+            mask = torch.from_numpy(seen)
+            mask = mask if cells.dim() == mask.dim() else mask[:, None].expand_as(cells)
+            return self._excess(x, latents) - cells.where(mask, cells.new_zeros(())).flatten(1).sum(1).numpy()
 
     def _cells(self, x: Symbols) -> Tensor:
         return torch.from_numpy(self._padded(x, self.cells)).view(self.batch, *self.event)

@@ -59,7 +59,7 @@ def matching(data: str, trained: Trained, images: Images = AS_THEY_ARE, *, clip:
     parts = (material.train, *((material.validation,) if material.validation is not None else ()))
     number, parts = (TEST, (material.test,)) if material.test is not None else (0, parts)
     cells = [_cells(part.x, data, trained) for part in parts]
-    found = _source(cells[0] if len(cells) == 1 else np.concatenate(cells), Path(data).name, trained, number, clip)
+    found = in_units(cells[0] if len(cells) == 1 else np.concatenate(cells), Path(data).name, trained, number, clip)
     known = [part.label for part in parts if part.label is not None]
     label = torch.from_numpy(np.concatenate(known).astype(np.int64)) if len(known) == len(parts) else None
     return replace(
@@ -84,7 +84,11 @@ def _cells(x: np.ndarray, data: str, trained: Trained) -> np.ndarray:
     return found
 
 
-def _source(x: np.ndarray, name: str, trained: Trained, number: int, clip: bool) -> Source:
+def in_units(x: np.ndarray, name: str, trained: Trained, number: int, clip: bool) -> Source:
+    """Stored cells of the right shape in the units of a model, as part `number` of their data.
+
+    Errors: `SupportError` for cells that the model's data cannot have.
+    """
     if trained.dequantize:
         _check(x, name, trained)
         return Like(name, trained.event, trained.kind, transform=Dequantization()).source(x)

@@ -79,7 +79,7 @@ class Source:
     conditions: tuple[str, ...] = ()  # what c is made of, by name
     windowing: Windowing | None = None  # of sequences: examples are windows [time, channels]
     patching: Patching | None = None  # of patches of pictures: how they were cut
-    patches: Patches | None = None  # of patches to train on: where noise takes them from, in place of `x`
+    patches: Patches | None = None  # of patches: the pictures that they are cut from
     domain: str = ""  # `module:Class` of a person's own kind of data; empty for images, tables and sequences
 
     def __len__(self) -> int:
@@ -148,7 +148,7 @@ class Source:
         return Batch(x=x, context=context, observed=observed, label=label, index=index)
 
     def _stored(self, rows: Int64[Tensor, " batch"], noise: Variates | None) -> Tensor:
-        if self.patches is None or noise is None:
+        if self.patches is None or noise is None or not self.patches.moves:
             return self.x.index_select(0, rows)
         return self.patches.cut(rows, noise).to(self.x.device)
 

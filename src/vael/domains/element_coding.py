@@ -13,12 +13,27 @@ import torch
 from PIL import Image
 
 from vael import files
-from vael.compression import Contents, Decompressed, Header, Level, from_array, from_cells, from_folder, safe_names
+from vael.compression import (
+    Contents,
+    Decompressed,
+    Header,
+    Level,
+    SafeLevel,
+    TiledLevel,
+    from_array,
+    from_cells,
+    from_folder,
+    from_pictures,
+    pictures_of,
+    safe_names,
+)
 from vael.compression.container import Layout
 from vael.compression.levels import make_level
 from vael.data import Kind, Source
 from vael.data.files.arrays import array_in
-from vael.data.files.images import image_files
+from vael.data.files.images import ENDINGS, image_files
+from vael.data.pictures.patching import Patching
+from vael.data.pictures.tiles import visible_sizes
 from vael.domains.coding import Coding, SetAside
 from vael.domains.described import DataSpec
 from vael.errors import FormatError, SupportError
@@ -67,6 +82,8 @@ class ElementCoding(Coding):
                 f"{self.known.event}"
             )
         path, event, symbols = Path(data), self.known.event, self.symbols(model)
+        if self.known.patching is not None and is_pictures(path):
+            return from_pictures(path, self.known.patching, event[0], 255 if symbols == 2 else 1)
         if path.is_file() and path.suffix.lower() == ".npy":
             x = array_in(path)
             factor = factor_of(x, symbols)
@@ -80,13 +97,26 @@ class ElementCoding(Coding):
         return cells_of(self.examples(self.known, str(data)))
 
     def level(self, name: str, model: Model, layout: Layout, settings: Mapping[str, int] | None = None) -> Level:
+        if layout.kind == "pictures":
+            return self._tiled(name, model, layout, settings)
         return make_level(name, model, self.known.event, self.symbols(model), settings)
+
+    def _tiled(self, name: str, model: Model, layout: Layout, settings: Mapping[str, int] | None) -> Level:
+        """Errors: `FormatError` for tiles of another size than the model's, or a level that codes whole ones only."""
+        inner = make_level(name, model, self.known.event, self.symbols(model), settings)
+        if layout.tile != self.known.event or not isinstance(inner, SafeLevel):
+            raise FormatError(
+                f"tiles of shape {layout.tile} at the level {name}: the run was trained on {self.known.event}, and "
+                "pictures are coded at the level safe; it was not written with this run"
+            )
+        cut = Patching(height=layout.tile[1], width=layout.tile[2])
+        return TiledLevel(inner, [one for size in layout.sizes for one in visible_sizes(size, cut)])
 
     def holds(self, header: Header) -> bool:
         return header.layout.kind != "table"
 
     def give_back(self, done: Decompressed, file: Path, target: Path) -> Decompressed:
-        if done.layout.kind == "images":
+        if done.layout.kind in ("images", "pictures"):
             write_images(done, file, target)
             return done
         if target.suffix.lower() != ".npy":
@@ -97,6 +127,11 @@ class ElementCoding(Coding):
         np.save(buffer, done.array, allow_pickle=False)
         files.write_bytes(target, buffer.getvalue())
         return done
+
+
+def is_pictures(path: Path) -> bool:
+    """Whether a path is a folder of pictures, or one of them."""
+    return bool(image_files(path)) if path.is_dir() else path.suffix.lower() in ENDINGS
 
 
 def factor_of(x: np.ndarray, symbols: int) -> int | None:
@@ -130,7 +165,8 @@ def write_images(done: Decompressed, file: Path, target: Path) -> None:
     """
     names = safe_names(done.layout, str(file))
     with files.new_folder(target) as folder:
-        for name, cells in zip(names, done.array, strict=True):
+        tiles = done.layout.kind == "pictures"
+        for name, cells in zip(names, pictures_of(done.array, done.layout) if tiles else done.array, strict=True):
             stream = io.BytesIO()
             Image.fromarray(cells[0] if len(cells) == 1 else cells.transpose(1, 2, 0)).save(stream, "PNG")
             files.write_bytes(folder / name, stream.getvalue(), durable=False)

@@ -20,7 +20,7 @@ from vael.domains.coding import Coding
 from vael.domains.core import Described, Domain
 from vael.domains.described import DataSpec, Reading
 from vael.domains.element_coding import ElementCoding
-from vael.domains.patches import PATCHING, UNASKED, few_and_large, patches_read, with_note
+from vael.domains.patches import PATCHING, UNASKED, cut_up, few_and_large, patches_read, tiles_read, with_note
 from vael.domains.reading import Lenience, Piece, loaded
 from vael.domains.recommendation import Choice, Recommendation, chosen, likelihood, power_of_two, values
 from vael.errors import ShapeError
@@ -63,6 +63,9 @@ class ImageDomain(Domain):
         if patching is not None:
             return patches_read(how, patching)
         return loaded(how) if not few_and_large(how) else with_note(patches_read(how, PATCHING), UNASKED)
+
+    def examples(self, known: DataSpec, data: str, *, clip: bool = False) -> Source:
+        return super().examples(known, data, clip=clip) if not cut_up(known, data) else tiles_read(known, data, clip)
 
     def told(self, known: DataSpec) -> str:
         return f"patches of pictures, {super().told(known)}" if known.patching is not None else super().told(known)
@@ -145,9 +148,8 @@ def small_and_grey(event: Sequence[int]) -> bool:
 MOST_IN_TURN = 64 * 64  # pixels of an example that are drawn one after another
 IN_TURN = (
     "Likelihood: a mixture of logistics for each pixel given those above and left of it, because neighbours say most "
-    "of a pixel: 4.07 bits per dimension of CIFAR-10 after two processor minutes, where PNG needs 5.87 "
-    "(docs/lab-book.md). Codes then say little of an image, and a draw takes a step for each pixel; where codes and "
-    "reconstructions are what is wanted, choose another model (--model convolutional)."
+    "of a pixel (docs/lab-book.md). Codes then say little of an image, and a draw takes a step for each pixel; where "
+    "codes and reconstructions are what is wanted, choose another model (--model convolutional)."
 )
 
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from vael.data import Source, Splits
-from vael.data.files.images import sizes
-from vael.data.pictures.cutting import load_patches
+import numpy as np
+
+from vael.counting import counted
+from vael.data import Kind, Source, Splits
+from vael.data.files.images import ENDINGS, sizes
+from vael.data.matching import Trained, in_units
+from vael.data.pictures.cutting import keys_of, load_patches, pictures_in
 from vael.data.pictures.patching import Patching
+from vael.data.pictures.tiles import corners, tiled
 from vael.data.splitting import Sizes, ValidateOn
-from vael.domains.described import Reading
+from vael.domains.described import DataSpec, Reading
+from vael.errors import ShapeError
 
 PATCHING = Patching(height=32, width=32)  # where none was asked for
 MOST_PICTURES = 200  # that are few
@@ -41,6 +47,34 @@ def patches_read(how: Reading, patching: Patching) -> Splits:
         sizes=Sizes(ValidateOn.TEST if how.by_test else how.validation, how.test),
         seed=how.seed,
     )
+
+
+def cut_up(known: DataSpec, data: str) -> bool:
+    """Whether data are whole pictures, of which a run on patches sees tiles."""
+    path = Path(data)
+    return known.patching is not None and (path.is_dir() or path.suffix.lower() in ENDINGS)
+
+
+def tiles_read(known: DataSpec, data: str, clip: bool) -> Source:
+    """Whole pictures as the tiles that cover them, row by row; what a tile has outside of its picture repeats the edge.
+
+    Errors: those of `pictures_in`, and `ShapeError` or `SupportError` for pictures that the model cannot take.
+    """
+    patching = known.patching or PATCHING
+    found = pictures_in(data, known.reading.images)
+    pictures = [one for part in found.parts.values() for one in part]
+    cells = np.concatenate([tiled(one.cells.numpy(), patching) for one in pictures])
+    if cells.shape[1:] != known.event:
+        raise ShapeError(
+            f"{data} has pictures of {counted(cells.shape[1], 'channel')}, but the run was trained on patches of shape "
+            f"{known.event}; give such pictures"
+        )
+    how = known.reading
+    trained = Trained(known.event, Kind(known.kind), known.levels, how.binarize, known.dequantize, known.largest)
+    named = [(one.name, *place) for one in pictures for place in corners(one.size, patching)]
+    note = f"whole pictures as tiles of {patching}; what a tile has outside of its picture repeats the edge"
+    source = in_units(cells, found.name, trained, 0, clip)
+    return replace(source, keys=keys_of(named), notes=(*found.notes, note, *source.notes))
 
 
 def with_note(splits: Splits, note: str) -> Splits:

@@ -130,7 +130,7 @@ def level_of(run: Run, coding: Coding, name: str, layout: Layout) -> Level:
 
     Errors: `SupportError` for a model of real numbers, `FormatError` for an unknown name.
     """
-    if name == PortableLevel.name and coding.whole_numbers:
+    if name == PortableLevel.name and coding.whole_numbers and layout.kind != "pictures":
         return portable(run)
     return coding.level(name, run.model, layout)
 

@@ -271,7 +271,7 @@ def patches_of(
         largest=meaning.largest,
         keys=keys_of([(pictures[n].name, top + pictures[n].top, left + pictures[n].left) for n, top, left in kept]),
         patching=patching,
-        patches=Patches(pictures, which, patching) if learned else None,
+        patches=Patches(pictures, which, patching, moves=learned),
     )
 
 

@@ -71,6 +71,7 @@ class Patches:
     pictures: tuple[Picture, ...]
     which: Int64[Tensor, " examples"]
     patching: Patching
+    moves: bool = True  # whether noise takes patches of other places, as in training
 
     def cut(self, index: Int64[Tensor, " batch"], noise: Variates) -> Shaped[Tensor, "batch channels height width"]:
         """A patch for each of the examples, every place in its picture as likely as every other."""

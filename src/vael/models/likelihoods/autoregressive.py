@@ -59,7 +59,10 @@ class AutoregressiveHead(Head):
 
     def _begin(self) -> None:
         """Components side by side around their neighbours, channels that move half as far as those before them."""
-        logits, loc, log_scale, coupling = self.network.last.bias.detach().split(self.sizes)
+        bias = self.network.last.bias
+        if bias is None:
+            return
+        logits, loc, log_scale, coupling = bias.detach().split(self.sizes)
         loc.copy_(SPREAD * places(self.components).repeat(self.channels))
         log_scale.fill_(CALM)
         coupling.fill_(0.5)
@@ -71,7 +74,7 @@ class AutoregressiveHead(Head):
                 f"numbers of shape {tuple(raw.shape[2:])} for each example: pixels that follow each other are those of "
                 "images [channels, height, width]; choose another likelihood (--likelihood)"
             )
-        return AutoregressiveMixture(WindowLaws(self, raw.flatten(0, 1)), raw.shape[:2])
+        return AutoregressiveMixture(WindowLaws(self, raw.flatten(0, 1)), (raw.shape[0], raw.shape[1]))
 
     def mixture(self, raw: Tensor, near: Tensor, space: int) -> CoupledLogisticMixture:
         """From the network's numbers `[rows, numbers, *space]` and what stands near, `[rows, channels, *space]` in
