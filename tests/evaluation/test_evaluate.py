@@ -12,8 +12,8 @@ from torch.distributions import Independent, MultivariateNormal, Normal, Student
 
 from vael.data import Batch, Kind, Source
 from vael.errors import StateError
-from vael.evaluation import evaluate, evaluate_encoder
-from vael.evaluation.evaluate import _rows
+from vael.evaluation import evaluate, evaluate_encoder, evaluate_refined
+from vael.evaluation.evaluate import ROWS_AT_ONCE, _rows
 from vael.models import VAE, BernoulliHead, Conditional, Decoder, GaussianPosterior, Head, StandardNormal
 from vael.networks import Dense
 from vael.objectives import SampledELBO
@@ -160,6 +160,22 @@ def test_little_memory_means_few_latents_at_once():
     assert 1 < _rows(model, one, 30_000) < 100
     assert _rows(model, one, 1) == 1
     assert _rows(model, one, 1 << 30) == 4000
+
+
+def test_on_a_device_that_is_not_known_as_many_latents_are_decoded_as_on_a_processor(monkeypatch):
+    model, data = binary()
+    monkeypatch.delitem(ROWS_AT_ONCE, "cpu")
+    assert _rows(model, data.batch(torch.arange(1)), 1 << 30) == 4000
+
+
+@pytest.mark.parametrize("way", [evaluate, evaluate_encoder, evaluate_refined])
+def test_a_record_says_what_was_judged_and_how(way):
+    """The split and the seed as they were given, or test and 0; the draws that were asked for, or 100."""
+    model, data = binary(examples=3)
+    found = way(model, data, split="validation", importance_samples=7, seed=3)
+    assert (found.split, found.importance_samples, found.seed, found.examples) == ("validation", 7, 3, 3)
+    usual = way(model, data)
+    assert (usual.split, usual.importance_samples, usual.seed, usual.data) == ("test", 100, 0, "made")
 
 
 @pytest.mark.parametrize("sizes", [{"batch": 1}, {"batch": 7}, {"batch": 128}, {"memory": 30_000}])

@@ -7,8 +7,8 @@ from vael.data import Kind, Source, statistics
 from vael.errors import StateError
 from vael.evaluation import evaluate
 from vael.evaluation.rows import CELLS_AT_ONCE, LATENTS_AT_ONCE, ROWS_AT_ONCE, row_terms, rows_at_once
-from vael.models import BernoulliHead, GaussianHead, LearnedScale
-from vael.recipes import dense
+from vael.models import BernoulliHead, GaussianHead, GaussianMixture, LearnedScale
+from vael.recipes import autoencoder, dense
 
 
 def table(rows=300, gaps=False):
@@ -78,6 +78,29 @@ def test_a_block_is_the_largest_power_of_two_that_memory_bears(event, samples):
     allowed = max(1, min(ROWS_AT_ONCE, CELLS_AT_ONCE // cells, LATENTS_AT_ONCE // samples))
     assert size.bit_count() == 1
     assert size <= allowed < 2 * size
+
+
+def test_rows_of_a_model_that_knows_log_p_have_it_and_those_of_one_without_likelihood_their_error():
+    """Log p(x) itself, though the terms are those of a bound; what an error costs, which bounds nothing."""
+    source = table(20)
+    mixture = GaussianMixture(2, 5)
+    (found,) = row_terms(mixture, source)
+    torch.testing.assert_close(found.bound, mixture.log_prob(source.x.double()))
+    assert found.is_bound
+    model = built_autoencoder()
+    (found,) = row_terms(model, source)
+    cost = (model.eval().reconstruct(source.batch(torch.arange(20))) - source.x).detach().square().sum(1)
+    torch.testing.assert_close(found.distortion, cost, rtol=1e-4, atol=1e-5)
+    assert torch.equal(found.objective, -found.distortion)
+    assert not found.divergence.any()
+    with pytest.raises(StateError, match="no likelihood, so it bounds nothing"):
+        found.bound  # noqa: B018
+
+
+def built_autoencoder():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return autoencoder((5,), latent=2, hidden=(4,))
 
 
 def test_no_samples_are_refused():

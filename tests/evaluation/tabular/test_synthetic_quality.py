@@ -24,7 +24,15 @@ from vael.evaluation.tabular.efficacy import (
     sdgym_learners,
     task_of,
 )
-from vael.evaluation.tabular.privacy import bound_attack, closeness_attack, closest_records, copied, positions
+from vael.evaluation.tabular.privacy import (
+    ALARM,
+    CHECKS,
+    bound_attack,
+    closeness_attack,
+    closest_records,
+    copied,
+    positions,
+)
 from vael.evaluation.tabular.synthetic import JudgedTables, SyntheticSettings, judge_synthetic
 from vael.evaluation.tabular.two_sample import two_sample_test
 from vael.tables.schema import Column, ColumnKind, Schema
@@ -198,6 +206,16 @@ def test_copies_of_training_rows_are_flagged() -> None:
     assert attack.suspicious
     assert attack.found.auc > 0.65
     assert not blind.suspicious
+
+
+@pytest.mark.parametrize("name", ["p_value", "copies_p_value"])
+def test_the_alarm_is_for_less_than_its_share_of_fresh_tables(name) -> None:
+    """At that share itself it is silent, whichever of the two checks."""
+    tables = law(60, 1), law(60, 2), law(60, 3)
+    found = replace(closest_records(SCHEMA, *tables), p_value=1.0, copies_p_value=1.0)
+    edge = ALARM / CHECKS
+    for p, alarm in ((edge, False), (0.99 * edge, True)):
+        assert replace(found, **{name: p}).suspicious is alarm
 
 
 def test_near_copies_are_flagged_too() -> None:
