@@ -7,8 +7,9 @@ fails.
 or `make mutants ROOM=objectives SAMPLE=200`. The tests of a
 room are those of the folder that mirrors it, the laws, and the files of `ALSO`. A first run of them in the clean tree
 finds which test runs which line; a mutant is tried by the tests that run its statement, the quickest first and at most
-a minute's worth, until one fails. It is killed if one fails or if they take ten times as long as before. Everything
-happens in copies of the tree, in processes forked from one that has imported the libraries but not the package.
+a minute's worth, until one fails. It is killed if one fails or if they take ten times as long as before. Time is that
+of the processor, so a busy machine kills nothing. Everything happens in copies of the tree, in processes forked from
+one that has imported the libraries but not the package.
 
 Mutants that cannot matter stand in `mutants_accepted.toml` with a reason; they are left out of the second score.
 """
@@ -91,7 +92,8 @@ IMPORTS = (
     "rich",
 )
 SLOWER, SECONDS, GRACE, MEMORY = 10, 30, 15, 24 << 30
-LONGEST = 60  # seconds of judges that a mutant gets, the quickest ones; `--longest`
+WAITING = 8  # seconds that a process may be there for each of the processor's: others have it, or it waits for ever
+LONGEST = 60  # seconds of the processor of judges that a mutant gets, the quickest ones; `--longest`
 
 
 @dataclass(frozen=True)
@@ -152,9 +154,14 @@ def copy_of_tree(folder: Path) -> Path:
     return folder
 
 
+def spent() -> float:
+    """Seconds of the processor that this process and those that it started and that have ended took so far."""
+    return sum(os.times()[:4])
+
+
 def forked(tree: Path, body, seconds: float) -> int | None:
-    """Exit status of `body` in a process of its own with the package of `tree`; None if it took longer or was
-    killed.
+    """Exit status of `body` in a process of its own with the package of `tree`; None if it took longer, by the
+    processor or by far by the clock.
     """
     child = os.fork()
     if child == 0:
@@ -163,6 +170,7 @@ def forked(tree: Path, body, seconds: float) -> int | None:
             for stream in (1, 2):
                 os.dup2(output.fileno(), stream)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 1))
         os.chdir(tree)
         os.environ["PYTHONPATH"] = str(tree / "src")
         sys.path.insert(0, str(tree / "src"))
@@ -171,13 +179,14 @@ def forked(tree: Path, body, seconds: float) -> int | None:
             status = int(body())
         finally:
             os._exit(status)
-    end = time.monotonic() + seconds
+    end = time.monotonic() + WAITING * seconds
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             with suppress(ProcessLookupError):
                 os.killpg(child, signal.SIGKILL)  # what a test has started and not ended
-            return os.waitstatus_to_exitcode(status)
+            found = os.waitstatus_to_exitcode(status)
+            return None if found in (-signal.SIGPROF, -signal.SIGXCPU, -signal.SIGKILL) else found
         time.sleep(0.02)
     os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
@@ -192,10 +201,10 @@ class Watch:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item):
-        begun = time.monotonic()
+        begun = spent()
         result = yield
         self.coverage.switch_context("")
-        self.seconds[item.nodeid] = time.monotonic() - begun
+        self.seconds[item.nodeid] = spent() - begun
         return result
 
     def pytest_runtest_logreport(self, report):
@@ -226,9 +235,9 @@ class Order:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item):
-        signal.setitimer(signal.ITIMER_REAL, GRACE + SLOWER * self.seconds.get(item.nodeid, LONGEST))
+        signal.setitimer(signal.ITIMER_PROF, GRACE + SLOWER * self.seconds.get(item.nodeid, LONGEST))
         result = yield
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         return result
 
     @pytest.hookimpl(trylast=True)
@@ -323,9 +332,7 @@ def tried(tree: Path, mutant: Mutant, coverage: Coverage, longest: float) -> Ver
         status = forked(tree, body, SECONDS + SLOWER * sum(coverage.seconds.get(test, LONGEST) for test in tests))
     finally:
         path.write_bytes(kept)
-    failed = (tree / "failed.txt").read_text() or (
-        "took too long" if status in (None, -signal.SIGALRM) else f"exit status {status}"
-    )
+    failed = (tree / "failed.txt").read_text() or ("took too long" if status is None else f"exit status {status}")
     outcome = "survived" if status == 0 else "killed"
     return Verdict(
         mutant.path,
@@ -333,7 +340,7 @@ def tried(tree: Path, mutant: Mutant, coverage: Coverage, longest: float) -> Ver
         mutant.removed,
         mutant.added,
         outcome,
-        failed if status else "",
+        failed if outcome == "killed" else "",
         time.monotonic() - begun,
     )
 

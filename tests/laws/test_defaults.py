@@ -1,11 +1,14 @@
 """What functions assume where nothing is said is the same everywhere: seeds are 0, a split is that of test."""
 
 import ast
+import json
 from pathlib import Path
 
 import pytest
+from test_parts import FAMILIES
 
 import vael
+from vael.parts import as_json, members
 
 HOME = Path(vael.__file__).parent
 
@@ -32,3 +35,17 @@ def test_what_is_assumed_where_nothing_is_said_is_the_same_everywhere(name, usua
     found = assumed(name)
     assert {where: value for where, value in found.items() if value not in usual} == {}
     assert len(found) >= least  # there are so many to look at
+
+
+TABLE = json.loads((Path(__file__).parent / "defaults_of_parts.json").read_text())
+
+
+@pytest.mark.parametrize("family", TABLE)
+def test_a_part_of_which_nothing_is_said_is_the_one_that_it_was(family):
+    """Whoever changes a default changes what everyone gets: it stands in the table and in CHANGELOG.md. Leaves that
+    came later need not stand there.
+    """
+    parts = members(FAMILIES[family])
+    for kind, known in TABLE[family].items():
+        now = json.loads(as_json(parts[kind]()))
+        assert {name: now.get(name) for name in known} == known

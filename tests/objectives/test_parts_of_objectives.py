@@ -12,9 +12,11 @@ from vael.objectives import (
     Beta,
     Capacity,
     CombinationImportanceWeighted,
+    CovarianceMatching,
     DoublyReparameterized,
     FreeBits,
     ImportanceWeighted,
+    LabelledELBO,
     MeanDiscrepancy,
     MultiplyImportanceWeighted,
     MultiSampleScoreFunction,
@@ -129,6 +131,33 @@ TABLE = {
                 "reconstruction less 1000 × squared mean discrepancy of the latents, 1 sample, weight 0.5 on the "
                 "divergence",
             ),
+        ],
+    ),
+    "covariance-matching": (
+        (1, 1),
+        [
+            (
+                {"off_diagonal": 2.0, "diagonal": 3.0},
+                CovarianceMatching(2.0, 3.0, True),
+                "evidence lower bound, 1 sample, covariance of the latents drawn to the identity with weights 2 and 3",
+            ),
+            (
+                {"spread": False},
+                CovarianceMatching(10.0, 10.0, False),
+                "evidence lower bound, 1 sample, covariance of the posterior means drawn to the identity with weights "
+                "10 and 10",
+            ),
+        ],
+    ),
+    "semi-supervised": (
+        (1, 1),
+        [
+            (
+                {"alpha": 0.3, "warmup": 0.2, "share": 0.5},
+                LabelledELBO(0.6, Beta(1.0, 0.2)),
+                "evidence lower bound, classes summed out exactly, 1 sample, warmed up over the first 20%; besides, "
+                "0.3 × log q(y | x) of known classes is climbed",
+            )
         ],
     ),
     "total-correlation": (
