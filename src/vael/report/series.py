@@ -103,6 +103,15 @@ def reconstructions(record: ReportInput, folder: Path) -> Drawing:
     return keep(figure, folder, "reconstructions", caption)
 
 
+def most_varying(x: Float[Tensor, "windows time channels"]) -> list[int]:
+    """The channels that vary most over some windows, at most `CHANNELS`, in their order."""
+    flat, there = x.flatten(0, 1), ~x.flatten(0, 1).isnan()
+    count = there.sum(0).clamp(min=1)
+    apart = torch.where(there, flat - flat.nan_to_num().sum(0) / count, 0.0)
+    spread_of = apart.square().sum(0) / count
+    return sorted(spread_of.topk(min(CHANNELS, x.shape[-1])).indices.tolist())
+
+
 def rollouts(record: ReportInput, folder: Path) -> Drawing:
     """The first half of a few windows, and what a model that `Predicts` expects of the other half, given the first."""
     source, model = record.shown, needs(record.model, Predicts, "a figure of rollouts")
@@ -115,11 +124,11 @@ def rollouts(record: ReportInput, folder: Path) -> Drawing:
         drawn = draw_each(law, noise).float()
     low, high = drawn.quantile(torch.tensor([(1 - BAND) / 2, (1 + BAND) / 2], device=drawn.device), dim=0).cpu()
     mean, times = law.mean.mean(0).float().cpu(), range(1, source.event[0] + 1)
-    channels = min(CHANNELS, source.event[1])
-    figure, panels = _panels(channels, len(index))
+    chosen = most_varying(batch.x.float().cpu())
+    figure, panels = _panels(len(chosen), len(index))
     for place in range(len(index)):
-        for channel in range(channels):
-            axes, later = panels[channel][place], times[half:]
+        for row, channel in enumerate(chosen):
+            axes, later = panels[row][place], times[half:]
             ends = (low[place, :, channel].numpy(), high[place, :, channel].numpy())
             axes.fill_between(later, *ends, color=MODEL, alpha=0.22, lw=0, label=f"middle {BAND:.0%} of draws")
             axes.plot(later, mean[place, :, channel].numpy(), color=MODEL, lw=1.3, label="mean of what is drawn")
@@ -130,13 +139,13 @@ def rollouts(record: ReportInput, folder: Path) -> Drawing:
             axes.locator_params(nbins=4)
         panels[0][place].set_title(f"window {index[place] + 1}")
         panels[-1][place].set_xlabel("step")
-    for channel, name in enumerate(record.view.names(source)[:channels]):
-        panels[channel][0].set_ylabel(as_label(name))
+    for row, channel in enumerate(chosen):
+        panels[row][0].set_ylabel(as_label(record.view.names(source)[channel]))
     legend_above(figure, panels[0][0])
+    few = "" if source.event[1] <= CHANNELS else f" Shown: the {CHANNELS} of {source.event[1]} channels that vary most."
     caption = (
         f"{counted(len(index), 'window')} of {record.shown_line}: the data, and what the model expects of the steps "
-        "after the line, in jumps of one step from what it believes there; it saw nothing of them."
-        f"{_limited(source.event[1])}"
+        f"after the line, in jumps of one step from what it believes there; it saw nothing of them.{few}"
     )
     return keep(figure, folder, "rollouts", caption)
 
