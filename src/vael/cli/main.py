@@ -68,6 +68,9 @@ GROUPS = {
         "decompress": Command("compressing", "Give back, to the last byte, what vael compress wrote."),
         "export": Command("using", "Write encoder and decoder as ONNX files, and check them."),
     },
+    "look and touch": {
+        "explore": Command("drawing.exploring", "Open a local page over a run: map, live decoding, what if."),
+    },
     "look up": {
         "data": Command("listing", "List named data sets, or say what is known of one or of a file."),
         "models": Command("listing", "List recipes and parts by name: likelihoods, priors, ..."),

@@ -89,7 +89,7 @@ def components(record: ReportInput, seen: Encoded, folder: Path) -> list[Drawing
     if record.view.pictured:
         told = f"Means of the components, the largest first.{limited}"
         columns = min(12, len(means))
-        layout = pictures.PictureLayout(columns, max(0.52 * columns, 1))
+        layout = pictures.PictureLayout(columns, max(0.52 * columns, 1.0))
         return [weights, pictures.sheet(record, folder, "component_means", means, told, layout)]
     return [weights, _table_of_means(record, means, order, folder)]
 

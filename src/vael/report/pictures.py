@@ -101,7 +101,7 @@ def reconstructions(record: ReportInput, folder: Path) -> Drawing:
     )
     rows = torch.cat([part for block in blocks for part in block])
     return sheet(
-        record, folder, "reconstructions", rows, caption, PictureLayout(columns, max(0.52 * columns, 1), rows=words)
+        record, folder, "reconstructions", rows, caption, PictureLayout(columns, max(0.52 * columns, 1.0), rows=words)
     )
 
 

@@ -1,0 +1,350 @@
+"""What the page asks of a run: codes of examples, what is decoded at a point, and what follows from given columns.
+
+The page is drawn in the browser; everything here is numbers about the model, so that it can be called and tested
+without one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vael import domains
+from vael.applications import generation
+from vael.applications.anomaly import AnomalyDetector
+from vael.applications.conditional import conditional_samples
+from vael.counting import counted
+from vael.data import Batch, Source, Splits
+from vael.errors import ShapeError, StateError, SupportError
+from vael.explorer.looks import Looks, NumberLooks, PictureLooks, RowLooks
+from vael.models import CellWise, Codes, Decodes, LatentModel, LatentVector, Samples, has, needs
+from vael.models.vae import context_of
+from vael.probability import PerExample, draw
+from vael.report.gather import looking, principal, single_latents, spread
+from vael.report.grid import display_of
+from vael.specs import Run
+from vael.tables.reading import RowError, exact, read_table
+
+MOST = 100_000  # examples on the map
+SENT = 64  # coordinates of every example that the page gets, the most informative ones
+AT_ONCE = 512  # points that one request may decode, and examples that it may ask for
+DRAWS = 400  # rows that a question about given columns is answered by
+REACH = 3.0  # standard deviations of the prior that a slider goes to either side
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """Codes of the examples of a split, the most informative coordinate first."""
+
+    codes: Float[Tensor, "examples features"]
+    order: tuple[int, ...]  # places of the coordinates in a code, from the most informative one on
+    divergence: tuple[float, ...] | None  # mean nats of each, in their own order; None where there is none
+    plane: Float[Tensor, "examples 2"]  # first two principal components
+    axes: Float[Tensor, "features 2"]  # what a step along each of these is in a code
+    shares: tuple[float, float]  # of the variance
+
+
+class Scene:
+    """A finished run and one of its splits. Errors: `StateError` for a model that decodes nothing."""
+
+    def __init__(self, run: Run, name: str, splits: Splits, source: Source) -> None:
+        self.run, self.name, self.splits = run, name, splits
+        self.source = source if len(source) <= MOST else source.subset(spread(len(source), MOST))
+        self.model: Decodes = needs(run.model, Decodes, "a page to explore it")
+        self.lock = threading.RLock()  # requests come from several threads, and a model is used by one at a time
+
+    @cached_property
+    def looks(self) -> Looks:
+        """How its examples are shown."""
+        data = self.run.spec.data
+        domain = domains.of(data)
+        columns = domain.columns(data)
+        if domain.pictured:
+            return PictureLooks(tuple(data.event), display_of(self.splits.train))
+        return NumberLooks() if columns is None else RowLooks(columns)
+
+    @cached_property
+    def first(self) -> tuple[Tensor, ...]:
+        """Latents of the first example, level by level: their shapes and types are those of every point."""
+        index = torch.arange(1)
+        with self.lock, looking(self.model):
+            return tuple(self.model.latents(self.source.batch(index, PerExample(0, index))))
+
+    @cached_property
+    def shapes(self) -> tuple[torch.Size, ...]:
+        """Shape of each level of the latents of one example."""
+        return tuple(level.shape[2:] for level in self.first)
+
+    @property
+    def moves(self) -> bool:
+        """Whether its latents are real numbers, so that one can be moved along."""
+        if has(self.model, Codes):
+            return False
+        if not isinstance(self.model, LatentVector):
+            return True
+        support = self.model.prior(self._context(1)).support
+        return support is not None and not support.is_discrete
+
+    @property
+    def steps(self) -> int:
+        """How many rows one example is shown as; 1 where it is no series."""
+        return int(np.prod(self.source.event[:-1], dtype=int)) if isinstance(self.looks, RowLooks) else 1
+
+    def facts(self) -> dict[str, Any]:
+        """What the page has to know at first."""
+        data, model = self.run.spec.data, self.model
+        labels = self.source.label
+        return {
+            "title": self.run.folder.name if self.run.folder else data.name,
+            "data": f"{data.name}, {self.name} split: {counted(len(self.source), 'example')}",
+            "example": domains.of(data).told(data),
+            "model": self.run.spec.recipe,
+            "latents": has(model, LatentModel),
+            "moves": self.moves,
+            "samples": has(model, Samples),
+            "asks": isinstance(self.looks, RowLooks) and has(model, CellWise) and isinstance(model, LatentVector),
+            "draws_by_hand": isinstance(self.looks, PictureLooks) and not context_of(model),
+            "looks": self.looks.facts(),
+            "colours": list(self.looks.schema.names) if self.steps == 1 and isinstance(self.looks, RowLooks) else [],
+            "classes": None if labels is None else class_names(self.source),
+            "folder": str(self.run.folder or ""),
+            "levels": [int(shape.numel()) for shape in self.shapes],
+            "reach": REACH,
+        }
+
+    @cached_property
+    def mapped(self) -> Mapped:
+        """Codes of all examples, in bounded memory."""
+        means, divergences = [], []
+        with self.lock, looking(self.model):
+            for batch in generation.batches(self.source):
+                mean, divergence = single_latents(self.model, batch)
+                means.append(mean.flatten(1).float())
+                divergences.append(divergence)
+        codes = torch.cat(means)
+        known = [one for one in divergences if one is not None]
+        nats = torch.cat(known).mean(0) if len(known) == len(divergences) else None
+        measure = codes.var(0, correction=0) if nats is None else nats
+        order = torch.argsort(measure, descending=True, stable=True)
+        plane, shares = principal(codes) if codes.shape[1] > 1 else (torch.cat([codes, codes * 0], 1), (1.0, 0.0))
+        centred = (codes - codes.mean(0)).double()
+        axes = torch.linalg.lstsq(plane.double(), centred).solution.T.float() if codes.shape[1] > 1 else torch.eye(1, 2)
+        return Mapped(codes, tuple(order.tolist()), None if nats is None else tuple(nats.tolist()), plane, axes, shares)
+
+    def map_facts(self) -> dict[str, Any]:
+        """What goes with the coordinates that `coordinates` gives."""
+        found = self.mapped
+        return {
+            "examples": len(found.codes),
+            "features": found.codes.shape[1],
+            "order": found.order[:SENT],
+            "divergence": None
+            if found.divergence is None
+            else [found.divergence[place] for place in found.order[:SENT]],
+            "axes": found.axes.tolist(),
+            "inverse": torch.linalg.pinv(found.axes.double()).tolist(),
+            "shares": found.shares,
+            "mean": found.codes.mean(0).tolist(),
+        }
+
+    def coordinates(self) -> bytes:
+        """Of every example float32, little-endian: its place in the plane (2), then its most informative coordinates
+        (up to `SENT`), then its class (-1 where it has none).
+        """
+        found = self.mapped
+        label = self.source.label
+        classes = torch.full((len(found.codes), 1), -1.0) if label is None else label[:, None].float()
+        parts = [found.plane, found.codes[:, list(found.order[:SENT])], classes]
+        return np.ascontiguousarray(torch.cat(parts, 1).numpy(), "<f4").tobytes()
+
+    def code(self, example: int) -> list[float]:
+        """What an example is decoded from: its whole code, of discrete codes their numbers."""
+        self._known([example])
+        if not has(self.model, Codes):
+            return self.mapped.codes[example].tolist()
+        index = torch.tensor([example])
+        with self.lock, looking(self.model):
+            levels = self.model.latents(self.source.batch(index, PerExample(0, index)))
+        return torch.cat([level[0].flatten(1) for level in levels], 1)[0].float().tolist()
+
+    def examples(self, chosen: Sequence[int]) -> dict[str, Any]:
+        """Some examples as they are, with their names and classes."""
+        self._known(chosen)
+        index = torch.tensor(list(chosen), dtype=torch.int64)
+        found = self.looks.drawn(self.source.batch(index, PerExample(0, index)).x)
+        return {**found, "labels": self.source.label_texts(index), "examples": list(chosen)}
+
+    def decoded(self, z: Sequence[Sequence[float]]) -> dict[str, Any]:
+        """The mean of p(x | z), or the reconstruction, at some points."""
+        points = self._points(z)
+        with self.lock, looking(self.model):
+            law = self.model.decode(self._levels(points), self._context(len(points)))
+            return self.looks.drawn(law.mean[0])
+
+    def drawn_at(self, z: Sequence[float], count: int, seed: int) -> dict[str, Any]:
+        """Draws from p(x | z) at one point. Errors: `SupportError` for a model that states no likelihood."""
+        points = self._points([z]).expand(self._count(count), -1)
+        if not self.model.states_likelihood:
+            raise SupportError("this model has no p(x | z) to draw from; look at what it decodes")
+        with self.lock, looking(self.model):
+            noise = torch.Generator().manual_seed(seed)
+            law = self.model.decode(self._levels(points), self._context(len(points)))
+            return self.looks.drawn(draw(law, 1, noise)[0, 0])
+
+    def reconstructed(self, chosen: Sequence[int]) -> dict[str, Any]:
+        """What the model makes of some examples."""
+        self._known(chosen)
+        with self.lock, looking(self.model):
+            index = torch.tensor(list(chosen))
+            return self.looks.drawn(self.model.reconstruct(self.source.batch(index, PerExample(0, index))))
+
+    def samples(self, count: int, seed: int) -> dict[str, Any]:
+        """New examples. Errors: `SupportError` for a model that does not draw."""
+        model = needs(self.model, Samples, "drawing new examples")
+        with self.lock, looking(self.model):
+            return self.looks.drawn(
+                generation.samples(model, self._count(count), seed=seed, context=self._context(count))
+            )
+
+    def read(self, grey: Sequence[float]) -> dict[str, Any]:
+        """The code of a picture drawn by hand, how sure it is, and what comes back of it.
+
+        Errors: `SupportError` where examples are no pictures; `ShapeError` for another number of pixels.
+        """
+        looks = self.looks
+        if not isinstance(looks, PictureLooks):
+            raise SupportError("examples of this run are no pictures, so none can be drawn by hand")
+        pixels = np.asarray(grey, np.float32)
+        if len(pixels) != looks.event[1] * looks.event[2] or not np.isfinite(pixels).all():
+            raise ShapeError(f"{len(pixels)} pixels were drawn, but a picture has {looks.event[1]} × {looks.event[2]}")
+        batch = Batch(x=looks.cells(pixels.clip(0, 1)))
+        with self.lock, looking(self.model):
+            code = self.model.encode(batch)
+            found = {"code": code[0].tolist(), **self.looks.drawn(self.model.reconstruct(batch))}
+            if isinstance(self.model, LatentVector):
+                found["spread"] = self.model.infer(batch).stddev[0].tolist()
+        return found
+
+    def given(self, values: Mapping[str, str], seed: int = 0) -> dict[str, Any]:
+        """RowLooks from p(rest | given), beside rows from p(x): 400 of each, as columns of numbers.
+
+        Errors: `StateError` for a column that there is not, or a value that it cannot have.
+        """
+        looks = self.looks
+        if not isinstance(looks, RowLooks):
+            raise SupportError("only rows of columns can be given in part")
+        row = given_row(looks, values) if values else None
+        with self.lock:
+            before = columns_of(generation.samples(self.model, DRAWS, seed=seed))
+            if row is None:
+                return {"columns": before, "before": before, "worth": None}
+            found = conditional_samples(self.model, row, DRAWS, seed)
+        return {"columns": columns_of(found.x), "before": before, "worth": found.effective_samples}
+
+    def column(self, name: str) -> dict[str, Any]:
+        """One column of all examples, as numbers: for rows that are one step each.
+
+        Errors: `StateError` for a column that there is not.
+        """
+        names = self.looks.schema.names if isinstance(self.looks, RowLooks) else ()
+        if name not in names or self.steps != 1:
+            raise StateError(f"examples of this run have no column {name!r}; there are {', '.join(names) or 'none'}")
+        place = names.index(name)
+        cells = torch.cat([batch.x[:, place].double() for batch in generation.batches(self.source)])
+        return {"values": columns_of(cells[:, None])[0]}
+
+    @cached_property
+    def strangeness(self) -> tuple[list[float], list[float]]:
+        """Score and p-value of every example, as `vael score` has them."""
+        with self.lock:
+            detector = AnomalyDetector(self.run.model, self.splits.train, self.splits.validation)
+            judged = list(detector.judge(self.source))
+        score, p_value = (torch.cat([getattr(one, name) for one in judged]) for name in ("score", "p_value"))
+        return score.tolist(), p_value.tolist()
+
+    def _levels(self, points: Float[Tensor, "points features"]) -> tuple[Tensor, ...]:
+        parts = points.split([shape.numel() for shape in self.shapes], 1)
+        return tuple(
+            part.unflatten(1, level.shape[2:])[None].to(level.dtype)
+            for part, level in zip(parts, self.first, strict=True)
+        )
+
+    def _context(self, count: int) -> Tensor | None:
+        """The condition of the first example, for all that is decoded."""
+        return None if self.source.context is None else self.source.context[:1].expand(count, -1)
+
+    def _points(self, z: Sequence[Sequence[float]]) -> Float[Tensor, "points features"]:
+        features = sum(shape.numel() for shape in self.shapes)
+        if not 0 < len(z) <= AT_ONCE or any(len(one) != features for one in z):
+            raise ShapeError(
+                f"{counted(len(z), 'point')} came; give 1 to {AT_ONCE}, each of {counted(features, 'number')}"
+            )
+        points = torch.tensor(z, dtype=torch.float32)
+        if not torch.isfinite(points).all():
+            raise SupportError("a point has a number that is not finite; give finite numbers")
+        sizes = self.model.sizes if isinstance(self.model, Codes) else ()
+        if sizes and not (points.ge(0) & points.lt(min(sizes))).all():
+            raise SupportError(f"a code has a number outside of 0 to {min(sizes) - 1}; give numbers of codes")
+        return points
+
+    def _known(self, chosen: Sequence[int]) -> None:
+        if not 0 < len(chosen) <= AT_ONCE or min(chosen) < 0 or max(chosen) >= len(self.source):
+            raise ShapeError(
+                f"{counted(len(chosen), 'example')} were asked for; ask for 1 to {AT_ONCE} of the "
+                f"{len(self.source):,} that there are, counted from 0"
+            )
+
+    def _count(self, count: int) -> int:
+        if not 0 < count <= AT_ONCE:
+            raise ShapeError(f"{count} draws were asked for; ask for 1 to {AT_ONCE}")
+        return count
+
+
+def scene_of(run: Run, split: str | None = None) -> Scene:
+    """The page's view of a run. Errors: as `Run.split` and `Scene`."""
+    splits = run.splits()
+    name = split or ("test" if splits.test else "validation")
+    source: Source | None = getattr(splits, name, None)
+    if source is None:
+        raise StateError(f"{run.spec.data.name} has no {name} split; choose train or validation")
+    return Scene(run, name, splits, source)
+
+
+def class_names(source: Source) -> list[str]:
+    """What each class is called, by its number."""
+    most = 0 if source.label is None else int(source.label.max()) + 1
+    return [source.label_names[one] if one < len(source.label_names) else str(one) for one in range(most)]
+
+
+def given_row(looks: RowLooks, values: Mapping[str, str]) -> Float[Tensor, " columns"]:
+    """A row with these cells, read as the table has them, and gaps elsewhere.
+
+    Errors: `StateError` for a column that there is not, or a value that it cannot have.
+    """
+    names = looks.schema.names
+    for name in values:
+        if name not in names:
+            raise StateError(f"there is no column {name!r}; there are {', '.join(names)}")
+    cells = pa.table({name: pa.array([values.get(name)], pa.string()) for name in names})
+    try:
+        row = exact(read_table(cells, looks.schema))[0].float()
+    except RowError as error:
+        raise StateError(f"{error.row.reason}; give a value as the table has it") from error
+    for name, value in values.items():
+        if bool(torch.isnan(row[names.index(name)])):
+            raise StateError(f"{value!r} stands for a missing value of {name!r}; leave the column out to have it drawn")
+    return row
+
+
+def columns_of(x: Float[Tensor, "rows columns"]) -> list[list[float | None]]:
+    """Cells column by column; None where there is none."""
+    return [[None if np.isnan(cell) else cell for cell in column] for column in x.double().T.tolist()]

@@ -1,0 +1,156 @@
+"""The page's HTTP: a few questions about one run, answered to whoever has the token, on this machine only."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from vael.errors import VaelError
+from vael.explorer.scene import Scene
+
+PAGE = Path(__file__).parent / "page"
+LARGEST = 4_000_000  # bytes of a request
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+WITHOUT_TOKEN = (
+    "This page of vael needs the token that stands in its address. Open the address that `vael explore` printed, "
+    "whole, or start it again."
+)
+Asked = dict[str, Any]
+
+
+def application(scene: Scene, token: str) -> Starlette:
+    """The page of a run. Every answer but the page's own files needs the token (`?token=`, or `X-Vael-Token`)."""
+    questions: dict[str, Callable[[Asked], object]] = {
+        "run": lambda asked: scene.facts(),
+        "map": lambda asked: scene.map_facts(),
+        "code": lambda asked: {"code": scene.code(int(asked["example"]))},
+        "examples": lambda asked: scene.examples(numbers(asked["examples"], int)),
+        "reconstructed": lambda asked: scene.reconstructed(numbers(asked["examples"], int)),
+        "decoded": lambda asked: scene.decoded([floats(one) for one in listed(asked["z"])]),
+        "draws": lambda asked: scene.drawn_at(floats(asked["z"]), int(asked["count"]), int(asked.get("seed", 0))),
+        "samples": lambda asked: scene.samples(int(asked["count"]), int(asked.get("seed", 0))),
+        "read": lambda asked: scene.read(floats(asked["pixels"])),
+        "given": lambda asked: scene.given({str(name): str(value) for name, value in dict(asked["values"]).items()}),
+        "column": lambda asked: scene.column(str(asked["name"])),
+        "strangeness": lambda asked: dict(zip(("score", "p_value"), scene.strangeness, strict=True)),
+    }
+
+    async def answer(request: Request) -> Response:
+        question = questions.get(request.path_params["question"])
+        if question is None:
+            return trouble(f"there is no question {request.path_params['question']!r}", 404)
+        body = await limited(request)
+        if body is None:
+            return trouble(f"the request is larger than {LARGEST:,} bytes; ask for less at once", 413)
+        try:
+            asked = json.loads(body or b"{}")
+            return JSONResponse(await run_in_threadpool(question, asked))
+        except VaelError as error:
+            return trouble(str(error), 422)
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+            return trouble(f"the request cannot be read ({type(error).__name__}: {str(error)[:200]})", 400)
+
+    async def coordinates(request: Request) -> Response:
+        return Response(await run_in_threadpool(scene.coordinates), media_type="application/octet-stream")
+
+    async def page(request: Request) -> Response:
+        return FileResponse(PAGE / "index.html")
+
+    async def part(request: Request) -> Response:
+        known = {path.name: path for path in PAGE.iterdir()}  # never a path that the request made
+        found = known.get(request.path_params["name"])
+        return trouble("there is no such file of the page", 404) if found is None else FileResponse(found)
+
+    return Starlette(
+        routes=[
+            Route("/", page),
+            Route("/page/{name}", part),
+            Route("/api/coordinates", coordinates),
+            Route("/api/{question}", answer, methods=["POST"]),
+        ],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),
+            Middleware(Guarded, token=token),
+        ],
+    )
+
+
+class Guarded:
+    """Refuses whoever has not the token, and says with every answer what the page may load."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self.app, self.token = app, token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    *message["headers"],
+                    *((k.lower().encode(), v.encode()) for k, v in HEADERS.items()),
+                ]
+            await send(message)
+
+        request = Request(scope)
+        given = request.headers.get("x-vael-token") or request.query_params.get("token") or ""
+        if not scope["path"].startswith("/page/") and not hmac.compare_digest(given.encode(), self.token.encode()):
+            await PlainTextResponse(WITHOUT_TOKEN, 403)(scope, receive, with_headers)
+            return
+        await self.app(scope, receive, with_headers)
+
+
+async def limited(request: Request) -> bytes | None:
+    """What was sent; None where it is larger than a request may be."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > LARGEST:
+            return None
+        parts.append(part)
+    return b"".join(parts)
+
+
+def listed(given: object) -> list[Any]:
+    """A list. Errors: `TypeError` for anything else."""
+    if not isinstance(given, list):
+        raise TypeError("expected a list")
+    return given
+
+
+def numbers(given: object, *kinds: type) -> list[Any]:
+    """A list of numbers of these kinds. Errors: `TypeError` for anything else."""
+    found = listed(given)
+    if not all(isinstance(one, kinds) and not isinstance(one, bool) for one in found):
+        raise TypeError("expected a list of " + ("numbers" if float in kinds else "whole numbers"))
+    return found
+
+
+def floats(given: object) -> list[float]:
+    """A list of numbers. Errors: `TypeError` for anything else."""
+    return [float(one) for one in numbers(given, int, float)]
+
+
+def trouble(message: str, status: int) -> Response:
+    """What went wrong, for the page to show."""
+    return JSONResponse({"error": message}, status)

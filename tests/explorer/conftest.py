@@ -1,0 +1,24 @@
+"""Two small runs that the page is opened over: pictures with classes, and rows of columns with gaps."""
+
+import numpy as np
+import pytest
+
+import vael
+from vael.explorer import scene_of
+
+SMALL = {"epochs": 2, "latent": 3, "hidden": (16,), "callbacks": ()}
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    return scene_of(vael.train("digits", run=tmp_path_factory.mktemp("explored") / "digits", **SMALL))
+
+
+@pytest.fixture(scope="session")
+def rows(tmp_path_factory):
+    place, noise = tmp_path_factory.mktemp("explored"), np.random.default_rng(0)
+    height = noise.normal(170, 10, 300)
+    weight = ["" if noise.random() < 0.1 else f"{one - 100 + noise.normal(0, 5):.1f}" for one in height]
+    lines = [f"{one:.1f},{w},{'tall' if one > 172 else 'short'}" for one, w in zip(height, weight, strict=True)]
+    (place / "people.csv").write_text("height,weight,size\n" + "\n".join(lines) + "\n")
+    return scene_of(vael.train(place / "people.csv", run=place / "run", **SMALL | {"epochs": 30}))
