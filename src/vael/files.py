@@ -16,7 +16,7 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -195,6 +195,17 @@ def _refuse_kept(path: Path, found: os.stat_result) -> None:
                     f"{path} is what the result is made from, and would be written over; give another name for the "
                     "result"
                 )
+
+
+def known_ending(path: Path, endings: Collection[str]) -> str:
+    """How the name of a file ends, which says what is written. Errors: `FormatError` for none of those possible."""
+    found = path.suffix.lower()
+    if found not in endings:
+        raise FormatError(
+            f"{path}: the file's extension says what is written, and it must be {', '.join(endings)}, not "
+            f"{found or 'missing'}"
+        )
+    return found
 
 
 def same(first: Path, second: Path) -> bool:

@@ -105,7 +105,7 @@ def test_what_cannot_be_used_is_refused_in_one_message(folder, tmp_path, capsys)
         (["compress", str(folder / "real"), "-o", "x"], "densities"),
         (["decompress", bars, str(tmp_path / "none.vael"), "-o", "x.npy"], "no such file"),
         (["decompress", bars, str(tmp_path / "torn.vael"), "-o", "x.npy"], "cut short"),
-        (["decompress", bars, str(file), "-o", "x.csv"], "written as .npy"),
+        (["decompress", bars, str(file), "-o", "x.csv"], ".npy, not .csv"),
         (["decompress", str(folder / "dynamic"), str(file), "-o", "x.npy"], "another model"),
     ]:
         capsys.readouterr()

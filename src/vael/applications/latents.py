@@ -17,7 +17,7 @@ from vael.applications.generation import AT_ONCE, batches, drawn_rows, seeded
 from vael.data import Batch, Source
 from vael.errors import ShapeError, StateError
 from vael.inference.optimizers import Optimizer, Updates
-from vael.models import CodeVector, LatentVector, Model, needs
+from vael.models import CodeVector, LatentVector, Model, has, needs
 from vael.probability import Common, diagonal_gaussian, draw
 from vael.probability.factorization import lower_factor
 
@@ -35,7 +35,18 @@ def prior_latents(
     Below 1 they are more usual and less varied. At any temperature but 1 what is decoded from them is no draw from
     p(x). Errors: `StateError` for a temperature below 0 or fewer than one draw.
     """
-    return _tempered(needs(model, LatentVector, "drawing latents").prior(None), count, temperature, seed)
+    return _tempered(prior_of(model), count, temperature, seed)
+
+
+def prior_of(model: Model) -> Distribution:
+    """p(z). Errors: `StateError` for a model that has none, with what can be done with codes where it has these."""
+    if has(model, CodeVector) and not has(model, LatentVector):
+        raise StateError(
+            f"drawing latents needs a prior, which this model, {type(model).__name__}, has not: its codes follow no "
+            "distribution; draw from a Gaussian fitted to those of some examples (aggregate_gaussian; on the command "
+            "line those of a class, --class NAME), or train a model with a prior, such as a VAE"
+        )
+    return needs(model, LatentVector, "drawing latents").prior(None)
 
 
 def _tempered(law: Distribution, count: int, temperature: float, seed: int) -> Tensor:

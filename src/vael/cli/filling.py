@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from vael.cli.formats import ARRAY, LAID_OUT
 from vael.cli.options.declaring import argument, flag, option
 from vael.cli.options.shared import ResultOptions, on_error, result, seed
 from vael.cli.options.values import whole
@@ -20,14 +21,20 @@ class ImputeOptions(ResultOptions):
     )
     data: Path = argument("TABLE", "a table with empty cells: .csv or .parquet", Path, called="the data themselves")
     output: Path | None = result(
-        ".csv or .parquet; default TABLE-filled beside the table", lambda options: options.answers
+        ".csv or .parquet; default TABLE-filled beside the table",
+        lambda options: options.answers,
+        formats=(LAID_OUT, ARRAY),
     )
     samples: int = option("N", "latents for each row", whole, default=200)
     multiple: int | None = option(
         "M", "write M tables (-1, -2 ...), each with draws of the missing cells; default one table of means", whole
     )
     uncertainty: Path | None = option(
-        "FILE", "a table of how unsure each filled cell is: deviation; 1 - probability of levels", Path, written=True
+        "FILE",
+        "a table of how unsure each filled cell is: deviation; 1 - probability of levels",
+        Path,
+        written=True,
+        formats=(LAID_OUT,),
     )
     fitted: bool = flag("proposals fitted to each row: slower, for rows whose weights are few")
     seed: int = seed("the draws")

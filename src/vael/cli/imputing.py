@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vael.cli import series
 from vael.cli.filling import ImputeOptions
-from vael.cli.options.endings import TABLES, Ending, ending_of, known_ending
+from vael.cli.formats import LAID_OUT, format_of
 from vael.cli.telling import tell
 from vael.counting import counted
 from vael.errors import FormatError, StateError
@@ -39,9 +39,7 @@ def impute(options: ImputeOptions) -> int:
         return series.impute(run, target, options)
     if options.output is None and path.is_file() and not is_table_file(path):
         raise FormatError(f"{path} is no table that can be read; save it as .csv or .parquet")
-    for one in (target, options.uncertainty):
-        if one is not None:
-            known_ending(one, TABLES)
+    format_of(target, (LAID_OUT,))
     rules = schema_of(run)
     counts = Counts()
     with ExitStack() as files:
@@ -81,11 +79,6 @@ class Sheets:
         self.files, self.paths, self.uncertainty = files, answers, uncertainty
         self.sheets: list[CellFile] = []
 
-    @property
-    def typed(self) -> bool:
-        """Whether the files keep types, so that text is to become numbers and dates."""
-        return ending_of(self.paths[0]) is Ending.TYPED
-
     def add(self, tables: list[pa.Table], unsure: pa.Table, table: Table) -> None:
         """The same rows of every answer, made of those of `table`."""
         from vael.tables.as_text.output import cell_file
@@ -94,9 +87,8 @@ class Sheets:
             self.sheets = [self.files.enter_context(cell_file(path, table.layout)) for path in self.paths]
             if self.uncertainty is not None:
                 self.sheets.append(self.files.enter_context(cell_file(self.uncertainty)))
-        written = None if self.typed else table.kept
         for sheet, rows in zip(self.sheets, tables, strict=False):
-            sheet.add(rows, written)
+            series.add_completed(sheet, table, rows)
         if self.uncertainty is not None:
             self.sheets[-1].add(unsure)
 
@@ -108,7 +100,6 @@ def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: Impu
 
     from vael.applications.imputation import impute as fill
     from vael.tables.constraints import enforced
-    from vael.tables.typed import typed_table
     from vael.tables.writing import completed
 
     table = piece.table
@@ -134,8 +125,6 @@ def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: Impu
     unsure = pa.table({name: deviation[:, place] for place, name in enumerate(table.schema.names)})
     # rare levels share a code, and which of them a cell is is drawn for each table anew
     answers = [completed(table, enforced(table.schema, x), seed_of(seed, number)) for number, x in enumerate(draws)]
-    if sheets.typed and table.layout is not None:
-        answers = [typed_table(answer, table.schema, table.forms) for answer in answers]
     sheets.add(answers, unsure, table)
     counts.look(table)
     gaps = torch.from_numpy(table.gaps)

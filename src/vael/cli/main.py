@@ -200,7 +200,7 @@ def dispatch(arguments: list[str]) -> int:
 
 def carried_out(name: str, rest: list[str]) -> int:
     """Run a command with its words. What reads them is imported now, so that the first page is there at once."""
-    from vael.cli.options.declaring import places_of, record_of
+    from vael.cli.options.declaring import places_of, record_of, refuse_endings
     from vael.cli.options.parser import Parser, UsageError
     from vael.cli.options.places import kept_apart
     from vael.cli.options.values import hint
@@ -214,6 +214,7 @@ def carried_out(name: str, rest: list[str]) -> int:
         print(parser.format_help())
         return DONE
     options = parser.read(rest)
+    refuse_endings(options)
     with trusted(options):
         refuse_sequences(name, options)
         with kept_apart(places_of(options)):

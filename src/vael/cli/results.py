@@ -4,71 +4,73 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vael.cli.options.endings import Ending, ending_of
-from vael.cli.options.shared import CommandOptions
+from vael.cli.formats import Result, Target, format_of
+from vael.cli.options.declaring import formats_of
+from vael.cli.options.shared import CommandOptions, ResultOptions
 from vael.cli.telling import tell
 from vael.counting import counted
-from vael.errors import SupportError
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
     from torch import Tensor
 
     from vael.data import Source
     from vael.specs import Piece, Run
     from vael.tables.reading import Skipped
+    from vael.tables.schema import Schema
 
 LISTED = 10  # rows that were skipped, on the screen
 
 
-def is_image(event: tuple[int, ...]) -> bool:
-    """Whether examples of this shape can be shown."""
-    return len(event) == 3
+def shows_images(run: Run) -> bool:
+    """Whether examples of a run can be looked at."""
+    from vael import domains
+
+    return domains.of(run.spec.data).shows_images(run.spec.data)
 
 
-def default(run: Run, name: str) -> Path:
-    """Where it goes when nothing was said: a picture of images, a table of anything else."""
-    return run.inside(f"{name}{'.png' if is_image(run.spec.data.event) else '.csv'}")
-
-
-def store(path: Path, x: Tensor, run: Run, columns: int | None = None) -> Path:
-    """Write cells as the extension says, images in `columns` (None: nearly square).
-
-    Errors: `SupportError` for a picture of what is no image.
+def target_of(run: Run, options: ResultOptions, name: str) -> Target:
+    """The file that was given or, in the folder of the run, one of this name in the first of the formats that the
+    command offers and its data can have. Errors: `FormatError` for another ending.
     """
+    possible = [one for one in formats_of(options, "output") if not one.pictured or shows_images(run)]
+    path = options.output or run.inside(name + possible[0].endings[0])
+    return Target(path, format_of(path, possible))
+
+
+def elements(run: Run, x: Tensor) -> Result:
+    """Examples as numbers, under the names of their columns, and images side by side."""
     from vael.applications import generation
 
-    if ending_of(path) is not Ending.PICTURE:
-        generation.write(path, x, run.spec.data.columns)
-        return path
-    if not is_image(run.spec.data.event):
-        raise SupportError(
-            f"{path}: examples of shape {run.spec.data.event} are no images, so there is no picture; write .npy or .csv"
-        )
+    return Result(
+        array=lambda path: generation.write(path, x),
+        table=lambda path: generation.write(path, x, run.spec.data.columns),
+        picture=partial(grid, run, x),
+    )
+
+
+def grid(run: Run, x: Tensor, path: Path, *, columns: int | None = None) -> Path:
+    """Images in `columns` (None: nearly square), as grey as the data were."""
     from vael.report import display_of, save_grid
 
     return save_grid(path, x, display_of(run.splits().train), columns=columns)
 
 
-def refuse_film(run: Run, target: Path) -> None:
-    """Errors: `SupportError` for a film of what is no image."""
-    if not is_image(run.spec.data.event):
-        raise SupportError(
-            f"{target}: examples of shape {run.spec.data.event} are no images, so there is no film; write .npy or .csv"
-        )
+def typed_rows(schema: Schema, x: Tensor, seed: int) -> Result:
+    """Rows of a table in the types and digits of their columns, or as codes and numbers."""
+    import numpy as np
+    import torch
 
+    from vael.applications.generation import write
+    from vael.tables.constraints import columns_of
+    from vael.tables.writing import write_rows
 
-def store_film(target: Path, frames: Sequence[Image], title: str) -> Path:
-    """Write pictures one after another as the extension says."""
-    from vael.applications import traversal
-
-    return (
-        traversal.write_gif(target, frames)
-        if ending_of(target) is Ending.GIF
-        else traversal.write_html(target, frames, title)
+    return Result(
+        array=lambda path: write(path, torch.from_numpy(np.stack(columns_of(schema, x), axis=1)), schema.names),
+        table=lambda path: write_rows(path, schema, x, seed=seed),
     )
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vael.cli import series
+from vael.cli.formats import ARRAY, ROWS
 from vael.cli.options.declaring import flag, option
-from vael.cli.options.endings import Ending, ending_of, known_ending
 from vael.cli.options.shared import ResultOptions, on_error, own_data, result
 from vael.cli.options.values import number, one_of, whole
-from vael.cli.results import list_skipped, rows
+from vael.cli.results import list_skipped, rows, target_of
 from vael.cli.telling import tell
 from vael.counting import counted
 from vael.errors import FormatError, StateError
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from vael.tables.reading import Skipped
 
 SCORES = ("combined", "bound", "error", "typicality", "distortion", "divergence", "ratio", "neighbours", "rows")
-ENDINGS = (".csv", ".parquet", ".npy")
 WHY = 3  # cells named for a row
 WHOLE = "no cell stands out: the row is strange as a whole"
 SHOWN = 10  # rows named on the screen
@@ -50,7 +49,7 @@ class ScoreOptions(ResultOptions):
     )
     data: str | None = own_data()
     output: Path | None = result(
-        ".csv, .parquet or .npy; default scores.csv in the run folder", lambda options: options.written
+        ".csv, .parquet or .npy; default scores.csv in the run folder", lambda options: options.written, formats=ROWS
     )
     threshold: float | None = option(
         "P",
@@ -102,15 +101,14 @@ def score(options: ScoreOptions) -> int:
 
     from vael import specs
     from vael.cli.reasons import Reasons
-    from vael.cli.sheets import Reasoned, Sheet
+    from vael.cli.sheets import Reasoned, sheet_of
 
     run = specs.load(options.run)
     if series.takes(run):
         return series.score(run, options, options.data)
-    target = options.output or run.inside("scores.csv")
-    known_ending(target, ENDINGS)
-    if options.reasons is not None and ending_of(target) is Ending.ARRAY:
-        raise FormatError(f"{target}: reasons are text, which .npy does not hold; write .csv or .parquet")
+    target = target_of(run, options, "scores")
+    if options.reasons is not None and target.form is ARRAY:
+        raise FormatError(f"{target.path}: reasons are text, which .npy does not hold; write .csv or .parquet")
     data = rows(run, options.data, options.on_error, clip=True)  # the brightest pixel of all may be what is strange
     first = next(data)  # what cannot be read is said before anything is measured
     splits = run.splits()
@@ -122,7 +120,7 @@ def score(options: ScoreOptions) -> int:
     most, explain = options.reasons or 0, options.explain
     reasons = Reasons(run, splits.train, max(most, WHY * explain))
     left = 0
-    with Sheet(target, columns_of(run), numbered=True) as file:
+    with sheet_of(target, columns_of(run), numbered=True) as file:
         for piece in chain((first,), data):
             skipped, begin = skipped + list(piece.skipped), 0
             notes |= dict.fromkeys(note for note in piece.source.notes if note not in run.spec.data.notes)
@@ -143,8 +141,8 @@ def score(options: ScoreOptions) -> int:
                     pictures.look(piece.source, begin, verdict, threshold, names)
                 begin += len(verdict.score)
             left += begin
-    say(target, left, flagged, skipped, detector, threshold, options.json, tuple(notes))
-    shown = pictures.written(picture_of(target), splits.train)
+    say(target.path, left, flagged, skipped, detector, threshold, options.json, tuple(notes))
+    shown = pictures.written(picture_of(target.path), splits.train)
     if shown is not None and not options.json:
         tell(f"{shown}: the strangest images, below each the pixels that make it so")
     return 0

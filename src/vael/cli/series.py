@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from vael.cli.drawing.asked import SampleOptions
 from vael.cli.filling import ImputeOptions
+from vael.cli.formats import ARRAY, LAID_OUT, Result, Target, format_of
 from vael.cli.options.declaring import given
-from vael.cli.options.endings import ROWS, TABLES, Ending, ending_of, known_ending
 from vael.cli.options.shared import ResultOptions
+from vael.cli.results import target_of
 from vael.cli.telling import tell
 from vael.counting import counted
 from vael.errors import FormatError, StateError
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from vael.data.covering import Covering
     from vael.data.sequences import Sequences
     from vael.specs import Run
+    from vael.tables.as_text.output import CellFile
+    from vael.tables.reading import Table
 
 ENOUGH = 10  # windows of validation from which p-values are given
 SHOWN = 5  # windows and elements that are named
@@ -35,11 +38,6 @@ ALWAYS = {"run", "data", "output", "json", "seed", "trust"}
 def takes(run: Run) -> bool:
     """Whether a run is on sequences."""
     return run.spec.data.sequence is not None
-
-
-def is_array(path: Path) -> bool:
-    """Whether numbers go to a file without names."""
-    return ending_of(path) is Ending.ARRAY
 
 
 def refuse_options(options: ResultOptions, known: set[str], command: str) -> None:
@@ -55,27 +53,30 @@ def sample(run: Run, options: SampleOptions) -> int:
     import pyarrow as pa
     import torch
 
-    from vael.applications.generation import samples, write
+    from vael.applications.generation import samples
 
     refuse_options(options, {"count"}, "sample")
-    target = options.output or run.inside("samples.csv")
-    known_ending(target, ROWS)
+    target = target_of(run, options, "samples")
     count = options.examples
     x = samples(run.model, count, options.seed)
-    if is_array(target):
-        write(target, x)
-    else:
-        time = x.shape[1]
-        beside = {
-            "sample": pa.array(np.repeat(np.arange(1, count + 1), time)),
-            "step": pa.array(np.tile(np.arange(1, time + 1), count)),
-        }
-        store_columns(target, beside | channels_of(run, torch.nan_to_num(x).flatten(0, 1)))
+    time = x.shape[1]
+    beside = {
+        "sample": pa.array(np.repeat(np.arange(1, count + 1), time)),
+        "step": pa.array(np.tile(np.arange(1, time + 1), count)),
+    }
+    path = target.write(steps(x, beside | channels_of(run, torch.nan_to_num(x).flatten(0, 1))))
     if options.json:
-        print(json.dumps({"file": str(target), "examples": count}))
+        print(json.dumps({"file": str(path), "examples": count}))
     else:
-        tell(f"{target}: {counted(count, 'window')}")
+        tell(f"{path}: {counted(count, 'window')}")
     return 0
+
+
+def steps(x: Tensor, columns: Mapping[str, pa.Array]) -> Result:
+    """Numbers, or the same as columns beside what names their lines."""
+    from vael.applications.generation import write
+
+    return Result(array=lambda path: write(path, x), table=lambda path: store_columns(path, columns))
 
 
 def channels_of(run: Run, x: Tensor) -> dict[str, pa.Array]:
@@ -95,9 +96,8 @@ def store_columns(path: Path, columns: Mapping[str, pa.Array]) -> None:
     from vael.tables import columnwise as pc
     from vael.tables.as_text.output import cell_file
 
-    typed = ending_of(path) is Ending.TYPED
-    cells = {name: one if typed else pc.cast(one, pa.string()) for name, one in columns.items()}
     with cell_file(path) as file:
+        cells = {name: one if file.typed else pc.cast(one, pa.string()) for name, one in columns.items()}
         file.add(pa.table(cells))
 
 
@@ -129,12 +129,10 @@ def encode(run: Run, options: ResultOptions, data: str | None) -> int:
     """Posterior means of the latents: a line for each step, where every step has its own, else one for each window."""
     import pyarrow as pa
 
-    from vael.applications.generation import write
     from vael.applications.sequences import codes_of
 
     refuse_options(options, set(), "encode")
-    target = options.output or run.inside("codes.csv")
-    known_ending(target, ROWS)
+    target = target_of(run, options, "codes")
     found, windows = covering(run, data, overlap=True)
     codes = codes_of(run.model, windows.source)
     each = "step" if codes.dim() == 3 else "window"
@@ -144,11 +142,8 @@ def encode(run: Run, options: ResultOptions, data: str | None) -> int:
         beside, numbers = windows_beside(found, windows), codes
     else:
         beside, numbers = windows.beside(found), torch_from(windows.steps_of(codes.numpy()))
-    if is_array(target):
-        write(target, numbers)
-    else:
-        named = {f"z{place + 1}": pa.array(column.numpy()) for place, column in enumerate(numbers.unbind(1))}
-        store_columns(target, {**beside, **named})
+    named = {f"z{place + 1}": pa.array(column.numpy()) for place, column in enumerate(numbers.unbind(1))}
+    target.write(steps(numbers, {**beside, **named}))
     return told(target, len(numbers), each, f"{counted(numbers.shape[1], 'latent')} each", options)
 
 
@@ -169,27 +164,23 @@ def windows_beside(found: Sequences, windows: Covering) -> dict[str, pa.Array]:
 
 def reconstruct(run: Run, options: ResultOptions, data: str | None) -> int:
     """The mean of p(x | z) at the means of q(z | x), a line for each step; the times and series beside."""
-    from vael.applications.generation import reconstructions, write
+    from vael.applications.generation import reconstructions
 
     refuse_options(options, set(), "reconstruct")
-    target = options.output or run.inside("reconstructions.csv")
-    known_ending(target, ROWS)
+    target = target_of(run, options, "reconstructions")
     found, windows = covering(run, data, overlap=True)
     _, again = reconstructions(run.model, windows.source)
     x = torch_from(windows.steps_of(again.numpy()))
-    if is_array(target):
-        write(target, x)
-    else:
-        store_columns(target, {**windows.beside(found), **channels_of(run, x)})
+    target.write(steps(x, {**windows.beside(found), **channels_of(run, x)}))
     return told(target, len(x), "step", counted(x.shape[1], "channel"), options)
 
 
-def told(target: Path, count: int, what: str, more: str, options: ResultOptions) -> int:
+def told(target: Target, count: int, what: str, more: str, options: ResultOptions) -> int:
     """Say what was written."""
     if options.json:
-        print(json.dumps({"file": str(target), "examples": count, "of": what}))
+        print(json.dumps({"file": str(target.path), "examples": count, "of": what}))
     else:
-        tell(f"{target}: {counted(count, what)}, {more}")
+        tell(f"{target.path}: {counted(count, what)}, {more}")
     return 0
 
 
@@ -198,28 +189,22 @@ def score(run: Run, options: ResultOptions, data: str | None) -> int:
     import numpy as np
     import pyarrow as pa
 
-    from vael.applications.generation import write
     from vael.applications.sequences import all_terms
 
     refuse_options(options, set(), "score")
-    target = options.output or run.inside("scores.csv")
-    known_ending(target, ROWS)
+    target = target_of(run, options, "scores")
     found, windows = covering(run, data)
     terms = all_terms(run.model, windows.source, seed=SEED)
     p_values = p_values_of(run, terms)
-    if is_array(target):
-        write(target, terms.surprise)
-    else:
-        window, step = np.nonzero(windows.steps >= 0)
-        nothing = np.full(len(window), np.nan)
-        columns = {**windows.beside(found, windows.steps[window, step]), "window": pa.array(window + 1)}
-        columns["score"] = pa.array(terms.score.numpy()[window])
-        columns["p_value"] = pa.array(nothing if p_values is None else p_values[window], from_pandas=True)
-        surprise = terms.surprise.numpy()[window, step]
-        for place, name in enumerate(found.columns):
-            columns[f"nats {name}"] = pa.array(surprise[:, place], from_pandas=True)
-        store_columns(target, columns)
-    say_scores(target, found, windows, terms, p_values, options.json)
+    window, step = np.nonzero(windows.steps >= 0)
+    nothing = np.full(len(window), np.nan)
+    columns = {**windows.beside(found, windows.steps[window, step]), "window": pa.array(window + 1)}
+    columns["score"] = pa.array(terms.score.numpy()[window])
+    columns["p_value"] = pa.array(nothing if p_values is None else p_values[window], from_pandas=True)
+    surprise = terms.surprise.numpy()[window, step]
+    for place, name in enumerate(found.columns):
+        columns[f"nats {name}"] = pa.array(surprise[:, place], from_pandas=True)
+    say_scores(target.write(steps(terms.surprise, columns)), found, windows, terms, p_values, options.json)
     return 0
 
 
@@ -280,12 +265,18 @@ def impute(run: Run, target: Path, options: ImputeOptions) -> int:
 
     refuse_options(options, {"samples"}, "impute")
     data = options.data
-    array = is_array(data)
-    known_ending(target, Ending.ARRAY.value if array else TABLES)
+    form = format_of(target, (format_of(data, (LAID_OUT, ARRAY)),))  # an array as an array, a table as a table
     found, windows = covering(run, data, overlap=True)
     mean = all_terms(run.model, windows.source, samples=options.samples, seed=options.seed).mean
     filled = windows.steps_of(mean.numpy())
-    gaps = write_array(target, data, filled) if array else write_rows(target, found, windows, filled)
+    form.write(
+        target,
+        Result(
+            array=lambda path: write_array(path, data, filled),
+            table=lambda path: write_rows(path, found, windows, filled),
+        ),
+    )
+    gaps = found.gaps
     unsure = "" if run.spec.data.gaps else "; the run was trained on series without gaps, so look at what it fills in"
     if options.json:
         print(json.dumps({"files": [str(target)], "windows": len(windows.source), "filled": gaps}))
@@ -294,8 +285,8 @@ def impute(run: Run, target: Path, options: ImputeOptions) -> int:
     return 0
 
 
-def write_array(target: Path, data: Path, filled: np.ndarray) -> int:
-    """The array with its NaN filled; how many there were."""
+def write_array(target: Path, data: Path, filled: np.ndarray) -> None:
+    """The array with its NaN filled."""
     import numpy as np
 
     from vael.data.files.arrays import array_in
@@ -306,16 +297,14 @@ def write_array(target: Path, data: Path, filled: np.ndarray) -> int:
     x[gaps] = filled.reshape(x.shape)[gaps]
     with row_file(target) as file:
         file.add(x)
-    return int(gaps.sum())
 
 
-def write_rows(target: Path, found: Sequences, windows: Covering, filled: np.ndarray) -> int:
-    """The table with its empty cells filled, in its own order; how many there were."""
+def write_rows(target: Path, found: Sequences, windows: Covering, filled: np.ndarray) -> None:
+    """The table with its empty cells filled, in its own order."""
     import torch
 
     from vael.tables.as_text.output import cell_file
     from vael.tables.constraints import enforced
-    from vael.tables.typed import typed_table
     from vael.tables.writing import completed
 
     table = found.table
@@ -324,9 +313,17 @@ def write_rows(target: Path, found: Sequences, windows: Covering, filled: np.nda
     x, place = table.x.clone(), {int(row): number for number, row in enumerate(table.rows)}
     order = torch.tensor([place[int(row)] for row in windows.rows])
     x[order, 1:] = torch.where(x[order, 1:].isnan(), torch.from_numpy(filled).to(x.dtype), x[order, 1:])
-    answer, typed = completed(table, enforced(table.schema, x), 0), ending_of(target) is Ending.TYPED
-    if typed and table.layout is not None:
-        answer = typed_table(answer, table.schema, table.forms)
     with cell_file(target, table.layout) as file:
-        file.add(answer, None if typed else table.kept)
-    return int(table.gaps.sum())
+        add_completed(file, table, completed(table, enforced(table.schema, x), 0))
+
+
+def add_completed(file: CellFile, table: Table, answer: pa.Table) -> None:
+    """Rows of a table with their gaps filled: cells of text that were seen as they are, or as their schema types
+    them.
+    """
+    from vael.tables.typed import typed_table
+
+    if file.typed and table.layout is not None:
+        file.add(typed_table(answer, table.schema, table.forms))
+    else:
+        file.add(answer, table.kept)

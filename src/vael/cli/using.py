@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vael.cli import series
+from vael.cli.formats import ROWS, STILLS
 from vael.cli.options.declaring import option
-from vael.cli.options.endings import ROWS, Ending, ending_of, known_ending
 from vael.cli.options.shared import ResultOptions, in_run, on_error, own_data, result
 from vael.cli.options.values import whole
-from vael.cli.results import default, done, examples, rows, store
+from vael.cli.results import done, elements, examples, grid, rows, target_of
 from vael.cli.telling import tell
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 SHOWN = 40  # pairs in a picture of reconstructions
 COLUMNS = 10
 EXPORTED = ("encoder.onnx", "decoder.onnx", "columns.json", "condition.json")
-ALL = (*Ending.PICTURE.value, *ROWS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +34,7 @@ class ReconstructOptions(ResultOptions):
     output: Path | None = result(
         "file, .png (a grid of images), .npy or .csv by its extension; default in the run folder",
         in_run("reconstructions.png", "reconstructions.csv"),
+        formats=STILLS,
     )
     data: str | None = own_data()
     count: int | None = option("N", f"how many, from the first; default all, {SHOWN} in a picture", whole, "-n")
@@ -47,7 +47,9 @@ class ReconstructOptions(ResultOptions):
 class EncodeOptions(ResultOptions):
     """What `vael encode` takes."""
 
-    output: Path | None = result(".csv, .parquet or .npy; default codes.csv in the run folder", in_run("codes.csv"))
+    output: Path | None = result(
+        ".csv, .parquet or .npy; default codes.csv in the run folder", in_run("codes.csv"), formats=ROWS
+    )
     data: str | None = own_data()
     on_error: str | None = on_error()
 
@@ -67,22 +69,19 @@ def reconstruct(options: ReconstructOptions) -> int:
     from vael import specs
     from vael.applications import generation
 
-    if options.output is not None:
-        known_ending(options.output, ALL)
     run = specs.load(options.run)
     if series.takes(run):
         return series.reconstruct(run, options, options.data)
-    target = options.output or default(run, "reconstructions")
+    target = target_of(run, options, "reconstructions")
     source = examples(run, options.data)
-    pictured = ending_of(target) is Ending.PICTURE
-    count = options.count or (SHOWN if pictured else None)
+    count = options.count or target.form.many(None, SHOWN, SHOWN)
     if options.optimize is None:
         x, y = generation.reconstructions(run.model, source, count)
     else:
         x, y = improved(run, source, count, options.optimize, quiet=options.json)
     columns = min(COLUMNS, len(y))
-    shown = generation.beside(x, y, columns) if pictured else y
-    return done(store(target, shown, run, columns), len(y), options)
+    pairs = lambda path: grid(run, generation.beside(x, y, columns), path, columns=columns)  # noqa: E731
+    return done(target.write(replace(elements(run, y), picture=pairs)), len(y), options)
 
 
 def improved(run: Run, source: Source, count: int | None, steps: int, *, quiet: bool) -> tuple[Tensor, Tensor]:
@@ -103,24 +102,22 @@ def encode(options: EncodeOptions) -> int:
     """Posterior means of data."""
     from vael import specs
     from vael.applications import generation
-    from vael.cli.sheets import Sheet
+    from vael.cli.sheets import sheet_of
     from vael.models import Encodes, needs
 
-    if options.output is not None:
-        known_ending(options.output, ROWS)
     run = specs.load(options.run)
     if series.takes(run):
         return series.encode(run, options, options.data)
-    target = options.output or run.inside("codes.csv")
+    target = target_of(run, options, "codes")
     needs(run.model, Encodes, "encoding examples")
     skipped: list[Skipped] = []
-    with Sheet(target, [f"z{number}" for number in range(1, width_of_codes(run) + 1)]) as file:
+    with sheet_of(target, [f"z{number}" for number in range(1, width_of_codes(run) + 1)]) as file:
         for piece in rows(run, options.data, options.on_error):
             skipped, begin = [*skipped, *piece.skipped], 0
             for codes in generation.code_blocks(run.model, piece.source):
                 file.add(piece, begin, codes.numpy())
                 begin += len(codes)
-    return done(target, file.rows, options, None if options.on_error is None else skipped)
+    return done(target.path, file.rows, options, None if options.on_error is None else skipped)
 
 
 def width_of_codes(run: Run) -> int:

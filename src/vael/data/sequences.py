@@ -87,6 +87,13 @@ class Sequences:
         """Steps between windows of training."""
         return self.windowing.stride or 0
 
+    @property
+    def gaps(self) -> int:
+        """How many elements say nothing, limits of a table not among them."""
+        if self.table is not None:
+            return int(self.table.gaps.sum())
+        return sum(int(np.isnan(one.x).sum()) for one in self.series)
+
 
 def load_sequences(
     data: str | Path,

@@ -63,8 +63,12 @@ class Coding(ABC):
         """Whether a file says that it holds such data."""
 
     @abstractmethod
+    def endings(self, layout: Layout) -> tuple[str, ...]:
+        """How the file may end that is given back; nothing for a folder."""
+
+    @abstractmethod
     def give_back(self, done: Decompressed, file: Path, target: Path) -> Decompressed:
         """Write what a file held, whole or not at all, and say how.
 
-        Errors: `FormatError` for another ending, `StateError` for a folder that holds something.
+        Errors: `StateError` for a folder that holds something.
         """

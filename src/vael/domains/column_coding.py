@@ -39,7 +39,7 @@ from vael.tables.reading import Frame, given_rows, named
 from vael.tables.typed import typed_cells
 from vael.tables.writing import arrow_cells, write_arrow
 
-ENDINGS = ", ".join((*TEXT, ".parquet"))
+ENDINGS = (*TEXT, ".parquet")
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ class ColumnCoding(Coding):
         if path is not None and not (path.is_file() and is_table_file(path)):
             what = "a folder" if path.is_dir() else "no such file" if not path.exists() else "no table"
             raise FormatError(
-                f"{path}: {what}; the run was trained on a table, so give a file that ends in {ENDINGS}, or leave it "
-                "out for the rows that the run set aside"
+                f"{path}: {what}; the run was trained on a table, so give a file that ends in "
+                f"{', '.join(ENDINGS)}, or leave it out for the rows that the run set aside"
             )
         given = given_rows(data)
         if not given.table.num_rows:
@@ -111,11 +111,10 @@ class ColumnCoding(Coding):
             named(data), table, given.layout, raw if given.layout else None, len(raw) if raw else given.table.nbytes
         )
 
+    def endings(self, layout: Layout) -> tuple[str, ...]:
+        return ENDINGS
+
     def give_back(self, done: Decompressed, file: Path, target: Path) -> Decompressed:
-        if target.suffix.lower() not in (*TEXT, ".parquet"):
-            raise FormatError(
-                f"{target}: {file} holds a table, which is written as {ENDINGS}; give a file name that ends so"
-            )
         beside = unpacked(done.beside, str(file), len(done.array))
         with parsing(
             file,

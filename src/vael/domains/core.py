@@ -173,6 +173,10 @@ class Domain(View):
         size = " × ".join(map(str, known.event))
         return f"{size}, {f'{known.levels:,} levels' if known.levels else known.kind}"
 
+    def shows_images(self, data: Described) -> bool:
+        """Whether examples are images, `[channels, height, width]`, which can be looked at."""
+        return self.pictured and len(data.event) == 3
+
     def columns(self, known: DataSpec) -> Schema | None:
         """What the columns or channels of an example are, as they are written; None for data that have none."""
         return Schema(tuple(Column(name, ColumnKind.REAL) for name in known.columns)) if known.columns else None

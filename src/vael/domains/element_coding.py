@@ -36,7 +36,7 @@ from vael.data.pictures.patching import Patching
 from vael.data.pictures.tiles import visible_sizes
 from vael.domains.coding import Coding, SetAside
 from vael.domains.described import DataSpec
-from vael.errors import FormatError, SupportError
+from vael.errors import SupportError
 from vael.evaluation.evaluate import batch_at
 from vael.models import Head, Model
 from vael.models.families import ModelPart
@@ -115,14 +115,13 @@ class ElementCoding(Coding):
     def holds(self, header: Header) -> bool:
         return header.layout.kind != "table"
 
+    def endings(self, layout: Layout) -> tuple[str, ...]:
+        return () if layout.kind == "images" else (".npy",)
+
     def give_back(self, done: Decompressed, file: Path, target: Path) -> Decompressed:
         if done.layout.kind in ("images", "pictures"):
             write_images(done, file, target)
             return done
-        if target.suffix.lower() != ".npy":
-            raise FormatError(
-                f"{target}: {file} holds an array, which is written as .npy; give a file name that ends so"
-            )
         buffer = io.BytesIO()
         np.save(buffer, done.array, allow_pickle=False)
         files.write_bytes(target, buffer.getvalue())

@@ -67,7 +67,11 @@ def decompress(run: Run, file: Path | str, target: Path | str, *, progress: Prog
     if files.same(file, target):
         raise StateError(f"{target} is the compressed file itself; give another name for what comes out of it")
     done = decompress_content(
-        file.read_bytes(), str(file), fingerprint_of(run), lambda header: level_in(run, header), progress=progress
+        file.read_bytes(),
+        str(file),
+        fingerprint_of(run),
+        lambda header: level_in(run, header, target),
+        progress=progress,
     )
     return coding_of(run.spec).give_back(done, file, target)
 
@@ -135,8 +139,10 @@ def level_of(run: Run, coding: Coding, name: str, layout: Layout) -> Level:
     return coding.level(name, run.model, layout)
 
 
-def level_in(run: Run, header: Header) -> Level:
-    """The level that a file names, set as it says. Errors: `FormatError` for one that this run cannot have."""
+def level_in(run: Run, header: Header, target: Path) -> Level:
+    """The level that a file names, set as it says. Errors: `FormatError` for one that this run cannot have, and for a
+    target that what the file holds is not written to.
+    """
     coding = coding_of(run.spec)
     symbols = coding.symbols(run.model)
     if not coding.holds(header) or header.levels != symbols:
@@ -144,6 +150,8 @@ def level_in(run: Run, header: Header) -> Level:
             f"the file says that it holds {header.layout.kind} of {header.levels:,} values a cell, but the run was "
             f"trained on {run.spec.data.name}, whose cells have {symbols:,}; it was not written with this run"
         )
+    if endings := coding.endings(header.layout):
+        files.known_ending(target, endings)
     if header.level == PortableLevel.name:
         return portable(run, header.settings)
     return coding.level(header.level, run.model, header.layout, header.settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from vael.cli.formats import FILMS, PAGE, STILLS
 from vael.cli.options.declaring import flag, option, repeated, section
 from vael.cli.options.shared import ResultOptions, in_run, result, seed
 from vael.cli.options.values import one_of, temperatures, whole
@@ -40,7 +41,11 @@ class TableOptions:
     """Rows of a table, and how good they are."""
 
     quality: Path | None = option(
-        "PAGE.html", "judge the rows against real ones and write a page: how good, how private", Path, written=True
+        "PAGE.html",
+        "judge the rows against real ones and write a page: how good, how private",
+        Path,
+        written=True,
+        formats=(PAGE,),
     )
     target: str | None = option("COLUMN", "what learners predict for the page; default the last column with few levels")
     sampler: str | None = option(
@@ -64,6 +69,7 @@ class SampleOptions(ResultOptions):
         "file: .png (a grid of images), .gif or .html (a film of them on the move), .npy, .csv or .parquet; default "
         "in the run folder",
         in_run("samples.png", "samples.csv"),
+        formats=(*STILLS, *FILMS),
     )
     count: int | None = option("N", f"how many; default {EXAMPLES}, {FILMED} in a film", whole, "-n", main=True)
     seed: int = seed("the draws", main=True)

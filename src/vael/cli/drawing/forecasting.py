@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from vael.cli import series
+from vael.cli.formats import ROWS, Result
 from vael.cli.options.declaring import argument, option
-from vael.cli.options.endings import ROWS, known_ending
 from vael.cli.options.shared import ResultOptions, in_run, result, seed
 from vael.cli.options.values import number, whole
+from vael.cli.results import target_of
 from vael.cli.telling import tell
 from vael.counting import counted
 
@@ -37,6 +38,7 @@ class ForecastOptions(ResultOptions):
     output: Path | None = result(
         ".csv, .parquet, or .npy [series, steps, channels]; default forecast.csv in the run folder",
         in_run("forecast.csv"),
+        formats=ROWS,
     )
     data: str | None = argument(
         "DATA", "series to go on from; default all of the run's own data", default=None, called="the data themselves"
@@ -61,16 +63,15 @@ def forecast(options: ForecastOptions) -> int:
     from vael.data.covering import last_windows
 
     run = specs.load(options.run)
-    target = options.output or run.inside("forecast.csv")
-    known_ending(target, ROWS)
+    target = target_of(run, options, "forecast")
     found = series.read(run, options.data)
     steps = options.steps or max(1, found.window // 4)
     ahead = future(run.model, last_windows(found), steps, seed=options.seed)
-    if series.is_array(target):
-        write(target, ahead.mean if options.draws is None else ahead.draws[: options.draws])
-    else:
-        series.store_columns(target, table(run, found, ahead, options.interval, options.draws))
-    say(target, found, steps, options)
+    result = Result(
+        array=lambda path: write(path, ahead.mean if options.draws is None else ahead.draws[: options.draws]),
+        table=lambda path: series.store_columns(path, table(run, found, ahead, options.interval, options.draws)),
+    )
+    say(target.write(result), found, steps, options)
     return 0
 
 

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vael.cli import results
-from vael.cli.drawing import quality
+from vael.cli.formats import ARRAY, FILMS, PICTURE, STILLS, Result
 from vael.cli.options.declaring import flag, option
-from vael.cli.options.endings import AS_FILM, AS_TABLE, FILMS, ROWS, Ending, ending_of, known_ending
 from vael.cli.options.parser import UsageError
 from vael.cli.options.shared import ResultOptions, in_run, own_data, result, seed
 from vael.cli.options.values import natural, number, positive, whole
 from vael.errors import StateError, SupportError
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from torch import Tensor
 
     from vael.applications.inpainting import Region
@@ -44,7 +44,7 @@ class StripOptions(ResultOptions):
 def strip(name: str) -> Any:
     """`-o FILE` for frames of this name."""
     about = "file: .png (a strip), .gif or .html (a film), .npy, .csv or .parquet; default in the run folder"
-    return result(about, in_run(f"{name}.png", f"{name}.csv"))
+    return result(about, in_run(f"{name}.png", f"{name}.csv"), formats=(*STILLS, *FILMS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,16 +59,17 @@ class InterpolateOptions(StripOptions):
 
 def interpolate(options: InterpolateOptions) -> int:
     """Means of p(x | z) between the codes of two examples."""
+    from vael import specs
     from vael.applications import traversal
 
-    run, target = opened(options, "interpolation")
+    run = specs.load(options.run)
+    target = results.target_of(run, options, "interpolation")
     batch = picked(results.examples(run, options.data), [options.from_, options.to])
     ends = run.model.encode(batch).detach()
     path = traversal.spherical_path if options.spherical else traversal.linear_path
-    frames = options.frames or (FILM_FRAMES if ending_of(target) in AS_FILM else FRAMES)
-    return written(
-        run, target, traversal.decoded(at_first(run, batch), path(ends, frames - 1)), options, "interpolation"
-    )
+    frames = options.frames or target.form.many(FRAMES, FRAMES, FILM_FRAMES)
+    x = traversal.decoded(at_first(run, batch), path(ends, frames - 1))
+    return results.done(target.write(strip_of(run, x, "interpolation")), len(x), options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,23 +87,20 @@ def attribute(options: AttributeOptions) -> int:
     """Z + a (mean code with - mean code without), decoded, for a from 0 to the strength."""
     import torch
 
+    from vael import specs
     from vael.applications import latents, traversal
 
     if options.give is None:
         raise UsageError("--give CLASS says which class has the attribute, and it is missing")
-    run, target = opened(options, "attribute")
+    run = specs.load(options.run)
+    target = results.target_of(run, options, "attribute")
     batch = picked(results.examples(run, options.data), [options.of])
     (z,) = run.model.encode(batch).detach()
     direction = class_direction(run, options.give, options.take)
-    frames = options.frames or (FILM_FRAMES if ending_of(target) in AS_FILM else FRAMES)
+    frames = options.frames or target.form.many(FRAMES, FRAMES, FILM_FRAMES)
     amounts = torch.linspace(0, options.strength, frames).tolist()
-    return written(
-        run,
-        target,
-        traversal.decoded(at_first(run, batch), latents.with_attribute(z, direction, amounts)),
-        options,
-        "attribute",
-    )
+    x = traversal.decoded(at_first(run, batch), latents.with_attribute(z, direction, amounts))
+    return results.done(target.write(strip_of(run, x, "attribute")), len(x), options)
 
 
 def class_direction(run: Run, give: str, take: str | None) -> Tensor:
@@ -130,6 +128,7 @@ class InpaintOptions(ResultOptions):
         "file: .png (original, what was seen, mean, draws, one column for each image), .gif or .html (a film of "
         "draws), .npy (means)",
         in_run("inpainted.png", "inpainted.csv"),
+        formats=(PICTURE, ARRAY, *FILMS),
     )
     data: str | None = own_data()
     region: str | None = option(
@@ -145,29 +144,33 @@ def inpaint(options: InpaintOptions) -> int:
     """The hidden region of images given the rest: mean and draws."""
     import torch
 
+    from vael import specs
     from vael.applications import inpainting
 
     region = region_of(options.region)
-    run, target = opened(options, "inpainted", Ending.ARRAY.value)
-    if not results.is_image(run.spec.data.event):
+    run = specs.load(options.run)
+    if not results.shows_images(run):
         raise SupportError(
             f"examples of shape {run.spec.data.event} are no images, so there is no region; for a table use `vael "
             "impute`"
         )
+    target = results.target_of(run, options, "inpainted")
     source = results.examples(run, options.data)
     count = min(len(source), options.count)
     batch = picked(source, range(1, count + 1))
-    film = ending_of(target) in AS_FILM
-    draws = (FILM_DRAWS if film else DRAWS) if options.draws is None else options.draws
-    found = inpainting.inpaint(run.model, hidden(batch, region), draws=max(draws, film), seed=options.seed)
-    if film:  # each frame a draw, the images side by side
-        return written(run, target, torch.cat(found.draws.unbind(1), dim=-1), options, "inpainted")
-    if ending_of(target) is not Ending.PICTURE:
-        return results.done(results.store(target, found.mean, run), count, options)
+    draws = target.form.many(DRAWS, DRAWS, FILM_DRAWS) if options.draws is None else options.draws
+    found = inpainting.inpaint(run.model, hidden(batch, region), draws=max(draws, target.form.moves), seed=options.seed)
     grey = (batch.x.min() + batch.x.max()) / 2  # black would pass for a dark background
     blank = torch.where(region.outside(batch.x), batch.x, grey)
-    rows = torch.cat((batch.x[None], blank[None], found.mean[None], found.draws))
-    return results.done(results.store(target, enlarged(rows.flatten(0, 1), target), run, count), count, options)
+    rows = enlarged(torch.cat((batch.x[None], blank[None], found.mean[None], found.draws)).flatten(0, 1))
+    film = torch.cat(found.draws.unbind(1), dim=-1)  # each frame a draw, the images side by side
+    result = replace(
+        results.elements(run, found.mean),
+        picture=lambda path: results.grid(run, rows, path, columns=count),
+        frames=lambda and_back: images_of(run, film, and_back),
+        title="inpainted",
+    )
+    return results.done(target.write(result), target.form.many(count, count, len(film)), options)
 
 
 def hidden(batch: Batch, region: Region) -> Batch:
@@ -188,16 +191,6 @@ def region_of(text: str | None) -> Region:
     return Region(*map(int, found.groups()))
 
 
-def opened(options: ResultOptions, name: str, arrays: tuple[str, ...] = ROWS) -> tuple[Run, Path]:
-    """The run, and where the result goes. Errors: `FormatError` for an extension that cannot be written."""
-    from vael import specs
-
-    if options.output is not None:
-        known_ending(options.output, (*Ending.PICTURE.value, *FILMS, *arrays))
-    run = specs.load(options.run)
-    return run, options.output or results.default(run, name)
-
-
 def picked(source: Source, rows: Sequence[int]) -> Batch:
     """Examples by their numbers from 1. Errors: `StateError` for a number beyond the last."""
     import torch
@@ -215,31 +208,29 @@ def at_first(run: Run, batch: Batch) -> LatentVector:
     return run.model if batch.context is None else run.model.at(batch.context[0])
 
 
-def enlarged(x: Tensor, target: Path) -> Tensor:
-    """Small images for a picture with cells of several pixels, so that a strip of them can be seen; anything else
-    as it is.
-    """
-    if ending_of(target) is not Ending.PICTURE or x.dim() != 4:
-        return x
+def enlarged(x: Tensor) -> Tensor:
+    """Small images with cells of several pixels, so that a strip of them can be seen."""
     factor = max(1, SIDE // max(x.shape[-2:]))
     return x.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
 
 
-def written(run: Run, target: Path, x: Tensor, options: ResultOptions, title: str) -> int:
-    """Frames as a strip, a film, or cells; rows of a table in the digits and the range of their columns.
-
-    Errors: `SupportError` for a film of what is no image.
-    """
-    from vael.applications import traversal
+def strip_of(run: Run, x: Tensor, title: str) -> Result:
+    """Frames as a strip, a film, or numbers; rows of a table in the digits and the range of their columns."""
     from vael.tables.constraints import enforced
-    from vael.tables.schema_file import from_record
 
-    if ending_of(target) in AS_TABLE and run.spec.data.table is not None:
-        schema = from_record(run.spec.data.table, "run.json")
-        return results.done(quality.store_table(target, schema, enforced(schema, x), 0), len(x), options)
-    if ending_of(target) not in AS_FILM:
-        return results.done(results.store(target, enlarged(x, target), run, len(x)), len(x), options)
-    results.refuse_film(run, target)
+    plain, schema = results.elements(run, x), run.spec.data.row_schema
+    return replace(
+        plain,
+        table=plain.table if schema is None else results.typed_rows(schema, enforced(schema, x), 0).table,
+        picture=lambda path: results.grid(run, enlarged(x), path, columns=len(x)),
+        frames=lambda and_back: images_of(run, x, and_back),
+        title=title,
+    )
+
+
+def images_of(run: Run, x: Tensor, and_back: bool) -> list[Image]:
+    """Frames as images large enough to be seen, once or there and back."""
+    from vael.applications import traversal
     from vael.report import display_of
 
     shown = display_of(run.splits().train)
@@ -247,5 +238,4 @@ def written(run: Run, target: Path, x: Tensor, options: ResultOptions, title: st
     if x.shape[1] not in (1, 3):
         x = x.mean(1, keepdim=True)  # as a picture of such images shows them
     images = traversal.pictures(x, low=shown.low, high=shown.high, enlarge=enlarge)
-    frames = [*images, *images[-2:0:-1]] if ending_of(target) is Ending.GIF else images
-    return results.done(results.store_film(target, frames, title), len(x), options)
+    return [*images, *images[-2:0:-1]] if and_back else images

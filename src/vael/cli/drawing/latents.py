@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vael.cli.drawing.asked import LatentOptions, SampleOptions
-from vael.cli.results import refuse_film, store_film
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from PIL.Image import Image
     from torch import Tensor
 
     from vael.specs import Run
@@ -46,18 +44,14 @@ def latent_samples(run: Run, count: int, options: SampleOptions) -> Tensor:
     return traversal.decoded(run.model, z) if options.mean else latents.drawn(run.model, z, options.seed + 1)
 
 
-def film(run: Run, target: Path, count: int, options: SampleOptions) -> Path:
-    """A film of a grid of samples, each on its way between draws of z and back to the first: means of p(x | z), as
-    draws of x would flicker.
-
-    Errors: `SupportError` for examples that are no images; as `drawn_latents`.
+def film(run: Run, count: int, options: SampleOptions) -> list[Image]:
+    """A grid of samples, each on its way between draws of z and back to the first: means of p(x | z), as draws of x
+    would flicker. Errors: as `drawn_latents`.
     """
     from vael.applications import traversal
     from vael.report import display_of, grid_image, on_white
 
-    refuse_film(run, target)
     z = drawn_latents(run, STATIONS * count, options.seed, options.latents).unflatten(0, (STATIONS, count))
     path = traversal.round_trip(z, STEPS)
     shown = display_of(run.splits().train)
-    images = [on_white(grid_image(x, shown)) for x in traversal.decoded(run.model, path.flatten(0, 1)).split(count)]
-    return store_film(target, images, f"Samples of {run.spec.data.name}")
+    return [on_white(grid_image(x, shown)) for x in traversal.decoded(run.model, path.flatten(0, 1)).split(count)]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from vael.cli.drawing import conditions, latents
 from vael.cli.drawing.asked import SampleOptions
 from vael.cli.options.declaring import names_given
-from vael.cli.options.endings import Ending, ending_of
 from vael.cli.options.parser import UsageError
 from vael.cli.telling import answer
 from vael.errors import StateError, VaelError
@@ -84,8 +83,6 @@ def refuse_tables_options(run: Run, options: SampleOptions) -> None:
         return
     if options.examples < FEWEST:
         raise UsageError(f"-n {options.count}: too few rows to be judged; ask for at least {FEWEST}, better thousands")
-    if asked.quality.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"--quality {asked.quality}: the page is an .html file; give its name so")
 
 
 def draw_table(run: Run, schema: Schema, options: SampleOptions, context: Tensor | None = None) -> Tensor:
@@ -136,25 +133,6 @@ def training_rows(run: Run, options: SampleOptions) -> Source | None:
             f"vael: warning: the training rows are not at hand, so z comes from the prior ({error})", file=sys.stderr
         )
         return None
-
-
-def store_table(path: Path, schema: Schema, x: Tensor, seed: int) -> Path:
-    """Write rows in the types and digits of the table: .npy as codes and numbers.
-
-    Errors: `FormatError` for a picture.
-    """
-    import numpy as np
-    import torch
-
-    from vael.applications.generation import write
-    from vael.tables.constraints import columns_of
-    from vael.tables.writing import write_rows
-
-    if ending_of(path) is Ending.ARRAY:
-        write(path, torch.from_numpy(np.stack(columns_of(schema, x), axis=1)), schema.names)
-    else:
-        write_rows(path, schema, x, seed=seed)
-    return path
 
 
 def gapped(run: Run, x: Tensor, options: SampleOptions) -> Tensor:

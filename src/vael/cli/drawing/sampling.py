@@ -4,45 +4,56 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vael.cli import series
 from vael.cli.drawing import conditioning, latents, quality
-from vael.cli.drawing.asked import FILMED, SampleOptions
-from vael.cli.options.endings import AS_FILM, FILMS, ROWS, Ending, ending_of, known_ending
-from vael.cli.results import default, done, store
+from vael.cli.drawing.asked import EXAMPLES, FILMED, SampleOptions
+from vael.cli.formats import Result, Target
+from vael.cli.results import done, elements, target_of, typed_rows
 from vael.cli.telling import answer, tell
 from vael.counting import counted
 
 if TYPE_CHECKING:
-    from vael.tables.schema import Schema
+    from torch import Tensor
 
-ENDINGS = (*Ending.PICTURE.value, *ROWS, *FILMS)
+    from vael.tables.schema import Schema
 
 
 def sample(options: SampleOptions) -> int:
     """New examples from the prior and the likelihood."""
     from vael import specs
-    from vael.applications import generation
 
-    target = options.output
-    if target is not None:
-        known_ending(target, ENDINGS)
     run = specs.load(options.run)
     if series.takes(run):
         return series.sample(run, options)
     quality.refuse_tables_options(run, options)
-    target = target or default(run, "samples")
-    film = ending_of(target) in AS_FILM
-    count = options.count or FILMED if film else options.examples
-    drawn = conditioning.conditioned(run, count, options, film=film)
-    run, options = drawn.run, drawn.options
-    if film:
-        return done(latents.film(run, target, count, options), count, options)
-    schema = quality.rules_of(run, options)
-    if schema is not None and ending_of(target) is not Ending.PICTURE:
+    target = target_of(run, options, "samples")
+    count = options.count or target.form.many(EXAMPLES, EXAMPLES, FILMED)
+    drawn = conditioning.conditioned(run, count, options, film=target.form.moves)
+    schema = quality.rules_of(drawn.run, drawn.options)
+    if schema is not None:
         return sample_table(drawn, schema, target)
+    return done(target.write(samples(drawn, count)), count, drawn.options)
+
+
+def samples(drawn: conditioning.ConditionedRun, count: int) -> Result:
+    """Draws, or a film of means on the way from one draw of z to the next."""
+    run, options = drawn.run, drawn.options
+    return Result(
+        array=lambda path: elements(run, draws(drawn, count)).array(path),
+        table=lambda path: elements(run, draws(drawn, count)).table(path),
+        picture=lambda path: elements(run, draws(drawn, count)).picture(path),
+        frames=lambda _: latents.film(run, count, options),
+        title=f"Samples of {run.spec.data.name}",
+    )
+
+
+def draws(drawn: conditioning.ConditionedRun, count: int) -> Tensor:
+    """Examples in the way that was asked for."""
+    from vael.applications import generation
+
+    run, options = drawn.run, drawn.options
     if options.latents.asked:
         x = latents.latent_samples(run, count, options)
     else:
@@ -53,10 +64,10 @@ def sample(options: SampleOptions) -> int:
             "vael: note: there is no likelihood of this model to draw from, so the means of the decoder are written",
             file=sys.stderr,
         )
-    return done(store(target, x, run), len(x), options)
+    return x
 
 
-def sample_table(drawn: conditioning.ConditionedRun, schema: Schema, target: Path) -> int:
+def sample_table(drawn: conditioning.ConditionedRun, schema: Schema, target: Target) -> int:
     """Rows that keep the rules of their columns, and the page about them if it was asked for."""
     run, options = drawn.run, drawn.options
     page, seed = options.tables.quality, options.seed
@@ -64,12 +75,12 @@ def sample_table(drawn: conditioning.ConditionedRun, schema: Schema, target: Pat
     if page is None:
         gapped = quality.gapped(run, x, options)
         rules, rows_whole = conditioning.whole(run, schema, gapped, drawn.beside)
-        return done(quality.store_table(target, rules, rows_whole, seed), len(x), options)
+        return done(target.write(typed_rows(rules, rows_whole, seed)), len(x), options)
     found = quality.write_page(run, x, page, options)
-    quality.store_table(target, schema, quality.gapped(run, x, options), seed)
+    target.write(typed_rows(schema, quality.gapped(run, x, options), seed))
     if options.json:
-        record = {"file": str(target), "examples": len(x), "page": str(page)}
+        record = {"file": str(target.path), "examples": len(x), "page": str(page)}
         print(json.dumps({**record, **quality.numbers(found)}))
         return 0
-    tell(f"{target}: {counted(len(x), 'example')}\n{quality.sentences(found, page)}")
+    tell(f"{target.path}: {counted(len(x), 'example')}\n{quality.sentences(found, page)}")
     return 0

@@ -10,15 +10,15 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from vael.errors import FormatError, ShapeError
-from vael.files import written
+from vael.errors import ShapeError
+from vael.files import known_ending, written
 from vael.tables import columnwise as pc
 from vael.tables.as_text.text import TEXT, TextLayout
 
@@ -149,17 +149,15 @@ KINDS: dict[str, type[RowFile]] = {".npy": ArrayRows, ".csv": TextRows, ".parque
 
 def row_file(path: Path, names: Sequence[str] = ()) -> RowFile:
     """The kind of file that the extension names. Errors: `FormatError` for another extension."""
-    if path.suffix.lower() not in KINDS:
-        raise FormatError(
-            f"{path}: rows are written as {', '.join(KINDS)}, not as {path.suffix or 'a file without an extension'}"
-        )
-    return KINDS[path.suffix.lower()](path, names)
+    return KINDS[known_ending(path, KINDS)](path, names)
 
 
 class CellFile(ABC):
     """Abstract: a table of typed columns that rows are added to, whole at the end or not there at all; used in a
     `with` block.
     """
+
+    typed: ClassVar[bool] = False  # whether cells keep their types, and are no text
 
     def __init__(self, path: Path) -> None:
         self.path, self.rows = path, 0
@@ -260,6 +258,8 @@ def texts(column: pa.ChunkedArray) -> pa.Array:
 class ParquetCells(CellFile):
     """Columns as they are typed."""
 
+    typed = True
+
     def _begin(self, schema: pa.Schema) -> None:
         self.writer = pa.parquet.ParquetWriter(self.file, schema)
 
@@ -273,12 +273,5 @@ class ParquetCells(CellFile):
 
 def cell_file(path: Path, layout: TextLayout | None = None) -> CellFile:
     """The kind of table that the extension names; `layout` is for text. Errors: `FormatError` for another extension."""
-    ending = path.suffix.lower()
-    if ending == ".parquet":
-        return ParquetCells(path)
-    if ending not in TEXT:
-        raise FormatError(
-            f"{path}: tables are written as .csv (or {', '.join(TEXT[1:])}) or .parquet, not as "
-            f"{ending or 'a file without an extension'}"
-        )
-    return TextCells(path, layout)
+    typed = known_ending(path, (*TEXT, ".parquet")) == ".parquet"
+    return ParquetCells(path) if typed else TextCells(path, layout)
