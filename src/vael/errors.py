@@ -17,5 +17,9 @@ class StateError(VaelError):
     """Something asked of an object, a run or a request that its present state cannot give."""
 
 
+class SettingError(StateError, ValueError):
+    """A value that a part of a run cannot have, where a program makes the part."""
+
+
 class FormatError(VaelError):
     """A file, folder or name that is missing, damaged, unsafe or not what it says it is."""

@@ -14,12 +14,14 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, model_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer, model_validator
+
+from vael.errors import SettingError
+from vael.nearest import did_you_mean
 
 ENTRY_POINTS = "vael.parts"  # group in which an installed package offers parts, each under the name FAMILY.KIND
 
@@ -28,7 +30,28 @@ _members: dict[str, dict[str, type[Part]]] = {}
 _trusted: ContextVar[frozenset[str]] = ContextVar("trusted", default=frozenset())
 
 
-class Part(BaseModel):
+def told(error: ValidationError, *, short: bool = False) -> str:
+    """Where a record does not fit, and why; `short` for where it is known already."""
+    first = error.errors()[0]
+    where = "" if short else ".".join(str(part) for part in first["loc"])[:200]
+    own = first.get("ctx", {}).get("error")  # what this package says stays as it is
+    said = str(own) if isinstance(own, ValueError) else first["msg"].lower()
+    return f"{where}: {said}" if where else said
+
+
+class MadeInPython(type(BaseModel)):
+    """What makes a part that a program asks for by its class: a value that does not fit is refused in this package's
+    words. Parts that are read from JSON are made in another way, and refused where they stand in it.
+    """
+
+    def __call__(cls, *args: Any, **given: Any) -> Any:
+        try:
+            return super().__call__(*args, **given)
+        except ValidationError as error:
+            raise SettingError(f"{cls.__name__} cannot have {told(error)}; give another value") from error
+
+
+class Part(BaseModel, metaclass=MadeInPython):
     """Abstract: what one object is made of, as JSON has it; fixed once made, and nothing in it that is not known."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True)
@@ -127,8 +150,7 @@ def member(family: type[P], name: str) -> type[P]:
         known = members(family)
     if wanted in known:
         return known[wanted]
-    near = get_close_matches(wanted, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}? " if near else ""
+    hint = did_you_mean(wanted, known)
     raise ValueError(f"no {family.family} is called {name!r}; {hint}there are {', '.join(known)}")
 
 

@@ -3,16 +3,18 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 from test_main import SMALL
 
-from vael.cli import main
+from vael.cli import main, sweeping
 from vael.errors import StateError
 from vael.models import Terms
 from vael.objectives import ELBO, Beta, SampledELBO
 from vael.objectives.parts import ELBOPart
 from vael.specs import read_spec
+from vael.specs.recipes import RECIPES
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +94,24 @@ def test_an_infinite_weight_climbs_the_divergence_alone(kind):
     assert torch.equal(
         value.surrogate, -kind()(terms, progress=0.3).bound.new_tensor([-3.0, -1.0]) if kind is ELBO else torch.zeros(2)
     )
+
+
+@pytest.mark.parametrize("model", sorted(RECIPES))
+def test_every_recipe_is_swept_or_refused_before_anything_is_trained(model, tmp_path, monkeypatch, capsys):
+    """A sweep that ends at a later point has trained the others for nothing."""
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 2, (60, 1, 8, 8), np.uint8))
+    begun = []
+
+    def trained(folder, label, *others):
+        begun.append(label)
+        raise StateError("far enough")
+
+    monkeypatch.setattr(sweeping, "trained", trained)
+    words = ["--run", str(tmp_path / "run"), "--model", model, "--no-compile", "--betas", "0.5,4"]
+    assert main(["sweep", str(tmp_path / "x.npy"), *words]) == 2
+    said = capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    assert ("far enough" in said) == bool(begun)
+    if model == "autoencoder":
+        assert begun == []
+        assert "--model" in said or "objective" in said

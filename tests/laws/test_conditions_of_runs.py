@@ -284,3 +284,42 @@ def test_every_recipe_is_conditioned_or_refuses_the_condition_before_training(mo
                 prepare(request("digits", **how))
         return
     assert prepared.model.context == prepared.splits.train.context.shape[1] == 10
+
+
+COMMANDS = {  # with data, how each command is asked
+    "encode": [],
+    "score": [],
+    "reconstruct": [],
+    "interpolate": [],
+    "attribute": ["--give", "1"],
+    "inpaint": ["--region", "0:4,0:4"],
+    "impute": [],
+    "compress": [],
+}
+
+
+@pytest.fixture(scope="module")
+def without(folder):
+    """The data of each run without what it is conditioned on."""
+    np.save(folder / "unlabelled.npy", np.random.default_rng(0).integers(0, 17, (20, 1, 8, 8)).astype(np.uint8))
+    written(folder / "uncoloured.csv", [[row[0], row[2], row[3]] for row in mixed_rows()], ("height", "weight", "age"))
+    written(folder / "light.csv", [[row[2]] for row in mixed_rows()], ("weight",))
+    np.save(folder / "alone.npy", np.zeros((20, 3), np.float32))
+    return {"label": "unlabelled.npy", "mixed": "uncoloured.csv", "plain": "light.csv", "array": "alone.npy"}
+
+
+LACKS = {"label": "label", "mixed": "colour", "plain": "height", "array": "beside its own data"}
+SAYS = ("condition", "no images", "no rows", "no probabilities", "no such option", "labels", "no vector")  # or the kind
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("name", RUNS)
+def test_data_without_the_condition_are_refused_by_every_command(folder, without, tmp_path, capsys, name, command):
+    target = tmp_path / ("x.vael" if command == "compress" else "x.npy" if command == "inpaint" else "x.csv")
+    words = [str(folder / without[name]), *COMMANDS[command], "-o", str(target)]
+    assert main([command, str(folder / name), *words]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("vael: ")
+    assert "unexpected" not in said
+    assert LACKS[name] in said or any(word in said for word in SAYS), said
+    assert list(tmp_path.iterdir()) == []

@@ -18,7 +18,7 @@ from vael import specs
 from vael.cli import main
 from vael.data import Kind, Source
 from vael.data.facts import Facts
-from vael.errors import FormatError, StateError, SupportError, VaelError
+from vael.errors import FormatError, SettingError, StateError, SupportError, VaelError
 from vael.inference.algorithm import World
 from vael.models import CodeGrid, GaussianPosterior
 from vael.models.families import ModelPart, PriorPart
@@ -133,6 +133,27 @@ def test_slips_are_told_with_the_nearest(family, kind):
     for nothing in (None, 3, [], {}, {"kind": 3}, {"kind": None}):
         with pytest.raises(ValueError, match="is an object with a kind"):
             read(family, nothing)
+
+
+@EACH
+def test_a_value_that_cannot_be_is_refused_in_one_way_from_python(family, kind):
+    """The same class of errors, with the leaf and the part in its message, whatever the value."""
+    part = members(family)[kind]
+    wrong = [name for name in own_leaves(part()) for value in (-3.5, (0,), "x?", 2**50) if slipped(part, name, value)]
+    with pytest.raises(SettingError, match=f"{part.__name__} cannot have nothing_of_it"):
+        part(nothing_of_it=1)
+    assert wrong or not own_leaves(part())
+
+
+def slipped(part, name, value):
+    """Whether a value is refused, which is held to be said well."""
+    said = None
+    try:
+        part(**{name: value})
+    except SettingError as error:
+        said = str(error)
+    assert said is None or (said.startswith(f"{part.__name__} cannot have ") and "pydantic" not in said)
+    return said is not None
 
 
 # from a part to its object

@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -206,3 +207,31 @@ def test_settings_are_resolved_to_what_the_world_has():
     found = resolve(replace(SETTINGS, precision=torch.bfloat16), algorithm().model, 150)
     assert found.settings.precision is found.world.precision is torch.bfloat16
     assert (found.settings.device, found.settings.compiled) == (found.world.device, False)
+
+
+@pytest.mark.parametrize("stop", [3, 5, 7])
+def test_the_speed_of_an_epoch_is_that_of_its_steps_resumed_or_not(tmp_path, monkeypatch, stop):
+    """Each step takes a second, so there are as many examples a second as a step has, before and after."""
+    now, event, take = [0.0], threading.Event(), Stepping.take
+
+    def moving():
+        now[0] += 1e-6
+        return now[0]
+
+    def second(self, step, progress):
+        now[0] += 1.0
+        if int(now[0]) == stop:
+            event.set()
+        return take(self, step, progress)
+
+    monkeypatch.setattr("vael.training.clock.time", SimpleNamespace(perf_counter=moving))
+    monkeypatch.setattr(Stepping, "rehearse", lambda self: 1.0)
+    monkeypatch.setattr(Stepping, "take", second)
+    settings = replace(SETTINGS, epochs=3)
+    training(settings, folder=tmp_path).go(event)
+    event.clear()
+    again = training(settings, folder=tmp_path)
+    again.restore()
+    again.go(event)
+    speeds = [row.examples_per_second for row in again.log.rows if row.split == "train"]
+    assert speeds == pytest.approx([settings.batch] * settings.epochs, rel=1e-3)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from vael.cli.options.declaring import argument, option
 from vael.cli.options.parser import UsageError
 from vael.cli.options.shared import CommandOptions
-from vael.cli.options.values import hint, side_or_sides
+from vael.cli.options.values import side_or_sides
 from vael.cli.telling import answer
 from vael.counting import counted
 from vael.errors import ShapeError, StateError
+from vael.nearest import hint
 
 if TYPE_CHECKING:
     from torch import Tensor

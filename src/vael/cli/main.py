@@ -203,7 +203,7 @@ def carried_out(name: str, rest: list[str]) -> int:
     from vael.cli.options.declaring import places_of, record_of, refuse_endings
     from vael.cli.options.parser import Parser, UsageError
     from vael.cli.options.places import kept_apart
-    from vael.cli.options.values import hint
+    from vael.nearest import hint
 
     if name not in COMMANDS:
         kind = "option" if name.startswith("-") else "command"

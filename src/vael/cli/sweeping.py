@@ -15,6 +15,7 @@ from vael.cli.training import carried_out, slug, speaker
 
 if TYPE_CHECKING:
     from vael.report.sweep import Point
+    from vael.specs import Prepared
 
 LATENT = 2  # so that the whole latent space can be drawn
 IMPORTANCE_SAMPLES = 100
@@ -34,7 +35,8 @@ def sweep(options: SweepOptions) -> int:
     usual = Path("runs") / f"{slug(specs.request(**asked).data)}-sweep-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     folder, samples = options.run or usual, options.importance_samples or IMPORTANCE_SAMPLES
     specs.refuse_used(folder)
-    points = [trained(folder, label, {**asked, **what}, samples, say) for label, what in choices(options.betas)]
+    prepared = [(label, specs.prepare(specs.request(**{**asked, **what}))) for label, what in choices(options.betas)]
+    points = [trained(folder, label, one, samples, say) for label, one in prepared]
     page = write(folder, points, f"{points[0].judged.data}: what the terms of the loss do")
     for point in points:
         judged = point.judged
@@ -57,17 +59,14 @@ def choices(betas: tuple[float, ...]) -> Iterator[tuple[str, dict[str, object]]]
     yield "divergence only", {"terms": "divergence"}
 
 
-def trained(folder: Path, label: str, options: dict[str, Any], samples: int, say: Callable[[str], None]) -> Point:
+def trained(folder: Path, label: str, prepared: Prepared, samples: int, say: Callable[[str], None]) -> Point:
     """Train one point in a run folder of its own, and judge it on the test split."""
     from vael import domains, specs
     from vael.cli.judging import judge
     from vael.report import ReportInput
     from vael.report.sweep import Point
 
-    prepared, own = (
-        specs.prepare(specs.request(**options)),
-        folder / label.replace(" = ", "-").replace("β", "beta").replace(" ", "-"),
-    )
+    own = folder / label.replace(" = ", "-").replace("β", "beta").replace(" ", "-")
     say(f"{label} ...")
     specs.begin(prepared, own)
     run, _ = carried_out(prepared, own, False, say)

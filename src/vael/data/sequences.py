@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,7 @@ from vael.data.splitting import SHARE, Sizes, split
 from vael.data.tabular import is_table_file
 from vael.data.windowing import Windowing
 from vael.errors import FormatError, ShapeError, StateError, SupportError
+from vael.nearest import nearest
 from vael.tables import columnwise as pc
 from vael.tables.inference import Signs, decimal_mark, infer_schema, no_date, told, why_left_out
 from vael.tables.missing import missing_text, nulls
@@ -342,8 +342,8 @@ def refuse_missing(name: str, names: Sequence[str], where: str) -> None:
     """Errors: `ShapeError` for a column that there is not, with the nearest name."""
     if name in names:
         return
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    near = nearest(name, names)
+    hint = f"did you mean {near!r}? " if near else ""
     raise ShapeError(f"{where} has no column {name!r}; {hint}there are {', '.join(names[:20])}")
 
 

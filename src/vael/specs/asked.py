@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from pathlib import Path
 
 from vael.errors import StateError
+from vael.nearest import SLIP, did_you_mean
 from vael.parts import Part
 from vael.specs.leaves import LEAVES, assignments
 
@@ -77,10 +77,8 @@ def request(data: str | Path | None = None, **options: object) -> Request:
     known = [field.name for field in fields(Request)]
     for name in options:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
             raise StateError(
-                f"training has no option {name!r}; {f'did you mean {near[0]}? ' if near else ''}there are "
-                f"{', '.join(known)}"
+                f"training has no option {name!r}; {did_you_mean(name, known, SLIP)}there are {', '.join(known)}"
             )
     options = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
     if options.get("config") is None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from vael.errors import StateError
-from vael.parts import Part, kind_of, members
-from vael.specs.spec import told
+from vael.nearest import SLIP, nearest
+from vael.parts import Part, kind_of, members, told
 
 B = TypeVar("B", bound=BaseModel)
 
@@ -113,24 +112,24 @@ def refuse_unknown(record: object, path: str, place: int) -> None:
     fields = [field for field in type(record).model_fields if field != "kind"]
     if names[place] in type(record).model_fields:
         return
-    near = get_close_matches(names[place], fields, n=1) or in_family(record, names[place])
+    near = nearest(names[place], fields, SLIP) or in_family(record, names[place])
     what = f"the {record.family} {record.name}" if isinstance(record, Part) else ".".join(names[:place]) or "a run"
-    hint = f"did you mean {near[0]}? " if near else ""
+    hint = f"did you mean {near}? " if near else ""
     there = f"it has {', '.join(fields)}" if fields else "it has nothing to set"
     named = f" ({option_of(path)})" if path in LEAVES.values() else ""
     raise StateError(f"{what} has no {names[place]}{named}; {hint}{there}: choose another, or leave it out")
 
 
-def in_family(record: BaseModel, name: str) -> list[str]:
+def in_family(record: BaseModel, name: str) -> str | None:
     """The nearest leaf that other members of a part's family have, and which of them: most often a part is missing
     that would have the leaf, such as a prior with components.
     """
     if not isinstance(record, Part):
-        return []
+        return None
     family = next(base for base in type(record).__mro__ if kind_of(base) is None and issubclass(base, Part))
     known = {kind: part.model_fields for kind, part in members(family).items()}
-    near = get_close_matches(name, {leaf for fields in known.values() for leaf in fields} - {"kind"}, n=1)
-    return [f"{leaf}, which {', '.join(kind for kind in known if leaf in known[kind])} would have" for leaf in near]
+    near = nearest(name, {leaf for fields in known.values() for leaf in fields} - {"kind"}, SLIP)
+    return near and f"{near}, which {', '.join(kind for kind in known if near in known[kind])} would have"
 
 
 def parsed_value(text: str) -> object:

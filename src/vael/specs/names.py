@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ import torch
 import vael
 from vael.data.catalog.named import is_name
 from vael.errors import FormatError
+from vael.nearest import did_you_mean
 from vael.specs.spec import Versions
 from vael.training.device import PRECISIONS
 from vael.training.schedules import Constant, WarmupCosine
@@ -36,9 +36,7 @@ def meant(name: str, known: Iterable[str], what: str) -> str:
     wanted = name.lower().replace("_", "-")
     if wanted in names:
         return wanted
-    near = get_close_matches(wanted, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}? " if near else ""
-    raise FormatError(f"no {what} is called {name!r}; {hint}there are {', '.join(names)}")
+    raise FormatError(f"no {what} is called {name!r}; {did_you_mean(wanted, names)}there are {', '.join(names)}")
 
 
 def precision(name: str) -> torch.dtype:

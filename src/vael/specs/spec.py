@@ -17,6 +17,7 @@ from vael.domains.described import Count, DataSpec, Name, Seed, SpecSection
 from vael.errors import FormatError, StateError
 from vael.inference.parts import AlgorithmPart
 from vael.models.families import ModelPart
+from vael.parts import told
 from vael.specs.translation import current
 from vael.stored import present, read_json
 
@@ -93,15 +94,6 @@ def fitting() -> Iterator[None]:
         yield
     except ValidationError as error:
         raise StateError(f"{told(error)}; choose another value") from error
-
-
-def told(error: ValidationError, *, short: bool = False) -> str:
-    """Where a record does not fit, and why; `short` for where it is known already."""
-    first = error.errors()[0]
-    where = "" if short else ".".join(str(part) for part in first["loc"])[:200]
-    own = first.get("ctx", {}).get("error")  # what this package says stays as it is
-    said = str(own) if isinstance(own, ValueError) else first["msg"].lower()
-    return f"{where}: {said}" if where else said
 
 
 def write_spec(folder: Path, spec: RunSpec) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -18,6 +17,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from vael.errors import FormatError, ShapeError, SupportError
+from vael.nearest import nearest
 from vael.tables import columnwise as pc
 from vael.tables.as_text.text import Ragged, TextLayout, check_names, read_text
 from vael.tables.inference import INDEX, codes, infer_schema
@@ -330,8 +330,8 @@ def place_of(table: pa.Table, schema: Schema, number: int, where: str) -> int:
     nameless = all(one == f"column {place}" for place, one in enumerate(table.column_names, 1))
     if nameless and table.num_columns == len(schema.columns):
         return number  # a file without names has its columns in the order of training
-    near = get_close_matches(name, table.column_names, n=1, cutoff=0.6)
-    hint = f"did {near[0]!r} mean it? " if near else ""
+    near = nearest(name, table.column_names)
+    hint = f"did {near!r} mean it? " if near else ""
     raise ShapeError(
         f"{where} has no column {name!r}, which the model was trained on; {hint}there are "
         f"{', '.join(table.column_names[:20])}: rename or add it "

@@ -44,7 +44,6 @@ class Standing:
     best_elbo: float  # nats per example, there
     best_step: int
     kept_step: int
-    epoch_examples: int
     validation_seconds: float
 
 

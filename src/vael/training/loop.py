@@ -308,7 +308,6 @@ class Training(Generic[M, S]):
             best_elbo=selection.best_elbo,
             best_step=selection.best_step,
             kept_step=selection.kept_step,
-            epoch_examples=self.epoch.examples,
             validation_seconds=self.clock.validation_seconds,
         )
         kept = {f"{KEPT}.{name}": weight for name, weight in selection.weights.items()}
@@ -340,7 +339,6 @@ class Training(Generic[M, S]):
         self.clock.before, self.clock.first_step = standing.elapsed, standing.time_start
         self.clock.validation_seconds = standing.validation_seconds
         self.epoch.totals.copy_(tensors[TOTALS])
-        self.epoch.examples = standing.epoch_examples
         selection.take({name.removeprefix(f"{KEPT}."): tensors[name] for name in kept}, standing.kept_step)
         selection.best, selection.best_elbo, selection.best_step = (
             standing.best,

@@ -75,7 +75,7 @@ class EpochSums:
 
     def __init__(self, device: torch.device) -> None:
         self.totals = torch.zeros(4, dtype=torch.float64, device=device)
-        self.examples = 0  # those that pad among them
+        self.examples = 0  # since the watch was started, those that pad among them
         self.watch = Stopwatch()
 
     def add(self, totals: Float[Tensor, " 4"], examples: int) -> None:

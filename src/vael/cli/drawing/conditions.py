@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from vael.cli.drawing.asked import SampleOptions
 from vael.cli.options.declaring import names_given
 from vael.cli.options.parser import UsageError
-from vael.cli.options.values import hint
 from vael.cli.telling import answer
+from vael.nearest import hint
 
 if TYPE_CHECKING:
     from torch import Tensor

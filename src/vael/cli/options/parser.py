@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any, Generic, NoReturn, TypeVar
 
 from vael.cli.options.declaring import GENERAL, Declared, Option, made, options_of
-from vael.cli.options.values import hint
 from vael.cli.telling import page_width, paragraph
 from vael.errors import VaelError
+from vael.nearest import hint
 
 R = TypeVar("R")
 MAIN, REST = "main options", "options"

@@ -4,21 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Iterable
-from difflib import get_close_matches
+from collections.abc import Callable
 
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known name nearest to `word`, whatever its case; None where none is near."""
-    names = {name.lower(): name for name in known}
-    found = get_close_matches(word.lower(), list(names), n=1, cutoff=0.5)
-    return names[found[0]] if found else None
-
-
-def hint(word: str, known: Iterable[str]) -> str:
-    """`; did you mean NAME?` for the known name nearest to `word`, or nothing."""
-    name = nearest(word, known)
-    return "" if name is None else f"; did you mean {name}?"
+from vael.nearest import hint
 
 
 def number(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from vael.data.files.arrays import labelled, read_amat, read_npz
 from vael.data.files.idx import read_idx
 from vael.data.files.material import Material, MaterialPart
 from vael.errors import FormatError
+from vael.nearest import hint
 from vael.tables.reading import read_table
 
 Reader = Callable[[Path], Material]
@@ -343,8 +343,7 @@ def is_name(data: str) -> bool:
 
 def unknown(name: str) -> FormatError:
     """The error for something that is neither a name nor a path, with the nearest name."""
-    near = get_close_matches(name.lower().replace("_", "-"), NAMED, n=1, cutoff=0.5)
-    meant = f"; did you mean {near[0]}?" if near else ""
+    meant = hint(name.replace("_", "-"), NAMED)
     return FormatError(
         f"{name} is neither the name of a data set nor a file or folder that exists{meant or '.'} Names are "
         f"{', '.join(NAMED)}; "

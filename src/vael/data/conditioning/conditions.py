@@ -10,7 +10,6 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,6 +25,7 @@ from vael.counting import counted
 from vael.data.files.arrays import array_in
 from vael.data.source import Source
 from vael.errors import FormatError, ShapeError, StateError, SupportError
+from vael.nearest import hint
 from vael.tables.constraints import enforced
 from vael.tables.reading import RowError, exact, read_table
 from vael.tables.schema import Column, Schema
@@ -81,7 +81,7 @@ class Condition(BaseModel, ABC):
         for name in given:
             if name not in self.names:
                 raise StateError(
-                    f"the model has no condition {name!r}{near(name, self.names)}; it is conditioned on {self.told}"
+                    f"the model has no condition {name!r}{hint(name, self.names)}; it is conditioned on {self.told}"
                 )
         lacking = [name for name in self.names if name not in given or not str(given[name]).strip()]
         if lacking:
@@ -96,13 +96,6 @@ def listed(names: Sequence[str]) -> str:
     """Names in a sentence."""
     shown = [*names[:SHOWN], "..."] if len(names) > SHOWN else list(names)
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
-
-
-def near(word: str, names: Sequence[str]) -> str:
-    """`; did you mean NAME?` for the nearest name, whatever its case, or nothing."""
-    lower = {name.lower(): name for name in names}
-    found = get_close_matches(word.lower(), lower, n=1, cutoff=0.5)
-    return f"; did you mean {lower[found[0]]}?" if found else ""
 
 
 def beside(source: Source, context: Float[Tensor, "examples features"], names: tuple[str, ...]) -> Source:
@@ -163,7 +156,7 @@ class LabelCondition(Condition):
         if unknown is not None:
             raise SupportError(
                 f"{source.name} has examples of the class {unknown!r}, which no training example has"
-                f"{near(unknown, self.levels)}; leave them out: there are {listed(self.levels)}"
+                f"{hint(unknown, self.levels)}; leave them out: there are {listed(self.levels)}"
             )
         places = torch.tensor([known[name] for name in called], dtype=torch.int64)[back]
         return beside(source, one_hot(places, self.features).float(), self.names)
@@ -174,7 +167,7 @@ class LabelCondition(Condition):
         places = numbers | {name: place for place, name in enumerate(self.levels)}
         if value not in places:
             raise StateError(
-                f"the model knows no class {value!r}{near(value, self.levels)}; there are {listed(self.levels)}"
+                f"the model knows no class {value!r}{hint(value, self.levels)}; there are {listed(self.levels)}"
             )
         return one_hot(torch.tensor(places[value]), self.features).float()
 
@@ -225,7 +218,7 @@ class ColumnsCondition(Condition):
         for name in self.names:
             if name not in known:
                 raise StateError(
-                    f"{source.name} has no column {name!r}{near(name, known)}; the model is conditioned on "
+                    f"{source.name} has no column {name!r}{hint(name, known)}; the model is conditioned on "
                     f"{self.told}: give data with these columns"
                 )
         places = [known.index(name) for name in self.names]
@@ -280,7 +273,7 @@ class ColumnsCondition(Condition):
             if column.codes and known[column.name] not in (*column.levels, *dict(column.rare)):
                 raise StateError(
                     f"column {column.name!r} has no level {known[column.name]!r}"
-                    f"{near(known[column.name], column.levels)}; there are {listed(column.levels)}"
+                    f"{hint(known[column.name], column.levels)}; there are {listed(column.levels)}"
                 )
         row = pa.table({name: pa.array([known[name]], pa.string()) for name in self.names})
         try:

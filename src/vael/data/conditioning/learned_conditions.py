@@ -20,12 +20,12 @@ from vael.data.conditioning.conditions import (
     LabelCondition,
     class_name,
     listed,
-    near,
     rows_beside,
 )
 from vael.data.files.arrays import array_in
 from vael.data.source import Source, Splits
 from vael.errors import ShapeError, StateError
+from vael.nearest import hint
 from vael.tables.schema import Column, ColumnKind, Schema
 from vael.tables.schema_file import as_record
 
@@ -140,9 +140,9 @@ def learned(splits: Splits, asked: str) -> LabelCondition | ColumnsCondition | F
     if asked == LABEL and asked not in columns:
         return learned_label(splits.train)
     if not columns:
-        hint = near(asked, (LABEL,))
+        meant = hint(asked, (LABEL,))
         raise StateError(
-            f"{splits.train.name} is no table, so it cannot be conditioned on {asked!r}{hint}; give label, or an .npy "
+            f"{splits.train.name} is no table, so it cannot be conditioned on {asked!r}{meant}; give label, or an .npy "
             "array with a row for each example"
         )
     return learned_columns(splits.train, asked)
