@@ -41,6 +41,12 @@ PAIRS = [(name, given, output) for name, output in WRITERS for given in INPUTS[n
 FROM_RUNS = [(name, output) for name, output in WRITERS if "run" in INPUTS[name]]
 
 
+def ending(name, output):
+    """One that the command writes."""
+    formats = next(one.option.formats for one in OPTIONS[name] if one.name == output)
+    return formats[0].endings[0] if formats else ".csv"
+
+
 def words(name, values):
     """A command line with these values, and with others where something must be given."""
     line, given = [name], dict(values)
@@ -141,7 +147,9 @@ def test_no_output_is_an_input_under_any_name(name, given, output, place, called
         refused(called, capsys, words(name, {**values, output: one}))
         refused(called, capsys, words(name, {**values, given: one, output: target}))
     assert target.read_bytes() == before
-    assert called(words(name, {**base(name, place), given: target, output: place / "new" / "result.csv"})) == (True, 0)
+    assert called(
+        words(name, {**base(name, place), given: target, output: place / "new" / f"result{ending(name, output)}"})
+    ) == (True, 0)
 
 
 @pytest.mark.parametrize(("name", "output"), FROM_RUNS)
@@ -164,7 +172,9 @@ def test_no_output_is_what_a_run_is_made_of_or_was_made_from(name, output, place
         refused(
             called, capsys, words(name, {**values, output: place / "images" / "deep" / "2.png"}), "would become a part"
         )
-    assert called(words(name, {**base(name, place), output: place / "run" / "results" / "x.csv"})) == (True, 0)
+    assert called(
+        words(name, {**base(name, place), output: place / "run" / "results" / f"x{ending(name, output)}"})
+    ) == (True, 0)
 
 
 @pytest.mark.parametrize(("name", "output"), FROM_RUNS)

@@ -12,7 +12,8 @@ from vael.cli.options.declaring import argument, option
 from vael.cli.options.parser import UsageError
 from vael.cli.options.shared import ResultOptions, result
 from vael.cli.options.values import one_of
-from vael.cli.telling import CountingLine, answer, tell
+from vael.cli.results import loaded
+from vael.cli.telling import CountingLine, answer, said
 from vael.counting import counted
 
 if TYPE_CHECKING:
@@ -51,13 +52,11 @@ class DecompressOptions(ResultOptions):
 
 def compress(options: CompressOptions) -> int:
     """Data to a file."""
-    from vael import specs
     from vael.specs import archives
 
     target = wanted(options)
-    run = specs.load(options.run)
     with CountingLine("compressed and compared", 10.0) as line:
-        done = archives.compress(run, options.data, target, level=options.level, progress=line.tell)
+        done = archives.compress(loaded(options), options.data, target, level=options.level, progress=line.tell)
     if options.json:
         print(json.dumps(as_json(done, target)))
     else:
@@ -67,23 +66,12 @@ def compress(options: CompressOptions) -> int:
 
 def decompress(options: DecompressOptions) -> int:
     """A file to data."""
-    from vael import specs
     from vael.specs import archives
 
     target = wanted(options)
-    run = specs.load(options.run)
     with CountingLine("decompressed and checked", 10.0) as line:
-        done = archives.decompress(run, options.file, target, progress=line.tell)
+        done = archives.decompress(loaded(options), options.file, target, progress=line.tell)
     speed = done.array.nbytes / 1e6 / done.seconds
-    if options.json:
-        facts = {
-            "file": str(target),
-            "kind": done.layout.kind,
-            "shape": done.array.shape,
-            "dtype": str(done.array.dtype),
-        }
-        print(json.dumps({**facts, "notes": done.notes, "seconds": done.seconds, "megabytes_per_second": speed}))
-        return 0
     pictures = counted(len(done.layout.names), "picture")
     named = {
         "images": "images",
@@ -91,10 +79,13 @@ def decompress(options: DecompressOptions) -> int:
         "table": f"rows of {done.array.shape[-1]} modelled columns",
     }
     what = named.get(done.layout.kind) or f"examples, {done.array.dtype} {' × '.join(map(str, done.array.shape))}"
-    tell(f"{target}: {len(done.array):,} {what}, every block checked, {speed:.2f} MB/s")
-    for note in done.notes:
-        tell(f"note: {note}")
-    return 0
+    facts = {"file": str(target), "kind": done.layout.kind, "shape": done.array.shape, "dtype": str(done.array.dtype)}
+    return said(
+        options.json,
+        {**facts, "notes": done.notes, "seconds": done.seconds, "megabytes_per_second": speed},
+        f"{target}: {len(done.array):,} {what}, every block checked, {speed:.2f} MB/s",
+        *(f"note: {note}" for note in done.notes),
+    )
 
 
 def wanted(options: ResultOptions) -> Path:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vael.cli import series
-from vael.cli.filling import ImputeOptions
-from vael.cli.formats import LAID_OUT, format_of
-from vael.cli.telling import tell
+from vael.cli.formats import ARRAY, LAID_OUT, format_of
+from vael.cli.options.declaring import argument, flag, option
+from vael.cli.options.shared import ResultOptions, on_error, result, seed
+from vael.cli.options.values import whole
+from vael.cli.results import add_completed, domain_of, lines_of, loaded
+from vael.cli.telling import said
 from vael.counting import counted
 from vael.errors import FormatError, StateError
 
@@ -27,6 +29,50 @@ if TYPE_CHECKING:
 FEW = 10.0  # effective samples below which a row's answer hangs on few latents
 
 
+@dataclass(frozen=True, kw_only=True)
+class ImputeOptions(ResultOptions):
+    """What `vael impute` takes."""
+
+    notes = (
+        "Cells that were seen stay exactly as they came. A cell is taken to be missing at random, given the cells that "
+        "were seen."
+    )
+    data: Path = argument("TABLE", "a table with empty cells: .csv or .parquet", Path, called="the data themselves")
+    output: Path | None = result(
+        ".csv or .parquet; default TABLE-filled beside the table",
+        lambda options: options.answers,
+        formats=(LAID_OUT, ARRAY),
+    )
+    samples: int = option("N", "latents for each row", whole, default=200)
+    multiple: int | None = option(
+        "M", "write M tables (-1, -2 ...), each with draws of the missing cells; default one table of means", whole
+    )
+    uncertainty: Path | None = option(
+        "FILE",
+        "a table of how unsure each filled cell is: deviation; 1 - probability of levels",
+        Path,
+        written=True,
+        formats=(LAID_OUT,),
+    )
+    fitted: bool = flag("proposals fitted to each row: slower, for rows whose weights are few")
+    seed: int = seed("the draws")
+    on_error: str | None = on_error()
+
+    @property
+    def target(self) -> Path:
+        """The file given, or one beside the table; what came compressed is written as it is inside."""
+        from vael.tables.as_text.compressed import plain_name
+
+        plain = plain_name(self.data)
+        return self.output or self.data.with_name(f"{plain.stem}-filled{plain.suffix}")
+
+    @property
+    def answers(self) -> list[Path]:
+        """The filled tables that are written."""
+        target, tables = self.target, range(1, (self.multiple or 0) + 1)
+        return [target.with_name(f"{target.stem}-{one}{target.suffix}") for one in tables] or [target]
+
+
 def impute(options: ImputeOptions) -> int:
     """The table with its gaps filled, a block of rows at a time."""
     from vael import specs
@@ -34,9 +80,7 @@ def impute(options: ImputeOptions) -> int:
     from vael.data.tabular import is_table_file
 
     path, target, answers = options.data, options.target, options.answers
-    run = specs.load(options.run)
-    if series.takes(run):
-        return series.impute(run, target, options)
+    run = loaded(options)
     if options.output is None and path.is_file() and not is_table_file(path):
         raise FormatError(f"{path} is no table that can be read; save it as .csv or .parquet")
     format_of(target, (LAID_OUT,))
@@ -46,8 +90,7 @@ def impute(options: ImputeOptions) -> int:
         sheets = Sheets(files, answers, options.uncertainty)
         for piece in specs.pieces(run.spec, str(path), on_error=OnError(options.on_error or "stop"), schema=rules):
             filled(run, piece, sheets, counts, options)
-    say(answers, counts, options.json)
-    return 0
+    return say(answers, counts, options.json)
 
 
 class Counts:
@@ -88,7 +131,7 @@ class Sheets:
             if self.uncertainty is not None:
                 self.sheets.append(self.files.enter_context(cell_file(self.uncertainty)))
         for sheet, rows in zip(self.sheets, tables, strict=False):
-            series.add_completed(sheet, table, rows)
+            add_completed(sheet, table, rows)
         if self.uncertainty is not None:
             self.sheets[-1].add(unsure)
 
@@ -147,7 +190,7 @@ def schema_of(run: Run) -> Schema | None:
     """The rules of a run's columns, for runs on plain numbers too."""
     from vael.applications.synthesis import schema_of as made
 
-    if len(run.spec.data.event) != 1:
+    if not domain_of(run).in_rows(run.spec.data):
         raise StateError(
             f"the run was trained on {run.spec.data.name}, whose examples of shape {run.spec.data.event} are no rows "
             "of a table; give a run on one"
@@ -155,39 +198,32 @@ def schema_of(run: Run) -> Schema | None:
     return None if run.spec.data.table is not None else made(run.splits().train)
 
 
-def say(answers: list[Path], counts: Counts, as_json: bool) -> None:
+def say(answers: list[Path], counts: Counts, as_json: bool) -> int:
     """What was filled."""
-    from vael.cli.results import list_skipped
-
-    if as_json:
-        record = {
+    share, many = counts.cells / max(1, counts.all_cells), sum(one.gaps for one in counts.left)
+    left = (
+        f"note: {many:,} gaps are left: {', '.join(map(str, counts.left))}; fill them in another way, or train on "
+        "columns that can be modelled (a schema says what a column is)"
+    )
+    few = (
+        f"note: {counts.few:,} rows have fewer than {FEW:.0f} effective samples: their answers hang on few latents; "
+        "try --fitted, or more --samples"
+    )
+    return said(
+        as_json,
+        {
             "files": [str(file) for file in answers],
             "examples": counts.rows,
             "filled": counts.cells,
             "left": [vars(one) for one in counts.left],
             "outside": [vars(one) for one in counts.outside],
             "rows_with_few_effective_samples": counts.few,
-        }
-        print(json.dumps({**record, "skipped": [vars(one) for one in counts.skipped]}))
-        return
-    share = counts.cells / max(1, counts.all_cells)
-    tell(
+            "skipped": [vars(one) for one in counts.skipped],
+        },
         f"{', '.join(map(str, answers))}: {counted(counts.rows, 'row')}, {counted(counts.cells, 'cell')} filled "
-        f"({share:.1%})"
+        f"({share:.1%})",
+        *lines_of(counts.skipped),
+        *(f"note: {one.beside_gaps}" for one in counts.outside),
+        *([left] if counts.left else []),
+        *([few] if counts.few else []),
     )
-    list_skipped(counts.skipped)
-    for one in counts.outside:
-        tell(f"note: {one.beside_gaps}")
-    if counts.left:
-        many = sum(one.gaps for one in counts.left)
-        tell(
-            f"note: {many:,} gaps are left: {', '.join(map(str, counts.left))}; fill them in another way, or train on "
-            "columns that can be modelled "
-            "(a schema says what a column is)"
-        )
-    if counts.few:
-        tell(
-            f"note: {counts.few:,} rows have fewer than {FEW:.0f} effective samples: their answers hang on few "
-            "latents; "
-            "try --fitted, or more --samples"
-        )

@@ -14,6 +14,7 @@ from vael.cli.options.declaring import flag, option
 from vael.cli.options.parser import UsageError
 from vael.cli.options.shared import RunOptions, seed
 from vael.cli.options.values import one_of, whole
+from vael.cli.results import loaded
 from vael.cli.telling import CountingLine, answer, tell
 from vael.counting import counted
 
@@ -67,12 +68,11 @@ class ReportOptions(RunOptions):
 
 def evaluate(options: EvaluateOptions) -> int:
     """Judge the model of a run."""
-    from vael import specs
     from vael.cli.trivial import against_trivial, as_fields
     from vael.cli.wording import sentences
     from vael.process import threads
 
-    run = specs.load(options.run)
+    run = loaded(options)
     asked = {"--importance-samples": options.importance_samples, "--proposal": options.proposal}
     refuse_draws(run, [name for name, value in asked.items() if value is not None])
     with threads(options.threads):
@@ -159,9 +159,7 @@ def refuse_draws(run: Run | Prepared, asked: Sequence[str]) -> None:
 
 def report(options: ReportOptions) -> int:
     """Write the report of a run anew."""
-    from vael import specs
-
-    run, say = specs.load(options.run), None if options.json else telling
+    run, say = loaded(options), None if options.json else telling
     refuse_draws(run, ["--importance-samples"] * (options.importance_samples is not None))
     judged = judge(run, importance_samples=options.importance_samples, seed=options.seed, say=say)
     page = write_report(run, judged, options.seed)

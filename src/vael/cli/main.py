@@ -27,8 +27,8 @@ USED_UP = (
     "cannot allocate memory",
 )  # in what PyTorch says
 QUIET = {"--quiet", "-q"}
-# commands that take a run on sequences
-SEQUENCES = {"train", "evaluate", "report", "sample", "forecast", "reconstruct", "encode", "score", "impute"}
+ALIKE = {"evaluate", "report", "forecast"}  # commands that take runs on sequences as others
+OF_SEQUENCES = {"sample", "reconstruct", "encode", "score", "impute"}  # those that have a way of their own for them
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -167,20 +167,29 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, former)
 
 
-def refuse_sequences(command: str, options: object) -> None:
-    """Errors: `StateError` for a run on sequences, where a command is for other data."""
+def command_for(name: str, options: object) -> Callable[[Any], int]:
+    """What carries a command out: on a run on sequences, what does so for them.
+
+    Errors: `StateError` for a command that is for other data.
+    """
     from vael.cli.options.shared import RunOptions
     from vael.stored import present
 
-    if command in SEQUENCES or not isinstance(options, RunOptions) or not present(options.run / "run.json"):
-        return
+    usual = COMMANDS[name].function(name)
+    if name in ALIKE or not isinstance(options, RunOptions) or not present(options.run / "run.json"):
+        return usual
+    from vael import domains
     from vael.specs.spec import read_spec
 
-    if read_spec(options.run).data.sequence is not None:
+    data = read_spec(options.run).data
+    if not domains.of(data).in_time(data):
+        return usual
+    if name not in OF_SEQUENCES:
         raise StateError(
-            f"{options.run} was trained on sequences, which `vael {command}` does not take yet; use one of "
-            f"{', '.join(sorted(SEQUENCES - {'train'}))}"
+            f"{options.run} was trained on sequences, which `vael {name}` does not take yet; use one of "
+            f"{', '.join(sorted(ALIKE | OF_SEQUENCES))}"
         )
+    return Command("series", "").function(name)
 
 
 def dispatch(arguments: list[str]) -> int:
@@ -208,17 +217,14 @@ def carried_out(name: str, rest: list[str]) -> int:
     if name not in COMMANDS:
         kind = "option" if name.startswith("-") else "command"
         raise UsageError(f"unknown {kind} {name}{hint(name, COMMANDS)}; the commands are {', '.join(COMMANDS)}")
-    command = COMMANDS[name].function(name)
-    parser = Parser(name, COMMANDS[name].summary, record_of(command))
+    parser = Parser(name, COMMANDS[name].summary, record_of(COMMANDS[name].function(name)))
     if "--help" in rest or "-h" in rest:
         print(parser.format_help())
         return DONE
     options = parser.read(rest)
-    refuse_endings(options)
-    with trusted(options):
-        refuse_sequences(name, options)
-        with kept_apart(places_of(options)):
-            return command(options)
+    with trusted(options), kept_apart(places_of(options)):
+        refuse_endings(options)
+        return command_for(name, options)(options)
 
 
 def trusted(options: object) -> AbstractContextManager[None]:

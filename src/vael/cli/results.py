@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,26 +9,41 @@ from typing import TYPE_CHECKING
 
 from vael.cli.formats import Result, Target, format_of
 from vael.cli.options.declaring import formats_of
-from vael.cli.options.shared import CommandOptions, ResultOptions
-from vael.cli.telling import tell
+from vael.cli.options.shared import CommandOptions, ResultOptions, RunOptions
+from vael.cli.telling import said
 from vael.counting import counted
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from torch import Tensor
 
     from vael.data import Source
-    from vael.specs import Piece, Run
-    from vael.tables.reading import Skipped
+    from vael.domains import Domain
+    from vael.specs import Piece, Prepared, Run
+    from vael.tables.as_text.output import CellFile
+    from vael.tables.reading import Skipped, Table
     from vael.tables.schema import Schema
 
 LISTED = 10  # rows that were skipped, on the screen
 
 
+def loaded(options: RunOptions) -> Run:
+    """The run that a command reads."""
+    from vael import specs
+
+    return specs.load(options.run)
+
+
 def shows_images(run: Run) -> bool:
     """Whether examples of a run can be looked at."""
+    return domain_of(run).shows_images(run.spec.data)
+
+
+def domain_of(run: Run | Prepared) -> Domain:
+    """The kind of a run's data."""
     from vael import domains
 
-    return domains.of(run.spec.data).shows_images(run.spec.data)
+    return domains.of(run.spec.data)
 
 
 def target_of(run: Run, options: ResultOptions, name: str) -> Target:
@@ -100,20 +114,32 @@ def rows(run: Run, data: str | None, on_error: str | None = None, *, clip: bool 
     return iter([Piece(source, source.named.rows)])
 
 
+def add_completed(file: CellFile, table: Table, answer: pa.Table) -> None:
+    """Rows of a table with their gaps filled: cells of text that were seen as they are, or as their schema types
+    them.
+    """
+    from vael.tables.typed import typed_table
+
+    if file.typed and table.layout is not None:
+        file.add(typed_table(answer, table.schema, table.forms))
+    else:
+        file.add(answer, table.kept)
+
+
 def done(path: Path, count: int, options: CommandOptions, skipped: Sequence[Skipped] | None = None) -> int:
     """Say what was written where, and which rows were not; `skipped` is None where rows cannot be."""
-    if options.json:
-        listed = {} if skipped is None else {"skipped": [vars(one) for one in skipped]}
-        print(json.dumps({"file": str(path), "examples": count, **listed}))
-        return 0
-    tell(f"{path}: {counted(count, 'example')}")
-    list_skipped(skipped or ())
-    return 0
+    listed = {} if skipped is None else {"skipped": [vars(one) for one in skipped]}
+    return said(
+        options.json,
+        {"file": str(path), "examples": count, **listed},
+        f"{path}: {counted(count, 'example')}",
+        *lines_of(skipped or ()),
+    )
 
 
-def list_skipped(skipped: Sequence[Skipped]) -> None:
+def lines_of(skipped: Sequence[Skipped]) -> list[str]:
     """The first of the rows that were left out, and how many more there are."""
-    for one in skipped[:LISTED]:
-        tell(f"  row {one.row:,} was skipped: {one.reason}")
+    found = [f"  row {one.row:,} was skipped: {one.reason}" for one in skipped[:LISTED]]
     if len(skipped) > LISTED:
-        tell(f"  ... and {len(skipped) - LISTED:,} more rows were skipped (all are listed with --json)")
+        found.append(f"  ... and {len(skipped) - LISTED:,} more rows were skipped (all are listed with --json)")
+    return found

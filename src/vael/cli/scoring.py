@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vael.cli import series
 from vael.cli.formats import ARRAY, ROWS
 from vael.cli.options.declaring import flag, option
 from vael.cli.options.shared import ResultOptions, on_error, own_data, result
 from vael.cli.options.values import number, one_of, whole
-from vael.cli.results import list_skipped, rows, target_of
-from vael.cli.telling import tell
+from vael.cli.results import lines_of, loaded, rows, target_of
+from vael.cli.telling import said, tell
 from vael.counting import counted
 from vael.errors import FormatError, StateError
 
@@ -94,18 +92,19 @@ class Line:
     p_value: float
     why: str
 
+    def __str__(self) -> str:
+        name, why = f" ({self.name})" if self.name else "", f"; {self.why}" if self.why else ""
+        return f"  row {self.row:,}{name}: score {self.score:.3g}, p = {self.p_value:.4f}{why}"
+
 
 def score(options: ScoreOptions) -> int:
     """Scores, p-values and flags of every row."""
     import numpy as np
 
-    from vael import specs
     from vael.cli.reasons import Reasons
     from vael.cli.sheets import Reasoned, sheet_of
 
-    run = specs.load(options.run)
-    if series.takes(run):
-        return series.score(run, options, options.data)
+    run = loaded(options)
     target = target_of(run, options, "scores")
     if options.reasons is not None and target.form is ARRAY:
         raise FormatError(f"{target.path}: reasons are text, which .npy does not hold; write .csv or .parquet")
@@ -162,11 +161,12 @@ class AnomalyPictures:
         """
         import torch
 
+        from vael import domains
         from vael.evaluation.evaluate import batch_at
         from vael.report.anomalies import Strange
 
         rows = verdict.flagged(threshold).nonzero().squeeze(1)
-        if not len(rows) or verdict.reasons.shape[1:] != source.event or len(source.event) != 3:
+        if not len(rows) or verdict.reasons.shape[1:] != source.event or not domains.of(source).shows_images(source):
             return
         images = batch_at(source, range(begin, begin + len(verdict.score)), 0, torch.zeros(0)).x
         self.found += [
@@ -313,30 +313,26 @@ def say(
             f"{threshold:g} cannot be reached and nothing is flagged; {counted(round(1 / threshold) - 1, 'row')} "
             "or more would do: train with more data, give them by --calibrate, or raise --threshold"
         )
-    if as_json:
-        record = {
-            "file": str(target),
-            "examples": count,
-            "flagged": flagged.count,
-            "threshold": threshold,
-            "score": detector.kind.value,
-            "held_out": len(detector.calibration),
-            "warning": warning or None,
-            "notes": notes,
-            "skipped": [vars(one) for one in skipped],
-            "rows": [vars(line) for line in sorted(flagged.lines, key=lambda line: line.row)],
-        }
-        print(json.dumps(record))
-        return
-    tell(
+    record = {
+        "file": str(target),
+        "examples": count,
+        "flagged": flagged.count,
+        "threshold": threshold,
+        "score": detector.kind.value,
+        "held_out": len(detector.calibration),
+        "warning": warning or None,
+        "notes": notes,
+        "skipped": [vars(one) for one in skipped],
+        "rows": [vars(line) for line in sorted(flagged.lines, key=lambda line: line.row)],
+    }
+    more = flagged.count - SHOWN
+    said(
+        as_json,
+        record,
         f"{target}: {counted(count, 'example')}, {flagged.count:,} flagged at p ≤ {threshold:g} (score "
-        f"{detector.kind.value}; higher is stranger)"
+        f"{detector.kind.value}; higher is stranger)",
+        *map(str, sorted(flagged.lines, key=lambda line: -line.score)[:SHOWN]),
+        *([f"  ... and {more:,} more in the file"] if more > 0 else []),
+        *lines_of(skipped),
+        *(f"note: {note}" for note in (*notes, *([warning] if warning else []))),
     )
-    for line in sorted(flagged.lines, key=lambda line: -line.score)[:SHOWN]:
-        name, why = f" ({line.name})" if line.name else "", f"; {line.why}" if line.why else ""
-        tell(f"  row {line.row:,}{name}: score {line.score:.3g}, p = {line.p_value:.4f}{why}")
-    if flagged.count > SHOWN:
-        tell(f"  ... and {flagged.count - SHOWN:,} more in the file")
-    list_skipped(skipped)
-    for note in (*notes, *((warning,) if warning else ())):
-        tell(f"note: {note}")

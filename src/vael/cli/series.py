@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vael.cli.drawing.asked import SampleOptions
-from vael.cli.filling import ImputeOptions
 from vael.cli.formats import ARRAY, LAID_OUT, Result, Target, format_of
 from vael.cli.options.declaring import given
 from vael.cli.options.shared import ResultOptions
-from vael.cli.results import target_of
-from vael.cli.telling import tell
+from vael.cli.results import add_completed, domain_of, loaded, target_of
+from vael.cli.telling import said
 from vael.counting import counted
 from vael.errors import FormatError, StateError
 
@@ -23,21 +20,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vael.applications.sequences import WindowTerms
+    from vael.cli.drawing.asked import SampleOptions
+    from vael.cli.imputing import ImputeOptions
+    from vael.cli.scoring import ScoreOptions
+    from vael.cli.using import EncodeOptions, ReconstructOptions
     from vael.data.covering import Covering
     from vael.data.sequences import Sequences
     from vael.specs import Run
-    from vael.tables.as_text.output import CellFile
-    from vael.tables.reading import Table
 
 ENOUGH = 10  # windows of validation from which p-values are given
 SHOWN = 5  # windows and elements that are named
 SEED = 0  # of the draws that scores come from
 ALWAYS = {"run", "data", "output", "json", "seed", "trust"}
-
-
-def takes(run: Run) -> bool:
-    """Whether a run is on sequences."""
-    return run.spec.data.sequence is not None
 
 
 def refuse_options(options: ResultOptions, known: set[str], command: str) -> None:
@@ -47,7 +41,7 @@ def refuse_options(options: ResultOptions, known: set[str], command: str) -> Non
         raise StateError(f"`vael {command}` has {other[0]} for images and tables, not for sequences; leave it out")
 
 
-def sample(run: Run, options: SampleOptions) -> int:
+def sample(options: SampleOptions) -> int:
     """New windows: .npy [samples, time, channels], or a table with a line for each step of each."""
     import numpy as np
     import pyarrow as pa
@@ -56,6 +50,7 @@ def sample(run: Run, options: SampleOptions) -> int:
     from vael.applications.generation import samples
 
     refuse_options(options, {"count"}, "sample")
+    run = loaded(options)
     target = target_of(run, options, "samples")
     count = options.examples
     x = samples(run.model, count, options.seed)
@@ -65,11 +60,7 @@ def sample(run: Run, options: SampleOptions) -> int:
         "step": pa.array(np.tile(np.arange(1, time + 1), count)),
     }
     path = target.write(steps(x, beside | channels_of(run, torch.nan_to_num(x).flatten(0, 1))))
-    if options.json:
-        print(json.dumps({"file": str(path), "examples": count}))
-    else:
-        tell(f"{path}: {counted(count, 'window')}")
-    return 0
+    return said(options.json, {"file": str(path), "examples": count}, f"{path}: {counted(count, 'window')}")
 
 
 def steps(x: Tensor, columns: Mapping[str, pa.Array]) -> Result:
@@ -105,7 +96,7 @@ def read(run: Run, data: object) -> Sequences:
     """All series of some data, or of the run's own. Errors: `StateError` for a run on other data."""
     from vael.domains.sequence import series_of
 
-    if not takes(run):
+    if not domain_of(run).in_time(run.spec.data):
         raise StateError(
             f"{run.folder} was not trained on sequences; train on some (`vael train DATA --sequence TIME`)"
         )
@@ -125,19 +116,20 @@ def covering(run: Run, data: object, *, overlap: bool = False) -> tuple[Sequence
     return found, cover(found, series, overlap=found.window // 2 if overlap else 0)
 
 
-def encode(run: Run, options: ResultOptions, data: str | None) -> int:
+def encode(options: EncodeOptions) -> int:
     """Posterior means of the latents: a line for each step, where every step has its own, else one for each window."""
     import pyarrow as pa
 
     from vael.applications.sequences import codes_of
 
     refuse_options(options, set(), "encode")
+    run = loaded(options)
     target = target_of(run, options, "codes")
-    found, windows = covering(run, data, overlap=True)
+    found, windows = covering(run, options.data, overlap=True)
     codes = codes_of(run.model, windows.source)
     each = "step" if codes.dim() == 3 else "window"
     if each == "window":  # side by side
-        found, windows = covering(run, data)
+        found, windows = covering(run, options.data)
         codes = codes_of(run.model, windows.source)
         beside, numbers = windows_beside(found, windows), codes
     else:
@@ -162,13 +154,14 @@ def windows_beside(found: Sequences, windows: Covering) -> dict[str, pa.Array]:
     return {"window": pa.array(np.arange(1, len(windows.begins) + 1)), **windows.beside(found, windows.begins)}
 
 
-def reconstruct(run: Run, options: ResultOptions, data: str | None) -> int:
+def reconstruct(options: ReconstructOptions) -> int:
     """The mean of p(x | z) at the means of q(z | x), a line for each step; the times and series beside."""
     from vael.applications.generation import reconstructions
 
     refuse_options(options, set(), "reconstruct")
+    run = loaded(options)
     target = target_of(run, options, "reconstructions")
-    found, windows = covering(run, data, overlap=True)
+    found, windows = covering(run, options.data, overlap=True)
     _, again = reconstructions(run.model, windows.source)
     x = torch_from(windows.steps_of(again.numpy()))
     target.write(steps(x, {**windows.beside(found), **channels_of(run, x)}))
@@ -177,14 +170,11 @@ def reconstruct(run: Run, options: ResultOptions, data: str | None) -> int:
 
 def told(target: Target, count: int, what: str, more: str, options: ResultOptions) -> int:
     """Say what was written."""
-    if options.json:
-        print(json.dumps({"file": str(target.path), "examples": count, "of": what}))
-    else:
-        tell(f"{target.path}: {counted(count, what)}, {more}")
-    return 0
+    record = {"file": str(target.path), "examples": count, "of": what}
+    return said(options.json, record, f"{target.path}: {counted(count, what)}, {more}")
 
 
-def score(run: Run, options: ResultOptions, data: str | None) -> int:
+def score(options: ScoreOptions) -> int:
     """How strange each window is, and each element of it."""
     import numpy as np
     import pyarrow as pa
@@ -192,8 +182,9 @@ def score(run: Run, options: ResultOptions, data: str | None) -> int:
     from vael.applications.sequences import all_terms
 
     refuse_options(options, set(), "score")
+    run = loaded(options)
     target = target_of(run, options, "scores")
-    found, windows = covering(run, data)
+    found, windows = covering(run, options.data)
     terms = all_terms(run.model, windows.source, seed=SEED)
     p_values = p_values_of(run, terms)
     window, step = np.nonzero(windows.steps >= 0)
@@ -204,8 +195,7 @@ def score(run: Run, options: ResultOptions, data: str | None) -> int:
     surprise = terms.surprise.numpy()[window, step]
     for place, name in enumerate(found.columns):
         columns[f"nats {name}"] = pa.array(surprise[:, place], from_pandas=True)
-    say_scores(target.write(steps(terms.surprise, columns)), found, windows, terms, p_values, options.json)
-    return 0
+    return say_scores(target.write(steps(terms.surprise, columns)), found, windows, terms, p_values, options.json)
 
 
 def p_values_of(run: Run, terms: WindowTerms) -> np.ndarray | None:
@@ -221,7 +211,7 @@ def p_values_of(run: Run, terms: WindowTerms) -> np.ndarray | None:
 
 def say_scores(
     target: Path, found: Sequences, windows: Covering, terms: WindowTerms, p_values: np.ndarray | None, as_json: bool
-) -> None:
+) -> int:
     """The strangest windows, and their strangest elements."""
     order = terms.score.argsort(descending=True).tolist()
     listed = []
@@ -241,32 +231,32 @@ def say_scores(
         }
         listed.append(record)
     mean = float(-terms.log_likelihood.sum() / terms.steps.sum().clamp(min=1))
-    if as_json:
-        print(json.dumps({"file": str(target), "windows": len(order), "mean_score": mean, "strangest": listed}))
-        return
-    tell(
+    lines = [
         f"{target}: {counted(len(order), 'window')} of {found.window} steps; -log p(x) is {mean:.3f} nats a step, "
         "importance-weighted"
-    )
+    ]
     for one in listed:
         p = "" if one["p_value"] is None else f", p = {one['p_value']:.3f}"
         strangest = one["strangest"]
-        tell(
+        lines.append(
             f"  window {one['window']} from {one['begins']}: {one['score']:.3f} nats a step{p}; strangest "
             f"{strangest['channel']} at {strangest['at']}, {strangest['nats']:.2f} nats"
         )
     if p_values is None:
-        tell(f"note: no p-values, because fewer than {ENOUGH} windows were held out for validation")
+        lines.append(f"note: no p-values, because fewer than {ENOUGH} windows were held out for validation")
+    record = {"file": str(target), "windows": len(order), "mean_score": mean, "strangest": listed}
+    return said(as_json, record, *lines)
 
 
-def impute(run: Run, target: Path, options: ImputeOptions) -> int:
+def impute(options: ImputeOptions) -> int:
     """The data with their gaps filled; what was seen stays as it came."""
     from vael.applications.sequences import all_terms
 
     refuse_options(options, {"samples"}, "impute")
-    data = options.data
+    run = loaded(options)
+    target, data = options.target, options.data
     form = format_of(target, (format_of(data, (LAID_OUT, ARRAY)),))  # an array as an array, a table as a table
-    found, windows = covering(run, data, overlap=True)
+    found, windows = covering(run, options.data, overlap=True)
     mean = all_terms(run.model, windows.source, samples=options.samples, seed=options.seed).mean
     filled = windows.steps_of(mean.numpy())
     form.write(
@@ -276,13 +266,12 @@ def impute(run: Run, target: Path, options: ImputeOptions) -> int:
             table=lambda path: write_rows(path, found, windows, filled),
         ),
     )
-    gaps = found.gaps
     unsure = "" if run.spec.data.gaps else "; the run was trained on series without gaps, so look at what it fills in"
-    if options.json:
-        print(json.dumps({"files": [str(target)], "windows": len(windows.source), "filled": gaps}))
-    else:
-        tell(f"{target}: {counted(gaps, 'element')} filled by their mean given their window{unsure}")
-    return 0
+    return said(
+        options.json,
+        {"files": [str(target)], "windows": len(windows.source), "filled": found.gaps},
+        f"{target}: {counted(found.gaps, 'element')} filled by their mean given their window{unsure}",
+    )
 
 
 def write_array(target: Path, data: Path, filled: np.ndarray) -> None:
@@ -315,15 +304,3 @@ def write_rows(target: Path, found: Sequences, windows: Covering, filled: np.nda
     x[order, 1:] = torch.where(x[order, 1:].isnan(), torch.from_numpy(filled).to(x.dtype), x[order, 1:])
     with cell_file(target, table.layout) as file:
         add_completed(file, table, completed(table, enforced(table.schema, x), 0))
-
-
-def add_completed(file: CellFile, table: Table, answer: pa.Table) -> None:
-    """Rows of a table with their gaps filled: cells of text that were seen as they are, or as their schema types
-    them.
-    """
-    from vael.tables.typed import typed_table
-
-    if file.typed and table.layout is not None:
-        file.add(typed_table(answer, table.schema, table.forms))
-    else:
-        file.add(answer, table.kept)

@@ -35,8 +35,9 @@ def sweep(options: SweepOptions) -> int:
     usual = Path("runs") / f"{slug(specs.request(**asked).data)}-sweep-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     folder, samples = options.run or usual, options.importance_samples or IMPORTANCE_SAMPLES
     specs.refuse_used(folder)
-    prepared = [(label, specs.prepare(specs.request(**{**asked, **what}))) for label, what in choices(options.betas)]
-    points = [trained(folder, label, one, samples, say) for label, one in prepared]
+    wanted: dict[str, dict[str, Any]] = {label: {**asked, **what} for label, what in choices(options.betas)}
+    prepared = {label: specs.prepare(specs.request(**one)) for label, one in wanted.items()}
+    points = [trained(folder, label, one, samples, say) for label, one in prepared.items()]
     page = write(folder, points, f"{points[0].judged.data}: what the terms of the loss do")
     for point in points:
         judged = point.judged

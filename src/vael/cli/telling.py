@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol, runtime_checkable
@@ -66,6 +67,15 @@ def answer(text: str = "", file: OutputStream | None = None) -> None:
     whole = visible_lines(text).split("\n")
     lines = whole if width is None else [part for line in whole for part in wrapped(line, width)]
     print("\n".join(lines), file=stream, flush=True)
+
+
+def said(as_json: bool, record: Mapping[str, object], *lines: str) -> int:
+    """Say what was done, as one JSON object or in lines for a person; gives the exit status of a command."""
+    if as_json:
+        print(json.dumps(record))
+    for line in () if as_json else lines:
+        tell(line)
+    return 0
 
 
 def width_of(stream: OutputStream) -> int | None:

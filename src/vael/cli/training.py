@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from vael.cli.asking import TrainOptions
 from vael.cli.options.parser import UsageError
+from vael.cli.results import domain_of
 from vael.cli.telling import answer, is_quiet, tell
 from vael.counting import counted
 
@@ -110,7 +111,7 @@ def refusals(prepared: Prepared) -> list[str]:
     from vael.errors import SupportError
     from vael.specs.archives import coding_of
 
-    if prepared.spec.data.sequence is not None:
+    if domain_of(prepared).in_time(prepared.spec.data):
         return []
     found, few = [], too_few(prepared.splits)
     if few:

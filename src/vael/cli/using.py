@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vael.cli import series
 from vael.cli.formats import ROWS, STILLS
 from vael.cli.options.declaring import option
 from vael.cli.options.shared import ResultOptions, in_run, on_error, own_data, result
 from vael.cli.options.values import whole
-from vael.cli.results import done, elements, examples, grid, rows, target_of
+from vael.cli.results import done, elements, examples, grid, loaded, rows, target_of
 from vael.cli.telling import tell
 
 if TYPE_CHECKING:
@@ -66,12 +65,9 @@ class ExportOptions(ResultOptions):
 
 def reconstruct(options: ReconstructOptions) -> int:
     """What the model makes of data."""
-    from vael import specs
     from vael.applications import generation
 
-    run = specs.load(options.run)
-    if series.takes(run):
-        return series.reconstruct(run, options, options.data)
+    run = loaded(options)
     target = target_of(run, options, "reconstructions")
     source = examples(run, options.data)
     count = options.count or target.form.many(None, SHOWN, SHOWN)
@@ -100,14 +96,11 @@ def improved(run: Run, source: Source, count: int | None, steps: int, *, quiet: 
 
 def encode(options: EncodeOptions) -> int:
     """Posterior means of data."""
-    from vael import specs
     from vael.applications import generation
     from vael.cli.sheets import sheet_of
     from vael.models import Encodes, needs
 
-    run = specs.load(options.run)
-    if series.takes(run):
-        return series.encode(run, options, options.data)
+    run = loaded(options)
     target = target_of(run, options, "codes")
     needs(run.model, Encodes, "encoding examples")
     skipped: list[Skipped] = []
@@ -132,10 +125,10 @@ def width_of_codes(run: Run) -> int:
 
 def export(options: ExportOptions) -> int:
     """Encoder and decoder as ONNX."""
-    from vael import domains, specs
+    from vael import domains
     from vael.applications.export import export_onnx
 
-    run = specs.load(options.run)
+    run = loaded(options)
     data = run.spec.data
     exported = export_onnx(
         run.model, data.event, options.output or run.inside(), domains.of(data).columns(data), data.condition

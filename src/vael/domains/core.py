@@ -177,6 +177,14 @@ class Domain(View):
         """Whether examples are images, `[channels, height, width]`, which can be looked at."""
         return self.pictured and len(data.event) == 3
 
+    def in_rows(self, data: Described) -> bool:
+        """Whether an example is a row of numbers, as those of tables are."""
+        return len(data.event) == 1
+
+    def in_time(self, data: Described) -> bool:
+        """Whether examples are windows of series."""
+        return data.windowing is not None
+
     def columns(self, known: DataSpec) -> Schema | None:
         """What the columns or channels of an example are, as they are written; None for data that have none."""
         return Schema(tuple(Column(name, ColumnKind.REAL) for name in known.columns)) if known.columns else None

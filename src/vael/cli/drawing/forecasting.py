@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,8 @@ from vael.cli.formats import ROWS, Result
 from vael.cli.options.declaring import argument, option
 from vael.cli.options.shared import ResultOptions, in_run, result, seed
 from vael.cli.options.values import number, whole
-from vael.cli.results import target_of
-from vael.cli.telling import tell
+from vael.cli.results import loaded, target_of
+from vael.cli.telling import said
 from vael.counting import counted
 
 if TYPE_CHECKING:
@@ -57,12 +56,11 @@ class ForecastOptions(ResultOptions):
 
 def forecast(options: ForecastOptions) -> int:
     """Means and quantiles, or draws, of the steps after each series."""
-    from vael import specs
     from vael.applications.forecasting import future
     from vael.applications.generation import write
     from vael.data.covering import last_windows
 
-    run = specs.load(options.run)
+    run = loaded(options)
     target = target_of(run, options, "forecast")
     found = series.read(run, options.data)
     steps = options.steps or max(1, found.window // 4)
@@ -71,8 +69,7 @@ def forecast(options: ForecastOptions) -> int:
         array=lambda path: write(path, ahead.mean if options.draws is None else ahead.draws[: options.draws]),
         table=lambda path: series.store_columns(path, table(run, found, ahead, options.interval, options.draws)),
     )
-    say(target.write(result), found, steps, options)
-    return 0
+    return say(target.write(result), found, steps, options)
 
 
 def table(run: Run, found: Sequences, ahead: Future, share: float, draws: int | None) -> Mapping[str, pa.Array]:
@@ -124,14 +121,13 @@ def future_times(run: Run, found: Sequences, steps: int) -> Mapping[str, pa.Arra
     return {column.name: cells.column(column.name).combine_chunks()}
 
 
-def say(target: Path, found: Sequences, steps: int, options: ForecastOptions) -> None:
+def say(target: Path, found: Sequences, steps: int, options: ForecastOptions) -> int:
     """What was written."""
-    if options.json:
-        record = {"file": str(target), "series": len(found.series), "steps": steps, "context": found.window}
-        print(json.dumps({**record, "interval": options.interval, "draws": options.draws}))
-        return
     means = f"means, and the middle {options.interval:.0%} of draws"
-    tell(
+    record = {"file": str(target), "series": len(found.series), "steps": steps, "context": found.window}
+    return said(
+        options.json,
+        {**record, "interval": options.interval, "draws": options.draws},
         f"{target}: {counted(steps, 'step')} after {counted(len(found.series), 'series', 'series')}, given the last "
-        f"{found.window} steps of each: {means if options.draws is None else f'{options.draws} drawn futures'}"
+        f"{found.window} steps of each: {means if options.draws is None else f'{options.draws} drawn futures'}",
     )

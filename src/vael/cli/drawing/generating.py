@@ -59,10 +59,9 @@ class InterpolateOptions(StripOptions):
 
 def interpolate(options: InterpolateOptions) -> int:
     """Means of p(x | z) between the codes of two examples."""
-    from vael import specs
     from vael.applications import traversal
 
-    run = specs.load(options.run)
+    run = results.loaded(options)
     target = results.target_of(run, options, "interpolation")
     batch = picked(results.examples(run, options.data), [options.from_, options.to])
     ends = run.model.encode(batch).detach()
@@ -87,12 +86,11 @@ def attribute(options: AttributeOptions) -> int:
     """Z + a (mean code with - mean code without), decoded, for a from 0 to the strength."""
     import torch
 
-    from vael import specs
     from vael.applications import latents, traversal
 
     if options.give is None:
         raise UsageError("--give CLASS says which class has the attribute, and it is missing")
-    run = specs.load(options.run)
+    run = results.loaded(options)
     target = results.target_of(run, options, "attribute")
     batch = picked(results.examples(run, options.data), [options.of])
     (z,) = run.model.encode(batch).detach()
@@ -144,11 +142,10 @@ def inpaint(options: InpaintOptions) -> int:
     """The hidden region of images given the rest: mean and draws."""
     import torch
 
-    from vael import specs
     from vael.applications import inpainting
 
     region = region_of(options.region)
-    run = specs.load(options.run)
+    run = results.loaded(options)
     if not results.shows_images(run):
         raise SupportError(
             f"examples of shape {run.spec.data.event} are no images, so there is no region; for a table use `vael "

@@ -10,6 +10,7 @@ from vael.cli.drawing import conditions, latents
 from vael.cli.drawing.asked import SampleOptions
 from vael.cli.options.declaring import names_given
 from vael.cli.options.parser import UsageError
+from vael.cli.results import domain_of
 from vael.cli.telling import answer
 from vael.errors import StateError, VaelError
 
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
     from vael.tables.schema import Schema
 
 FEWEST = 20  # rows that can be judged
-
-
-def is_table(run: Run) -> bool:
-    """Whether the run's examples are rows of a table."""
-    return len(run.spec.data.event) == 1
 
 
 def rules_of(run: Run, options: SampleOptions) -> Schema | None:
@@ -42,7 +38,7 @@ def rules_of(run: Run, options: SampleOptions) -> Schema | None:
     known, asked = run.spec.data.table, bool(names_given(options.tables))
     if known is not None:
         return from_record(known)
-    if not is_table(run) or not (run.spec.data.columns or asked) or options.mean:
+    if not domain_of(run).in_rows(run.spec.data) or not (run.spec.data.columns or asked) or options.mean:
         return None
     try:
         return schema_of(run.splits().train)
@@ -62,7 +58,7 @@ def refuse_tables_options(run: Run, options: SampleOptions) -> None:
     Errors: `UsageError` for options for tables with a model of something else, and for what could not be judged.
     """
     asked, names, columns = options.tables, names_given(options.tables), run.spec.data.columns
-    if names and not is_table(run):
+    if names and not domain_of(run).in_rows(run.spec.data):
         raise UsageError(
             f"{names[0]} is for tables, but this model is of examples of shape {run.spec.data.event}; leave it out"
         )

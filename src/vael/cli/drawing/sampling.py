@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
-from vael.cli import series
 from vael.cli.drawing import conditioning, latents, quality
 from vael.cli.drawing.asked import EXAMPLES, FILMED, SampleOptions
 from vael.cli.formats import Result, Target
-from vael.cli.results import done, elements, target_of, typed_rows
-from vael.cli.telling import answer, tell
+from vael.cli.results import done, elements, loaded, target_of, typed_rows
+from vael.cli.telling import answer, said
 from vael.counting import counted
 
 if TYPE_CHECKING:
@@ -22,11 +20,7 @@ if TYPE_CHECKING:
 
 def sample(options: SampleOptions) -> int:
     """New examples from the prior and the likelihood."""
-    from vael import specs
-
-    run = specs.load(options.run)
-    if series.takes(run):
-        return series.sample(run, options)
+    run = loaded(options)
     quality.refuse_tables_options(run, options)
     target = target_of(run, options, "samples")
     count = options.count or target.form.many(EXAMPLES, EXAMPLES, FILMED)
@@ -78,9 +72,8 @@ def sample_table(drawn: conditioning.ConditionedRun, schema: Schema, target: Tar
         return done(target.write(typed_rows(rules, rows_whole, seed)), len(x), options)
     found = quality.write_page(run, x, page, options)
     target.write(typed_rows(schema, quality.gapped(run, x, options), seed))
-    if options.json:
-        record = {"file": str(target.path), "examples": len(x), "page": str(page)}
-        print(json.dumps({**record, **quality.numbers(found)}))
-        return 0
-    tell(f"{target.path}: {counted(len(x), 'example')}\n{quality.sentences(found, page)}")
-    return 0
+    return said(
+        options.json,
+        {"file": str(target.path), "examples": len(x), "page": str(page), **quality.numbers(found)},
+        f"{target.path}: {counted(len(x), 'example')}\n{quality.sentences(found, page)}",
+    )

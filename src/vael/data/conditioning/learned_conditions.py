@@ -64,7 +64,7 @@ def learned_columns(train: Source, asked: str) -> ColumnsCondition:
         if name not in schema.names:
             left = " (it is no part of the model)" if name in schema.left_out else ""
             raise StateError(
-                f"{train.name} has no column {name!r}{left} to condition on{near(name, schema.names)}; there are "
+                f"{train.name} has no column {name!r}{left} to condition on{hint(name, schema.names)}; there are "
                 f"{listed(schema.names)}"
             )
     places = sorted({schema.names.index(name) for name in wanted})
