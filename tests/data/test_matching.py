@@ -1,12 +1,15 @@
 """What a trained model is used on is read as its own data were, whatever the cells alone would suggest."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from vael.data import Binarize, Kind, load
+from vael.data import Binarize, Kind, Source, Splits, load
 from vael.data.matching import Trained, joined, matching
+from vael.data.splitting import STREAM
 from vael.errors import ShapeError, SupportError
 
 GREY = Trained((1, 6, 6), Kind.INTEGER, 256)
@@ -117,3 +120,20 @@ def test_a_brighter_cell_than_any_level_is_the_brightest_where_that_is_asked_for
     np.testing.assert_array_equal(found.x[:, 0].numpy(), np.minimum(x, 99))
     assert "above 99" in found.notes[-1]
     assert matching(saved(tmp_path / "a.npz", cells(high=100)), trained, clip=True).notes == ()
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("shared", [False, True])
+def test_splits_are_put_together_again_whether_they_hold_their_cells_or_rows_of_one_array(seed, shared):
+    """As rows were set aside from a whole, so they come back, each with its label and its name."""
+    x, label = torch.arange(50.0)[:, None] + torch.zeros(50, 3), torch.arange(50)
+    whole = Source("x", x, Kind.REAL, "", label=label)
+    order = torch.randperm(50, generator=torch.Generator().manual_seed(STREAM))
+    parts = [whole.subset(one.sort().values) for one in order.split([5, 5, 40])]
+    if not shared:
+        parts = [replace(part, x=part.x[part.rows], rows=None) for part in parts]
+    back = joined(Splits(train=parts[2], validation=parts[1], test=parts[0]))
+    index = torch.arange(50)
+    torch.testing.assert_close(back.batch(index).x, x)
+    assert torch.equal(back.batch(index).label, label)
+    assert back.named.rows.tolist() == list(range(1, 51))

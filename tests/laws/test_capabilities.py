@@ -21,7 +21,7 @@ from vael.applications.anomaly import AnomalyDetector, Score, scores_for
 from vael.applications.generation import mean_samples
 from vael.applications.generation import samples as samples_of
 from vael.applications.imputation import impute
-from vael.applications.latents import aggregate_gaussian
+from vael.applications.latents import aggregate_gaussian, prior_latents
 from vael.applications.traversal import decoded
 from vael.cli.judging import refuse_draws
 from vael.cli.options.parser import UsageError
@@ -726,3 +726,21 @@ def test_proposals_are_advised_only_where_they_can_be_fitted(name):
     assert found.k_hat_above_limit > 0.1
     assert any("k-hat" in one for one in found.warnings)
     assert any("--proposal" in one for one in found.warnings) is can_be_joint(model)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_latents_are_drawn_or_refused_with_what_the_model_can_do(name):
+    """What the refusal advises works with this very model."""
+    kind = KINDS[name]
+    model = built(kind)
+    if LatentVector in kind.can:
+        assert len(prior_latents(model, 3)) == 3
+        return
+    with pytest.raises(StateError) as refused:
+        prior_latents(model, 3, temperature=0.5)
+    advised = "aggregate_gaussian" in str(refused.value)
+    assert advised == (CodeVector in kind.can)
+    if advised:
+        x = given(kind).x
+        law = aggregate_gaussian(model, Source("x", x, DataKind.REAL, ""))
+        assert decoded(model, law.sample(3, temperature=0.5)).shape == (3, *kind.event)
