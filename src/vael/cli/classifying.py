@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vael.cli.formats import ARRAY, ROWS
 from vael.cli.options.declaring import option
-from vael.cli.options.endings import ROWS, known_ending
 from vael.cli.options.shared import ResultOptions, in_run, on_error, own_data, result
 from vael.cli.options.values import one_of
-from vael.cli.results import done, rows
-from vael.cli.series import is_array
+from vael.cli.results import done, loaded, rows, target_of
 
 if TYPE_CHECKING:
     from vael.specs import Run
@@ -24,7 +23,9 @@ class ClassifyOptions(ResultOptions):
 
     notes = "For runs of `--model semi-supervised`. Written: the most probable class of each row, and all shares."
     output: Path | None = result(
-        ".csv, .parquet or .npy (the shares alone); default classes.csv in the run folder", in_run("classes.csv")
+        ".csv, .parquet or .npy (the shares alone); default classes.csv in the run folder",
+        in_run("classes.csv"),
+        formats=ROWS,
     )
     data: str | None = own_data()
     by: str | None = option(
@@ -40,21 +41,18 @@ def classify(options: ClassifyOptions) -> int:
     """The class of every row, with probabilities."""
     import numpy as np
 
-    from vael import specs
     from vael.applications.classifying import class_probabilities, class_probabilities_by_bound
-    from vael.cli.sheets import Sheet
+    from vael.cli.sheets import sheet_of
     from vael.models import Classifies, needs
 
-    if options.output is not None:
-        known_ending(options.output, ROWS)
-    run = specs.load(options.run)
-    target = options.output or run.inside("classes.csv")
+    run = loaded(options)
+    target = target_of(run, options, "classes")
     needs(run.model, Classifies, "telling classes")
     of = class_probabilities_by_bound if options.by == "bound" else class_probabilities
     names = names_of(run)
     skipped: list[Skipped] = []
-    bare = is_array(target)
-    with Sheet(target, names if bare else ["class", *(f"p({name})" for name in names)]) as file:
+    bare = target.form is ARRAY
+    with sheet_of(target, names if bare else ["class", *(f"p({name})" for name in names)]) as file:
         for piece in rows(run, options.data, options.on_error):
             skipped, begin = [*skipped, *piece.skipped], 0
             for shares in of(run.model, piece.source):
@@ -64,7 +62,7 @@ def classify(options: ClassifyOptions) -> int:
                 )
                 file.add(piece, begin, told)
                 begin += len(found)
-    return done(target, file.rows, options, None if options.on_error is None else skipped)
+    return done(target.path, file.rows, options, None if options.on_error is None else skipped)
 
 
 def names_of(run: Run) -> tuple[str, ...]:

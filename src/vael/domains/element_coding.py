@@ -36,7 +36,7 @@ from vael.data.pictures.patching import Patching
 from vael.data.pictures.tiles import visible_sizes
 from vael.domains.coding import Coding, SetAside
 from vael.domains.described import DataSpec
-from vael.errors import SupportError
+from vael.errors import FormatError, SupportError
 from vael.evaluation.evaluate import batch_at
 from vael.models import Head, Model
 from vael.models.families import ModelPart
@@ -116,7 +116,7 @@ class ElementCoding(Coding):
         return header.layout.kind != "table"
 
     def endings(self, layout: Layout) -> tuple[str, ...]:
-        return () if layout.kind == "images" else (".npy",)
+        return () if layout.kind in ("images", "pictures") else (".npy",)
 
     def give_back(self, done: Decompressed, file: Path, target: Path) -> Decompressed:
         if done.layout.kind in ("images", "pictures"):

@@ -22,11 +22,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from vael.counting import counted
-from vael.data.conditioning.conditions import LABEL, class_name, listed, near, whole_again, without
+from vael.data.conditioning.conditions import LABEL, class_name, listed, whole_again, without
 from vael.data.conditioning.learned_conditions import columns_of
 from vael.data.files.arrays import array_in
 from vael.data.source import Source, Splits
 from vael.errors import FormatError, ShapeError, StateError, SupportError
+from vael.nearest import hint
 from vael.stored import read_bytes
 from vael.tables.schema import Column, Schema
 from vael.tables.schema_file import as_record, from_record
@@ -91,7 +92,7 @@ class Labelling(BaseModel, ABC):
         """The number of a class from 0 on, by its name. Errors: `StateError` with the nearest name."""
         if name not in self.levels:
             raise StateError(
-                f"the model knows no class {name!r}{near(name, self.levels)}; there are {listed(self.levels)}"
+                f"the model knows no class {name!r}{hint(name, self.levels)}; there are {listed(self.levels)}"
             )
         return self.levels.index(name)
 
@@ -108,7 +109,7 @@ class Labelling(BaseModel, ABC):
         if unknown is not None:
             raise SupportError(
                 f"{source.name} has examples of the class {unknown!r}, which no training example has"
-                f"{near(unknown, self.levels)}; leave them out, or empty their label: there are {listed(self.levels)}"
+                f"{hint(unknown, self.levels)}; leave them out, or empty their label: there are {listed(self.levels)}"
             )
 
 
@@ -285,7 +286,7 @@ def learned_labelling(splits: Splits, asked: str, each: int | None, seed: int) -
         return OwnLabels(levels=several([class_name(train, code) for code in own_codes(train)], train), **how)
     if not columns:
         raise StateError(
-            f"{train.name} is no table, so it has no column {asked!r} of labels{near(asked, (LABEL,))}; give label, or "
+            f"{train.name} is no table, so it has no column {asked!r} of labels{hint(asked, (LABEL,))}; give label, or "
             "a file with a label for each example (.npy, .csv)"
         )
     return learned_column(train, asked, how)
@@ -335,7 +336,7 @@ def learned_column(train: Source, asked: str, how: dict[str, Any]) -> ColumnLabe
     schema = columns_of(train)
     if asked not in schema.names:
         raise StateError(
-            f"{train.name} has no column {asked!r} of labels{near(asked, schema.names)}; there are "
+            f"{train.name} has no column {asked!r} of labels{hint(asked, schema.names)}; there are "
             f"{listed(schema.names)}"
         )
     if len(schema.columns) < 2:
