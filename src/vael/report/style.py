@@ -157,12 +157,11 @@ def keep(
     """Write the figure's files, of every kind, into `folder` (None: nowhere), and give it for the page as inline
     SVG.
     """
+    made = {kind: rendered(figure, kind) for kind in dict.fromkeys((*(kinds if folder else ()), "svg"))}
     if folder is not None:
         for kind in kinds:
-            files.write_bytes(folder / f"{name}.{kind}", rendered(figure, kind))
-    return Drawing(
-        name, inlined(rendered(figure, "svg"), name, crisp=crisp), caption, float(figure.get_figwidth()), has_words
-    )
+            files.write_bytes(folder / f"{name}.{kind}", made[kind])
+    return Drawing(name, inlined(made["svg"], name, crisp=crisp), caption, float(figure.get_figwidth()), has_words)
 
 
 def legend_above(figure: Figure, axes: Axes) -> None:
