@@ -8,7 +8,8 @@ WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n 
 # What trains in a test takes this precision unless the test says otherwise, and so many threads; the tests hold in all four ways.
 PRECISION ?= float32
 THREADS ?= 1
-PYTEST := VAEL_PRECISION=$(PRECISION) OMP_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+# Sources are compiled once, not in every process: the variable is empty even where it was set.
+PYTEST := PYTHONDONTWRITEBYTECODE= VAEL_PRECISION=$(PRECISION) OMP_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 # For `make mutants`: which part of the source, how many of its mutants, which ones, and in how many processes.
 ROOM ?= objectives
 SAMPLE ?= 200

@@ -5,6 +5,8 @@ Whatever trains in a test or in a process that a test starts, and asks for no pr
 thread. `make test PRECISION=bfloat16 THREADS=2` runs the same tests in the other ways, in which they hold too.
 """
 
+import functools
+import io
 import os
 from pathlib import Path
 
@@ -12,6 +14,9 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
+from PIL import Image
+
+import checked_calls
 
 
 def pytest_configure(config):
@@ -20,6 +25,7 @@ def pytest_configure(config):
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # for processes that are started; tests run side by side, one process per core
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    checked_calls.install()
 
 
 SLOWEST = (
@@ -34,6 +40,35 @@ SLOWEST = (
 def pytest_collection_modifyitems(items):
     """What takes longest comes first, so that no worker is left with it at the end."""
     items.sort(key=lambda item: item.path.name not in SLOWEST)
+
+
+def one_pixel():
+    stream = io.BytesIO()
+    Image.new("L", (1, 1)).save(stream, "png")
+    return stream.getvalue()
+
+
+INSTEAD = {"png": one_pixel(), "pdf": b"%PDF-1.4 not drawn"}
+FIGURES = {"whole": True}  # for the test that runs
+
+
+def pytest_collection_finish():
+    from vael.report import style
+
+    style.rendered = functools.partial(rendered_in_tests, style.rendered)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Before the first fixture: whether every file of a figure is drawn."""
+    FIGURES["whole"] = "report" in item.path.parts or item.get_closest_marker("slow") is not None
+
+
+def rendered_in_tests(rendered, figure, kind):
+    """A figure as the page shows it; its other files are made of the same figure in two thirds of the time of a
+    report, and are of one pixel or empty.
+    """
+    return rendered(figure, kind) if FIGURES["whole"] or kind == "svg" else INSTEAD[kind]
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@ a machine.
 """
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -15,7 +16,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
 FILES = sorted(SOURCE.rglob("*.py"))
-TREES = {path: ast.parse(path.read_text()) for path in FILES}
+
+
+@functools.cache
+def tree_of(path):
+    return ast.parse(path.read_text())
 
 
 def EACH(rule):
@@ -117,7 +122,7 @@ def violations(path, tree):
 def test_a_part_imports_only_rows_below(path):
     part = module_name(path).split(".")[1:2]
     assert not part or part[0] in HEIGHT, f"{part[0]} has no row in the import order"
-    assert list(violations(path, TREES[path])) == []
+    assert list(violations(path, tree_of(path))) == []
 
 
 @pytest.mark.parametrize(
@@ -139,7 +144,7 @@ def test_the_check_of_the_order_sees(file, code):
 def test_no_import_cycles():
     """Between files, imports inside functions included."""
     graph = {}
-    for path, tree in TREES.items():
+    for path, tree in zip(FILES, map(tree_of, FILES), strict=True):
         here, below = module_name(path), set()
         for name in own_imports(path, tree):
             found = name if name in MODULES else name.rpartition(".")[0]
@@ -187,7 +192,7 @@ def unsafe(tree):
 
 @EACH
 def test_nothing_is_pickled(path):
-    assert list(unsafe(TREES[path])) == []
+    assert list(unsafe(tree_of(path))) == []
 
 
 DRAWS = {"rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial", "poisson"}
@@ -217,7 +222,7 @@ def global_random(tree):
 
 @EACH
 def test_no_global_random_state(path):
-    assert list(global_random(TREES[path])) == []
+    assert list(global_random(tree_of(path))) == []
 
 
 @pytest.mark.parametrize(
@@ -314,7 +319,7 @@ def writes(tree):
 @EACH
 def test_files_are_written_in_one_place(path):
     if module_name(path) != "vael.files":
-        assert list(writes(TREES[path])) == []
+        assert list(writes(tree_of(path))) == []
 
 
 WRITING = """open(path, 'w'); open(path, mode='ab'); open(path, mode); path.open('x'); io.open(p, 'r+'); gzip.open(p, 'wt'); path.write_text(x)
@@ -370,18 +375,18 @@ def test_the_check_of_lent_modes_sees(code, seen):
 
 @EACH
 def test_nothing_is_given_away_while_gradients_are_off(path):
-    assert list(lent_modes(TREES[path])) == []
+    assert list(lent_modes(tree_of(path))) == []
 
 
 @EACH
 def test_no_asserts(path):
     """What can go wrong is raised with a message; an assert vanishes under -O and says nothing."""
-    assert [node.lineno for node in ast.walk(TREES[path]) if isinstance(node, ast.Assert)] == []
+    assert [node.lineno for node in ast.walk(tree_of(path)) if isinstance(node, ast.Assert)] == []
 
 
 @EACH
 def test_public_names_are_described(path):
-    tree = TREES[path]
+    tree = tree_of(path)
     lacking = [] if ast.get_docstring(tree) else ["the module"]
     for node in tree.body:
         if (
@@ -396,7 +401,7 @@ def test_public_names_are_described(path):
 @EACH
 def test_at_most_eight_arguments(path):
     """Of functions that people call; `self` does not count."""
-    for node in ast.walk(TREES[path]):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and not node.decorator_list:
             names = [
                 a.arg
@@ -429,7 +434,7 @@ def attributes(kind):
 
 def test_an_object_keeps_at_most_ten_things():
     """What has more does several things: each of them can be a class."""
-    kinds = [node for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    kinds = [node for tree in map(tree_of, FILES) for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     assert {kind.name for kind in kinds if len(attributes(kind)) > 10} == set()
 
 
@@ -443,12 +448,13 @@ def test_no_folder_has_more_than_twenty_modules():
 
 NO_MIRROR = {"laws", "chains"}  # of many modules: laws over all members of a family, commands one after another
 OF_THE_WHOLE = {
+    "checked_calls",
     "docs",
     "gallery",
     "house",
     "named_options",
     "package",
-}  # beside the package: its pages, its text, its wheel
+}  # beside the package: its pages, its text, its wheel, its types
 
 
 def about(place):
@@ -486,7 +492,7 @@ def test_no_two_files_of_tests_have_one_name():
 
 def test_no_class_name_means_two_things():
     homes: dict[str, list[str]] = {}
-    for path, tree in TREES.items():
+    for path, tree in zip(FILES, map(tree_of, FILES), strict=True):
         for node in tree.body:
             if isinstance(node, ast.ClassDef):
                 homes.setdefault(node.name, []).append(str(path.relative_to(SOURCE)))
@@ -569,7 +575,7 @@ def asked_in(rooms):
     """All such places, by file."""
     return {
         str(path.relative_to(SOURCE)): found
-        for path, tree in TREES.items()
+        for path, tree in zip(FILES, map(tree_of, FILES), strict=True)
         if module_name(path).split(".")[1:2] and module_name(path).split(".")[1] in rooms
         if (found := [f"{node.lineno}: {ast.unparse(node)}" for node in questions(tree)])
     }

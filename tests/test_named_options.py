@@ -72,26 +72,28 @@ def named():
                 yield path.relative_to(SOURCE), line, text, found
 
 
-FOUND = list(named())
+@pytest.fixture(scope="module")
+def places():
+    return list(named())
 
 
-def test_there_is_something_to_look_at():
-    assert len(FOUND) > 100
-    assert {"--on-error", "--test", "--proposal"} <= {found.group() for *_, found in FOUND}
+def test_there_is_something_to_look_at(places):
+    assert len(places) > 100
+    assert {"--on-error", "--test", "--proposal"} <= {found.group() for *_, found in places}
 
 
-def test_every_option_that_is_named_exists():
+def test_every_option_that_is_named_exists(places):
     unknown = [
         f"{path}:{line}: {found.group()}"
-        for path, line, _, found in FOUND
+        for path, line, _, found in places
         if "{" not in found.group() and found.group() not in EVERY
     ]
     assert unknown == []
 
 
-def test_an_option_named_with_its_command_is_one_of_that_command():
+def test_an_option_named_with_its_command_is_one_of_that_command(places):
     wrong = []
-    for path, line, text, found in FOUND:
+    for path, line, text, found in places:
         before = re.findall(r"\bvael ([a-z]+)\b", text[: found.start()])
         if (
             before
@@ -103,10 +105,10 @@ def test_an_option_named_with_its_command_is_one_of_that_command():
     assert wrong == []
 
 
-def test_the_library_names_options_beside_what_python_takes():
+def test_the_library_names_options_beside_what_python_takes(places):
     """Whoever calls from Python reads what to do first, and the option in brackets or in a whole command."""
     bare = []
-    for path, line, text, found in FOUND:
+    for path, line, text, found in places:
         if path.parts[0] == "cli":
             continue
         before = text[: found.start()]

@@ -73,7 +73,7 @@ def mixed_table():
 
 
 CASES = {
-    "table": (table, (7,), {"head": mixed_table(), "latent": 3, "hidden": (8,)}),
+    "table": (table, (7,), {"head": mixed_table, "latent": 3, "hidden": (8,)}),
     "dense": (dense, (1, 8, 8), {"latent": 3, "hidden": (16,)}),
     "correlated": (dense, (5,), {"latent": 3, "hidden": (8,), "correlated": True}),
     "gapped": (gapped, (4,), {"head": GaussianHead(), "latent": 2, "hidden": (8,)}),
@@ -90,7 +90,8 @@ def case(request, tmp_path_factory):
     """A model and what was exported of it, once for all tests here: an export takes seconds."""
     if not INSTALLED:
         pytest.skip("onnx, onnxscript or onnxruntime is not installed: pip install 'vael[onnx]'")
-    make, event, arguments = CASES[request.param]
+    make, event, given = CASES[request.param]
+    arguments = {name: value() if value is mixed_table else value for name, value in given.items()}
     model = build(make, event, **arguments).double()
     before = torch.get_rng_state()
     schema = getattr(arguments.get("head"), "schema", None)

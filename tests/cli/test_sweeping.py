@@ -37,7 +37,8 @@ def test_every_point_is_a_run_and_the_page_shows_them(swept):
     assert read_spec(swept / "beta-8").algorithm.objective.beta == 8
     page = (swept / "sweep.html").read_text()
     for figure in ("rate_distortion", "sweep_reconstructions", "sweep_samples", "sweep_maps"):
-        assert (swept / "figures" / f"{figure}.png").stat().st_size > 5000
+        assert (swept / "figures" / f"{figure}.svg").stat().st_size > 5000
+        assert (swept / "figures" / f"{figure}.png").exists()
         assert f'id="{figure}"' in page
 
 

@@ -39,7 +39,8 @@ FAMILY = {
     "objective": ObjectivePart,
     "optimizer": OptimizerPart,
 }
-KINDS = {role: [kind for kind in members(family) if ":" not in kind] for role, family in FAMILY.items()}
+PARTS = {role: members(family) for role, family in FAMILY.items()}
+KINDS = {role: [kind for kind in parts if ":" not in kind] for role, parts in PARTS.items()}
 # the data that a likelihood is for; any other is for real numbers
 DATA = {
     **dict.fromkeys(("bernoulli", "categorical"), "binary"),
@@ -64,15 +65,14 @@ SMALLER = {"vamp": {"model.prior.components": 5}, "convolutional": {"model.netwo
 
 def fits(chosen):
     """Whether the table allows a combination."""
-    prior, posterior = members(PriorPart)[chosen["prior"]], members(PosteriorPart)[chosen["posterior"]]
-    objective = members(ObjectivePart)[chosen["objective"]]
+    prior, posterior, objective = (PARTS[role][chosen[role]] for role in ("prior", "posterior", "objective"))
     rows = DATA.get(chosen["likelihood"]) in ("mixed", "table")
     return (
         prior.latents == posterior.latents
         and posterior.reparameterized == objective.pathwise
         and not (chosen["objective"] == "reconstruction" and chosen["prior"] != "standard-normal")  # it learns none
         and not (chosen["objective"] == "mean-discrepancy" and chosen["prior"] not in ("standard-normal", "gaussian"))
-        and not (members(PriorPart)[chosen["prior"]].conditional and chosen["network"] == "convolutional-1d")
+        and not (prior.conditional and chosen["network"] == "convolutional-1d")
         and not (rows and chosen["network"] == "convolutional")
         and not (chosen["network"] == "convolutional-1d" and chosen["likelihood"] not in OF_SERIES)
         and not (chosen["prior"] == "vamp" and chosen["likelihood"] == "columns")  # its levels are no numbers
@@ -95,9 +95,8 @@ SEEN_BY_ALL = ("elbo", "score-function", "total-correlation", "reconstruction")
 QUICK = [dict(items) for items in dict.fromkeys(tuple(chosen.items()) for chosen in one_of_each())]
 ALL = [
     chosen
-    for kinds in itertools.product(*KINDS.values())
+    for kinds in itertools.product(*(KINDS | {"optimizer": [USUAL["optimizer"]]}).values())
     if fits(chosen := dict(zip(KINDS, kinds, strict=True)))
-    and chosen["optimizer"] == USUAL["optimizer"]
     # an objective sees numbers per example, whatever likelihood and network they come from: each with the usual ones
     and (chosen["objective"] in SEEN_BY_ALL or (chosen["likelihood"], chosen["network"]) == ("bernoulli", "dense"))
 ]
