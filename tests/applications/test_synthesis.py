@@ -178,7 +178,7 @@ def test_the_command_writes_rows_and_a_page(run: str, capsys: pytest.CaptureFixt
     ("options", "message"),
     [
         (["--quality", "p.html", "-n", "5"], "-n 5: too few rows"),
-        (["--quality", "p.txt"], "is an .html file"),
+        (["--quality", "p.txt"], "must be .html, .htm, not .txt"),
         (["--target", "b"], "--quality PAGE.html"),
         (["--quality", "p.html", "--target", "x"], "no such column; the columns are a, b"),
         (["--quality", "p.html", "--mean"], "gives no draws"),
