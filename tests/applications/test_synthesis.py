@@ -182,7 +182,7 @@ def test_the_command_writes_rows_and_a_page(run: str, capsys: pytest.CaptureFixt
         (["--target", "b"], "--quality PAGE.html"),
         (["--quality", "p.html", "--target", "x"], "no such column; the columns are a, b"),
         (["--quality", "p.html", "--mean"], "gives no draws"),
-        (["--sampler", "best"], "expected one of prior, mixture; got 'best'"),
+        (["--sampler", "best"], "expected one of prior, gaussian, mixture, flow; got 'best'"),
     ],
 )
 def test_what_cannot_be_judged_is_refused_before_anything_is_written(

@@ -219,14 +219,14 @@ def build_network(part):
 
 def build_posterior(part):
     q = part.build(Dense((3,), (part.numbers(2),)), 2, sees_gaps=False)(torch.zeros(4, 3), None)
-    assert (q.batch_shape, q.event_shape) == ((4,), (2,))
+    assert (q.batch_shape, q.event_shape) == ((4,), (part.width(2),))
 
 
 def build_prior(part):
     context = torch.zeros(2) if part.conditional else None
     data = replace(TABLE, context=0 if context is None else len(context))
     p = part.build(2, data, GaussianPosterior(Dense((3,), (4,))))(context)
-    assert (p.batch_shape, p.event_shape) == ((), (2,))
+    assert (p.batch_shape, p.event_shape) == ((), (part.width(2),))
 
 
 def build_quantizer(part):
@@ -276,6 +276,7 @@ BUILD = {
     "posterior": build_posterior,
     "prior": build_prior,
     "density": lambda part: part.build(2),
+    "flow": lambda part: part.build(2),
     "algorithm": build_algorithm,
     "ladder": lambda part: part.settled(IMAGE.event).build(IMAGE.event, IMAGE.event),
     "quantizer": build_quantizer,
@@ -312,7 +313,27 @@ def test_parts_that_do_not_fit_are_refused_when_the_run_is_prepared():
         "one passes through those of the posterior gaussian.*: elbo, ", posterior="gaussian", objective="score-function"
     )
     refused("takes at least 2, but 1 was asked for.*--samples 4", objective="score-function", samples=1, **bits)
+    categories = {"posterior": "categorical", "prior": "categorical"}
+    refused("no gradient passes through the draws of the posterior categorical, .*: score-function", **categories)
+    refused(
+        "the prior standard-normal is over real, the posterior categorical over categories", posterior="categorical"
+    )
+    refused(
+        "2 latents of the prior categorical are 6 numbers, of the posterior categorical 20; .*levels",
+        set={"model.prior.levels": 3},
+        **categories,
+    )
+    softmax = {"posterior": "gumbel-softmax", "prior": "categorical"}
+    for weighing in ("importance-weighted", "sampled-elbo", "sticking-the-landing"):
+        refused("weighs the densities of draws, .*gumbel-softmax .*: elbo, ", objective=weighing, **softmax)
+    refused("one passes through those of the posterior gumbel-softmax", objective="score-function", **softmax)
+    refused("marginals of each latent, .* not known of Flow", objective="total-correlation", posterior="flow")
+    refused("closed form for a Gaussian prior .* this one is Flow", objective="mean-discrepancy", prior="flow")
     refused("does not depend on prior.logits and 2 other parameters, ", prior="mixture", objective="reconstruction")
+    with pytest.raises(
+        StateError, match=r"fit FlowDensity to the codes by expectation-maximization, .*=gradient-ascent"
+    ):
+        specs.prepare(specs.request("digits", model="autoencoder", set={"model.density": "flow"}))
     with pytest.raises(StateError, match="neither prior nor posterior"):
         specs.prepare(specs.request("digits", model="autoencoder", objective="elbo"))
     with pytest.raises(StateError, match="which this model does not state"):

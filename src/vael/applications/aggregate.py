@@ -1,9 +1,10 @@
-"""Samples from where the codes of data are: a mixture of Gaussians fitted to the aggregate posterior, instead of
-the prior.
+"""Samples from where the codes of data are: a density fitted to the aggregate posterior afterwards, instead of the
+prior. No such density is part of the model, its bound or its log p(x).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -12,8 +13,12 @@ from torch import Tensor
 
 from vael.applications.generation import batches, blocks, drawn_rows, seeded
 from vael.data import Kind, Source, Splits
-from vael.inference import ExpectationMaximization
-from vael.models import CodeVector, GaussianMixture, LatentVector, Model, needs
+from vael.errors import StateError
+from vael.inference import AdamW, ExpectationMaximization, GradientAscent
+from vael.models import CodeVector, GaussianMixture, LatentVector, Model, Samples, needs
+from vael.models.flows.density import FlowDensity
+from vael.models.flows.parts import CouplingPart
+from vael.networks import seeded as seeded_weights
 from vael.probability import draw
 from vael.training import Settings, run
 
@@ -21,6 +26,7 @@ COMPONENTS = 20
 ROUNDS = 60  # of expectation maximisation, at most
 MOST = 20_000  # examples whose codes are fitted
 FLOOR = 1e-4  # added to variances: the prior's are 1
+STEPS, BATCH, LAYERS = 600, 256, 4  # of a flow
 
 
 @torch.no_grad()
@@ -59,18 +65,53 @@ def fit_aggregate(model: Model, source: Source, components: int = COMPONENTS, se
     return mixture
 
 
-def aggregate_samples(
-    model: Model, mixture: GaussianMixture, count: int, seed: int = 0
-) -> Float[Tensor, "examples *event"]:
-    """`count` draws of x from p(x | z), z from the mixture; the same for the same count and seed.
+def fit_aggregate_gaussian(model: Model, source: Source, seed: int = 0) -> GaussianMixture:
+    """As `fit_aggregate`, a single Gaussian with full covariance."""
+    return fit_aggregate(model, source, 1, seed)
+
+
+def fit_aggregate_flow(model: Model, source: Source, seed: int = 0, steps: int = STEPS) -> FlowDensity:
+    """A normalising flow (spline couplings), fitted by about so many steps of gradient ascent to the aggregate
+    posterior; kept are the weights that are best for a tenth of the codes that it does not learn from. A sampler, as
+    `fit_aggregate`.
+
+    Errors: `StateError` for fewer than two examples.
+    """
+    z = aggregate_codes(model, source, seed).float()
+    if len(z) < 2:
+        raise StateError(f"{len(z)} examples have codes to fit a flow to; give at least 2")
+    order = torch.randperm(len(z), generator=torch.Generator().manual_seed(seed))
+    held, kept = (z[rows] for rows in order.tensor_split([max(1, len(z) // 10)]))
+    with seeded_weights(seed):
+        density = FlowDensity(z.shape[1], CouplingPart(map="spline", layers=LAYERS).build(z.shape[1]))
+    density.scale_to(kept)
+    train, validation = (Source(f"codes of {source.name}", x, Kind.REAL, "") for x in (kept, held))
+    batch = min(BATCH, len(kept))
+    epochs = max(1, round(steps * batch / len(kept)))
+    settings = Settings(epochs=epochs, batch=batch, seed=seed, compiled=False, precision=torch.float32)
+    run(GradientAscent(density, optimizer=AdamW(2e-3), ema=0.99), Splits(train, validation, None), settings)
+    return density.requires_grad_(False).eval()
+
+
+SAMPLERS: dict[
+    str, Callable[[Model, Source, int], Samples]
+] = {  # densities to draw z from, by name: (model, data, seed)
+    "gaussian": fit_aggregate_gaussian,
+    "mixture": lambda model, source, seed: fit_aggregate(model, source, seed=seed),
+    "flow": fit_aggregate_flow,
+}
+
+
+def aggregate_samples(model: Model, density: Samples, count: int, seed: int = 0) -> Float[Tensor, "examples *event"]:
+    """`count` draws of x from p(x | z), z from a density fitted to codes; the same for the same count and seed.
 
     Errors: `StateError` for fewer than one.
     """
-    model, noise = needs(model, CodeVector, "sampling from a mixture of codes"), seeded(count, seed)
+    model, noise = needs(model, CodeVector, "sampling from a density of codes"), seeded(count, seed)
     with torch.no_grad():
-        return torch.cat([_drawn(model, mixture, size, noise) for size in blocks(count)])
+        return torch.cat([_drawn(model, density, size, noise) for size in blocks(count)])
 
 
-def _drawn(model: CodeVector, mixture: GaussianMixture, size: int, noise: torch.Generator) -> Tensor:
-    z = mixture.sample(size, generator=noise).to(next(model.parameters()))
+def _drawn(model: CodeVector, density: Samples, size: int, noise: torch.Generator) -> Tensor:
+    z = density.sample(size, generator=noise).to(next(model.parameters()))
     return drawn_rows(model, z, noise)

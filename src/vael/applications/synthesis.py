@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from vael.applications.aggregate import aggregate_samples, fit_aggregate
+from vael.applications.aggregate import SAMPLERS, aggregate_samples
 from vael.applications.generation import row_samples
 from vael.data import Kind, Source, Splits
-from vael.errors import SupportError
+from vael.errors import StateError, SupportError
 from vael.evaluation.rows import row_terms
 from vael.evaluation.tabular.synthetic import JudgedTables, SyntheticQuality, SyntheticSettings, judge_synthetic
-from vael.models import GaussianMixture, Model
+from vael.models import Model, Samples
 from vael.tables.constraints import enforced
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
 
@@ -98,7 +98,7 @@ def synthetic_rows(
     count: int,
     seed: int = 0,
     *,
-    sampler: GaussianMixture | None = None,
+    sampler: Samples | None = None,
     context: Float[Tensor, "rows conditions"] | None = None,
 ) -> Float[Tensor, "rows columns"]:
     """`count` complete rows that keep the range, the levels and the decimals of every column.
@@ -112,11 +112,13 @@ def synthetic_rows(
     return enforced(schema, drawn.flatten(1))
 
 
-def latent_sampler(model: Model, train: Source, seed: int = 0) -> GaussianMixture:
-    """A mixture fitted to the codes of the training rows, to draw z from instead of the prior; the model's bound
-    does not change.
+def latent_sampler(model: Model, train: Source, seed: int = 0, name: str = "mixture") -> Samples:
+    """A density fitted to the codes of the training rows, to draw z from instead of the prior; the model's bound
+    does not change. Errors: `StateError` for a name that there is not.
     """
-    return fit_aggregate(model, train, seed=seed)
+    if name not in SAMPLERS:
+        raise StateError(f"no sampler is called {name!r}; there are {', '.join(SAMPLERS)}")
+    return SAMPLERS[name](model, train, seed)
 
 
 def with_gaps(x: Float[Tensor, "rows columns"], train: Source, seed: int = 0) -> Float[Tensor, "rows columns"]:

@@ -15,7 +15,7 @@ from vael.inference.bound import Bound
 from vael.inference.guard import Guard
 from vael.inference.optimizers import AdamW, Optimizer, Updates
 from vael.inference.steps import AscentState, DataParallelGradients, EagerGradients, Gradients, Step
-from vael.models import Model
+from vael.models import Conditional, Model
 from vael.networks import moving_buffers, moving_parts
 from vael.objectives import ELBO, Objective
 from vael.probability import Noise
@@ -57,8 +57,9 @@ class GradientAscent(Algorithm[Model, AscentState]):
 
     @property
     def is_bound(self) -> bool:
-        """Whether objective and likelihood make a bound."""
-        return self.objective.is_bound and super().is_bound
+        """Whether objective, likelihood and the draws of the posterior make a bound."""
+        conditionals = (one for one in self.model.modules() if isinstance(one, Conditional))
+        return self.objective.is_bound and super().is_bound and all(one.trains_on_its_draws for one in conditionals)
 
     def init(self, data: Source, world: World) -> AscentState:
         """Moments and averages at zero and at the weights; the model is moved to the device and set to train."""

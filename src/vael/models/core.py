@@ -108,6 +108,11 @@ class Conditional(nn.Module, ABC):
 
     sees_gaps: bool = False
 
+    @property
+    def trains_on_its_draws(self) -> bool:
+        """Whether what is drawn in training is what is drawn later, so that a bound is climbed."""
+        return True
+
 
 class Prior(Conditional):
     """Abstract: p(z | c)."""

@@ -15,6 +15,7 @@ from vael.models.likelihoods.heads import Head
 from vael.parts import Part
 
 Size = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Categories = Annotated[int, Field(ge=2, le=2**16)]
 
 
 class LikelihoodPart(Part):
@@ -39,7 +40,23 @@ class PosteriorPart(Part):
     family: ClassVar[str] = "posterior"
     home: ClassVar[str] = "vael.models.posteriors"
     reparameterized: ClassVar[bool] = True  # whether gradients pass through a draw
+    exact_paths: ClassVar[bool] = True  # whether those that do are exact, and of the density that is stated
     latents: ClassVar[str] = "real"
+
+    @property
+    def trains_on_its_draws(self) -> bool:
+        """Whether what is drawn in training is what is drawn later, so that a bound is climbed."""
+        return True
+
+    def width(self, features: int) -> int:
+        """How many numbers so many latents are."""
+        return features
+
+    def completed(
+        self, posterior: Conditional, features: int, prior: Conditional, likelihood: Conditional
+    ) -> Conditional:
+        """The posterior of a model, where it has to know the rest of it; most are as they were built."""
+        return posterior
 
     @abstractmethod
     def numbers(self, features: int) -> int:
@@ -56,7 +73,11 @@ class PriorPart(Part):
     family: ClassVar[str] = "prior"
     home: ClassVar[str] = "vael.models.priors"
     conditional: ClassVar[bool] = False  # whether it is one for each condition, and none without
-    latents: ClassVar[str] = "real"  # or "bits": a prior and a posterior over different things do not fit
+    latents: ClassVar[str] = "real"  # "bits", "categories": a prior and a posterior over different things do not fit
+
+    def width(self, features: int) -> int:
+        """How many numbers so many latents are."""
+        return features
 
     @abstractmethod
     def build(self, features: int, facts: Facts, posterior: Conditional) -> Conditional:
@@ -88,6 +109,11 @@ class ModelPart(Part):
     @property
     def is_likelihood(self) -> bool:
         """Whether what the model states is log p(x) or a bound on it."""
+        return True
+
+    @property
+    def trains_on_its_draws(self) -> bool:
+        """Whether what is drawn in training is what is drawn later, so that a bound can be climbed."""
         return True
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import model_validator
 
@@ -32,7 +32,6 @@ class VAEPart(ModelPart):
     likelihood: LikelihoodPart = BernoulliPart()
     network: NetworkPart = DensePart()
     begin: Literal["mean", "principal-components"] = "mean"  # where the decoder starts
-    reparameterized: ClassVar[bool] = True
 
     @model_validator(mode="after")
     def _fits(self) -> VAEPart:
@@ -41,11 +40,22 @@ class VAEPart(ModelPart):
                 f"the prior {self.prior.name} is over {self.prior.latents}, the posterior {self.posterior.name} over "
                 f"{self.posterior.latents}; choose two over the same"
             )
+        sizes = self.prior.width(self.latent), self.posterior.width(self.latent)
+        if sizes[0] != sizes[1]:
+            raise ValueError(
+                f"{self.latent} latents of the prior {self.prior.name} are {sizes[0]} numbers, of the posterior "
+                f"{self.posterior.name} {sizes[1]}; give both as many levels (model.prior.levels, "
+                "model.posterior.levels)"
+            )
         return self
 
     @property
     def is_likelihood(self) -> bool:
         return self.likelihood.is_likelihood
+
+    @property
+    def trains_on_its_draws(self) -> bool:
+        return self.posterior.trains_on_its_draws
 
     def settled(self, facts: Facts) -> VAEPart:
         network = DensePart(hidden=(2 * self.latent,)) if self.begin == "principal-components" else self.network
@@ -66,9 +76,11 @@ class VAEPart(ModelPart):
             facts.gaps or facts.channels_last or isinstance(head, ColumnsHead),
         )
         encode = encoder(self.network, facts, head, numbers)
-        decode = decoder(self.network, facts, self.latent, head)
+        decode = decoder(self.network, facts, self.posterior.width(self.latent), head)
         posterior = self.posterior.build(encode, self.latent, sees_gaps=sees_gaps)
-        return VAE(self.prior.build(self.latent, facts, posterior), decode, posterior, context=facts.context)
+        prior = self.prior.build(self.latent, facts, posterior)
+        whole = self.posterior.completed(posterior, self.latent, prior, decode)
+        return VAE(prior, decode, whole, context=facts.context)
 
     def start(self, model: Model, source: Source) -> None:
         if self.begin == "principal-components":

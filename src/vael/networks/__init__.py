@@ -6,6 +6,8 @@ from vael.networks.dense import Dense
 from vael.networks.gaps import Gaps
 from vael.networks.grid import GridDecoder, GridEncoder, grid_size
 from vael.networks.moving import Moving, moving_buffers, moving_parts
+from vael.networks.perceptron import Perceptron, degrees
+from vael.networks.precise import in_float32
 from vael.networks.quantizer import (
     CodeBook,
     CodeUse,
@@ -37,6 +39,7 @@ __all__ = [
     "Moving",
     "Offset",
     "PassThrough",
+    "Perceptron",
     "Quantized",
     "Quantizer",
     "ResidualBlock",
@@ -45,7 +48,9 @@ __all__ = [
     "StraightThrough",
     "TopK",
     "code_use",
+    "degrees",
     "grid_size",
+    "in_float32",
     "moving_buffers",
     "moving_parts",
     "nearest",

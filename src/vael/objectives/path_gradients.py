@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import Distribution
 
 from vael.errors import StateError
 from vael.models import Terms
@@ -17,17 +15,7 @@ from vael.models.core import Levels
 from vael.objectives.bounds import log_weights
 from vael.objectives.core import ALL_EXAMPLES, Objective, Value, Weights
 from vael.objectives.parts import ObjectivePart, elbo_in_words
-
-
-def detached(q: Distribution) -> Distribution:
-    """The same distribution, of whose parameters no gradient is taken."""
-    held = copy.copy(q)
-    for name, value in vars(q).items():
-        if isinstance(value, Tensor):
-            vars(held)[name] = value.detach()
-        elif isinstance(value, Distribution):
-            vars(held)[name] = detached(value)
-    return held
+from vael.probability import detached
 
 
 def independent_levels(terms: Terms, what: str) -> None:

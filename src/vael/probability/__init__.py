@@ -58,6 +58,7 @@ from vael.probability.sampling import (
     as_noise,
     detached,
     draw,
+    draw_of_shape,
     law_at,
     register_draw,
 )
@@ -106,6 +107,7 @@ __all__ = [
     "divergence_from_standard",
     "divergence_terms",
     "draw",
+    "draw_of_shape",
     "draw_wide",
     "ellipse",
     "gauss_hermite",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -228,10 +228,14 @@ def draw(distribution: Distribution, samples: int, generator: torch.Generator | 
     Errors: `StateError` for a kind of distribution without a registered way to draw (see `register_draw`).
     """
     shape = torch.Size((samples, *distribution.batch_shape, *distribution.event_shape))
-    return _draw(distribution, shape, as_noise(generator))
+    return draw_of_shape(distribution, shape, as_noise(generator))
 
 
-def _draw(distribution: Distribution, shape: torch.Size, noise: Noise) -> Tensor:
+def draw_of_shape(distribution: Distribution, shape: torch.Size, noise: Noise) -> Tensor:
+    """Independent draws that fill a shape, whose last axes are those of the distribution or broadcast against them.
+
+    Errors: as `draw`.
+    """
     if type(distribution) not in _draws:
         raise StateError(
             f"no way to draw from {type(distribution).__name__} is known; register one with "
@@ -242,7 +246,7 @@ def _draw(distribution: Distribution, shape: torch.Size, noise: Noise) -> Tensor
 
 @register_draw(Independent)
 def _independent(distribution: Independent, shape: torch.Size, noise: Noise) -> Tensor:
-    return _draw(distribution.base_dist, shape, noise)
+    return draw_of_shape(distribution.base_dist, shape, noise)
 
 
 @register_draw(Normal)
@@ -276,10 +280,17 @@ def _categorical(distribution: Categorical, shape: torch.Size, noise: Noise) -> 
     return (point >= cumulative).sum(-1).clamp(max=cumulative.shape[-1] - 1)
 
 
+def as_one_hot(code: Tensor, levels: int) -> Tensor:
+    """1 at the level of each code and 0 elsewhere, on a new last axis; unlike PyTorch's it looks at no value, so that
+    it can be compiled.
+    """
+    return code[..., None] == torch.arange(levels, device=code.device)
+
+
 @register_draw(OneHotCategorical)
 def _one_hot_categorical(distribution: OneHotCategorical, shape: torch.Size, noise: Noise) -> Tensor:
-    code = _draw(Categorical(probs=distribution.probs, validate_args=False), shape[:-1], noise)
-    return torch.nn.functional.one_hot(code, shape[-1]).to(distribution.probs.dtype)
+    code = draw_of_shape(Categorical(probs=distribution.probs, validate_args=False), shape[:-1], noise)
+    return as_one_hot(code, shape[-1]).to(distribution.probs.dtype)
 
 
 @register_draw(MixtureSameFamily)
@@ -294,15 +305,25 @@ def _mixture(distribution: MixtureSameFamily, shape: torch.Size, noise: Noise) -
             f"a mixture of batch shape {tuple(distribution.batch_shape)} was to be drawn from; expected one for all "
             "examples, with its components on the first axis"
         )
-    which = _draw(distribution.mixture_distribution, shape[: len(shape) - features], noise)
-    return _draw(law_at(components, which), shape, noise)
+    which = draw_of_shape(distribution.mixture_distribution, shape[: len(shape) - features], noise)
+    return draw_of_shape(law_at(components, which), shape, noise)
+
+
+@runtime_checkable
+class HasRows(Protocol):
+    """A distribution of a batch whose rows can be chosen from."""
+
+    def at_rows(self, which: Tensor) -> Distribution:
+        """Those of these numbers."""
 
 
 def law_at(law: Distribution, which: Tensor) -> Distribution:
-    """Gaussians of a batch by their numbers on its first axis, such as components, one for each draw.
+    """Gaussians and flows of a batch by their numbers on its first axis, such as components, one for each draw.
 
     Errors: `StateError` for kinds that cannot be chosen from.
     """
+    if isinstance(law, HasRows):
+        return law.at_rows(which)
     if isinstance(law, MultivariateNormal):
         return MultivariateNormal(law.loc[which], scale_tril=law.scale_tril[which], validate_args=False)
     if isinstance(law, Independent) and isinstance(law.base_dist, Normal):
@@ -324,8 +345,20 @@ def detached(distribution: Distribution) -> Distribution:
     return copy
 
 
+@runtime_checkable
+class HasParameters(Protocol):
+    """What a distribution is made of beside tensors and distributions, and depends on parameters."""
+
+    def without_gradient(self) -> object:
+        """The same, of whose parameters no gradient is taken."""
+
+
 def _without_gradient(value: object) -> object:
-    """Tensors detached, laws within laws too; anything else as it is."""
+    """Tensors detached, and what has some inside too; anything else as it is."""
+    if type(value) is tuple:
+        return tuple(_without_gradient(one) for one in value)
+    if isinstance(value, HasParameters):
+        return value.without_gradient()
     return (
         value.detach() if isinstance(value, Tensor) else detached(value) if isinstance(value, Distribution) else value
     )

@@ -62,6 +62,7 @@ def refuse_unfit(model: ModelPart, algorithm: AlgorithmPart) -> None:
         raise StateError(
             f"{why}; choose another objective (--objective): {fitting}; or another posterior (--posterior)"
         )
+    refuse_inexact(posterior, objective)
     if algorithm.samples < objective.least_samples:
         raise StateError(
             f"the objective {objective.name} compares the samples of an example with each other and takes at least "
@@ -75,6 +76,22 @@ def refuse_unfit(model: ModelPart, algorithm: AlgorithmPart) -> None:
             f"equal size, which {algorithm.samples} cannot be; give a multiple (--samples {fitting}), or another "
             "number of groups (--set objective.groups=N)"
         )
+
+
+CLOSED = frozenset({"log_likelihood", "divergence"})
+
+
+def refuse_inexact(posterior: object, objective: ObjectivePart) -> None:
+    """Errors: `StateError` for draws whose gradient is biased under an objective that weighs their densities."""
+    if not isinstance(posterior, PosteriorPart) or posterior.exact_paths or objective.build().requires <= CLOSED:
+        return
+    kinds = members(ObjectivePart).items()
+    fitting = ", ".join(name for name, part in kinds if part.pathwise and part().build().requires <= CLOSED)
+    raise StateError(
+        f"the objective {objective.name} weighs the densities of draws, but the gradient through a draw of the "
+        f"posterior {posterior.name} is not that of its density; choose an objective with the divergence in closed "
+        f"form (--objective): {fitting}; or the posterior categorical with score-function"
+    )
 
 
 def advised(found: Composition, advice: Recommendation, *, leaves: bool) -> Composition:

@@ -84,7 +84,7 @@ class RunSpec(SpecSection):
 
 def is_bound(spec: RunSpec) -> bool:
     """Whether what a run climbs is a bound on log p(x), or log p(x) itself."""
-    return spec.model.is_likelihood and spec.algorithm.bounds
+    return spec.model.is_likelihood and spec.model.trains_on_its_draws and spec.algorithm.bounds
 
 
 @contextmanager

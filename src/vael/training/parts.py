@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 import torch
 
-from vael.data import Splits
+from vael.data import Source, Splits
 from vael.errors import StateError
 from vael.inference import GradientAscent
 from vael.inference.parts import AlgorithmPart, ExpectationMaximizationPart, GradientAscentPart
@@ -15,6 +15,7 @@ from vael.models import VQVAE, Autoencoder, GaussianMixture
 from vael.models.autoencoders.stacked import layers_of
 from vael.models.core import Model
 from vael.models.families import Size
+from vael.models.flows.density import FlowDensity
 from vael.objectives import Reconstruction
 from vael.training.coding import coded_splits
 from vael.training.loop import run
@@ -48,6 +49,15 @@ class TwoStagesPart(GradientAscentPart):
     second_epochs: Size = 20
     second_batch: ClassVar[int] = 64
 
+    def check(self, model: Model, data: Source) -> None:
+        density = getattr(model, "density", None)
+        if density is not None and isinstance(density, GaussianMixture) != self.second.full_batch:
+            way = "expectation-maximization" if isinstance(density, GaussianMixture) else "gradient-ascent"
+            raise StateError(
+                f"the second stage is to fit {type(density).__name__} to the codes by {self.second.name}, which is "
+                f"not for it; choose another one (--set algorithm.second={way})"
+            )
+
     def after(self, model: Model, data: Splits, resolved: Resolved) -> bool:
         codes, density = second_stage(model, data)
         density.requires_grad_(not isinstance(density, GaussianMixture))
@@ -72,6 +82,8 @@ def second_stage(model: Model, data: Splits) -> tuple[Splits, Model]:
         whole = {
             name: replace(getattr(codes, name), x=getattr(codes, name).x.double()) for name in ("train", "validation")
         }
+        if isinstance(model.density, FlowDensity):
+            model.density.scale_to(codes.train.x)
         return replace(codes, **whole), model.density
     raise StateError(
         f"{type(model).__name__} has no density over its codes that a second stage could fit; give it one "

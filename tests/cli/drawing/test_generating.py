@@ -29,6 +29,24 @@ def test_samples_of_a_class_at_a_temperature_are_decided_by_the_seed(run, tmp_pa
     assert not np.array_equal(first, other)
 
 
+def test_a_density_fitted_afterwards_is_never_taken_for_the_model(run, tmp_path, capsys):
+    plain = array(["sample", run, "-n", "4"], tmp_path / "plain.npy")
+    assert "fitted" not in capsys.readouterr().err
+    assert np.array_equal(plain, array(["sample", run, "-n", "4", "--sampler", "prior"], tmp_path / "prior.npy"))
+    assert "fitted" not in capsys.readouterr().err
+    for name in ("gaussian", "mixture"):
+        found = array(["sample", run, "-n", "4", "--sampler", name], tmp_path / f"{name}.npy")
+        said = capsys.readouterr().err
+        assert f"z comes from a {name} fitted to codes of digits afterwards" in said
+        assert "its bound and log p(x) say nothing about them" in said
+        assert found.shape == plain.shape
+        assert not np.array_equal(found, plain)
+    for words in (["--temperature", "0.5"], ["--class", "3"], ["--mean"]):
+        assert main(["sample", run, "--sampler", "flow", *words, "-o", str(tmp_path / "none.npy")]) == 2
+        assert "already says where z comes from" in capsys.readouterr().err
+    assert not (tmp_path / "none.npy").exists()
+
+
 def test_at_temperature_zero_all_means_are_one(run, tmp_path):
     found = array(["sample", run, "-n", "3", "--temperature", "0", "--mean"], tmp_path / "cold.npy")
     np.testing.assert_allclose(found, found[:1].repeat(3, 0), rtol=1e-6)

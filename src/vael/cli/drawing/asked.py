@@ -30,9 +30,21 @@ class LatentOptions:
         temperatures,
     )
 
+    sampler: str | None = option(
+        "NAME",
+        "the prior, or a density fitted afterwards to codes of the training examples: gaussian, mixture (default for "
+        "tables with a schema) or flow; it changes the samples, not the model or its bound",
+        one_of("prior", "gaussian", "mixture", "flow"),
+    )
+
+    @property
+    def fitted(self) -> str | None:
+        """The density that z comes from where one is asked for."""
+        return None if self.sampler == "prior" else self.sampler
+
     @property
     def asked(self) -> bool:
-        """Whether one of them was given."""
+        """Whether a class or a temperature was given."""
         return self.class_ is not None or self.temperature is not None
 
 
@@ -48,12 +60,6 @@ class TableOptions:
         formats=(PAGE,),
     )
     target: str | None = option("COLUMN", "what learners predict for the page; default the last column with few levels")
-    sampler: str | None = option(
-        "NAME",
-        "where z comes from: the prior, or a mixture fitted to codes of the training rows (default for tables with a "
-        "schema); it changes the samples, not the model or its bound",
-        one_of("prior", "mixture"),
-    )
     with_gaps: bool = flag("leave cells empty as in the training rows; default complete rows")
     given: tuple[str, ...] = repeated(
         "COLUMN=VALUE",

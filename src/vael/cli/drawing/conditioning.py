@@ -50,7 +50,11 @@ def conditioned(run: Run, count: int, options: SampleOptions, *, film: bool) -> 
                 "the rest of rows with that value"
             )
         return ConditionedRun(run, options)
-    refused = [name for name in names_given(options.tables) if name in ("--quality", "--sampler")]
+    refused = [
+        name
+        for name in (*names_given(options.tables), *names_given(options.latents))
+        if name in ("--quality", "--sampler")
+    ]
     if refused:
         raise UsageError(f"{refused[0]} knows of no condition, but the model has one ({condition.told}); leave it out")
     found, label = asked(condition.names, options.where), options.latents.class_

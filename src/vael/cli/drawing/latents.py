@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from vael.cli.drawing.asked import LatentOptions, SampleOptions
+from vael.cli.telling import answer
+from vael.errors import StateError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -44,6 +47,26 @@ def latent_samples(run: Run, count: int, options: SampleOptions) -> Tensor:
     return traversal.decoded(run.model, z) if options.mean else latents.drawn(run.model, z, options.seed + 1)
 
 
+def fitted_samples(run: Run, count: int, options: SampleOptions, name: str) -> Tensor:
+    """Examples from latents under a density that is fitted to codes of the training examples.
+
+    Errors: `StateError` for a model without one vector of codes.
+    """
+    from vael.applications.aggregate import SAMPLERS, aggregate_samples
+
+    density = SAMPLERS[name](run.model, run.splits().train, options.seed)
+    return aggregate_samples(run.model, density, count, options.seed)
+
+
+def say_where_from(run: Run, name: str) -> None:
+    """That z does not come from the model's own prior."""
+    answer(
+        f"vael: note: z comes from a {name} fitted to codes of {run.spec.data.name} afterwards: these are no draws "
+        "from the model's own p(x), and its bound and log p(x) say nothing about them",
+        file=sys.stderr,
+    )
+
+
 def film(run: Run, count: int, options: SampleOptions) -> list[Image]:
     """A grid of samples, each on its way between draws of z and back to the first: means of p(x | z), as draws of x
     would flicker. Errors: as `drawn_latents`.
@@ -51,6 +74,8 @@ def film(run: Run, count: int, options: SampleOptions) -> list[Image]:
     from vael.applications import traversal
     from vael.report import display_of, grid_image, on_white
 
+    if options.latents.fitted:
+        raise StateError("a film goes between draws from the prior; leave --sampler out, or write .png or .npy")
     z = drawn_latents(run, STATIONS * count, options.seed, options.latents).unflatten(0, (STATIONS, count))
     path = traversal.round_trip(z, STEPS)
     shown = display_of(run.splits().train)

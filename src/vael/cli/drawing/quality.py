@@ -35,7 +35,7 @@ def rules_of(run: Run, options: SampleOptions) -> Schema | None:
     from vael.applications.synthesis import schema_of
     from vael.tables.schema_file import from_record
 
-    known, asked = run.spec.data.table, bool(names_given(options.tables))
+    known, asked = run.spec.data.table, bool(names_given(options.tables) or options.latents.sampler)
     if known is not None:
         return from_record(known)
     if not domain_of(run).in_rows(run.spec.data) or not (run.spec.data.columns or asked) or options.mean:
@@ -67,9 +67,10 @@ def refuse_tables_options(run: Run, options: SampleOptions) -> None:
         raise UsageError(
             "--target says what is predicted for the quality page; give --quality PAGE.html with it, or leave it out"
         )
-    if asked.sampler == "mixture" and options.latents.asked:
+    if options.latents.fitted and (options.latents.asked or options.mean):
         raise UsageError(
-            "--sampler mixture already says where z comes from; leave it out, or --class and --temperature"
+            f"--sampler {options.latents.fitted} already says where z comes from; leave it out, or --class, "
+            "--temperature and --mean"
         )
     if names and options.mean:
         raise UsageError("--mean gives no draws, so nothing can be said of them as a table; leave it out")
@@ -97,7 +98,7 @@ def draw_table(run: Run, schema: Schema, options: SampleOptions, context: Tensor
     if options.mean:
         return enforced(schema, mean_samples(run.model, count, seed, context).flatten(1))
     train = training_rows(run, options)
-    sampler = None if train is None else synthesis.latent_sampler(run.model, train, seed)
+    sampler = None if train is None else synthesis.latent_sampler(run.model, train, seed, sampler_of(run, options))
     return synthesis.synthetic_rows(run.model, schema, count, seed, sampler=sampler, context=context)
 
 
@@ -109,11 +110,11 @@ def sampler_of(run: Run, options: SampleOptions) -> str:
 
     other = options.mean or options.tables.given or options.latents.asked
     plain = run.spec.data.table is None or run.spec.data.condition is not None or not has(run.model, LatentVector)
-    return options.tables.sampler or ("prior" if plain or other else "mixture")
+    return options.latents.sampler or ("prior" if plain or other else "mixture")
 
 
 def training_rows(run: Run, options: SampleOptions) -> Source | None:
-    """The rows that a mixture is fitted to; None for the prior, and with a warning where nobody asked and the rows
+    """The rows that a density is fitted to; None for the prior, and with a warning where nobody asked and the rows
     are no longer at hand.
     """
     if sampler_of(run, options) == "prior":
@@ -121,9 +122,10 @@ def training_rows(run: Run, options: SampleOptions) -> Source | None:
     try:
         return run.splits().train
     except VaelError as error:
-        if options.tables.sampler is not None:
+        if options.latents.sampler is not None:
             raise StateError(
-                f"a mixture is fitted to the training rows, which are not at hand ({error}); use --sampler prior"
+                f"a {options.latents.sampler} is fitted to the training rows, which are not at hand ({error}); use "
+                "--sampler prior"
             ) from error
         answer(
             f"vael: warning: the training rows are not at hand, so z comes from the prior ({error})", file=sys.stderr

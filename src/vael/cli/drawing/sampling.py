@@ -25,6 +25,8 @@ def sample(options: SampleOptions) -> int:
     target = target_of(run, options, "samples")
     count = options.count or target.form.many(EXAMPLES, EXAMPLES, FILMED)
     drawn = conditioning.conditioned(run, count, options, film=target.form.moves)
+    if options.latents.fitted:
+        latents.say_where_from(run, options.latents.fitted)
     schema = quality.rules_of(drawn.run, drawn.options)
     if schema is not None:
         return sample_table(drawn, schema, target)
@@ -50,6 +52,8 @@ def draws(drawn: conditioning.ConditionedRun, count: int) -> Tensor:
     run, options = drawn.run, drawn.options
     if options.latents.asked:
         x = latents.latent_samples(run, count, options)
+    elif options.latents.fitted:
+        x = latents.fitted_samples(run, count, options, options.latents.fitted)
     else:
         draw = generation.mean_samples if options.mean else generation.samples
         x = draw(run.model, count, options.seed, drawn.each)

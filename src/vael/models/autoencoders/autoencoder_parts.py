@@ -18,6 +18,8 @@ from vael.models.autoencoders.stacked import stacked
 from vael.models.capabilities import Samples
 from vael.models.core import Model
 from vael.models.families import LikelihoodPart, ModelPart, Size
+from vael.models.flows.density import FlowDensity
+from vael.models.flows.parts import CouplingPart, FlowPart
 from vael.models.likelihoods.parts import SquaredErrorPart
 from vael.models.mixtures.covariance import Covariance, Diagonal, Full, Spherical, Tied
 from vael.models.mixtures.gaussian_mixture import GaussianMixture
@@ -137,6 +139,16 @@ class MixtureDensityPart(DensityPart):
 
     def build(self, features: int) -> Samples:
         return GaussianMixture(self.components, features, COVARIANCES[self.covariance]())
+
+
+class FlowDensityPart(DensityPart):
+    """A normalising flow over the codes, by gradient ascent (`algorithm.second=gradient-ascent`)."""
+
+    kind: Literal["flow"] = "flow"
+    flow: FlowPart = CouplingPart(map="spline")
+
+    def build(self, features: int) -> Samples:
+        return FlowDensity(features, self.flow.build(features)).requires_grad_(False)  # the first stage leaves it
 
 
 class AutoencoderPart(ModelPart):

@@ -19,16 +19,12 @@ from vael.models.priors.standard_normal import StandardNormal
 from vael.models.sequences.state_space import StateSpace
 from vael.networks import Dense, Gaps, Standardize
 from vael.networks.dense import bias_at
+from vael.networks.precise import in_float32
 from vael.probability import bounded, diagonal_gaussian
 from vael.probability.factorization import factor_of_covariance, factor_of_precision, solved_by
 
 FASTEST = 2.0  # steps in which a latent forgets at the start, those that are told apart last
 LOG_SCALES = (-6.0, 3.0)
-
-
-def in_float32(x: Tensor) -> torch.autocast:
-    """A block whose products are as exact as their factors, whatever networks around it do."""
-    return torch.autocast(x.device.type, enabled=False)
 
 
 class LinearTransition(Conditional):
