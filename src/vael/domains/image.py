@@ -92,8 +92,9 @@ class ImageDomain(Domain):
         found = chosen(choice, part, (said, because, choice.reason))
         if not photographic(source):
             return found
-        choice = in_turn(source)
-        return replace(chosen(choice, part, (said, IN_TURN, choice.reason)), codes=found)
+        choice = in_turn()
+        likelihood = AutoregressiveMixturePart(levels=source.levels, channels=source.event[0])
+        return replace(chosen(choice, likelihood, (said, IN_TURN, choice.reason)), codes=found)
 
     def example(self, source: Source) -> str:
         levels = f" of {source.levels:,} levels" if source.levels else ""
@@ -161,13 +162,12 @@ def photographic(source: Source) -> bool:
     return (channels == 3 or source.patching is not None) and min(height, width) >= 8 and height * width <= MOST_IN_TURN
 
 
-def in_turn(source: Source) -> Choice:
+def in_turn() -> Choice:
     """Pixel after pixel, with few and narrow convolutions for what is the same all over the image."""
-    likelihood = AutoregressiveMixturePart(levels=source.levels, channels=source.event[0])
     return Choice(
         "autoregressive",
         ConvolutionalPart(channels=(16, 32, 64)),
-        {"latent": 32, "likelihood": likelihood},
+        {"latent": 32},
         "Network: narrow convolutions to 32 latents, because what a pixel's neighbours do not say is little.",
     )
 

@@ -29,7 +29,7 @@ class Recommendation:
     network: NetworkPart
     leaves: Mapping[str, object]  # of the recipe's model, besides its likelihood; cannot be changed
     reasons: tuple[str, ...]  # whole sentences, to be read before training; the first says what the data are
-    codes: Recommendation | None = None  # where codes are what is wanted, if that is another model
+    codes: Recommendation | None = None  # for every other recipe, if that is another model
 
     @property
     def model(self) -> ModelPart:
@@ -37,9 +37,8 @@ class Recommendation:
         if "network" not in self.leaves:
             return KalmanPart.model_validate({**self.leaves, "likelihood": self.likelihood})
         latent, posterior = self.leaves["latent"], self.leaves.get("posterior", "gaussian")
-        likelihood = self.leaves.get("likelihood", self.likelihood)
         return VAEPart.model_validate(
-            {"latent": latent, "posterior": posterior, "likelihood": likelihood, "network": self.network}
+            {"latent": latent, "posterior": posterior, "likelihood": self.likelihood, "network": self.network}
         )
 
     def build(self, source: Source) -> Model:

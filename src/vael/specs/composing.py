@@ -26,7 +26,7 @@ def composed(asked: Request, advice: Recommendation | None) -> Composition:
     recipe = known if asked.model is None else recipe_of(asked.model)
     found = RECIPES[recipe]()
     if advice is not None:
-        advice = advice.codes if advice.codes is not None and recipe == advice.codes.recipe else advice
+        advice = advice.codes if advice.codes is not None and recipe != advice.recipe else advice
         found = advised(found, advice, leaves=recipe == advice.recipe)
     model, algorithm = model_as_asked(found.model, asked), algorithm_as_asked(found.algorithm, asked)
     refuse_unfit(model, algorithm)
@@ -97,8 +97,7 @@ def refuse_inexact(posterior: object, objective: ObjectivePart) -> None:
 def advised(found: Composition, advice: Recommendation, *, leaves: bool) -> Composition:
     """The composition with the likelihood of the data, and the sizes, where its network is the one that is advised."""
     if found.suits_data:
-        of_codes = advice.codes or advice
-        found = on_recommended(found, advised(RECIPES[of_codes.recipe](), of_codes, leaves=True))
+        found = on_recommended(found, advised(RECIPES[advice.recipe](), advice, leaves=True))
     model = found.model
     usual = type(model).model_fields.get("likelihood")
     own = None if usual is None else usual.default
