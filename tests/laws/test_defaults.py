@@ -1,4 +1,4 @@
-"""What functions assume where nothing is said is the same everywhere: seeds are 0, a split is that of test."""
+"""What functions assume where nothing is said is the same everywhere: seeds are 0, a split is that of test or all."""
 
 import ast
 import json
@@ -30,7 +30,7 @@ def assumed(name):
     return found
 
 
-@pytest.mark.parametrize(("name", "usual", "least"), [("seed", (0, None), 40), ("split", ("test",), 6)])
+@pytest.mark.parametrize(("name", "usual", "least"), [("seed", (0, None), 40), ("split", ("test", None), 6)])
 def test_what_is_assumed_where_nothing_is_said_is_the_same_everywhere(name, usual, least):
     found = assumed(name)
     assert {where: value for where, value in found.items() if value not in usual} == {}
