@@ -444,6 +444,16 @@ def padded(stated, order, extra=3):
     )
 
 
+@EACH
+def test_the_order_of_examples_changes_nothing(objective, bound, surrogate, requires, is_bound, warmup):
+    """Each has the value that it had, wherever it stands in the batch."""
+    stated, order = terms(), torch.tensor([2, 0, 3, 1])
+    assert len(order) == BATCH
+    moved, expected = objective(padded(stated, order), progress=0.3), objective(stated, progress=0.3)
+    torch.testing.assert_close(moved.bound, expected.bound[order], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(moved.surrogate, expected.surrogate[order], rtol=1e-12, atol=1e-12)
+
+
 def test_weighted_means_leave_out_what_fills_up_whatever_it_is():
     weights = Weights(torch.tensor([1.0, 0.0, 1.0, 0.0]))
     values = torch.tensor([[1.0, math.nan, 3.0, math.inf], [2.0, 0.0, -2.0, 9.0]])
