@@ -315,6 +315,7 @@ def as_json(judged: Evaluation | Judgement, run: Run) -> dict[str, object]:
     else:
         found = {one.name: getattr(judged, one.name) for one in fields(judged) if one.name not in SINGLE}
         found |= {"elbo": judged.elbo if judged.is_bound else None, "objective": judged.elbo}
+        found["parts"] = None if judged.parts is None else vars(judged.parts) | {"sampled": judged.parts.sampled}
         found |= {"elbo_per_step": judged.elbo_per_step, "log_likelihood_per_step": judged.log_likelihood_per_step}
     found["notes"] = tuple(dict.fromkeys((*run.spec.data.notes, *judged.notes)))
     if getattr(judged, "classification", None) is not None:

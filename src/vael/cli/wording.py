@@ -213,6 +213,8 @@ def sentences(judged: Evaluation | Judgement, spec: RunSpec) -> list[str]:
         f"  distortion   {judged.distortion:10.2f}   {lost}",
         f"  divergence   {judged.divergence:10.2f}   of q(z | x) from the prior; {active}",
     ]
+    if judged.parts is not None:
+        lines.append(f"  {'its parts':<12} {judged.parts.sampled:10.2f}   {judged.parts}")
     if judged.log_likelihood is not None and judged.effective_sample_size is not None and judged.k_hat is not None:
         lines.append(
             f"  weights      effective sample size {judged.effective_sample_size:.1f} of {k:,}, k-hat "

@@ -17,6 +17,7 @@ from vael.data.summary import elements_of, steps_of
 from vael.errors import StateError
 from vael.evaluation.classification import classification
 from vael.evaluation.collapse import collapse
+from vael.evaluation.divergence_parts import DecomposedDivergence, decomposed_divergence, rows_taken
 from vael.evaluation.likelihood import Judged
 from vael.evaluation.proposals import (
     HEAVY,
@@ -48,6 +49,7 @@ from vael.models.vae import context_of
 from vael.probability import PerExample, has_closed_form
 
 LEAST_SAMPLES = 100  # fewer than these say little about the tail of the weights
+OF_PARTS = 7  # added to the seed of draws by which the divergence is taken apart
 PROBED = 64  # examples judged beforehand to say how long it will take
 ROWS_AT_ONCE = {
     "cpu": 4000,
@@ -158,11 +160,18 @@ def _evaluate(model: Model, source: Source, split: str, asked: Asked, progress: 
         with torch.inference_mode():
             plan, closed = _planned(model, source, asked)
             found = _judge_all(model, source, plan, progress)
+            parts = _taken_apart(model, source, asked.seed)
     finally:
         model.train(training)
-    return replace(
-        _record(model, source, split, found, closed, plan), seed=asked.seed, seconds=time.perf_counter() - begun
-    )
+    record = _record(model, source, split, found, closed, plan)
+    return replace(record, parts=parts, seed=asked.seed, seconds=time.perf_counter() - begun)
+
+
+def _taken_apart(model: LatentModel, source: Source, seed: int) -> DecomposedDivergence | None:
+    if not isinstance(model, LatentVector):
+        return None
+    batch = batch_at(source, rows_taken(len(source)), seed, reference(model))
+    return decomposed_divergence(model, batch, len(source), seed + OF_PARTS)
 
 
 @dataclass(frozen=True)

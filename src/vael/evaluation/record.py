@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vael.counting import counted
 from vael.evaluation.classification import Classification
+from vael.evaluation.divergence_parts import DecomposedDivergence
 
 K_HAT_LIMIT = 0.7  # Vehtari et al. 2024
 UNTRUSTED_SHARE = 0.1  # of the examples, above which a warning is due
@@ -75,6 +76,8 @@ class Evaluation:
     fitted_share: float = (
         0.0  # of the examples whose draws for log p(x) came from a proposal fitted to them, not from the encoder
     )
+
+    parts: DecomposedDivergence | None = None  # of the divergence; None where it cannot be taken apart
 
     @property
     def elbo_per_step(self) -> float | None:

@@ -13,6 +13,7 @@ from torch.distributions import Distribution, Independent, MultivariateNormal, N
 
 from vael.errors import StateError
 from vael.models import Terms
+from vael.models.core import Levels
 from vael.objectives.core import ALL_EXAMPLES, Objective, Value, Weights
 from vael.objectives.parts import ObjectivePart, Weight, elbo_in_words
 from vael.objectives.path_gradients import independent_levels
@@ -28,6 +29,31 @@ def marginals(q: Distribution) -> Distribution:
         f"the total correlation takes the marginals of each latent, which are not known of {type(q).__name__}; choose "
         "the posterior gaussian or gaussian-full-covariance"
     )
+
+
+def under_every_posterior(posteriors: tuple[Distribution, ...], latents: Levels) -> tuple[Tensor, Tensor]:
+    """Log q(z_i | x_j) `[samples, rows, examples]` of draws z_i of some rows, `[samples, rows, *event]` for each level,
+    under the posteriors of examples j; and the same of each latent by itself, `[samples, rows, examples, latents]`.
+    """
+    pairs = [(q, z[:, :, None]) for q, z in zip(posteriors, latents, strict=True)]
+    joint = torch.stack([q.log_prob(at) for q, at in pairs]).sum(0)
+    return joint, torch.cat([marginals(q).log_prob(at).flatten(3) for q, at in pairs], -1)
+
+
+def stratified_log_weights(
+    like: Float[Tensor, " batch"], weights: Weights = ALL_EXAMPLES, examples: int | None = None
+) -> tuple[Float[Tensor, "batch batch"], Tensor]:
+    """Logarithm of how much example j of a batch counts in q(z_i) of a set of N `examples`, and which j are examples.
+
+    1/N for i itself, (N - 1) / (N M) for each of the M others, so that every row sums to 1. An example alone counts 1.
+    """
+    count = weights.sum(torch.ones_like(like))
+    size = count if examples is None else count.clamp(min=float(examples))
+    own = torch.where(count <= 1, torch.ones_like(size), 1 / size)
+    others = (size - 1) / (size * (count - 1).clamp(min=1))
+    same = torch.eye(len(like), dtype=torch.bool, device=like.device)
+    real = torch.ones_like(same) if weights.rows is None else (weights.rows > 0).expand_as(same)
+    return torch.where(same, own, others.clamp(min=torch.finfo(like.dtype).tiny)).log(), real
 
 
 @dataclass(frozen=True)
@@ -72,33 +98,15 @@ class TotalCorrelation(Objective):
     def parts(self, terms: Terms, weights: Weights = ALL_EXAMPLES) -> DivergenceParts:
         """The three parts of the divergence of a batch."""
         independent_levels(terms, "the total correlation")
-        joint: Tensor | float = 0.0
-        each = []
-        for q, z in zip(terms.posterior, terms.latent, strict=True):
-            at = z[:, :, None]  # z_i under the posterior of each example
-            joint = joint + q.log_prob(at)
-            each.append(marginals(q).log_prob(at).flatten(3))
-        log_weight, real = self._log_weights(terms.log_likelihood[0], weights)
+        joint, each = under_every_posterior(terms.posterior, terms.latent)
+        log_weight, real = stratified_log_weights(terms.log_likelihood[0], weights, self.examples)
         nothing = torch.full_like(log_weight, -torch.inf)
         log_joint = torch.where(real, joint + log_weight, nothing).logsumexp(2)
-        log_each = torch.where(real[..., None], torch.cat(each, -1) + log_weight[..., None], nothing[..., None])
+        log_each = torch.where(real[..., None], each + log_weight[..., None], nothing[..., None])
         log_marginals = log_each.logsumexp(2).sum(-1)
         return DivergenceParts(
             terms.log_posterior.sum(0) - log_joint, log_joint - log_marginals, log_marginals - terms.log_prior.sum(0)
         )
-
-    def _log_weights(
-        self, like: Float[Tensor, " batch"], weights: Weights
-    ) -> tuple[Float[Tensor, "batch batch"], Tensor]:
-        """Logarithm of how much example j counts in q(z_i), and which j are examples."""
-        count = weights.sum(torch.ones_like(like))
-        size = count if self.examples is None else count.clamp(min=float(self.examples))
-        alone = count <= 1  # then the example itself is all that is known
-        own = torch.where(alone, torch.ones_like(size), 1 / size)
-        others = (size - 1) / (size * (count - 1).clamp(min=1))
-        same = torch.eye(len(like), dtype=torch.bool, device=like.device)
-        real = torch.ones_like(same) if weights.rows is None else (weights.rows > 0).expand_as(same)
-        return torch.where(same, own, others.clamp(min=torch.finfo(like.dtype).tiny)).log(), real
 
 
 class TotalCorrelationPart(ObjectivePart):

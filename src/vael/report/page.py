@@ -149,6 +149,12 @@ def key_numbers(found: JudgedNumbers, notes: Sequence[str]) -> str:
         )
     )
     cards.append(number("divergence", signed(found.divergence), nats, "KL(q(z | x) ‖ p(z))"))
+    if found.parts is not None:
+        told = (
+            f"by {counted(found.parts.taken, 'example')}; beside it total correlation "
+            f"{found.parts.total_correlation:.2f}, each latent from the prior {found.parts.dimensions:.2f}"
+        )
+        cards.append(number("mutual information", f"{found.parts.information:.2f}", "nats of x and z", told))
     cards.append(
         number(
             "active units",

@@ -12,6 +12,7 @@ from vael.applications.comparing import Comparison
 from vael.counting import counted
 from vael.data import Source, Splits
 from vael.evaluation import Judgement
+from vael.evaluation.divergence_parts import DecomposedDivergence
 from vael.models import LatentModel, LatentVector, Model, has, needs
 from vael.report.grid import Display, display_of
 from vael.report.known import Encoded, Subject, TrivialModel
@@ -63,6 +64,9 @@ class JudgedNumbers(Protocol):
 
     @property
     def divergence(self) -> float: ...
+
+    @property
+    def parts(self) -> DecomposedDivergence | None: ...
 
     @property
     def active_units(self) -> int: ...
