@@ -449,6 +449,7 @@ def test_no_folder_has_more_than_twenty_modules():
 NO_MIRROR = {"laws", "chains"}  # of many modules: laws over all members of a family, commands one after another
 OF_THE_WHOLE = {
     "checked_calls",
+    "benchmarks",
     "docs",
     "gallery",
     "house",
