@@ -8,7 +8,10 @@ imported before it is used.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
+
+from vael.moved import MovedModules
 
 if TYPE_CHECKING:
     from vael.evaluation import evaluate as evaluate
@@ -44,6 +47,8 @@ MODULES = (
 )
 
 __all__ = ["Run", "RunSpec", "evaluate", "load", "train"]
+
+sys.meta_path.append(MovedModules())
 
 
 def __getattr__(name: str) -> object:

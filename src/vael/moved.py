@@ -1,0 +1,70 @@
+"""Where modules were before they moved: programs that import them by their old names get the same modules.
+
+`from vael.data.images import read_folder` gives what `vael.data.files.images` has, with a `DeprecationWarning`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+FOLDERS = {  # of modules that kept their names: where they were, and where they are now
+    ("vael.applications.compression", "vael.compression"): (
+        "archive bits_back container contents laws level levels portable reading safe stack"
+    ),
+    ("vael.applications.compression", "vael.compression.integers"): (
+        "integer_heads integer_laws integer_network integer_tables quantising"
+    ),
+    ("vael.applications.compression", "vael.compression.tabular"): "column_laws grids table_level tables text_form",
+    ("vael.data", "vael.data.files"): "arrays cifar idx images",
+    ("vael.data", "vael.data.catalog"): "description downloading factors finding named synthetic",
+    ("vael.data", "vael.tables"): "constraints inference schema schema_file typed",
+    ("vael.data", "vael.tables.as_text"): "compressed output text",
+    ("vael.data", "vael.tables.values"): "dates numerals",
+    ("vael.evaluation", "vael.evaluation.tabular"): (
+        "associations contrasts efficacy marginals privacy synthetic two_sample"
+    ),
+    ("vael.inference", "vael.lectures"): "decomposition estimators projections variations",
+    ("vael.probability", "vael.lectures"): "information joint tables",
+    ("vael.models", "vael.models.autoencoders"): "autoencoder codes penalties quantized",
+    ("vael.models", "vael.models.mixtures"): "bayesian_mixture covariance gaussian_mixture",
+    ("vael.models", "vael.models.likelihoods"): "columns heads joint_gaussian support tabulated",
+    ("vael.models", "vael.models.posteriors"): "correlated",
+    ("vael.models", "vael.models.sequences"): "state_space",
+    ("vael.report", "vael.report.tabular"): "columns mixed_columns synthetic synthetic_figures synthetic_verdict",
+}
+MOVED = {
+    "vael.applications.compression": "vael.compression",
+    "vael.data.tables": "vael.tables.reading",
+    "vael.evaluation.refined": "vael.evaluation.evaluate",
+    "vael.models.discrete": "vael.models.posteriors.bernoulli",
+} | {f"{old}.{name}": f"{new}.{name}" for (old, new), names in FOLDERS.items() for name in names.split()}
+
+
+class MovedModules(MetaPathFinder, Loader):
+    """Finds a module that moved under its old name; asked last, when there is no module of this name."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return ModuleSpec(fullname, self, is_package=fullname in SHELVES) if fullname in MOVED else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        old = module.__name__
+        warnings.warn(f"{old} is {MOVED[old]} now; import it from there", DeprecationWarning, stacklevel=6)
+        found = importlib.import_module(MOVED[old])
+        if old in SHELVES:  # one that other old names stand under keeps a module of its own, or they would be lost
+            module.__dict__.update({name: value for name, value in vars(found).items() if not name.startswith("__")})
+        else:
+            sys.modules[old] = found
+
+
+SHELVES = {name.rpartition(".")[0] for name in MOVED} & MOVED.keys()
