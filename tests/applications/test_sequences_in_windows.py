@@ -56,10 +56,12 @@ def test_elements_and_gaps_are_judged_given_the_whole_window(source):
 
 def test_weights_mend_a_wrong_posterior(source):
     """Filled in by self-normalised weights from a posterior that is moved by 0.2: nearer to the conditional mean than
-    its own mean is, which lies off by some 0.2 × 1.3."""
+    its own mean is, which lies off by some 0.2 × 1.3. Root mean square of 96 errors, each of a deviation of some 0.035:
+    above 0.1 in far fewer than one of a million runs.
+    """
     found = all_terms(linear_state_space(0.2), source, samples=DRAWS)
     known = torch.stack([C * states(x)[0] for x in source.x])
-    assert float((found.mean[..., 0] - known).abs().max()) < 0.1
+    assert float((found.mean[..., 0] - known).square().mean().sqrt()) < 0.1
 
 
 def test_a_score_is_per_step_that_was_seen_and_the_window_decides_alone(source):

@@ -84,6 +84,8 @@ from vael.models import (
     prior_levels,
     state_space,
 )
+from vael.models.flows.density import FlowDensity
+from vael.models.flows.parts import CouplingPart
 from vael.models.hierarchical import HierarchicalVAE
 from vael.networks import CodeBook, Dense
 from vael.networks.conditioned import Conditioned
@@ -181,6 +183,7 @@ KINDS = {
         frozenset({Samples, ExactLikelihood}),
         (4,),
     ),
+    "flow": Kind(lambda: FlowDensity(3, CouplingPart().build(3)), frozenset({Samples, ExactLikelihood}), (3,)),
     "mixture": Kind(lambda: GaussianMixture(2, 3), LATENT | {ExactLikelihood, ClosedForm}, VECTOR),
     "bayesian mixture": Kind(bayesian, LATENT | {ExactLikelihood, ClosedForm}, VECTOR),
     "state space": Kind(
@@ -441,6 +444,7 @@ JUDGED = {
     "autoencoder with a density": ErrorJudgement,
     "vq-vae": CodeJudgement,
     "codes": ExactJudgement,
+    "flow": ExactJudgement,
     "mixture": ExactJudgement,
     "bayesian mixture": ExactJudgement,
     "classes": Evaluation,
@@ -529,7 +533,7 @@ def test_whatever_decodes_scores_rows_by_what_it_has(name):
     """By its likelihood or by what errors cost, never by the other; a row alone as among others; what is strange is."""
     kind = KINDS[name]
     model = built(kind)
-    if name in ("codes", "jumps"):
+    if name in ("codes", "flow", "jumps"):
         with pytest.raises(StateError, match=rf"scoring needs latents or codes .*\(Decodes\).*{type(model).__name__}"):
             AnomalyDetector(model, source_of(kind, 40), source_of(kind, 20))
         return

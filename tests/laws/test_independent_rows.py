@@ -33,6 +33,7 @@ COMMON = {  # every use of noise that examples share, and what it is for
     "applications/inpainting.py": 1,
     "applications/latents.py": 2,
     "evaluation/rows.py": 1,
+    "probability/flows/flow.py": 1,
 }
 ORACLE = LinearGaussian.of_size(4, 2)
 GIVEN = torch.tensor([0.3, torch.nan, torch.nan, -0.4], dtype=torch.float64)

@@ -136,8 +136,9 @@ class Scene:
         measure = codes.var(0, correction=0) if nats is None else nats
         order = torch.argsort(measure, descending=True, stable=True)
         plane, shares = principal(codes) if codes.shape[1] > 1 else (torch.cat([codes, codes * 0], 1), (1.0, 0.0))
-        centred = (codes - codes.mean(0)).double()
-        axes = torch.linalg.lstsq(plane.double(), centred).solution.T.float() if codes.shape[1] > 1 else torch.eye(1, 2)
+        # the components are uncorrelated, so that each direction is that of its own slopes
+        slopes = (codes - codes.mean(0)).double().T @ plane.double()
+        axes = (slopes / plane.double().square().sum(0).clamp(min=1e-30)).float()
         return Mapped(codes, tuple(order.tolist()), None if nats is None else tuple(nats.tolist()), plane, axes, shares)
 
     def map_facts(self) -> dict[str, Any]:
@@ -151,7 +152,7 @@ class Scene:
             if found.divergence is None
             else [found.divergence[place] for place in found.order[:SENT]],
             "axes": found.axes.tolist(),
-            "inverse": torch.linalg.pinv(found.axes.double()).tolist(),
+            "inverse": found.axes.T.tolist(),
             "shares": found.shares,
             "mean": found.codes.mean(0).tolist(),
         }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
 
-def in_float32(x: Tensor) -> torch.autocast:
+def in_float32(x: Tensor) -> AbstractContextManager[object]:
     """A block whose products are as exact as their factors, whatever networks around it do."""
-    return torch.autocast(x.device.type, enabled=False)
+    # a device without numbers has no precision of products either
+    return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)

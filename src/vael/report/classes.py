@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vael.counting import counted
 from vael.models import Classifies, needs
 from vael.probability import PerExample
 from vael.report import gather
@@ -86,7 +87,7 @@ def given(record: ReportInput) -> str:
     """How many labels of training there were."""
     label, train = record.splits.train.label, record.splits.train
     known = 0 if label is None else int((label >= 0).sum())
-    return f"the labels of {known:,} of {len(train):,} examples"
+    return f"the labels of {known:,} of {counted(len(train), 'example')}"
 
 
 def class_names(record: ReportInput, model: Classifies) -> list[str]:

@@ -116,6 +116,7 @@ def estimated_moments(law: Distribution, draws: int = MOMENT_DRAWS) -> tuple[Ten
     """Mean and variance over draws that are the same for every distribution and every row."""
     lone = not law.batch_shape
     shape = torch.Size((draws, 1, *law.event_shape) if lone else (draws, *law.batch_shape, *law.event_shape))
+    # moments are estimates, which may share their noise: no draw is given away
     z = draw_of_shape(law, shape, Common(0))
     mean, variance = z.mean(0), z.var(0, correction=0)
     return (mean[0], variance[0]) if lone else (mean, variance)
