@@ -99,7 +99,7 @@ def python(code, names, where):
     exec(compile(line + shortened(code), names["__file__"], "exec", dont_inherit=True), names)
 
 
-QUICK = ("README", "first-steps", "extending", "my-csv", "fill-gaps")  # the others in `make slow`
+QUICK = ("README", "extending", "my-csv", "fill-gaps")  # the others in `make slow`
 EACH_RUNNABLE = [
     pytest.param(one, id=one.stem, marks=() if one.stem in QUICK else pytest.mark.slow) for one in RUNNABLE
 ]

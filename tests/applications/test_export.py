@@ -172,7 +172,13 @@ WITHOUT_A_VECTOR_OF_LATENTS = {
 
 
 @needs_onnx
-@pytest.mark.parametrize("name", WITHOUT_A_VECTOR_OF_LATENTS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in ("vq-vae-2", "finite-scalar") else name
+        for name in WITHOUT_A_VECTOR_OF_LATENTS
+    ],
+)
 def test_codes_are_exported_by_capability(name, tmp_path):
     """x to its code and back, as PyTorch has it, codes of all levels side by side; nothing of an autoencoder is called
     what only a distribution has.
@@ -252,7 +258,7 @@ CONDITIONED = {
 
 
 @needs_onnx
-@pytest.mark.parametrize("name", CONDITIONED)
+@pytest.mark.parametrize("name", ["label", pytest.param("columns", marks=pytest.mark.slow)])
 def test_a_conditional_model_takes_its_condition_beside(name, tmp_path):
     """q(z | x, c) and p(x | z, c) as PyTorch has them, for conditions that differ from row to row, c written as
     `condition.json` says; what an image or a row is said to be changes what the graphs give.

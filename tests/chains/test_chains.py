@@ -107,7 +107,7 @@ def test_arrays(case):
     in_a_folder(lambda chain: chain_of(chain, case))
 
 
-@searched(2)
+@searched(1)
 @example(PictureCase(("L",), (".png", ".jpg"), ((8, 8), (9, 12)), 32, 0, 3, True, size="6x8"))
 @given(pictures)
 def test_pictures(case):

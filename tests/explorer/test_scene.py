@@ -150,7 +150,7 @@ def test_sequences_are_explored_or_refused_with_a_reason(model, tmp_path):
 
 @pytest.mark.parametrize("model", ["autoencoder", "hierarchical", "vq-vae", "bernoulli-latents"])
 def test_other_models_are_explored_by_what_they_can(model, tmp_path):
-    small = {"set": ("model.channels=8,8",)} if model == "vq-vae" else {}
+    small = {"set": ("model.channels=8,8", "algorithm.second_epochs=1")} if model == "vq-vae" else {}
     scene = scene_of(vael.train("digits", model=model, epochs=1, run=tmp_path / "run", callbacks=(), **small))
     facts = scene.facts()
     assert facts["moves"] == (model in ("autoencoder", "hierarchical"))

@@ -25,6 +25,7 @@ SMALLER = {
     "stacked": {"algorithm.layer_epochs": 1, "model.features": (32, 8)},
     "residual": {"model.network.channels": (4, 8), "model.network.blocks": 1},
     "convolutional": {"model.network.channels": (4, 8)},
+    "hierarchical": {"model.ladder.width": 16, "model.ladder.latents": (2, 2)},
     "hierarchical-hour": {"model.ladder.width": 32},
     "hierarchical-gpu": {"model.ladder.channels": 4, "model.ladder.latents": 2, "model.ladder.repeats": 1},
     "principal": {"model.latent": 8},
