@@ -17,6 +17,7 @@ from vael.specs import is_bound, prepare, request
 from vael.specs.reading import examples_of
 from vael.specs.recipes import ELSEWHERE, GROUPS, RECIPES
 from vael.training import Lines
+from vael.training.checkpoint import read_header
 
 ROWS = {"gaussian-mixture", "bayesian-mixture", "full-covariance", "table", "gapped", "linear"}
 SMALLER = {
@@ -169,6 +170,23 @@ def test_the_second_stage_gives_something_to_sample_from(name, tmp_path):
     drawn = run.model.sample(5, generator=torch.Generator().manual_seed(0))
     assert drawn.shape == (5, 1, 8, 8)
     assert torch.isfinite(drawn).all()
+
+
+def test_weights_after_a_second_stage_name_the_step_that_they_are_of(tmp_path):
+    """The last one where the last is kept, though an earlier one was better on the validation split."""
+    run = vael.train(
+        "digits",
+        model="autoencoder",
+        epochs=4,
+        lr=0.3,
+        keep="last",
+        run=tmp_path / "run",
+        precision="float32",
+        callbacks=(),
+    )
+    held_out = [row for row in run.history if row.split == "validation"]
+    assert max(held_out, key=lambda row: row.elbo).step < held_out[-1].step  # or nothing is shown
+    assert read_header(tmp_path / "run" / "model.safetensors").facts["step"] == held_out[-1].step
 
 
 def test_the_second_stage_moves_the_density_and_nothing_else(tmp_path):

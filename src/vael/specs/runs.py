@@ -343,7 +343,7 @@ def _carried_out(
         how.before(model, data, resolved)
     fit = training.run(prepared.algorithm, data, resolved, folder=folder, resume=resume, callbacks=callbacks)
     if not fit.interrupted and how.after(model, data, resolved) and folder is not None and distributed.rank() == 0:
-        write_tensors(folder / WEIGHTS, model.state_dict(), {"step": fit.best_step})
+        write_tensors(folder / WEIGHTS, model.state_dict(), {"step": fit.kept_step})
     model.cpu()  # the fit's own model, with the weights that are kept
     return Run(sealed(prepared.spec, folder), prepared.model, fit.history, folder, gone), fit
 
