@@ -8,6 +8,8 @@ import pytest
 
 import vael
 from vael.cli import main
+from vael.cli.trivial import Against
+from vael.report.known import TrivialModel
 
 HOW = ["--epochs", "1", "--no-report", "--importance-samples", "2", "--latent", "2", "--hidden", "4", "--threads", "1"]
 
@@ -37,13 +39,29 @@ def test_worse_than_no_model_is_the_first_thing_said(kind, tmp_path, capsys):
     spoilt(run)
     capsys.readouterr()
     assert main(["evaluate", run, "--importance-samples", "2"]) == 0
-    assert capsys.readouterr().out.startswith("WORSE THAN NO MODEL: ")
+    assert capsys.readouterr().out.startswith("WORSE THAN NO MODEL")
     assert main(["evaluate", run, "--importance-samples", "2", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["worse_than_trivial"]
     assert found["log_likelihood"] <= found["trivial_log_likelihood"]
     if kind == "pixels":
         assert found["trivial_log_likelihood"] >= -16 * math.log(256)
+
+
+@pytest.mark.parametrize(
+    ("reached", "error", "said"),
+    [
+        (-4.33, 0.63, "WORSE THAN NO MODEL ON THESE EXAMPLES, by less than two standard errors: -4.33 ± 0.63 nats"),
+        (-4.33, 0.009, "WORSE THAN NO MODEL: -4.33 ± 0.01 nats"),
+        (-8.0, 0.63, "WORSE THAN NO MODEL: -8.00 ± 0.63 nats"),
+        (-8.0, None, "WORSE THAN NO MODEL: -8.00 nats"),
+        (-4.3, 0.0, ""),
+    ],
+)
+def test_worse_is_said_beyond_two_standard_errors(reached, error, said):
+    lines = Against(reached, TrivialModel(-4.31, "independent columns"), error).lines
+    assert "".join(lines).startswith(said)
+    assert bool(lines) == bool(said)
 
 
 def spoilt(folder):

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from vael.report.known import TrivialModel
     from vael.specs import Run
 
+CERTAIN = 2.0  # standard errors; the model's own, which is more than that of a difference on the same examples
+WITHIN = " ON THESE EXAMPLES, by less than two standard errors"
+
 
 @dataclass(frozen=True)
 class Against:
@@ -19,6 +22,7 @@ class Against:
 
     reached: float
     trivial: TrivialModel
+    error: float | None = None  # standard error of what is reached, over examples, where it is known
 
     @property
     def is_worse(self) -> bool:
@@ -30,8 +34,12 @@ class Against:
         """What must be said first; nothing of a model that is better."""
         if not self.is_worse:
             return ()
+        error = self.error
+        certain = error is None or self.reached + CERTAIN * error < self.trivial.log_likelihood
+        told = "" if error is None else f" ± {error:.2f}"
         return (
-            f"WORSE THAN NO MODEL: {self.reached:.2f} nats per example, where {self.trivial.what} reach "
+            f"WORSE THAN NO MODEL{'' if certain else WITHIN}: {self.reached:.2f}{told} nats per example, where "
+            f"{self.trivial.what} reach "
             f"{self.trivial.log_likelihood:.2f}; train longer (--time-limit, or --resume with more --epochs), or on "
             "more data, before anything is done with this model",
         )
@@ -54,7 +62,8 @@ def against_trivial(run: Run, judged: Evaluation | Judgement, split: str | None,
     known = [one for one in found if one is not None and math.isfinite(one.log_likelihood)]
     if not known or not math.isfinite(reached):
         return None
-    return Against(reached, max(known, key=lambda one: one.log_likelihood))
+    error = None if judged.log_likelihood is None else judged.standard_error
+    return Against(reached, max(known, key=lambda one: one.log_likelihood), error)
 
 
 def uniform(source: Source) -> TrivialModel | None:
