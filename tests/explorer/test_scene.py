@@ -102,6 +102,7 @@ def test_strangeness_is_that_of_score(pictures):
         lambda scene: scene.decoded([[0.0, 0.0]]),
         lambda scene: scene.decoded([]),
         lambda scene: scene.decoded([[0.0] * 3] * 513),
+        lambda scene: scene.decoded([[0.0] * 3], 10**9),
         lambda scene: scene.decoded([[0.0, float("nan"), 0.0]]),
         lambda scene: scene.examples([-1]),
         lambda scene: scene.examples([10**9]),
@@ -164,6 +165,22 @@ def test_other_models_are_explored_by_what_they_can(model, tmp_path):
         assert len(scene.drawn_at(code, 2, 0)["pixels"]) == 2
     if model in ("hierarchical", "autoencoder"):
         assert np.array_equal(pixels(scene.decoded([code])), pixels(scene.reconstructed([0])))
+
+
+def test_a_conditional_model_is_decoded_at_the_condition_of_an_example(tmp_path):
+    """So that what is decoded at an example's code is its reconstruction, and elsewhere is not."""
+    run = vael.train(
+        "digits", condition_on="label", epochs=3, latent=3, hidden=(16,), run=tmp_path / "run", callbacks=()
+    )
+    scene = scene_of(run)
+    facts = scene.facts()
+    assert (facts["condition"], facts["asks"], facts["draws_by_hand"]) == ("label", False, False)
+    other = int((run.split()[1].label != run.split()[1].label[5]).nonzero()[0])
+    own = pixels(scene.reconstructed([5]))
+    assert np.abs(np.subtract(pixels(scene.decoded([scene.code(5)], 5)), own, dtype=int)).max() <= 1
+    assert np.abs(np.subtract(pixels(scene.decoded([scene.code(5)], other)), own, dtype=int)).max() > 1
+    assert len(scene.samples(400, 0)["pixels"]) == 400
+    assert len(scene.drawn_at(scene.code(5), 3, 0, 5)["pixels"]) == 3
 
 
 def test_shape_errors_name_what_was_expected(pictures):

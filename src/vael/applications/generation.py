@@ -94,7 +94,7 @@ def blocks(count: int) -> list[int]:
     return [min(AT_ONCE, count - begin) for begin in range(0, count, AT_ONCE)]
 
 
-def parts(count: int, context: Conditions) -> list[tuple[range, Conditions]]:
+def parts(count: int, context: Conditions) -> list[tuple[range, Tensor | None]]:
     """`count` examples in parts of at most `AT_ONCE`, each with its conditions."""
     found = [range(first, min(first + AT_ONCE, count)) for first in range(0, count, AT_ONCE)]
     return [(one, None if context is None else context[one.start : one.stop]) for one in found]

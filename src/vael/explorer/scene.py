@@ -111,7 +111,11 @@ class Scene:
             "latents": has(model, LatentModel),
             "moves": self.moves,
             "samples": has(model, Samples),
-            "asks": isinstance(self.looks, RowLooks) and has(model, CellWise) and isinstance(model, LatentVector),
+            "condition": ", ".join(self.source.conditions),
+            "asks": isinstance(self.looks, RowLooks)
+            and has(model, CellWise)
+            and isinstance(model, LatentVector)
+            and not context_of(model),
             "draws_by_hand": isinstance(self.looks, PictureLooks) and not context_of(model),
             "looks": self.looks.facts(),
             "colours": list(self.looks.schema.names) if self.steps == 1 and isinstance(self.looks, RowLooks) else [],
@@ -184,21 +188,28 @@ class Scene:
         found = self.looks.drawn(self.source.batch(index, PerExample(0, index)).x)
         return {**found, "labels": self.source.label_texts(index), "examples": list(chosen)}
 
-    def decoded(self, z: Sequence[Sequence[float]]) -> dict[str, Any]:
-        """The mean of p(x | z), or the reconstruction, at some points."""
+    def decoded(self, z: Sequence[Sequence[float]], example: int = 0) -> dict[str, Any]:
+        """The mean of p(x | z), or the reconstruction, at some points; of a conditional model at the condition of an
+        example.
+        """
+        self._known([example])
         points = self._points(z)
         with self.lock, looking(self.model):
-            law = self.model.decode(self._levels(points), self._context(len(points)))
+            law = self.model.decode(self._levels(points), self._context(len(points), example))
             return self.looks.drawn(law.mean[0])
 
-    def drawn_at(self, z: Sequence[float], count: int, seed: int) -> dict[str, Any]:
-        """Draws from p(x | z) at one point. Errors: `SupportError` for a model that states no likelihood."""
+    def drawn_at(self, z: Sequence[float], count: int, seed: int, example: int = 0) -> dict[str, Any]:
+        """Draws from p(x | z) at one point and the condition of an example, as `decoded`.
+
+        Errors: `SupportError` for a model that states no likelihood.
+        """
+        self._known([example])
         points = self._points([z]).expand(self._count(count), -1)
         if not self.model.states_likelihood:
             raise SupportError("this model has no p(x | z) to draw from; look at what it decodes")
         with self.lock, looking(self.model):
             noise = torch.Generator().manual_seed(seed)
-            law = self.model.decode(self._levels(points), self._context(len(points)))
+            law = self.model.decode(self._levels(points), self._context(len(points), example))
             return self.looks.drawn(draw(law, 1, noise)[0, 0])
 
     def reconstructed(self, chosen: Sequence[int]) -> dict[str, Any]:
@@ -209,12 +220,14 @@ class Scene:
             return self.looks.drawn(self.model.reconstruct(self.source.batch(index, PerExample(0, index))))
 
     def samples(self, count: int, seed: int) -> dict[str, Any]:
-        """New examples. Errors: `SupportError` for a model that does not draw."""
-        model = needs(self.model, Samples, "drawing new examples")
+        """New examples; of a conditional model at the conditions of examples in their order.
+
+        Errors: `StateError` for a model that does not draw.
+        """
+        model, given = needs(self.model, Samples, "drawing new examples"), self.source.context
+        context = None if given is None else given[torch.arange(self._count(count)) % len(given)]
         with self.lock, looking(self.model):
-            return self.looks.drawn(
-                generation.samples(model, self._count(count), seed=seed, context=self._context(count))
-            )
+            return self.looks.drawn(generation.samples(model, self._count(count), seed=seed, context=context))
 
     def read(self, grey: Sequence[float]) -> dict[str, Any]:
         """The code of a picture drawn by hand, how sure it is, and what comes back of it.
@@ -279,9 +292,10 @@ class Scene:
             for part, level in zip(parts, self.first, strict=True)
         )
 
-    def _context(self, count: int) -> Tensor | None:
-        """The condition of the first example, for all that is decoded."""
-        return None if self.source.context is None else self.source.context[:1].expand(count, -1)
+    def _context(self, count: int, example: int = 0) -> Tensor | None:
+        """The condition of an example, for all that is decoded."""
+        given = self.source.context
+        return None if given is None else given[example : example + 1].expand(count, -1)
 
     def _points(self, z: Sequence[Sequence[float]]) -> Float[Tensor, "points features"]:
         features = sum(shape.numel() for shape in self.shapes)

@@ -38,14 +38,35 @@ Asked = dict[str, Any]
 
 def application(scene: Scene, token: str) -> Starlette:
     """The page of a run. Every answer but the page's own files needs the token (`?token=`, or `X-Vael-Token`)."""
-    questions: dict[str, Callable[[Asked], object]] = {
+    answers = Answers(scene)
+    return Starlette(
+        routes=[
+            Route("/", page),
+            Route("/page/{name}", part),
+            Route("/api/coordinates", answers.coordinates),
+            Route("/api/{question}", answers.answer, methods=["POST"]),
+        ],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),
+            Middleware(Guarded, token=token),
+        ],
+    )
+
+
+def questions_of(scene: Scene) -> dict[str, Callable[[Asked], object]]:
+    """What can be asked of a run, each by what it is asked with."""
+    return {
         "run": lambda asked: scene.facts(),
         "map": lambda asked: scene.map_facts(),
         "code": lambda asked: {"code": scene.code(int(asked["example"]))},
         "examples": lambda asked: scene.examples(numbers(asked["examples"], int)),
         "reconstructed": lambda asked: scene.reconstructed(numbers(asked["examples"], int)),
-        "decoded": lambda asked: scene.decoded([floats(one) for one in listed(asked["z"])]),
-        "draws": lambda asked: scene.drawn_at(floats(asked["z"]), int(asked["count"]), int(asked.get("seed", 0))),
+        "decoded": lambda asked: scene.decoded(
+            [floats(one) for one in listed(asked["z"])], int(asked.get("example", 0))
+        ),
+        "draws": lambda asked: scene.drawn_at(
+            floats(asked["z"]), int(asked["count"]), int(asked.get("seed", 0)), int(asked.get("example", 0))
+        ),
         "samples": lambda asked: scene.samples(int(asked["count"]), int(asked.get("seed", 0))),
         "read": lambda asked: scene.read(floats(asked["pixels"])),
         "given": lambda asked: scene.given({str(name): str(value) for name, value in dict(asked["values"]).items()}),
@@ -53,44 +74,42 @@ def application(scene: Scene, token: str) -> Starlette:
         "strangeness": lambda asked: dict(zip(("score", "p_value"), scene.strangeness, strict=True)),
     }
 
-    async def answer(request: Request) -> Response:
-        question = questions.get(request.path_params["question"])
+
+class Answers:
+    """What is said to questions about a run."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene, self.questions = scene, questions_of(scene)
+
+    async def answer(self, request: Request) -> Response:
+        """The answer to a question in JSON, or what is wrong with it."""
+        question = self.questions.get(request.path_params["question"])
         if question is None:
             return trouble(f"there is no question {request.path_params['question']!r}", 404)
         body = await limited(request)
         if body is None:
             return trouble(f"the request is larger than {LARGEST:,} bytes; ask for less at once", 413)
         try:
-            asked = json.loads(body or b"{}")
-            return JSONResponse(await run_in_threadpool(question, asked))
+            return JSONResponse(await run_in_threadpool(question, json.loads(body or b"{}")))
         except VaelError as error:
             return trouble(str(error), 422)
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             return trouble(f"the request cannot be read ({type(error).__name__}: {str(error)[:200]})", 400)
 
-    async def coordinates(request: Request) -> Response:
-        return Response(await run_in_threadpool(scene.coordinates), media_type="application/octet-stream")
+    async def coordinates(self, request: Request) -> Response:
+        """Those of all examples, as bytes."""
+        return Response(await run_in_threadpool(self.scene.coordinates), media_type="application/octet-stream")
 
-    async def page(request: Request) -> Response:
-        return FileResponse(PAGE / "index.html")
 
-    async def part(request: Request) -> Response:
-        known = {path.name: path for path in PAGE.iterdir()}  # never a path that the request made
-        found = known.get(request.path_params["name"])
-        return trouble("there is no such file of the page", 404) if found is None else FileResponse(found)
+async def page(request: Request) -> Response:
+    """The page itself."""
+    return FileResponse(PAGE / "index.html")
 
-    return Starlette(
-        routes=[
-            Route("/", page),
-            Route("/page/{name}", part),
-            Route("/api/coordinates", coordinates),
-            Route("/api/{question}", answer, methods=["POST"]),
-        ],
-        middleware=[
-            Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),
-            Middleware(Guarded, token=token),
-        ],
-    )
+
+async def part(request: Request) -> Response:
+    """A file of the page by its name, never by a path that the request made."""
+    found = {path.name: path for path in PAGE.iterdir()}.get(request.path_params["name"])
+    return trouble("there is no such file of the page", 404) if found is None else FileResponse(found)
 
 
 class Guarded:

@@ -89,6 +89,13 @@ class Terms:
         return getattr(self, f"_{name}") is not None
 
 
+def exact_terms(log_prob: Float[Tensor, " batch"], samples: int) -> Terms:
+    """The terms of a model without latents, whose log p(x) is exact: nothing is drawn, so all `samples` are alike."""
+    found = log_prob.expand(samples, -1)
+    nothing = torch.zeros_like(found)[None]
+    return Terms(log_likelihood=found, log_prior=nothing, log_posterior=nothing, divergence=nothing)
+
+
 def stated(term: T | None, name: str) -> T:
     """The term, where the model stated it. Errors: `StateError` where it did not, with who must require it."""
     if term is None:

@@ -1,9 +1,9 @@
 import { ask, coordinates, latest, say } from "./questions.js";
 import { CLASSES, CodeMap, ramp } from "./map.js";
-import { compared, element, show, table } from "./looks.js";
+import { compared, element, show } from "./looks.js";
 
 const by = (id) => document.getElementById(id);
-const SLIDERS = 32, STEPS = 9, SHOWN = 24, LISTED = 200;
+const SLIDERS = 32, STEPS = 9, SHOWN = 24;
 const state = { z: [], example: 0, other: 1, axes: "plane", colour: "class", base: 0 };
 let run, about, columns, map, scores = null, chosen = [];
 
@@ -56,7 +56,7 @@ async function codeOf(example) {
 codeOf.cache = new Map();
 
 const decode = latest(async (z) => {
-  const found = await ask("decoded", { z: [z] });
+  const found = await ask("decoded", { z: [z], example: state.example });
   show(by("decoded"), run.looks, found, [], 288);
   by("decoded").dataset.count = String(Number(by("decoded").dataset.count ?? 0) + 1);
 });
@@ -68,7 +68,8 @@ function setPoint(z, { slide = true } = {}) {
   map.draw();
   if (slide) for (const input of by("sliders").querySelectorAll("input")) slid(input, z[Number(input.dataset.latent)]);
   const nats = about.divergence ? `, divergence in nats beside each` : "";
-  by("where").textContent = `z has ${z.length} coordinates; sliders show the ${Math.min(SLIDERS, about.order.length)} most informative${nats}.`;
+  const given = run.condition ? ` Decoded at the condition (${run.condition}) of example ${state.example + 1}.` : "";
+  by("where").textContent = `z has ${z.length} coordinates; sliders show the ${Math.min(SLIDERS, about.order.length)} most informative${nats}.${given}`;
   remember();
 }
 
@@ -145,7 +146,7 @@ const compare = latest(async () => {
   const one = [state.example], parts = [await ask("examples", { examples: one }), await ask("reconstructed", { examples: one })];
   const names = ["example " + (state.example + 1) + (parts[0].labels?.[0] ? `: ${parts[0].labels[0]}` : ""), "reconstruction"];
   if (run.latents) {
-    parts.push(await ask("draws", { z: await codeOf(state.example), count: run.looks.kind === "picture" ? 6 : 3, seed: 0 }));
+    parts.push(await ask("draws", { z: await codeOf(state.example), example: state.example, count: run.looks.kind === "picture" ? 6 : 3, seed: 0 }));
     while (names.length < 2 + (parts[2].pixels ?? parts[2].texts ?? parts[2].numbers).length) names.push("draw of p(x | z)");
   }
   show(by("compare"), run.looks, joined(parts), names, 96);
@@ -160,7 +161,7 @@ function joined(parts) {
 const path = latest(async () => {
   const [from, to] = [await codeOf(state.example), await codeOf(state.other)];
   const z = Array.from({ length: STEPS }, (_, step) => from.map((one, latent) => one + (to[latent] - one) * step / (STEPS - 1)));
-  show(by("path"), run.looks, await ask("decoded", { z }), z.map((_, step) => `${Math.round(100 * step / (STEPS - 1))} %`), 64);
+  show(by("path"), run.looks, await ask("decoded", { z, example: state.example }), z.map((_, step) => `${Math.round(100 * step / (STEPS - 1))} %`), 64);
 });
 
 async function goTo(example) {

@@ -16,7 +16,7 @@ from torch.nn import functional
 from vael.data.batch import Batch
 from vael.errors import ShapeError, StateError, SupportError
 from vael.models.capabilities import ExactLikelihood, Samples
-from vael.models.core import EVERYTHING, Levels, Terms
+from vael.models.core import EVERYTHING, Levels, Terms, exact_terms
 from vael.models.likelihoods.heads import at_least_float32
 from vael.networks import GatedPixelCNN
 from vael.probability import Noise, as_noise
@@ -159,9 +159,7 @@ class AutoregressiveCodes(Samples, ExactLikelihood, CodePrior):
                 "a model of codes has no latents and takes whole grids of codes; give it neither a mask nor a "
                 "posterior nor latents"
             )
-        found = self.log_prob(batch.x).expand(samples, -1)
-        nothing = torch.zeros_like(found)[None]
-        return Terms(log_likelihood=found, log_prior=nothing, log_posterior=nothing, divergence=nothing)
+        return exact_terms(self.log_prob(batch.x), samples)
 
     def log_prob(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
         """Log p(c) of the codes of all levels side by side, exact, in nats."""

@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 from vael.data.batch import Batch
 from vael.errors import StateError
 from vael.models.capabilities import ExactLikelihood, Samples
-from vael.models.core import EVERYTHING, Levels, Terms
+from vael.models.core import EVERYTHING, Levels, Terms, exact_terms
 from vael.models.flows.layers import Layers
 from vael.probability import Noise, draw, standard_gaussian
 
@@ -63,9 +63,7 @@ class FlowDensity(Samples, ExactLikelihood):
             raise StateError(
                 "a flow of whole vectors has no latents and leaves no number out; give it neither a mask nor latents"
             )
-        found = self.log_prob(batch.x).expand(samples, -1)
-        nothing = torch.zeros_like(found)[None]
-        return Terms(log_likelihood=found, log_prior=nothing, log_posterior=nothing, divergence=nothing)
+        return exact_terms(self.log_prob(batch.x), samples)
 
     def sample(self, samples: int, *, generator: torch.Generator | Noise, context: Tensor | None = None) -> Tensor:
         return self.mean + self.std * draw(self.law(), samples, generator)
