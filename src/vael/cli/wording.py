@@ -170,26 +170,17 @@ def classes_told(judged: Evaluation) -> list[str]:
     ]
 
 
-def sentences(judged: Evaluation | Judgement, spec: RunSpec) -> list[str]:
-    """The numbers of an evaluation for a person, each with its estimator."""
-    from vael.evaluation import Judgement
-
-    if isinstance(judged, Judgement):
-        return figures_told(judged, spec.data.notes)
-    k = judged.importance_samples
-    density = "log p(x | c)" if judged.conditioned_on else "log p(x)    "
-    lines = [
-        f"{judged.data}, {judged.split} split, {counted(judged.examples, 'example')}; nats per example unless said "
-        "otherwise"
-    ]
+def density_told(judged: Evaluation) -> list[str]:
+    """Log p(x) with its error, and what follows from it."""
+    density, lines = "log p(x | c)" if judged.conditioned_on else "log p(x)    ", []
+    if judged.conditioned_on:
+        lines.append(f"  every p(x) is p(x | c), where c is the example's own {', '.join(judged.conditioned_on)}")
     if judged.log_likelihood is not None:
         error = f" ± {judged.standard_error:.2f}" if judged.standard_error is not None else ""
         lines.append(
-            f"  {density} {judged.log_likelihood:10.2f}{error}   importance-weighted, K = {k:,}; ± is one standard "
-            "error over examples"
+            f"  {density} {judged.log_likelihood:10.2f}{error}   importance-weighted, K = "
+            f"{judged.importance_samples:,}; ± is one standard error over examples"
         )
-    if judged.conditioned_on:
-        lines.insert(1, f"  every p(x) is p(x | c), where c is the example's own {', '.join(judged.conditioned_on)}")
     if judged.bits_per_dim is not None:
         lines.append(f"  bits per dim {judged.bits_per_dim:10.3f}   from {density.strip()}")
     if judged.steps is not None:
@@ -198,28 +189,54 @@ def sentences(judged: Evaluation | Judgement, spec: RunSpec) -> list[str]:
             f"  per step     {exact}{'bound' if judged.is_bound else 'objective'} {judged.elbo_per_step:.4f}   of "
             f"{judged.steps:.1f} steps with something seen, mean over windows"
         )
+    return lines
+
+
+def bound_told(judged: Evaluation) -> list[str]:
+    """The bound (or what is no bound) and its terms."""
+    density = "log p(x | c)" if judged.conditioned_on else "log p(x)"
     what, told = (
         ("bound", "evidence lower bound")
         if judged.is_bound
-        else ("objective", f"minus distortion and divergence; no bound on {density.strip()}")
+        else ("objective", f"minus distortion and divergence; no bound on {density}")
     )
     lost = "expected -log p(x | z)" if judged.is_bound else "expected reconstruction loss; no likelihood"
     active = (
         f"{judged.active_units} of {judged.latent_features} latents {'is' if judged.active_units == 1 else 'are'} "
         "active"
     )
-    lines += [
+    parts = [] if judged.parts is None else [f"  {'its parts':<12} {judged.parts.sampled:10.2f}   {judged.parts}"]
+    return [
         f"  {what:<12} {judged.elbo:10.2f}   {told}",
         f"  distortion   {judged.distortion:10.2f}   {lost}",
         f"  divergence   {judged.divergence:10.2f}   of q(z | x) from the prior; {active}",
+        *parts,
     ]
-    if judged.parts is not None:
-        lines.append(f"  {'its parts':<12} {judged.parts.sampled:10.2f}   {judged.parts}")
-    if judged.log_likelihood is not None and judged.effective_sample_size is not None and judged.k_hat is not None:
-        lines.append(
-            f"  weights      effective sample size {judged.effective_sample_size:.1f} of {k:,}, k-hat "
-            f"{judged.k_hat:.2f}"
-        )
-    lines += classes_told(judged)
+
+
+def weights_told(judged: Evaluation) -> list[str]:
+    """How much the importance weights are worth."""
+    if judged.log_likelihood is None or judged.effective_sample_size is None or judged.k_hat is None:
+        return []
+    return [
+        f"  weights      effective sample size {judged.effective_sample_size:.1f} of {judged.importance_samples:,}, "
+        f"k-hat {judged.k_hat:.2f}"
+    ]
+
+
+def sentences(judged: Evaluation | Judgement, spec: RunSpec) -> list[str]:
+    """The numbers of an evaluation for a person, each with its estimator."""
+    from vael.evaluation import Judgement
+
+    if isinstance(judged, Judgement):
+        return figures_told(judged, spec.data.notes)
+    about = f"{judged.data}, {judged.split} split, {counted(judged.examples, 'example')}"
+    lines = [
+        f"{about}; nats per example unless said otherwise",
+        *density_told(judged),
+        *bound_told(judged),
+        *weights_told(judged),
+        *classes_told(judged),
+    ]
     notes = dict.fromkeys((*spec.data.notes, *judged.notes))
     return [*lines, *(f"  warning: {warning}" for warning in judged.warnings), *(f"  note: {note}" for note in notes)]
