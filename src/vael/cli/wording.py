@@ -186,8 +186,8 @@ def density_told(judged: Evaluation) -> list[str]:
     if judged.steps is not None:
         exact = "" if judged.log_likelihood_per_step is None else f"log p(x) {judged.log_likelihood_per_step:.4f}, "
         lines.append(
-            f"  per step     {exact}{'bound' if judged.is_bound else 'objective'} {judged.elbo_per_step:.4f}   of "
-            f"{judged.steps:.1f} steps with something seen, mean over windows"
+            f"  per step     {exact}{'bound' if judged.is_bound else 'objective'} {judged.elbo_per_step:.4f}   mean "
+            f"over windows; steps with something seen, each: {judged.steps:.1f}"
         )
     return lines
 
@@ -202,8 +202,8 @@ def bound_told(judged: Evaluation) -> list[str]:
     )
     lost = "expected -log p(x | z)" if judged.is_bound else "expected reconstruction loss; no likelihood"
     active = (
-        f"{judged.active_units} of {judged.latent_features} latents {'is' if judged.active_units == 1 else 'are'} "
-        "active"
+        f"{judged.active_units} of {counted(judged.latent_features, 'latent')} "
+        f"{'is' if judged.active_units == 1 else 'are'} active"
     )
     parts = [] if judged.parts is None else [f"  {'its parts':<12} {judged.parts.sampled:10.2f}   {judged.parts}"]
     return [
