@@ -387,6 +387,10 @@ def linear_levels(shift=0.0):
 
 
 def exact_of_levels(x):
-    variance = SLOPE**2 + S2**2
-    covariance = variance * W[:, None] * W + R**2 * torch.eye(3, dtype=torch.float64)
+    covariance = variance_of_levels() * W[:, None] * W + R**2 * torch.eye(3, dtype=torch.float64)
     return MultivariateNormal(torch.zeros(3, dtype=torch.float64), covariance).log_prob(x)
+
+
+def variance_of_levels():
+    """Of the latent that x follows from."""
+    return SLOPE**2 + S2**2

@@ -6,6 +6,7 @@ import importlib.util
 import pytest
 import torch
 from pydantic import TypeAdapter
+from torch import nn
 
 import vael
 from vael import domains
@@ -24,7 +25,9 @@ from vael.models import (
     GaussianMixture,
     StandardNormal,
 )
+from vael.models.hierarchical import HierarchicalVAE
 from vael.networks import CodeBook, FiniteScalar, TopK
+from vael.networks.ladder import ConvolutionLadder, DenseLadder
 from vael.probability import diagonal_gaussian
 from vael.recipes import autoencoder, convolutional, dense, gapped, linear, table, vq_vae, vq_vae_2
 from vael.tables.schema_file import read_schema
@@ -168,14 +171,25 @@ WITHOUT_A_VECTOR_OF_LATENTS = {
         (1, 8, 8),
     ),
     "finite-scalar": (lambda: vq_vae((1, 8, 8), BernoulliHead(), FiniteScalar((3, 4)), channels=(4,)), (1, 8, 8)),
+    "hierarchy": (lambda: hierarchy(DenseLadder((1, 8, 8), (1, 8, 8), (2, 3, 4), 8)), (1, 8, 8)),
+    "hierarchy of images": (lambda: hierarchy(ConvolutionLadder((1, 8, 8), (1, 8, 8), (1, 4), 2, 4)), (1, 8, 8)),
 }
+
+
+SLOW = ("vq-vae-2", "finite-scalar", "hierarchy of images")
+
+
+def hierarchy(ladder):
+    return HierarchicalVAE(nn.Identity(), ladder, BernoulliHead(), nn.Identity(), sees_gaps=False)
 
 
 @needs_onnx
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow) if name in ("vq-vae-2", "finite-scalar") else name
+        pytest.param(name, marks=pytest.mark.slow)
+        if name in ("vq-vae-2", "finite-scalar", "hierarchy of images")
+        else name
         for name in WITHOUT_A_VECTOR_OF_LATENTS
     ],
 )

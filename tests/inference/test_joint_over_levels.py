@@ -103,6 +103,9 @@ class Target(LogJoint):
     def terms(self, z):
         return torch.full(z.shape[:2], -7.0, dtype=z.dtype), diagonal_gaussian(self.mean, self.scale).log_prob(z)
 
+    def levels(self, z):
+        raise NotImplementedError
+
     def part(self, rows):
         raise NotImplementedError
 

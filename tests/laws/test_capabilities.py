@@ -21,7 +21,7 @@ from vael.applications.anomaly import AnomalyDetector, Score, scores_for
 from vael.applications.generation import mean_samples
 from vael.applications.generation import samples as samples_of
 from vael.applications.imputation import impute
-from vael.applications.latents import aggregate_gaussian, prior_latents
+from vael.applications.latents import aggregate_gaussian, drawn, prior_latents
 from vael.applications.traversal import decoded
 from vael.cli.judging import refuse_draws
 from vael.cli.options.parser import UsageError
@@ -194,7 +194,7 @@ KINDS = {
         frozenset({Samples, Encodes, Predicts}),
         (5, 3),
     ),
-    "hierarchy": Kind(hierarchy, LATENT | {CellWise, Whitens}),
+    "hierarchy": Kind(hierarchy, LATENT | {CodeVector, CellWise, Whitens}),
     "classes": Kind(of_classes, LATENT | {CellWise, Classifies}),
 }
 
@@ -306,11 +306,13 @@ def decodes(model, kind):
 
 
 def code_vector(model, kind):
+    """What is kept of an example is its code, and so it is where the code has several levels side by side."""
     batch = given(kind)
-    (kept,) = model.latents(batch)
-    torch.testing.assert_close(kept[0], model.encode(batch))
-    between = kept.mean(1, keepdim=True)
-    assert model.decode((between,)).mean.shape == (1, 1, *kind.event)
+    code = model.encode(batch)[None]
+    for kept, level in zip(model.latents(batch), model.in_levels(code), strict=True):
+        torch.testing.assert_close(kept, level)
+    between = code.mean(1, keepdim=True)
+    assert model.decode(model.in_levels(between)).mean.shape == (1, 1, *kind.event)
 
 
 def closed_form(model, kind):
@@ -737,8 +739,10 @@ def test_latents_are_drawn_or_refused_with_what_the_model_can_do(name):
     """What the refusal advises works with this very model."""
     kind = KINDS[name]
     model = built(kind)
-    if LatentVector in kind.can:
-        assert len(prior_latents(model, 3)) == 3
+    if kind.can >= {CodeVector, LatentModel}:
+        z = prior_latents(model, 3, temperature=0.5)
+        assert z.shape == (3, model.encode(given(kind)).shape[1])
+        assert drawn(model, z).shape == (3, *kind.event)
         return
     with pytest.raises(StateError) as refused:
         prior_latents(model, 3, temperature=0.5)

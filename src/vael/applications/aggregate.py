@@ -12,10 +12,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vael.applications.generation import batches, blocks, drawn_rows, seeded
+from vael.applications.latents import aggregate_draws
 from vael.data import Kind, Source, Splits
 from vael.errors import StateError
 from vael.inference import AdamW, ExpectationMaximization, GradientAscent
-from vael.models import CodeVector, GaussianMixture, LatentVector, Model, Samples, needs
+from vael.models import CodeVector, GaussianMixture, LatentModel, LatentVector, Model, Samples, needs
 from vael.models.flows.density import FlowDensity
 from vael.models.flows.parts import CouplingPart
 from vael.networks import seeded as seeded_weights
@@ -41,6 +42,8 @@ def aggregate_codes(model: Model, source: Source, seed: int = 0) -> Float[Tensor
         if len(source) <= MOST
         else source.subset(torch.randperm(len(source), generator=noise)[:MOST].sort().values)
     )
+    if isinstance(model, LatentModel) and not isinstance(model, LatentVector):
+        return aggregate_draws(model, chosen, seed)
     if not isinstance(model, LatentVector):
         return torch.cat([model.encode(batch) for batch in batches(chosen, seed=seed)])
     return torch.cat([draw(model.infer(batch), 1, noise)[0] for batch in batches(chosen, seed=seed)])

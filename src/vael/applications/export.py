@@ -123,7 +123,8 @@ class DecoderGraph(nn.Module):
     """z `[batch, features]` to the mean of p(x | z), `[batch, *event]`, and the parameters of that law by their
     names; of a model without likelihood to the reconstruction alone.
 
-    `grids` are the shapes of the levels of codes `[batch, positions]`; none of a vector.
+    `grids` are the shapes of the levels of codes `[batch, positions]`; none of a vector, in which several levels of
+    latents stand side by side.
     """
 
     def __init__(self, model: Decodes, grids: Sequence[torch.Size]) -> None:
@@ -135,8 +136,8 @@ class DecoderGraph(nn.Module):
         return self.model.decode(self._levels(z), c)
 
     def _levels(self, z: Tensor) -> Levels:
-        if not self.grids:
-            return (z[None],)
+        if isinstance(self.model, CodeVector):
+            return self.model.in_levels(z[None])
         parts = z.split([grid.numel() for grid in self.grids], 1)
         return tuple(part.unflatten(1, grid)[None] for part, grid in zip(parts, self.grids, strict=True))
 
@@ -270,7 +271,7 @@ class TracedGraph:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without PyTorch's notices about packages that it could export too and about its own internals."""
-    with errors_only("torch.onnx"), ignoring():
+    with errors_only("torch.onnx"), errors_only("onnxscript"), ignoring():
         yield
 
 

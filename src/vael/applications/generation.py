@@ -50,8 +50,8 @@ def row_samples(model: Model, count: int, seed: int = 0, context: Conditions = N
 def drawn_rows(
     model: CodeVector, z: Float[Tensor, "rows features"], noise: torch.Generator | Noise, context: Conditions = None
 ) -> Tensor:
-    """A draw from p(x | z) for each latent; of rows of a table in float64."""
-    return _drawn(model, (z[None],), noise, context)
+    """A draw from p(x | z) for each vector of latents; of rows of a table in float64."""
+    return _drawn(model, model.in_levels(z[None]), noise, context)
 
 
 def _drawn(model: Decodes, latent: Levels, noise: torch.Generator | Noise, context: Conditions = None) -> Tensor:
@@ -60,8 +60,8 @@ def _drawn(model: Decodes, latent: Levels, noise: torch.Generator | Noise, conte
 
 
 def mean_rows(model: CodeVector, z: Float[Tensor, "rows features"], context: Conditions = None) -> Tensor:
-    """The mean of p(x | z) for each latent; of rows of a table in float64."""
-    return _means(model, (z[None],), context)
+    """The mean of p(x | z) for each vector of latents; of rows of a table in float64."""
+    return _means(model, model.in_levels(z[None]), context)
 
 
 def _means(model: Decodes, latent: Levels, context: Conditions = None) -> Tensor:

@@ -14,8 +14,9 @@ from torch.distributions import Distribution
 from vael.data import Batch
 from vael.errors import ShapeError, StateError
 from vael.evaluation import RowKeys
-from vael.inference import drawn_and_weighed, refined
-from vael.models import CellWise, LatentVector, Model, needs
+from vael.inference import LogJoint, approximation, can_be_joint, joint_by_prior
+from vael.models import CellWise, LatentModel, LatentVector, Model, needs
+from vael.models.core import Levels
 from vael.probability import Common, EachLatent, Noise, PerExample, draw
 
 CANDIDATES = 128  # latents for each example
@@ -59,7 +60,8 @@ class Inpainted:
 
 def inpaint(model: Model, batch: Batch, *, draws: int = 1, candidates: int = CANDIDATES, seed: int = 0) -> Inpainted:
     """E[x | seen] = Σ w_k E[x | z_k] / Σ w_k over z_k from a Gaussian at the mode of log p(seen cells, z), w = p(seen,
-    z) / q(z).
+    z) / q(z). With several levels of latents it is a Gaussian over the standard variates that the prior draws them
+    with.
 
     Draws choose a latent with probability w_k / Σ w and then draw cells from p(x | z) (sampling importance resampling,
     Rubin 1987). Draws have variates of the example's own, a function of the seed, its seen cells and how many examples
@@ -69,8 +71,10 @@ def inpaint(model: Model, batch: Batch, *, draws: int = 1, candidates: int = CAN
     Errors: `StateError` for a batch without a mask of seen cells, for fewer than one candidate, and for a likelihood
     that joins cells, which cannot leave any out.
     """
-    model = needs(model, LatentVector, "inpainting")
+    if not can_be_joint(model):
+        needs(model, LatentVector, "inpainting")
     needs(model, CellWise, "inpainting")
+    model = needs(model, LatentModel, "inpainting")
     if batch.observed is None or candidates < 1 or draws < 0:
         raise StateError(
             f"{candidates} candidates, {draws} draws: expected a batch with `observed`, at least one candidate, and "
@@ -103,33 +107,35 @@ def _at(batch: Batch, index: Tensor) -> Batch:
 
 @torch.no_grad()
 def _inpainted(
-    model: LatentVector, batch: Batch, draws: int, candidates: int, seed: int, keys: Int64[Tensor, " batch"]
+    model: LatentModel, batch: Batch, draws: int, candidates: int, seed: int, keys: Int64[Tensor, " batch"]
 ) -> Inpainted:
     seen = torch.ones_like(batch.x, dtype=torch.bool) if batch.observed is None else batch.observed
-    q = refined(model, widen=1.0).infer(batch)
+    about = joint_by_prior(model, batch)
+    q = approximation(about, widen=1.0)
     # the mean is an answer for each example, and opposite pairs of variates that examples share make it exact for all
     # that is linear
-    z, share = _weighted_latents(model, batch, q, candidates, Common(seed))
-    means = model.decode((z,), batch.context).mean
+    z, share = _weighted_latents(about, q, candidates, Common(seed))
+    means = model.decode(z, batch.context).mean
     mean = torch.einsum("sb,sb...->b...", share, means)
-    drawn = _resampled(model, batch, q, (draws, candidates), PerExample(seed, keys)) if draws else means[:0]
+    drawn = means[:0]
+    if draws:
+        noise = PerExample(seed, keys)
+        chosen = _resampled(about, q, (draws, candidates), noise)
+        drawn = draw(model.decode(chosen, batch.context), 1, EachLatent(noise))[0]
     return Inpainted(torch.where(seen, batch.x, mean), torch.where(seen, batch.x, drawn), 1 / share.square().sum(0))
 
 
 def _weighted_latents(
-    model: LatentVector, batch: Batch, q: Distribution, candidates: int, noise: Noise
-) -> tuple[Tensor, Tensor]:
-    found = drawn_and_weighed(model, batch, q, candidates, noise)
-    return found.latent[0], found.log_weight.softmax(0)
+    about: LogJoint, q: Distribution, candidates: int, noise: Noise
+) -> tuple[Levels, Float[Tensor, "candidates batch"]]:
+    vector = draw(q, candidates, noise)
+    return about.levels(vector), about.log_weight(vector, q).softmax(0)
 
 
-def _resampled(
-    model: LatentVector, batch: Batch, q: Distribution, sizes: tuple[int, int], noise: PerExample
-) -> Float[Tensor, "draws batch *event"]:
-    """Draws of whole examples, candidates and all from the example's own variates."""
+def _resampled(about: LogJoint, q: Distribution, sizes: tuple[int, int], noise: PerExample) -> Levels:
+    """Latents of so many draws, `[draws, batch, *event]` a level; candidates and all from the example's variates."""
     draws, candidates = sizes
-    z, share = _weighted_latents(model, batch, q, candidates, noise)
-    point = noise.uniform((draws, len(batch)), share)
+    z, share = _weighted_latents(about, q, candidates, noise)
+    point = noise.uniform((draws, share.shape[1]), share)
     chosen = (point.unsqueeze(1) >= share.cumsum(0)).sum(1).clamp(max=candidates - 1)  # [draws, batch]
-    latent = torch.gather(z, 0, chosen[..., None].expand(-1, -1, z.shape[-1]))
-    return draw(model.decode((latent,), batch.context), 1, EachLatent(noise))[0]
+    return tuple(torch.gather(level, 0, chosen[..., None].expand(-1, -1, level.shape[-1])) for level in z)

@@ -5,7 +5,7 @@ better for each example.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,11 +14,13 @@ from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal
 
 from vael.applications.generation import AT_ONCE, batches, drawn_rows, seeded
+from vael.applications.level_draws import levels_at
 from vael.data import Batch, Source
 from vael.errors import ShapeError, StateError
+from vael.inference import LogJoint, can_be_joint, joint_of
 from vael.inference.optimizers import Optimizer, Updates
-from vael.models import CodeVector, LatentVector, Model, has, needs
-from vael.probability import Common, diagonal_gaussian, draw
+from vael.models import CodeVector, LatentModel, LatentVector, Model, has, needs, posterior_levels
+from vael.probability import Common, PerExample, diagonal_gaussian, draw
 from vael.probability.factorization import lower_factor
 
 REQUIRES = frozenset({"divergence"})
@@ -30,11 +32,14 @@ def prior_latents(
     model: Model, count: int, *, temperature: float = 1.0, seed: int = 0
 ) -> Float[Tensor, "examples features"]:
     """Draws from the prior, their distance from its mean multiplied by `temperature`: variance temperature² times the
-    prior's.
+    prior's. Of several levels of latents, side by side, each level is drawn given those above it, all at that
+    temperature.
 
     Below 1 they are more usual and less varied. At any temperature but 1 what is decoded from them is no draw from
     p(x). Errors: `StateError` for a temperature below 0 or fewer than one draw.
     """
+    if has(model, CodeVector) and has(model, LatentModel) and not has(model, LatentVector):
+        return torch.cat([z[0] for z in levels_at(model, count, temperatures=(temperature,), seed=seed)], 1)
     return _tempered(prior_of(model), count, temperature, seed)
 
 
@@ -85,19 +90,32 @@ class LatentGaussian:
 @torch.no_grad()
 def aggregate_gaussian(model: Model, source: Source) -> LatentGaussian:
     """The Gaussian with the moments of q(z) = 1/N Σ q(z | x_n): covariance of the posterior means, plus the mean
-    posterior covariance, which is 0 of a model that has codes and no posterior.
+    posterior covariance, which is 0 of a model that has codes and no posterior; of several levels of latents the
+    moments of one draw for each example.
     """
     model = needs(model, CodeVector, "the distribution of codes")
     if isinstance(model, LatentVector):
         laws = [model.infer(batch) for batch in batches(source)]
         like = torch.cat([law.mean for law in laws])
         within = torch.stack([_covariance(law).double().sum(0) for law in laws]).sum(0) / len(like)
+    elif isinstance(model, LatentModel):
+        like, within = aggregate_draws(model, source), 0.0
     else:
         like, within = torch.cat([model.encode(batch) for batch in batches(source)]), 0.0
     means = like.double()
     centred = means - means.mean(0)
     covariance = within + centred.mT @ centred / len(means)
     return LatentGaussian(means.mean(0).to(like), ((covariance + covariance.mT) / 2).to(like), len(means))
+
+
+def aggregate_draws(model: LatentModel, source: Source, seed: int = 0) -> Float[Tensor, "examples features"]:
+    """One draw from q(z | x) for each example, its levels side by side; its noise is the example's own."""
+    found, first = [], 0
+    for batch in batches(source, seed=seed):
+        noise = PerExample(seed, torch.arange(first, first + len(batch)))
+        found.append(torch.cat([z[0] for z in posterior_levels(model, batch, 1, noise)], 1))
+        first += len(batch)
+    return torch.cat(found)
 
 
 def _covariance(law: Distribution) -> Tensor:
@@ -154,12 +172,16 @@ def with_attribute(
 @dataclass(frozen=True)
 class Optimized:
     """Posteriors fitted to examples one by one, and what that gained: both bounds in nats by the same variates,
-    `bound` never the lower.
+    `bound` never the lower. Of several levels of latents the posterior is that of the standard normal variates that the
+    model's own posterior makes them of (`Whitens`).
     """
 
     posterior: Distribution
     bound: Float[Tensor, " batch"]
     bound_of_encoder: Float[Tensor, " batch"]
+
+
+BoundAt = Callable[[Distribution, int, Common], Float[Tensor, " batch"]]  # of a posterior, by so many variates
 
 
 def optimized(
@@ -177,16 +199,14 @@ def optimized(
             f"steps={steps}, samples={samples}, rate={rate}: expected at least one step and one sample, and a rate "
             "above 0"
         )
-    model = needs(model, LatentVector, "making codes better")
-    with torch.no_grad():
-        q = model.infer(batch)
+    q, bound_at = _from_encoder(model, batch)
     start = torch.zeros(2, *q.mean.shape, dtype=q.mean.dtype)
     # shared by all examples: what comes out is a code for each and what it gained, compared between codes of one
     # example; no draw comes out
     noise = Common(seed)
     rates = [rate * 0.5 * (1 + math.cos(math.pi * step / steps)) for step in range(steps)]
-    reached = _climbed(model, batch, q, start, rates, samples, noise)
-    before, after = (_bound(model, batch, q, move, JUDGES, Common(seed + 1))[0] for move in (start, reached))
+    reached = _climbed(bound_at, q, start, rates, samples, noise)
+    before, after = (_bound(bound_at, q, move, JUDGES, Common(seed + 1))[0] for move in (start, reached))
     kept = torch.where((after > before)[:, None], reached, start)
     return Optimized(_moved(q, kept), torch.where(after > before, after, before), before)
 
@@ -201,7 +221,7 @@ class Reconstructed:
 
 
 def optimized_reconstructions(
-    model: LatentVector, source: Source, limit: int | None = None, *, steps: int = 100
+    model: Model, source: Source, limit: int | None = None, *, steps: int = 100
 ) -> Reconstructed:
     """The first `limit` examples, or all, from codes that `optimized` made better one by one; deterministic.
 
@@ -210,26 +230,33 @@ def optimized_reconstructions(
     parts = []
     for batch in batches(source, limit):
         found = optimized(model, batch, steps=steps)
+        latent = needs(model, LatentModel, "making codes better")
         with torch.no_grad():
-            mean = model.decode((found.posterior.mean[None],), batch.context).mean[0]
+            z = found.posterior.mean[None]
+            levels = (z,) if isinstance(model, LatentVector) else joint_of(latent, batch).levels(z)
+            mean = latent.decode(levels, batch.context).mean[0]
         parts.append((batch.x, mean, found.bound - found.bound_of_encoder))
     return Reconstructed(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
+@torch.no_grad()
+def _from_encoder(model: Model, batch: Batch) -> tuple[Distribution, BoundAt]:
+    """The posterior that the climb begins with, and what is climbed."""
+    if can_be_joint(model) and not isinstance(model, LatentVector):
+        about = joint_of(needs(model, LatentModel, "making codes better"), batch)
+        return about.own, _sampled(about)
+    vector = needs(model, LatentVector, "making codes better")
+    return vector.infer(batch), _closed(vector, batch)
+
+
 def _climbed(
-    model: LatentVector,
-    batch: Batch,
-    q: Distribution,
-    move: Tensor,
-    rates: Sequence[float],
-    samples: int,
-    noise: Common,
+    bound_at: BoundAt, q: Distribution, move: Tensor, rates: Sequence[float], samples: int, noise: Common
 ) -> Tensor:
     """Adam with a rate for each step."""
     move = move.clone()
     updates = Updates(CLIMB, {"move": move})
     for rate in rates:
-        updates([_bound(model, batch, q, move, samples, noise)[1]], rate, None, None)
+        updates([_bound(bound_at, q, move, samples, noise)[1]], rate, None, None)
     return move
 
 
@@ -241,13 +268,29 @@ def _moved(q: Distribution, move: Float[Tensor, "2 batch features"]) -> Distribu
     return diagonal_gaussian(loc, q.stddev * stretch)
 
 
-def _bound(
-    model: LatentVector, batch: Batch, q: Distribution, move: Tensor, samples: int, noise: Common
-) -> tuple[Tensor, Tensor]:
+def _bound(bound_at: BoundAt, q: Distribution, move: Tensor, samples: int, noise: Common) -> tuple[Tensor, Tensor]:
     """The ELBO of each example, and its slope in `move`."""
     with torch.enable_grad():
         leaf = move.clone().requires_grad_()
-        terms = model.terms(batch, samples=samples, generator=noise, requires=REQUIRES, posterior=(_moved(q, leaf),))
-        bound = terms.log_likelihood.mean(0) - terms.divergence.sum(0).mean(0)
+        bound = bound_at(_moved(q, leaf), samples, noise)
         (slope,) = torch.autograd.grad(bound.sum(), leaf)
     return bound.detach(), slope
+
+
+def _closed(model: LatentVector, batch: Batch) -> BoundAt:
+    """With the divergence in closed form where one is registered."""
+
+    def bound_at(law: Distribution, samples: int, noise: Common) -> Tensor:
+        terms = model.terms(batch, samples=samples, generator=noise, requires=REQUIRES, posterior=(law,))
+        return terms.log_likelihood.mean(0) - terms.divergence.sum(0).mean(0)
+
+    return bound_at
+
+
+def _sampled(about: LogJoint) -> BoundAt:
+    """E[log p(x, z) - log q(z)] over draws."""
+
+    def bound_at(law: Distribution, samples: int, noise: Common) -> Tensor:
+        return about.log_weight(draw(law, samples, noise), law).mean(0)
+
+    return bound_at

@@ -7,7 +7,7 @@ from vael.inference.expectation_maximization import Cause, ExpectationMaximizati
 from vael.inference.gradient import GradientAscent
 from vael.inference.grid import GridPosterior, posterior_on_grid
 from vael.inference.guard import Guard
-from vael.inference.joint import LogJoint, can_be_joint, joint_of
+from vael.inference.joint import LogJoint, can_be_joint, joint_by_prior, joint_of
 from vael.inference.labelled import LabelledAscent
 from vael.inference.laplace import LaplacePosterior, approximation, refined
 from vael.inference.mean_field import CoordinateAscent, GaussianMeanField
@@ -50,6 +50,7 @@ __all__ = [
     "approximation",
     "can_be_joint",
     "drawn_and_weighed",
+    "joint_by_prior",
     "joint_of",
     "posterior_on_grid",
     "refined",

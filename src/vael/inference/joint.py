@@ -14,6 +14,7 @@ from torch.distributions import Distribution
 from vael.data import Batch
 from vael.data.batch import some
 from vael.models import Conditional, LatentModel, LatentVector, Whitens, has, needs
+from vael.models.core import Levels
 from vael.models.vae import filled, seen
 from vael.probability import diagonal_gaussian, law_at, total_log_prob
 
@@ -35,6 +36,10 @@ class LogJoint(ABC):
     @abstractmethod
     def terms(self, z: Float[Tensor, "samples batch features"]) -> tuple[Tensor, Tensor]:
         """Two parts whose sum it is, `[samples, batch]` each: what the data add, and the density of z without them."""
+
+    @abstractmethod
+    def levels(self, z: Float[Tensor, "samples batch features"]) -> Levels:
+        """The latents of the model that such vectors stand for, as it decodes them."""
 
     @abstractmethod
     def part(self, rows: Int64[Tensor, " some"]) -> LogJoint:
@@ -76,6 +81,9 @@ class LatentJoint(LogJoint):
         told = total_log_prob(law, self.x) if observed is None else seen(law.log_prob(self.x), observed)
         return told, self.prior(given).log_prob(z)
 
+    def levels(self, z: Float[Tensor, "samples batch features"]) -> Levels:
+        return (z,)
+
     def part(self, rows: Int64[Tensor, " some"]) -> LogJoint:
         return LatentJoint(self.prior, self.likelihood, some(self.batch, rows), law_at(self.own, rows))
 
@@ -96,8 +104,50 @@ class VariatesJoint(LogJoint):
         terms = self.given(z)
         return terms.log_likelihood + (terms.log_prior - terms.log_posterior).sum(0), self.own.log_prob(z)
 
+    def levels(self, z: Float[Tensor, "samples batch features"]) -> Levels:
+        return self.given(z).latent
+
     def part(self, rows: Int64[Tensor, " some"]) -> LogJoint:
         return VariatesJoint(self.model, some(self.batch, rows))
+
+
+class PriorJoint(LogJoint):
+    """log p(x | z(u)) + log N(u; 0, I): all levels of latents as one vector u of the standard normal variates that the
+    prior draws them with.
+
+    In these units a posterior that knows little of x is as wide as the prior and no wider, however narrow the model's
+    own one is: for examples of which much was not seen. `own` has that one's means, level by level, in units of the
+    prior given the means above.
+    """
+
+    def __init__(self, model: Whitens, batch: Batch) -> None:
+        self.model, self.batch, self.least = model, batch, FLOOR
+        self.x = filled(batch.x, batch.observed)
+        shifts, widths, above, posterior_at = [], [], (), model.posterior_given(batch)
+        for _ in range(model.depth(tuple(batch.x.shape[1:]))):
+            q, p = posterior_at(above), model.prior_at(above, batch.context)
+            shifts.append(((q.mean - p.mean) / p.stddev).flatten(0, -2))
+            widths.append((q.stddev / p.stddev).flatten(0, -2))
+            above = (*above, q.mean if above else q.mean[None])
+        self.own = diagonal_gaussian(torch.cat(shifts, -1), torch.cat(widths, -1))
+        self.sizes = tuple(level.shape[-1] for level in shifts)
+
+    def terms(self, z: Float[Tensor, "samples batch features"]) -> tuple[Tensor, Tensor]:
+        observed = self.batch.observed
+        law = self.model.decode(self.levels(z), self.batch.context)
+        told = total_log_prob(law, self.x) if observed is None else seen(law.log_prob(self.x), observed)
+        zero = torch.zeros_like(z[0])
+        return told, diagonal_gaussian(zero, torch.ones_like(zero)).log_prob(z)
+
+    def levels(self, z: Float[Tensor, "samples batch features"]) -> Levels:
+        found: Levels = ()
+        for variates in z.split(self.sizes, -1):
+            law = self.model.prior_at(found, self.batch.context)
+            found = (*found, law.mean + law.stddev * variates)
+        return found
+
+    def part(self, rows: Int64[Tensor, " some"]) -> LogJoint:
+        return PriorJoint(self.model, some(self.batch, rows))
 
 
 def can_be_joint(model: object) -> bool:
@@ -111,6 +161,13 @@ def joint_of(model: LatentModel, batch: Batch) -> LogJoint:
         return VariatesJoint(needs(model, Whitens, "fitting proposals to examples"), batch)
     vector = needs(model, LatentVector, "fitting proposals to examples")
     return LatentJoint(vector.prior, vector.likelihood, batch, vector.infer(batch))
+
+
+def joint_by_prior(model: LatentModel, batch: Batch) -> LogJoint:
+    """`joint_of`, several levels of latents in units of the prior. Errors: as there."""
+    if has(model, Whitens):
+        return PriorJoint(needs(model, Whitens, "fitting proposals to examples"), batch)
+    return joint_of(model, batch)
 
 
 def latents_of(model: LatentModel) -> int:

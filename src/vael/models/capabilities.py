@@ -84,10 +84,14 @@ class CodeVector(Decodes):
     """Abstract: what is kept of an example is one vector of real numbers, from anywhere in whose space is decoded."""
 
     offers: ClassVar[str] = "one vector of numbers for each example, and examples from such vectors (CodeVector)"
-    instead: ClassVar[str] = "use a VAE with one level of latents, or an autoencoder"
+    instead: ClassVar[str] = "use a VAE or an autoencoder"
 
     def latents(self, batch: Batch) -> Levels:
-        return (self.encode(batch)[None],)
+        return self.in_levels(self.encode(batch)[None])
+
+    def in_levels(self, code: Float[Tensor, "samples batch features"]) -> Levels:
+        """Such vectors as `decode` takes them; of several levels of latents, side by side in a vector, each its own."""
+        return (code,)
 
 
 class Codes(Capability):

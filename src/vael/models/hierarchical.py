@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from vael.data.batch import Batch
 from vael.errors import ShapeError, StateError
-from vael.models.capabilities import Capability, CellWise, Whitens
+from vael.models.capabilities import Capability, CellWise, CodeVector, Whitens
 from vael.models.core import EVERYTHING, Levels, Terms
 from vael.models.likelihoods.heads import Head, at_least_float32
 from vael.models.vae import filled, seen, shown
@@ -47,7 +47,7 @@ def softened(raw: Tensor, low: float, high: float) -> Tensor:
     return bounded((F.softplus(math.log(2) * raw) / math.log(2)).log(), low, high).exp()
 
 
-class HierarchicalVAE(Whitens, CellWise):
+class HierarchicalVAE(Whitens, CodeVector, CellWise):
     """p(z_1) Π p(z_l | z_<l) p(x | z) with q(z_1 | x) Π q(z_l | z_<l, x), every level a diagonal Gaussian.
 
     The way down is shared: with the state h_l that all latents above level l have made, p(z_l | z_<l) = N(μ, diag σ²)
@@ -95,6 +95,9 @@ class HierarchicalVAE(Whitens, CellWise):
 
         return at
 
+    def in_levels(self, code: Tensor) -> Levels:
+        return code.split(self.ladder.sizes, -1)
+
     @property
     def variates(self) -> int:
         return sum(self.ladder.sizes)
@@ -136,7 +139,7 @@ class HierarchicalVAE(Whitens, CellWise):
     ) -> Terms:
         """The terms from what was seen of x at each level: latents as given, or drawn with the noise."""
         x = filled(batch.x, batch.observed)
-        rows, h, pairs = (samples, len(x)), self.ladder.top(), []
+        rows, h, pairs = torch.Size((samples, len(x))), self.ladder.top(), []
         for level, up in enumerate(seen_at):
             q, p = self._level(level, h, up, rows if level else None)
             if latent is not None:
@@ -175,24 +178,22 @@ class HierarchicalVAE(Whitens, CellWise):
 
     def _below(self, level: int, h: Tensor, z: Tensor) -> Tensor:
         at = z.flatten(0, 1)
-        h = h if len(h) == len(at) else h.expand(len(at), *h.shape[1:])
+        h = h if level else h.expand(at.shape[0], *h.shape[1:])  # the state above the first level is one for all
         return self.ladder.below(level, h, at.to(h.dtype))
 
-    def _prior(self, level: int, h: Tensor, rows: Sequence[int] | None) -> Distribution:
+    def _prior(self, level: int, h: Tensor, rows: torch.Size | None) -> Distribution:
         """p(z_l | z_<l) from the state; of the first level without batch shape."""
         raw = self.ladder.prior(level, h)
-        return diagonal_gaussian(*self._moments(raw[0] if rows is None else raw.unflatten(0, tuple(rows))))
+        return diagonal_gaussian(*self._moments(raw[0] if rows is None else raw.unflatten(0, rows)))
 
-    def _level(
-        self, level: int, h: Tensor, up: Tensor, rows: Sequence[int] | None
-    ) -> tuple[Distribution, Distribution]:
+    def _level(self, level: int, h: Tensor, up: Tensor, rows: torch.Size | None) -> tuple[Distribution, Distribution]:
         """Posterior and prior of a level, whose `rows` are samples and examples; None where no level stands above."""
         if rows is not None:  # what was seen of x is the same for all samples
             up = up.expand(rows[0], *up.shape).flatten(0, 1)
         raw_p = self.ladder.prior(level, h)
-        raw_q = self.ladder.posterior(level, h.expand(len(up), *h.shape[1:]), up)
+        raw_q = self.ladder.posterior(level, h.expand(up.shape[0], *h.shape[1:]), up)
         if rows is not None:
-            raw_p, raw_q = raw_p.unflatten(0, tuple(rows)), raw_q.unflatten(0, tuple(rows))
+            raw_p, raw_q = raw_p.unflatten(0, rows), raw_q.unflatten(0, rows)
         loc, scale = self._moments(raw_p)
         shift, wider = at_least_float32(raw_q).chunk(2, -1)
         q = diagonal_gaussian(loc + scale * shift, scale * self.deviation(wider, -5.0, 2.0))
@@ -203,9 +204,9 @@ class HierarchicalVAE(Whitens, CellWise):
         loc, wide = at_least_float32(raw).chunk(2, -1)
         return loc, self.deviation(wide, -5.0, 3.0)
 
-    def _likelihood(self, h: Tensor, rows: Sequence[int]) -> Distribution:
+    def _likelihood(self, h: Tensor, rows: torch.Size) -> Distribution:
         raw = self.start(self.ladder.out(h))
-        return self.head(at_least_float32(raw).unflatten(0, tuple(rows)))
+        return self.head(at_least_float32(raw).unflatten(0, rows))
 
 
 def _apart(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
