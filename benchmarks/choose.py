@@ -42,10 +42,10 @@ from vael.errors import VaelError
 from vael.evaluation.judgement import ErrorJudgement, ExactJudgement
 from vael.evaluation.judging import judge
 from vael.evaluation.proposals import Proposals
-from vael.evaluation.ranking import ranked_apart
 from vael.evaluation.record import Evaluation
 from vael.evaluation.representation import class_probe, codes_of
 from vael.evaluation.samples import frechet_distance
+from vael.evaluation.tabular.ranking import ranked_apart
 from vael.models import Encodes, Samples, has
 from vael.specs import Run
 

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from scipy.stats import beta
 
-from vael.evaluation.ranking import ALARM
 from vael.evaluation.tabular.efficacy import quick_learners
+from vael.evaluation.tabular.ranking import ALARM
 from vael.evaluation.tabular.synthetic import JudgedTables, SyntheticQuality, SyntheticSettings, judge_synthetic
 from vael.report.tabular.synthetic_verdict import quality_remarks
 from vael.tables.schema import Column, ColumnKind, Schema

@@ -27,7 +27,7 @@ FOLDERS = {  # of modules that kept their names: where they were, and where they
     ("vael.data", "vael.tables.as_text"): "compressed output text",
     ("vael.data", "vael.tables.values"): "dates numerals",
     ("vael.evaluation", "vael.evaluation.tabular"): (
-        "associations contrasts efficacy marginals privacy synthetic two_sample"
+        "associations contrasts efficacy marginals privacy ranking signs synthetic two_sample"
     ),
     ("vael.inference", "vael.lectures"): "decomposition estimators projections variations",
     ("vael.probability", "vael.lectures"): "information joint tables",

@@ -9,7 +9,6 @@ import pytest
 from scipy.stats import spearmanr, ttest_ind
 from sklearn.metrics import r2_score, roc_auc_score
 
-from vael.evaluation.signs import sign_p_value
 from vael.evaluation.skill import (
     FEWEST,
     SkillTold,
@@ -21,6 +20,7 @@ from vael.evaluation.skill import (
     skill_of_numbers,
     standard_error,
 )
+from vael.evaluation.tabular.signs import sign_p_value
 
 FOLDS = (0.9, 0.8, 0.7), (0.6, 0.5, 0.55)
 

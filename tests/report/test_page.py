@@ -10,9 +10,8 @@ from torch.distributions import Normal
 from vael import domains, report
 from vael.data import Kind, Source, Splits
 from vael.evaluation.divergence_parts import DecomposedDivergence
-from vael.evaluation.evaluate import _warnings
 from vael.evaluation.likelihood import Judged
-from vael.evaluation.record import Evaluation
+from vael.evaluation.record import Evaluation, _warnings
 from vael.models import BernoulliHead, Head
 from vael.recipes import dense
 from vael.report import page as report_page

@@ -13,7 +13,7 @@ from torch import nn
 
 from vael.data import Source
 from vael.errors import StateError
-from vael.evaluation.evaluate import batch_at
+from vael.evaluation.examples import batch_at
 from vael.networks import Moving
 from vael.training import Settings, encoded
 from vael.training.device import (

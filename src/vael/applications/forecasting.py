@@ -14,7 +14,7 @@ from torch.distributions import Distribution
 from vael.applications.sequences import WORTH, refuse_other
 from vael.data import Batch, Source
 from vael.errors import StateError
-from vael.evaluation.evaluate import batch_at, reference
+from vael.evaluation.examples import batch_at, reference
 from vael.inference import tempered, weighed
 from vael.models import CellWise, Continues, LatentModel, Model, Predicts, has, needs, posterior_levels
 from vael.probability import EachLatent, PerExample, draw

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vael.data import Source
 from vael.errors import StateError
-from vael.evaluation.evaluate import batch_at, reference
+from vael.evaluation.examples import batch_at, reference
 from vael.inference import tempered
 from vael.models import CellWise, LatentModel, Model, Predicts, needs
 from vael.models.vae import filled

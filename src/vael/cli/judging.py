@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from vael.cli.telling import CountingLine, answer, tell
 from vael.counting import counted
 
 if TYPE_CHECKING:
-    from vael.evaluation import Evaluation, Forecast, Judgement, Proposals
+    from vael.evaluation import Estimation, Evaluation, Forecast, Judgement, Proposals
     from vael.specs import Prepared, Run
 
 # numbers of single latents and examples, which `--json` leaves out
@@ -27,6 +27,11 @@ SINGLE = ("divergence_per_latent", "elbo_per_example", "log_likelihood_per_examp
 COMMON_FIELDS = ("data", "split", "examples", "seconds", "seed", "estimator", "warnings")
 IMPORTANCE_SAMPLES = 1000
 TOGETHER = 256  # examples encoded at once
+PROPOSALS = {
+    "adaptive": "ADAPTIVE",
+    "encoder": "ENCODER",
+    "laplace": "FITTED",
+}  # members of `vael.evaluation.Proposals`
 AFFORDABLE = 100, 1000  # importance samples of an estimate that nobody asked for in particular
 WORK = 8e12  # floating-point operations it may take: about a minute and a half of two small cores
 MOST_WORK = 4e13  # beyond which no proposals are fitted where nobody asked for them: seven minutes
@@ -45,7 +50,7 @@ class EvaluateOptions(RunOptions):
         "what the samples are drawn from: adaptive (default), the encoder's posterior or, where its weights have a "
         "heavy tail, a Gaussian fitted to the example; encoder, the encoder's posterior only; laplace, a fitted "
         "Gaussian for every example",
-        one_of("adaptive", "encoder", "laplace"),
+        one_of(*PROPOSALS),
     )
     linear_classifier: bool = flag(
         "besides, fit a linear classifier to the codes of labelled training examples, and say how many of this split "
@@ -70,21 +75,18 @@ def evaluate(options: EvaluateOptions) -> int:
     """Judge the model of a run."""
     from vael.cli.trivial import against_trivial, as_fields
     from vael.cli.wording import sentences
+    from vael.evaluation import Estimation, Proposals
     from vael.process import threads
 
     run = loaded(options)
     asked = {"--importance-samples": options.importance_samples, "--proposal": options.proposal}
     refuse_draws(run, [name for name, value in asked.items() if value is not None])
     with threads(options.threads):
-        judged = judge(
-            run,
-            options.split,
-            importance_samples=options.importance_samples or IMPORTANCE_SAMPLES,
-            seed=options.seed,
-            batch=options.batch,
-            proposal=options.proposal or "adaptive",
-            say=None if options.json else telling,
+        how = Estimation(
+            proposals=Proposals[PROPOSALS[options.proposal or "adaptive"]], seed=options.seed, batch=options.batch
         )
+        say = None if options.json else telling
+        judged = judge(run, options.split, options.importance_samples or IMPORTANCE_SAMPLES, how, say=say)
         beside = [against_simplest(run, judged, options)]
         beside += [by_codes(run, options.split)] if options.linear_classifier else []
         trivial = against_trivial(run, judged, options.split, options.seed)
@@ -159,9 +161,11 @@ def refuse_draws(run: Run | Prepared, asked: Sequence[str]) -> None:
 
 def report(options: ReportOptions) -> int:
     """Write the report of a run anew."""
+    from vael.evaluation import Estimation
+
     run, say = loaded(options), None if options.json else telling
     refuse_draws(run, ["--importance-samples"] * (options.importance_samples is not None))
-    judged = judge(run, importance_samples=options.importance_samples, seed=options.seed, say=say)
+    judged = judge(run, None, options.importance_samples, Estimation(seed=options.seed), say=say)
     page = write_report(run, judged, options.seed)
     record = {"run": str(run.folder), "report": str(page), "evaluation": as_json(judged, run)}
     print(json.dumps(record) if options.json else page)
@@ -171,11 +175,9 @@ def report(options: ReportOptions) -> int:
 def judge(
     run: Run,
     split: str | None = None,
-    *,
     importance_samples: int | None = None,
-    seed: int = 0,
-    batch: int = TOGETHER,
-    proposal: str = "adaptive",
+    how: Estimation | None = None,
+    *,
     say: Callable[[str], None] | None = None,
 ) -> Evaluation | Judgement:
     """`vael.evaluation.judge` for a split of the run's data (None: test where there is one): of latents with as many
@@ -184,26 +186,23 @@ def judge(
     `say` is told beforehand how long it will take.
     """
     from vael import evaluation
-    from vael.evaluation import Proposals, forecast, samples_latents
     from vael.process import tuned
 
     name, source = run.split(split)
-    if not samples_latents(run.model):
+    how = replace(how or evaluation.Estimation(), split=name)
+    if not evaluation.samples_latents(run.model):
         with tuned():
-            return evaluation.judge(run.model, source, split=name, seed=seed, batch=batch)
+            return evaluation.judge(run.model, source, how)
     kind, chosen = affordable(run, len(source))
-    count = importance_samples or chosen
-    kind = {
-        "adaptive": Proposals.ADAPTIVE if importance_samples else kind,
-        "encoder": Proposals.ENCODER,
-        "laplace": Proposals.FITTED,
-    }[proposal]
+    if not importance_samples and how.proposals is evaluation.Proposals.ADAPTIVE:
+        how = replace(how, proposals=kind)
+    how = replace(how, importance_samples=importance_samples or chosen)
     with tuned():
         if say is not None:
-            say(expectation(forecast(run.model, source, importance_samples=count, proposals=kind), len(source), count))
-        how = {"split": name, "importance_samples": count, "proposals": kind, "seed": seed, "batch": batch}
+            expected = evaluation.forecast(run.model, source, how)
+            say(expectation(expected, len(source), how.importance_samples))
         with CountingLine("judging") as line:
-            return evaluation.judge(run.model, source, progress=line.tell, **how)
+            return evaluation.judge(run.model, source, how, progress=line.tell)
 
 
 def expectation(expected: Forecast, examples: int, samples: int) -> str:

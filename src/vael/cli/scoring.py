@@ -162,7 +162,7 @@ class AnomalyPictures:
         import torch
 
         from vael import domains
-        from vael.evaluation.evaluate import batch_at
+        from vael.evaluation.examples import batch_at
         from vael.report.anomalies import Strange
 
         rows = verdict.flagged(threshold).nonzero().squeeze(1)

@@ -37,7 +37,7 @@ from vael.data.pictures.tiles import visible_sizes
 from vael.domains.coding import Coding, SetAside
 from vael.domains.described import DataSpec
 from vael.errors import FormatError, SupportError
-from vael.evaluation.evaluate import batch_at
+from vael.evaluation.examples import batch_at
 from vael.models import Head, Model
 from vael.models.families import ModelPart
 from vael.tables.reading import Frame

@@ -4,17 +4,18 @@ from vael.evaluation.classification import Classification
 from vael.evaluation.classifier import Classifier, ClassifierSettings, accuracy, classifier_features, train_classifier
 from vael.evaluation.codes import CodeEvaluation, evaluate_codes
 from vael.evaluation.collapse import Collapse, collapse, divergence_per_latent
+from vael.evaluation.estimation import Estimation, Proposals
 from vael.evaluation.evaluate import Forecast, evaluate, evaluate_encoder, evaluate_refined, forecast
 from vael.evaluation.judgement import CodeJudgement, ErrorJudgement, ExactJudgement, Judgement, KeyFigure
 from vael.evaluation.judging import judge, judge_codes, judge_error, judge_exactly, samples_latents
 from vael.evaluation.prediction import Horizon, PredictionJudgement
-from vael.evaluation.proposals import Proposals, fitted_proposal, fitting_cost
-from vael.evaluation.ranking import RankedApart, ranked_apart
+from vael.evaluation.proposals import fitted_proposal, fitting_cost
 from vael.evaluation.reconstruction import ReconstructionError, code_sensitivity, psnr, reconstruction_error
 from vael.evaluation.record import Evaluation
 from vael.evaluation.rows import RowBlock, RowKeys, RowTerms, cell_keys, row_batches, row_blocks, row_terms
 from vael.evaluation.samples import FeatureMoments, FrechetDistance, feature_moments, frechet_distance
 from vael.evaluation.tabular.privacy import ClosestRecords, Membership, closest_records
+from vael.evaluation.tabular.ranking import RankedApart, ranked_apart
 from vael.evaluation.tabular.synthetic import SyntheticQuality, judge_synthetic
 from vael.evaluation.tabular.two_sample import TwoSampleTest, two_sample_test
 from vael.evaluation.weights import ImportanceWeights, pareto_shape, tail_size
@@ -28,6 +29,7 @@ __all__ = [
     "CodeJudgement",
     "Collapse",
     "ErrorJudgement",
+    "Estimation",
     "Evaluation",
     "ExactJudgement",
     "FeatureMoments",

@@ -9,7 +9,7 @@ import torch
 
 from vael.data import Source
 from vael.errors import StateError
-from vael.evaluation.evaluate import batch_at, reference
+from vael.evaluation.examples import looked_at
 from vael.models import Codes, head_of
 from vael.networks import CodeUse, code_use
 
@@ -45,18 +45,12 @@ def evaluate_codes(model: Codes, source: Source, *, seed: int = 0, batch: int = 
             f"{source.name}: {len(source)} examples and the head {type(head).__name__}; expected some, and a head that "
             "is a likelihood"
         )
-    like, training = reference(model), model.training
-    model.eval()
-    nats, codes = torch.zeros(2, dtype=torch.float64), []
-    with torch.no_grad():
-        for start in range(0, len(source), batch):
-            given = batch_at(source, range(start, min(start + batch, len(source))), seed, like)
-            terms = model(
-                given, generator=torch.Generator(like.device), requires=frozenset({"log_likelihood", "divergence"})
-            )
+    nats, codes, wanted = torch.zeros(2, dtype=torch.float64), [], frozenset({"log_likelihood", "divergence"})
+    with looked_at(model, source, seed, batch) as parts:
+        for given in parts:
+            terms = model(given, generator=torch.Generator(given.x.device), requires=wanted)
             nats += torch.stack([-terms.log_likelihood[0].double().sum(), terms.divergence.double().sum()]).cpu()
             codes.append([level[0] for level in terms.latent])
-    model.train(training)
     distortion, rate = (nats / len(source)).tolist()
     use = tuple(
         code_use(torch.cat(level), size) for level, size in zip(zip(*codes, strict=True), model.sizes, strict=True)

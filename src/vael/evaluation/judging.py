@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
+from typing import Unpack
 
 import torch
 from jaxtyping import Float
@@ -14,15 +14,14 @@ from torch import Tensor
 from vael.data import Batch, Source
 from vael.errors import StateError, SupportError
 from vael.evaluation.codes import evaluate_codes
-from vael.evaluation.evaluate import Progress, batch_at, evaluate, evaluate_encoder, evaluate_refined, reference
+from vael.evaluation.estimation import USUAL, Estimation, EstimationOptions
+from vael.evaluation.evaluate import evaluate
+from vael.evaluation.examples import looked_at
 from vael.evaluation.judgement import CodeJudgement, ErrorJudgement, ExactJudgement, Judgement
 from vael.evaluation.prediction import judge_prediction
-from vael.evaluation.proposals import Proposals
 from vael.evaluation.record import Evaluation
 from vael.models import Codes, ExactLikelihood, LatentModel, Model, Predicts, Reconstructs, has, is_likelihood, needs
 from vael.networks import CodeUse, code_use
-
-WAYS = {Proposals.ADAPTIVE: evaluate, Proposals.ENCODER: evaluate_encoder, Proposals.FITTED: evaluate_refined}
 
 
 def samples_latents(model: Model) -> bool:
@@ -31,51 +30,32 @@ def samples_latents(model: Model) -> bool:
 
 
 def judge(
-    model: Model,
-    source: Source,
-    *,
-    split: str = "test",
-    importance_samples: int = 100,
-    proposals: Proposals = Proposals.ADAPTIVE,
-    seed: int = 0,
-    batch: int = 256,
-    progress: Progress | None = None,
+    model: Model, source: Source, how: Estimation = USUAL, **options: Unpack[EstimationOptions]
 ) -> Evaluation | Judgement:
     """The numbers that a model has, by the capability that says most.
 
     Of an `ExactLikelihood` log p(x) itself; of a `LatentModel` the bound and an importance-weighted log p(x)
     (`evaluate`); of one that `Predicts` log p of frames given those before them; of `Codes` log p(x, c(x)) and the bits
-    of the codes; of one that only `Reconstructs` the squared error and decibels. `importance_samples`, `proposals` and
-    `progress` are for latents. The model comes back in the mode it
-    was in. Errors: `StateError` for an empty split, for sizes below 1, and for a model that has none of these.
+    of the codes; of one that only `Reconstructs` the squared error and decibels. What is asked for is a record,
+    keywords, or both, as for `evaluate`; `importance_samples`, `proposals`, `memory` and `progress` are for latents.
+    The model comes back in the mode it was in. Errors: `StateError` for an empty split, for sizes below 1, and for a
+    model that has none of these; `TypeError` for another keyword.
     """
+    how = replace(how, **options)
     if samples_latents(model):
-        latent = needs(model, LatentModel, "importance sampling")
-        how = {"split": split, "importance_samples": importance_samples, "seed": seed, "batch": batch}
-        return WAYS[proposals](latent, source, progress=progress, **how)
-    if not len(source) or batch < 1:
-        raise StateError(f"{source.name}: {len(source)} examples in batches of {batch}; expected at least one of each")
+        return evaluate(model, source, how)
+    if not len(source) or how.batch < 1:
+        raise StateError(
+            f"{source.name}: {len(source)} examples in batches of {how.batch}; expected at least one of each"
+        )
     if isinstance(model, ExactLikelihood):
-        return judge_exactly(model, source, split=split, seed=seed, batch=batch)
+        return judge_exactly(model, source, how)
     if isinstance(model, Predicts):
-        with looked_at(model, source, seed, batch) as parts:
-            return judge_prediction(model, source, list(parts), split=split, seed=seed)
+        with looked_at(model, source, how.seed, how.batch) as parts:
+            return judge_prediction(model, source, list(parts), how)
     if isinstance(model, Codes) and is_likelihood(model):
-        return judge_codes(model, source, split=split, seed=seed, batch=batch)
-    return judge_error(needs(model, Reconstructs, "judging"), source, split=split, seed=seed, batch=batch)
-
-
-@contextmanager
-def looked_at(model: Model, source: Source, seed: int, batch: int) -> Iterator[Iterator[Batch]]:
-    """The examples of a source in batches, the model in evaluation mode and left as it was found."""
-    like, training = reference(model), model.training
-    starts = range(0, len(source), batch)
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield (batch_at(source, range(at, min(at + batch, len(source))), seed, like) for at in starts)
-    finally:
-        model.train(training)
+        return judge_codes(model, source, how)
+    return judge_error(needs(model, Reconstructs, "judging"), source, how)
 
 
 def standard_error(values: Float[Tensor, " examples"]) -> float | None:
@@ -83,20 +63,18 @@ def standard_error(values: Float[Tensor, " examples"]) -> float | None:
     return float(values.std() / math.sqrt(len(values))) if len(values) > 1 else None
 
 
-def judge_exactly(
-    model: ExactLikelihood, source: Source, *, split: str = "test", seed: int = 0, batch: int = 256
-) -> ExactJudgement:
+def judge_exactly(model: ExactLikelihood, source: Source, how: Estimation = USUAL) -> ExactJudgement:
     """Log p(x) of every example, without any estimate. Errors: `SupportError` for examples with gaps."""
     begun = time.perf_counter()
-    with looked_at(model, source, seed, batch) as parts:
+    with looked_at(model, source, how.seed, how.batch) as parts:
         found = torch.cat([model.log_prob(whole(given, source).x).double().cpu() for given in parts])
     mean, elements = float(found.mean()), math.prod(source.event)
     bad = int((~found.isfinite()).sum())
     return ExactJudgement(
         data=source.name,
-        split=split,
+        split=how.split,
         examples=len(source),
-        seed=seed,
+        seed=how.seed,
         seconds=time.perf_counter() - begun,
         estimator=model.told,
         notes=source.notes,
@@ -118,15 +96,15 @@ def whole(given: Batch, source: Source) -> Batch:
     return given
 
 
-def judge_codes(model: Codes, source: Source, *, split: str = "test", seed: int = 0, batch: int = 256) -> CodeJudgement:
+def judge_codes(model: Codes, source: Source, how: Estimation = USUAL) -> CodeJudgement:
     """Log p(x, c(x)), the bits of the codes, and how they are used. Errors: as `evaluate_codes`."""
     begun = time.perf_counter()
-    found = evaluate_codes(model, source, seed=seed, batch=batch)
+    found = evaluate_codes(model, source, seed=how.seed, batch=how.batch)
     return CodeJudgement(
         data=source.name,
-        split=split,
+        split=how.split,
         examples=len(source),
-        seed=seed,
+        seed=how.seed,
         seconds=time.perf_counter() - begun,
         estimator="log p(x, c(x)) at the codes c(x) that the encoder finds: q(c | x) is 1 there, so nothing is drawn",
         notes=source.notes,
@@ -134,15 +112,13 @@ def judge_codes(model: Codes, source: Source, *, split: str = "test", seed: int 
     )
 
 
-def judge_error(
-    model: Reconstructs, source: Source, *, split: str = "test", seed: int = 0, batch: int = 256
-) -> ErrorJudgement:
+def judge_error(model: Reconstructs, source: Source, how: Estimation = USUAL) -> ErrorJudgement:
     """Squared error of what comes out, over the elements that were seen, and decibels.
 
     Their peak is the largest difference that the kind of data allows; of real numbers, the range of this split.
     """
     begun, errors, low, high, codes = time.perf_counter(), [], math.inf, -math.inf, []
-    with looked_at(model, source, seed, batch) as parts:
+    with looked_at(model, source, how.seed, how.batch) as parts:
         for given in parts:
             seen = torch.ones_like(given.x, dtype=torch.bool) if given.observed is None else given.observed
             apart = (model.reconstruct(given) - given.x).double().square().where(seen, 0.0).flatten(1).sum(1)
@@ -155,9 +131,9 @@ def judge_error(
     reach = high - low if source.highest is None else source.highest
     return ErrorJudgement(
         data=source.name,
-        split=split,
+        split=how.split,
         examples=len(source),
-        seed=seed,
+        seed=how.seed,
         seconds=time.perf_counter() - begun,
         estimator="each example against what comes out of the model for it; nothing is drawn",
         notes=source.notes,

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vael.data import Batch, Source
+from vael.evaluation.estimation import Estimation
 from vael.evaluation.judgement import Judgement, KeyFigure
 from vael.models import Predicts
 from vael.probability import PerExample
@@ -61,7 +62,7 @@ def horizons_of(model: Predicts, frames: int) -> list[int]:
 
 
 def judge_prediction(
-    model: Predicts, source: Source, parts: list[Batch], *, split: str, seed: int, draws: int = DRAWS
+    model: Predicts, source: Source, parts: list[Batch], how: Estimation, draws: int = DRAWS
 ) -> PredictionJudgement:
     """What is said of each frame given those before it, and of frames farther ahead, mean over all windows.
 
@@ -74,7 +75,7 @@ def judge_prediction(
     bounds: dict[int, list[Tensor]] = {steps: [] for steps in every}
     for batch in parts:
         for steps in every:
-            log_w = model.log_ahead(batch, steps, draws, PerExample(seed + steps, batch.rows)).double().cpu()
+            log_w = model.log_ahead(batch, steps, draws, PerExample(how.seed + steps, batch.rows)).double().cpu()
             logs[steps].append(log_w.logsumexp(0) - math.log(draws))
             bounds[steps].append(log_w.mean(0))
     each = {steps: torch.cat(found) for steps, found in logs.items()}
@@ -82,9 +83,9 @@ def judge_prediction(
     whole = each[1].sum(1)
     return PredictionJudgement(
         data=source.name,
-        split=split,
+        split=how.split,
         examples=len(source),
-        seed=seed,
+        seed=how.seed,
         seconds=time.perf_counter() - begun,
         estimator="each frame given those before it, and frames farther ahead given those up to a time; the model "
         "bounds these, and has no other log p(x) of a series than the sum of the first",

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import Enum, auto
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int64
@@ -23,6 +22,7 @@ from vael.data import Batch
 from vael.data.batch import some
 from vael.errors import StateError
 from vael.evaluation.classification import over_classes
+from vael.evaluation.estimation import ProposalPlan, Proposals
 from vael.evaluation.likelihood import Draws, Judged, latents, log_weights_of, under_posterior, weigh
 from vael.evaluation.weights import ImportanceWeights
 from vael.inference import DiagonalFit, LaplacePosterior, LogJoint, approximation, joint_of
@@ -44,38 +44,6 @@ PILOT_BLOCK, TRIAL_BLOCK, TURN_BLOCKS = (
 )  # numbers of noise that no draw of an estimate reaches
 MOST_CORRELATED = 256  # latents of a proposal with full covariance: of more it is diagonal
 ROOM = 1 << 22  # numbers that fitting may hold at once for each of the few tensors it needs
-
-
-class Proposals(Enum):
-    """What the draws for log p(x) come from."""
-
-    ENCODER = auto()  # the encoder's posterior
-    ADAPTIVE = (
-        auto()
-    )  # a proposal fitted to the example where the encoder's weights have a heavy tail, else the encoder's posterior
-    FITTED = auto()  # a proposal fitted to each example
-
-
-@dataclass(frozen=True)
-class ProposalPlan:
-    """How examples are judged: K samples of the estimate, seed of the draws, latents decoded at once, examples
-    judged together; whether a proposal could be fitted to an example.
-    """
-
-    samples: int
-    seed: int
-    rows: int
-    proposals: Proposals
-    batch: int
-    can_fit: bool
-
-    def draws(self, samples: int, first: int = 0) -> Draws:
-        """So many draws, of the noise from block `first` on."""
-        return Draws(samples, self.seed, self.rows, first)
-
-    def together(self, samples: int) -> int:
-        """Examples whose draws are decoded at once."""
-        return min(self.batch, max(1, self.rows // min(samples, 500)))
 
 
 def posterior_of(model: LatentModel, given: Batch) -> Distribution | None:
@@ -116,7 +84,7 @@ def judged(model: LatentModel, given: Batch, plan: ProposalPlan) -> Judged:
     if isinstance(model, Classifies):
         size = max(1, plan.together(plan.samples) // model.classes)
         return joined([over_classes(model, part, plan.draws(plan.samples)) for part in _parts(given, size)])
-    if plan.proposals is Proposals.ENCODER:
+    if plan.how.proposals is Proposals.ENCODER:
         return joined(
             [
                 under_posterior(model, part, posterior_of(model, part), plan.draws(plan.samples))
@@ -132,10 +100,13 @@ def judged(model: LatentModel, given: Batch, plan: ProposalPlan) -> Judged:
     trusted = pilot.effective_samples >= WORTH * PILOT
     if pilot.k_hat is not None:
         trusted &= pilot.k_hat <= HEAVY
-    wanted = torch.ones_like(trusted) if plan.proposals is Proposals.FITTED else ~trusted
+    wanted = torch.ones_like(trusted) if plan.how.proposals is Proposals.FITTED else ~trusted
     fitted = _fitted(model, given, wanted.nonzero()[:, 0], plan)
     chosen = torch.cat([wanted.nonzero()[:0, 0], *(rows for rows, _ in fitted)])
-    left, size = torch.ones_like(wanted).index_fill(0, chosen, False).nonzero()[:, 0], plan.together(plan.samples)
+    left, size = (
+        torch.ones_like(wanted).index_fill(0, chosen, False).nonzero()[:, 0],
+        plan.together(plan.samples),
+    )
     found = [_weighed(model, some(given, part), None, plan) for part in _split(left, size)]
     for rows, law in fitted:
         for part in torch.arange(len(rows), device=rows.device).split(size):
@@ -169,7 +140,7 @@ def _fitted(
         return []
     features, found = joint_of(model, some(given, chosen[:1])).features, []
     numbers = features * max(features if features <= MOST_CORRELATED else 1, TRIAL)
-    for part in chosen.split(max(1, min(plan.batch, ROOM // numbers))):
+    for part in chosen.split(max(1, min(plan.how.batch, ROOM // numbers))):
         law = fitted_proposal(model, some(given, part), plan.draws(TRIAL, TRIAL_BLOCK))
         proper = (law.mean.isfinite() & law.stddev.isfinite()).all(1)
         if bool(proper.any()):

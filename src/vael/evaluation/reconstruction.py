@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vael.data import Batch, Corruption, Source
 from vael.errors import StateError, SupportError
-from vael.evaluation.evaluate import batch_at, reference
+from vael.evaluation.examples import looked_at
 from vael.models import Encodes, Model, Reconstructs, needs
 from vael.probability import PerExample
 
@@ -95,14 +95,8 @@ def reconstruction_error(
     if len(source) == 0 or batch < 1:
         raise StateError(f"{source.name}: {len(source)} examples in batches of {batch}; expected at least one of each")
     model = needs(model, Reconstructs, "The error of a reconstruction")
-    like, training = reference(model), model.training
-    blocks = [range(start, min(start + batch, len(source))) for start in range(0, len(source), batch)]
-    model.eval()
-    try:
-        with torch.inference_mode():
-            pairs = [_errors(model, batch_at(source, rows, seed, like), corruption, seed) for rows in blocks]
-    finally:
-        model.train(training)
+    with torch.inference_mode(), looked_at(model, source, seed, batch) as blocks:
+        pairs = [_errors(model, given, corruption, seed) for given in blocks]
     out, given = (torch.cat(part) for part in zip(*pairs, strict=True))
     return ReconstructionError(source.name, len(source), peak, float(out.mean()), float(given.mean()), out)
 
@@ -121,10 +115,9 @@ def code_sensitivity(model: Model, source: Source, corruption: Corruption, *, se
             "of 1"
         )
     model = needs(model, Encodes, "The sensitivity of codes")
-    like, clean, moved = reference(model), [], []
-    with torch.inference_mode():
-        for start in range(0, len(source), batch):
-            given = batch_at(source, range(start, min(start + batch, len(source))), seed, like)
+    clean, moved = [], []
+    with torch.inference_mode(), looked_at(model, source, seed, batch) as parts:
+        for given in parts:
             damaged = corruption(given.x, PerExample(seed + 1, given.rows))[0]
             clean.append(model.encode(given).double())
             moved.append((model.encode(Batch(x=damaged, context=given.context)).double() - clean[-1]).square().sum(1))

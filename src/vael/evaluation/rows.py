@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vael.data import Batch, Source
 from vael.errors import StateError
-from vael.evaluation.evaluate import batch_at, reference
+from vael.evaluation.examples import batch_at, reference
 from vael.models import Decodes, ExactLikelihood, Model, has, needs
 from vael.models.vae import filled, seen
 from vael.probability import Common

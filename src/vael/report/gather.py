@@ -13,6 +13,7 @@ from torch.distributions import Independent
 
 from vael.counting import counted
 from vael.data import Batch, Source
+from vael.evaluation.examples import in_evaluation
 from vael.models import (
     Encodes,
     LatentModel,
@@ -45,13 +46,8 @@ REACH = 3.0  # standard deviations of the prior that a traversal goes to either 
 @contextmanager
 def looking(model: Model) -> Iterator[torch.device]:
     """The model in evaluation mode without gradients, left as it was found; gives its device."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield next((w.device for w in model.parameters()), torch.device("cpu"))
-    finally:
-        model.train(training)
+    with in_evaluation(model), torch.no_grad():
+        yield next((w.device for w in model.parameters()), torch.device("cpu"))
 
 
 def spread(examples: int, wanted: int) -> Int64[Tensor, " chosen"]:

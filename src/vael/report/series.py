@@ -14,7 +14,7 @@ from torch.distributions import Distribution
 
 from vael.counting import counted
 from vael.data import Batch
-from vael.evaluation.evaluate import batch_at, reference
+from vael.evaluation.examples import batch_at, reference
 from vael.models import LatentModel, Predicts, Samples, needs, posterior_levels
 from vael.probability import EachLatent, PerExample, draw
 from vael.report.gather import looking, spread

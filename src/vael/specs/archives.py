@@ -15,7 +15,7 @@ from vael.compression.archive import fingerprint
 from vael.compression.portable import IntegerVAE, PortableLevel, load_portable, quantise
 from vael.domains.coding import Coding
 from vael.errors import FormatError, StateError
-from vael.evaluation.evaluate import batch_at
+from vael.evaluation.examples import batch_at
 from vael.models import LatentModel, needs
 from vael.specs.runs import Run
 from vael.specs.spec import RunSpec

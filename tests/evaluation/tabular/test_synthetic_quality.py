@@ -13,7 +13,6 @@ import torch
 from sklearn.metrics import f1_score, roc_auc_score
 
 from vael.errors import ShapeError, SupportError
-from vael.evaluation.ranking import ranked_apart
 from vael.evaluation.tabular.efficacy import (
     FeatureEncoder,
     Task,
@@ -33,6 +32,7 @@ from vael.evaluation.tabular.privacy import (
     copied,
     positions,
 )
+from vael.evaluation.tabular.ranking import ranked_apart
 from vael.evaluation.tabular.synthetic import JudgedTables, SyntheticSettings, judge_synthetic
 from vael.evaluation.tabular.two_sample import two_sample_test
 from vael.tables.schema import Column, ColumnKind, Schema

@@ -10,11 +10,11 @@ import torch
 from scipy.stats import binom
 
 from vael.errors import SupportError
-from vael.evaluation.signs import sign_p_value
 from vael.evaluation.tabular.associations import association_p_value
 from vael.evaluation.tabular.efficacy import efficacy, learnable_target
 from vael.evaluation.tabular.marginals import marginals
 from vael.evaluation.tabular.privacy import bound_attack, closeness_attack, closest_records
+from vael.evaluation.tabular.signs import sign_p_value
 from vael.evaluation.tabular.two_sample import two_sample_test
 from vael.report.tabular.synthetic_verdict import judged_skill
 from vael.tables.schema import Column, ColumnKind, Schema

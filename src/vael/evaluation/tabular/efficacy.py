@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vael.errors import ShapeError, SupportError
-from vael.evaluation.ranking import ALARM
 from vael.evaluation.skill import FOLDS, LEAST_FOLD, Skill, SkillTold, skill_of_classes, skill_of_numbers
+from vael.evaluation.tabular.ranking import ALARM
 from vael.process import ignoring
 from vael.tables.constraints import columns_of, whole_codes
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema

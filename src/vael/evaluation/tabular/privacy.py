@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vael.errors import ShapeError
-from vael.evaluation.ranking import ALARM, RankedApart, ranked_apart
-from vael.evaluation.signs import sign_p_value
+from vael.evaluation.tabular.ranking import ALARM, RankedApart, ranked_apart
+from vael.evaluation.tabular.signs import sign_p_value
 from vael.tables.constraints import columns_of, whole_codes
 from vael.tables.schema import LEVELS, Schema
 

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vael.errors import ShapeError
-from vael.evaluation.ranking import RankedApart, ranked_apart
 from vael.evaluation.tabular.contrasts import Cells, Contrast, chosen_contrasts, crossed, distance
+from vael.evaluation.tabular.ranking import RankedApart, ranked_apart
 from vael.tables.constraints import columns_of
 from vael.tables.schema import ColumnKind, Schema
 

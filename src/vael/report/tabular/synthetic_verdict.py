@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vael.evaluation.ranking import ALARM
 from vael.evaluation.skill import Skill
+from vael.evaluation.tabular.ranking import ALARM
 from vael.evaluation.tabular.synthetic import SyntheticQuality
 from vael.report.verdict import Remark, Tone
 
