@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,10 @@ import torch
 from torch import Tensor
 
 from vael.compression.integers.integer_heads import HEADS, IntegerHead, quantise_head
+from vael.compression.integers.integer_ladder import KIND as LADDER
+from vael.compression.integers.integer_ladder import LatentUnits, assembled_ladder, quantise_ladder
 from vael.compression.integers.integer_laws import IndependentNormals, Normals, ShearedNormals
+from vael.compression.integers.integer_model import VERSION, IntegerModel, integer, part_of
 from vael.compression.integers.integer_network import IntegerNetwork, read_network
 from vael.compression.integers.integer_tables import (
     RATE,
@@ -40,46 +42,35 @@ from vael.models import (
     StandardNormal,
     needs,
 )
+from vael.models.hierarchical import HierarchicalVAE
 from vael.probability import bounded, draw
-from vael.training.checkpoint import read_tensors, write_tensors
+from vael.training.checkpoint import read_tensors
 
 FILE = "portable.safetensors"
-VERSION = 1
 FINE, LOW, HIGH = 5, -24, 24  # raw log-deviations are told apart at multiples of 1/128 between these
+BITS = BINS.bit_length() - 1  # of the grid of the latents
 SHEAR = 1 << 20  # largest entry below the diagonal, in units of 2^-12
 MOST_EXAMPLES, MOST_CELLS = 256, 1 << 18  # in one call
 
 
 @dataclass(frozen=True, eq=False)
-class IntegerVAE:
+class IntegerVAE(IntegerModel):
     """Encoder, decoder, head and tables of a model in whole numbers; what `quantise` makes and a file holds."""
 
     encoder: IntegerNetwork
     decoder: IntegerNetwork
-    head: IntegerHead
     normal: Whole  # Φ
     rates: Whole  # 1 / σ of every raw log-deviation
-    event: tuple[int, ...]
-    levels: int
-    features: int
     correlated: bool
-    source: str = ""  # fingerprint of the model in floating point that it was made of
 
-    @property
-    def tensors(self) -> dict[str, Tensor]:
-        """Everything that the integers depend on, as int64."""
-        networks = {
-            f"{name}.{key}": value
-            for name in ("encoder", "decoder")
-            for key, value in getattr(self, name).tensors.items()
-        }
-        tables = {f"head.{key}": torch.from_numpy(value) for key, value in self.head.tables.items()}
-        tables |= {"normal": torch.from_numpy(self.normal), "rates": torch.from_numpy(self.rates)}
-        return {name: narrowest(tensor.long()) for name, tensor in sorted({**networks, **tables}.items())}
+    def all_networks(self) -> Mapping[str, IntegerNetwork]:
+        return {"encoder": self.encoder, "decoder": self.decoder}
+
+    def all_tables(self) -> Mapping[str, Whole]:
+        return {"normal": self.normal, "rates": self.rates}
 
     @property
     def facts(self) -> dict[str, object]:
-        """The plain numbers beside them."""
         return {
             "version": VERSION,
             "event": list(self.event),
@@ -93,27 +84,34 @@ class IntegerVAE:
             "limits": [self.encoder.limit, self.decoder.limit],
         }
 
+    def posterior(self, x: Symbols) -> CodingLaw:
+        cells = torch.from_numpy(x.astype(np.float64)).view(len(x), *self.event)
+        raw, size = integer(self.encoder(cells)), self.features
+        loc, log_scale, under = np.split(raw, [size, 2 * size], axis=1)
+        loc = np.clip(loc, -4 * REACH << RAW, 4 * REACH << RAW)
+        rate = IntegerGrid(self.rates, LOW << (RAW - FINE), FINE)(log_scale)
+        independent = IndependentNormals(*self._normals, loc, rate)
+        return self._sheared(independent, loc, rate, under) if self.correlated else independent
+
     @property
-    def fingerprint(self) -> str:
-        """SHA-256 of all integers, little-endian, in the order of their names."""
-        digest = hashlib.sha256(json.dumps(self.facts, sort_keys=True).encode())
-        for name, tensor in self.tensors.items():
-            digest.update(f"{name} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.long().numpy().astype("<i8").tobytes())
-        return digest.hexdigest()
+    def _normals(self) -> tuple[Curve, int, int]:
+        return Curve(self.normal), BITS, REACH * BINS
 
-    def save(self, path: Path) -> None:
-        """As one safetensors file, whole or not at all."""
-        write_tensors(path, self.tensors, {**self.facts, "fingerprint": self.fingerprint})
+    def _sheared(self, normals: Normals, loc: Whole, rate: Whole, under: Whole) -> CodingLaw:
+        shear, size = np.zeros((len(loc), self.features, self.features), np.int64), self.features
+        rows, columns = np.tril_indices(size, -1)
+        shear[:, rows, columns] = np.clip(under, -SHEAR, SHEAR)
+        return ShearedNormals(normals, loc, rate, shear)
 
+    def likelihood(self, z: Symbols) -> CodingLaw:
+        return self.head.law(integer(self.decoder(torch.from_numpy(z.astype(np.float64)))))
 
-def narrowest(tensor: Tensor) -> Tensor:
-    """In the smallest integers that hold it."""
-    largest = int(tensor.abs().max()) if tensor.numel() else 0
-    return tensor.to(torch.int16 if largest < 1 << 15 else torch.int32 if largest < 1 << 31 else torch.int64)
+    def prior(self, examples: int) -> CodingLaw:
+        shape = (examples, self.features)
+        return IndependentNormals(*self._normals, np.zeros(shape, np.int64), np.full(shape, 1 << RATE))
 
 
-def load_portable(path: Path) -> IntegerVAE:
+def load_portable(path: Path) -> IntegerModel:
     """The model of a file. Errors: `FormatError` for a file that is missing, damaged or of another version."""
     tensors, facts = read_tensors(path)
     if facts.get("version") != VERSION:
@@ -134,45 +132,44 @@ def load_portable(path: Path) -> IntegerVAE:
     return model
 
 
-def assembled(tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> IntegerVAE:
+def assembled(tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> IntegerModel:
     """The model from what a file holds."""
-
-    def part(name: str) -> dict[str, Tensor]:
-        return {key.removeprefix(f"{name}."): tensor for key, tensor in tensors.items() if key.startswith(f"{name}.")}
-
+    head = assembled_head(tensors, facts)
+    if facts.get("kind") == LADDER:
+        return assembled_ladder(tensors, facts, head)
     limits: list[int] = facts["limits"]  # type: ignore[assignment]
     networks = [
-        read_network(limit, facts[name], part(name))  # type: ignore[bad-argument-type]
+        read_network(limit, facts[name], part_of(tensors, name))  # type: ignore[bad-argument-type]
         for name, limit in zip(("encoder", "decoder"), limits, strict=True)
     ]
-    said: dict[str, int | str] = dict(facts["head"])  # type: ignore[call-overload]
-    kind = HEADS[str(said.pop("kind"))]
-    head = kind(
-        {name: int(value) for name, value in said.items()},
-        {name: tensor.long().numpy() for name, tensor in part("head").items()},
-    )
     normal, rates = (tensors[name].long().numpy() for name in ("normal", "rates"))
     event, levels, features = tuple(facts["event"]), int(facts["levels"]), int(facts["features"])  # type: ignore[arg-type, call-overload]
-    return IntegerVAE(
-        networks[0],
-        networks[1],
-        head,
-        normal,
-        rates,
-        event,
-        levels,
-        features,
-        bool(facts["correlated"]),
-        str(facts["source"]),
+    correlated, source = bool(facts["correlated"]), str(facts["source"])
+    return IntegerVAE(head, event, levels, (features,), source, networks[0], networks[1], normal, rates, correlated)
+
+
+def assembled_head(tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> IntegerHead:
+    """The head from what a file holds."""
+    said: dict[str, int | str] = dict(facts["head"])  # type: ignore[call-overload]
+    kind = HEADS[str(said.pop("kind"))]
+    return kind(
+        {name: int(value) for name, value in said.items()},
+        {name: tensor.long().numpy() for name, tensor in part_of(tensors, "head").items()},
     )
 
 
-def quantise(model: Model, examples: Tensor, levels: int, *, source: str = "", seed: int = 0) -> IntegerVAE:
-    """A trained VAE in whole numbers; some hundred training examples `[batch, *event]` show how large its numbers grow.
+def quantise(model: Model, examples: Tensor, levels: int, *, source: str = "", seed: int = 0) -> IntegerModel:
+    """A trained VAE, of one level of latents or several, in whole numbers; some hundred training examples `[batch,
+    *event]` show how large its numbers grow.
 
-    Errors: `StateError` for a model without one vector of latents, `SupportError` for a prior, posterior, head or layer
+    Errors: `StateError` for a model without vectors of latents, `SupportError` for a prior, posterior, head or layer
     that has no form in whole numbers.
     """
+    if isinstance(model, HierarchicalVAE):
+        SafeLevel(model, tuple(examples.shape[1:]), levels, bins=BINS)  # what it refuses has no whole numbers either
+        units, copied = LatentUnits(BITS, REACH * BINS), copy.deepcopy(model).cpu().double().eval()
+        with fixed():
+            return quantise_ladder(copied, examples.double(), levels, units, source=source, seed=seed)
     model = needs(model, LatentVector, "a form in whole numbers")
     posterior, likelihood = model.posterior, model.likelihood
     if not isinstance(model.prior, StandardNormal) or not isinstance(likelihood, Decoder):
@@ -194,9 +191,7 @@ def quantise(model: Model, examples: Tensor, levels: int, *, source: str = "", s
             [draw(q, 1, generator)[0], torch.randn(len(x), features, generator=generator, dtype=torch.float64)]
         )
     encoder = quantise_network(level.model.get_submodule("posterior.network"), x, unit=0, limit=levels - 1)
-    decoder = quantise_network(
-        level.model.get_submodule("likelihood.network"), z, unit=BINS.bit_length() - 1, limit=REACH * BINS
-    )
+    decoder = quantise_network(level.model.get_submodule("likelihood.network"), z, unit=BITS, limit=REACH * BINS)
     rates = function_grid(torch.exp(-bounded(raw_numbers(LOW, HIGH, FINE), -7.0, 3.0)) * 2.0**RATE, LOW, FINE).values
     correlated = isinstance(posterior, CorrelatedGaussianPosterior)
     return IntegerVAE(
@@ -207,28 +202,27 @@ def quantise(model: Model, examples: Tensor, levels: int, *, source: str = "", s
         rates=rates,
         event=tuple(examples.shape[1:]),
         levels=levels,
-        features=features,
+        sizes=(features,),
         correlated=correlated,
         source=source,
     )
 
 
 class PortableLevel(Level):
-    """Prior, likelihood and posterior of an `IntegerVAE`: the same integers on any machine, in batches of any size, on
-    any number of threads.
+    """Prior, likelihood and posterior of an `IntegerModel`: the same integers on any machine, in batches of any size,
+    on any number of threads.
 
     `model` is the same VAE in floating point, for the bound that the length is held against; a decoder needs none.
     """
 
     name = "portable"
 
-    def __init__(self, integers: IntegerVAE, model: Model | None = None, *, batch: int | None = None) -> None:
+    def __init__(self, integers: IntegerModel, model: Model | None = None, *, batch: int | None = None) -> None:
         self.integers, self.cells, self.levels = integers, int(np.prod(integers.event)), integers.levels
         self.batch = max(1, min(MOST_EXAMPLES, MOST_CELLS // self.cells)) if batch is None else batch
         if self.batch < 1:
             raise ShapeError(f"batch {batch}: expected at least 1")
         self.latents = (integers.features,)
-        self._normals = (Curve(integers.normal), BINS.bit_length() - 1, REACH * BINS)
         self._safe = (
             None if model is None else SafeLevel(model, integers.event, integers.levels, batch=self.batch, bins=BINS)
         )
@@ -242,29 +236,13 @@ class PortableLevel(Level):
         return {}
 
     def posterior(self, level: int, below: Symbols) -> CodingLaw:
-        cells = torch.from_numpy(below.astype(np.float64)).view(len(below), *self.integers.event)
-        raw, size = integer(self.integers.encoder(cells)), self.integers.features
-        loc, log_scale, under = np.split(raw, [size, 2 * size], axis=1)
-        loc = np.clip(loc, -4 * REACH << RAW, 4 * REACH << RAW)
-        rate = IntegerGrid(self.integers.rates, LOW << (RAW - FINE), FINE)(log_scale)
-        independent = IndependentNormals(*self._normals, loc, rate)
-        return self._sheared(independent, loc, rate, under) if self.integers.correlated else independent
-
-    def _sheared(self, normals: Normals, loc: Whole, rate: Whole, under: Whole) -> CodingLaw:
-        shear, size = (
-            np.zeros((len(loc), self.integers.features, self.integers.features), np.int64),
-            self.integers.features,
-        )
-        rows, columns = np.tril_indices(size, -1)
-        shear[:, rows, columns] = np.clip(under, -SHEAR, SHEAR)
-        return ShearedNormals(normals, loc, rate, shear)
+        return self.integers.posterior(below)
 
     def likelihood(self, level: int, above: Symbols) -> CodingLaw:
-        return self.integers.head.law(integer(self.integers.decoder(torch.from_numpy(above.astype(np.float64)))))
+        return self.integers.likelihood(above)
 
     def prior(self, examples: int) -> CodingLaw:
-        shape = (examples, self.integers.features)
-        return IndependentNormals(*self._normals, np.zeros(shape, np.int64), np.full(shape, 1 << RATE))
+        return self.integers.prior(examples)
 
     def ideal(self, x: Symbols, latents: tuple[Symbols, ...]) -> np.ndarray:
         if self._safe is None:
@@ -273,8 +251,3 @@ class PortableLevel(Level):
                 "model="
             )
         return self._safe.ideal(x, latents)
-
-
-def integer(a: Tensor) -> Whole:
-    """Integers held in float64 as int64."""
-    return a.numpy().astype(np.int64)

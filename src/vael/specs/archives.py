@@ -12,7 +12,8 @@ from vael.compression import Compressed, Decompressed, Header, Layout, Level
 from vael.compression import compress as compress_contents
 from vael.compression import decompress as decompress_content
 from vael.compression.archive import fingerprint
-from vael.compression.portable import IntegerVAE, PortableLevel, load_portable, quantise
+from vael.compression.integers.integer_model import IntegerModel
+from vael.compression.portable import PortableLevel, load_portable, quantise
 from vael.domains.coding import Coding
 from vael.errors import FormatError, StateError
 from vael.evaluation.examples import batch_at
@@ -116,7 +117,7 @@ def portable(run: Run, settings: Mapping[str, int] | None = None) -> Level:
     return level
 
 
-def made_portable(run: Run, path: Path) -> IntegerVAE:
+def made_portable(run: Run, path: Path) -> IntegerModel:
     """The stored model in whole numbers if it was made of the run's weights, else a new one that is stored."""
     source = fingerprint_of(run)
     if path.exists() and (known := load_portable(path)).source == source:

@@ -102,7 +102,7 @@ class IndependentNormals(Normals):
 
     def __init__(self, curve: Curve, bins: int, reach: int, loc: Whole, rate: Whole) -> None:
         super().__init__(curve, bins, reach)
-        self.law = self.halvings(loc, rate)
+        self.loc, self.rate, self.law = loc, rate, self.halvings(loc, rate)
 
     def questions(self) -> Questions:
         found = yield from self.law.questions()

@@ -60,6 +60,8 @@ def layers(network: nn.Module, event: tuple[int, ...]) -> Iterator[nn.Module | R
     if isinstance(network, nn.Sequential):
         for part in network:
             yield from layers(part, event)
+    elif isinstance(network, nn.Flatten):
+        yield Reshape((math.prod(event),))
     elif isinstance(network, (Dense, ConvolutionEncoder)):
         if isinstance(network, Dense):
             yield Reshape((math.prod(event),))
