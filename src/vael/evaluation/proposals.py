@@ -25,7 +25,7 @@ from vael.evaluation.classification import over_classes
 from vael.evaluation.estimation import ProposalPlan, Proposals
 from vael.evaluation.likelihood import Draws, Judged, latents, log_weights_of, under_posterior, weigh
 from vael.evaluation.weights import ImportanceWeights
-from vael.inference import DiagonalFit, LaplacePosterior, LogJoint, approximation, joint_of
+from vael.inference import DiagonalFit, LaplacePosterior, LogJoint, approximation, differentiable_at_once, joint_of
 from vael.models import Classifies, LatentModel
 from vael.probability import PerExample, law_at
 from vael.probability.factorization import tried_cholesky
@@ -138,9 +138,13 @@ def _fitted(
     """
     if not len(chosen):
         return []
-    features, found = joint_of(model, some(given, chosen[:1])).features, []
-    numbers = features * max(features if features <= MOST_CORRELATED else 1, TRIAL)
-    for part in chosen.split(max(1, min(plan.how.batch, ROOM // numbers))):
+    found = []
+    with torch.inference_mode(False), torch.no_grad():
+        about = joint_of(model, _cloned(some(given, chosen[:1])))
+        narrow = about.features <= MOST_CORRELATED
+        numbers = about.features * max(about.features if narrow else 1, TRIAL)
+        differentiated = differentiable_at_once(about) // (1 if narrow else DiagonalFit.draws)
+    for part in chosen.split(max(1, min(plan.how.batch, ROOM // numbers, differentiated))):
         law = fitted_proposal(model, some(given, part), plan.draws(TRIAL, TRIAL_BLOCK))
         proper = (law.mean.isfinite() & law.stddev.isfinite()).all(1)
         if bool(proper.any()):

@@ -11,6 +11,7 @@ from vael.inference.joint import LogJoint, can_be_joint, joint_by_prior, joint_o
 from vael.inference.labelled import LabelledAscent
 from vael.inference.laplace import LaplacePosterior, approximation, refined
 from vael.inference.mean_field import CoordinateAscent, GaussianMeanField
+from vael.inference.memory import differentiable_at_once
 from vael.inference.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from vael.inference.starts import AsGiven, BestOf, KMeans, KMeansPlusPlus, RandomExamples, Start
 from vael.inference.weights import WeighedLatents, drawn_and_weighed, tempered, weighed
@@ -49,6 +50,7 @@ __all__ = [
     "World",
     "approximation",
     "can_be_joint",
+    "differentiable_at_once",
     "drawn_and_weighed",
     "joint_by_prior",
     "joint_of",

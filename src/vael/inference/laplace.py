@@ -13,12 +13,12 @@ from torch.func import grad, jvp
 from vael.data import Batch
 from vael.errors import StateError
 from vael.inference.joint import LatentJoint, LogJoint
+from vael.inference.memory import MOST, differentiable_at_once
 from vael.inference.optimizers import Optimizer, Updates
 from vael.models import VAE, LatentVector, Model, Posterior, needs
 from vael.models.vae import context_of, shown
 from vael.probability.factorization import factor_of_inverse, spectrum
 
-AT_ONCE = 4096  # latents that are differentiated together
 CLIMB = Optimizer(torch.optim.Adam, options={"betas": (0.9, 0.98), "maximize": True})
 
 
@@ -69,12 +69,23 @@ class LaplacePosterior(Posterior):
 
 
 def approximation(about: LogJoint, steps: int = 30, widen: float = 1.1) -> MultivariateNormal:
-    """N(z*, H⁻¹) of each example, its deviations multiplied by `widen`; called where gradients are possible."""
+    """N(z*, H⁻¹) of each example, its deviations multiplied by `widen`; called where gradients are possible.
+
+    As many examples at once, and columns of their Hessians, as memory holds (`differentiable_at_once`).
+    """
+    size = differentiable_at_once(about)
+    rows = torch.arange(len(about.own.mean), device=about.own.mean.device)
+    found = [_at_modes(about.part(part) if len(part) < len(rows) else about, steps, size) for part in rows.split(size)]
+    loc, low = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return MultivariateNormal(loc, scale_tril=widen * low, validate_args=False)
+
+
+def _at_modes(about: LogJoint, steps: int, size: int) -> tuple[Tensor, Tensor]:
+    """Modes, and factors L of L Lᵀ = H⁻¹ there, at most `size` latents being differentiated together."""
     q = about.own
     z = climbed(about, q.mean, q.stddev, steps)
-    values, vectors = curvature(about, z)
-    z = _newton(about, z, values, vectors)
-    return MultivariateNormal(z, scale_tril=widen * factor_of_inverse(values, vectors).to(z.dtype), validate_args=False)
+    values, vectors = curvature(about, z, size)
+    return _newton(about, z, values, vectors), factor_of_inverse(values, vectors).to(z.dtype)
 
 
 def climbed(about: LogJoint, start: Tensor, width: Tensor, steps: int) -> Tensor:
@@ -92,25 +103,31 @@ def slope(about: LogJoint, z: Float[Tensor, "batch features"]) -> Float[Tensor, 
     return grad(lambda point: about(point).sum())(z)
 
 
-def curvature(about: LogJoint, z: Float[Tensor, "batch features"]) -> tuple[Tensor, Tensor]:
+def curvature(about: LogJoint, z: Float[Tensor, "batch features"], size: int = MOST) -> tuple[Tensor, Tensor]:
     """Eigenvalues of minus the Hessian in z, `[batch, features]`, kept above the floor, and its eigenvectors, in
-    float64.
+    float64; at most `size` latents are differentiated together.
 
     Far from all rows of training the slope may be so steep that float32 has no number for it: such an example gets
     the floor in all directions, as the prior would have it.
     """
-    parts = torch.arange(len(z), device=z.device).split(max(1, AT_ONCE // z.shape[1]))
-    hessian = torch.cat([_hessian(about.part(rows), z[rows]) for rows in parts])
+    parts = torch.arange(len(z), device=z.device).split(max(1, size // z.shape[1]))
+    hessian = torch.cat([_hessian(about.part(rows), z[rows], size) for rows in parts])
     known = hessian.isfinite().flatten(1).all(1)[:, None, None]
     values, vectors = spectrum(-torch.where(known, hessian, torch.zeros_like(hessian)))
     return values.clamp(min=about.least), vectors
 
 
-def _hessian(about: LogJoint, z: Tensor) -> Tensor:
-    """Every column at once: the slope's derivative along each axis, examples repeated once for each axis."""
+def _hessian(about: LogJoint, z: Tensor, size: int) -> Tensor:
+    """The slope's derivative along each axis, examples repeated once for each axis, as many columns at once as are
+    allowed.
+    """
     axes = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)[:, None].expand(-1, len(z), -1)
     along = grad(lambda points: about.at(points).sum())
-    return jvp(along, (z.expand_as(axes).contiguous(),), (axes.contiguous(),))[1].movedim(0, 1)
+    columns = [
+        jvp(along, (z.expand_as(part).contiguous(),), (part.contiguous(),))[1]
+        for part in axes.split(max(1, size // len(z)))
+    ]
+    return torch.cat(columns).movedim(0, 1)
 
 
 def _newton(about: LogJoint, z: Tensor, values: Tensor, vectors: Tensor) -> Tensor:

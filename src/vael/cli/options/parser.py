@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import textwrap
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Generic, NoReturn, TypeVar
 
 from vael.cli.options.declaring import GENERAL, Declared, Option, made, options_of
 from vael.cli.telling import page_width, paragraph
 from vael.errors import VaelError
-from vael.nearest import hint
+from vael.nearest import nearest
 
 R = TypeVar("R")
 MAIN, REST = "main options", "options"
@@ -89,9 +90,53 @@ class Parser(argparse.ArgumentParser, Generic[R]):
         if unknown:
             name = unknown[0].split("=")[0]
             kind = "option" if name.startswith("-") else "argument"
-            self.error(f"unknown {kind} {name}{hint(name, self.names)}")
+            self.error(f"unknown {kind} {name}{meant(name, self.names)}")
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in found.__dict__.items()}
         return made(self.record, values)
+
+
+# what other programs call an option: a word that shares no letters with its name here
+ELSEWHERE = {
+    "out": ("output", "run"),
+    "output": ("run",),
+    "output-dir": ("run", "output"),
+    "out-dir": ("run", "output"),
+    "logdir": ("run",),
+    "log-dir": ("run",),
+    "name": ("run",),
+    "o": ("run",),
+    "gpu": ("device",),
+    "cuda": ("device",),
+    "kl-weight": ("beta",),
+    "kld-weight": ("beta",),
+    "z-dim": ("latent",),
+    "z": ("latent",),
+    "dim": ("latent",),
+    "learning-rate": ("lr",),
+    "workers": ("threads",),
+    "num-workers": ("threads",),
+    "jobs": ("threads",),
+    "k": ("importance-samples", "samples"),
+    "checkpoint": ("resume",),
+    "n": ("count",),
+    "num-samples": ("count", "samples"),
+    "verbose": ("debug",),
+    "fp16": ("precision",),
+    "bf16": ("precision",),
+    "amp": ("precision",),
+}
+NEAR = 0.6  # share of letters in common: of the dashes before a name nobody meant anything
+
+
+def meant(name: str, names: Iterable[str]) -> str:
+    """`; did you mean --NAME?` for an option that there is not, by its letters or by what others call it; else
+    nothing.
+    """
+    known = {one.lstrip("-"): one for one in names}
+    word = name.lstrip("-")
+    other = next((one for one in ELSEWHERE.get(word.lower(), ()) if one in known), None)
+    found = other or nearest(word, known, NEAR)
+    return "" if found is None else f"; did you mean {known[found]}?"
 
 
 def ordered(found: list[Declared]) -> list[Declared]:
