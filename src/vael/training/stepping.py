@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import replace
 from typing import Generic
 
@@ -17,7 +18,7 @@ from vael.training.clock import Stopwatch
 from vael.training.order import Order
 from vael.training.settings import Resolved
 
-REHEARSALS = 5  # steps that are timed
+REHEARSALS = 5  # steps, all but the first timed
 REHEARSAL_SECONDS = 5.0  # after which no further one is begun
 
 
@@ -42,17 +43,19 @@ class Stepping(Generic[M, S]):
         return self.algorithm.step(self.state, batch, Moment(progress, self.factor, noise, share.real)).totals
 
     def rehearse(self) -> float:
-        """Seconds of a step, from a few that are undone; a compiled step is compiled here."""
+        """Seconds of a step, from a few that are undone; a compiled step is compiled here, in the first, which does not
+        count.
+        """
         kept = {name: tensor.clone() for name, tensor in self.state.tensors().items()}
         seconds: list[float] = []
         for step in range(REHEARSALS):
             watch = Stopwatch()
             self.take(step % self.order.steps_per_epoch, 0.0)
             seconds.append(watch.seconds)
-            if sum(seconds) > REHEARSAL_SECONDS and step:
+            if sum(seconds[1:]) > REHEARSAL_SECONDS:
                 break
         self.state.load(kept)
-        return sorted(seconds)[len(seconds) // 2]
+        return statistics.median_low(seconds[1:])
 
     @property
     def learning_rate(self) -> float | None:
