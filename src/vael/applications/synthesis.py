@@ -15,7 +15,7 @@ from vael.data import Kind, Source, Splits
 from vael.errors import StateError, SupportError
 from vael.evaluation.rows import row_terms
 from vael.evaluation.tabular.synthetic import JudgedTables, SyntheticQuality, SyntheticSettings, judge_synthetic
-from vael.models import Model, Samples
+from vael.models import LatentVector, Model, Samples, has
 from vael.tables.constraints import enforced
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
 
@@ -119,6 +119,13 @@ def latent_sampler(model: Model, train: Source, seed: int = 0, name: str = "mixt
     if name not in SAMPLERS:
         raise StateError(f"no sampler is called {name!r}; there are {', '.join(SAMPLERS)}")
     return SAMPLERS[name](model, train, seed)
+
+
+def usual_sampler(model: Model, has_schema: bool, conditioned: bool) -> str:
+    """Where z comes from unless told: the mixture, which was as good or better for tables of several kinds of columns,
+    else the prior; of a model without a vector of latents what it draws from itself.
+    """
+    return "prior" if not has_schema or conditioned or not has(model, LatentVector) else "mixture"
 
 
 def with_gaps(x: Float[Tensor, "rows columns"], train: Source, seed: int = 0) -> Float[Tensor, "rows columns"]:

@@ -13,7 +13,6 @@ from vael.cli.options.values import one_of
 from vael.cli.results import done, loaded, rows, target_of
 
 if TYPE_CHECKING:
-    from vael.specs import Run
     from vael.tables.reading import Skipped
 
 
@@ -49,7 +48,7 @@ def classify(options: ClassifyOptions) -> int:
     target = target_of(run, options, "classes")
     needs(run.model, Classifies, "telling classes")
     of = class_probabilities_by_bound if options.by == "bound" else class_probabilities
-    names = names_of(run)
+    names = run.use.classes
     skipped: list[Skipped] = []
     bare = target.form is ARRAY
     with sheet_of(target, names if bare else ["class", *(f"p({name})" for name in names)]) as file:
@@ -63,9 +62,3 @@ def classify(options: ClassifyOptions) -> int:
                 file.add(piece, begin, told)
                 begin += len(found)
     return done(target.path, file.rows, options, None if options.on_error is None else skipped)
-
-
-def names_of(run: Run) -> tuple[str, ...]:
-    """What the classes of a run are called."""
-    labelling = run.spec.data.labelling
-    return tuple(map(str, range(run.model.classes))) if labelling is None else labelling.levels

@@ -142,6 +142,7 @@ def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: Impu
     import torch
 
     from vael.applications.imputation import impute as fill
+    from vael.specs.using import table_seed
     from vael.tables.constraints import enforced
     from vael.tables.writing import completed
 
@@ -167,7 +168,7 @@ def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: Impu
     deviation = torch.cat([part.deviation for part in parts]).double().numpy()
     unsure = pa.table({name: deviation[:, place] for place, name in enumerate(table.schema.names)})
     # rare levels share a code, and which of them a cell is is drawn for each table anew
-    answers = [completed(table, enforced(table.schema, x), seed_of(seed, number)) for number, x in enumerate(draws)]
+    answers = [completed(table, enforced(table.schema, x), table_seed(seed, number)) for number, x in enumerate(draws)]
     sheets.add(answers, unsure, table)
     counts.look(table)
     gaps = torch.from_numpy(table.gaps)
@@ -177,13 +178,6 @@ def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: Impu
         counts.all_cells + gaps.numel(),
     )
     counts.few += int((torch.cat([part.effective_samples for part in parts])[gaps.any(1)] < FEW).sum())
-
-
-def seed_of(seed: int, table: int) -> int:
-    """The seed of one of several tables; of the first the seed itself."""
-    import numpy as np
-
-    return int(np.random.SeedSequence((seed, table)).generate_state(1, np.uint64)[0]) if table else seed
 
 
 def schema_of(run: Run) -> Schema | None:

@@ -220,25 +220,18 @@ def detector_of(run: Run, splits: Splits, options: ScoreOptions) -> AnomalyDetec
     """
     import torch
 
-    from vael.applications.anomaly import AnomalyDetector, Score
+    from vael.applications.anomaly import Score
     from vael.specs import pieces
+    from vael.specs.using import usual_detector
 
     refuse_few(splits, options.calibrate is not None)
-    kind, share = Score(options.score or "combined"), options.contamination or 0.0
-    detector = AnomalyDetector(
-        run.model, splits.train, splits.validation, calibration=splits.test, score=kind, contamination=share
-    )
+    detector = usual_detector(run, splits, Score(options.score or "combined"), options.contamination)
     if options.calibrate is None:
-        strange = (
-            0.0 if options.contamination is not None else run.spec.data.contamination
-        )  # training left them out already, the test split has them
-        return (
-            detector.calibrated(splits.test, contamination=strange) if strange and splits.test is not None else detector
-        )
+        return detector
     found = [piece.source for piece in pieces(run.spec, options.calibrate)]
     given = None if found[0].context is None else torch.cat([one.context for one in found if one.context is not None])
     whole = found[0] if len(found) == 1 else replace(found[0], x=torch.cat([one.x for one in found]), context=given)
-    return detector.calibrated(whole, contamination=share)
+    return detector.calibrated(whole, contamination=options.contamination or 0.0)
 
 
 def refuse_few(splits: Splits, calibrated: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from vael.cli.formats import ARRAY, LAID_OUT, Result, Target, format_of
 from vael.cli.options.declaring import given
 from vael.cli.options.shared import ResultOptions
-from vael.cli.results import add_completed, domain_of, loaded, target_of
+from vael.cli.results import add_completed, loaded, target_of
 from vael.cli.telling import said
 from vael.counting import counted
 from vael.errors import FormatError, StateError
@@ -48,6 +48,7 @@ def sample(options: SampleOptions) -> int:
     import torch
 
     from vael.applications.generation import samples
+    from vael.specs.series import channels_of
 
     refuse_options(options, {"count"}, "sample")
     run = loaded(options)
@@ -59,7 +60,7 @@ def sample(options: SampleOptions) -> int:
         "sample": pa.array(np.repeat(np.arange(1, count + 1), time)),
         "step": pa.array(np.tile(np.arange(1, time + 1), count)),
     }
-    path = target.write(steps(x, beside | channels_of(run, torch.nan_to_num(x).flatten(0, 1))))
+    path = target.write(steps(x, beside | channels_of(run.spec.data, torch.nan_to_num(x).flatten(0, 1))))
     return said(options.json, {"file": str(path), "examples": count}, f"{path}: {counted(count, 'window')}")
 
 
@@ -68,16 +69,6 @@ def steps(x: Tensor, columns: Mapping[str, pa.Array]) -> Result:
     from vael.applications.generation import write
 
     return Result(array=lambda path: write(path, x), table=lambda path: store_columns(path, columns))
-
-
-def channels_of(run: Run, x: Tensor) -> dict[str, pa.Array]:
-    """Channels with the types and decimals that their columns had."""
-    from vael import domains
-    from vael.data import Schema
-    from vael.tables.writing import arrow_cells
-
-    found = arrow_cells(domains.of(run.spec.data).columns(run.spec.data) or Schema(()), x)
-    return {name: found.column(name).combine_chunks() for name in found.column_names}
 
 
 def store_columns(path: Path, columns: Mapping[str, pa.Array]) -> None:
@@ -92,26 +83,15 @@ def store_columns(path: Path, columns: Mapping[str, pa.Array]) -> None:
         file.add(pa.table(cells))
 
 
-def read(run: Run, data: object) -> Sequences:
-    """All series of some data, or of the run's own. Errors: `StateError` for a run on other data."""
-    from vael.domains.sequence import series_of
-
-    if not domain_of(run).in_time(run.spec.data):
-        raise StateError(
-            f"{run.folder} was not trained on sequences; train on some (`vael train DATA --sequence TIME`)"
-        )
-    known = run.spec.data
-    return series_of(known, known.source if data is None else str(data))
-
-
 def covering(run: Run, data: object, *, overlap: bool = False) -> tuple[Sequences, Covering]:
     """All steps of some data in windows side by side, or with `overlap` in windows that share half of their steps; of
     the run's own data those of the test split.
     """
     from vael.data.covering import cover
     from vael.data.sequences import parted
+    from vael.specs.series import series_in
 
-    found, how = read(run, data), run.spec.data.reading
+    found, how = series_in(run.spec.data, data), run.spec.data.reading
     series = found.series if data is not None else parted(found, how.seed, how.validation, how.test)[2]
     return found, cover(found, series, overlap=found.window // 2 if overlap else 0)
 
@@ -157,6 +137,7 @@ def windows_beside(found: Sequences, windows: Covering) -> dict[str, pa.Array]:
 def reconstruct(options: ReconstructOptions) -> int:
     """The mean of p(x | z) at the means of q(z | x), a line for each step; the times and series beside."""
     from vael.applications.generation import reconstructions
+    from vael.specs.series import channels_of
 
     refuse_options(options, set(), "reconstruct")
     run = loaded(options)
@@ -164,7 +145,7 @@ def reconstruct(options: ReconstructOptions) -> int:
     found, windows = covering(run, options.data, overlap=True)
     _, again = reconstructions(run.model, windows.source)
     x = torch_from(windows.steps_of(again.numpy()))
-    target.write(steps(x, {**windows.beside(found), **channels_of(run, x)}))
+    target.write(steps(x, {**windows.beside(found), **channels_of(run.spec.data, x)}))
     return told(target, len(x), "step", counted(x.shape[1], "channel"), options)
 
 

@@ -72,6 +72,15 @@ def matching(data: str, trained: Trained, images: Images = AS_THEY_ARE, *, clip:
     )
 
 
+def given(x: np.ndarray, name: str, trained: Trained, *, clip: bool = False) -> Source:
+    """Examples in memory, `[examples, *event]` as they are stored, in the units of a model.
+
+    Errors: as `matching`.
+    """
+    found = in_units(_cells(x, name, trained), name, trained, 0, clip)
+    return replace(found, notes=(*trained.notes, *found.notes))
+
+
 def _cells(x: np.ndarray, data: str, trained: Trained) -> np.ndarray:
     """Cells `[examples, *event]` as they were stored. Errors: `ShapeError` for another shape."""
     found = as_examples(checked_numbers(x, data), data, trained.event)

@@ -27,9 +27,10 @@ from vael.data.windowing import Windowing
 from vael.errors import FormatError, ShapeError, StateError, SupportError
 from vael.nearest import nearest
 from vael.tables import columnwise as pc
+from vael.tables.given import as_table, in_memory
 from vael.tables.inference import Signs, decimal_mark, infer_schema, no_date, told, why_left_out
 from vael.tables.missing import missing_text, nulls
-from vael.tables.reading import Given, Table, exact, given_rows, read_table
+from vael.tables.reading import Given, Table, exact, given_rows, named, read_table
 from vael.tables.schema import Column, ColumnKind, Schema
 from vael.tables.schema_file import as_record, from_record
 from vael.tables.values.day_order import day_order
@@ -243,9 +244,11 @@ def _keys(pieces: Sequence[Series], found: Sequences) -> Keys:
 # reading
 
 
-def read_sequences(data: str | Path, how: Windowing) -> Sequences:
-    """All series of a file, by time. Errors: as `load_sequences`."""
-    path = Path(data)
+def read_sequences(data: object, how: Windowing) -> Sequences:
+    """All series of a file, or of rows in memory, by time. Errors: as `load_sequences`."""
+    if in_memory(data):
+        return read_series(as_table(data), how)
+    path = Path(str(data))
     if not path.is_file():
         raise FormatError(
             f"{data} is no file of sequences; give an .npy array [examples, time, channels], or a .csv or .parquet "
@@ -303,9 +306,9 @@ def _kind(x: np.ndarray, what: str) -> tuple[Kind, int | None, tuple[str, ...], 
     return Kind.INTEGER, levels_of(np.zeros((1, 1), np.int32), int(high)), (), x
 
 
-def read_series(path: Path, how: Windowing) -> Sequences:
+def read_series(data: Path | pa.Table, how: Windowing) -> Sequences:
     """The rows of a table as series."""
-    given = given_rows(path)
+    given, path = given_rows(data), named(data)
     if not how.time:
         raise StateError(
             f"{path} is a table, of which a column is the time; name it (--sequence COLUMN): there are "
@@ -317,9 +320,9 @@ def read_series(path: Path, how: Windowing) -> Sequences:
             "or one only where all rows are one series (--id)"
         )
     for name in filter(None, (how.time, how.id)):
-        refuse_missing(name, given.table.column_names, str(path))
+        refuse_missing(name, given.table.column_names, path)
     schema, left = (
-        (schema_of(given, how, str(path)), ())
+        (schema_of(given, how, path), ())
         if how.columns is None
         else (
             from_record(how.columns, "run.json"),
@@ -327,15 +330,17 @@ def read_series(path: Path, how: Windowing) -> Sequences:
         )
     )
     notes = _left_out(given, how, schema) if how.columns is None else left
-    table = read_table(path, schema)
-    series = tuple(_series(table, how, str(path)))
-    settled = _settled(how, [len(one) for one in series], str(path))
+    table = read_table(data, schema)
+    series = tuple(_series(table, how, path))
+    settled = _settled(how, [len(one) for one in series], path)
     settled = settled.model_copy(update={"columns": as_record(schema)})
     names = schema.names[1:]
-    kind, _, _, _ = _kind(np.concatenate([one.x for one in series]), str(path))
+    kind, _, _, _ = _kind(np.concatenate([one.x for one in series]), path)
     times = exact(table)[:, 0].numpy()
     said = tuple(irregular(times, table, how, schema.columns[0]))
-    return Sequences(path.stem, series, settled, names, kind, None, (*notes, *said), table)
+    return Sequences(
+        data.stem if isinstance(data, Path) else named(data), series, settled, names, kind, None, (*notes, *said), table
+    )
 
 
 def refuse_missing(name: str, names: Sequence[str], where: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
@@ -21,6 +21,7 @@ from vael.domains.reading import (
     Lenience,
     Piece,
     array_pieces,
+    given_array,
     in_condition,
     is_plain_array,
     loaded,
@@ -136,6 +137,28 @@ class Domain(View):
             source = self.examples(known, data, clip=how.clip)
             yield Piece(source, np.arange(1, len(source) + 1))
 
+    def given(self, known: DataSpec, data: object, how: Lenience) -> Piece:
+        """Examples in memory as `pieces` has those of a file: an array `[examples, *event]`, or one example.
+
+        Errors: as `pieces`, and `FormatError` for what is no array, `StateError` for a kind that is read from files
+        only.
+        """
+        if not self.in_arrays:
+            raise StateError(f"the run was trained on {known.name}, which is read from files; give the path of one")
+        try:
+            x = np.asarray(data)
+        except ValueError as error:  # lists of several lengths
+            raise ShapeError(
+                f"the examples given are no array ({error}); give numbers of shape [examples, "
+                f"{', '.join(map(str, known.event))}]"
+            ) from error
+        if x.dtype.kind not in "buif":
+            raise FormatError(
+                f"the examples given are an array of type {x.dtype}; give numbers of shape [examples, "
+                f"{', '.join(map(str, known.event))}]"
+            )
+        return given_array(known, x[None] if x.shape == known.event else x, clip=how.clip)
+
     def examples(self, known: DataSpec, data: str, *, clip: bool = False) -> Source:
         """The test split of data that have their own, else all examples in their order, in the units of a run's own.
 
@@ -188,6 +211,12 @@ class Domain(View):
     def columns(self, known: DataSpec) -> Schema | None:
         """What the columns or channels of an example are, as they are written; None for data that have none."""
         return Schema(tuple(Column(name, ColumnKind.REAL) for name in known.columns)) if known.columns else None
+
+    def rules(self, known: DataSpec, train: Callable[[], Source]) -> Schema | None:
+        """The rules that rows keep: those of their schema, else ranges and decimals of the rows that `train` gives;
+        None where examples are no rows.
+        """
+        return None
 
     def sizes(self, known: DataSpec) -> tuple[int, ...]:
         """The shape of an example as its names have it; empty where there are none."""

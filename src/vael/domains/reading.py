@@ -17,13 +17,15 @@ from vael.data.conditioning.conditions import FileCondition
 from vael.data.conditioning.labels import FileLabels
 from vael.data.files.material import Material, MaterialPart
 from vael.data.keys import Keys, table_keys
-from vael.data.matching import Trained, matching
+from vael.data.matching import Trained, given, matching
 from vael.data.splitting import Sizes, ValidateOn, split
 from vael.data.tabular import is_table_file
 from vael.domains.described import DataSpec, Reading
 from vael.errors import StateError
 from vael.stored import check_file
 from vael.tables.reading import Skipped
+
+GIVEN = "the examples given"  # what examples in memory are called in messages
 
 
 @dataclass(frozen=True)
@@ -139,9 +141,19 @@ def matched(known: DataSpec, data: str) -> bool:
 
 def matching_examples(known: DataSpec, data: str, *, clip: bool = False) -> Source:
     """Arrays and images in the units of a run's own data, with their conditions."""
-    how, kind = known.reading, Kind(known.kind)
-    trained = Trained(known.event, kind, known.levels, how.binarize, known.dequantize, known.largest)
-    return in_condition(known, matching(data, trained, how.images, clip=clip), data)
+    return in_condition(known, matching(data, trained_on(known), known.reading.images, clip=clip), data)
+
+
+def given_array(known: DataSpec, x: np.ndarray, *, clip: bool) -> Piece:
+    """Examples in memory in the units of a run's own data, with their conditions."""
+    source = in_condition(known, given(x, GIVEN, trained_on(known), clip=clip), GIVEN)
+    return Piece(replace(source, columns=known.columns), np.arange(1, len(source) + 1))
+
+
+def trained_on(known: DataSpec) -> Trained:
+    """What the cells of a run's own data are, and how they were made of those that were stored."""
+    how = known.reading
+    return Trained(known.event, Kind(known.kind), known.levels, how.binarize, known.dequantize, known.largest)
 
 
 def refuse_missing_table(path: Path) -> None:

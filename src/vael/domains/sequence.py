@@ -24,6 +24,7 @@ from vael.report import series
 from vael.report.gather import few
 from vael.report.known import Encoded, Subject, TrivialModel
 from vael.report.record import Headed, ReportInput
+from vael.tables.reading import named
 from vael.tables.schema_file import from_record
 
 FITTED, JUDGED = 10_000, 5_000  # windows that the baseline is fitted to and judged on
@@ -106,12 +107,12 @@ class SequenceDomain(Domain):
         return [windows, *draws]
 
 
-def series_of(known: DataSpec, data: str) -> Sequences:
+def series_of(known: DataSpec, data: object) -> Sequences:
     """Other series, cut as those of a run. Errors: `ShapeError` for other channels than it was trained on."""
     found = read_sequences(data, known.windowing or Windowing())
     if found.columns != known.columns:
         raise ShapeError(
-            f"{data} has the channels {', '.join(found.columns)}, but the run was trained on "
+            f"{named(data)} has the channels {', '.join(found.columns)}, but the run was trained on "
             f"{', '.join(known.columns)}; give data with these"
         )
     return found

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 
+from vael.applications.synthesis import schema_of
 from vael.counting import counted
 from vael.data import ColumnKind, OnError, Schema, Source, Splits, Table, load_table, statistics
 from vael.data.facts import facts_from
@@ -22,7 +23,7 @@ from vael.domains.described import DataSpec, Reading
 from vael.domains.element_coding import ElementCoding
 from vael.domains.reading import Lenience, Piece, loaded, refuse_test_as_validation
 from vael.domains.recommendation import Choice, Recommendation, chosen, likelihood, power_of_two, values
-from vael.domains.table_rows import all_rows, by_schema, of_numbers, refuse_other_files
+from vael.domains.table_rows import all_rows, by_schema, of_numbers, refuse_other_files, rows_of_numbers
 from vael.models import ColumnsHead, head_of
 from vael.models.likelihoods.parts import ColumnsPart, GaussianPerChannelPart
 from vael.networks.parts import DensePart
@@ -31,6 +32,7 @@ from vael.report.of_examples import Shown, drawings
 from vael.report.record import Headed, ReportInput
 from vael.report.tabular import columns as number_columns
 from vael.report.tabular import mixed_columns
+from vael.tables.given import in_memory
 
 FEW = 5000  # rows of numbers with gaps below which one σ serves each column
 ROWS = Subject(
@@ -74,6 +76,17 @@ class TableDomain(Domain):
             return of_numbers(known, path, numbers, how.on_error)
         return super().pieces(known, data, how)
 
+    def given(self, known: DataSpec, data: object, how: Lenience) -> Piece:
+        """Rows: a data frame, columns or one row as a dictionary, a list of rows; of plain numbers an array too."""
+        rules, numbers = how.schema or known.row_schema, self.columns(known)
+        if not in_memory(data) or (rules is None and numbers is None):
+            return super().given(known, data, how)
+        if rules is not None:
+            source, table = all_rows(known, data, rules, how.on_error)
+        else:
+            source, table = rows_of_numbers(known, data, numbers or Schema(()), how.on_error)
+        return Piece(source, table.rows, table)
+
     def rows(self, known: DataSpec, data: object, schema: Schema | None, on_error: OnError) -> tuple[Source, Table]:
         rules = schema or known.row_schema
         return super().rows(known, data, None, on_error) if rules is None else all_rows(known, data, rules, on_error)
@@ -83,6 +96,9 @@ class TableDomain(Domain):
 
     def columns(self, known: DataSpec) -> Schema | None:
         return known.row_schema or super().columns(known)
+
+    def rules(self, known: DataSpec, train: Callable[[], Source]) -> Schema | None:
+        return known.row_schema or schema_of(train())
 
     def sizes(self, known: DataSpec) -> tuple[int, ...]:
         columns = self.columns(known)

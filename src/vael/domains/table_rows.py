@@ -11,7 +11,7 @@ from vael.data.blocks import Like, table_blocks
 from vael.data.keys import Keys
 from vael.data.tabular import is_table_file
 from vael.domains.described import DataSpec
-from vael.domains.reading import Piece, in_condition, like_of, refuse_missing_table
+from vael.domains.reading import GIVEN, Piece, in_condition, like_of, refuse_missing_table
 from vael.errors import FormatError
 from vael.tables.given import as_table
 
@@ -64,6 +64,13 @@ def all_rows(known: DataSpec, data: object, schema: Schema, on_error: OnError) -
     refuse_other_files(known, Path(data))
     table = read_table(Path(data), whole(known, schema), on_error=on_error)
     return in_its_condition(known, Path(data).name, table)
+
+
+def rows_of_numbers(known: DataSpec, data: object, columns: Schema, on_error: OnError) -> tuple[Source, Table]:
+    """Rows of plain numbers in memory."""
+    numbers = whole(known, columns)
+    like = replace(like_of(known, GIVEN), event=(len(numbers.columns),), columns=numbers.names)
+    return in_its_condition(known, GIVEN, read_table(as_table(data), numbers, on_error=on_error), like)
 
 
 def refuse_other_files(known: DataSpec, path: Path) -> None:

@@ -181,15 +181,19 @@ def examples_of(spec: RunSpec, data: str, *, clip: bool = False) -> Source:
 
 
 def pieces(
-    spec: RunSpec, data: str, *, on_error: OnError = OnError.STOP, schema: Schema | None = None, clip: bool = False
+    spec: RunSpec, data: object, *, on_error: OnError = OnError.STOP, schema: Schema | None = None, clip: bool = False
 ) -> Iterator[Piece]:
     """All examples of a file as consecutive rows; of data with a test split of their own, that one. Tables and `.npy`
-    files are read as needed.
+    files are read as needed. Examples in memory (rows as a data frame, dictionaries or a list of them; arrays) are one
+    piece.
 
     `schema` has the rules of columns for a run on plain numbers, whose rows may then have gaps; `clip` as in
     `examples_of`. Errors: `ShapeError`, `SupportError` or `FormatError` for data that the model of the run cannot take.
     """
-    return domains.of(spec.data).pieces(spec.data, data, Lenience(on_error, schema, clip))
+    domain, how = domains.of(spec.data), Lenience(on_error, schema, clip)
+    if isinstance(data, str | Path):
+        return domain.pieces(spec.data, str(data), how)
+    return iter([domain.given(spec.data, data, how)])
 
 
 def table_of(spec: RunSpec, data: object, *, skip: bool = False, schema: Schema | None = None) -> tuple[Source, Table]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 from torch import Tensor
@@ -30,6 +29,7 @@ from vael.specs.preparing import Prepared, build_model, prepare_again
 from vael.specs.reading import source_of, splits_of
 from vael.specs.sizes import hollow
 from vael.specs.spec import FILE, RunSpec, read_spec, write_spec
+from vael.specs.using import TrainedRun
 from vael.stored import present, read_bytes
 from vael.tables.as_text.output import cell_file
 from vael.tables.given import as_table
@@ -46,11 +46,9 @@ LENGTH = {"epochs", "time_limit", "patience"}  # what a run that goes on may cha
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(TrainedRun):
     """A trained model, what it is, and its curves. `folder` is None for a run that was kept in memory only."""
 
-    spec: RunSpec
-    model: Any
     history: tuple[Row, ...]
     folder: Path | None = None
     left_out: LeftOut | None = None  # rows that were taken to be strange, and not learned from

@@ -42,5 +42,5 @@ def as_table(data: object) -> pa.Table:
 def _made(columns: dict[str, list]) -> pa.Table:
     try:
         return given_rows(pa.table(columns)).table
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OverflowError) as error:
         raise FormatError(f"the columns make no table ({error}); give as many cells of one type to each") from error

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from vael.data.conditioning.conditions import ColumnsCondition
     from vael.specs import Run
-    from vael.tables.schema import Schema
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def asked(names: tuple[str, ...], where: Sequence[str]) -> dict[str, object]:
 
 def of_training_rows(run: Run, count: int, options: SampleOptions, *, film: bool) -> ConditionedRun:
     """The run with the conditions of training rows, drawn at random from the seed, which is said."""
-    import torch
+    from vael.specs.using import training_conditions
 
     condition = run.spec.data.condition
     told = "" if condition is None else condition.told
@@ -102,11 +101,7 @@ def of_training_rows(run: Run, count: int, options: SampleOptions, *, film: bool
     clash = [*one_at_a_time, *(["a film"] if film else [])]
     if clash:
         raise UsageError(f"{clash[0]} needs one condition, but none was given for {told}; give it (--where NAME=VALUE)")
-    given = run.splits().train.context
-    if given is None:
-        raise UsageError(f"the training rows have no conditions ({told}); give one (--where NAME=VALUE)")
-    noise = torch.Generator().manual_seed(options.seed)
-    each = given[torch.randint(len(given), (count,), generator=noise)]
+    each = training_conditions(run.splits().train, count, options.seed)
     answer(
         f"vael: note: no condition was given, so every example has that of a training row drawn at random ({told}; "
         "--where)",
@@ -122,16 +117,3 @@ def warn(condition: ColumnsCondition, row: Tensor) -> None:
 
     for one in outside(condition.columns, row):
         answer(f"vael: warning: --where {one}: what is drawn is a guess beyond what was learned", file=sys.stderr)
-
-
-def whole(run: Run, schema: Schema, x: Tensor, beside: Tensor | None) -> tuple[Schema, Tensor]:
-    """Rows with the columns of the condition where the table has them."""
-    import torch
-
-    condition = run.spec.data.condition
-    if beside is None or condition is None:
-        return schema, x
-    columns = list(x.unbind(1))
-    for place, cells in zip(condition.places, beside.unbind(1), strict=True):  # type: ignore[union-attr]
-        columns.insert(place, cells.to(x))
-    return condition.whole(schema), torch.stack(columns, 1)  # type: ignore[union-attr]

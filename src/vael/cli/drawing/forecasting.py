@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -17,13 +16,7 @@ from vael.cli.telling import said
 from vael.counting import counted
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from vael.applications.forecasting import Future
     from vael.data.sequences import Sequences
-    from vael.specs import Run
-
-DRAWN, SERIES = "draw", "series"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,69 +49,19 @@ class ForecastOptions(ResultOptions):
 
 def forecast(options: ForecastOptions) -> int:
     """Means and quantiles, or draws, of the steps after each series."""
-    from vael.applications.forecasting import future
     from vael.applications.generation import write
-    from vael.data.covering import last_windows
+    from vael.specs.series import forecast_columns
 
     run = loaded(options)
     target = target_of(run, options, "forecast")
-    found = series.read(run, options.data)
-    steps = options.steps or max(1, found.window // 4)
-    ahead = future(run.model, last_windows(found), steps, seed=options.seed)
+    found, ahead = run.use.future(options.data, options.steps, options.seed)
     result = Result(
         array=lambda path: write(path, ahead.mean if options.draws is None else ahead.draws[: options.draws]),
-        table=lambda path: series.store_columns(path, table(run, found, ahead, options.interval, options.draws)),
+        table=lambda path: series.store_columns(
+            path, forecast_columns(run.spec.data, found, ahead, options.interval, options.draws)
+        ),
     )
-    return say(target.write(result), found, steps, options)
-
-
-def table(run: Run, found: Sequences, ahead: Future, share: float, draws: int | None) -> Mapping[str, pa.Array]:
-    """A line for each step of each series, or of each draw of each."""
-    import numpy as np
-    import pyarrow as pa
-
-    _, count, steps, _ = ahead.draws.shape
-    times = future_times(run, found, steps)
-    beside: dict[str, pa.Array] = {}
-    if found.windowing.id or not found.windowing.time:
-        name = found.windowing.id or SERIES
-        beside[name] = pa.array(np.repeat([one.name for one in found.series], steps))
-    if draws is None:
-        channels = series.channels_of(run, ahead.mean.flatten(0, 1))
-        low, high = (
-            series.channels_of(run, one.flatten(0, 1)) for one in ahead.quantiles(((1 - share) / 2, (1 + share) / 2))
-        )
-        ends = f"{(1 - share) / 2:.3g}", f"{(1 + share) / 2:.3g}"
-        told = {
-            f"{name}{end}": values[name]
-            for name in channels
-            for end, values in (("", channels), (f" {ends[0]}", low), (f" {ends[1]}", high))
-        }
-        return {**beside, **times, **told}
-    again = np.tile(np.arange(count * steps), draws)
-    first = {DRAWN: pa.array(np.repeat(np.arange(1, draws + 1), count * steps))}
-    told = series.channels_of(run, ahead.draws[:draws].flatten(0, 2))
-    return {**first, **{name: one.take(pa.array(again)) for name, one in {**beside, **times}.items()}, **told}
-
-
-def future_times(run: Run, found: Sequences, steps: int) -> Mapping[str, pa.Array]:
-    """The times after the last one of each series, as far apart as its own usually are; of an array step numbers."""
-    import numpy as np
-    import pyarrow as pa
-    import torch
-
-    from vael.data import Schema
-    from vael.data.covering import following
-    from vael.tables.schema_file import from_record
-    from vael.tables.writing import arrow_cells
-
-    known = run.spec.data.sequence and run.spec.data.sequence.columns
-    if known is None:
-        return {"step": pa.array(np.concatenate([np.arange(1, steps + 1) + len(one) for one in found.series]))}
-    column = from_record(known, "run.json").columns[0]
-    ahead = np.concatenate([following(one, steps, column) for one in found.series])
-    cells = arrow_cells(Schema((column,)), torch.from_numpy(ahead)[:, None])
-    return {column.name: cells.column(column.name).combine_chunks()}
+    return say(target.write(result), found, ahead.mean.shape[1], options)
 
 
 def say(target: Path, found: Sequences, steps: int, options: ForecastOptions) -> int:

@@ -103,14 +103,12 @@ def draw_table(run: Run, schema: Schema, options: SampleOptions, context: Tensor
 
 
 def sampler_of(run: Run, options: SampleOptions) -> str:
-    """Where z comes from unless told: the mixture, which was as good or better for tables of several kinds of
-    columns, else the prior; of a model without a vector of latents what it draws from itself.
-    """
-    from vael.models import LatentVector, has
+    """Where z comes from unless told: as usual, and from the prior where other options say how."""
+    from vael.applications.synthesis import usual_sampler
 
-    other = options.mean or options.tables.given or options.latents.asked
-    plain = run.spec.data.table is None or run.spec.data.condition is not None or not has(run.model, LatentVector)
-    return options.latents.sampler or ("prior" if plain or other else "mixture")
+    other, data = options.mean or options.tables.given or options.latents.asked, run.spec.data
+    usual = usual_sampler(run.model, data.table is not None, data.condition is not None)
+    return options.latents.sampler or ("prior" if other else usual)
 
 
 def training_rows(run: Run, options: SampleOptions) -> Source | None:

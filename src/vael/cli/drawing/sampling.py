@@ -67,12 +67,14 @@ def draws(drawn: conditioning.ConditionedRun, count: int) -> Tensor:
 
 def sample_table(drawn: conditioning.ConditionedRun, schema: Schema, target: Target) -> int:
     """Rows that keep the rules of their columns, and the page about them if it was asked for."""
+    from vael.specs.using import with_conditions
+
     run, options = drawn.run, drawn.options
     page, seed = options.tables.quality, options.seed
     x = quality.draw_table(run, schema, options, drawn.each)
     if page is None:
         gapped = quality.gapped(run, x, options)
-        rules, rows_whole = conditioning.whole(run, schema, gapped, drawn.beside)
+        rules, rows_whole = with_conditions(run, schema, gapped, drawn.beside)
         return done(target.write(typed_rows(rules, rows_whole, seed)), len(x), options)
     found = quality.write_page(run, x, page, options)
     target.write(typed_rows(schema, quality.gapped(run, x, options), seed))

@@ -1,0 +1,81 @@
+"""Results of runs on sequences as columns of a table: channels in the types of their data, times beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from vael import domains
+from vael.applications.forecasting import Future
+from vael.data import Schema
+from vael.data.covering import following
+from vael.data.sequences import Sequences
+from vael.domains import DataSpec
+from vael.domains.sequence import series_of
+from vael.errors import StateError
+from vael.tables.schema_file import from_record
+from vael.tables.writing import arrow_cells
+
+DRAWN, SERIES = "draw", "series"
+
+
+def series_in(known: DataSpec, data: object) -> Sequences:
+    """All series of some data, at a path or in memory; of None those of the run's own data.
+
+    Errors: `StateError` for a run on other data.
+    """
+    if not domains.of(known).in_time(known):
+        raise StateError(
+            f"the run was trained on {known.name}, which holds no sequences; train on some (`vael train DATA "
+            "--sequence TIME`)"
+        )
+    return series_of(known, known.source if data is None else data)
+
+
+def channels_of(known: DataSpec, x: Tensor) -> dict[str, pa.Array]:
+    """Channels with the types and decimals that their columns had."""
+    found = arrow_cells(domains.of(known).columns(known) or Schema(()), x)
+    return {name: found.column(name).combine_chunks() for name in found.column_names}
+
+
+def forecast_columns(
+    known: DataSpec, found: Sequences, ahead: Future, share: float, draws: int | None
+) -> Mapping[str, pa.Array]:
+    """A line for each step of each series, or of each draw of each."""
+    _, count, steps, _ = ahead.draws.shape
+    times = future_times(known, found, steps)
+    beside: dict[str, pa.Array] = {}
+    if found.windowing.id or not found.windowing.time:
+        name = found.windowing.id or SERIES
+        beside[name] = pa.array(np.repeat([one.name for one in found.series], steps))
+    if draws is None:
+        channels = channels_of(known, ahead.mean.flatten(0, 1))
+        low, high = (
+            channels_of(known, one.flatten(0, 1)) for one in ahead.quantiles(((1 - share) / 2, (1 + share) / 2))
+        )
+        ends = f"{(1 - share) / 2:.3g}", f"{(1 + share) / 2:.3g}"
+        told = {
+            f"{name}{end}": values[name]
+            for name in channels
+            for end, values in (("", channels), (f" {ends[0]}", low), (f" {ends[1]}", high))
+        }
+        return {**beside, **times, **told}
+    again = np.tile(np.arange(count * steps), draws)
+    first = {DRAWN: pa.array(np.repeat(np.arange(1, draws + 1), count * steps))}
+    told = channels_of(known, ahead.draws[:draws].flatten(0, 2))
+    return {**first, **{name: one.take(pa.array(again)) for name, one in {**beside, **times}.items()}, **told}
+
+
+def future_times(known: DataSpec, found: Sequences, steps: int) -> Mapping[str, pa.Array]:
+    """The times after the last one of each series, as far apart as its own usually are; of an array step numbers."""
+    written = known.sequence and known.sequence.columns
+    if written is None:
+        return {"step": pa.array(np.concatenate([np.arange(1, steps + 1) + len(one) for one in found.series]))}
+    column = from_record(written, "run.json").columns[0]
+    ahead = np.concatenate([following(one, steps, column) for one in found.series])
+    cells = arrow_cells(Schema((column,)), torch.from_numpy(ahead)[:, None])
+    return {column.name: cells.column(column.name).combine_chunks()}
