@@ -44,7 +44,8 @@ def EACH(rule):
 ROWS = [  # a row imports only rows below it
     {"__main__"},
     {"cli"},
-    {"explorer"},  # below cli, which has the command that opens it
+    {"service"},
+    {"explorer"},  # below cli, which has the command that opens it; what serves its page serves a service too
     {"estimators"},
     {"specs"},
     {"domains"},  # below specs: to prepare a run is to ask the kind of its data, and no kind needs to know of runs

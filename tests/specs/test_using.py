@@ -111,6 +111,14 @@ def test_gaps_are_filled_as_by_the_command(rows, tmp_path):
         assert draw.to_pydict() == pq.read_table(tmp_path / f"gaps-filled-{number}.parquet").to_pydict()
 
 
+@pytest.mark.parametrize("column", ["height", "weight", "size", "born"])
+def test_a_row_may_lack_any_cell(rows, column):
+    row = {**people(40, 1, gaps=0).to_pylist()[3]}
+    filled = rows.impute({**row, column: None}).table.to_pylist()
+    assert filled[0][column] is not None
+    assert {**filled[0], column: None} == {**row, column: None}
+
+
 @pytest.mark.parametrize("of", ["rows", "numbers"])
 def test_rows_are_drawn_as_by_the_command(request, of, tmp_path):
     run = request.getfixturevalue(of)

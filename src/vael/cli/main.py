@@ -27,7 +27,7 @@ USED_UP = (
     "cannot allocate memory",
 )  # in what PyTorch says
 QUIET = {"--quiet", "-q"}
-ALIKE = {"evaluate", "report", "forecast"}  # commands that take runs on sequences as others
+ALIKE = {"evaluate", "report", "forecast", "serve"}  # commands that take runs on sequences as others
 OF_SEQUENCES = {"sample", "reconstruct", "encode", "score", "impute"}  # those that have a way of their own for them
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
@@ -68,8 +68,9 @@ GROUPS = {
         "decompress": Command("compressing", "Give back, to the last byte, what vael compress wrote."),
         "export": Command("using", "Write encoder and decoder as ONNX files, and check them."),
     },
-    "look and touch": {
+    "look, touch, share": {
         "explore": Command("drawing.exploring", "Open a local page over a run: map, live decoding, what if."),
+        "serve": Command("sharing.serving", "Answer programs over HTTP: score, encode, impute, sample."),
     },
     "look up": {
         "data": Command("listing", "List named data sets, or say what is known of one or of a file."),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,14 +9,12 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vael.errors import VaelError
+from vael.explorer.guarding import ALWAYS, guards, limited, trouble
 from vael.explorer.scene import Scene
 
 PAGE = Path(__file__).parent / "page"
@@ -25,9 +22,7 @@ LARGEST = 4_000_000  # bytes of a request
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
+    **ALWAYS,
 }
 WITHOUT_TOKEN = (
     "This page of vael needs the token that stands in its address. Open the address that `vael explore` printed, "
@@ -46,10 +41,7 @@ def application(scene: Scene, token: str) -> Starlette:
             Route("/api/coordinates", answers.coordinates),
             Route("/api/{question}", answers.answer, methods=["POST"]),
         ],
-        middleware=[
-            Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),
-            Middleware(Guarded, token=token),
-        ],
+        middleware=guards(token, HEADERS, WITHOUT_TOKEN, free="/page/"),
     )
 
 
@@ -86,7 +78,7 @@ class Answers:
         question = self.questions.get(request.path_params["question"])
         if question is None:
             return trouble(f"there is no question {request.path_params['question']!r}", 404)
-        body = await limited(request)
+        body = await limited(request, LARGEST)
         if body is None:
             return trouble(f"the request is larger than {LARGEST:,} bytes; ask for less at once", 413)
         try:
@@ -112,44 +104,6 @@ async def part(request: Request) -> Response:
     return trouble("there is no such file of the page", 404) if found is None else FileResponse(found)
 
 
-class Guarded:
-    """Refuses whoever has not the token, and says with every answer what the page may load."""
-
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self.app, self.token = app, token
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-
-        async def with_headers(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [
-                    *message["headers"],
-                    *((k.lower().encode(), v.encode()) for k, v in HEADERS.items()),
-                ]
-            await send(message)
-
-        request = Request(scope)
-        given = request.headers.get("x-vael-token") or request.query_params.get("token") or ""
-        if not scope["path"].startswith("/page/") and not hmac.compare_digest(given.encode(), self.token.encode()):
-            await PlainTextResponse(WITHOUT_TOKEN, 403)(scope, receive, with_headers)
-            return
-        await self.app(scope, receive, with_headers)
-
-
-async def limited(request: Request) -> bytes | None:
-    """What was sent; None where it is larger than a request may be."""
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > LARGEST:
-            return None
-        parts.append(part)
-    return b"".join(parts)
-
-
 def listed(given: object) -> list[Any]:
     """A list. Errors: `TypeError` for anything else."""
     if not isinstance(given, list):
@@ -168,8 +122,3 @@ def numbers(given: object, *kinds: type) -> list[Any]:
 def floats(given: object) -> list[float]:
     """A list of numbers. Errors: `TypeError` for anything else."""
     return [float(one) for one in numbers(given, int, float)]
-
-
-def trouble(message: str, status: int) -> Response:
-    """What went wrong, for the page to show."""
-    return JSONResponse({"error": message}, status)

@@ -1,8 +1,9 @@
-"""Serving the page on this machine only, until it is stopped."""
+"""Serving on this machine, until it is stopped: sockets, and what answers on them."""
 
 from __future__ import annotations
 
 import importlib.util
+import ipaddress
 import secrets
 import socket
 from collections.abc import Callable
@@ -13,42 +14,62 @@ from vael.explorer.scene import Scene
 
 if TYPE_CHECKING:
     import uvicorn
+    from starlette.applications import Starlette
 
 HOST = "127.0.0.1"
 NEEDED = ("starlette", "uvicorn")
+CONNECTIONS = 64  # that are open at a time
 
 
-def refuse_missing() -> None:
-    """Errors: `StateError` if the packages that serve the page are not installed."""
+def refuse_missing(what: str = "exploring", extra: str = "explore") -> None:
+    """Errors: `StateError` if the packages that serve are not installed."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise StateError(
-            f"exploring needs packages that are not installed ({', '.join(missing)}): pip install 'vael[explore]'"
+            f"{what} needs packages that are not installed ({', '.join(missing)}): pip install 'vael[{extra}]'"
         )
 
 
-def listening(port: int | None) -> socket.socket:
-    """A socket of this machine only; on any free port where none is named. Errors: `StateError` for one in use."""
-    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def listening(port: int | None, host: str = HOST) -> socket.socket:
+    """A socket of this machine only unless another `host` is named; on any free port where none is named.
+
+    Errors: `StateError` for a port in use, and for an address that this machine does not have.
+    """
+    try:
+        six = ipaddress.ip_address(host).version == 6
+    except ValueError:
+        raise StateError(f"{host!r} is no address; give one in numbers, such as 127.0.0.1 or 0.0.0.0") from None
+    found = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        found.bind((HOST, port or 0))
+        found.bind((host, port or 0))
     except OSError as error:
         found.close()
         raise StateError(
-            f"port {port} cannot be had ({error.strerror}); name another (--port), or none for any that is free"
+            f"port {port} cannot be had at {host} ({error.strerror}); name another (--port), or none for any that is "
+            "free"
         ) from error
     return found
 
 
-def server_of(scene: Scene, token: str) -> uvicorn.Server:
-    """What answers for a run; it stops when its `should_exit` is set."""
-    import uvicorn
+def new_token() -> str:
+    """A token that nobody guesses."""
+    return secrets.token_urlsafe(24)
 
+
+def server_of(scene: Scene, token: str) -> uvicorn.Server:
+    """What answers for the page of a run; it stops when its `should_exit` is set."""
     from vael.explorer.server import application
 
+    return answering(application(scene, token))
+
+
+def answering(application: Starlette, connections: int = CONNECTIONS) -> uvicorn.Server:
+    """What answers for an application."""
+    import uvicorn
+
     config = uvicorn.Config(
-        application(scene, token), log_level="error", access_log=False, server_header=False, limit_concurrency=64
+        application, log_level="error", access_log=False, server_header=False, limit_concurrency=connections
     )
     return uvicorn.Server(config)
 
@@ -59,7 +80,7 @@ def serve(scene: Scene, port: int | None = None, ready: Callable[[str], object] 
     Errors: `StateError` for a port in use, or packages that are not installed.
     """
     refuse_missing()
-    token = secrets.token_urlsafe(24)
+    token = new_token()
     with listening(port) as place:
         place.listen()
         ready(f"http://{HOST}:{place.getsockname()[1]}/?token={token}")

@@ -191,12 +191,13 @@ def completed(table: Table, x: Float[Tensor, "rows columns"], seed: int = 0) -> 
             continue
         place = place_of(original, schema, number, "the table")
         old = original.column(place)
-        plain = pa.types.is_string(old.type) or pa.types.is_large_string(old.type)
-        like = replace(column, type="" if plain else str(old.type))
+        plain, empty = pa.types.is_string(old.type) or pa.types.is_large_string(old.type), pa.types.is_null(old.type)
+        like = replace(column, type=column.type if empty else "" if plain else str(old.type))
         new = _typed(like, x[:, number].detach().cpu().double().numpy(), _shares(seed, number, table.rows))
         if plain:
             new = pa.array(written_cells(column, new, table.forms.get(column.name, FORMS[0])), old.type)
-        original = original.set_column(place, original.column_names[place], among(old, new, gaps[:, number]))
+        filled = new if empty else among(old, new, gaps[:, number])  # of a column of gaps alone nothing tells the type
+        original = original.set_column(place, original.column_names[place], filled)
     return with_views(original, table.types)
 
 

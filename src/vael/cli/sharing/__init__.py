@@ -1,0 +1,1 @@
+"""Runs for other people and programs: over HTTP, on a hub."""

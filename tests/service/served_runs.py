@@ -1,0 +1,44 @@
+"""A service that is really served, and a client that asks it."""
+
+import http.client
+import json
+import threading
+from contextlib import contextmanager
+
+from vael.explorer.serving import answering, listening
+from vael.service import Limits, Service
+from vael.service.server import application
+
+
+class Client:
+    """Asks a service that is really served."""
+
+    def __init__(self, port):
+        self.port = port
+
+    def __call__(self, path, body=None, headers=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        given = {"Content-Type": "application/json"} if headers is None else headers
+        content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        connection.request("GET" if body is None else "POST", path, content, given)
+        found = connection.getresponse()
+        answer = found.status, found.read(), dict(found.getheaders())
+        connection.close()
+        return answer
+
+    def ask(self, path, body):
+        status, content, _ = self(path, body)
+        return status, json.loads(content)
+
+
+@contextmanager
+def served(run, token=None, **limits):
+    place = listening(None)
+    place.listen()
+    server = answering(application(Service(run, Limits(**limits)), token))
+    thread = threading.Thread(target=server.run, args=([place],), daemon=True)
+    thread.start()
+    yield Client(place.getsockname()[1])
+    server.should_exit = True
+    thread.join(30)
+    assert not thread.is_alive()
