@@ -6,6 +6,7 @@ thread. `make test PRECISION=bfloat16 THREADS=2` runs the same tests in the othe
 """
 
 import functools
+import gc
 import io
 import os
 from pathlib import Path
@@ -21,6 +22,7 @@ import checked_calls
 
 def pytest_configure(config):
     """Before any test is imported: fixtures of modules train as well."""
+    gc.disable()  # a third of the time of collecting, in which nothing becomes garbage
     os.environ.setdefault("VAEL_PRECISION", "float32")
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # for processes that are started; tests run side by side, one process per core
@@ -53,6 +55,10 @@ FIGURES = {"whole": True}  # for the test that runs
 
 
 def pytest_collection_finish():
+    """Whatever was imported stays, so that the garbage collector has no reason to look through it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
     from vael.report import style
 
     style.rendered = functools.partial(rendered_in_tests, style.rendered)
