@@ -1,10 +1,9 @@
-"""The compiled step against the eager one; run by test_gradient.py without checked annotations, all in one
-compilation.
+"""The compiled step against the eager one; run by test_gradient.py, by the compiler without checked annotations and
+by the graph as it was captured.
 """
 
 import pytest
 import torch
-from test_gradient import climb, model, source
 from torch import nn
 
 from vael.errors import StateError
@@ -15,6 +14,8 @@ from vael.probability import Stream
 
 
 def test_the_compiled_step_makes_the_moves_of_the_eager_one_and_skips_what_it_skips():
+    from test_gradient import climb, model, source
+
     how = {"objective": ImportanceWeighted(), "samples": 2, "optimizer": AdamW(learning_rate=0.01, weight_decay=0.1)}
     eager, eager_totals = climb(GradientAscent(model(), **how), 12)
     ascent = GradientAscent(model(), **how)

@@ -52,6 +52,22 @@ def climb(ascent: GradientAscent, steps: int, world: World | None = None, data: 
     return state, torch.stack(totals)
 
 
+def test_the_captured_step_against_the_eager_one(monkeypatch):
+    """The graph that is compiled, operation by operation: all that is the house's own of a compiled step."""
+    from compiled_cases import test_the_compiled_step_makes_the_moves_of_the_eager_one_and_skips_what_it_skips as cases
+
+    compiled = []
+
+    def uncompiled(graph, inputs, options):
+        compiled.append(graph)
+        return graph
+
+    monkeypatch.setattr("vael.inference.graphs.compile_graph", uncompiled)
+    cases()
+    assert len(compiled) == 2
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(not has_compiler(torch.device("cpu")), reason="no C++ compiler on this machine")
 def test_the_compiled_step_against_the_eager_one():
     """In a process of its own: checked annotations cannot be compiled."""
