@@ -2,6 +2,7 @@
 
 import copy
 import importlib.util
+from functools import partial
 
 import pytest
 import torch
@@ -58,25 +59,30 @@ def run(path, **given):
     )
 
 
-def mixed_table():
-    """A likelihood for every kind of column, with and without spikes, and the schema that it has."""
-    kinds = [
-        Column("real", ColumnKind.REAL, spikes=(-99.0,)),
-        Column("price", ColumnKind.POSITIVE),
-        Column("count", ColumnKind.COUNT, minimum=0.0),
-        Column("grade", ColumnKind.ORDINAL, levels=("low", "middle", "high")),
-        Column("kind", ColumnKind.CATEGORICAL, levels=("a", "b"), rare=(("c", 1),)),
-        Column("flag", ColumnKind.BOOLEAN, levels=("no", "yes")),
-        Column("day", ColumnKind.DATE, origin=18000.0, pattern="%Y-%m-%d"),
-    ]
-    schema, g = Schema(tuple(kinds)), torch.Generator().manual_seed(0)
-    codes = [torch.randint(column.codes or 9, (200,), generator=g).float() for column in kinds]
-    codes[0][:50], codes[1] = -99.0, codes[1] + 0.5
-    return ColumnsHead(schema, 2, torch.stack(codes, 1))
+KINDS = (
+    Column("real", ColumnKind.REAL, spikes=(-99.0,)),
+    Column("count", ColumnKind.COUNT, minimum=0.0),
+    Column("kind", ColumnKind.CATEGORICAL, levels=("a", "b"), rare=(("c", 1),)),
+    Column("price", ColumnKind.POSITIVE),
+    Column("grade", ColumnKind.ORDINAL, levels=("low", "middle", "high")),
+    Column("flag", ColumnKind.BOOLEAN, levels=("no", "yes")),
+    Column("day", ColumnKind.DATE, origin=18000.0, pattern="%Y-%m-%d"),
+)
+
+
+def mixed_table(kinds):
+    """A likelihood for columns of some kinds, with and without spikes, and the schema that it has."""
+    schema, g = Schema(kinds), torch.Generator().manual_seed(0)
+    codes = {column.name: torch.randint(column.codes or 9, (200,), generator=g).float() for column in kinds}
+    codes["real"][:50] = -99.0
+    if "price" in codes:
+        codes["price"] += 0.5
+    return ColumnsHead(schema, 2, torch.stack([*codes.values()], 1))
 
 
 CASES = {
-    "table": (table, (7,), {"head": mixed_table, "latent": 3, "hidden": (8,)}),
+    "table": (table, (3,), {"head": partial(mixed_table, KINDS[:3]), "latent": 3, "hidden": (8,)}),
+    "every kind": (table, (7,), {"head": partial(mixed_table, KINDS), "latent": 3, "hidden": (8,)}),
     "dense": (dense, (1, 8, 8), {"latent": 3, "hidden": (16,)}),
     "correlated": (dense, (5,), {"latent": 3, "hidden": (8,), "correlated": True}),
     "gapped": (gapped, (4,), {"head": GaussianHead(), "latent": 2, "hidden": (8,)}),
@@ -88,13 +94,18 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module", params=CASES)
+LONG = ("every kind", "dense", "gapped")  # the others have their operations
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in CASES]
+)
 def case(request, tmp_path_factory):
     """A model and what was exported of it, once for all tests here: an export takes seconds."""
     if not INSTALLED:
         pytest.skip("onnx, onnxscript or onnxruntime is not installed: pip install 'vael[onnx]'")
     make, event, given = CASES[request.param]
-    arguments = {name: value() if value is mixed_table else value for name, value in given.items()}
+    arguments = {name: value() if isinstance(value, partial) else value for name, value in given.items()}
     model = build(make, event, **arguments).double()
     before = torch.get_rng_state()
     schema = getattr(arguments.get("head"), "schema", None)
@@ -176,7 +187,7 @@ WITHOUT_A_VECTOR_OF_LATENTS = {
 }
 
 
-SLOW = ("vq-vae-2", "finite-scalar", "hierarchy of images")
+SLOW = ("autoencoder", "vq-vae-2", "finite-scalar", "hierarchy of images")
 
 
 def hierarchy(ladder):
@@ -187,9 +198,7 @@ def hierarchy(ladder):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow)
-        if name in ("vq-vae-2", "finite-scalar", "hierarchy of images")
-        else name
+        pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
         for name in WITHOUT_A_VECTOR_OF_LATENTS
     ],
 )
