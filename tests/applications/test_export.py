@@ -197,10 +197,7 @@ def hierarchy(ladder):
 @needs_onnx
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
-        for name in WITHOUT_A_VECTOR_OF_LATENTS
-    ],
+    [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in WITHOUT_A_VECTOR_OF_LATENTS],
 )
 def test_codes_are_exported_by_capability(name, tmp_path):
     """x to its code and back, as PyTorch has it, codes of all levels side by side; nothing of an autoencoder is called

@@ -120,7 +120,7 @@ def test_commands_answer_the_same_in_blocks_and_at_once(mixed, tmp_path, monkeyp
     commands = {
         "score": ["score", run, data],
         "encode": ["encode", run, data],
-        "impute": ["impute", run, data, "--samples", "128"],
+        "impute": ["impute", run, data, "--samples", "16"],
     }
 
     def answers(folder):

@@ -141,6 +141,7 @@ def data(tmp_path_factory):
     np.save(folder / "condition.npy", rng.normal(size=(60, 2)).astype(np.float32))
     rows = [f"{a},{b:.3f}" for a, b in zip(rng.choice(["ash", "oak"], 60), rng.normal(size=60), strict=True)]
     (folder / "mixed.csv").write_text("\n".join(["tree,height", *rows]) + "\n")
+    np.savez(folder / "labelled.npz", x=np.load(folder / "real.npy"), y=np.arange(60) % 3)
     return {path.stem: path for path in folder.iterdir()}
 
 
@@ -252,7 +253,7 @@ def test_a_killed_run_goes_on_to_equal_weights(name, data, tmp_path):
     )
     more = {"sequence": True} if name in SERIES else {}
     if name == "semi-supervised":
-        kind, more = "digits", {"labelled": 3}
+        kind, more = data["labelled"], {"labelled": 3}
     how = {"epochs": 4, "batch": 32, "precision": "float32", "compile": False, "set": LITTLE.get(name, {}), **more}
     whole = vael.train(kind, model=name, run=tmp_path / "whole", callbacks=(), **how)
     killed = vael.train(kind, model=name, run=tmp_path / "half", callbacks=(KillOnce(),), **how)

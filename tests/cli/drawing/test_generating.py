@@ -12,7 +12,8 @@ from vael.cli import main
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "digits"
-    assert main(["train", "digits", "--epochs", "1", "--run", str(folder)]) == 0
+    short = ["--epochs", "1", "--no-report", "--importance-samples", "2"]
+    assert main(["train", "digits", "--run", str(folder), *short]) == 0
     return str(folder)
 
 
