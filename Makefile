@@ -27,7 +27,7 @@ help:
 	@echo 'make docs    the pages under docs/, every one of them executed, to docs/_build/html'
 	@echo 'make check   formatting, lint, types and import order'
 	@echo 'make format  put the formatting right'
-	@echo 'make tree    write the tree of files in docs/architecture.md and the folders in README.md anew'
+	@echo 'make tree    write the tree of files in docs/architecture.md, the folders in README.md and llms.txt anew'
 	@echo 'make clean   remove .venv and caches'
 
 demo: $(VENV)/.installed

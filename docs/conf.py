@@ -33,6 +33,7 @@ html_theme = "furo"
 html_show_copyright = False
 html_title = "vael"
 html_static_path = ["static"]
+html_extra_path = ["../llms.txt"]  # what programs that read look for
 html_css_files = ["gallery.css"]
 exclude_patterns = ["_build"]
 suppress_warnings = ["myst.header", "misc.highlighting_failure", "mystnb.unknown_mime_type"]

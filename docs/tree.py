@@ -1,6 +1,6 @@
-"""Write the tree of files in docs/architecture.md and the list of folders in README.md: `make tree`.
+"""Write the tree of files in docs/architecture.md, the list of folders in README.md and llms.txt: `make tree`.
 
-Both come from the first sentences of the files' docstrings.
+The first two come from the first sentences of the files' docstrings, the third from the commands and docs/index.md.
 """
 
 import ast
@@ -49,18 +49,56 @@ def between(text: str, name: str, lines: list[str]) -> str:
 
 
 def drawn() -> dict[Path, str]:
-    """The two pages as they have to be."""
+    """The pages as they have to be."""
     architecture, readme = ROOT / "docs" / "architecture.md", ROOT / "README.md"
     tree = ["```text", "src/vael/", *files(PACKAGE), "```"]
     rows = ["", "| folder | what is there |", "|---|---|", *folders(), ""]
     return {
         architecture: between(architecture.read_text(), "tree", tree),
         readme: between(readme.read_text(), "folders", rows),
+        ROOT / "llms.txt": for_programs(),
     }
 
 
+USE = """\
+# vael
+
+> Train, judge and use variational autoencoders on images, tables and sequences, from the command line and from
+> Python. Every number it prints is proven against an exact oracle.
+
+How to use it from a program:
+
+* `vael COMMAND --help` lists all options of a command. `--json` prints one JSON object and nothing else on
+  standard output, for every command.
+* Exit status: 0 done; 2 what was given cannot be used, with one message on standard error that says what came,
+  what was expected and what to do; 130 interrupted, with a checkpoint; 1 anything else.
+* A run is a folder: `run.json` (what it is, nothing left to choose), `model.safetensors`, `metrics.jsonl`,
+  `report.html`. `vael train --config run.json` trains it again, `--set LEAF=VALUE` changes any leaf, `vael
+  train --resume` goes on.
+* Python: `run = vael.train(data, **options)` or `vael.load(folder)`; `vael.evaluate(run.model, source)`;
+  `run.score`, `run.encode`, `run.impute`, `run.classify`, `run.forecast` and `run.sample` take paths, data
+  frames, dictionaries or arrays. Options are those of the command, with underscores.
+* HTTP: `vael serve RUN`, described by its `/openapi.json`.
+* Numbers are nats per example, summed over elements; a larger bound is better. A higher score is stranger, a
+  p-value is small for a strange row.
+"""
+
+
+def for_programs() -> str:
+    """What a program that reads should know, and where more is: llms.txt."""
+    from vael.cli.main import GROUPS
+
+    lines = [USE]
+    for group, commands in GROUPS.items():
+        lines += [f"## Commands: {group}", ""]
+        lines += [f"* `vael {name}`: {command.summary}" for name, command in commands.items()] + [""]
+    index = (ROOT / "docs" / "index.md").read_text()
+    lines += ["## Pages", "", *(line.replace("](", "](docs/") for line in index.splitlines() if line.startswith("* ["))]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
-    """Write both pages."""
+    """Write them."""
     for page, text in drawn().items():
         page.write_text(text)
 

@@ -175,7 +175,7 @@ def test_trees_of_files_are_as_the_files_say():
     tree = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tree)
     pages = tree.drawn()
-    assert set(pages) == {ROOT / "README.md", ROOT / "docs" / "architecture.md"}
+    assert set(pages) == {ROOT / "README.md", ROOT / "docs" / "architecture.md", ROOT / "llms.txt"}
     assert [page.name for page, text in pages.items() if page.read_text() != text] == []
 
 

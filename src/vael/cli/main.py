@@ -75,6 +75,7 @@ GROUPS = {
     "look up": {
         "data": Command("listing", "List named data sets, or say what is known of one or of a file."),
         "models": Command("listing", "List recipes and parts by name: likelihoods, priors, ..."),
+        "completion": Command("sharing.completing", "Print what makes a shell complete: bash, zsh, fish."),
     },
 }
 COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}

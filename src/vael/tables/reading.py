@@ -377,6 +377,8 @@ def _as_days(column: Column, cells: pa.ChunkedArray, text: bool) -> tuple[np.nda
 
 
 def _read_days(column: Column, cells: pa.ChunkedArray, text: bool) -> tuple[np.ndarray, str]:
+    if pa.types.is_null(cells.type):  # gaps alone have no type
+        return np.full(len(cells), np.nan), ""
     if not text:
         try:
             digits = column.pattern in DIGITS or EPOCH.fullmatch(column.pattern)
