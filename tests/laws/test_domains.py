@@ -63,7 +63,7 @@ def grey(folder):
 
 
 def colour(folder):
-    np.save(folder / "data.npy", np.random.default_rng(0).integers(0, 256, (40, 3, 12, 12)).astype(np.uint8))
+    np.save(folder / "data.npy", np.random.default_rng(0).integers(0, 256, (40, 3, 8, 8)).astype(np.uint8))
     return folder / "data.npy"
 
 

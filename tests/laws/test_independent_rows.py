@@ -56,11 +56,11 @@ def imputed(fitted: bool) -> Draw:
 
 def in_pieces(seed: int) -> torch.Tensor:
     """As a command reads a file: piece by piece."""
-    keys, source = RowKeys(), Source("rows", gaps(ROWS // 4), Kind.REAL, "", gaps=True)
+    keys, source = RowKeys(), Source("rows", gaps(ROWS // 2), Kind.REAL, "", gaps=True)
     return torch.cat(
         [
             next(iter(impute(ORACLE.vae(), source, samples=32, draws=1, seed=seed, keys=keys))).draws[0, :, 1]
-            for _ in range(4)
+            for _ in range(2)
         ]
     )
 
