@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from vael.training import Lines, Plan, Row, on_terminal
+from vael.training import Lines, NotebookBar, Plan, Row, Tick, on_terminal
 
 
 class Terminal(io.StringIO):
@@ -33,3 +33,47 @@ def test_the_plan_the_first_and_the_last_validation_are_said():
         "epoch 3: validation objective -50.00 nats, after 1 s",
         "note: one step was skipped",
     ]
+
+
+def test_a_bar_is_for_notebooks(monkeypatch):
+    shell = type("Shell", (), {"kernel": None})
+    monkeypatch.setitem(sys.modules, "IPython", type("Module", (), {"get_ipython": staticmethod(shell)}))
+    assert [type(one) for one in on_terminal()] == [NotebookBar]
+    monkeypatch.setitem(sys.modules, "IPython", type("Module", (), {"get_ipython": staticmethod(lambda: None)}))
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    assert on_terminal() == ()
+
+
+def seen(texts):
+    """The lines that a cell shows in the end: a return goes back to the start of the line."""
+    lines = [""]
+    for one in "".join(texts):
+        lines = [*lines, ""] if one == "\n" else [*lines[:-1], ""] if one == "\r" else [*lines[:-1], lines[-1] + one]
+    return [line.rstrip() for line in lines if line]
+
+
+def test_a_bar_is_one_line_however_long_training_takes(monkeypatch):
+    said, clock = [], iter(range(1, 10**6))
+    monkeypatch.setattr("vael.training.lines.time.monotonic", lambda: float(next(clock)))
+    bar = NotebookBar(said.append)
+    bar.plan(Plan(1, 1, 1, 1000, "cpu", "float32", "eager", 0.2))
+    for step in range(1, 1001):
+        left = float("inf") if step < 10 else 1000.0 - step
+        bar.tick(Tick(step, step // 10, step / 1000, -1e6 / step, 45.0, 5.0, 1e3, left))
+        if step == 500:
+            assert seen(said) == ["[##########..........]  50%  epoch 50, bound -2,000.00, 500 s left"]
+            bar.note("one step was skipped")
+    bar.row(Row(1000, 100, "validation", -50.0, 45.0, 5.0, 1e3, 12.0, 0, 1e-3))
+    assert seen(said)[1:] == [
+        "note: one step was skipped",
+        "[####################] 100%  epoch 100: validation bound -50.00 after 12 s",
+    ]
+
+
+def test_a_bar_says_little_often_asked(monkeypatch):
+    said = []
+    monkeypatch.setattr("vael.training.lines.time.monotonic", lambda: 100.0)
+    bar = NotebookBar(said.append)
+    for step in range(1000):
+        bar.tick(Tick(step, 0, 0.5, -1.0, 1.0, 0.0, 1e3, 1.0))
+    assert len(said) == 1

@@ -18,6 +18,7 @@ from vael.data.pictures.store import Patches
 from vael.data.windowing import Windowing
 from vael.errors import ShapeError, StateError
 from vael.tables.schema import Schema
+from vael.visible import html_table
 
 
 class Kind(Enum):
@@ -162,3 +163,15 @@ class Splits:
     test: Source | None
     origin: str = ""  # where the data were found
     citation: str = ""  # whom to cite, and the terms as far as they are known
+
+    def _repr_html_(self) -> str:
+        """A line for each split."""
+        parts = {"training": self.train, "validation": self.validation, "test": self.test}
+        rows = [
+            (name, len(one), " × ".join(map(str, one.event)), one.kind.value, one.fingerprint[:12])
+            for name, one in parts.items()
+            if one is not None
+        ]
+        notes = [("", note) for note in self.train.notes]
+        table = html_table(self.train.name, rows, ("split", "examples", "one example", "values", "fingerprint"))
+        return table + (html_table("Notes", notes) if notes else "")

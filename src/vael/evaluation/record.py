@@ -21,6 +21,7 @@ from vael.evaluation.likelihood import Judged
 from vael.evaluation.proposals import HEAVY, MOST_CORRELATED, PILOT, TRIAL, WORTH, widening
 from vael.models import LatentModel, head_of, is_likelihood
 from vael.models.vae import context_of
+from vael.visible import html_table
 
 LEAST_SAMPLES = 100  # fewer than these say little about the tail of the weights
 K_HAT_LIMIT = 0.7  # Vehtari et al. 2024
@@ -45,6 +46,11 @@ def untrusted(found: Weighed) -> bool:
     """
     few = found.effective_sample_size is not None and found.effective_sample_size < LEAST_EFFECTIVE
     return few or (found.k_hat_above_limit is not None and found.k_hat_above_limit > UNTRUSTED_SHARE)
+
+
+def _digits(value: float | None, digits: int, more: str = "") -> str | None:
+    """A number with so many decimals; None where there is none."""
+    return None if value is None else f"{value:.{digits}f}{more}"
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,28 @@ class Evaluation:
             if not isinstance(value, Tensor)
         ]
         return f"Evaluation({', '.join(said)})"
+
+    def _repr_html_(self) -> str:
+        """The figures with their errors, and the reasons not to trust them."""
+        error = "" if self.standard_error is None else f" ± {self.standard_error:.2f}"
+        per = " | c" if self.conditioned_on else ""
+        figures = [
+            (f"log p(x{per})", _digits(self.log_likelihood, 2, error), "importance-weighted"),
+            ("bound" if self.is_bound else "objective", f"{self.elbo:.2f}", ""),
+            ("distortion", f"{self.distortion:.2f}", "" if self.log_likelihood is None else "expected -log p(x | z)"),
+            ("divergence", f"{self.divergence:.2f}", f"{self.active_units} of {self.latent_features} latents active"),
+            ("bits per dimension", _digits(self.bits_per_dim, 4), ""),
+            ("effective sample size", _digits(self.effective_sample_size, 1), ""),
+            ("k-hat", _digits(self.k_hat, 2), ""),
+        ]
+        rows = [row for row in figures if row[1] is not None]
+        rows += [("warning", one, "") for one in self.warnings] + [("note", one, "") for one in self.notes]
+        unit = "nats per example" if self.is_bound else "per example"
+        return html_table(
+            f"{self.data}, {self.split} split: {counted(self.examples, 'example')}, {unit}, K = "
+            f"{self.importance_samples:,}",
+            rows,
+        )
 
     def __str__(self) -> str:
         """The figures in one line, as a person says them."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 from torch import Tensor
 
-from vael import files, training
+from vael import domains, files, training
 from vael.data import Source, Splits
 from vael.data.conditioning.conditions import LABEL, FileCondition
 from vael.data.conditioning.labels import ColumnLabels, FileLabels
@@ -37,6 +37,7 @@ from vael.training import Callback, Fit, Row, distributed
 from vael.training.checkpoint import KEPT, STATE, misfit, read_header, read_tensors, unlike, write_tensors
 from vael.training.history import METRICS, read_rows
 from vael.training.place import held
+from vael.visible import html_table
 
 WEIGHTS = "model.safetensors"
 ROWS = "data.parquet"  # rows that were in memory when a run was trained on them
@@ -52,6 +53,21 @@ class Run(TrainedRun):
     history: tuple[Row, ...]
     folder: Path | None = None
     left_out: LeftOut | None = None  # rows that were taken to be strange, and not learned from
+
+    def _repr_html_(self) -> str:
+        """What it is, what it was trained on and how it stood at the end."""
+        data, last = self.spec.data, next((row for row in reversed(self.history) if row.split != "train"), None)
+        sizes = {"training": data.train, "validation": data.held_out, "test": data.test}
+        rows = [
+            ("data", f"{data.name}: {domains.of(data).told(data)}"),
+            ("examples", ", ".join(f"{one.examples:,} {name}" for name, one in sizes.items() if one is not None)),
+            ("model", f"{self.spec.recipe}, {self.spec.model.likelihood_name}"),
+            ("parameters", self.spec.parameters),
+            *([] if last is None else [(f"validation {last.called}", f"{last.elbo:,.2f} at epoch {last.epoch:,}")]),
+            ("folder", self.folder or "none: in memory only"),
+            *(("note", note) for note in data.notes),
+        ]
+        return html_table("A trained run of vael", rows)
 
     def inside(self, name: str = "") -> Path:
         """The path of a file in the run's folder. Errors: `StateError` for a run that has none."""
@@ -377,8 +393,8 @@ def train(
     options as in `vael train`.
 
     A data frame (columns as a dictionary, a list of rows) is kept in that folder as data.parquet, where the run finds
-    its rows again. On a terminal a line is said every few seconds; `callbacks` (`vael.training.Callback`) are told in
-    its place, and () says nothing.
+    its rows again. On a terminal a line is said every few seconds, in a notebook a bar moves; `callbacks`
+    (`vael.training.Callback`) are told in their place, and () says nothing.
 
     >>> run = vael.train("digits", epochs=20, latent=8, run="runs/first")  # doctest: +SKIP
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from vael.counting import counted
+from vael.visible import html_table
 
 
 class ColumnKind(Enum):
@@ -77,3 +78,22 @@ class Schema:
             f"{counted(len(self.columns), 'column')}: "
             f"{', '.join(f'{count} {kind}' for kind, count in kinds.most_common())}"
         )
+
+    def _repr_html_(self) -> str:
+        """A line for each column."""
+        rows = [(one.name, one.kind.value, told_values(one), "yes" if one.missing else "no") for one in self.columns]
+        return html_table(self.told, rows, ("column", "kind", "values in training", "missing"))
+
+
+MOST_LEVELS = 6  # that are listed
+
+
+def told_values(column: Column) -> str:
+    """The levels or the range that training saw, in few words."""
+    if column.levels:
+        more = len(column.levels) + len(column.rare) - MOST_LEVELS
+        listed = ", ".join(column.levels[:MOST_LEVELS])
+        return f"{listed}, and {counted(more, 'further level')}" if more > 0 else listed
+    if column.kind is ColumnKind.DATE:
+        return f"written as {column.pattern}" if column.pattern else ""
+    return "" if column.minimum is None or column.maximum is None else f"{column.minimum:g} to {column.maximum:g}"

@@ -2,7 +2,7 @@
 
 from vael.training.callbacks import Callback, Plan, Row, Tick, read_row
 from vael.training.coding import coded, coded_splits
-from vael.training.lines import Lines, on_terminal
+from vael.training.lines import Lines, NotebookBar, on_terminal
 from vael.training.loop import run
 from vael.training.order import Order, permutation
 from vael.training.pretraining import encoded, pretrain
@@ -15,6 +15,7 @@ __all__ = [
     "Fit",
     "Keep",
     "Lines",
+    "NotebookBar",
     "Order",
     "Plan",
     "Resolved",
