@@ -163,6 +163,10 @@ def test_other_models_are_explored_by_what_they_can(model, tmp_path):
             scene.drawn_at(code, 2, 0)
     else:
         assert len(scene.drawn_at(code, 2, 0)["pixels"]) == 2
+    if model == "hierarchical":
+        spread = scene.read(np.zeros(64))["spread"]
+        assert len(spread) == len(code)
+        assert all(deviation > 0 for deviation in spread)
     if model in ("hierarchical", "autoencoder"):
         assert np.array_equal(pixels(scene.decoded([code])), pixels(scene.reconstructed([0])))
 

@@ -26,7 +26,7 @@ from vael.counting import counted
 from vael.data import Batch, Source, Splits
 from vael.errors import ShapeError, StateError, SupportError
 from vael.explorer.looks import Looks, NumberLooks, PictureLooks, RowLooks
-from vael.models import CellWise, Codes, Decodes, LatentModel, LatentVector, Samples, has, needs
+from vael.models import CellWise, Codes, Decodes, LatentModel, LatentVector, Samples, Whitens, has, needs
 from vael.models.vae import context_of
 from vael.probability import PerExample, draw
 from vael.report.gather import looking, principal, single_latents, spread
@@ -244,8 +244,8 @@ class Scene:
         with self.lock, looking(self.model):
             code = self.model.encode(batch)
             found = {"code": code[0].tolist(), **self.looks.drawn(self.model.reconstruct(batch))}
-            if isinstance(self.model, LatentVector):
-                found["spread"] = self.model.infer(batch).stddev[0].tolist()
+            if has(self.model, LatentVector) or has(self.model, Whitens):
+                found["spread"] = spread_of(needs(self.model, LatentModel, "how sure a code is"), batch)[0].tolist()
         return found
 
     def given(self, values: Mapping[str, str], seed: int = 0) -> dict[str, Any]:
@@ -322,6 +322,15 @@ class Scene:
         if not 0 < count <= AT_ONCE:
             raise ShapeError(f"{count} draws were asked for; ask for 1 to {AT_ONCE}")
         return count
+
+
+def spread_of(model: LatentModel, batch: Batch) -> Float[Tensor, "batch features"]:
+    """How far a code may be off: deviations of q(z | x), those of each level at the means of the levels above."""
+    means, found, posterior_at = model.latents(batch), [], model.posterior_given(batch)
+    for level in range(len(means)):
+        deviation = posterior_at(means[:level]).stddev
+        found.append(deviation[0] if level else deviation)
+    return torch.cat(found, -1)
 
 
 def scene_of(run: Run, split: str | None = None) -> Scene:
