@@ -12,6 +12,7 @@ from vael.data.batch import Batch
 from vael.errors import ShapeError, StateError
 from vael.models.capabilities import Capability, CellWise, LatentVector
 from vael.models.core import EVERYTHING, Conditional, Levels, Likelihood, Terms
+from vael.models.in_parts import decoded_in_parts
 from vael.models.likelihoods.heads import Head, at_least_float32
 from vael.probability import Noise, divergence, draw, total_log_prob
 
@@ -149,9 +150,12 @@ class VAE(LatentVector, CellWise):
         prior, x = self.prior(self.conditions(batch.context)), filled(batch.x, batch.observed)
         (q,) = posterior or (self.infer(batch),)
         (z,) = latent or (draw(q, samples, generator),)
-        law = self.likelihood(z, batch.context)
+
+        def measured(law: Distribution) -> Tensor:
+            return total_log_prob(law, x) if batch.observed is None else seen(law.log_prob(x), batch.observed)
+
         return Terms(
-            log_likelihood=total_log_prob(law, x) if batch.observed is None else seen(law.log_prob(x), batch.observed),
+            log_likelihood=decoded_in_parts(self.likelihood, z, batch.context, measured, x.numel()),
             log_prior=prior.log_prob(z)[None] if "log_prior" in requires else None,
             log_posterior=q.log_prob(z)[None] if "log_posterior" in requires else None,
             divergence=divergence(q, prior, z)[None] if "divergence" in requires else None,
