@@ -236,6 +236,7 @@ def test_commands_take_the_condition_from_the_data(folder, tmp_path, name):
     data, run = folder / f"{name}.csv", str(folder / name)
     for command in (["encode", run, str(data)], ["score", run, str(data)], ["reconstruct", run, str(data)]):
         assert main([*command, "-o", str(tmp_path / f"{command[0]}.csv")]) == 0
+    assert main(["evaluate", run, str(data), "--importance-samples", "5"]) == 0
     if name == "mixed":
         assert main(["impute", run, str(data), "-o", str(tmp_path / "filled.csv")]) == 0
         with open(tmp_path / "filled.csv") as file:

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from vael.cli.options.declaring import flag, option
 from vael.cli.options.parser import UsageError
-from vael.cli.options.shared import RunOptions, seed
+from vael.cli.options.shared import RunOptions, own_data, seed
 from vael.cli.options.values import one_of, whole
-from vael.cli.results import loaded
+from vael.cli.results import examples, loaded
 from vael.cli.telling import CountingLine, answer, tell
 from vael.counting import counted
 
 if TYPE_CHECKING:
+    from vael.data import Source
     from vael.evaluation import Estimation, Evaluation, Forecast, Judgement, Proposals
     from vael.specs import Prepared, Run
 
@@ -41,6 +42,7 @@ MOST_WORK = 4e13  # beyond which no proposals are fitted where nobody asked for 
 class EvaluateOptions(RunOptions):
     """What `vael evaluate` takes."""
 
+    data: str | None = own_data()
     split: str | None = option(
         "NAME", "train, validation or test; default test", one_of("train", "validation", "test"), main=True
     )
@@ -79,6 +81,7 @@ def evaluate(options: EvaluateOptions) -> int:
     from vael.process import threads
 
     run = loaded(options)
+    shown = shown_by(run, options)
     asked = {"--importance-samples": options.importance_samples, "--proposal": options.proposal}
     refuse_draws(run, [name for name, value in asked.items() if value is not None])
     with threads(options.threads):
@@ -86,10 +89,10 @@ def evaluate(options: EvaluateOptions) -> int:
             proposals=Proposals[PROPOSALS[options.proposal or "adaptive"]], seed=options.seed, batch=options.batch
         )
         say = None if options.json else telling
-        judged = judge(run, options.split, options.importance_samples or IMPORTANCE_SAMPLES, how, say=say)
-        beside = [against_simplest(run, judged, options)]
-        beside += [by_codes(run, options.split)] if options.linear_classifier else []
-        trivial = against_trivial(run, judged, options.split, options.seed)
+        judged = judge(run, shown, options.importance_samples or IMPORTANCE_SAMPLES, how, say=say)
+        beside = [against_simplest(run, judged, shown, options.seed)]
+        beside += [by_codes(run, shown)] if options.linear_classifier else []
+        trivial = against_trivial(run, judged, shown.source, options.seed)
     if options.json:
         record = as_json(judged, run) | as_fields(trivial)
         for one in beside:
@@ -102,6 +105,46 @@ def evaluate(options: EvaluateOptions) -> int:
 
 
 @dataclass(frozen=True)
+class JudgedExamples:
+    """Examples that a model is judged on: a split of the run's data by its name, or other data, which have none."""
+
+    split: str
+    source: Source
+
+    @property
+    def part(self) -> str:
+        """As sentences name it."""
+        return f"the {self.split} split" if self.split else self.source.name
+
+
+def shown_by(run: Run, options: EvaluateOptions) -> JudgedExamples:
+    """What was asked for: other data, or a split of the run's own. Examples of other data that trained the model are
+    counted, and a note says so.
+
+    Errors: `UsageError` for both, and those of `vael.specs.examples_of`.
+    """
+    import torch
+
+    from vael.evaluation import cell_keys
+
+    if options.data is None:
+        return JudgedExamples(*run.split(options.split))
+    if options.split is not None:
+        raise UsageError(
+            f"--split {options.split} is a part of the run's own data, and {options.data} are other data; leave one of "
+            "the two out"
+        )
+    found = examples(run, options.data)
+    known = torch.isin(cell_keys(found.x), cell_keys(run.splits().train.x))
+    trained = int(known.sum())
+    if trained:
+        among = "all of these examples" if bool(known.all()) else f"{trained:,} of {counted(len(found), 'example')}"
+        note = f"{among} stand in the training data too: on them the figures are too good"
+        found = replace(found, notes=(*found.notes, note))
+    return JudgedExamples("", found)
+
+
+@dataclass(frozen=True)
 class AgainstSimplest:
     """What the simplest ways to do a model's work reach, as lines and as fields of `--json`."""
 
@@ -109,17 +152,17 @@ class AgainstSimplest:
     record: dict[str, object]
 
 
-def against_simplest(run: Run, judged: Evaluation | Judgement, options: EvaluateOptions) -> AgainstSimplest:
+def against_simplest(run: Run, judged: Evaluation | Judgement, shown: JudgedExamples, seed: int) -> AgainstSimplest:
     """The simplest likelihood, and what else is asked of models of such data; of sequences only."""
     from vael import domains
     from vael.evaluation import Evaluation, PredictionJudgement
 
-    train, (_, shown) = run.splits().train, run.split(options.split)
+    train = run.splits().train
     domain = domains.of(train)
-    compared = domain.compared(run.model, train, shown, options.seed)
+    compared = domain.compared(run.model, train, shown.source, seed)
     lines = [f"  {one.task:<12} {'' if one.is_better else 'warning: '}{one}" for one in compared]
     found: dict[str, object] = {"compared": [vars(one) for one in compared]} if compared else {}
-    base = domain.simplest(train, shown, options.seed)
+    base = domain.simplest(train, shown.source, seed)
     own = judged.log_likelihood if isinstance(judged, Evaluation | PredictionJudgement) else None
     if base is not None and own is not None:
         gain = own - base.log_likelihood
@@ -129,7 +172,7 @@ def against_simplest(run: Run, judged: Evaluation | Judgement, options: Evaluate
     return AgainstSimplest(tuple(lines), found)
 
 
-def by_codes(run: Run, split: str | None) -> AgainstSimplest:
+def by_codes(run: Run, shown: JudgedExamples) -> AgainstSimplest:
     """What a linear classifier of the codes tells.
 
     Errors: `StateError` for a model without codes, or without labels.
@@ -137,12 +180,11 @@ def by_codes(run: Run, split: str | None) -> AgainstSimplest:
     from vael.evaluation.representation import linear_classifier
     from vael.models import Encodes, needs
 
-    name, shown = run.split(split)
     train = run.splits().train
-    found = linear_classifier(needs(run.model, Encodes, "a linear classifier of codes"), train, shown)
+    found = linear_classifier(needs(run.model, Encodes, "a linear classifier of codes"), train, shown.source)
     known = len(train) if train.label is None else int((train.label >= 0).sum())
     line = (
-        f"  linear       {found.accuracy:10.2%}   accuracy on the {name} split of a linear classifier of codes, fitted "
+        f"  linear       {found.accuracy:10.2%}   accuracy on {shown.part} of a linear classifier of codes, fitted "
         f"to those of {counted(known, 'labelled training example')}; the commonest class has {found.baseline:.1%}"
     )
     return AgainstSimplest((line,), {"linear_classifier": vars(found) | {"fitted_to": known}})
@@ -174,22 +216,22 @@ def report(options: ReportOptions) -> int:
 
 def judge(
     run: Run,
-    split: str | None = None,
+    shown: JudgedExamples | None = None,
     importance_samples: int | None = None,
     how: Estimation | None = None,
     *,
     say: Callable[[str], None] | None = None,
 ) -> Evaluation | Judgement:
-    """`vael.evaluation.judge` for a split of the run's data (None: test where there is one): of latents with as many
-    samples as asked for or affordable.
+    """`vael.evaluation.judge` for some examples (None: the run's test split where there is one): of latents with as
+    many samples as asked for or affordable.
 
     `say` is told beforehand how long it will take.
     """
     from vael import evaluation
     from vael.process import tuned
 
-    name, source = run.split(split)
-    how = replace(how or evaluation.Estimation(), split=name)
+    shown = shown or JudgedExamples(*run.split())
+    source, how = shown.source, replace(how or evaluation.Estimation(), split=shown.split)
     if not evaluation.samples_latents(run.model):
         with tuned():
             return evaluation.judge(run.model, source, how)
@@ -316,6 +358,7 @@ def as_json(judged: Evaluation | Judgement, run: Run) -> dict[str, object]:
         found |= {"elbo": judged.elbo if judged.is_bound else None, "objective": judged.elbo}
         found["parts"] = None if judged.parts is None else vars(judged.parts) | {"sampled": judged.parts.sampled}
         found |= {"elbo_per_step": judged.elbo_per_step, "log_likelihood_per_step": judged.log_likelihood_per_step}
+    found["split"] = judged.split or None
     found["notes"] = tuple(dict.fromkeys((*run.spec.data.notes, *judged.notes)))
     if getattr(judged, "classification", None) is not None:
         found["classification"] = vars(judged.classification)  # type: ignore[missing-attribute]

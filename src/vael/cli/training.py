@@ -168,7 +168,7 @@ def finish(run: Run, fit: Fit, options: TrainOptions, say: Callable[[str], None]
         "kept, and judged now.\n"
     )
     judged = judge(run, importance_samples=options.importance_samples, say=say)
-    trivial = against_trivial(run, judged, None)
+    trivial = against_trivial(run, judged, run.split()[1])
     for line in (*(() if trivial is None else trivial.lines), *sentences(judged, run.spec)):
         say(line)
     report = write_report(run, judged) if options.report else None

@@ -45,7 +45,7 @@ class Against:
         )
 
 
-def against_trivial(run: Run, judged: Evaluation | Judgement, split: str | None, seed: int = 0) -> Against | None:
+def against_trivial(run: Run, judged: Evaluation | Judgement, shown: Source, seed: int = 0) -> Against | None:
     """The estimate of log p(x), else its bound, beside the best of what needs no model: all values equally likely, and
     the baseline of the kind of data. None where there is no likelihood, or nothing to compare it with.
     """
@@ -56,7 +56,7 @@ def against_trivial(run: Run, judged: Evaluation | Judgement, split: str | None,
     if not isinstance(judged, Evaluation) or not judged.is_bound:
         return None
     reached = judged.elbo if judged.log_likelihood is None else judged.log_likelihood
-    splits, (_, shown) = run.splits(), run.split(split)
+    splits = run.splits()
     record = ReportInput(run.model, replace(splits, test=shown), seed=seed, view=domains.of(splits.train))
     found = (uniform(shown), record.view.baseline(record))
     known = [one for one in found if one is not None and math.isfinite(one.log_likelihood)]

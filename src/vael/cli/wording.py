@@ -145,7 +145,7 @@ COSTS = {"cross-entropy": "the cross-entropy of grey values", "squared-error": "
 
 def figures_told(judged: Judgement, notes: Sequence[str]) -> list[str]:
     """The numbers of a model that is judged without draws, each with how it came about."""
-    lines = [f"{judged.data}, {judged.split} split, {counted(judged.examples, 'example')}; {judged.estimator}"]
+    lines = [f"{about(judged)}; {judged.estimator}"]
     width = max(len(one.name) for one in judged.figures)
     for one in judged.figures:
         error = "" if one.standard_error is None else f" ± {one.standard_error:.{one.digits}f}"
@@ -224,15 +224,20 @@ def weights_told(judged: Evaluation) -> list[str]:
     ]
 
 
+def about(judged: Evaluation | Judgement) -> str:
+    """Which examples were judged: a split, or data that have none."""
+    split = f"{judged.split} split, " if judged.split else ""
+    return f"{judged.data}, {split}{counted(judged.examples, 'example')}"
+
+
 def sentences(judged: Evaluation | Judgement, spec: RunSpec) -> list[str]:
     """The numbers of an evaluation for a person, each with its estimator."""
     from vael.evaluation import Judgement
 
     if isinstance(judged, Judgement):
         return figures_told(judged, spec.data.notes)
-    about = f"{judged.data}, {judged.split} split, {counted(judged.examples, 'example')}"
     lines = [
-        f"{about}; nats per example unless said otherwise",
+        f"{about(judged)}; nats per example unless said otherwise",
         *density_told(judged),
         *bound_told(judged),
         *weights_told(judged),

@@ -16,6 +16,11 @@ from vael.evaluation.reconstruction import psnr
 from vael.networks import CodeUse
 
 
+def examples_told(data: str, split: str, examples: int) -> str:
+    """Which examples were judged, as a sentence begins: of a split, or of data that have none."""
+    return f"{data}, {f'{split} split of ' if split else ''}{counted(examples, 'example')}"
+
+
 @dataclass(frozen=True)
 class KeyFigure:
     """One number for a person: its name, in which unit, and how it came about; `key` names it in JSON."""
@@ -50,7 +55,7 @@ class Judgement(ABC):
     def __str__(self) -> str:
         """The figures in one line, as a person says them."""
         said = ", ".join(f"{one.name} {one.value:.{one.digits}f} {one.unit}".rstrip() for one in self.figures)
-        return f"{self.data}, {self.split} split of {counted(self.examples, 'example')}: {said}"
+        return f"{examples_told(self.data, self.split, self.examples)}: {said}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from vael.evaluation.classification import Classification, classification
 from vael.evaluation.collapse import collapse
 from vael.evaluation.divergence_parts import DecomposedDivergence
 from vael.evaluation.estimation import ProposalPlan, Proposals
+from vael.evaluation.judgement import examples_told
 from vael.evaluation.likelihood import Judged
 from vael.evaluation.proposals import HEAVY, MOST_CORRELATED, PILOT, TRIAL, WORTH, widening
 from vael.models import LatentModel, head_of, is_likelihood
@@ -150,8 +151,7 @@ class Evaluation:
         what = "bound" if self.is_bound else "objective"
         doubts = f"; {counted(len(self.warnings), 'warning')} in .warnings" if self.warnings else ""
         return (
-            f"{self.data}, {self.split} split of {counted(self.examples, 'example')}: {weighed}{what} {self.elbo:.2f} "
-            "= "
+            f"{examples_told(self.data, self.split, self.examples)}: {weighed}{what} {self.elbo:.2f} = "
             f"−({self.distortion:.2f} distortion + {self.divergence:.2f} divergence) nats, "
             f"{self.active_units} of {counted(self.latent_features, 'latent')} active{doubts}"
         )
