@@ -20,6 +20,7 @@ from vael.cli.options.values import (
     whole,
 )
 
+TRACKED = ("csv", "tensorboard", "wandb", "mlflow")  # `vael.training.tracking.TRACKERS`, which is not imported for help
 BETAS = (0.25, 1.0, 4.0, 16.0)
 
 
@@ -232,6 +233,13 @@ class TrainOptions(FittedOptions):
     )
     resume: bool = flag("go on with the run in --run from its last checkpoint", main=True)
     report: bool = flag("write no report.html", default=True, title="result")
+    track: tuple[str, ...] = repeated(
+        "NAME",
+        f"show the curves elsewhere too: {', '.join(TRACKED)}; in the folder tracking of the run, nothing is sent "
+        "unless WANDB_MODE or MLFLOW_TRACKING_URI says so; repeatable",
+        read=one_of(*TRACKED),
+        title="result",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from vael.cli.progress import Bar, PlainLines
     from vael.specs import Prepared, Run
     from vael.training import Fit
+    from vael.training.tracking import Tracker
 
 INTERRUPTED = 130
 
@@ -28,14 +30,16 @@ INTERRUPTED = 130
 def train(options: TrainOptions) -> int:
     """Choose, say, train, judge, report."""
     from vael.specs import occupied
+    from vael.training.tracking import refuse_missing
 
+    refuse_missing(options.track)
     say, asked = speaker(options.json), options.asked.named
     with occupied(options.run, options.resume):
         begin = resumed if options.resume else started
         draws = ["--importance-samples"] * (options.importance_samples is not None)
         prepared, folder, resumes = begin(asked, options.run, draws)
         describe(prepared, folder, resumes, say)
-        run, fit = carried_out(prepared, folder, resumes, say)
+        run, fit = carried_out(prepared, folder, resumes, say, options.track)
     if fit.interrupted:
         return interrupted(folder, fit)
     if leading():
@@ -124,15 +128,33 @@ def refusals(prepared: Prepared) -> list[str]:
     return found
 
 
-def carried_out(prepared: Prepared, folder: Path, resumes: bool, say: Callable[[str], None]) -> tuple[Run, Fit]:
-    """Train, with a live bar on a terminal and plain lines elsewhere."""
+def carried_out(
+    prepared: Prepared, folder: Path, resumes: bool, say: Callable[[str], None], track: Sequence[str] = ()
+) -> tuple[Run, Fit]:
+    """Train, with a live bar on a terminal and plain lines elsewhere, and tell the trackers."""
     from vael import specs
 
-    watcher = watch(say, prepared.spec.training.time_limit)
-    try:
-        return specs.carry_out(prepared, folder, resume=resumes, callbacks=(watcher,))
-    finally:
-        watcher.close()
+    with ExitStack() as open_ones:
+        trackers = [open_ones.enter_context(one) for one in trackers_of(prepared, folder, track)]
+        watcher = watch(say, prepared.spec.training.time_limit)
+        open_ones.callback(watcher.close)
+        return specs.carry_out(prepared, folder, resume=resumes, callbacks=(watcher, *trackers))
+
+
+def trackers_of(prepared: Prepared, folder: Path, names: Sequence[str]) -> Iterator[Tracker]:
+    """Trackers by their names, which know the settings of the run and nothing of its data but their name."""
+    from vael.specs.leaves import leaves
+    from vael.training.history import METRICS, read_rows
+    from vael.training.tracking import FOLDER, TRACKERS, Tracked
+
+    spec = prepared.spec
+    known = {"data": spec.data.name, "recipe": spec.recipe, "parameters": spec.parameters}
+    for part in ("model", "algorithm"):
+        known |= {f"{part}.{path}": value for path, value in leaves(getattr(spec, part))}
+    known |= {f"training.{name}": value for name, value in spec.training}
+    settings = {name: value if isinstance(value, int | float) else str(value) for name, value in known.items()}
+    for name in dict.fromkeys(names if leading() else ()):
+        yield TRACKERS[name](Tracked(folder.name, folder / FOLDER, settings, read_rows(folder / METRICS)))
 
 
 def watch(say: Callable[[str], None], time_limit: float | None) -> Bar | PlainLines:
