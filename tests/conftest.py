@@ -27,6 +27,7 @@ def pytest_configure(config):
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # for processes that are started; tests run side by side, one process per core
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    os.fsync = lambda descriptor: None  # no test takes the power away; that it is asked for, tests/test_files.py says
     checked_calls.install()
 
 

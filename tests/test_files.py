@@ -343,3 +343,21 @@ def test_what_a_result_is_made_from_is_not_written_over(name, tmp_path):
     assert target.read_bytes() == b"data"
     write(target)
     assert target.read_bytes() != b"data"
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_what_is_durable_is_on_the_disk_before_it_takes_its_name_and_so_is_the_name(tmp_path, monkeypatch, durable):
+    done, replace = [], os.replace
+
+    def kept(descriptor):
+        known = os.fstat(descriptor)
+        done.append("name kept" if stat.S_ISDIR(known.st_mode) else known.st_size)
+
+    def named(*paths):
+        done.append("named")
+        replace(*paths)
+
+    monkeypatch.setattr(os, "fsync", kept)
+    monkeypatch.setattr(os, "replace", named)
+    files.write_bytes(tmp_path / "a.bin", CONTENT, durable=durable)
+    assert done == ([len(CONTENT), "named", "name kept"] if durable else ["named"])
