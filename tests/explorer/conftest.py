@@ -1,5 +1,7 @@
 """Two small runs that the page is opened over: pictures with classes, and rows of columns with gaps."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,24 @@ import vael
 from vael.explorer import scene_of
 
 SMALL = {"epochs": 2, "latent": 3, "hidden": (16,), "callbacks": ()}
+
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--no-first-run",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser():
+    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if BROWSER is None:
+        pytest.skip("no Chromium was found: apt install chromium")
+    with sync.sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=BROWSER, args=FLAGS)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(scope="session")

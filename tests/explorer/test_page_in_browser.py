@@ -1,31 +1,15 @@
 """The page in a real browser: every control is moved, what it shows is what Python gives, and it asks nobody else."""
 
 import os
-import shutil
 import threading
 
 import numpy as np
 import pytest
 
 pytest.importorskip("starlette", reason="starlette is not installed: pip install 'vael[explore]'")
-sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 serving = pytest.importorskip("vael.explorer.serving")
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--no-first-run",
-]  # fmt: skip
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium was found: apt install chromium")
 SHOTS = os.environ.get("VAEL_SHOTS")  # a folder for pictures of what was seen
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync.sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=BROWSER, args=FLAGS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from vael.report.grid import Display, to_bytes
 from vael.tables.constraints import enforced
-from vael.tables.schema import Schema
+from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
 from vael.tables.writing import arrow_cells, written_cells
 
+DATES = frozenset({"%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%Y%m%d", ""})  # that the page knows
 DIGITS = 4  # of a number whose column does not say how many it has
 
 
@@ -61,10 +62,7 @@ class RowLooks(Looks):
     kind = "rows"
 
     def facts(self) -> dict[str, Any]:
-        columns = [
-            {"name": one.name, "kind": one.kind.value, "levels": [*one.levels, *(level for level, _ in one.rare)]}
-            for one in self.schema.columns
-        ]
+        columns = [column_as(column) for column in self.schema.columns]
         return {"kind": self.kind, "columns": columns}
 
     def drawn(self, x: Shaped[Tensor, "count *event"]) -> dict[str, Any]:
@@ -96,3 +94,21 @@ class NumberLooks(Looks):
 
     def drawn(self, x: Shaped[Tensor, "count *event"]) -> dict[str, Any]:
         return {"numbers": [[float(f"{one:.{DIGITS}g}") for one in row] for row in x.flatten(1).tolist()]}
+
+
+def column_as(column: Column) -> dict[str, Any]:
+    """What the page has to know of a column; `plain` ones it can write and read itself as the data do."""
+    plain = column.kind in LEVELS or (column.kind is not ColumnKind.DATE and not column.pattern)
+    date = column.kind is ColumnKind.DATE and column.decimals == 0 and column.pattern in DATES
+    return {
+        "name": column.name,
+        "kind": column.kind.value,
+        "levels": [*column.levels, *(level for level, _ in column.rare)],
+        "codes": column.codes,
+        "origin": column.origin,
+        "minimum": column.minimum,
+        "maximum": column.maximum,
+        "decimals": column.decimals,
+        "pattern": column.pattern or "%Y-%m-%d" if date else "",
+        "plain": plain or date,
+    }

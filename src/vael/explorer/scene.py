@@ -95,6 +95,23 @@ class Scene:
         return support is not None and not support.is_discrete
 
     @property
+    def pictured(self) -> bool:
+        """Whether examples are shown as pictures."""
+        return isinstance(self.looks, PictureLooks)
+
+    @property
+    def rows_of_columns(self) -> bool:
+        """Whether examples are shown as rows of columns."""
+        return isinstance(self.looks, RowLooks)
+
+    @property
+    def asks(self) -> bool:
+        """Whether p(rest | given) can be asked for."""
+        model = self.model
+        able = self.rows_of_columns and has(model, CellWise) and isinstance(model, LatentVector)
+        return able and not context_of(model)
+
+    @property
     def steps(self) -> int:
         """How many rows one example is shown as; 1 where it is no series."""
         return int(np.prod(self.source.event[:-1], dtype=int)) if isinstance(self.looks, RowLooks) else 1
@@ -112,11 +129,11 @@ class Scene:
             "moves": self.moves,
             "samples": has(model, Samples),
             "condition": ", ".join(self.source.conditions),
-            "asks": isinstance(self.looks, RowLooks)
-            and has(model, CellWise)
-            and isinstance(model, LatentVector)
-            and not context_of(model),
-            "draws_by_hand": isinstance(self.looks, PictureLooks) and not context_of(model),
+            "asks": self.asks,
+            "draws": model.states_likelihood,
+            "judges": True,
+            "alone": False,  # whether the page has no server
+            "draws_by_hand": self.pictured and not context_of(model),
             "looks": self.looks.facts(),
             "colours": list(self.looks.schema.names) if self.steps == 1 and isinstance(self.looks, RowLooks) else [],
             "classes": None if labels is None else class_names(self.source),

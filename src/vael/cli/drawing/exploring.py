@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 import webbrowser
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vael.cli.options.declaring import flag, option
 from vael.cli.options.shared import RunOptions
-from vael.cli.options.values import number, one_of
+from vael.cli.options.values import number, one_of, positive
 from vael.cli.telling import tell
+from vael.counting import counted
+
+if TYPE_CHECKING:
+    from vael.explorer.keeping import KeptPage
+    from vael.explorer.scene import Scene
+
+ENDINGS = (".html", ".htm")
+GREYS = 255  # steps between black and white
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +28,7 @@ class ExploreOptions(RunOptions):
 
     notes = (
         "The page is served on this machine only, to whoever has the token in its address; nothing leaves the machine. "
-        "Ctrl-C stops it."
+        "Ctrl-C stops it. With --export it is one file instead, which works without vael and without a connection."
     )
     split: str | None = option(
         "NAME",
@@ -26,17 +36,29 @@ class ExploreOptions(RunOptions):
         one_of("train", "validation", "test"),
         main=True,
     )
+    export: Path | None = option(
+        "FILE.html", "write the page with model and examples into one file, and serve nothing", Path, written=True,
+        main=True,
+    )  # fmt: skip
+    size: float | None = option(
+        "MB", "with --export: megabytes the file may have, filled with examples; default 15", positive, main=True
+    )
+    without_examples: bool = flag("with --export: draws of the model instead of examples of the data", main=True)
     port: int | None = option("N", "port; default any that is free", number(int, 1, most=65535), main=True)
     no_browser: bool = flag("print the address and open nothing", main=True)
 
 
 def explore(options: ExploreOptions) -> int:
-    """A page over a finished run, until it is stopped."""
+    """A page over a finished run, until it is stopped, or in a file."""
     from vael import explorer, specs
     from vael.explorer.serving import refuse_missing
 
-    refuse_missing()
+    _refuse_contradictions(options)
+    if options.export is None:
+        refuse_missing()
     scene = explorer.scene_of(specs.load(options.run), options.split)
+    if options.export is not None:
+        return export(scene, options, options.export)
 
     def ready(address: str) -> None:
         if options.json:
@@ -49,3 +71,57 @@ def explore(options: ExploreOptions) -> int:
 
     explorer.serve(scene, options.port, ready)
     return 0
+
+
+def _refuse_contradictions(options: ExploreOptions) -> None:
+    """Errors: `StateError` for options of a file without one, and of a server with a file."""
+    from vael.errors import StateError
+    from vael.files import known_ending
+
+    if options.export is not None:
+        known_ending(options.export, ENDINGS)
+        if options.port is not None:
+            raise StateError("--port is for a page that is served, and --export writes one into a file; leave one out")
+    elif options.size is not None or options.without_examples:
+        given = "--size" if options.size is not None else "--without-examples"
+        raise StateError(f"{given} says what a file holds; name the file by --export FILE.html, or leave it out")
+
+
+def export(scene: Scene, options: ExploreOptions, path: Path) -> int:
+    """The page in one file, and what is in it."""
+    from vael import files
+    from vael.explorer.keeping import USUAL, kept_page
+
+    found = kept_page(scene, options.size or USUAL, without_examples=options.without_examples)
+    files.write_bytes(path, found.content)
+    if options.json:
+        record = {key: value for key, value in asdict(found).items() if key != "content"}
+        print(json.dumps({"path": str(path), "bytes": len(found.content), **record}))
+    else:
+        for line in told(scene, found, path):
+            tell(line)
+    return 0
+
+
+def told(scene: Scene, found: KeptPage, path: Path) -> list[str]:
+    """What a person has to know before the file is given away."""
+    lines = [f"{path}: {len(found.content) / 1e6:.1f} MB; it opens in a browser without vael or a connection."]
+    if found.drawn:
+        lines.append(
+            f"It shows {counted(found.examples, 'draw')} of the model and no examples of the data; the weights are in "
+            "it, and what a model remembers of its data."
+        )
+    else:
+        lines.append(
+            f"It holds {found.examples:,} of the {counted(found.of, 'example')} of the {scene.name} split: whoever has "
+            "the file has them. Leave them out with --without-examples; take in more with --size."
+        )
+    lines.append(
+        "Its weights are those of the run, in float32."
+        if not found.half
+        else f"Large weights are rounded to float16, which moves what is decoded by up to {GREYS * found.error:.2g} of "
+        f"{GREYS} (at the codes of examples); a larger --size keeps them exact."
+    )
+    if found.absent:
+        lines.append(f"Not on this page, as it takes Python: {', '.join(found.absent)}.")
+    return lines

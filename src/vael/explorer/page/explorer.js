@@ -1,4 +1,4 @@
-import { ask, coordinates, latest, say } from "./questions.js";
+import { answeredBy, ask, coordinates, latest, say } from "./questions.js";
 import { CLASSES, CodeMap, ramp } from "./map.js";
 import { compared, element, show } from "./looks.js";
 
@@ -145,7 +145,7 @@ function redraw() {
 const compare = latest(async () => {
   const one = [state.example], parts = [await ask("examples", { examples: one }), await ask("reconstructed", { examples: one })];
   const names = ["example " + (state.example + 1) + (parts[0].labels?.[0] ? `: ${parts[0].labels[0]}` : ""), "reconstruction"];
-  if (run.latents) {
+  if (run.draws) {
     parts.push(await ask("draws", { z: await codeOf(state.example), example: state.example, count: run.looks.kind === "picture" ? 6 : 3, seed: 0 }));
     while (names.length < 2 + (parts[2].pixels ?? parts[2].texts ?? parts[2].numbers).length) names.push("draw of p(x | z)");
   }
@@ -329,7 +329,7 @@ function hand() {
 
 function given() {
   const form = by("given");
-  for (const one of run.looks.columns) {
+  for (const one of run.looks.columns.filter((one) => one.plain || !run.alone)) {
     const label = element("label", one.name);
     const input = one.levels.length ? element("select", "", { name: one.name }) : element("input", "", { type: "text", name: one.name, placeholder: "drawn" });
     if (one.levels.length) { input.append(new Option("drawn", "")); for (const level of one.levels) input.append(new Option(level, level)); }
@@ -393,10 +393,12 @@ function controls() {
   }
   if (run.draws_by_hand) { by("hand-section").hidden = false; hand(); }
   if (run.asks) { by("given-section").hidden = false; given(); }
+  by("strange-section").hidden = !run.judges;
   if (!run.moves) by("sliders-box").hidden = by("centre").hidden = true;
 }
 
-async function begin() {
+async function opened(answers) {
+  answeredBy(answers);
   run = await ask("run");
   by("title").textContent = document.title = run.title;
   by("lead").textContent = `${run.model} on ${run.data}; one example: ${run.example}.`;
@@ -410,7 +412,7 @@ async function begin() {
   state.base = state.example;
   state.other = Math.min(kept.o ?? 1, columns.count - 1);
   map = new CodeMap(by("map"));
-  window.explorer = { map, state };
+  window.explorer = { map, state, ask };
   sliders(); menus(); controls(); pointing();
   if (state.colour.startsWith("column ")) await cellsOf(state.colour.slice(7));
   const point = kept.z ? state.z : null;
@@ -420,4 +422,6 @@ async function begin() {
   document.body.dataset.ready = "yes";
 }
 
-begin().catch(say);
+export function begin(answers) {
+  opened(answers).catch(say);
+}

@@ -1,4 +1,6 @@
 // How examples are drawn: pictures on a canvas, rows as tables or as lines over their steps, numbers as text.
+import { written } from "./cells.js";
+
 const NS = "http://www.w3.org/2000/svg";
 const LINES = ["#1f68b3", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f"];
 
@@ -12,7 +14,7 @@ function picture(looks, hex, wanted) {
   const canvas = document.createElement("canvas");
   canvas.className = "picture";
   canvas.width = looks.width; canvas.height = looks.height;
-  const shown = canvas.getContext("2d"), image = shown.createImageData(looks.width, looks.height), rgb = bytes(hex);
+  const shown = canvas.getContext("2d"), image = shown.createImageData(looks.width, looks.height), rgb = typeof hex === "string" ? bytes(hex) : hex;
   for (let pixel = 0; pixel < looks.width * looks.height; pixel++) {
     image.data.set([rgb[3 * pixel], rgb[3 * pixel + 1], rgb[3 * pixel + 2], 255], 4 * pixel);
   }
@@ -124,7 +126,7 @@ export function compared(column, before, after) {
     bar.append(told);
     svg.append(bar);
   }));
-  const ends = levels ? [column.levels[0], column.levels[bins - 1]] : [low.toPrecision(4), high.toPrecision(4)];
+  const ends = levels ? [column.levels[0], column.levels[bins - 1]] : [written(column, low), written(column, high)];
   ends.forEach((text, which) => {
     const label = document.createElementNS(NS, "text");
     label.setAttribute("x", which ? width : 0);

@@ -1,31 +1,19 @@
-// What the page asks of the run. Every question needs the token that stands in the page's address.
-const token = new URLSearchParams(location.search).get("token") ?? "";
+// What the page asks of the run. Who answers is told once, at the start: a server (served.js), or the file itself (kept.js).
 const trouble = document.getElementById("trouble");
+let answers = null;
 
-async function answered(path, options) {
-  let response;
-  try {
-    response = await fetch(path, { ...options, headers: { "X-Vael-Token": token, ...options?.headers } });
-  } catch {
-    throw new Error("vael does not answer: the command that served this page was stopped. Start it again.");
-  }
-  if (!response.ok) {
-    const text = await response.text();
-    let told = text;
-    try { told = JSON.parse(text).error; } catch { /* not JSON: shown as it is */ }
-    throw new Error(told);
-  }
-  return response;
+export function answeredBy(found) {
+  answers = found;
 }
 
 export async function ask(question, asked = {}) {
-  const response = await answered(`/api/${question}`, { method: "POST", body: JSON.stringify(asked) });
+  const found = await answers.ask(question, asked);
   trouble.hidden = true;
-  return response.json();
+  return found;
 }
 
-export async function coordinates() {
-  return (await answered("/api/coordinates")).arrayBuffer();
+export function coordinates() {
+  return answers.coordinates();
 }
 
 export function say(error) {

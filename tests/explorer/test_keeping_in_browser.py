@@ -1,0 +1,214 @@
+"""The page in one file, opened as a person opens it: by its path, without a server, and it shows what Python gives."""
+
+import json
+import os
+from itertools import chain
+
+import numpy as np
+import pytest
+import torch
+
+import vael
+from vael.applications.conditional import conditional_samples
+from vael.cli import main
+from vael.explorer import keeping, scene_of
+from vael.explorer.keeping import kept_page
+
+SHOTS = os.environ.get("VAEL_SHOTS")  # a folder for pictures of what was seen
+
+
+@pytest.fixture(scope="module")
+def levels(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kept") / "run"
+    return scene_of(vael.train("digits", model="hierarchical", epochs=1, run=folder, callbacks=()))
+
+
+@pytest.fixture(scope="module")
+def files(pictures, rows, levels, tmp_path_factory):
+    """A file for each scene, made once: tracing takes seconds."""
+    place, found = tmp_path_factory.mktemp("pages"), {}
+    for name, scene in {"pictures": pictures, "rows": rows, "levels": levels}.items():
+        found[name] = place / f"{name}.html"
+        found[name].write_bytes(kept_page(scene).content)
+    return found
+
+
+@pytest.fixture
+def seen(browser, files, request):
+    opened = []
+
+    def see(which, **how):
+        page = browser.new_page(**{"viewport": {"width": 1280, "height": 900}} | how)
+        page.said, page.asked = [], []
+        page.on("console", lambda one: page.said.append(one.text))
+        page.on("pageerror", lambda one: page.said.append(str(one)))
+        page.on("request", lambda one: page.asked.append(one.url))
+        page.goto(files[which].as_uri())
+        page.wait_for_selector("body[data-ready=yes]", timeout=60_000)
+        opened.append(page)
+        return page
+
+    yield see
+    for place, page in enumerate(opened):
+        page.wait_for_timeout(300)
+        if SHOTS:
+            page.screenshot(path=f"{SHOTS}/{request.node.name.replace('/', '-')}-{place}.png", full_page=True)
+        assert page.said == []
+        assert [one for one in page.asked if not one.startswith(("file:", "data:", "blob:"))] == []
+        assert sum(one.startswith("file:") for one in page.asked) == 1
+        assert not page.locator("#trouble").is_visible()
+        page.close()
+
+
+def asked(page, question, given):
+    """What the page answers itself."""
+    return page.evaluate("([question, given]) => window.explorer.ask(question, given)", [question, given])
+
+
+def bytes_of(found):
+    """Pixels, from Python as hexadecimal text and from the page as numbers."""
+    return np.array(
+        [list(bytes.fromhex(one)) if isinstance(one, str) else list(one) for one in found["pixels"]], np.int64
+    )
+
+
+@pytest.mark.parametrize("which", ["pictures", "levels"])
+def test_pixels_are_those_of_python(seen, which, request):
+    page, scene = seen(which), request.getfixturevalue(which)
+    size = sum(shape.numel() for shape in scene.shapes)
+    z = torch.randn(5, size, generator=torch.Generator().manual_seed(0)).tolist()
+    assert np.abs(bytes_of(asked(page, "decoded", {"z": z})) - bytes_of(scene.decoded(z))).max() <= 1
+    chosen = [0, 17, len(scene.source) - 1]
+    found = asked(page, "examples", {"examples": chosen})
+    assert np.array_equal(bytes_of(found), bytes_of(scene.examples(chosen)))
+    assert found["labels"] == scene.examples(chosen)["labels"]
+    for one in chosen:
+        assert asked(page, "code", {"example": one})["code"] == pytest.approx(scene.code(one), abs=1e-6)
+    found = asked(page, "reconstructed", {"examples": chosen})
+    assert np.abs(bytes_of(found) - bytes_of(scene.reconstructed(chosen))).max() <= 1
+
+
+def test_a_picture_drawn_by_hand_is_encoded_as_in_python(seen, pictures):
+    page, grey = seen("pictures"), (np.arange(64) % 7 / 6).tolist()
+    found, expected = asked(page, "read", {"pixels": grey}), pictures.read(grey)
+    assert found["code"] == pytest.approx(expected["code"], abs=1e-4)
+    assert np.abs(bytes_of(found) - bytes_of(expected)).max() <= 1
+
+
+def test_draws_have_the_mean_that_is_decoded(seen, pictures):
+    """As the test of the scene: 512 draws, each element within 6 standard errors of up to 8 of 16 levels."""
+    page, z = seen("pictures"), [0.3, -0.2, 0.1]
+    drawn = bytes_of(asked(page, "draws", {"z": z, "count": 512, "seed": 1})).mean(0)
+    assert np.abs(drawn - bytes_of(pictures.decoded([z]))[0]).max() < 255 / 16 * 8 * 6 / 512**0.5
+    again = bytes_of(asked(page, "draws", {"z": z, "count": 512, "seed": 1})).mean(0)
+    assert np.array_equal(drawn, again)
+    samples = bytes_of(asked(page, "samples", {"count": 300, "seed": 2})).mean(0)
+    expected = bytes_of(pictures.samples(300, 0)).mean(0)
+    assert np.abs(samples - expected).max() < 255 / 2 * 6 * (2 / 300) ** 0.5  # 6 standard errors of a mean of 0 ... 255
+
+
+def test_cells_are_written_as_in_python(seen, rows):
+    page = seen("rows")
+    z = torch.randn(20, 3, generator=torch.Generator().manual_seed(0)).tolist()
+    found, expected = asked(page, "decoded", {"z": z}), rows.decoded(z)
+    np.testing.assert_allclose(found["numbers"], expected["numbers"], rtol=1e-4, atol=1e-4)
+    pairs = zip(chain(*found["texts"]), chain(*expected["texts"]), strict=True)
+    near = sum(here != there for here, there in pairs)
+    assert near <= 1  # a number that lies half way between two of its last digit
+    assert asked(page, "examples", {"examples": [0, 5]})["texts"] == rows.examples([0, 5])["texts"]
+    assert asked(page, "column", {"name": "weight"})["values"] == rows.column("weight")["values"]
+
+
+def test_what_if_agrees_with_python(seen, rows):
+    """400 draws of each: means within 5 standard errors of their difference, which fails once in a million times."""
+    page, given = seen("rows"), {"height": "181.5"}
+    row = torch.tensor([181.5, torch.nan, torch.nan])
+    expected = conditional_samples(rows.run.model, row, 400).x.double().numpy()
+    found = asked(page, "given", {"values": given})
+    assert set(found["columns"][0]) == {181.5}
+    assert found["worth"] > 400
+    for column in (1, 2):
+        here, there = np.array(found["columns"][column], float), expected[:, column]
+        error = np.sqrt(here.var() / 400 + np.nanvar(there) / 400)
+        assert abs(here.mean() - np.nanmean(there)) < 5 * error + 1e-6
+    before = np.array(found["before"][1], float)
+    assert abs(before.mean() - np.nanmean(rows.given({})["before"][1])) < 5 * before.std() * (2 / 400) ** 0.5
+
+
+def test_what_cannot_be_read_is_said(seen):
+    page = seen("rows")
+    page.fill("#given input[name=height]", "enormous")
+    page.locator("#given input[name=height]").press("Enter")
+    page.get_by_text("is no value of height").wait_for()
+    page.fill("#given input[name=height]", "175.0")
+    page.locator("#given input[name=height]").press("Enter")
+    page.get_by_text("worth").filter(has_text="independent ones").wait_for()
+
+
+def test_controls_work_without_a_server(seen, pictures):
+    page = seen("pictures")
+    slider = page.locator("#sliders input").first
+    slider.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    page.locator("#map").focus()
+    page.keyboard.press("ArrowUp")
+    page.click("#again")
+    page.click("#judge")
+    page.wait_for_selector("#judge", state="detached")
+    page.select_option("#colour", "score")
+    assert page.locator("#strange canvas").count() == 24
+    z = page.evaluate("window.explorer.state.z")
+    shown = page.evaluate(
+        """() => { const c = document.querySelector("#decoded canvas");
+        return [...c.getContext("2d").getImageData(0, 0, c.width, c.height).data].filter((_, i) => i % 4 !== 3); }"""
+    )
+    assert np.abs(np.array(shown) - bytes_of(pictures.decoded([z]))[0]).max() <= 1
+
+
+def test_a_link_to_the_file_opens_the_same_view(seen, browser):
+    page = seen("pictures")
+    page.fill("#example", "42")
+    page.locator("#example").press("Enter")
+    page.wait_for_url("**%22e%22%3A41%2C**")
+    again = browser.new_page()
+    again.goto(page.url)
+    again.wait_for_selector("body[data-ready=yes]")
+    assert again.evaluate("window.explorer.state.example") == 41
+    again.close()
+
+
+@pytest.mark.parametrize("which", ["pictures", "rows", "levels"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_runs_over_on_a_narrow_screen(seen, which, scheme):
+    page = seen(which, viewport={"width": 400, "height": 800}, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+def test_draws_of_the_model_are_shown_where_examples_stay_out(pictures, browser, tmp_path, monkeypatch):
+    monkeypatch.setattr(keeping, "DRAWN", 30)
+    (tmp_path / "page.html").write_bytes(kept_page(pictures, without_examples=True).content)
+    page = browser.new_page()
+    said = []
+    page.on("pageerror", lambda one: said.append(str(one)))
+    page.goto((tmp_path / "page.html").as_uri())
+    page.wait_for_selector("body[data-ready=yes]")
+    assert "30 draws of the model, none of the data" in page.locator("#lead").inner_text()
+    assert not page.locator("#strange-section").is_visible()
+    assert said == []
+    page.close()
+
+
+def test_the_command_writes_the_file_and_says_what_is_in_it(pictures, browser, tmp_path, capsys):
+    path = tmp_path / "new" / "page.html"
+    assert main(["explore", str(pictures.run.folder), "--export", str(path)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "180 of the 180 examples of the test split: whoever has the file has them" in said
+    assert "in float32" in said
+    assert main(["explore", str(pictures.run.folder), "--export", str(path), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["examples"], record["bytes"]) == (180, path.stat().st_size)
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    page.wait_for_selector("body[data-ready=yes]")
+    page.close()
