@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from oracles import SLOPE, linear_levels
-from vael.applications.level_draws import examples_of, levels_at, redrawn
+from vael.applications.level_draws import examples_of, levels_at, levels_of_seeds, redrawn
 from vael.errors import StateError
 
 
@@ -45,3 +45,16 @@ def test_what_cannot_be_asked_is_refused():
         levels_at(linear_levels(), 2, temperatures=(-1.0, 1.0))
     with pytest.raises(StateError, match="at least 1"):
         levels_at(linear_levels(), 0)
+
+
+def test_another_seed_of_one_level_leaves_the_noise_of_the_others():
+    first = own(levels_of_seeds(linear_levels(), (3, 4)))
+    for level, seeds in enumerate(((5, 4), (3, 5))):
+        parts = own(levels_of_seeds(linear_levels(), seeds))
+        assert parts[level] != first[level]
+        torch.testing.assert_close(parts[1 - level], first[1 - level])
+    hot = own(levels_of_seeds(linear_levels(), (3, 4), (0.5, 2.0)))
+    for before, after, factor in zip(first, hot, (0.5, 2.0), strict=True):
+        torch.testing.assert_close(after, factor * before)
+    with pytest.raises(StateError, match=r"3 seeds for 2 levels"):
+        levels_of_seeds(linear_levels(), (1, 2, 3))

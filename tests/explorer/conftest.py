@@ -42,3 +42,10 @@ def rows(tmp_path_factory):
     lines = [f"{one:.1f},{w},{'tall' if one > 172 else 'short'}" for one, w in zip(height, weight, strict=True)]
     (place / "people.csv").write_text("height,weight,size\n" + "\n".join(lines) + "\n")
     return scene_of(vael.train(place / "people.csv", run=place / "run", **SMALL | {"epochs": 30}))
+
+
+@pytest.fixture(scope="session")
+def plane(tmp_path_factory):
+    """Pictures with two latents, whose exact posterior is known."""
+    small = SMALL | {"latent": 2, "epochs": 10}
+    return scene_of(vael.train("digits", run=tmp_path_factory.mktemp("explored") / "plane", **small))

@@ -47,7 +47,9 @@ def test_a_smaller_page_has_fewer_examples_and_is_not_above_its_size(whole, pict
 
 
 def test_a_size_that_holds_no_example_is_refused(pictures):
-    with pytest.raises(StateError, match=r"MB with a single example, and 0\.01 MB were given; give --size 0\.[1-9]"):
+    with pytest.raises(
+        StateError, match=r"MB with a single example, and 0\.01 MB were given; allow more \(--size 0\.[1-9]"
+    ):
         kept_page(pictures, 0.01)
 
 

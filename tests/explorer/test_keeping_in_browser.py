@@ -24,10 +24,10 @@ def levels(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def files(pictures, rows, levels, tmp_path_factory):
+def files(pictures, rows, levels, plane, tmp_path_factory):
     """A file for each scene, made once: tracing takes seconds."""
     place, found = tmp_path_factory.mktemp("pages"), {}
-    for name, scene in {"pictures": pictures, "rows": rows, "levels": levels}.items():
+    for name, scene in {"pictures": pictures, "rows": rows, "levels": levels, "plane": plane}.items():
         found[name] = place / f"{name}.html"
         found[name].write_bytes(kept_page(scene).content)
     return found
@@ -93,6 +93,44 @@ def test_a_picture_drawn_by_hand_is_encoded_as_in_python(seen, pictures):
     found, expected = asked(page, "read", {"pixels": grey}), pictures.read(grey)
     assert found["code"] == pytest.approx(expected["code"], abs=1e-4)
     assert np.abs(bytes_of(found) - bytes_of(expected)).max() <= 1
+
+
+def test_the_posterior_of_a_drawn_picture_is_that_of_python(seen, plane):
+    page, grey = seen("plane"), (np.arange(64) // 8 % 3 / 2).tolist()
+    found, expected = asked(page, "posterior", {"pixels": grey}), plane.posterior(grey)
+    for name in ("exact", "encoder"):
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-3)
+    assert found["divergence"] == pytest.approx(expected["divergence"], abs=5e-3)
+    page.locator("#hand").scroll_into_view_if_needed()
+    box = page.locator("#hand").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.15)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.85, steps=6)
+    page.mouse.up()
+    page.wait_for_selector("#posterior canvas >> nth=1")
+    assert "nats" in page.locator("#posterior-told").inner_text()
+
+
+def test_a_level_is_drawn_anew_and_the_others_stay(seen, levels):
+    page, top = seen("levels"), levels.shapes[0].numel()
+    first, below = (
+        asked(page, "levels", {"seeds": [1, seed], "temperatures": temperatures})
+        for seed, temperatures in ((2, [1, 1]), (9, [1, 1]))
+    )
+    calm = asked(page, "levels", {"seeds": [1, 2], "temperatures": [1, 0]})
+    assert first["z"][:top] == below["z"][:top] == calm["z"][:top]
+    assert first["z"][top:] != below["z"][top:] != calm["z"][top:]
+    assert np.abs(bytes_of(first) - bytes_of(levels.decoded([first["z"]]))).max() <= 1
+    z = page.evaluate("window.explorer.state.z")
+    for button in page.locator("#levels button").all():
+        button.click()
+    for slider in page.locator("#levels input").all():
+        slider.focus()
+        page.keyboard.press("ArrowLeft")
+    page.click("#levels-ring")
+    after = page.evaluate("window.explorer.state.z")
+    assert after != z
+    assert len(after) == len(z)
 
 
 def test_draws_have_the_mean_that_is_decoded(seen, pictures):

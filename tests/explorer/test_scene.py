@@ -10,8 +10,10 @@ import vael
 from vael.applications import generation
 from vael.applications.anomaly import AnomalyDetector
 from vael.applications.conditional import conditional_samples
+from vael.data import Batch
 from vael.errors import ShapeError, StateError, SupportError, VaelError
 from vael.explorer import scene_of
+from vael.inference import posterior_on_grid
 from vael.report.grid import to_bytes
 
 
@@ -109,6 +111,8 @@ def test_strangeness_is_that_of_score(pictures):
         lambda scene: scene.code(10**9),
         lambda scene: scene.samples(0, 0),
         lambda scene: scene.drawn_at([0.0] * 3, 10**6, 0),
+        lambda scene: scene.levels([1, 2], [1.0, 1.0]),
+        lambda scene: scene.posterior([0.5] * 64),
         lambda scene: scene.read([0.5]),
         lambda scene: scene.read([float("inf")] * 64),
         lambda scene: scene.given({"size": "enormous"}),
@@ -147,6 +151,38 @@ def test_sequences_are_explored_or_refused_with_a_reason(model, tmp_path):
     assert (found.get("rows"), len(found["numbers"])) in ((8, 16), (None, 2))
     assert len(scene.coordinates()) % 4 == 0
     assert scene.decoded([scene.code(0)])
+
+
+def test_the_posterior_of_a_drawn_picture_is_exact(plane):
+    """Shares on the grid against the nodes of an adaptive cubature: mean of z to a hundredth, divergence the same."""
+    grey = (np.arange(64) // 8 % 3 / 2).tolist()
+    found = plane.posterior(grey)
+    batch = Batch(x=plane.looks.cells(np.array(grey, np.float32)).round())
+    exact = posterior_on_grid(plane.run.model, batch)[0]
+    ends = np.linspace(-found["reach"], found["reach"], found["side"])
+    share = np.reshape(found["exact"], (found["side"],) * 2)
+    share = share / share.sum()
+    assert [share.sum(0) @ ends, share.sum(1) @ ends] == pytest.approx(exact.mean.tolist(), abs=1e-2)
+    assert found["divergence"] == pytest.approx(exact.divergence, abs=2e-3)
+    assert plane.facts()["exact"]
+    assert max(found["encoder"]) == 1
+
+
+def test_a_level_is_drawn_anew_and_the_others_stay(tmp_path):
+    scene = scene_of(vael.train("digits", model="hierarchical", epochs=1, run=tmp_path / "run", callbacks=()))
+    top = scene.shapes[0].numel()
+    first, below, calm = (
+        scene.levels([1, 2], [1.0, 1.0]),
+        scene.levels([1, 9], [1.0, 1.0]),
+        scene.levels([1, 2], [1.0, 0.0]),
+    )
+    assert first["z"][:top] == below["z"][:top] == calm["z"][:top]
+    assert first["z"][top:] != below["z"][top:] != calm["z"][top:]
+    assert np.array_equal(pixels(first), pixels(scene.decoded([first["z"]])))
+    assert scene.facts()["levelled"]
+    for wrong in (([1], [1.0, 1.0]), ([1, 2], [1.0, 1.0, 1.0]), ([1, 2], [-1.0, 1.0])):
+        with pytest.raises(StateError, match=r"levels of latents|at least 0"):
+            scene.levels(*wrong)
 
 
 @pytest.mark.parametrize("model", ["autoencoder", "hierarchical", "vq-vae", "bernoulli-latents"])

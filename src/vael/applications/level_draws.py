@@ -37,6 +37,36 @@ class AtTemperatures(Noise):
         )
 
 
+class OwnSeeds(Noise):
+    """Normal variates of one call after another, those of the k-th decided by the k-th seed alone."""
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self.left = list(seeds)
+
+    def normal(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        return Stream(torch.Generator(like.device).manual_seed(self.left.pop(0))).normal(shape, like)
+
+    def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        return Stream(torch.Generator(like.device).manual_seed(self.left.pop(0))).uniform(shape, like)
+
+
+def levels_of_seeds(model: Model, seeds: Sequence[int], temperatures: Sequence[float] = (1.0,)) -> Levels:
+    """One draw of all levels from the prior, the noise of each decided by a seed of its own: another seed for one level
+    leaves the noise of the others as it is.
+
+    Errors: as `levels_at`, and `StateError` for another number of seeds than levels.
+    """
+    model = needs(model, LatentModel, "drawing latents")
+    depth = model.depth(())
+    if len(seeds) != depth:
+        raise StateError(
+            f"{counted(len(seeds), 'seed')} for {counted(depth, 'level')} of latents: expected one for each, the top "
+            "level first"
+        )
+    with torch.no_grad():
+        return prior_levels(model, 1, AtTemperatures(OwnSeeds(seeds), for_levels(temperatures, depth)))
+
+
 def levels_at(model: Model, count: int, *, temperatures: Sequence[float] = (1.0,), seed: int = 0) -> Levels:
     """Draws of all levels from the prior, `[1, count, *event]` each, the distance of every latent from its mean given
     the levels above multiplied by the temperature of its level; one temperature is that of all levels.

@@ -13,18 +13,18 @@ from torch.distributions import Distribution
 
 from vael.data import Batch
 from vael.errors import StateError
-from vael.explorer.graphs import PageGraph, Weights, page_graph
-from vael.explorer.scene import Scene
+from vael.explorer.graphs import KeptWeights, PageGraph, page_graph
+from vael.explorer.scene import SIDE, Scene
 from vael.models import CellWise, Codes, Decodes, LatentModel, LatentVector, has, needs, prior_levels
 from vael.models.core import Levels
 from vael.models.vae import context_of
-from vael.probability import Noise, Recorded, Replayed, Stream, draw, draw_wide
+from vael.probability import Noise, Recorded, Replayed, Stream, draw, draw_wide, total_log_prob
 
 ROWS_AT_ONCE = 64  # of a table or a series, that pass through a graph together
 
 
 @dataclass(frozen=True)
-class Drawing:
+class DrawingGraph:
     """A graph that takes noise, last of its inputs: a kind of standard variate for each, normal or uniform."""
 
     graph: PageGraph
@@ -41,19 +41,20 @@ class Functions:
     batch: int
     decode: PageGraph  # z -> the mean of p(x | z)
     encode: PageGraph | None  # x -> z
-    draw: Drawing | None  # z, noise -> a draw of p(x | z)
-    prior: Drawing | None  # noise -> z
+    draw: DrawingGraph | None  # z, noise -> a draw of p(x | z)
+    prior: DrawingGraph | None  # noise -> z
     weigh: PageGraph | None  # z, x -> log p(cell | z) of each cell of rows, 0 where x is not finite
     log_prior: PageGraph | None  # z -> log p(z)
+    joint: PageGraph | None  # z, x of a picture and two latents -> log p(x, z), log q(z | x); a row of a map at once
 
-    def told(self, weights: Weights) -> dict[str, Any]:
+    def told(self, weights: KeptWeights) -> dict[str, Any]:
         """In a form that JSON has."""
         found: dict[str, Any] = {"batch": self.batch}
-        for name in ("decode", "encode", "weigh", "log_prior"):
+        for name in ("decode", "encode", "weigh", "log_prior", "joint"):
             graph: PageGraph | None = getattr(self, name)
             found[name] = None if graph is None else graph.told(weights)
         for name in ("draw", "prior"):
-            one: Drawing | None = getattr(self, name)
+            one: DrawingGraph | None = getattr(self, name)
             found[name] = None if one is None else {**one.graph.told(weights), "noise": list(one.noise)}
         return found
 
@@ -62,14 +63,17 @@ class Tracing:
     """The functions of the model of a scene. Errors: as `page_graph` for a decoder that the page cannot run."""
 
     def __init__(self, scene: Scene) -> None:
-        self.model: Decodes = needs(
-            copy.deepcopy(scene.run.model).cpu().float().eval(), Decodes, "a page to explore it"
-        )
+        self.scene, model = scene, copy.deepcopy(scene.run.model).cpu().float().eval()
+        self.model: Decodes = needs(model, Decodes, "a page to explore it")
         self.event, self.shapes = scene.run.spec.data.event, scene.shapes
         self.types = tuple(level.dtype for level in scene.first)
         self.batch = 1 if scene.pictured else ROWS_AT_ONCE
         self.features, self.context = sum(shape.numel() for shape in self.shapes), context_of(self.model)
-        self.wide, self.asks = scene.rows_of_columns, scene.asks
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether a picture can be drawn by hand; whatever else is encoded comes with its code."""
+        return self.scene.pictured and not self.context
 
     def functions(self) -> Functions:
         """All of them."""
@@ -78,11 +82,12 @@ class Tracing:
         return Functions(
             self.batch,
             self.decode(),
-            self._optional(self.encode),
+            self._optional(self.encode) if self.by_hand else None,
             draws,
             self._optional(self.prior) if latent and draws else None,
-            self._optional(self.weigh) if self.asks and draws else None,
-            self._optional(self.log_prior) if self.asks and draws else None,
+            self._optional(self.weigh) if self.scene.asks and draws else None,
+            self._optional(self.log_prior) if self.scene.asks and draws else None,
+            self._optional(self.joint) if self.scene.exact else None,
         )
 
     def _optional(self, trace: Callable[[], Any]) -> Any:
@@ -131,7 +136,7 @@ class Tracing:
         x = torch.zeros(self.batch, *self.event)
         return page_graph(self.model, encoded, (x, *self.conditions()), "encoding an example")
 
-    def _drawing(self, draws: Callable[..., Tensor], inputs: tuple[Tensor, ...], what: str) -> Drawing:
+    def _drawing(self, draws: Callable[..., Tensor], inputs: tuple[Tensor, ...], what: str) -> DrawingGraph:
         """`draws(model, noise, *inputs)` with its noise among the inputs."""
         recorded = Recorded(Stream(torch.Generator().manual_seed(0)))
         with torch.no_grad():
@@ -143,19 +148,19 @@ class Tracing:
             (*inputs, *recorded.variates),
             what,
         )
-        return Drawing(graph, tuple(kind for kind, _ in recorded.requests))
+        return DrawingGraph(graph, tuple(kind for kind, _ in recorded.requests))
 
-    def draw(self) -> Drawing:
+    def draw(self) -> DrawingGraph:
         """Z and noise to a draw of p(x | z), rows of a table in float64."""
 
         def drawn(model: nn.Module, noise: Noise, z: Tensor, c: Tensor | None = None) -> Tensor:
             law = self.law(model, z, c)
-            found = (draw_wide if self.wide and len(law.batch_shape) == 3 else draw)(law, 1, noise)
+            found = (draw_wide if self.scene.rows_of_columns and len(law.batch_shape) == 3 else draw)(law, 1, noise)
             return found[0, 0].reshape(self.batch, -1)
 
         return self._drawing(drawn, self.latents(), "drawing an example")
 
-    def prior(self) -> Drawing:
+    def prior(self) -> DrawingGraph:
         """Noise to a draw of all levels of z."""
 
         def drawn(model: nn.Module, noise: Noise, c: Tensor | None = None) -> Tensor:
@@ -173,6 +178,18 @@ class Tracing:
 
         x = torch.zeros(self.batch, *self.event)
         return page_graph(self.model, weighed, (*self.latents(), x), "weighing a row")
+
+    def joint(self) -> PageGraph:
+        """A row of places z and one picture x to log p(x, z) and log q(z | x), `[places, 2]`."""
+
+        def both(model: nn.Module, z: Tensor, x: Tensor) -> Tensor:
+            vector, batch = needs(model, LatentVector, "log p(x, z)"), Batch(x=x)
+            q, law = vector.infer(batch), vector.decode((z[:, None],))
+            log_joint = total_log_prob(law, x)[:, 0] + vector.prior(None).log_prob(z)
+            return torch.stack([log_joint, q.log_prob(z)], 1)
+
+        inputs = (torch.zeros(SIDE, 2), torch.zeros(1, *self.event))
+        return page_graph(self.model, both, inputs, "weighing places of a map")
 
     def log_prior(self) -> PageGraph:
         """Z to log p(z)."""

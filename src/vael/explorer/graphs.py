@@ -34,10 +34,11 @@ ELEMENTWISE = {
 OTHERS = {
     "_adaptive_avg_pool2d", "_log_softmax", "_native_batch_norm_legit_no_training", "_softmax", "_to_copy",
     "addmm", "alias", "amax", "amin", "any", "arange", "argmax", "argmin", "avg_pool2d", "bmm", "cat", "clone",
-    "constant_pad_nd", "convolution", "cumsum", "embedding", "expand", "flip", "full", "full_like", "gather",
-    "getitem", "index", "index_put", "index_select", "max", "max_pool2d_with_indices", "mean", "min", "mm",
-    "native_group_norm", "native_layer_norm", "permute", "prod", "select", "slice", "sort", "split_with_sizes",
-    "squeeze", "sum", "topk", "unsqueeze", "upsample_nearest2d", "var", "view",
+    "constant_pad_nd", "convolution", "cumsum", "diagonal", "embedding", "expand", "flip", "full", "full_like",
+    "gather", "getitem", "index", "index_put", "index_select", "linalg_solve_triangular", "max",
+    "max_pool2d_with_indices", "mean", "min", "mm", "native_group_norm", "native_layer_norm", "permute", "prod",
+    "scatter", "select", "slice", "sort", "split_with_sizes", "squeeze", "sum", "topk", "unsqueeze",
+    "upsample_nearest2d", "var", "view",
 }  # fmt: skip
 KNOWN = frozenset(ELEMENTWISE | OTHERS)
 IGNORED = ("_assert", "sym_constrain")  # what checks and computes nothing
@@ -46,6 +47,9 @@ SHORT = 64  # elements that are kept rather than said
 MOST = 4_000  # operators that a page can be expected to run between two frames of a screen
 ROUNDED = 1_000  # elements from which on a tensor of weights may be rounded
 TYPES = {torch.float32: "f", torch.float64: "d", torch.int64: "i", torch.int32: "i", torch.uint8: "i", torch.bool: "b"}
+SERVED = "explore the run over a server (`vael explore RUN`)"
+GRAPHS = "write it for ONNX Runtime (`vael export RUN`)"
+TRAINED = "train a dense or convolutional network (`vael train DATA --model convolutional`)"
 MEANINGLESS = ("layout", "device", "pin_memory")  # on a page
 
 
@@ -60,7 +64,7 @@ class PageGraph:
     nodes: tuple[tuple[fx.node.Target, Any, Any, tuple[int, ...], str], ...]  # operator, arguments, named, shape, type
     output: int
 
-    def told(self, weights: Weights) -> dict[str, Any]:
+    def told(self, weights: KeptWeights) -> dict[str, Any]:
         """In a form that JSON has; constants are numbers of tensors in `weights`."""
         return {
             "inputs": [{"type": kind, "shape": list(shape)} for kind, shape in self.inputs],
@@ -82,7 +86,7 @@ class PageGraph:
 
 
 @dataclass
-class Weights:
+class KeptWeights:
     """Tensors that several graphs share, each kept once: their bytes, one after another."""
 
     half: bool = False
@@ -159,8 +163,7 @@ class Counting(TorchDispatchMode):
         if self.seen > MOST:
             raise StateError(
                 f"{self.what} takes more than {MOST:,} operators, one after another (pixel after pixel, or step after "
-                "step), which a page without Python cannot do while a hand moves; explore the run with `vael explore` "
-                "without --export, or train with another network (--model convolutional or dense)"
+                f"step), which a page without Python cannot do while a hand moves; {SERVED}, or {TRAINED}"
             )
         return func(*args, **(kwargs or {}))
 
@@ -197,10 +200,9 @@ def page_graph(model: nn.Module, function: Callable[..., Tensor], inputs: Sequen
             program = torch.export.export(module, tuple(inputs), strict=False).run_decompositions()
         except Exception as error:  # PyTorch raises errors of many kinds, internal ones among them
             raise StateError(
-                f"{what} cannot be written as a graph: a branch in it depends on values ({first_line(error)}); explore "
-                "the run with `vael explore` without --export"
+                f"{what} cannot be written as a graph: a branch in it depends on values ({first_line(error)}); {SERVED}"
             ) from error
-    return Reading(program, what).graph(inputs)
+    return ProgramReader(program, what).graph(inputs)
 
 
 def first_line(error: Exception) -> str:
@@ -208,7 +210,7 @@ def first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
-class Reading:
+class ProgramReader:
     """From a program of `torch.export` to a `PageGraph`."""
 
     def __init__(self, program: torch.export.ExportedProgram, what: str) -> None:
@@ -276,14 +278,13 @@ class Reading:
         if unknown:
             raise StateError(
                 f"{self.what} uses {', '.join(unknown)}, which the page cannot compute without Python; it knows dense "
-                "layers, convolutions, norms, pooling and the activations of vael. Explore the run with `vael explore` "
-                "without --export, export it for ONNX Runtime with `vael export`, or train with --model dense or "
-                "convolutional"
+                f"layers, convolutions, norms, pooling and the activations of vael. What works: {SERVED}, {GRAPHS}, or "
+                f"{TRAINED}"
             )
         if len(calls) > MOST:
             raise StateError(
                 f"{self.what} is {counted(len(calls), 'operator')}, and a page runs at most {MOST:,} between two "
-                "frames; explore the run with `vael explore` without --export"
+                f"frames; {SERVED}"
             )
 
 

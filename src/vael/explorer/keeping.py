@@ -21,7 +21,7 @@ from vael.data.source import AsFloat
 from vael.errors import StateError, SupportError, VaelError
 from vael.explorer.bundle import whole_page
 from vael.explorer.functions import Functions, Tracing
-from vael.explorer.graphs import Weights
+from vael.explorer.graphs import KeptWeights
 from vael.explorer.looks import PictureLooks, RowLooks
 from vael.explorer.scene import Scene
 from vael.models import Codes, has
@@ -59,7 +59,7 @@ def kept_page(scene: Scene, megabytes: float = USUAL, *, without_examples: bool 
     limit = int(megabytes * MEGABYTE)
     functions = Tracing(scene).functions()
     shown = drawn_scene(scene) if without_examples else scene
-    weights = Weights()
+    weights = KeptWeights()
     functions.told(weights)
     pages = Pages(scene, shown, functions, half=len(weights.content) * 4 / 3 > SHARE * limit)  # as text of base64
     count, content = fitted(pages, limit, len(shown.source))
@@ -72,7 +72,7 @@ def fitted(pages: Pages, limit: int, available: int) -> tuple[int, bytes]:
     if len(one) > limit:
         raise StateError(
             f"the page takes {len(one) / MEGABYTE:.2f} MB with a single example, and {limit / MEGABYTE:g} MB were "
-            f"given; give --size {np.ceil(len(one) / MEGABYTE * 10 + 1) / 10:g} or more"
+            f"given; allow more (--size {np.ceil(len(one) / MEGABYTE * 10 + 1) / 10:g})"
         )
     each = max((len(pages.content(few)) - len(one)) / max(few - 1, 1), 1.0)
     count = int(min(available, 1 + (limit - len(one)) / each))
@@ -89,7 +89,7 @@ def drawn_scene(scene: Scene) -> Scene:
     if scene.source.context is not None:
         raise StateError(
             "without examples the page shows draws of the model, but this model draws at conditions, and those that "
-            "are known are of examples; leave out --without-examples, or explore a run without a condition"
+            "are known are of examples; keep the examples (no --without-examples), or take a run without a condition"
         )
     x = generation.samples(scene.run.model, DRAWN, seed=0)
     source = replace(
@@ -108,7 +108,7 @@ class Pages:
     @cached_property
     def graphs(self) -> dict[str, Any]:
         """The functions, and the weights that they share."""
-        weights = Weights(self.half)
+        weights = KeptWeights(self.half)
         told = self.functions.told(weights)
         return {**told, "about": weights.about, "weights": text_of(weights.content)}
 
@@ -170,6 +170,8 @@ class Pages:
             "draws": functions.draw is not None,
             "samples": functions.prior is not None and functions.draw is not None,
             "asks": functions.weigh is not None and functions.draw is not None and functions.prior is not None,
+            "levelled": facts["levelled"] and functions.prior is not None and set(functions.prior.noise) == {"normal"},
+            "exact": functions.joint is not None,
             "draws_by_hand": facts["draws_by_hand"] and functions.encode is not None,
             "judges": self.scores is not None,
             "looks": {**facts["looks"], **shown_as(self.scene)},
@@ -212,7 +214,7 @@ def shown_as(scene: Scene) -> dict[str, Any]:
     """What the page has to know beside, so that it draws an example as Python does."""
     looks = scene.looks
     if isinstance(looks, PictureLooks):
-        return {"low": looks.display.low, "high": looks.display.high}
+        return {"low": looks.display.low, "high": looks.display.high, "whole": scene.source.highest is not None}
     if isinstance(looks, RowLooks):
         return {"steps": scene.steps}
     return {}

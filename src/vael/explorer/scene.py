@@ -22,10 +22,12 @@ from vael import domains
 from vael.applications import generation
 from vael.applications.anomaly import AnomalyDetector
 from vael.applications.conditional import conditional_samples
+from vael.applications.level_draws import levels_of_seeds
 from vael.counting import counted
 from vael.data import Batch, Source, Splits
 from vael.errors import ShapeError, StateError, SupportError
 from vael.explorer.looks import Looks, NumberLooks, PictureLooks, RowLooks
+from vael.inference import posterior_on_grid, weighed
 from vael.models import CellWise, Codes, Decodes, LatentModel, LatentVector, Samples, Whitens, has, needs
 from vael.models.vae import context_of
 from vael.probability import PerExample, draw
@@ -38,6 +40,7 @@ MOST = 100_000  # examples on the map
 SENT = 64  # coordinates of every example that the page gets, the most informative ones
 AT_ONCE = 512  # points that one request may decode, and examples that it may ask for
 DRAWS = 400  # rows that a question about given columns is answered by
+SIDE = 61  # places of a posterior on each axis
 REACH = 3.0  # standard deviations of the prior that a slider goes to either side
 
 
@@ -108,7 +111,7 @@ class Scene:
     def asks(self) -> bool:
         """Whether p(rest | given) can be asked for."""
         model = self.model
-        able = self.rows_of_columns and has(model, CellWise) and isinstance(model, LatentVector)
+        able = self.rows_of_columns and has(model, CellWise) and has(model, LatentVector)
         return able and not context_of(model)
 
     @property
@@ -131,6 +134,8 @@ class Scene:
             "condition": ", ".join(self.source.conditions),
             "asks": self.asks,
             "draws": model.states_likelihood,
+            "levelled": self.levelled,
+            "exact": self.exact,
             "judges": True,
             "alone": False,  # whether the page has no server
             "draws_by_hand": self.pictured and not context_of(model),
@@ -246,6 +251,26 @@ class Scene:
         with self.lock, looking(self.model):
             return self.looks.drawn(generation.samples(model, self._count(count), seed=seed, context=context))
 
+    def levels(self, seeds: Sequence[int], temperatures: Sequence[float]) -> dict[str, Any]:
+        """One draw of all levels of latents and the mean of p(x | z) there: each level by a seed and at a temperature
+        of its own, the top level first.
+
+        Errors: as `levels_of_seeds`; `SupportError` for a model of one level.
+        """
+        if not self.levelled:
+            raise SupportError("this model has no levels of latents that are drawn one after another")
+        with self.lock, looking(self.model):
+            found = levels_of_seeds(self.model, seeds, temperatures)
+            law = self.model.decode(found, None)
+            z = torch.cat([level[0].flatten(1) for level in found], 1)[0]
+            return {"z": z.tolist(), **self.looks.drawn(law.mean[0])}
+
+    @property
+    def levelled(self) -> bool:
+        """Whether it has several levels of Gaussian latents, each given those above it."""
+        alone = len(self.shapes) > 1 and self.steps == 1 and not context_of(self.model)
+        return alone and has(self.model, LatentModel) and not has(self.model, Codes)
+
     def read(self, grey: Sequence[float]) -> dict[str, Any]:
         """The code of a picture drawn by hand, how sure it is, and what comes back of it.
 
@@ -254,16 +279,54 @@ class Scene:
         looks = self.looks
         if not isinstance(looks, PictureLooks):
             raise SupportError("examples of this run are no pictures, so none can be drawn by hand")
-        pixels = np.asarray(grey, np.float32)
-        if len(pixels) != looks.event[1] * looks.event[2] or not np.isfinite(pixels).all():
-            raise ShapeError(f"{len(pixels)} pixels were drawn, but a picture has {looks.event[1]} × {looks.event[2]}")
-        batch = Batch(x=looks.cells(pixels.clip(0, 1)))
+        batch = Batch(x=looks.cells(self._pixels(grey)))
         with self.lock, looking(self.model):
             code = self.model.encode(batch)
             found = {"code": code[0].tolist(), **self.looks.drawn(self.model.reconstruct(batch))}
             if has(self.model, LatentVector) or has(self.model, Whitens):
                 found["spread"] = spread_of(needs(self.model, LatentModel, "how sure a code is"), batch)[0].tolist()
         return found
+
+    @property
+    def exact(self) -> bool:
+        """Whether a picture drawn by hand has a posterior that can be laid out on a map: two latents, p(x, z) known."""
+        able = self.pictured and has(self.model, LatentVector) and self.moves and not context_of(self.model)
+        return able and self.shapes == (torch.Size([2]),)
+
+    def posterior(self, grey: Sequence[float]) -> dict[str, Any]:
+        """p(z | x) and q(z | x) of a picture drawn by hand, on a grid of `SIDE` times `SIDE` places `REACH` + 1 to
+        either side: rows from the lowest z2 on, each as a share of its highest value; and KL(q || p(z | x)) in nats.
+
+        The picture is rounded to values that the data can have: p(x | z) is of these alone.
+        Errors: as `read`; `SupportError` for another number of latents than two.
+        """
+        looks, model = self.looks, self.model
+        if not (self.exact and isinstance(looks, PictureLooks) and isinstance(model, LatentVector)):
+            raise SupportError("the exact posterior is laid out for pictures of models with two latents")
+        x = looks.cells(self._pixels(grey))
+        batch = Batch(x=x.round() if self.source.highest is not None else x)
+        ends = torch.linspace(-REACH - 1, REACH + 1, SIDE)
+        z = torch.stack([ends.repeat(SIDE), ends.repeat_interleave(SIDE)], 1)
+        with self.lock, looking(model):
+            q = model.infer(batch)
+            log_joint = weighed(model, batch, (z[:, None],), q).log_weight[:, 0] + q.log_prob(z)
+            found = posterior_on_grid(model, batch, tolerance=1e-3)[0]
+        shares = [(one - one.max()).exp().tolist() for one in (log_joint, q.log_prob(z))]
+        return {
+            "side": SIDE,
+            "reach": REACH + 1,
+            "exact": shares[0],
+            "encoder": shares[1],
+            "divergence": found.divergence if found.converged else None,
+        }
+
+    def _pixels(self, grey: Sequence[float]) -> np.ndarray:
+        """Pixels of a picture drawn by hand, from 0 to 1. Errors: `ShapeError` for another number of them."""
+        looks, pixels = self.looks, np.asarray(grey, np.float32)
+        sizes = looks.event[1:] if isinstance(looks, PictureLooks) else (0, 0)
+        if len(pixels) != sizes[0] * sizes[1] or not np.isfinite(pixels).all():
+            raise ShapeError(f"{len(pixels)} pixels were drawn, but a picture has {sizes[0]} × {sizes[1]}")
+        return pixels.clip(0, 1)
 
     def given(self, values: Mapping[str, str], seed: int = 0) -> dict[str, Any]:
         """RowLooks from p(rest | given), beside rows from p(x): 400 of each, as columns of numbers.

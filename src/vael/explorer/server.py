@@ -60,7 +60,9 @@ def questions_of(scene: Scene) -> dict[str, Callable[[Asked], object]]:
             floats(asked["z"]), int(asked["count"]), int(asked.get("seed", 0)), int(asked.get("example", 0))
         ),
         "samples": lambda asked: scene.samples(int(asked["count"]), int(asked.get("seed", 0))),
+        "levels": lambda asked: scene.levels(numbers(asked["seeds"], int), floats(asked["temperatures"])),
         "read": lambda asked: scene.read(floats(asked["pixels"])),
+        "posterior": lambda asked: scene.posterior(floats(asked["pixels"])),
         "given": lambda asked: scene.given({str(name): str(value) for name, value in dict(asked["values"]).items()}),
         "column": lambda asked: scene.column(str(asked["name"])),
         "strangeness": lambda asked: dict(zip(("score", "p_value"), scene.strangeness, strict=True)),

@@ -33,7 +33,10 @@ def refused(capsys, *words):
         (["--export", "page.html", "--port", "8000"], "leave one out"),
         (["--export", "page.html", "--size", "0"], "expected a number above 0"),
         (["--export", "page.html", "--size", "many"], "expected a number above 0"),
-        (["--export", "page.html", "--size", "0.001"], "with a single example, and 0.001 MB were given; give --size"),
+        (
+            ["--export", "page.html", "--size", "0.001"],
+            "with a single example, and 0.001 MB were given; allow more (--size",
+        ),
         (["--export", "run.json/page.html"], "run.json"),
         (["--export", "page.html", "--split", "second"], "train, validation, test"),
     ],

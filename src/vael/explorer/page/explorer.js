@@ -1,6 +1,6 @@
 import { answeredBy, ask, coordinates, latest, say } from "./questions.js";
 import { CLASSES, CodeMap, ramp } from "./map.js";
-import { compared, element, show } from "./looks.js";
+import { compared, element, plane, show } from "./looks.js";
 
 const by = (id) => document.getElementById(id);
 const SLIDERS = 32, STEPS = 9, SHOWN = 24;
@@ -298,20 +298,48 @@ async function judge() {
   }
 }
 
+function levels() {
+  const seeds = run.levels.map((_, level) => level + 1), temperatures = run.levels.map(() => 1);
+  let next = seeds.length + 1, z = null;
+  const draw = latest(async () => {
+    const found = await ask("levels", { seeds: [...seeds], temperatures: [...temperatures] });
+    z = found.z;
+    show(by("levelled"), run.looks, found, [], 168);
+  });
+  run.levels.forEach((size, level) => {
+    const line = element("div", "", { class: "level" }), name = `level ${level + 1}`;
+    const again = element("button", `Draw ${name} again`, { type: "button" });
+    again.addEventListener("click", () => { seeds[level] = next++; draw(); });
+    const label = element("label", "temperature "), input = element("input", "", { type: "range", min: 0, max: 1.5, step: .05, value: 1, "aria-label": `temperature of ${name}` });
+    const told = element("output", "1.00");
+    input.addEventListener("input", () => { temperatures[level] = Number(input.value); told.textContent = temperatures[level].toFixed(2); draw(); });
+    label.append(input, told);
+    line.append(again, label, element("span", `${size.toLocaleString("en")} numbers`, { class: "quiet" }));
+    by("levels").append(line);
+  });
+  by("levels-ring").addEventListener("click", () => { if (z) setPoint(z); });
+  draw();
+}
+
 function hand() {
   const canvas = by("hand"), { width, height } = run.looks;
   canvas.width = width; canvas.height = height;
   const drawn = canvas.getContext("2d", { willReadFrequently: true });
   const wide = Math.max(1, Math.min(width, height) / 11);
   let last = null;
+  const drawnPixels = () => Array.from(drawn.getImageData(0, 0, width, height).data.filter((_, place) => place % 4 === 0), (one) => one / 255);
   const read = latest(async () => {
-    const rgba = drawn.getImageData(0, 0, width, height).data, pixels = [];
-    for (let pixel = 0; pixel < width * height; pixel++) pixels.push(rgba[4 * pixel] / 255);
+    const pixels = drawnPixels();
     const found = await ask("read", { pixels });
     show(by("read"), run.looks, found, ["what comes back"], 112);
     if (run.moves) setPoint(found.code);
   });
-  const clear = () => { drawn.fillStyle = "#000"; drawn.fillRect(0, 0, width, height); by("read").replaceChildren(); };
+  const weigh = latest(async (pixels) => {
+    const found = await ask("posterior", { pixels });
+    by("posterior").replaceChildren(plane(found.exact, found.side, found.reach, "exact posterior p(z | x)"), plane(found.encoder, found.side, found.reach, "the encoder's q(z | x)"));
+    by("posterior-told").textContent = found.divergence === null ? "" : `KL(q || p(z | x)) is ${found.divergence.toFixed(2)} nats: so much the bound of this picture lies below log p(x).`;
+  });
+  const clear = () => { drawn.fillStyle = "#000"; drawn.fillRect(0, 0, width, height); by("read").replaceChildren(); by("posterior").replaceChildren(); by("posterior-told").textContent = ""; };
   const at = (event) => { const box = canvas.getBoundingClientRect(); return [(event.clientX - box.left) * width / box.width, (event.clientY - box.top) * height / box.height]; };
   canvas.addEventListener("pointerdown", (event) => { canvas.setPointerCapture(event.pointerId); last = at(event); });
   canvas.addEventListener("pointermove", (event) => {
@@ -322,7 +350,7 @@ function hand() {
     last = now;
     read();
   });
-  canvas.addEventListener("pointerup", () => { last = null; });
+  canvas.addEventListener("pointerup", () => { last = null; if (run.exact) weigh(drawnPixels()); });
   by("clear").addEventListener("click", clear);
   clear();
 }
@@ -391,6 +419,7 @@ function controls() {
     by("again").addEventListener("click", draw);
     draw();
   }
+  if (run.levelled) { by("levels-section").hidden = false; levels(); }
   if (run.draws_by_hand) { by("hand-section").hidden = false; hand(); }
   if (run.asks) { by("given-section").hidden = false; given(); }
   by("strange-section").hidden = !run.judges;

@@ -178,6 +178,26 @@ function standardised(node, x, each, epsilon, weightAt, w, b) {
   return [{ data: out, shape: node.shape }];
 }
 
+// A X = B, or X A = B where `left` is false, for matrices that are 0 above or below their diagonal.
+function solved(node, a, b, { upper, left = true, unitriangular = false }) {
+  const { out, shape } = node, [rows, columns] = shape.slice(-2), n = a.shape.at(-1), many = left ? columns : rows, turned = left !== false;
+  const batch = shape.slice(0, -2), [fromA, fromB] = node.kept.batches ??= [a, b].map((one) => repeated(one.shape.slice(0, -2), batch));
+  const high = turned ? upper : !upper;
+  for (let one = 0; one < fromA.length; one++) {
+    const startA = fromA[one] * n * n, startB = fromB[one] * rows * columns, start = one * rows * columns;
+    const at = (i, j) => a.data[startA + (turned ? i * n + j : j * n + i)], place = (i, k) => turned ? i * columns + k : k * columns + i;
+    for (let k = 0; k < many; k++) {
+      for (let step = 0; step < n; step++) {
+        const i = high ? n - 1 - step : step;
+        let sum = b.data[startB + place(i, k)];
+        for (let j = high ? i + 1 : 0; j < (high ? n : i); j++) sum -= at(i, j) * out[start + place(j, k)];
+        out[start + place(i, k)] = unitriangular ? sum : sum / at(i, i);
+      }
+    }
+  }
+  return { data: out, shape };
+}
+
 function pooled(node, x, kernel, stride, padding, start, work, end) {
   const [high, broad] = pair(kernel), [sy, sx] = stride?.length ? pair(stride) : [high, broad], [py, px] = pair(padding ?? 0);
   const [height, width] = x.shape.slice(-2), [tall, wide] = node.shape.slice(-2), { out } = node;
@@ -279,6 +299,11 @@ export const operators = {
     const own = steps(a.shape), at = axis(typeof dim === "number" ? dim : 0, own.length), begin = typeof start === "number" ? start : 0, by = typeof more[1] === "number" ? more[1] : 1;
     return places(node.shape, own.map((one, d) => d === at ? one * by : one), own[at] * Math.max(0, axis(begin, a.shape[at])));
   }),
+  diagonal: (node, a, offset, first, second) => taken(node, a, () => {
+    const own = steps(a.shape), over = [typeof first === "number" ? first : 0, typeof second === "number" ? second : 1].map((one) => axis(one, own.length)), by = typeof offset === "number" ? offset : 0;
+    return places(node.shape, [...own.filter((_, d) => !over.includes(d)), own[over[0]] + own[over[1]]], by >= 0 ? by * own[over[1]] : -by * own[over[0]]);
+  }),
+  linalg_solve_triangular: (node, a, b, given) => solved(node, a, b, given),
   flip: (node, a, dims) => taken(node, a, () => {
     const own = steps(a.shape), over = dims.map((d) => axis(d, own.length));
     return places(node.shape, own.map((one, d) => over.includes(d) ? -one : one), over.reduce((sum, d) => sum + own[d] * (a.shape[d] - 1), 0));
@@ -390,6 +415,13 @@ export const operators = {
   gather: (node, a, dim, index) => {
     const own = steps(a.shape), at = axis(dim, own.length), base = node.kept.base ??= places(index.shape, own.map((one, d) => d === at ? 0 : one)), { out } = node;
     for (let i = 0; i < out.length; i++) out[i] = a.data[base[i] + index.data[i] * own[at]];
+    return { data: out, shape: node.shape };
+  },
+  scatter: (node, a, dim, index, from) => {
+    const own = steps(a.shape), at = axis(dim, own.length), { out } = node;
+    const base = node.kept.base ??= places(index.shape, own.map((one, d) => d === at ? 0 : one)), source = typeof from === "number" ? null : node.kept.source ??= places(index.shape, steps(from.shape));
+    out.set(a.data);
+    for (let i = 0; i < base.length; i++) out[base[i] + index.data[i] * own[at]] = source ? from.data[source[i]] : from;
     return { data: out, shape: node.shape };
   },
   topk: (node, a, count, dim, largest) => sorted(a, typeof dim === "number" ? dim : -1, largest !== false, count), sort: (node, a, dim, descending) => sorted(a, typeof dim === "number" ? dim : -1, descending === true),

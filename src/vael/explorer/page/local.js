@@ -21,14 +21,15 @@ function functionsOf(graphs) {
     const run = compiled(graph, weights);
     found[name] = (...inputs) => rowsThrough(run, graph, graphs.batch, ...inputs);
     found[name].noise = (count, seed, scale = () => 1) => {
-      const random = stream(seed);
+      const one = Array.isArray(seed) ? null : stream(seed);
       const kinds = graph.noise, first = graph.inputs.length - kinds.length;
       return kinds.map((kind, place) => {
         const each = graph.inputs[first + place].shape.reduce((product, one) => product * one, 1) / graphs.batch;
-        return Array.from({ length: count }, () => variates(kind, each, random, scale(place)));
+        return Array.from({ length: count }, () => variates(kind, each, one ?? seed[place], scale(place)));
       });
     };
   }
+  if (graphs.joint) found.joint = compiled(graphs.joint, weights);
   return found;
 }
 
@@ -109,11 +110,32 @@ export function localAnswers({ run, map, graphs, examples: kept }) {
     return { code: Array.from(found), ...drawn(decoded([found])) };
   }
 
+  // p(z | x) and q(z | x) of a picture on a grid of places, a row of them at a time; their sums stand for integrals.
+  function posterior(pixels) {
+    const { low, high, channels, whole } = run.looks, side = graphs.joint.inputs[0].shape[0], reach = run.reach + 1, ends = Array.from({ length: side }, (_, i) => -reach + 2 * reach * i / (side - 1));
+    const plane = pixels.map((grey) => { const value = low + grey * (high - low); return whole ? Math.round(value) : value; }), x = Array.from({ length: channels }, () => plane).flat();
+    const logs = [[], []];
+    for (const second of ends) {
+      const found = does.joint(ends.flatMap((first) => [first, second]), x);
+      for (let i = 0; i < side; i++) for (const which of [0, 1]) logs[which].push(found[2 * i + which]);
+    }
+    const most = logs.map((part) => part.reduce((a, b) => Math.max(a, b), -Infinity)), shares = logs.map((part, which) => part.map((one) => Math.exp(one - most[which])));
+    const sums = shares.map((part) => part.reduce((a, b) => a + b, 0));
+    const divergence = logs[1].reduce((sum, one, i) => sum + shares[1][i] / sums[1] * ((one - most[1] - Math.log(sums[1])) - (logs[0][i] - most[0] - Math.log(sums[0]))), 0);
+    return { side, reach, exact: shares[0], encoder: shares[1], divergence };
+  }
+
   const conditions = (count) => kept.context ? [Array.from({ length: count }, (_, one) => kept.context[one % map.examples])] : [];
 
   function fresh(count, seed) {
     const random = stream(seed), c = conditions(count), z = does.prior(...c, ...does.prior.noise(count, random));
     return does.draw(z, ...c, ...does.draw.noise(count, random));
+  }
+
+  // Each level by a seed and at a temperature of its own.
+  function levels(seeds, temperatures) {
+    const streams = seeds.map(stream), noise = does.prior.noise(1, streams, (place) => temperatures[place]), [z] = does.prior(...noise);
+    return { z: Array.from(z), ...drawn(decoded([z])) };
   }
 
   const questions = {
@@ -125,6 +147,8 @@ export function localAnswers({ run, map, graphs, examples: kept }) {
     decoded: ({ z, example }) => drawn(decoded(z, example)),
     draws: ({ z, count, seed, example = 0 }) => drawn(does.draw(Array.from({ length: count }, () => z), ...beside(count, example), ...does.draw.noise(count, seed))),
     samples: ({ count, seed }) => drawn(fresh(count, seed)),
+    levels: ({ seeds, temperatures }) => levels(seeds, temperatures),
+    posterior: ({ pixels }) => posterior(pixels),
     read: ({ pixels }) => read(pixels),
     given: ({ values }) => rowsGiven(does, run.looks.columns, values, fresh),
     column: ({ name }) => { const place = run.looks.columns.findIndex((one) => one.name === name); return { values: kept.drawn.numbers.map((row) => row[place]) }; },

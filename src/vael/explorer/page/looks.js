@@ -1,5 +1,6 @@
 // How examples are drawn: pictures on a canvas, rows as tables or as lines over their steps, numbers as text.
 import { written } from "./cells.js";
+import { ramp } from "./map.js";
 
 const NS = "http://www.w3.org/2000/svg";
 const LINES = ["#1f68b3", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f"];
@@ -93,6 +94,18 @@ export function show(place, looks, found, captions = [], size = 64) {
     place.append(table(captions.length ? ["", "values"] : ["values"],
       found.numbers.map((row, number) => [...(captions.length ? [captions[number]] : []), row.slice(0, 12).join("  ")])));
   }
+}
+
+// A density over two latents: bright where it is high, z1 to the right and z2 upward.
+export function plane(shares, side, reach, caption) {
+  const canvas = element("canvas", "", { class: "plane", width: side, height: side, role: "img", "aria-label": `${caption}, z1 and z2 from ${-reach} to ${reach}` });
+  const context = canvas.getContext("2d"), image = context.createImageData(side, side);
+  shares.forEach((share, place) => {
+    const row = side - 1 - Math.floor(place / side), at = 4 * (row * side + place % side);
+    image.data.set([...ramp(share), 255], at);
+  });
+  context.putImageData(image, 0, 0);
+  return figure(canvas, caption);
 }
 
 // Two distributions of one column: bars of 24 bins, or of each level.
