@@ -84,7 +84,7 @@ NESTED = TypedTable(
 )
 
 
-@searched(2)
+@searched(1)
 @example(FOUND_IN_TEXT)
 @example(QUOTED_NOTHING)
 @example(EMPTY_ROWS)
@@ -93,14 +93,14 @@ def test_tables_of_text(table):
     in_a_folder(lambda chain: of_text(chain, table))
 
 
-@searched(2)
+@searched(1)
 @example(NESTED)
 @given(typed_tables)
 def test_tables_of_types(table):
     in_a_folder(lambda chain: of_types(chain, table))
 
 
-@searched(2)
+@searched(1)
 @example(ArrayCase("grey", "uint8", (1, 6, 6), 32, 0, ".npz with labels"))
 @given(arrays)
 def test_arrays(case):

@@ -648,7 +648,10 @@ def history(is_bound):
     )
 
 
-@pytest.mark.parametrize("name", FIGURES)
+LONG = ("bayesian mixture", "two levels")  # mixture and state space show the same figures
+
+
+@pytest.mark.parametrize("name", [pytest.param(one, marks=pytest.mark.slow if one in LONG else ()) for one in FIGURES])
 def test_the_report_shows_what_a_model_can_do(name, tmp_path):
     kind = KINDS[name]
     model = built(kind)

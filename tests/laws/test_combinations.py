@@ -241,7 +241,10 @@ class KillOnce(Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-@pytest.mark.parametrize("name", GRADIENT)
+LONG = {"vq-vae-2", "hierarchical-convolutional", "hierarchical-gpu"}  # vq-vae and hierarchical have their parts
+
+
+@pytest.mark.parametrize("name", [pytest.param(one, marks=pytest.mark.slow if one in LONG else ()) for one in GRADIENT])
 def test_a_killed_run_goes_on_to_equal_weights(name, data, tmp_path):
     """Model, averages, optimiser, moving parts, second stages: to the last bit, with the same curves."""
     if name in SERIES:
