@@ -29,6 +29,7 @@ nb_execution_mode = "force"  # the pages show what the library does now, not wha
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # tables and formulas in what a cell shows
 html_theme = "furo"
 html_show_copyright = False
 html_title = "vael"

@@ -165,6 +165,35 @@ def test_every_page_is_in_a_table_of_contents():
     assert sorted(str(page.relative_to(docs)) for page in pages - listed) == []
 
 
+CITATION = re.compile(
+    r"((?:[A-Z][\w'-]+(?:, | & | and ))*[A-Z][\w'-]+)(?: et al\.?| and others)?,?(?: \*[^*]+\*,)? \(?((?:19|20)\d\d)\b"
+)
+NO_NAMES = {"Since"}
+
+
+def citations(page):
+    """First author and year of everything that a page refers to, blocks of code left out."""
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
+    found = CITATION.findall(re.sub(r"\s+", " ", prose))
+    return {(re.split(r", | & | and ", names)[0], year) for names, year in found if names not in NO_NAMES}
+
+
+def test_every_reference_has_an_entry_with_a_link_that_names_the_page():
+    docs = ROOT / "docs"
+    bibliography = docs / "bibliography.md"
+    entries = [line for line in bibliography.read_text().splitlines() if line.startswith("* ")]
+    assert [line for line in entries if "](https://" not in line] == []
+    pages = {page for page in docs.rglob("*.md") if "_build" not in page.parts} - {bibliography}
+
+    def has_entry(name, year, page):
+        entry = re.compile(rf"\*\*[^*]*\b{name}\b[^*]*\*\* \({year}\)")
+        return any(entry.search(line) and f"({page.relative_to(docs)})" in line for line in entries)
+
+    cited = [(page, *one) for page in sorted(pages) for one in sorted(citations(page))]
+    assert [(page.name, name, year) for page, name, year in cited if not has_entry(name, year, page)] == []
+    assert sum(len(citations(page)) for page in pages) > 30, "the pattern finds them"
+
+
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_bytes()) < README_LIMIT
 

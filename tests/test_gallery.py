@@ -75,3 +75,38 @@ def test_the_table_of_lectures_names_every_page_and_tests_that_exist():
     named = set(re.findall(r"`([\w/]+\.py)`", table))
     assert named
     assert [name for name in sorted(named) if not (ROOT / "tests" / name).is_file()] == []
+
+
+BOX = "Where the lecture is loose"
+ERRATA = GALLERY / "errata.md"
+
+
+def test_the_errata_name_every_page_that_names_a_slip_and_the_other_way_round():
+    texts = {str(page.relative_to(GALLERY)): page.read_text() for page in PAGES}
+    with_box = {name: text for name, text in texts.items() if f"{{admonition}} {BOX}" in text}
+    assert len(with_box) > 35
+    assert [name for name, text in with_box.items() if "](../errata.md)" not in text] == []
+    named = set(re.findall(r"\]\((lecture-\d/[\w-]+\.md)\)", ERRATA.read_text()))
+    assert named == set(with_box)
+
+
+def test_every_row_of_the_errata_is_computed_once_and_in_order():
+    text = ERRATA.read_text()
+    rows = re.findall(r"^\| (\d+\.\d+) \|", text, re.MULTILINE)
+    code = "\n".join(code for _, code in runner().cells(text))
+    checked = re.findall(r'^check\("(\d+\.\d+)"', code, re.MULTILINE)
+    assert rows == checked
+    assert len(rows) > 60
+
+
+SOLUTION = re.compile(r"^<details>\n<summary>Solution</summary>\n\n(.*?)^</details>$", re.MULTILINE | re.DOTALL)
+
+
+def test_pages_have_solutions_that_check_themselves():
+    """Hidden until they are asked for; each has a cell, and the cell an assertion."""
+    solved = 0
+    for page in PAGES:
+        for solution in SOLUTION.findall(page.read_text()):
+            assert any("assert " in code for _, code in runner().cells(solution)), page
+            solved += 1
+    assert solved >= 3

@@ -4,6 +4,9 @@ machine.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import matplotlib.pyplot as plt
 import torch
 from PIL import Image
@@ -14,7 +17,7 @@ from vael.errors import VaelError
 from vael.report.grid import Display, grid_image
 from vael.report.style import CLASSES, SETTINGS, TRAIN, VALIDATION
 
-__all__ = ["CLASSES", "TRAIN", "VALIDATION", "images", "mnist", "style"]
+__all__ = ["CLASSES", "TRAIN", "VALIDATION", "derivation", "images", "mnist", "style"]
 
 
 def style() -> None:
@@ -23,6 +26,7 @@ def style() -> None:
     plt.rcParams.update(
         {
             **SETTINGS,
+            "text.parse_math": True,  # labels here are ours: $z_1$ is a formula
             "figure.facecolor": "white",
             "savefig.facecolor": "white",
             "figure.dpi": 130,
@@ -50,3 +54,25 @@ def mnist(binarize: Binarize | None = None) -> Splits:
     except (VaelError, OSError):
         print("MNIST is not at hand, so this page was built with the 1,797 digits of 8 × 8 that come with the install")
         return load("digits", binarize=binarize)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table in Markdown, which a notebook sets as one."""
+
+    data: str
+
+    def _repr_markdown_(self) -> str:
+        return self.data
+
+
+def derivation(steps: Sequence[tuple[str, str, float | Tensor]], unit: str = "nats") -> Table:
+    """Lines of a derivation as a table: number, formula (TeX), why it may be written, and its checked value."""
+    lines = [f"| | formula | reason | {unit} |", "|---|:--|:--|--:|"]
+    for number, (formula, reason, value) in enumerate(steps, 1):
+        equals = "= " if number > 1 else ""
+        cells = f"$\\displaystyle {equals}{formula}$ | {reason}"
+        for bar, word in (("\\|", "\\Vert "), ("(z|x)", "(z \\mid x)"), ("(x|z)", "(x \\mid z)")):
+            cells = cells.replace(bar, word)  # a bar would begin another column
+        lines.append(f"| {number} | {cells} | {float(value):.4f} |")
+    return Table("\n".join(lines))

@@ -106,7 +106,16 @@ def new_figure(width: float, height: float, layout: Literal["constrained"] | Non
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout=layout)
+    if layout is None:
+        figure.set_layout_engine("none")  # whatever rcParams say
     FigureCanvasAgg(figure)
+    return figure
+
+
+def on_paper(figure: Figure) -> Figure:
+    """The figure on white, for a place whose own colour is not known, such as a notebook."""
+    figure.set_facecolor("white")
+    figure.set_dpi(130)
     return figure
 
 
