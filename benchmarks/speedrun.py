@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 DATA = ["mnist", "--binarize", "dynamic"]
 CANDIDATES: dict[str, list[str]] = {
+    "one level": ["--model", "dense"],  # the default of before
     "default": [],
     "mixture prior": ["--prior", "mixture", "--set", "model.prior.components=500"],
     "wider": ["--hidden", "500,500"],
     "wider with mixture prior": ["--hidden", "500,500", "--prior", "mixture", "--set", "model.prior.components=500"],
-    "hierarchy": ["--model", "hierarchical"],
-    "hierarchy of 400": [
-        *("--model", "hierarchical", "--set", "model.ladder.width=400", "--set", "model.ladder.latents=24,24"),
-    ],
+    "wider hierarchy": ["--model", "hierarchical", "--set", "model.ladder.width=600"],
+    "hierarchy of three levels": ["--model", "hierarchical", "--set", "model.ladder.latents=16,16,16"],
+    "hierarchy at rate 4e-3": ["--model", "hierarchical", "--lr", "0.004"],
     "hierarchy of an hour": ["--model", "hierarchical-hour"],
     "hierarchy of an hour at rate 1e-3": ["--model", "hierarchical-hour", "--lr", "0.001"],
 }

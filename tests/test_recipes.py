@@ -8,8 +8,10 @@ import torch
 from torch import nn
 
 from vael.data import Batch, Kind, Source, Splits
+from vael.data.transforms import DynamicBinarization
 from vael.domains import recommend
 from vael.models import BernoulliHead
+from vael.probability import as_noise
 from vael.recipes import convolutional, dense, flops, linear, residual
 
 EVENTS = [(1, 8, 8), (1, 7, 9), (1, 28, 28), (1, 28, 20), (3, 32, 32), (1, 64, 48), (4, 17, 31), (1, 256, 256)]
@@ -114,12 +116,12 @@ def test_flops_grow_with_the_image():
     assert 3 < large / small < 5
 
 
-def source(x, kind, levels=None):
-    return Source(name="made", x=x, kind=kind, fingerprint="", levels=levels)
+def source(x, kind, levels=None, **more):
+    return Source(name="made", x=x, kind=kind, fingerprint="", levels=levels, **more)
 
 
-def splits(x, kind, levels=None):
-    whole = source(x, kind, levels)
+def splits(x, kind, levels=None, **more):
+    whole = source(x, kind, levels, **more)
     return Splits(train=whole, validation=whole, test=None)
 
 
@@ -152,11 +154,13 @@ def test_sizes_follow_the_number_of_examples():
     assert few.leaves["latent"] < many.leaves["latent"]
 
 
+GREY = cells(1, (1, 20, 20), 256).expand(10_000, 1, 20, 20)
 RECOMMENDED = {
     "digits": splits(cells(100, (1, 8, 8), 17), Kind.INTEGER, 17),
     "binary": splits(cells(100, (1, 28, 28), 2), Kind.BINARY),
     "colour": splits(cells(20, (3, 33, 18), 256), Kind.INTEGER, 256),
     "photograph": splits(cells(3, (3, 256, 256), 256), Kind.INTEGER, 256),
+    "drawn anew": splits(GREY, Kind.BINARY, transform=DynamicBinarization(255)),
     "real image": splits(torch.randn(20, 2, 9, 7, generator=generator(4)), Kind.REAL),
     "table": splits(torch.randn(200, 7, generator=generator(4)), Kind.REAL),
     "one column": splits(torch.randn(200, 1, generator=generator(4)), Kind.REAL),
@@ -171,7 +175,7 @@ def test_what_is_recommended_trains(name):
     chosen = recommend(RECOMMENDED[name])
     assert all(reason.endswith(".") and len(reason) > 30 for reason in chosen.reasons)
     model = chosen.build(train)
-    terms = model.terms(train.batch(torch.arange(2)), generator=generator())
+    terms = model.terms(train.batch(torch.arange(2), as_noise(generator())), generator=generator())
     (terms.log_likelihood.mean() - terms.divergence.mean()).backward()
     assert torch.isfinite(terms.log_likelihood).all()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)

@@ -12,12 +12,13 @@ from vael.data.facts import facts_from
 from vael.errors import StateError
 from vael.models import Model
 from vael.models.families import LikelihoodPart, ModelPart
+from vael.models.hierarchical_parts import HierarchicalVAEPart
 from vael.models.likelihoods.parts import BernoulliPart, DiscretizedLogisticPart, GaussianPerChannelPart
 from vael.models.parts import VAEPart
 from vael.models.sequences.sequence_parts import KalmanPart
 from vael.networks.parts import NetworkPart
 
-KALMAN = "kalman"  # the recipe whose networks are part of the model itself
+KALMAN, HIERARCHY = "kalman", "hierarchical"  # recipes whose networks are part of the model itself
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,13 @@ class Recommendation:
     leaves: Mapping[str, object]  # of the recipe's model, besides its likelihood; cannot be changed
     reasons: tuple[str, ...]  # whole sentences, to be read before training; the first says what the data are
     codes: Recommendation | None = None  # for every other recipe, if that is another model
+    plain: Recommendation | None = None  # where something is asked for that this model has not
 
     @property
     def model(self) -> ModelPart:
         """The recommended model."""
+        if self.recipe == HIERARCHY:
+            return HierarchicalVAEPart.model_validate({**self.leaves, "likelihood": self.likelihood})
         if "network" not in self.leaves:
             return KalmanPart.model_validate({**self.leaves, "likelihood": self.likelihood})
         latent, posterior = self.leaves["latent"], self.leaves.get("posterior", "gaussian")
@@ -58,7 +62,7 @@ class Choice:
 
 def chosen(choice: Choice, part: LikelihoodPart, reasons: tuple[str, ...]) -> Recommendation:
     """A choice with its likelihood."""
-    leaves = {**choice.leaves, **({"network": choice.network} if choice.recipe != KALMAN else {})}
+    leaves = {**choice.leaves, **({} if choice.recipe in (KALMAN, HIERARCHY) else {"network": choice.network})}
     return Recommendation(choice.recipe, part, choice.network, MappingProxyType(leaves), reasons)
 
 

@@ -33,6 +33,24 @@ def composed(asked: Request, advice: Recommendation | None) -> Composition:
     return replace(found, model=model, algorithm=algorithm)
 
 
+ONE_VECTOR = ("likelihood", "prior", "posterior", "correlated", "condition_on", "objective", "estimator")
+
+
+def heard(asked: Request, advice: Recommendation) -> Recommendation:
+    """The advice, or what stands in for it where something is asked for that the model that is advised has not."""
+    if advice.plain is None or asked.model is not None:
+        return advice
+    own = RECIPES[advice.recipe]()
+    paths = [path for path, _ in assignments(asked.set)]
+    paths += [path for name, path in LEAVES.items() if getattr(asked, name, None) is not None]
+    missing = any(
+        (path.startswith("model.") and not has_leaf(own.model, path.removeprefix("model.")))
+        or (path.startswith("algorithm.") and not has_leaf(own.algorithm, path.removeprefix("algorithm.")))
+        for path in paths
+    )
+    return advice.plain if missing or any(getattr(asked, name) is not None for name in ONE_VECTOR) else advice
+
+
 def recipe_of(name: str) -> str:
     """The recipe of a name. Errors: `FormatError` with the nearest name, or with what to do instead, where there is
     none.
