@@ -622,7 +622,7 @@ def tracked():
     return [
         ROOT / name
         for name in listed.stdout.split("\0")
-        if name and not name.endswith((".png", ".npy", ".safetensors")) and (ROOT / name).is_file()
+        if name and not name.endswith((".png", ".webp", ".npy", ".safetensors")) and (ROOT / name).is_file()
     ]
 
 

@@ -95,6 +95,17 @@ def test_a_picture_drawn_by_hand_is_encoded_as_in_python(seen, pictures):
     assert np.abs(bytes_of(found) - bytes_of(expected)).max() <= 1
 
 
+def test_the_strangest_rows_are_told_with_reasons(seen, rows):
+    page = seen("rows")
+    page.click("#judge")
+    page.wait_for_selector("#judge", state="detached")
+    first = max(range(len(rows.source)), key=lambda one: rows.strangeness[0][one])
+    shown = page.locator("#strange td").first.inner_text()
+    assert shown.startswith(f"{first + 1}: p ")
+    assert all(reason in shown for reason in rows.reasons([first])["reasons"][0])
+    assert "score" in page.locator("#compare").inner_text()
+
+
 def test_the_posterior_of_a_drawn_picture_is_that_of_python(seen, plane):
     page, grey = seen("plane"), (np.arange(64) // 8 % 3 / 2).tolist()
     found, expected = asked(page, "posterior", {"pixels": grey}), plane.posterior(grey)

@@ -113,6 +113,7 @@ def test_strangeness_is_that_of_score(pictures):
         lambda scene: scene.drawn_at([0.0] * 3, 10**6, 0),
         lambda scene: scene.levels([1, 2], [1.0, 1.0]),
         lambda scene: scene.posterior([0.5] * 64),
+        lambda scene: scene.reasons([10**9]),
         lambda scene: scene.read([0.5]),
         lambda scene: scene.read([float("inf")] * 64),
         lambda scene: scene.given({"size": "enormous"}),
@@ -143,7 +144,7 @@ def test_plain_numbers_are_explored(model, tmp_path):
 
 @pytest.mark.parametrize("model", ["temporal", "kalman"])
 def test_sequences_are_explored_or_refused_with_a_reason(model, tmp_path):
-    series = np.random.default_rng(0).normal(size=(40, 8, 2)).cumsum(1)
+    series = np.random.default_rng(0).normal(size=(200, 8, 2)).cumsum(1)
     np.save(tmp_path / "x.npy", series)
     run = vael.train(tmp_path / "x.npy", sequence="", model=model, epochs=1, run=tmp_path / "run", callbacks=())
     scene = scene_of(run)
@@ -151,6 +152,19 @@ def test_sequences_are_explored_or_refused_with_a_reason(model, tmp_path):
     assert (found.get("rows"), len(found["numbers"])) in ((8, 16), (None, 2))
     assert len(scene.coordinates()) % 4 == 0
     assert scene.decoded([scene.code(0)])
+    if scene.facts()["reasons"]:
+        assert all(" at step " in one for row in scene.reasons([0, 1])["reasons"] for one in row)
+
+
+def test_reasons_are_those_of_score(rows):
+    """The first reason is the column that `vael score` finds most surprising given the others, with its nats."""
+    chosen = [3, 0, 11]
+    part = rows.source.subset(torch.tensor(chosen))
+    surprise = rows.detector.explain(part, next(rows.detector.judge(part)).reasons)
+    for told, row in zip(rows.reasons(chosen)["reasons"], surprise, strict=True):
+        order = row.argsort(descending=True).tolist()
+        expected = [f"{rows.looks.schema.names[one]} +{row[one]:.1f} nats" for one in order if row[one] >= 0.1]
+        assert told == expected
 
 
 def test_the_posterior_of_a_drawn_picture_is_exact(plane):

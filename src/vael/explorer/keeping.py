@@ -33,6 +33,7 @@ USUAL = 15.0  # megabytes of a page where nobody says
 SHARE = 0.5  # of the page that weights may take as float32; beyond, large ones are rounded to float16
 ACROSS, DOWN = 32, 32  # pictures of a sheet
 TRIED = 256  # examples from which the size of one is told
+STRANGEST = 24  # examples whose reasons are told, as many as the page shows
 DRAWN = 2_000  # examples that the model draws where those of the data stay out
 CHECKED = 64  # codes at which rounded weights are compared with those that were trained
 
@@ -139,6 +140,15 @@ class Pages:
         except VaelError:
             return None
 
+    def reasons(self, chosen: Sequence[int]) -> dict[str, list[str]]:
+        """What makes the strangest of some examples strange, by their numbers on the page; of rows and series."""
+        if self.scores is None or not self.shown.rows_of_columns:
+            return {}
+        score = self.scores[0]
+        order = sorted(range(len(chosen)), key=lambda place: -score[chosen[place]])[:STRANGEST]
+        told = self.shown.reasons([chosen[place] for place in order])["reasons"]
+        return {str(place): reasons for place, reasons in zip(order, told, strict=True)}
+
     @property
     def absent(self) -> list[str]:
         """Views of the page over a server that this one has not."""
@@ -204,6 +214,7 @@ class Pages:
             "context": None if source.context is None else source.context[index].tolist(),
             "scores": None if self.scores is None else [[part[one] for one in chosen] for part in self.scores],
         }
+        found["reasons"] = self.reasons(chosen)
         if has(shown.model, Codes) or shown.mapped.codes.shape[1] > len(shown.map_facts()["order"]):
             codes = np.array([shown.code(one) for one in chosen], "<f4")
             found["codes"] = text_of(codes.tobytes())

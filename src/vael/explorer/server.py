@@ -65,6 +65,7 @@ def questions_of(scene: Scene) -> dict[str, Callable[[Asked], object]]:
         "posterior": lambda asked: scene.posterior(floats(asked["pixels"])),
         "given": lambda asked: scene.given({str(name): str(value) for name, value in dict(asked["values"]).items()}),
         "column": lambda asked: scene.column(str(asked["name"])),
+        "reasons": lambda asked: scene.reasons(numbers(asked["examples"], int)),
         "strangeness": lambda asked: dict(zip(("score", "p_value"), scene.strangeness, strict=True)),
     }
 

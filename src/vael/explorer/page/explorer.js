@@ -144,7 +144,8 @@ function redraw() {
 
 const compare = latest(async () => {
   const one = [state.example], parts = [await ask("examples", { examples: one }), await ask("reconstructed", { examples: one })];
-  const names = ["example " + (state.example + 1) + (parts[0].labels?.[0] ? `: ${parts[0].labels[0]}` : ""), "reconstruction"];
+  const judged = scores ? `, score ${scores.score[state.example].toPrecision(4)}, p ${scores.p_value[state.example].toPrecision(2)}` : "";
+  const names = ["example " + (state.example + 1) + (parts[0].labels?.[0] ? `: ${parts[0].labels[0]}` : "") + judged, "reconstruction"];
   if (run.draws) {
     parts.push(await ask("draws", { z: await codeOf(state.example), example: state.example, count: run.looks.kind === "picture" ? 6 : 3, seed: 0 }));
     while (names.length < 2 + (parts[2].pixels ?? parts[2].texts ?? parts[2].numbers).length) names.push("draw of p(x | z)");
@@ -231,6 +232,7 @@ function pointing() {
   canvas.addEventListener("pointermove", (event) => {
     const now = at(event);
     if (!dragging) { hovered(map.nearest(...now), ...now); return; }
+    by("hover").hidden = true;
     fingers.set(event.pointerId, now);
     travelled += Math.hypot(now[0] - from[0], now[1] - from[1]);
     if (dragging === "probe") setPoint(moved(...map.fromScreen(...now)));
@@ -287,10 +289,12 @@ async function judge() {
   try {
     scores = await ask("strangeness");
     const order = scores.score.map((_, number) => number).sort((a, b) => scores.score[b] - scores.score[a]).slice(0, SHOWN);
-    const names = order.map((one) => `${one + 1}: p ${scores.p_value[one].toPrecision(2)}`);
+    const why = run.reasons ? (await ask("reasons", { examples: order })).reasons : [];
+    const names = order.map((one, rank) => [`${one + 1}: p ${scores.p_value[one].toPrecision(2)}`, ...(why[rank] ?? [])].join("; "));
     show(by("strange"), run.looks, await ask("examples", { examples: order }), names, 64);
     by("colour").append(new Option("score of vael score", "score"));
     by("judge").remove();
+    compare();
   } catch (error) {
     say(error);
     by("judge").disabled = false;

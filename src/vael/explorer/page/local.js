@@ -152,6 +152,7 @@ export function localAnswers({ run, map, graphs, examples: kept }) {
     read: ({ pixels }) => read(pixels),
     given: ({ values }) => rowsGiven(does, run.looks.columns, values, fresh),
     column: ({ name }) => { const place = run.looks.columns.findIndex((one) => one.name === name); return { values: kept.drawn.numbers.map((row) => row[place]) }; },
+    reasons: ({ examples: chosen }) => ({ reasons: chosen.map((one) => kept.reasons[one] ?? []) }),
     strangeness: () => ({ score: kept.scores[0], p_value: kept.scores[1] }),
   };
   return {
