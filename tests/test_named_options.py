@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 import vael
-from vael.cli.asking import AskedOptions
 from vael.cli.main import COMMANDS, main
-from vael.cli.options.declaring import options_of, record_of
+from vael.cli.options.declaring import options_of
 from vael.cli.options.parser import Parser
 from vael.cli.options.shared import CommandOptions
+from vael.cli.options.training import AskedOptions
 from vael.inference.parts import AlgorithmPart, OptimizerPart
 from vael.models.families import ModelPart
 from vael.networks.parts import NetworkPart
@@ -33,7 +33,7 @@ ALWAYS = {
 }  # of every command; of vael itself; of torchrun
 
 
-RECORDS = {command: record_of(COMMANDS[command].function(command)) for command in COMMANDS}
+RECORDS = {command: COMMANDS[command].record(command) for command in COMMANDS}
 
 
 def options_taken(command):
@@ -155,7 +155,8 @@ def test_every_command_takes_a_record_of_its_own():
     for command, record in RECORDS.items():
         assert record.__dataclass_params__.frozen
         assert issubclass(record, CommandOptions)
-        assert list(inspect.signature(COMMANDS[command].function(command)).parameters) == ["options"]
+        parameters = inspect.signature(COMMANDS[command].function(command)).parameters
+        assert {name: one.annotation for name, one in parameters.items()} == {"options": record.__name__}
         assert list(options_of(record))
 
 

@@ -8,6 +8,7 @@ PyTorch's default generator: call a recipe under `vael.networks.seeded`, which p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -20,31 +21,24 @@ from vael.inference import Adagrad, GradientAscent, Guard
 from vael.models import (
     VAE,
     VQVAE,
-    ActivationDivergence,
     Autoencoder,
     ColumnsHead,
     Contraction,
-    Decoder,
     Head,
     LogisticContraction,
     Model,
     Penalty,
     SquaredErrorHead,
 )
-from vael.models.assembly import offset, outputs, unit_scale
+from vael.models.autoencoders.autoencoder_parts import AutoencoderPart, ContractionPart, SparsityPart
 from vael.models.autoencoders.quantized import one_level, two_levels
+from vael.models.autoencoders.quantized_parts import VQVAEPart
 from vael.models.autoencoders.stacked import stacked as stacked
 from vael.models.likelihoods.heads import Moments
 from vael.models.parts import VAEPart
 from vael.models.posteriors.correlated import FullCovariancePosteriorPart
 from vael.models.vae import context_of
-from vael.networks import (
-    Dense,
-    FiniteScalar,
-    Quantizer,
-    TopK,
-)
-from vael.networks.dense import bias_at
+from vael.networks import FiniteScalar, Quantizer
 from vael.networks.parts import Activation, ConvolutionalPart, DensePart
 from vael.training import Constant, Fit, Settings, run
 
@@ -58,6 +52,15 @@ LINEAR = VAEPart(latent=2, network=DensePart(hidden=()))
 LECTURE = VAEPart(latent=2, network=DensePart(hidden=(256,), activation="relu"))
 KINGMA_WELLING = VAEPart(latent=20, network=DensePart(hidden=(500,), activation="relu"))
 BURDA = VAEPart(latent=50, network=DensePart(hidden=(200, 200), activation="tanh"))
+PRINCIPAL = VAEPart(latent=256, network=DensePart(hidden=(512,)), begin="principal-components")
+AUTOENCODER = AutoencoderPart()
+SPARSE = AutoencoderPart(latent=256, network=DensePart(hidden=()), code="sigmoid", penalties=(SparsityPart(),))
+K_SPARSE = AutoencoderPart(latent=256, network=DensePart(hidden=()), code="top-k", kept=25)
+CONTRACTIVE = AutoencoderPart(latent=256, network=DensePart(hidden=()), code="sigmoid", penalties=(ContractionPart(),))
+VQ_VAE = VQVAEPart()
+VQ_VAE_2 = VQVAEPart(grids=2, channels=(32,))
+
+Sized = TypeVar("Sized", VAEPart, AutoencoderPart)
 
 
 def build(
@@ -66,10 +69,15 @@ def build(
     """The model of a part with a likelihood that is there already; with `gaps` its encoder sees which elements are
     missing.
     """
-    return part.around(head, Facts("data", tuple(event), Kind.REAL, statistics, gaps=gaps))
+    return part.around(head, facts_of(event, statistics, gaps=gaps))
 
 
-def sized(part: VAEPart, latent: int | None, correlated: bool = False, **network: object) -> VAEPart:
+def facts_of(event: Sequence[int], statistics: Moments | None, *, gaps: bool = False) -> Facts:
+    """What a part has to know of data that only Python has."""
+    return Facts("data", tuple(event), Kind.REAL, statistics, gaps=gaps)
+
+
+def sized(part: Sized, latent: int | None, correlated: bool = False, **network: object) -> Sized:
     """The part with other sizes of its latents and its network; what is None stays."""
     given = {name: value for name, value in network.items() if value is not None}
     changed: dict[str, object] = {"network": type(part.network).model_validate(part.network.model_dump() | given)}
@@ -181,7 +189,9 @@ def linear(event: Sequence[int], head: Head, *, latent: int, statistics: Moments
     return build(sized(LINEAR, latent), event, head, statistics)
 
 
-def principal(event: Sequence[int], head: Head, *, latent: int = 256, statistics: Moments | None = None) -> VAE:
+def principal(
+    event: Sequence[int], head: Head, *, latent: int = PRINCIPAL.latent, statistics: Moments | None = None
+) -> VAE:
     """One hidden layer of 2 × latent SiLU units on both sides, which `start_at_principal_components` makes a factor
     analysis of the data.
 
@@ -199,8 +209,8 @@ def autoencoder(
     event: Sequence[int],
     head: Head | None = None,
     *,
-    latent: int = 32,
-    hidden: Sequence[int] = (256,),
+    latent: int | None = None,
+    hidden: Sequence[int] | None = None,
     code: nn.Module | None = None,
     corruption: Corruption | None = None,
     penalties: Mapping[str, Penalty] | None = None,
@@ -224,41 +234,57 @@ def autoencoder(
     >>> reconstruction_error(fit.model, digits.test, corruption=Masking(0.5), peak=1.0).gain > 2  # decibels
     True
     """
-    head = head or SquaredErrorHead(statistics)
-    encode = nn.Sequential(
-        *unit_scale(event, statistics), Dense(event, (latent,), hidden, nn.SiLU), *([] if code is None else [code])
-    )
-    decode = bias_at(Dense((latent,), outputs(event, head), hidden[::-1], nn.SiLU), offset(head, statistics))
-    return Autoencoder(encode, Decoder(decode, head), corruption=corruption, penalties=penalties)
+    part, head = sized(AUTOENCODER, latent, hidden=hidden), head or SquaredErrorHead(statistics)
+    coding = [] if code is None else [code]
+    return part.around(head, facts_of(event, statistics), coding, corruption=corruption, penalties=penalties)
 
 
-def k_sparse(event: Sequence[int], k: int, *, latent: int = 256, statistics: Moments | None = None) -> Autoencoder:
-    """Linear on both sides; of each code only the k largest numbers stay (Makhzani & Frey 2014)."""
-    if k > latent:
-        raise ShapeError(f"k = {k} numbers are to stay of a code of {latent}; expected k of at most {latent}")
-    return autoencoder(event, latent=latent, hidden=(), code=TopK(k), statistics=statistics)
+def coded(part: AutoencoderPart, event: Sequence[int], statistics: Moments | None) -> Autoencoder:
+    """The autoencoder of a part, by squared error."""
+    penalties = {one.name: one.build() for one in part.penalties}
+    return part.around(SquaredErrorHead(statistics), facts_of(event, statistics), part.coding, penalties=penalties)
+
+
+def k_sparse(
+    event: Sequence[int], k: int, *, latent: int | None = None, statistics: Moments | None = None
+) -> Autoencoder:
+    """Linear on both sides; of each code only the k largest numbers stay (Makhzani & Frey 2014).
+
+    256 numbers unless others are given. Errors: `ShapeError` for a k beyond them.
+    """
+    size = K_SPARSE.latent if latent is None else latent
+    if k > size:
+        raise ShapeError(f"k = {k} numbers are to stay of a code of {size}; expected k of at most {size}")
+    return coded(K_SPARSE.model_copy(update={"latent": size, "kept": k}), event, statistics)
 
 
 def sparse(
-    event: Sequence[int], *, latent: int = 256, target: float = 0.05, statistics: Moments | None = None
+    event: Sequence[int],
+    *,
+    latent: int | None = None,
+    target: float = SparsityPart().target,
+    statistics: Moments | None = None,
 ) -> Autoencoder:
     """Logistic units, each on for a share `target` of the data; the penalty `sparsity` awaits its weight (Ng 2011)."""
-    penalties = {"sparsity": ActivationDivergence(target)}
-    return autoencoder(event, latent=latent, hidden=(), code=nn.Sigmoid(), penalties=penalties, statistics=statistics)
+    penalties = (SparsityPart(target=target),)
+    return coded(sized(SPARSE, latent).model_copy(update={"penalties": penalties}), event, statistics)
 
 
 def contractive(
-    event: Sequence[int], *, latent: int = 256, hidden: Sequence[int] = (), statistics: Moments | None = None
+    event: Sequence[int],
+    *,
+    latent: int | None = None,
+    hidden: Sequence[int] | None = None,
+    statistics: Moments | None = None,
 ) -> Autoencoder:
     """Codes that move little with x; the penalty `contraction` awaits its weight (Rifai et al. 2011).
 
     Exact in closed form for one logistic layer; through hidden layers, or with statistics, from one random probe.
     """
+    part, facts = sized(CONTRACTIVE, latent, hidden=hidden), facts_of(event, statistics)
     closed = not hidden and statistics is None
     penalties = {"contraction": LogisticContraction() if closed else Contraction(probes=1)}
-    return autoencoder(
-        event, latent=latent, hidden=hidden, code=nn.Sigmoid(), penalties=penalties, statistics=statistics
-    )
+    return part.around(SquaredErrorHead(statistics), facts, part.coding, penalties=penalties)
 
 
 def vq_vae(
@@ -266,7 +292,7 @@ def vq_vae(
     head: Head,
     book: Quantizer,
     *,
-    channels: Sequence[int] = (32, 64),
+    channels: Sequence[int] = VQ_VAE.channels,
     statistics: Moments | None = None,
 ) -> VQVAE:
     """Codes on one grid, halved once for each of `channels` (van den Oord, Vinyals & Kavukcuoglu 2017); the prior
@@ -281,7 +307,7 @@ def vq_vae_2(
     top: Quantizer,
     bottom: Quantizer,
     *,
-    channels: Sequence[int] = (32,),
+    channels: Sequence[int] = VQ_VAE_2.channels,
     statistics: Moments | None = None,
 ) -> VQVAE:
     """Codes on two grids, the top's half the bottom's (Razavi, van den Oord & Vinyals 2019)."""
@@ -292,7 +318,7 @@ def finite_scalar(
     event: Sequence[int],
     head: Head,
     *levels: int,
-    channels: Sequence[int] = (32, 64),
+    channels: Sequence[int] = VQ_VAE.channels,
     statistics: Moments | None = None,
 ) -> VQVAE:
     """`vq_vae` without a code book: each of a few numbers is rounded to one of so many levels (Mentzer et al. 2023)."""

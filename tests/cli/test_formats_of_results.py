@@ -14,7 +14,7 @@ import vael
 from vael.cli import main
 from vael.cli.formats import ARRAY, COLUMNS, FILMS, LAID_OUT, PAGE, PICTURE, STILLS, Result, format_of
 from vael.cli.main import COMMANDS
-from vael.cli.options.declaring import options_of, record_of
+from vael.cli.options.declaring import options_of
 from vael.errors import FormatError, SupportError
 
 FREE = {
@@ -28,7 +28,7 @@ FREE = {
 WRITTEN = [
     (name, one.names[0], one.option.formats)
     for name in COMMANDS
-    for one in options_of(record_of(COMMANDS[name].function(name)))
+    for one in options_of(COMMANDS[name].record(name))
     if one.option.written and name not in FREE
 ]
 DATA = {"score": ["x.csv"], "impute": ["x.csv"]}

@@ -99,7 +99,14 @@ HEAVY = {"torch", "numpy", "matplotlib", "sklearn", "pydantic", "rich", "PIL", "
 
 
 @pytest.mark.parametrize(
-    "what", ["import vael", "main(['--help'])", "main(['train', '--help'])", "main(['--version'])", "main(['trian'])"]
+    "what",
+    [
+        "import vael",
+        "main(['--help'])",
+        "main(['--version'])",
+        "main(['trian'])",
+        "for name in sys.modules['vael.cli.main'].COMMANDS: main([name, '--help']), main([name, '--jsn', 'x'])",
+    ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(what):
     code = (

@@ -715,12 +715,12 @@ def test_without_latents_there_is_nothing_to_compress_with(name):
 @pytest.mark.parametrize("name", ["autoencoder", "vq-vae", "mixture", "vae", "two levels"])
 def test_draws_are_chosen_only_where_there_are_some(name):
     run = SimpleNamespace(model=built(KINDS[name]), folder="there", spec=SimpleNamespace(recipe=name))
-    refuse_draws(run, [])
+    refuse_draws(run.model, run.spec.recipe, [])
     if JUDGED[name] is Evaluation:
-        refuse_draws(run, ["--importance-samples", "--proposal"])
+        refuse_draws(run.model, run.spec.recipe, ["--importance-samples", "--proposal"])
     else:
         with pytest.raises(UsageError, match="--importance-samples choose draws of latents, but the numbers of"):
-            refuse_draws(run, ["--importance-samples"])
+            refuse_draws(run.model, run.spec.recipe, ["--importance-samples"])
 
 
 @pytest.mark.parametrize("name", ["two levels", "hierarchy", "vae"])

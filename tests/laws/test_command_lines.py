@@ -3,13 +3,13 @@
 import pytest
 
 from vael.cli.main import COMMANDS
-from vael.cli.options.declaring import options_of, record_of
+from vael.cli.options.declaring import options_of
 from vael.cli.options.parser import Parser
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_an_option_may_stand_anywhere(name):
-    record = record_of(COMMANDS[name].function(name))
+    record = COMMANDS[name].record(name)
     parser = Parser(name, COMMANDS[name].summary, record)
     words = ["word" for one in options_of(record) if one.option.placed]
     found = [parser.read([*words[:place], "--json", *words[place:]]) for place in range(len(words) + 1)]

@@ -15,7 +15,7 @@ from PIL import Image
 from vael import files
 from vael.cli import main
 from vael.cli.main import COMMANDS
-from vael.cli.options.declaring import made, options_of, places_of, record_of
+from vael.cli.options.declaring import made, options_of, places_of
 from vael.domains.described import DataSpec, SplitSpec
 from vael.errors import StateError
 from vael.inference.parts import GradientAscentPart
@@ -32,7 +32,7 @@ NO_PATHS = set(  # what options take that name no file or folder
 ) | {"COLUMN=VALUE", "NAME=VALUE", "LEAF=VALUE", "MODULE", "DECAY", "stop|skip", "list | info", "Y0:Y1,X0:X1"}
 
 
-RECORDS = {name: record_of(COMMANDS[name].function(name)) for name in COMMANDS}
+RECORDS = {name: COMMANDS[name].record(name) for name in COMMANDS}
 OPTIONS = {name: list(options_of(record)) for name, record in RECORDS.items()}
 INPUTS = {name: [one.name for one in options if one.option.called] for name, options in OPTIONS.items()}
 OUTPUTS = {name: [one.name for one in options if one.option.written] for name, options in OPTIONS.items()}

@@ -10,7 +10,7 @@ import pytest
 
 import vael
 from vael.cli import main
-from vael.cli.asking import TRACKED
+from vael.cli.options.training import TRACKED
 from vael.errors import StateError
 from vael.training import Row, tracking
 from vael.training.tracking import TRACKERS, Tracked, measured, refuse_missing

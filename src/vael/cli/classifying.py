@@ -2,48 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+import numpy as np
 
-from vael.cli.formats import ARRAY, ROWS
-from vael.cli.options.declaring import option
-from vael.cli.options.shared import ResultOptions, in_run, on_error, own_data, result
-from vael.cli.options.values import one_of
+from vael.applications.classifying import class_probabilities, class_probabilities_by_bound
+from vael.cli.formats import ARRAY
+from vael.cli.options.using import ClassifyOptions
 from vael.cli.results import done, loaded, rows, target_of
-
-if TYPE_CHECKING:
-    from vael.tables.reading import Skipped
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassifyOptions(ResultOptions):
-    """What `vael classify` takes."""
-
-    notes = "For runs of `--model semi-supervised`. Written: the most probable class of each row, and all shares."
-    output: Path | None = result(
-        ".csv, .parquet or .npy (the shares alone); default classes.csv in the run folder",
-        in_run("classes.csv"),
-        formats=ROWS,
-    )
-    data: str | None = own_data()
-    by: str | None = option(
-        "NAME",
-        "what the shares are: classifier (default), q(y | x); bound, the softmax of the bound on log p(x, y) over y",
-        one_of("classifier", "bound"),
-        main=True,
-    )
-    on_error: str | None = on_error()
+from vael.cli.sheets import sheet_of
+from vael.models import Classifies, needs
+from vael.tables.reading import Skipped
 
 
 def classify(options: ClassifyOptions) -> int:
     """The class of every row, with probabilities."""
-    import numpy as np
-
-    from vael.applications.classifying import class_probabilities, class_probabilities_by_bound
-    from vael.cli.sheets import sheet_of
-    from vael.models import Classifies, needs
-
     run = loaded(options)
     target = target_of(run, options, "classes")
     needs(run.model, Classifies, "telling classes")

@@ -4,56 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from vael.cli.options.declaring import argument, option
 from vael.cli.options.parser import UsageError
-from vael.cli.options.shared import ResultOptions, result
-from vael.cli.options.values import one_of
+from vael.cli.options.shared import ResultOptions
+from vael.cli.options.using import CompressOptions, DecompressOptions
 from vael.cli.results import loaded
 from vael.cli.telling import CountingLine, answer, said
+from vael.compression import Compressed
 from vael.counting import counted
-
-if TYPE_CHECKING:
-    from vael.compression import Compressed
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompressOptions(ResultOptions):
-    """What `vael compress` takes."""
-
-    data: str | None = argument(
-        "DATA",
-        "a name or a path (.npy, a folder of images, a table, ...); default the run's own test split",
-        default=None,
-        called="the data themselves",
-    )
-    output: Path | None = result("the compressed file; must be given")
-    level: str = option(
-        "NAME",
-        "safe: float64, decodes where PyTorch and processor are the same; portable: integer arithmetic, decodes "
-        "anywhere",
-        one_of("safe", "portable"),
-        default="safe",
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class DecompressOptions(ResultOptions):
-    """What `vael decompress` takes."""
-
-    file: Path = argument("FILE", "the compressed file", Path, called="the compressed file itself")
-    output: Path | None = result(
-        "an .npy file, a new folder for images, .csv or .parquet for a table; must be given", folder=True
-    )
+from vael.specs import archives
 
 
 def compress(options: CompressOptions) -> int:
     """Data to a file."""
-    from vael.specs import archives
-
     target = wanted(options)
     with CountingLine("compressed and compared", 10.0) as line:
         done = archives.compress(loaded(options), options.data, target, level=options.level, progress=line.tell)
@@ -66,8 +30,6 @@ def compress(options: CompressOptions) -> int:
 
 def decompress(options: DecompressOptions) -> int:
     """A file to data."""
-    from vael.specs import archives
-
     target = wanted(options)
     with CountingLine("decompressed and checked", 10.0) as line:
         done = archives.decompress(loaded(options), options.file, target, progress=line.tell)

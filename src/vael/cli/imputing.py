@@ -3,82 +3,38 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from vael.cli.formats import ARRAY, LAID_OUT, format_of
-from vael.cli.options.declaring import argument, flag, option
-from vael.cli.options.shared import ResultOptions, on_error, result, seed
-from vael.cli.options.values import whole
+import pyarrow as pa
+import torch
+
+from vael import specs
+from vael.applications.imputation import impute as fill
+from vael.applications.synthesis import schema_of as made
+from vael.cli.formats import LAID_OUT, format_of
+from vael.cli.options.using import ImputeOptions
 from vael.cli.results import add_completed, domain_of, lines_of, loaded
 from vael.cli.telling import said
 from vael.counting import counted
+from vael.data import OnError, Schema
+from vael.data.tabular import is_table_file
 from vael.errors import FormatError, StateError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from vael.data import Schema
-    from vael.specs import Piece, Run
-    from vael.tables.as_text.output import CellFile
-    from vael.tables.ranges import Outside
-    from vael.tables.reading import Skipped, Table
-    from vael.tables.unfilled import Unfilled
+from vael.evaluation import RowKeys
+from vael.specs import Piece, Run
+from vael.specs.using import table_seed
+from vael.tables import ranges, unfilled
+from vael.tables.as_text.output import CellFile, cell_file
+from vael.tables.constraints import enforced
+from vael.tables.ranges import Outside
+from vael.tables.reading import Skipped, Table
+from vael.tables.unfilled import Unfilled
+from vael.tables.writing import completed
 
 FEW = 10.0  # effective samples below which a row's answer hangs on few latents
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImputeOptions(ResultOptions):
-    """What `vael impute` takes."""
-
-    notes = (
-        "Cells that were seen stay exactly as they came. A cell is taken to be missing at random, given the cells that "
-        "were seen."
-    )
-    data: Path = argument("TABLE", "a table with empty cells: .csv or .parquet", Path, called="the data themselves")
-    output: Path | None = result(
-        ".csv or .parquet; default TABLE-filled beside the table",
-        lambda options: options.answers,
-        formats=(LAID_OUT, ARRAY),
-    )
-    samples: int = option("N", "latents for each row", whole, default=200)
-    multiple: int | None = option(
-        "M", "write M tables (-1, -2 ...), each with draws of the missing cells; default one table of means", whole
-    )
-    uncertainty: Path | None = option(
-        "FILE",
-        "a table of how unsure each filled cell is: deviation; 1 - probability of levels",
-        Path,
-        written=True,
-        formats=(LAID_OUT,),
-    )
-    fitted: bool = flag("proposals fitted to each row: slower, for rows whose weights are few")
-    seed: int = seed("the draws")
-    on_error: str | None = on_error()
-
-    @property
-    def target(self) -> Path:
-        """The file given, or one beside the table; what came compressed is written as it is inside."""
-        from vael.tables.as_text.compressed import plain_name
-
-        plain = plain_name(self.data)
-        return self.output or self.data.with_name(f"{plain.stem}-filled{plain.suffix}")
-
-    @property
-    def answers(self) -> list[Path]:
-        """The filled tables that are written."""
-        target, tables = self.target, range(1, (self.multiple or 0) + 1)
-        return [target.with_name(f"{target.stem}-{one}{target.suffix}") for one in tables] or [target]
-
-
 def impute(options: ImputeOptions) -> int:
     """The table with its gaps filled, a block of rows at a time."""
-    from vael import specs
-    from vael.data import OnError
-    from vael.data.tabular import is_table_file
-
     path, target, answers = options.data, options.target, options.answers
     run = loaded(options)
     if options.output is None and path.is_file() and not is_table_file(path):
@@ -97,7 +53,6 @@ class Counts:
     """What was filled, and which rows came before, so that rows that are alike in later blocks have other draws."""
 
     def __init__(self) -> None:
-        from vael.evaluation import RowKeys
 
         self.rows, self.cells, self.all_cells, self.few = 0, 0, 0, 0
         self.skipped: list[Skipped] = []
@@ -107,8 +62,6 @@ class Counts:
 
     def look(self, table: Table) -> None:
         """More rows: gaps that stay, and cells beside gaps that are far from all that training saw."""
-        from vael.tables import ranges, unfilled
-
         self.outside = ranges.summed((*self.outside, *ranges.beside_gaps(table.schema, table.x, table.rows)))
         self.left = unfilled.summed((*self.left, *unfilled.unfilled(table)))
 
@@ -124,8 +77,6 @@ class Sheets:
 
     def add(self, tables: list[pa.Table], unsure: pa.Table, table: Table) -> None:
         """The same rows of every answer, made of those of `table`."""
-        from vael.tables.as_text.output import cell_file
-
         if not self.sheets:
             self.sheets = [self.files.enter_context(cell_file(path, table.layout)) for path in self.paths]
             if self.uncertainty is not None:
@@ -138,14 +89,6 @@ class Sheets:
 
 def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: ImputeOptions) -> None:
     """Some rows with their gaps filled."""
-    import pyarrow as pa
-    import torch
-
-    from vael.applications.imputation import impute as fill
-    from vael.specs.using import table_seed
-    from vael.tables.constraints import enforced
-    from vael.tables.writing import completed
-
     table = piece.table
     if table is None:
         raise StateError(f"{options.data} is no table, but gaps are filled in tables: give a .csv or .parquet file")
@@ -182,8 +125,6 @@ def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: Impu
 
 def schema_of(run: Run) -> Schema | None:
     """The rules of a run's columns, for runs on plain numbers too."""
-    from vael.applications.synthesis import schema_of as made
-
     if not domain_of(run).in_rows(run.spec.data):
         raise StateError(
             f"the run was trained on {run.spec.data.name}, whose examples of shape {run.spec.data.event} are no rows "

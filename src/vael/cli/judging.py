@@ -8,82 +8,52 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from vael.cli.options.declaring import flag, option
+import torch
+
+from vael import domains, evaluation
+from vael.cli.options.judging import IMPORTANCE_SAMPLES, PROPOSALS, EvaluateOptions, ReportOptions
 from vael.cli.options.parser import UsageError
-from vael.cli.options.shared import RunOptions, own_data, seed
-from vael.cli.options.values import one_of, whole
 from vael.cli.results import examples, loaded
 from vael.cli.telling import CountingLine, answer, tell
+from vael.cli.trivial import against_trivial, as_fields
+from vael.cli.wording import duration, model, objective, rate, sentences
 from vael.counting import counted
-
-if TYPE_CHECKING:
-    from vael.data import Source
-    from vael.evaluation import Estimation, Evaluation, Forecast, Judgement, Proposals
-    from vael.specs import Prepared, Run
+from vael.data import Source
+from vael.data.conditioning.learned_conditions import labelled
+from vael.evaluation import (
+    Estimation,
+    Evaluation,
+    Forecast,
+    Judgement,
+    PredictionJudgement,
+    Proposals,
+    cell_keys,
+    fitting_cost,
+    samples_latents,
+)
+from vael.evaluation.representation import linear_classifier
+from vael.inference.joint import can_be_joint, latents_of
+from vael.models import Encodes, Model, needs
+from vael.process import threads, tuned
+from vael.recipes import flops
+from vael.report import ReportInput, write
+from vael.specs import Run
 
 # numbers of single latents and examples, which `--json` leaves out
 SINGLE = ("divergence_per_latent", "elbo_per_example", "log_likelihood_per_example", "k_hat_per_example")
 COMMON_FIELDS = ("data", "split", "examples", "seconds", "seed", "estimator", "warnings")
-IMPORTANCE_SAMPLES = 1000
-TOGETHER = 256  # examples encoded at once
-PROPOSALS = {
-    "adaptive": "ADAPTIVE",
-    "encoder": "ENCODER",
-    "laplace": "FITTED",
-}  # members of `vael.evaluation.Proposals`
 AFFORDABLE = 100, 1000  # importance samples of an estimate that nobody asked for in particular
 WORK = 8e12  # floating-point operations it may take: about a minute and a half of two small cores
 MOST_WORK = 4e13  # beyond which no proposals are fitted where nobody asked for them: seven minutes
 
 
-@dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(RunOptions):
-    """What `vael evaluate` takes."""
-
-    data: str | None = own_data()
-    split: str | None = option(
-        "NAME", "train, validation or test; default test", one_of("train", "validation", "test"), main=True
-    )
-    importance_samples: int | None = option("K", f"samples per example; default {IMPORTANCE_SAMPLES:,}", whole)
-    proposal: str | None = option(
-        "NAME",
-        "what the samples are drawn from: adaptive (default), the encoder's posterior or, where its weights have a "
-        "heavy tail, a Gaussian fitted to the example; encoder, the encoder's posterior only; laplace, a fitted "
-        "Gaussian for every example",
-        one_of(*PROPOSALS),
-    )
-    linear_classifier: bool = flag(
-        "besides, fit a linear classifier to the codes of labelled training examples, and say how many of this split "
-        "it tells right"
-    )
-    batch: int = option("N", "examples at once; the numbers do not depend on it", whole, default=TOGETHER)
-    seed: int = seed("the estimate")
-    threads: int | None = option("N", "threads of the processor", whole)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportOptions(RunOptions):
-    """What `vael report` takes."""
-
-    importance_samples: int | None = option(
-        "K", "samples of the estimate of log p(x); default 100 to 1,000 by cost", whole
-    )
-    seed: int = seed("pictures and estimate")
-
-
 def evaluate(options: EvaluateOptions) -> int:
     """Judge the model of a run."""
-    from vael.cli.trivial import against_trivial, as_fields
-    from vael.cli.wording import sentences
-    from vael.evaluation import Estimation, Proposals
-    from vael.process import threads
-
     run = loaded(options)
     shown = shown_by(run, options)
     asked = {"--importance-samples": options.importance_samples, "--proposal": options.proposal}
-    refuse_draws(run, [name for name, value in asked.items() if value is not None])
+    refuse_draws(run.model, run.spec.recipe, [name for name, value in asked.items() if value is not None])
     with threads(options.threads):
         how = Estimation(
             proposals=Proposals[PROPOSALS[options.proposal or "adaptive"]], seed=options.seed, batch=options.batch
@@ -123,10 +93,6 @@ def shown_by(run: Run, options: EvaluateOptions) -> JudgedExamples:
 
     Errors: `UsageError` for both, and those of `vael.specs.examples_of`.
     """
-    import torch
-
-    from vael.evaluation import cell_keys
-
     if options.data is None:
         return JudgedExamples(*run.split(options.split))
     if options.split is not None:
@@ -154,9 +120,6 @@ class AgainstSimplest:
 
 def against_simplest(run: Run, judged: Evaluation | Judgement, shown: JudgedExamples, seed: int) -> AgainstSimplest:
     """The simplest likelihood, and what else is asked of models of such data; of sequences only."""
-    from vael import domains
-    from vael.evaluation import Evaluation, PredictionJudgement
-
     train = run.splits().train
     domain = domains.of(train)
     compared = domain.compared(run.model, train, shown.source, seed)
@@ -177,9 +140,6 @@ def by_codes(run: Run, shown: JudgedExamples) -> AgainstSimplest:
 
     Errors: `StateError` for a model without codes, or without labels.
     """
-    from vael.evaluation.representation import linear_classifier
-    from vael.models import Encodes, needs
-
     train = run.splits().train
     found = linear_classifier(needs(run.model, Encodes, "a linear classifier of codes"), train, shown.source)
     known = len(train) if train.label is None else int((train.label >= 0).sum())
@@ -190,23 +150,19 @@ def by_codes(run: Run, shown: JudgedExamples) -> AgainstSimplest:
     return AgainstSimplest((line,), {"linear_classifier": vars(found) | {"fitted_to": known}})
 
 
-def refuse_draws(run: Run | Prepared, asked: Sequence[str]) -> None:
+def refuse_draws(model: Model, recipe: str, asked: Sequence[str]) -> None:
     """Errors: `UsageError` where draws were asked for, by these options, and the numbers of the model take none."""
-    from vael.evaluation import samples_latents
-
-    if asked and not samples_latents(run.model):
+    if asked and not samples_latents(model):
         raise UsageError(
-            f"{' and '.join(asked)} choose draws of latents, but the numbers of this model ({run.spec.recipe}) take "
+            f"{' and '.join(asked)} choose draws of latents, but the numbers of this model ({recipe}) take "
             "none; leave them out"
         )
 
 
 def report(options: ReportOptions) -> int:
     """Write the report of a run anew."""
-    from vael.evaluation import Estimation
-
     run, say = loaded(options), None if options.json else telling
-    refuse_draws(run, ["--importance-samples"] * (options.importance_samples is not None))
+    refuse_draws(run.model, run.spec.recipe, ["--importance-samples"] * (options.importance_samples is not None))
     judged = judge(run, None, options.importance_samples, Estimation(seed=options.seed), say=say)
     page = write_report(run, judged, options.seed)
     record = {"run": str(run.folder), "report": str(page), "evaluation": as_json(judged, run)}
@@ -227,16 +183,13 @@ def judge(
 
     `say` is told beforehand how long it will take.
     """
-    from vael import evaluation
-    from vael.process import tuned
-
     shown = shown or JudgedExamples(*run.split())
-    source, how = shown.source, replace(how or evaluation.Estimation(), split=shown.split)
-    if not evaluation.samples_latents(run.model):
+    source, how = shown.source, replace(how or Estimation(), split=shown.split)
+    if not samples_latents(run.model):
         with tuned():
             return evaluation.judge(run.model, source, how)
     kind, chosen = affordable(run, len(source))
-    if not importance_samples and how.proposals is evaluation.Proposals.ADAPTIVE:
+    if not importance_samples and how.proposals is Proposals.ADAPTIVE:
         how = replace(how, proposals=kind)
     how = replace(how, importance_samples=importance_samples or chosen)
     with tuned():
@@ -249,8 +202,6 @@ def judge(
 
 def expectation(expected: Forecast, examples: int, samples: int) -> str:
     """One sentence: what is about to be done, and how long it will take."""
-    from vael.cli.wording import duration
-
     return (
         f"Judging {counted(examples, 'example')} by {counted(samples, 'draw')} each will take about "
         f"{duration(max(1.0, expected.seconds))}."
@@ -267,10 +218,6 @@ def affordable(run: Run, examples: int) -> tuple[Proposals, int]:
 
     Where fitting proposals would take more than `MOST_WORK`, the encoder has to do.
     """
-    from vael.evaluation import Proposals, fitting_cost
-    from vael.inference.joint import can_be_joint, latents_of
-    from vael.recipes import flops
-
     fewest, most = AFFORDABLE
     decoded = max(
         flops(run.model, run.spec.data.event) // 6, 1
@@ -286,12 +233,6 @@ def affordable(run: Run, examples: int) -> tuple[Proposals, int]:
 
 def write_report(run: Run, judged: Evaluation | Judgement, seed: int = 0) -> Path:
     """report.html and figures/ in the run's folder."""
-    from vael import domains
-    from vael.cli.wording import model, objective
-    from vael.data.conditioning.learned_conditions import labelled
-    from vael.evaluation import samples_latents
-    from vael.report import ReportInput, write
-
     spec = run.spec
     splits = labelled(run.splits(), spec.data.condition)
     facts = (
@@ -328,8 +269,6 @@ def told_classes(judged: Evaluation | Judgement) -> tuple[tuple[str, str], ...]:
 
 def trained(run: Run) -> tuple[tuple[str, str], ...]:
     """How long the run trained, and what its guard kept out, as its metrics say."""
-    from vael.cli.wording import duration, rate
-
     if not run.history:
         return ()
     last, chosen = run.history[-1], run.spec.training
@@ -347,8 +286,6 @@ def as_json(judged: Evaluation | Judgement, run: Run) -> dict[str, object]:
     """The fields that `--json` promises, with null for what is no finite number, and what every figure must say of
     the data.
     """
-    from vael.evaluation import Judgement
-
     if isinstance(judged, Judgement):
         found = {name: getattr(judged, name) for name in COMMON_FIELDS}
         found |= {one.key: one.value for one in judged.figures}

@@ -34,39 +34,51 @@ DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
 @dataclass(frozen=True)
 class Command:
-    """A command: the module that has a function of its name, and what it does in one line."""
+    """A command: the module that has a function of its name, what it does in one line, and the module under
+    `options` that has what it takes, `NameOptions`; without one the module itself has it.
+    """
 
     module: str
     summary: str
+    takes: str = ""
 
     def function(self, name: str) -> Callable[[Any], int]:
-        """What carries it out: takes the record of options that its annotation names, gives the exit status."""
+        """What carries it out: takes the record of options that `record` names, gives the exit status."""
         return getattr(importlib.import_module(f"vael.cli.{self.module}"), name)
+
+    def record(self, name: str) -> type:
+        """The record of its options."""
+        module = importlib.import_module(f"vael.cli.options.{self.takes}" if self.takes else f"vael.cli.{self.module}")
+        return getattr(module, f"{name.capitalize()}Options")
 
 
 GROUPS = {
     "train and judge": {
-        "train": Command("training", "Train a model on data; writes a run folder and a report."),
-        "sweep": Command("sweeping", "Train with several weights of the divergence, side by side."),
-        "evaluate": Command("judging", "Judge a model: bound, log p(x), and how far to trust them."),
-        "report": Command("judging", "Write report.html and the figures of a run anew."),
+        "train": Command("training", "Train a model on data; writes a run folder and a report.", "training"),
+        "sweep": Command("sweeping", "Train with several weights of the divergence, side by side.", "training"),
+        "evaluate": Command("judging", "Judge a model: bound, log p(x), and how far to trust them.", "judging"),
+        "report": Command("judging", "Write report.html and the figures of a run anew.", "judging"),
     },
     "draw": {
-        "sample": Command("drawing.sampling", "Draw new examples from a trained model."),
-        "forecast": Command("drawing.forecasting", "Go on from the last step of every series."),
-        "interpolate": Command("drawing.generating", "Go from one example to another through the latents."),
-        "attribute": Command("drawing.generating", "Add to an example what one class has and another has not."),
-        "inpaint": Command("drawing.generating", "Fill a region of images from the rest of them: mean and draws."),
+        "sample": Command("drawing.sampling", "Draw new examples from a trained model.", "sampling"),
+        "forecast": Command("drawing.forecasting", "Go on from the last step of every series.", "drawing"),
+        "interpolate": Command("drawing.generating", "Go from one example to another through the latents.", "drawing"),
+        "attribute": Command(
+            "drawing.generating", "Add to an example what one class has and another has not.", "drawing"
+        ),
+        "inpaint": Command(
+            "drawing.generating", "Fill a region of images from the rest of them: mean and draws.", "drawing"
+        ),
     },
     "use on data": {
-        "reconstruct": Command("using", "Pass data through a trained model and write what comes back."),
-        "encode": Command("using", "Write the latent code (posterior mean) of every example."),
-        "classify": Command("classifying", "Tell the class of every row, of a run that learned classes."),
-        "score": Command("scoring", "Find the rows that do not belong, and what makes them strange."),
-        "impute": Command("imputing", "Fill the missing cells of a table; others stay as they came."),
-        "compress": Command("compressing", "Compress images, arrays or tables without loss."),
-        "decompress": Command("compressing", "Give back, to the last byte, what vael compress wrote."),
-        "export": Command("using", "Write encoder and decoder as ONNX files, and check them."),
+        "reconstruct": Command("using", "Pass data through a trained model and write what comes back.", "using"),
+        "encode": Command("using", "Write the latent code (posterior mean) of every example.", "using"),
+        "classify": Command("classifying", "Tell the class of every row, of a run that learned classes.", "using"),
+        "score": Command("scoring", "Find the rows that do not belong, and what makes them strange.", "using"),
+        "impute": Command("imputing", "Fill the missing cells of a table; others stay as they came.", "using"),
+        "compress": Command("compressing", "Compress images, arrays or tables without loss.", "using"),
+        "decompress": Command("compressing", "Give back, to the last byte, what vael compress wrote.", "using"),
+        "export": Command("using", "Write encoder and decoder as ONNX files, and check them.", "using"),
     },
     "look, touch, share": {
         "explore": Command("drawing.exploring", "Open a local page over a run: map, live decoding, what if."),
@@ -177,15 +189,15 @@ def command_for(name: str, options: object) -> Callable[[Any], int]:
     from vael.cli.options.shared import RunOptions
     from vael.stored import present
 
-    usual = COMMANDS[name].function(name)
+    command = COMMANDS[name]
     if name in ALIKE or not isinstance(options, RunOptions) or not present(options.run / "run.json"):
-        return usual
+        return command.function(name)
     from vael import domains
     from vael.specs.spec import read_spec
 
     data = read_spec(options.run).data
     if not domains.of(data).in_time(data):
-        return usual
+        return command.function(name)
     if name not in OF_SEQUENCES:
         raise StateError(
             f"{options.run} was trained on sequences, which `vael {name}` does not take yet; use one of "
@@ -211,7 +223,7 @@ def dispatch(arguments: list[str]) -> int:
 
 def carried_out(name: str, rest: list[str]) -> int:
     """Run a command with its words. What reads them is imported now, so that the first page is there at once."""
-    from vael.cli.options.declaring import places_of, record_of, refuse_endings
+    from vael.cli.options.declaring import places_of, refuse_endings
     from vael.cli.options.parser import Parser, UsageError
     from vael.cli.options.places import kept_apart
     from vael.nearest import hint
@@ -219,7 +231,7 @@ def carried_out(name: str, rest: list[str]) -> int:
     if name not in COMMANDS:
         kind = "option" if name.startswith("-") else "command"
         raise UsageError(f"unknown {kind} {name}{hint(name, COMMANDS)}; the commands are {', '.join(COMMANDS)}")
-    parser = Parser(name, COMMANDS[name].summary, record_of(COMMANDS[name].function(name)))
+    parser = Parser(name, COMMANDS[name].summary, COMMANDS[name].record(name))
     if "--help" in rest or "-h" in rest:
         print(parser.format_help())
         return DONE

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow as pa
-    from torch import Tensor
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+from torch.nn import functional
 
-    from vael.applications.anomaly import AnomalyDetector, Verdict
-    from vael.data import Column, Schema, Source
-    from vael.specs import Run
+from vael.applications.anomaly import AnomalyDetector, Verdict
+from vael.applications.synthesis import schema_of
+from vael.data import Column, Schema, Source
+from vael.models import is_likelihood
+from vael.specs import Run
+from vael.tables.constraints import decimals
+from vael.tables.inference import SPIKE, apart
+from vael.tables.ranges import shown
+from vael.tables.schema import LEVELS
 
 PARTS = 8  # into which the longer side of an image is cut to name a region
 LEVELS_NAMED = 3
@@ -47,8 +53,6 @@ class Reasons:
         """The reasons of each of some rows, which are counted from the start of the verdict; `first` is where that
         starts in the source.
         """
-        from vael.models import is_likelihood
-
         if not len(rows) or not self.most:
             return [[] for _ in rows]
         surprise = detector.explain(source.subset(rows + first), verdict.reasons[rows])
@@ -75,8 +79,6 @@ def ranked(surprise: Tensor, names: tuple[str, ...], usual: tuple[str, ...], mos
 
 def regions(surprise: Tensor, most: int) -> list[list[Reason]]:
     """The most surprising squares of each image."""
-    from torch.nn import functional
-
     height, width = surprise.shape[2:]
     side = -(-max(height, width) // PARTS)
     whole = functional.pad(surprise.sum(1, keepdim=True), (0, -width % side, 0, -height % side))
@@ -97,11 +99,6 @@ def names_of(run: Run) -> tuple[str, ...]:
 
 def usual_of(train: Source) -> tuple[str, ...]:
     """What is usual in each column: the middle nine tenths of its numbers, or its commonest levels."""
-    import torch
-
-    from vael.applications.synthesis import schema_of
-    from vael.tables.schema import LEVELS
-
     index = (
         torch.arange(len(train))
         if len(train) <= ROWS_LOOKED_AT
@@ -126,10 +123,6 @@ def _usual_numbers(rules: Schema, place: int, cells: Tensor) -> str:
     """The middle nine tenths of a column's numbers that stand for themselves, and the stand-ins that many cells
     have beside them.
     """
-    import torch
-
-    from vael.tables.ranges import shown
-
     column = rules.columns[place]
     values = cells.numpy() + column.origin
     if not len(values):
@@ -146,10 +139,6 @@ def without_stand_ins(column: Column, values: np.ndarray) -> tuple[np.ndarray, t
 
     Quantiles over -999 would be of no quantity. A few such cells are no spike of a column, as spikes are fitted.
     """
-    import numpy as np
-
-    from vael.tables.inference import SPIKE, apart
-
     outer = tuple(value for value in column.spikes if column.usual and not column.usual[0] <= value <= column.usual[1])
     spiked = np.zeros(len(values), bool)
     for value in outer:
@@ -164,8 +153,6 @@ def without_stand_ins(column: Column, values: np.ndarray) -> tuple[np.ndarray, t
 
 def nearest(column: Column, value: float) -> float:
     """The nearest number with the decimals of a column."""
-    from vael.tables.constraints import decimals
-
     digits = decimals(column)
     return value if digits is None else round(value, digits)
 
@@ -174,8 +161,6 @@ def with_reasons(table: pa.Table, reasons: dict[int, list[Reason]], most: int, t
     """A table of scores with `reason_1`, `surprise_1`, `usual_1` ... for each of its rows that has some, empty
     elsewhere.
     """
-    import pyarrow as pa
-
     empty: list[Reason] = []
     for number in range(most):
         found = [one[number] if len(one := reasons.get(row, empty)) > number else None for row in range(table.num_rows)]

@@ -5,32 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from vael import domains, specs
+from vael.applications import generation
+from vael.applications.generation import write
 from vael.cli.formats import Result, Target, format_of
 from vael.cli.options.declaring import formats_of
 from vael.cli.options.shared import CommandOptions, ResultOptions, RunOptions
 from vael.cli.telling import said
 from vael.counting import counted
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from torch import Tensor
-
-    from vael.data import Source
-    from vael.domains import Domain
-    from vael.specs import Piece, Prepared, Run
-    from vael.tables.as_text.output import CellFile
-    from vael.tables.reading import Skipped, Table
-    from vael.tables.schema import Schema
+from vael.data import OnError, Source
+from vael.domains import Domain
+from vael.report import display_of, save_grid
+from vael.specs import Piece, Prepared, Run, examples_of, pieces
+from vael.tables.as_text.output import CellFile
+from vael.tables.constraints import columns_of
+from vael.tables.reading import Skipped, Table
+from vael.tables.schema import Schema
+from vael.tables.typed import typed_table
+from vael.tables.writing import write_rows
 
 LISTED = 10  # rows that were skipped, on the screen
 
 
 def loaded(options: RunOptions) -> Run:
     """The run that a command reads."""
-    from vael import specs
-
     return specs.load(options.run)
 
 
@@ -41,8 +45,6 @@ def shows_images(run: Run) -> bool:
 
 def domain_of(run: Run | Prepared) -> Domain:
     """The kind of a run's data."""
-    from vael import domains
-
     return domains.of(run.spec.data)
 
 
@@ -57,8 +59,6 @@ def target_of(run: Run, options: ResultOptions, name: str) -> Target:
 
 def elements(run: Run, x: Tensor) -> Result:
     """Examples as numbers, under the names of their columns, and images side by side."""
-    from vael.applications import generation
-
     return Result(
         array=lambda path: generation.write(path, x),
         table=lambda path: generation.write(path, x, run.spec.data.columns),
@@ -68,20 +68,11 @@ def elements(run: Run, x: Tensor) -> Result:
 
 def grid(run: Run, x: Tensor, path: Path, *, columns: int | None = None) -> Path:
     """Images in `columns` (None: nearly square), as grey as the data were."""
-    from vael.report import display_of, save_grid
-
     return save_grid(path, x, display_of(run.splits().train), columns=columns)
 
 
 def typed_rows(schema: Schema, x: Tensor, seed: int) -> Result:
     """Rows of a table in the types and digits of their columns, or as codes and numbers."""
-    import numpy as np
-    import torch
-
-    from vael.applications.generation import write
-    from vael.tables.constraints import columns_of
-    from vael.tables.writing import write_rows
-
     return Result(
         array=lambda path: write(path, torch.from_numpy(np.stack(columns_of(schema, x), axis=1)), schema.names),
         table=lambda path: write_rows(path, schema, x, seed=seed),
@@ -95,7 +86,6 @@ def examples(run: Run, data: str | None) -> Source:
     """
     if data is None:
         return run.split()[1]
-    from vael.specs import examples_of
 
     return examples_of(run.spec, data)
 
@@ -105,9 +95,6 @@ def rows(run: Run, data: str | None, on_error: str | None = None, *, clip: bool 
 
     Errors: as `examples`.
     """
-    from vael.data import OnError
-    from vael.specs import Piece, pieces
-
     if data is not None:
         return pieces(run.spec, data, on_error=OnError(on_error or "stop"), clip=clip)
     source = run.split()[1]
@@ -118,8 +105,6 @@ def add_completed(file: CellFile, table: Table, answer: pa.Table) -> None:
     """Rows of a table with their gaps filled: cells of text that were seen as they are, or as their schema types
     them.
     """
-    from vael.tables.typed import typed_table
-
     if file.typed and table.layout is not None:
         file.add(typed_table(answer, table.schema, table.forms))
     else:

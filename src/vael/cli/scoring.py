@@ -6,80 +6,35 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from vael.cli.formats import ARRAY, ROWS
-from vael.cli.options.declaring import flag, option
-from vael.cli.options.shared import ResultOptions, on_error, own_data, result
-from vael.cli.options.values import number, one_of, whole
+import numpy as np
+import torch
+
+from vael import domains
+from vael.applications.anomaly import LEAST_HELD_OUT, AnomalyDetector, Score, Verdict
+from vael.cli.formats import ARRAY
+from vael.cli.options.using import USUAL_THRESHOLD, ScoreOptions, picture_of
+from vael.cli.reasons import Reason, Reasons
 from vael.cli.results import lines_of, loaded, rows, target_of
+from vael.cli.sheets import Reasoned, sheet_of
 from vael.cli.telling import said, tell
+from vael.cli.wording import climbed
 from vael.counting import counted
+from vael.data import Source, Splits
+from vael.data.keys import Keys
 from vael.errors import FormatError, StateError
+from vael.evaluation.examples import batch_at
+from vael.report import display_of
+from vael.report.anomalies import Strange, write_strangest
+from vael.specs import Run, pieces
+from vael.specs.using import usual_detector
+from vael.tables.reading import Skipped
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from vael.applications.anomaly import AnomalyDetector, Verdict
-    from vael.cli.reasons import Reason
-    from vael.data import Source, Splits
-    from vael.data.keys import Keys
-    from vael.report.anomalies import Strange
-    from vael.specs import Run
-    from vael.tables.reading import Skipped
-
-SCORES = ("combined", "bound", "error", "typicality", "distortion", "divergence", "ratio", "neighbours", "rows")
 WHY = 3  # cells named for a row
 WHOLE = "no cell stands out: the row is strange as a whole"
 SHOWN = 10  # rows named on the screen
 MOST_IN_JSON = 10_000  # rows that --json lists, the strangest
 COLUMNS = ("score", "bound", "p_value", "flag")
-USUAL_THRESHOLD = 0.01
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoreOptions(ResultOptions):
-    """What `vael score` takes."""
-
-    notes = (
-        "A higher score is stranger; a p-value is the share of rows that belong and score as high. Rows are counted "
-        "from 1."
-    )
-    data: str | None = own_data()
-    output: Path | None = result(
-        ".csv, .parquet or .npy; default scores.csv in the run folder", lambda options: options.written, formats=ROWS
-    )
-    threshold: float | None = option(
-        "P",
-        f"flag rows with a p-value up to this; default {USUAL_THRESHOLD:g}",
-        number(float, 0, above=True, most=1),
-        main=True,
-    )
-    explain: bool = flag("name the cells that make each flagged row strange; of images write a picture too", main=True)
-    reasons: int | None = option(
-        "N", "write the N cells that make each flagged row strange into the file too", whole, main=True
-    )
-    score: str | None = option("NAME", f"what is measured: {', '.join(SCORES)}; default combined", one_of(*SCORES))
-    contamination: float | None = option(
-        "SHARE", "share of the training rows that do not belong; default 0", number(float, 0, most=0.49)
-    )
-    calibrate: str | None = option(
-        "FILE",
-        "rows that belong and were not trained on, to calibrate p-values; default the run's test split",
-        called="the data themselves",
-    )
-    on_error: str | None = on_error()
-
-    @property
-    def written(self) -> list[Path]:
-        """The scores, and the picture that `--explain` puts beside them."""
-        target = self.output or self.run / "scores.csv"
-        return [target, picture_of(target)] if self.explain else [target]
-
-
-def picture_of(target: Path) -> Path:
-    """The picture beside the scores."""
-    return target.with_name(f"{target.stem}-why.png")
 
 
 @dataclass(frozen=True)
@@ -99,11 +54,6 @@ class Line:
 
 def score(options: ScoreOptions) -> int:
     """Scores, p-values and flags of every row."""
-    import numpy as np
-
-    from vael.cli.reasons import Reasons
-    from vael.cli.sheets import Reasoned, sheet_of
-
     run = loaded(options)
     target = target_of(run, options, "scores")
     if options.reasons is not None and target.form is ARRAY:
@@ -159,12 +109,6 @@ class AnomalyPictures:
         """Keep those among some rows, `begin` the first of them, that are stranger than what was kept; `names` are
         those of the flagged ones.
         """
-        import torch
-
-        from vael import domains
-        from vael.evaluation.examples import batch_at
-        from vael.report.anomalies import Strange
-
         rows = verdict.flagged(threshold).nonzero().squeeze(1)
         if not len(rows) or verdict.reasons.shape[1:] != source.event or not domains.of(source).shows_images(source):
             return
@@ -185,9 +129,6 @@ class AnomalyPictures:
         """The picture: images above, and below where a pixel is more surprising than usual; None where there is
         nothing to show.
         """
-        from vael.report import display_of
-        from vael.report.anomalies import write_strangest
-
         if not self.found:
             return None
         write_strangest(path, self.found, display_of(train))
@@ -196,8 +137,6 @@ class AnomalyPictures:
 
 def table(verdict: Verdict, threshold: float) -> np.ndarray:
     """What is written for each row."""
-    import torch
-
     columns = (verdict.score, verdict.objective, verdict.p_value, verdict.flagged(threshold))
     return torch.stack([column.double() for column in columns], dim=1).numpy()
 
@@ -218,12 +157,6 @@ def detector_of(run: Run, splits: Splits, options: ScoreOptions) -> AnomalyDetec
     """The detector of a run, calibrated on rows that chose nothing: those that were given, else the test split,
     where there is one.
     """
-    import torch
-
-    from vael.applications.anomaly import Score
-    from vael.specs import pieces
-    from vael.specs.using import usual_detector
-
     refuse_few(splits, options.calibrate is not None)
     detector = usual_detector(run, splits, Score(options.score or "combined"), options.contamination)
     if options.calibrate is None:
@@ -245,8 +178,6 @@ def too_few(splits: Splits, calibrated: bool = False) -> str:
     """What is to be said where fewer rows were set aside than scores are compared with; nothing where there are
     enough.
     """
-    from vael.applications.anomaly import LEAST_HELD_OUT
-
     few = {
         "validation": len(splits.validation),
         "test": LEAST_HELD_OUT if calibrated or splits.test is None else len(splits.test),
@@ -266,8 +197,6 @@ def too_few(splits: Splits, calibrated: bool = False) -> str:
 
 def columns_of(run: Run) -> tuple[str, ...]:
     """Names of the columns: where the objective bounds nothing, none is called a bound."""
-    from vael.cli.wording import climbed
-
     return tuple(climbed(run.spec) if name == "bound" else name for name in COLUMNS)
 
 

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from vael.applications.generation import reconstructions, samples, write
+from vael.applications.sequences import WindowTerms, all_terms, codes_of
 from vael.cli.formats import ARRAY, LAID_OUT, Result, Target, format_of
 from vael.cli.options.declaring import given
+from vael.cli.options.sampling import SampleOptions
 from vael.cli.options.shared import ResultOptions
+from vael.cli.options.using import EncodeOptions, ImputeOptions, ReconstructOptions, ScoreOptions
 from vael.cli.results import add_completed, loaded, target_of
 from vael.cli.telling import said
 from vael.counting import counted
+from vael.data.covering import Covering, cover
+from vael.data.files.arrays import array_in
+from vael.data.sequences import Sequences, parted
 from vael.errors import FormatError, StateError
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow as pa
-    from torch import Tensor
-
-    from vael.applications.sequences import WindowTerms
-    from vael.cli.drawing.asked import SampleOptions
-    from vael.cli.imputing import ImputeOptions
-    from vael.cli.scoring import ScoreOptions
-    from vael.cli.using import EncodeOptions, ReconstructOptions
-    from vael.data.covering import Covering
-    from vael.data.sequences import Sequences
-    from vael.specs import Run
+from vael.specs import Run
+from vael.specs.series import channels_of, series_in
+from vael.tables import columnwise as pc
+from vael.tables.as_text.output import cell_file, row_file
+from vael.tables.constraints import enforced
+from vael.tables.writing import completed
 
 ENOUGH = 10  # windows of validation from which p-values are given
 SHOWN = 5  # windows and elements that are named
@@ -43,13 +46,6 @@ def refuse_options(options: ResultOptions, known: set[str], command: str) -> Non
 
 def sample(options: SampleOptions) -> int:
     """New windows: .npy [samples, time, channels], or a table with a line for each step of each."""
-    import numpy as np
-    import pyarrow as pa
-    import torch
-
-    from vael.applications.generation import samples
-    from vael.specs.series import channels_of
-
     refuse_options(options, {"count"}, "sample")
     run = loaded(options)
     target = target_of(run, options, "samples")
@@ -66,18 +62,11 @@ def sample(options: SampleOptions) -> int:
 
 def steps(x: Tensor, columns: Mapping[str, pa.Array]) -> Result:
     """Numbers, or the same as columns beside what names their lines."""
-    from vael.applications.generation import write
-
     return Result(array=lambda path: write(path, x), table=lambda path: store_columns(path, columns))
 
 
 def store_columns(path: Path, columns: Mapping[str, pa.Array]) -> None:
     """Columns as .parquet, or as text."""
-    import pyarrow as pa
-
-    from vael.tables import columnwise as pc
-    from vael.tables.as_text.output import cell_file
-
     with cell_file(path) as file:
         cells = {name: one if file.typed else pc.cast(one, pa.string()) for name, one in columns.items()}
         file.add(pa.table(cells))
@@ -87,10 +76,6 @@ def covering(run: Run, data: object, *, overlap: bool = False) -> tuple[Sequence
     """All steps of some data in windows side by side, or with `overlap` in windows that share half of their steps; of
     the run's own data those of the test split.
     """
-    from vael.data.covering import cover
-    from vael.data.sequences import parted
-    from vael.specs.series import series_in
-
     found, how = series_in(run.spec.data, data), run.spec.data.reading
     series = found.series if data is not None else parted(found, how.seed, how.validation, how.test)[2]
     return found, cover(found, series, overlap=found.window // 2 if overlap else 0)
@@ -98,10 +83,6 @@ def covering(run: Run, data: object, *, overlap: bool = False) -> tuple[Sequence
 
 def encode(options: EncodeOptions) -> int:
     """Posterior means of the latents: a line for each step, where every step has its own, else one for each window."""
-    import pyarrow as pa
-
-    from vael.applications.sequences import codes_of
-
     refuse_options(options, set(), "encode")
     run = loaded(options)
     target = target_of(run, options, "codes")
@@ -121,24 +102,16 @@ def encode(options: EncodeOptions) -> int:
 
 def torch_from(x: np.ndarray) -> Tensor:
     """An array as a tensor."""
-    import torch
-
     return torch.from_numpy(x)
 
 
 def windows_beside(found: Sequences, windows: Covering) -> dict[str, pa.Array]:
     """What names windows: their number, and what names their first step."""
-    import numpy as np
-    import pyarrow as pa
-
     return {"window": pa.array(np.arange(1, len(windows.begins) + 1)), **windows.beside(found, windows.begins)}
 
 
 def reconstruct(options: ReconstructOptions) -> int:
     """The mean of p(x | z) at the means of q(z | x), a line for each step; the times and series beside."""
-    from vael.applications.generation import reconstructions
-    from vael.specs.series import channels_of
-
     refuse_options(options, set(), "reconstruct")
     run = loaded(options)
     target = target_of(run, options, "reconstructions")
@@ -157,11 +130,6 @@ def told(target: Target, count: int, what: str, more: str, options: ResultOption
 
 def score(options: ScoreOptions) -> int:
     """How strange each window is, and each element of it."""
-    import numpy as np
-    import pyarrow as pa
-
-    from vael.applications.sequences import all_terms
-
     refuse_options(options, set(), "score")
     run = loaded(options)
     target = target_of(run, options, "scores")
@@ -181,8 +149,6 @@ def score(options: ScoreOptions) -> int:
 
 def p_values_of(run: Run, terms: WindowTerms) -> np.ndarray | None:
     """The share of windows of validation that are as strange, counting one more; None where these are too few."""
-    from vael.applications.sequences import all_terms
-
     held_out = run.splits().validation
     if len(held_out) < ENOUGH:
         return None
@@ -231,8 +197,6 @@ def say_scores(
 
 def impute(options: ImputeOptions) -> int:
     """The data with their gaps filled; what was seen stays as it came."""
-    from vael.applications.sequences import all_terms
-
     refuse_options(options, {"samples"}, "impute")
     run = loaded(options)
     target, data = options.target, options.data
@@ -257,11 +221,6 @@ def impute(options: ImputeOptions) -> int:
 
 def write_array(target: Path, data: Path, filled: np.ndarray) -> None:
     """The array with its NaN filled."""
-    import numpy as np
-
-    from vael.data.files.arrays import array_in
-    from vael.tables.as_text.output import row_file
-
     x = np.array(array_in(data))
     gaps = np.isnan(x) if x.dtype.kind == "f" else np.zeros(x.shape, bool)
     x[gaps] = filled.reshape(x.shape)[gaps]
@@ -271,12 +230,6 @@ def write_array(target: Path, data: Path, filled: np.ndarray) -> None:
 
 def write_rows(target: Path, found: Sequences, windows: Covering, filled: np.ndarray) -> None:
     """The table with its empty cells filled, in its own order."""
-    import torch
-
-    from vael.tables.as_text.output import cell_file
-    from vael.tables.constraints import enforced
-    from vael.tables.writing import completed
-
     table = found.table
     if table is None:
         raise FormatError(f"{found.name} is no table; give an .npy output")

@@ -6,16 +6,17 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from vael.cli.asking import SweepOptions
+from vael import domains, specs
+from vael.cli.judging import judge
 from vael.cli.options.declaring import names_given
 from vael.cli.options.parser import UsageError
+from vael.cli.options.training import SweepOptions
 from vael.cli.training import carried_out, slug, speaker
-
-if TYPE_CHECKING:
-    from vael.report.sweep import Point
-    from vael.specs import Prepared
+from vael.report import ReportInput
+from vael.report.sweep import Point, numbers, write
+from vael.specs import Prepared
 
 LATENT = 2  # so that the whole latent space can be drawn
 IMPORTANCE_SAMPLES = 100
@@ -24,9 +25,6 @@ WITHOUT = ("--beta", "--terms")  # options of training that the points of a swee
 
 def sweep(options: SweepOptions) -> int:
     """Train every point, then write the page."""
-    from vael import specs
-    from vael.report.sweep import numbers, write
-
     fitting, say = options.asked.fitting, speaker(options.json)
     for name in names_given(fitting):
         if name in WITHOUT:
@@ -62,11 +60,6 @@ def choices(betas: tuple[float, ...]) -> Iterator[tuple[str, dict[str, object]]]
 
 def trained(folder: Path, label: str, prepared: Prepared, samples: int, say: Callable[[str], None]) -> Point:
     """Train one point in a run folder of its own, and judge it on the test split."""
-    from vael import domains, specs
-    from vael.cli.judging import judge
-    from vael.report import ReportInput
-    from vael.report.sweep import Point
-
     own = folder / label.replace(" = ", "-").replace("β", "beta").replace(" ", "-")
     say(f"{label} ...")
     specs.begin(prepared, own)

@@ -10,28 +10,32 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from vael.cli.asking import TrainOptions
+from vael import specs
+from vael.cli.judging import as_json, judge, refuse_draws, write_report
 from vael.cli.options.parser import UsageError
+from vael.cli.options.training import TrainOptions
+from vael.cli.progress import Bar, PlainLines
 from vael.cli.results import domain_of
+from vael.cli.scoring import too_few
 from vael.cli.telling import answer, is_quiet, tell
+from vael.cli.trivial import against_trivial, as_fields
+from vael.cli.wording import duration, reasons, sentences, summary
 from vael.counting import counted
-
-if TYPE_CHECKING:
-    from vael.cli.progress import Bar, PlainLines
-    from vael.specs import Prepared, Run
-    from vael.training import Fit
-    from vael.training.tracking import Tracker
+from vael.errors import SupportError
+from vael.specs import Prepared, Run, occupied
+from vael.specs.archives import coding_of
+from vael.specs.leaves import leaves
+from vael.training import Fit
+from vael.training.history import METRICS, read_rows
+from vael.training.tracking import FOLDER, TRACKERS, Tracked, Tracker, refuse_missing
 
 INTERRUPTED = 130
 
 
 def train(options: TrainOptions) -> int:
     """Choose, say, train, judge, report."""
-    from vael.specs import occupied
-    from vael.training.tracking import refuse_missing
-
     refuse_missing(options.track)
     say, asked = speaker(options.json), options.asked.named
     with occupied(options.run, options.resume):
@@ -63,14 +67,11 @@ def started(options: Mapping[str, Any], folder: Path | None, draws: Sequence[str
 
     Errors: those of `specs.prepare`, and for `draws` that were asked for of a model without; nothing is written then.
     """
-    from vael import specs
-    from vael.cli.judging import refuse_draws
-
     asked = specs.request(**options)
     if leading() and folder is not None:
         specs.refuse_used(folder)
     prepared = specs.prepare(asked)
-    refuse_draws(prepared, draws)
+    refuse_draws(prepared.model, prepared.spec.recipe, draws)
     usual = Path("runs") / f"{slug(asked.data or prepared.spec.data.source)}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     folder = folder or (specs.new_folder(usual) if leading() else usual)
     specs.begin(prepared, folder)
@@ -87,20 +88,15 @@ def resumed(options: Mapping[str, Any], folder: Path | None, draws: Sequence[str
 
     Errors: `UsageError` where no folder was given, `StateError` for options that contradict it.
     """
-    from vael import specs
-    from vael.cli.judging import refuse_draws
-
     if folder is None:
         raise UsageError("--resume needs the folder of the run to go on with; give it by --run DIR")
     prepared = specs.restart(folder, options)
-    refuse_draws(prepared, draws)
+    refuse_draws(prepared.model, prepared.spec.recipe, draws)
     return prepared, folder, specs.has_checkpoint(folder)
 
 
 def describe(prepared: Prepared, folder: Path, resumes: bool, say: Callable[[str], None]) -> None:
     """Say what will be trained, on what, and why."""
-    from vael.cli.wording import reasons, summary
-
     say(f"{'Going on with' if resumes else 'Training'} {folder}")
     lines = [f"  {line}" for line in summary(prepared.spec)] + reasons(prepared.reasons)
     for line in [*lines, *(f"  warning: {line}" for line in refusals(prepared))]:
@@ -111,10 +107,6 @@ def refusals(prepared: Prepared) -> list[str]:
     """What other commands will refuse of this run, and what to do about it: said before the time that training
     takes.
     """
-    from vael.cli.scoring import too_few
-    from vael.errors import SupportError
-    from vael.specs.archives import coding_of
-
     if domain_of(prepared).in_time(prepared.spec.data):
         return []
     found, few = [], too_few(prepared.splits)
@@ -132,8 +124,6 @@ def carried_out(
     prepared: Prepared, folder: Path, resumes: bool, say: Callable[[str], None], track: Sequence[str] = ()
 ) -> tuple[Run, Fit]:
     """Train, with a live bar on a terminal and plain lines elsewhere, and tell the trackers."""
-    from vael import specs
-
     with ExitStack() as open_ones:
         trackers = [open_ones.enter_context(one) for one in trackers_of(prepared, folder, track)]
         watcher = watch(say, prepared.spec.training.time_limit)
@@ -143,10 +133,6 @@ def carried_out(
 
 def trackers_of(prepared: Prepared, folder: Path, names: Sequence[str]) -> Iterator[Tracker]:
     """Trackers by their names, which know the settings of the run and nothing of its data but their name."""
-    from vael.specs.leaves import leaves
-    from vael.training.history import METRICS, read_rows
-    from vael.training.tracking import FOLDER, TRACKERS, Tracked
-
     spec = prepared.spec
     known = {"data": spec.data.name, "recipe": spec.recipe, "parameters": spec.parameters}
     for part in ("model", "algorithm"):
@@ -159,8 +145,6 @@ def trackers_of(prepared: Prepared, folder: Path, names: Sequence[str]) -> Itera
 
 def watch(say: Callable[[str], None], time_limit: float | None) -> Bar | PlainLines:
     """A bar where there is a terminal to draw it on."""
-    from vael.cli.progress import Bar, PlainLines
-
     live = not is_quiet() and sys.stdout.isatty() and leading() and os.environ.get("TERM") != "dumb"
     return Bar(sys.stdout, time_limit) if live else PlainLines(say, time_limit)
 
@@ -178,10 +162,6 @@ def interrupted(folder: Path, fit: Fit) -> int:
 
 def finish(run: Run, fit: Fit, options: TrainOptions, say: Callable[[str], None]) -> None:
     """Judge the best weights on the test split, write the report, print the numbers."""
-    from vael.cli.judging import as_json, judge, write_report
-    from vael.cli.trivial import against_trivial, as_fields
-    from vael.cli.wording import duration, sentences
-
     say(f"\nTraining ended after {counted(fit.steps, 'step')} and {duration(fit.seconds)}: {fit.stopped}.")
     what = "bound" if fit.is_bound else "objective"
     kept = "they are" if fit.kept_step == fit.best_step else f"those of step {fit.kept_step:,} are"

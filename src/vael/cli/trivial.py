@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from vael.data import Source
-    from vael.evaluation import Evaluation, Judgement
-    from vael.report.known import TrivialModel
-    from vael.specs import Run
+from vael import domains
+from vael.data import Source
+from vael.evaluation import Evaluation, Judgement
+from vael.report import ReportInput
+from vael.report.known import TrivialModel
+from vael.specs import Run
 
 CERTAIN = 2.0  # standard errors; the model's own, which is more than that of a difference on the same examples
 WITHIN = " ON THESE EXAMPLES, by less than two standard errors"
@@ -49,10 +49,6 @@ def against_trivial(run: Run, judged: Evaluation | Judgement, shown: Source, see
     """The estimate of log p(x), else its bound, beside the best of what needs no model: all values equally likely, and
     the baseline of the kind of data. None where there is no likelihood, or nothing to compare it with.
     """
-    from vael import domains
-    from vael.evaluation import Evaluation
-    from vael.report import ReportInput
-
     if not isinstance(judged, Evaluation) or not judged.is_bound:
         return None
     reached = judged.elbo if judged.log_likelihood is None else judged.log_likelihood
@@ -68,8 +64,6 @@ def against_trivial(run: Run, judged: Evaluation | Judgement, shown: Source, see
 
 def uniform(source: Source) -> TrivialModel | None:
     """All values of an element equally likely; None where there is no end of values."""
-    from vael.report.known import TrivialModel
-
     if source.highest is None:
         return None
     levels = source.highest + 1

@@ -3,70 +3,30 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import asdict, replace
 
-from vael.cli.formats import ROWS, STILLS
-from vael.cli.options.declaring import option
-from vael.cli.options.shared import ResultOptions, in_run, on_error, own_data, result
-from vael.cli.options.values import whole
+import torch
+from torch import Tensor
+
+from vael import domains
+from vael.applications import generation
+from vael.applications.export import export_onnx
+from vael.applications.latents import optimized_reconstructions
+from vael.cli.options.using import SHOWN, EncodeOptions, ExportOptions, ReconstructOptions
 from vael.cli.results import done, elements, examples, grid, loaded, rows, target_of
+from vael.cli.sheets import sheet_of
 from vael.cli.telling import tell
+from vael.cli.wording import climbed
+from vael.data import Source
+from vael.models import Encodes, needs
+from vael.specs import Run
+from vael.tables.reading import Skipped
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from vael.data import Source
-    from vael.specs import Run
-    from vael.tables.reading import Skipped
-
-SHOWN = 40  # pairs in a picture of reconstructions
 COLUMNS = 10
-EXPORTED = ("encoder.onnx", "decoder.onnx", "columns.json", "condition.json")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReconstructOptions(ResultOptions):
-    """What `vael reconstruct` takes."""
-
-    output: Path | None = result(
-        "file, .png (a grid of images), .npy or .csv by its extension; default in the run folder",
-        in_run("reconstructions.png", "reconstructions.csv"),
-        formats=STILLS,
-    )
-    data: str | None = own_data()
-    count: int | None = option("N", f"how many, from the first; default all, {SHOWN} in a picture", whole, "-n")
-    optimize: int | None = option(
-        "STEPS", "climb the bound of each example by so many steps, from the encoder's code", whole
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncodeOptions(ResultOptions):
-    """What `vael encode` takes."""
-
-    output: Path | None = result(
-        ".csv, .parquet or .npy; default codes.csv in the run folder", in_run("codes.csv"), formats=ROWS
-    )
-    data: str | None = own_data()
-    on_error: str | None = on_error()
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExportOptions(ResultOptions):
-    """What `vael export` takes."""
-
-    output: Path | None = result(
-        "folder where encoder.onnx, decoder.onnx and what columns and conditions are go; default the run folder",
-        lambda options: [(options.output or options.run) / name for name in EXPORTED],
-    )
 
 
 def reconstruct(options: ReconstructOptions) -> int:
     """What the model makes of data."""
-    from vael.applications import generation
-
     run = loaded(options)
     target = target_of(run, options, "reconstructions")
     source = examples(run, options.data)
@@ -82,9 +42,6 @@ def reconstruct(options: ReconstructOptions) -> int:
 
 def improved(run: Run, source: Source, count: int | None, steps: int, *, quiet: bool) -> tuple[Tensor, Tensor]:
     """Examples and their reconstructions from codes made better one by one; says what that gained."""
-    from vael.applications.latents import optimized_reconstructions
-    from vael.cli.wording import climbed
-
     found = optimized_reconstructions(run.model, source, count, steps=steps)
     if not quiet:
         tell(
@@ -96,10 +53,6 @@ def improved(run: Run, source: Source, count: int | None, steps: int, *, quiet: 
 
 def encode(options: EncodeOptions) -> int:
     """Posterior means of data."""
-    from vael.applications import generation
-    from vael.cli.sheets import sheet_of
-    from vael.models import Encodes, needs
-
     run = loaded(options)
     target = target_of(run, options, "codes")
     needs(run.model, Encodes, "encoding examples")
@@ -115,19 +68,12 @@ def encode(options: EncodeOptions) -> int:
 
 def width_of_codes(run: Run) -> int:
     """How many numbers the code of an example has, as the first one of the run's own data shows."""
-    import torch
-
-    from vael.applications import generation
-
     first = run.splits().train.subset(torch.zeros(1, dtype=torch.int64))
     return next(iter(generation.code_blocks(run.model, first))).shape[1]
 
 
 def export(options: ExportOptions) -> int:
     """Encoder and decoder as ONNX."""
-    from vael import domains
-    from vael.applications.export import export_onnx
-
     run = loaded(options)
     data = run.spec.data
     exported = export_onnx(

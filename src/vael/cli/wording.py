@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from vael import domains
 from vael.cli.telling import paragraph
 from vael.counting import counted
-
-if TYPE_CHECKING:
-    from vael.data.conditioning.labels import Labelling
-    from vael.evaluation import Evaluation, Judgement
-    from vael.specs import RunSpec
+from vael.data.conditioning.labels import Labelling
+from vael.evaluation import Evaluation, Judgement
+from vael.specs import RunSpec, is_bound
+from vael.specs.leaves import has_leaf, leaf, leaves, written
 
 
 def duration(seconds: float) -> str:
@@ -30,15 +29,11 @@ def reasons(sentences: Sequence[str]) -> list[str]:
 
 def sized(values: tuple[object, ...]) -> str:
     """A shape, or parts side by side, as people write it."""
-    from vael.specs.leaves import written
-
     return " × ".join(map(written, values))
 
 
 def summary(spec: RunSpec) -> list[str]:
     """What will be trained on what, a line each."""
-    from vael import domains
-
     data, training = spec.data, spec.training
     prepared = f", {data.binarize} binarisation" if data.binarize else ", dequantised" if data.dequantize else ""
     sizes = (
@@ -70,8 +65,6 @@ def told_of(spec: RunSpec) -> str:
 
 def model(spec: RunSpec) -> str:
     """The model as it was asked for and its sizes; of what is usual or is not so, nothing."""
-    from vael.specs.leaves import leaves
-
     usual = {"kind", "prior.kind standard-normal", "posterior.kind gaussian", "begin", "network.activation silu"}
     said = {"posterior.kind gaussian-full-covariance": "latents with full covariance"}
     found = []
@@ -100,8 +93,6 @@ def length(spec: RunSpec) -> str:
 
 def climbed(spec: RunSpec) -> str:
     """What the figure that is climbed may be called."""
-    from vael.specs import is_bound
-
     return "bound" if is_bound(spec) else "objective"
 
 
@@ -109,8 +100,6 @@ def objective(spec: RunSpec) -> str:
     """The bound that is climbed, and its weight where it is not the plain one; of what is no likelihood, that it is
     none.
     """
-    from vael.specs.leaves import has_leaf, leaf
-
     what = climbed(spec)
     if not has_leaf(spec, "algorithm.objective"):
         return spec.algorithm.said
@@ -120,8 +109,6 @@ def objective(spec: RunSpec) -> str:
 
 def rate(spec: RunSpec) -> str:
     """The learning rate, where there is one."""
-    from vael.specs.leaves import has_leaf, leaf
-
     path = "algorithm.optimizer.learning_rate"
     return f", learning rate {leaf(spec, path):g}" if has_leaf(spec, path) else ""
 
@@ -232,8 +219,6 @@ def about(judged: Evaluation | Judgement) -> str:
 
 def sentences(judged: Evaluation | Judgement, spec: RunSpec) -> list[str]:
     """The numbers of an evaluation for a person, each with its estimator."""
-    from vael.evaluation import Judgement
-
     if isinstance(judged, Judgement):
         return figures_told(judged, spec.data.notes)
     lines = [

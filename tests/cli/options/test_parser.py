@@ -1,7 +1,6 @@
 import pytest
 
 from vael.cli.main import COMMANDS
-from vael.cli.options.declaring import record_of
 from vael.cli.options.parser import ELSEWHERE, Parser, meant
 
 TRAIN = ("--run", "--latent", "--beta", "--device", "--quiet", "--id", "--importance-samples", "--samples", "--debug")
@@ -30,7 +29,7 @@ def test_dashes_in_common_are_no_likeness(word):
 
 
 def test_every_word_of_other_programs_leads_to_an_option_that_some_command_has():
-    records = [record_of(command.function(name)) for name, command in COMMANDS.items()]
+    records = [command.record(name) for name, command in COMMANDS.items()]
     names = {name for record in records for name in Parser("any", "", record).names}
     assert {word for word, ours in ELSEWHERE.items() if not any(f"--{one}" in names for one in ours)} == set()
     assert {one for ours in ELSEWHERE.values() for one in ours if f"--{one}" not in names} == set()

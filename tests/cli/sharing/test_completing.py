@@ -8,7 +8,7 @@ import pytest
 
 from vael.cli import main
 from vael.cli.main import COMMANDS
-from vael.cli.options.declaring import options_of, record_of
+from vael.cli.options.declaring import options_of
 from vael.cli.sharing import completing
 
 pytest.importorskip("shtab", reason="shtab is not installed: pip install 'vael[completion]'")
@@ -22,7 +22,7 @@ def scripts():
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("shell", completing.SHELLS)
 def test_every_command_and_option_is_completed(scripts, shell, name):
-    for one in options_of(record_of(COMMANDS[name].function(name))):
+    for one in options_of(COMMANDS[name].record(name)):
         for option in () if one.option.placed else one.names:
             written = f"-l {option[2:]}" if shell == "fish" and option.startswith("--") else option
             assert written in scripts[shell] or f"-s {option[1:]}" in scripts[shell]

@@ -7,18 +7,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from vael.cli.drawing.asked import SampleOptions
+from torch import Tensor
+
 from vael.cli.options.declaring import names_given
 from vael.cli.options.parser import UsageError
+from vael.cli.options.sampling import SampleOptions
 from vael.cli.telling import answer
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from vael.data.conditioning.conditions import ColumnsCondition
-    from vael.specs import Run
+from vael.data.conditioning.conditions import ColumnsCondition
+from vael.models import Classifies, has
+from vael.specs import Run
+from vael.specs.using import training_conditions
+from vael.tables.ranges import outside
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,6 @@ def conditioned(run: Run, count: int, options: SampleOptions, *, film: bool) -> 
     Errors: `UsageError` for a model that has no condition, and for options that do not go with one; `StateError` for a
     condition that the model cannot have.
     """
-    from vael.models import Classifies, has
-
     condition = run.spec.data.condition
     if condition is None:
         if has(run.model, Classifies) and options.latents.class_ is not None:
@@ -93,8 +91,6 @@ def asked(names: tuple[str, ...], where: Sequence[str]) -> dict[str, object]:
 
 def of_training_rows(run: Run, count: int, options: SampleOptions, *, film: bool) -> ConditionedRun:
     """The run with the conditions of training rows, drawn at random from the seed, which is said."""
-    from vael.specs.using import training_conditions
-
     condition = run.spec.data.condition
     told = "" if condition is None else condition.told
     one_at_a_time = [*names_given(options.latents), *(["--given"] if options.tables.given else [])]
@@ -113,7 +109,5 @@ def of_training_rows(run: Run, count: int, options: SampleOptions, *, film: bool
 
 def warn(condition: ColumnsCondition, row: Tensor) -> None:
     """Say which values training never came near."""
-    from vael.tables.ranges import outside
-
     for one in outside(condition.columns, row):
         answer(f"vael: warning: --where {one}: what is drawn is a guess beyond what was learned", file=sys.stderr)

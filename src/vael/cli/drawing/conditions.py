@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from vael.cli.drawing.asked import SampleOptions
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from vael.applications.conditional import GUESSED, conditional_samples
 from vael.cli.options.declaring import names_given
 from vael.cli.options.parser import UsageError
+from vael.cli.options.sampling import SampleOptions
 from vael.cli.telling import answer
 from vael.nearest import hint
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from vael.specs import Run
-    from vael.tables.schema import Column, Schema
+from vael.process import ignoring
+from vael.specs import Run
+from vael.tables.constraints import enforced
+from vael.tables.ranges import outside
+from vael.tables.reading import RowError, exact, read_table
+from vael.tables.schema import Column, Schema
 
 FEW = 100.0  # effective latents below which draws repeat themselves
 
@@ -33,13 +37,6 @@ def conditional_rows(run: Run, schema: Schema, count: int, seed: int, conditions
     """Rows that have the given values and keep the rules of their columns elsewhere; says where few latents carry
     them. Errors: `UsageError`.
     """
-    import torch
-
-    from vael.applications.conditional import GUESSED, conditional_samples
-    from vael.process import ignoring
-    from vael.tables.constraints import enforced
-    from vael.tables.ranges import outside
-
     given = cells(schema, conditions)
     beyond = outside(schema, given[None])
     for one in beyond:
@@ -63,10 +60,6 @@ def cells(schema: Schema, conditions: Sequence[str]) -> Tensor:
 
     Errors: `UsageError` naming column and value.
     """
-    import pyarrow as pa
-
-    from vael.tables.reading import RowError, exact, read_table
-
     known: dict[str, str] = {}
     for text in conditions:
         name = max((name for name in schema.names if text.startswith(f"{name}=")), key=len, default="")

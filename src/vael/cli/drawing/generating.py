@@ -4,63 +4,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
 
+import torch
+from PIL.Image import Image
+from torch import Tensor
+
+from vael.applications import inpainting, latents, traversal
+from vael.applications.generation import codes
+from vael.applications.inpainting import Region
 from vael.cli import results
-from vael.cli.formats import ARRAY, FILMS, PICTURE, STILLS, Result
-from vael.cli.options.declaring import flag, option
+from vael.cli.formats import Result
+from vael.cli.options.drawing import (
+    DRAWS,
+    FILM_DRAWS,
+    FILM_FRAMES,
+    FRAMES,
+    AttributeOptions,
+    InpaintOptions,
+    InterpolateOptions,
+)
 from vael.cli.options.parser import UsageError
-from vael.cli.options.shared import ResultOptions, in_run, own_data, result, seed
-from vael.cli.options.values import natural, number, positive, whole
+from vael.data import Batch, Source
 from vael.errors import StateError, SupportError
+from vael.models import LatentVector
+from vael.probability import PerExample
+from vael.report import display_of
+from vael.specs import Run
+from vael.tables.constraints import enforced
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-    from torch import Tensor
-
-    from vael.applications.inpainting import Region
-    from vael.data import Batch, Source
-    from vael.models import LatentVector
-    from vael.specs import Run
-
-FRAMES, FILM_FRAMES = 11, 31
-SHOWN, DRAWS, FILM_DRAWS = 8, 4, 12
 SIDE = 64  # pixels that an image of a strip has at least, nearly
-
-
-FRAMES_TOLD = f"how many; default {FRAMES}, {FILM_FRAMES} in a film"
-
-
-@dataclass(frozen=True, kw_only=True)
-class StripOptions(ResultOptions):
-    """Abstract: what a command takes that changes examples step by step."""
-
-    data: str | None = own_data()
-    frames: int | None = option("N", FRAMES_TOLD, number(int, 2))
-
-
-def strip(name: str) -> Any:
-    """`-o FILE` for frames of this name."""
-    about = "file: .png (a strip), .gif or .html (a film), .npy, .csv or .parquet; default in the run folder"
-    return result(about, in_run(f"{name}.png", f"{name}.csv"), formats=(*STILLS, *FILMS))
-
-
-@dataclass(frozen=True, kw_only=True)
-class InterpolateOptions(StripOptions):
-    """What `vael interpolate` takes."""
-
-    output: Path | None = strip("interpolation")
-    from_: int = option("ROW", "example to begin at, counted from 1", whole, default=1)
-    to: int = option("ROW", "example to end at", whole, default=2)
-    spherical: bool = flag("along a great circle, where N(0, I) has its mass; default a straight line")
 
 
 def interpolate(options: InterpolateOptions) -> int:
     """Means of p(x | z) between the codes of two examples."""
-    from vael.applications import traversal
-
     run = results.loaded(options)
     target = results.target_of(run, options, "interpolation")
     batch = picked(results.examples(run, options.data), [options.from_, options.to])
@@ -71,23 +48,8 @@ def interpolate(options: InterpolateOptions) -> int:
     return results.done(target.write(strip_of(run, x, "interpolation")), len(x), options)
 
 
-@dataclass(frozen=True, kw_only=True)
-class AttributeOptions(StripOptions):
-    """What `vael attribute` takes."""
-
-    output: Path | None = strip("attribute")
-    of: int = option("ROW", "example to change, counted from 1", whole, default=1)
-    give: str | None = option("CLASS", "class whose examples have the attribute, by name or number; must be given")
-    take: str | None = option("CLASS", "class whose examples have it not; default all others")
-    strength: float = option("A", "go from 0 to A times the difference of means", positive, default=1.0)
-
-
 def attribute(options: AttributeOptions) -> int:
     """Z + a (mean code with - mean code without), decoded, for a from 0 to the strength."""
-    import torch
-
-    from vael.applications import latents, traversal
-
     if options.give is None:
         raise UsageError("--give CLASS says which class has the attribute, and it is missing")
     run = results.loaded(options)
@@ -103,11 +65,6 @@ def attribute(options: AttributeOptions) -> int:
 
 def class_direction(run: Run, give: str, take: str | None) -> Tensor:
     """From the mean code of one class, or of all examples outside `give`, to that of `give`."""
-    import torch
-
-    from vael.applications import latents
-    from vael.applications.generation import codes
-
     train = run.splits().train
     has = latents.of_class(train, give)
     if take is None:
@@ -118,32 +75,8 @@ def class_direction(run: Run, give: str, take: str | None) -> Tensor:
     return latents.attribute_direction(torch.cat(both), torch.arange(len(has) + len(rest)) < len(has))
 
 
-@dataclass(frozen=True, kw_only=True)
-class InpaintOptions(ResultOptions):
-    """What `vael inpaint` takes."""
-
-    output: Path | None = result(
-        "file: .png (original, what was seen, mean, draws, one column for each image), .gif or .html (a film of "
-        "draws), .npy (means)",
-        in_run("inpainted.png", "inpainted.csv"),
-        formats=(PICTURE, ARRAY, *FILMS),
-    )
-    data: str | None = own_data()
-    region: str | None = option(
-        "Y0:Y1,X0:X1",
-        "rows Y0 to Y1 - 1 and columns X0 to X1 - 1 of the image, counted from 0, are hidden; must be given",
-    )
-    draws: int | None = option("N", f"draws of the hidden pixels below the mean; default {DRAWS}", natural)
-    seed: int = seed("the draws")
-    count: int = option("N", "how many images, from the first", whole, "-n", default=SHOWN)
-
-
 def inpaint(options: InpaintOptions) -> int:
     """The hidden region of images given the rest: mean and draws."""
-    import torch
-
-    from vael.applications import inpainting
-
     region = region_of(options.region)
     run = results.loaded(options)
     if not results.shows_images(run):
@@ -177,8 +110,6 @@ def hidden(batch: Batch, region: Region) -> Batch:
 
 def region_of(text: str | None) -> Region:
     """A rectangle from Y0:Y1,X0:X1. Errors: `UsageError`."""
-    from vael.applications.inpainting import Region
-
     found = re.fullmatch(r"(\d+):(\d+),(\d+):(\d+)", text or "")
     if found is None:
         raise UsageError(
@@ -190,10 +121,6 @@ def region_of(text: str | None) -> Region:
 
 def picked(source: Source, rows: Sequence[int]) -> Batch:
     """Examples by their numbers from 1. Errors: `StateError` for a number beyond the last."""
-    import torch
-
-    from vael.probability import PerExample
-
     if max(rows) > len(source):
         raise StateError(f"example {max(rows)} was asked for, but {source.name} has {len(source):,}, counted from 1")
     index = torch.tensor(rows) - 1
@@ -213,8 +140,6 @@ def enlarged(x: Tensor) -> Tensor:
 
 def strip_of(run: Run, x: Tensor, title: str) -> Result:
     """Frames as a strip, a film, or numbers; rows of a table in the digits and the range of their columns."""
-    from vael.tables.constraints import enforced
-
     plain, schema = results.elements(run, x), run.spec.data.row_schema
     return replace(
         plain,
@@ -227,9 +152,6 @@ def strip_of(run: Run, x: Tensor, title: str) -> Result:
 
 def images_of(run: Run, x: Tensor, and_back: bool) -> list[Image]:
     """Frames as images large enough to be seen, once or there and back."""
-    from vael.applications import traversal
-    from vael.report import display_of
-
     shown = display_of(run.splits().train)
     enlarge = max(1, 168 // max(run.spec.data.event[1:]))
     if x.shape[1] not in (1, 3):

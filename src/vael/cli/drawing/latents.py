@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
-from vael.cli.drawing.asked import LatentOptions, SampleOptions
+from PIL.Image import Image
+from torch import Tensor
+
+from vael.applications import latents, level_draws, traversal
+from vael.applications.aggregate import SAMPLERS, aggregate_samples
+from vael.cli.options.sampling import LatentOptions, SampleOptions
 from vael.cli.telling import answer
 from vael.errors import StateError
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-    from torch import Tensor
-
-    from vael.specs import Run
+from vael.models import Whitens, has
+from vael.report import display_of, grid_image, on_white
+from vael.specs import Run
 
 STATIONS, STEPS = 4, 10  # draws of z that each of them passes, and frames from one to the next
 
@@ -23,8 +24,6 @@ def drawn_latents(run: Run, count: int, seed: int, asked: LatentOptions) -> Tens
 
     Errors: `StateError` for data without labels or without the class, and several temperatures for one vector.
     """
-    from vael.applications import latents, level_draws
-
     (temperature,) = level_draws.for_levels(asked.temperature or (1.0,), 1)
     if asked.class_ is not None:
         chosen = latents.of_class(run.splits().train, asked.class_)
@@ -36,9 +35,6 @@ def latent_samples(run: Run, count: int, options: SampleOptions) -> Tensor:
     """Examples from such latents, or from levels of them at their temperatures. Errors: as `drawn_latents`, and as
     `vael.applications.level_draws.levels_at`.
     """
-    from vael.applications import latents, level_draws, traversal
-    from vael.models import Whitens, has
-
     if options.latents.class_ is None and has(run.model, Whitens):
         asked = options.latents.temperature or (1.0,)
         levels = level_draws.levels_at(run.model, count, temperatures=asked, seed=options.seed)
@@ -52,8 +48,6 @@ def fitted_samples(run: Run, count: int, options: SampleOptions, name: str) -> T
 
     Errors: `StateError` for a model without one vector of codes.
     """
-    from vael.applications.aggregate import SAMPLERS, aggregate_samples
-
     density = SAMPLERS[name](run.model, run.splits().train, options.seed)
     return aggregate_samples(run.model, density, count, options.seed)
 
@@ -71,9 +65,6 @@ def film(run: Run, count: int, options: SampleOptions) -> list[Image]:
     """A grid of samples, each on its way between draws of z and back to the first: means of p(x | z), as draws of x
     would flicker. Errors: as `drawn_latents`.
     """
-    from vael.applications import traversal
-    from vael.report import display_of, grid_image, on_white
-
     if options.latents.fitted:
         raise StateError("a film goes between draws from the prior; leave --sampler out, or write .png or .npy")
     z = drawn_latents(run, STATIONS * count, options.seed, options.latents).unflatten(0, (STATIONS, count))

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from torch import Tensor
+
+from vael.applications import synthesis
+from vael.applications.generation import mean_samples
+from vael.applications.synthesis import held_out, judge_rows, schema_of, usual_sampler
 from vael.cli.drawing import conditions, latents
-from vael.cli.drawing.asked import SampleOptions
 from vael.cli.options.declaring import names_given
 from vael.cli.options.parser import UsageError
+from vael.cli.options.sampling import SampleOptions
 from vael.cli.results import domain_of
 from vael.cli.telling import answer
+from vael.data import Source
 from vael.errors import StateError, VaelError
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from vael.data import Source
-    from vael.evaluation.tabular.synthetic import SyntheticQuality
-    from vael.specs import Run
-    from vael.tables.schema import Schema
+from vael.evaluation.tabular.synthetic import SyntheticQuality, SyntheticSettings
+from vael.report.tabular.synthetic import QualityInput, write_quality
+from vael.report.tabular.synthetic_verdict import quality_remarks
+from vael.specs import Run
+from vael.tables.constraints import enforced
+from vael.tables.schema import Schema
+from vael.tables.schema_file import from_record
 
 FEWEST = 20  # rows that can be judged
 
@@ -32,9 +36,6 @@ def rules_of(run: Run, options: SampleOptions) -> Schema | None:
     None for what is no table of named columns (unless an option for tables was given), and, with a warning, where the
     data are no longer at hand.
     """
-    from vael.applications.synthesis import schema_of
-    from vael.tables.schema_file import from_record
-
     known, asked = run.spec.data.table, bool(names_given(options.tables) or options.latents.sampler)
     if known is not None:
         return from_record(known)
@@ -86,10 +87,6 @@ def draw_table(run: Run, schema: Schema, options: SampleOptions, context: Tensor
     """Complete rows that keep the rules of their columns, by whatever way of drawing was asked for; with `context` one
     for each c.
     """
-    from vael.applications import synthesis
-    from vael.applications.generation import mean_samples
-    from vael.tables.constraints import enforced
-
     count, seed = options.examples, options.seed
     if options.tables.given:
         return conditions.conditional_rows(run, schema, count, seed, options.tables.given)
@@ -104,8 +101,6 @@ def draw_table(run: Run, schema: Schema, options: SampleOptions, context: Tensor
 
 def sampler_of(run: Run, options: SampleOptions) -> str:
     """Where z comes from unless told: as usual, and from the prior where other options say how."""
-    from vael.applications.synthesis import usual_sampler
-
     other, data = options.mean or options.tables.given or options.latents.asked, run.spec.data
     usual = usual_sampler(run.model, data.table is not None, data.condition is not None)
     return options.latents.sampler or ("prior" if other else usual)
@@ -133,17 +128,11 @@ def training_rows(run: Run, options: SampleOptions) -> Source | None:
 
 def gapped(run: Run, x: Tensor, options: SampleOptions) -> Tensor:
     """The rows as they are to be written."""
-    from vael.applications import synthesis
-
     return synthesis.with_gaps(x, run.splits().train, options.seed) if options.tables.with_gaps else x
 
 
 def write_page(run: Run, x: Tensor, page: Path, options: SampleOptions) -> SyntheticQuality:
     """Judge the rows and write the page."""
-    from vael.applications.synthesis import held_out, judge_rows
-    from vael.evaluation.tabular.synthetic import SyntheticSettings
-    from vael.report.tabular.synthetic import QualityInput, write_quality
-
     splits, seed = run.splits(), options.seed
     held = sum(map(len, held_out(splits)))
     if min(held, len(splits.train)) < FEWEST:
@@ -166,8 +155,6 @@ def write_page(run: Run, x: Tensor, page: Path, options: SampleOptions) -> Synth
 
 def sentences(quality: SyntheticQuality, page: Path) -> str:
     """What is printed."""
-    from vael.report.tabular.synthetic_verdict import quality_remarks
-
     said = [f"  {'! ' if one.tone.value == 'warning' else ''}{one.text}" for one in quality_remarks(quality)]
     return "\n".join([*said, f"Quality page: {page}"])
 

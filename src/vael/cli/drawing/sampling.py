@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
+from torch import Tensor
+
+from vael.applications import generation
 from vael.cli.drawing import conditioning, latents, quality
-from vael.cli.drawing.asked import EXAMPLES, FILMED, SampleOptions
 from vael.cli.formats import Result, Target
+from vael.cli.options.sampling import EXAMPLES, FILMED, SampleOptions
 from vael.cli.results import done, elements, loaded, target_of, typed_rows
 from vael.cli.telling import answer, said
 from vael.counting import counted
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from vael.tables.schema import Schema
+from vael.specs.using import with_conditions
+from vael.tables.schema import Schema
 
 
 def sample(options: SampleOptions) -> int:
@@ -47,8 +46,6 @@ def samples(drawn: conditioning.ConditionedRun, count: int) -> Result:
 
 def draws(drawn: conditioning.ConditionedRun, count: int) -> Tensor:
     """Examples in the way that was asked for."""
-    from vael.applications import generation
-
     run, options = drawn.run, drawn.options
     if options.latents.asked:
         x = latents.latent_samples(run, count, options)
@@ -67,8 +64,6 @@ def draws(drawn: conditioning.ConditionedRun, count: int) -> Tensor:
 
 def sample_table(drawn: conditioning.ConditionedRun, schema: Schema, target: Target) -> int:
     """Rows that keep the rules of their columns, and the page about them if it was asked for."""
-    from vael.specs.using import with_conditions
-
     run, options = drawn.run, drawn.options
     page, seed = options.tables.quality, options.seed
     x = quality.draw_table(run, schema, options, drawn.each)

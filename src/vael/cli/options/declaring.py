@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
 from vael.cli.formats import Format, format_of
 from vael.cli.options.places import Places, Read, Write
@@ -178,8 +178,3 @@ def refuse_endings(options: object) -> None:
     for declared, value in valued(options):
         if isinstance(value, Path) and declared.option.formats:
             format_of(value, declared.option.formats)
-
-
-def record_of(command: Callable[..., int]) -> type:
-    """The record of options that a command takes, as its annotation says."""
-    return get_type_hints(command)["options"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from vael.cli.options.declaring import Option, argument, options_of, record_of
+from vael.cli.options.declaring import Option, argument, options_of
 from vael.cli.options.parser import Parser
 from vael.cli.options.shared import CommandOptions
 from vael.cli.options.values import one_of
@@ -57,7 +57,7 @@ def whole() -> argparse.ArgumentParser:
     root.add_argument("-V", "--version", action="store_true", help="print the version")
     commands = root.add_subparsers()
     for name, command in COMMANDS.items():
-        record = record_of(command.function(name))
+        record = command.record(name)
         parser = Parser(name, command.summary, record)
         named = {option: one.option for one in options_of(record) for option in one.names}
         for action in parser._actions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import FailFast, Field, model_validator
@@ -20,6 +21,7 @@ from vael.models.core import Model
 from vael.models.families import LikelihoodPart, ModelPart, Size
 from vael.models.flows.density import FlowDensity
 from vael.models.flows.parts import CouplingPart, FlowPart
+from vael.models.likelihoods.heads import Head
 from vael.models.likelihoods.parts import SquaredErrorPart
 from vael.models.mixtures.covariance import Covariance, Diagonal, Full, Spherical, Tied
 from vael.models.mixtures.gaussian_mixture import GaussianMixture
@@ -186,14 +188,39 @@ class AutoencoderPart(ModelPart):
     def build(self, facts: Facts) -> Model:
         unconditional(self, facts)
         head = self.likelihood.build(facts)
-        encode = encoder(self.network, facts, head, self.latent)
-        squashed = {"linear": [], "sigmoid": [nn.Sigmoid()], "top-k": [TopK(self.kept or 1)]}[self.code]
-        return Autoencoder(
-            nn.Sequential(encode, *squashed),
-            decoder(self.network, facts, self.latent, head),
+        return self.around(
+            head,
+            facts,
+            self.coding,
             corruption=None if self.corruption is None else self.corruption.build(),
             penalties={part.name: part.build() for part in self.penalties},
             density=None if self.density is None else self.density.build(self.latent),
+        )
+
+    @property
+    def coding(self) -> list[nn.Module]:
+        """What the encoder's output goes through."""
+        found: dict[str, list[nn.Module]] = {"linear": [], "sigmoid": [nn.Sigmoid()], "top-k": [TopK(self.kept or 1)]}
+        return found[self.code]
+
+    def around(
+        self,
+        head: Head,
+        facts: Facts,
+        coding: list[nn.Module],
+        *,
+        corruption: Corruption | None = None,
+        penalties: Mapping[str, Penalty] | None = None,
+        density: Samples | None = None,
+    ) -> Autoencoder:
+        """The model in these sizes of what is there already, whatever the part's own."""
+        encode = encoder(self.network, facts, head, self.latent)
+        return Autoencoder(
+            nn.Sequential(encode, *coding),
+            decoder(self.network, facts, self.latent, head),
+            corruption=corruption,
+            penalties=penalties,
+            density=density,
         )
 
 

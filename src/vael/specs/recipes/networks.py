@@ -13,11 +13,8 @@ from vael.inference.parts import (
     GradientAscentPart,
 )
 from vael.models.autoencoders.autoencoder_parts import (
-    AutoencoderPart,
-    ContractionPart,
     MaskingPart,
     MixtureDensityPart,
-    SparsityPart,
     StackedAutoencoderPart,
 )
 from vael.models.autoencoders.quantized_parts import VQVAEPart
@@ -110,8 +107,7 @@ def principal() -> Composition:
 
     One hidden layer of 2 × latent SiLU units.
     """
-    model = VAEPart(latent=256, network=DensePart(hidden=(512,)), begin="principal-components")
-    return Composition(model, ascent(2e-5), batch=64)
+    return Composition(recipes.PRINCIPAL, ascent(2e-5), batch=64)
 
 
 def lecture() -> Composition:
@@ -169,7 +165,7 @@ def autoencoder() -> Composition:
 
     A Gaussian mixture over the codes to sample from (Hinton & Salakhutdinov 2006).
     """
-    return coding(AutoencoderPart(density=MixtureDensityPart()), second=True)
+    return coding(recipes.AUTOENCODER.model_copy(update={"density": MixtureDensityPart()}), second=True)
 
 
 def denoising() -> Composition:
@@ -178,7 +174,7 @@ def denoising() -> Composition:
     `autoencoder` whose encoder is given examples of which elements are masked (Vincent, Larochelle, Bengio & Manzagol
     2008).
     """
-    return coding(AutoencoderPart(corruption=MaskingPart()))
+    return coding(recipes.AUTOENCODER.model_copy(update={"corruption": MaskingPart()}))
 
 
 def sparse() -> Composition:
@@ -186,8 +182,7 @@ def sparse() -> Composition:
 
     `autoencoder` of logistic units.
     """
-    model = AutoencoderPart(latent=256, network=DensePart(hidden=()), code="sigmoid", penalties=(SparsityPart(),))
-    return coding(model, {"sparsity": 1.0})
+    return coding(recipes.SPARSE, {"sparsity": 1.0})
 
 
 def k_sparse() -> Composition:
@@ -195,7 +190,7 @@ def k_sparse() -> Composition:
 
     `autoencoder`, linear on both sides; of each code only the `kept` largest numbers stay (Makhzani & Frey 2013).
     """
-    return coding(AutoencoderPart(latent=256, network=DensePart(hidden=()), code="top-k", kept=25))
+    return coding(recipes.K_SPARSE)
 
 
 def contractive() -> Composition:
@@ -203,8 +198,7 @@ def contractive() -> Composition:
 
     `autoencoder` with a penalty on the slope of the code (Rifai, Vincent, Muller, Glorot & Bengio 2011).
     """
-    model = AutoencoderPart(latent=256, network=DensePart(hidden=()), code="sigmoid", penalties=(ContractionPart(),))
-    return coding(model, {"contraction": 0.1})
+    return coding(recipes.CONTRACTIVE, {"contraction": 0.1})
 
 
 def stacked() -> Composition:
@@ -220,7 +214,7 @@ def vq_vae() -> Composition:
 
     Then an autoregressive prior over them (van den Oord, Vinyals & Kavukcuoglu 2017).
     """
-    return quantized(VQVAEPart())
+    return quantized(recipes.VQ_VAE)
 
 
 def vq_vae_2() -> Composition:
@@ -228,7 +222,7 @@ def vq_vae_2() -> Composition:
 
     The top's half the bottom's, then an autoregressive prior over them (Razavi, van den Oord & Vinyals 2019).
     """
-    return quantized(VQVAEPart(grids=2, channels=(32,)))
+    return quantized(recipes.VQ_VAE_2)
 
 
 def quantized(model: VQVAEPart) -> Composition:

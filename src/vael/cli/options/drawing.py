@@ -1,0 +1,99 @@
+"""What commands take that draw from a run: `vael forecast`, `interpolate`, `attribute`, `inpaint`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from vael.cli.formats import ARRAY, FILMS, PICTURE, ROWS, STILLS
+from vael.cli.options.declaring import argument, flag, option
+from vael.cli.options.shared import ResultOptions, in_run, own_data, result, seed
+from vael.cli.options.values import natural, number, positive, whole
+
+FRAMES, FILM_FRAMES = 11, 31
+SHOWN, DRAWS, FILM_DRAWS = 8, 4, 12
+FRAMES_TOLD = f"how many; default {FRAMES}, {FILM_FRAMES} in a film"
+
+
+def strip(name: str) -> Any:
+    """`-o FILE` for frames of this name."""
+    about = "file: .png (a strip), .gif or .html (a film), .npy, .csv or .parquet; default in the run folder"
+    return result(about, in_run(f"{name}.png", f"{name}.csv"), formats=(*STILLS, *FILMS))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastOptions(ResultOptions):
+    """What `vael forecast` takes."""
+
+    notes: ClassVar[str] = (
+        "For models of sequences. A forecast knows the last window of each series; a gap in it is a gap. Written "
+        "are the mean of each channel and the ends of the interval, noise of the measurement included."
+    )
+    output: Path | None = result(
+        ".csv, .parquet, or .npy [series, steps, channels]; default forecast.csv in the run folder",
+        in_run("forecast.csv"),
+        formats=ROWS,
+    )
+    data: str | None = argument(
+        "DATA", "series to go on from; default all of the run's own data", default=None, called="the data themselves"
+    )
+    steps: int | None = option("H", "steps to forecast; default a quarter of a window", whole, main=True)
+    interval: float = option(
+        "P", "probability between the two quantiles", number(float, 0, above=True, most=0.999), default=0.9
+    )
+    draws: int | None = option(
+        "N",
+        "write N drawn futures of each series and no means: for what hangs on several steps",
+        number(int, 1, most=1000),
+    )
+    seed: int = seed("the draws")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StripOptions(ResultOptions):
+    """Abstract: what a command takes that changes examples step by step."""
+
+    data: str | None = own_data()
+    frames: int | None = option("N", FRAMES_TOLD, number(int, 2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterpolateOptions(StripOptions):
+    """What `vael interpolate` takes."""
+
+    output: Path | None = strip("interpolation")
+    from_: int = option("ROW", "example to begin at, counted from 1", whole, default=1)
+    to: int = option("ROW", "example to end at", whole, default=2)
+    spherical: bool = flag("along a great circle, where N(0, I) has its mass; default a straight line")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributeOptions(StripOptions):
+    """What `vael attribute` takes."""
+
+    output: Path | None = strip("attribute")
+    of: int = option("ROW", "example to change, counted from 1", whole, default=1)
+    give: str | None = option("CLASS", "class whose examples have the attribute, by name or number; must be given")
+    take: str | None = option("CLASS", "class whose examples have it not; default all others")
+    strength: float = option("A", "go from 0 to A times the difference of means", positive, default=1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InpaintOptions(ResultOptions):
+    """What `vael inpaint` takes."""
+
+    output: Path | None = result(
+        "file: .png (original, what was seen, mean, draws, one column for each image), .gif or .html (a film of "
+        "draws), .npy (means)",
+        in_run("inpainted.png", "inpainted.csv"),
+        formats=(PICTURE, ARRAY, *FILMS),
+    )
+    data: str | None = own_data()
+    region: str | None = option(
+        "Y0:Y1,X0:X1",
+        "rows Y0 to Y1 - 1 and columns X0 to X1 - 1 of the image, counted from 0, are hidden; must be given",
+    )
+    draws: int | None = option("N", f"draws of the hidden pixels below the mean; default {DRAWS}", natural)
+    seed: int = seed("the draws")
+    count: int = option("N", "how many images, from the first", whole, "-n", default=SHOWN)
