@@ -386,6 +386,13 @@ def scratch() -> BinaryIO:
     return cast(BinaryIO, tempfile.TemporaryFile())
 
 
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 def write_bytes(path: Path | str, content: bytes, *, durable: bool = True) -> None:
     """Write a file, whole or not at all. Errors: as `written`."""
     with written(path, durable=durable) as file:

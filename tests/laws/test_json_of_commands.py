@@ -1,6 +1,8 @@
 """Every command prints, asked for it, one JSON object and nothing else."""
 
 import json
+import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import pytest
 import vael
 from vael import explorer, service
 from vael.cli.main import COMMANDS, main
+from vael.cli.sharing import hub
 
 SMALL = {"epochs": 1, "hidden": (8,), "callbacks": ()}
 TRAINED = ["--epochs", 1, "--hidden", 8, "--latent", 2, "--importance-samples", 2]
@@ -31,11 +34,26 @@ LINES = {
     "export": ["export", "PICTURES", "-o", "OUT"],
     "explore": ["explore", "PICTURES", "--no-browser"],
     "serve": ["serve", "PICTURES"],
+    "push": ["push", "PICTURES", "ada/digits", "--importance-samples", 2],
+    "pull": ["pull", "ada/digits", "--run", "OUT"],
     "data": ["data", "list"],
     "models": ["models"],
     "completion": ["completion", "bash"],
 }
 NEEDS = {"export": "onnx", "explore": "starlette", "serve": "starlette", "completion": "shtab"}
+
+
+class Hub:
+    """A hub that has one run and forgets what it is sent."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def HfApi(self):
+        return SimpleNamespace(create_repo=lambda *given, **how: None, upload_folder=lambda **how: None)
+
+    def snapshot_download(self, name, *, local_dir, **how):
+        shutil.copytree(self.folder, local_dir, dirs_exist_ok=True)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +80,7 @@ def test_every_command_has_its_line():
 def test_a_command_prints_one_object_and_nothing_else(name, place, tmp_path, capsys, monkeypatch):
     if name in NEEDS:
         pytest.importorskip(NEEDS[name])
+    monkeypatch.setattr(hub, "hugging_face", lambda: Hub(place / "PICTURES"))
     monkeypatch.setattr(explorer, "serve", lambda scene, port, ready: ready("http://127.0.0.1:1/"))
     monkeypatch.setattr(service, "serve", lambda found, port, host, token, ready: ready("http://127.0.0.1:1", None))
     words = [str(word) for word in LINES[name]]

@@ -27,7 +27,7 @@ NO_PATHS = set(  # what options take that name no file or folder
     re.split(
         "  ",
         "N  N,N  NxN  N|HxW  H  K  M  P  T  T,T  A  B  B,B  ROW  NAME  CLASS  RATE  SHARE  SECONDS  STEPS  HOW  WHICH  "
-        "RECIPE  COLUMN  ADDRESS",
+        "RECIPE  COLUMN  ADDRESS  USER/NAME  SHELL  MB",
     )
 ) | {"COLUMN=VALUE", "NAME=VALUE", "LEAF=VALUE", "MODULE", "DECAY", "stop|skip", "list | info", "Y0:Y1,X0:X1"}
 

@@ -27,7 +27,7 @@ USED_UP = (
     "cannot allocate memory",
 )  # in what PyTorch says
 QUIET = {"--quiet", "-q"}
-ALIKE = {"evaluate", "report", "forecast", "serve"}  # commands that take runs on sequences as others
+ALIKE = {"evaluate", "report", "forecast", "serve", "push"}  # commands that take runs on sequences as others
 OF_SEQUENCES = {"sample", "reconstruct", "encode", "score", "impute"}  # those that have a way of their own for them
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
@@ -83,6 +83,8 @@ GROUPS = {
     "look, touch, share": {
         "explore": Command("drawing.exploring", "Open a local page over a run: map, live decoding, what if."),
         "serve": Command("sharing.serving", "Answer programs over HTTP: score, encode, impute, sample."),
+        "push": Command("sharing.hub", "Send a run to the Hugging Face hub, with a model card."),
+        "pull": Command("sharing.hub", "Get a run from the Hugging Face hub, checked as any other."),
     },
     "look up": {
         "data": Command("listing", "List named data sets, or say what is known of one or of a file."),

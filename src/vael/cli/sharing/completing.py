@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from vael.cli.options.declaring import Option, argument, options_of
-from vael.cli.options.parser import Parser
+from vael.cli.options.parser import Parser, UsageError
 from vael.cli.options.shared import CommandOptions
-from vael.cli.options.values import one_of
 from vael.errors import StateError
+from vael.nearest import hint
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -28,11 +28,13 @@ class CompletionOptions(CommandOptions):
         "fish: vael completion fish > ~/.config/fish/completions/vael.fish\n"
         "The script is complete in itself: no Python runs when TAB is pressed."
     )
-    shell: str = argument("SHELL", f"one of {', '.join(SHELLS)}", one_of(*SHELLS))
+    shell: str = argument("SHELL", f"one of {', '.join(SHELLS)}")
 
 
 def completion(options: CompletionOptions) -> int:
     """Print the script."""
+    if options.shell not in SHELLS:
+        raise UsageError(f"expected one of {', '.join(SHELLS)}; got {options.shell!r}{hint(options.shell, SHELLS)}")
     found = script(options.shell)
     print(json.dumps({"shell": options.shell, "script": found}) if options.json else found)
     return 0
