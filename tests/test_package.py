@@ -53,3 +53,29 @@ def test_one_version_licence_and_name_everywhere():
     assert [cited["name"]] == [author["name"] for author in PROJECT["authors"]]
     assert f"\n{PROJECT['license']}.\n" in (ROOT / "README.md").read_text()
     assert "Apache License" in (ROOT / "LICENSE").read_text()
+
+
+WORKFLOW = (ROOT / ".github" / "workflows" / "check-and-docs.yml").read_text()
+
+
+def test_the_workflow_runs_what_there_is():
+    """Its commands are targets and files of this project, its Python one that the package takes, and what it publishes
+    is where the pages are built.
+    """
+    makefile = (ROOT / "Makefile").read_text()
+    runs = re.findall(r"- run: (.+)", WORKFLOW)
+    assert runs == [".ci/run", "make docs"]
+    assert (ROOT / ".ci" / "run").is_file()
+    assert re.search(r"^docs:", makefile, re.M)
+    [path] = re.findall(r"path: (\S+)", WORKFLOW)
+    assert f"docs {path}" in makefile
+    [least] = re.findall(r">=3\.(\d+)", PROJECT["requires-python"])
+    assert {int(version) for version in re.findall(r'python-version: "3\.(\d+)"', WORKFLOW)} == {int(least)}
+
+
+def test_only_the_main_branch_is_published_and_only_there_with_more_rights():
+    parts = re.split(r"^  (check|docs|publish):$", WORKFLOW, flags=re.M)[1:]
+    jobs = dict(zip(parts[::2], parts[1::2], strict=True))
+    assert "refs/heads/main" in jobs["publish"]
+    assert "needs: [check, docs]" in jobs["publish"]
+    assert [name for name, job in jobs.items() if "write" in job] == ["publish"]
