@@ -14,9 +14,11 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(HERE / "gallery"), *filter(None, [os.environ.get("PYTHONPATH")])]
 )  # for the kernels
 os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
-sys.path.insert(0, str(HERE.parent / "src"))
+sys.path[:0] = [str(HERE.parent / "src"), str(HERE)]
 
-from vael import __version__  # noqa: E402 (found through the path above)
+import notebooks  # noqa: E402 (found through the path above, as the next one)
+
+from vael import __version__  # noqa: E402
 
 project = "vael"
 release = version = __version__
@@ -49,7 +51,33 @@ def copy_mathjax(app, exception) -> None:
         copy_asset(Path(package.origin).parent / "static" / "mathjax", Path(app.outdir) / "_static" / "mathjax")
 
 
+NOTEBOOKS = "_downloads/notebooks"
+
+
+def offer_notebook(app, pagename, templatename, context, doctree) -> None:
+    """Under the title of a page of the gallery, the notebook to download; on their contents, all in one archive."""
+    page = HERE / f"{pagename}.md"
+    if doctree is None or app.builder.format != "html":
+        return
+    if page in notebooks.pages():
+        name, words = notebooks.name_of(page), "Download this page as a notebook"
+    elif pagename == "gallery/index":
+        name, words = "gallery.zip", "Download all pages as notebooks"
+    else:
+        return
+    link = f'<p><a href="{context["pathto"](f"{NOTEBOOKS}/{name}", 1)}" download>{words}</a></p>'
+    context["body"] = context["body"].replace("</h1>", f"</h1>\n{link}", 1)
+
+
+def write_notebooks(app, exception) -> None:
+    """The notebooks that the pages offer."""
+    if exception is None and app.builder.format == "html":
+        notebooks.write(Path(app.outdir) / NOTEBOOKS)
+
+
 def setup(app) -> dict[str, bool]:
     """Pages may be read side by side."""
     app.connect("build-finished", copy_mathjax)
+    app.connect("build-finished", write_notebooks)
+    app.connect("html-page-context", offer_notebook)
     return {"parallel_read_safe": True}

@@ -59,9 +59,6 @@ def run(page: Path, folder: Path) -> float:
         if hasattr(shown, "save") and hasattr(shown, "convert"):
             number += 1
             shown.convert("RGB").save(folder / f"{page.parent.name}-{page.stem}-{number}.png")
-        elif hasattr(shown, "savefig"):  # a figure that pyplot does not know of
-            number += 1
-            shown.savefig(folder / f"{page.parent.name}-{page.stem}-{number}.png", dpi=110)
         elif shown is not None and not pictures:
             print(str(getattr(shown, "data", shown))[:2000])
     return time.perf_counter() - begun

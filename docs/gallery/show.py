@@ -4,11 +4,13 @@ machine.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
@@ -17,7 +19,7 @@ from vael.errors import VaelError
 from vael.report.grid import Display, grid_image
 from vael.report.style import CLASSES, SETTINGS, TRAIN, VALIDATION
 
-__all__ = ["CLASSES", "TRAIN", "VALIDATION", "derivation", "images", "mnist", "style"]
+__all__ = ["CLASSES", "TRAIN", "VALIDATION", "derivation", "images", "mnist", "picture", "style"]
 
 
 def style() -> None:
@@ -43,6 +45,13 @@ def images(x: Tensor, *, columns: int | None = None, low: float = 0.0, high: flo
     sheet = grid_image(x if x.dim() == 4 else x[:, None], Display(low, high), columns=columns)
     white = Image.new("RGBA", sheet.size, "white")
     return Image.alpha_composite(white, sheet).convert("RGB")
+
+
+def picture(figure: Figure) -> Image.Image:
+    """A figure that pyplot does not know of, as a picture that every notebook shows."""
+    written = io.BytesIO()
+    figure.savefig(written, format="png", dpi=130)
+    return Image.open(written)
 
 
 def mnist(binarize: Binarize | None = None) -> Splits:
