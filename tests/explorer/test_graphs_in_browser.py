@@ -144,7 +144,12 @@ RECIPES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+QUICK = {"convolutional", "hierarchical-convolutional", "vq-vae", "temporal"}  # every one takes seconds
+
+
+@pytest.mark.parametrize(
+    "recipe", [one if one in QUICK else pytest.param(one, marks=pytest.mark.slow) for one in RECIPES]
+)
 def test_models_decode_and_encode_as_in_python(kernel, recipe, tmp_path):
     """Pixels to 1/255 of their range with the weights as they are, and codes to 1e-3."""
     small = {"set": ("model.channels=8,8", "algorithm.second_epochs=1")} if recipe == "vq-vae" else {}

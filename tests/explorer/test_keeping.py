@@ -64,7 +64,7 @@ def test_large_weights_are_rounded_where_they_would_fill_the_page(pictures, monk
 def test_without_examples_none_of_the_data_is_in_it(pictures, monkeypatch):
     monkeypatch.setattr(keeping, "DRAWN", 50)
     found = kept_page(pictures, without_examples=True)
-    assert (found.examples, found.drawn) == (50, True)
+    assert (found.examples, found.drawn, found.absent) == (50, True, ())
     kept = data_of(found)
     assert kept["examples"]["labels"] is None
     assert kept["examples"]["scores"] is None

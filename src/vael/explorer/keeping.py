@@ -73,7 +73,7 @@ def fitted(pages: Pages, limit: int, available: int) -> tuple[int, bytes]:
     if len(one) > limit:
         raise StateError(
             f"the page takes {len(one) / MEGABYTE:.2f} MB with a single example, and {limit / MEGABYTE:g} MB were "
-            f"given; allow more (--size {np.ceil(len(one) / MEGABYTE * 10 + 1) / 10:g})"
+            f"given; allow more (--size {np.ceil(len(one) / MEGABYTE * 10) / 10:g})"
         )
     each = max((len(pages.content(few)) - len(one)) / max(few - 1, 1), 1.0)
     count = int(min(available, 1 + (limit - len(one)) / each))
@@ -158,7 +158,7 @@ class Pages:
             ("new examples", facts["samples"] and has_them.prior is None),
             ("what if", facts["asks"] and has_them.weigh is None),
             ("draw one", facts["draws_by_hand"] and has_them.encode is None),
-            ("strangest examples", self.scores is None),
+            ("strangest examples", self.scores is None and not self.drawn),
         ]
         return [name for name, gone in missing if gone]
 
