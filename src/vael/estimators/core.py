@@ -179,13 +179,17 @@ class Told:
 
 def fit(told: Told, latent: int | None, hidden: tuple[int, ...] | None, how: Effort) -> tuple[Fitted, int]:
     """The model fitted to rows, and the epochs that it took; NaN is a gap."""
-    columns = told.x.shape[1]
-    shift, scale = (np.zeros(columns), np.ones(columns)) if told.schema else location_and_scale(told.x)
+    gaps, shift, scale = told.gaps, np.zeros(told.x.shape[1]), np.ones(told.x.shape[1])
+    constant: tuple[int, ...] = ()
+    if told.schema is None:
+        shift, scale = location_and_scale(told.x)
+        constant = tuple(constant_columns(told.x).tolist())
+    else:
+        gaps = True
     cells = standardised(narrowed(told.x, shift, scale) if told.kept else told.x, shift, scale)
-    rows = Rows(torch.from_numpy(cells.astype(np.float32)), told.gaps or told.schema is not None, told.schema)
+    rows = Rows(torch.from_numpy(cells.astype(np.float32)), gaps, told.schema)
     design = designed(rows, latent, hidden, how, told.least)
     model, run, splits = trained(rows, design, how)
-    constant = () if told.schema else tuple(constant_columns(told.x).tolist())
     return Fitted(model, design.model, rows.gaps, shift, scale, told.schema, constant, splits), max(1, run.epochs)
 
 

@@ -86,9 +86,14 @@ class Rows:
         return whole if transform is None else replace(whole, transform=transform)
 
     @property
+    def holed(self) -> bool:
+        """Whether they are numbers of which some may be missing."""
+        return self.gaps and self.schema is None
+
+    @property
     def few(self) -> bool:
         """Whether gaps are to be filled in so few rows of numbers that all of them are needed to learn from."""
-        return self.gaps and self.schema is None and len(self.x) < FEW
+        return self.holed and len(self.x) < FEW
 
     @property
     def facts(self) -> Facts:
@@ -148,7 +153,7 @@ def designed(rows: Rows, latent: int | None, hidden: Sequence[int] | None, how: 
 
 def splits_of(rows: Rows, seed: int) -> Splits:
     """Rows to climb on and rows set aside to know when to stop; a few rows serve for both."""
-    whole = rows.source(HiddenCells(HIDDEN_SHARE) if rows.gaps and rows.schema is None and not rows.few else None)
+    whole = rows.source(HiddenCells(HIDDEN_SHARE) if rows.holed and not rows.few else None)
     if len(rows.x) < LEAST_HELD_OUT or rows.few:
         return Splits(whole, whole, None)
     order = torch.randperm(len(rows.x), generator=torch.Generator().manual_seed(seed))
