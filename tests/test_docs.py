@@ -8,6 +8,7 @@ make, git) are not run here. A line that must not be run stands in a block of an
 tested that there are such commands and such options.
 """
 
+import calendar
 import importlib.util
 import re
 import shlex
@@ -168,7 +169,7 @@ def test_every_page_is_in_a_table_of_contents():
 CITATION = re.compile(
     r"((?:[A-Z][\w'-]+(?:, | & | and ))*[A-Z][\w'-]+)(?: et al\.?| and others)?,?(?: \*[^*]+\*,)? \(?((?:19|20)\d\d)\b"
 )
-NO_NAMES = {"Since"}
+NO_NAMES = {"Since", "In", "Until", "Before", "After", *calendar.month_name}  # of something that has a year
 
 
 def citations(page):
