@@ -149,3 +149,15 @@ def test_a_recipe_is_trained_as_it_usually_is_unless_told():
 
 def test_few_examples_get_small_batches():
     assert [batch_for(examples) for examples in (3, 320, 1437, 2048, 60_000)] == [16, 16, 64, 128, 128]
+
+
+def test_a_run_on_pictures_of_sixteen_bits_is_read_again(tmp_path):
+    """The likelihood of each pixel given others has a network of its own, whose sizes are no sides of a table of
+    65,536 levels.
+    """
+    x = np.random.default_rng(0).integers(0, 65_536, (12, 3, 8, 8)).astype(np.uint16)
+    x[0, 0, 0, 0] = 65_535
+    np.save(tmp_path / "x.npy", x)
+    likelihood = {"likelihood": "autoregressive-mixture", "compile": False}
+    run = vael.train(tmp_path / "x.npy", epochs=1, run=tmp_path / "run", callbacks=(), **likelihood)
+    assert vael.load(tmp_path / "run").spec == run.spec

@@ -17,6 +17,7 @@ from vael.training.checkpoint import TensorHeader
 MOST_LAYERS = 4096
 IN_TRAINING = 5  # copies of the weights: with gradients, two moments and an average
 LEAST = 1 << 24  # a size that takes no memory worth speaking of
+TABLED = ("levels", "components", "channels")  # sizes of a likelihood that one table may have as its sides
 
 
 def hollow(spec: RunSpec, header: TensorHeader | None, where: str) -> Model:
@@ -62,7 +63,11 @@ def refuse_sizes(spec: RunSpec, header: TensorHeader | None, where: str) -> None
                 f"{where}: {name} is {said}, but {beside} {numbers:,} numbers; restore the files as `vael train` wrote "
                 "them"
             )
-    counts = [value for name, value in named if "likelihood." in name and isinstance(value, int) and value > 1]
+    counts = [
+        value
+        for name, value in named
+        if "likelihood." in name and name.rpartition(".")[2] in TABLED and isinstance(value, int) and value > 1
+    ]
     deep = max((value for name, value in named if name.endswith("blocks") and isinstance(value, int)), default=0)
     if math.prod(spec.data.event) > most or math.prod(counts) > most or deep > layers:
         raise FormatError(
