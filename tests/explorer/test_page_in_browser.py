@@ -46,7 +46,10 @@ class Seen:
 
     def settled(self):
         """Wait until no answer is awaited any more."""
-        self.page.wait_for_load_state("networkidle")
+        self.page.evaluate(
+            """async () => { for (let frames = 0; frames < 3; frames = window.explorer.idle() ? frames + 1 : 0)
+            await new Promise(requestAnimationFrame); }"""
+        )
 
     def shot(self):
         if SHOTS:

@@ -1,4 +1,4 @@
-import { answeredBy, ask, coordinates, latest, say } from "./questions.js";
+import { answeredBy, ask, coordinates, idle, latest, say } from "./questions.js";
 import { CLASSES, CodeMap, ramp } from "./map.js";
 import { compared, element, plane, show } from "./looks.js";
 
@@ -445,7 +445,7 @@ async function opened(answers) {
   state.base = state.example;
   state.other = Math.min(kept.o ?? 1, columns.count - 1);
   map = new CodeMap(by("map"));
-  window.explorer = { map, state, ask };
+  window.explorer = { map, state, ask, idle };
   sliders(); menus(); controls(); pointing();
   if (state.colour.startsWith("column ")) await cellsOf(state.colour.slice(7));
   const point = kept.z ? state.z : null;

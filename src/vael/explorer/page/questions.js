@@ -1,15 +1,25 @@
 // What the page asks of the run. Who answers is told once, at the start: a server (served.js), or the file itself (kept.js).
 const trouble = document.getElementById("trouble");
-let answers = null;
+let answers = null, awaited = 0;
 
 export function answeredBy(found) {
   answers = found;
 }
 
 export async function ask(question, asked = {}) {
-  const found = await answers.ask(question, asked);
-  trouble.hidden = true;
-  return found;
+  awaited++;
+  try {
+    const found = await answers.ask(question, asked);
+    trouble.hidden = true;
+    return found;
+  } finally {
+    awaited--;
+  }
+}
+
+// Whether every question was answered.
+export function idle() {
+  return awaited === 0;
 }
 
 export function coordinates() {
