@@ -46,11 +46,16 @@ def test_a_smaller_page_has_fewer_examples_and_is_not_above_its_size(whole, pict
     assert size * 1e6 * 0.9 < len(found.content) <= size * 1e6
 
 
-def test_a_size_that_holds_no_example_is_refused(pictures):
+def test_a_size_that_holds_no_example_is_refused(pictures, monkeypatch):
     with pytest.raises(
-        StateError, match=r"MB with a single example, and 0\.01 MB were given; allow more \(--size 0\.[1-9]"
+        StateError, match=r"MB with a single example, and 0\.1 MB were given; allow more \(--size 0\.[1-9] or above"
     ):
-        kept_page(pictures, 0.01)
+        kept_page(pictures, 0.1)
+    monkeypatch.setattr(type(pictures), "strangeness", property(lambda scene: pytest.fail("scored for nothing")))
+    with pytest.raises(
+        StateError, match=r"MB for the weights alone, and 0\.001 MB were given; allow more \(--size 0\.[1-9] or above"
+    ):
+        kept_page(pictures, 0.001)
 
 
 def test_large_weights_are_rounded_where_they_would_fill_the_page(pictures, monkeypatch):

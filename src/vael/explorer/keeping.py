@@ -63,6 +63,8 @@ def kept_page(scene: Scene, megabytes: float = USUAL, *, without_examples: bool 
     weights = KeptWeights()
     functions.told(weights)
     pages = Pages(scene, shown, functions, half=len(weights.content) * 4 / 3 > SHARE * limit)  # as text of base64
+    if (alone := len(pages.graphs["weights"])) > limit:  # before examples are scored, which may take minutes
+        raise StateError(too_small(alone, "for the weights alone", limit))
     count, content = fitted(pages, limit, len(shown.source))
     return KeptPage(content, count, len(scene.source), without_examples, pages.half, pages.error, tuple(pages.absent))
 
@@ -71,15 +73,21 @@ def fitted(pages: Pages, limit: int, available: int) -> tuple[int, bytes]:
     """As many examples as fit, and the page with them. Errors: `StateError` where not even one does."""
     one, few = pages.content(1), min(available, TRIED)
     if len(one) > limit:
-        raise StateError(
-            f"the page takes {len(one) / MEGABYTE:.2f} MB with a single example, and {limit / MEGABYTE:g} MB were "
-            f"given; allow more (--size {np.ceil(len(one) / MEGABYTE * 10) / 10:g})"
-        )
+        raise StateError(too_small(len(one), "with a single example", limit))
     each = max((len(pages.content(few)) - len(one)) / max(few - 1, 1), 1.0)
     count = int(min(available, 1 + (limit - len(one)) / each))
     while len(content := pages.content(count)) > limit:
         count = max(1, min(count - 1, int(count * limit / len(content) * 0.98)))
     return count, content
+
+
+def too_small(least: int, what: str, limit: int) -> str:
+    """What is said of a size that does not do; enough is asked for at once."""
+    enough = np.ceil(least / MEGABYTE * 10 + 1) / 10
+    return (
+        f"the page takes {least / MEGABYTE:.2f} MB {what}, and {limit / MEGABYTE:g} MB were given; allow more "
+        f"(--size {enough:g} or above)"
+    )
 
 
 def drawn_scene(scene: Scene) -> Scene:

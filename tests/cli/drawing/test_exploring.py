@@ -35,7 +35,7 @@ def refused(capsys, *words):
         (["--export", "page.html", "--size", "many"], "expected a number above 0"),
         (
             ["--export", "page.html", "--size", "0.001"],
-            "with a single example, and 0.001 MB were given; allow more (--size",
+            "for the weights alone, and 0.001 MB were given; allow more (--size",
         ),
         (["--export", "run.json/page.html"], "run.json"),
         (["--export", "page.html", "--split", "second"], "train, validation, test"),
