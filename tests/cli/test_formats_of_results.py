@@ -24,6 +24,7 @@ FREE = {
     "train",
     "sweep",
     "data",
+    "pull",
 }  # any name, or one that hangs on what a file holds
 WRITTEN = [
     (name, one.names[0], one.option.formats)

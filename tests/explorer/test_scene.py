@@ -214,7 +214,7 @@ def test_other_models_are_explored_by_what_they_can(model, tmp_path):
     else:
         assert len(scene.drawn_at(code, 2, 0)["pixels"]) == 2
     if model == "hierarchical":
-        spread = scene.read(np.zeros(64))["spread"]
+        spread = scene.read([0.0] * 64)["spread"]
         assert len(spread) == len(code)
         assert all(deviation > 0 for deviation in spread)
     if model in ("hierarchical", "autoencoder"):

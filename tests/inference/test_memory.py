@@ -10,7 +10,7 @@ from vael.inference.memory import MOST, TIMES, kept
 from vael.models import Conditional
 from vael.probability import diagonal_gaussian
 
-WIDE, FEATURES, PIXELS, EXAMPLES = 2**17, 3, 4, 40  # half a MiB of float32 for each latent
+WIDE, FEATURES, PIXELS, EXAMPLES = 2**14, 3, 4, 40  # 64 KiB of float32 for each latent
 
 
 class Prior(Conditional):
@@ -19,7 +19,7 @@ class Prior(Conditional):
 
 
 class Wide(Conditional):
-    """Its layers keep little, its density half a MiB for each latent; it notes how many latents came at once."""
+    """Its layers keep little, its density 64 KiB for each latent; it notes how many latents came at once."""
 
     def __init__(self):
         super().__init__()

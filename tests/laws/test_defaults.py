@@ -14,13 +14,20 @@ HOME = Path(vael.__file__).parent
 
 
 def assumed(name):
-    """The default of every parameter of that name, by file and function; what is no constant is left out."""
+    """The default of every parameter and field of that name, by file and function or class; what is no constant is
+    left out.
+    """
     found = {}
     for path in sorted(HOME.rglob("*.py")):
         text = path.read_text()
         if f" {name}:" not in text or path.is_relative_to(HOME / "cli"):
             continue
-        for function in (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)):
+        tree = ast.parse(text)
+        for record in (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
+            for field in (one for one in record.body if isinstance(one, ast.AnnAssign)):
+                if ast.unparse(field.target) == name and isinstance(field.value, ast.Constant):
+                    found[f"{path.relative_to(HOME)}: {record.name}"] = field.value.value
+        for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
             given = function.args
             placed = zip(reversed([*given.posonlyargs, *given.args]), reversed(given.defaults), strict=False)
             named = zip(given.kwonlyargs, given.kw_defaults, strict=True)
@@ -30,7 +37,7 @@ def assumed(name):
     return found
 
 
-@pytest.mark.parametrize(("name", "usual", "least"), [("seed", (0, None), 40), ("split", ("test", None), 6)])
+@pytest.mark.parametrize(("name", "usual", "least"), [("seed", (0, None), 40), ("split", ("test", None), 2)])
 def test_what_is_assumed_where_nothing_is_said_is_the_same_everywhere(name, usual, least):
     found = assumed(name)
     assert {where: value for where, value in found.items() if value not in usual} == {}

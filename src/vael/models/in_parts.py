@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.distributions import Distribution
 from torch.func import functional_call
@@ -19,7 +19,7 @@ Measured = Callable[[Distribution], Float[Tensor, "samples batch"]]  # log p(x |
 
 def decoded_in_parts(
     likelihood: Conditional,
-    z: Float[Tensor, "samples batch features"],
+    z: Shaped[Tensor, "samples batch ..."],
     context: Tensor | None,
     measured: Measured,
     elements: int,

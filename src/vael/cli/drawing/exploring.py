@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vael.cli.formats import PAGE
 from vael.cli.options.declaring import flag, option
 from vael.cli.options.shared import RunOptions
 from vael.cli.options.values import number, one_of, positive
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from vael.explorer.keeping import KeptPage
     from vael.explorer.scene import Scene
 
-ENDINGS = (".html", ".htm")
 GREYS = 255  # steps between black and white
 
 
@@ -38,7 +38,7 @@ class ExploreOptions(RunOptions):
     )
     export: Path | None = option(
         "FILE.html", "write the page with model and examples into one file, and serve nothing", Path, written=True,
-        main=True,
+        main=True, formats=(PAGE,),
     )  # fmt: skip
     size: float | None = option(
         "MB", "with --export: megabytes the file may have, filled with examples; default 15", positive, main=True
@@ -76,10 +76,8 @@ def explore(options: ExploreOptions) -> int:
 def _refuse_contradictions(options: ExploreOptions) -> None:
     """Errors: `StateError` for options of a file without one, and of a server with a file."""
     from vael.errors import StateError
-    from vael.files import known_ending
 
     if options.export is not None:
-        known_ending(options.export, ENDINGS)
         if options.port is not None:
             raise StateError("--port is for a page that is served, and --export writes one into a file; leave one out")
     elif options.size is not None or options.without_examples:
