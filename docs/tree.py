@@ -74,7 +74,7 @@ How to use it from a program:
   what was expected and what to do; 130 interrupted, with a checkpoint; 1 anything else.
 * A run is a folder: `run.json` (what it is, nothing left to choose), `model.safetensors`, `metrics.jsonl`,
   `report.html`. `vael train --config run.json` trains it again, `--set LEAF=VALUE` changes any leaf, `vael
-  train --resume` goes on.
+  train --resume` goes on, `vael train NEWDATA --from RUN` begins with its weights.
 * Python: `run = vael.train(data, **options)` or `vael.load(folder)`; `vael.evaluate(run.model, source)`;
   `run.score`, `run.encode`, `run.impute`, `run.classify`, `run.forecast` and `run.sample` take paths, data
   frames, dictionaries or arrays. Options are those of the command, with underscores.

@@ -153,6 +153,7 @@ class AlgorithmPart(Part):
     home: ClassVar[str] = "vael.training"  # and what that imports
     compiles: ClassVar[bool] = True  # whether there is a step that could be compiled
     full_batch: ClassVar[bool] = False  # whether a step takes all examples at once
+    goes_on: ClassVar[bool] = True  # whether it begins with the weights that the model has
 
     @abstractmethod
     def build(self, model: Model, data: Source) -> Algorithm:
@@ -232,6 +233,7 @@ class ExpectationMaximizationPart(AlgorithmPart):
     kind: Literal["expectation-maximization"] = "expectation-maximization"
     compiles: ClassVar[bool] = False
     full_batch: ClassVar[bool] = True
+    goes_on: ClassVar[bool] = False
     start: StartName = "k-means++"
     tolerance: NonNegative = 1e-6  # rise of mean log p(x), in nats, below which it ends
     floor: NonNegative = 1e-6  # in squared units of the data, added to variances
@@ -259,6 +261,7 @@ class CoordinateAscentPart(AlgorithmPart):
     kind: Literal["coordinate-ascent"] = "coordinate-ascent"
     compiles: ClassVar[bool] = False
     full_batch: ClassVar[bool] = True
+    goes_on: ClassVar[bool] = False
     tolerance: NonNegative = 1e-6  # rise of the ELBO, in nats per example, below which it ends
     seed: Annotated[int, Field(ge=0, lt=2**40)] = 0  # of the start
 

@@ -19,6 +19,7 @@ from vael.specs.preparing import Prepared, check_support, check_terms, describe_
 from vael.specs.reading import describe, load_splits, splits_of
 from vael.specs.sizes import hollow
 from vael.specs.spec import TrainingSpec, fitting, read_spec_file
+from vael.specs.starting import begun, begun_with, start_in
 
 SECTIONS = ("model.", "algorithm.", "training.")
 FIXED = frozenset({"training.processes"})  # what `torchrun` says
@@ -30,7 +31,36 @@ def prepare(asked: Request) -> Prepared:
     Errors: those of `preparing.prepare`, and `FormatError` for a file that holds no run.
     """
     refuse_other_leaves(asked)
+    if asked.from_ is not None:
+        return started(asked, asked.from_)
     return preparing.prepare(with_training(asked)) if asked.config is None else configured(asked, asked.config)
+
+
+def started(asked: Request, run: str) -> Prepared:
+    """A run that begins with the weights of a finished one: its model, on its data or on others in its units, with its
+    settings but for those of training that were set.
+
+    Errors: those of `vael.specs.starting.begun`, and of data that the model cannot take.
+    """
+    spec, splits, weights = begun(asked, run)
+    with trusting(*asked.trust):
+        why = f"model, weights and settings as {run} has them" + (f", on {asked.data}" if asked.data else "")
+        return settled_on_machine(begun_with(prepare_on(splits, spec), weights), why)
+
+
+def settled_on_machine(prepared: Prepared, why: str) -> Prepared:
+    """A run whose data suit its model, with what follows from the machine in its spec.
+
+    Errors: `SupportError`, `StateError` or `ShapeError` for data or an objective that the model cannot take.
+    """
+    check_support(prepared.model, prepared.splits)
+    check_terms(prepared.model, prepared.spec.algorithm, prepared.splits.train)
+    found = {
+        "training": describe_training(prepared.resolved),
+        "parameters": sum(weights.numel() for weights in prepared.model.parameters()),
+    }
+    spec = prepared.spec.model_copy(update=found)
+    return replace(prepared, spec=spec, reasons=(why, *prepared.resolved.reasons))
 
 
 def refuse_other_leaves(asked: Request) -> None:
@@ -71,18 +101,18 @@ def configured(asked: Request, config: str) -> Prepared:
             spec = with_leaf(spec, path, names.SHORT.get(str(value), value) if path == "training.precision" else value)
         refuse_unfit(spec.model, spec.algorithm)
         own = asked.data in ("", spec.data.source)
+        if spec.start is not None and not own:
+            raise StateError(
+                f"the run of {config} began with the weights of {spec.start.run}, in the units of its data; to go on "
+                f"with {asked.data}, start from a finished run (--from) in place of its file (--config)"
+            )
+        start = start_in(Path(config) if Path(config).is_dir() else Path(config).parent, spec)
         splits, data = (splits_of(spec), spec.data) if own else on_other_data(asked.data, spec.data)
         model = spec.model.settled(preparing.facts_of(data, sets.statistics(splits.train)))
         prepared = prepare_on(splits, spec.model_copy(update={"data": data, "model": model}))
         model.start(prepared.model, splits.train)
-        check_support(prepared.model, splits)
-        check_terms(prepared.model, spec.algorithm, splits.train)
-        found = {
-            "training": describe_training(prepared.resolved),
-            "parameters": sum(weights.numel() for weights in prepared.model.parameters()),
-        }
-        why = f"as {config} has it" + (f", on {asked.data}" if not own else "")
-        return replace(prepared, spec=prepared.spec.model_copy(update=found), reasons=(why, *prepared.resolved.reasons))
+        prepared = begun_with(prepared, start)
+        return settled_on_machine(prepared, f"as {config} has it" + (f", on {asked.data}" if not own else ""))
 
 
 def on_other_data(source: str, known: DataSpec) -> tuple[Splits, DataSpec]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -50,6 +51,7 @@ class Prepared:
     model: Any
     resolved: Resolved
     reasons: tuple[str, ...]  # why the open choices were made so, in sentences
+    weights: Path | None = None  # the file of those that the model begins with; None: those of the seed and the data
 
     @property
     def algorithm(self) -> Algorithm:
@@ -156,7 +158,8 @@ def prepare_on(splits: Splits, spec: RunSpec) -> Prepared:
         compiled=chosen.compiled,
         threads=chosen.threads,
     )
-    model = build_model(spec.model, spec.data, chosen.seed, splits.train)
+    known = splits.train if spec.start is None else None  # else shifts and scales are among the weights it begins with
+    model = build_model(spec.model, spec.data, chosen.seed, known)
     return Prepared(spec, splits, model, resolve(settings, model, len(splits.train)), ())
 
 

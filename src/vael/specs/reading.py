@@ -15,6 +15,7 @@ from vael.data.pictures.patching import Patching
 from vael.domains import DataSpec, Piece, Reading
 from vael.domains.described import SplitSpec, recorded, size_of
 from vael.domains.reading import Lenience
+from vael.domains.units import aligned
 from vael.errors import StateError
 from vael.specs import names
 from vael.specs.asked import Request
@@ -105,7 +106,7 @@ def splits_of(spec: RunSpec) -> Splits:
     """The data of a run. Errors: `StateError` if they changed since."""
     data = spec.data
     splits = conditioned(domains.of(data).splits(data.reading), data.condition)
-    splits = labelled_splits(splits, data.labelling)
+    splits = aligned(labelled_splits(splits, data.labelling), data)
     found = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     known = {"train": data.train, "validation": data.held_out, "test": data.test}
     for name, split in known.items():

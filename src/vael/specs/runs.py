@@ -29,17 +29,17 @@ from vael.specs.preparing import Prepared, build_model, prepare_again
 from vael.specs.reading import source_of, splits_of
 from vael.specs.sizes import hollow
 from vael.specs.spec import FILE, RunSpec, read_spec, write_spec
+from vael.specs.starting import WEIGHTS, begun_with, load_weights, refuse_misfit, start_in, write_start
 from vael.specs.using import TrainedRun
 from vael.stored import present, read_bytes
 from vael.tables.as_text.output import cell_file
 from vael.tables.given import as_table
 from vael.training import Callback, Fit, Row, distributed
-from vael.training.checkpoint import KEPT, STATE, misfit, read_header, read_tensors, unlike, write_tensors
+from vael.training.checkpoint import KEPT, STATE, read_header, unlike, write_tensors
 from vael.training.history import METRICS, read_rows
 from vael.training.place import held
 from vael.visible import html_table
 
-WEIGHTS = "model.safetensors"
 ROWS = "data.parquet"  # rows that were in memory when a run was trained on them
 MOST_ALIKE = 10_000  # folders of one name but for a number
 AGAIN = 3  # times that a run is read anew whose files change while they are read
@@ -145,18 +145,8 @@ def _loaded(spec: RunSpec, folder: Path) -> Run:
     header = read_header(path)
     refuse_misfit(path, unlike(hollow(spec, header, where).state_dict(), header.shapes))
     model = build(spec)
-    found, _ = read_tensors(path, spec.weights_sha256)
-    refuse_misfit(path, misfit(model.state_dict(), found))
-    model.load_state_dict(found)
+    load_weights(model, path, spec.weights_sha256)
     return Run(spec, model.eval(), read_rows(folder / METRICS), folder, left_out(folder))
-
-
-def refuse_misfit(path: Path, trouble: str) -> None:
-    """Errors: `FormatError` if there is trouble."""
-    if trouble:
-        raise FormatError(
-            f"{path} does not fit run.json: {trouble}; bring back the two files that were written together"
-        )
 
 
 def begin(prepared: Prepared, folder: Path | None) -> None:
@@ -170,6 +160,7 @@ def begin(prepared: Prepared, folder: Path | None) -> None:
     files.make_folder(folder)
     with held(folder):
         refuse_used(folder)
+        write_start(folder, prepared.spec, prepared.weights)
         write_spec(folder, prepared.spec)
 
 
@@ -221,7 +212,9 @@ def restart(folder: Path, changes: Mapping[str, object] | None = None) -> Prepar
     )  # of the weights that are to be replaced
     refuse_unlike(spec, folder)
     prepared = prepare_again(spec)
-    if not has_checkpoint(folder):
+    if spec.start is not None:
+        prepared = begun_with(prepared, start_in(folder, spec))
+    elif not has_checkpoint(folder):
         spec.model.start(prepared.model, prepared.splits.train)
     known = left_out(folder)
     prepared = prepared if known is None else replace(prepared, splits=known.without(prepared.splits))
@@ -245,8 +238,12 @@ def changed(spec: RunSpec, changes: Mapping[str, object]) -> RunSpec:
         raise StateError(
             "a run that goes on has its own run.json; resume without another (--config), or start another run"
         )
+    if changes.get("from_") is not None:
+        raise StateError(
+            "a run that goes on has the weights of its checkpoint; resume without others (--from), or start another run"
+        )
     for name, value in changes.items():
-        if name not in LENGTH and name not in ("trust", "config"):
+        if name not in LENGTH and name not in ("trust", "config", "from_"):
             refuse_change(spec, name, value)
     lengths = {name: value for name, value in changes.items() if name in LENGTH}
     return spec.model_copy(update={"training": spec.training.model_copy(update=lengths)})
@@ -353,7 +350,7 @@ def _carried_out(
             gone.write(folder)
         prepared = afresh(prepared, gone.without(prepared.splits))
     how, model, data, resolved = prepared.spec.algorithm, prepared.model, prepared.splits, prepared.resolved
-    if not resume:
+    if not resume and prepared.weights is None:
         how.before(model, data, resolved)
     fit = training.run(prepared.algorithm, data, resolved, folder=folder, resume=resume, callbacks=callbacks)
     if not fit.interrupted and how.after(model, data, resolved) and folder is not None and distributed.rank() == 0:
@@ -376,6 +373,9 @@ def sealed(spec: RunSpec, folder: Path | None) -> RunSpec:
 def afresh(prepared: Prepared, splits: Splits) -> Prepared:
     """The same run on other rows, its model as it would begin on them."""
     spec = prepared.spec
+    if prepared.weights is not None:
+        model = build(spec)
+        return begun_with(replace(prepared, splits=splits, model=model), prepared.weights)
     model = build_model(spec.model, spec.data, spec.training.seed, splits.train)
     spec.model.start(model, splits.train)
     return replace(prepared, splits=splits, model=model)
@@ -433,6 +433,7 @@ def _prepared_on_rows(rows: pa.Table, folder: Path | None, resume: bool, options
         prepared = prepare(request(place / ROWS, **options))
         data = prepared.spec.data.model_copy(update={"source": str((folder / ROWS).absolute())})
         prepared = replace(prepared, spec=prepared.spec.model_copy(update={"data": data}))
+        write_start(place, prepared.spec, prepared.weights)
         write_spec(place, prepared.spec)
     return prepared
 

@@ -66,6 +66,14 @@ class Versions(SpecSection):
     python: str
 
 
+class StartSpec(SpecSection):
+    """The finished run whose weights a run began with."""
+
+    run: Name  # what its folder was called
+    weights_sha256: str = Field(pattern="^[0-9a-f]{64}$")  # of its model.safetensors
+    fingerprint: str  # of the data that it was trained on
+
+
 class RunSpec(SpecSection):
     """Everything that run.json holds."""
 
@@ -80,6 +88,7 @@ class RunSpec(SpecSection):
     training: TrainingSpec
     parameters: int = Field(ge=0)
     versions: Versions
+    start: StartSpec | None = None  # None: weights drawn from the seed, or set from the data
 
 
 def is_bound(spec: RunSpec) -> bool:

@@ -191,6 +191,13 @@ class AskedOptions:
         called="the run that is repeated",
         main=True,
     )
+    from_: str | None = option(
+        "RUN",
+        "begin with the weights of a finished run, and go on with its model and settings, on its data unless DATA is "
+        "given, which are read in its units",
+        called="the run whose weights it begins with",
+        main=True,
+    )
     model: ModelOptions = section(ModelOptions, "model")
     read: ReadingOptions = section(ReadingOptions, "data")
     fitting: FittingOptions = section(FittingOptions, "training")
