@@ -16,14 +16,19 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 sys.path[:0] = [str(HERE.parent / "src"), str(HERE)]
 
-import notebooks  # noqa: E402 (found through the path above, as the next one)
+import notebooks  # noqa: E402 (found through the path above, as the next ones)
+import reference  # noqa: E402
 
 from vael import __version__  # noqa: E402
 
 project = "vael"
 release = version = __version__
 author = "The vael authors"
-extensions = ["myst_nb", "sphinx.ext.mathjax"]
+extensions = ["myst_nb", "sphinx.ext.mathjax", "sphinx.ext.autodoc"]
+autodoc_default_options = {"members": True}
+autodoc_inherit_docstrings = False  # those of torch are markup of another kind
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 mathjax_path = "mathjax/tex-chtml.js"  # copied below, so that formulas are set without a network
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
@@ -75,8 +80,14 @@ def write_notebooks(app, exception) -> None:
         notebooks.write(Path(app.outdir) / NOTEBOOKS)
 
 
+def plain_docstring(app, what, name, found, options, lines) -> None:
+    """A docstring as the API reference shows it."""
+    lines[:] = reference.as_markup(lines)
+
+
 def setup(app) -> dict[str, bool]:
     """Pages may be read side by side."""
+    app.connect("autodoc-process-docstring", plain_docstring)
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", write_notebooks)
     app.connect("html-page-context", offer_notebook)

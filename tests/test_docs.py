@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_digits
 
 ROOT = Path(__file__).resolve().parents[1]
 FRONT = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
@@ -35,7 +36,7 @@ def shortened(text):
 
 
 def prepare(folder):
-    """What the pages take for granted: a folder of photographs with two classes, and a table."""
+    """What the pages take for granted: a folder of photographs with two classes, tables, and more digits."""
     rng = np.random.default_rng(0)
     for name, tint in (("cats", 0.3), ("dogs", 0.7)):
         (folder / "photos" / name).mkdir(parents=True)
@@ -45,6 +46,7 @@ def prepare(folder):
             Image.fromarray((ramp / ramp.max() * 255).astype(np.uint8)).save(
                 folder / "photos" / name / f"{number:03}.png"
             )
+    np.save(folder / "more.npy", load_digits().images[:300, ::-1].astype(np.uint8))
     size = rng.normal(size=(150, 1))
     table = np.hstack(
         [5.8 + size, 3.0 + 0.4 * rng.normal(size=(150, 1)), 3.7 + 1.6 * size + 0.3 * rng.normal(size=(150, 1))]

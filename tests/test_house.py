@@ -456,6 +456,7 @@ OF_THE_WHOLE = {
     "house",
     "named_options",
     "package",
+    "reference",
 }  # beside the package: its pages, its text, its wheel, its types
 
 

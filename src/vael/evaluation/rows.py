@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from vael.data import Batch, Source
@@ -137,7 +137,7 @@ def row_batches(model: Model, source: Source, seed: int = 0, samples: int = 1) -
         yield batch_at(source, range(start, min(start + size, len(source))), seed, like)
 
 
-def cell_keys(x: Float[Tensor, "rows *event"], repeats: Sequence[int] | None = None) -> Int64[Tensor, " rows"]:
+def cell_keys(x: Shaped[Tensor, "rows *event"], repeats: Sequence[int] | None = None) -> Int64[Tensor, " rows"]:
     """A 63-bit number for each row from its cells alone, equal for equal rows (of one `repeats` each), for noise
     that belongs to rows.
     """
