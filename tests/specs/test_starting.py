@@ -192,6 +192,25 @@ def test_a_level_that_the_run_does_not_know_is_refused(first, place, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("what", ["more values", "gaps"])
+def test_cells_that_the_data_of_the_run_did_not_have_are_refused(what, tmp_path):
+    """Whole numbers in a run on zeros and ones, and gaps in a run on a table without."""
+    noise, how = np.random.default_rng(0), {"latent": 2, "hidden": (4,), "epochs": 1, "callbacks": ()}
+    if what == "gaps":
+        lines = [line for line in rows() if ",," not in line]
+        (tmp_path / "old.csv").write_text("\n".join(lines) + "\n")
+        (tmp_path / "new.csv").write_text("\n".join([*lines, "50.00,,red"]) + "\n")
+        ending, says = "csv", "some of them missing"
+    else:
+        np.save(tmp_path / "old.npy", noise.integers(0, 2, (90, 8, 8)).astype(np.uint8))
+        np.save(tmp_path / "new.npy", noise.integers(0, 9, (90, 8, 8)).astype(np.uint8))
+        ending, says = "npy", "holds integer cells of 9 levels, but the run was trained on binary cells"
+    vael.train(tmp_path / f"old.{ending}", run=tmp_path / "run", **how)
+    with pytest.raises(SupportError, match=says):
+        vael.train(tmp_path / f"new.{ending}", from_=tmp_path / "run", run=tmp_path / "no", callbacks=())
+    assert not (tmp_path / "no").exists()
+
+
 def test_runs_without_weights_to_begin_with_are_refused(first, place, tmp_path):
     """One that is not finished, one that begins from the data, a folder that is none, one that is resumed."""
     run = first("digits").folder

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from vael import domains, evaluation
+from vael.cli.likeness import likeness
 from vael.cli.options.judging import IMPORTANCE_SAMPLES, PROPOSALS, EvaluateOptions, ReportOptions
 from vael.cli.options.parser import UsageError
 from vael.cli.results import examples, loaded
@@ -62,6 +63,7 @@ def evaluate(options: EvaluateOptions) -> int:
         judged = judge(run, shown, options.importance_samples or IMPORTANCE_SAMPLES, how, say=say)
         beside = [against_simplest(run, judged, shown, options.seed)]
         beside += [by_codes(run, shown)] if options.linear_classifier else []
+        beside += [by_draws(run, shown, options.seed)] if options.frechet else []
         trivial = against_trivial(run, judged, shown.source, options.seed)
     if options.json:
         record = as_json(judged, run) | as_fields(trivial)
@@ -148,6 +150,12 @@ def by_codes(run: Run, shown: JudgedExamples) -> AgainstSimplest:
         f"to those of {counted(known, 'labelled training example')}; the commonest class has {found.baseline:.1%}"
     )
     return AgainstSimplest((line,), {"linear_classifier": vars(found) | {"fitted_to": known}})
+
+
+def by_draws(run: Run, shown: JudgedExamples, seed: int) -> AgainstSimplest:
+    """How near draws are to the examples. Errors: as `vael.cli.likeness.likeness`."""
+    found = likeness(run, shown.source, seed)
+    return AgainstSimplest(found.lines, found.record)
 
 
 def refuse_draws(model: Model, recipe: str, asked: Sequence[str]) -> None:

@@ -37,6 +37,10 @@ class EvaluateOptions(RunOptions):
         "besides, fit a linear classifier to the codes of labelled training examples, and say how many of this split "
         "it tells right"
     )
+    frechet: bool = flag(
+        "besides, the Fréchet distance of draws from this split, in features of a classifier that is trained on the "
+        "labelled training examples, with that of held-out examples beside it"
+    )
     batch: int = option("N", "examples at once; the numbers do not depend on it", whole, default=TOGETHER)
     seed: int = seed("the estimate")
     threads: int | None = option("N", "threads of the processor", whole)
