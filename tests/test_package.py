@@ -2,6 +2,7 @@
 once more only where a person cites it.
 """
 
+import json
 import re
 import tomllib
 import zipfile
@@ -79,3 +80,24 @@ def test_only_the_main_branch_is_published_and_only_there_with_more_rights():
     assert "refs/heads/main" in jobs["publish"]
     assert "needs: [check, docs]" in jobs["publish"]
     assert [name for name, job in jobs.items() if "write" in job] == ["publish"]
+
+
+def test_the_container_is_made_of_files_and_extras_that_there_are():
+    """No container is built here: what its commands name is held against the project."""
+    lines = (ROOT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+    words = [line.split() for line in lines if line.strip()]
+    copied = [one for line in words if line[0] == "COPY" for one in line[1:-1]]
+    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert set(copied) == kept
+    assert [name for name in copied if not (ROOT / name).exists()] == []
+    (extras,) = [line[1].removeprefix("EXTRAS=") for line in words if line[:1] == ["ARG"] and "EXTRAS=" in line[1]]
+    assert set(extras.split(",")) <= set(PROJECT["optional-dependencies"])
+    (entry,) = [json.loads(line.partition(" ")[2]) for line in lines if line.startswith("ENTRYPOINT")]
+    assert entry == ["vael"]
+    assert "vael" in PROJECT["scripts"]
+    assert {PROJECT["readme"], *PROJECT["license-files"], "pyproject.toml"} <= kept  # what building the package reads
+    pins = (ROOT / "constraints.txt").read_text().splitlines()
+    assert [line for line in pins if line.startswith("torch==")]
+    assert [line for line in pins if line.startswith("hatchling==")]
+    (base,) = [line[1] for line in words if line[0] == "FROM"]
+    assert base.startswith("python:" + PROJECT["requires-python"].removeprefix(">="))
