@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +21,8 @@ from vael.data.pictures.patching import Patching
 from vael.data.pictures.store import Picture
 from vael.data.pictures.tiles import tiled, tiles_in, untiled, visible, visible_sizes
 from vael.errors import FormatError, ShapeError
+
+KEPT = "pixels and names are kept; what else a file says (palette, camera, date) is not"
 
 
 @dataclass(frozen=True)
@@ -67,21 +70,26 @@ def from_folder(folder: Path, event: tuple[int, ...], factor: int = 1) -> Conten
             f"{folder} has images of shape {x.shape[1:]}, but the run was trained on {event}; give images of that shape"
         )
     names = [file.relative_to(folder).as_posix() for file in files]
-    written = [name if name.lower().endswith(".png") else f"{name}.png" for name in names]
-    if len(set(written)) < len(written):
-        twice = next(name for name in written if written.count(name) > 1)
-        raise FormatError(f"{folder} has two images that would both come back as {twice}; rename one of them")
+    written = as_png(folder, names, "images")
     other = sum(name != given for name, given in zip(names, written, strict=True))
-    kept = "pixels and names are kept; what else a file says (palette, camera, date) is not"
     note = "; ".join(
         (
-            kept,
+            KEPT,
             *read.notes,
             *((f"{counted(other, 'image')} {'comes' if other == 1 else 'come'} back as PNG",) if other else ()),
         )
     )
-    layout = Layout(kind="images", dtype=x.dtype.str, shape=x.shape, factor=factor, names=tuple(written), note=note)
+    layout = Layout(kind="images", dtype=x.dtype.str, shape=x.shape, factor=factor, names=written, note=note)
     return Contents(str(folder), x, layout)
+
+
+def as_png(place: Path, names: Sequence[str], what: str) -> tuple[str, ...]:
+    """What files are called as PNG. Errors: `FormatError` for two that would get one name."""
+    written = tuple(name if name.lower().endswith(".png") else f"{name}.png" for name in names)
+    twice = next((name for name, count in Counter(written).items() if count > 1), None)
+    if twice is not None:
+        raise FormatError(f"{place} has two {what} that would both come back as {twice}; rename one of them")
+    return written
 
 
 def from_pictures(path: Path, patching: Patching, channels: int, factor: int = 1) -> Contents:
@@ -99,21 +107,17 @@ def from_pictures(path: Path, patching: Patching, channels: int, factor: int = 1
             f"{path} has pictures of {counted(other.cells.shape[0], 'channel')}, but the run was trained on pictures "
             f"of {channels}; give such pictures"
         )
-    names = [one.name if path.is_dir() else path.name for one in pictures]
-    written = [name if name.lower().endswith(".png") else f"{name}.png" for name in names]
-    if len(set(written)) < len(written):
-        twice = next(name for name in written if written.count(name) > 1)
-        raise FormatError(f"{path} has two pictures that would both come back as {twice}; rename one of them")
+    written = as_png(path, [one.name if path.is_dir() else path.name for one in pictures], "pictures")
     event = (channels, *patching.size)
     tiles = [marked(one, patching, factor) for one in pictures]
-    note = "; ".join(("pixels and names are kept; what else a file says (palette, camera, date) is not", *found.notes))
+    note = "; ".join((KEPT, *found.notes))
     whole = np.concatenate(tiles)
     layout = Layout(
         kind="pictures",
         dtype="<i2",
         shape=whole.shape,
         factor=factor,
-        names=tuple(written),
+        names=written,
         sizes=tuple(one.size for one in pictures),
         tile=event,
         note=note,

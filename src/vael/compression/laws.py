@@ -123,6 +123,14 @@ class Tables(OneQuestion):
 Mass = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
+def upper_share(under: np.ndarray, above: np.ndarray) -> np.ndarray:
+    """P(upper half) by the masses of both halves, a half where neither has any. Errors: those of `finite`."""
+    total = under + above
+    share = np.where(total > 0, above / np.where(total > 0, total, 1), 0.5)
+    finite(share)
+    return share
+
+
 class Halvings(CodingLaw):
     """A law over 0 ... levels - 1 by the mass of intervals: is x in the upper half of what is left of the range, until
     one level is left.
@@ -138,10 +146,7 @@ class Halvings(CodingLaw):
         low = np.zeros(self.shape, np.int32)
         for digit in reversed(range(self.depth)):
             middle = low + (1 << digit)
-            under, above = self.mass(low, middle), self.mass(middle, low + (2 << digit))
-            total = under + above
-            upper = np.where(total > 0, above / np.where(total > 0, total, 1), 0.5)
-            finite(upper)
+            upper = upper_share(self.mass(low, middle), self.mass(middle, low + (2 << digit)))
             answer = yield Question(LIBRARY.stream.model.Bernoulli(perfect=False), (upper.ravel(),))
             low = low + (answer.reshape(self.shape) << digit).astype(np.int32)
         return low

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from vael.compression.integers.integer_heads import HEADS, IntegerHead, quantise_head
+from vael.compression.integers.integer_ladder import FINE, HIGH, LOW, LatentUnits, assembled_ladder, quantise_ladder
 from vael.compression.integers.integer_ladder import KIND as LADDER
-from vael.compression.integers.integer_ladder import LatentUnits, assembled_ladder, quantise_ladder
 from vael.compression.integers.integer_laws import IndependentNormals, Normals, ShearedNormals
 from vael.compression.integers.integer_model import VERSION, IntegerModel, integer, part_of
 from vael.compression.integers.integer_network import IntegerNetwork, read_network
@@ -30,7 +30,7 @@ from vael.compression.integers.integer_tables import (
 from vael.compression.integers.quantising import quantise_network
 from vael.compression.laws import CodingLaw
 from vael.compression.level import Level, Symbols
-from vael.compression.safe import BINS, REACH, SafeLevel, fixed
+from vael.compression.safe import BINS, REACH, SafeLevel, at_once, fixed
 from vael.data import Batch
 from vael.errors import FormatError, ShapeError, StateError, SupportError
 from vael.models import (
@@ -47,10 +47,8 @@ from vael.probability import bounded, draw
 from vael.training.checkpoint import read_tensors
 
 FILE = "portable.safetensors"
-FINE, LOW, HIGH = 5, -24, 24  # raw log-deviations are told apart at multiples of 1/128 between these
 BITS = BINS.bit_length() - 1  # of the grid of the latents
 SHEAR = 1 << 20  # largest entry below the diagonal, in units of 2^-12
-MOST_EXAMPLES, MOST_CELLS = 256, 1 << 18  # in one call
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,7 +217,7 @@ class PortableLevel(Level):
 
     def __init__(self, integers: IntegerModel, model: Model | None = None, *, batch: int | None = None) -> None:
         self.integers, self.cells, self.levels = integers, int(np.prod(integers.event)), integers.levels
-        self.batch = max(1, min(MOST_EXAMPLES, MOST_CELLS // self.cells)) if batch is None else batch
+        self.batch = at_once(self.cells) if batch is None else batch
         if self.batch < 1:
             raise ShapeError(f"batch {batch}: expected at least 1")
         self.latents = (integers.features,)

@@ -36,6 +36,11 @@ REACH = 16  # the grid ends so far from 0
 MOST_EXAMPLES, MOST_CELLS = 256, 1 << 18  # in one call of a network
 
 
+def at_once(cells: int) -> int:
+    """Examples of so many cells in one call of a network."""
+    return max(1, min(MOST_EXAMPLES, MOST_CELLS // cells))
+
+
 class FloatLevel(Level):
     """Abstract: prior, likelihood and posterior of a `LatentModel` with Gaussian latents, computed in float64 for
     blocks of one shape. Several levels of latents are coded as one, level by level from the top.
@@ -175,9 +180,7 @@ class SafeLevel(FloatLevel):
                 "coupled-logistic-mixture or categorical)"
             )
         self.event, self.cells, self.levels = event, int(np.prod(event)), levels
-        super().__init__(
-            model, batch=max(1, min(MOST_EXAMPLES, MOST_CELLS // self.cells)) if batch is None else batch, bins=bins
-        )
+        super().__init__(model, batch=at_once(self.cells) if batch is None else batch, bins=bins)
 
     def _batch(self, x: Symbols) -> Batch:
         return Batch(x=self._cells(x))

@@ -10,7 +10,7 @@ libraries of GPUs may convolve by transforms that round.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
@@ -115,10 +115,11 @@ class Linear(Stage):
 
 
 @dataclass(frozen=True, eq=False)
-class Convolution(Stage):
-    """As `Linear`, by a convolution in two dimensions."""
+class Convolving(Stage):
+    """Abstract: as `Linear`, by a convolution in two dimensions of one kind or the other."""
 
-    kind = "convolution"
+    convolve: ClassVar[Callable[..., Tensor]]
+    summed: ClassVar[tuple[int, ...]]  # axes of the weight over which a result sums
     weight: Tensor
     bias: Tensor
     stride: tuple[int, ...]
@@ -127,31 +128,26 @@ class Convolution(Stage):
     limit: int
 
     def __call__(self, a: Integers) -> Integers:
-        return rounded(F.conv2d(a, self.weight, self.bias, self.stride, self.padding), self.shift, self.limit)
+        total = type(self).convolve(a, self.weight, self.bias, self.stride, self.padding)
+        return rounded(total, self.shift, self.limit)
 
     def limit_after(self, limit: int) -> int:
-        checked(float((limit * self.weight.abs().sum((1, 2, 3)) + self.bias.abs()).max()), "convolution")
+        checked(float((limit * self.weight.abs().sum(self.summed) + self.bias.abs()).max()), self.kind)
         return self.limit
 
 
 @dataclass(frozen=True, eq=False)
-class TransposedConvolution(Stage):
+class Convolution(Convolving):
+    """As `Linear`, by a convolution in two dimensions."""
+
+    kind, convolve, summed = "convolution", F.conv2d, (1, 2, 3)
+
+
+@dataclass(frozen=True, eq=False)
+class TransposedConvolution(Convolving):
     """As `Linear`, by a transposed convolution in two dimensions."""
 
-    kind = "transposed convolution"
-    weight: Tensor
-    bias: Tensor
-    stride: tuple[int, ...]
-    padding: tuple[int, ...]
-    shift: int
-    limit: int
-
-    def __call__(self, a: Integers) -> Integers:
-        return rounded(F.conv_transpose2d(a, self.weight, self.bias, self.stride, self.padding), self.shift, self.limit)
-
-    def limit_after(self, limit: int) -> int:
-        checked(float((limit * self.weight.abs().sum((0, 2, 3)) + self.bias.abs()).max()), "transposed convolution")
-        return self.limit
+    kind, convolve, summed = "transposed convolution", F.conv_transpose2d, (0, 2, 3)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
-from vael.compression.laws import CodingLaw, Question, Questions, Symbols, finite
+from vael.compression.laws import CodingLaw, Question, Questions, Symbols, finite, upper_share
 from vael.compression.reading import coarse, sigmoid
 from vael.compression.stack import LIBRARY
 from vael.compression.tabular.grids import WIDEST, CodingGrid
@@ -224,10 +224,7 @@ class ColumnRows(CodingLaw):
         for digit in reversed(range(int(depth.max(initial=0)))):
             on = depth > digit
             middle = low[on] + (1 << digit)
-            under, above = mass(cells[on], low[on], middle), mass(cells[on], middle, middle + (1 << digit))
-            total = under + above
-            upper = np.where(total > 0, above / np.where(total > 0, total, 1), 0.5)
-            finite(upper)
+            upper = upper_share(mass(cells[on], low[on], middle), mass(cells[on], middle, middle + (1 << digit)))
             answer = yield Question(LIBRARY.stream.model.Bernoulli(perfect=False), (upper,))
             low[on] += answer.astype(np.int64) << digit
         return low.astype(np.int32)

@@ -11,7 +11,7 @@ from vael.compression.laws import CodingLaw
 from vael.compression.level import Symbols
 from vael.compression.safe import FINE_BINS, FloatLevel
 from vael.compression.tabular.column_laws import ColumnRows, Counts, States, log_cells
-from vael.compression.tabular.grids import WIDEST, CodingGrid, grids_of
+from vael.compression.tabular.grids import WIDEST, grids_of
 from vael.counting import counted
 from vael.data import Batch, Schema
 from vael.errors import ShapeError, SupportError
@@ -68,8 +68,3 @@ def columns_of(law: Distribution) -> Columns:
             "(--likelihood columns)"
         )
     return law
-
-
-def kept_beside(grids: tuple[CodingGrid, ...]) -> tuple[str, ...]:
-    """Names of the columns that have no declared precision."""
-    return tuple(grid.column.name for grid in grids if grid.free)
