@@ -11,10 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vael.applications.sequences import WORTH, refuse_other
+from vael.applications.sequences import WORTH, refuse_other, window_batches
 from vael.data import Batch, Source
 from vael.errors import StateError
-from vael.evaluation.examples import batch_at, reference
 from vael.inference import tempered, weighed
 from vael.models import CellWise, Continues, LatentModel, Model, Predicts, has, needs, posterior_levels
 from vael.probability import EachLatent, PerExample, draw
@@ -60,53 +59,44 @@ def future(model: Model, source: Source, steps: int, *, samples: int = DRAWS, se
             f"this {type(model).__name__} is over windows of {time} steps and fills in their end, so that it forecasts "
             f"at most {time - 1} steps, but {steps} were asked for; ask for fewer, or train `--model kalman`"
         )
-    model.eval()
-    size = max(1, NUMBERS_AT_ONCE // (samples * math.prod(source.event[1:]) * (time + steps)))
+    size = NUMBERS_AT_ONCE // (samples * math.prod(source.event[1:]) * (time + steps))
     with torch.inference_mode():
         parts = [
-            _after(
-                model,
-                batch_at(source, range(at, min(at + size, len(source))), seed, reference(model)),
-                at,
-                steps,
-                samples,
-                seed,
-            )
-            for at in range(0, len(source), size)
+            _after(model, batch, steps, samples, (PerExample(seed, index), PerExample(seed, index, skip=LATER)))
+            for index, batch in window_batches(model, source, size, seed)
         ]
     return Future(torch.cat([one.draws for one in parts], 1), torch.cat([one.mean for one in parts]))
 
 
 def _rollouts(model: Predicts, source: Source, steps: int, samples: int, seed: int) -> Future:
     """Draws of what comes next of a model that goes on from what it believes, a step at a time."""
-    model.eval()
-    size = max(1, NUMBERS_AT_ONCE // (samples * math.prod(source.event[1:]) * steps))
+    size = NUMBERS_AT_ONCE // (samples * math.prod(source.event[1:]) * steps)
     draws, means = [], []
     with torch.inference_mode():
-        for at in range(0, len(source), size):
-            batch = batch_at(source, range(at, min(at + size, len(source))), seed, reference(model))
-            noise = PerExample(seed, torch.arange(at, at + len(batch)))
+        for index, batch in window_batches(model, source, size, seed):
+            noise = PerExample(seed, index)
             law = model.ahead(batch, steps, samples, noise)
             draws.append(draw(law, 1, EachLatent(noise))[0].cpu())
             means.append(law.mean.mean(0).cpu())
     return Future(torch.cat(draws, 1), torch.cat(means))
 
 
-def _after(model: LatentModel, batch: Batch, begin: int, steps: int, samples: int, seed: int) -> Future:
-    index = torch.arange(begin, begin + len(batch))
-    noise, later = PerExample(seed, index), PerExample(seed, index, skip=LATER)
-    if isinstance(model, Continues):
-        z = posterior_levels(model, batch, samples, noise)
-        shares = tempered(weighed(model, batch, z).log_weight.double(), WORTH)
-        law = model.decode(model.after(z, steps, later), batch.context)
-        return _chosen(law, shares, later, slice(None))
+def _after(model: LatentModel, batch: Batch, steps: int, samples: int, noise: tuple[PerExample, PerExample]) -> Future:
+    """By noise for the latents of the window, and other noise for what comes later."""
+    now, later = noise
+    given = batch if isinstance(model, Continues) else _moved(batch, steps)
+    z = posterior_levels(model, given, samples, now)
+    shares = tempered(weighed(model, given, z).log_weight.double(), WORTH)
+    z = model.after(z, steps, later) if isinstance(model, Continues) else z
+    return _chosen(model.decode(z, batch.context), shares, later, slice(-steps, None))
+
+
+def _moved(batch: Batch, steps: int) -> Batch:
+    """The windows so many steps later, the new ones not seen."""
     nothing = torch.full_like(batch.x[:, :steps], torch.nan)
     x = torch.cat((batch.x[:, steps:], nothing), 1)
     observed = ~x.isnan() if batch.observed is None else torch.cat((batch.observed[:, steps:], nothing == 0), 1)
-    batch = Batch(x=x, observed=observed, context=batch.context, index=batch.index)
-    z = posterior_levels(model, batch, samples, noise)
-    shares = tempered(weighed(model, batch, z).log_weight.double(), WORTH)
-    return _chosen(model.decode(z, batch.context), shares, later, slice(x.shape[1] - steps, None))
+    return Batch(x=x, observed=observed, context=batch.context, index=batch.index)
 
 
 def _chosen(law: Distribution, shares: Float[Tensor, "draws batch"], noise: PerExample, steps: slice) -> Future:

@@ -47,11 +47,9 @@ def row_samples(model: Model, count: int, seed: int = 0, context: Conditions = N
         return torch.cat([_drawn(model, z, source, c) for z, c in found])
 
 
-def drawn_rows(
-    model: CodeVector, z: Float[Tensor, "rows features"], noise: torch.Generator | Noise, context: Conditions = None
-) -> Tensor:
+def drawn_rows(model: CodeVector, z: Float[Tensor, "rows features"], noise: torch.Generator | Noise) -> Tensor:
     """A draw from p(x | z) for each vector of latents; of rows of a table in float64."""
-    return _drawn(model, model.in_levels(z[None]), noise, context)
+    return _drawn(model, model.in_levels(z[None]), noise)
 
 
 def _drawn(model: Decodes, latent: Levels, noise: torch.Generator | Noise, context: Conditions = None) -> Tensor:
@@ -59,9 +57,9 @@ def _drawn(model: Decodes, latent: Levels, noise: torch.Generator | Noise, conte
     return (draw_wide if len(law.batch_shape) == ROWS else draw)(law, 1, noise)[0, 0]
 
 
-def mean_rows(model: CodeVector, z: Float[Tensor, "rows features"], context: Conditions = None) -> Tensor:
+def mean_rows(model: CodeVector, z: Float[Tensor, "rows features"]) -> Tensor:
     """The mean of p(x | z) for each vector of latents; of rows of a table in float64."""
-    return _means(model, model.in_levels(z[None]), context)
+    return _means(model, model.in_levels(z[None]))
 
 
 def _means(model: Decodes, latent: Levels, context: Conditions = None) -> Tensor:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
-from vael.data import Source
+from vael.data import Batch, Source
 from vael.errors import StateError
 from vael.evaluation.examples import batch_at, reference
 from vael.inference import tempered
@@ -56,12 +56,9 @@ def window_terms(model: Model, source: Source, *, samples: int = SAMPLES, seed: 
     refuse_other(source, samples)
     model = needs(model, LatentModel, "judging windows")
     needs(model, CellWise, "judging single elements")
-    size = max(1, ELEMENTS_AT_ONCE // (samples * math.prod(source.event)))
-    model.eval()
-    for begin in range(0, len(source), size):
-        batch = batch_at(source, range(begin, min(begin + size, len(source))), seed, reference(model))
+    for index, batch in window_batches(model, source, ELEMENTS_AT_ONCE // (samples * math.prod(source.event)), seed):
         with torch.inference_mode():
-            noise = PerExample(seed, torch.arange(begin, begin + len(batch)))
+            noise = PerExample(seed, index)
             terms = model.terms(batch, samples=samples, generator=noise, requires=REQUIRES)
             law, log_w = model.decode(terms.latent, batch.context), log_weights(terms).double()
             cells = -law.log_prob(filled(batch.x, batch.observed)).mean(0)
@@ -74,6 +71,15 @@ def window_terms(model: Model, source: Source, *, samples: int = SAMPLES, seed: 
                 (weights * law.mean).sum(0).cpu(),
             )
         yield found
+
+
+def window_batches(
+    model: Model, source: Source, size: int, seed: int
+) -> Iterator[tuple[Int64[Tensor, " batch"], Batch]]:
+    """All windows in order, so many at a time (at least one), with their places; the model in evaluation mode."""
+    model.eval()
+    for index in torch.arange(len(source)).split(max(1, size)):
+        yield index, batch_at(source, index, seed, reference(model))
 
 
 def refuse_other(source: Source, samples: int, steps: int = 1) -> None:
@@ -94,11 +100,9 @@ def codes_of(
     """
     if not isinstance(model, Predicts):
         model = needs(model, LatentModel, "encoding windows")
-    model.eval()
-    found, size = [], max(1, ELEMENTS_AT_ONCE // (8 * math.prod(source.event)))
+    found = []
     with torch.inference_mode():
-        for begin in range(0, len(source), size):
-            batch = batch_at(source, range(begin, min(begin + size, len(source))), seed, reference(model))
+        for _, batch in window_batches(model, source, ELEMENTS_AT_ONCE // (8 * math.prod(source.event)), seed):
             if isinstance(model, Predicts):
                 found.append(model.believed(batch).float().cpu())
                 continue

@@ -45,8 +45,7 @@ def linear_path(points: Float[Tensor, "points features"], steps: int) -> Float[T
 
     Errors: `StateError`, `ShapeError`.
     """
-    _check(points, steps)
-    share = torch.arange(steps, dtype=points.dtype, device=points.device)[:, None] / steps
+    share = _shares(points, steps)
     pieces = [a + share * (b - a) for a, b in pairwise(points)]
     return torch.cat([*pieces, points[-1:]])
 
@@ -57,8 +56,7 @@ def spherical_path(points: Float[Tensor, "points features"], steps: int) -> Floa
 
     A piece between parallel latents is straight. Errors: `StateError`, `ShapeError`.
     """
-    _check(points, steps)
-    share = torch.arange(steps, dtype=points.dtype, device=points.device)[:, None] / steps
+    share = _shares(points, steps)
     return torch.cat([*(_arc(a, b, share) for a, b in pairwise(points)), points[-1:]])
 
 
@@ -121,11 +119,13 @@ def along(
     return start + torch.linspace(-reach, reach, frames, dtype=start.dtype)[:, None] * direction / length
 
 
-def _check(points: Tensor, steps: int) -> None:
+def _shares(points: Tensor, steps: int) -> Float[Tensor, "steps 1"]:
+    """How far each frame of a piece is along it."""
     if points.shape[0] < 2 or steps < 1:
         raise StateError(
             f"{points.shape[0]} points with {steps} steps between: expected at least two points and one step"
         )
+    return torch.arange(steps, dtype=points.dtype, device=points.device)[:, None] / steps
 
 
 @torch.no_grad()

@@ -231,9 +231,8 @@ def affordable(run: Run, examples: int) -> tuple[Proposals, int]:
         flops(run.model, run.spec.data.event) // 6, 1
     )  # forward is a third of a training step, and the decoder half of that
     each = WORK / (decoded * examples)
-    if not can_be_joint(run.model):  # there is nothing to fit a proposal to
-        return Proposals.ENCODER, max(fewest, min(most, round(each)))
-    fitting = fitting_cost(latents_of(run.model))
+    # without latents of a known law there is nothing to fit a proposal to
+    fitting = fitting_cost(latents_of(run.model)) if can_be_joint(run.model) else math.inf
     if fitting + fewest > each * MOST_WORK / WORK:
         return Proposals.ENCODER, max(fewest, min(most, round(each)))
     return Proposals.ADAPTIVE, max(fewest, min(most, round(each - fitting)))

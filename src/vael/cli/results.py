@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from vael.applications.generation import write
 from vael.cli.formats import Result, Target, format_of
 from vael.cli.options.declaring import formats_of
 from vael.cli.options.shared import CommandOptions, ResultOptions, RunOptions
+from vael.cli.options.using import ClassifyOptions, EncodeOptions
+from vael.cli.sheets import sheet_of
 from vael.cli.telling import said
 from vael.counting import counted
 from vael.data import OnError, Source
@@ -109,6 +111,24 @@ def add_completed(file: CellFile, table: Table, answer: pa.Table) -> None:
         file.add(typed_table(answer, table.schema, table.forms))
     else:
         file.add(answer, table.kept)
+
+
+def in_lines(
+    run: Run,
+    options: EncodeOptions | ClassifyOptions,
+    target: Target,
+    names: Sequence[str],
+    answers: Callable[[Source], Iterable[np.ndarray]],
+) -> int:
+    """Write a line of results for each example, as `answers` gives them block by block, and say so."""
+    skipped: list[Skipped] = []
+    with sheet_of(target, names) as file:
+        for piece in rows(run, options.data, options.on_error):
+            skipped, begin = [*skipped, *piece.skipped], 0
+            for found in answers(piece.source):
+                file.add(piece, begin, found)
+                begin += len(found)
+    return done(target.path, file.rows, options, None if options.on_error is None else skipped)
 
 
 def done(path: Path, count: int, options: CommandOptions, skipped: Sequence[Skipped] | None = None) -> int:

@@ -44,11 +44,16 @@ def refuse_options(options: ResultOptions, known: set[str], command: str) -> Non
         raise StateError(f"`vael {command}` has {other[0]} for images and tables, not for sequences; leave it out")
 
 
+def opened(options: ResultOptions, known: set[str], command: str, name: str) -> tuple[Run, Target]:
+    """The run of a command and the file that it writes. Errors: as `refuse_options` and `target_of`."""
+    refuse_options(options, known, command)
+    run = loaded(options)
+    return run, target_of(run, options, name)
+
+
 def sample(options: SampleOptions) -> int:
     """New windows: .npy [samples, time, channels], or a table with a line for each step of each."""
-    refuse_options(options, {"count"}, "sample")
-    run = loaded(options)
-    target = target_of(run, options, "samples")
+    run, target = opened(options, {"count"}, "sample", "samples")
     count = options.examples
     x = samples(run.model, count, options.seed)
     time = x.shape[1]
@@ -83,9 +88,7 @@ def covering(run: Run, data: object, *, overlap: bool = False) -> tuple[Sequence
 
 def encode(options: EncodeOptions) -> int:
     """Posterior means of the latents: a line for each step, where every step has its own, else one for each window."""
-    refuse_options(options, set(), "encode")
-    run = loaded(options)
-    target = target_of(run, options, "codes")
+    run, target = opened(options, set(), "encode", "codes")
     found, windows = covering(run, options.data, overlap=True)
     codes = codes_of(run.model, windows.source)
     each = "step" if codes.dim() == 3 else "window"
@@ -94,15 +97,10 @@ def encode(options: EncodeOptions) -> int:
         codes = codes_of(run.model, windows.source)
         beside, numbers = windows_beside(found, windows), codes
     else:
-        beside, numbers = windows.beside(found), torch_from(windows.steps_of(codes.numpy()))
+        beside, numbers = windows.beside(found), torch.from_numpy(windows.steps_of(codes.numpy()))
     named = {f"z{place + 1}": pa.array(column.numpy()) for place, column in enumerate(numbers.unbind(1))}
     target.write(steps(numbers, {**beside, **named}))
     return told(target, len(numbers), each, f"{counted(numbers.shape[1], 'latent')} each", options)
-
-
-def torch_from(x: np.ndarray) -> Tensor:
-    """An array as a tensor."""
-    return torch.from_numpy(x)
 
 
 def windows_beside(found: Sequences, windows: Covering) -> dict[str, pa.Array]:
@@ -112,12 +110,10 @@ def windows_beside(found: Sequences, windows: Covering) -> dict[str, pa.Array]:
 
 def reconstruct(options: ReconstructOptions) -> int:
     """The mean of p(x | z) at the means of q(z | x), a line for each step; the times and series beside."""
-    refuse_options(options, set(), "reconstruct")
-    run = loaded(options)
-    target = target_of(run, options, "reconstructions")
+    run, target = opened(options, set(), "reconstruct", "reconstructions")
     found, windows = covering(run, options.data, overlap=True)
     _, again = reconstructions(run.model, windows.source)
-    x = torch_from(windows.steps_of(again.numpy()))
+    x = torch.from_numpy(windows.steps_of(again.numpy()))
     target.write(steps(x, {**windows.beside(found), **channels_of(run.spec.data, x)}))
     return told(target, len(x), "step", counted(x.shape[1], "channel"), options)
 
@@ -130,9 +126,7 @@ def told(target: Target, count: int, what: str, more: str, options: ResultOption
 
 def score(options: ScoreOptions) -> int:
     """How strange each window is, and each element of it."""
-    refuse_options(options, set(), "score")
-    run = loaded(options)
-    target = target_of(run, options, "scores")
+    run, target = opened(options, set(), "score", "scores")
     found, windows = covering(run, options.data)
     terms = all_terms(run.model, windows.source, seed=SEED)
     p_values = p_values_of(run, terms)

@@ -13,14 +13,12 @@ from vael.applications import generation
 from vael.applications.export import export_onnx
 from vael.applications.latents import optimized_reconstructions
 from vael.cli.options.using import SHOWN, EncodeOptions, ExportOptions, ReconstructOptions
-from vael.cli.results import done, elements, examples, grid, loaded, rows, target_of
-from vael.cli.sheets import sheet_of
+from vael.cli.results import done, elements, examples, grid, in_lines, loaded, target_of
 from vael.cli.telling import tell
 from vael.cli.wording import climbed
 from vael.data import Source
 from vael.models import Encodes, needs
 from vael.specs import Run
-from vael.tables.reading import Skipped
 
 COLUMNS = 10
 
@@ -56,14 +54,9 @@ def encode(options: EncodeOptions) -> int:
     run = loaded(options)
     target = target_of(run, options, "codes")
     needs(run.model, Encodes, "encoding examples")
-    skipped: list[Skipped] = []
-    with sheet_of(target, [f"z{number}" for number in range(1, width_of_codes(run) + 1)]) as file:
-        for piece in rows(run, options.data, options.on_error):
-            skipped, begin = [*skipped, *piece.skipped], 0
-            for codes in generation.code_blocks(run.model, piece.source):
-                file.add(piece, begin, codes.numpy())
-                begin += len(codes)
-    return done(target.path, file.rows, options, None if options.on_error is None else skipped)
+    names = [f"z{number}" for number in range(1, width_of_codes(run) + 1)]
+    codes = lambda source: map(Tensor.numpy, generation.code_blocks(run.model, source))  # noqa: E731
+    return in_lines(run, options, target, names, codes)
 
 
 def width_of_codes(run: Run) -> int:

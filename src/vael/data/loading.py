@@ -107,9 +107,7 @@ def meaning_of(
 def said_of_test(splits: Splits) -> Splits:
     """The splits with a note that figures on the test split are no honest ones."""
     note = "the test split was the validation split too, so weights may have been chosen on it"
-    train, validation = (replace(one, notes=(*one.notes, note)) for one in (splits.train, splits.validation))
-    test = None if splits.test is None else replace(splits.test, notes=(*splits.test.notes, note))
-    return replace(splits, train=train, validation=validation, test=test)
+    return splits.each(lambda one: replace(one, notes=(*one.notes, note)))
 
 
 def read(data: str, images: Images = AS_THEY_ARE) -> Material:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -163,6 +164,11 @@ class Splits:
     test: Source | None
     origin: str = ""  # where the data were found
     citation: str = ""  # whom to cite, and the terms as far as they are known
+
+    def each(self, change: Callable[[Source], Source]) -> Splits:
+        """Every split changed in the same way."""
+        test = None if self.test is None else change(self.test)
+        return replace(self, train=change(self.train), validation=change(self.validation), test=test)
 
     def _repr_html_(self) -> str:
         """A line for each split."""

@@ -82,8 +82,7 @@ def unit_interval(splits: Splits) -> Splits:
             )
         return replace(source, kind=Kind.REAL, levels=None, transform=UnitInterval(source.levels - 1))
 
-    test = None if splits.test is None else grey(splits.test)
-    return replace(splits, train=grey(splits.train), validation=grey(splits.validation), test=test)
+    return splits.each(grey)
 
 
 class Dequantization(Transform):

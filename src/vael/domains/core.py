@@ -106,11 +106,7 @@ class Domain(View):
                 "folder of pictures"
             )
         found = self.read(how)
-        if not self.name:
-            return found
-        train, held_out = (replace(one, domain=self.name) for one in (found.train, found.validation))
-        test = None if found.test is None else replace(found.test, domain=self.name)
-        return replace(found, train=train, validation=held_out, test=test)
+        return found.each(lambda one: replace(one, domain=self.name)) if self.name else found
 
     def subject(self, source: Source) -> Subject:
         return Subject()

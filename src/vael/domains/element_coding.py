@@ -97,13 +97,10 @@ class ElementCoding(Coding):
         return cells_of(self.examples(self.known, str(data)))
 
     def level(self, name: str, model: Model, layout: Layout, settings: Mapping[str, int] | None = None) -> Level:
-        if layout.kind == "pictures":
-            return self._tiled(name, model, layout, settings)
-        return make_level(name, model, self.known.event, self.symbols(model), settings)
-
-    def _tiled(self, name: str, model: Model, layout: Layout, settings: Mapping[str, int] | None) -> Level:
         """Errors: `FormatError` for tiles of another size than the model's, or a level that codes whole ones only."""
         inner = make_level(name, model, self.known.event, self.symbols(model), settings)
+        if layout.kind != "pictures":
+            return inner
         if layout.tile != self.known.event or not isinstance(inner, SafeLevel):
             raise FormatError(
                 f"tiles of shape {layout.tile} at the level {name}: the run was trained on {self.known.event}, and "

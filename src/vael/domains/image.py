@@ -12,8 +12,7 @@ from typing import ClassVar
 import torch
 
 from vael.counting import counted
-from vael.data import Kind, Source, Splits, statistics
-from vael.data.facts import facts_from
+from vael.data import Kind, Source, Splits
 from vael.data.tabular import is_table_file
 from vael.data.transforms import DynamicBinarization, Threshold
 from vael.domains.coding import Coding
@@ -29,6 +28,7 @@ from vael.domains.recommendation import (
     chosen,
     likelihood,
     power_of_two,
+    refuse_unfit,
     values,
 )
 from vael.errors import ShapeError
@@ -93,7 +93,7 @@ class ImageDomain(Domain):
 
     def recommend(self, source: Source) -> Recommendation:
         part, because = likelihood_of(source)
-        part.build(facts_from(source, statistics(source))).check(source)
+        refuse_unfit(part, source)
         choice = grey(source) if small_and_grey(source.event) else colour(source)
         channels, *size = source.event
         several = "" if channels == 1 else f" of {channels} channels"

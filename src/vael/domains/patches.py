@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from vael.counting import counted
-from vael.data import Kind, Source, Splits
+from vael.data import Source, Splits
 from vael.data.files.images import ENDINGS, sizes
-from vael.data.matching import Trained, in_units
+from vael.data.matching import in_units
 from vael.data.pictures.cutting import keys_of, load_patches, pictures_in
 from vael.data.pictures.patching import Patching
 from vael.data.pictures.tiles import corners, tiled
 from vael.data.splitting import Sizes, ValidateOn
 from vael.domains.described import DataSpec, Reading
+from vael.domains.reading import trained_on
 from vael.errors import ShapeError
 
 PATCHING = Patching(height=32, width=32)  # where none was asked for
@@ -69,19 +70,12 @@ def tiles_read(known: DataSpec, data: str, clip: bool) -> Source:
             f"{data} has pictures of {counted(cells.shape[1], 'channel')}, but the run was trained on patches of shape "
             f"{known.event}; give such pictures"
         )
-    how = known.reading
-    trained = Trained(known.event, Kind(known.kind), known.levels, how.binarize, known.dequantize, known.largest)
     named = [(one.name, *place) for one in pictures for place in corners(one.size, patching)]
     note = f"whole pictures as tiles of {patching}; what a tile has outside of its picture repeats the edge"
-    source = in_units(cells, found.name, trained, 0, clip)
+    source = in_units(cells, found.name, trained_on(known), 0, clip)
     return replace(source, keys=keys_of(named), notes=(*found.notes, note, *source.notes))
 
 
 def with_note(splits: Splits, note: str) -> Splits:
     """The splits with something more that every figure must say."""
-
-    def noted(source: Source) -> Source:
-        return replace(source, notes=(note, *source.notes))
-
-    test = None if splits.test is None else noted(splits.test)
-    return replace(splits, train=noted(splits.train), validation=noted(splits.validation), test=test)
+    return splits.each(lambda source: replace(source, notes=(note, *source.notes)))

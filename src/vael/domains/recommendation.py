@@ -66,6 +66,11 @@ def chosen(choice: Choice, part: LikelihoodPart, reasons: tuple[str, ...]) -> Re
     return Recommendation(choice.recipe, part, choice.network, MappingProxyType(leaves), reasons)
 
 
+def refuse_unfit(part: LikelihoodPart, source: Source) -> None:
+    """Errors: those of `Head.check` for data that the likelihood does not take."""
+    part.build(facts_from(source, statistics(source))).check(source)
+
+
 def likelihood(source: Source, channels: int) -> tuple[LikelihoodPart, str]:
     """The likelihood that follows the kind of the values, and why; real numbers have a σ for each of the channels.
 

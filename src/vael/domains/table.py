@@ -22,7 +22,15 @@ from vael.domains.core import Described, Domain
 from vael.domains.described import DataSpec, Reading
 from vael.domains.element_coding import ElementCoding
 from vael.domains.reading import Lenience, Piece, loaded, refuse_test_as_validation
-from vael.domains.recommendation import Choice, Recommendation, chosen, likelihood, power_of_two, values
+from vael.domains.recommendation import (
+    Choice,
+    Recommendation,
+    chosen,
+    likelihood,
+    power_of_two,
+    refuse_unfit,
+    values,
+)
 from vael.domains.table_rows import all_rows, by_schema, of_numbers, refuse_other_files, rows_of_numbers
 from vael.models import ColumnsHead, head_of
 from vael.models.likelihoods.parts import ColumnsPart, GaussianPerChannelPart
@@ -112,7 +120,7 @@ class TableDomain(Domain):
         if source.schema is not None:
             return columns(source, source.schema)
         part, because = likelihood(source, source.event[0])
-        part.build(facts_from(source, statistics(source))).check(source)
+        refuse_unfit(part, source)
         choice = table(source)
         said = f"Data: {len(source)} rows of {counted(source.event[0], 'column')}; cells are {values(source)}."
         return chosen(choice, part, (said, because, choice.reason))
@@ -191,7 +199,7 @@ def gapped_numbers(source: Source) -> Recommendation:
     gives 0.35 (docs/lab-book.md).
     """
     part = GaussianPerChannelPart(channels=source.event[0])
-    part.build(facts_from(source, statistics(source))).check(source)
+    refuse_unfit(part, source)
     missing = float(torch.isnan(source.x).float().mean())
     reasons = (
         f"Data: {counted(len(source), 'row')} of {counted(source.event[0], 'column')} of numbers; {missing:.1%} of "

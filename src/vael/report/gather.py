@@ -67,6 +67,11 @@ def model_units(source: Source, index: Int64[Tensor, " chosen"], seed: int) -> F
     return source.batch(index, PerExample(seed, index)).x
 
 
+def some_rows(record: ReportInput) -> Float[Tensor, "chosen *event"]:
+    """A few of the rows that are shown, as the model sees them."""
+    return model_units(record.shown, few(record.shown, record.seed, POINTS), record.seed)
+
+
 def on_device(source: Source, index: Int64[Tensor, " chosen"], seed: int, device: torch.device) -> Batch:
     """Those rows and their conditions as the model sees them."""
     batch = source.batch(index, PerExample(seed, index))

@@ -159,16 +159,15 @@ def keep(
     name: str,
     caption: str,
     *,
-    kinds: tuple[str, ...] = KINDS,
     crisp: bool = False,
     has_words: bool = True,
 ) -> Drawing:
     """Write the figure's files, of every kind, into `folder` (None: nowhere), and give it for the page as inline
     SVG.
     """
-    made = {kind: rendered(figure, kind) for kind in dict.fromkeys((*(kinds if folder else ()), "svg"))}
+    made = {kind: rendered(figure, kind) for kind in dict.fromkeys((*(KINDS if folder else ()), "svg"))}
     if folder is not None:
-        for kind in kinds:
+        for kind in KINDS:
             files.write_bytes(folder / f"{name}.{kind}", made[kind])
     return Drawing(name, inlined(made["svg"], name, crisp=crisp), caption, float(figure.get_figwidth()), has_words)
 

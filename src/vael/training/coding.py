@@ -16,10 +16,7 @@ AT_ONCE = 512  # examples that are encoded together
 
 def coded_splits(model: VQVAE, data: Splits, seed: int = 0) -> Splits:
     """Every split as the codes that `model` gives it, in order."""
-    test = None if data.test is None else coded(model, data.test, seed)
-    return replace(
-        data, train=coded(model, data.train, seed), validation=coded(model, data.validation, seed), test=test
-    )
+    return data.each(lambda source: coded(model, source, seed))
 
 
 @torch.no_grad()

@@ -363,6 +363,5 @@ def labelled_splits(splits: Splits, labelling: Labelling | None) -> Splits:
     """All splits with their labels, and of training as many as are to be seen. Errors: those of `Labelling.of`."""
     if labelling is None:
         return splits
-    test = None if splits.test is None else labelling.of(splits.test)
-    train = labelling.fewer(labelling.of(splits.train))
-    return replace(splits, train=train, validation=labelling.of(splits.validation), test=test)
+    found = splits.each(labelling.of)
+    return replace(found, train=labelling.fewer(found.train))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -150,17 +149,9 @@ def learned(splits: Splits, asked: str) -> LabelCondition | ColumnsCondition | F
 
 def labelled(splits: Splits, condition: Condition | None) -> Splits:
     """All splits by `Condition.labelled`."""
-    if condition is None:
-        return splits
-    test = None if splits.test is None else condition.labelled(splits.test)
-    return replace(
-        splits, train=condition.labelled(splits.train), validation=condition.labelled(splits.validation), test=test
-    )
+    return splits if condition is None else splits.each(condition.labelled)
 
 
 def conditioned(splits: Splits, condition: Condition | None) -> Splits:
     """All splits with their conditions. Errors: those of `Condition.of`."""
-    if condition is None:
-        return splits
-    test = None if splits.test is None else condition.of(splits.test)
-    return replace(splits, train=condition.of(splits.train), validation=condition.of(splits.validation), test=test)
+    return splits if condition is None else splits.each(condition.of)

@@ -85,6 +85,11 @@ class SyntheticQuality:
     notes: tuple[str, ...] = ()  # what was left out and why
 
     @property
+    def attacks(self) -> tuple[Membership, ...]:
+        """Those that were made on who was in the training data."""
+        return (self.closeness,) if self.bound is None else (self.closeness, self.bound)
+
+    @property
     def marginal(self) -> float:
         """Mean distance over columns."""
         return mean_distance(self.marginals)

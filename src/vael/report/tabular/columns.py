@@ -11,39 +11,23 @@ from torch import Tensor
 from vael.counting import counted
 from vael.report import gather
 from vael.report.record import ReportInput
-from vael.report.style import DATA, INK, MODEL, Drawing, as_label, keep, legend_above, new_figure, rule_lines
+from vael.report.style import DATA, INK, MODEL, Drawing, as_label, keep, legend_above, rule_lines
 from vael.report.tabular.matrices import side_by_side
+from vael.report.tabular.synthetic_figures import limited, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-SHOWN, ACROSS, CORRELATED, ROWS = 12, 4, 40, 2000
-
-
+SHOWN, CORRELATED, ROWS = 12, 40, 2000
 LONGEST = 18  # letters of a name above a panel
-
-
-def _panels(columns: int) -> tuple[Figure, list[Axes]]:
-    across = min(ACROSS, columns)
-    rows = -(-columns // across)
-    figure = new_figure(1.85 * across, 1.75 * rows + 0.3)
-    axes = figure.subplots(rows, across, squeeze=False).flatten().tolist()
-    for spare in axes[columns:]:
-        spare.set_axis_off()
-    return figure, axes[:columns]
-
-
-def _limited(columns: int) -> str:
-    return "" if columns <= SHOWN else f" The first {SHOWN} of {columns} columns are shown."
 
 
 def scatters(record: ReportInput, folder: Path) -> Drawing:
     """Original against reconstruction, column by column."""
     x, again = gather.pairs(record, ROWS)
     columns, names = x.shape[1], record.view.names(record.shown)
-    figure, panels = _panels(min(columns, SHOWN))
-    for place, axes in enumerate(panels):
+    figure, places = panels(min(columns, SHOWN))
+    for place, axes in enumerate(places):
         across, up = x[:, place], again[:, place]
         axes.scatter(across, up, s=max(min(3000 / len(x), 8), 2), lw=0, alpha=0.5, color=MODEL, rasterized=True)
         ends = [float(across.min()), float(across.max())]
@@ -58,7 +42,7 @@ def scatters(record: ReportInput, folder: Path) -> Drawing:
         f"Each column of {counted(len(x), 'row')} against {record.came_out}; r is the "
         "correlation, the "
         "dashed line is equality."
-        f"{_limited(columns)}"
+        f"{limited(columns, SHOWN)}"
     )
     return keep(figure, folder, "reconstructions", caption)
 
@@ -78,8 +62,8 @@ def bins(rows: int) -> int:
 def histograms(record: ReportInput, x: Tensor, drawn: Tensor, folder: Path) -> Drawing:
     """How often each value occurs in the data and in draws from the model."""
     columns, names = x.shape[1], record.view.names(record.shown)
-    figure, panels = _panels(min(columns, SHOWN))
-    for place, axes in enumerate(panels):
+    figure, places = panels(min(columns, SHOWN))
+    for place, axes in enumerate(places):
         low, high = float(x[:, place].min()), float(x[:, place].max())
         room = 0.1 * (high - low) or 0.5
         edges = torch.linspace(low - room, high + room, bins(len(x)) + 1, dtype=torch.float64)
@@ -89,11 +73,11 @@ def histograms(record: ReportInput, x: Tensor, drawn: Tensor, folder: Path) -> D
         axes.spines["left"].set_visible(False)
         axes.locator_params(axis="x", nbins=4)
         axes.tick_params(length=2.5, width=0.6)
-    legend_above(figure, panels[0])
+    legend_above(figure, places[0])
     caption = (
         f"Share of values in {counted(len(x), 'row')} of data (filled) and in {counted(len(drawn), 'draw')} of x from "
         f"the model (line{record.drawn_by}); what lies beyond the axes is counted in the outermost "
-        f"bins.{_limited(columns)}"
+        f"bins.{limited(columns, SHOWN)}"
     )
     return keep(figure, folder, "histograms", caption)
 
@@ -102,16 +86,17 @@ def correlation(record: ReportInput, x: Tensor, drawn: Tensor, folder: Path) -> 
     """Correlation matrices of data and of draws from the model, on one scale."""
     columns = min(x.shape[1], CORRELATED)
     matrices = [gather.correlations(part[:, :columns]) for part in (x, drawn)]
-    panels = [(title, matrix.numpy()) for title, matrix in zip(("data", "draws from the model"), matrices, strict=True)]
-    figure = side_by_side(panels, record.view.names(record.shown)[:columns], "Pearson's correlation", 3.4)
+    titled = [(title, matrix.numpy()) for title, matrix in zip(("data", "draws from the model"), matrices, strict=True)]
+    figure = side_by_side(titled, record.view.names(record.shown)[:columns], "Pearson's correlation", 3.4)
     apart = float((matrices[0] - matrices[1]).abs().max())
-    limited = "" if columns == x.shape[1] else f" The first {columns} of {x.shape[1]} columns are shown."
-    caption = f"Correlation of each pair of columns; the two differ by at most {apart:.2f}.{limited}"
+    caption = (
+        f"Correlation of each pair of columns; the two differ by at most {apart:.2f}.{limited(x.shape[1], CORRELATED)}"
+    )
     return keep(figure, folder, "correlations", caption)
 
 
 def against_samples(record: ReportInput, folder: Path) -> list[Drawing]:
     """Draws from the model against data: column by column and pair by pair."""
-    x = gather.model_units(record.shown, gather.few(record.shown, record.seed, gather.POINTS), record.seed)
+    x = gather.some_rows(record)
     _, drawn = gather.prior_samples(record, max(len(x), 500))
     return [histograms(record, x, drawn, folder), correlation(record, x, drawn, folder)]

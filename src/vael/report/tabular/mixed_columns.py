@@ -15,8 +15,16 @@ from vael.evaluation.tabular.associations import AssociationDistance, associatio
 from vael.report import gather
 from vael.report.record import ReportInput
 from vael.report.style import INK, MODEL, Drawing, keep, legend_above, new_figure
-from vael.report.tabular.matrices import side_by_side
-from vael.report.tabular.synthetic_figures import ACROSS, LISTED, MATRIX, SHOWN, limited, panel, short
+from vael.report.tabular.synthetic_figures import (
+    LISTED,
+    MATRIX,
+    SHOWN,
+    associations_beside,
+    limited,
+    panel,
+    panels,
+    short,
+)
 from vael.tables.constraints import columns_of, enforced
 from vael.tables.schema import LEVELS, Schema
 
@@ -28,7 +36,7 @@ ROWS = 2000
 
 def against_samples(record: ReportInput, folder: Path, *, schema: Schema) -> list[Drawing]:
     """Draws from the model against data: column by column, and the association of each pair."""
-    x = gather.model_units(record.shown, gather.few(record.shown, record.seed, gather.POINTS), record.seed)
+    x = gather.some_rows(record)
     drawn = enforced(schema, gather.prior_samples(record, max(len(x), 500))[1])
     return [
         histograms(record, schema, x, drawn, folder),
@@ -39,17 +47,12 @@ def against_samples(record: ReportInput, folder: Path, *, schema: Schema) -> lis
 def histograms(record: ReportInput, schema: Schema, x: torch.Tensor, drawn: torch.Tensor, folder: Path) -> Drawing:
     """How often each value occurs in the data and in draws from the model."""
     columns = schema.columns[:SHOWN]
-    across = min(ACROSS, len(columns))
-    down = -(-len(columns) // across)
-    figure = new_figure(1.85 * across, 1.6 * down + 0.3)
-    panels = figure.subplots(down, across, squeeze=False).flatten().tolist()
-    for place, (column, one, other) in enumerate(
-        zip(columns, columns_of(schema, x), columns_of(schema, drawn), strict=False)
+    figure, places = panels(len(columns), 1.6)
+    for axes, column, one, other in zip(
+        places, columns, columns_of(schema, x), columns_of(schema, drawn), strict=False
     ):
-        panel(panels[place], column, one[~np.isnan(one)], other[~np.isnan(other)], ("data", "model"))
-    for spare in panels[len(columns) :]:
-        spare.set_axis_off()
-    legend_above(figure, panels[0])
+        panel(axes, column, one[~np.isnan(one)], other[~np.isnan(other)], ("data", "model"))
+    legend_above(figure, places[0])
     caption = (
         f"Share of each value among the cells that are not missing in {counted(len(x), 'row')} of data (filled) and in "
         f"{counted(len(drawn), 'draw')} from the model (line: z from the prior, x from p(x | z)). Numbers between the "
@@ -62,14 +65,7 @@ def histograms(record: ReportInput, schema: Schema, x: torch.Tensor, drawn: torc
 
 def associations(record: ReportInput, found: AssociationDistance, folder: Path) -> Drawing:
     """Associations of data, of draws, and their difference."""
-    names = found.first.columns[:MATRIX]
-    shown = slice(len(names))
-    parts = (
-        ("data", found.second.matrix),
-        ("draws from the model", found.first.matrix),
-        ("draws − data", found.difference),
-    )
-    figure = side_by_side([(title, matrix[shown, shown]) for title, matrix in parts], names, "association")
+    figure = associations_beside(found, ("data", "draws from the model", "draws − data"))
     caption = (
         "Association of each pair of columns: rank correlation of two numbers, Cramér's V of two columns with levels, "
         "correlation ratio of a number "
@@ -103,10 +99,10 @@ def returned(record: ReportInput, folder: Path, *, schema: Schema) -> Drawing:
         if rows
     ]
     figure = new_figure(7.0, sum(0.55 + 0.19 * max(len(rows), 2) for rows, _ in parts))
-    panels = figure.subplots(
+    places = figure.subplots(
         len(parts), 1, squeeze=False, height_ratios=[max(len(rows), 2) for rows, _ in parts]
     ).flatten()
-    for axes, (rows, label) in zip(panels, parts, strict=True):
+    for axes, (rows, label) in zip(places, parts, strict=True):
         _bars(axes, rows, label)
     figure.align_ylabels()
     right = (

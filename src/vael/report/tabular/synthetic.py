@@ -107,7 +107,6 @@ def cards(quality: SyntheticQuality) -> tuple[str, ...]:
 def _facts(quality: SyntheticQuality) -> Facts:
     worst = quality.worst
     pair = quality.associations.largest
-    attacks = [quality.closeness, *([] if quality.bound is None else [quality.bound])]
     rows = [
         ("two-sample test", str(quality.two_sample)),
         ("columns that tell most", ", ".join(f"{name} ({fall:+.3f})" for name, fall in quality.two_sample.telling[:5])),
@@ -126,7 +125,7 @@ def _facts(quality: SyntheticQuality) -> Facts:
                 for q, a, b in quality.closest.quantiles
             ),
         ),
-        *(("membership attack", str(one)) for one in attacks),
+        *(("membership attack", str(one)) for one in quality.attacks),
         *(("constraint", str(one)) for one in quality.violations),
         ("left out", " ".join(quality.notes)),
     ]

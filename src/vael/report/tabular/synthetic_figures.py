@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vael.counting import counted
+from vael.evaluation.tabular.associations import AssociationDistance
 from vael.evaluation.tabular.efficacy import Efficacy
 from vael.evaluation.tabular.privacy import ClosestRecords
 from vael.evaluation.tabular.synthetic import JudgedTables, SyntheticQuality
@@ -30,6 +31,7 @@ from vael.tables.schema import LEVELS, Column, ColumnKind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SHOWN, ACROSS, LISTED, MATRIX = 24, 4, 40, 40
 BARS, LONGEST, LEVEL = 8, 14, 10  # levels in a panel, letters of the name of a column and of a level
@@ -44,6 +46,26 @@ def short(name: str, most: int = LONGEST) -> str:
 def limited(count: int, shown: int) -> str:
     """What a caption says where not all columns are shown."""
     return "" if count <= shown else f" The first {shown} of {count} columns are shown."
+
+
+def panels(count: int, height: float = 1.75) -> tuple[Figure, list[Axes]]:
+    """A figure of so many panels of that height in inches, `ACROSS` beside each other; what is left of the last row is
+    blank.
+    """
+    across = min(ACROSS, count)
+    down = -(-count // across)
+    figure = new_figure(1.85 * across, height * down + 0.3)
+    axes = figure.subplots(down, across, squeeze=False).flatten().tolist()
+    for spare in axes[count:]:
+        spare.set_axis_off()
+    return figure, axes[:count]
+
+
+def associations_beside(found: AssociationDistance, titles: tuple[str, str, str], height: float = 3.2) -> Figure:
+    """Associations of the second table, of the first, and first minus second, under these titles."""
+    names = found.first.columns[:MATRIX]
+    matrices = [one[: len(names), : len(names)] for one in (found.second.matrix, found.first.matrix, found.difference)]
+    return side_by_side(list(zip(titles, matrices, strict=True)), names, "association", height)
 
 
 def distances(quality: SyntheticQuality) -> Drawing:
@@ -74,17 +96,12 @@ def distances(quality: SyntheticQuality) -> Drawing:
 def histograms(tables: JudgedTables) -> Drawing:
     """How often each value occurs in real rows and in synthetic ones."""
     columns = tables.schema.columns[:SHOWN]
-    across = min(ACROSS, len(columns))
-    down = -(-len(columns) // across)
-    figure = new_figure(1.85 * across, 1.75 * down + 0.3)
-    panels = figure.subplots(down, across, squeeze=False).flatten().tolist()
+    figure, axes = panels(len(columns))
     real, drawn = columns_of(tables.schema, tables.holdout), columns_of(tables.schema, tables.synthetic)
     for place, column in enumerate(columns):
         first, second = (one[place][~np.isnan(one[place])] for one in (real, drawn))
-        panel(panels[place], column, first, second)
-    for spare in panels[len(columns) :]:
-        spare.set_axis_off()
-    legend_above(figure, panels[0])
+        panel(axes[place], column, first, second)
+    legend_above(figure, axes[0])
     caption = (
         "Share of each value among the cells that are not missing: held-out rows filled, synthetic rows as a line. "
         "Numbers between the 0.5 % and the "
@@ -128,14 +145,7 @@ def panel(
 def association_maps(quality: SyntheticQuality) -> Drawing:
     """Associations of real rows, of synthetic rows, and their difference."""
     found = quality.associations
-    names = found.first.columns[:MATRIX]
-    shown = slice(len(names))
-    parts = (
-        ("held-out rows", found.second.matrix),
-        ("synthetic rows", found.first.matrix),
-        ("synthetic − held-out", found.difference),
-    )
-    figure = side_by_side([(title, matrix[shown, shown]) for title, matrix in parts], names, "association", 2.9)
+    figure = associations_beside(found, ("held-out rows", "synthetic rows", "synthetic − held-out"), 2.9)
     caption = (
         "Association of each pair: rank correlation of two numbers, Cramér's V of two columns with levels, correlation "
         "ratio of a number "

@@ -179,12 +179,11 @@ def copies(quality: SyntheticQuality) -> Remark:
 
 def membership(quality: SyntheticQuality) -> Remark:
     """Whether one can tell who was in the training data."""
-    attacks = [quality.closeness, *([] if quality.bound is None else [quality.bound])]
-    caught = [one for one in attacks if one.suspicious]
+    caught = [one for one in quality.attacks if one.suspicious]
     if not caught:
         text = (
             "These checks could not tell who was in the training data "
-            f"({' and '.join('by ' + one.by for one in attacks)})."
+            f"({' and '.join('by ' + one.by for one in quality.attacks)})."
         )
         return Remark("membership", Tone.GOOD, f"{text} They find leaks; they prove no privacy.")
     said = "; ".join(
