@@ -96,6 +96,10 @@ class EncoderGraph(nn.Module):
         return ("mean", "scale_tril" if isinstance(self.posterior, CorrelatedGaussianPosterior) else "log_scale")
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and log σ of q(z | x), or mean and Cholesky factor of a full covariance.
+
+        Errors: `StateError` for another law.
+        """
         q = innermost(self.posterior(x, c))
         if isinstance(q, MultivariateNormal):
             return q.loc, q.scale_tril

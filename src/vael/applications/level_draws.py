@@ -32,6 +32,7 @@ class AtTemperatures(Noise):
         return self.left.pop(0) * self.inner.normal(shape, like)
 
     def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        """Errors: `StateError`, always: only Gaussian levels have a temperature."""
         raise StateError(
             "a temperature is for Gaussian levels of latents, but one is drawn by another law; leave it out"
         )

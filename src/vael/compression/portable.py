@@ -243,6 +243,7 @@ class PortableLevel(Level):
         return self.integers.prior(examples)
 
     def ideal(self, x: Symbols, latents: tuple[Symbols, ...]) -> np.ndarray:
+        """As `SafeLevel.ideal` of the model in floating point. Errors: `StateError` for a level without it."""
         if self._safe is None:
             raise StateError(
                 "a portable level without its model in floating point knows no bound to hold a length against; give it "

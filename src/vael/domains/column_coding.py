@@ -55,6 +55,7 @@ class ColumnCoding(Coding):
         return f" {json.dumps(self.known.table, sort_keys=True)}"
 
     def refuse_densities(self, part: ModelPart) -> None:
+        """Errors: `SupportError` for any likelihood but `columns`."""
         if not isinstance(getattr(part, "likelihood", None), ColumnsPart):
             raise SupportError(
                 f"the model ({part.likelihood_name}) gives densities of rows and no probabilities of cells to code "
@@ -69,6 +70,10 @@ class ColumnCoding(Coding):
         return table_contents(self.original(data, aside), self.schema)
 
     def level(self, name: str, model: Model, layout: Layout, settings: Mapping[str, int] | None = None) -> Level:
+        """A `TableLevel`.
+
+        Errors: `SupportError` for another level than safe, `FormatError` for settings that it has not.
+        """
         if name != SafeLevel.name:
             raise SupportError("there are portable files of images and arrays only; compress tables at the level safe")
         try:

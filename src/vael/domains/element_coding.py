@@ -55,6 +55,7 @@ class ElementCoding(Coding):
     whole_numbers: ClassVar[bool] = True
 
     def refuse_densities(self, part: ModelPart) -> None:
+        """Errors: `SupportError` for real numbers too."""
         super().refuse_densities(part)
         if self.known.kind == Kind.REAL.value and self.known.columns:
             raise SupportError(
@@ -74,6 +75,10 @@ class ElementCoding(Coding):
         return max(counted, default=0) or self.known.levels or (2 if self.known.kind == Kind.BINARY.value else 256)
 
     def contents(self, model: Model, data: Path | str | Frame | None, aside: SetAside) -> Contents:
+        """An array, a folder of images or pictures as they were stored, else the elements as the model has them.
+
+        Errors: `SupportError` for a table.
+        """
         if data is None:
             return cells_of(aside()[1])
         if not isinstance(data, Path | str):

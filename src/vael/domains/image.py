@@ -80,6 +80,7 @@ class ImageDomain(Domain):
         return f"patches of pictures, {super().told(known)}" if known.patching is not None else super().told(known)
 
     def pieces(self, known: DataSpec, data: str, how: Lenience) -> Iterator[Piece]:
+        """Errors: `ShapeError` for a table, besides those of every kind of data."""
         path = Path(data)
         if path.is_file() and is_table_file(path):
             raise ShapeError(

@@ -175,6 +175,7 @@ class ExpectationMaximization(Algorithm[GaussianMixture, MixtureState]):
         return 0
 
     def check(self, state: MixtureState) -> None:
+        """Errors: `StateError` where components had to be placed anew too often."""
         count = int(state.rescues)
         if count > RESCUES * len(state.components.weight):
             raise StateError(

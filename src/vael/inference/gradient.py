@@ -148,6 +148,7 @@ class GradientAscent(Algorithm[Model, AscentState]):
         return int(state.calls - state.steps)
 
     def check(self, state: AscentState) -> None:
+        """Errors: `StateError` where the last gradients were not finite."""
         broken = int(state.guard[2])
         if broken > self.guard.patience:
             raise StateError(

@@ -49,6 +49,7 @@ class LabelledAscent(Algorithm[Model, AscentState]):
         return self.ascent.is_bound
 
     def init(self, data: Source, world: World) -> AscentState:
+        """As gradient ascent. Errors: `StateError` in several processes."""
         if world.size > 1:
             raise StateError("labelled examples are put beside batches in one process only; train in one process")
         return self.ascent.init(data, world)
@@ -104,6 +105,7 @@ class LabelledAscentPart(GradientAscentPart):
     objective: ObjectivePart = LabelledELBOPart()
 
     def check(self, model: Model, data: Source) -> None:
+        """Errors: `StateError` for an objective other than the bound, and for a model that learns no classes."""
         if not isinstance(self.objective, (LabelledELBOPart, ELBOPart)):
             raise StateError(
                 f"a model of classes climbs its own bound, not {self.objective.name}, which would take latents that "

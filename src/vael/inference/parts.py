@@ -249,6 +249,7 @@ class ExpectationMaximizationPart(AlgorithmPart):
             vectors(data, features, components, "a Gaussian mixture")
 
     def build(self, model: Model, data: Source) -> Algorithm:
+        """Errors: `StateError` for what is no `GaussianMixture`."""
         if not isinstance(model, GaussianMixture):
             raise StateError(f"expectation maximisation fits a Gaussian mixture, not {type(model).__name__}")
         start = STARTS[self.start]()
@@ -275,6 +276,7 @@ class CoordinateAscentPart(AlgorithmPart):
             vectors(data, features, components, "a Bayesian Gaussian mixture")
 
     def build(self, model: Model, data: Source) -> Algorithm:
+        """Errors: `StateError` for what is no `BayesianGaussianMixture`."""
         if not isinstance(model, BayesianGaussianMixture):
             raise StateError(f"coordinate ascent fits a Bayesian Gaussian mixture, not {type(model).__name__}")
         return CoordinateAscent(model, first_responsibilities(model, data, self.seed), tolerance=self.tolerance)

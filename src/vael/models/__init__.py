@@ -65,7 +65,7 @@ from vael.models.posteriors.gaussian import GaussianPosterior
 from vael.models.priors.bernoulli import BernoulliPrior
 from vael.models.priors.standard_normal import StandardNormal
 from vael.models.semi_supervised import ClassPosterior, ClassShares, SemiSupervised
-from vael.models.sequences.jumps import JumpyStateSpace, jumpy_state_space
+from vael.models.sequences.jumps import JumpyNetworks, JumpyStateSpace, jumpy_state_space
 from vael.models.sequences.linear_dynamics import linear_dynamics
 from vael.models.sequences.state_space import (
     BackwardSummary,
@@ -129,6 +129,7 @@ __all__ = [
     "GaussianUpdate",
     "Head",
     "JointGaussianHead",
+    "JumpyNetworks",
     "JumpyStateSpace",
     "LaplaceHead",
     "LatentModel",

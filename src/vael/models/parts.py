@@ -62,6 +62,7 @@ class VAEPart(ModelPart):
         return self.model_copy(update={"likelihood": self.likelihood.settled(facts), "network": network})
 
     def build(self, facts: Facts) -> VAE:
+        """Errors: `StateError` for a condition beside a start at principal components."""
         if facts.context and self.begin == "principal-components":
             raise StateError(
                 "a conditional model cannot start at principal components, which know of no condition; choose another "
@@ -83,6 +84,7 @@ class VAEPart(ModelPart):
         return VAE(prior, decode, whole, context=facts.context)
 
     def start(self, model: Model, source: Source) -> None:
+        """Principal components, where they were asked for."""
         if self.begin == "principal-components":
             if not isinstance(model, VAE):
                 raise StateError(f"{type(model).__name__} cannot start at principal components; expected a VAE")

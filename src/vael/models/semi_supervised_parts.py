@@ -26,6 +26,7 @@ class SemiSupervisedPart(VAEPart):
     learns_classes: ClassVar[bool] = True
 
     def build(self, facts: Facts) -> SemiSupervised:  # type: ignore[bad-override]
+        """Errors: `StateError` for data without labels, and for latents or a start that it has not."""
         if not facts.classes:
             raise StateError(
                 f"the model {self.name} learns classes from labels, but {facts.name} has none; say where they are "

@@ -23,6 +23,7 @@ class TopK(nn.Module):
         self.k = k
 
     def forward(self, code: Float[Tensor, "batch features"]) -> Float[Tensor, "batch features"]:
+        """The k largest numbers of each code, 0 elsewhere. Errors: `ShapeError` for more than there are."""
         if self.k > code.shape[-1]:
             raise ShapeError(
                 f"k = {self.k} numbers are to stay of a code of {code.shape[-1]}; expected k of at most "

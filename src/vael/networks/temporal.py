@@ -92,6 +92,7 @@ class TemporalPart(NetworkPart):
         return TemporalEncoder(inputs, numbers, self.channels, ACTIVATIONS[self.activation])
 
     def decoder(self, features: int, outputs: Sequence[int], start: Tensor | None) -> nn.Module:
+        """A decoder of sequences. Errors: `ShapeError` for other outputs than `[numbers, time, channels]`."""
         if len(outputs) != 3 or not math.prod(outputs):
             raise ShapeError(
                 f"a convolutional network over time got outputs of shape {tuple(outputs)}, but gives [numbers, time, "

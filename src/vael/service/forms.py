@@ -69,6 +69,7 @@ class RowForm(Form):
     what: ClassVar[str] = "row"
 
     def read(self, given: list[Any]) -> object:
+        """Rows by the names of their columns. Errors: `FormatError` for what is no object of single values."""
         for place, row in enumerate(given, 1):
             if not isinstance(row, dict):
                 raise FormatError(f"row {place} is no object; give a value for each column by its name")

@@ -30,6 +30,10 @@ class LayerwisePart(GradientAscentPart):
     layer_epochs: Size = 10
 
     def before(self, model: Model, data: Splits, resolved: Resolved) -> None:
+        """Each layer trained alone, from the outermost on.
+
+        Errors: `StateError` for a model without layers, `KeyboardInterrupt` where it was interrupted.
+        """
         if not isinstance(model, Autoencoder):
             raise StateError(f"{type(model).__name__} has no layers to train one by one; take a stacked autoencoder")
 
@@ -50,6 +54,7 @@ class TwoStagesPart(GradientAscentPart):
     second_batch: ClassVar[int] = 64
 
     def check(self, model: Model, data: Source) -> None:
+        """Errors: `StateError` for a second stage by which the density of the codes is not fitted."""
         density = getattr(model, "density", None)
         if density is not None and isinstance(density, GaussianMixture) != self.second.full_batch:
             way = "expectation-maximization" if isinstance(density, GaussianMixture) else "gradient-ascent"
@@ -59,6 +64,7 @@ class TwoStagesPart(GradientAscentPart):
             )
 
     def after(self, model: Model, data: Splits, resolved: Resolved) -> bool:
+        """The density fitted to the codes. Errors: `KeyboardInterrupt` where it was interrupted."""
         codes, density = second_stage(model, data)
         density.requires_grad_(not isinstance(density, GaussianMixture))
         whole = self.second.full_batch

@@ -63,6 +63,7 @@ class NoStore(RunStore):
         pass
 
     def read(self) -> Checkpoint:
+        """Errors: `StateError`, always: nothing was kept."""
         raise StateError("nothing to resume: the run has no folder, so no checkpoint; start without resuming")
 
     def rewind(self, step: int) -> list[Row]:

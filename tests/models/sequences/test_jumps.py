@@ -15,7 +15,7 @@ import vael
 from vael.cli.main import main
 from vael.data import Batch
 from vael.errors import StateError
-from vael.models import FixedScale, GaussianHead, JumpyStateSpace
+from vael.models import FixedScale, GaussianHead, JumpyNetworks, JumpyStateSpace
 from vael.models.core import Conditional
 from vael.models.sequences.jumps import Pair
 from vael.objectives import SampledELBO
@@ -91,9 +91,8 @@ class Emission(nn.Module):
 
 def exact():
     head = GaussianHead(spread=FixedScale(NOISE))
-    model = JumpyStateSpace(
-        Filter(), Believed(), Smoothed(), Moved(), Emission(), head, size=LATENT + LATENT**2, farthest=FARTHEST
-    ).double()
+    parts = JumpyNetworks(Filter(), Believed(), Smoothed(), Moved(), Emission())
+    model = JumpyStateSpace(parts, head, size=LATENT + LATENT**2, farthest=FARTHEST).double()
     model.start.data.copy_(together(torch.zeros(LATENT).double(), FIRST))
     return model
 

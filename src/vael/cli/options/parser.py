@@ -82,6 +82,7 @@ class Parser(argparse.ArgumentParser, Generic[R]):
         section.add_argument(*(sorted(names, key=len) or (one.name,)), **given)
 
     def error(self, message: str) -> NoReturn:
+        """Errors: `UsageError`, always, in place of the end of the process."""
         raise UsageError(f"{message}; `{self.prog} --help` lists what there is")
 
     def read(self, arguments: list[str]) -> R:

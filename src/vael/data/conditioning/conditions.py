@@ -144,6 +144,10 @@ class LabelCondition(Condition):
         return len(self.levels)
 
     def of(self, source: Source) -> Source:
+        """The source with a one-hot class for each example.
+
+        Errors: `StateError` without labels, `SupportError` for a class that training did not have.
+        """
         if source.label is None:
             raise StateError(
                 f"{source.name} has no labels, but the model is conditioned on the label; give data that have labels"
@@ -162,6 +166,10 @@ class LabelCondition(Condition):
         return beside(source, one_hot(places, self.features).float(), self.names)
 
     def encode(self, given: Mapping[str, object]) -> Float[Tensor, " features"]:
+        """A one-hot class, given by its name or its code.
+
+        Errors: `StateError` for a class that the model does not know.
+        """
         value = self.checked(given)[LABEL]
         numbers = {str(code): place for place, code in enumerate(self.codes)}
         places = numbers | {name: place for place, name in enumerate(self.levels)}
@@ -214,6 +222,7 @@ class ColumnsCondition(Condition):
         return whole_again(rest, self.places, self.columns.columns)
 
     def of(self, source: Source) -> Source:
+        """The source without these columns, which become its context. Errors: `StateError` where one is missing."""
         known = source.columns if source.schema is None else source.schema.names
         for name in self.names:
             if name not in known:
@@ -334,6 +343,7 @@ class FileCondition(Condition):
         return f"{listed(self.names)} (columns of {Path(self.file).name})"
 
     def of(self, source: Source) -> Source:
+        """The source with the rows of the file beside it. Errors: `ShapeError` for another number of columns."""
         found = rows_beside(source, Path(self.file))
         if found.shape[1] != self.features:
             raise ShapeError(
@@ -348,6 +358,7 @@ class FileCondition(Condition):
         return ((cells.double() - mean) / std).float()
 
     def encode(self, given: Mapping[str, object]) -> Float[Tensor, " features"]:
+        """The numbers as they are given. Errors: `StateError` for what is no finite number."""
         known = self.checked(given)
         try:
             cells = torch.tensor([[float(value) for value in known.values()]], dtype=torch.float64)

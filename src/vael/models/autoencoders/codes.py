@@ -129,6 +129,10 @@ class AutoregressiveCodes(Samples, ExactLikelihood, CodePrior):
         return self.contexts[level - 1](functional.interpolate(coarse, size=(grid.height, grid.width), mode="nearest"))
 
     def log_codes(self, codes: Sequence[Int64[Tensor, "batch _ _"]]) -> Float[Tensor, "levels batch"]:
+        """Each code given those before it and the coarser grids.
+
+        Errors: `SupportError` for codes that there are not.
+        """
         for grid, given in zip(self.grids, codes, strict=True):
             if int(given.min()) < 0 or int(given.max()) >= grid.size:
                 raise SupportError(

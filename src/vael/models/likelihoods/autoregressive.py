@@ -69,6 +69,7 @@ class AutoregressiveHead(Head):
         logits.zero_()
 
     def forward(self, raw: Float[Tensor, "samples batch *raw"]) -> Distribution:
+        """A law of pixels one after another. Errors: `ShapeError` for what is no image."""
         if raw.dim() != 5:
             raise ShapeError(
                 f"numbers of shape {tuple(raw.shape[2:])} for each example: pixels that follow each other are those of "
@@ -103,6 +104,7 @@ class AutoregressiveHead(Head):
         return x / self.units.half - 1
 
     def check(self, source: Source) -> None:
+        """Errors: `ShapeError` for what are no images of so many channels, besides those of whole numbers."""
         whole_numbers(source, self.levels, "the autoregressive mixture")
         if len(source.event) != 3 or source.event[0] != self.channels:
             raise ShapeError(

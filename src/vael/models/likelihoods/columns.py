@@ -106,6 +106,7 @@ class ColumnsHead(Head):
         return sum(self.sizes)
 
     def forward(self, raw: Float[Tensor, "samples batch raw"]) -> Distribution:
+        """A law for each column, independent given z. Errors: `ShapeError` for another number of raw numbers."""
         if raw.shape[-1] != self.raw_numbers:
             raise ShapeError(
                 f"the network gives {raw.shape[-1]} numbers for a row, but the columns take {self.raw_numbers}"
@@ -136,6 +137,7 @@ class ColumnsHead(Head):
         return [self.start_at[:0]] * len(self.own) if self.thresholds is None else self.thresholds.split(self.own)
 
     def check(self, source: Source) -> None:
+        """Errors: `SupportError` for another schema."""
         if source.schema != self.schema:
             found = "none" if source.schema is None else ", ".join(source.schema.names[:6])
             raise SupportError(

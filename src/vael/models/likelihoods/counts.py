@@ -40,6 +40,7 @@ class ZeroInflatedPoissonHead(Head):
         return torch.cat((torch.logit(share), torch.log(mean / (1 - share))))
 
     def check(self, source: Source) -> None:
+        """Errors: `SupportError` for what are no whole numbers from 0 up."""
         if not source.gaps:
             no_nan(source)
         if source.kind in (Kind.BINARY, Kind.MIXED):

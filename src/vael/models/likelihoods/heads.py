@@ -104,6 +104,7 @@ class BernoulliHead(Head):
         return Bernoulli(logits=raw, validate_args=False)
 
     def check(self, source: Source) -> None:
+        """Errors: `SupportError` for what is neither 0 nor 1."""
         no_nan(source)
         if source.kind is not Kind.BINARY:
             raise SupportError(
@@ -211,6 +212,7 @@ class LearnedScale(Spread):
         return (unit * log_scale.exp()).expand_as(raw)
 
     def check(self, source: Source) -> None:
+        """Errors: `ShapeError` for another number of channels."""
         channels = source.event[-1 if self.last else 0]
         if self.channels not in (1, channels):
             raise ShapeError(
@@ -253,6 +255,7 @@ class LocationScaleHead(Head, ABC):
         return self.law(self.shift + self.scale * own[0], self.spread(own[-1], self.scale))
 
     def check(self, source: Source) -> None:
+        """Errors: `SupportError` for what are no real numbers, `ShapeError` where moments do not fit."""
         real_numbers(source, "a density over real numbers")
         self.spread.check(source)
         one_frame = source.windowing is not None and tuple(self.shift.shape) == (1, *source.event[1:])
@@ -420,6 +423,7 @@ class CoupledLogisticMixtureHead(Head):
         return raw
 
     def check(self, source: Source) -> None:
+        """Errors: `ShapeError` for another number of channels, besides those of whole numbers."""
         whole_numbers(source, self.levels, "the coupled mixture of discretised logistics")
         if source.event[0] != self.channels:
             raise ShapeError(

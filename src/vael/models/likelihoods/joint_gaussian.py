@@ -59,6 +59,7 @@ class JointGaussianHead(Head):
         return JointGaussian(self.shift + self.scale * loc, tril, self.event)
 
     def check(self, source: Source) -> None:
+        """Errors: `ShapeError` for examples of another shape, besides those of real numbers."""
         real_numbers(source, "a density over real numbers")
         if source.event != self.event:
             raise ShapeError(

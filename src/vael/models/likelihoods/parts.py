@@ -216,6 +216,7 @@ class ColumnsPart(LikelihoodPart):
         return self.model_copy(update=filled(self, tables=heaped(facts.schema, facts.sample)))
 
     def build(self, facts: Facts) -> Head:
+        """Errors: `SupportError` for data without a schema."""
         if facts.schema is None:
             raise SupportError(
                 f"{facts.name} has no schema, so the likelihood `columns` cannot tell what its columns are; give a "

@@ -55,6 +55,7 @@ class BayesianMixturePart(ModelPart):
         return self.model_copy(update={name: tuple(value.tolist()) for name, value in found.items()})
 
     def build(self, facts: Facts) -> Model:
+        """Errors: `StateError` for a part that is not settled, `ShapeError` for a prior over other columns."""
         unconditional(self, facts)
         columns = rows_of(self, facts)
         if self.mean is None or self.variance is None:

@@ -48,6 +48,7 @@ class ConditionalGaussianPrior(Conditional):
         self.network = network
 
     def forward(self, context: Tensor | None = None) -> Distribution:
+        """p(z | c), a network of c. Errors: `StateError` without c."""
         if context is None:
             raise StateError("this prior is given a condition c, p(z | c), but none was given; give the condition")
         dtype = next(self.network.parameters()).dtype
@@ -74,6 +75,7 @@ class ConditionalGaussianPriorPart(PriorPart):
     conditional: ClassVar[bool] = True
 
     def build(self, features: int, facts: Facts, posterior: Conditional) -> Conditional:
+        """Errors: `StateError` for a model without a condition."""
         if not facts.context:
             raise StateError(
                 "the prior conditional-gaussian is one for each condition, and there is none; name what the model is "

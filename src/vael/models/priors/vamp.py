@@ -54,6 +54,7 @@ class VampPart(PriorPart):
     components: Annotated[int, Field(ge=1, le=2**20)] = 100  # the paper has 500 for MNIST
 
     def build(self, features: int, facts: Facts, posterior: Conditional) -> Conditional:
+        """Errors: `StateError` for a conditional model, `SupportError` for columns with levels."""
         if facts.context:
             raise StateError(
                 f"the prior vamp encodes examples of its own, which have no condition, but this model is conditioned "

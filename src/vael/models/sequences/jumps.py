@@ -86,6 +86,17 @@ class Pair:
     steps: Int64[Tensor, "samples batch"]  # t2 - t1, from 1 on
 
 
+@dataclass(frozen=True, eq=False)
+class JumpyNetworks:
+    """The modules of a `JumpyStateSpace`."""
+
+    summary: nn.Module  # sequences `[batch, time, *space]` to b_1 ... b_T, `[batch, time, size]`
+    belief: Conditional  # p_B(z_t | b_t)
+    smoothing: Conditional  # q(z_t1 | z_t2, b_t1, b_t2, t2 - t1)
+    transition: Conditional  # p_T(z_t2 | z_t1, t2 - t1)
+    emission: nn.Module  # one latent `[rows, features]` to the head's numbers of one frame
+
+
 class JumpyStateSpace(Predicts):
     """p(x_t2 | x_1 ... x_t1) = ∫ p_B(z_t1 | b_t1) p_T(z_t2 | z_t1) p(x_t2 | z_t2), b_t a function of x_1 ... x_t alone,
     with the posterior p_B(z_t2 | b_t2) q(z_t1 | z_t2, b_t1, b_t2).
@@ -98,27 +109,14 @@ class JumpyStateSpace(Predicts):
     is on log p(x_t2 | x_1 ... x_t1): of a frame given the frames up to t1, and not of a whole sequence. Levels are z_t1
     and z_t2. For t2 = t1 + 1 the sum over all t1 from 0 on is a bound on log Π_t p(x_t | x_1 ... x_t-1).
 
-    `summary` takes sequences `[batch, time, *space]` to b_1 ... b_T; `belief`, `smoothing` and `transition` give
-    distributions of z; the emission network takes one latent `[rows, features]` to the head's numbers of one frame.
-    Elements that were not seen are left out. `frames` is how many a drawn sequence has.
+    Elements that were not seen are left out. `size` numbers are what is believed, and `frames` is how many a drawn
+    sequence has.
     """
 
-    def __init__(
-        self,
-        summary: nn.Module,
-        belief: Conditional,
-        smoothing: Conditional,
-        transition: Conditional,
-        emission: nn.Module,
-        head: Head,
-        *,
-        size: int,
-        farthest: int = 4,
-        frames: int = 16,
-    ) -> None:
+    def __init__(self, parts: JumpyNetworks, head: Head, *, size: int, farthest: int = 4, frames: int = 16) -> None:
         super().__init__()
-        self.summary, self.belief, self.smoothing, self.transition = summary, belief, smoothing, transition
-        self.emission, self.head = emission, head
+        self.summary, self.belief, self.smoothing = parts.summary, parts.belief, parts.smoothing
+        self.transition, self.emission, self.head = parts.transition, parts.emission, head
         self.start = nn.Parameter(torch.zeros(size))  # b_0
         self.farthest, self.frames = farthest, frames
 
@@ -208,6 +206,7 @@ class JumpyStateSpace(Predicts):
         return self.belief(self.beliefs_of(batch)[:, 1:]).mean
 
     def ahead(self, batch: Batch, steps: int, samples: int, noise: Noise, jump: int = 1) -> Distribution:
+        """By jumps of up to `farthest` steps. Errors: `ShapeError` for longer ones."""
         if not 1 <= jump <= self.farthest or steps < 1:
             raise ShapeError(
                 f"{steps} steps by jumps of {jump}; expected at least 1 step and jumps of 1 to {self.farthest}"
@@ -264,14 +263,11 @@ def jumpy_state_space(
     def network(inputs: int) -> Dense:
         return Dense((inputs,), (2 * latent,), (hidden,), nn.SiLU)
 
-    return JumpyStateSpace(
-        ForwardSummary(read, hidden, hidden, sees_gaps=True),
-        Belief(network(hidden)),
-        Smoothing(network(latent + 2 * hidden + 1), farthest),
-        Jump(network(latent + 1), farthest),
-        bias_at(Dense((latent,), (head.channels_per_cell, *frame), (2 * hidden,), nn.SiLU), start),
-        head,
-        size=hidden,
-        farthest=farthest,
-        frames=event[0],
+    parts = JumpyNetworks(
+        summary=ForwardSummary(read, hidden, hidden, sees_gaps=True),
+        belief=Belief(network(hidden)),
+        smoothing=Smoothing(network(latent + 2 * hidden + 1), farthest),
+        transition=Jump(network(latent + 1), farthest),
+        emission=bias_at(Dense((latent,), (head.channels_per_cell, *frame), (2 * hidden,), nn.SiLU), start),
     )
+    return JumpyStateSpace(parts, head, size=hidden, farthest=farthest, frames=event[0])

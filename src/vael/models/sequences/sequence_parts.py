@@ -107,6 +107,7 @@ class JumpyPart(ModelPart):
         return self.model_copy(update={"likelihood": self.likelihood.settled(facts)})
 
     def build(self, facts: Facts) -> Model:
+        """Errors: `StateError` for jumps longer than a sequence, and for a likelihood that joins elements."""
         moments = sequence_moments(self, facts)
         if self.farthest > facts.event[0]:
             raise StateError(
