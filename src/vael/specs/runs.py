@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from torch import Tensor
@@ -249,7 +250,23 @@ def changed(spec: RunSpec, changes: Mapping[str, object]) -> RunSpec:
     return spec.model_copy(update={"training": spec.training.model_copy(update=lengths)})
 
 
-DATA = {"data": "source", "test": "set_aside"}  # options of data that run.json has under other names
+# options that run.json has under other names or in another form: what stands there, and what was given, in that form
+STORED: Mapping[str, Callable[[RunSpec, Any], tuple[object, object]]] = {
+    "model": lambda spec, value: (spec.recipe, dashed(value)),
+    "data": lambda spec, value: (spec.data.source, source_of(str(value))),
+    "test": lambda spec, value: (spec.data.set_aside, value),
+    "correlated": lambda spec, value: (leaf(spec, "model.posterior"), POSTERIORS[bool(value)]),
+    "estimator": lambda spec, value: (leaf(spec, "algorithm.objective"), ESTIMATORS.get(dashed(value), value)),
+    "precision": lambda spec, value: (spec.training.precision, SHORT.get(str(value), value)),
+    "compile": lambda spec, value: (spec.training.compiled, value),
+    "patches": lambda spec, value: (spec.data.patching and spec.data.patching.size, size_of(value)),
+    "levels": lambda spec, value: (spec.data.stored_levels, value),
+}
+
+
+def dashed(value: object) -> str:
+    """A name as parts have it."""
+    return str(value).lower().replace("_", "-")
 
 
 def refuse_change(spec: RunSpec, name: str, value: object) -> None:
@@ -257,36 +274,21 @@ def refuse_change(spec: RunSpec, name: str, value: object) -> None:
     if name == "set":
         for path, wanted in assignments(value):
             same(path, leaf(spec, path), wanted)
-    elif name == "model":
-        same(name, spec.recipe, str(value).lower().replace("_", "-"))
-    elif name == "data":
-        same(name, spec.data.source, source_of(str(value)))
-    elif name == "correlated":
-        same(name, leaf(spec, "model.posterior"), POSTERIORS[bool(value)])
-    elif name == "estimator":
-        same(name, leaf(spec, "algorithm.objective"), ESTIMATORS.get(str(value).lower().replace("_", "-"), value))
+    elif name in STORED:
+        same(name, *STORED[name](spec, value))
     elif name in LEAVES:
         same(name, leaf(spec, LEAVES[name]), value)
-    elif name == "precision":
-        same(name, spec.training.precision, SHORT.get(str(value), value))
-    elif name == "compile":
-        same(name, spec.training.compiled, value)
     elif name in type(spec.training).model_fields:
         same(name, getattr(spec.training, name), value)
     elif name in ("sequence", "id", "window", "stride"):
         known, given = spec.data.sequence, "" if value is True else value
         same(name, None if known is None else getattr(known, "time" if name == "sequence" else name), given)
-    elif name == "patches":
-        cut = spec.data.patching
-        same(name, None if cut is None else cut.size, size_of(value))  # type: ignore[bad-argument-type]
-    elif name == "levels":
-        same(name, spec.data.stored_levels, value)
     elif name == "condition_on":
         refuse_other_condition(spec, str(value))
     elif name in ("labels", "labelled"):
         refuse_other_labels(spec, name, value)
     elif name != "schema":
-        same(name, getattr(spec.data, DATA.get(name, name)), value)
+        same(name, getattr(spec.data, name), value)
 
 
 def refuse_other_condition(spec: RunSpec, value: str) -> None:
@@ -316,7 +318,7 @@ def refuse_other_labels(spec: RunSpec, name: str, value: object) -> None:
 
 def same(name: str, known: object, given: object) -> None:
     """Errors: `StateError` where they differ."""
-    wanted = given.lower().replace("_", "-") if isinstance(known, Part) and isinstance(given, str) else given
+    wanted = dashed(given) if isinstance(known, Part) and isinstance(given, str) else given
     wanted = tuple(wanted) if isinstance(wanted, list) else wanted
     if wanted != (known.name if isinstance(known, Part) else known):
         raise StateError(
