@@ -112,6 +112,14 @@ def test_a_run_on_other_data_climbs_on_them_and_is_loaded_again(kind, first, pla
     assert after.spec.data.levels == run.spec.data.levels
 
 
+def test_the_divergence_is_not_warmed_up_again_unless_asked_for(first):
+    """Latents that carry something already would lose it in the first epochs."""
+    run = first("digits")
+    assert run.spec.algorithm.objective.warmup > 0
+    assert vael.train(from_=run.folder, **NO_STEP).spec.algorithm.objective.warmup == 0
+    assert vael.train(from_=run.folder, warmup=0.3, **NO_STEP).spec.algorithm.objective.warmup == 0.3
+
+
 class Stop(Callback):
     """A signal after the validation of an epoch, as a person gives it who presses Ctrl-C."""
 

@@ -28,8 +28,8 @@ def decoded_in_parts(
 
     Where a gradient is wanted and `ROOM` is not enough for all samples, they are decoded in parts, each once more in
     the backward pass (Chen, Xu, Zhang & Guestrin 2016): the same gradient but for the order of its sums, in the memory
-    of one part, for about a third more time. One sample is the smallest part. Of a step that is compiled the compiler
-    decides what is kept.
+    of one part, for up to half as much time again (docs/lab-book.md). One sample is the smallest part. Of a step that
+    is compiled the compiler decides what is kept.
     """
     at_once = max(1, ROOM // max(1, elements))
     if len(z) <= at_once or not torch.is_grad_enabled() or torch.compiler.is_compiling():

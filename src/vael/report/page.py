@@ -126,63 +126,62 @@ def beside(cards: Sequence[str]) -> str:
 
 def key_numbers(found: JudgedNumbers, notes: Sequence[str]) -> str:
     """The evaluation as cards, and under them on what it was measured."""
-    nats, each = "nats", f"mean over {counted(found.examples, 'example')}"
+    on = f"Measured on the {found.split} split of {counted(found.examples, 'example')}." + "".join(
+        f" {sentence(note)}" for note in notes
+    )
+    cards = [*_density_cards(found), *_divergence_cards(found), *_weights_cards(found)]
+    return f'{beside(cards)}<p class="lead">{escape(on)}</p>'
+
+
+def _density_cards(found: JudgedNumbers) -> list[str]:
+    """Log p(x), its bound, bits per dimension and distortion."""
     cards = []
     if found.log_likelihood is not None:
         error = "" if found.standard_error is None else f" ± {found.standard_error:.2f}"
         how = f"importance-weighted, K = {found.importance_samples:,}; ± standard error over examples"
-        cards.append(number("log p(x)", signed(found.log_likelihood) + error, nats, how))
-    name, what = (
-        ("ELBO", "lower bound on log p(x)")
+        cards.append(number("log p(x)", signed(found.log_likelihood) + error, "nats", how))
+    name, what, lost = (
+        ("ELBO", "lower bound on log p(x)", "−E log p(x | z), z from the posterior")
         if found.is_bound
-        else ("objective", "minus distortion and divergence; no bound on log p(x)")
-    )
-    cards.append(number(name, signed(found.elbo), nats, f"{what}, {each}"))
-    if found.bits_per_dim is not None:
-        cards.append(number("bits per dimension", f"{found.bits_per_dim:.3f}", "bits", "from log p(x)"))
-    cards.append(
-        number(
-            "distortion",
-            signed(found.distortion),
-            nats,
-            "−E log p(x | z), z from the posterior" if found.is_bound else "reconstruction loss, no likelihood",
+        else (
+            "objective",
+            "minus distortion and divergence; no bound on log p(x)",
+            "reconstruction loss, no likelihood",
         )
     )
-    cards.append(number("divergence", signed(found.divergence), nats, "KL(q(z | x) ‖ p(z))"))
+    each = f"mean over {counted(found.examples, 'example')}"
+    cards.append(number(name, signed(found.elbo), "nats", f"{what}, {each}"))
+    if found.bits_per_dim is not None:
+        cards.append(number("bits per dimension", f"{found.bits_per_dim:.3f}", "bits", "from log p(x)"))
+    return [*cards, number("distortion", signed(found.distortion), "nats", lost)]
+
+
+def _divergence_cards(found: JudgedNumbers) -> list[str]:
+    """The divergence, its parts where they are known, and the latents in use."""
+    cards = [number("divergence", signed(found.divergence), "nats", "KL(q(z | x) ‖ p(z))")]
     if found.parts is not None:
         told = (
             f"by {counted(found.parts.taken, 'example')}; beside it total correlation "
             f"{found.parts.total_correlation:.2f}, each latent from the prior {found.parts.dimensions:.2f}"
         )
         cards.append(number("mutual information", f"{found.parts.information:.2f}", "nats of x and z", told))
-    cards.append(
-        number(
-            "active units",
-            f"{found.active_units} of {found.latent_features}",
-            "latents",
-            "variance of the posterior mean above 0.01",
-        )
+    active = f"{found.active_units} of {found.latent_features}"
+    return [*cards, number("active units", active, "latents", "variance of the posterior mean above 0.01")]
+
+
+def _weights_cards(found: JudgedNumbers) -> list[str]:
+    """How much the importance weights are worth, where there are some."""
+    if found.k_hat is None:
+        return []
+    size = (
+        ""
+        if found.effective_sample_size is None
+        else f"effective sample size {found.effective_sample_size:,.1f} of K; "
     )
-    if found.k_hat is not None:
-        size = (
-            ""
-            if found.effective_sample_size is None
-            else f"effective sample size {found.effective_sample_size:,.1f} of K; "
-        )
-        share = "" if found.k_hat_above_limit is None else f", above {K_HAT_LIMIT:g} for {found.k_hat_above_limit:.0%}"
-        trust = "leaves out by how much log p(x) is too low" if untrusted(found) else "can be trusted"
-        cards.append(
-            number(
-                "importance weights",
-                f"{found.k_hat:.2f}",
-                "k-hat",
-                f"median over examples{share}; {size}the error bar {trust}",
-            )
-        )
-    on = f"Measured on the {found.split} split of {counted(found.examples, 'example')}." + "".join(
-        f" {sentence(note)}" for note in notes
-    )
-    return f'{beside(cards)}<p class="lead">{escape(on)}</p>'
+    share = "" if found.k_hat_above_limit is None else f", above {K_HAT_LIMIT:g} for {found.k_hat_above_limit:.0%}"
+    trust = "leaves out by how much log p(x) is too low" if untrusted(found) else "can be trusted"
+    told = f"median over examples{share}; {size}the error bar {trust}"
+    return [number("importance weights", f"{found.k_hat:.2f}", "k-hat", told)]
 
 
 def _figure(one: Drawing) -> str:

@@ -19,7 +19,7 @@ from vael.parts import trusting
 from vael.specs import names
 from vael.specs.asked import Request
 from vael.specs.composing import refuse_unfit
-from vael.specs.leaves import assignments, with_leaf
+from vael.specs.leaves import assignments, has_leaf, with_leaf
 from vael.specs.preparing import Prepared
 from vael.specs.reading import describe_split, notes_of, source_of, splits_of
 from vael.specs.sizes import hollow
@@ -28,6 +28,7 @@ from vael.stored import present, read_bytes
 from vael.training.checkpoint import misfit, read_header, read_tensors, unlike
 
 WEIGHTS = "model.safetensors"
+WARMUP = "algorithm.objective.warmup"
 START = "start.safetensors"  # the weights that a run began with, where it began with those of another
 
 
@@ -77,6 +78,8 @@ def begun(asked: Request, run: str) -> tuple[RunSpec, Splits, Path]:
         whole, own_data = known.weights_sha256 or "", known.data.train.fingerprint
         start = StartSpec(run=folder.resolve().name, weights_sha256=whole, fingerprint=own_data)
         spec = known.model_copy(update={"weights_sha256": None, "versions": names.versions(), "start": start})
+        if has_leaf(spec, WARMUP):  # it keeps latents from collapsing at the start, which is over: it would only undo
+            spec = with_leaf(spec, WARMUP, 0.0)
         for path, value in assignments(asked.set):
             spec = with_leaf(spec, path, names.SHORT.get(str(value), value) if path == "training.precision" else value)
         refuse_unfit(spec.model, spec.algorithm)
