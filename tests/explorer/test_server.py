@@ -3,7 +3,6 @@
 import http.client
 import json
 import socket
-import threading
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -12,6 +11,7 @@ import pytest
 pytest.importorskip("starlette", reason="starlette is not installed: pip install 'vael[explore]'")
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install 'vael[explore]'")
 
+from small_runs import answering_beside
 from vael.errors import StateError
 from vael.explorer import serving
 from vael.explorer.server import HEADERS, LARGEST, PAGE
@@ -51,13 +51,8 @@ class Client:
 def client(pictures):
     place = serving.listening(None)
     place.listen()
-    server = serving.server_of(pictures, "secret")
-    thread = threading.Thread(target=server.run, args=([place],), daemon=True)
-    thread.start()
-    yield Client(place.getsockname()[1])
-    server.should_exit = True
-    thread.join(30)
-    assert not thread.is_alive()
+    with answering_beside(serving.server_of(pictures, "secret"), place) as port:
+        yield Client(port)
 
 
 def test_a_question_is_answered(client, pictures):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import vael
+from small_runs import series_run
 
 pytest.importorskip("starlette", reason="starlette is not installed: pip install 'vael[serve]'")
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install 'vael[serve]'")
@@ -42,13 +43,7 @@ def classes(folder):
 
 @pytest.fixture(scope="session")
 def series(folder):
-    noise = np.random.default_rng(0)
-    lines = ["time,id,load,heat"]
-    for one in range(12):
-        lines += [f"{t},{one},{np.sin(t / 3) + noise.normal(0, 0.1):.3f},{noise.normal():.3f}" for t in range(40)]
-    (folder / "series.csv").write_text("\n".join(lines) + "\n")
-    options = {"sequence": "time", "id": "id", "window": 8, "callbacks": (), "epochs": 1}
-    return vael.train(folder / "series.csv", run=folder / "series", **options)
+    return series_run(folder)
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,9 @@
 
 import http.client
 import json
-import threading
 from contextlib import contextmanager
 
+from small_runs import answering_beside
 from vael.explorer.serving import answering, listening
 from vael.service import Limits, Service
 from vael.service.server import application
@@ -35,10 +35,5 @@ class Client:
 def served(run, token=None, **limits):
     place = listening(None)
     place.listen()
-    server = answering(application(Service(run, Limits(**limits)), token))
-    thread = threading.Thread(target=server.run, args=([place],), daemon=True)
-    thread.start()
-    yield Client(place.getsockname()[1])
-    server.should_exit = True
-    thread.join(30)
-    assert not thread.is_alive()
+    with answering_beside(answering(application(Service(run, Limits(**limits)), token)), place) as port:
+        yield Client(port)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import vael
+from small_runs import series_run
 from vael.cli.main import main
 from vael.errors import FormatError, ShapeError, StateError, SupportError, VaelError
 
@@ -55,13 +56,7 @@ def pictures(place):
 
 @pytest.fixture(scope="module")
 def series(place):
-    noise = np.random.default_rng(0)
-    lines = ["time,id,load,heat"]
-    for one in range(12):
-        lines += [f"{t},{one},{np.sin(t / 3) + noise.normal(0, 0.1):.3f},{noise.normal():.3f}" for t in range(40)]
-    (place / "series.csv").write_text("\n".join(lines) + "\n")
-    options = {"sequence": "time", "id": "id", "window": 8, "callbacks": (), "epochs": 1}
-    return vael.train(place / "series.csv", run=place / "series", **options)
+    return series_run(place)
 
 
 def written(run, command, target, *words):
