@@ -16,6 +16,7 @@ from vael import files
 from vael.cli import main
 from vael.cli.main import COMMANDS
 from vael.cli.options.declaring import made, options_of, places_of
+from vael.data.catalog.named import NAMED
 from vael.domains.described import DataSpec, SplitSpec
 from vael.errors import StateError
 from vael.inference.parts import GradientAscentPart
@@ -240,6 +241,15 @@ def test_runs_are_not_put_among_the_pictures_that_they_are_trained_on(place, cal
     monkeypatch.chdir(place / "images")
     refused(called, capsys, ["train", "."], "would become a part")
     assert called(["train", ".", "--run", "../trained"]) == (True, 0)
+
+
+@pytest.mark.parametrize("command", ["train", "sweep"])
+def test_a_run_may_be_called_as_the_named_data_that_it_is_trained_on(command, place, called):
+    for name in NAMED:
+        assert called([command, name, "--run", name]) == (True, 0)
+        assert called([command, name, "--run", str(place / name)]) == (True, 0)
+    (place / "digits").write_text("a file hides nothing, and is not written over")
+    assert called([command, "digits", "--run", "digits"]) == (False, 2)
 
 
 def test_what_no_file_can_be_is_said_before_the_work(place, called, capsys):

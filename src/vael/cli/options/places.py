@@ -98,7 +98,7 @@ def data_at(name: str) -> list[Path]:
 def _refuse(target: Write, read: Read) -> None:
     """Errors: `StateError` where writing `target` would change what is read."""
     if not read.path.is_dir():
-        if files.same(target.path, read.path):
+        if files.same(target.path, read.path) and not (target.folder and _is_name(read.path)):
             raise StateError(
                 f"{target.path} is {read.called}; give another name for the result, so that both are there"
             )
@@ -107,6 +107,13 @@ def _refuse(target: Write, read: Read) -> None:
             f"{target.path} lies in {read.path}, {read.called}, and would become a part of them; give a name in "
             "another folder"
         )
+
+
+def _is_name(path: Path) -> bool:
+    """Whether this names data rather than a file, so that a folder called the same hides nothing."""
+    from vael.data.catalog.named import known
+
+    return known(str(path)) is not None and not path.exists()
 
 
 def _would_join(target: Write, folder: Path) -> bool:
