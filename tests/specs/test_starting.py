@@ -112,6 +112,31 @@ def test_a_run_on_other_data_climbs_on_them_and_is_loaded_again(kind, first, pla
     assert after.spec.data.levels == run.spec.data.levels
 
 
+@pytest.mark.parametrize("keep", ["best", "last"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_does_not_end_below_the_weights_that_it_began_with(kind, keep, first, tmp_path):
+    """Steps so long that they only harm: on its own data the best weights stay those of the first run, their bound on
+    the validation split the same to the last bit, as the noise is; the last weights are other ones.
+    """
+    run = first(kind)
+    how = {"epochs": 2, "lr": 30.0, "average": 0, "keep": keep, "callbacks": ()}
+    again = vael.train(from_=run.folder, run=tmp_path / "again", **how)
+    begun, *others = [row for row in again.history if row.split == "validation"]
+    assert (begun.step, begun.epoch) == (0, 0)
+    assert begun.elbo == max(row.elbo for row in run.history if row.split == "validation")
+    assert max(row.elbo for row in others) < begun.elbo
+    assert equal(run, again) == (keep == "best")
+    assert equal(again, vael.load(tmp_path / "again"))
+
+
+def test_what_stayed_best_is_said(first, tmp_path, capsys):
+    words = ["--from", str(first("digits").folder), "--run", str(tmp_path / "again"), "--no-report", "--json"]
+    assert main(["train", *words, "--epochs", "1", "--lr", "1", "--importance-samples", "2"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["best_step"] == 0
+    assert "The weights that the run began with stayed best on the validation split" in " ".join(told.err.split())
+
+
 def test_the_divergence_is_not_warmed_up_again_unless_asked_for(first):
     """Latents that carry something already would lose it in the first epochs."""
     run = first("digits")

@@ -165,10 +165,13 @@ def finish(run: Run, fit: Fit, options: TrainOptions, say: Callable[[str], None]
     say(f"\nTraining ended after {counted(fit.steps, 'step')} and {duration(fit.seconds)}: {fit.stopped}.")
     what = "bound" if fit.is_bound else "objective"
     kept = "they are" if fit.kept_step == fit.best_step else f"those of step {fit.kept_step:,} are"
-    say(
-        f"The weights of step {fit.best_step:,} were best on the validation split, {what} {fit.best_elbo:.2f}; {kept} "
-        "kept, and judged now.\n"
+    began = run.spec.start is not None and not fit.best_step
+    best = (
+        "The weights that the run began with stayed best"
+        if began
+        else f"The weights of step {fit.best_step:,} were best"
     )
+    say(f"{best} on the validation split, {what} {fit.best_elbo:.2f}; {kept} kept, and judged now.\n")
     judged = judge(run, importance_samples=options.importance_samples, say=say)
     trivial = against_trivial(run, judged, run.split()[1])
     for line in (*(() if trivial is None else trivial.lines), *sentences(judged, run.spec)):

@@ -153,6 +153,7 @@ def prepare_on(splits: Splits, spec: RunSpec) -> Prepared:
         patience=chosen.patience,
         schedule=names.SCHEDULES[chosen.schedule](),
         keep=names.KEPT[chosen.keep],
+        judge_start=spec.start is not None,
         device=chosen.device,
         precision=names.precision(chosen.precision),
         compiled=chosen.compiled,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
+
+LARGEST = 1e15  # nats; what lies beyond was never a bound, and sums of it are no longer exact
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,11 @@ class Row:
     def called(self) -> str:
         """What `elbo` may be called: bound or objective."""
         return "bound" if self.is_bound else "objective"
+
+
+def measured(value: float) -> float:
+    """A mean as a row has it: an infinity where it lies beyond what a bound can be."""
+    return value if math.isnan(value) or abs(value) < LARGEST else math.copysign(math.inf, value)
 
 
 def row_record(row: Row) -> dict[str, Any]:

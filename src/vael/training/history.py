@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vael.errors import FormatError
 from vael.stored import LINES_BYTES, parsed, present, read_text
-from vael.training.callbacks import Row, read_row
+from vael.training.callbacks import LARGEST, Row, read_row
 
 METRICS = "metrics.jsonl"
 MOST = 2**53  # of steps and epochs
@@ -62,4 +62,4 @@ def _measured(value: object) -> bool:
     no number at all.
     """
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and (not math.isfinite(value) or abs(value) < 1e15)
+    return number and (not math.isfinite(value) or abs(value) < LARGEST)

@@ -106,6 +106,7 @@ def shortened(resolved: Resolved, epochs: int, batch: int | None = None) -> Sett
         batch=batch or known.batch,
         time_limit=None,
         patience=None,
+        judge_start=False,
         compiled=False,
         precision=torch.float32,
     )

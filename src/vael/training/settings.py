@@ -40,6 +40,7 @@ class Settings:
     threads: int | None = None
     checkpoint_every: float = 60.0  # seconds
     keep: Keep = Keep.BEST
+    judge_start: bool = False  # whether the weights that training begins with may stay the best, so are judged too
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "time_limit", "patience", "threads"):
