@@ -121,14 +121,23 @@ def parsed(text: str, what: str) -> Any:
     Errors: `FormatError` for no JSON, a name twice in one record, and what is nested too deep.
     """
     try:
-        found = json.loads(text, object_pairs_hook=_once)
-        _check(found, DEPTH)
+        return strict(text)
     except RecursionError as error:
         raise FormatError(f"{what} is nested deeper than anything that vael writes; restore it from a copy") from error
     except ValueError as error:
         raise FormatError(
             f"{what} is not JSON as vael writes it ({str(error)[:300]}); restore it from a copy"
         ) from error
+
+
+def strict(text: str | bytes) -> Any:
+    """What JSON in UTF-8 holds: no name twice in one record, no half of a letter, and no depth that ends the process.
+
+    Errors: `ValueError`, and `RecursionError` for what is nested too deep.
+    """
+    text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+    found = json.loads(text, object_pairs_hook=_once)
+    _check(found, DEPTH)
     return found
 
 

@@ -2,7 +2,9 @@
 
 import http.client
 import json
+import logging
 import socket
+import time
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -99,13 +101,43 @@ def test_what_the_page_may_load_is_said_with_every_answer(client):
         ("nothing", {}, 404),
         ("decoded", [1], 400),
         ("decoded", b"[" * 100_000, 400),
+        ("decoded", b'{"z": [], "z": []}', 400),
+        ("column", b'{"name": "\\ud800"}', 400),
+        ("read", {"pixels": [1e308] * 64}, 200),
         ("decoded", b" " * (LARGEST + 1), 413),
     ],
 )
 def test_a_bad_request_gets_a_clear_answer(client, question, body, status):
     found = client.ask(question, body)
     assert found.status == status
-    assert found.json["error"]
+    assert found.json["error"] if status != 200 else found.json["code"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("/nothing", 404, "no /nothing; there is /, /api/coordinates and by POST /api/ with run, "),
+        ("/api/", 404, "there is /"),
+        ("/api/nothing", 404, "no /api/nothing; there is /"),
+        ("/api/run/", 404, "there is /"),
+        ("/api/run", 405, "takes no GET; it takes POST"),
+    ],
+)
+def test_what_there_is_not_gets_told_what_there_is(client, path, status, said):
+    found = client(path, headers={"X-Vael-Token": "secret"})
+    assert (found.status, list(found.json)) == (status, ["error"])
+    assert said in found.json["error"]
+
+
+def test_a_request_that_breaks_off_is_no_fault_of_ours(client, monkeypatch):
+    said = []
+    monkeypatch.setattr(logging.getLogger("uvicorn.error"), "error", lambda *told, **more: said.append(told))
+    front = b"POST /api/run HTTP/1.1\r\nHost: localhost\r\nX-Vael-Token: secret\r\nContent-Length: 9\r\n\r\n{"
+    with socket.create_connection(("127.0.0.1", client.port)) as place:
+        place.sendall(front)
+    assert client.ask("run", {}).status == 200
+    time.sleep(0.2)
+    assert said == []
 
 
 @pytest.mark.parametrize(

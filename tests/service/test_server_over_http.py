@@ -46,8 +46,14 @@ def test_answers_over_http_are_those_of_the_run(client, rows):
         ("/other", {}, 404, "no /other.*/score"),
         ("/score/../../run.json", {}, 404, "there is /score"),
         ("/%2e%2e%2frun.json", {}, 404, "there is /score"),
-        ("/run.json", None, 405, "POST"),
-        ("/score", None, 405, "POST"),
+        ("/score", b'{"rows": [], "rows": []}', 400, "twice"),
+        ("/score", b'{"rows": [{"size": "\\ud800"}]}', 400, "JSON"),
+        ("/sample", b'{"count": ' + b"9" * 5000 + b"}", 400, "JSON"),
+        ("/run.json", None, 404, "no /run.json.*there is /score.*/openapi.json"),
+        ("/api/", None, 404, "there is /score"),
+        ("/score/", {}, 404, "there is /score"),
+        ("/score", None, 405, "takes no GET; it takes POST"),
+        ("/", {}, 405, "takes no POST; it takes GET"),
         ("/" + "x" * 3000, {}, 404, "there is /score"),
     ],
 )
@@ -63,7 +69,12 @@ def test_a_bad_request_gets_one_clear_answer(client, path, body, status, said):
 
 def test_another_type_and_another_host_are_refused(client):
     assert client("/score", {"rows": [ROW]}, {"Content-Type": "text/plain"})[0] == 415
-    assert client("/score", {"rows": [ROW]}, {"Content-Type": "application/json", "Host": "other.example"})[0] == 400
+    for host in ("other.example", "127.0.0.1.other.example", "127.0.0.1:80:80", ""):
+        headers = {"Content-Type": "application/json", "Host": host}
+        status, content, sent = client("/score", {"rows": [ROW]}, headers)
+        assert status == 400
+        assert repr(host.removesuffix(":80")) in json.loads(content)["error"]
+        assert sent["x-content-type-options"] == "nosniff"
 
 
 def test_the_front_tells_what_there_is(client):
@@ -74,6 +85,14 @@ def test_the_front_tells_what_there_is(client):
     status, content, headers = client("/", headers={"Accept": "text/html"})
     assert (status, headers["content-type"][:9]) == (200, "text/html")
     assert json.loads(client("/openapi.json")[1])["openapi"] == "3.1.0"
+
+
+def test_null_stands_for_a_parameter_that_was_not_given(client):
+    assert client.ask("/sample", {"count": 2, "seed": None}) == client.ask("/sample", {"count": 2})
+    assert client.ask("/sample", {"count": None})[0] == 200
+    rows = [{**ROW, "weight": None}]
+    given = {"rows": rows, "samples": None, "draws": None, "seed": None}
+    assert client.ask("/impute", given) == client.ask("/impute", {"rows": rows})
 
 
 def test_with_a_token_nothing_is_told_without_it(rows):

@@ -324,11 +324,11 @@ class Scene:
 
     def _pixels(self, grey: Sequence[float]) -> np.ndarray:
         """Pixels of a picture drawn by hand, from 0 to 1. Errors: `ShapeError` for another number of them."""
-        looks, pixels = self.looks, np.asarray(grey, np.float32)
+        looks, pixels = self.looks, np.asarray(grey, np.float64)
         sizes = looks.event[1:] if isinstance(looks, PictureLooks) else (0, 0)
         if len(pixels) != sizes[0] * sizes[1] or not np.isfinite(pixels).all():
             raise ShapeError(f"{len(pixels)} pixels were drawn, but a picture has {sizes[0]} × {sizes[1]}")
-        return pixels.clip(0, 1)
+        return pixels.clip(0, 1).astype(np.float32)
 
     def given(self, values: Mapping[str, str], seed: int = 0) -> dict[str, Any]:
         """RowLooks from p(rest | given), beside rows from p(x): 400 of each, as columns of numbers.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,9 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from vael.errors import VaelError
-from vael.explorer.guarding import ALWAYS, guards, limited, trouble
+from vael.explorer.guarding import ALWAYS, guards, limited, refusals, trouble
 from vael.explorer.scene import Scene
+from vael.stored import strict
 
 PAGE = Path(__file__).parent / "page"
 LARGEST = 4_000_000  # bytes of a request
@@ -28,21 +28,25 @@ WITHOUT_TOKEN = (
     "This page of vael needs the token that stands in its address. Open the address that `vael explore` printed, "
     "whole, or start it again."
 )
+COORDINATES = "/api/coordinates"
 Asked = dict[str, Any]
 
 
 def application(scene: Scene, token: str) -> Starlette:
     """The page of a run. Every answer but the page's own files needs the token (`?token=`, or `X-Vael-Token`)."""
     answers = Answers(scene)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", page),
             Route("/page/{name}", part),
-            Route("/api/coordinates", answers.coordinates),
+            Route(COORDINATES, answers.coordinates),
             Route("/api/{question}", answers.answer, methods=["POST"]),
         ],
         middleware=guards(token, HEADERS, WITHOUT_TOKEN, free="/page/"),
+        exception_handlers=refusals(answers.unknown, ("/", COORDINATES, *(f"/api/{one}" for one in answers.questions))),
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 def questions_of(scene: Scene) -> dict[str, Callable[[Asked], object]]:
@@ -76,16 +80,20 @@ class Answers:
     def __init__(self, scene: Scene) -> None:
         self.scene, self.questions = scene, questions_of(scene)
 
+    def unknown(self, path: str) -> str:
+        """What there is, where something else was asked for."""
+        return f"there is no {path[:80]}; there is /, {COORDINATES} and by POST /api/ with {', '.join(self.questions)}"
+
     async def answer(self, request: Request) -> Response:
         """The answer to a question in JSON, or what is wrong with it."""
         question = self.questions.get(request.path_params["question"])
         if question is None:
-            return trouble(f"there is no question {request.path_params['question']!r}", 404)
+            return trouble(self.unknown(request.url.path), 404)
         body = await limited(request, LARGEST)
         if body is None:
             return trouble(f"the request is larger than {LARGEST:,} bytes; ask for less at once", 413)
         try:
-            return JSONResponse(await run_in_threadpool(question, json.loads(body or b"{}")))
+            return JSONResponse(await run_in_threadpool(question, strict(body or b"{}")))
         except VaelError as error:
             return trouble(str(error), 422)
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:

@@ -10,18 +10,18 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 import vael
 from vael.errors import VaelError
-from vael.explorer.guarding import ALWAYS, LOCAL, guards, limited, trouble
+from vael.explorer.guarding import ALWAYS, LOCAL, guards, limited, refusals, trouble
 from vael.service.forms import TooMuch
 from vael.service.openapi import document, title
 from vael.service.page import page
 from vael.service.service import Deadline, Service, TooLong
+from vael.stored import strict
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
@@ -38,16 +38,18 @@ AGAIN = {"Retry-After": "1"}
 def application(service: Service, token: str | None = None, hosts: tuple[str, ...] = LOCAL) -> Starlette:
     """The service over HTTP; with a token only for whoever has it."""
     door = Door(service)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", door.about),
             Route("/openapi.json", door.openapi),
             Route("/{question}", door.answer, methods=["POST"]),
         ],
         middleware=guards(token, HEADERS, WITHOUT_TOKEN, hosts=hosts),
-        exception_handlers={HTTPException: door.refused, Exception: unexpected},
+        exception_handlers=refusals(door.unknown, ("/", "/openapi.json", *(f"/{name}" for name in service.questions))),
         lifespan=door.open,
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 class Door:
@@ -86,18 +88,15 @@ class Door:
         """The OpenAPI document."""
         return JSONResponse(document(self.service))
 
-    async def refused(self, request: Request, error: Exception) -> Response:
+    def unknown(self, path: str) -> str:
         """What there is, where something else was asked for."""
-        status = error.status_code if isinstance(error, HTTPException) else 500
-        if status == 405:
-            return trouble(f"{request.url.path[:80]} takes no {request.method[:20]}; questions are asked by POST", 405)
-        return trouble(f"{self.service.unknown(request.url.path[1:])}, / and /openapi.json", status)
+        return f"{self.service.unknown(path.removeprefix('/'))}, / and /openapi.json"
 
     async def answer(self, request: Request) -> Response:
         """The answer to a question, or what is wrong with it."""
         name, deadline = request.path_params["question"], Deadline(self.limits.seconds)
         if name not in self.service.questions:
-            return trouble(self.service.unknown(name), 404)
+            return trouble(self.unknown(name), 404)
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             # a page elsewhere may send other types here without being asked whether it may
             return trouble("the request is not said to be JSON; send Content-Type: application/json", 415)
@@ -115,8 +114,6 @@ class Door:
             work = loop.run_in_executor(self.worker, place.work, self.answered, name, body, deadline)
             status, content = await asyncio.wait_for(asyncio.shield(work), self.limits.seconds)
             return Response(content, status, media_type="application/json")
-        except ClientDisconnect:
-            return trouble("the request ended before it was whole", 400)
         except TimeoutError:
             return trouble(str(deadline.passed()), 503 if place.handed_on else 408)
         finally:
@@ -126,12 +123,14 @@ class Door:
         """Status and JSON of an answer, made by the one who works."""
         try:
             deadline.check()
-            found = self.service.answer(name, json.loads(body), deadline)
+            try:
+                given = strict(body)
+            except ValueError as error:
+                return refusal(400, f"the request is no JSON ({str(error)[:200]}); send one object in UTF-8")
+            except RecursionError:
+                return refusal(400, "the request is nested too deeply; send one object of lists and values")
+            found = self.service.answer(name, given, deadline)
             return 200, json.dumps(found, allow_nan=False).encode()
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
-            return refusal(400, f"the request is no JSON ({error})")
-        except RecursionError:
-            return refusal(400, "the request is nested too deeply")
         except TooMuch as error:
             return refusal(413, str(error))
         except TooLong as error:
@@ -166,8 +165,3 @@ class Seat:
 def refusal(status: int, message: str) -> tuple[int, bytes]:
     """A refusal as status and JSON."""
     return status, json.dumps({"error": message}).encode()
-
-
-async def unexpected(request: Request, error: Exception) -> Response:
-    """One message in place of a traceback."""
-    return trouble(f"unexpected {type(error).__name__}; please report it with the request", 500)

@@ -92,8 +92,9 @@ class Parameter:
     default: Any = None
 
     def of(self, body: JSON) -> Any:
-        """The value in a request. Errors: `FormatError` for one that it cannot have."""
-        found = body.get(self.name, self.default)
+        """The value in a request, null like none. Errors: `FormatError` for one that it cannot have."""
+        given = body.get(self.name)
+        found = self.default if given is None else given
         low, high = self.schema.get("minimum", -float("inf")), self.schema.get("maximum", float("inf"))
         whole, kind = self.schema["type"] == "integer", self.schema["type"]
         if found is None or (kind == "object" and isinstance(found, dict)):
