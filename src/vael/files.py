@@ -187,6 +187,13 @@ def _refuse_links(path: Path) -> None:
         )
 
 
+def refuse_links(path: Path) -> None:
+    """Errors: `FormatError` for a link at `path`, or on the way to it within a run folder: before another program
+    writes there, or what is there is given away.
+    """
+    _refuse_links(path / "anything")
+
+
 def _refuse_kept(path: Path, found: os.stat_result) -> None:
     for kept in _kept.get():
         with suppress(OSError):

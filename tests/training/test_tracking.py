@@ -11,7 +11,7 @@ import pytest
 import vael
 from vael.cli import main
 from vael.cli.options.training import TRACKED
-from vael.errors import StateError
+from vael.errors import FormatError, StateError
 from vael.training import Row, tracking
 from vael.training.tracking import TRACKERS, Tracked, measured, refuse_missing
 
@@ -72,6 +72,26 @@ class StandIn:
 
 def test_the_command_knows_every_tracker():
     assert tuple(TRACKERS) == TRACKED
+
+
+@pytest.mark.parametrize("inner", [True, False])
+@pytest.mark.parametrize("name", TRACKERS)
+def test_nothing_is_tracked_through_a_link_in_a_run_folder(monkeypatch, tmp_path, name, inner):
+    """Which a folder from somebody else can have; whether the package is there or not."""
+    for package in ("torch.utils.tensorboard", "wandb", "mlflow.tracking"):
+        monkeypatch.setitem(sys.modules, package, None)  # nothing of it is asked before
+    folder, away = tmp_path / "run" / tracking.FOLDER, tmp_path / "away"
+    (tmp_path / "run").mkdir()
+    away.mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
+    if inner:
+        folder.mkdir()
+        (folder / TRACKERS[name].place).symlink_to(away, target_is_directory=True)
+    else:
+        folder.symlink_to(away, target_is_directory=True)
+    with pytest.raises(FormatError, match="is a link"):
+        TRACKERS[name](Tracked("run", folder))
+    assert list(away.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "wandb", "mlflow"])

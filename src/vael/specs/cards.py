@@ -34,7 +34,7 @@ def fill_shared(run: Run, place: Path, card: str, *, figures: bool = False) -> N
     """Write what is shared of a run into a folder: `run.json` without paths, weights, curves and the card.
 
     With `figures` report.html and the figures too, which show examples. Errors: `StateError` where they are asked for
-    and there is no report.
+    and there is no report, `FormatError` where a link stands for one of these: it can lead to any file of yours.
     """
     write_spec(place, without_paths(run.spec))
     for name in (WEIGHTS, METRICS):
@@ -45,11 +45,10 @@ def fill_shared(run: Run, place: Path, card: str, *, figures: bool = False) -> N
         return
     if not present(run.inside(REPORT)):
         raise StateError(f"{run.folder} has no {REPORT}; write it first (`vael report`), or leave the figures out")
-    files.write_bytes(place / REPORT, read_bytes(run.inside(REPORT)))
     files.make_folder(place / FIGURES)
-    for path in sorted(run.inside(FIGURES).glob("*")):
-        if path.is_file() and not path.is_symlink():
-            files.write_bytes(place / FIGURES / path.name, read_bytes(path))
+    for path in (run.inside(REPORT), *sorted(run.inside(FIGURES).glob("*"))):
+        files.refuse_links(path)
+        files.write_bytes(place / path.relative_to(run.inside()), read_bytes(path))
 
 
 def take_shared(found: Path, place: Path) -> None:

@@ -37,11 +37,16 @@ class Tracked:
 
 
 class Tracker(Callback, ABC):
-    """Abstract: tells every row to another program; used as a context, it ends what it began."""
+    """Abstract: tells every row to another program; used as a context, it ends what it began.
+
+    Errors: `FormatError` for a link where it would write: in a folder of somebody else it can lead anywhere.
+    """
 
     needs: str = ""  # the package without which there is none
+    place: str  # what it writes in the folder
 
     def __init__(self, tracked: Tracked) -> None:
+        files.refuse_links(tracked.folder / self.place)
         self.tracked = tracked
 
     def __enter__(self) -> Tracker:
@@ -73,9 +78,11 @@ def measured(row: Row) -> Iterator[tuple[str, float]]:
 class CSVTracker(Tracker):
     """metrics.csv: a line for each row of metrics.jsonl."""
 
+    place = "metrics.csv"
+
     def __init__(self, tracked: Tracked) -> None:
         super().__init__(tracked)
-        self.path, self.rows = tracked.folder / "metrics.csv", list(tracked.history)
+        self.path, self.rows = tracked.folder / self.place, list(tracked.history)
         files.make_folder(tracked.folder)
 
     def row(self, row: Row) -> None:
@@ -97,13 +104,13 @@ class CSVTracker(Tracker):
 class TensorBoardTracker(Tracker):
     """Event files, shown by `tensorboard --logdir FOLDER`."""
 
-    needs = "tensorboard"
+    needs, place = "tensorboard", "tensorboard"
 
     def __init__(self, tracked: Tracked) -> None:
         super().__init__(tracked)
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer = SummaryWriter(str(tracked.folder / "tensorboard"))
+        self.writer = SummaryWriter(str(tracked.folder / self.place))
         self.writer.add_text("settings", "\n".join(f"    {k}: {v}" for k, v in tracked.settings.items()))
 
     def numbers(self, found: Mapping[str, float], step: int) -> None:
@@ -118,7 +125,7 @@ class TensorBoardTracker(Tracker):
 class WandbTracker(Tracker):
     """A run of Weights & Biases, offline unless WANDB_MODE says otherwise: `wandb sync` sends it later."""
 
-    needs = "wandb"
+    needs, place = "wandb", "wandb"
 
     def __init__(self, tracked: Tracked) -> None:
         super().__init__(tracked)
@@ -139,14 +146,14 @@ class WandbTracker(Tracker):
 class MLflowTracker(Tracker):
     """A run of MLflow, in a file of the folder unless MLFLOW_TRACKING_URI names a server."""
 
-    needs = "mlflow"
+    needs, place = "mlflow", "mlflow.db"
 
     def __init__(self, tracked: Tracked) -> None:
         super().__init__(tracked)
         from mlflow.tracking import MlflowClient
 
         files.make_folder(tracked.folder)
-        place = f"sqlite:///{(tracked.folder / 'mlflow.db').absolute()}"
+        place = f"sqlite:///{(tracked.folder / self.place).absolute()}"
         self.client = MlflowClient(tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or place)
         known = self.client.get_experiment_by_name("vael")
         experiment = self.client.create_experiment("vael") if known is None else known.experiment_id

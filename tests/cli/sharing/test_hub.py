@@ -116,6 +116,26 @@ def test_figures_are_sent_only_where_asked_for(run, known, capsys):
     assert list((known.folder / "ada" / "rows" / "figures").iterdir())
 
 
+@pytest.mark.parametrize("name", ["report.html", "figures", "figures/1.png"])
+def test_no_file_is_sent_that_a_link_leads_to(name, run, known, tmp_path, capsys):
+    """A folder from somebody else can have links to files of yours."""
+    copy, secret = tmp_path / "run", tmp_path / "secret"
+    shutil.copytree(run.folder, copy, ignore=shutil.ignore_patterns("report.html", "figures"))
+    secret.mkdir()
+    (secret / "key").write_text("of nobody else")
+    (copy / "figures").mkdir()
+    (copy / "report.html").write_text("<p>")
+    (copy / "figures" / "1.png").write_text("1")
+    push = ["push", str(copy), "ada/linked", "--importance-samples", "2", "--with-figures", "-q"]
+    assert main(push) == 0
+    shutil.rmtree(known.folder)
+    shutil.rmtree(copy / name) if name == "figures" else (copy / name).unlink()
+    (copy / name).symlink_to(secret if name == "figures" else secret / "key")
+    assert main(push) == 2
+    assert "is a link" in capsys.readouterr().err
+    assert not known.folder.exists()
+
+
 def test_what_is_taken_is_not_trusted(run, known, tmp_path, capsys):
     place = pushed(run, known)
     for name in ("report.html", "evil.py"):
