@@ -16,7 +16,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 sys.path[:0] = [str(HERE.parent / "src"), str(HERE)]
 
-import notebooks  # noqa: E402 (found through the path above, as the next ones)
+import live_script  # noqa: E402 (found through the path above, as the next ones)
+import notebooks  # noqa: E402
 import reference  # noqa: E402
 
 from vael import __version__  # noqa: E402
@@ -42,7 +43,7 @@ html_show_copyright = False
 html_title = "vael"
 html_static_path = ["static"]
 html_extra_path = ["../llms.txt"]  # what programs that read look for
-html_css_files = ["gallery.css"]
+html_css_files = ["gallery.css", "live.css"]
 exclude_patterns = ["_build"]
 suppress_warnings = ["myst.header", "misc.highlighting_failure", "mystnb.unknown_mime_type"]
 
@@ -80,6 +81,18 @@ def write_notebooks(app, exception) -> None:
         notebooks.write(Path(app.outdir) / NOTEBOOKS)
 
 
+def add_live_script(app, pagename, templatename, context, doctree) -> None:
+    """On pages that have a part to move, the script that moves it."""
+    if app.builder.format == "html" and 'class="live"' in context.get("body", ""):
+        app.add_js_file(live_script.NAME, loading_method="defer")
+
+
+def write_live_script(app, exception) -> None:
+    """That script."""
+    if exception is None and app.builder.format == "html":
+        (Path(app.outdir) / "_static" / live_script.NAME).write_text(live_script.script(), "utf-8")
+
+
 def plain_docstring(app, what, name, found, options, lines) -> None:
     """A docstring as the API reference shows it."""
     lines[:] = reference.as_markup(lines)
@@ -90,5 +103,7 @@ def setup(app) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", plain_docstring)
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", write_notebooks)
+    app.connect("build-finished", write_live_script)
+    app.connect("html-page-context", add_live_script)
     app.connect("html-page-context", offer_notebook)
     return {"parallel_read_safe": True}

@@ -4,9 +4,13 @@ machine.
 
 from __future__ import annotations
 
+import base64
+import html
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
@@ -16,10 +20,14 @@ from torch import Tensor
 
 from vael.data import Binarize, Splits, load
 from vael.errors import VaelError
+from vael.explorer.graphs import KeptWeights, page_graph
+from vael.models import VAE
 from vael.report.grid import Display, grid_image
 from vael.report.style import CLASSES, SETTINGS, TRAIN, VALIDATION
 
-__all__ = ["CLASSES", "TRAIN", "VALIDATION", "derivation", "images", "mnist", "picture", "style"]
+__all__ = [
+    "CLASSES", "TRAIN", "VALIDATION", "derivation", "images", "live", "live_decoder", "mnist", "picture", "style",
+]  # fmt: skip
 
 
 def style() -> None:
@@ -85,3 +93,48 @@ def derivation(steps: Sequence[tuple[str, str, float | Tensor]], unit: str = "na
             cells = cells.replace(bar, word)  # a bar would begin another column
         lines.append(f"| {number} | {cells} | {float(value):.4f} |")
     return Table("\n".join(lines))
+
+
+@dataclass(frozen=True)
+class Live:
+    """What docs/live makes a part of the page that can be moved: its kind, what it is given, and `told`, numbers of
+    the cell that it must find again. Elsewhere, as in a notebook, the numbers are a table.
+    """
+
+    kind: str
+    given: Mapping[str, Any]
+    told: Mapping[str, float]
+
+    def _repr_html_(self) -> str:
+        facts = {"kind": self.kind, "given": self.given, "told": self.told}
+        rows = "".join(f"<tr><td>{name}</td><td>{value:.6f}</td></tr>" for name, value in self.told.items())
+        words = "<p>Sliders are here where this page is built (make docs) and scripts may run.</p>"
+        kept = html.escape(json.dumps(facts, separators=(",", ":"), allow_nan=False))
+        return f'<div class="live" data-live="{kept}"><table>{rows}</table>{words}</div>'
+
+
+def live(kind: str, told: Mapping[str, float | Tensor] | None = None, **given: Any) -> Live:
+    """A part of the page that can be moved; tensors become lists."""
+    return Live(kind, plain(given), {name: float(value) for name, value in (told or {}).items()})
+
+
+def plain(value: Any) -> Any:
+    """What JSON has in place of tensors, at whatever depth."""
+    if isinstance(value, Mapping):
+        return {name: plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    return value.detach().tolist() if isinstance(value, Tensor) else value
+
+
+def live_decoder(model: VAE, codes: Tensor, labels: Tensor, z: Sequence[float] = (0.0, 0.0)) -> Live:
+    """The decoder of a model with two latents and pictures of one channel, over codes `[examples, 2]` with labels."""
+    at, weights = torch.tensor([z], dtype=next(model.parameters()).dtype), KeptWeights()
+    graph = page_graph(model, lambda one, z: one.decode((z[None],)).mean[0].flatten(1), (at,), "decoding a picture")
+    mean = model.decode((at[None],)).mean[0, 0, 0].detach()
+    facts = {"graph": graph.told(weights), "about": weights.about}
+    told = {"log p(z)": model.prior(None).log_prob(at)[0], "mean of the pixels": mean.double().mean()}
+    size = {"height": mean.shape[0], "width": mean.shape[1], "reach": round(float(codes.abs().max()) + 0.5, 1)}
+    places = [[round(one, 3) for one in row] for row in codes.tolist()]
+    shown = {"z": list(z), "codes": places, "labels": labels, "weights": base64.b64encode(weights.content).decode()}
+    return live("decoder", told, **facts, **size, **shown)
