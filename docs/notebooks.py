@@ -52,7 +52,9 @@ def notebook(page: Path) -> dict:
         solving = SOLUTION in before or (solving and "</details>" not in before)
         if markdown(before):
             found.append(cell("markdown", markdown(before), len(found)))
-        found.append(cell("code", OPTIONS.sub("", block[1]).rstrip(), len(found), hidden=solving))
+        options = OPTIONS.match(block[1])
+        folded = solving or (options is not None and "hide-input" in options[0])
+        found.append(cell("code", OPTIONS.sub("", block[1]).rstrip(), len(found), hidden=folded))
         end = block.end()
     if markdown(text[end:]):
         found.append(cell("markdown", markdown(text[end:]), len(found)))

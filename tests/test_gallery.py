@@ -59,6 +59,64 @@ def _is_module(package, name):
     return importlib.util.find_spec(f"{package}.{name}") is not None
 
 
+OPTIONS = re.compile(r"\A(?:---\n.*?^---\n|(?::\w[\w-]*:[^\n]*\n)+)", re.DOTALL | re.MULTILINE)
+FOLDED = ("hide-input", "remove-input", "hide-cell", "remove-cell")
+WIDEST = 88  # of a line of code that is read on a page
+
+
+def not_folded(text):
+    """Code of a page that stands open, with its first line; solutions of exercises are hidden as a whole."""
+    text = re.sub(r"^<details>.*?^</details>", lambda cut: "\n" * cut[0].count("\n"), text, flags=re.S | re.M)
+    found = []
+    for block in runner().CELL.finditer(text):
+        options = OPTIONS.match(block[1])
+        if not (options and any(name in options[0] for name in FOLDED)):
+            found.append((text[: block.start(1)].count("\n"), OPTIONS.sub("", block[1])))
+    return found
+
+
+def is_import_or_plotting(node):
+    """An import, `style()` or a live part; or what has to do with pyplot or with axes that it gave."""
+    names = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)} | {
+        one.arg for one in ast.walk(node) if isinstance(one, ast.arg)
+    }
+    return isinstance(node, ast.Import | ast.ImportFrom) or bool(
+        names & {"plt", "axes", "style", "live", "live_decoder"}
+    )
+
+
+def unfolded(text):
+    """Lines of imports and of plotting that are not folded."""
+    return [
+        line + node.lineno
+        for line, code in not_folded(text)
+        for node in ast.parse(code).body
+        if is_import_or_plotting(node)
+    ]
+
+
+@EACH
+def test_imports_and_plotting_are_folded_and_lines_are_short(page):
+    """What is left open is what the page is about, and it fits on the screen."""
+    text = page.read_text()
+    assert unfolded(text) == []
+    wide = [line for _, code in runner().cells(text) for line in code.splitlines() if len(line) > WIDEST]
+    assert wide == []
+
+
+@pytest.mark.parametrize(
+    "code", ["import torch", "from show import style", "style()", "figure, axes = plt.subplots()", "axes.plot(x)",
+        "for axes in places:\n    axes.set(title='')", "def draw(axes, x):\n    axes.plot(x)", "live('bound', x=1)"],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("before", "seen"), [("", True), (":tags: [hide-input]\n", False), ("---\ntags: [hide-input]\n---\n", False)]
+)
+def test_the_check_of_folding_sees(code, before, seen):
+    text = f"# T\n\n```{{code-cell}}\n{before}x = 1\n{code}\n```\n"
+    assert bool(unfolded(text)) == seen
+    assert unfolded(f"<details>\n<summary>Solution</summary>\n\n{text}</details>\n") == []
+
+
 def test_the_runner_stops_at_an_error_and_shows_values(tmp_path, capsys):
     page = tmp_path / "folder" / "page.md"
     page.parent.mkdir()
