@@ -1,5 +1,6 @@
 """Lines for a person are cut between words, and only errors and answers are left where nothing else is wanted."""
 
+import io
 import json
 import sys
 
@@ -74,3 +75,34 @@ def test_quiet_leaves_errors_and_answers(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["examples"] == 180
     assert main(["sample", str(tmp_path / "no"), "--quiet"]) == 2
     assert capsys.readouterr().err.startswith("vael: ")
+
+
+SAID = (["--help"], ["models"], ["data", "list"], ["train", "--help"], ["nothing"], ["data", "info", "ünbekannt×.csv"])
+
+
+@pytest.mark.parametrize("words", SAID, ids=" ".join)
+@pytest.mark.parametrize("closed", ["stdout", "stderr", "both"])
+def test_a_closed_stream_changes_no_exit_status(closed, words, monkeypatch, capsys):
+    """As after `>&-` in a shell; what is wrong is not said on the other stream."""
+    expected = main(words)
+    out = capsys.readouterr().out
+    for name in ("stdout", "stderr") if closed == "both" else (closed,):
+        monkeypatch.setattr(sys, name, None)
+    assert main(words) == expected
+    assert (sys.stdout is None, sys.stderr is None) == (closed != "stderr", closed != "stdout")
+    assert capsys.readouterr().out == (out if closed == "stderr" else "")
+
+
+@pytest.mark.parametrize("words", SAID, ids=" ".join)
+def test_letters_that_an_encoding_has_not_are_written_as_numbers(words, monkeypatch, capsys):
+    """LANG=C, or a console of an older kind: never an error, and nothing changed for the caller."""
+    expected = main(words)
+    told = capsys.readouterr()
+    streams = {name: io.TextIOWrapper(io.BytesIO(), "ascii", newline="\n") for name in ("stdout", "stderr")}
+    for name, stream in streams.items():
+        monkeypatch.setattr(sys, name, stream)
+    assert main(words) == expected
+    for name, stream in streams.items():
+        assert (sys.__dict__[name], stream.errors) == (stream, "strict")
+        stream.flush()
+        assert stream.buffer.getvalue().decode() == getattr(told, name[3:]).encode("ascii", "backslashreplace").decode()

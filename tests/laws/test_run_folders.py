@@ -315,18 +315,29 @@ def test_the_name_of_a_data_set_means_the_set(kind, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "words",
+    "error",
     [
-        "[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried",
-        "CUDA out of memory. Tried",
+        RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("CUDA out of memory. Tried"),
+        ImportError("lib.so: failed to map segment from shared object"),
     ],
 )
-def test_used_up_memory_is_said(words, monkeypatch, capsys):
+def test_used_up_memory_is_said(error, monkeypatch, capsys):
     def full(arguments):
-        raise RuntimeError(words)
+        raise error
 
     monkeypatch.setattr(cli.main.__globals__["sys"].modules["vael.cli.main"], "dispatch", full)
     assert cli.main(["models"]) == 1
     said = capsys.readouterr().err
     assert "not enough memory" in said
     assert "unexpected" not in said
+
+
+@pytest.mark.parametrize("error", [MemoryError(), FileNotFoundError(2, "No usable temporary directory"), ImportError()])
+def test_what_the_machine_lacks_is_not_blamed_on_run_json(error, run, monkeypatch):
+    def lacking(*given, **how):
+        raise error
+
+    monkeypatch.setattr("vael.specs.sizes.build_model", lacking)
+    with pytest.raises(type(error)):
+        vael.load(run)

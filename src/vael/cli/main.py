@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import vael
-from vael.cli.telling import answer, paragraph, quietly
+from vael.cli.telling import answer, paragraph, quietly, speakable
 from vael.errors import StateError, VaelError
 
 MEMORY = "not enough memory; use a smaller batch, a smaller model or less data, or a machine or device with more"
@@ -25,7 +25,8 @@ USED_UP = (
     "out of memory",
     "bad_alloc",
     "cannot allocate memory",
-)  # in what PyTorch says
+    "failed to map segment",
+)  # in what PyTorch says, and the loader of libraries
 QUIET = {"--quiet", "-q"}
 ALIKE = {"evaluate", "report", "forecast", "serve", "push"}  # commands that take runs on sequences as others
 OF_SEQUENCES = {"sample", "reconstruct", "encode", "score", "impute"}  # those that have a way of their own for them
@@ -111,7 +112,12 @@ def overview() -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and give its exit status; every error ends as one message on standard error."""
-    arguments = sys.argv[1:] if argv is None else list(argv)
+    with speakable():
+        return ended(sys.argv[1:] if argv is None else list(argv))
+
+
+def ended(arguments: list[str]) -> int:
+    """The exit status of a command line, whatever happens."""
     debug, quiet = "--debug" in arguments, bool(QUIET & set(arguments))
     try:
         with terminable(), quietly(quiet):
@@ -140,7 +146,7 @@ def main(argv: list[str] | None = None) -> int:
 def out_of_memory(error: Exception) -> bool:
     """Whether an error says that memory is used up: PyTorch has no type of its own for that of the processor."""
     return type(error).__name__ == "OutOfMemoryError" or (
-        isinstance(error, RuntimeError) and any(word in str(error).lower() for word in USED_UP)
+        isinstance(error, RuntimeError | ImportError) and any(word in str(error).lower() for word in USED_UP)
     )
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import os
 import re
 import shutil
 import sys
 import textwrap
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Protocol, runtime_checkable
 
@@ -47,6 +49,36 @@ def quietly(wanted: bool) -> Iterator[None]:
         yield
     finally:
         _QUIET.reset(token)
+
+
+@contextmanager
+def speakable() -> Iterator[None]:
+    """Inside, whatever is said can be: a stream that the caller closed takes everything and shows nothing, and a letter
+    that the encoding of a stream has not is written as its number.
+    """
+    with _speakable("stdout"), _speakable("stderr"):
+        yield
+
+
+@contextmanager
+def _speakable(name: str) -> Iterator[None]:
+    stream = getattr(sys, name)
+    if stream is None:
+        with open(os.devnull, "w") as nowhere:
+            setattr(sys, name, nowhere)
+            try:
+                yield
+            finally:
+                setattr(sys, name, None)
+    elif isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        stream.reconfigure(errors="backslashreplace")
+        try:
+            yield
+        finally:
+            with suppress(OSError, ValueError):  # whoever read it is gone, or it was closed
+                stream.reconfigure(errors="strict")
+    else:
+        yield
 
 
 def is_quiet() -> bool:

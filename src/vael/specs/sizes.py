@@ -31,6 +31,8 @@ def hollow(spec: RunSpec, header: TensorHeader | None, where: str) -> Model:
         model = build_model(spec.model, spec.data, 0, hollow=True)
     except VaelError as error:
         raise FormatError(f"{where} describes a model that cannot be built: {error}") from error
+    except (MemoryError, OSError, ImportError):  # of this machine, and not of the file
+        raise
     except Exception as error:
         reason = f"{type(error).__name__}: {str(error)[:200]}"
         raise FormatError(
