@@ -5,7 +5,7 @@ import pytest
 
 from vael.data import Windowing
 from vael.data.covering import cover
-from vael.data.sequences import read_sequences
+from vael.data.series import read_sequences
 
 
 def series(path, lengths):

@@ -7,7 +7,8 @@ import torch
 from pyarrow import parquet
 
 from vael.data import Kind, Windowing, load_sequences, statistics
-from vael.data.sequences import read_sequences, starts, windows
+from vael.data.sequences import starts, windows
+from vael.data.series import read_sequences
 from vael.errors import FormatError, ShapeError, StateError, SupportError, VaelError
 
 DAY = np.datetime64("2021-03-01")

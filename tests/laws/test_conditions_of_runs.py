@@ -13,7 +13,7 @@ import torch
 import vael
 from vael.applications import generation
 from vael.cli.main import main
-from vael.data.conditioning.conditions import ColumnsCondition
+from vael.data.conditioning.columns import ColumnsCondition
 from vael.errors import StateError, SupportError, VaelError
 from vael.evaluation import evaluate
 from vael.inference.bound import Bound
@@ -161,9 +161,14 @@ def test_rows_without_a_condition_or_with_an_unknown_one_are_refused(folder, tmp
             list(pieces(run.spec, str(tmp_path / "some.csv")))
 
 
-def test_data_that_no_array_stands_beside_are_refused(folder):
+def test_an_array_stands_beside_its_own_data_alone(folder, tmp_path):
+    run = vael.load(folder / "array")
+    (own,) = pieces(run.spec, str(folder / "array.npy"))
+    train = run.splits().train
+    assert torch.equal(own.source.context[torch.from_numpy(train.named.rows - 1)], train.context)
+    np.save(tmp_path / "array.npy", np.load(folder / "array.npy"))
     with pytest.raises(StateError, match="beside its own data"):
-        list(pieces(vael.load(folder / "array").spec, str(folder / "array.npy")))
+        list(pieces(run.spec, str(tmp_path / "array.npy")))
 
 
 def test_a_model_at_a_condition_is_the_model_given_that_condition(folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from vael.applications.generation import reconstructions, samples, write
 from vael.applications.sequences import WindowTerms, all_terms, codes_of
+from vael.cli.drawing.conditioning import conditioned
 from vael.cli.formats import ARRAY, LAID_OUT, Result, Target, format_of
 from vael.cli.options.declaring import given
 from vael.cli.options.sampling import SampleOptions
@@ -22,10 +24,12 @@ from vael.cli.telling import said
 from vael.counting import counted
 from vael.data.covering import Covering, cover
 from vael.data.files.arrays import array_in
-from vael.data.sequences import Sequences, parted
+from vael.data.sequences import parted
+from vael.data.series import Sequences
+from vael.domains.sequence import in_conditions
 from vael.errors import FormatError, StateError
 from vael.specs import Run
-from vael.specs.series import channels_of, series_in
+from vael.specs.series import channels_of, conditions_of, series_in
 from vael.tables import columnwise as pc
 from vael.tables.as_text.output import cell_file, row_file
 from vael.tables.constraints import enforced
@@ -53,13 +57,15 @@ def opened(options: ResultOptions, known: set[str], command: str, name: str) -> 
 
 def sample(options: SampleOptions) -> int:
     """New windows: .npy [samples, time, channels], or a table with a line for each step of each."""
-    run, target = opened(options, {"count"}, "sample", "samples")
+    run, target = opened(options, {"count", "where"}, "sample", "samples")
     count = options.examples
-    x = samples(run.model, count, options.seed)
+    drawn = conditioned(run, count, options, film=False)
+    x = samples(drawn.run.model, count, options.seed, drawn.each)
     time = x.shape[1]
     beside = {
         "sample": pa.array(np.repeat(np.arange(1, count + 1), time)),
         "step": pa.array(np.tile(np.arange(1, time + 1), count)),
+        **conditions_of(run.spec.data, drawn.beside, time),
     }
     path = target.write(steps(x, beside | channels_of(run.spec.data, torch.nan_to_num(x).flatten(0, 1))))
     return said(options.json, {"file": str(path), "examples": count}, f"{path}: {counted(count, 'window')}")
@@ -83,7 +89,8 @@ def covering(run: Run, data: object, *, overlap: bool = False) -> tuple[Sequence
     """
     found, how = series_in(run.spec.data, data), run.spec.data.reading
     series = found.series if data is not None else parted(found, how.seed, how.validation, how.test)[2]
-    return found, cover(found, series, overlap=found.window // 2 if overlap else 0)
+    covered = cover(found, series, overlap=found.window // 2 if overlap else 0)
+    return found, replace(covered, source=in_conditions(run.spec.data, covered.source, data))
 
 
 def encode(options: EncodeOptions) -> int:

@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float64, Int64, Shaped
 
 from vael.data.keys import ROW
-from vael.data.sequences import CALENDAR, Sequences, Series, starts, windows
+from vael.data.sequences import starts, windows
+from vael.data.series import CALENDAR, Sequences, Series
 from vael.data.source import Source
 from vael.tables.schema import Column, ColumnKind
 

@@ -1,99 +1,30 @@
-"""Sequences as data: arrays `[examples, time, channels]`, and tables with a column of times, cut into windows.
+"""Sequences as data: series cut into windows `[time, channels]`.
 
-Rows of a table are sorted by time within their series. What a window holds is in one split only: whole series are set
+What a window holds is in one split only: whole series are set
 aside where there are at least ten, else the end of each series, so that no row stands in windows of two splits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import torch
-from jaxtyping import Float64, Int64, Shaped
 
 from vael.counting import counted
-from vael.data.cells import MOST_LEVELS, checked_numbers, fingerprint, levels_of
-from vael.data.files.arrays import array_in
+from vael.data.cells import fingerprint
 from vael.data.files.material import Material, MaterialPart
 from vael.data.keys import Keys
+from vael.data.series import MANY, Sequences, Series, read_sequences
 from vael.data.source import Kind, Source, Splits
 from vael.data.splitting import SHARE, Sizes, split
-from vael.data.tabular import is_table_file
 from vael.data.windowing import Windowing
-from vael.errors import FormatError, ShapeError, StateError, SupportError
-from vael.nearest import nearest
-from vael.tables import columnwise as pc
-from vael.tables.given import as_table, in_memory
-from vael.tables.inference import Signs, decimal_mark, infer_schema, no_date, told, why_left_out
-from vael.tables.missing import missing_text, nulls
-from vael.tables.reading import Given, Table, exact, given_rows, named, read_table
-from vael.tables.schema import Column, ColumnKind, Schema
-from vael.tables.schema_file import as_record, from_record
-from vael.tables.values.day_order import day_order
+from vael.errors import StateError, SupportError
 
-LONGEST, SHORTEST = 64, 4  # windows that are chosen where none was asked for
-FEWEST = 40  # windows that a series is at least cut into, where none was asked for
-OVERLAP = 8  # windows of training in which a row stands, where no stride was asked for
-MANY = 10  # series from which on whole ones are set aside
-CALENDAR = ((28, 31), (89, 92), (181, 184), (365, 366))  # days of months, quarters, halves and whole years
-NEVER = "never varies, so that its likelihood would say nothing"
-NUMBERS = frozenset({ColumnKind.REAL, ColumnKind.POSITIVE, ColumnKind.COUNT})
 BEGIN, END = "begin", "end"
-
-
-@dataclass(frozen=True)
-class Series:
-    """What was seen of one thing, in the order of time."""
-
-    name: str
-    x: Shaped[np.ndarray, "time channels"]  # NaN where nothing was seen; whole numbers as they are
-    rows: Int64[np.ndarray, " time"]  # in the data, from 1; of an array that of its example
-    times: pa.Array | None = None  # of a table, as they came
-    clock: Float64[np.ndarray, " time"] | None = None  # of a table, as numbers; dates in days
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def part(self, begin: int, end: int) -> Series:
-        """The steps from `begin` to `end`."""
-        times = None if self.times is None else self.times.slice(begin, end - begin)
-        clock = None if self.clock is None else self.clock[begin:end]
-        return Series(self.name, self.x[begin:end], self.rows[begin:end], times, clock)
-
-
-@dataclass(frozen=True)
-class Sequences:
-    """All series of some data, and what is known of them."""
-
-    name: str
-    series: tuple[Series, ...]
-    windowing: Windowing  # with nothing left to choose
-    columns: tuple[str, ...]  # names of the channels
-    kind: Kind
-    levels: int | None = None
-    notes: tuple[str, ...] = ()
-    table: Table | None = None  # the rows as they came, in their own order
-
-    @property
-    def window(self) -> int:
-        """Steps of a window."""
-        return self.windowing.window or 0
-
-    @property
-    def stride(self) -> int:
-        """Steps between windows of training."""
-        return self.windowing.stride or 0
-
-    @property
-    def gaps(self) -> int:
-        """How many elements say nothing, limits of a table not among them."""
-        if self.table is not None:
-            return int(self.table.gaps.sum())
-        return sum(int(np.isnan(one.x).sum()) for one in self.series)
 
 
 def load_sequences(
@@ -234,262 +165,10 @@ def _keys(pieces: Sequence[Series], found: Sequences) -> Keys:
     beside = {}
     if found.windowing.id:
         beside[found.windowing.id] = pa.array([one.name for one in pieces], pa.string())
+    for place, name in enumerate(found.windowing.apart):
+        beside[name] = pa.array([one.beside[place] for one in pieces], pa.string())
     if found.windowing.time:
         for name, place in ((BEGIN, 0), (END, -1)):
             texts = [str(one.times[place if place == 0 else len(one.times) - 1]) for one in pieces if one.times]
             beside[name] = pa.array(texts, pa.string())
     return Keys(np.array([one.rows[0] for one in pieces], np.int64), beside)
-
-
-# reading
-
-
-def read_sequences(data: object, how: Windowing) -> Sequences:
-    """All series of a file, or of rows in memory, by time. Errors: as `load_sequences`."""
-    if in_memory(data):
-        return read_series(as_table(data), how)
-    path = Path(str(data))
-    if not path.is_file():
-        raise FormatError(
-            f"{data} is no file of sequences; give an .npy array [examples, time, channels], or a .csv or .parquet "
-            "table with a column of times (--sequence TIME)"
-        )
-    if is_table_file(path):
-        return read_series(path, how)
-    if path.suffix.lower() != ".npy":
-        raise FormatError(
-            f"{path} ends in {path.suffix or 'nothing'}, but sequences are read from .npy, .csv (.tsv, .txt) and "
-            ".parquet; save them as one of these"
-        )
-    return read_arrays(path, how)
-
-
-def read_arrays(path: Path, how: Windowing) -> Sequences:
-    """Each example of an array as a series."""
-    x = checked_numbers(array_in(path), str(path))
-    if x.ndim != 3 or 0 in x.shape or x.shape[1] < 2:
-        raise ShapeError(
-            f"{path} has shape {x.shape}, but [examples, time, channels] with at least two steps was expected; one "
-            "long series is x[None] (add --window), a single channel x[..., None]"
-        )
-    if how.time or how.id:
-        raise StateError(
-            f"{path} is an array, which has no columns {' and '.join(filter(None, (how.time, how.id)))}; its second "
-            "axis is the time: name no column (--sequence without a name, after the data)"
-        )
-    window = how.window or x.shape[1]
-    if window > x.shape[1]:
-        raise StateError(f"{path} has {x.shape[1]} steps, fewer than a window of {window}; give fewer (--window)")
-    settled = how.model_copy(update={"window": window, "stride": how.stride or window})
-    kind, levels, notes, x = _kind(x, str(path))
-    rows = np.arange(1, len(x) + 1)
-    series = tuple(Series(str(row), one, np.full(len(one), row)) for row, one in zip(rows, x, strict=True))
-    columns = tuple(f"channel {place}" for place in range(1, x.shape[2] + 1))
-    return Sequences(path.stem, series, settled, columns, kind, levels, notes)
-
-
-def _kind(x: np.ndarray, what: str) -> tuple[Kind, int | None, tuple[str, ...], np.ndarray]:
-    """Kind and levels of elements of which some may be NaN; whole numbers below 0 are taken as real ones."""
-    seen = x[~np.isnan(x)] if x.dtype.kind == "f" else x
-    if not seen.size:
-        raise SupportError(f"{what} has no element that was seen; give numbers")
-    low, high = float(seen.min()), float(seen.max())
-    if not np.isfinite([low, high]).all() or max(-low, high) > np.finfo(np.float32).max:
-        raise SupportError(f"{what} holds numbers from {low:g} to {high:g}; expected finite numbers below 3e38")
-    if set(np.unique(seen[:: max(1, seen.size // 1000)])) <= {0, 1} and bool(((seen == 0) | (seen == 1)).all()):
-        return Kind.BINARY, None, (), x
-    if x.dtype.kind == "f":
-        return Kind.REAL, None, (), x
-    if low < 0 or high >= MOST_LEVELS:
-        said = f"whole numbers from {low:.0f} to {high:.0f} are taken as real ones: log p(x) is that of a density"
-        return Kind.REAL, None, (said,), x.astype(np.float64)
-    return Kind.INTEGER, levels_of(np.zeros((1, 1), np.int32), int(high)), (), x
-
-
-def read_series(data: Path | pa.Table, how: Windowing) -> Sequences:
-    """The rows of a table as series."""
-    given, path = given_rows(data), named(data)
-    if not how.time:
-        raise StateError(
-            f"{path} is a table, of which a column is the time; name it (--sequence COLUMN): there are "
-            f"{', '.join(given.table.column_names[:20])}"
-        )
-    if how.time == how.id:
-        raise StateError(
-            f"{path}: {how.id!r} was named both as the time and as the series that a row belongs to; name two columns, "
-            "or one only where all rows are one series (--id)"
-        )
-    for name in filter(None, (how.time, how.id)):
-        refuse_missing(name, given.table.column_names, path)
-    schema, left = (
-        (schema_of(given, how, path), ())
-        if how.columns is None
-        else (
-            from_record(how.columns, "run.json"),
-            (),
-        )
-    )
-    notes = _left_out(given, how, schema) if how.columns is None else left
-    table = read_table(data, schema)
-    series = tuple(_series(table, how, path))
-    settled = _settled(how, [len(one) for one in series], path)
-    settled = settled.model_copy(update={"columns": as_record(schema)})
-    names = schema.names[1:]
-    kind, _, _, _ = _kind(np.concatenate([one.x for one in series]), path)
-    times = exact(table)[:, 0].numpy()
-    said = tuple(irregular(times, table, how, schema.columns[0]))
-    return Sequences(
-        data.stem if isinstance(data, Path) else named(data), series, settled, names, kind, None, (*notes, *said), table
-    )
-
-
-def refuse_missing(name: str, names: Sequence[str], where: str) -> None:
-    """Errors: `ShapeError` for a column that there is not, with the nearest name."""
-    if name in names:
-        return
-    near = nearest(name, names)
-    hint = f"did you mean {near!r}? " if near else ""
-    raise ShapeError(f"{where} has no column {name!r}; {hint}there are {', '.join(names[:20])}")
-
-
-def schema_of(given: Given, how: Windowing, where: str) -> Schema:
-    """The time, then every channel, as numbers.
-
-    Errors: `SupportError` for a time that is neither date nor number, and for columns that are no numbers, by name.
-    """
-    comma = given.layout is not None and given.layout.mark == ";"
-    signs = Signs(decimal_mark(given.table, comma), day_order(given.table, no_date))
-    time = told(how.time, given.table.column(how.time), where, signs)
-    if time is None or time.column.kind not in NUMBERS | {ColumnKind.DATE}:
-        cell = given.table.column(how.time)[0].as_py()
-        raise SupportError(
-            f"{where}: the time {how.time!r} is neither a date nor a number (the first is {cell!r}); write dates as "
-            "2024-01-31, or name another column (--sequence)"
-        )
-    names = [name for name in given.table.column_names if name not in (how.time, how.id)]
-    if not names:
-        raise SupportError(f"{where} has no column beside the time; add the numbers that were measured")
-    schema, found = infer_schema(given.table.select(names), where, comma=comma, typed=given.typed)
-    wrong = [one.column.name for one in found if not _is_number(one.column)]
-    wrong += [name for name in schema.left_out if _left(given, name).startswith("text")]
-    if wrong:
-        raise SupportError(
-            f"{where}: {', '.join(map(repr, wrong))} {'is' if len(wrong) == 1 else 'are'} no numbers, as the channels "
-            "of a sequence have to be; name the column that says which series a row belongs to (--id), and take the "
-            "others out"
-        )
-    varying = [one.column for one in found if one.column.minimum is None or one.column.minimum != one.column.maximum]
-    if not varying:
-        raise SupportError(
-            f"{where}: no column beside {how.time!r} ever varies ({', '.join(one.column.name for one in found[:5])}), "
-            "so there is nothing to learn; give measurements that change"
-        )
-    first = replace(time.column, kind=ColumnKind.REAL) if time.column.kind in NUMBERS else time.column
-    types = given.types
-    columns = tuple(
-        replace(one, type="" if types is None else str(types.field(one.name).type))
-        for one in (first, *map(_channel, varying))
-    )
-    return Schema(columns)
-
-
-def _is_number(column: Column) -> bool:
-    return column.kind in NUMBERS or (column.kind is ColumnKind.BOOLEAN and column.levels == ("0", "1"))
-
-
-def _channel(column: Column) -> Column:
-    """A column as a channel: any number."""
-    if column.kind is ColumnKind.BOOLEAN:
-        column = replace(column, minimum=0.0, maximum=1.0, decimals=0)
-    return replace(column, kind=ColumnKind.REAL, levels=(), origin=0.0, spikes=(), usual=())
-
-
-def _left(given: Given, name: str) -> str:
-    if pc.count_distinct(given.table.column(name).drop_null()).as_py() == 1:
-        return NEVER
-    return why_left_out(given.table.column(name), name)
-
-
-def _left_out(given: Given, how: Windowing, schema: Schema) -> tuple[str, ...]:
-    gone = [name for name in given.table.column_names if name not in (*schema.names, how.id)]
-    return tuple(f"left out: {name} ({_left(given, name)})" for name in gone)
-
-
-def _series(table: Table, how: Windowing, where: str) -> Iterator[Series]:
-    """Series in the order in which they first come, each sorted by its times.
-
-    Errors: `SupportError` for a row without a time or an id, and for a time that a series has twice.
-    """
-    values = exact(table).numpy()
-    times, x = values[:, 0], values[:, 1:]
-    _refuse_gaps(np.isnan(times), table.rows, how.time, where)
-    cells = table.original.column(how.time).combine_chunks()
-    cells = pa.concat_arrays(cells.chunks) if isinstance(cells, pa.ChunkedArray) else cells
-    names = np.zeros(len(times), np.int64)
-    called = [""]
-    if how.id:
-        ids = pc.cast(table.original.column(how.id), pa.string())
-        absent = nulls(ids) if table.layout is None else missing_text(ids)
-        _refuse_gaps(absent, table.rows, how.id, where)
-        coded = ids.combine_chunks().dictionary_encode()
-        coded = coded.unify_dictionaries().combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
-        names, called = np.asarray(coded.indices, np.int64), coded.dictionary.to_pylist()
-    order = np.lexsort((times, names))
-    twice = np.flatnonzero((np.diff(names[order]) == 0) & (np.diff(times[order]) == 0))
-    if len(twice):
-        one, other = table.rows[order[twice[0]]], table.rows[order[twice[0] + 1]]
-        way = "take one of them out" if how.id else "name the column that tells series apart (--id), or take one out"
-        raise SupportError(
-            f"{where}: rows {one:,} and {other:,} have the same {how.time} ({cells[int(order[twice[0]])]}), as have "
-            f"{counted(len(twice), 'pair')} of rows; a series has one row for each time: {way}"
-        )
-    for number, name in enumerate(called):
-        chosen = order[names[order] == number]
-        yield Series(str(name), x[chosen], table.rows[chosen], cells.take(pa.array(chosen)), times[chosen])
-
-
-def _refuse_gaps(missing: np.ndarray, rows: np.ndarray, name: str, where: str) -> None:
-    if missing.any():
-        first = ", ".join(f"{row:,}" for row in rows[missing][:5])
-        raise SupportError(
-            f"{where}: {counted(int(missing.sum()), 'row')} (row {first}) without {name!r}, so it is not known where "
-            "they belong; fill it in, or take these rows out"
-        )
-
-
-def _settled(how: Windowing, lengths: Sequence[int], where: str) -> Windowing:
-    """Window and stride by the lengths of the series, where they were not asked for.
-
-    Errors: `StateError` for series that are too short.
-    """
-    many = len(lengths) >= MANY
-    usual = int(np.median(lengths)) if many else max(lengths) // FEWEST
-    chosen = LONGEST if usual >= LONGEST else max(SHORTEST, 2 ** int(np.log2(max(1, usual))))
-    if how.window is None and max(lengths) < (SHORTEST if many else 2 * SHORTEST**2):
-        raise StateError(
-            f"{where}: series of at most {max(lengths):,} steps are too short to be cut into windows of {SHORTEST} "
-            "steps; give more rows, or say how long windows are (--window)"
-        )
-    window = how.window or chosen
-    return how.model_copy(update={"window": window, "stride": how.stride or max(1, window // OVERLAP)})
-
-
-def irregular(times: np.ndarray, table: Table, how: Windowing, column: Column) -> Iterator[str]:
-    """What is to be said of steps that are not equally long."""
-    names = pc.cast(table.original.column(how.id), pa.string()).to_numpy() if how.id else np.zeros(len(times))
-    order = np.lexsort((times, names.astype(str)))
-    gaps = np.diff(times[order])[names[order][1:] == names[order][:-1]]
-    if not len(gaps):
-        return
-    usual = float(np.median(gaps))
-    apart = np.abs(gaps - usual) > 1e-6 * max(usual, float(np.abs(times).max()) * 1e-9)
-    if column.kind is ColumnKind.DATE:
-        for low, high in CALENDAR:
-            if low <= usual <= high:
-                apart &= (gaps < low) | (gaps > high)
-    if apart.any():
-        unit = " days" if column.kind is ColumnKind.DATE else ""
-        yield (
-            f"steps of {how.time} are not equally long: {int(apart.sum()):,} of {len(gaps):,} are not the usual "
-            f"{usual:g}{unit} ({gaps.min():g} to {gaps.max():g}); the model takes each row for one step"
-        )

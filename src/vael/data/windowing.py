@@ -20,6 +20,7 @@ class Windowing(BaseModel):
 
     time: Annotated[str, Field(max_length=4096)] = ""  # a column; empty for an array, whose second axis is the time
     id: Annotated[str, Field(max_length=4096)] = ""  # a column; empty where all rows are one series
+    apart: tuple[Annotated[str, Field(max_length=4096)], ...] = ()  # columns of one value for each series: no channels
     window: Annotated[int, Field(ge=2, le=2**31 - 1)] | None = None  # steps
     stride: Steps | None = None  # steps
     columns: dict[str, Any] | None = None  # what time and channels of a table are, as a schema file has it

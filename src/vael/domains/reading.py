@@ -105,12 +105,17 @@ def in_condition(known: DataSpec, source: Source, data: str) -> Source:
         source = known.labelling.of(source)
     if condition is None:
         return source
-    if isinstance(condition, FileCondition):
+    if isinstance(condition, FileCondition) and not is_own(known, data):
         raise StateError(
             f"the model is conditioned on {condition.told}, which stand beside its own data, not beside {data}; use "
             "its own data, or train on labels or on columns of a table"
         )
     return condition.of(source)
+
+
+def is_own(known: DataSpec, data: str) -> bool:
+    """Whether data are those that the run was trained on, by their name or path."""
+    return data == known.source or str(Path(data).absolute()) == known.source
 
 
 def set_aside(source: Source, how: Reading) -> Splits:

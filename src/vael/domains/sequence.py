@@ -11,11 +11,12 @@ from vael.applications.comparing import Comparison, autoregression, comparisons
 from vael.counting import counted
 from vael.data import Kind, Schema, Source, Splits, Windowing, load_sequences, statistics
 from vael.data.facts import facts_from
-from vael.data.sequences import Sequences, read_sequences, windows
+from vael.data.sequences import windows
+from vael.data.series import Sequences, read_sequences
 from vael.domains.core import Described, Domain
 from vael.domains.described import DataSpec, Reading
 from vael.domains.image import VALUES
-from vael.domains.reading import refuse_test_as_validation
+from vael.domains.reading import GIVEN, in_condition, refuse_test_as_validation
 from vael.domains.recommendation import KALMAN, Choice, Recommendation, chosen, likelihood, power_of_two, values
 from vael.errors import ShapeError
 from vael.models import Model, Predicts, has, is_likelihood
@@ -24,6 +25,7 @@ from vael.report import series
 from vael.report.gather import few
 from vael.report.known import Encoded, Subject, TrivialModel
 from vael.report.record import Headed, ReportInput
+from vael.tables.given import in_memory
 from vael.tables.reading import named
 from vael.tables.schema_file import from_record
 
@@ -56,7 +58,7 @@ class SequenceDomain(Domain):
     def examples(self, known: DataSpec, data: str, *, clip: bool = False) -> Source:
         """All steps of all series, in windows that do not overlap."""
         found = series_of(known, data)
-        return windows(found, found.series, found.window)
+        return in_condition(known, windows(found, found.series, found.window), data)
 
     def told(self, known: DataSpec) -> str:
         time, channels = known.event
@@ -116,6 +118,11 @@ def series_of(known: DataSpec, data: object) -> Sequences:
             f"{', '.join(known.columns)}; give data with these"
         )
     return found
+
+
+def in_conditions(known: DataSpec, source: Source, data: object) -> Source:
+    """Windows of some series (None: of the run's own) with their conditions. Errors: as `in_condition`."""
+    return in_condition(known, source, known.source if data is None else GIVEN if in_memory(data) else str(data))
 
 
 def state_space(source: Source) -> Recommendation:

@@ -97,6 +97,23 @@ def context_of(model: nn.Module) -> int:
     return int(getattr(model, "context", 0))  # type: ignore[bad-argument-type]
 
 
+def as_conditioned(features: int, context: Tensor | None) -> Tensor | None:
+    """The context, if it is what a model that is conditioned on so many numbers takes.
+
+    Errors: `StateError` where it is missing, `ShapeError` for another number of them.
+    """
+    if features and context is None:
+        raise StateError(
+            f"this model is conditioned on {features} numbers for each example, but none were given; give the condition"
+        )
+    if context is not None and context.shape[-1] != features:
+        raise ShapeError(
+            f"a condition of {context.shape[-1]} numbers for each example, but this model is conditioned on "
+            f"{features}; " + ("give as many" if features else "leave it out")
+        )
+    return context
+
+
 class VAE(LatentVector, CellWise):
     """A variational autoencoder composed from a prior, a likelihood and a posterior.
 
@@ -114,17 +131,7 @@ class VAE(LatentVector, CellWise):
 
         Errors: `StateError` for one that is missing or not asked for, `ShapeError` for another number of numbers.
         """
-        if self.context and context is None:
-            raise StateError(
-                f"this model is conditioned on {self.context} numbers for each example, but none were given; give the "
-                "condition"
-            )
-        if context is not None and context.shape[-1] != self.context:
-            raise ShapeError(
-                f"a condition of {context.shape[-1]} numbers for each example, but this model is conditioned on "
-                f"{self.context}; " + ("give as many" if self.context else "leave it out")
-            )
-        return context
+        return as_conditioned(self.context, context)
 
     def at(self, context: Tensor) -> VAE:
         """The model of x at one condition c, `[features]`: p(z | c), p(x | z, c) and q(z | x, c), the same weights.

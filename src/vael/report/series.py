@@ -153,11 +153,12 @@ def rollouts(record: ReportInput, folder: Path) -> Drawing:
 def samples(record: ReportInput, folder: Path) -> Drawing:
     """Windows drawn from the model over windows of data, on one scale."""
     source = record.shown
-    count, channels = WINDOWS, min(CHANNELS, source.event[1])
+    channels, shown = min(CHANNELS, source.event[1]), source.batch(spread(len(source), WINDOWS))
+    seen, count = shown.x, WINDOWS if shown.context is None else len(shown)
     with looking(record.model) as device:
         generator = torch.Generator(device).manual_seed(record.seed)
-        drawn = needs(record.model, Samples, "a figure of samples").sample(count, generator=generator).float().cpu()
-    seen = source.batch(spread(len(source), count)).x
+        model, c = needs(record.model, Samples, "a figure of samples"), shown.context
+        drawn = model.sample(count, generator=generator, context=None if c is None else c.to(device)).float().cpu()
     figure, panels = _panels(channels, 2)
     for channel, name in enumerate(record.view.names(source)[:channels]):
         values = torch.cat([drawn[..., channel].flatten(), seen[..., channel].flatten()])

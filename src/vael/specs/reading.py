@@ -8,7 +8,8 @@ from pathlib import Path
 from vael import domains
 from vael.data import Binarize, Images, OnError, Schema, Source, Splits, Table, Windowing
 from vael.data.catalog.named import is_name
-from vael.data.conditioning.conditions import AnyCondition
+from vael.data.conditioning.conditions import ARRAY
+from vael.data.conditioning.kinds import AnyCondition
 from vael.data.conditioning.labels import Labelling, labelled_splits
 from vael.data.conditioning.learned_conditions import conditioned
 from vael.data.pictures.patching import Patching
@@ -89,7 +90,6 @@ def windowing_of(asked: Request) -> Windowing | None:
         "skip_damaged",
         "levels",
         "schema",
-        "condition_on",
         "labels",
         "contamination",
     )
@@ -99,7 +99,15 @@ def windowing_of(asked: Request) -> Windowing | None:
             f"{other[0]} (--{other[0].replace('_', '-')}) is not for sequences (--sequence); leave one of the two out"
         )
     time = "" if asked.sequence is True else str(asked.sequence)
-    return Windowing(time=time, id=asked.id or "", window=asked.window, stride=asked.stride)
+    apart = () if asked.condition_on is None else (asked.condition_on,)
+    if apart and apart[0].lower().endswith(ARRAY):
+        if time:
+            raise StateError(
+                f"{asked.data} is a table of series, so {apart[0]} cannot say which of its rows belongs to which "
+                "series; add columns with one value for each series, and name these (--condition-on COLUMN)"
+            )
+        apart = ()
+    return Windowing(time=time, id=asked.id or "", apart=apart, window=asked.window, stride=asked.stride)
 
 
 def splits_of(spec: RunSpec) -> Splits:

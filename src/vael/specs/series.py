@@ -12,8 +12,9 @@ from torch import Tensor
 from vael import domains
 from vael.applications.forecasting import Future
 from vael.data import Schema
+from vael.data.conditioning.columns import CellsCondition
 from vael.data.covering import following
-from vael.data.sequences import Sequences
+from vael.data.series import Sequences
 from vael.domains import DataSpec
 from vael.domains.sequence import series_of
 from vael.errors import StateError
@@ -39,6 +40,14 @@ def series_in(known: DataSpec, data: object) -> Sequences:
 def channels_of(known: DataSpec, x: Tensor) -> dict[str, pa.Array]:
     """Channels with the types and decimals that their columns had."""
     found = arrow_cells(domains.of(known).columns(known) or Schema(()), x)
+    return {name: found.column(name).combine_chunks() for name in found.column_names}
+
+
+def conditions_of(known: DataSpec, cells: Tensor | None, steps: int) -> dict[str, pa.Array]:
+    """The columns that windows are conditioned on, a line for each of so many steps; none where no columns are."""
+    if cells is None or not isinstance(known.condition, CellsCondition):
+        return {}
+    found = arrow_cells(known.condition.columns, cells.repeat_interleave(steps, 0))
     return {name: found.column(name).combine_chunks() for name in found.column_names}
 
 

@@ -26,8 +26,10 @@ from vael.applications.forecasting import Future, future
 from vael.applications.imputation import impute
 from vael.applications.synthesis import latent_sampler, synthetic_rows, usual_sampler
 from vael.data import Schema, Source, Splits
+from vael.data.conditioning.columns import CellsCondition
 from vael.data.covering import last_windows
-from vael.data.sequences import Sequences
+from vael.data.series import Sequences
+from vael.domains.sequence import in_conditions
 from vael.errors import StateError
 from vael.evaluation import RowKeys
 from vael.models import Classifies, Encodes, Samples, needs
@@ -110,9 +112,8 @@ class Use:
         Errors: `StateError` for a run that is not on sequences, or whose model forecasts none.
         """
         found = series_in(self.run.spec.data, data)
-        return found, future(
-            self.run.model, last_windows(found), max(1, found.window // 4) if steps is None else steps, seed=seed
-        )
+        given = in_conditions(self.run.spec.data, last_windows(found), data)
+        return found, future(self.run.model, given, max(1, found.window // 4) if steps is None else steps, seed=seed)
 
     @cached_property
     def rules(self) -> Schema | None:
@@ -150,10 +151,10 @@ class Use:
         each = beside = None
         if condition is not None and where:
             model = model.at(condition.encode(where))
-            beside = condition.row(where).expand(count, -1) if data.condition_columns else None  # type: ignore[union-attr]
+            beside = condition.row(where).expand(count, -1) if isinstance(condition, CellsCondition) else None
         elif condition is not None:
             each = training_conditions(self.splits.train, count, seed)
-            beside = condition.cells(each) if data.condition_columns else None  # type: ignore[union-attr]
+            beside = condition.cells(each) if isinstance(condition, CellsCondition) else None
         rules = self.rules if data.columns else None
         if rules is None:
             return NewExamples(generation.samples(model, count, seed, each), None)

@@ -183,7 +183,7 @@ def test_an_array_that_does_not_fit_is_refused(tmp_path):
         learned(counted_apart, str(path))
 
 
-def test_windows_of_sequences_are_refused():
+def test_a_channel_of_sequences_is_no_condition():
     source = replace(labelled([0, 1]), x=torch.zeros(2, 3, 4), windowing=Windowing(), columns=("a", "b", "c", "d"))
     with pytest.raises(StateError, match="windows of sequences"):
         learned(three(source), "a")

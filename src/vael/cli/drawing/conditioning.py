@@ -14,7 +14,7 @@ from vael.cli.options.declaring import names_given
 from vael.cli.options.parser import UsageError
 from vael.cli.options.sampling import SampleOptions
 from vael.cli.telling import answer
-from vael.data.conditioning.conditions import ColumnsCondition
+from vael.data.conditioning.columns import CellsCondition
 from vael.models import Classifies, has
 from vael.specs import Run
 from vael.specs.using import training_conditions
@@ -28,7 +28,7 @@ class ConditionedRun:
     run: Run  # at the condition, where one was asked for
     options: SampleOptions  # without those that said what the condition is
     each: Tensor | None = None  # c of every example, `[examples, features]`, where they differ
-    beside: Tensor | None = None  # of a table: cells of the columns that are the condition, `[examples, columns]`
+    beside: Tensor | None = None  # cells of the columns that are the condition, `[examples, columns]`
 
 
 def conditioned(run: Run, count: int, options: SampleOptions, *, film: bool) -> ConditionedRun:
@@ -62,10 +62,10 @@ def conditioned(run: Run, count: int, options: SampleOptions, *, film: bool) -> 
         return of_training_rows(run, count, options, film=film)
     c = condition.encode(found)
     held = replace(run, model=run.model.at(c))
-    if not run.spec.data.condition_columns:
+    if not isinstance(condition, CellsCondition):
         return ConditionedRun(held, options)
-    row = condition.row(found)  # type: ignore[union-attr]
-    warn(condition, row)  # type: ignore[bad-argument-type]
+    row = condition.row(found)
+    warn(condition, row)
     return ConditionedRun(held, options, beside=row.expand(count, -1))
 
 
@@ -103,11 +103,11 @@ def of_training_rows(run: Run, count: int, options: SampleOptions, *, film: bool
         "--where)",
         file=sys.stderr,
     )
-    beside = condition.cells(each) if run.spec.data.condition_columns else None  # type: ignore[union-attr]
+    beside = condition.cells(each) if isinstance(condition, CellsCondition) else None
     return ConditionedRun(run, options, each, beside)
 
 
-def warn(condition: ColumnsCondition, row: Tensor) -> None:
+def warn(condition: CellsCondition, row: Tensor) -> None:
     """Say which values training never came near."""
     for one in outside(condition.columns, row):
         answer(f"vael: warning: --where {one}: what is drawn is a guess beyond what was learned", file=sys.stderr)

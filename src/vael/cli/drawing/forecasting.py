@@ -11,7 +11,7 @@ from vael.cli.options.drawing import ForecastOptions
 from vael.cli.results import loaded, target_of
 from vael.cli.telling import said
 from vael.counting import counted
-from vael.data.sequences import Sequences
+from vael.data.series import Sequences
 from vael.specs.series import forecast_columns
 
 

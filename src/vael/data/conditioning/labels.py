@@ -22,7 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from vael.counting import counted
-from vael.data.conditioning.conditions import LABEL, class_name, listed, whole_again, without
+from vael.data.conditioning.columns import whole_again, without
+from vael.data.conditioning.conditions import LABEL, class_name, listed
 from vael.data.conditioning.learned_conditions import columns_of
 from vael.data.files.arrays import array_in
 from vael.data.source import Source, Splits

@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from vael.counting import counted
+from vael.data.conditioning.columns import ColumnsCondition, SeriesCondition
 from vael.data.conditioning.conditions import (
     ARRAY,
     LABEL,
-    ColumnsCondition,
     Condition,
     FileCondition,
     LabelCondition,
@@ -25,6 +26,8 @@ from vael.data.files.arrays import array_in
 from vael.data.source import Source, Splits
 from vael.errors import ShapeError, StateError
 from vael.nearest import hint
+from vael.tables.inference import infer_schema, why_left_out
+from vael.tables.reading import exact, read_table
 from vael.tables.schema import Column, ColumnKind, Schema
 from vael.tables.schema_file import as_record
 
@@ -84,6 +87,30 @@ def learned_columns(train: Source, asked: str) -> ColumnsCondition:
     )
 
 
+def learned_of_series(train: Source, names: tuple[str, ...]) -> SeriesCondition:
+    """Columns with one value for each series, with levels and moments of the training windows.
+
+    Errors: `StateError` for a column whose values are all missing, or different text in most windows.
+    """
+    known = {} if train.keys is None else train.keys.columns
+    table = pa.table({name: known[name] for name in names})
+    schema, _ = infer_schema(table, train.name, typed=False)
+    if schema.left_out:
+        name = schema.left_out[0]
+        raise StateError(
+            f"{train.name} cannot be conditioned on {name!r}: {why_left_out(table.column(name), name)}; choose a "
+            "column of few levels, or of numbers (--condition-on)"
+        )
+    cells = exact(read_table(table, schema)).double()
+    moments = [
+        (0.0, 1.0) if column.codes else standard(one[~torch.isnan(one)])
+        for column, one in zip(schema.columns, cells.unbind(1), strict=True)
+    ]
+    return SeriesCondition(
+        table=as_record(schema), mean=tuple(mean for mean, _ in moments), std=tuple(std for _, std in moments)
+    )
+
+
 def moments_of(train: Source, place: int) -> tuple[float, float]:
     """Mean and deviation of a column over the rows that have it; 1 where it is constant."""
     cells = (train.x if train.rows is None else train.x[train.rows])[:, place].double()
@@ -104,9 +131,12 @@ def learned_file(splits: Splits, path: Path) -> FileCondition:
     Errors: those of `rows_beside`, and `StateError` for data that come in several parts, which no single array is
     beside.
     """
+    windowing = splits.train.windowing
     test = () if splits.test is None or splits.test.fingerprint == splits.validation.fingerprint else (splits.test,)
     rows = np.concatenate([part.named.rows for part in (splits.train, splits.validation, *test)])
-    if len(np.unique(rows)) < len(rows):
+    if windowing is not None:
+        rows = np.unique(rows)  # several windows of an example have its row
+    elif len(np.unique(rows)) < len(rows):
         raise StateError(
             f"{splits.train.name} comes in parts that are counted each for itself, so {path} cannot say which of its "
             "rows belongs to which example; save the data as one array"
@@ -123,21 +153,23 @@ def learned_file(splits: Splits, path: Path) -> FileCondition:
     )
 
 
-def learned(splits: Splits, asked: str) -> LabelCondition | ColumnsCondition | FileCondition:
+def learned(splits: Splits, asked: str) -> LabelCondition | ColumnsCondition | SeriesCondition | FileCondition:
     """The condition that a person names: `label`, columns separated by commas, or an `.npy` file.
 
     Errors: `StateError`, `FormatError`, `ShapeError` or `SupportError` for what these data do not have.
     """
     columns = splits.train.columns or (splits.train.schema.names if splits.train.schema else ())
-    if splits.train.windowing is not None:
-        raise StateError(
-            f"{splits.train.name} are windows of sequences, which cannot be conditioned on {asked!r} yet; leave the "
-            "condition (--condition-on) out"
-        )
+    if splits.train.windowing is not None and splits.train.windowing.apart:
+        return learned_of_series(splits.train, splits.train.windowing.apart)
     if asked.lower().endswith(ARRAY) and asked not in columns:
         return learned_file(splits, Path(asked))
     if asked == LABEL and asked not in columns:
         return learned_label(splits.train)
+    if splits.train.windowing is not None:
+        raise StateError(
+            f"{splits.train.name} are windows of sequences that were read with {asked!r} as a channel, or without it; "
+            "say when they are read which columns have one value for each series (vael.data.Windowing: apart)"
+        )
     if not columns:
         meant = hint(asked, (LABEL,))
         raise StateError(

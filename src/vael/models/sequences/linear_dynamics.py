@@ -16,7 +16,7 @@ from vael.data.facts import scale_of
 from vael.models.core import Conditional
 from vael.models.likelihoods.heads import Head, Moments, at_least_float32
 from vael.models.priors.standard_normal import StandardNormal
-from vael.models.sequences.state_space import StateSpace
+from vael.models.sequences.state_space import StateSpace, WithCondition, for_steps
 from vael.networks import Dense, Gaps, Standardize
 from vael.networks.dense import bias_at
 from vael.networks.precise import in_float32
@@ -69,8 +69,10 @@ class LinearAndMore(nn.Module):
         self.loadings = nn.Parameter(torch.empty(elements, features).normal_(0.0, features**-0.5))
         self.more = more
 
-    def forward(self, z: Float[Tensor, "rows features"]) -> Float[Tensor, "rows numbers *space"]:
-        more = at_least_float32(self.more(z))
+    def forward(
+        self, z: Float[Tensor, "rows features"], context: Tensor | None = None
+    ) -> Float[Tensor, "rows numbers *space"]:
+        more = at_least_float32(self.more(z) if context is None else self.more(z, context))
         with in_float32(z):
             first = at_least_float32(z) @ self.loadings.mT
         return torch.cat((more[:, :1] + first.view_as(more[:, :1]), more[:, 1:]), 1)
@@ -89,12 +91,16 @@ class Evidence(nn.Module):
         self.log_noise = nn.Parameter(torch.full((elements,), -0.5))
 
     def forward(
-        self, x: Float[Tensor, "batch time *space"], loadings: Float[Tensor, "elements features"]
+        self,
+        x: Float[Tensor, "batch time *space"],
+        loadings: Float[Tensor, "elements features"],
+        context: Tensor | None = None,
     ) -> tuple[Float[Tensor, "batch time features features"], Float[Tensor, "batch time features"]]:
         """The precision J and the shift h of exp(h·z - ½ z·J z)."""
         frames = self.scale(x.flatten(0, 1))
         there = ~frames.isnan()
-        more = at_least_float32(self.correct(frames))
+        given = () if context is None else (for_steps(context, x.shape[1]).flatten(0, 1),)
+        more = at_least_float32(self.correct(frames, *given))
         y = (torch.where(there, frames, torch.zeros_like(frames)) + more).flatten(1).unflatten(0, x.shape[:2])
         weight = (-2 * bounded(self.log_noise, *LOG_SCALES)).exp()
         seen = there.flatten(1).unflatten(0, x.shape[:2]).to(y.dtype) * weight
@@ -119,9 +125,11 @@ class SmoothingSummary(nn.Module):
         self.evidence = evidence
         self._shared = (transition, emission)  # in a tuple, so that their weights are listed once
 
-    def forward(self, x: Float[Tensor, "batch time *space"]) -> Float[Tensor, "batch time numbers"]:
+    def forward(
+        self, x: Float[Tensor, "batch time *space"], context: Tensor | None = None
+    ) -> Float[Tensor, "batch time numbers"]:
         with in_float32(x):
-            return self._read(*self.evidence(x, self._shared[1].loadings))
+            return self._read(*self.evidence(x, self._shared[1].loadings, context))
 
     def _read(self, seen: Tensor, says: Tensor) -> Tensor:
         transition = self._shared[0]
@@ -165,26 +173,35 @@ class SmoothingUpdate(Conditional):
 
 
 def linear_dynamics(
-    event: Sequence[int], head: Head, *, latent: int = 8, hidden: int = 64, moments: Moments | None = None
+    event: Sequence[int],
+    head: Head,
+    *,
+    latent: int = 8,
+    hidden: int = 64,
+    moments: Moments | None = None,
+    context: int = 0,
 ) -> StateSpace:
     """A state-space model of sequences `[time, *space]` whose latents move linearly and are smoothed exactly: z_1 ~
     N(0, I), emission and evidence linear at the start, with one hidden layer each for what they learn besides.
 
     As the Kalman variational autoencoder (Fraccaro, Kamronn, Paquet & Winther 2017) and structured variational
     autoencoders (Johnson, Duvenaud, Wiltschko, Datta & Adams 2016). `moments` are those of one frame, `[1, *space]`.
-    Weights are drawn from PyTorch's default generator.
+    With `context` numbers of a condition the networks of emission and evidence take them too. Weights are drawn from
+    PyTorch's default generator.
     """
     frame, elements = tuple(event[1:]), math.prod(event[1:])
     scale = Standardize(*((torch.zeros(frame), torch.ones(frame)) if moments is None else frame_scale(moments)))
     start = None if moments is None else head.start(moments.mean.float(), moments.std.float())
-    more = bias_at(Dense((latent,), (head.channels_per_cell, *frame), (hidden,), nn.SiLU), start)
-    correct = Dense((2 * elements,), frame, (hidden,), nn.SiLU)
+    more = bias_at(Dense((latent + context,), (head.channels_per_cell, *frame), (hidden,), nn.SiLU), start)
+    correct = Dense((2 * elements + context,), frame, (hidden,), nn.SiLU)
     for network in (more, correct):
         nn.init.zeros_(network.last.weight)
-    emission, transition = LinearAndMore(latent, more, elements), LinearTransition(latent, slowest=float(event[0]))
-    evidence = Evidence(scale, nn.Sequential(Gaps(), correct), elements)
+    emission = LinearAndMore(latent, WithCondition(more) if context else more, elements)
+    transition = LinearTransition(latent, slowest=float(event[0]))
+    evidence = Evidence(scale, WithCondition(correct, Gaps()) if context else nn.Sequential(Gaps(), correct), elements)
     summary = SmoothingSummary(evidence, transition, emission)
-    return StateSpace(StandardNormal(latent), transition, emission, head, summary, SmoothingUpdate(), frames=event[0])
+    moves = transition, emission, head, summary, SmoothingUpdate()
+    return StateSpace(StandardNormal(latent), *moves, frames=event[0], context=context)
 
 
 def frame_scale(moments: Moments) -> tuple[Tensor, Tensor]:

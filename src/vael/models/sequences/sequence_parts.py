@@ -55,7 +55,7 @@ class StateSpacePart(ModelPart):
         return self.model_copy(update={"likelihood": self.likelihood.settled(facts)})
 
     def build(self, facts: Facts) -> Model:
-        moments = sequence_moments(self, facts)
+        moments = sequence_moments(facts)
         return state_space(
             facts.event,
             self.likelihood.build(replace(facts, moments=moments)),
@@ -64,6 +64,7 @@ class StateSpacePart(ModelPart):
             filters=self.filters,
             sees_gaps=facts.channels_last,  # windows of numbers may have gaps later, where those of training had none
             moments=moments,
+            context=facts.context,
         )
 
 
@@ -84,9 +85,10 @@ class KalmanPart(ModelPart):
         return self.model_copy(update={"likelihood": self.likelihood.settled(facts)})
 
     def build(self, facts: Facts) -> Model:
-        moments = sequence_moments(self, facts)
+        moments = sequence_moments(facts)
         head = self.likelihood.build(replace(facts, moments=moments))
-        return linear_dynamics(facts.event, head, latent=self.latent, hidden=self.hidden, moments=moments)
+        sizes = {"latent": self.latent, "hidden": self.hidden, "context": facts.context}
+        return linear_dynamics(facts.event, head, **sizes, moments=moments)
 
 
 class JumpyPart(ModelPart):
@@ -107,8 +109,9 @@ class JumpyPart(ModelPart):
         return self.model_copy(update={"likelihood": self.likelihood.settled(facts)})
 
     def build(self, facts: Facts) -> Model:
-        """Errors: `StateError` for jumps longer than a sequence, and for a likelihood that joins elements."""
-        moments = sequence_moments(self, facts)
+        """Errors: `StateError` for jumps longer than a sequence, a likelihood that joins elements, and a condition."""
+        unconditional(self, facts)
+        moments = sequence_moments(facts)
         if self.farthest > facts.event[0]:
             raise StateError(
                 f"jumps of up to {self.farthest} steps in sequences of {facts.event[0]}; give shorter ones (--set "
@@ -124,9 +127,8 @@ class JumpyPart(ModelPart):
         return jumpy_state_space(facts.event, head, **sizes, moments=moments)
 
 
-def sequence_moments(part: ModelPart, facts: Facts) -> FrameMoments | None:
-    """The moments of a frame. Errors: `StateError` for what is no sequence, or has a condition."""
-    unconditional(part, facts)
+def sequence_moments(facts: Facts) -> FrameMoments | None:
+    """The moments of a frame. Errors: `StateError` for what is no sequence."""
     if len(facts.event) < 2 or facts.event[0] < 2:
         raise StateError(
             f"a state-space model is over sequences [time, ...] of at least two steps, but {facts.name} has "

@@ -17,7 +17,7 @@ from vael.models.capabilities import CellWise, Continues, LatentModel
 from vael.models.core import EVERYTHING, Conditional, Levels, Terms
 from vael.models.likelihoods.heads import Head, Moments, at_least_float32
 from vael.models.priors.standard_normal import StandardNormal
-from vael.models.vae import filled, seen
+from vael.models.vae import as_conditioned, filled, seen
 from vael.networks import Dense, Gaps, Standardize
 from vael.networks.dense import bias_at
 from vael.probability import (
@@ -65,28 +65,67 @@ class GaussianUpdate(Conditional):
         return diagonal_gaussian(z + change, bounded(raw, -5.0, 2.0).exp())
 
 
+class WithCondition(nn.Module):
+    """`inner` of some rows, which `before` has seen, and of the condition of each beside them."""
+
+    def __init__(self, inner: nn.Module, before: nn.Module | None = None) -> None:
+        super().__init__()
+        self.inner, self.before = inner, before or nn.Identity()
+
+    def forward(self, rows: Float[Tensor, "rows *event"], context: Float[Tensor, "rows conditions"]) -> Tensor:
+        return self.inner(torch.cat((self.before(rows).flatten(1), context.to(rows.dtype)), 1))
+
+
+class HeldInput(nn.Module):
+    """A network of examples and their conditions at one condition, `[conditions]`."""
+
+    def __init__(self, inner: nn.Module, context: Tensor) -> None:
+        super().__init__()
+        self.inner, self.sees_gaps = inner, getattr(inner, "sees_gaps", False)
+        self.register_buffer("held", context)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x, self.held.to(x.device).expand(len(x), -1))
+
+
+def for_steps(context: Float[Tensor, "batch conditions"], time: int) -> Float[Tensor, "batch time conditions"]:
+    """The condition of a sequence as that of each of its steps."""
+    return context[:, None].expand(-1, time, -1)
+
+
 class BackwardSummary(nn.Module):
     """g_t from the frames t ... T by a GRU that reads them from the end: with z_{t-1}, all that the exact posterior
     of z_t needs.
 
-    With `sees_gaps` the frames have NaN where an element was not seen, so that `frame` can tell, else 0.
+    With `sees_gaps` the frames have NaN where an element was not seen, so that `frame` can tell, else 0. With `context`
+    numbers of a condition these are read with every frame.
     """
 
-    def __init__(self, frame: nn.Module, features: int, hidden: int, *, sees_gaps: bool = False) -> None:
+    def __init__(
+        self, frame: nn.Module, features: int, hidden: int, *, sees_gaps: bool = False, context: int = 0
+    ) -> None:
         super().__init__()
-        self.frame, self.recurrent = frame, nn.GRU(features, hidden, batch_first=True)
+        self.frame, self.recurrent = frame, nn.GRU(features + context, hidden, batch_first=True)
         self.sees_gaps = sees_gaps
 
-    def forward(self, x: Float[Tensor, "batch time *space"]) -> Float[Tensor, "batch time hidden"]:
-        seen = self.frame(x.flatten(0, 1)).unflatten(0, x.shape[:2])
-        return self.recurrent(seen.flip(1))[0].flip(1)
+    def forward(
+        self, x: Float[Tensor, "batch time *space"], context: Tensor | None = None
+    ) -> Float[Tensor, "batch time hidden"]:
+        return self.recurrent(self.seen(x, context).flip(1))[0].flip(1)
+
+    def seen(self, x: Tensor, context: Tensor | None) -> Float[Tensor, "batch time features"]:
+        """What the network makes of each frame, with the condition beside it."""
+        found = self.frame(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        return found if context is None else torch.cat((found, for_steps(context, x.shape[1]).to(found.dtype)), -1)
 
 
 class ForwardSummary(BackwardSummary):
     """g_t from the frames 1 ... t: a filter, which can be asked while the sequence is still running."""
 
-    def forward(self, x: Float[Tensor, "batch time *space"]) -> Float[Tensor, "batch time hidden"]:
-        return self.recurrent(self.frame(x.flatten(0, 1)).unflatten(0, x.shape[:2]))[0]
+    def forward(
+        self, x: Float[Tensor, "batch time *space"], context: Tensor | None = None
+    ) -> Float[Tensor, "batch time hidden"]:
+        return self.recurrent(self.seen(x, context))[0]
 
 
 class StateSpace(LatentModel, CellWise, Continues):
@@ -98,6 +137,10 @@ class StateSpace(LatentModel, CellWise, Continues):
     0. The emission network takes one latent `[rows, features]` to the head's numbers for one frame, `[rows,
     channels_per_cell, *space]`. Elements that were not seen (`batch.observed`) are left out of log p(x | z), which
     marginalises them: elements are independent given z. `frames` is how many a drawn sequence has.
+
+    With `context` numbers of a condition c, one for a whole sequence, p(x_t | z_t, c) and q are conditioned on it, and
+    the terms are those of log p(x | c). Latents move alike for every c, which decides what is seen of them: emission
+    and summary then take c beside latents and frames.
     """
 
     def __init__(
@@ -109,9 +152,11 @@ class StateSpace(LatentModel, CellWise, Continues):
         summary: nn.Module,
         update: Conditional,
         frames: int = 16,
+        *,
+        context: int = 0,
     ) -> None:
         super().__init__()
-        self.frames = frames
+        self.frames, self.context = frames, context
         self.initial, self.transition, self.emission, self.head = initial, transition, emission, head
         self.summary, self.update = summary, update
 
@@ -152,12 +197,24 @@ class StateSpace(LatentModel, CellWise, Continues):
 
     def summarized(self, batch: Batch) -> Float[Tensor, "batch time hidden"]:
         """g_1 ... g_T of the elements that were seen."""
-        return self._summary(batch.x, batch.observed)
+        return self._summary(batch.x, batch.observed, batch.context)
 
-    def _summary(self, x: Tensor, observed: Tensor | None) -> Tensor:
+    def _summary(self, x: Tensor, observed: Tensor | None, context: Tensor | None) -> Tensor:
+        c = as_conditioned(self.context, context)
+        given = () if c is None else (c.expand(len(x), -1),)
         if observed is not None and getattr(self.summary, "sees_gaps", False):
-            return self.summary(torch.where(observed, x, torch.full_like(x, torch.nan)))
-        return self.summary(filled(x, observed))
+            return self.summary(torch.where(observed, x, torch.full_like(x, torch.nan)), *given)
+        return self.summary(filled(x, observed), *given)
+
+    def at(self, context: Tensor) -> StateSpace:
+        """The model of sequences at one condition c, `[conditions]`, the same weights.
+
+        Errors: as `vael.models.vae.as_conditioned`.
+        """
+        as_conditioned(self.context, context)
+        c = context.detach().clone()
+        held = HeldInput(self.emission, c), self.head, HeldInput(self.summary, c), self.update
+        return StateSpace(self.initial, self.transition, *held, frames=self.frames).train(self.training)
 
     @property
     def leaves_out(self) -> bool:
@@ -175,8 +232,9 @@ class StateSpace(LatentModel, CellWise, Continues):
             )
             return torch.cat(parts, 2).movedim(2, 0)
 
+        cells = self.decode(latent, batch.context).log_prob(filled(batch.x, batch.observed))
         return Terms(
-            log_likelihood=seen(self.decode(latent).log_prob(filled(batch.x, batch.observed)), batch.observed),
+            log_likelihood=seen(cells, batch.observed),
             log_prior=each(lambda q, p, z: p.log_prob(z)) if "log_prior" in requires else None,
             log_posterior=each(lambda q, p, z: q.log_prob(z)) if "log_posterior" in requires else None,
             divergence=each(lambda q, p, z: divergence(q, p, z[None])[0]) if "divergence" in requires else None,
@@ -202,8 +260,9 @@ class StateSpace(LatentModel, CellWise, Continues):
         return lambda above: self.update(above[-1] if above else start, summary[:, len(above)])
 
     def decode(self, latent: Levels, context: Tensor | None = None) -> Distribution:
-        z = torch.stack(latent, 2)  # [samples, batch, time, features]
-        raw = at_least_float32(self.emission(z.flatten(0, 2))).unflatten(0, z.shape[:3])
+        z, c = torch.stack(latent, 2), as_conditioned(self.context, context)  # [samples, batch, time, features]
+        each = () if c is None else (c.expand(*z.shape[:2], -1)[:, :, None].expand(*z.shape[:3], -1).flatten(0, 2),)
+        raw = at_least_float32(self.emission(z.flatten(0, 2), *each)).unflatten(0, z.shape[:3])
         return self.head(raw.movedim(3, 2).flatten(2, 3))  # first parameter of all frames, then the second
 
     def _states(
@@ -234,6 +293,7 @@ class StateSpace(LatentModel, CellWise, Continues):
         *,
         samples: int = 1,
         generator: torch.Generator | Noise | None = None,
+        context: Tensor | None = None,
     ) -> Float[Tensor, "batch steps *space"]:
         """Mean frames after the ones seen; no frame between is looked at or made.
 
@@ -241,8 +301,8 @@ class StateSpace(LatentModel, CellWise, Continues):
         of q and the transition.
         """
         noise = None if generator is None else as_noise(generator)
-        z = self._states(self._summary(x, None), samples, noise)[-1]
-        return self.decode(self._rolled(z, steps, noise)).mean.mean(0)
+        z = self._states(self._summary(x, None, context), samples, noise)[-1]
+        return self.decode(self._rolled(z, steps, noise), context).mean.mean(0)
 
     def sample(
         self,
@@ -257,7 +317,7 @@ class StateSpace(LatentModel, CellWise, Continues):
         z = [draw(self.initial(None), samples, noise)[None]]
         while len(z) < (frames or self.frames):
             z.append(_step(self.transition(z[-1]), noise))
-        return draw(self.decode(tuple(z)), 1, noise)[0, 0]
+        return draw(self.decode(tuple(z), context), 1, noise)[0, 0]
 
 
 def at_steps(law: Distribution, steps: int | slice) -> Distribution:
@@ -282,6 +342,7 @@ def state_space(
     filters: bool = False,
     sees_gaps: bool = False,
     moments: Moments | None = None,
+    context: int = 0,
 ) -> StateSpace:
     """Dense parts for sequences of shape `event` = [time, *space]: z_1 ~ N(0, I), one hidden layer everywhere else.
 
@@ -294,9 +355,12 @@ def state_space(
     before = [Gaps(nn.Sequential(*scale))] if sees_gaps else scale
     inputs = (2 * math.prod(frame),) if sees_gaps else frame
     read = nn.Sequential(*before, Dense(inputs, (hidden,), (hidden,), nn.SiLU))
-    summary = (ForwardSummary if filters else BackwardSummary)(read, hidden, hidden, sees_gaps=sees_gaps)
+    summary = (ForwardSummary if filters else BackwardSummary)(
+        read, hidden, hidden, sees_gaps=sees_gaps, context=context
+    )
     transition, update = (Dense((size,), (2 * latent,), (hidden,), nn.SiLU) for size in (latent, latent + hidden))
     start = None if moments is None else head.start(moments.mean.float(), moments.std.float())
-    emission = bias_at(Dense((latent,), numbers, (2 * hidden,), nn.SiLU), start)
-    moves = GaussianTransition(transition), emission, head, summary, GaussianUpdate(update)
-    return StateSpace(StandardNormal(latent), *moves, frames=event[0])
+    emission = bias_at(Dense((latent + context,), numbers, (2 * hidden,), nn.SiLU), start)
+    seen_through = WithCondition(emission) if context else emission
+    moves = GaussianTransition(transition), seen_through, head, summary, GaussianUpdate(update)
+    return StateSpace(StandardNormal(latent), *moves, frames=event[0], context=context)
