@@ -81,7 +81,7 @@ def is_import_or_plotting(node):
         one.arg for one in ast.walk(node) if isinstance(one, ast.arg)
     }
     return isinstance(node, ast.Import | ast.ImportFrom) or bool(
-        names & {"plt", "axes", "style", "live", "live_decoder"}
+        names & {"plt", "axes", "style", "live", "live_attributes", "live_decoder"}
     )
 
 

@@ -26,8 +26,10 @@ from vael.report.grid import Display, grid_image
 from vael.report.style import CLASSES, SETTINGS, TRAIN, VALIDATION
 
 __all__ = [
-    "CLASSES", "TRAIN", "VALIDATION", "derivation", "images", "live", "live_decoder", "mnist", "picture", "style",
+    "CLASSES", "TRAIN", "VALIDATION", "derivation", "images", "live", "live_attributes", "live_decoder", "mnist",
+    "picture", "style",
 ]  # fmt: skip
+LARGE = 100_000  # weights of a decoder from which on they are rounded to 16 bits on a page
 
 
 def style() -> None:
@@ -127,14 +129,27 @@ def plain(value: Any) -> Any:
     return value.detach().tolist() if isinstance(value, Tensor) else value
 
 
-def live_decoder(model: VAE, codes: Tensor, labels: Tensor, z: Sequence[float] = (0.0, 0.0)) -> Live:
-    """The decoder of a model with two latents and pictures of one channel, over codes `[examples, 2]` with labels."""
-    at, weights = torch.tensor([z], dtype=next(model.parameters()).dtype), KeptWeights()
-    graph = page_graph(model, lambda one, z: one.decode((z[None],)).mean[0].flatten(1), (at,), "decoding a picture")
-    mean = model.decode((at[None],)).mean[0, 0, 0].detach()
-    facts = {"graph": graph.told(weights), "about": weights.about}
-    told = {"log p(z)": model.prior(None).log_prob(at)[0], "mean of the pixels": mean.double().mean()}
-    size = {"height": mean.shape[0], "width": mean.shape[1], "reach": round(float(codes.abs().max()) + 0.5, 1)}
+def decoder_facts(model: VAE, z: Tensor) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """A decoder of pictures of one channel for the page to run, and what it gives at `z` `[1, latents]`."""
+    half = sum(one.numel() for one in model.likelihood.parameters()) > LARGE
+    weights = KeptWeights(half)
+    graph = page_graph(model, lambda one, z: one.decode((z[None],)).mean[0].flatten(1), (z,), "decoding a picture")
+    height, width = model.decode((z[None],)).mean.shape[-2:]
+    told = {"log p(z)": model.prior(None).log_prob(z)[0], "mean of the pixels": graph(z, half=half).double().mean()}
+    facts = {"graph": graph.told(weights), "about": weights.about, "height": height, "width": width}
+    return facts | {"z": z[0], "weights": base64.b64encode(weights.content).decode()}, told
+
+
+def live_decoder(model: VAE, codes: Tensor, labels: Sequence[int], z: Sequence[float] = (0.0, 0.0)) -> Live:
+    """The decoder of a model with two latents, over codes `[examples, 2]` with labels."""
+    facts, told = decoder_facts(model, torch.tensor([z], dtype=codes.dtype))
     places = [[round(one, 3) for one in row] for row in codes.tolist()]
-    shown = {"z": list(z), "codes": places, "labels": labels, "weights": base64.b64encode(weights.content).decode()}
-    return live("decoder", told, **facts, **size, **shown)
+    reach = round(float(codes.abs().max()) + 0.5, 1)
+    return live("decoder", told, **facts, reach=reach, codes=places, labels=list(labels))
+
+
+def live_attributes(model: VAE, z: Tensor, directions: Mapping[str, Tensor]) -> Live:
+    """The decoder at a code `[latents]` that is moved along directions `[latents]`, each by its name."""
+    facts, told = decoder_facts(model, z[None])
+    named = [{"name": name, "direction": one} for name, one in directions.items()]
+    return live("attributes", told | {"length of z": z.norm()}, **facts, directions=named)

@@ -66,3 +66,23 @@ export const decoder = {
     canvas.addEventListener("pointermove", (event) => { if (event.buttons || event.pointerType === "mouse") move(event); });
   },
 };
+
+// Some directions of a latent space with names: the code of one example, moved along each of them.
+const moved = (state, { z, directions }) => directions.reduce((found, { name, direction }) => found.map((one, place) => one + state[name] * direction[place]), z);
+
+export const attributes = {
+  title: "Move one attribute of a picture, or several: the decoder answers in this page",
+  names: ["length of z", "log p(z)", "mean of the pixels"],
+  sliders: ({ directions }) => directions.map(({ name }) => ({ name, label: name, low: -4, high: 4, step: 0.05 })),
+  buttons: {},
+  begin: ({ directions }) => Object.fromEntries(directions.map(({ name }) => [name, 0])),
+  numbers(state, given) {
+    const z = moved(state, given), x = decode(given, z), square = z.reduce((sum, one) => sum + one * one, 0);
+    return { "length of z": Math.sqrt(square), "log p(z)": -0.5 * (z.length * LOG_TWO_PI + square), "mean of the pixels": x.reduce((a, b) => a + b, 0) / x.length };
+  },
+  draw(place, width, state, given) { painted(place.image, given, decode(given, moved(state, given))); },
+  attach(place, state, given) {
+    place.image = element("canvas", "", { class: "live-image", width: given.width, height: given.height, role: "img", "aria-label": "mean of p(x|z)" });
+    place.append(element("div", place.image, { class: "live-frame" }));
+  },
+};

@@ -2,7 +2,7 @@
 import { boundVariances, importanceBound, gradientVariances, linearBound, linearOptimum, logWeights, normal, posteriorOf } from "./formulas.js";
 import { Figure, bars, printed } from "./parts.js";
 import { mixture, meanField } from "./steps.js";
-import { decoder } from "./decoder.js";
+import { attributes, decoder } from "./decoder.js";
 
 const q = [
   { name: "mean", label: "mean of q", low: -3, high: 3, step: 0.01 },
@@ -148,4 +148,4 @@ const estimators = {
   },
 };
 
-export const kinds = { bound, balance, samples, estimates, estimators, mixture, "mean-field": meanField, decoder };
+export const kinds = { bound, balance, samples, estimates, estimators, mixture, "mean-field": meanField, decoder, attributes };

@@ -406,6 +406,48 @@ def test_a_dragged_point_is_decoded_as_in_python(opened, decoding, picture_model
             check()
 
 
+def test_attributes_move_a_picture_as_in_python(opened, show, picture_model):
+    z, directions = torch.tensor([0.4, -1.0]), {"slant": torch.tensor([0.6, 0.8]), "ink": torch.tensor([-1.0, 0.0])}
+    page = opened(show.live_attributes(picture_model, z, directions))
+    assert page.evaluate(READ)["difference"] < 1e-6
+    for name, share in (("slant", 0.9), ("ink", 0.2)):
+        moves(page, name, share)
+        found = page.evaluate(READ)
+        at = z + sum(found["state"][one] * direction for one, direction in directions.items())
+        told = {
+            "length of z": at.norm(),
+            "log p(z)": picture_model.prior(None).log_prob(at[None])[0],
+            "mean of the pixels": picture_model.decode((at[None, None],)).mean.double().mean(),
+        }
+        assert found["numbers"] == pytest.approx({one: value.item() for one, value in told.items()}, **CLOSE)
+
+
+def luminance(colour):
+    """WCAG 2.1, relative luminance."""
+    digits = colour.lstrip("#")
+    parts = [
+        int(part, 16) / 255 for part in ([2 * c for c in digits] if len(digits) == 3 else re.findall("..", digits))
+    ]
+    return sum(
+        share * (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4)
+        for share, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True)
+    )
+
+
+def test_text_and_lines_stand_out_from_what_is_behind_them():
+    """WCAG 2.1 AA: 4.5 to 1 for text, 3 to 1 for what a figure is made of."""
+    schemes = [
+        dict(re.findall(r"--(\w+): (#\w+)", block))
+        for block in re.findall(r"\.live \{([^}]*--ink[^}]*)\}", (DOCS / "static" / "live.css").read_text())
+    ]
+    assert len(schemes) == 3
+    for colours in schemes:
+        for name, least in {"ink": 4.5, "quiet": 4.5, "q": 3, "exact": 3, "other": 3}.items():
+            for behind in ("soft", "page"):
+                low, high = sorted(luminance(colours[one]) for one in (name, behind))
+                assert (high + 0.05) / (low + 0.05) >= least, (name, behind, colours)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_is_wider_than_a_telephone(opened, show, decoding, scheme):
     x, start, free = mixtures()["two-axes"]
@@ -427,7 +469,7 @@ def test_each_kind_is_on_a_page_of_the_gallery():
     named = set()
     for page in (DOCS / "gallery").glob("*/*.md"):
         text = page.read_text()
-        named |= set(re.findall(r'\blive\(\s*"([\w-]+)"', text)) | ({"decoder"} if "live_decoder(" in text else set())
-    assert named == {*FACTS, "mixture", "decoder"}
+        named |= set(re.findall(r'\blive\(\s*"([\w-]+)"', text)) | set(re.findall(r"^live_(\w+)\(", text, re.M))
+    assert named == {*FACTS, "mixture", "decoder", "attributes"}
     written = re.search(r"export const kinds = \{(.*)\}", (DOCS / "live" / "kinds.js").read_text())[1]
     assert {re.split(r":", one)[0].strip(' "') for one in written.split(",")} == named
