@@ -53,12 +53,16 @@ WAYS = {
     "apostrophes": lambda value: f"{value:,.2f}".replace(",", "’"),
     "apostrophes and a comma": lambda value: comma(f"{value:,.2f}").replace(".", "'"),
     "exponents": lambda value: f"{value:.6E}",
+    "exponents, comma": lambda value: comma(f"{value:.6E}"),
+    "blank behind the minus": lambda value: f"{value:.2f}".replace("-", "- "),
     "unit": lambda value: f"{value:.2f} kWh",
     "Arabic": lambda value: f"{value:.2f}".translate(ARABIC),
     "full width": lambda value: f"{value:.2f}".translate(WIDE),
 }
 OTHERWISE = (
     "exponents",
+    "exponents, comma",
+    "blank behind the minus",
     "dash for minus",
     "brackets behind a currency",
     "brackets and a code",
@@ -93,6 +97,17 @@ def test_numbers_are_read_as_they_are_meant_and_filled_as_they_are_written(tmp_p
     np.testing.assert_allclose(back.x[[7, 30], 0].numpy(), -234.5)
     if name not in OTHERWISE:
         assert again[7] == WAYS[name](-234.5)
+
+
+@pytest.mark.parametrize("dash", ["$ -", "$-", "-$", "-", "€ –"])
+def test_a_dash_beside_money_is_a_gap_and_said(tmp_path, dash):
+    """As spreadsheets show what is not there: it made a text of the whole column."""
+    path = table_of(tmp_path / "t.tsv", [dash if row % 9 == 4 else f"${row * 37 % 89 / 4:.2f}" for row in range(80)])
+    table = read_table(path)
+    assert table.schema.columns[0].kind is ColumnKind.REAL
+    assert torch.equal(table.x[:, 0].isnan(), torch.arange(80) % 9 == 4)
+    (note,) = load(path).train.notes
+    assert f"{dash!r} in 9 cells of amount" in note
 
 
 def test_limits_are_numbers_that_are_not_known(tmp_path):

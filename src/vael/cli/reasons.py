@@ -16,9 +16,9 @@ from vael.data import Column, Schema, Source
 from vael.models import is_likelihood
 from vael.specs import Run
 from vael.tables.constraints import decimals
-from vael.tables.inference import SPIKE, apart
 from vael.tables.ranges import shown
 from vael.tables.schema import LEVELS
+from vael.tables.stand_ins import SPIKE, apart
 
 PARTS = 8  # into which the longer side of an image is cut to name a region
 LEVELS_NAMED = 3

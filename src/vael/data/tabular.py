@@ -23,7 +23,7 @@ from vael.tables.inference import date_notes, why_left_out
 from vael.tables.missing import level_words, taken_for_missing
 from vael.tables.reading import Frame, OnError, Table, named, place_of, read_table
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
-from vael.tables.values.arrow_types import is_text
+from vael.tables.values.arrow_types import is_number, is_text
 from vael.tables.values.numerals import limits
 
 MOST = 1e15  # numbers of ordinary size
@@ -111,10 +111,12 @@ def notes_on_words(table: Table) -> tuple[str, ...]:
     """
     gone, there, bounds = list[str](), list[str](), list[str]()
     for number, column in enumerate(table.schema.columns):
-        cells = table.original.column(place_of(table.original, table.schema, number, "the table"))
-        if not is_text(cells.type):
+        came = table.original.column(place_of(table.original, table.schema, number, "the table"))
+        gaps = torch.isnan(table.x[:, number]).numpy()
+        said = gaps & ~np.asarray(came.is_null(nan_is_null=True).to_numpy())
+        if not is_text(came.type) and not (said.any() and is_number(came.type)):
             continue
-        cells, gaps = pc.cast(cells, pa.string()), torch.isnan(table.x[:, number]).numpy()
+        cells = pc.cast(came, pa.string())
         bounded = limits(cells) & (gaps if column.kind not in LEVELS else ~gaps)
         if column.kind not in LEVELS or 0 < bounded.sum() < (~gaps).sum():
             what = f" of {column.name}" + ("" if column.kind not in LEVELS else ", which is taken for levels")
@@ -126,9 +128,10 @@ def notes_on_words(table: Table) -> tuple[str, ...]:
             f"{word!r} in {count:,} cells of {column.name}" for word, count in taken_for_missing(cells, gaps).items()
         ]
         if column.kind in LEVELS:
-            counts = taken_for_missing(cells, ~gaps & ~bounded)
-            there += [f"{word!r} in {counts.get(word, 0):,} cells of {column.name}" for word in level_words(column)]
-    said = f"taken for missing: {_listed(gone)}; a schema that has the word among the levels of its column keeps it"
+            texts = pc.utf8_trim_whitespace(cells)
+            counts = {word: pc.sum(pc.equal(texts, word)).as_py() or 0 for word in level_words(column)}
+            there += [f"{word!r} in {count:,} cells of {column.name}" for word, count in counts.items()]
+    lost = f"taken for missing: {_listed(gone)}; a schema that has the word among the levels of its column keeps it"
     kept = (
         f"taken for levels, not for missing: {_listed(there)}; a schema without the level takes such cells of a text "
         "for missing"
@@ -138,7 +141,7 @@ def notes_on_words(table: Table) -> tuple[str, ...]:
         "leaves them as they are: write a "
         "number there (half the limit, say) to train on it"
     )
-    return (*((said,) if gone else ()), *((kept,) if there else ()), *((limit,) if bounds else ()))
+    return (*((lost,) if gone else ()), *((kept,) if there else ()), *((limit,) if bounds else ()))
 
 
 def _listed(parts: list[str]) -> str:

@@ -12,8 +12,9 @@ from vael.errors import SupportError
 from vael.tables import columnwise as pc
 from vael.tables.missing import marks_of, missing_among, missing_text, nulls
 from vael.tables.schema import Column, ColumnKind, Schema
+from vael.tables.stand_ins import FEW, spikes, usual_range
 from vael.tables.values.arrow_types import DAY, FIRST_DAY, LAST_DAY, days_of, is_moment, is_number, is_text, numbers_of
-from vael.tables.values.dates import as_written, resolution, told_dates, told_digits
+from vael.tables.values.dates import as_written, no_dates, resolution, told_dates, told_digits
 from vael.tables.values.day_order import day_order, order_notes, reading
 from vael.tables.values.numerals import decimal_commas, limits, nothing, told_numbers
 
@@ -44,10 +45,7 @@ STEPS = (
     1e-6,
     1e-9,
 )  # seconds between moments that a column may tell apart
-SPIKE = 0.03  # least share of a value that is a spike
 LARGEST = 1e32  # number that a model of 32-bit numbers can learn from
-FEW = 20  # values from which a number may have spikes
-LEAST_FAR = 5  # cells of the largest or the least value, from which it is a stand-in where it lies far from all others
 LEAST_ROWS = 5  # of a level, for a code of its own where there are many levels
 MANY = 10  # levels from which rare ones are pooled
 IDENTIFIER = 0.5  # share of different texts from which a column names its rows instead of describing them
@@ -179,13 +177,15 @@ def told(name: str, column: pa.ChunkedArray, where: str, signs: Signs = NO_SIGNS
 
 
 def _pattern_of(kind: pa.DataType, days: np.ndarray) -> str:
-    """How typed dates are written as text."""
-    if pa.types.is_time(kind):
-        return "%H:%M:%S"
+    """How typed dates are written as text, with as many digits of the second as tell them apart."""
     seen = days[~np.isnan(days)]
+    step = step_of(seen)
+    clock = "%H:%M:%S" + ("" if step >= 1 else ".%3f" if step >= 1e-3 else ".%f")
+    if pa.types.is_time(kind):
+        return clock
     if pa.types.is_timestamp(kind) and kind.tz:
-        return "%Y-%m-%d %H:%M:%S%:z"
-    return "%Y-%m-%d" if (seen == np.floor(seen)).all() else "%Y-%m-%d %H:%M:%S"
+        return f"%Y-%m-%d {clock}%:z"
+    return "%Y-%m-%d" if (seen == np.floor(seen)).all() else f"%Y-%m-%d {clock}"
 
 
 def _ordered(column: pa.ChunkedArray) -> tuple[str, ...] | None:
@@ -218,15 +218,28 @@ def _number_text(name: str, column: pa.ChunkedArray, where: str, signs: Signs) -
     if not without.all():
         days, pattern = told_dates(column, without)
         if days is not None:
+            without = np.isnan(days)
             other = reading(column, without, (days, pattern), signs.day_first, signs.comma)
             days, pattern = (days, pattern) if other is None else (other.days, other.pattern)
             return _dates(name, days, as_written(column.filter(pa.array(~without)), pattern), where)
-        found = None if padded(column) else told_numbers(column, without, signs.comma)
-        if found is not None:
+        names, found = padded(column), told_numbers(column, without, signs.comma)
+        days, pattern = (None, "") if found is None or found[1].pattern else _digits_of_text(column, found[0])
+        if days is not None:
+            return _dates(name, days, pattern, where)
+        if found is not None and not names:
             values, numeral = found
             made = _number(name, values, where, written_decimals(numeral.form.plain(numeral.bare(column)), without))
             return made and replace(made, column=replace(made.column, pattern=numeral.pattern))
     return None
+
+
+def _digits_of_text(column: pa.ChunkedArray, values: np.ndarray) -> tuple[np.ndarray | None, str]:
+    """Numbers in a table of text as dates and times of their digits, and the pattern: 517 and 0517 at 05:17."""
+    days, pattern = told_digits(pa.chunked_array([values]), values)
+    if days is None:
+        return None, ""
+    shown = column.filter(pa.array(~np.isnan(days)))
+    return days, as_written(pc.replace_substring_regex(shown, r"\.0*$", ""), pattern)
 
 
 def level_text(name: str, cells: pa.ChunkedArray, where: str, typed: bool, marks: frozenset[str]) -> Found | None:
@@ -249,15 +262,20 @@ def padded(column: pa.ChunkedArray) -> bool:
 
 
 def _refuse_mixture(name: str, column: pa.ChunkedArray, absent: np.ndarray, where: str) -> None:
-    """Errors: `SupportError` for a column of numbers with a few words among them."""
+    """Errors: `SupportError` for a column of numbers, or of dates, with a few other words among them."""
     cells = np.array(column.to_pylist(), dtype=object)
     sample = np.flatnonzero(~absent)[:5000]
-    wrong = [int(row) for row in sample if not _parses(cells[row])]
-    if wrong and len(wrong) < 0.1 * len(sample) and len({cells[row] for row in sample}) > 2 * MANY:
+    if len(set(cells[sample])) <= 2 * MANY:
+        return
+    wrong, what = [int(row) for row in sample if not _parses(cells[row])], "number"
+    if len(wrong) >= 0.1 * len(sample):
+        found = no_dates(pa.chunked_array([pa.array(cells[sample], pa.string())]))
+        wrong, what = sample[found].tolist(), "date"
+    if wrong:
         raise SupportError(
-            f"{where}: column {name!r} holds {cells[wrong[0]]!r} in row {wrong[0] + 1:,} among numbers"
+            f"{where}: column {name!r} holds {cells[wrong[0]]!r} in row {wrong[0] + 1:,} among {what}s"
             + (f" ({len(wrong):,} such cells among the first {len(sample):,})" if len(wrong) > 1 else "")
-            + "; write a number there, or leave the cell empty"
+            + f"; write a {what} there{' as the others are written' if what == 'date' else ''}, or leave the cell empty"
         )
 
 
@@ -396,55 +414,6 @@ def _kind(seen: np.ndarray, whole: bool) -> ColumnKind:
 def _skewness(values: np.ndarray) -> float:
     spread = values.std()
     return float((((values - values.mean()) / spread) ** 3).mean()) if spread > 0 else 0.0
-
-
-def spikes(seen: np.ndarray) -> tuple[float, ...]:
-    """Single values that many cells have, among others that few have, at most three; and stand-ins that lie far
-    from all others (9999-12-31).
-    """
-    values, counts = np.unique(seen, return_counts=True)
-    far = _far(values, counts)
-    if len(values) < FEW:
-        return far
-    often = (counts > SPIKE * len(seen)) & (counts > 5 * float(np.quantile(counts, 0.9)))
-    most = sorted(zip(counts[often].tolist(), values[often].tolist(), strict=True), reverse=True)
-    return tuple(sorted({*(value for _, value in most[:3]), *far}))
-
-
-def usual_range(seen: np.ndarray, often: tuple[float, ...]) -> tuple[float, ...]:
-    """Least and largest of the values that are no spikes, where a spike lies beyond them; else nothing."""
-    rest = seen[~np.isin(seen, often)]
-    inside = not often or not len(rest) or (rest.min() <= min(often) and max(often) <= rest.max())
-    return () if inside else (float(rest.min()), float(rest.max()))
-
-
-def _far(values: np.ndarray, counts: np.ndarray) -> tuple[float, ...]:
-    """The least and the largest value where several cells have it and all others lie closer together than to it."""
-    ends = [place for place in (0, len(values) - 1) if counts[place] >= LEAST_FAR]
-    others = np.delete(values, ends)
-    if len(others) < 3:
-        return ()
-    return tuple(float(values[place]) for place in ends if np.abs(values[place] - others).min() > 2 * np.ptp(others))
-
-
-def apart(values: np.ndarray) -> np.ndarray:
-    """Which of different numbers, in order, stand apart from the others, as -999 does among 1 to 5.
-
-    Where the widest gap is wider than all that lies on that side of it where the more numbers are, the others stand
-    apart; and again without them.
-    """
-    begin, end = 0, len(values)
-    while end - begin > 2:
-        kept = values[begin:end]
-        cut = int(np.diff(kept).argmax()) + 1
-        gap, few_below = kept[cut] - kept[cut - 1], cut < len(kept) - cut
-        span = kept[-1] - kept[cut] if few_below else kept[cut - 1] - kept[0]
-        if 2 * cut == len(kept) or not gap > span:
-            break
-        begin, end = (begin + cut, end) if few_below else (begin, begin + cut)
-    found = np.ones(len(values), bool)
-    found[begin:end] = False
-    return found
 
 
 def written_decimals(column: pa.ChunkedArray, absent: np.ndarray) -> int | None:

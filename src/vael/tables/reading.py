@@ -26,7 +26,7 @@ from vael.tables.parquet import whole_parquet
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
 from vael.tables.values.arrow_types import FIRST_DAY, LAST_DAY, days_of, is_text
 from vael.tables.values.arrow_types import numbers_of as numbers_typed
-from vael.tables.values.dates import DIGITS, EPOCH, parsed_dates
+from vael.tables.values.dates import DIGITS, EPOCH, NO_DAYS, is_dated, no_day, parsed_dates, with_zeros
 from vael.tables.values.numerals import FORMS, NumeralForm, form_of, in_question, limits, nothing, numbers_of, read_by
 
 SHORTER = (
@@ -381,7 +381,7 @@ def _read_days(column: Column, cells: pa.ChunkedArray, text: bool) -> tuple[np.n
         return np.full(len(cells), np.nan), ""
     if not text:
         try:
-            digits = column.pattern in DIGITS or EPOCH.fullmatch(column.pattern)
+            digits = with_zeros(column.pattern) in DIGITS or EPOCH.fullmatch(column.pattern)
             absent = np.asarray(pc.is_null(cells, nan_is_null=True).to_numpy())
             return (
                 days_of(cells) if pa.types.is_temporal(cells.type) or not digits else _by_digits(column, cells, absent)
@@ -400,12 +400,19 @@ def _read_days(column: Column, cells: pa.ChunkedArray, text: bool) -> tuple[np.n
         if left.any():
             found = parsed_dates(cells, ~left, pattern)
             days = np.where(np.isnan(found), days, found)
+    if is_dated(column.pattern) and np.isneginf(days).any():
+        days[np.isneginf(days) & no_day(cells)] = np.nan
     return days, f"is no date written as {column.pattern}"
 
 
 def _by_digits(column: Column, cells: pa.ChunkedArray, absent: np.ndarray) -> np.ndarray:
     days = parsed_dates(cells, absent, column.pattern)
-    days[np.isnan(days) & ~absent] = -np.inf
+    none = (
+        np.isin(numbers_typed(cells), NO_DAYS)
+        if is_dated(column.pattern) and not EPOCH.fullmatch(column.pattern)
+        else absent
+    )
+    days[np.isnan(days) & ~absent & ~none] = -np.inf
     return days
 
 

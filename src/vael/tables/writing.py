@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from vael.errors import ShapeError
@@ -71,20 +71,27 @@ def _typed(column: Column, cells: np.ndarray, shares: np.ndarray) -> pa.Array:
     values = np.where(gone, 0.0, cells) + column.origin
     if column.kind is ColumnKind.DATE:
         return moments_as(column, values, gone)
-    return numbers_as(column, values, gone)
+    return numbers_as(column, values, gone, shares)
 
 
-def numbers_as(column: Column, values: np.ndarray, gone: np.ndarray) -> pa.Array:
+def numbers_as(
+    column: Column, values: np.ndarray, gone: np.ndarray, shares: Float64[np.ndarray, " rows"] | None = None
+) -> pa.Array:
     """Numbers in the type and with the decimals of their column; whole ones of a column without a type are whole
     numbers; null where `gone`.
+
+    With `shares`, uniform in [0, 1), digits below those of float64 are drawn: numbers of 18 digits would else all be
+    multiples of 16 to 128. The ends of the range and spikes stay as they are.
     """
     kind = type_named(column.type)
     rounded = values if column.decimals is None else np.round(values, column.decimals)
+    fixed = np.isin(rounded, [*column.spikes, *(end for end in (column.minimum, column.maximum) if end is not None)])
+    below = None if shares is None else np.where(gone | fixed, 0.0, (shares - 0.5) * np.spacing(np.abs(rounded)))
     if kind is not None and not is_text(kind):
-        return numbers_in(kind, rounded, gone)
+        return numbers_in(kind, rounded, gone, below)
     largest = max((abs(end) for end in (column.minimum, column.maximum) if end is not None), default=0.0)
     whole = (column.kind is ColumnKind.COUNT or column.decimals == 0) and largest < WHOLE
-    found = numbers_in(pa.int64() if whole else pa.float64(), rounded, gone)
+    found = numbers_in(pa.int64() if whole else pa.float64(), rounded, gone, below)
     return found if kind is None else _text_in(kind, column, found)
 
 
@@ -133,14 +140,11 @@ def written_cells(column: Column, cells: pa.Array, form: NumeralForm = FORMS[0])
     if column.kind is ColumnKind.DATE and pa.types.is_temporal(cells.type):
         return _written_dates(column, cells)
     if column.kind in LEVELS or column.kind is ColumnKind.DATE or is_text(cells.type):
-        return ["" if cell is None else _level(cell) for cell in cells.to_pylist()]
+        whole = pc.cast(cells, pa.int64()) if pa.types.is_floating(cells.type) and column.kind not in LEVELS else cells
+        return ["" if cell is None else cell for cell in pc.cast(whole, pa.string()).to_pylist()]
     numeral = replace(numeral_of(column), form=form)
     plain = pc.cast(cells, pa.int64()) if pa.types.is_duration(cells.type) else cells
     return ["" if cell is None else numeral.written(_digits(cell, column.decimals)) for cell in plain.to_pylist()]
-
-
-def _level(cell: object) -> str:
-    return str(cell).lower() if isinstance(cell, bool) else str(cell)
 
 
 def _written_dates(column: Column, cells: pa.Array) -> list[str]:

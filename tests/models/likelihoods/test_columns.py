@@ -3,6 +3,7 @@ what is there.
 """
 
 import math
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -403,3 +404,16 @@ def test_the_law_of_a_column_starts_where_its_likelihood_is_largest(monkeypatch)
     assert fitted[0] > plain[0] + 0.2
     assert fitted[1] > plain[1] - 0.02
     assert fitted[1] == pytest.approx(-0.5 * math.log(2 * math.pi * math.e), abs=0.08)  # the entropy of N(0, 1)
+
+
+def test_a_copy_by_pickle_is_the_same_head():
+    """joblib and pools of processes copy fitted models so."""
+    schema = Schema(
+        (Column("x", ColumnKind.REAL, spikes=(0.0,)), Column("k", ColumnKind.CATEGORICAL, levels=("a", "b")))
+    )
+    x = torch.stack([torch.linspace(-1, 1, 60), torch.arange(60) % 2.0], 1)
+    head = ColumnsHead(schema, 3, x)
+    copy = pickle.loads(pickle.dumps(head))
+    copy.load_state_dict(head.state_dict())
+    raw = torch.randn(1, 4, head.raw_numbers, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(copy(raw).log_prob(x[:4]), head(raw).log_prob(x[:4]))

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from vael.models.likelihoods.column_kinds import form_of, is_whole
 from vael.probability.columns import Numbers
 from vael.probability.warp import Warp
-from vael.tables.inference import apart
 from vael.tables.schema import Column, Schema
+from vael.tables.stand_ins import apart
 
 LINEAR = 1000.0  # spreads within which a column without heavy tails is taken as it is
 TAIL = 8.0  # spreads between quartiles beyond which a value is far out
@@ -55,6 +55,10 @@ def _commonest(cells: Tensor, size: int) -> list[float]:
     """The `size` commonest values in order; of equally common ones the smaller."""
     values, counts = cells[~torch.isnan(cells)].unique(return_counts=True)
     return sorted(values[counts.argsort(descending=True, stable=True)[:size]].tolist())
+
+
+def _find_among_loaded(scales: ColumnScales, _: object) -> None:
+    scales._find_among()  # named, not nameless: joblib and pickle copy a model by the names of its functions
 
 
 class ColumnScales(nn.Module):
@@ -120,9 +124,7 @@ class ColumnScales(nn.Module):
         self.heaped = tuple(bool((tables or [0] * len(self.columns))[number]) for number in self.spiked.tolist())
         self.register_buffer("among", torch.zeros_like(self.filled), persistent=False)
         self._find_among()
-        self.register_load_state_dict_post_hook(
-            lambda scales, _: scales._find_among()
-        )  # the values come with the weights
+        self.register_load_state_dict_post_hook(_find_among_loaded)  # the values come with the weights
 
     def _fixed(self, name: str, values: list[float] | list[bool], dtype: torch.dtype = torch.float32) -> None:
         self.register_buffer(name, torch.tensor(values, dtype=dtype), persistent=False)

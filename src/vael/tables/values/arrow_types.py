@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pyarrow as pa
@@ -115,8 +116,15 @@ def _as(ticks: np.ndarray, kind: pa.DataType, gone: np.ndarray, plain: pa.DataTy
     return pa.array(ticks.astype(np.int64), pa.int64(), mask=gone).cast(plain).cast(kind)
 
 
-def numbers_in(kind: pa.DataType, values: Float64[np.ndarray, " rows"], gone: Bool[np.ndarray, " rows"]) -> pa.Array:
-    """Numbers in a type of numbers, kept within what it can hold; null where `gone`."""
+def numbers_in(
+    kind: pa.DataType,
+    values: Float64[np.ndarray, " rows"],
+    gone: Bool[np.ndarray, " rows"],
+    below: Float64[np.ndarray, " rows"] | None = None,
+) -> pa.Array:
+    """Numbers in a type of numbers, kept within what it can hold; null where `gone`. `below` is added to numbers that
+    have more digits than float64: of whole ones and of decimals.
+    """
     known = np.where(gone, 0.0, values)
     if pa.types.is_boolean(kind):
         return pa.array(known >= 0.5, kind, mask=gone)
@@ -124,14 +132,32 @@ def numbers_in(kind: pa.DataType, values: Float64[np.ndarray, " rows"], gone: Bo
         return pa.array(known.astype(kind.to_pandas_dtype()), kind, mask=gone)
     if pa.types.is_decimal(kind):
         most = 10.0 ** (kind.precision - kind.scale) - 10.0**-kind.scale
-        return pa.array(np.clip(known, -most, most), pa.float64(), mask=gone).cast(kind)
+        made = pa.array(np.clip(known, -most, most), pa.float64(), mask=gone).cast(kind)
+        return made if below is None else _with_digits(made, np.where(np.abs(known) < most, below, 0.0))
     whole = kind.to_pandas_dtype() if pa.types.is_integer(kind) else np.int64
     ends = np.iinfo(whole)
     above = known >= float(ends.max)  # which float64 may have rounded up to one that there is not
     found = np.where(above, 0.0, np.clip(np.round(known), float(ends.min), None)).astype(whole)
     found[above] = ends.max
+    if below is not None and np.abs(known).max(initial=0.0) > 2.0**53:
+        inside = np.abs(known) < min(float(ends.max) * (1 - 1e-9), -float(ends.min) * (1 - 1e-9) or np.inf)
+        more = np.where(inside & (np.abs(known) > 2.0**53), np.round(below), 0.0).astype(np.int64)
+        found = np.where(more < 0, found - (-more).astype(whole), found + more.astype(whole))
     made = pa.array(found, mask=gone)
     return made if made.type == kind else made.cast(kind)
+
+
+def _with_digits(made: pa.Array, below: Float64[np.ndarray, " rows"]) -> pa.Array:
+    """Decimals with what float64 could not hold of them added, where that is at least their last digit."""
+    scale = made.type.scale
+    rows = np.flatnonzero(np.abs(below) * 10.0**scale >= 0.5)
+    if not len(rows):
+        return made
+    cells = made.to_pylist()
+    with localcontext(prec=made.type.precision):
+        for row in rows:
+            cells[row] += Decimal(round(below[row] * 10.0**scale)).scaleb(-scale)
+    return pa.array(cells, made.type)
 
 
 def levels_in(kind: pa.DataType, texts: pa.Array, levels: tuple[str, ...]) -> pa.Array:

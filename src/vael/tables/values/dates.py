@@ -42,10 +42,17 @@ DAYS = (
     "%m/%Y",
     "%b %Y",
     "%b-%Y",
+    "%b-%y",
+    "%b %y",
+    "%m.%Y",
 )
 DIGITS = {
     "%Y%m%d": 8,
     "%Y%m": 6,
+    "%d%m%Y": 8,
+    "%m%d%Y": 8,
+    "%y%m%d": 6,
+    "%Y%m%d%H": 10,
     "%Y%m%d%H%M": 12,
     "%Y%m%d%H%M%S": 14,
     "%Y%m%d%H%M%S%3f": 17,
@@ -64,15 +71,22 @@ SINCE = {
 EPOCH = re.compile(rf"({'|'.join(SINCE)}) since (\d{{4}}-\d\d-\d\d)")
 COMPACT = re.compile(
     r"(?:0001|1[5-9]\d\d|2\d\d\d|9999)(?:0[1-9]|1[0-2])(?:[0-3]\d(?:[ "
-    r"T]?[0-2]\d[0-5]\d(?:[0-5]\d(?:\d{3}|\d{6})?)?)?)?Z?$"
+    r"T]?[0-2]\d(?:[0-5]\d(?:[0-5]\d(?:\d{3}|\d{6})?)?)?)?)?Z?$"
 )
-LIKELY = re.compile(r".*\d.*[-/:].*|\d+\.\d+\.\d+\b|[A-Za-z]{3,9}\.? \d|\d{1,2}\.? [A-Za-z]{3}")
-SHORT = re.compile(r"\d\d\.\d\d\.\d\d$|\d{1,2}/\d{1,2}/\d\d$|\d{1,2}[- ][A-Za-z]{3}[- ]\d\d$")  # years of two digits
+LIKELY = re.compile(
+    r".*\d.*[-/:].*|\d+\.\d+\.\d+\b|[A-Za-z]{3,9}(\.? |-)\d|\d{1,2}\.? [A-Za-z]{3}|\d{1,2}\.(?:1[5-9]|20)\d\d$"
+)
+SHORT = re.compile(
+    r"\d{1,2}\.\d{1,2}\.\d\d$|\d{1,2}/\d{1,2}/\d\d$|(\d{1,2}[- ])?[A-Za-z]{3,9}[- ]\d\d$"
+)  # years of two digits
+NO_DAY = r"^(?:0[-0/.:T ]*|99[-9/. ]*|-[19]9*)$"  # what programs write where there is no date: 0000-00-00, 99999999
 TIME = re.compile(r"(\d\d?:\d\d)(:\d\d)?([.,]\d{1,9})?( ?[AaPp][Mm])?( ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?$")
 OFFSET = re.compile(
     r"[+-]\d\d:?\d\d$"
 )  # at the end of a pattern: the zone in which the column is written; others are read too
 PARTS = {"%Y": r"\d{4}", "%y": r"\d\d", "%b": "[A-Za-z]+", "%B": "[A-Za-z]+", "%M": r"\d\d", "%S": r"\d\d"}
+NO_DAYS = (0.0, -1.0, *(sign * (10.0**width - 1) for sign in (1, -1) for width in range(2, 18)))  # `NO_DAY` as numbers
+OF_THE_DAY = frozenset({"%Y", "%y", "%m", "%d", "%b", "%B"})  # marks that say which day it is
 SHORTENED = ("%d", "%m", "%H", "%I")  # what may be written without a zero in front, as %-d
 MIDNIGHT = r"(^|[ T])24:00(:00)?([.,]0+)?"
 
@@ -80,8 +94,44 @@ MIDNIGHT = r"(^|[ T])24:00(:00)?([.,]0+)?"
 def told_dates(column: pa.ChunkedArray, absent: np.ndarray, day_first: bool = False) -> tuple[np.ndarray | None, str]:
     """Days since 1970-01-01 and the pattern that all cells are written in, or None.
 
-    Where a day and a month could each be either, the day is the first of them with `day_first`, else the month.
+    Where a day and a month could each be either, the day is the first of them with `day_first`, else the month. Cells
+    that say that there is no date (0000-00-00) are NaN.
     """
+    days, pattern = _told(column, absent, day_first)
+    gone = absent | no_day(column) if days is None else absent
+    if days is not None or gone.all() or gone.sum() == absent.sum():
+        return days, pattern
+    days, pattern = _told(column, gone, day_first)
+    return (days, pattern) if is_dated(pattern) else (None, "")
+
+
+def no_dates(column: pa.ChunkedArray) -> np.ndarray:
+    """Rows of a text that are no dates although nine in ten are, by the form of most of its cells; none where it is no
+    column of dates. Nothing is missing in it.
+    """
+    forms = Counter(re.sub(r"[A-Za-z]+", "a", re.sub(r"\d", "0", str(cell))) for cell in islice(column, 5 * LOOKED_AT))
+    often = forms.most_common(1)[0][0]
+    cells = [str(cell) for cell in islice(column, 5 * LOOKED_AT)]
+    cells = [cell for cell in cells if re.sub(r"[A-Za-z]+", "a", re.sub(r"\d", "0", cell)) == often]
+    for pattern in _patterns(cells, False):
+        days = parsed_dates(column, np.zeros(len(column), bool), pattern)
+        wrong = np.flatnonzero(np.isnan(days))
+        if len(wrong) < 0.1 * len(days) and _enough(pattern, days[~np.isnan(days)]):
+            return wrong
+    return np.zeros(0, int)
+
+
+def no_day(column: pa.ChunkedArray) -> np.ndarray:
+    """Where a text is what programs write in place of a date: zeros alone, nines alone, -1."""
+    return np.asarray(pc.fill_null(pc.match_substring_regex(pc.utf8_trim_whitespace(column), NO_DAY), False).to_numpy())
+
+
+def is_dated(pattern: str) -> bool:
+    """Whether a pattern says which day it is, not only the time of day or how much has passed since a day."""
+    return any(mark in pattern for mark in ("%Y", "%y"))
+
+
+def _told(column: pa.ChunkedArray, absent: np.ndarray, day_first: bool) -> tuple[np.ndarray | None, str]:
     shown = column.filter(pa.array(~absent))
     cells = [str(cell) for cell in islice(shown, LOOKED_AT)]
     for pattern in _patterns(cells, day_first):
@@ -104,6 +154,8 @@ def _patterns(cells: list[str], day_first: bool) -> list[str]:
         COMPACT.match(cells[0]) or all(re.fullmatch(r"\d{6,20}", cell) for cell in cells)
     ):
         return _compact(fullest)
+    if all(re.fullmatch(r"\d{8}", cell) for cell in cells):
+        return ["%d%m%Y", "%m%d%Y"]
     if not any(LIKELY.match(cell) for cell in cells):
         return []
     found = TIME.search(fullest)
@@ -130,31 +182,55 @@ def _four_digits(shown: pa.ChunkedArray, pattern: str, days: np.ndarray) -> bool
 
 
 def _enough(pattern: str, days: np.ndarray) -> bool:
-    """Whether months of digits alone (202301) are told from numbers that look so: in more than one year, and
-    several.
+    """Whether what numbers look like too is told from them: months of digits alone (202301), days of digits alone that
+    do not begin with the year, months before a year of two digits (Mar-20, which could be a day of March).
     """
-    if pattern != "%Y%m":
-        return True
-    months = np.unique(days[days > FIRST])
-    return len(months) >= 6 and bool(np.ptp(months) > 366) and len(np.unique(np.round(months % 365.2425 / 30.44))) >= 4
+    usual = np.unique(days[days > FIRST]).astype("datetime64[D]")
+    of_month = (usual - usual.astype("datetime64[M]")).astype(int) + 1
+    months, years = usual.astype("datetime64[M]").astype(int) % 12, usual.astype("datetime64[Y]").astype(int) + 1970
+    if pattern == "%m.%Y" and ((days < FIRST).any() or years.min() < 1900 or years.max() > 2100):
+        return False
+    if pattern in ("%Y%m", "%m.%Y"):
+        return len(usual) >= 6 and bool(np.ptp(years) >= 1) and len(np.unique(months)) >= 4
+    if pattern in ("%d%m%Y", "%m%d%Y", "%y%m%d"):
+        spread = len(np.unique(of_month)) >= 8 and len(np.unique(months)) >= 4
+        return len(usual) >= LOOKED_AT and spread and bool(years.min() >= 1900 and years.max() <= 2100)
+    if pattern in ("%b-%y", "%b %y"):
+        return len(np.unique(years % 100)) <= 25 or bool((~np.isin(years % 100, np.arange(1, 32))).any())
+    return True
 
 
 def told_digits(column: pa.ChunkedArray, values: np.ndarray) -> tuple[np.ndarray | None, str]:
     """As `told_dates` for whole numbers (`values` are the cells as float64): 20230623, 20230623101530, 202306,
-    93015 or 1415 of the clock.
+    23062023, 230623, 93015 or 1415 of the clock.
     """
     absent = np.isnan(values)
-    seen = np.unique(values[~absent])
-    if not len(seen) or seen[0] < 0 or (seen != np.floor(seen)).any() or seen[-1] >= 1e18:
+    if absent.all() or (values[~absent] != np.floor(values[~absent])).any():
         return None, ""
-    length, begin = len(f"{seen[-1]:.0f}"), f"{np.median(seen):.0f}"[:4]
-    for pattern, width in DIGITS.items():
-        if not (width == length and COMPACT.match(f"{begin}0101") if "%Y" in pattern else _clock(seen, pattern)):
-            continue
-        days = parsed_dates(column, absent, pattern)
-        if not np.isnan(days[~absent]).any() and _enough(pattern, days[~absent]):
+    for pattern in DIGITS:
+        none = np.isin(values, NO_DAYS) if is_dated(pattern) else False
+        days = _by_width(column, values, absent | none, pattern)
+        if days is not None:
             return days, pattern
     return None, ""
+
+
+def _by_width(column: pa.ChunkedArray, values: np.ndarray, absent: np.ndarray, pattern: str) -> np.ndarray | None:
+    """Days of whole numbers by their digits, None where they are not all written so."""
+    seen = np.unique(values[~absent])
+    if not len(seen) or seen[0] < 0 or seen[-1] >= 1e18:
+        return None
+    length, begin = len(f"{seen[-1]:.0f}"), f"{np.median(seen):.0f}"[:4]
+    if is_dated(pattern):
+        likely = DIGITS[pattern] == length and (not pattern.startswith("%Y") or COMPACT.match(f"{begin}0101"))
+    else:
+        likely = _clock(seen, pattern)
+    if not likely:
+        return None
+    days = parsed_dates(column, absent, pattern)
+    other = {"%d%m%Y": "%m%d%Y", "%m%d%Y": "%d%m%Y"}.get(pattern, "")
+    either = other and not np.isnan(parsed_dates(column, absent, other)[~absent]).any()
+    return None if np.isnan(days[~absent]).any() or either or not _enough(pattern, days[~absent]) else days
 
 
 def _clock(seen: np.ndarray, pattern: str) -> bool:
@@ -211,28 +287,59 @@ def with_offset(shown: pa.ChunkedArray, pattern: str) -> str:
 
 
 def with_zeros(pattern: str) -> str:
-    """A pattern with %d in place of %-d, by which both are read."""
-    return pattern.replace("%-", "%")
+    """A pattern with %d in place of %-d and %p in place of %P, by which both are read."""
+    return pattern.replace("%-", "%").replace("%P", "%p")
 
 
 def as_written(shown: pa.ChunkedArray, pattern: str) -> str:
     """The pattern with %-d, %-m, %-H and %-I for days, months and hours of which no cell has a zero in front and some
     cell could have one.
     """
-    marks = [mark for mark in re.findall("%.", pattern) if mark in SHORTENED]
-    if not marks or pattern in DIGITS or EPOCH.fullmatch(pattern):
+    if pattern in DIGITS:
+        short = (
+            pattern[1] in "Hdm" and not pc.all(pc.match_substring_regex(shown, rf"^\d{{{DIGITS[pattern]}}}$")).as_py()
+        )
+        return f"%-{pattern[1:]}" if short else pattern
+    if EPOCH.fullmatch(pattern):
         return pattern
-    end = pattern.rindex(marks[-1]) + 2
-    words = re.split("(%.)", pattern[:end])
-    known = PARTS | {mark: rf"(?P<{mark[1:]}>\d\d?)" for mark in marks}
-    written = "".join(known.get(word, re.escape(word)) for word in words)
-    found = pc.extract_regex(pc.utf8_trim_whitespace(pc.unique(shown)), rf"^{written}")
+    if "%p" in pattern and not pc.any(pc.match_substring_regex(shown, "[AP][Mm]")).as_py():
+        pattern = pattern.replace("%p", "%P")
+    marks = [mark for mark in re.findall("%.", pattern) if mark in SHORTENED]
+    if not marks:
+        return pattern
+    found = pc.extract_regex(pc.utf8_trim_whitespace(pc.unique(shown)), _as_regex(pattern, marks[-1]))
     for place, mark in enumerate(marks):
         digits = pc.struct_field(found, [place])
         short = pc.any(pc.equal(pc.utf8_length(digits), 1)).as_py()
         if short and not pc.any(pc.match_substring_regex(digits, r"^0\d")).as_py():
             pattern = pattern.replace(mark, f"%-{mark[1:]}")
     return pattern
+
+
+def _as_regex(pattern: str, last: str) -> str:
+    """Text as a pattern has it up to its mark `last`; groups named d, m, H, I are its numbers."""
+    words = re.split("(%.)", pattern[: pattern.rindex(last) + 2])
+    known = PARTS | {mark: rf"(?P<{mark[1:]}>\d\d?)" for mark in SHORTENED}
+    return "^" + "".join(known.get(word) or re.sub(r"(\\ )+", r"\\s+", re.escape(word)) for word in words)
+
+
+def _misread(shown: pa.ChunkedArray, pattern: str, days: np.ndarray) -> np.ndarray:
+    """Rows that strptime has read although they are written otherwise: 30 February as a day in March, `May 2021` as 20
+    May of the year 21.
+    """
+    known = np.nan_to_num(np.floor(days)).astype("datetime64[D]")
+    of_month = (known - known.astype("datetime64[M]")).astype(int) + 1
+    rows = np.flatnonzero(~np.isnan(days) & ((days < FIRST) | ((of_month <= 3) & ("%d" in pattern))))
+    if not len(rows):
+        return rows
+    marks = [mark for mark in re.findall("%.", pattern) if mark in OF_THE_DAY]
+    found = pc.extract_regex(shown.take(pa.array(rows)), f"(?P<whole>{_as_regex(pattern, marks[-1])})")
+    wrong = np.asarray(pc.is_null(found).to_numpy())
+    if "%d" in pattern:
+        said = _floats(pc.cast(pc.struct_field(found, "d"), pa.float64()))
+        before = (known[rows] - 3).astype("datetime64[M]")  # the month of a day that there is not
+        wrong |= said > ((before + 1).astype("datetime64[D]") - before.astype("datetime64[D]")).astype(int)
+    return rows[wrong]
 
 
 def parsed_dates(column: pa.ChunkedArray, absent: np.ndarray, pattern: str) -> np.ndarray:
@@ -247,6 +354,9 @@ def parsed_dates(column: pa.ChunkedArray, absent: np.ndarray, pattern: str) -> n
         return _since(column, absent, epoch[1], epoch[2])
     kept = pc.if_else(pa.array(~absent), column, pa.scalar(None, column.type))
     shown = pc.utf8_trim_whitespace(kept) if is_text(column.type) else _digits(kept, DIGITS.get(pattern, 0))
+    if is_text(column.type) and pattern in DIGITS:
+        shown = pc.replace_substring_regex(shown, r"^(\d+)\.0*$", r"\1")  # as programs write them beside gaps
+        shown = shown if pattern.startswith("%Y") else pc.utf8_lpad(shown, DIGITS[pattern], "0")
     plain, fraction = OFFSET.sub("%z", pattern.replace("%:z", "%z")), 0.0
     late = pc.match_substring_regex(shown, MIDNIGHT)
     if pc.any(late).as_py():
@@ -259,6 +369,8 @@ def parsed_dates(column: pa.ChunkedArray, absent: np.ndarray, pattern: str) -> n
     seconds = _floats(pc.cast(pc.cast(pc.strptime(shown, plain, "s", error_is_null=True), pa.int64()), pa.float64()))
     dated = "%d" in pattern or "%Y" in pattern or "%y" in pattern
     days = np.floor(seconds / DAY) if dated else np.zeros(len(seconds)) + 0.0 * seconds
+    if dated:
+        days[_misread(shown, plain, days)] = np.nan
     return (
         days
         + (np.remainder(seconds, DAY) + fraction) / DAY
@@ -347,6 +459,8 @@ def written_date(moment: date | time, pattern: str) -> str:
             + past.microseconds * SINCE[epoch[1]] // (DAY * 10**6)
         )
     moment = _in_zone(moment, with_zeros(pattern))
+    if pattern in ("%-H%M", "%-H%M%S"):  # whole numbers: 28 at 00:28
+        return moment.strftime(with_zeros(pattern)).lstrip("0") or "0"
     offset = moment.utcoffset() or timedelta(0)
     sign, minutes = "-" if offset < timedelta(0) else "+", abs(int(offset.total_seconds())) // 60
     for mark, text in (
@@ -354,6 +468,7 @@ def written_date(moment: date | time, pattern: str) -> str:
         ("%-m", str(moment.month)),
         ("%-H", str(moment.hour)),
         ("%-I", str((moment.hour - 1) % 12 + 1)),
+        ("%P", "pm" if moment.hour >= 12 else "am"),
         ("%3f", f"{moment.microsecond // 1000:03}"),
         ("%Y", f"{moment.year:04}"),  # strftime leaves out the zeros of the year 1
         ("%:z", f"{sign}{minutes // 60:02}:{minutes % 60:02}"),

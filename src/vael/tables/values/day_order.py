@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float64
 from vael.tables import columnwise as pc
 from vael.tables.schema import Column, ColumnKind, Schema
 from vael.tables.values.arrow_types import is_text
-from vael.tables.values.dates import as_written, moment_of, parsed_dates, told_dates, with_zeros, written_date
+from vael.tables.values.dates import as_written, moment_of, no_day, parsed_dates, told_dates, with_zeros, written_date
 
 ORDER = re.compile(r"%([dm])([/-])%([dm])\2%[Yy]")  # with points the day stands first
 FEW = 5  # different dates from which their being in order says something
@@ -65,7 +65,9 @@ def day_order(table: pa.Table, absent: Absent) -> bool | None:
     for column in map(plain_text, table.columns):
         if column is not None and not (gone := absent(column)).all():
             days, pattern = told_dates(column, gone)
-            if days is not None and day_first(pattern) is not None and _other(column, gone, pattern) is None:
+            if days is None or day_first(pattern) is None:
+                continue
+            if _other(column, np.isnan(days), pattern) is None:
                 said.add(day_first(pattern))
     return said.pop() if len(said) == 1 else None
 
@@ -139,7 +141,7 @@ def order_notes(table: pa.Table, schema: Schema, absent: Absent, comma: bool) ->
 
 
 def _note(cells: pa.ChunkedArray, column: Column, absent: Absent, order: bool | None, comma: bool) -> Iterator[str]:
-    gone, pattern = absent(cells), with_zeros(column.pattern)
+    gone, pattern = absent(cells) | no_day(cells), with_zeros(column.pattern)
     found = None if gone.all() else reading(cells, gone, (parsed_dates(cells, gone, pattern), pattern), order, comma)
     if found is None:
         return

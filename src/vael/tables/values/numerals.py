@@ -54,7 +54,7 @@ FORMS = (
     NumeralForm(
         r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?$|^[+-]?[1-9]\d?(,\d\d)+,\d{3}(\.\d+)?$|^[+-]?\d+(\.\d+)?$", "1,234.5", ","
     ),
-    NumeralForm(r"^[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?$|^[+-]?\d+(,\d+)?$", "1.234,5", ".", comma=True),
+    NumeralForm(r"^[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?$|^[+-]?\d+(,\d+)?([eE][+-]?\d+)?$", "1.234,5", ".", comma=True),
     NumeralForm(r"^[+-]?[1-9]\d{0,2}(['’]\d{3})+(\.\d+)?$|^[+-]?\d+(\.\d+)?$", "1'234.5", "'’"),
     NumeralForm(rf"^[+-]?[1-9]\d{{0,2}}([{SPACES}]\d{{3}})+(,\d+)?$|^[+-]?\d+(,\d+)?$", "1 234,5", SPACES, comma=True),
     NumeralForm(rf"^[+-]?[1-9]\d{{0,2}}([{SPACES}]\d{{3}})+(\.\d+)?$|^[+-]?\d+(\.\d+)?$", "1 234.5", SPACES),
@@ -67,6 +67,7 @@ CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN
 BEFORE = rf"(?:(?:US|A|C|CA|AU|NZ|HK|S|R)?[{MONEY}]|{CODES}|kr\.?|Rs\.?|%|≈|~)"
 AFTER = r"(?:[%‰°" + MONEY + r"]|°[CFK]|[A-Za-zµΩ€$/²³%]{1,12}|kr\.)"
 UNIT = re.compile(rf"[+-]?(?P<before>{BEFORE}[{SPACES}]?)?[+-]?[\d.,'’{SPACES}]*\d(?P<after>[{SPACES}]?{AFTER})?")
+NO_MONEY = rf"^(?i:{BEFORE})\s*[-–—]+$|^[-–—]+\s*(?i:[{MONEY}%]|{CODES}|kr\.?)$"  # a dash beside a sign of money
 NOTHING = frozenset(
     {
         "-",
@@ -111,7 +112,7 @@ MINUS = "\u2212\u2012\u2013\ufe63\uff0d"  # signs for a minus beside that of pro
 LIMIT = r"^\s*[<>≤≥]=?\s*[+-]?[.,]?\d[\d.,]*"
 ZEROS = "0٠۰०০０"  # of ASCII, Arabic, Persian, Devanagari, Bengali, and of full width
 ASCII = {**{ord(zero) + step: str(step) for zero in ZEROS for step in range(10)}, 0x66B: ".", 0x66C: ","}
-SIGNED = rf"[()]|[{MINUS}]|\d\s*-$|[^\x00-\x7f]"  # in cells that are to be looked at
+SIGNED = rf"[()]|[{MINUS}]|\d\s*-$|-\s|[^\x00-\x7f]"  # in cells that are to be looked at
 
 
 class Minus(Enum):
@@ -182,7 +183,7 @@ def signed(cells: pa.ChunkedArray, *, known: bool = False) -> pa.ChunkedArray:
         cells = pa.array(plain, pa.string()).take(pc.index_in(cells, pc.unique(cells)))
     if known or not pc.all(pc.match_substring_regex(cells, r"^\D*\(.*\)\D*$")).as_py():
         cells = pc.replace_substring_regex(cells, r"^([^\d()]*)\(\s*([^()]*?\d[^()]*?)\s*\)([^\d()]*)$", r"-\1\2\3")
-    cells = pc.replace_substring_regex(cells, rf"^([^\d+{MINUS}-]*)[{MINUS}]\s*", r"\1-")
+    cells = pc.replace_substring_regex(cells, rf"^([^\d+{MINUS}-]*)(?:[{MINUS}]|-\s)\s*", r"\1-")
     return pc.replace_substring_regex(cells, rf"^([^\d+-]*\d[^{MINUS}-]*?)\s*[-{MINUS}]$", r"-\1")
 
 
@@ -233,7 +234,8 @@ def _zero_of(cells: pa.ChunkedArray) -> str:
 def nothing(cells: pa.ChunkedArray) -> np.ndarray:
     """Where a cell says that there is no number."""
     lower = pc.utf8_lower(pc.utf8_trim_whitespace(cells))
-    return np.asarray(pc.fill_null(pc.is_in(lower, pa.array(sorted(NOTHING))), False).to_numpy())
+    dashes = pc.match_substring_regex(lower, NO_MONEY)
+    return np.asarray(pc.fill_null(pc.or_(pc.is_in(lower, pa.array(sorted(NOTHING))), dashes), False).to_numpy())
 
 
 def told_numbers(cells: pa.ChunkedArray, absent: np.ndarray, comma: bool = False) -> tuple[np.ndarray, Numeral] | None:
