@@ -465,6 +465,44 @@ LOST = """() => Array.from(document.querySelectorAll('.live svg text')).filter((
   box.right > all.right + 1; }).map((one) => one.textContent)"""
 
 
+LIVE = re.compile(r"^live(_\w+)?\(", re.M)
+WITH_PARTS = [page for page in sorted((DOCS / "gallery").glob("*/*.md")) if LIVE.search(page.read_text())]
+QUICK = ("06-bound",)  # the others train, or draw a million times
+
+
+def test_the_contents_name_every_page_with_a_part_that_moves():
+    before = (DOCS / "gallery" / "index.md").read_text().split("Across the lectures")[0]
+    named = re.findall(r"\]\(([\w/-]+\.md)\)", before)
+    assert sorted(named) == [str(page.relative_to(DOCS / "gallery")) for page in WITH_PARTS]
+    assert len(named) == 12
+    assert "twelve" in before
+
+
+@pytest.mark.parametrize(
+    "place", [pytest.param(one, id=one.stem, marks=() if one.stem in QUICK else pytest.mark.slow) for one in WITH_PARTS]
+)
+def test_a_page_prints_the_numbers_that_its_parts_begin_with(opened, place, monkeypatch):
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+
+    monkeypatch.syspath_prepend(str(DOCS / "gallery"))
+    monkeypatch.delitem(sys.modules, "show", raising=False)
+    monkeypatch.delenv("VAEL_DATA", raising=False)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    runner, names, parts = loaded(DOCS / "page.py"), {"__name__": "__main__"}, []
+    with mpl.rc_context():
+        for line, code in runner.cells(place.read_text()):
+            shown = runner.evaluate(code, line, names, str(place))
+            plt.close("all")
+            parts += [shown] if type(shown).__name__ == "Live" else []
+    sys.modules.pop("show", None)
+    assert all(part.told for part in parts)
+    page = opened(*parts)
+    differences = page.locator(".live").evaluate_all("(all) => all.map((one) => Number(one.dataset.difference))")
+    assert len(differences) == len(LIVE.findall(place.read_text()))
+    assert max(differences) < 1e-6
+
+
 def test_each_kind_is_on_a_page_of_the_gallery():
     named = set()
     for page in (DOCS / "gallery").glob("*/*.md"):
