@@ -160,7 +160,7 @@ def trained(chosen, data, listening=(), **more):
 
 
 def lives(chosen, data, folder):
-    """Two steps, kept, loaded, judged."""
+    """Two steps, kept, loaded, judged, drawn from."""
     run = trained(chosen, data, run=folder)
     again = vael.load(folder)
     assert again.spec == run.spec
@@ -168,6 +168,9 @@ def lives(chosen, data, folder):
     assert all(torch.equal(weight, found[name]) for name, weight in run.model.state_dict().items())
     judged = evaluate(again.model, again.split()[1], importance_samples=4)
     assert np.isfinite(judged.elbo)
+    if again.spec.data.condition is None:
+        drawn = again.model.sample(3, generator=torch.Generator().manual_seed(0))
+        assert drawn.shape == (3, *again.split()[1].event)
     return folder
 
 

@@ -202,9 +202,14 @@ class AutoregressiveMixture(Law):
 @register_draw(AutoregressiveMixture)
 def _pixel_by_pixel(law: AutoregressiveMixture, shape: torch.Size, noise: Noise) -> Tensor:
     channels, height, width = law.laws.event
-    like = law.laws.blank()
-    which = noise.uniform((*law.shape, height, width), like).flatten(0, 1)
-    variates = noise.uniform((*law.shape, channels, height, width), like).flatten(0, 1)
-    return law.in_turn(
-        lambda pixel, row, column: coupled_draw(pixel, which[:, row, column], variates[:, :, row, column].unbind(1))
-    )
+    like, own = law.laws.blank(), len(law.batch_shape) + 1
+    first = shape[: len(shape) - own]  # of several draws, one after another
+
+    def drawn() -> Tensor:
+        which = noise.uniform((*law.shape, height, width), like).flatten(0, 1)
+        variates = noise.uniform((*law.shape, channels, height, width), like).flatten(0, 1)
+        return law.in_turn(
+            lambda pixel, row, column: coupled_draw(pixel, which[:, row, column], variates[:, :, row, column].unbind(1))
+        )
+
+    return torch.stack([drawn() for _ in range(first.numel())]).unflatten(0, first) if first else drawn()

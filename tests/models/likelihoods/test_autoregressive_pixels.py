@@ -41,7 +41,7 @@ def test_the_probabilities_of_all_images_sum_to_one(channels, size, levels):
 
 def test_pixel_by_pixel_it_is_the_same_distribution():
     law = law_of(head_of(256, 3, 3, reach=3), 4, (5, 6))
-    x = draw(law, 1, Stream(torch.Generator().manual_seed(0)))[0]
+    x = draw(law, 1, Stream(torch.Generator().manual_seed(0)))[0, 0]
     canvas, whole = law.laws.blank(), law.log_prob(x)[0]
     for row, column in itertools.product(range(5), range(6)):
         pixel = x[:, :, row, column]
@@ -54,17 +54,24 @@ def test_draws_follow_the_distribution():
     """20,000 draws of 2 pixels of 3 levels: χ² with 8 degrees of freedom is above 45 once in 3 million runs."""
     head, number = head_of(3, 2, 1), 20_000
     raw = torch.randn(1, 1, GIVEN, 1, 2, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
-    drawn = draw(head(raw.expand(1, number, -1, -1, -1)), 1, Stream(torch.Generator().manual_seed(6)))[0].flatten(1)
+    drawn = draw(head(raw.expand(1, number, -1, -1, -1)), 1, Stream(torch.Generator().manual_seed(6)))[0, 0].flatten(1)
     every = torch.tensor(list(itertools.product(range(3), repeat=2))).double()
     expected = number * head(raw.expand(1, 9, -1, -1, -1)).log_prob(every.view(9, 1, 1, 2)).sum((0, 2, 3)).exp()
     seen = (drawn @ torch.tensor([3.0, 1.0], dtype=torch.float64)).long().bincount(minlength=9)
     assert float(((seen - expected).square() / expected).sum()) < 45
 
 
+def test_draws_are_as_many_as_are_asked_for():
+    """`[samples, *batch, *event]`, independent of each other: of four draws of each image no two are equal."""
+    drawn = draw(law_of(head_of(256, 2, 3), 5, (4, 3)), 4, Stream(torch.Generator().manual_seed(1)))
+    assert drawn.shape == (4, 1, 5, 3, 4, 3)
+    assert len(drawn.flatten(0, 2).flatten(1).unique(dim=0)) == 20
+
+
 def test_images_are_coded_in_as_many_bits_as_they_are_improbable():
     """Apart from the grid of parameters and a word of the coder: 0.5 % and 64 bits."""
     law = law_of(head_of(256, 2, 3), 5, (6, 5))
-    x = draw(law, 1, Stream(torch.Generator().manual_seed(0)))[0]
+    x = draw(law, 1, Stream(torch.Generator().manual_seed(0)))[0, 0]
     symbols = x[:4].flatten(1).numpy().astype(np.int32)
     stack, coding = Stack(400), law_of_cells(law, 256, 4)
     before, ideal = stack.bits, -float(law.log_prob(x)[0, :4].sum()) / math.log(2)
