@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from vael.cli.drawing.conditioning import asked
 from vael.cli.options.parser import UsageError
 from vael.cli.options.shared import ResultOptions
 from vael.cli.options.using import CompressOptions, DecompressOptions
@@ -20,7 +21,10 @@ def compress(options: CompressOptions) -> int:
     """Data to a file."""
     target = wanted(options)
     with CountingLine("compressed and compared", 10.0) as line:
-        done = archives.compress(loaded(options), options.data, target, level=options.level, progress=line.tell)
+        run = loaded(options)
+        condition = run.spec.data.condition
+        where = asked(() if condition is None else condition.names, options.where)
+        done = archives.compress(run, options.data, target, level=options.level, where=where, progress=line.tell)
     if options.json:
         print(json.dumps(as_json(done, target)))
     else:

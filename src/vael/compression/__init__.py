@@ -11,6 +11,7 @@ from vael.compression.contents import (
     pictures_of,
     safe_names,
 )
+from vael.compression.given import GivenLevels, OneCondition, given_levels
 from vael.compression.level import Level
 from vael.compression.safe import SafeLevel
 from vael.compression.tabular.table_level import TableLevel
@@ -21,9 +22,11 @@ __all__ = [
     "Compressed",
     "Contents",
     "Decompressed",
+    "GivenLevels",
     "Header",
     "Layout",
     "Level",
+    "OneCondition",
     "Original",
     "SafeLevel",
     "TableLevel",
@@ -35,6 +38,7 @@ __all__ = [
     "from_cells",
     "from_folder",
     "from_pictures",
+    "given_levels",
     "pictures_of",
     "safe_names",
     "table_contents",

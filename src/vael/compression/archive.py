@@ -20,6 +20,7 @@ from vael.claims import refuse_claim
 from vael.compression.bits_back import CodedExamples, decode, encode
 from vael.compression.container import MOST_CELLS, BlockFacts, Header, Layout, checksum, facts_beside, pack, unpack
 from vael.compression.contents import Contents, to_cells, to_original
+from vael.compression.given import GivenLevels
 from vael.compression.level import Level
 from vael.counting import counted
 from vael.errors import FormatError, ShapeError, VaelError
@@ -94,9 +95,10 @@ def coder() -> str:
 
 
 def compress(
-    level: Level, contents: Contents, model: str, *, block: int = BLOCK, progress: Progress | None = None
+    level: Level | GivenLevels, contents: Contents, model: str, *, block: int = BLOCK, progress: Progress | None = None
 ) -> Compressed:
-    """The examples as the content of a file; `model` is the fingerprint of the model that `level` was made of.
+    """The examples as the content of a file; `model` is the fingerprint of the model that `level` was made of, or that
+    the levels of each condition were.
 
     Every block is decoded and compared; one that differs, cannot be coded, or would be no smaller goes raw (deflated),
     with the reason. Errors: `ShapeError` for no examples or for a block below 1.
@@ -105,11 +107,8 @@ def compress(
         raise ShapeError(
             f"{contents.name}: {counted(len(contents), 'example')} in blocks of {block}; expected at least 1 each"
         )
-    size, done = max(1, min(block, MOST_CELLS // level.cells)), []
-    for start in range(0, len(contents), size):
-        done.append(_compressed(level, contents.array[start : start + size], contents.layout))
-        if progress:
-            progress(min(start + size, len(contents)), len(contents))
+    given, done = level if isinstance(level, GivenLevels) else None, _coded(level, contents, block, progress)
+    level = level if isinstance(level, Level) else level.at(level.conditions[0])
     header = Header(
         vael=vael.__version__,
         constriction=coder(),
@@ -121,9 +120,25 @@ def compress(
         levels=level.levels,
         layout=contents.layout,
         beside=facts_beside(contents.beside),
+        conditions=() if given is None else given.conditions,
+        given=() if given is None else given.given,
         blocks=tuple(part.facts for part in done),
     )
     return _summary(pack(header, [part.payload for part in done], contents.beside), contents, level, done)
+
+
+def _coded(level: Level | GivenLevels, contents: Contents, block: int, progress: Progress | None) -> list[_Block]:
+    """The blocks of all examples."""
+    done, ready, count = [], 0, len(contents)
+    for one, rows in level.parts(count) if isinstance(level, GivenLevels) else [(level, np.arange(count))]:
+        size = max(1, min(block, MOST_CELLS // one.cells))
+        for start in range(0, len(rows), size):
+            some = rows[start : start + size]
+            done.append(_compressed(one, contents.array[some], contents.layout))
+            ready += len(some)
+            if progress:
+                progress(ready, count)
+    return done
 
 
 def _compressed(level: Level, array: np.ndarray, layout: Layout) -> _Block:
@@ -189,7 +204,12 @@ def _summary(content: bytes, contents: Contents, level: Level, done: list[_Block
 
 
 def decompress(
-    content: bytes, name: str, model: str, level_of: Callable[[Header], Level], *, progress: Progress | None = None
+    content: bytes,
+    name: str,
+    model: str,
+    level_of: Callable[[Header], Level | GivenLevels],
+    *,
+    progress: Progress | None = None,
 ) -> Decompressed:
     """What a file holds. `level_of` makes the level that the header names from the model with the fingerprint `model`.
 
@@ -198,13 +218,15 @@ def decompress(
     """
     begun = time.perf_counter()
     header, payloads, beside = unpack(content, name)
-    level = _fitting(header, name, model, level_of)
+    levels, level = _fitting(header, name, model, level_of)
     differs = differences(header.build, level.build)
     refuse_claim(header.layout.shape[0] * header.layout.example_bytes, name, "what it holds")
     kind, event = np.dtype(header.layout.dtype), header.layout.shape[1:]
     parts: list[np.ndarray] = []  # memory grows with what was found to be right, not with what the header says
     first = 0
+    of_blocks = levels.of_blocks([one.examples for one in header.blocks]) if isinstance(levels, GivenLevels) else ()
     for number, (facts, payload) in enumerate(zip(header.blocks, payloads, strict=True), 1):
+        level = next(of_blocks, level) if of_blocks else level
         plain = _plain(facts, payload, level, header.layout)
         if plain is None:
             raise FormatError(_mismatch(name, f"block {number} of {len(payloads)}", differs))
@@ -213,13 +235,18 @@ def decompress(
         if progress:
             progress(first, header.layout.shape[0])
     whole = np.concatenate(parts, dtype=kind) if parts else np.empty(header.layout.shape, kind)
+    if isinstance(levels, GivenLevels):
+        coded, whole = whole, np.empty_like(whole)
+        whole[levels.order(len(coded))] = coded
     notes = (f"written elsewhere ({differs}), but every block was checked and is exact",) if differs else ()
     notes = (*notes, *((header.layout.note,) if header.layout.note else ()))
     return Decompressed(whole, header.layout, notes, time.perf_counter() - begun, beside)
 
 
-def _fitting(header: Header, name: str, model: str, level_of: Callable[[Header], Level]) -> Level:
-    """The level that a header names.
+def _fitting(
+    header: Header, name: str, model: str, level_of: Callable[[Header], Level | GivenLevels]
+) -> tuple[Level | GivenLevels, Level]:
+    """The level that a header names, or those of each condition, and the first one.
 
     Errors: `FormatError` for another model, another coder or sizes that do not fit.
     """
@@ -235,7 +262,8 @@ def _fitting(header: Header, name: str, model: str, level_of: Callable[[Header],
             f"{header.constriction}"
         )
     try:
-        level = level_of(header)
+        levels = level_of(header)
+        level = levels if isinstance(levels, Level) else levels.at(levels.conditions[0])
     except (ValueError, TypeError, IndexError, KeyError, OverflowError, RuntimeError) as error:
         raise FormatError(
             f"{name} has settings that no level of compression has ({error}); it was not written by `vael compress`"
@@ -249,7 +277,7 @@ def _fitting(header: Header, name: str, model: str, level_of: Callable[[Header],
             f"{level.levels}; it was not written by "
             "`vael compress`"
         )
-    return level
+    return levels, level
 
 
 def _plain(facts: BlockFacts, payload: bytes, level: Level, layout: Layout) -> bytes | None:

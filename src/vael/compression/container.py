@@ -36,6 +36,7 @@ LARGEST_HEADER = 1 << 28
 
 MOST = (1 << 63) - 1  # that any whole number of a header may be
 MOST_AXES = 32
+MOST_CONDITIONS = 1000  # of a conditional model, in a file
 MOST_CELLS = 1 << 24  # in a block: what `vael compress` puts into one, at most
 DEFLATED = 1032  # bytes that one byte of deflated content can stand for, at most
 
@@ -135,7 +136,16 @@ class Header(ArchiveSection):
     levels: Several
     layout: Layout
     beside: BesideFacts = BesideFacts()
+    # of a conditional model: the conditions that there are, and the number of each example's; none for all the first
+    conditions: Annotated[tuple[tuple[float, ...], ...], Field(max_length=MOST_CONDITIONS)] = ()
+    given: tuple[Count, ...] = ()
     blocks: tuple[BlockFacts, ...]
+
+    @model_validator(mode="after")
+    def _conditioned(self) -> Header:
+        if self.given and (len(self.given) != self.layout.shape[0] or max(self.given) >= len(self.conditions)):
+            raise ValueError("not one of the conditions for each example")
+        return self
 
     @model_validator(mode="after")
     def _whole(self) -> Header:

@@ -12,7 +12,6 @@ from vael.compression import Contents, Decompressed, Header, Level
 from vael.compression.container import Layout
 from vael.data import Source
 from vael.domains.described import DataSpec
-from vael.errors import SupportError
 from vael.models import Model
 from vael.models.families import ModelPart
 from vael.tables.reading import Frame
@@ -27,13 +26,9 @@ class Coding(ABC):
     known: DataSpec
     whole_numbers: ClassVar[bool] = False  # whether a model in whole numbers (the level portable) can code them
 
+    @abstractmethod
     def refuse_densities(self, part: ModelPart) -> None:
-        """Errors: `SupportError` for a model that gives densities or has a condition, with which nothing is coded."""
-        if self.known.condition is not None:
-            raise SupportError(
-                f"the model is conditioned on {self.known.condition.told}, which no compressed file would hold; train "
-                "one without a condition (no --condition-on)"
-            )
+        """Errors: `SupportError` for a model that gives densities, with which nothing is coded."""
 
     @property
     def told(self) -> str:

@@ -25,7 +25,8 @@ from vael.compression.container import Layout
 from vael.compression.tabular.beside import Beside, unpacked
 from vael.compression.tabular.grids import WIDEST
 from vael.compression.tabular.tables import is_text, rebuilt, text_of
-from vael.data import Schema
+from vael.data import Schema, Source
+from vael.data.conditioning.columns import ColumnsCondition
 from vael.data.tabular import is_table_file
 from vael.domains.coding import Coding, SetAside
 from vael.errors import FormatError, SupportError
@@ -61,7 +62,6 @@ class ColumnCoding(Coding):
                 f"the model ({part.likelihood_name}) gives densities of rows and no probabilities of cells to code "
                 "with, so nothing would become smaller; train one over columns (vael train TABLE --model table)"
             )
-        super().refuse_densities(part)
 
     def symbols(self, model: Model) -> int:
         return WIDEST
@@ -94,7 +94,7 @@ class ColumnCoding(Coding):
         """
         if data is None:
             name, source = aside()
-            table = arrow_cells(self.schema, source.x)
+            table = self.with_conditions(arrow_cells(self.schema, source.x), source)
             return Original(f"the {name} split of {self.known.name}", table, size=table.nbytes)
         path = Path(data) if isinstance(data, Path | str) else None
         if path is not None and not (path.is_file() and is_table_file(path)):
@@ -115,6 +115,16 @@ class ColumnCoding(Coding):
         return Original(
             named(data), table, given.layout, raw if given.layout else None, len(raw) if raw else given.table.nbytes
         )
+
+    def with_conditions(self, table: pa.Table, source: Source) -> pa.Table:
+        """The rows of a source with the columns that they are conditioned on, where these stood."""
+        condition = self.known.condition
+        if not isinstance(condition, ColumnsCondition) or source.context is None:
+            return table
+        beside = arrow_cells(condition.columns, condition.cells(source.context))
+        for place, name in zip(condition.places, condition.names, strict=True):
+            table = table.add_column(place, name, beside.column(name))
+        return table
 
     def endings(self, layout: Layout) -> tuple[str, ...]:
         return ENDINGS

@@ -56,7 +56,6 @@ class ElementCoding(Coding):
 
     def refuse_densities(self, part: ModelPart) -> None:
         """Errors: `SupportError` for real numbers too."""
-        super().refuse_densities(part)
         if self.known.kind == Kind.REAL.value and self.known.columns:
             raise SupportError(
                 "the run was trained on a table of plain numbers, whose model gives densities and no probabilities to "

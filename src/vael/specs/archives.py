@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from vael import domains, files
-from vael.compression import Compressed, Decompressed, Header, Layout, Level
+from vael.compression import (
+    Compressed,
+    Decompressed,
+    GivenLevels,
+    Header,
+    Layout,
+    Level,
+    OneCondition,
+    given_levels,
+)
 from vael.compression import compress as compress_contents
 from vael.compression import decompress as decompress_content
 from vael.compression.archive import fingerprint
 from vael.compression.integers.integer_model import IntegerModel
 from vael.compression.portable import PortableLevel, load_portable, quantise
 from vael.domains.coding import Coding
-from vael.errors import FormatError, StateError
+from vael.errors import FormatError, StateError, SupportError
 from vael.evaluation.examples import batch_at
 from vael.models import LatentModel, needs
+from vael.specs.reading import pieces
 from vael.specs.runs import Run
 from vael.specs.spec import RunSpec
 from vael.tables.reading import Frame
@@ -31,14 +43,17 @@ def compress(
     target: Path | str,
     *,
     level: str = "safe",
+    where: Mapping[str, object] | None = None,
     progress: Progress | None = None,
 ) -> Compressed:
     """Write `data` (None: the run's test split) to the file `target`, coded bits-back with the run's model.
 
     Every block is decoded and compared with what it came from before anything is written. An array (.npy) comes back as
     it was; so do the pixels and names of a folder of images, and every cell of a table, a text file to the last byte
-    where it is regular; of anything else the cells come back as an array. Errors: `ShapeError`, `SupportError`,
-    `FormatError` for data or a model with which that cannot be done, `StateError` for one file as both.
+    where it is regular; of anything else the cells come back as an array. A conditional model takes the condition of
+    each example from the data, or one for all of them from `where`; it stands in the file. Errors: `ShapeError`,
+    `SupportError`, `FormatError` for data or a model with which that cannot be done, `StateError` for one file as both,
+    and for conditions that are not known.
     """
     if isinstance(data, Path | str) and files.same(Path(data), Path(target)):
         raise StateError(f"{target} is the data themselves; give another name for the compressed file")
@@ -46,10 +61,44 @@ def compress(
     coding = coding_of(run.spec)
     coding.refuse_densities(run.spec.model)
     contents = coding.contents(run.model, data, run.split)
-    coder = level_of(run, coding, level, contents.layout)
+    if run.spec.data.condition is None and not where:
+        coder = level_of(run, coding, level, contents.layout)
+    else:
+        context = contexts(run, data, len(contents), where or {})
+        coder = given_levels(context, len(contents), lambda c: level_of(at(run, c), coding, level, contents.layout))
     done = compress_contents(coder, contents, fingerprint_of(run), progress=progress)
     files.write_bytes(Path(target), done.content)
     return done
+
+
+def contexts(run: Run, data: object, examples: int, where: Mapping[str, object]) -> np.ndarray:
+    """The condition of each example, or one row for all of them.
+
+    Errors: `StateError` for a model without a condition, for values that it cannot have, and for data that do not tell
+    theirs; those of `vael.specs.pieces`.
+    """
+    condition = run.spec.data.condition
+    if condition is None:
+        raise StateError("the model is conditioned on nothing; leave the condition out (--where)")
+    if where:
+        return condition.encode(where)[None].numpy()
+    try:
+        found = [run.split()[1].context] if data is None else [one.source.context for one in pieces(run.spec, data)]
+    except StateError as error:
+        raise StateError(f"{error}, or name one condition for all examples (--where NAME=VALUE)") from error
+    known = [one for one in found if one is not None]
+    context = torch.cat(known).numpy() if known else np.zeros((0, condition.features), np.float32)
+    if len(context) != examples:
+        raise StateError(
+            f"{examples:,} examples are to be compressed, but {len(context):,} of them tell their condition; name one "
+            "for all (--where NAME=VALUE), or give data whose conditions are all known"
+        )
+    return context
+
+
+def at(run: Run, condition: OneCondition) -> Run:
+    """The run with its model at one condition. Errors: `ShapeError` for one of another model."""
+    return replace(run, model=run.model.at(torch.tensor(condition)))
 
 
 def decompress(run: Run, file: Path | str, target: Path | str, *, progress: Progress | None = None) -> Decompressed:
@@ -135,14 +184,18 @@ def level_of(run: Run, coding: Coding, name: str, layout: Layout) -> Level:
 
     Errors: `SupportError` for a model of real numbers, `FormatError` for an unknown name.
     """
+    if name == PortableLevel.name and run.spec.data.condition is not None:
+        raise SupportError("there are no portable files of conditional models; compress at the level safe")
     if name == PortableLevel.name and coding.whole_numbers and layout.kind != "pictures":
         return portable(run)
     return coding.level(name, run.model, layout)
 
 
-def level_in(run: Run, header: Header, target: Path) -> Level:
-    """The level that a file names, set as it says. Errors: `FormatError` for one that this run cannot have, and for a
-    target that what the file holds is not written to.
+def level_in(run: Run, header: Header, target: Path) -> Level | GivenLevels:
+    """The level that a file names, set as it says; of a conditional model one for each condition in it.
+
+    Errors: `FormatError` for one that this run cannot have, and for a target that what the file holds is not
+    written to.
     """
     coding = coding_of(run.spec)
     symbols = coding.symbols(run.model)
@@ -153,6 +206,14 @@ def level_in(run: Run, header: Header, target: Path) -> Level:
         )
     if endings := coding.endings(header.layout):
         files.known_ending(target, endings)
+    if bool(header.conditions) != (run.spec.data.condition is not None):
+        raise FormatError("the file and the run do not agree whether there is a condition; it was not written with it")
     if header.level == PortableLevel.name:
         return portable(run, header.settings)
-    return coding.level(header.level, run.model, header.layout, header.settings)
+
+    def level(run: Run) -> Level:
+        return coding.level(header.level, run.model, header.layout, header.settings)
+
+    if not header.conditions:
+        return level(run)
+    return GivenLevels(header.conditions, header.given, lambda c: level(at(run, c)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vael.cli.formats import ARRAY, LAID_OUT, ROWS, STILLS
-from vael.cli.options.declaring import argument, flag, option
+from vael.cli.options.declaring import argument, flag, option, repeated
 from vael.cli.options.shared import ResultOptions, in_run, on_error, own_data, result, seed
 from vael.cli.options.values import number, one_of, whole
 
@@ -181,6 +181,11 @@ class CompressOptions(ResultOptions):
         "anywhere",
         one_of("safe", "portable"),
         default="safe",
+    )
+    where: tuple[str, ...] = repeated(
+        "NAME=VALUE",
+        "one condition for all examples, once for each name, of a conditional model; default the condition of each as "
+        "the data tell it",
     )
 
 
