@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from vael.domains import Domain
 from vael.report import display_of, save_grid
 from vael.specs import Piece, Prepared, Run, examples_of, pieces
 from vael.tables.as_text.output import CellFile
-from vael.tables.constraints import columns_of
+from vael.tables.constraints import columns_of, enforced
 from vael.tables.reading import Skipped, Table
 from vael.tables.schema import Schema
 from vael.tables.typed import typed_table
@@ -60,7 +61,12 @@ def target_of(run: Run, options: ResultOptions, name: str) -> Target:
 
 
 def elements(run: Run, x: Tensor) -> Result:
-    """Examples as numbers, under the names of their columns, and images side by side."""
+    """Examples as numbers, under the names of their columns, and images side by side; rows of a table with a schema
+    in the units, types, digits and the range of their columns.
+    """
+    schema = run.spec.data.row_schema
+    if schema is not None:
+        return replace(typed_rows(schema, enforced(schema, x), 0), picture=partial(grid, run, x))
     return Result(
         array=lambda path: generation.write(path, x),
         table=lambda path: generation.write(path, x, run.spec.data.columns),

@@ -31,7 +31,6 @@ from vael.models import LatentVector
 from vael.probability import PerExample
 from vael.report import display_of
 from vael.specs import Run
-from vael.tables.constraints import enforced
 
 SIDE = 64  # pixels that an image of a strip has at least, nearly
 
@@ -139,11 +138,9 @@ def enlarged(x: Tensor) -> Tensor:
 
 
 def strip_of(run: Run, x: Tensor, title: str) -> Result:
-    """Frames as a strip, a film, or numbers; rows of a table in the digits and the range of their columns."""
-    plain, schema = results.elements(run, x), run.spec.data.row_schema
+    """Frames as a strip, a film, or numbers."""
     return replace(
-        plain,
-        table=plain.table if schema is None else results.typed_rows(schema, enforced(schema, x), 0).table,
+        results.elements(run, x),
         picture=lambda path: results.grid(run, enlarged(x), path, columns=len(x)),
         frames=lambda and_back: images_of(run, x, and_back),
         title=title,
