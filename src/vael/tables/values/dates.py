@@ -205,32 +205,36 @@ def told_digits(column: pa.ChunkedArray, values: np.ndarray) -> tuple[np.ndarray
     23062023, 230623, 93015 or 1415 of the clock.
     """
     absent = np.isnan(values)
-    if absent.all() or (values[~absent] != np.floor(values[~absent])).any():
+    every = np.unique(values[~absent])
+    if not len(every) or (every != np.floor(every)).any():
         return None, ""
+    days_only = every[~np.isin(every, NO_DAYS)]
     for pattern in DIGITS:
-        none = np.isin(values, NO_DAYS) if is_dated(pattern) else False
-        days = _by_width(column, values, absent | none, pattern)
-        if days is not None:
-            return days, pattern
+        dated = is_dated(pattern)
+        if _by_width(days_only if dated else every, pattern):
+            gone = absent | np.isin(values, NO_DAYS) if dated else absent
+            days = parsed_dates(column, gone, pattern)
+            if not np.isnan(days[~gone]).any() and _enough(pattern, days[~gone]) and _one_order(column, gone, pattern):
+                return days, pattern
     return None, ""
 
 
-def _by_width(column: pa.ChunkedArray, values: np.ndarray, absent: np.ndarray, pattern: str) -> np.ndarray | None:
-    """Days of whole numbers by their digits, None where they are not all written so."""
-    seen = np.unique(values[~absent])
+def _by_width(seen: np.ndarray, pattern: str) -> bool:
+    """Whether whole numbers, different and in order, have as many digits as a pattern, and begin as a year does or are
+    times of a clock.
+    """
     if not len(seen) or seen[0] < 0 or seen[-1] >= 1e18:
-        return None
-    length, begin = len(f"{seen[-1]:.0f}"), f"{np.median(seen):.0f}"[:4]
-    if is_dated(pattern):
-        likely = DIGITS[pattern] == length and (not pattern.startswith("%Y") or COMPACT.match(f"{begin}0101"))
-    else:
-        likely = _clock(seen, pattern)
-    if not likely:
-        return None
-    days = parsed_dates(column, absent, pattern)
+        return False
+    if not is_dated(pattern):
+        return _clock(seen, pattern)
+    fits = DIGITS[pattern] == len(f"{seen[-1]:.0f}")
+    return fits and (not pattern.startswith("%Y") or bool(COMPACT.match(f"{seen[len(seen) // 2]:.0f}"[:4] + "0101")))
+
+
+def _one_order(column: pa.ChunkedArray, absent: np.ndarray, pattern: str) -> bool:
+    """Whether digits cannot be read with day and month exchanged."""
     other = {"%d%m%Y": "%m%d%Y", "%m%d%Y": "%d%m%Y"}.get(pattern, "")
-    either = other and not np.isnan(parsed_dates(column, absent, other)[~absent]).any()
-    return None if np.isnan(days[~absent]).any() or either or not _enough(pattern, days[~absent]) else days
+    return not other or bool(np.isnan(parsed_dates(column, absent, other)[~absent]).any())
 
 
 def _clock(seen: np.ndarray, pattern: str) -> bool:
