@@ -2,6 +2,7 @@
 were planted.
 """
 
+import copy
 import math
 import zlib
 from dataclasses import replace
@@ -193,6 +194,17 @@ def test_too_few_rows_and_senseless_shares_are_refused(model):
         AnomalyDetector(model, rows(100, 0), rows(100, 1), contamination=0.5)
     with pytest.raises(StateError, match=r"share of 0\.7"):
         without_the_strangest(model, rows(100, 0), 0.7)
+
+
+@pytest.mark.parametrize("factor", [1e30, math.nan])
+def test_weights_that_say_no_numbers_of_their_own_rows_are_refused(factor, model):
+    """As a file of weights that somebody made can hold, finite or not."""
+    spoilt = copy.deepcopy(model)
+    with torch.no_grad():
+        for weights in spoilt.parameters():
+            weights.mul_(factor)
+    with pytest.raises(StateError, match=r"200 rows of 200 .* no finite number"):
+        AnomalyDetector(spoilt, rows(200, 0), rows(40, 1))
 
 
 def test_images_are_scored_by_the_command(tmp_path, capsys):

@@ -19,6 +19,7 @@ from torch import Tensor
 from vael.applications.attribution import conditional_surprise
 from vael.applications.measuring import Measured, Measuring, few
 from vael.applications.neighbours import Neighbourhood
+from vael.counting import counted
 from vael.data import Kind, Source
 from vael.errors import StateError
 from vael.evaluation import row_terms
@@ -127,6 +128,17 @@ def _beyond(surprise: Tensor, usual: Tensor) -> Tensor:
     return torch.where(surprise == 0, torch.zeros_like(surprise), surprise - usual)
 
 
+def _refuse_no_numbers(reference: Measured) -> None:
+    """Errors: `StateError` where the model says what is no number of rows that it was trained on."""
+    said = (reference.code, reference.surprise, reference.objective)
+    wrong = sum(~part.reshape(len(part), -1).isfinite().all(1) for part in said)
+    if found := int(torch.as_tensor(wrong).count_nonzero()):
+        raise StateError(
+            f"what the model says of {counted(found, 'row')} of {len(reference.code):,} that it was trained on is no "
+            "finite number, so its weights are of no use for scores; train again, or bring back the files of the run"
+        )
+
+
 class Explaining:
     """Which cells make a row strange, beside some rows that belong."""
 
@@ -196,6 +208,7 @@ class AnomalyDetector:
         self.kind = score
         self.measuring = Measuring(model, few(train, REFERENCE), samples, seed)
         reference = self.measuring.all(few(train, REFERENCE)).belonging(contamination, LEAST_HELD_OUT)
+        _refuse_no_numbers(reference)
         self.neighbourhood = Neighbourhood(reference)
         held = self.measuring.all(held_out).belonging(contamination, LEAST_HELD_OUT)
         self.usual_cells, self.middle = _usual_of(held.surprise), float(held.objective.median())
