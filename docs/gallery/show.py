@@ -9,7 +9,7 @@ import html
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -104,7 +104,7 @@ class Live:
     """
 
     kind: str
-    given: Mapping[str, Any]
+    given: Mapping[str, Any] = field(repr=False)  # weights and points, too long to be read
     told: Mapping[str, float]
 
     def _repr_html_(self) -> str:
@@ -135,7 +135,8 @@ def decoder_facts(model: VAE, z: Tensor) -> tuple[dict[str, Any], dict[str, Tens
     weights = KeptWeights(half)
     graph = page_graph(model, lambda one, z: one.decode((z[None],)).mean[0].flatten(1), (z,), "decoding a picture")
     height, width = model.decode((z[None],)).mean.shape[-2:]
-    told = {"log p(z)": model.prior(None).log_prob(z)[0], "mean of the pixels": graph(z, half=half).double().mean()}
+    log_prior = model.prior(None).log_prob(z.double())[0]  # as the page computes it
+    told = {"log p(z)": log_prior, "mean of the pixels": graph(z, half=half).double().mean()}
     facts = {"graph": graph.told(weights), "about": weights.about, "height": height, "width": width}
     return facts | {"z": z[0], "weights": base64.b64encode(weights.content).decode()}, told
 
@@ -152,4 +153,4 @@ def live_attributes(model: VAE, z: Tensor, directions: Mapping[str, Tensor]) -> 
     """The decoder at a code `[latents]` that is moved along directions `[latents]`, each by its name."""
     facts, told = decoder_facts(model, z[None])
     named = [{"name": name, "direction": one} for name, one in directions.items()]
-    return live("attributes", told | {"length of z": z.norm()}, **facts, directions=named)
+    return live("attributes", told | {"length of z": z.double().norm()}, **facts, directions=named)

@@ -63,7 +63,7 @@ export class Figure {
     this.svg = drawn("svg", { width, height: this.height, viewBox: `0 0 ${width} ${this.height}`, role: "img", "aria-label": title });
     this.text(this.left, 13, title, "title");
     const name = (one, log) => log ? (Math.abs(one) < 4 ? String(Number((10 ** one).toPrecision(3))) : `1e${one}`) : String(Number(one.toPrecision(6))).replace("-", "−");
-    for (const one of ticks(...x, Math.max(2, this.inside[0] / 80), logX)) {
+    for (const one of ticks(...x, Math.max(4, this.inside[0] / 80), logX)) {
       this.rule(this.across(one), this.across(one), this.up(this.y[0]), this.up(this.y[1]));
       this.text(this.across(one), this.up(this.y[0]) + 14, name(one, logX), "tick", "middle");
     }

@@ -407,7 +407,7 @@ def test_a_dragged_point_is_decoded_as_in_python(opened, decoding, picture_model
 
 
 def test_attributes_move_a_picture_as_in_python(opened, show, picture_model):
-    z, directions = torch.tensor([0.4, -1.0]), {"slant": torch.tensor([0.6, 0.8]), "ink": torch.tensor([-1.0, 0.0])}
+    z, directions = torch.tensor([4.4, -5.0]), {"slant": torch.tensor([0.6, 0.8]), "ink": torch.tensor([-1.0, 0.0])}
     page = opened(show.live_attributes(picture_model, z, directions))
     assert page.evaluate(READ)["difference"] < 1e-6
     for name, share in (("slant", 0.9), ("ink", 0.2)):
@@ -415,8 +415,8 @@ def test_attributes_move_a_picture_as_in_python(opened, show, picture_model):
         found = page.evaluate(READ)
         at = z + sum(found["state"][one] * direction for one, direction in directions.items())
         told = {
-            "length of z": at.norm(),
-            "log p(z)": picture_model.prior(None).log_prob(at[None])[0],
+            "length of z": at.double().norm(),
+            "log p(z)": picture_model.prior(None).log_prob(at[None].double())[0],
             "mean of the pixels": picture_model.decode((at[None, None],)).mean.double().mean(),
         }
         assert found["numbers"] == pytest.approx({one: value.item() for one, value in told.items()}, **CLOSE)
