@@ -8,6 +8,7 @@ import pytest
 import torch
 from test_main import SMALL
 
+from vael import specs
 from vael.cli import main, sweeping
 from vael.errors import StateError
 from vael.models import Terms
@@ -40,6 +41,31 @@ def test_every_point_is_a_run_and_the_page_shows_them(swept):
         assert (swept / "figures" / f"{figure}.svg").stat().st_size > 5000
         assert (swept / "figures" / f"{figure}.png").exists()
         assert f'id="{figure}"' in page
+
+
+def test_levels_of_latents_are_swept_as_they_are_and_their_rates_told(tmp_path, capsys):
+    """Where they are what the data come to, too: then nothing says how many latents there are."""
+    noise = np.random.default_rng(0)
+    np.save(tmp_path / "x.npy", noise.integers(0, 2, (60, 8, 8)).astype(np.uint8))
+    how = ["--model", "hierarchical", "--set", "model.ladder.latents=3,2", "--set", "model.ladder.width=8"]
+    words = ["sweep", str(tmp_path / "x.npy"), *how, "--epochs", "1", "--betas", "1", "--run", str(tmp_path / "all")]
+    assert main([*words, "--no-compile", "--importance-samples", "2"]) == 0
+    assert "Every point is hierarchical" in capsys.readouterr().out
+    page = (tmp_path / "all" / "sweep.html").read_text()
+    assert "level 2, nats" in page
+    assert "side by side" in page
+    assert "holds 95 % of the prior" not in page
+
+
+def test_two_latents_are_for_models_of_one_vector(tmp_path):
+    grey = np.resize(np.arange(256, dtype=np.uint8), (13_000, 20, 20))
+    np.save(tmp_path / "grey.npy", grey)
+    asked = {"data": str(tmp_path / "grey.npy"), "binarize": "dynamic"}
+    assert sweeping.sized({"data": "digits"}) == {"data": "digits", "latent": 2}
+    assert sweeping.sized({"data": "digits", "latent": 5}) == {"data": "digits", "latent": 5}
+    found = sweeping.sized(asked)
+    assert specs.prepare(specs.request(**found)).spec.recipe == "hierarchical"
+    assert "latent" not in found
 
 
 def test_each_term_does_what_the_lecture_says(swept):

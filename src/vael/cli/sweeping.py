@@ -14,9 +14,11 @@ from vael.cli.options.declaring import names_given
 from vael.cli.options.parser import UsageError
 from vael.cli.options.training import SweepOptions
 from vael.cli.training import carried_out, slug, speaker
+from vael.counting import counted
 from vael.report import ReportInput
 from vael.report.sweep import Point, numbers, write
 from vael.specs import Prepared
+from vael.specs.leaves import has_leaf
 
 LATENT = 2  # so that the whole latent space can be drawn
 IMPORTANCE_SAMPLES = 100
@@ -29,12 +31,15 @@ def sweep(options: SweepOptions) -> int:
     for name in names_given(fitting):
         if name in WITHOUT:
             raise UsageError(f"{name} has no place in a sweep; `vael sweep --help` lists what there is")
-    asked: dict[str, Any] = {"latent": LATENT, **options.asked.named}
+    asked: dict[str, Any] = options.asked.named
     usual = Path("runs") / f"{slug(specs.request(**asked).data)}-sweep-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     folder, samples = options.run or usual, options.importance_samples or IMPORTANCE_SAMPLES
     specs.refuse_used(folder)
+    asked = sized(asked)
     wanted: dict[str, dict[str, Any]] = {label: {**asked, **what} for label, what in choices(options.betas)}
     prepared = {label: specs.prepare(specs.request(**one)) for label, one in wanted.items()}
+    spec = next(iter(prepared.values())).spec
+    say(f"Every point is {spec.recipe}, {spec.model.likelihood_name}, with {counted(spec.parameters, 'parameter')}")
     points = [trained(folder, label, one, samples, say) for label, one in prepared.items()]
     page = write(folder, points, f"{points[0].judged.data}: what the terms of the loss do")
     for point in points:
@@ -48,6 +53,19 @@ def sweep(options: SweepOptions) -> int:
     if options.json:
         print(json.dumps({"sweep": str(page), "points": [numbers(point) for point in points]}))
     return 0
+
+
+def sized(asked: dict[str, Any]) -> dict[str, Any]:
+    """With two latents where their number was not asked for, and the model that the data come to has one vector of
+    them; several levels stay as they are recommended.
+
+    Errors: those of `vael.specs.prepare`.
+    """
+    request = specs.request(**asked)
+    if request.latent is not None:
+        return asked
+    found = specs.prepare(request).spec.model
+    return {"latent": LATENT, **asked} if has_leaf(found, "latent") else asked
 
 
 def choices(betas: tuple[float, ...]) -> Iterator[tuple[str, dict[str, object]]]:

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 
 from vael import files
+from vael.models import LatentVector, Whitens, has
 from vael.report import gather, pictures
 from vael.report.figures import class_name, scatter
 from vael.report.labels import write_names
@@ -99,24 +100,35 @@ def table(points: Sequence[Point]) -> PageTable:
     """A row of numbers for every point."""
     first = points[0].judged
     known = any(one.judged.log_likelihood is not None for one in points)
+    levels = [each_level(one.record) for one in points]
     header = (
         "climbed",
         f"{called(first)}, nats",
         "distortion, nats",
         "rate, nats",
+        *(f"level {place + 1}, nats" for place in range(len(levels[0]))),
         *(("log p(x), nats",) if known else ()),
         "active latents",
     )
-    return PageTable(header, tuple(_row(one.label, one.judged, known) for one in points))
+    return PageTable(header, tuple(_row(one, rates, known) for one, rates in zip(points, levels, strict=True)))
 
 
-def _row(label: str, judged: JudgedNumbers, known: bool) -> tuple[str, ...]:
+def each_level(record: ReportInput) -> list[float]:
+    """The rate of each level of latents, the top first, of a model with several; else nothing."""
+    model = record.model
+    levels = has(model, Whitens) and not has(model, LatentVector)
+    return gather.divergence_of_levels(record).tolist() if levels else []
+
+
+def _row(point: Point, levels: Sequence[float], known: bool) -> tuple[str, ...]:
+    label, judged = point.label, point.judged
     error = "" if judged.standard_error is None else f" ± {judged.standard_error:.2f}"
     weighed = "" if judged.log_likelihood is None else signed(judged.log_likelihood) + error
     figures = (
         signed(judged.elbo),
         signed(judged.distortion),
         signed(judged.divergence),
+        *map(signed, levels),
         *((weighed,) if known else ()),
     )
     return (label, *figures, f"{judged.active_units} of {judged.latent_features}")
@@ -225,7 +237,7 @@ def maps(points: Sequence[Point], folder: Path) -> Drawing:
     """Posterior means of the shown split for each point, with the circle that holds 95 % of the prior."""
     from matplotlib.patches import Circle
 
-    down = -(-len(points) // ACROSS)
+    down, vector = -(-len(points) // ACROSS), has(points[0].record.model, LatentVector)
     across = min(ACROSS, len(points))
     figure = new_figure(1.75 * across + 0.5, 2.0 * down + 0.3)
     places = figure.subplots(down, across, squeeze=False).flatten()
@@ -243,17 +255,16 @@ def maps(points: Sequence[Point], folder: Path) -> Drawing:
         scatter(axes, mean, seen.label, partial(class_name, point.record))
         if axes.get_legend() is not None:
             axes.get_legend().remove()
-        axes.add_patch(
-            Circle((0, 0), 2.4477, fill=False, color=INK, lw=0.8, ls=(0, (4, 3)))
-        )  # square root of the 95 % point of chi-square, 2
+        if vector:
+            axes.add_patch(
+                Circle((0, 0), 2.4477, fill=False, color=INK, lw=0.8, ls=(0, (4, 3)))
+            )  # square root of the 95 % point of chi-square, 2
         axes.set(title=point.label)
         axes.tick_params(length=2, width=0.5, labelsize=6.5)
         axes.set_aspect("equal", adjustable="datalim")
     legend_above(figure, places[0])
     two = points[0].judged.latent_features == 2
     what = "Posterior means" if two else "Posterior means on their first two principal components"
-    caption = (
-        f"{what} of {points[0].record.shown_line}; colour: label, which no model saw. The dashed circle holds 95 % of "
-        "the prior; axes differ."
-    )
+    around = "The dashed circle holds 95 % of the prior" if vector else "All levels of latents, side by side"
+    caption = f"{what} of {points[0].record.shown_line}; colour: label, which no model saw. {around}; axes differ."
     return keep(figure, folder, "sweep_maps", caption)

@@ -255,8 +255,8 @@ class SweepOptions(FittedOptions):
 
     notes = (
         "Trains a model for the reconstruction alone, one for each weight of the divergence, and one for the "
-        "divergence alone, each in a run "
-        "folder of its own inside --run, and writes sweep.html there. Latents are 2 unless --latent says otherwise."
+        "divergence alone, each in a run folder of its own inside --run, and writes sweep.html there. Latents are 2 "
+        "unless --latent says otherwise; several levels of latents stay as they are recommended."
     )
     betas: tuple[float, ...] = option(
         "B,B",
