@@ -1,5 +1,5 @@
-"""Lossless compression of whole test sets: vael against gzip, bz2, xz, PNG and WebP, and of tables against Parquet, in
-one table for each data set.
+"""Lossless compression of whole test sets: vael against gzip, bz2, xz, PNG, WebP and JPEG XL, and of tables against
+Parquet, in one table for each data set.
 
     python benchmarks/compression.py [--data binary grey colour] [--binary RUN] [--grey RUN] [--colour RUN] [--level
     safe|portable ...]
@@ -8,9 +8,10 @@ one table for each data set.
 
 binary is MNIST binarised dynamically (one draw, seed 0), grey is MNIST in 256 levels, colour is CIFAR-10; always the
 official 10,000 test images unless `--examples` says fewer. A data set for which no run is given is learned first, for
-`--time-limit` seconds (default 300). Every file is decompressed and compared. gzip, bz2 and xz get the whole set as one
-stream, binary cells packed to bits; PNG (optimised) and WebP (lossless) get an image each, and all bytes of their files
-count. Rates are bits per dimension; speed counts the bytes of the cells as they are stored (a byte each).
+`--time-limit` seconds (default 300). Every file is decompressed and compared. gzip, bz2 and xz get the whole set as
+one stream, binary cells packed to bits; PNG (optimised), WebP (lossless) and, where `pillow-jxl-plugin` is installed,
+JPEG XL (lossless, effort 9 of 10) get an image each, and all bytes of their files count. Rates are bits per dimension;
+speed counts the bytes of the cells as they are stored (a byte each).
 
 `--tables adult housing.csv` does the same for tables instead: the test split (of a file without one the validation
 split) is written as CSV, which gzip, bz2 and xz get, and as Parquet with Zstandard; rates are bits per row, speed
@@ -30,6 +31,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +54,13 @@ STREAMS: dict[str, tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]] = 
     "bz2 -9": (lambda content: bz2.compress(content, 9), bz2.decompress),
     "xz -9e": (lambda content: lzma.compress(content, preset=9 | lzma.PRESET_EXTREME), lzma.decompress),
 }
-IMAGES = {
+IMAGES: dict[str, dict[str, Any]] = {
     "PNG, optimised": {"format": "PNG", "optimize": True},
     "WebP, lossless": {"format": "WEBP", "lossless": True, "quality": 100, "exact": True},
 }
+if find_spec("pillow_jxl"):  # a library that nothing else here needs, so an environment of its own may have it
+    import_module("pillow_jxl")  # which makes Pillow know the format
+    IMAGES["JPEG XL, lossless"] = {"format": "JXL", "lossless": True, "effort": 9}
 
 
 @dataclass(frozen=True)

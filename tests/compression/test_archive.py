@@ -339,3 +339,11 @@ def test_cells_of_a_source_say_what_is_not_kept():
     assert contents.array.dtype == np.uint16
     assert "labels" in contents.layout.note
     assert "drawn" in contents.layout.note
+
+
+@pytest.mark.parametrize("dtype", ["\0", "b1", "float", "<f4,<f4", "(2,)<i4", "O", "V1", "<m8[s]", "i4"])
+def test_cells_have_the_one_spelling_of_their_type_that_is_written(dtype: str) -> None:
+    """NumPy takes "\\0" for true and false and "float" for float64: a header that says so was made by no compressor."""
+    with pytest.raises((ValueError, TypeError)):
+        Layout(kind="array", dtype=dtype, shape=(3, 4))
+    assert Layout(kind="array", dtype="|b1", shape=(3, 4)).example_bytes == 4

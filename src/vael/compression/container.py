@@ -70,7 +70,8 @@ class Layout(ArchiveSection):
     def _known(self) -> Layout:
         """Only cells that are plain numbers, in shapes that such contents have."""
         kind = np.dtype(self.dtype)
-        if kind.kind not in "buif" or not 1 <= kind.itemsize <= 16 or kind.subdtype is not None:
+        plain = kind.kind in "buif" and 1 <= kind.itemsize <= 16 and kind.subdtype is None
+        if not plain or kind.str != self.dtype:  # NumPy reads a type from many words, of which only one is written here
             raise ValueError("cells that are no numbers")
         axes = {"table": {2}, "images": {4}, "pictures": {2}}.get(self.kind, set(range(1, MOST_AXES + 1)))
         if len(self.shape) not in axes or (self.channels_last and len(self.shape) != 4):
