@@ -106,10 +106,12 @@ def test_a_state_that_is_no_tensor_is_refused():
         Updates(Optimizer(Counting), {"p": torch.zeros(2)})
 
 
-def test_no_compiler_is_imported_to_take_a_step():
-    """It takes a second or two, which an eager run need not pay."""
+def test_no_compiler_is_imported_to_train_a_model_or_to_use_it(tmp_path):
+    """It takes a second or two, which an eager run and whoever loads it need not pay."""
     code = """
 import sys, torch
+import vael
+from vael.cli import main
 from vael.inference import AdamW, RMSprop, SGD
 from vael.inference.optimizers import Updates
 for optimizer in (AdamW(), RMSprop(), SGD()):
@@ -117,6 +119,13 @@ for optimizer in (AdamW(), RMSprop(), SGD()):
     for _ in range(3):
         updates([torch.ones(3)], 0.1, None, None)
 assert "torch._dynamo" not in sys.modules
+folder, how = sys.argv[1], {"epochs": 1, "latent": 2, "callbacks": (), "compile": False}
+for model, small in {"dense": {"hidden": (8,)}, "convolutional": {}}.items():
+    vael.train("digits", model=model, run=folder + model, **how, **small)
+    assert "torch._dynamo" not in sys.modules, "trained"
+    assert main(["sample", folder + model, "-n", "2", "-o", folder + "x.npy"]) == 0
+    assert "torch._dynamo" not in sys.modules, "loaded"
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    command = [sys.executable, "-c", code, f"{tmp_path}/"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 Weighted = nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d
@@ -54,6 +54,9 @@ def initialize(network: nn.Module, factor: float = 1.0, final: float = 0.1) -> N
     unit_gain(last, final)
 
 
+DRAWING = (Tensor.normal_, Tensor.uniform_)  # all that layers and this module fill weights by
+
+
 class Hollow(TorchFunctionMode):
     """A block in which the weights of layers have shapes and no memory (they are made by `torch.empty`); all else
     is as ever.
@@ -65,4 +68,6 @@ class Hollow(TorchFunctionMode):
         given = dict(kwargs or {})
         if func is torch.empty:
             given["device"] = "meta"
+        if func in DRAWING and args[0].is_meta:  # nothing to fill; PyTorch would load its compiler to find that out
+            return args[0]
         return func(*args, **given)

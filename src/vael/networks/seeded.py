@@ -26,6 +26,13 @@ class seeded(TorchDispatchMode):
         super().__init__()
         self.generator = torch.Generator().manual_seed(seed)
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """PyTorch's own question: no, because hiding this class from its compiler, which no model is built by, loads
+        the compiler, a second of every command.
+        """
+        return False
+
     def __torch_dispatch__(
         self,
         func: OpOverload,
