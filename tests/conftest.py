@@ -100,6 +100,20 @@ def made_once(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def _operators_listed_once():
+    """PyTorch lists all of its operators twice for each graph that it exports, because somebody may have added one:
+    half of the time of a small graph. No test adds one; a PyTorch without this function exports as before.
+    """
+    from torch.export import decomp_utils, exported_program
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (decomp_utils, exported_program):
+            if listed := getattr(module, "_collect_all_valid_cia_ops", None):
+                patch.setattr(module, "_collect_all_valid_cia_ops", functools.cache(listed))
+        yield
+
+
 def random_states():
     """The global random states of NumPy and PyTorch, as things that can be compared (Python's own is used by
     beartype).

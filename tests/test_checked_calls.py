@@ -1,8 +1,10 @@
 """The checks of types and shapes that every test runs under: they refuse what jaxtyping's own decorator refuses."""
 
+import ast
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
@@ -141,3 +143,12 @@ def test_every_test_runs_under_these_checks(pytestconfig):
     with pytest.raises(TypeError):
         divergence("a", "b", ROWS)
     assert divergence.is_checked
+
+
+def test_nothing_of_the_package_is_imported_before_the_checks_are_there():
+    """pytest reads the conftest.py of a folder that it is given first of all, and what that imports stays unchecked."""
+    early = [*Path(__file__).parent.rglob("conftest.py"), Path(__file__).with_name("small_runs.py")]
+    assert len(early) > 3
+    for file in early:
+        imports = [one for one in ast.parse(file.read_text()).body if isinstance(one, ast.ImportFrom)]
+        assert [one.module for one in imports if one.module.partition(".")[0] == "vael"] == [], file

@@ -33,6 +33,7 @@ from vael.probability import diagonal_gaussian
 from vael.recipes import autoencoder, convolutional, dense, gapped, linear, table, vq_vae, vq_vae_2
 from vael.tables.schema_file import read_schema
 
+pytestmark = pytest.mark.usefixtures("_operators_listed_once")
 INSTALLED = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
 needs_onnx = pytest.mark.skipif(
     not INSTALLED, reason="onnx, onnxscript or onnxruntime is not installed: pip install 'vael[onnx]'"
@@ -100,7 +101,7 @@ LONG = ("every kind", "dense", "gapped")  # the others have their operations
 @pytest.fixture(
     scope="module", params=[pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in CASES]
 )
-def case(request, tmp_path_factory):
+def case(request, tmp_path_factory, _operators_listed_once):
     """A model and what was exported of it, once for all tests here: an export takes seconds."""
     if not INSTALLED:
         pytest.skip("onnx, onnxscript or onnxruntime is not installed: pip install 'vael[onnx]'")

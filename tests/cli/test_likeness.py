@@ -26,6 +26,16 @@ def runs(tmp_path_factory):
     return folder
 
 
+KEPT = []  # the classifier of the digits, which takes seconds to train
+
+
+def kept_classifier(*given):
+    """Trained once for the tests that do not ask whether it is the same every time."""
+    if not KEPT:
+        KEPT.append(train_classifier(*given))
+    return KEPT[0]
+
+
 def judged(run, capsys, *words):
     assert main(["evaluate", str(run), "--importance-samples", "2", "--frechet", "--json", *words]) == 0
     return json.loads(capsys.readouterr().out)["frechet"]
@@ -42,12 +52,11 @@ def test_training_brings_draws_nearer_and_real_examples_are_nearest(runs, capsys
 
 def test_it_is_the_formula_in_the_features_of_the_classifier(runs, capsys, monkeypatch):
     """|m1 - m2|² + tr(S1 + S2 - 2 (S1 S2)^½) by scipy, of features that are computed again."""
-    kept = []
-    monkeypatch.setattr(module, "train_classifier", lambda *given: kept.append(train_classifier(*given)) or kept[-1])
+    monkeypatch.setattr(module, "train_classifier", kept_classifier)
     found, run = judged(runs / "trained", capsys), vael.load(runs / "trained")
     test = run.splits().test
     real = test.batch(torch.arange(len(test))).x
-    one, two = (classifier_features(kept[0], x).double().numpy() for x in (samples(run.model, found["draws"], 0), real))
+    one, two = (classifier_features(KEPT[0], x).double().numpy() for x in (samples(run.model, found["draws"], 0), real))
     first, second = np.cov(one.T), np.cov(two.T)
     root = scipy.linalg.sqrtm(first @ second).real
     exact = np.square(one.mean(0) - two.mean(0)).sum() + np.trace(first + second - 2 * root)
@@ -56,7 +65,8 @@ def test_it_is_the_formula_in_the_features_of_the_classifier(runs, capsys, monke
     assert found["examples"] == len(real)
 
 
-def test_a_person_reads_features_sizes_and_floor_and_no_other_name(runs, capsys):
+def test_a_person_reads_features_sizes_and_floor_and_no_other_name(runs, capsys, monkeypatch):
+    monkeypatch.setattr(module, "train_classifier", kept_classifier)
     assert main(["evaluate", str(runs / "trained"), "--importance-samples", "2", "--frechet"]) == 0
     shown = capsys.readouterr().out
     line = next(line for line in shown.splitlines() if "Fréchet" in line)

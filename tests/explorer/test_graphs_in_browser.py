@@ -1,6 +1,7 @@
 """The page's kernel against PyTorch: every operator that it knows, and the models of every kind of recipe."""
 
 import base64
+import functools
 
 import numpy as np
 import pytest
@@ -119,10 +120,17 @@ CASES = {
 }  # fmt: skip
 
 
+@functools.cache
+def graph_of(name):
+    """Tracing takes longer than all that is done with it."""
+    function, *inputs = CASES[name]
+    return page_graph(BATCHED, lambda _, *given: function(*given), inputs, name)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_operators_give_what_pytorch_gives(kernel, name):
     function, *inputs = CASES[name]
-    graph = page_graph(BATCHED, lambda _, *given: function(*given), inputs, name)
+    graph = graph_of(name)
     expected = function(*inputs).detach().double().flatten().numpy()
     np.testing.assert_allclose(graph(*inputs).double().flatten().numpy(), expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(kernel(graph, *inputs), expected, rtol=2e-5, atol=2e-6)
@@ -131,9 +139,8 @@ def test_operators_give_what_pytorch_gives(kernel, name):
 def test_every_operator_that_is_known_is_one_of_the_kernel_and_compared(kernel):
     assert kernel.names == KNOWN
     seen = set()
-    for name, (function, *inputs) in CASES.items():
-        graph = page_graph(BATCHED, lambda _, *given, function=function: function(*given), inputs, name)
-        seen |= {node[0] for node in graph.told(KeptWeights())["nodes"]}
+    for name in CASES:
+        seen |= {node[0] for node in graph_of(name).told(KeptWeights())["nodes"]}
     assert seen >= KNOWN, KNOWN - seen
 
 

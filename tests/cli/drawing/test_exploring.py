@@ -10,7 +10,8 @@ from vael.cli import main
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "digits"
-    assert main(["train", "digits", "--epochs", "1", "--run", str(folder)]) == 0
+    small = ["--latent", "2", "--hidden", "16", "--no-compile", "--no-report"]
+    assert main(["train", "digits", "--epochs", "1", "--run", str(folder), *small]) == 0
     return folder
 
 
@@ -49,10 +50,9 @@ def test_what_cannot_be_written_is_refused(run, tmp_path, monkeypatch, capsys, w
 
 
 def test_a_part_of_the_run_is_not_written_over(run, capsys):
-    before = (run / "report.html").read_bytes() if (run / "report.html").exists() else None
     said = refused(capsys, run, "--export", run / "checkpoint" / "page.html")
     assert "is a part of the run" in said
-    assert before == ((run / "report.html").read_bytes() if before else None)
+    assert not (run / "checkpoint" / "page.html").exists()
 
 
 def test_a_run_that_is_none_or_damaged_or_still_training_is_refused(run, tmp_path, capsys):
