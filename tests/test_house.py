@@ -516,7 +516,7 @@ ROOMS_ABOVE_DATA = (  # where no line may ask what kind of data it has
 )
 MARKS = {"schema", "has_schema", "windowing", "table", "sequence"}  # what tables and sequences have and other data lack
 TELLS = {"is_table_file", "is_table", "ending_of"}
-QUESTIONS = 55  # places that do so today; `vael.domains` is to answer them all, so this may only fall
+QUESTIONS = 51  # places that do so today; `vael.domains` is to answer them all, so this may only fall
 
 
 def last_name(node):

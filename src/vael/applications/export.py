@@ -231,8 +231,9 @@ def export_onnx(
     encoder, decoder = (compared(runtime, graph, Path(folder)) for graph in graphs)
     for graph, record in zip(graphs, (encoder, decoder), strict=True):
         files.write_bytes(record.path, graph.content)
-    columns = None if schema is None else Path(folder) / "columns.json"
-    if columns is not None and schema is not None:
+    columns = None
+    if schema is not None:
+        columns = Path(folder) / "columns.json"
         write_schema(columns, schema)
     told = None if condition is None else Path(folder) / "condition.json"
     if told is not None and condition is not None:

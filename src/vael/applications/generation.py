@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.distributions import Distribution
 
 from vael.data import Batch, Source
 from vael.errors import StateError
@@ -54,7 +55,12 @@ def drawn_rows(model: CodeVector, z: Float[Tensor, "rows features"], noise: torc
 
 def _drawn(model: Decodes, latent: Levels, noise: torch.Generator | Noise, context: Conditions = None) -> Tensor:
     law = model.decode(latent, context)
-    return (draw_wide if len(law.batch_shape) == ROWS else draw)(law, 1, noise)[0, 0]
+    return (draw_wide if in_rows(law) else draw)(law, 1, noise)[0, 0]
+
+
+def in_rows(law: Distribution) -> bool:
+    """Whether a distribution is of rows of columns, whose numbers may have more digits than float32."""
+    return len(law.batch_shape) == ROWS
 
 
 def mean_rows(model: CodeVector, z: Float[Tensor, "rows features"]) -> Tensor:
@@ -64,7 +70,7 @@ def mean_rows(model: CodeVector, z: Float[Tensor, "rows features"]) -> Tensor:
 
 def _means(model: Decodes, latent: Levels, context: Conditions = None) -> Tensor:
     law = model.decode(latent, context)
-    return (widened(law) if len(law.batch_shape) == ROWS else law).mean[0]
+    return (widened(law) if in_rows(law) else law).mean[0]
 
 
 def mean_samples(

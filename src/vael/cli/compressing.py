@@ -86,7 +86,7 @@ def as_json(done: Compressed, target: Path) -> dict[str, object]:
 
 def told(done: Compressed, target: Path) -> list[str]:
     """What a person wants to know."""
-    size, speed, table = len(done.content), rates(done), done.layout.kind == "table"
+    size, speed = len(done.content), rates(done)
     what = {"table": "rows", "pictures": "tiles"}.get(done.layout.kind, "examples")
     lines = [
         f"{target}: {done.examples:,} {what}, {done.original_bytes:,} bytes -> {size:,} bytes "
@@ -101,7 +101,7 @@ def told(done: Compressed, target: Path) -> list[str]:
     lines.append(
         f"  gross rate  {rate(done.gross_bits_per_dim, done)}, the whole file with first bits, checksums and header"
     )
-    if table:
+    if done.beside_bytes:
         lines.append(
             f"  beside      {done.beside_bytes:,} bytes of the file: columns and cells that are not coded, and how the "
             "table was written"

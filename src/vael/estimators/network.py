@@ -86,9 +86,14 @@ class Rows:
         return whole if transform is None else replace(whole, transform=transform)
 
     @property
+    def standardised(self) -> bool:
+        """Whether they are plain numbers, not the codes of columns of several kinds."""
+        return self.schema is None
+
+    @property
     def holed(self) -> bool:
         """Whether they are numbers of which some may be missing."""
-        return self.gaps and self.schema is None
+        return self.gaps and self.standardised
 
     @property
     def few(self) -> bool:
@@ -99,7 +104,7 @@ class Rows:
     def facts(self) -> Facts:
         """What parts need to know of them: numbers are standardised already, so they are seen as they are."""
         source = self.source()
-        return facts_from(source, None if self.schema is None else statistics(source))
+        return facts_from(source, None if self.standardised else statistics(source))
 
 
 @dataclass(frozen=True)
