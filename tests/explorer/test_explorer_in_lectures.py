@@ -485,6 +485,8 @@ def test_a_page_prints_the_numbers_that_its_parts_begin_with(opened, place, monk
     import matplotlib as mpl
     import matplotlib.pyplot as plt
 
+    if "IPython" in place.read_text():
+        pytest.importorskip("IPython", reason="IPython comes with the extra 'docs'")
     monkeypatch.syspath_prepend(str(DOCS / "gallery"))
     monkeypatch.delitem(sys.modules, "show", raising=False)
     monkeypatch.delenv("VAEL_DATA", raising=False)
