@@ -6,9 +6,20 @@ import torch
 from vael.data import Kind, Source, statistics
 from vael.errors import StateError
 from vael.evaluation import evaluate
-from vael.evaluation.rows import CELLS_AT_ONCE, LATENTS_AT_ONCE, ROWS_AT_ONCE, row_terms, rows_at_once
+from vael.evaluation.rows import (
+    CELLS_AT_ONCE,
+    LATENTS_AT_ONCE,
+    ROWS_AT_ONCE,
+    WIDEST,
+    row_blocks,
+    row_terms,
+    rows_at_once,
+    widest_convolution,
+)
 from vael.models import BernoulliHead, GaussianHead, GaussianMixture, LearnedScale
-from vael.recipes import autoencoder, dense
+from vael.models.likelihoods.autoregressive import AutoregressiveHead
+from vael.networks import seeded
+from vael.recipes import autoencoder, convolutional, dense
 
 
 def table(rows=300, gaps=False):
@@ -78,6 +89,22 @@ def test_a_block_is_the_largest_power_of_two_that_memory_bears(event, samples):
     allowed = max(1, min(ROWS_AT_ONCE, CELLS_AT_ONCE // cells, LATENTS_AT_ONCE // samples))
     assert size.bit_count() == 1
     assert size <= allowed < 2 * size
+
+
+def test_a_block_of_what_convolutions_see_is_no_larger_than_their_widest_result_allows():
+    """Whatever shape: a block is filled up to its size, so one picture costs what a whole block costs."""
+    x = torch.randint(0, 256, (3, 3, 12, 12), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    source = Source("images", x, Kind.INTEGER, "", 256)
+    with seeded(0):
+        head = AutoregressiveHead(256, width=16)
+        model = convolutional((3, 12, 12), head, latent=2, channels=(8,))
+    assert widest_convolution(model, source) == 50 * 12 * 12  # the raw numbers of five components, more than 16 planes
+    (block,) = row_blocks(model, source, samples=4)
+    assert block.rows == 3
+    assert WIDEST // 2 < len(block.batch) * 4 * 50 * 12 * 12 <= WIDEST
+    with seeded(0):
+        plain = dense((3, 12, 12), BernoulliHead(), latent=2, hidden=(8,))
+    assert widest_convolution(plain, source) == 0
 
 
 def test_rows_of_a_model_that_knows_log_p_have_it_and_those_of_one_without_likelihood_their_error():

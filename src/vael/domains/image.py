@@ -143,7 +143,8 @@ def likelihood_of(source: Source) -> tuple[LikelihoodPart, str]:
         return likelihood(source, source.event[0])
     return TabulatedMixturePart(levels=source.levels), (
         f"Likelihood: eight laws over {source.levels} levels that all cells share, mixed for each cell, because one "
-        f"level alone holds {share:.0%} of the cells: no bell fits that (docs/lab-book.md)."
+        f"level alone holds {share:.0%} of the cells: no bell fits that (docs/lab-book.md). For "
+        "the fewest bits choose pixels one after another (--model autoregressive)."
     )
 
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, Shaped
-from torch import Tensor
+from torch import Tensor, nn
 
 from vael.data import Batch, Source
 from vael.errors import StateError
-from vael.evaluation.examples import batch_at, reference
+from vael.evaluation.examples import batch_at, in_evaluation, reference
 from vael.models import Decodes, ExactLikelihood, Model, has, needs
 from vael.models.vae import filled, seen
 from vael.probability import Common
@@ -26,6 +26,8 @@ REQUIRES = frozenset({"divergence"})
 ROWS_AT_ONCE = 2**13  # of narrow examples: enough for the matrix products, few enough for the cache
 CELLS_AT_ONCE = 2**21
 LATENTS_AT_ONCE = 2**14
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d)
+WIDEST = 2**22  # numbers that the widest convolution makes of a block: more leave the cache, and pages come and go
 
 
 @dataclass(frozen=True)
@@ -101,22 +103,41 @@ class RowBlock:
 
 
 def row_blocks(model: Model, source: Source, seed: int = 0, samples: int = 1) -> Iterator[RowBlock]:
-    """All examples in order in the dtype of the model, in blocks of one size that depends on nothing but their shape
-    and the samples of each.
+    """All examples in order in the dtype of the model, in blocks of one size that depends on nothing but their shape,
+    the samples of each and what convolutions of the model make of one.
 
     A matrix product may round a row otherwise where there are more or fewer rows beside it; among equally many it
     rounds the same (measured with MKL and oneDNN: any place, any neighbours). So what is made of these blocks is a
     function of the row alone.
     """
-    for batch in row_batches(model, source, seed, samples):
-        yield RowBlock(_filled_up(batch, rows_at_once(source.event, samples)), len(batch))
+    size = rows_at_once(source.event, samples, widest_convolution(model, source))
+    for batch in _in_order(model, source, seed, size):
+        yield RowBlock(_filled_up(batch, size), len(batch))
 
 
-def rows_at_once(event: Sequence[int], samples: int = 1) -> int:
-    """The size of all blocks of examples of this shape: a power of two."""
-    return 2 ** int(
-        math.log2(max(1, min(ROWS_AT_ONCE, CELLS_AT_ONCE // max(1, math.prod(event)), LATENTS_AT_ONCE // samples)))
-    )
+def rows_at_once(event: Sequence[int], samples: int = 1, widest: int = 0) -> int:
+    """The size of all blocks of examples of this shape, of each of which the widest convolution makes so many numbers
+    for a sample: a power of two.
+    """
+    bounds = (ROWS_AT_ONCE, CELLS_AT_ONCE // max(1, math.prod(event)), LATENTS_AT_ONCE // samples)
+    convolved = WIDEST // (widest * samples) if widest else ROWS_AT_ONCE
+    return 2 ** int(math.log2(max(1, min(*bounds, convolved))))
+
+
+def widest_convolution(model: Model, source: Source) -> int:
+    """Numbers that the widest convolution of a model makes of one example, in one sample; 0 where there is none."""
+    layers = [layer for layer in model.modules() if isinstance(layer, CONVOLUTIONS)]
+    if not layers or not len(source) or not isinstance(model, Decodes) or not has(model, Decodes):
+        return 0
+    sizes: list[int] = []
+    hooks = [layer.register_forward_hook(lambda layer, given, out: sizes.append(out.numel())) for layer in layers]
+    try:
+        with in_evaluation(model), torch.inference_mode():
+            terms_of_rows(model, batch_at(source, range(1), 0, reference(model)), 1, 0)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return max(sizes, default=0)
 
 
 def _filled_up(batch: Batch, size: int) -> Batch:
@@ -131,8 +152,11 @@ def _filled_up(batch: Batch, size: int) -> Batch:
 
 def row_batches(model: Model, source: Source, seed: int = 0, samples: int = 1) -> Iterator[Batch]:
     """All examples in order in the dtype of the model, as many at once as make the best use of the cache."""
+    return _in_order(model, source, seed, rows_at_once(source.event, samples, widest_convolution(model, source)))
+
+
+def _in_order(model: Model, source: Source, seed: int, size: int) -> Iterator[Batch]:
     like = reference(model)
-    size = rows_at_once(source.event, samples)
     for start in range(0, len(source), size):
         yield batch_at(source, range(start, min(start + size, len(source))), seed, like)
 
