@@ -212,7 +212,7 @@ def told_apart(how: Windowing, names: Sequence[str], where: str) -> tuple[str, .
     if found and not how.id:
         raise StateError(
             f"{where}: all rows are one series, which has one value of {', '.join(found)}, so there is nothing to "
-            "condition on; name the column that tells series apart (--id)"
+            "condition on (--condition-on); name the column that tells series apart (--id)"
         )
     return found
 

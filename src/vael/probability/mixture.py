@@ -179,6 +179,10 @@ class AutoregressiveMixture(Law):
         super().__init__(torch.Size((*shape, height, width)), torch.Size((channels,)))
 
     def log_prob(self, value: Tensor) -> Tensor:
+        several = value.shape[: max(0, value.dim() - len(self.shape) - len(self.laws.event))]
+        if several:  # draws of the whole batch, one after another: pixels that follow each other fill a batch alone
+            flat = value.flatten(0, len(several) - 1)
+            return torch.stack([self.log_prob(one) for one in flat]).unflatten(0, several)
         x = value.expand(*self.shape, *self.laws.event).flatten(0, 1)
         return self.laws.whole(x).log_prob(x).unflatten(0, self.shape)
 

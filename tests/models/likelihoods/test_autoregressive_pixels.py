@@ -68,6 +68,15 @@ def test_draws_are_as_many_as_are_asked_for():
     assert len(drawn.flatten(0, 2).flatten(1).unique(dim=0)) == 20
 
 
+def test_several_draws_are_judged_as_each_alone():
+    law = law_of(head_of(4, 2, 1), 3, (2, 3))
+    x = draw(law, 4, Stream(torch.Generator().manual_seed(3))).unflatten(0, (2, 2))
+    found = law.log_prob(x)
+    assert found.shape == (2, 2, 1, 3, 2, 3)
+    for one, other in itertools.product(range(2), range(2)):
+        assert torch.equal(found[one, other], law.log_prob(x[one, other]))
+
+
 def test_images_are_coded_in_as_many_bits_as_they_are_improbable():
     """Apart from the grid of parameters and a word of the coder: 0.5 % and 64 bits."""
     law = law_of(head_of(256, 2, 3), 5, (6, 5))
