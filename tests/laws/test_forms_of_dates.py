@@ -12,7 +12,8 @@ from vael.data import ColumnKind, read_table
 from vael.data.tabular import notes_on
 from vael.errors import SupportError
 from vael.tables.reading import exact
-from vael.tables.values.dates import DAYS, written_date
+from vael.tables.values.date_patterns import DAYS
+from vael.tables.values.dates import written_date
 from vael.tables.writing import arrow_cells, completed, written_cells
 
 NOISE = np.random.default_rng(0)

@@ -18,7 +18,8 @@ from vael.data.blocks import table_blocks
 from vael.errors import FormatError, ShapeError, SupportError
 from vael.tables.inference import why_left_out
 from vael.tables.schema_file import from_record
-from vael.tables.values.dates import resolution, told_dates, written_date
+from vael.tables.values.date_patterns import told_dates
+from vael.tables.values.dates import resolution, written_date
 from vael.tables.values.numerals import numeral_of, told_numbers
 from vael.tables.writing import completed, write_arrow, write_rows
 

@@ -14,7 +14,8 @@ from vael.tables.missing import marks_of, missing_among, missing_text, nulls
 from vael.tables.schema import Column, ColumnKind, Schema
 from vael.tables.stand_ins import FEW, spikes, usual_range
 from vael.tables.values.arrow_types import DAY, FIRST_DAY, LAST_DAY, days_of, is_moment, is_number, is_text, numbers_of
-from vael.tables.values.dates import as_written, no_dates, resolution, told_dates, told_digits
+from vael.tables.values.date_patterns import as_written, no_dates, told_dates, told_digits
+from vael.tables.values.dates import resolution
 from vael.tables.values.day_order import day_order, order_notes, reading
 from vael.tables.values.numerals import decimal_commas, limits, nothing, told_numbers
 

@@ -13,17 +13,8 @@ from hypothesis import strategies as st
 from vael.errors import SupportError
 from vael.tables.inference import infer_schema, told
 from vael.tables.reading import read_table
-from vael.tables.values.dates import (
-    as_written,
-    digits_in,
-    moment_of,
-    parsed_dates,
-    resolution,
-    told_dates,
-    told_digits,
-    with_zeros,
-    written_date,
-)
+from vael.tables.values.date_patterns import as_written, told_dates, told_digits
+from vael.tables.values.dates import digits_in, moment_of, parsed_dates, resolution, with_zeros, written_date
 from vael.tables.writing import arrow_cells, written_cells
 
 FORMS = (

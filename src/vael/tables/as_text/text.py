@@ -21,7 +21,7 @@ from vael.errors import FormatError, ShapeError
 from vael.tables import columnwise as pc
 from vael.tables.as_text.compressed import content
 from vael.tables.as_text.tokens import TokenRows, in_quotes, inside, of_distinct, rows_of, spelled
-from vael.tables.values.dates import told_dates
+from vael.tables.values.date_patterns import told_dates
 
 MISSING = frozenset({"", "na", "nan", "n/a", "null", "none", "?", "-nan", "#n/a", "<na>", "nat"})
 TEXT = (".csv", ".tsv", ".txt", ".data", ".tab")  # endings of files

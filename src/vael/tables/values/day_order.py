@@ -16,7 +16,8 @@ from jaxtyping import Bool, Float64
 from vael.tables import columnwise as pc
 from vael.tables.schema import Column, ColumnKind, Schema
 from vael.tables.values.arrow_types import is_text
-from vael.tables.values.dates import as_written, moment_of, no_day, parsed_dates, told_dates, with_zeros, written_date
+from vael.tables.values.date_patterns import as_written, told_dates
+from vael.tables.values.dates import moment_of, no_day, parsed_dates, with_zeros, written_date
 
 ORDER = re.compile(r"%([dm])([/-])%([dm])\2%[Yy]")  # with points the day stands first
 FEW = 5  # different dates from which their being in order says something
