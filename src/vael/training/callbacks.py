@@ -33,7 +33,7 @@ class Row:
         return "bound" if self.is_bound else "objective"
 
 
-def measured(value: float) -> float:
+def recorded_mean(value: float) -> float:
     """A mean as a row has it: an infinity where it lies beyond what a bound can be."""
     return value if math.isnan(value) or abs(value) < LARGEST else math.copysign(math.inf, value)
 

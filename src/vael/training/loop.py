@@ -23,7 +23,7 @@ from vael.inference import Algorithm, World
 from vael.inference.algorithm import M, S
 from vael.process import threads, tuned
 from vael.training import distributed
-from vael.training.callbacks import Callback, Plan, Row, Tick, measured
+from vael.training.callbacks import Callback, Plan, Row, Tick, recorded_mean
 from vael.training.checkpoint import KEPT, LAYOUT, TOTALS, Standing, misfit, standing_of
 from vael.training.clock import Clock
 from vael.training.log import RunLog
@@ -229,7 +229,7 @@ class Training(Generic[M, S]):
 
     def _record(self, split: str, totals: Tensor, speed: float) -> None:
         sums = (distributed.summed(totals) if split == "train" else totals).tolist()
-        bound, distortion, divergence = (measured(total / max(sums[3], 1.0)) for total in sums[:3])
+        bound, distortion, divergence = (recorded_mean(total / max(sums[3], 1.0)) for total in sums[:3])
         self.log.row(
             Row(
                 self.step,
