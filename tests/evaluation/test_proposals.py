@@ -132,7 +132,8 @@ def test_draws_that_decide_or_fit_enter_no_estimate(monkeypatch):
     assert not blocks["under_posterior"] & blocks["fitted_proposal"]
     plain = evaluate_encoder(model, data, importance_samples=1300)
     kept = data.x[:, -1] <= 0
-    assert torch.equal(found.log_likelihood_per_example[kept], plain.log_likelihood_per_example[kept])
+    same = (found.log_likelihood_per_example[kept], plain.log_likelihood_per_example[kept])
+    torch.testing.assert_close(*same, rtol=1e-14, atol=1e-14)  # a row's rounding depends on its place in a vector unit
 
 
 def test_skew_posterior_against_quadrature():
@@ -185,7 +186,8 @@ def test_an_example_whose_proposal_has_no_finite_numbers_keeps_the_encoder(monke
         evaluate_encoder(model, data, importance_samples=100),
     )
     third = torch.arange(len(data)) % 3 == 0
-    assert torch.equal(found.log_likelihood_per_example[third], plain.log_likelihood_per_example[third])
+    same = (found.log_likelihood_per_example[third], plain.log_likelihood_per_example[third])
+    torch.testing.assert_close(*same, rtol=1e-14, atol=1e-14)  # a row's rounding depends on its place in a vector unit
     assert found.fitted_share == pytest.approx(float((~third).double().mean()))
     assert found.log_likelihood_per_example.isfinite().all()
 

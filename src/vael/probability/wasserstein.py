@@ -4,6 +4,7 @@ square root.
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -31,7 +32,8 @@ def factor(covariance: Tensor) -> Float[Tensor, "d d"]:
     values, vectors = spectrum(matrix)
     if float(values[0]) < -TOLERANCE * float(values.abs().max()):
         raise SupportError(f"the covariance has the eigenvalue {float(values[0]):.3g}; expected none below 0")
-    return vectors * values.clamp(min=0).sqrt()
+    rounding = len(values) * torch.finfo(values.dtype).eps * values[-1]
+    return vectors * torch.where(values > rounding, values, 0).sqrt()  # √ of rounding would be 1e-9, and no rounding
 
 
 def check_mean(mean: Tensor, covariance: Tensor) -> None:
