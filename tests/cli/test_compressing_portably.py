@@ -68,7 +68,7 @@ def test_other_whole_numbers_are_noticed(folder, tmp_path, capsys):
 
     run = shutil.copytree(folder / "run", tmp_path / "run")
     other = load_portable(run / "portable.safetensors")
-    other.decoder.stages[1].bias.add_(1)
+    other.networks["decoder"].stages[1].bias.add_(1)
     other.save(run / "portable.safetensors")
     assert decompress(run, folder, tmp_path / "back.npy") == 2
     assert "other whole numbers" in capsys.readouterr().err

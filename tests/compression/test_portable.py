@@ -116,7 +116,7 @@ def integers():
 
     vae = model(TabulatedMixtureHead(LEVELS, 4), convolutional, channels=(4, 8), correlated=True)
     made = quantise(vae, pixels(8), LEVELS)
-    for network in (made.encoder, made.decoder):
+    for network in (made.networks["encoder"], made.networks["decoder"]):
         for stage in network.stages:
             for tensor in stage.tensors.values():
                 if tensor.dim() > 1:
@@ -130,21 +130,21 @@ def integers():
 
 def test_no_batch_and_no_library_changes_an_integer():
     made, x = integers(), pixels(64)
-    raw = made.encoder(x.double())
+    raw = made.networks["encoder"](x.double())
     z = torch.floor(raw[:, :4] / 8).clamp(-8192, 8191)
-    out = made.decoder(z)
+    out = made.networks["decoder"](z)
     assert out.unique().numel() > 100
     for size in (1, 7, 64):
-        assert torch.equal(torch.cat([made.encoder(part) for part in x.double().split(size)]), raw)
-        assert torch.equal(torch.cat([made.decoder(part) for part in z.split(size)]), out)
+        assert torch.equal(torch.cat([made.networks["encoder"](part) for part in x.double().split(size)]), raw)
+        assert torch.equal(torch.cat([made.networks["decoder"](part) for part in z.split(size)]), out)
     with torch.backends.mkldnn.flags(enabled=False):
-        assert torch.equal(made.decoder(z), out)
+        assert torch.equal(made.networks["decoder"](z), out)
     threads = torch.get_num_threads()
     try:
         for number in (1, 2):
             torch.set_num_threads(number)
-            assert torch.equal(made.encoder(x.double()), raw)
-            assert torch.equal(made.decoder(z), out)
+            assert torch.equal(made.networks["encoder"](x.double()), raw)
+            assert torch.equal(made.networks["decoder"](z), out)
     finally:
         torch.set_num_threads(threads)
 
@@ -228,8 +228,8 @@ def by_hand(stage, a):
 def test_a_dense_network_is_what_python_computes():
     made, x = quantise(model(DiscretizedLogisticHead(LEVELS)), pixels(30), LEVELS), pixels(5, seed=3)
     for network, inputs in (
-        (made.encoder, x),
-        (made.decoder, 3000 * torch.randn(5, 4, generator=torch.Generator().manual_seed(1)).round()),
+        (made.networks["encoder"], x),
+        (made.networks["decoder"], 3000 * torch.randn(5, 4, generator=torch.Generator().manual_seed(1)).round()),
     ):
         found = network(inputs.double()).flatten(1).long().tolist()
         for example, expected in zip(inputs.flatten(1).long().tolist(), found, strict=True):

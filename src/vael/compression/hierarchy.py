@@ -4,24 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
-from vael.compression.laws import CodingLaw, Following
 from vael.models.core import Levels
 from vael.probability import diagonal_gaussian
-
-
-class LevelsInTurn(Following):
-    """p(z_1) p(z_2 | z_1) ... or q(z_1 | x) q(z_2 | z_1, x) ...: from symbols of the levels above to the next law."""
-
-    def __init__(self, law_at: Callable[[list[np.ndarray]], CodingLaw]) -> None:
-        self.law_at = law_at
-
-    def law(self, before: list[np.ndarray]) -> CodingLaw:
-        return self.law_at(before)
 
 
 def of_the_draw(law: Distribution) -> Distribution:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int32
+from jaxtyping import Bool, Float, Int32
 from scipy.special import ndtr
 
 from vael.compression.stack import LIBRARY, Stack
@@ -131,6 +131,21 @@ def upper_share(under: np.ndarray, above: np.ndarray) -> np.ndarray:
     return share
 
 
+def asked_of(law: CodingLaw, seen_of: Callable[[int], Bool[np.ndarray, " symbols"]]) -> Questions:
+    """A law asked for some of its symbols: `seen_of` says which of a question of so many; the others answer 0."""
+    asked = law.questions()
+    try:
+        question = next(asked)
+        while True:
+            seen = seen_of(len(question.parameters[0]))
+            answer = np.zeros(len(seen), np.int32)
+            if seen.any():
+                answer[seen] = yield Question(question.model, tuple(rows[seen] for rows in question.parameters))
+            question = asked.send(answer)
+    except StopIteration as end:
+        return end.value
+
+
 class Halvings(CodingLaw):
     """A law over 0 ... levels - 1 by the mass of intervals: is x in the upper half of what is left of the range, until
     one level is left.
@@ -225,12 +240,8 @@ class CorrelatedGaussians(CodingLaw):
                 yield (column >> digit) & 1
 
 
-class Following(ABC):
-    """Abstract: laws of parts of an example, each of which depends on the parts before it."""
-
-    @abstractmethod
-    def law(self, before: list[np.ndarray]) -> CodingLaw:
-        """The law of the next part."""
+# laws of parts of an example, each of which depends on the parts before it: from those to the law of the next part
+Following = Callable[[list[np.ndarray]], CodingLaw]
 
 
 class Parts(CodingLaw):
@@ -246,10 +257,10 @@ class Parts(CodingLaw):
     def questions(self) -> Questions:
         found: list[np.ndarray] = []
         for _ in range(self.parts):
-            found.append((yield from self.following.law(found).questions()))
+            found.append((yield from self.following(found).questions()))
         return np.concatenate(found, axis=1)
 
     def answers(self, symbols: Symbols) -> Iterator[np.ndarray]:
         split = np.split(symbols, self.parts if self.cuts is None else self.cuts, axis=1)
         for number, part in enumerate(split):
-            yield from self.following.law(split[:number]).answers(part)
+            yield from self.following(split[:number]).answers(part)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from vael.compression.level import Level
 from vael.compression.safe import SafeLevel
 from vael.errors import FormatError
 from vael.models import Model
-
-Make = Callable[..., Level]  # (model, event, levels, **settings)
-LEVELS: dict[str, Make] = {SafeLevel.name: SafeLevel}
 
 
 def make_level(
@@ -21,13 +18,12 @@ def make_level(
 
     Errors: `FormatError` for a name or settings that are not known; those of the level.
     """
-    if name not in LEVELS:
+    if name != SafeLevel.name:
         raise FormatError(
-            f"no level of compression is called {name!r}; there are {', '.join(LEVELS)}: use the vael that wrote the "
-            "file"
+            f"no level of compression is called {name!r}; there are {SafeLevel.name}: use the vael that wrote the file"
         )
     try:
-        return LEVELS[name](model, event, levels, **dict(settings or {}))
+        return SafeLevel(model, event, levels, **dict(settings or {}))
     except TypeError as error:
         raise FormatError(
             f"the level {name} does not take the settings {dict(settings or {})} ({error}); use the vael that wrote it"

@@ -16,7 +16,7 @@ from vael.compression.integers.integer_ladder import FINE, HIGH, LOW, LatentUnit
 from vael.compression.integers.integer_ladder import KIND as LADDER
 from vael.compression.integers.integer_laws import IndependentNormals, Normals, ShearedNormals
 from vael.compression.integers.integer_model import VERSION, IntegerModel, integer, part_of
-from vael.compression.integers.integer_network import IntegerNetwork, read_network
+from vael.compression.integers.integer_network import read_network
 from vael.compression.integers.integer_tables import (
     RATE,
     RAW,
@@ -53,19 +53,11 @@ SHEAR = 1 << 20  # largest entry below the diagonal, in units of 2^-12
 
 @dataclass(frozen=True, eq=False)
 class IntegerVAE(IntegerModel):
-    """Encoder, decoder, head and tables of a model in whole numbers; what `quantise` makes and a file holds."""
+    """The networks `encoder` and `decoder`, the tables `normal` (Φ) and `rates` (1 / σ of every raw log-deviation) and
+    the head of a model in whole numbers; what `quantise` makes and a file holds.
+    """
 
-    encoder: IntegerNetwork
-    decoder: IntegerNetwork
-    normal: Whole  # Φ
-    rates: Whole  # 1 / σ of every raw log-deviation
     correlated: bool
-
-    def all_networks(self) -> Mapping[str, IntegerNetwork]:
-        return {"encoder": self.encoder, "decoder": self.decoder}
-
-    def all_tables(self) -> Mapping[str, Whole]:
-        return {"normal": self.normal, "rates": self.rates}
 
     @property
     def facts(self) -> dict[str, object]:
@@ -77,23 +69,22 @@ class IntegerVAE(IntegerModel):
             "correlated": self.correlated,
             "source": self.source,
             "head": {"kind": self.head.kind, **self.head.facts},
-            "encoder": self.encoder.facts,
-            "decoder": self.decoder.facts,
-            "limits": [self.encoder.limit, self.decoder.limit],
+            **{name: network.facts for name, network in self.networks.items()},
+            "limits": [network.limit for network in self.networks.values()],
         }
 
     def posterior(self, x: Symbols) -> CodingLaw:
         cells = torch.from_numpy(x.astype(np.float64)).view(len(x), *self.event)
-        raw, size = integer(self.encoder(cells)), self.features
+        raw, size = integer(self.networks["encoder"](cells)), self.features
         loc, log_scale, under = np.split(raw, [size, 2 * size], axis=1)
         loc = np.clip(loc, -4 * REACH << RAW, 4 * REACH << RAW)
-        rate = IntegerGrid(self.rates, LOW << (RAW - FINE), FINE)(log_scale)
+        rate = IntegerGrid(self.tables["rates"], LOW << (RAW - FINE), FINE)(log_scale)
         independent = IndependentNormals(*self._normals, loc, rate)
         return self._sheared(independent, loc, rate, under) if self.correlated else independent
 
     @property
     def _normals(self) -> tuple[Curve, int, int]:
-        return Curve(self.normal), BITS, REACH * BINS
+        return Curve(self.tables["normal"]), BITS, REACH * BINS
 
     def _sheared(self, normals: Normals, loc: Whole, rate: Whole, under: Whole) -> CodingLaw:
         shear, size = np.zeros((len(loc), self.features, self.features), np.int64), self.features
@@ -102,7 +93,7 @@ class IntegerVAE(IntegerModel):
         return ShearedNormals(normals, loc, rate, shear)
 
     def likelihood(self, z: Symbols) -> CodingLaw:
-        return self.head.law(integer(self.decoder(torch.from_numpy(z.astype(np.float64)))))
+        return self.head.law(integer(self.networks["decoder"](torch.from_numpy(z.astype(np.float64)))))
 
     def prior(self, examples: int) -> CodingLaw:
         shape = (examples, self.features)
@@ -136,14 +127,14 @@ def assembled(tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> Int
     if facts.get("kind") == LADDER:
         return assembled_ladder(tensors, facts, head)
     limits: list[int] = facts["limits"]  # type: ignore[assignment]
-    networks = [
-        read_network(limit, facts[name], part_of(tensors, name))  # type: ignore[bad-argument-type]
+    networks = {
+        name: read_network(limit, facts[name], part_of(tensors, name))  # type: ignore[bad-argument-type]
         for name, limit in zip(("encoder", "decoder"), limits, strict=True)
-    ]
-    normal, rates = (tensors[name].long().numpy() for name in ("normal", "rates"))
+    }
+    tables = {name: tensors[name].long().numpy() for name in ("normal", "rates")}
     event, levels, features = tuple(facts["event"]), int(facts["levels"]), int(facts["features"])  # type: ignore[arg-type, call-overload]
     correlated, source = bool(facts["correlated"]), str(facts["source"])
-    return IntegerVAE(head, event, levels, (features,), source, networks[0], networks[1], normal, rates, correlated)
+    return IntegerVAE(head, event, levels, (features,), source, networks, tables, correlated)
 
 
 def assembled_head(tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> IntegerHead:
@@ -193,11 +184,9 @@ def quantise(model: Model, examples: Tensor, levels: int, *, source: str = "", s
     rates = function_grid(torch.exp(-bounded(raw_numbers(LOW, HIGH, FINE), -7.0, 3.0)) * 2.0**RATE, LOW, FINE).values
     correlated = isinstance(posterior, CorrelatedGaussianPosterior)
     return IntegerVAE(
-        encoder=encoder,
-        decoder=decoder,
+        networks={"encoder": encoder, "decoder": decoder},
         head=quantise_head(likelihood.head),
-        normal=normal_curve().values,
-        rates=rates,
+        tables={"normal": normal_curve().values, "rates": rates},
         event=tuple(examples.shape[1:]),
         levels=levels,
         sizes=(features,),

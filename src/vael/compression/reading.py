@@ -23,13 +23,12 @@ from vael.compression.laws import (
     Bits,
     CodingLaw,
     CorrelatedGaussians,
-    Following,
     Halvings,
     Parts,
-    Question,
     Questions,
     Symbols,
     Tables,
+    asked_of,
     finite,
 )
 from vael.errors import SupportError
@@ -107,7 +106,7 @@ class SharedLaws:
         return (self.weight * (self.below[np.minimum(high, self.top)] - self.below[np.minimum(low, self.top)])).sum(-1)
 
 
-class CoupledChannels(Following):
+class CoupledChannels:
     """The channels of a pixel under a coupled mixture: after each, the weights of the components are those given
     what was seen.
     """
@@ -122,7 +121,7 @@ class CoupledChannels(Following):
             _pixels(part, examples, FINE * law.levels) for part in law.coupling.unbind(axis)
         ]  # it multiplies whole levels
 
-    def law(self, before: list[np.ndarray]) -> CodingLaw:
+    def __call__(self, before: list[np.ndarray]) -> CodingLaw:
         weight = self.weight
         for channel, x in enumerate(before):
             weight = weight * np.maximum(self._logistics(weight, channel, before).parts(x, x + 1), 1e-300)
@@ -204,19 +203,6 @@ def _coupled(law: CoupledLogisticMixture, levels: int, examples: int) -> CodingL
     return Parts(CoupledChannels(law, examples), law.event_shape[0])
 
 
-def asked_of(law: CodingLaw, seen: Bool[np.ndarray, " examples"]) -> Questions:
-    """A law of one symbol at a time for each example, asked of those that are `seen`; the others answer 0."""
-    asked = law.questions()
-    try:
-        question = next(asked)
-        while True:
-            answer = np.zeros(len(seen), np.int32)
-            answer[seen] = yield Question(question.model, tuple(rows[seen] for rows in question.parameters))
-            question = asked.send(answer)
-    except StopIteration as end:
-        return end.value
-
-
 class PixelsInTurn(CodingLaw):
     """Pixel after pixel of the first examples of a batch, each under its distribution given those before it.
 
@@ -246,7 +232,7 @@ class PixelsInTurn(CodingLaw):
             if seen.all():
                 pixel = yield from self._pixel(canvas, row, column).questions()
             elif seen.any():
-                asked = yield from asked_of(self._pixel(canvas, row, column), seen)
+                asked = yield from asked_of(self._pixel(canvas, row, column), lambda _, seen=seen: seen)
                 pixel = np.where(seen[:, None], asked, pixel)
             self._put(canvas, row, column, pixel)
             found[:, :, place] = pixel

@@ -16,7 +16,7 @@ from jaxtyping import Bool
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vael.compression.hierarchy import LevelsInTurn, log_ratio, of_the_draw
+from vael.compression.hierarchy import log_ratio, of_the_draw
 from vael.compression.laws import CodingLaw, Parts
 from vael.compression.level import Level, Symbols
 from vael.compression.reading import LatentGrid, law_of_cells, law_of_latents, prior_of_latents
@@ -81,7 +81,7 @@ class FloatLevel(Level):
 
     def posterior(self, level: int, below: Symbols) -> CodingLaw:
         if len(self.sizes) > 1:
-            return Parts(LevelsInTurn(lambda above: self._posterior_at(above, below)), self.sizes)
+            return Parts(lambda above: self._posterior_at(above, below), self.sizes)
         with fixed():
             return law_of_latents(self._infer(below), self.grid, len(below))
 
@@ -96,7 +96,7 @@ class FloatLevel(Level):
 
     def prior(self, examples: int) -> CodingLaw:
         if len(self.sizes) > 1:
-            return Parts(LevelsInTurn(lambda above: self._prior_at(above, examples)), self.sizes)
+            return Parts(lambda above: self._prior_at(above, examples), self.sizes)
         return self._prior_at([], examples)
 
     def _prior_at(self, above: list[np.ndarray], examples: int) -> CodingLaw:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Bool
 
-from vael.compression.laws import CodingLaw, Following, Parts, Question, Questions, Tables
+from vael.compression.laws import CodingLaw, Parts, Question, Questions, Tables, asked_of
 from vael.compression.level import Level, Symbols
 from vael.compression.reading import PixelsInTurn
 from vael.compression.safe import SafeLevel
@@ -48,34 +48,13 @@ class Visible(CodingLaw):
         return (self.seen if rows == self.seen.size else np.tile(self.seen, (1, self.channels))).ravel()
 
     def questions(self) -> Questions:
-        asked = self.law.questions()
-        try:
-            question = next(asked)
-            while True:
-                mask = self._asked(len(question.parameters[0]))
-                answer = np.zeros(len(mask), np.int32)
-                if mask.any():
-                    parameters = tuple(rows[mask] for rows in question.parameters)
-                    answer[mask] = yield Question(question.model, parameters)
-                question = asked.send(answer)
-        except StopIteration as end:
-            return end.value
+        return (yield from asked_of(self.law, self._asked))
 
     def answers(self, symbols: Symbols) -> Iterator[np.ndarray]:
         for answer in self.law.answers(np.where(symbols == OUTSIDE, 0, symbols)):
             mask = self._asked(len(answer))
             if mask.any():
                 yield answer[mask]
-
-
-class KindThenLatents(Following):
-    """The kind of a tile, then its latents."""
-
-    def __init__(self, kind: CodingLaw, latents: CodingLaw) -> None:
-        self.laws = kind, latents
-
-    def law(self, before: list[np.ndarray]) -> CodingLaw:
-        return self.laws[len(before)]
 
 
 class TiledLevel(Level):
@@ -126,7 +105,8 @@ class TiledLevel(Level):
         return self.inner.ideal_of(self._filled(x), (latents[0][:, 1:],), seen) - kinds
 
     def _beside(self, kind: CodingLaw, latents: CodingLaw) -> CodingLaw:
-        return Parts(KindThenLatents(kind, latents), [1, sum(self.inner.latents)])
+        """The kind of a tile, then its latents."""
+        return Parts(lambda before: (kind, latents)[len(before)], [1, sum(self.inner.latents)])
 
     def _kind(self, x: Symbols) -> np.ndarray:
         inside = (x != OUTSIDE)[:, : self.masks.shape[1]]

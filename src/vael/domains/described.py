@@ -71,11 +71,6 @@ class DataSpec(SpecSection):
     notes: tuple[str, ...] = ()
 
     @property
-    def condition_columns(self) -> tuple[str, ...]:
-        """The columns of the table that are the condition, and so no part of x."""
-        return self.condition.names if isinstance(self.condition, ColumnsCondition) else ()
-
-    @property
     def set_apart(self) -> ColumnsCondition | ColumnLabels | None:
         """What takes columns of the table out of x, where something does."""
         if isinstance(self.labelling, ColumnLabels):

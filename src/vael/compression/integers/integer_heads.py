@@ -196,60 +196,46 @@ def logistics(kind: type[IntegerLogistics], facts: Facts, places: Tensor, units:
     return kind(facts, {"logistic": logistic_curve().values, "rate": rates(units), "places": spots, **softmax, **more})
 
 
-def bernoulli(head: BernoulliHead) -> IntegerHead:
-    """Tables of a Bernoulli head."""
-    probability = torch.sigmoid(raw_numbers(-20, 20, FINE)) * 2.0**24
-    return IntegerBernoulli({"levels": 2}, {"probability": to_whole(probability.clamp(1, 2.0**24 - 1))})
-
-
-def categorical(head: CategoricalHead) -> IntegerHead:
-    """Tables of a categorical head."""
-    return IntegerCategorical({"levels": head.levels}, {"exponential": exponential().values})
-
-
 def tabulated(head: TabulatedMixtureHead) -> IntegerHead:
     """Tables of a head of shared laws."""
     below = torch.nn.functional.pad(head.laws.detach().double().softmax(1).cumsum(1), (1, 0)).mT
     shared = to_whole(below * 2.0**TOP)
     shared[-1] = 1 << TOP
     return IntegerTabulated(
-        {"levels": head.levels, "components": head.components}, {"exponential": exponential().values, "shared": shared}
+        facts_of(head, "levels", "components"), {"exponential": exponential().values, "shared": shared}
     )
 
 
-def one_logistic(head: DiscretizedLogisticHead) -> IntegerHead:
-    """Tables of a head of discretised logistics."""
-    return logistics(IntegerLogistics, {"levels": head.levels, "components": 1}, torch.zeros(1), head.units)
+def facts_of(head: Head, *names: str) -> dict[str, int]:
+    """Sizes of a head."""
+    return {name: getattr(head, name) for name in names}
 
 
-def mixture(head: DiscretizedLogisticMixtureHead) -> IntegerHead:
-    """Tables of a head of mixtures."""
-    return logistics(IntegerLogistics, {"levels": head.levels, "components": head.components}, head.places, head.units)
-
-
-def coupled(head: CoupledLogisticMixtureHead) -> IntegerHead:
-    """Tables of a head of coupled mixtures."""
-    facts = {"levels": head.levels, "components": head.components, "channels": head.channels}
-    return logistics(IntegerCoupledLogistics, facts, head.places, head.units)
-
-
-MADE: dict[type[Head], Callable[..., IntegerHead]] = {
-    BernoulliHead: bernoulli,
-    CategoricalHead: categorical,
+MADE: dict[type, Callable[..., IntegerHead]] = {
+    BernoulliHead: lambda head: IntegerBernoulli(
+        {"levels": 2},
+        {"probability": to_whole((torch.sigmoid(raw_numbers(-20, 20, FINE)) * 2.0**24).clamp(1, 2.0**24 - 1))},
+    ),
+    CategoricalHead: lambda head: IntegerCategorical(facts_of(head, "levels"), {"exponential": exponential().values}),
     TabulatedMixtureHead: tabulated,
-    DiscretizedLogisticHead: one_logistic,
-    DiscretizedLogisticMixtureHead: mixture,
-    CoupledLogisticMixtureHead: coupled,
+    DiscretizedLogisticHead: lambda head: logistics(
+        IntegerLogistics, {"levels": head.levels, "components": 1}, torch.zeros(1), head.units
+    ),
+    DiscretizedLogisticMixtureHead: lambda head: logistics(
+        IntegerLogistics, facts_of(head, "levels", "components"), head.places, head.units
+    ),
+    CoupledLogisticMixtureHead: lambda head: logistics(
+        IntegerCoupledLogistics, facts_of(head, "levels", "components", "channels"), head.places, head.units
+    ),
 }
 
 
 def quantise_head(head: object) -> IntegerHead:
     """The head in whole numbers. Errors: `SupportError` for one that has none."""
-    for kind, make in MADE.items():
-        if type(head) is kind:
-            return make(head)
-    names = ", ".join(kind.__name__ for kind in MADE)
-    raise SupportError(
-        f"{type(head).__name__} has no form in whole numbers; the portable level takes {names}: train with one of "
-        "those likelihoods"
-    )
+    if type(head) not in MADE:
+        names = ", ".join(kind.__name__ for kind in MADE)
+        raise SupportError(
+            f"{type(head).__name__} has no form in whole numbers; the portable level takes {names}: train with one of "
+            "those likelihoods"
+        )
+    return MADE[type(head)](head)

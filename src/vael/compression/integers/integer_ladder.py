@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vael.compression.hierarchy import LevelsInTurn
 from vael.compression.integers.integer_heads import IntegerHead, quantise_head
 from vael.compression.integers.integer_laws import IndependentNormals
 from vael.compression.integers.integer_model import VERSION, IntegerModel, Symbols, integer, part_of
@@ -57,8 +56,6 @@ class IntegerLadder(IntegerModel):
     `entry`; the tables `normal` (Φ), `scale` (σ), `rate` (1 / σ), `relative` (1 / Δσ), `top` (the state above all).
     """
 
-    networks: Mapping[str, IntegerNetwork]
-    tables: Mapping[str, Whole]
     units: LatentUnits
 
     @property
@@ -76,25 +73,14 @@ class IntegerLadder(IntegerModel):
             "limits": {name: network.limit for name, network in self.networks.items()},
         }
 
-    def all_networks(self) -> Mapping[str, IntegerNetwork]:
-        return self.networks
-
-    def all_tables(self) -> Mapping[str, Whole]:
-        return self.tables
-
     def posterior(self, x: Symbols) -> CodingLaw:
         seen = self._seen(torch.from_numpy(x.astype(np.float64)).view(len(x), *self.event))
-
-        def law(above: list[np.ndarray]) -> CodingLaw:
-            return self._posterior_of(len(above), self._state(above, len(x)), seen[len(above)])
-
-        return Parts(LevelsInTurn(law), self.sizes)
+        return Parts(
+            lambda above: self._posterior_of(len(above), self._state(above, len(x)), seen[len(above)]), self.sizes
+        )
 
     def prior(self, examples: int) -> CodingLaw:
-        def law(above: list[np.ndarray]) -> CodingLaw:
-            return self._prior_of(len(above), self._state(above, examples))
-
-        return Parts(LevelsInTurn(law), self.sizes)
+        return Parts(lambda above: self._prior_of(len(above), self._state(above, examples)), self.sizes)
 
     def likelihood(self, z: Symbols) -> CodingLaw:
         h = self._state(np.split(z, np.cumsum(self.sizes)[:-1], axis=1), len(z))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from vael.compression.integers.integer_tables import FRACTION, RATE, RAW, TOP, Curve, Whole
-from vael.compression.laws import CodingLaw, Following, Question, Questions, Symbols
+from vael.compression.laws import CodingLaw, OneQuestion, Question, Questions, Symbols
 from vael.compression.stack import LIBRARY
 
 PRECISION = 24  # bits of a probability
@@ -40,18 +40,14 @@ def bits(probability: Whole) -> Question:
     return Question(BERNOULLI, (probability.ravel() / float(1 << PRECISION),))
 
 
-class IntegerBits(CodingLaw):
+class IntegerBits(OneQuestion):
     """0 or 1, with P(1) in units of 2^-24."""
 
     def __init__(self, probability: Whole) -> None:
         self.probability = probability
 
-    def questions(self) -> Questions:
-        answer = yield bits(self.probability)
-        return answer.reshape(self.probability.shape).astype(np.int32)
-
-    def answers(self, symbols: Symbols) -> Iterator[np.ndarray]:
-        yield symbols.ravel()
+    def question(self) -> tuple[Question, tuple[int, int]]:
+        return bits(self.probability), (self.probability.shape[0], self.probability.shape[1])
 
 
 class IntegerHalvings(CodingLaw):
@@ -191,7 +187,7 @@ class WeighedLaw:
         return np.take_along_axis(self.below, edge[..., None], axis=-1)[..., 0]
 
 
-class IntegerCoupling(Following):
+class IntegerCoupling:
     """The channels of a pixel under a coupled mixture, one after another.
 
     `loc`, `rate`: a `[examples, pixels, components]` for each channel; `coupling` likewise for c = 1, 2 ... of j < c,
@@ -204,7 +200,7 @@ class IntegerCoupling(Following):
         self.curve, self.weight, self.levels = curve, weight, levels
         self.loc, self.rate, self.coupling = parts
 
-    def law(self, before: list[np.ndarray]) -> CodingLaw:
+    def __call__(self, before: list[np.ndarray]) -> CodingLaw:
         weight = self.weight
         for channel, x in enumerate(before):
             mixture = self._mixture(weight, channel, before)

@@ -32,14 +32,8 @@ class IntegerModel(ABC):
     levels: int
     sizes: tuple[int, ...]  # latents of each level
     source: str  # fingerprint of the model in floating point that it was made of
-
-    @abstractmethod
-    def all_networks(self) -> Mapping[str, IntegerNetwork]:
-        """By name."""
-
-    @abstractmethod
-    def all_tables(self) -> Mapping[str, Whole]:
-        """By name, those of the head left out."""
+    networks: Mapping[str, IntegerNetwork]
+    tables: Mapping[str, Whole]  # without those of the head
 
     @property
     def features(self) -> int:
@@ -67,12 +61,10 @@ class IntegerModel(ABC):
     def tensors(self) -> dict[str, Tensor]:
         """Everything that the integers depend on."""
         networks = {
-            f"{name}.{key}": value
-            for name, network in self.all_networks().items()
-            for key, value in network.tensors.items()
+            f"{name}.{key}": value for name, network in self.networks.items() for key, value in network.tensors.items()
         }
         tables = {f"head.{key}": from_numpy(value) for key, value in self.head.tables.items()}
-        tables |= {name: from_numpy(value) for name, value in self.all_tables().items()}
+        tables |= {name: from_numpy(value) for name, value in self.tables.items()}
         return {name: narrowest(tensor.long()) for name, tensor in sorted({**networks, **tables}.items())}
 
     @property

@@ -40,12 +40,12 @@ class Stage(ABC):
     def __call__(self, a: Integers) -> Integers:
         """Integers to integers."""
 
-    @abstractmethod
     def limit_after(self, limit: int) -> int:
-        """The largest size of a result for inputs of such a size.
+        """The largest size of a result for inputs of such a size; as they are where nothing is computed.
 
         Errors: `SupportError` where a sum could be inexact.
         """
+        return limit
 
     @property
     def tensors(self) -> dict[str, Tensor]:
@@ -175,9 +175,6 @@ class Shape(Stage):
     def __call__(self, a: Integers) -> Integers:
         return a.reshape(len(a), *self.event)
 
-    def limit_after(self, limit: int) -> int:
-        return limit
-
 
 @dataclass(frozen=True, eq=False)
 class IntegerFrame(Stage):
@@ -189,9 +186,6 @@ class IntegerFrame(Stage):
 
     def __call__(self, a: Integers) -> Integers:
         return F.pad(a, (0, self.right, 0, self.bottom))
-
-    def limit_after(self, limit: int) -> int:
-        return limit
 
 
 STAGES: dict[str, type[Stage]] = {

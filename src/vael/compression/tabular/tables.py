@@ -165,9 +165,7 @@ def _word(grid: CodingGrid, symbol: int, form: ColumnForm, written: bool) -> str
 def differing(made: pa.Array | pa.ChunkedArray, came: pa.ChunkedArray) -> Bool[np.ndarray, " rows"]:
     """Where cells are not the same: bits for floats, so that neither -0 nor NaN is taken for another."""
     made = made.combine_chunks() if isinstance(made, pa.ChunkedArray) else made
-    plain = came.combine_chunks()
-    if pa.types.is_dictionary(plain.type):
-        plain = pc.cast(plain, plain.type.value_type)
+    plain = typed_plain(came).combine_chunks()
     made = pc.cast(made, plain.type) if made.type != plain.type else made
     empty = np.asarray(pc.is_null(made)), np.asarray(pc.is_null(plain))
     if pa.types.is_floating(plain.type):
