@@ -462,6 +462,18 @@ def test_weighted_means_leave_out_what_fills_up_whatever_it_is():
     assert Weights().mean(values[1]).item() == 2.25
 
 
+@pytest.mark.parametrize("shape", [(4,), (3, 4), (2, 3, 4), (1, 4), (3, 1)], ids=str)
+def test_sums_and_means_are_over_the_examples_which_are_last(shape):
+    """Whatever stands before them; no weights are weights of one."""
+    values = torch.arange(math.prod(shape), dtype=torch.float64).view(shape)
+    ones = Weights(torch.ones(shape[-1]))
+    rows = values.reshape(-1, shape[-1]).tolist()
+    for weights in (Weights(), ones):
+        assert weights.sum(values).shape == weights.mean(values).shape == shape[:-1]
+        assert weights.sum(values).flatten().tolist() == pytest.approx([sum(row) for row in rows])
+        assert weights.mean(values).flatten().tolist() == pytest.approx([mean(row) for row in rows])
+
+
 def test_a_term_that_was_not_required_says_who_has_to():
     """Otherwise an objective that forgets one would be told of a None somewhere else, or climb nothing."""
     bare = Terms(torch.zeros(SAMPLES, BATCH), penalties=None)

@@ -9,12 +9,15 @@ import pytest
 import torch
 from test_parts import IMAGE, TABLE, WHOLE, first_that_fits
 
-from vael.models import GaussianPosterior
+from vael.models import GaussianPosterior, Terms
 from vael.models.families import LikelihoodPart, PosteriorPart, PriorPart
+from vael.models.semi_supervised import CLASSIFICATION
 from vael.networks import Dense
 from vael.networks.parts import NetworkPart
+from vael.objectives import Weights
+from vael.objectives.parts import ObjectivePart
 from vael.parts import members
-from vael.probability import Noise, draw
+from vael.probability import Noise, diagonal_gaussian, draw
 
 META = torch.device("meta")
 
@@ -74,3 +77,30 @@ def test_a_network(kind):
     (encode, decode), event = first_that_fits(both, (1, 8, 8), (6, 2))
     assert encode(torch.zeros(5, *event, device=META)).device == META
     assert decode(torch.zeros(5, 3, device=META)).device == META
+
+
+@pytest.mark.parametrize("padded", [False, True], ids=["whole batch", "batch filled up"])
+@pytest.mark.parametrize("kind", kinds(ObjectivePart))
+def test_an_objective(kind, padded):
+    """What is logged and what is climbed, with weights of rows and without; a gradient goes through both."""
+    part = members(ObjectivePart)[kind]()
+    samples, batch = part.samples, 5
+
+    def made(*shape):
+        return torch.zeros(shape, device=META, requires_grad=True)
+
+    latent = made(samples, batch, 2)
+    stated = Terms(
+        made(samples, batch) + latent.sum(2),
+        made(1, samples, batch),
+        made(1, samples, batch),
+        made(1, samples, batch),
+        {CLASSIFICATION: made(batch)},
+        latent=(latent if part.pathwise else latent.detach(),),
+        posterior=(diagonal_gaussian(made(batch, 2), made(batch, 2)),),
+        prior=(diagonal_gaussian(made(2), made(2)),),
+    )
+    weights = Weights(torch.ones(batch, device=META)) if padded else Weights()
+    value = part.build()(stated, weights, torch.ones((), device=META))
+    value.surrogate.sum().backward()
+    assert value.bound.device == value.surrogate.device == stated.log_likelihood.device == META

@@ -216,6 +216,15 @@ def test_it_builds_what_its_leaves_say_and_is_told_as_that(kind):
         assert part(groups=3).multiple == 3
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "semi-supervised"])
+def test_an_objective_of_which_nothing_is_said_is_that_of_its_part(kind):
+    """So a person who climbs it from Python climbs what the command does. What the semi-supervised one weighs follows
+    from the data.
+    """
+    built = members(ObjectivePart)[kind]().build()
+    assert type(built)() == built
+
+
 def test_only_the_total_correlation_takes_the_number_of_examples():
     for kind in KINDS:
         part = members(ObjectivePart)[kind]()

@@ -207,6 +207,12 @@ def test_settings_are_resolved_to_what_the_world_has():
     found = resolve(replace(SETTINGS, precision=torch.bfloat16), algorithm().model, 150)
     assert found.settings.precision is found.world.precision is torch.bfloat16
     assert (found.settings.device, found.settings.compiled) == (found.world.device, False)
+    chosen = resolve(replace(SETTINGS, compiled=None, precision=None), algorithm().model, 150)  # nothing is left open
+    assert (chosen.settings.compiled, chosen.settings.precision, chosen.settings.device) == (
+        chosen.world.compiled,
+        chosen.world.precision,
+        chosen.world.device,
+    )
 
 
 @pytest.mark.parametrize("stop", [3, 5, 7])

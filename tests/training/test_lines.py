@@ -1,6 +1,8 @@
 """Progress from Python: plain lines on a terminal, nothing elsewhere."""
 
 import io
+import itertools
+import re
 import sys
 
 import pytest
@@ -77,3 +79,49 @@ def test_a_bar_says_little_often_asked(monkeypatch):
     for step in range(1000):
         bar.tick(Tick(step, 0, 0.5, -1.0, 1.0, 0.0, 1e3, 1.0))
     assert len(said) == 1
+
+
+def at_least(seconds, moments):
+    """Of these moments the first, and each that is so long after the last one taken."""
+    taken = []
+    for moment in moments:
+        if not taken or moment - taken[-1] >= seconds:
+            taken.append(moment)
+    return taken
+
+
+QUARTERS = [quarter / 4 for quarter in range(80)]
+
+
+@pytest.mark.parametrize("start", [0.0, 0.25, 1e6])  # as the clock of a machine that was just started, and later
+def test_lines_are_five_seconds_apart_and_looks_of_a_bar_half_a_second(monkeypatch, start):
+    """Besides the last validation, which is always said; epochs tell here which ones were said."""
+    lines, bar, length = [], [], len(QUARTERS)
+    plain, drawn = Lines(lines.append), NotebookBar(bar.append)
+    for listener in (plain, drawn):
+        listener.plan(Plan(1, 1, 1, length, "cpu", "float32", "eager", 0.2))
+    for number, moment in enumerate(QUARTERS):
+        monkeypatch.setattr("vael.training.lines.time.monotonic", lambda now=start + moment: now)
+        plain.row(Row(number + 1, number, "validation", -50.0, 45.0, 5.0, 1e3, 1.0, 0, 1e-3))
+        drawn.tick(Tick(number, number, 0.5, -1.0, 1.0, 0.0, 1e3, 1.0))
+    assert [int(re.search(r"epoch (\d+)", line)[1]) for line in lines[1:]] == [
+        *(4 * int(moment) for moment in at_least(5.0, QUARTERS)),
+        length - 1,
+    ]
+    assert [int(re.search(r"epoch (\d+)", text)[1]) / 4 for text in bar] == at_least(0.5, QUARTERS)
+
+
+def test_a_bar_leaves_nothing_of_a_longer_line_behind(monkeypatch):
+    """It is full at the end and empty at the start, and never beyond either; what it shows is the last line alone."""
+    clock = itertools.count(1)
+    monkeypatch.setattr("vael.training.lines.time.monotonic", lambda: float(next(clock)))
+    said, screen, before = [], "", 0
+    bar = NotebookBar(said.append)
+    for progress, full, elbo in ((-0.5, 0, -1e6), (0.0, 0, -1.0), (0.24, 5, -10.0), (1.0, 20, -1e9), (1.5, 20, -1.0)):
+        bar.tick(Tick(1, 1, progress, elbo, 1.0, 0.0, 1e3, -5.0))
+        text = said[-1].removeprefix("\r")
+        screen = text + screen[len(text) :]
+        line = f"[{'#' * full}{'.' * (20 - full)}] {progress:4.0%}  epoch 1, bound {elbo:,.2f}, 0 s left"
+        assert screen.rstrip() == line
+        assert len(text) == max(len(line), before)
+        before = len(line)

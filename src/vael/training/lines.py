@@ -19,7 +19,7 @@ class Lines(Callback):
 
     def __init__(self, say: Callable[[str], None] | None = None) -> None:
         self.say = say or to_terminal
-        self.told, self.steps = 0.0, 0
+        self.told, self.steps = -math.inf, 0  # a machine that was just started has a clock near 0
 
     def plan(self, plan: Plan) -> None:
         length = counted(plan.steps, "step") if plan.steps else "steps until the time limit"
@@ -50,7 +50,7 @@ class NotebookBar(Callback):
     """One line in a cell, which is written over: share done, bound, time left; notes below it. `say` takes a text."""
 
     def __init__(self, say: Callable[[str], None] | None = None) -> None:
-        self.say, self.told, self.width, self.steps = say or to_cell, 0.0, 0, 0
+        self.say, self.told, self.width, self.steps = say or to_cell, -math.inf, 0, 0
 
     def plan(self, plan: Plan) -> None:
         self.steps = plan.steps or 0
