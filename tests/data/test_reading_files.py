@@ -292,7 +292,7 @@ def test_a_table_keeps_its_names(tmp_path):
             SupportError,
         ),
         ("a,b\n1,2\n3,inf\n5,6\n", "column 'b' holds inf in row 2", SupportError),
-        ("a,b\n1,2\n3\n5,6\n", "row 2: 1 cells", ShapeError),
+        ("a,b\n1,2\n3\n5,6\n", "row 2: 1 cell, but 2 were", ShapeError),
         ("a,a\n1,2\n3,4\n", "columns 1 and 2 are both called 'a'", ShapeError),
         ("a,b\n", "no rows", FormatError),
         ("", "empty", FormatError),

@@ -15,10 +15,11 @@ from vael.data import Column, ColumnKind, Schema, read_table
 from vael.models import ColumnsHead
 from vael.probability import draw_wide
 from vael.tables.constraints import enforced
-from vael.tables.inference import decimals_of, infer_schema
+from vael.tables.inference import infer_schema
 from vael.tables.reading import exact
 from vael.tables.schema_file import as_record, from_record
 from vael.tables.values.arrow_types import type_named
+from vael.tables.values.decimals import decimals_of
 from vael.tables.writing import arrow_cells, completed, write_rows
 
 ROWS = 60

@@ -8,6 +8,7 @@ from enum import Enum
 import numpy as np
 import torch
 
+from vael.counting import counted
 from vael.data.files.material import Material, MaterialPart
 from vael.data.keys import counted_keys
 from vael.errors import StateError
@@ -64,8 +65,8 @@ def split(material: Material, sizes: Sizes, seed: int) -> SplitParts:
     validation = 0 if material.validation is not None else _count(sizes.validation, left, "validation", MOST_VALIDATION)
     if left - test - validation < 1 or (material.validation is None and not validation):
         raise StateError(
-            f"{material.name} has {whole:,} examples to train on, of which {validation:,} for validation and {test:,} "
-            "for test were to be set aside; "
+            f"{material.name} has {counted(whole, 'example')} to train on, of which {validation:,} for validation "
+            f"and {test:,} for test were to be set aside; "
             "each split needs at least one (two for anything to be learned): give more data, or smaller shares"
         )
     order = torch.randperm(whole, generator=torch.Generator().manual_seed((seed << 16) ^ STREAM)).numpy()

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from vael.counting import counted
 from vael.data.catalog.finding import folder_of
 from vael.data.catalog.named import known
 from vael.data.cells import fingerprint
@@ -21,6 +22,7 @@ from vael.tables.as_text.compressed import plain_name
 from vael.tables.as_text.text import TEXT
 from vael.tables.inference import date_notes, why_left_out
 from vael.tables.missing import level_words, taken_for_missing
+from vael.tables.quoting import columns_in_quotes
 from vael.tables.reading import Frame, OnError, Table, named, place_of, read_table
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
 from vael.tables.values.arrow_types import is_number, is_text
@@ -102,7 +104,24 @@ def notes_on(table: Table, given: bool = False) -> tuple[str, ...]:
         () if given else date_notes(table.original, table.schema, table.layout is not None and table.layout.mark == ";")
     )
     first = ("the first line was taken for a row, not for names; columns go by their places",) if nameless else ()
-    return (*left, *notes_on_words(table), *first, *dates)
+    codes = () if given else notes_on_codes(table)
+    return (*left, *notes_on_words(table), *codes, *first, *dates)
+
+
+def notes_on_codes(table: Table) -> tuple[str, ...]:
+    """Which whole numbers were taken for levels because they stand in quotes where other numbers do not."""
+    digits = [
+        column.name
+        for column in table.schema.columns
+        if column.kind is ColumnKind.CATEGORICAL
+        and all(level.isdecimal() and (level == "0" or level[0] != "0") for level in column.levels)
+    ]
+    if not digits or table.layout is None or not set(digits) & set(table.original.column_names):
+        return ()
+    quoted = columns_in_quotes(table.original, table.layout, table.written)
+    codes = [name for name in digits if name in quoted]
+    said = f"taken for levels, not for numbers, as their digits stand in quotes: {_listed(codes)}"
+    return (f"{said}; a schema that says count has them as numbers",) if codes else ()
 
 
 def notes_on_words(table: Table) -> tuple[str, ...]:
@@ -121,16 +140,18 @@ def notes_on_words(table: Table) -> tuple[str, ...]:
         if column.kind not in LEVELS or 0 < bounded.sum() < (~gaps).sum():
             what = f" of {column.name}" + ("" if column.kind not in LEVELS else ", which is taken for levels")
             bounds += [
-                f"{word!r} in {count:,} cells{what}" for word, count in taken_for_missing(cells, bounded).items()
+                f"{word!r} in {counted(count, 'cell')}{what}"
+                for word, count in taken_for_missing(cells, bounded).items()
             ]
         gaps = gaps & ~bounded
         gone += [
-            f"{word!r} in {count:,} cells of {column.name}" for word, count in taken_for_missing(cells, gaps).items()
+            f"{word!r} in {counted(count, 'cell')} of {column.name}"
+            for word, count in taken_for_missing(cells, gaps).items()
         ]
         if column.kind in LEVELS:
             texts = pc.utf8_trim_whitespace(cells)
             counts = {word: pc.sum(pc.equal(texts, word)).as_py() or 0 for word in level_words(column)}
-            there += [f"{word!r} in {count:,} cells of {column.name}" for word, count in counts.items()]
+            there += [f"{word!r} in {counted(count, 'cell')} of {column.name}" for word, count in counts.items()]
     lost = f"taken for missing: {_listed(gone)}; a schema that has the word among the levels of its column keeps it"
     kept = (
         f"taken for levels, not for missing: {_listed(there)}; a schema without the level takes such cells of a text "

@@ -48,6 +48,7 @@ greater_equal: OfTwo = _made("greater_equal")
 less: OfTwo = _made("less")
 not_equal: OfTwo = _made("not_equal")
 or_: OfTwo = _made("or_")
+subtract: OfTwo = _made("subtract")
 
 # texts, a pattern or characters
 OfPattern = Callable[[Cells, str], Any]

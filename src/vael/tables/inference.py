@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,12 +12,15 @@ import pyarrow as pa
 from vael.errors import SupportError
 from vael.tables import columnwise as pc
 from vael.tables.missing import marks_of, missing_among, missing_text, nulls
-from vael.tables.schema import Column, ColumnKind, Schema
+from vael.tables.quoting import NOTHING_QUOTED
+from vael.tables.row_names import column_of_row_names, tells_rows_apart
+from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
 from vael.tables.stand_ins import FEW, spikes, usual_range
 from vael.tables.values.arrow_types import DAY, FIRST_DAY, LAST_DAY, days_of, is_moment, is_number, is_text, numbers_of
 from vael.tables.values.date_patterns import as_written, no_dates, told_dates, told_digits
 from vael.tables.values.dates import resolution
 from vael.tables.values.day_order import day_order, order_notes, reading
+from vael.tables.values.decimals import decimals_of, written_decimals
 from vael.tables.values.numerals import decimal_commas, limits, nothing, told_numbers
 
 PAIRS = (
@@ -33,8 +37,6 @@ PAIRS = (
 )
 BITS = ({"0", "1"}, {"true", "false"}, {"t", "f"})  # of `PAIRS` those that have no third answer
 EXACT = 2**24  # whole numbers that float32 can hold
-MOST_DECIMALS = 12
-ULPS = 2  # steps of float64 by which a number computed in it may miss its decimals
 STEPS = (
     86_400.0,
     3600.0,
@@ -66,25 +68,43 @@ class Found:
 
 
 def infer_schema(
-    table: pa.Table, where: str = "the table", *, comma: bool = False, typed: bool = True
+    table: pa.Table,
+    where: str = "the table",
+    *,
+    comma: bool = False,
+    typed: bool = True,
+    quoted: Mapping[str, frozenset[str]] = NOTHING_QUOTED,
 ) -> tuple[Schema, tuple[Found, ...]]:
     """Every column's kind from its cells: of text (a CSV file) or of types (Parquet, a data frame).
 
     Columns without a cell, of types that are no column of a table, texts that are different in most rows (names,
-    identifiers, free text), and columns that count the rows are left out of the model and named in `Schema.left_out`;
-    `why_left_out` says why. `comma` says that commas are decimal marks rather than marks between thousands where they
-    could be either; other columns may say so too. `typed` says that cells have types (Parquet, a frame), so that what
-    is missing is null: a level may have any name (`vael.tables.missing`). Errors: `SupportError` for infinite numbers,
-    for words among numbers, and where no column is left.
+    identifiers, free text), columns that count the rows, and a first column without a name that is another in every row
+    are left out of the model and named in `Schema.left_out`; `why_left_out` says why. `comma` says that commas are
+    decimal marks rather than marks between thousands where they could be either; other columns may say so too. `typed`
+    says that cells have types (Parquet, a frame), so that what is missing is null: a level may have any name
+    (`vael.tables.missing`). `quoted` are the columns that are told to be text by quotation marks, with the words that
+    stand there without any (`vael.tables.quoting`). Errors: `SupportError` for infinite numbers, for words among
+    numbers, and where no column is left.
     """
     signs = Signs(decimal_mark(table, comma), day_order(table, no_date))
     columns = {name: table.column(name) for name in table.column_names if not name.startswith(INDEX)}
+    rows = column_of_row_names(table.column_names)
     known = {name: told(name, column, where, signs) for name, column in columns.items()}
+    known = {name: None if name in quoted and name != rows and are_codes(one) else one for name, one in known.items()}
     said = [] if typed else [marks_of(columns[name]) for name, one in known.items() if one is not None]
     marks = frozenset[str]().union(*said)
-    texts = {name: level_text(name, columns[name], where, typed, marks) for name, one in known.items() if one is None}
+    texts = {
+        name: level_text(
+            name, columns[name], where, typed, marks | quoted.get(name, frozenset()), in_quotes=name in quoted
+        )
+        for name, one in known.items()
+        if one is None
+    }
     found = [known.get(name) or texts.get(name) for name in table.column_names]
-    found = [None if one is None or counts_rows(one) else one for one in found]
+    found = [
+        None if one is None or counts_rows(one) or (name == rows and _names_rows(one, columns[name])) else one
+        for name, one in zip(table.column_names, found, strict=True)
+    ]
     kept = tuple(one for one in found if one is not None)
     if not kept:
         reasons = "; ".join(f"{name}: {why_left_out(table.column(name), name)}" for name in table.column_names[:5])
@@ -130,8 +150,11 @@ def why_left_out(column: pa.ChunkedArray, name: str = "") -> str:
     if not modelled(kind):
         return f"of type {kind}"
     text = pc.utf8_trim_whitespace(pc.cast(column, pa.string())) if is_text(kind) else None
-    names = text is not None and (padded(text) or told_numbers(text, missing_text(text)) is None)
-    return "text that differs in most rows" if names else "counts the rows"
+    numbers = None if text is None else told_numbers(text, missing_text(text))
+    if text is not None and (padded(text) or numbers is None):
+        return "text that differs in most rows"
+    values = numbers_of(column) if numbers is None else numbers[0]
+    return "counts the rows" if (np.diff(values) == 1).all() else "names the rows"
 
 
 def modelled(kind: pa.DataType) -> bool:
@@ -148,6 +171,12 @@ def counts_rows(found: Found) -> bool:
         and len(values) >= FEW
         and bool((values == values[0] + np.arange(len(values))).all())
     )
+
+
+def _names_rows(found: Found, cells: pa.ChunkedArray) -> bool:
+    """Whether a column is nothing but names or numbers of rows."""
+    kind = found.column.kind
+    return kind is not ColumnKind.DATE and tells_rows_apart(cells, None if kind in LEVELS else found.values)
 
 
 NO_SIGNS = Signs()
@@ -243,15 +272,38 @@ def _digits_of_text(column: pa.ChunkedArray, values: np.ndarray) -> tuple[np.nda
     return days, as_written(pc.replace_substring_regex(shown, r"\.0*$", ""), pattern)
 
 
-def level_text(name: str, cells: pa.ChunkedArray, where: str, typed: bool, marks: frozenset[str]) -> Found | None:
-    """A column of text as levels; None for texts that name rows. Errors: `SupportError` for words among numbers."""
+def are_codes(found: Found | None) -> bool:
+    """Whether whole numbers that stand in quotes are the names of levels: they come again, as the number of a district
+    does.
+    """
+    if found is None or found.column.kind is ColumnKind.DATE or found.column.decimals != 0 or found.column.pattern:
+        return False
+    seen = found.values[~np.isnan(found.values)]
+    distinct = len(np.unique(seen))
+    return found.column.kind not in LEVELS and (distinct <= MANY or distinct <= IDENTIFIER * len(seen))
+
+
+def level_text(
+    name: str,
+    cells: pa.ChunkedArray,
+    where: str,
+    typed: bool,
+    marks: frozenset[str],
+    *,
+    in_quotes: bool = False,
+) -> Found | None:
+    """A column of text as levels; None for texts that name rows.
+
+    Errors: `SupportError` for words among numbers, unless all are whole and `in_quotes`: 136A among 136 is a code.
+    """
     if not is_text(cells.type) or pa.types.is_dictionary(cells.type):
         return None
     column = pc.utf8_trim_whitespace(pc.cast(cells, pa.string()))
     absent = missing_among(column, typed, marks)
     if (absent if typed else missing_text(column)).all():
         return None
-    _refuse_mixture(name, column, missing_text(column), where)
+    codes = in_quotes and not pc.any(pc.match_substring_regex(column, r"^[+-]?\d*\.\d+")).as_py()
+    _refuse_mixture(name, column, missing_text(column), where, codes=codes)
     return _levels(name, column, absent, None)
 
 
@@ -262,8 +314,10 @@ def padded(column: pa.ChunkedArray) -> bool:
     return bool(pc.any(pc.match_substring_regex(column, r"^\s*0\d+\s*$")).as_py())
 
 
-def _refuse_mixture(name: str, column: pa.ChunkedArray, absent: np.ndarray, where: str) -> None:
-    """Errors: `SupportError` for a column of numbers, or of dates, with a few other words among them."""
+def _refuse_mixture(name: str, column: pa.ChunkedArray, absent: np.ndarray, where: str, *, codes: bool = False) -> None:
+    """Errors: `SupportError` for a column of numbers (unless they may be `codes`), or of dates, with a few other words
+    among them.
+    """
     cells = np.array(column.to_pylist(), dtype=object)
     sample = np.flatnonzero(~absent)[:5000]
     if len(set(cells[sample])) <= 2 * MANY:
@@ -272,11 +326,12 @@ def _refuse_mixture(name: str, column: pa.ChunkedArray, absent: np.ndarray, wher
     if len(wrong) >= 0.1 * len(sample):
         found = no_dates(pa.chunked_array([pa.array(cells[sample], pa.string())]))
         wrong, what = sample[found].tolist(), "date"
-    if wrong:
+    if wrong and not (codes and what == "number"):
         raise SupportError(
             f"{where}: column {name!r} holds {cells[wrong[0]]!r} in row {wrong[0] + 1:,} among {what}s"
             + (f" ({len(wrong):,} such cells among the first {len(sample):,})" if len(wrong) > 1 else "")
             + f"; write a {what} there{' as the others are written' if what == 'date' else ''}, or leave the cell empty"
+            + ("" if what == "date" else "; where they are names, not numbers, put all cells of the column in quotes")
         )
 
 
@@ -415,37 +470,3 @@ def _kind(seen: np.ndarray, whole: bool) -> ColumnKind:
 def _skewness(values: np.ndarray) -> float:
     spread = values.std()
     return float((((values - values.mean()) / spread) ** 3).mean()) if spread > 0 else 0.0
-
-
-def written_decimals(column: pa.ChunkedArray, absent: np.ndarray) -> int | None:
-    """Most digits after the point that cells are written with, trailing zeros apart; None for more than
-    `MOST_DECIMALS` or exponents.
-    """
-    shown = pc.utf8_lower(column.filter(pa.array(~absent)))
-    if pc.any(pc.match_substring_regex(shown, "e|inf")).as_py():
-        return None
-    after = pc.utf8_rtrim(pc.utf8_trim_whitespace(pc.replace_substring_regex(shown, r"^[^.]*\.?", "")), "0")
-    most = int(pc.max(pc.utf8_length(after)).as_py() or 0)
-    return most if most <= MOST_DECIMALS else None
-
-
-def decimals_of(values: np.ndarray, kind: pa.DataType | None = None) -> int | None:
-    """Least number of digits after the point that holds every value, as its type has it; None where it takes more than
-    there are.
-
-    A float32 has the decimals of the number that it is nearest to; numbers computed in float64 may miss theirs by
-    `ULPS` steps.
-    """
-    seen = values[np.isfinite(values)]
-    if not len(seen):
-        return 0
-    narrow = kind is not None and pa.types.is_floating(kind) and kind.bit_width < 64
-    stored = seen.astype(kind.to_pandas_dtype()) if narrow and kind is not None else seen
-    step = np.spacing(np.abs(stored)).astype(np.float64)
-    for digits in range(MOST_DECIMALS + 1):
-        if 10.0**-digits < 8 * step.max():
-            return digits if digits == 0 and (seen == np.floor(seen)).all() else None
-        room = 0.5 * step if narrow else np.maximum(ULPS * step, np.minimum(1e-12 * np.abs(seen), 1e-4 * 10.0**-digits))
-        if (np.abs(np.round(seen, digits) - seen) <= room).all():
-            return digits
-    return None

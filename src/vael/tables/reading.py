@@ -23,6 +23,7 @@ from vael.tables.as_text.text import Ragged, TextLayout, check_names, read_text
 from vael.tables.inference import INDEX, codes, infer_schema
 from vael.tables.missing import missing_levels, missing_text
 from vael.tables.parquet import whole_parquet
+from vael.tables.quoting import columns_in_quotes
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
 from vael.tables.values.arrow_types import FIRST_DAY, LAST_DAY, days_of, is_text
 from vael.tables.values.arrow_types import numbers_of as numbers_typed
@@ -207,9 +208,9 @@ def _told(given: Given, where: str) -> Table:
     """Rows by what their columns are found to be; rows without a cell in any modelled column are left out and
     listed, and the others decide.
     """
-    schema, found = infer_schema(
-        given.table, where, comma=given.layout is not None and given.layout.mark == ";", typed=given.typed
-    )
+    quoted = columns_in_quotes(given.table, given.layout, given.written)
+    comma = given.layout is not None and given.layout.mark == ";"
+    schema, found = infer_schema(given.table, where, comma=comma, typed=given.typed, quoted=quoted)
     matrix = np.stack([_coded(one.column, one.values) for one in found], axis=1)
     gone = np.isnan(matrix).all(axis=1)
     if gone.any():
@@ -264,7 +265,7 @@ def by_schema(
     )
     if fatal:
         row = min(fatal)
-        more = f" (so are {len(fatal) - 1:,} more near it)" if len(fatal) > 1 else ""
+        more = f" (so {'is' if len(fatal) == 2 else 'are'} {len(fatal) - 1:,} more near it)" if len(fatal) > 1 else ""
         told = (
             f"{where}, row {given.rows[row]:,}, {reasons[row]}{more}; correct it, or leave such rows out "
             "(OnError.SKIP; --on-error skip of score, encode and impute)"
@@ -272,7 +273,7 @@ def by_schema(
         raise RowError(told, Skipped(int(given.rows[row]), reasons[row]))
     skipped = [Skipped(int(given.rows[row]), reason) for row, reason in reasons.items()]
     skipped += [
-        Skipped(one.row, f"{one.cells} cells, but {given.table.num_columns} were expected ({one.text[:60]!r})")
+        Skipped(one.row, f"{one.told}, but {given.table.num_columns} were expected ({one.text[:60]!r})")
         for one in given.ragged
     ]
     kept = np.setdiff1d(np.arange(given.table.num_rows), np.array(list(reasons), np.int64))

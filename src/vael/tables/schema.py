@@ -22,6 +22,7 @@ class ColumnKind(Enum):
     DATE = "date"  # days, with their fraction, since `origin`
 
 
+MOST_DIGITS = 17  # after the point of a number, as many as float64 has
 LEVELS = frozenset({ColumnKind.ORDINAL, ColumnKind.CATEGORICAL, ColumnKind.BOOLEAN})
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from vael import files
 from vael.errors import FormatError
 from vael.stored import present, read_json
-from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
+from vael.tables.schema import LEVELS, MOST_DIGITS, Column, ColumnKind, Schema
 from vael.tables.values.arrow_types import type_named
 from vael.tables.values.numerals import is_pattern
 
@@ -108,7 +108,7 @@ def _value(what: str, name: str, value: object) -> object:
         "origin": number,
         "minimum": number or value is None,
         "maximum": number or value is None,
-        "decimals": value is None or (type(value) is int and 0 <= value <= 15),
+        "decimals": value is None or (type(value) is int and 0 <= value <= MOST_DIGITS),
         "missing": isinstance(value, bool),
         "pattern": isinstance(value, str),
         "step": value is None or (number and value > 0),  # type: ignore[operator]

@@ -24,6 +24,7 @@ from vael.tables.reading import Table, place_of, with_views
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
 from vael.tables.values.arrow_types import among, days_of, is_text, levels_in, moments_in, numbers_in, type_named
 from vael.tables.values.dates import digits_in, moment_of, resolution, with_zeros, written_date
+from vael.tables.values.decimals import MOST_DECIMALS
 from vael.tables.values.numerals import FORMS, NumeralForm, numeral_of
 
 WHOLE = 2.0**63  # below which whole numbers are written as such
@@ -181,6 +182,8 @@ def _digits(value: float | int | Decimal, decimals: int | None) -> str:
     value = float(value)
     if decimals is None:
         return np.format_float_positional(value, trim="-") if 1e-5 <= abs(value) < 1e16 or value == 0 else repr(value)
+    if decimals > MOST_DECIMALS:  # those of a computed number, which end where it does
+        return np.format_float_positional(round(value, decimals) + 0.0, trim="-")
     return f"{value:.{decimals}f}"
 
 

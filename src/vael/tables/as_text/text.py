@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool
 
+from vael.counting import counted
 from vael.errors import FormatError, ShapeError
 from vael.tables import columnwise as pc
 from vael.tables.as_text.compressed import content
@@ -68,6 +69,11 @@ class Ragged:
     row: int  # counted from 1, without the line of names
     cells: int
     text: str
+
+    @property
+    def told(self) -> str:
+        """How many cells it has."""
+        return counted(self.cells, "cell")
 
 
 @dataclass(frozen=True)
@@ -184,9 +190,9 @@ class TextTable:
         elif len(found) > 1 and all(row.cells == names + 1 for row in found):
             way = "give the column of row names a name, or delete the separator that ends the lines"
         return ShapeError(
-            f"{self.path}, row {max(1, one.row):,}: {one.cells} cells, but {names} were expected as in the first line "
-            f"({one.text[:60]!r}); "
-            f"{len(found):,} rows are so: {way}"
+            f"{self.path}, row {max(1, one.row):,}: {one.told}, but "
+            f"{counted(names, 'was', 'were')} expected as in the first line ({one.text[:60]!r}); "
+            f"{counted(len(found), 'row is', 'rows are')} so: {way}"
         )
 
 
@@ -247,7 +253,7 @@ def text_table(path: Path) -> TextTable:
         start = re.match(r"#[ \t]+(?=.)|", line)[0]  # type: ignore[index]  # as numpy.savetxt begins the line of names
         (names,) = parsed(line.removeprefix(start).encode(), mark)
         written, first = [[start + names[0], *names[1:]], *written], [inside(pa.array(names)).to_pylist(), *first]
-    named = has_names(first)
+    named = has_names(first) or names_in_quotes(written)
     names = [(name.strip() if named else "") or f"column {number}" for number, name in enumerate(first[0], 1)]
     check_names(path, names)
     place = int(rows.ends[_first(rows)]) if named and comment < 0 else 0
@@ -428,6 +434,15 @@ def has_names(rows: list[list[str]]) -> bool:
     return not any(
         cell.strip() in {value.strip() for value in column} for cell, column in zip(top, columns, strict=True)
     )
+
+
+def names_in_quotes(rows: list[list[str]]) -> bool:
+    """Whether the first line is all in quotes, as programs write names, above a column of numbers that are not: the
+    numbers of the first line are names then too. `rows` are the cells as they are written.
+    """
+    top, below = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
+    bare = [of_numbers(column) for column in zip(*below, strict=True)]
+    return any(bare) and all(cell.lstrip().startswith('"') for cell in top) and any(cell.strip('" ') for cell in top)
 
 
 def of_numbers(cells: Sequence[str]) -> bool:
