@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from vael.data import ColumnKind, read_table
+from vael.applications.synthesis import schema_of
+from vael.data import ColumnKind, load, read_table
 from vael.tables.constraints import enforced
 from vael.tables.writing import arrow_cells, written_cells
 
@@ -64,3 +65,16 @@ def test_new_numbers_have_the_digits_of_their_column(name, tmp_path):
 def test_cells_that_all_have_exponents_declare_no_digits(tmp_path):
     column, _ = drawn([f"{one:.3e}" for one in SPREAD], tmp_path)
     assert column.decimals is None
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_table_of_plain_numbers_has_no_end_beyond_its_own(name, tmp_path):
+    """It is kept without a schema, in float32, which rounds ends outwards as often as inwards."""
+    other = [f"{one:.9g}" for one in NOISE.normal(30_000, 900, 200)]
+    (tmp_path / "t.csv").write_text("x,y\n" + "".join(map("{},{}\n".format, CELLS[name], other)))
+    train = load(tmp_path / "t.csv", validation=1, test=1).train
+    found = schema_of(train)
+    for column, cells in zip(found.columns, (CELLS[name], other), strict=True):
+        seen = np.array(cells, float)
+        assert seen.min() <= column.minimum
+        assert column.maximum <= seen.max()

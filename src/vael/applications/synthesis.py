@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -44,12 +45,16 @@ def schema_of(source: Source) -> Schema:
 
 
 def _as_stored(column: Column, known: Column) -> Column:
-    """With the decimals and the type that the cells had before they became float32."""
-    return (
-        replace(column, decimals=known.decimals, type=known.type)
-        if known.kind not in LEVELS
-        else replace(column, type=known.type)
-    )
+    """With the decimals and the type that the cells had before they became float32, and no end beyond theirs."""
+    if known.kind in LEVELS:
+        return replace(column, type=known.type)
+    low, high = _inner(column.minimum, known.minimum, max), _inner(column.maximum, known.maximum, min)
+    return replace(column, decimals=known.decimals, type=known.type, minimum=low, maximum=high)
+
+
+def _inner(end: float | None, known: float | None, inner: Callable[[float, float], float]) -> float | None:
+    """The end of a range, moved to the one that is `known` where float32 has rounded it beyond."""
+    return end if end is None or known is None else inner(end, known)
 
 
 def _numeric(name: str, cells: np.ndarray, kind: Kind) -> Column:

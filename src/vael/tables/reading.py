@@ -204,13 +204,17 @@ def with_types(schema: Schema, types: pa.Schema) -> Schema:
     return replace(schema, columns=tuple(replace(one, type=str(types.field(one.name).type)) for one in schema.columns))
 
 
-def _told(given: Given, where: str) -> Table:
+def _told(given: Given, where: str, apart: tuple[str, ...] = ()) -> Table:
     """Rows by what their columns are found to be; rows without a cell in any modelled column are left out and
-    listed, and the others decide.
+    listed, and the others decide. `apart` are columns that were found to be none of the model: numbers of rows count
+    no more where rows were left out.
     """
     quoted = columns_in_quotes(given.table, given.layout, given.written)
     comma = given.layout is not None and given.layout.mark == ";"
-    schema, found = infer_schema(given.table, where, comma=comma, typed=given.typed, quoted=quoted)
+    looked = given.table.drop_columns([*apart])
+    schema, found = infer_schema(looked, where, comma=comma, typed=given.typed, quoted=quoted)
+    left = {*apart, *schema.left_out}
+    schema = replace(schema, left_out=tuple(name for name in given.table.column_names if name in left))
     matrix = np.stack([_coded(one.column, one.values) for one in found], axis=1)
     gone = np.isnan(matrix).all(axis=1)
     if gone.any():
@@ -221,7 +225,7 @@ def _told(given: Given, where: str) -> Table:
             rows=given.rows[~gone],
             written=None if written is None else written.filter(kept),
         )
-        table = _told(rest, where)
+        table = _told(rest, where, schema.left_out)
         listed = [*(Skipped(int(row), EMPTY) for row in given.rows[gone]), *table.skipped]
         return replace(table, skipped=tuple(sorted(listed, key=lambda one: one.row)))
     schema = schema if given.types is None else with_types(schema, given.types)
