@@ -23,6 +23,7 @@ FORMS = (
     *(one.replace("%b", "%B") for one in DAYS if "%b" in one),
     *("%d%m%Y", "%m%d%Y", "%y%m%d", "%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S"),
     *("%H%M", "%-H%M", "%H%M%S", "%-H%M%S", "%-d%m%Y", "%-m.%Y"),
+    *("%YQ%q", "%Y-Q%q", "%Y Q%q", "%Y:Q%q", "%Yq%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%-m/%y"),
     *("%m/%d/%Y %I:%M %P", "%-d.%-m.%Y %-I:%M:%S %P", "%I:%M %p"),
 )
 
@@ -48,7 +49,7 @@ def test_a_form_is_read_as_it_was_written(form, tmp_path):
     if "%Y" in form or "%y" in form:
         days = exact(table)[:, 0].numpy() + column.origin
         past = np.array([(one - dt.datetime(1970, 1, 1)) / dt.timedelta(days=1) for one in MOMENTS])
-        unit = 31 if "%d" not in form else 1  # days that a form does not tell apart
+        unit = 92 if "%q" in form else 31 if "%d" not in form else 1  # days that a form does not tell apart
         assert ((past - days >= -1e-5) & (past - days < unit)).all()
 
 
@@ -124,6 +125,10 @@ def test_digits_are_read_as_programs_write_them_beside_gaps(form, tmp_path):
         [str(value) for value in NOISE.integers(10**9, 2 * 10**9, 90)],
         [f"{('May', 'Jun')[row % 2]}-{day:02d}" for row, day in enumerate([*range(1, 31)] * 3)],  # days of two months
         [f"ABC-{value:02d}" for value in NOISE.integers(0, 99, 90)],
+        [f"{one}/{other}" for one, other in NOISE.integers((1, 10), (9, 13), (90, 2))],  # genotypes
+        [f"{one}/{other}" for one, other in NOISE.integers((1, 10), (20, 40), (90, 2))],
+        [f"{2000 + value // 9}Q{value % 9}" for value in NOISE.integers(0, 99, 90)],
+        [f"Q{value}" for value in NOISE.integers(1, 5, 90)],
     ],
 )
 def test_numbers_and_names_that_look_like_digits_of_dates_are_none(cells, tmp_path):

@@ -44,6 +44,7 @@ DAYS = (
     "%d/%m/%y",
     "%d-%b-%y",
     "%d %b %y",
+    "%m/%y",
     "%Y-%m",
     "%m/%Y",
     "%b %Y",
@@ -60,8 +61,9 @@ LIKELY = re.compile(
     r".*\d.*[-/:].*|\d+\.\d+\.\d+\b|[A-Za-z]{3,9}(\.? |-)\d|\d{1,2}\.? [A-Za-z]{3}|\d{1,2}\.(?:1[5-9]|20)\d\d$"
 )
 SHORT = re.compile(
-    r"\d{1,2}\.\d{1,2}\.\d\d$|\d{1,2}/\d{1,2}/\d\d$|(\d{1,2}[- ])?[A-Za-z]{3,9}[- ]\d\d$"
+    r"\d{1,2}\.\d{1,2}\.\d\d$|(\d{1,2}/)?\d{1,2}/\d\d$|(\d{1,2}[- ])?[A-Za-z]{3,9}[- ]\d\d$"
 )  # years of two digits
+OF_QUARTERS = re.compile(r"\d{4}[-: ]?[Qq][1-4]|[Qq][1-4][-/ ]?\d{4}")
 TIME = re.compile(r"(\d\d?:\d\d)(:\d\d)?([.,]\d{1,9})?( ?[AaPp][Mm])?( ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?$")
 
 
@@ -120,6 +122,8 @@ def _patterns(cells: list[str], day_first: bool) -> list[str]:
         return _compact(fullest)
     if all(re.fullmatch(r"\d{8}", cell) for cell in cells):
         return ["%d%m%Y", "%m%d%Y"]
+    if all(map(OF_QUARTERS.fullmatch, cells)):
+        return [re.sub(r"\d{4}", "%Y", re.sub(r"([Qq])\d", r"\1%q", cells[0]))]
     if not any(LIKELY.match(cell) for cell in cells):
         return []
     found = TIME.search(fullest)
@@ -147,7 +151,8 @@ def _four_digits(shown: pa.ChunkedArray, pattern: str, days: np.ndarray) -> bool
 
 def _enough(pattern: str, days: np.ndarray) -> bool:
     """Whether what numbers look like too is told from them: months of digits alone (202301), days of digits alone that
-    do not begin with the year, months before a year of two digits (Mar-20, which could be a day of March).
+    do not begin with the year, months before a year of two digits (Mar-20, which could be a day of March; 1/86, which could
+    be a ratio).
     """
     usual = np.unique(days[days > FIRST]).astype("datetime64[D]")
     of_month = (usual - usual.astype("datetime64[M]")).astype(int) + 1
@@ -159,6 +164,8 @@ def _enough(pattern: str, days: np.ndarray) -> bool:
     if pattern in ("%d%m%Y", "%m%d%Y", "%y%m%d"):
         spread = len(np.unique(of_month)) >= 8 and len(np.unique(months)) >= 4
         return len(usual) >= LOOKED_AT and spread and bool(years.min() >= 1900 and years.max() <= 2100)
+    if pattern == "%m/%y":
+        return len(usual) >= LOOKED_AT and len(np.unique(months)) >= 10
     if pattern in ("%b-%y", "%b %y"):
         return len(np.unique(years % 100)) <= 25 or bool((~np.isin(years % 100, np.arange(1, 32))).any())
     return True

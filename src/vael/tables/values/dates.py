@@ -44,6 +44,7 @@ OFFSET = re.compile(
 PARTS = {"%Y": r"\d{4}", "%y": r"\d\d", "%b": "[A-Za-z]+", "%B": "[A-Za-z]+", "%M": r"\d\d", "%S": r"\d\d"}
 NO_DAYS = (0.0, -1.0, *(sign * (10.0**width - 1) for sign in (1, -1) for width in range(2, 18)))  # `NO_DAY` as numbers
 OF_THE_DAY = frozenset({"%Y", "%y", "%m", "%d", "%b", "%B"})  # marks that say which day it is
+QUARTER = re.compile("([Qq])%q")  # a quarter of a year with its letter, which strptime does not know
 SHORTENED = ("%d", "%m", "%H", "%I")  # what may be written without a zero in front, as %-d
 MIDNIGHT = r"(^|[ T])24:00(:00)?([.,]0+)?"
 
@@ -104,6 +105,8 @@ def parsed_dates(column: pa.ChunkedArray, absent: np.ndarray, pattern: str) -> n
     if is_text(column.type) and pattern in DIGITS:
         shown = pc.replace_substring_regex(shown, r"^(\d+)\.0*$", r"\1")  # as programs write them beside gaps
         shown = shown if pattern.startswith("%Y") else pc.utf8_lpad(shown, DIGITS[pattern], "0")
+    if QUARTER.search(pattern):
+        shown, pattern = _first_months(shown, pattern), QUARTER.sub("%m", pattern)
     plain, fraction = OFFSET.sub("%z", pattern.replace("%:z", "%z")), 0.0
     late = pc.match_substring_regex(shown, MIDNIGHT)
     if pc.any(late).as_py():
@@ -123,6 +126,17 @@ def parsed_dates(column: pa.ChunkedArray, absent: np.ndarray, pattern: str) -> n
         + (np.remainder(seconds, DAY) + fraction) / DAY
         + (dated and _floats(pc.cast(pc.fill_null(late, False), pa.float64())))
     )
+
+
+def _first_months(shown: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray:
+    """Cells with the first month of their quarter in its place; null where they are not written as the pattern has
+    it.
+    """
+    form = "^" + QUARTER.sub(r"\1[1-4]", re.escape(pattern).replace("%Y", r"\d{4}")) + "$"
+    shown = pc.if_else(pc.match_substring_regex(shown, form), shown, pa.scalar(None, shown.type))
+    for quarter in range(1, 5):
+        shown = pc.replace_substring_regex(shown, f"[Qq]{quarter}", f"{3 * quarter - 2:02}")
+    return shown
 
 
 def _fractions(shown: pa.ChunkedArray, mark: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
@@ -217,6 +231,7 @@ def written_date(moment: date | time, pattern: str) -> str:
         ("%-I", str((moment.hour - 1) % 12 + 1)),
         ("%P", "pm" if moment.hour >= 12 else "am"),
         ("%3f", f"{moment.microsecond // 1000:03}"),
+        ("%q", str((moment.month + 2) // 3)),
         ("%Y", f"{moment.year:04}"),  # strftime leaves out the zeros of the year 1
         ("%:z", f"{sign}{minutes // 60:02}:{minutes % 60:02}"),
         ("%z", f"{sign}{minutes // 60:02}{minutes % 60:02}"),
