@@ -5,11 +5,13 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from vael.data import Kind, Source
+from vael.data import Batch, Kind, Source
 from vael.evaluation import Estimation, Proposals, evaluate, evaluate_encoder, evaluate_refined, forecast, judge
 from vael.evaluation.estimation import EstimationOptions
+from vael.evaluation.likelihood import NOISE_BLOCK, Draws, latents
 from vael.models import BernoulliHead
 from vael.networks import seeded
+from vael.probability import diagonal_gaussian
 from vael.recipes import dense
 
 ASKED = Estimation(split="validation", importance_samples=120, seed=4, batch=3, memory=1 << 16)
@@ -71,3 +73,23 @@ def test_keywords_come_before_the_record():
 def test_a_keyword_that_there_is_not_is_refused(way):
     with pytest.raises(TypeError, match="sampels"):
         way(model(), rows(), sampels=3)
+
+
+@pytest.mark.parametrize("first", [0, 1, 7])
+def test_draws_are_the_blocks_of_noise_from_the_first_on(first):
+    """Block after block, each from where it stands: fewer draws begin more, and those of a later first block are the
+    later draws of an earlier one.
+    """
+    q = diagonal_gaussian(torch.zeros(3, 2).double(), torch.ones(3, 2).double())
+    batch = Batch(x=torch.zeros(3, 1), index=torch.tensor([4, 0, 9]))
+
+    def drawn(samples, first):
+        return list(latents(q, batch, Draws(samples, 5, 100, first)))
+
+    blocks = drawn(2 * NOISE_BLOCK + 3, first)
+    assert [len(one) for one in blocks] == [NOISE_BLOCK, NOISE_BLOCK, 3]
+    assert all(
+        torch.equal(one, other) for one, other in zip(drawn(NOISE_BLOCK + 3, first + 1), blocks[1:], strict=True)
+    )
+    assert [len(one) for one in drawn(NOISE_BLOCK, first)] == [NOISE_BLOCK]
+    assert len(torch.cat(blocks).unique()) == 2 * 3 * (2 * NOISE_BLOCK + 3)
