@@ -249,6 +249,8 @@ ANY = (-0.1, math.nan, math.inf)
         (Renyi, ANY, (0.0, 1.0, 1e6)),
         (lambda value: MeanDiscrepancy(value, 1.0), ANY, (0.0, 1e6)),
         (lambda value: MeanDiscrepancy(1.0, value), ANY, (0.0, 1e6)),
+        (lambda value: CovarianceMatching(value, 1.0), ANY, (0.0, 1e6)),
+        (lambda value: CovarianceMatching(1.0, value), ANY, (0.0, 1e6)),
     ],
 )
 def test_a_number_that_no_objective_can_be_with_is_refused(make, wrong, right):
