@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -25,11 +24,7 @@ def compress(options: CompressOptions) -> int:
         condition = run.spec.data.condition
         where = asked(() if condition is None else condition.names, options.where)
         done = archives.compress(run, options.data, target, level=options.level, where=where, progress=line.tell)
-    if options.json:
-        print(json.dumps(as_json(done, target)))
-    else:
-        answer("\n".join(told(done, target)))
-    return 0
+    return said(options.json, as_json(done, target), *told(done, target), say=answer)
 
 
 def decompress(options: DecompressOptions) -> int:

@@ -1,12 +1,11 @@
-"""Formats of files that are written: one class for each, with what it holds. No command asks how a file ends."""
+"""Formats of files that are written: one record for each, with what it holds. No command asks how a file ends."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from vael import files
 from vael.errors import SupportError
@@ -34,74 +33,38 @@ class Result:
     title: str = ""
 
 
-class Format(ABC):
-    """Abstract: how a result is written, and which endings say so."""
+@dataclass(frozen=True)
+class Format:
+    """How a result is written, and which endings say so."""
 
-    pictured: ClassVar[bool] = False  # whether it holds images and nothing else
-    moves: ClassVar[bool] = False  # whether it shows one image after another
-
-    def __init__(self, *endings: str) -> None:
-        self.endings = endings
-
-    @abstractmethod
-    def write(self, path: Path, result: Result) -> None:
-        """Write the result as a file that is whole or not there."""
+    endings: tuple[str, ...]
+    write: Callable[[Path, Result], object]  # as a file that is whole or not there
+    pictured: bool = False  # whether it holds images and nothing else
+    moves: bool = False  # whether it shows one image after another
 
     def many(self, rows: N, picture: N, film: N) -> N:
         """How many are made where nobody says: as rows, in a picture, in a film."""
         return film if self.moves else picture if self.pictured else rows
 
 
-class ArrayFormat(Format):
-    """An array of numbers, in the shape that they have."""
+def _play(path: Path, result: Result) -> None:
+    from vael.applications.traversal import write_gif
 
-    def write(self, path: Path, result: Result) -> None:
-        result.array(path)
-
-
-class TableFormat(Format):
-    """Columns with names, as text or typed."""
-
-    def write(self, path: Path, result: Result) -> None:
-        result.table(path)
+    write_gif(path, result.frames(True))
 
 
-class PictureFormat(Format):
-    """A picture."""
+def _step_through(path: Path, result: Result) -> None:
+    from vael.applications.traversal import write_html
 
-    pictured = True
-
-    def write(self, path: Path, result: Result) -> None:
-        result.picture(path)
+    write_html(path, result.frames(False), result.title)
 
 
-class AnimationFormat(Format):
-    """A film that plays for ever."""
-
-    pictured = moves = True
-
-    def write(self, path: Path, result: Result) -> None:
-        from vael.applications.traversal import write_gif
-
-        write_gif(path, result.frames(True))
-
-
-class PageFormat(Format):
-    """A film to step through, as a page."""
-
-    pictured = moves = True
-
-    def write(self, path: Path, result: Result) -> None:
-        from vael.applications.traversal import write_html
-
-        write_html(path, result.frames(False), result.title)
-
-
-PICTURE, ARRAY = PictureFormat(".png"), ArrayFormat(".npy")
-FILMS = (AnimationFormat(".gif"), PageFormat(".html"))
-COLUMNS = TableFormat(".csv", ".parquet")
-LAID_OUT = TableFormat(".csv", ".tsv", ".txt", ".data", ".parquet")  # in the layout of a table that was read
-PAGE = PageFormat(".html", ".htm")
+PICTURE = Format((".png",), lambda path, result: result.picture(path), pictured=True)
+ARRAY = Format((".npy",), lambda path, result: result.array(path))
+FILMS = (Format((".gif",), _play, True, True), Format((".html",), _step_through, True, True))
+COLUMNS = Format((".csv", ".parquet"), lambda path, result: result.table(path))
+LAID_OUT = replace(COLUMNS, endings=(".csv", ".tsv", ".txt", ".data", ".parquet"))  # as a table that was read is
+PAGE = replace(FILMS[1], endings=(".html", ".htm"))
 ROWS = (COLUMNS, ARRAY)
 STILLS = (PICTURE, *ROWS)
 

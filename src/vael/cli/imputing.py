@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow as pa
-import torch
 
 from vael import specs
 from vael.applications.imputation import impute as fill
@@ -21,14 +20,12 @@ from vael.data.tabular import is_table_file
 from vael.errors import FormatError, StateError
 from vael.evaluation import RowKeys
 from vael.specs import Piece, Run
-from vael.specs.using import table_seed
+from vael.specs.using import Filled, filled_rows
 from vael.tables import ranges, unfilled
 from vael.tables.as_text.output import CellFile, cell_file
-from vael.tables.constraints import enforced
 from vael.tables.ranges import Outside
 from vael.tables.reading import Skipped, Table
 from vael.tables.unfilled import Unfilled
-from vael.tables.writing import completed
 
 FEW = 10.0  # effective samples below which a row's answer hangs on few latents
 
@@ -53,15 +50,18 @@ class Counts:
     """What was filled, and which rows came before, so that rows that are alike in later blocks have other draws."""
 
     def __init__(self) -> None:
-
         self.rows, self.cells, self.all_cells, self.few = 0, 0, 0, 0
         self.skipped: list[Skipped] = []
         self.left: tuple[Unfilled, ...] = ()
         self.outside: tuple[Outside, ...] = ()
         self.keys = RowKeys()
 
-    def look(self, table: Table) -> None:
-        """More rows: gaps that stay, and cells beside gaps that are far from all that training saw."""
+    def look(self, table: Table, found: Filled) -> None:
+        """More rows: what was filled, gaps that stay, and cells beside gaps that are far from all that training saw."""
+        self.rows += len(found.gaps)
+        self.cells += int(found.gaps.sum())
+        self.all_cells += found.gaps.numel()
+        self.few += int((found.effective_samples[found.gaps.any(1)] < FEW).sum())
         self.outside = ranges.summed((*self.outside, *ranges.beside_gaps(table.schema, table.x, table.rows)))
         self.left = unfilled.summed((*self.left, *unfilled.unfilled(table)))
 
@@ -95,32 +95,12 @@ def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: Impu
     counts.skipped += table.skipped
     if not len(table.x):
         return
-    seed = options.seed
-    how = {
-        "samples": options.samples,
-        "draws": options.multiple or 0,
-        "seed": seed,
-        "fitted": options.fitted,
-    }
-    parts = list(fill(run.model, piece.source, **how, keys=counts.keys))
-    draws = (
-        torch.cat([part.draws for part in parts], dim=1)
-        if options.multiple
-        else torch.cat([part.x for part in parts])[None]
-    )
-    deviation = torch.cat([part.deviation for part in parts]).double().numpy()
+    how = {"samples": options.samples, "draws": options.multiple or 0, "seed": options.seed, "fitted": options.fitted}
+    found = filled_rows(table, list(fill(run.model, piece.source, **how, keys=counts.keys)), options.seed)
+    deviation = found.deviation.double().numpy()
     unsure = pa.table({name: deviation[:, place] for place, name in enumerate(table.schema.names)})
-    # rare levels share a code, and which of them a cell is is drawn for each table anew
-    answers = [completed(table, enforced(table.schema, x), table_seed(seed, number)) for number, x in enumerate(draws)]
-    sheets.add(answers, unsure, table)
-    counts.look(table)
-    gaps = torch.from_numpy(table.gaps)
-    counts.rows, counts.cells, counts.all_cells = (
-        counts.rows + len(gaps),
-        counts.cells + int(gaps.sum()),
-        counts.all_cells + gaps.numel(),
-    )
-    counts.few += int((torch.cat([part.effective_samples for part in parts])[gaps.any(1)] < FEW).sum())
+    sheets.add(list(found.draws or (found.table,)), unsure, table)
+    counts.look(table, found)
 
 
 def schema_of(run: Run) -> Schema | None:

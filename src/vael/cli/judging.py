@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 
 from vael import domains, evaluation
-from vael.cli.likeness import likeness
+from vael.cli.likeness import Likeness, likeness
 from vael.cli.options.judging import IMPORTANCE_SAMPLES, PROPOSALS, EvaluateOptions, ReportOptions
 from vael.cli.options.parser import UsageError
 from vael.cli.results import examples, loaded
-from vael.cli.telling import CountingLine, answer, tell
+from vael.cli.telling import CountingLine, answer, said, tell
 from vael.cli.trivial import against_trivial, as_fields
 from vael.cli.wording import duration, model, objective, rate, sentences
 from vael.counting import counted
@@ -61,19 +61,15 @@ def evaluate(options: EvaluateOptions) -> int:
         )
         say = None if options.json else telling
         judged = judge(run, shown, options.importance_samples or IMPORTANCE_SAMPLES, how, say=say)
-        beside = [against_simplest(run, judged, shown, options.seed)]
+        beside: list[AgainstSimplest | Likeness] = [against_simplest(run, judged, shown, options.seed)]
         beside += [by_codes(run, shown)] if options.linear_classifier else []
-        beside += [by_draws(run, shown, options.seed)] if options.frechet else []
+        beside += [likeness(run, shown.source, options.seed)] if options.frechet else []
         trivial = against_trivial(run, judged, shown.source, options.seed)
-    if options.json:
-        record = as_json(judged, run) | as_fields(trivial)
-        for one in beside:
-            record |= one.record
-        print(json.dumps(record))
-    else:
-        first = () if trivial is None else trivial.lines
-        answer("\n".join((*first, *sentences(judged, run.spec), *(line for one in beside for line in one.lines))))
-    return 0
+    record, lines = as_json(judged, run) | as_fields(trivial), sentences(judged, run.spec)
+    for one in beside:
+        record |= one.record
+        lines += one.lines
+    return said(options.json, record, *(trivial.lines if trivial else ()), *lines, say=answer)
 
 
 @dataclass(frozen=True)
@@ -150,12 +146,6 @@ def by_codes(run: Run, shown: JudgedExamples) -> AgainstSimplest:
         f"to those of {counted(known, 'labelled training example')}; the commonest class has {found.baseline:.1%}"
     )
     return AgainstSimplest((line,), {"linear_classifier": vars(found) | {"fitted_to": known}})
-
-
-def by_draws(run: Run, shown: JudgedExamples, seed: int) -> AgainstSimplest:
-    """How near draws are to the examples. Errors: as `vael.cli.likeness.likeness`."""
-    found = likeness(run, shown.source, seed)
-    return AgainstSimplest(found.lines, found.record)
 
 
 def refuse_draws(model: Model, recipe: str, asked: Sequence[str]) -> None:

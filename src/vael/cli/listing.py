@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from vael.cli.options.declaring import argument, option
 from vael.cli.options.parser import UsageError
 from vael.cli.options.shared import CommandOptions
 from vael.cli.options.values import side_or_sides
-from vael.cli.telling import answer
+from vael.cli.telling import answer, said
 from vael.counting import counted
 from vael.errors import ShapeError, StateError
 from vael.nearest import hint
@@ -75,16 +74,14 @@ def listed(json_wanted: bool) -> int:
     from vael.data import catalogue
 
     rows = [{"name": entry.name, "summary": entry.summary, "here": entry.found is not None} for entry in catalogue()]
-    if json_wanted:
-        print(json.dumps({"data": rows}))
-        return 0
-    for row in rows:
-        answer(f"{row['name']:<18} {'here' if row['here'] else 'not here':<9} {row['summary']}")
-    answer(
+    return said(
+        json_wanted,
+        {"data": rows},
+        *(f"{row['name']:<18} {'here' if row['here'] else 'not here':<9} {row['summary']}" for row in rows),
         "\nYour own: a path to .npy, .npz, .csv, IDX or CIFAR files, or a folder of images. `vael data info PATH` says "
-        "how it would be read."
+        "how it would be read.",
+        say=answer,
     )
-    return 0
 
 
 def informed(
@@ -92,9 +89,10 @@ def informed(
 ) -> int:
     """How data would be read: kind, shape, splits, notes, source; of a table what its columns are."""
     from vael.data import describe, load
+    from vael.data.files import images
     from vael.tables.schema_file import as_record, write_schema
 
-    sizes = sizes_of(name)
+    sizes = images.sizes(Path(name)) if Path(name).is_dir() else Counter()  # as they are seen, with how many of each
     if size is None and len(sizes) > 1:
         least = f"{min(height for height, _ in sizes)}x{min(width for _, width in sizes)}"
         many = f"{name}: images of {counted(len(sizes), 'size')} ({told_sizes(sizes)}), but all must have one"
@@ -123,32 +121,20 @@ def informed(
         "origin": found.origin,
         "citation": found.citation,
     }
-    if json_wanted:
-        print(json.dumps({**facts, "schema": None if columns is None else as_record(columns[0])}))
-        return 0
-    for key, value in facts.items():
-        if value and not (key == "columns" and columns):
-            answer(f"{key:<12} {plain(value)}")
-    if columns is not None:
-        answer("columns\n" + "\n".join(column_lines(*columns)))
+    lines = [
+        f"{key:<12} {plain(value)}" for key, value in facts.items() if value and not (key == "columns" and columns)
+    ]
+    lines += [] if columns is None else ["columns", *column_lines(*columns)]
     if schema_file is not None:
-        answer(f"{schema_file}: the schema; edit it and give it to `vael train {name} --schema {schema_file}`")
-    return 0
-
-
-def sizes_of(name: str) -> Counter[tuple[int, int]]:
-    """Heights and widths of the images of a folder, as they are seen, with how many there are of each; nothing for
-    other data.
-    """
-    from vael.data.files.images import sizes
-
-    return sizes(Path(name)) if Path(name).is_dir() else Counter()
+        lines.append(f"{schema_file}: the schema; edit it and give it to `vael train {name} --schema {schema_file}`")
+    record = {**facts, "schema": None if columns is None else as_record(columns[0])}
+    return said(json_wanted, record, *lines, say=answer)
 
 
 def told_sizes(found: Counter[tuple[int, int]]) -> str:
     """Sizes, the commonest first."""
-    said = [f"{height}×{width} ({counted(count, 'image')})" for (height, width), count in found.most_common(SIZES)]
-    return ", ".join([*said, *([f"{len(found) - SIZES:,} more"] if len(found) > SIZES else [])])
+    shown = [f"{height}×{width} ({counted(count, 'image')})" for (height, width), count in found.most_common(SIZES)]
+    return ", ".join([*shown, *([f"{len(found) - SIZES:,} more"] if len(found) > SIZES else [])])
 
 
 def refuse_another(path: Path, schema: Schema) -> None:
@@ -233,25 +219,21 @@ def models(options: ModelsOptions) -> int:
     parts = {}
     for family in (LikelihoodPart, PriorPart, PosteriorPart, ObjectivePart, OptimizerPart):
         parts[f"{family.family}s"] = {kind: summary_of(part).rstrip(".") for kind, part in members(family).items()}
-    if options.json:
-        recipes = {name: said for found in known.values() for name, said in found.items()}
-        groups = {group: list(found) for group, found in known.items()}
-        print(json.dumps({"recipes": recipes, "groups": groups, **parts}))
-        return 0
-    answer("recipes (--model NAME; `vael models NAME` says what is in one)\n")
+    record = {
+        "recipes": {name: about for found in known.values() for name, about in found.items()},
+        "groups": {group: list(found) for group, found in known.items()},
+    }
+    lines = ["recipes (--model NAME; `vael models NAME` says what is in one)", ""]
     for group, found in known.items():
-        listed_by_name(group, found, max(map(len, found)))
+        lines += by_name(group, found, max(map(len, found)))
     for family, found in parts.items():
-        listed_by_name(f"{family} (--{family[:-1]})", found, 28)
-    return 0
+        lines += by_name(f"{family} (--{family[:-1]})", found, 28)
+    return said(options.json, {**record, **parts}, *lines, say=answer)
 
 
-def listed_by_name(title: str, known: dict[str, str], width: int) -> None:
+def by_name(title: str, known: dict[str, str], width: int) -> list[str]:
     """A title, and a line for each name."""
-    answer(title)
-    for name, said in known.items():
-        answer(f"  {name:<{width}}  {said}")
-    answer()
+    return [title, *(f"  {name:<{width}}  {about}" for name, about in known.items()), ""]
 
 
 def recipe_told(name: str, json_wanted: bool) -> int:
@@ -268,14 +250,14 @@ def recipe_told(name: str, json_wanted: bool) -> int:
         for path, value in leaves(record)
     }
     about = " ".join((inspect.getdoc(RECIPES[recipe]) or "").split())
-    if json_wanted:
-        print(json.dumps({"recipe": recipe, "about": about, "leaves": values}))
-        return 0
     open_leaves = " What stands below of network, sizes and optimiser is replaced by what suits the data."
-    answer(f"{recipe}: {inspect.getdoc(RECIPES[recipe])}{open_leaves if found.suits_data else ''}\n")
-    for path, value in values.items():
-        answer(f"  {option_of(path):<34} {written(value)}")
-    return 0
+    return said(
+        json_wanted,
+        {"recipe": recipe, "about": about, "leaves": values},
+        f"{recipe}: {inspect.getdoc(RECIPES[recipe])}{open_leaves if found.suits_data else ''}\n",
+        *(f"  {option_of(path):<34} {written(value)}" for path, value in values.items()),
+        say=answer,
+    )
 
 
 def first_line(documented: object) -> str:

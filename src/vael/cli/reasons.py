@@ -45,7 +45,8 @@ class Reasons:
 
     def __init__(self, run: Run, train: Source, most: int) -> None:
         self.event, self.most = run.spec.data.event, most
-        self.names, self.usual = names_of(run), usual_of(train) if most and len(self.event) == 1 else ()
+        self.names = run.spec.data.columns or tuple(f"column {place}" for place in range(1, self.event[0] + 1))
+        self.usual = usual_of(train) if most and len(self.event) == 1 else ()
 
     def of(
         self, detector: AnomalyDetector, source: Source, verdict: Verdict, rows: Tensor, first: int
@@ -90,11 +91,6 @@ def regions(surprise: Tensor, most: int) -> list[list[Reason]]:
 def spans(count: int, side: int, size: int) -> list[str]:
     """Lines of pixels from 1 on, in groups."""
     return [f"{place * side + 1}-{min((place + 1) * side, size)}" for place in range(count)]
-
-
-def names_of(run: Run) -> tuple[str, ...]:
-    """What the cells of an example are called."""
-    return run.spec.data.columns or tuple(f"column {place}" for place in range(1, run.spec.data.event[0] + 1))
 
 
 def usual_of(train: Source) -> tuple[str, ...]:

@@ -92,10 +92,7 @@ def examples(run: Run, data: str | None) -> Source:
 
     Errors: `ShapeError`, `SupportError` if the model cannot take them.
     """
-    if data is None:
-        return run.split()[1]
-
-    return examples_of(run.spec, data)
+    return run.split()[1] if data is None else examples_of(run.spec, data)
 
 
 def rows(run: Run, data: str | None, on_error: str | None = None, *, clip: bool = False) -> Iterator[Piece]:
@@ -134,7 +131,7 @@ def in_lines(
             for found in answers(piece.source):
                 file.add(piece, begin, found)
                 begin += len(found)
-    return done(target.path, file.rows, options, None if options.on_error is None else skipped)
+    return done(target.path, file.file.rows, options, None if options.on_error is None else skipped)
 
 
 def done(path: Path, count: int, options: CommandOptions, skipped: Sequence[Skipped] | None = None) -> int:

@@ -155,9 +155,10 @@ def told(reasons: list[Reason], explain: bool) -> str:
 
 def detector_of(run: Run, splits: Splits, options: ScoreOptions) -> AnomalyDetector:
     """The detector of a run, calibrated on rows that chose nothing: those that were given, else the test split,
-    where there is one.
+    where there is one. Errors: `StateError` where too few rows were set aside for a scale of scores, or for p-values.
     """
-    refuse_few(splits, options.calibrate is not None)
+    if few := too_few(splits, options.calibrate is not None):
+        raise StateError(few)
     detector = usual_detector(run, splits, Score(options.score or "combined"), options.contamination)
     if options.calibrate is None:
         return detector
@@ -165,13 +166,6 @@ def detector_of(run: Run, splits: Splits, options: ScoreOptions) -> AnomalyDetec
     given = None if found[0].context is None else torch.cat([one.context for one in found if one.context is not None])
     whole = found[0] if len(found) == 1 else replace(found[0], x=torch.cat([one.x for one in found]), context=given)
     return detector.calibrated(whole, contamination=options.contamination or 0.0)
-
-
-def refuse_few(splits: Splits, calibrated: bool) -> None:
-    """Errors: `StateError` where too few rows were set aside for a scale of scores, or for p-values."""
-    said = too_few(splits, calibrated)
-    if said:
-        raise StateError(said)
 
 
 def too_few(splits: Splits, calibrated: bool = False) -> str:

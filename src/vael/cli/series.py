@@ -102,17 +102,13 @@ def encode(options: EncodeOptions) -> int:
     if each == "window":  # side by side
         found, windows = covering(run, options.data)
         codes = codes_of(run.model, windows.source)
-        beside, numbers = windows_beside(found, windows), codes
+        number = pa.array(np.arange(1, len(windows.begins) + 1))  # beside what names the first step of each
+        beside, numbers = {"window": number, **windows.beside(found, windows.begins)}, codes
     else:
         beside, numbers = windows.beside(found), torch.from_numpy(windows.steps_of(codes.numpy()))
     named = {f"z{place + 1}": pa.array(column.numpy()) for place, column in enumerate(numbers.unbind(1))}
     target.write(steps(numbers, {**beside, **named}))
     return told(target, len(numbers), each, f"{counted(numbers.shape[1], 'latent')} each", options)
-
-
-def windows_beside(found: Sequences, windows: Covering) -> dict[str, pa.Array]:
-    """What names windows: their number, and what names their first step."""
-    return {"window": pa.array(np.arange(1, len(windows.begins) + 1)), **windows.beside(found, windows.begins)}
 
 
 def reconstruct(options: ReconstructOptions) -> int:

@@ -11,7 +11,7 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Protocol, runtime_checkable
@@ -101,12 +101,14 @@ def answer(text: str = "", file: OutputStream | None = None) -> None:
     print("\n".join(lines), file=stream, flush=True)
 
 
-def said(as_json: bool, record: Mapping[str, object], *lines: str) -> int:
-    """Say what was done, as one JSON object or in lines for a person; gives the exit status of a command."""
+def said(as_json: bool, record: Mapping[str, object], *lines: str, say: Callable[[str], None] = tell) -> int:
+    """Say what was done, as one JSON object or in lines for a person (by `answer`, where it is what was asked for);
+    gives the exit status of a command.
+    """
     if as_json:
         print(json.dumps(record))
     for line in () if as_json else lines:
-        tell(line)
+        say(line)
     return 0
 
 

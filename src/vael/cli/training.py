@@ -179,28 +179,17 @@ def finish(run: Run, fit: Fit, options: TrainOptions, say: Callable[[str], None]
     report = write_report(run, judged) if options.report else None
     say(f"\nRun folder: {run.folder}" + (f"\nReport:     {report}" if report else ""))
     if options.json:
-        story = {
+        record = {
             "run": str(run.folder),
             "report": report and str(report),
             "stopped": fit.stopped,
             "steps": fit.steps,
             "epochs": fit.epochs,
-        }
-        best = "validation_elbo" if fit.is_bound else "validation_objective"
-        numbers = {
+            "parameters": run.spec.parameters,
             "training_seconds": fit.seconds,
             "skipped": fit.skipped,
-            best: fit.best_elbo,
+            "validation_elbo" if fit.is_bound else "validation_objective": fit.best_elbo,
             "best_step": fit.best_step,
+            "evaluation": as_json(judged, run),
         }
-        print(
-            json.dumps(
-                {
-                    **story,
-                    "parameters": run.spec.parameters,
-                    **numbers,
-                    "evaluation": as_json(judged, run),
-                    **as_fields(trivial),
-                }
-            )
-        )
+        print(json.dumps(record | as_fields(trivial)))

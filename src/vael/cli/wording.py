@@ -45,7 +45,7 @@ def summary(spec: RunSpec) -> list[str]:
         *([f"given       {data.condition.told}"] if data.condition else []),
         *([f"classes     {labels(data.labelling)}"] if data.labelling else []),
         f"model       {model(spec)}",
-        f"{told_of(spec):<12}{spec.model.likelihood_name}",
+        f"{'likelihood' if spec.model.is_likelihood else 'cost':<12}{spec.model.likelihood_name}",
         f"objective   {objective(spec)}",
         f"length      {length(spec)}; batch {training.batch}{rate(spec)}, seed {training.seed}",
     ]
@@ -56,11 +56,6 @@ def labels(labelling: Labelling) -> str:
     """Which classes are learned, and from how many labels."""
     few = "" if labelling.each is None else f"; training is given {counted(labelling.each, 'label')} of each"
     return f"{labelling.classes} by {labelling.told}{few}"
-
-
-def told_of(spec: RunSpec) -> str:
-    """What that may be called by which an error is judged."""
-    return "likelihood" if spec.model.is_likelihood else "cost"
 
 
 def model(spec: RunSpec) -> str:

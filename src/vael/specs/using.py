@@ -7,7 +7,7 @@ a time, so that memory does not grow with the data.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,7 +23,7 @@ from vael.applications import generation
 from vael.applications.anomaly import AnomalyDetector, Score, Verdict
 from vael.applications.classifying import class_probabilities
 from vael.applications.forecasting import Future, future
-from vael.applications.imputation import impute
+from vael.applications.imputation import Imputed, impute
 from vael.applications.synthesis import latent_sampler, synthetic_rows, usual_sampler
 from vael.data import Schema, Source, Splits
 from vael.data.conditioning.columns import CellsCondition
@@ -135,7 +135,7 @@ class Use:
                 raise StateError("gaps are filled in tables; give rows, or the path of a .csv or .parquet file")
             if len(rows.x):
                 found = impute(self.run.model, piece.source, samples=samples, draws=draws, seed=seed, keys=keys)
-                yield _filled(rows, list(found), seed)
+                yield filled_rows(rows, list(found), seed)
 
     def drawn(self, count: int, seed: int = 0, where: Mapping[str, object] | None = None) -> NewExamples:
         """New examples, as `vael sample` draws them; `where` is the condition of a conditional model, of which
@@ -269,19 +269,19 @@ def joined_fillings(parts: Iterable[Filled]) -> Filled:
     )
 
 
-def _filled(table: Table, parts: list[Any], seed: int) -> Filled:
+def filled_rows(table: Table, parts: Sequence[Imputed], seed: int) -> Filled:
+    """Rows of a table with what was found for their gaps, block by block; which of the rare levels that share a code a
+    cell is is drawn for each table anew.
+    """
     means = torch.cat([part.x for part in parts])
     draws = torch.cat([part.draws for part in parts], dim=1)
-    tables = [
-        completed(table, enforced(table.schema, x), table_seed(seed, number))
-        for number, x in enumerate(draws if len(draws) else means[None])
-    ]
+    drawn = (completed(table, enforced(table.schema, x), table_seed(seed, number)) for number, x in enumerate(draws))
     return Filled(
-        tables[0] if not len(draws) else completed(table, enforced(table.schema, means), seed),
+        completed(table, enforced(table.schema, means), seed),
         torch.cat([part.deviation for part in parts]),
         torch.from_numpy(table.gaps),
         torch.cat([part.effective_samples for part in parts]),
-        tuple(tables) if len(draws) else (),
+        tuple(drawn),
     )
 
 

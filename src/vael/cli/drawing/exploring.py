@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import webbrowser
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from vael.cli.formats import PAGE
 from vael.cli.options.declaring import flag, option
 from vael.cli.options.shared import RunOptions
 from vael.cli.options.values import number, one_of, positive
-from vael.cli.telling import tell
+from vael.cli.telling import said, tell
 from vael.counting import counted
 
 if TYPE_CHECKING:
@@ -92,13 +92,8 @@ def export(scene: Scene, options: ExploreOptions, path: Path) -> int:
 
     found = kept_page(scene, options.size or USUAL, without_examples=options.without_examples)
     files.write_bytes(path, found.content)
-    if options.json:
-        record = {key: value for key, value in asdict(found).items() if key != "content"}
-        print(json.dumps({"path": str(path), "bytes": len(found.content), **record}))
-    else:
-        for line in told(scene, found, path):
-            tell(line)
-    return 0
+    record = {key: value for key, value in vars(found).items() if key != "content"}
+    return said(options.json, {"path": str(path), "bytes": len(found.content), **record}, *told(scene, found, path))
 
 
 def told(scene: Scene, found: KeptPage, path: Path) -> list[str]:

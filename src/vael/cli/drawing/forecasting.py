@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from vael.applications.generation import write
 from vael.cli import series
 from vael.cli.formats import Result
@@ -11,7 +9,6 @@ from vael.cli.options.drawing import ForecastOptions
 from vael.cli.results import loaded, target_of
 from vael.cli.telling import said
 from vael.counting import counted
-from vael.data.series import Sequences
 from vael.specs.series import forecast_columns
 
 
@@ -26,16 +23,11 @@ def forecast(options: ForecastOptions) -> int:
             path, forecast_columns(run.spec.data, found, ahead, options.interval, options.draws)
         ),
     )
-    return say(target.write(result), found, ahead.mean.shape[1], options)
-
-
-def say(target: Path, found: Sequences, steps: int, options: ForecastOptions) -> int:
-    """What was written."""
-    means = f"means, and the middle {options.interval:.0%} of draws"
-    record = {"file": str(target), "series": len(found.series), "steps": steps, "context": found.window}
+    steps, means = ahead.mean.shape[1], f"means, and the middle {options.interval:.0%} of draws"
+    record = {"file": str(target.write(result)), "series": len(found.series), "steps": steps, "context": found.window}
     return said(
         options.json,
         {**record, "interval": options.interval, "draws": options.draws},
-        f"{target}: {counted(steps, 'step')} after {counted(len(found.series), 'series', 'series')}, given the last "
-        f"{found.window} steps of each: {means if options.draws is None else f'{options.draws} drawn futures'}",
+        f"{target.path}: {counted(steps, 'step')} after {counted(len(found.series), 'series', 'series')}, given the "
+        f"last {found.window} steps of each: {means if options.draws is None else f'{options.draws} drawn futures'}",
     )

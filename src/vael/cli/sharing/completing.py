@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from vael.cli.options.declaring import Option, argument, options_of
+from vael.cli.options.declaring import argument, options_of
 from vael.cli.options.parser import Parser, UsageError
 from vael.cli.options.shared import CommandOptions
 from vael.errors import StateError
@@ -64,12 +64,7 @@ def whole() -> argparse.ArgumentParser:
         named = {option: one.option for one in options_of(record) for option in one.names}
         for action in parser._actions:
             how = named.get(action.option_strings[0] if action.option_strings else "--" + action.dest.replace("_", "-"))
-            if how is not None and names_file(how):
+            if how is not None and (how.read is Path or how.called or how.written):  # the value is a file or folder
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
         commands.add_parser(name, help=command.summary, parents=[parser], add_help=False, conflict_handler="resolve")
     return root
-
-
-def names_file(option: Option) -> bool:
-    """Whether the value is a file or folder."""
-    return option.read is Path or bool(option.called) or option.written
