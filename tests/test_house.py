@@ -399,6 +399,58 @@ def test_public_names_are_described(path):
     assert lacking == []
 
 
+IN_THE_LANGUAGE = {"ABC", "BaseModel", "Enum", "Exception", "Generic", "NamedTuple", "object", "Protocol"}
+
+
+def members(kind):
+    """Names of the methods and fields that stand in a class."""
+    fields = {one.target.id for one in kind.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)}
+    return fields | {one.name for one in kind.body if isinstance(one, ast.FunctionDef)}
+
+
+def overrides(kind, name, classes):
+    """Whether a class inherits a member of this name, which says what it does: from one of `classes`, or from another
+    package, whose pages say so.
+    """
+    for base in (node.value if isinstance(node, ast.Subscript) else node for node in kind.bases):
+        known = classes.get(last_name(base))
+        if last_name(base) not in IN_THE_LANGUAGE and known is None:
+            return True
+        if known is not None and (name in members(known) or overrides(known, name, classes)):
+            return True
+    return False
+
+
+def undescribed(trees):
+    """Public methods of public classes without a docstring that are not described where they are first declared."""
+    kinds = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    classes = {kind.name: kind for kind in kinds}
+    for kind in [kind for kind in kinds if not kind.name.startswith("_")]:
+        for node in [one for one in kind.body if isinstance(one, ast.FunctionDef) and not one.name.startswith("_")]:
+            if not ast.get_docstring(node) and not overrides(kind, node.name, classes):
+                yield f"{kind.name}.{node.name}"
+
+
+def test_public_methods_are_described_where_they_are_declared():
+    """What overrides one may say more, and need not."""
+    assert list(undescribed(map(tree_of, FILES))) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "seen"),
+    [
+        ("class A:\n    def f(self): pass", ["A.f"]),
+        ("class A(ABC):\n    @property\n    def f(self): pass", ["A.f"]),
+        ("class A:\n    def f(self):\n        'Says.'\nclass B(A):\n    def f(self): pass", []),
+        ("class A:\n    f: int\nclass B(A[int]):\n    def f(self): pass\n    def g(self): pass", ["B.g"]),
+        ("class A(nn.Module):\n    def forward(self): pass", []),
+        ("class _A:\n    def f(self): pass\nclass B:\n    def _f(self): pass", []),
+    ],
+)
+def test_the_check_of_methods_sees(code, seen):
+    assert list(undescribed([ast.parse(code)])) == seen
+
+
 @EACH
 def test_at_most_eight_arguments(path):
     """Of functions that people call; `self` does not count."""

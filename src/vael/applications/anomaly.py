@@ -93,6 +93,7 @@ class Usual:
 
     @classmethod
     def of(cls, values: np.ndarray) -> Usual:
+        """By their median, and the distance between their first and last tenth."""
         low, middle, high = np.quantile(values, [0.1, 0.5, 0.9])
         return cls(float(middle), float(max(high - low, 1e-9)))
 

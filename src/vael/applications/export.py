@@ -270,6 +270,7 @@ class TracedGraph:
 
     @property
     def file(self) -> str:
+        """What it is called in a folder."""
         return "encoder.onnx" if "x" in self.inputs else "decoder.onnx"
 
 

@@ -31,6 +31,7 @@ class CodeEvaluation:
 
     @property
     def bound(self) -> float:
+        """Log p(x, c(x)) = log p(x | c(x)) + log p(c(x)) in nats, which is at most log p(x)."""
         return -self.distortion - self.rate
 
 

@@ -35,10 +35,12 @@ class Weighed(Protocol):
     """What is known of the weights of an estimate of log p(x)."""
 
     @property
-    def effective_sample_size(self) -> float | None: ...
+    def effective_sample_size(self) -> float | None:
+        """Of the K weights, mean over examples."""
 
     @property
-    def k_hat_above_limit(self) -> float | None: ...
+    def k_hat_above_limit(self) -> float | None:
+        """Share of examples whose k-hat is above its limit."""
 
 
 def untrusted(found: Weighed) -> bool:

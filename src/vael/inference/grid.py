@@ -161,6 +161,7 @@ class OneExample:
         return log_likelihood, log_prior, log_q
 
     def at(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Log p(x | z), log p(z) and log q(z | x) of so many latents, `[points]` each, all decoded together."""
         z = z.to(self.batch.x.device)
         terms = self.model.terms(
             self.batch,
@@ -229,6 +230,7 @@ class Cells:
 
     @staticmethod
     def cat(parts: list[Cells]) -> Cells:
+        """The cells of all parts, one after another."""
         return Cells(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Cells)))
 
     @staticmethod

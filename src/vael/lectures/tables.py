@@ -85,6 +85,7 @@ class FiniteTable:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The variables in the order of their axes."""
         return tuple(variable.name for variable in self.variables)
 
     def axis(self, name: str) -> int:

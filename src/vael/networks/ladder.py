@@ -222,6 +222,7 @@ class Pixels:
 
     @property
     def patch(self) -> Size:
+        """Height and width of a patch."""
         rows, columns = (math.ceil(whole / part) for whole, part in zip(self.image, self.levels[-1], strict=True))
         return rows, columns
 

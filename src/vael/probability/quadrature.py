@@ -130,10 +130,12 @@ class Grid:
 
     @property
     def features(self) -> int:
+        """How many dimensions there are."""
         return len(self.axes)
 
     @property
     def points(self) -> int:
+        """How many points there are: the product of those of all axes."""
         return math.prod(len(axis) for axis in self.axes)
 
     def nodes(

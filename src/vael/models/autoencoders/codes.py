@@ -39,6 +39,7 @@ class CodeGrid:
 
     @property
     def positions(self) -> int:
+        """How many codes the grid holds."""
         return self.height * self.width
 
 
