@@ -74,7 +74,7 @@ GROUPS = {
     "use on data": {
         "reconstruct": Command("using", "Pass data through a trained model and write what comes back.", "using"),
         "encode": Command("using", "Write the latent code (posterior mean) of every example.", "using"),
-        "classify": Command("classifying", "Tell the class of every row, of a run that learned classes.", "using"),
+        "classify": Command("using", "Tell the class of every row, of a run that learned classes.", "using"),
         "score": Command("scoring", "Find the rows that do not belong, and what makes them strange.", "using"),
         "impute": Command("imputing", "Fill the missing cells of a table; others stay as they came.", "using"),
         "compress": Command("compressing", "Compress images, arrays or tables without loss.", "using"),

@@ -1,23 +1,27 @@
-"""`vael reconstruct`, `encode` and `export`."""
+"""`vael reconstruct`, `encode`, `classify` and `export`."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vael import domains
 from vael.applications import generation
+from vael.applications.classifying import class_probabilities, class_probabilities_by_bound
 from vael.applications.export import export_onnx
 from vael.applications.latents import optimized_reconstructions
-from vael.cli.options.using import SHOWN, EncodeOptions, ExportOptions, ReconstructOptions
+from vael.cli.formats import ARRAY
+from vael.cli.options.using import SHOWN, ClassifyOptions, EncodeOptions, ExportOptions, ReconstructOptions
 from vael.cli.results import done, elements, examples, grid, in_lines, loaded, target_of
 from vael.cli.telling import tell
 from vael.cli.wording import climbed
 from vael.data import Source
-from vael.models import Encodes, needs
+from vael.models import Classifies, Encodes, needs
 from vael.specs import Run
 
 COLUMNS = 10
@@ -63,6 +67,23 @@ def width_of_codes(run: Run) -> int:
     """How many numbers the code of an example has, as the first one of the run's own data shows."""
     first = run.splits().train.subset(torch.zeros(1, dtype=torch.int64))
     return next(iter(generation.code_blocks(run.model, first))).shape[1]
+
+
+def classify(options: ClassifyOptions) -> int:
+    """The class of every row, with probabilities."""
+    run = loaded(options)
+    target = target_of(run, options, "classes")
+    needs(run.model, Classifies, "telling classes")
+    of = class_probabilities_by_bound if options.by == "bound" else class_probabilities
+    names = run.use.classes
+    bare = target.form is ARRAY
+
+    def told(source: Source) -> Iterator[np.ndarray]:
+        for shares in of(run.model, source):
+            found = shares.numpy()
+            yield found if bare else np.column_stack((np.array(names, object)[found.argmax(1)], found.astype(object)))
+
+    return in_lines(run, options, target, names if bare else ["class", *(f"p({name})" for name in names)], told)
 
 
 def export(options: ExportOptions) -> int:
