@@ -40,6 +40,9 @@ FOLDERS = {  # of modules that kept their names: where they were, and where they
 }
 MOVED = {
     "vael.applications.compression": "vael.compression",
+    "vael.compression.hierarchy": "vael.compression.safe",
+    "vael.report.known": "vael.report.record",
+    "vael.report.tabular.matrices": "vael.report.tabular.synthetic_figures",
     "vael.data.tables": "vael.tables.reading",
     "vael.evaluation.refined": "vael.evaluation.evaluate",
     "vael.models.discrete": "vael.models.posteriors.bernoulli",

@@ -9,7 +9,7 @@ import pytest
 import vael
 from vael.cli import main
 from vael.cli.trivial import Against
-from vael.report.known import TrivialModel
+from vael.report.record import TrivialModel
 
 HOW = ["--epochs", "1", "--no-report", "--importance-samples", "2", "--latent", "2", "--hidden", "4", "--threads", "1"]
 

@@ -9,7 +9,7 @@ from vael.data import Kind, Source, Splits
 from vael.models import BernoulliHead
 from vael.recipes import dense
 from vael.report import ReportInput, gather
-from vael.report.known import Encoded
+from vael.report.record import Encoded
 
 
 def record(latent=3, examples=40):

@@ -1,6 +1,6 @@
 import html
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -32,29 +32,6 @@ class UnitGaussian(Head):
 PARTS = DecomposedDivergence(2.5, 0.4, 0.2, 0.1, 0.1, 0.1, 30, 30)
 
 
-@dataclass(frozen=True)
-class Numbers:
-    data: str = "bits"
-    split: str = "test"
-    examples: int = 30
-    elbo: float = -43.21
-    log_likelihood: float | None = -41.98
-    standard_error: float | None = 0.37
-    importance_samples: int = 500
-    bits_per_dim: float | None = 0.946
-    effective_sample_size: float | None = 77.7
-    k_hat: float | None = 0.41
-    k_hat_above_limit: float | None = 0.02
-    distortion: float = 40.11
-    divergence: float = 3.1
-    parts: DecomposedDivergence | None = PARTS
-    active_units: int = 2
-    latent_features: int = 2
-    warnings: tuple[str, ...] = ("the error bar of one number is wide",)
-    notes: tuple[str, ...] = ("1,000 test images",)
-    is_bound: bool = True
-
-
 EVALUATION = Evaluation(
     data="bits",
     split="test",
@@ -79,6 +56,23 @@ EVALUATION = Evaluation(
     seed=0,
     seconds=0.0,
     estimator="",
+)
+
+NUMBERS = replace(
+    EVALUATION,
+    elbo=-43.21,
+    log_likelihood=-41.98,
+    standard_error=0.37,
+    importance_samples=500,
+    bits_per_dim=0.946,
+    effective_sample_size=77.7,
+    k_hat=0.41,
+    k_hat_above_limit=0.02,
+    distortion=40.11,
+    divergence=3.1,
+    parts=PARTS,
+    warnings=("the error bar of one number is wide",),
+    notes=("1,000 test images",),
 )
 
 
@@ -127,7 +121,7 @@ def grey(tmp_path_factory):
         model((1, 6, 5), BernoulliHead(), 2),
         Splits(source, source, source),
         history(),
-        Numbers(),
+        NUMBERS,
         facts,
         title="A <title>",
         view=domains.of(source),
@@ -334,7 +328,7 @@ def test_the_same_run_gives_the_same_page(table, tmp_path):
 )
 def test_the_card_trusts_an_error_bar_where_the_evaluation_does_not_warn_of_it(share, effective, median):
     """One rule for both: a median of 0.5 beside 37 % of the examples above 0.7 is no reason to trust."""
-    numbers = replace(Numbers(), k_hat=median, k_hat_above_limit=share, effective_sample_size=effective)
+    numbers = replace(NUMBERS, k_hat=median, k_hat_above_limit=share, effective_sample_size=effective)
     found = replace(EVALUATION, k_hat=median, k_hat_above_limit=share, effective_sample_size=effective)
     each = torch.zeros(found.examples, dtype=torch.float64)
     judged = Judged(each, each, each, each + effective, each + median, each[:, None], None, each)

@@ -8,7 +8,7 @@ from vael.data import AsFloat, Kind, Source
 from vael.data.transforms import Threshold
 from vael.domains.image import PIXELS
 from vael.domains.table import ROWS
-from vael.report.known import TrivialModel
+from vael.report.record import TrivialModel
 from vael.report.verdict import Findings, Tone, remarks, signed
 
 SOUND = Findings(

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vael.applications.generation import batches, blocks, drawn_rows, seeded
+from vael.applications.generation import batches, drawn_rows, parts, seeded
 from vael.applications.latents import aggregate_draws
 from vael.data import Kind, Source, Splits
 from vael.errors import StateError
@@ -112,7 +112,7 @@ def aggregate_samples(model: Model, density: Samples, count: int, seed: int = 0)
     """
     model, noise = needs(model, CodeVector, "sampling from a density of codes"), seeded(count, seed)
     with torch.no_grad():
-        return torch.cat([_drawn(model, density, size, noise) for size in blocks(count)])
+        return torch.cat([_drawn(model, density, len(one), noise) for one, _ in parts(count, None)])
 
 
 def _drawn(model: CodeVector, density: Samples, size: int, noise: torch.Generator) -> Tensor:

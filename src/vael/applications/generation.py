@@ -93,11 +93,6 @@ def seeded(count: int, seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def blocks(count: int) -> list[int]:
-    """`count` as sizes of at most `AT_ONCE`."""
-    return [min(AT_ONCE, count - begin) for begin in range(0, count, AT_ONCE)]
-
-
 def parts(count: int, context: Conditions) -> list[tuple[range, Tensor | None]]:
     """`count` examples in parts of at most `AT_ONCE`, each with its conditions."""
     found = [range(first, min(first + AT_ONCE, count)) for first in range(0, count, AT_ONCE)]

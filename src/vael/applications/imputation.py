@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vael.data import Batch, Source
+from vael.data.batch import some
 from vael.errors import StateError
 from vael.evaluation import RowKeys, row_batches
 from vael.inference import drawn_and_weighed, refined
@@ -99,7 +100,7 @@ def impute(
     for batch in row_batches(model.eval(), source, seed):
         for index in torch.arange(len(batch)).split(size):
             with torch.no_grad():
-                found = _imputed(model, proposer, _at(batch, index), how, keys)
+                found = _imputed(model, proposer, cells_of(batch, index), how, keys)
             yield found
 
 
@@ -116,11 +117,9 @@ def _exactly(rows: RowMixture, batch: Batch, how: _Wanted, keys: RowKeys) -> Imp
     return Imputed(found.mean, found.deviation, low, high, drawn, effective)
 
 
-def _at(batch: Batch, index: Tensor) -> Batch:
-    parts = {
-        name: getattr(batch, name)[index] for name in ("x", "observed", "context") if getattr(batch, name) is not None
-    }
-    return replace(batch, **parts, label=None, index=None, weight=None)
+def cells_of(batch: Batch, index: Int64[Tensor, " some"]) -> Batch:
+    """These examples of a batch: their elements and conditions alone."""
+    return replace(some(batch, index), label=None, index=None, weight=None)
 
 
 def _imputed(model: LatentVector, proposer: LatentVector, batch: Batch, how: _Wanted, keys: RowKeys) -> Imputed:

@@ -4,13 +4,14 @@ them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vael.applications.imputation import cells_of
 from vael.data import Batch
 from vael.errors import ShapeError, StateError
 from vael.evaluation import RowKeys
@@ -82,26 +83,11 @@ def inpaint(model: Model, batch: Batch, *, draws: int = 1, candidates: int = CAN
         )
     keys = RowKeys().of(torch.where(batch.observed, batch.x, torch.nan))
     parts = torch.arange(len(batch)).split(AT_ONCE)
-    found = [_inpainted(model, _at(batch, index), draws, candidates, seed, keys[index]) for index in parts]
+    found = [_inpainted(model, cells_of(batch, index), draws, candidates, seed, keys[index]) for index in parts]
     return Inpainted(
         torch.cat([one.mean for one in found]),
         torch.cat([one.draws for one in found], dim=1),
         torch.cat([one.effective_samples for one in found]),
-    )
-
-
-def _at(batch: Batch, index: Tensor) -> Batch:
-    observed, context = batch.observed, batch.context
-    if observed is None:
-        raise StateError("the batch has no mask of seen cells; give it `observed`")
-    return replace(
-        batch,
-        x=batch.x[index],
-        observed=observed[index],
-        context=None if context is None else context[index],
-        label=None,
-        index=None,
-        weight=None,
     )
 
 

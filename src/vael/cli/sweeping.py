@@ -83,6 +83,5 @@ def trained(folder: Path, label: str, prepared: Prepared, samples: int, say: Cal
     specs.begin(prepared, own)
     run, _ = carried_out(prepared, own, False, say)
     record = ReportInput(run.model, prepared.splits, run.history, view=domains.of(prepared.splits.train))
-    # pyrefly: ignore[bad-argument-type]  (a frozen record is what only reads such a protocol, but cannot be said of
-    # one)
+    # pyrefly: ignore[bad-argument-type]  (a model with a weight of its divergence is judged by draws)
     return Point(label, record, judge(run, importance_samples=samples))

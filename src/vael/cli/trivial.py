@@ -9,7 +9,7 @@ from vael import domains
 from vael.data import Source
 from vael.evaluation import Evaluation, Judgement
 from vael.report import ReportInput
-from vael.report.known import TrivialModel
+from vael.report.record import TrivialModel
 from vael.specs import Run
 
 CERTAIN = 2.0  # standard errors; the model's own, which is more than that of a difference on the same examples

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
-from vael.compression.hierarchy import log_ratio, of_the_draw
 from vael.compression.laws import CodingLaw, Parts
 from vael.compression.level import Level, Symbols
 from vael.compression.reading import LatentGrid, law_of_cells, law_of_latents, prior_of_latents
@@ -25,7 +24,7 @@ from vael.data import Batch
 from vael.errors import ShapeError, SupportError
 from vael.models import Head, LatentModel, Model, head_of, needs, posterior_means
 from vael.models.core import Levels
-from vael.probability import total_log_prob
+from vael.probability import diagonal_gaussian, total_log_prob
 from vael.process import threads
 
 BINS = 1 << 9  # of the latents' grid in a unit: finer than any posterior deviation but the least
@@ -39,6 +38,27 @@ MOST_EXAMPLES, MOST_CELLS = 256, 1 << 18  # in one call of a network
 def at_once(cells: int) -> int:
     """Examples of so many cells in one call of a network."""
     return max(1, min(MOST_EXAMPLES, MOST_CELLS // cells))
+
+
+def of_the_draw(law: Distribution) -> Distribution:
+    """A law at one draw of the levels above, batch shape `[1, batch]`, as one of batch shape `[batch]`."""
+    if len(law.batch_shape) != 2:
+        return law
+    if isinstance(law, Independent) and isinstance(law.base_dist, Normal):
+        return diagonal_gaussian(law.base_dist.loc[0], law.base_dist.scale[0])
+    if isinstance(law, MultivariateNormal):
+        return MultivariateNormal(law.loc[0], scale_tril=law.scale_tril[0], validate_args=False)
+    return law  # no Gaussian: whoever reads it says so
+
+
+LawAt = Callable[[Levels], Distribution]
+
+
+def log_ratio(posterior: LawAt, prior: LawAt, z: Levels) -> Float[Tensor, " batch"]:
+    """Log q(z | x) - log p(z) of each example, all levels, in nats."""
+    above = [z[:level] for level in range(len(z))]
+    parts = [(posterior(a).log_prob(one) - prior(a).log_prob(one))[0] for a, one in zip(above, z, strict=True)]
+    return torch.stack(parts).sum(0)
 
 
 class FloatLevel(Level):

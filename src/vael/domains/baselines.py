@@ -10,8 +10,7 @@ from torch import Tensor
 from vael.data import Kind, Source
 from vael.models import ColumnsHead
 from vael.report.gather import few, model_units
-from vael.report.known import TrivialModel
-from vael.report.record import ReportInput
+from vael.report.record import ReportInput, TrivialModel
 
 FITTED, JUDGED, MOST_COUNTERS, CELLS = 10_000, 5_000, 4_000_000, 50_000_000
 

@@ -31,9 +31,8 @@ from vael.domains.reading import (
 )
 from vael.domains.recommendation import Recommendation
 from vael.errors import FormatError, ShapeError, StateError, SupportError
-from vael.report.known import Encoded, Subject, TrivialModel
 from vael.report.of_examples import drawings
-from vael.report.record import Headed, ReportInput, View
+from vael.report.record import Encoded, Headed, ReportInput, Subject, TrivialModel, View
 
 
 @runtime_checkable

@@ -38,9 +38,8 @@ from vael.models.likelihoods.parts import TabulatedMixturePart
 from vael.networks.ladder_parts import DenseLadderPart
 from vael.networks.parts import ConvolutionalPart, DensePart
 from vael.report import gather, pictures
-from vael.report.known import Encoded, Subject
 from vael.report.of_examples import Shown, drawings
-from vael.report.record import Headed, ReportInput
+from vael.report.record import Encoded, Headed, ReportInput, Subject
 
 STANDS_OUT, MANY_LEVELS = (
     0.25,

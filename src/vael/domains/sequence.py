@@ -23,8 +23,7 @@ from vael.models import Model, Predicts, has, is_likelihood
 from vael.networks.parts import DensePart
 from vael.report import series
 from vael.report.gather import few
-from vael.report.known import Encoded, Subject, TrivialModel
-from vael.report.record import Headed, ReportInput
+from vael.report.record import Encoded, Headed, ReportInput, Subject, TrivialModel
 from vael.tables.given import in_memory
 from vael.tables.reading import named
 from vael.tables.schema_file import from_record

@@ -35,9 +35,8 @@ from vael.domains.table_rows import all_rows, by_schema, of_numbers, refuse_othe
 from vael.models import ColumnsHead, head_of
 from vael.models.likelihoods.parts import ColumnsPart, GaussianPerChannelPart
 from vael.networks.parts import DensePart
-from vael.report.known import Encoded, Subject, TrivialModel
 from vael.report.of_examples import Shown, drawings
-from vael.report.record import Headed, ReportInput
+from vael.report.record import Encoded, Headed, ReportInput, Subject, TrivialModel
 from vael.report.tabular import columns as number_columns
 from vael.report.tabular import mixed_columns
 from vael.tables.given import in_memory

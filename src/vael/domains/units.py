@@ -21,8 +21,7 @@ def aligned(splits: Splits, data: DataSpec) -> Splits:
         levels = None if kind is Kind.REAL else source.levels
         return replace(source, kind=kind, levels=levels, gaps=data.gaps)
 
-    test = None if splits.test is None else one(splits.test)
-    return replace(splits, train=one(splits.train), validation=one(splits.validation), test=test)
+    return splits.each(one)
 
 
 def refuse_unlike(known: DataSpec, found: Source, source: str) -> None:

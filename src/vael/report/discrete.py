@@ -12,8 +12,7 @@ from vael.counting import counted
 from vael.models import Codes, LatentModel, has, needs
 from vael.networks import code_use
 from vael.report import gather, pictures
-from vael.report.known import Encoded
-from vael.report.record import ReportInput
+from vael.report.record import Encoded, ReportInput
 from vael.report.style import INK, MODEL, Drawing, as_label, keep, new_figure, rule_lines
 from vael.report.tabular.columns import LONGEST
 

@@ -14,9 +14,8 @@ from torch import Tensor
 
 from vael.models import Codes, ExactLikelihood, LatentModel, has, is_likelihood
 from vael.report.gather import ACTIVE, mapped, principal
-from vael.report.known import Encoded
 from vael.report.labels import write_names
-from vael.report.record import ReportInput
+from vael.report.record import Encoded, ReportInput
 from vael.report.style import (
     ACTIVE_COLOUR,
     CLASSES,

@@ -29,8 +29,7 @@ from vael.models import (
 from vael.probability import PerExample, as_noise, draw
 from vael.probability import divergence as kl
 from vael.probability.factorization import spectrum
-from vael.report.known import Encoded
-from vael.report.record import ReportInput
+from vael.report.record import Encoded, ReportInput
 
 POINTS = 5000  # of data in a map or a mean over data
 CELLS_IN_ALL = 200_000_000  # of data encoded for one report

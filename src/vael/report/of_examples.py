@@ -8,8 +8,7 @@ from pathlib import Path
 
 from vael.models import Classifies, Codes, LatentVector, Reconstructs, Samples, Whitens, has, needs
 from vael.report import classes, discrete, figures, gather, pictures
-from vael.report.known import Encoded
-from vael.report.record import Headed, ReportInput
+from vael.report.record import Encoded, Headed, ReportInput
 from vael.report.style import Drawing
 
 

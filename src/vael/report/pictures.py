@@ -13,8 +13,7 @@ from vael.applications import level_draws
 from vael.models import is_likelihood
 from vael.report import gather
 from vael.report.grid import LARGEST, grid_image, shown_channels
-from vael.report.known import Encoded
-from vael.report.record import ReportInput
+from vael.report.record import Encoded, ReportInput
 from vael.report.style import Drawing, as_label, keep, new_figure
 
 COLUMNS, ROWS = 12, 3  # originals over reconstructions

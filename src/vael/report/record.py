@@ -6,84 +6,68 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
 
 from vael.applications.comparing import Comparison
 from vael.counting import counted
 from vael.data import Source, Splits
-from vael.evaluation import Judgement
-from vael.evaluation.divergence_parts import DecomposedDivergence
+from vael.evaluation import Evaluation, Judgement
 from vael.models import LatentModel, LatentVector, Model, has, needs
 from vael.report.grid import Display, display_of
-from vael.report.known import Encoded, Subject, TrivialModel
 from vael.report.style import Drawing
 from vael.training import Row
 
 
-@runtime_checkable
-class JudgedNumbers(Protocol):
-    """What a report prints of an evaluation (`vael.evaluation.Evaluation` has it and says what each is); nats per
-    example unless the name says otherwise.
-    """
+@dataclass(frozen=True)
+class TrivialModel:
+    """Log-likelihood of the independent-cells model in nats per example, and what that model is in words."""
+
+    log_likelihood: float
+    what: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the data are, in words, and what helps a model that overfits them."""
+
+    elements: str = "elements"
+    example: str = "example"
+    remedies: str = "More data, weight decay (`--weight-decay`) or a smaller network help."
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Posterior of a part of the data."""
+
+    mean: Float[Tensor, "examples latents"]
+    divergence: (
+        Float[Tensor, "examples latents"] | None
+    )  # nats; None where the posterior does not fall into single latents
+    label: Int64[Tensor, " examples"] | None
+    told: str = ""  # which examples they are, for captions
 
     @property
-    def data(self) -> str: ...
+    def per_latent(self) -> Float[Tensor, " latents"] | None:
+        """Mean divergence of each latent in nats."""
+        return None if self.divergence is None else self.divergence.mean(0)
 
     @property
-    def split(self) -> str: ...
+    def variance(self) -> Float[Tensor, " latents"]:
+        """Variance over the data of each latent's posterior mean."""
+        return self.mean.var(0, correction=0)
 
     @property
-    def examples(self) -> int: ...
-
-    @property
-    def elbo(self) -> float: ...
-
-    @property
-    def log_likelihood(self) -> float | None: ...
-
-    @property
-    def standard_error(self) -> float | None: ...
-
-    @property
-    def importance_samples(self) -> int: ...
-
-    @property
-    def bits_per_dim(self) -> float | None: ...
-
-    @property
-    def effective_sample_size(self) -> float | None: ...
-
-    @property
-    def k_hat(self) -> float | None: ...
-
-    @property
-    def k_hat_above_limit(self) -> float | None: ...
-
-    @property
-    def distortion(self) -> float: ...
-
-    @property
-    def divergence(self) -> float: ...
-
-    @property
-    def parts(self) -> DecomposedDivergence | None: ...
-
-    @property
-    def active_units(self) -> int: ...
-
-    @property
-    def latent_features(self) -> int: ...
-
-    @property
-    def warnings(self) -> tuple[str, ...]: ...
-
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-
-    @property
-    def is_bound(self) -> bool: ...
+    def order(self) -> list[int]:
+        """Latents from the most informative one to the least: by divergence, or by variance where there is none."""
+        measure = self.variance if self.per_latent is None else self.per_latent
+        return torch.argsort(measure, descending=True, stable=True).tolist()
 
 
+JudgedNumbers = Evaluation  # what a report prints of an evaluation
 Facts = tuple[tuple[str, str], ...]
 Headed = Sequence[tuple[str, Sequence[Drawing | None]]]  # drawings under their headings; None where one does not apply
 

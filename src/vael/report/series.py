@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +61,24 @@ def _panels(rows: int, across: int) -> tuple[Figure, list[list[Axes]]]:
     return figure, figure.subplots(rows, across, squeeze=False, sharex=True).tolist()
 
 
+def _windows(
+    record: ReportInput, channels: Sequence[int], titles: Sequence[str], drawn: Callable[[Axes, int, int], None]
+) -> Figure:
+    """A column of panels for each window under its title, a row for each channel, and what is `drawn` of both."""
+    figure, panels = _panels(len(channels), len(titles))
+    for place, title in enumerate(titles):
+        for row, channel in enumerate(channels):
+            drawn(panels[row][place], place, channel)
+            rule_lines(panels[row][place])
+            panels[row][place].locator_params(nbins=4)
+        panels[0][place].set_title(as_label(title))
+        panels[-1][place].set_xlabel("step")
+    for row, channel in enumerate(channels):
+        panels[row][0].set_ylabel(as_label(record.view.names(record.shown)[channel]))
+    legend_above(figure, panels[0][0])
+    return figure
+
+
 def _limited(channels: int) -> str:
     return "" if channels <= CHANNELS else f" The first {CHANNELS} of {channels} channels are shown."
 
@@ -72,28 +91,17 @@ def reconstructions(record: ReportInput, folder: Path) -> Drawing:
     with looking(record.model):
         batch = batch_at(source, index, record.seed, reference(record.model))
         found = returned(model, batch, PerExample(record.seed, index))
-    channels = min(CHANNELS, source.event[1])
-    figure, panels = _panels(channels, len(index))
     begin = source.named.take(index.numpy()).columns.get("begin")
     times = range(1, source.event[0] + 1)
-    for place in range(len(index)):
-        for channel in range(channels):
-            axes = panels[channel][place]
-            low, high, mean, x = (
-                getattr(found, name)[place, :, channel].numpy() for name in ("low", "high", "mean", "x")
-            )
-            axes.fill_between(times, low, high, color=MODEL, alpha=0.22, lw=0, label=f"middle {BAND:.0%} of draws")
-            axes.plot(times, mean, color=MODEL, lw=1.3, label="mean of p(x | z)")
-            axes.plot(times, x, color=INK, lw=0.9, marker=".", ms=2.5, label="data")
-            rule_lines(axes)
-            axes.locator_params(nbins=4)
-        panels[0][place].set_title(
-            as_label(f"from {begin[place]}" if begin is not None else f"window {index[place] + 1}")
-        )
-        panels[-1][place].set_xlabel("step")
-    for channel, name in enumerate(record.view.names(source)[:channels]):
-        panels[channel][0].set_ylabel(as_label(name))
-    legend_above(figure, panels[0][0])
+
+    def drawn(axes: Axes, place: int, channel: int) -> None:
+        low, high, mean, x = (getattr(found, name)[place, :, channel].numpy() for name in ("low", "high", "mean", "x"))
+        axes.fill_between(times, low, high, color=MODEL, alpha=0.22, lw=0, label=f"middle {BAND:.0%} of draws")
+        axes.plot(times, mean, color=MODEL, lw=1.3, label="mean of p(x | z)")
+        axes.plot(times, x, color=INK, lw=0.9, marker=".", ms=2.5, label="data")
+
+    titles = [f"window {place + 1}" if begin is None else f"from {begin[at]}" for at, place in enumerate(index)]
+    figure = _windows(record, range(min(CHANNELS, source.event[1])), titles, drawn)
     gaps = " Gaps in the line of the data are elements that were not seen." if source.gaps else ""
     caption = (
         f"{counted(len(index), 'window')} of {record.shown_line}: the data, the mean of p(x | z), and the middle "
@@ -125,23 +133,16 @@ def rollouts(record: ReportInput, folder: Path) -> Drawing:
     low, high = drawn.quantile(torch.tensor([(1 - BAND) / 2, (1 + BAND) / 2], device=drawn.device), dim=0).cpu()
     mean, times = law.mean.mean(0).float().cpu(), range(1, source.event[0] + 1)
     chosen = most_varying(batch.x.float().cpu())
-    figure, panels = _panels(len(chosen), len(index))
-    for place in range(len(index)):
-        for row, channel in enumerate(chosen):
-            axes, later = panels[row][place], times[half:]
-            ends = (low[place, :, channel].numpy(), high[place, :, channel].numpy())
-            axes.fill_between(later, *ends, color=MODEL, alpha=0.22, lw=0, label=f"middle {BAND:.0%} of draws")
-            axes.plot(later, mean[place, :, channel].numpy(), color=MODEL, lw=1.3, label="mean of what is drawn")
-            known = batch.x[place, :, channel].float().cpu().numpy()
-            axes.plot(times, known, color=INK, lw=0.9, marker=".", ms=2.5, label="data")
-            axes.axvline(half + 0.5, color=INK, lw=0.6, ls=(0, (3, 3)))
-            rule_lines(axes)
-            axes.locator_params(nbins=4)
-        panels[0][place].set_title(f"window {index[place] + 1}")
-        panels[-1][place].set_xlabel("step")
-    for row, channel in enumerate(chosen):
-        panels[row][0].set_ylabel(as_label(record.view.names(source)[channel]))
-    legend_above(figure, panels[0][0])
+
+    def shown(axes: Axes, place: int, channel: int) -> None:
+        ends = (low[place, :, channel].numpy(), high[place, :, channel].numpy())
+        axes.fill_between(times[half:], *ends, color=MODEL, alpha=0.22, lw=0, label=f"middle {BAND:.0%} of draws")
+        axes.plot(times[half:], mean[place, :, channel].numpy(), color=MODEL, lw=1.3, label="mean of what is drawn")
+        known = batch.x[place, :, channel].float().cpu().numpy()
+        axes.plot(times, known, color=INK, lw=0.9, marker=".", ms=2.5, label="data")
+        axes.axvline(half + 0.5, color=INK, lw=0.6, ls=(0, (3, 3)))
+
+    figure = _windows(record, chosen, [f"window {place + 1}" for place in index], shown)
     few = "" if source.event[1] <= CHANNELS else f" Shown: the {CHANNELS} of {source.event[1]} channels that vary most."
     caption = (
         f"{counted(len(index), 'window')} of {record.shown_line}: the data, and what the model expects of the steps "

@@ -14,8 +14,7 @@ from vael.counting import counted
 from vael.evaluation import CodeJudgement, ExactJudgement, Judgement, samples_latents
 from vael.models import is_likelihood
 from vael.report.gather import ACTIVE
-from vael.report.known import Encoded, Subject, TrivialModel
-from vael.report.record import ReportInput
+from vael.report.record import Encoded, ReportInput, Subject, TrivialModel
 
 
 class Tone(Enum):

@@ -8,9 +8,8 @@ from vael import files
 from vael.evaluation import Judgement, KeyFigure
 from vael.models import Encodes, has
 from vael.report import figures, gather
-from vael.report.known import Encoded
 from vael.report.page import KEPT, NATS, Page, Section, html, number
-from vael.report.record import Facts, ReportInput
+from vael.report.record import Encoded, Facts, ReportInput
 from vael.report.style import styled
 from vael.report.verdict import findings_of, remarks, signed
 

@@ -24,11 +24,6 @@ from vael.specs.spec import RunSpec, fitting
 from vael.tables.schema_file import read_schema
 
 
-def schema_of(asked: Request) -> Schema | None:
-    """The schema in the file that was given. Errors: `FormatError`."""
-    return None if asked.schema is None else read_schema(Path(asked.schema))
-
-
 def reading_for(asked: Request) -> Reading:
     """How data are to be read as asked for.
 
@@ -45,7 +40,7 @@ def reading_for(asked: Request) -> Reading:
         None if asked.test is None else float(asked.test),
         by_test,
         0,
-        schema_of(asked),
+        None if asked.schema is None else read_schema(Path(asked.schema)),
         windowing_of(asked),
     )
 

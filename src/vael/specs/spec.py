@@ -147,12 +147,8 @@ def _spec_in(path: Path) -> RunSpec:
                 f"{path} has schema {version}, but this vael reads up to {SCHEMA}; use the vael that wrote "
                 "it, or a newer one"
             )
-        return checked(RunSpec.model_validate(current(known)), str(path))
+        spec = RunSpec.model_validate(current(known))
     except ValidationError as error:
         raise FormatError(f"{path} does not fit: {told(error)}; restore the file as `vael train` wrote it") from error
-
-
-def checked(spec: RunSpec, where: str) -> RunSpec:
-    """The spec, if its parts fit each other. Errors: `FormatError`."""
-    of(spec.data).refuse_misfit(spec.data, where)
+    of(spec.data).refuse_misfit(spec.data, str(path))
     return spec

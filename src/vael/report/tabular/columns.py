@@ -12,8 +12,7 @@ from vael.counting import counted
 from vael.report import gather
 from vael.report.record import ReportInput
 from vael.report.style import DATA, INK, MODEL, Drawing, as_label, keep, legend_above, rule_lines
-from vael.report.tabular.matrices import side_by_side
-from vael.report.tabular.synthetic_figures import limited, panels
+from vael.report.tabular.synthetic_figures import limited, panels, side_by_side
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

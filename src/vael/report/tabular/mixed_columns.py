@@ -14,16 +14,16 @@ from vael.counting import counted
 from vael.evaluation.tabular.associations import AssociationDistance, association_distance
 from vael.report import gather
 from vael.report.record import ReportInput
-from vael.report.style import INK, MODEL, Drawing, keep, legend_above, new_figure
+from vael.report.style import INK, MODEL, Drawing, as_label, keep, legend_above, new_figure
 from vael.report.tabular.synthetic_figures import (
     LISTED,
+    LONGEST,
     MATRIX,
     SHOWN,
     associations_beside,
     limited,
     panel,
     panels,
-    short,
 )
 from vael.tables.constraints import columns_of, enforced
 from vael.tables.schema import LEVELS, Schema
@@ -87,9 +87,9 @@ def returned(record: ReportInput, folder: Path, *, schema: Schema) -> Drawing:
     ]:
         seen = ~np.isnan(one)
         if column.kind in LEVELS:
-            levels.append((short(column.name), _same(one[seen], other[seen]), _commonest(one[seen])))
+            levels.append((as_label(column.name, LONGEST), _same(one[seen], other[seen]), _commonest(one[seen])))
         else:
-            numbers.append((short(column.name), _correlation(one[seen], other[seen]), 0.0))
+            numbers.append((as_label(column.name, LONGEST), _correlation(one[seen], other[seen]), 0.0))
     parts = [
         (rows, label)
         for rows, label in (

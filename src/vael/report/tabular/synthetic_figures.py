@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float
 
 from vael.counting import counted
 from vael.evaluation.tabular.associations import AssociationDistance
@@ -19,12 +21,12 @@ from vael.report.style import (
     TRAIN,
     Drawing,
     as_label,
+    diverging,
     keep,
     legend_above,
     new_figure,
     rule_lines,
 )
-from vael.report.tabular.matrices import side_by_side
 from vael.report.ticks import tick, usual_values
 from vael.tables.constraints import columns_of
 from vael.tables.schema import LEVELS, Column, ColumnKind
@@ -36,11 +38,8 @@ if TYPE_CHECKING:
 SHOWN, ACROSS, LISTED, MATRIX = 24, 4, 40, 40
 BARS, LONGEST, LEVEL = 8, 14, 10  # levels in a panel, letters of the name of a column and of a level
 BINS = 24
-
-
-def short(name: str, most: int = LONGEST) -> str:
-    """A name that fits beside an axis."""
-    return as_label(name, most)
+NAMED = 15  # columns with a name at the axis
+Panel = tuple[str, Float[np.ndarray, "columns columns"]]  # a title and its matrix, from −1 to 1
 
 
 def limited(count: int, shown: int) -> str:
@@ -59,6 +58,28 @@ def panels(count: int, height: float = 1.75) -> tuple[Figure, list[Axes]]:
     for spare in axes[count:]:
         spare.set_axis_off()
     return figure, axes[:count]
+
+
+def side_by_side(panels: Sequence[Panel], names: Sequence[str], label: str, height: float = 3.2) -> Figure:
+    """The matrices, with the names of their columns at the axes and one scale from −1 to 1 beside them."""
+    figure = new_figure(7.4, height)
+    axes = figure.subplots(1, len(panels))
+    ticks = list(range(0, len(names), max(-(-len(names) // NAMED), 1)))
+    words = [as_label(names[tick], LONGEST) for tick in ticks]
+    image = None
+    for place, (title, matrix) in zip(axes, panels, strict=True):
+        image = place.imshow(matrix, cmap=diverging(), vmin=-1, vmax=1, interpolation="none")
+        place.set_xticks(ticks, words, rotation=90, fontsize=7)
+        place.set_yticks(ticks, words if place is axes[0] else [], fontsize=7)
+        place.set_title(title)
+        place.tick_params(length=0)
+    if image is not None:
+        bar = figure.colorbar(image, ax=axes, shrink=0.7, label=label, ticks=[-1, -0.5, 0, 0.5, 1])
+        if bar.solids is not None:
+            bar.solids.set_rasterized(
+                True
+            )  # as cells side by side their edges would be seen, since they let light through
+    return figure
 
 
 def associations_beside(found: AssociationDistance, titles: tuple[str, str, str], height: float = 3.2) -> Figure:
@@ -80,7 +101,11 @@ def distances(quality: SyntheticQuality) -> Drawing:
     places = np.arange(len(rows))
     axes.barh(places, [one[0] for one in rows], color=MODEL, height=0.62, label="synthetic against held-out rows")
     axes.plot([one[1] for one in rows], places, "|", color=INK, ms=8, mew=1.6, label="training against held-out rows")
-    axes.set(yticks=places, yticklabels=[short(one[2]) for one in rows], xlabel="distance, from 0 (equal) to 1 (apart)")
+    axes.set(
+        yticks=places,
+        yticklabels=[as_label(one[2], LONGEST) for one in rows],
+        xlabel="distance, from 0 (equal) to 1 (apart)",
+    )
     axes.set_ylim(len(rows) - 0.4, -0.6)
     legend_above(figure, axes)
     axes.grid(True, axis="x")
@@ -115,7 +140,7 @@ def panel(
     axes: Axes, column: Column, real: np.ndarray, drawn: np.ndarray, names: tuple[str, str] = ("real", "synthetic")
 ) -> None:
     """One column; `names` are what the two tables are called in the legend."""
-    axes.set(title=short(column.name), yticks=[])
+    axes.set(title=as_label(column.name, LONGEST), yticks=[])
     axes.spines["left"].set_visible(False)
     axes.tick_params(length=2.5, width=0.6)
     if not len(real) or not len(drawn):
@@ -127,7 +152,7 @@ def panel(
         edges = np.arange(len(codes) + 1) - 0.5
         axes.set_xticks(
             np.arange(len(codes)),
-            [short(levels[code], LEVEL) for code in codes],
+            [as_label(levels[code], LEVEL) for code in codes],
             rotation=50 if len(codes) > 3 else 0,
             fontsize=7,
         )
