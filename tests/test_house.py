@@ -63,7 +63,7 @@ ROWS = [  # a row imports only rows below it
     {"stored"},
     {"files"},
     {"claims", "parts"},
-    {"counting", "errors", "moved", "nearest", "process", "visible"},
+    {"counting", "errors", "moved", "nearest", "process", "signals", "visible"},
 ]
 HEIGHT = {part: -row for row, parts in enumerate(ROWS) for part in parts}
 FACE = {"__version__"}  # what a part may take from the package itself, whose other names lead upwards

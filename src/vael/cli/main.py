@@ -5,18 +5,19 @@ from __future__ import annotations
 import errno
 import importlib
 import os
-import signal
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import vael
-from vael.cli.telling import answer, paragraph, quietly, speakable
+from vael.cli.telling import answer, outlasting_readers, paragraph, quietly, speakable
 from vael.errors import StateError, VaelError
+from vael.signals import ending_asks
 
 MEMORY = "not enough memory; use a smaller batch, a smaller model or less data, or a machine or device with more"
 USED_UP = (
@@ -42,6 +43,7 @@ class Command:
     module: str
     summary: str
     takes: str = ""
+    keeps: bool = False  # whether what it makes, over hours, is kept, so that it goes on when nobody reads its lines
 
     def function(self, name: str) -> Callable[[Any], int]:
         """What carries it out: takes the record of options that `record` names, gives the exit status."""
@@ -55,8 +57,8 @@ class Command:
 
 GROUPS = {
     "train and judge": {
-        "train": Command("training", "Train a model on data; writes a run folder and a report.", "training"),
-        "sweep": Command("sweeping", "Train with several weights of the divergence, side by side.", "training"),
+        "train": Command("training", "Train a model on data; writes a run folder and a report.", "training", True),
+        "sweep": Command("sweeping", "Train with several weights of the divergence, side by side.", "training", True),
         "evaluate": Command("judging", "Judge a model: bound, log p(x), and how far to trust them.", "judging"),
         "report": Command("judging", "Write report.html and the figures of a run anew.", "judging"),
     },
@@ -119,8 +121,9 @@ def main(argv: list[str] | None = None) -> int:
 def ended(arguments: list[str]) -> int:
     """The exit status of a command line, whatever happens."""
     debug, quiet = "--debug" in arguments, bool(QUIET & set(arguments))
+    came = threading.Event()
     try:
-        with terminable(), quietly(quiet):
+        with terminable() as came, quietly(quiet):
             return dispatch([word for word in arguments if word not in {"--debug", *QUIET}])
     except KeyboardInterrupt:
         return failed("interrupted", INTERRUPTED, debug)
@@ -134,6 +137,8 @@ def ended(arguments: list[str]) -> int:
     except OSError as error:
         return failed(told(error), FAILED, debug)
     except Exception as error:
+        if came.is_set():
+            return failed("interrupted", INTERRUPTED, debug)
         if out_of_memory(error):
             return failed(MEMORY, FAILED, debug)
         return failed(
@@ -177,16 +182,21 @@ def failed(message: str, status: int, debug: bool) -> int:
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """SIGTERM ends a command as SIGINT does; training itself takes both over while it can write a checkpoint."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, former)
+def terminable() -> Iterator[threading.Event]:
+    """SIGTERM and SIGHUP (the terminal is gone) end a command as SIGINT does, unless whoever started it has them
+    ignored, as `nohup` does; training itself takes them over while it can write a checkpoint.
+
+    The event is set once one came: libraries swallow what is raised in the midst of their imports, and then fail by
+    something else.
+    """
+    came = threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        came.set()
+        raise KeyboardInterrupt
+
+    with ending_asks(interrupt):
+        yield came
 
 
 def command_for(name: str, options: object) -> Callable[[Any], int]:
@@ -244,7 +254,7 @@ def carried_out(name: str, rest: list[str]) -> int:
         print(parser.format_help())
         return DONE
     options = parser.read(rest)
-    with trusted(options), kept_apart(places_of(options)):
+    with trusted(options), kept_apart(places_of(options)), outlasting_readers(COMMANDS[name].keeps):
         refuse_endings(options)
         return command_for(name, options)(options)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import math
@@ -20,6 +21,7 @@ from vael.visible import visible_lines
 
 LEAST = 20  # columns that a line has at least
 LOOKS = 0.2  # seconds between two looks at how far something is, on a terminal
+UNREAD = (errno.EPIPE, errno.EIO)  # what writing gives when the reader of a pipe left, or the terminal is gone
 _QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
 # what stands before the text of a line: all of its columns, the first of them, a name, a bullet
 _HANGING = (re.compile(r" *[^ ].* {2,}"), re.compile(r" *[^ ]+(?: [^ ]+)* {2,}"), re.compile(r" *(?:- |[^ ]+: )?"))
@@ -79,6 +81,54 @@ def _speakable(name: str) -> Iterator[None]:
                 stream.reconfigure(errors="strict")
     else:
         yield
+
+
+class Unheard:
+    """A stream that goes on when nobody reads it any more: a pipe whose reader left, a terminal that is gone."""
+
+    def __init__(self, stream: OutputStream) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.stream, name)
+
+    def write(self, text: str, /) -> object:
+        """Take a text, heard or not."""
+        return self._tried(lambda: self.stream.write(text))
+
+    def flush(self) -> object:
+        """Let it be seen where there is somebody."""
+        return self._tried(self.stream.flush)
+
+    def isatty(self) -> bool:
+        """Whether a person reads along."""
+        return self.stream.isatty()
+
+    def _tried(self, act: Callable[[], object]) -> object:
+        try:
+            return act()
+        except OSError as error:
+            if error.errno not in UNREAD:
+                raise
+            # What stays in the buffer would fail once more when the process ends.
+            number = getattr(self.stream, "fileno", None)
+            with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), number() if number is not None else -1)
+            return None
+
+
+@contextmanager
+def outlasting_readers(wanted: bool) -> Iterator[None]:
+    """Inside, if that is wanted, what nobody reads is lost and nothing else is: what is made is worth more than lines
+    about it.
+    """
+    former = sys.stdout, sys.stderr
+    if wanted:
+        sys.stdout, sys.stderr = Unheard(sys.stdout), Unheard(sys.stderr)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = former
 
 
 def is_quiet() -> bool:

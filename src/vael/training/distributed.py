@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ def process_group(device: torch.device) -> Iterator[None]:
     if size() == 1 or dist.is_initialized():
         yield
         return
+    # `DistributedDataParallel` imports the compiler, and one that is imported while there is a group keeps hold of it.
+    importlib.import_module("torch._dynamo")
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield

@@ -5,7 +5,6 @@ end.
 from __future__ import annotations
 
 import math
-import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from vael.errors import StateError
 from vael.inference import Algorithm, World
 from vael.inference.algorithm import M, S
 from vael.process import threads, tuned
+from vael.signals import ending_asks
 from vael.training import distributed
 from vael.training.callbacks import Callback, Plan, Row, Tick, recorded_mean
 from vael.training.checkpoint import KEPT, LAYOUT, TOTALS, Standing, misfit, standing_of
@@ -81,27 +81,15 @@ def _ended(training: Training[M, S], resume: bool, interrupted: threading.Event)
 
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """SIGINT and SIGTERM set a flag instead of ending the process; the second one ends it after all."""
+    """A signal that would end the process sets a flag instead; the second one of its kind ends it after all."""
     flag = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield flag
-        return
-    kinds = (signal.SIGINT, signal.SIGTERM)
-    former = {
-        kind: handler for kind in kinds if (handler := signal.getsignal(kind)) is not None
-    }  # None: not set from Python, so not ours to set
 
     def remember(number: int, frame: object) -> None:
         flag.set()
-        signal.signal(number, former[signal.Signals(number)])
+        put_back(number)
 
-    for kind in former:
-        signal.signal(kind, remember)
-    try:
+    with ending_asks(remember) as put_back:
         yield flag
-    finally:
-        for kind, handler in former.items():
-            signal.signal(kind, handler)
 
 
 class Training(Generic[M, S]):
