@@ -371,3 +371,13 @@ def test_a_subset_is_those_rows_with_a_fingerprint_of_its_own():
     for wrong in ([-1], [len(digits)], []):
         with pytest.raises(ShapeError, match="examples"):
             digits.subset(torch.tensor(wrong, dtype=torch.int64))
+
+
+def test_what_is_changed_in_the_digits_is_not_there_the_next_time():
+    first = load("digits")
+    first.train.x.zero_()
+    first.train.label.zero_()
+    again = load("digits")
+    assert again.train.x.any()
+    assert again.train.label.unique().tolist() == list(range(10))
+    assert again.train.fingerprint == first.train.fingerprint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import replace
 from typing import Generic
@@ -18,7 +19,7 @@ from vael.training.clock import Stopwatch
 from vael.training.order import Order
 from vael.training.settings import Resolved
 
-REHEARSALS = 5  # steps, all but the first timed
+REHEARSALS = 5  # steps at most, all but the first timed; in a short run a tenth of its steps, and no fewer than two
 REHEARSAL_SECONDS = 5.0  # after which no further one is begun
 
 
@@ -30,6 +31,8 @@ class Stepping(Generic[M, S]):
         self.schedule = resolved.settings.schedule
         self.factor = self.schedule(0.0)  # of the learning rate, at the last step
         self.state = algorithm.init(data, self.world)
+        last_step = (resolved.settings.epochs or math.inf) * order.steps_per_epoch
+        self._rehearsals = int(min(REHEARSALS, max(2, last_step / 10)))
         self._generator = torch.Generator(self.world.device)
 
     def take(self, step: int, progress: float) -> Float[Tensor, " 4"]:
@@ -48,7 +51,7 @@ class Stepping(Generic[M, S]):
         """
         kept = {name: tensor.clone() for name, tensor in self.state.tensors().items()}
         seconds: list[float] = []
-        for step in range(REHEARSALS):
+        for step in range(self._rehearsals):
             watch = Stopwatch()
             self.take(step % self.order.steps_per_epoch, 0.0)
             seconds.append(watch.seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,11 +74,18 @@ def _mnist_family(label_names: tuple[str, ...]) -> Reader:
 
 
 def _digits(folder: Path) -> Material:
+    cells, label = (found.copy() for found in _digits_of_scikit_learn())
+    part = MaterialPart(cells.reshape(-1, 8, 8), label)
+    return Material("", part, label_names=_numerals(), origin="scikit-learn")
+
+
+@functools.cache
+def _digits_of_scikit_learn() -> tuple[np.ndarray, np.ndarray]:
+    """Cells and labels; they stand as text in a file, and a command reads them several times."""
     from sklearn.datasets import load_digits
 
     cells, label = load_digits(return_X_y=True)
-    part = MaterialPart(np.asarray(cells, np.uint8).reshape(-1, 8, 8), np.asarray(label, np.int64))
-    return Material("", part, label_names=_numerals(), origin="scikit-learn")
+    return np.asarray(cells, np.uint8), np.asarray(label, np.int64)
 
 
 def _numerals() -> tuple[str, ...]:
