@@ -1,10 +1,14 @@
 """The checks of types and shapes that every test runs under: they refuse what jaxtyping's own decorator refuses."""
 
 import ast
+import functools
 import inspect
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Literal
 
 import pytest
 import torch
@@ -113,6 +117,57 @@ def test_a_call_inside_a_call_has_axes_of_its_own():
         return a
 
     assert outer(ROWS) is ROWS
+
+
+def test_what_is_refused_is_refused_again_after_a_call_that_was_taken():
+    """A call that looks like one that was taken is not checked again: whatever differs is."""
+    for refused in REFUSED.values():
+        before, held = Record.__init__, functools.cache(functools.partial(jaxtyped, typechecker=beartype))
+        try:
+            for _ in range(2):
+                for taken in TAKEN.values():
+                    taken(held)
+                with pytest.raises(TypeError):
+                    refused(held)
+        finally:
+            Record.__init__ = before
+
+
+VALUES = ({"a": ROWS}, ROWS, (ROWS, 1), "one", None, ROWS.T, ROWS.long(), {"a": LONGER}, (LONGER, 1), "two")
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [
+        Float[Tensor, "rows cells"] | Literal["one"],
+        tuple[Float[Tensor, "rows cells"], int],
+        dict[str, Float[Tensor, "rows cells"]],
+    ],
+    ids=str,
+)
+def test_arguments_and_results_are_refused_as_if_nothing_were_remembered(hint):
+    """By jaxtyping's own decorator: each pair of an argument and a result, in any order, and each of them twice."""
+
+    def given_back(a, back, rows):
+        return back.value
+
+    given_back.__annotations__ = {"a": hint, "rows": Float[Tensor, "rows cells"], "return": hint}
+    own, remembers = HOOKED(given_back, typechecker=beartype), jaxtyped(given_back)
+    outcomes = []
+    for a, back in itertools.product(VALUES, VALUES):
+        expected, *found = (refuses(wrap, a, SimpleNamespace(value=back)) for wrap in (own, remembers, remembers))
+        assert found == [expected] * 2, (a, back)
+        outcomes.append(expected)
+    assert True in outcomes
+    assert False in outcomes
+
+
+def refuses(call, *words):
+    try:
+        call(*words, ROWS)
+    except TypeError:
+        return True
+    return False
 
 
 def test_a_function_stays_what_it_was():
