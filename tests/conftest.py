@@ -5,10 +5,12 @@ Whatever trains in a test or in a process that a test starts, and asks for no pr
 thread. `make test PRECISION=bfloat16 THREADS=2` runs the same tests in the other ways, in which they hold too.
 """
 
+import contextlib
 import functools
 import gc
 import io
 import os
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +70,20 @@ def pytest_collection_finish():
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """Before the first fixture: whether every file of a figure is drawn."""
-    FIGURES["whole"] = "report" in item.path.parts or item.get_closest_marker("slow") is not None
+    FIGURES["whole"] = item.get_closest_marker("slow") is not None
+
+
+@pytest.fixture(scope="session")
+def figures_whole():
+    """Context in which every file of a figure is drawn, for what is said of those files."""
+
+    @contextlib.contextmanager
+    def drawn():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(FIGURES, "whole", True)
+            yield
+
+    return drawn
 
 
 def rendered_in_tests(rendered, figure, kind):
@@ -103,7 +118,8 @@ def made_once(tmp_path_factory):
 @pytest.fixture(scope="session")
 def _operators_listed_once():
     """PyTorch lists all of its operators twice for each graph that it exports, because somebody may have added one:
-    half of the time of a small graph. No test adds one; a PyTorch without this function exports as before.
+    half of the time of a small graph. No test adds one; a PyTorch without this function exports as before. A quarter
+    of the rest is an annotation, made anew for each operator, that `typing` makes once and `collections.abc` each time.
     """
     from torch.export import decomp_utils, exported_program
 
@@ -111,6 +127,7 @@ def _operators_listed_once():
         for module in (decomp_utils, exported_program):
             if listed := getattr(module, "_collect_all_valid_cia_ops", None):
                 patch.setattr(module, "_collect_all_valid_cia_ops", functools.cache(listed))
+        patch.setattr(torch._ops, "Callable", typing.Callable, raising=False)
         yield
 
 
@@ -129,7 +146,9 @@ def _own_random_state():
     """
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(
+            0
+        )  # `torch.manual_seed` notes a call, with its stack, for each absent device
         yield
 
 

@@ -41,7 +41,14 @@ def judged(run, capsys, *words):
     return json.loads(capsys.readouterr().out)["frechet"]
 
 
-def test_training_brings_draws_nearer_and_real_examples_are_nearest(runs, capsys):
+def trained_and_kept(*given):
+    """Trained each time, the last one kept for the tests after."""
+    KEPT[:] = [train_classifier(*given)]
+    return KEPT[0]
+
+
+def test_training_brings_draws_nearer_and_real_examples_are_nearest(runs, capsys, monkeypatch):
+    monkeypatch.setattr(module, "train_classifier", trained_and_kept)
     before, after = (judged(runs / name, capsys) for name in ("untrained", "trained"))
     assert before["squared_distance"] > 1.5 * after["squared_distance"]
     assert after["squared_distance"] > after["floor"] > 0

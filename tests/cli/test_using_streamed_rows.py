@@ -113,8 +113,15 @@ def test_the_form_of_numbers_is_that_of_the_whole_column(tmp_path, monkeypatch, 
     np.testing.assert_allclose(read_table(tmp_path / "t.csv", schema, on_error=OnError.SKIP).x[:, 0], values)
 
 
-@pytest.mark.parametrize("ending", ["csv", "parquet"])
-@pytest.mark.parametrize("output", ["csv", "parquet"])
+# from the one to the other, in the quick tests both readers and both writers
+FROM_AND_TO = [
+    pytest.param(ending, output, marks=() if ending != output else pytest.mark.slow)
+    for ending in ("csv", "parquet")
+    for output in ("csv", "parquet")
+]
+
+
+@pytest.mark.parametrize(("ending", "output"), FROM_AND_TO)
 def test_commands_answer_the_same_in_blocks_and_at_once(mixed, tmp_path, monkeypatch, ending, output):
     data, run = str(mixed / f"new.{ending}"), str(mixed / "run")
     commands = {

@@ -151,6 +151,11 @@ RECIPES = (
 )  # fmt: skip
 
 
+SMALL = {
+    "vq-vae": ("model.channels=8,8", "algorithm.second_epochs=1"),
+    "convolutional": ("model.network.channels=4,8",),
+    "hierarchical-convolutional": ("model.ladder.channels=8", "model.ladder.latents=2"),
+}
 QUICK = {"convolutional", "hierarchical-convolutional", "vq-vae", "temporal"}  # every one takes seconds
 
 
@@ -159,7 +164,7 @@ QUICK = {"convolutional", "hierarchical-convolutional", "vq-vae", "temporal"}  #
 )
 def test_models_decode_and_encode_as_in_python(kernel, recipe, tmp_path):
     """Pixels to 1/255 of their range with the weights as they are, and codes to 1e-3."""
-    small = {"set": ("model.channels=8,8", "algorithm.second_epochs=1")} if recipe == "vq-vae" else {}
+    small = {"set": SMALL[recipe]} if recipe in SMALL else {}
     data, how = "digits", {}
     if recipe in SEQUENCES:
         data, how = tmp_path / "x.npy", {"sequence": ""}

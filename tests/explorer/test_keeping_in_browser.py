@@ -14,23 +14,28 @@ from vael.cli import main
 from vael.explorer import keeping, scene_of
 from vael.explorer.keeping import kept_page
 
+SMALLER = {"model.ladder.width": 32, "model.ladder.latents": (4, 8)}
 SHOTS = os.environ.get("VAEL_SHOTS")  # a folder for pictures of what was seen
 
 
 @pytest.fixture(scope="module")
 def levels(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kept") / "run"
-    return scene_of(vael.train("digits", model="hierarchical", epochs=1, run=folder, callbacks=()))
+    return scene_of(vael.train("digits", model="hierarchical", epochs=1, run=folder, callbacks=(), set=SMALLER))
 
 
 @pytest.fixture(scope="module")
-def files(pictures, rows, levels, plane, tmp_path_factory):
-    """A file for each scene, made once: tracing takes seconds."""
-    place, found = tmp_path_factory.mktemp("pages"), {}
-    for name, scene in {"pictures": pictures, "rows": rows, "levels": levels, "plane": plane}.items():
-        found[name] = place / f"{name}.html"
-        found[name].write_bytes(kept_page(scene).content)
-    return found
+def files(tmp_path_factory):
+    """Function from a scene and its name to its file, made once where it is asked for: tracing takes seconds."""
+    place = tmp_path_factory.mktemp("pages")
+
+    def file(name, scene):
+        path = place / f"{name}.html"
+        if not path.exists():
+            path.write_bytes(kept_page(scene).content)
+        return path
+
+    return file
 
 
 @pytest.fixture
@@ -43,14 +48,14 @@ def seen(browser, files, request):
         page.on("console", lambda one: page.said.append(one.text))
         page.on("pageerror", lambda one: page.said.append(str(one)))
         page.on("request", lambda one: page.asked.append(one.url))
-        page.goto(files[which].as_uri())
+        page.goto(files(which, request.getfixturevalue(which)).as_uri())
         page.wait_for_selector("body[data-ready=yes]", timeout=60_000)
         opened.append(page)
         return page
 
     yield see
     for place, page in enumerate(opened):
-        page.wait_for_timeout(300)
+        settled(page)
         if SHOTS:
             page.screenshot(path=f"{SHOTS}/{request.node.name.replace('/', '-')}-{place}.png", full_page=True)
         assert page.said == []
@@ -58,6 +63,14 @@ def seen(browser, files, request):
         assert sum(one.startswith("file:") for one in page.asked) == 1
         assert not page.locator("#trouble").is_visible()
         page.close()
+
+
+def settled(page):
+    """Wait until no answer is awaited any more."""
+    page.evaluate(
+        """async () => { for (let frames = 0; frames < 3; frames = window.explorer.idle() ? frames + 1 : 0)
+        await new Promise(requestAnimationFrame); }"""
+    )
 
 
 def asked(page, question, given):
@@ -228,10 +241,12 @@ def test_a_link_to_the_file_opens_the_same_view(seen, browser):
 
 
 @pytest.mark.parametrize("which", ["pictures", "rows", "levels"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_runs_over_on_a_narrow_screen(seen, which, scheme):
-    page = seen(which, viewport={"width": 400, "height": 800}, color_scheme=scheme)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+def test_nothing_runs_over_on_a_narrow_screen(seen, which):
+    page = seen(which, viewport={"width": 400, "height": 800})
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        settled(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400, scheme
 
 
 def test_draws_of_the_model_are_shown_where_examples_stay_out(pictures, browser, tmp_path, monkeypatch):

@@ -120,7 +120,7 @@ for optimizer in (AdamW(), RMSprop(), SGD()):
         updates([torch.ones(3)], 0.1, None, None)
 assert "torch._dynamo" not in sys.modules
 folder, how = sys.argv[1], {"epochs": 1, "latent": 2, "callbacks": (), "compile": False}
-for model, small in {"dense": {"hidden": (8,)}, "convolutional": {}}.items():
+for model, small in {"dense": {"hidden": (8,)}, "convolutional": {"set": {"model.network.channels": (4, 8)}}}.items():
     vael.train("digits", model=model, run=folder + model, **how, **small)
     assert "torch._dynamo" not in sys.modules, "trained"
     assert main(["sample", folder + model, "-n", "2", "-o", folder + "x.npy"]) == 0

@@ -244,7 +244,11 @@ class KillOnce(Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-LONG = {"vq-vae-2", "hierarchical-convolutional", "hierarchical-gpu"}  # vq-vae and hierarchical have their parts
+# What a run keeps to go on is that of its parts, and others have them: vq-vae and hierarchical have those of the first
+# four, residual those of convolutional, dense those of the five of one dense network that climb the same bound, and
+# contractive the code and the penalties of sparse.
+LONG = {"vq-vae-2", "hierarchical-convolutional", "hierarchical-gpu", "hierarchical-hour", "convolutional"}
+LONG |= {"table", "linear", "lecture", "kingma-welling", "burda", "sparse"}
 
 
 @pytest.mark.parametrize("name", [pytest.param(one, marks=pytest.mark.slow if one in LONG else ()) for one in GRADIENT])

@@ -67,7 +67,7 @@ def place(tmp_path_factory):
     vael.train("digits", run=folder / "PICTURES", latent=2, **SMALL)
     vael.train(folder / "people.csv", run=folder / "ROWS", latent=2, **SMALL)
     vael.train(folder / "series.csv", run=folder / "SERIES", sequence="time", window=8, epochs=1, callbacks=())
-    vael.train("digits", model="semi-supervised", labelled=5, run=folder / "CLASSES", epochs=1, latent=2, callbacks=())
+    vael.train("digits", model="semi-supervised", labelled=5, run=folder / "CLASSES", latent=2, **SMALL)
     assert main(["compress", str(folder / "PICTURES"), "-o", str(folder / "digits.vael"), "-q"]) == 0
     return folder
 

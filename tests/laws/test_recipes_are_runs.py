@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 import vael
 from vael import cli
@@ -47,11 +48,13 @@ NOT_HERE = {
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Digits, and rows of three columns of numbers."""
+    """Digits, some of them with their classes in a file, and rows of three columns of numbers."""
     rows = np.random.default_rng(0).normal(size=(200, 3)) * [1.0, 10.0, 0.1] + [0.0, 50.0, 3.0]
     path = tmp_path_factory.mktemp("rows") / "rows.csv"
     np.savetxt(path, rows, delimiter=",", header="a,b,c", comments="", fmt="%.6f")
-    return {"rows": str(path), "digits": "digits"}
+    digits, few = load_digits(), path.with_name("few.npz")
+    np.savez(few, x=digits.images[:400].astype(np.uint8)[:, None], y=digits.target[:400])
+    return {"rows": str(path), "digits": "digits", "few": str(few)}
 
 
 def test_every_recipe_has_a_line_that_fits_a_terminal(capsys, monkeypatch):
@@ -117,7 +120,7 @@ def test_it_trains_and_is_loaded_as_it_was(name, data, tmp_path):
         return
     if "mixture" in name:
         options["components"] = 2
-    kind = "rows" if name in ROWS else "digits"
+    kind = "rows" if name in ROWS else "few"
     lines = []
     run = vael.train(data[kind], model=name, run=tmp_path / name, callbacks=(Lines(lines.append),), **options)
     assert run.spec.recipe == name
@@ -165,8 +168,8 @@ def test_what_a_model_cannot_be_on_is_refused_before_training(name, kind, data, 
 
 
 @pytest.mark.parametrize("name", ["autoencoder", "vq-vae"])
-def test_the_second_stage_gives_something_to_sample_from(name, tmp_path):
-    run = vael.train("digits", model=name, epochs=2, precision="float32", set=SMALLER.get(name, {}), callbacks=())
+def test_the_second_stage_gives_something_to_sample_from(name, data):
+    run = vael.train(data["few"], model=name, epochs=2, precision="float32", set=SMALLER.get(name, {}), callbacks=())
     drawn = run.model.sample(5, generator=torch.Generator().manual_seed(0))
     assert drawn.shape == (5, 1, 8, 8)
     assert torch.isfinite(drawn).all()
@@ -189,11 +192,11 @@ def test_weights_after_a_second_stage_name_the_step_that_they_are_of(tmp_path):
     assert read_header(tmp_path / "run" / "model.safetensors").facts["step"] == held_out[-1].step
 
 
-def test_the_second_stage_moves_the_density_and_nothing_else(tmp_path):
+def test_the_second_stage_moves_the_density_and_nothing_else(data):
     stages = {name: f"stage-{name}" for name in ("one", "two")}
     kinds = {"one": {"algorithm.second_epochs": 1}, "two": {"algorithm.second_epochs": 3}}
     found = {
-        name: vael.train("digits", model="vq-vae", epochs=1, precision="float32", set=kinds[name], callbacks=())
+        name: vael.train(data["few"], model="vq-vae", epochs=1, precision="float32", set=kinds[name], callbacks=())
         for name in stages
     }
     one, two = (found[name].model.state_dict() for name in stages)
@@ -222,7 +225,7 @@ ACTED_ON = ["autoencoder", "vq-vae", "gaussian-mixture", "full-covariance", "ber
 @pytest.mark.parametrize("name", ACTED_ON)
 def test_a_command_does_its_work_or_refuses_in_one_message(name, data, tmp_path, capsys):
     """Whatever a model has not, is refused by what it has not: nowhere a traceback, nothing half-written."""
-    kind = data["rows"] if name in ROWS else "digits"
+    kind = data["rows"] if name in ROWS else data["few"]
     options = {"components": 2} if "mixture" in name else {}
     if name == "bernoulli-latents":
         options["binarize"] = "threshold"

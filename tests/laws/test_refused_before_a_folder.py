@@ -20,7 +20,10 @@ SMALLER = {
     "gaussian-mixture": ["--components", "2"],
     "bayesian-mixture": ["--components", "2"],
     "principal": ["--latent", "2"],
+    "hierarchical": ["--set", "model.ladder.width=16"],
     "hierarchical-hour": ["--set", "model.ladder.width=32"],
+    "hierarchical-convolutional": ["--set", "model.ladder.channels=4", "--set", "model.ladder.repeats=1"],
+    "autoregressive": ["--channels", "4,8", "--set", "model.likelihood.width=8"],
     "hierarchical-gpu": ["--set", "model.ladder.channels=4", "--set", "model.ladder.repeats=1"],
 }
 

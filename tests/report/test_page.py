@@ -131,15 +131,14 @@ def grey(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def colour(tmp_path_factory):
+def colour(tmp_path_factory, figures_whole):
     """10-D latents, RGB integers, no labels, no test split, no evaluation, no history."""
     x = torch.randint(0, 256, (20, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     source = Source("tiles", x, Kind.INTEGER, FINGERPRINT, levels=256)
     folder = tmp_path_factory.mktemp("colour")
-    report.write(
-        folder,
-        report.ReportInput(model((3, 8, 8), UnitGaussian(), 10), Splits(source, source, None), view=domains.of(source)),
-    )
+    splits = Splits(source, source, None)
+    with figures_whole():
+        report.write(folder, report.ReportInput(model((3, 8, 8), UnitGaussian(), 10), splits, view=domains.of(source)))
     return folder
 
 

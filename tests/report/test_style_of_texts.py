@@ -45,11 +45,24 @@ def test_a_figure_takes_any_text(text):
         axes.set(title=as_label(text), ylabel=text.replace("\x00", ""))
         axes.legend()
         assert [one.get_text() for one in axes.get_legend().get_texts()] == [as_label(text)] * bool(as_label(text))
-        for kind in ("png", "pdf"):
-            rendered(figure, kind)
         page = inlined(rendered(figure, "svg"), "figure", crisp=False)
     assert "<script" not in page
     assert len(as_label(text)) <= 25
+
+
+@pytest.mark.parametrize("kind", ["png", "pdf"])
+def test_other_files_of_a_figure_take_all_of_these_texts(kind):
+    """All at once: a figure takes longer to set up than its texts to draw."""
+    with styled():
+        figure = new_figure(6.0, 6.0)
+        axes = figure.add_subplot()
+        for place, text in enumerate(TEXTS):
+            axes.bar([place], [1], label=as_label(text))
+            axes.text(place, 0.5, as_label(text))
+        axes.set_xticks(range(len(TEXTS)), list(map(as_label, TEXTS)))
+        axes.set(title=as_label("".join(TEXTS)), ylabel="".join(TEXTS).replace("\x00", ""))
+        axes.legend()
+        assert rendered(figure, kind).startswith({"png": b"\x89PNG", "pdf": b"%PDF"}[kind])
 
 
 def test_texts_move_no_cursor():

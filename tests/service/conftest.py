@@ -37,7 +37,7 @@ def pictures(folder):
 
 @pytest.fixture(scope="session")
 def classes(folder):
-    options = {"epochs": 1, "latent": 2, "callbacks": ()}
+    options = {"epochs": 1, "latent": 2, "hidden": (16,), "callbacks": ()}
     return vael.train("digits", model="semi-supervised", labelled=5, run=folder / "classes", **options)
 
 

@@ -70,8 +70,15 @@ def kinds_of_rows(table, path):
     return [path, table.to_pandas(), table.to_pydict(), table.to_pylist()]
 
 
-@pytest.mark.parametrize("place_of", [0, 1, 2, 3])
-@pytest.mark.parametrize("of", ["rows", "numbers"])
+# every form of rows with gaps, words and dates; forms of numbers alone go the same way: a file and a frame
+FORMS = [
+    pytest.param(of, form, marks=pytest.mark.slow if of == "numbers" and form > 1 else ())
+    for of in ("rows", "numbers")
+    for form in range(4)
+]
+
+
+@pytest.mark.parametrize(("of", "place_of"), FORMS)
 def test_scores_and_codes_of_rows(request, of, place_of, tmp_path):
     run = request.getfixturevalue(of)
     table = people(40, 1) if of == "rows" else pa.csv.read_csv(run.spec.data.source).slice(10, 40)
