@@ -182,6 +182,7 @@ def levels_of(column: Column) -> str:
 def range_of(column: Column) -> str:
     """The range of numbers or dates, their decimals and spikes, and how they are written."""
     from vael.data import ColumnKind
+    from vael.tables.values.calendar import Beat
     from vael.tables.values.dates import moment_of, written_date
 
     if column.minimum is None or column.maximum is None:
@@ -189,7 +190,9 @@ def range_of(column: Column) -> str:
     if column.kind is ColumnKind.DATE:
         ends = [written_date(moment_of(end), column.pattern) for end in (column.minimum, column.maximum)]
         often = ", ".join(written_date(moment_of(spike), column.pattern) for spike in column.spikes)
-        return f"{ends[0]} to {ends[1]}, written {column.pattern}{f'; spikes at {often}' if often else ''}"
+        beat = Beat(column.months, column.step if column.decimals == 0 else None)
+        parts = [f"{ends[0]} to {ends[1]}", *([str(beat)] if str(beat) else []), f"written {column.pattern}"]
+        return ", ".join(parts) + (f"; spikes at {often}" if often else "")
     spikes = f"; spikes at {', '.join(f'{spike:g}' for spike in column.spikes)}" if column.spikes else ""
     digits = f", {counted(column.decimals, 'decimal')}" if column.decimals else ""
     written = f"; written as {column.pattern}" if column.pattern else ""

@@ -99,7 +99,8 @@ class NumberLooks(Looks):
 def column_as(column: Column) -> dict[str, Any]:
     """What the page has to know of a column; `plain` ones it can write and read itself as the data do."""
     plain = column.kind in LEVELS or (column.kind is not ColumnKind.DATE and not column.pattern)
-    date = column.kind is ColumnKind.DATE and column.decimals == 0 and column.pattern in DATES
+    free = column.months is None and column.step is None  # of a beat that only Python keeps
+    date = column.kind is ColumnKind.DATE and column.decimals == 0 and column.pattern in DATES and free
     return {
         "name": column.name,
         "kind": column.kind.value,

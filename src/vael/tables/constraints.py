@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vael.errors import ShapeError
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
+from vael.tables.values.calendar import Beat
 
 WHOLE = frozenset({ColumnKind.COUNT})
 LARGEST_WHOLE = 2.0**52  # below which float64 has halves
@@ -131,7 +132,21 @@ def _nearest(column: Column, cells: np.ndarray) -> np.ndarray:
     low, high = column.minimum, column.maximum
     within = cells if low is None and high is None else np.clip(cells, low, high)
     digits = decimals(column)
-    return (within if digits is None else rounded(within, digits)) - column.origin
+    found = within if digits is None else rounded(within, digits)
+    return (_on_beat(column, found) if column.kind is ColumnKind.DATE and digits == 0 else found) - column.origin
+
+
+def _on_beat(column: Column, days: Float[np.ndarray, " rows"]) -> Float[np.ndarray, " rows"]:
+    """Days moved to the nearest that the dates of their column fall on (the first of a month); those that many cells
+    have stay.
+    """
+    start = column.usual[0] if column.usual else column.minimum
+    if start is None:
+        return days
+    moved = Beat(column.months, column.step).nearest(days, start)
+    low, high = (-np.inf if column.minimum is None else column.minimum, column.maximum)
+    within = np.clip(moved, low, np.inf if high is None else high)
+    return np.where(np.isin(days, column.spikes), days, within)
 
 
 def rounded(values: np.ndarray, digits: int) -> np.ndarray:

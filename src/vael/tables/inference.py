@@ -17,6 +17,7 @@ from vael.tables.row_names import column_of_row_names, tells_rows_apart
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
 from vael.tables.stand_ins import FEW, spikes, usual_range
 from vael.tables.values.arrow_types import DAY, FIRST_DAY, LAST_DAY, days_of, is_moment, is_number, is_text, numbers_of
+from vael.tables.values.calendar import Beat, beat_of
 from vael.tables.values.date_patterns import as_written, no_dates, told_dates, told_digits
 from vael.tables.values.dates import resolution
 from vael.tables.values.day_order import day_order, order_notes, reading
@@ -354,6 +355,7 @@ def _dates(name: str, days: np.ndarray, pattern: str, where: str) -> Found:
         )
     whole, often = bool((seen == np.floor(seen)).all()), spikes(seen)
     usual = usual_range(seen, often)
+    beat = beat_of(seen[~np.isin(seen, often)]) if whole else Beat()
     column = Column(
         name,
         ColumnKind.DATE,
@@ -365,7 +367,8 @@ def _dates(name: str, days: np.ndarray, pattern: str, where: str) -> Found:
         spikes=often,
         missing=len(seen) < len(days),
         pattern=pattern,
-        step=None if whole else max(step_of(seen), resolution(pattern) if "%Y" not in pattern else 0.0),
+        months=beat.months,
+        step=beat.step if whole else max(step_of(seen), resolution(pattern) if "%Y" not in pattern else 0.0),
     )
     return Found(column, days)
 

@@ -50,7 +50,8 @@ class Column:
     ] = ()
     missing: bool = False  # whether cells were missing in training
     pattern: str = ""  # how a date is written, as strftime has it; of a number, 1234.5 as its cells have it
-    step: float | None = None  # seconds between moments that a date with a time of day tells apart
+    step: float | None = None  # seconds between moments that a date tells apart: with a time of day, or of a week
+    months: int | None = None  # from one date to the next where all are first days of one; below 0 where last days
     type: str = ""  # the Arrow type of the training data, so that new rows have it; empty where they were text
 
     @property

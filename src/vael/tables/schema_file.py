@@ -112,6 +112,7 @@ def _value(what: str, name: str, value: object) -> object:
         "missing": isinstance(value, bool),
         "pattern": isinstance(value, str),
         "step": value is None or (number and value > 0),  # type: ignore[operator]
+        "months": value is None or (type(value) is int and 1 <= abs(value) <= 12),
         "type": isinstance(value, str) and (not value or type_named(value) is not None),
     }
     if not fits[name]:

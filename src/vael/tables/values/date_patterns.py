@@ -151,8 +151,8 @@ def _four_digits(shown: pa.ChunkedArray, pattern: str, days: np.ndarray) -> bool
 
 def _enough(pattern: str, days: np.ndarray) -> bool:
     """Whether what numbers look like too is told from them: months of digits alone (202301), days of digits alone that
-    do not begin with the year, months before a year of two digits (Mar-20, which could be a day of March; 1/86, which could
-    be a ratio).
+    do not begin with the year, months before a year of two digits (Mar-20, which could be a day of March; 1/86, which
+    could be a ratio).
     """
     usual = np.unique(days[days > FIRST]).astype("datetime64[D]")
     of_month = (usual - usual.astype("datetime64[M]")).astype(int) + 1
