@@ -63,15 +63,11 @@ def _bit(column: Column) -> bool:
     return column.kind is ColumnKind.BOOLEAN and column.levels == ("0", "1")
 
 
-def table_material(data: Path | str | Frame, schema: Schema | None = None) -> Material:
-    """The rows of a table; without a schema where the table is `plain` and none was given."""
-    table = read_table(data, schema, on_error=OnError.EMPTY)
-    found = material_of(data, table, schema is not None)
-    return (
-        replace(found, schema=None, rules=table.schema)
-        if schema is None and plain(table.schema, table.x.numpy())
-        else found
-    )
+def table_material(data: Path | str | Frame) -> Material:
+    """The rows of a table; without a schema where the table is `plain`."""
+    table = read_table(data, None, on_error=OnError.EMPTY)
+    found = material_of(data, table, False)
+    return replace(found, schema=None, rules=table.schema) if plain(table.schema, table.x.numpy()) else found
 
 
 def material_of(data: Path | str | Frame, table: Table, given: bool) -> Material:

@@ -22,9 +22,9 @@ class Composition:
     suits_data: bool = False  # network, sizes and optimiser are those that are recommended for the data
 
 
-def climbing(objective: ObjectivePart, model: VAEPart | None = None, samples: int | None = None) -> Composition:
+def climbing(objective: ObjectivePart, model: VAEPart | None = None) -> Composition:
     """A VAE that climbs this objective; what the model leaves open is as recommended for the data."""
-    how = GradientAscentPart(objective=objective, samples=samples or objective.samples)
+    how = GradientAscentPart(objective=objective, samples=objective.samples)
     return Composition(model or VAEPart(), how, suits_data=True)
 
 

@@ -6,11 +6,10 @@ import csv
 import io
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -25,38 +24,47 @@ from vael.tables.as_text.text import TEXT, TextLayout
 HEADER = 128  # bytes of an .npy header, so that the number of rows can be filled in at the end
 
 
-def _end(finish: Callable[[], None], place: AbstractContextManager[BinaryIO], error: BaseException | None) -> None:
-    """Write what is left, and put the file in its place; after an error, or where that fails, take it away."""
-    try:
-        finish()
-    except BaseException as trouble:
-        place.__exit__(*_told(error or trouble))
-        if error is None:
-            raise
-        return
-    place.__exit__(*(_told(error) if error else (None, None, None)))
+F = TypeVar("F", bound="WholeFile")
 
 
-def _told(error: BaseException) -> tuple[type[BaseException], BaseException, TracebackType | None]:
-    return type(error), error, error.__traceback__
+class WholeFile(ABC):
+    """Abstract: a file that rows are added to in a `with` block: whole at its end, or not there at all."""
 
+    def __init__(self, path: Path) -> None:
+        self.path, self.rows, self._place = path, 0, written(path)
 
-class RowFile(ABC):
-    """Abstract: a file that rows `[rows, *event]` are added to, all of one event shape; used in a `with` block."""
-
-    def __init__(self, path: Path, names: Sequence[str] = ()) -> None:
-        self.path, self.names, self.rows = path, tuple(names), 0
-        self.event: tuple[int, ...] | None = None
-        self._place = written(path)
-
-    def __enter__(self) -> RowFile:
+    def __enter__(self: F) -> F:
         self.file = self._place.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _end(self._finish, self._place, error)
+        """Write what is left, and put the file in its place; after an error, or where that fails, take it away."""
+        try:
+            self._finish()
+        except BaseException as trouble:
+            self._place.__exit__(*_told(error or trouble))
+            if error is None:
+                raise
+            return
+        self._place.__exit__(*(_told(error) if error else (None, None, None)))
+
+    @abstractmethod
+    def _finish(self) -> None: ...
+
+
+def _told(error: BaseException) -> tuple[type[BaseException], BaseException, TracebackType | None]:
+    return type(error), error, error.__traceback__
+
+
+class RowFile(WholeFile):
+    """Abstract: rows `[rows, *event]`, all of one event shape."""
+
+    def __init__(self, path: Path, names: Sequence[str] = ()) -> None:
+        super().__init__(path)
+        self.names = tuple(names)
+        self.event: tuple[int, ...] | None = None
 
     def add(self, rows: np.ndarray) -> None:
         """Write more rows. Errors: `ShapeError` for rows of another shape than the first, or than there are names."""
@@ -82,9 +90,6 @@ class RowFile(ABC):
 
     @abstractmethod
     def _add(self, rows: np.ndarray) -> None: ...
-
-    @abstractmethod
-    def _finish(self) -> None: ...
 
     def _columns(self, rows: np.ndarray) -> pa.RecordBatch:
         flat = np.ascontiguousarray(rows.reshape(len(rows), len(self.names)).T)
@@ -152,26 +157,14 @@ def row_file(path: Path, names: Sequence[str] = ()) -> RowFile:
     return KINDS[known_ending(path, KINDS)](path, names)
 
 
-class CellFile(ABC):
-    """Abstract: a table of typed columns that rows are added to, whole at the end or not there at all; used in a
-    `with` block.
-    """
+class CellFile(WholeFile):
+    """Abstract: a table of typed columns."""
 
     typed: ClassVar[bool] = False  # whether cells keep their types, and are no text
 
     def __init__(self, path: Path) -> None:
-        self.path, self.rows = path, 0
+        super().__init__(path)
         self.kind: pa.Schema | None = None
-        self._place = written(path)
-
-    def __enter__(self) -> CellFile:
-        self.file = self._place.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        _end(self._finish, self._place, error)
 
     def add(self, table: pa.Table, written: pa.Table | None = None) -> None:
         """Write more rows; cells of `written` that are not null go into a text as they are.
@@ -193,9 +186,6 @@ class CellFile(ABC):
 
     @abstractmethod
     def _add(self, table: pa.Table, written: pa.Table | None) -> None: ...
-
-    @abstractmethod
-    def _finish(self) -> None: ...
 
 
 class TextCells(CellFile):
