@@ -9,6 +9,7 @@ import torch
 from vael.applications.synthesis import schema_of
 from vael.data import ColumnKind, load, read_table
 from vael.tables.constraints import enforced
+from vael.tables.schema import MOST_DIGITS
 from vael.tables.writing import arrow_cells, written_cells
 
 NOISE = np.random.default_rng(0)
@@ -17,6 +18,7 @@ CELLS = {
     "fifteen digits, as R writes them": [f"{one:.15g}" for one in SPREAD],
     "shares of fifteen digits": [f"{one:.15g}" for one in NOISE.uniform(0, 1, 200)],
     "growth rates": [f"{one:.15g}" for one in NOISE.normal(0, 0.01, 200)],
+    "returns of a share": [np.format_float_positional(one, 15, fractional=False) for one in NOISE.normal(0, 3e-4, 200)],
     "thirteen decimals": [f"{one:.13f}" for one in NOISE.normal(0, 30, 200)],
     "thousands of which round ones have exponents": [
         np.format_float_scientific(one, trim="-", exp_digits=2) if one % 100_000 == 0 else str(one)
@@ -51,7 +53,7 @@ def test_new_numbers_have_the_digits_of_their_column(name, tmp_path):
     cells = CELLS[name]
     column, new = drawn(cells, tmp_path)
     most = max(map(decimals, cells))
-    if most <= 17:
+    if most <= MOST_DIGITS:
         assert column.decimals == most
         assert max(map(decimals, new)) <= most
         assert not any("e" in cell for cell in new)

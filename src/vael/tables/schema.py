@@ -22,7 +22,7 @@ class ColumnKind(Enum):
     DATE = "date"  # days, with their fraction, since `origin`
 
 
-MOST_DIGITS = 17  # after the point of a number, as many as float64 has
+MOST_DIGITS = 20  # after the point of a number, as many as the fifteen digits of programs reach where it is small
 LEVELS = frozenset({ColumnKind.ORDINAL, ColumnKind.CATEGORICAL, ColumnKind.BOOLEAN})
 
 
