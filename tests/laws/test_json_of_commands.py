@@ -12,11 +12,12 @@ from vael import explorer, service
 from vael.cli.main import COMMANDS, main
 from vael.cli.sharing import hub
 
+pytestmark = pytest.mark.usefixtures("_operators_listed_once")
 SMALL = {"epochs": 1, "hidden": (8,), "callbacks": ()}
 TRAINED = ["--epochs", 1, "--hidden", 8, "--latent", 2, "--importance-samples", 2]
 LINES = {
     "train": ["train", "digits", "--run", "OUT", *TRAINED],
-    "sweep": ["sweep", "digits", "--betas", "0.5,1", "--run", "OUT", "--epochs", 1, "--hidden", 8, "--latent", 2],
+    "sweep": ["sweep", "digits", "--betas", "0.5,1", "--run", "OUT", *TRAINED],
     "evaluate": ["evaluate", "PICTURES", "--importance-samples", 2],
     "report": ["report", "PICTURES", "--importance-samples", 2],
     "sample": ["sample", "PICTURES", "-o", "OUT.npy"],

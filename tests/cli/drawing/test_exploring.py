@@ -6,11 +6,14 @@ import pytest
 
 from vael.cli import main
 
+pytestmark = pytest.mark.usefixtures("_operators_listed_once")
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "digits"
     small = ["--latent", "2", "--hidden", "16", "--no-compile", "--no-report"]
+    small += ["--importance-samples", "2"]
     assert main(["train", "digits", "--epochs", "1", "--run", str(folder), *small]) == 0
     return folder
 
