@@ -30,7 +30,7 @@ SMALLER = {
 
 # what has no draws of latents refuses a number of them; of all others few are drawn when they are judged in the end
 WITHOUT_DRAWS = {"autoencoder", "denoising", "sparse", "k-sparse", "contractive", "stacked", "vq-vae", "vq-vae-2"}
-WITHOUT_DRAWS |= {"gaussian-mixture", "bayesian-mixture"}
+WITHOUT_DRAWS |= {"gaussian-mixture", "bayesian-mixture", "td-vae"}
 
 
 @pytest.fixture(scope="module")
