@@ -141,3 +141,17 @@ def test_numbers_of_a_header_are_counted_over_all_tensors(tmp_path):
         7,
         {"sha256"},
     )
+
+
+@pytest.mark.parametrize("letters", range(1, 10))
+def test_numbers_begin_at_a_multiple_of_eight_bytes_however_long_the_names_are(tmp_path, letters):
+    """As the format wants it, so that a file can be read in place; what fills up is blank."""
+    path = tmp_path / "some.safetensors"
+    write_tensors(path, {"n" * letters: torch.ones(3).double()})
+    content = path.read_bytes()
+    (length,) = LENGTH.unpack(content[: LENGTH.size])
+    assert length % 8 == 0
+    assert len(content) == LENGTH.size + length + 24
+    header = content[LENGTH.size : LENGTH.size + length]
+    assert len(header) - len(header.rstrip(b" ")) < 8
+    assert json.loads(header)["n" * letters]["shape"] == [3]
