@@ -125,3 +125,18 @@ def test_a_bar_leaves_nothing_of_a_longer_line_behind(monkeypatch):
         assert screen.rstrip() == line
         assert len(text) == max(len(line), before)
         before = len(line)
+
+
+@pytest.mark.parametrize("planned", [False, True])
+def test_a_run_whose_steps_are_not_known_has_no_last_one(monkeypatch, planned):
+    """Nor has one that was never announced: a bar is full at the end alone."""
+    monkeypatch.setattr("vael.training.lines.time.monotonic", lambda: 100.0)
+    for listener, first in ((Lines, 1), (NotebookBar, 0)):
+        said = []
+        one = listener(said.append)
+        if planned:
+            one.plan(Plan(1, 1, 1, None, "cpu", "float32", "eager", None))
+        before = len(said)
+        for step in range(1, 4):
+            one.row(Row(step, step, "validation", -50.0, 45.0, 5.0, 1e3, 1.0, 0, 1e-3))
+        assert len(said) - before == first  # of lines so quick one after another the first alone is said
