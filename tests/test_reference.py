@@ -14,7 +14,20 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = {page.stem: page.read_text() for page in (DOCS / "api").glob("*.md")}
 NAMED = re.compile(r"^\.\. automodule:: (\S+)$", re.MULTILINE)
 INSIDE = {  # no page: the command line, whose names are those of `vael --help`; inner workings; names of before
-    *("cli", "__main__", "claims", "counting", "files", "moved", "nearest", "parts", "process", "stored", "visible"),
+    *(
+        "cli",
+        "__main__",
+        "claims",
+        "counting",
+        "files",
+        "moved",
+        "nearest",
+        "parts",
+        "process",
+        "signals",
+        "stored",
+        "visible",
+    ),
 }
 
 
