@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from oracles import SLOPE, linear_levels
-from vael.applications.level_draws import examples_of, levels_at, levels_of_seeds, redrawn
+from vael.applications.level_draws import examples_of, levels_at, levels_of_seeds, moved, redrawn
 from vael.errors import StateError
 
 
@@ -36,6 +36,13 @@ def test_one_level_is_drawn_anew_and_the_noise_of_the_others_stays():
             else:
                 torch.testing.assert_close(part, part[:1].expand(5))
         torch.testing.assert_close(torch.stack([p[0] for p in parts]), torch.stack([p[0] for p in own(rows[0])]))
+
+
+def test_one_latent_of_the_top_level_is_moved_and_all_else_stays_at_its_mean():
+    distances = torch.tensor([-3.0, 0.0, 1.5])
+    top, below = own(moved(linear_levels(), [0, 0], distances))
+    torch.testing.assert_close(top, distances.repeat(2).to(top))  # p(z_1) = N(0, 1)
+    torch.testing.assert_close(below, torch.zeros_like(below))
 
 
 def test_what_cannot_be_asked_is_refused():

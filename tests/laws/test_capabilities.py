@@ -93,7 +93,7 @@ from vael.networks.ladder import ConvolutionLadder, DenseLadder
 from vael.probability import PerExample, as_noise
 from vael.recipes import vq_vae
 from vael.report import ReportInput, write
-from vael.report.gather import divergence_of_levels
+from vael.report.gather import divergence_at_top, divergence_of_levels
 from vael.training import Row
 
 CAPABILITIES = (
@@ -636,6 +636,7 @@ FIGURES = {
         "latent_map",
         "divergence_of_levels",
         "levels",
+        "traversals",
     },
 }
 
@@ -674,6 +675,7 @@ def test_the_report_shows_what_a_model_can_do(name, tmp_path):
         ]
         torch.testing.assert_close(nats, terms[0].detach().double(), rtol=0.5, atol=0.01)
         assert ", ".join(f"{float(one):.2f}" for one in nats) in text
+        torch.testing.assert_close(divergence_at_top(record).sum(), nats[0])  # KL of independent latents adds up
     if name == "mixture":
         assert f"{found.log_likelihood:.2f}".replace("-", "−") in text
         assert "importance" not in text

@@ -8,7 +8,9 @@ import math
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal
 
 from vael.applications.generation import AT_ONCE, seeded
 from vael.counting import counted
@@ -130,6 +132,38 @@ def redrawn(model: Model, count: int, *, seed: int = 0) -> list[Levels]:
             noise = Replayed([_as_asked(one, place) for place, one in enumerate(same)])
             found.append(prior_levels(model, count, noise))
     return found
+
+
+@torch.no_grad()
+def moved(model: Model, chosen: Sequence[int], distances: Float[Tensor, " steps"]) -> Levels:
+    """All levels while one latent of the top level goes to so many standard deviations of its prior, one chosen latent
+    after the other, `[1, chosen · steps, *event]` each.
+
+    The others of the top level stay at their prior's mean, every level below is at the mean of its prior given those
+    above. Errors: `StateError` for a model without levels, and a top level that is no vector of
+    independent Gaussian latents.
+    """
+    model = needs(model, LatentModel, "moving latents of the top level")
+    law = latent_by_latent(model.prior_at(()))
+    if law is None:
+        raise StateError(
+            "moving a latent of the top level needs a level that is a vector of independent Gaussian latents; look at "
+            "what every level decides instead (redrawn)"
+        )
+    z = law.mean.expand(len(chosen), len(distances), -1).clone()
+    for row, latent in enumerate(chosen):
+        z[row, :, latent] += distances.to(z) * law.stddev[..., latent]
+    found: Levels = (z.flatten(0, 1)[None],)
+    for _ in range(1, model.depth(())):
+        found = (*found, model.prior_at(found).mean)
+    return found
+
+
+def latent_by_latent(law: Distribution) -> Normal | None:
+    """The laws of the single latents, where a vector of them is independent and Gaussian."""
+    if not isinstance(law, Independent) or law.reinterpreted_batch_ndims != 1:
+        return None
+    return law.base_dist if isinstance(law.base_dist, Normal) else None
 
 
 def _for_all(variates: Tensor, level: int, count: int) -> Tensor:

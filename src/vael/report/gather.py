@@ -9,8 +9,9 @@ from statistics import NormalDist
 import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
-from torch.distributions import Independent
+from torch.distributions import Independent, kl_divergence
 
+from vael.applications import level_draws
 from vael.counting import counted
 from vael.data import Batch, Source
 from vael.evaluation.examples import in_evaluation
@@ -179,6 +180,23 @@ def divergence_of_levels(record: ReportInput) -> Float[Tensor, " levels"]:
             )
             found.append(terms.divergence[:, 0].cpu())
     return torch.cat(found, 1).double().mean(1)
+
+
+def divergence_at_top(record: ReportInput) -> Float[Tensor, " latents"] | None:
+    """KL(q || p) of each latent of the top level in nats, the mean over up to 1,000 examples of the split that is
+    shown; None where that level is no vector of independent Gaussian latents.
+    """
+    model, found = needs(record.model, LatentModel, "a figure of levels"), []
+    index = few(record.shown, record.seed, LEVELLED)
+    with looking(model) as device:
+        prior = model.prior_at(())
+        for part in index.split(max(CELLS_AT_ONCE // max(record.shown.x[0].numel(), 1), 1)):
+            law = model.posterior_at((), on_device(record.shown, part, record.seed, device))
+            q, p = level_draws.latent_by_latent(law), level_draws.latent_by_latent(prior)
+            if q is None or p is None:
+                return None
+            found.append(kl_divergence(q, p).cpu())
+    return torch.cat(found).double().mean(0)
 
 
 def latent_samples(

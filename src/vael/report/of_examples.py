@@ -21,11 +21,15 @@ class Shown:
     against_samples: Callable[[ReportInput, Path], Sequence[Drawing]]
 
 
-def levels_of(record: ReportInput, folder: Path, *, pictured: bool) -> Sequence[Drawing]:
-    """The divergence of each level and, of images, what each level decides."""
+def levels_of(record: ReportInput, folder: Path, *, pictured: bool) -> Headed:
+    """The divergence of each level and, of images, what each level and the latents of the top one decide."""
     nats = gather.divergence_of_levels(record)
-    bars = figures.levels(record, nats, folder)
-    return [bars, pictures.levels(record, nats, folder)] if pictured and record.view.pictured else [bars]
+    bars, heading = figures.levels(record, nats, folder), "Levels of latents"
+    if not (pictured and record.view.pictured):
+        return [(heading, [bars])]
+    at_top = gather.divergence_at_top(record)
+    moved = [] if at_top is None else [("Traversals", [pictures.traversals_at_top(record, at_top, folder)])]
+    return [(heading, [bars, pictures.levels(record, nats, folder)]), *moved]
 
 
 def drawings(record: ReportInput, seen: Encoded | None, folder: Path, shown: Shown | None) -> Headed:
@@ -42,7 +46,7 @@ def drawings(record: ReportInput, seen: Encoded | None, folder: Path, shown: Sho
     if seen is not None and discrete.are_components(record):
         found.append(("Components", discrete.components(record, seen, folder)))
     if has(model, Whitens) and needs(model, Whitens, "a figure of levels").depth(record.shown.event) > 1:
-        found.append(("Levels of latents", levels_of(record, folder, pictured=shown is not None)))
+        found.extend(levels_of(record, folder, pictured=shown is not None))
     if has(model, Codes):
         found.append(("Use of codes", [discrete.code_histogram(record, folder)]))
     if seen is not None:

@@ -165,18 +165,9 @@ def traversals(record: ReportInput, seen: Encoded, folder: Path) -> Drawing:
     chosen = seen.order[:SHOWN_LATENTS]
     points = gather.traversal_points(seen.mean.shape[1], chosen, STEPS)
     x = gather.decoded(record.central, points.flatten(0, 1))
-    nats = seen.per_latent
-    words = [
-        f"z{latent + 1}".translate(SUBSCRIPTS) + ("" if nats is None else f", {float(nats[latent]):.2f} nats")
-        for latent in chosen
-    ]
-    sigmas = [
-        f"{minus(float(z))}σ" if abs(float(z)) > 1e-6 else "0"
-        for z in torch.linspace(-gather.REACH, gather.REACH, STEPS)
-    ]
     by = (
         "the latent's mean divergence, which stands beside them"
-        if nats is not None
+        if seen.per_latent is not None
         else "the variance of the latent's posterior mean"
     )
     left = "" if len(chosen) == seen.mean.shape[1] else f" The {len(chosen)} largest of {seen.mean.shape[1]} are shown."
@@ -185,11 +176,32 @@ def traversals(record: ReportInput, seen: Encoded, folder: Path) -> Drawing:
         f"0. Rows are sorted by {by}."
         f"{left}"
     )
-    return sheet(
-        record,
-        folder,
-        "traversals",
-        x,
-        caption,
-        PictureLayout(STEPS, 5.6, rows=middles(len(chosen), words), feet=middles(STEPS, sigmas)),
+    return sheet(record, folder, "traversals", x, caption, _travels(chosen, seen.per_latent))
+
+
+def traversals_at_top(record: ReportInput, nats: Tensor, folder: Path) -> Drawing:
+    """One row a latent of the top level, that of the largest divergence first: the mean of p(x | z) while it moves."""
+    chosen = nats.argsort(descending=True)[:SHOWN_LATENTS].tolist()
+    with gather.looking(record.model) as device:
+        z = level_draws.moved(record.model, chosen, torch.linspace(-gather.REACH, gather.REACH, STEPS, device=device))
+        x = level_draws.examples_of(record.model, z, mean=True).float().cpu()
+    left = "" if len(chosen) == len(nats) else f" The {len(chosen)} largest of {len(nats)} are shown."
+    caption = (
+        "Means of p(x | z) while one latent of the top level goes from −3 to 3 standard deviations of its prior; the "
+        "others of that level stay at the mean of theirs, and every level below is at the mean of its prior given "
+        f"those above. Rows are sorted by the latent's mean divergence, which stands beside them.{left}"
     )
+    return sheet(record, folder, "traversals", x, caption, _travels(chosen, nats))
+
+
+def _travels(chosen: Sequence[int], nats: Tensor | None) -> PictureLayout:
+    """A row for each chosen latent with its name and divergence, below the distances from the prior's mean."""
+    words = [
+        f"z{latent + 1}".translate(SUBSCRIPTS) + ("" if nats is None else f", {float(nats[latent]):.2f} nats")
+        for latent in chosen
+    ]
+    sigmas = [
+        f"{minus(float(z))}σ" if abs(float(z)) > 1e-6 else "0"
+        for z in torch.linspace(-gather.REACH, gather.REACH, STEPS)
+    ]
+    return PictureLayout(STEPS, 5.6, rows=middles(len(chosen), words), feet=middles(STEPS, sigmas))
