@@ -23,6 +23,13 @@ def test_an_old_name_gives_the_module_of_the_new_one(old):
         assert found is new
 
 
+@pytest.mark.parametrize("old", MOVED)
+def test_an_old_name_hides_nothing_that_its_package_offers(old):
+    """Python sets a module that is imported as an attribute of its package."""
+    package, _, name = old.rpartition(".")
+    assert name not in getattr(importlib.import_module(package), "__all__", ())
+
+
 def test_what_never_was_is_not_found():
     for name in ("vael.data.nothing", "vael.nothing", "vael.evaluation.nothing"):
         assert importlib.util.find_spec(name) is None

@@ -1,6 +1,7 @@
 """Where modules were before they moved: programs that import them by their old names get the same modules.
 
 `from vael.data.images import read_folder` gives what `vael.data.files.images` has, with a `DeprecationWarning`.
+A name that a package has for something else has no place here: imported as a module, it would replace that.
 """
 
 from __future__ import annotations
@@ -35,7 +36,6 @@ FOLDERS = {  # of modules that kept their names: where they were, and where they
     ("vael.models", "vael.models.mixtures"): "bayesian_mixture covariance gaussian_mixture",
     ("vael.models", "vael.models.likelihoods"): "columns heads joint_gaussian support tabulated",
     ("vael.models", "vael.models.posteriors"): "correlated",
-    ("vael.models", "vael.models.sequences"): "state_space",
     ("vael.report", "vael.report.tabular"): "columns mixed_columns synthetic synthetic_figures synthetic_verdict",
 }
 MOVED = {

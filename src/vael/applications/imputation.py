@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -134,7 +134,8 @@ def _imputed(model: LatentVector, proposer: LatentVector, batch: Batch, how: _Wa
     deviation = (_weighed(share, cells.square()) - _weighed(share, cells).square()).clamp(min=0).sqrt()
     if isinstance(law, Columns) and len(law.levels):
         deviation = deviation.index_copy(1, law.levels, 1 - _weighed(share, law.log_probs.exp()).amax(-1))
-    low, high = (_quantile(cells, share, level) for level in ((1 - how.interval) / 2, (1 + how.interval) / 2))
+    ends = ((1 - how.interval) / 2, (1 + how.interval) / 2)
+    low, high = _quantiles(cells, share, x, observed, ends)
     drawn = _resampled(model, batch, q, how, keys.of(batch.x)) if how.draws else cells[:0]
 
     def keep(found: Tensor) -> Tensor:
@@ -174,12 +175,21 @@ def _resampled(
     return draw_wide(model.decode((latent,), batch.context), 1, EachLatent(noise))[0]
 
 
-def _quantile(
-    cells: Float[Tensor, "samples batch columns"], share: Float[Tensor, "samples batch"], level: float
-) -> Float[Tensor, "batch columns"]:
-    order = cells.argsort(0)
-    reached = share.unsqueeze(-1).expand_as(cells).gather(0, order).cumsum(0)
-    return cells.gather(0, order).gather(0, _first(reached, level)[None])[0]
+def _quantiles(
+    cells: Float[Tensor, "samples batch columns"],
+    share: Float[Tensor, "samples batch"],
+    x: Float[Tensor, "batch columns"],
+    observed: Bool[Tensor, "batch columns"] | None,
+    levels: Sequence[float],
+) -> list[Float[Tensor, "batch columns"]]:
+    """Quantiles of the gaps, one table for each level; of cells that were seen, the cell. Sorting is most of the work,
+    so that only gaps are sorted, once.
+    """
+    gap = torch.ones_like(x, dtype=torch.bool) if observed is None else ~observed
+    row, column = gap.nonzero(as_tuple=True)
+    value, order = cells[:, row, column].sort(0)
+    reached = share[:, row].gather(0, order).cumsum(0)
+    return [x.to(value).index_put((row, column), value.gather(0, _first(reached, one)[None])[0]) for one in levels]
 
 
 def _weighed(
