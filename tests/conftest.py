@@ -32,7 +32,8 @@ def pytest_configure(config):
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     os.fsync = lambda descriptor: None  # no test takes the power away; that it is asked for, tests/test_files.py says
     checked_calls.install()
-    for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's `&` and `nohup` have some ignored, which every process that is started inherits
+    # A shell's `&` and `nohup` have some ignored, which every process that is started inherits.
+    for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(kind) is signal.SIG_IGN:
             signal.signal(kind, signal.default_int_handler if kind == signal.SIGINT else signal.SIG_DFL)
 
