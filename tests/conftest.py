@@ -33,7 +33,8 @@ def pytest_configure(config):
     os.fsync = lambda descriptor: None  # no test takes the power away; that it is asked for, tests/test_files.py says
     checked_calls.install()
     # A shell's `&` and `nohup` have some ignored, which every process that is started inherits.
-    for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    for kind in (getattr(signal, name) for name in names if hasattr(signal, name)):
         if signal.getsignal(kind) is signal.SIG_IGN:
             signal.signal(kind, signal.default_int_handler if kind == signal.SIGINT else signal.SIG_DFL)
 
