@@ -209,3 +209,25 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path):
     refused(tmp_path / "x.npy", Windowing(window=9), StateError, "5 steps")
     np.save(tmp_path / "inf.npy", np.full((30, 5, 1), np.inf))
     refused(tmp_path / "inf.npy", Windowing(), SupportError, "finite")
+
+
+def test_an_archive_of_series_keeps_its_labels_and_its_splits(tmp_path):
+    x = np.random.default_rng(0).normal(size=(30, 6, 2)).astype(np.float32)
+    y = np.arange(30) % 3
+    parts = {"train": slice(0, 18), "valid": slice(18, 24), "test": slice(24, 30)}
+    arrays = {name: x[part] for name, part in parts.items()} | {f"y_{name}": y[part] for name, part in parts.items()}
+    np.savez(tmp_path / "s.npz", **arrays)
+    splits = load_sequences(tmp_path / "s.npz", Windowing(window=3))
+    for source, part in zip((splits.train, splits.validation, splits.test), parts.values(), strict=True):
+        assert torch.equal(source.x.reshape(-1, 6, 2), torch.from_numpy(x[part]))
+        assert source.named.rows.tolist() == [row + 1 for row in range(30)[part] for _ in range(2)]
+        assert source.label.tolist() == [label for label in y[part].tolist() for _ in range(2)]
+    tested = read_sequences(tmp_path / "s.npz", Windowing()).tested
+    assert np.array_equal(np.stack([one.x for one in tested.series]), x[24:])
+    with pytest.raises(StateError, match="its own test split"):
+        load_sequences(tmp_path / "s.npz", Windowing(), test=0.2)
+    np.savez(tmp_path / "other.npz", train=x, test=x[:, :5])
+    with pytest.raises(ShapeError, match="give all the same"):
+        load_sequences(tmp_path / "other.npz", Windowing())
+    np.savez(tmp_path / "few.npz", train=x[:2], valid=x[2:4], test=x[4:6])  # too few to set any aside
+    assert len(load_sequences(tmp_path / "few.npz", Windowing()).train) == 2

@@ -11,7 +11,7 @@ import torch
 
 import vael
 from vael.cli.main import main
-from vael.errors import ShapeError, StateError, SupportError
+from vael.errors import FormatError, ShapeError, StateError, SupportError
 from vael.evaluation import evaluate
 from vael.inference.bound import Bound
 from vael.objectives import ELBO
@@ -42,6 +42,10 @@ def place(tmp_path_factory):
     x = np.where(cells == "", "nan", cells).astype(np.float32).reshape(SERIES, STEPS, 2)
     np.save(folder / "s.npy", x)
     np.save(folder / "other.npy", x[::-1])
+    label = np.array(["wave", "ramp"])[np.arange(SERIES) % 2]
+    np.savez(folder / "labelled.npz", x=x, y=label)
+    np.save(folder / "named.npy", x)
+    np.save(folder / "named_labels.npy", label)
     np.save(folder / "c.npy", np.array([(one % 2, 10 + one % 5) for one in range(SERIES)], np.float32))
     return folder
 
@@ -49,6 +53,7 @@ def place(tmp_path_factory):
 HOW = {
     "columns": ("s.csv", {"sequence": "day", "id": "who", "window": STEPS, "condition_on": "shape,size"}),
     "file": ("s.npy", {"sequence": True, "window": 4, "condition_on": "c.npy"}),
+    "labels": ("labelled.npz", {"sequence": True, "window": 4, "condition_on": "label"}),
 }
 
 
@@ -75,8 +80,8 @@ def test_every_window_has_the_condition_of_its_series(name, runs, place):
     series = [int(one) for one in train.named.rows]
     series = [(row - 1) // STEPS for row in series] if name == "columns" else [row - 1 for row in series]
     for number, c in list(zip(series, train.context, strict=True))[::5]:
-        values = (("wave", "ramp")[number % 2] if name == "columns" else number % 2, 10 + number % 5)
-        assert torch.equal(c, run.condition(dict(zip(condition.names, values, strict=True))))
+        values = (number % 2 if name == "file" else ("wave", "ramp")[number % 2], 10 + number % 5)
+        assert torch.equal(c, run.condition(dict(zip(condition.names, values, strict=False))))
     again = prepare(request(*how_of(place, name)[:1], **how_of(place, name)[1]))
     assert again.spec.data == run.spec.data
 
@@ -152,6 +157,64 @@ def test_windows_are_drawn_at_a_condition_and_written_with_it(runs, tmp_path, ca
     assert again.x.shape == (3, STEPS, 2)
 
 
+def test_series_with_labels_go_through_every_command(runs, place, tmp_path, capsys):
+    run, data = str(runs["labels"].folder), str(place / "labelled.npz")
+    for command in ("score", "encode", "reconstruct", "forecast"):
+        assert main([command, run, data, "-o", str(tmp_path / f"{command}.csv")]) == 0
+    assert main(["impute", run, data, "-o", str(tmp_path / "filled.npy")]) == 0
+    x, filled = np.load(place / "s.npy"), np.load(tmp_path / "filled.npy")
+    assert np.array_equal(filled[~np.isnan(x)], x[~np.isnan(x)])
+    assert not np.isnan(filled).any()
+    assert main(["evaluate", run, str(place / "named.npy"), "--importance-samples", "5"]) == 0
+    assert "log p(x | c)" in capsys.readouterr().out
+    assert main(["report", run, "--importance-samples", "5"]) == 0
+    assert "conditioned on label" in (runs["labels"].folder / "report.html").read_text()
+    words = ["sample", run, "-n", "3", "-o", str(tmp_path / "drawn.npy")]
+    assert main([*words, "--class", "ramp"]) == 0
+    ramps = np.load(tmp_path / "drawn.npy")
+    assert main([*words, "--where", "label=ramp"]) == 0
+    assert np.array_equal(np.load(tmp_path / "drawn.npy"), ramps)
+    assert main([*words, "--class", "rmp"]) == 2
+    assert "did you mean ramp" in capsys.readouterr().err
+    assert main(["score", run, str(place / "s.npy"), "-o", str(tmp_path / "none.csv")]) == 2
+    assert "no labels" in capsys.readouterr().err
+    assert main([*words[:1], str(runs["columns"].folder), *words[2:], "--class", "ramp"]) == 2
+
+
+def test_windows_of_a_class_are_those_of_the_model_at_it(runs):
+    """log p(x | c) of windows with their labels, and of the model at a class for the windows that have it."""
+    run, source = runs["labels"], runs["labels"].splits().train
+    chosen = (source.label == 1).nonzero()[:, 0]
+    given = evaluate(run.model, source.subset(chosen), importance_samples=20)
+    alone = replace(source.subset(chosen), context=None)
+    held = evaluate(run.model.at(run.condition(label="wave")), alone, importance_samples=20)
+    assert held.log_likelihood == pytest.approx(given.log_likelihood, rel=1e-6)
+    other = evaluate(run.model.at(run.condition(label="ramp")), alone, importance_samples=20)
+    assert other.log_likelihood != pytest.approx(given.log_likelihood, rel=1e-6)
+
+
+BAD_LABELS = {
+    "too few": (np.arange(SERIES - 1), "one label for each example"),
+    "no numbers": (np.full(SERIES, np.nan), "whole numbers or words"),
+    "for each step": (np.zeros((SERIES, STEPS), int), "one label for each example"),
+    "unknown": (np.full(SERIES, -1), "no labels"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_LABELS)
+def test_labels_that_do_not_fit_their_series_are_refused(name, place, tmp_path):
+    label, said = BAD_LABELS[name]
+    np.savez(tmp_path / "x.npz", x=np.load(place / "s.npy"), y=label)
+    with pytest.raises((StateError, ShapeError, FormatError, SupportError), match=said):
+        prepare(request(tmp_path / "x.npz", sequence=True, condition_on="label", **SMALL))
+
+
+def test_a_class_that_training_never_saw_is_refused(runs, place, tmp_path):
+    np.savez(tmp_path / "x.npz", x=np.load(place / "s.npy"), y=np.full(SERIES, "wavy"))
+    with pytest.raises(SupportError, match="did you mean wave"):
+        runs["labels"].use.future(tmp_path / "x.npz", 2)
+
+
 def test_an_array_beside_series_is_known_of_their_own_data_alone(runs, place, tmp_path, capsys):
     run = str(runs["file"].folder)
     assert main(["score", run, str(place / "s.npy"), "-o", str(tmp_path / "x.csv")]) == 0
@@ -184,7 +247,8 @@ REFUSED = {
     "time": ("columns", {"condition_on": "day"}, "the time"),
     "one series": ("columns", {"id": None, "condition_on": "shape"}, "all rows are one series"),
     "file of a table": ("columns", {"condition_on": "c.npy"}, "columns with one value for each series"),
-    "labels of an array": ("file", {"condition_on": "label"}, "neither labels nor columns"),
+    "labels of an array": ("file", {"condition_on": "label"}, "has no labels"),
+    "columns of an array": ("file", {"condition_on": "lable"}, "did you mean label"),
     "beliefs": ("columns", {"model": "td-vae", "latent": None}, "is not conditioned on anything"),
 }
 

@@ -23,9 +23,8 @@ from vael.cli.results import add_completed, loaded, target_of
 from vael.cli.telling import said
 from vael.counting import counted
 from vael.data.covering import Covering, cover
-from vael.data.files.arrays import array_in
 from vael.data.sequences import parted
-from vael.data.series import Sequences
+from vael.data.series import Sequences, stored_in
 from vael.domains.sequence import in_conditions
 from vael.errors import FormatError, StateError
 from vael.specs import Run
@@ -57,9 +56,10 @@ def opened(options: ResultOptions, known: set[str], command: str, name: str) -> 
 
 def sample(options: SampleOptions) -> int:
     """New windows: .npy [samples, time, channels], or a table with a line for each step of each."""
-    run, target = opened(options, {"count", "where"}, "sample", "samples")
+    run, target = opened(options, {"count", "where", "class_"}, "sample", "samples")
     count = options.examples
     drawn = conditioned(run, count, options, film=False)
+    refuse_options(drawn.options, {"count", "where"}, "sample")  # a class that is no condition
     x = samples(drawn.run.model, count, options.seed, drawn.each)
     time = x.shape[1]
     beside = {
@@ -197,8 +197,8 @@ def impute(options: ImputeOptions) -> int:
     refuse_options(options, {"samples"}, "impute")
     run = loaded(options)
     target, data = options.target, options.data
-    form = format_of(target, (format_of(data, (LAID_OUT, ARRAY)),))  # an array as an array, a table as a table
     found, windows = covering(run, options.data, overlap=True)
+    form = format_of(target, (LAID_OUT if found.from_table else ARRAY,))
     mean = all_terms(run.model, windows.source, samples=options.samples, seed=options.seed).mean
     filled = windows.steps_of(mean.numpy())
     form.write(
@@ -218,7 +218,7 @@ def impute(options: ImputeOptions) -> int:
 
 def write_array(target: Path, data: Path, filled: np.ndarray) -> None:
     """The array with its NaN filled."""
-    x = np.array(array_in(data))
+    x = stored_in(data)
     gaps = np.isnan(x) if x.dtype.kind == "f" else np.zeros(x.shape, bool)
     x[gaps] = filled.reshape(x.shape)[gaps]
     with row_file(target) as file:

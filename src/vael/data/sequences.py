@@ -47,8 +47,8 @@ def load_sequences(
     if not any(np.unique(one.x[~np.isnan(one.x)]).size > 1 for one in found.series):
         refuse_constant(found)
     parts = parted(found, seed, validation, test)
-    said = "whole series are set aside"
-    if len(found.series) < MANY:
+    said = "the splits are those of the data" if has_splits(found) else "whole series are set aside"
+    if len(found.series) < MANY and not has_splits(found):
         said = "the end of each series is set aside: the last of it for the test, what is before for validation"
     steps = f"windows of {found.window} steps, in training a new one every {found.stride}; {said}"
     gaps = any(bool(np.isnan(one.x).any()) for one in found.series) if found.kind is not Kind.INTEGER else False
@@ -73,16 +73,26 @@ def parted(
     found: Sequences, seed: int, validation: float | int | None, test: float | int | None
 ) -> tuple[tuple[Series, ...], ...]:
     """The series of training, validation and test. Errors: as `load_sequences`."""
-    many = len(found.series) >= MANY
+    many = len(found.series) >= MANY or has_splits(found)
     return by_series(found, Sizes(validation, test), seed) if many else by_time(found, validation, test)
 
 
 def by_series(found: Sequences, sizes: Sizes, seed: int) -> tuple[tuple[Series, ...], ...]:
-    """Whole series for training, validation and test."""
-    places = np.arange(len(found.series))[:, None]
-    parts = split(Material(found.name, MaterialPart(places)), sizes, seed)
+    """Whole series for training, validation and test; splits that the data have stay as they are."""
+
+    def own(number: int) -> MaterialPart | None:
+        places = np.array([place for place, one in enumerate(found.series) if one.split == number], np.int64)
+        return MaterialPart(places[:, None]) if len(places) else None
+
+    train = own(0) or MaterialPart(np.zeros((0, 1), np.int64))
+    parts = split(Material(found.name, train, own(1), own(2)), sizes, seed)
     chosen = (parts.train, parts.validation, parts.test)
     return tuple(tuple(found.series[place] for place in part.x[:, 0]) if part is not None else () for part in chosen)
+
+
+def has_splits(found: Sequences) -> bool:
+    """Whether the data have splits of their own."""
+    return any(one.split for one in found.series)
 
 
 def by_time(
@@ -142,6 +152,8 @@ def windows(found: Sequences, series: Sequence[Series], stride: int, *, whole: b
         gaps=bool(x.isnan().any()) if x.is_floating_point() else False,
         keys=_keys(pieces, found),
         windowing=found.windowing,
+        label=None if pieces[0].label is None else torch.tensor([one.label for one in pieces]),
+        label_names=found.label_names,
     )
 
 

@@ -15,12 +15,12 @@ from jaxtyping import Float64, Int64, Shaped
 
 from vael.counting import counted
 from vael.data.cells import MOST_LEVELS, checked_numbers, levels_of
-from vael.data.files.arrays import array_in
+from vael.data.files.arrays import read_npy, read_npz
 from vael.data.source import Kind
 from vael.data.tabular import is_table_file
 from vael.data.windowing import Windowing
 from vael.errors import FormatError, ShapeError, StateError, SupportError
-from vael.nearest import nearest
+from vael.nearest import hint, nearest
 from vael.tables import columnwise as pc
 from vael.tables.given import as_table, in_memory
 from vael.tables.inference import Signs, decimal_mark, infer_schema, no_date, told, why_left_out
@@ -36,6 +36,7 @@ OVERLAP = 8  # windows of training in which a row stands, where no stride was as
 MANY = 10  # series from which on whole ones are set aside
 CALENDAR = ((28, 31), (89, 92), (181, 184), (365, 366))  # days of months, quarters, halves and whole years
 NEVER = "never varies, so that its likelihood would say nothing"
+ARRAYS = {".npy": read_npy, ".npz": read_npz}
 NUMBERS = frozenset({ColumnKind.REAL, ColumnKind.POSITIVE, ColumnKind.COUNT})
 
 
@@ -49,6 +50,8 @@ class Series:
     times: pa.Array | None = None  # of a table, as they came
     clock: Float64[np.ndarray, " time"] | None = None  # of a table, as numbers; dates in days
     beside: tuple[str | None, ...] = ()  # what columns say of the whole series, as it came; None where it is missing
+    label: int | None = None  # of an array that has labels
+    split: int = 0  # of data with splits of their own: 0 training, 1 validation, 2 test
 
     def __len__(self) -> int:
         return len(self.x)
@@ -57,7 +60,7 @@ class Series:
         """The steps from `begin` to `end`."""
         times = None if self.times is None else self.times.slice(begin, end - begin)
         clock = None if self.clock is None else self.clock[begin:end]
-        return Series(self.name, self.x[begin:end], self.rows[begin:end], times, clock, self.beside)
+        return replace(self, x=self.x[begin:end], rows=self.rows[begin:end], times=times, clock=clock)
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,17 @@ class Sequences:
     levels: int | None = None
     notes: tuple[str, ...] = ()
     table: Table | None = None  # the rows as they came, in their own order
+    label_names: tuple[str, ...] = ()
+
+    @property
+    def from_table(self) -> bool:
+        """Whether they came as rows, not as an array."""
+        return self.table is not None
+
+    @property
+    def tested(self) -> Sequences:
+        """The test split of data that have their own, else all series."""
+        return replace(self, series=tuple(one for one in self.series if one.split == 2) or self.series)
 
     @property
     def window(self) -> int:
@@ -98,27 +112,37 @@ def read_sequences(data: object, how: Windowing) -> Sequences:
     path = Path(str(data))
     if not path.is_file():
         raise FormatError(
-            f"{data} is no file of sequences; give an .npy array [examples, time, channels], or a .csv or .parquet "
-            "table with a column of times (--sequence TIME)"
+            f"{data} is no file of sequences; give an array [examples, time, channels] (.npy, or .npz with labels y), "
+            "or a .csv or .parquet table with a column of times (--sequence TIME)"
         )
     if is_table_file(path):
         return read_series(path, how)
-    if path.suffix.lower() != ".npy":
+    if path.suffix.lower() not in ARRAYS:
         raise FormatError(
-            f"{path} ends in {path.suffix or 'nothing'}, but sequences are read from .npy, .csv (.tsv, .txt) and "
+            f"{path} ends in {path.suffix or 'nothing'}, but sequences are read from .npy, .npz, .csv (.tsv, .txt) and "
             ".parquet; save them as one of these"
         )
     return read_arrays(path, how)
 
 
 def read_arrays(path: Path, how: Windowing) -> Sequences:
-    """Each example of an array as a series."""
-    x = checked_numbers(array_in(path), str(path))
-    if x.ndim != 3 or 0 in x.shape or x.shape[1] < 2:
+    """Each example of an array as a series, with its label where they have some; those of splits that stand in one
+    `.npz` are counted on from one to the next: training, validation, test.
+    """
+    material = ARRAYS[path.suffix.lower()](path)
+    for part in material.parts:
+        checked_numbers(part.x, str(path))
+        if part.x.ndim != 3 or 0 in part.x.shape or part.x.shape[1] < 2:
+            raise ShapeError(
+                f"{path} has shape {part.x.shape}, but [examples, time, channels] with at least two steps was "
+                "expected; one long series is x[None] (add --window), a single channel x[..., None]"
+            )
+    shapes = sorted({part.x.shape[1:] for part in material.parts})
+    if len(shapes) > 1:
         raise ShapeError(
-            f"{path} has shape {x.shape}, but [examples, time, channels] with at least two steps was expected; one "
-            "long series is x[None] (add --window), a single channel x[..., None]"
+            f"{path} has splits of examples of the shapes {' and '.join(map(str, shapes))}; give all the same"
         )
+    x = material.train.x if len(material.parts) == 1 else np.concatenate([part.x for part in material.parts])
     if how.time or how.id:
         raise StateError(
             f"{path} is an array, which has no columns {' and '.join(filter(None, (how.time, how.id)))}; its second "
@@ -126,8 +150,9 @@ def read_arrays(path: Path, how: Windowing) -> Sequences:
         )
     if how.apart:
         raise StateError(
-            f"{path} is an array of series, which has neither labels nor columns, so {', '.join(how.apart)} cannot be "
-            "the condition; give an .npy array with a row for each example (--condition-on FILE.npy)"
+            f"{path} is an array of series, which has no columns, so {', '.join(how.apart)} cannot be the condition"
+            f"{hint(how.apart[0], ('label',))}; give label, where it has labels, or an .npy array with a row for each "
+            "example (--condition-on FILE.npy)"
         )
     window = how.window or x.shape[1]
     if window > x.shape[1]:
@@ -135,9 +160,23 @@ def read_arrays(path: Path, how: Windowing) -> Sequences:
     settled = how.model_copy(update={"window": window, "stride": how.stride or window})
     kind, levels, notes, x = _kind(x, str(path))
     rows = np.arange(1, len(x) + 1)
-    series = tuple(Series(str(row), one, np.full(len(one), row)) for row, one in zip(rows, x, strict=True))
+    known = [part.label for part in material.parts if part.label is not None]
+    labels = np.concatenate(known).tolist() if len(known) == len(material.parts) else [None] * len(x)
+    parts = (material.train, material.validation, material.test)
+    splits = np.repeat([0, 1, 2], [0 if part is None else len(part) for part in parts]).tolist()
+    series = tuple(
+        Series(str(row), one, np.full(len(one), row), label=label, split=split)
+        for row, one, label, split in zip(rows, x, labels, splits, strict=True)
+    )
     columns = tuple(f"channel {place}" for place in range(1, x.shape[2] + 1))
-    return Sequences(path.stem, series, settled, columns, kind, levels, notes)
+    return Sequences(path.stem, series, settled, columns, kind, levels, notes, label_names=material.label_names)
+
+
+def stored_in(path: Path) -> Shaped[np.ndarray, "examples time channels"]:
+    """The series of an array as they are stored, of those with splits of their own the test split."""
+    material = ARRAYS[path.suffix.lower()](path)
+    parts = material.parts if material.test is None else (material.test,)
+    return np.concatenate([part.x for part in parts])
 
 
 def _kind(x: np.ndarray, what: str) -> tuple[Kind, int | None, tuple[str, ...], np.ndarray]:
@@ -222,8 +261,8 @@ def refuse_missing(name: str, names: Sequence[str], where: str) -> None:
     if name in names:
         return
     near = nearest(name, names)
-    hint = f"did you mean {near!r}? " if near else ""
-    raise ShapeError(f"{where} has no column {name!r}; {hint}there are {', '.join(names[:20])}")
+    meant = f"did you mean {near!r}? " if near else ""
+    raise ShapeError(f"{where} has no column {name!r}; {meant}there are {', '.join(names[:20])}")
 
 
 def schema_of(given: Given, how: Windowing, where: str) -> Schema:

@@ -56,7 +56,7 @@ class SequenceDomain(Domain):
 
     def examples(self, known: DataSpec, data: str, *, clip: bool = False) -> Source:
         """All steps of all series, in windows that do not overlap."""
-        found = series_of(known, data)
+        found = series_of(known, data).tested
         return in_condition(known, windows(found, found.series, found.window), data)
 
     def told(self, known: DataSpec) -> str:

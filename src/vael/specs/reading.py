@@ -8,7 +8,7 @@ from pathlib import Path
 from vael import domains
 from vael.data import Binarize, Images, OnError, Schema, Source, Splits, Table, Windowing
 from vael.data.catalog.named import is_name
-from vael.data.conditioning.conditions import ARRAY
+from vael.data.conditioning.conditions import ARRAY, LABEL
 from vael.data.conditioning.kinds import AnyCondition
 from vael.data.conditioning.labels import Labelling, labelled_splits
 from vael.data.conditioning.learned_conditions import conditioned
@@ -94,7 +94,8 @@ def windowing_of(asked: Request) -> Windowing | None:
             f"{other[0]} (--{other[0].replace('_', '-')}) is not for sequences (--sequence); leave one of the two out"
         )
     time = "" if asked.sequence is True else str(asked.sequence)
-    apart = () if asked.condition_on is None else (asked.condition_on,)
+    labels = asked.condition_on == LABEL and not time  # of an array
+    apart = () if asked.condition_on is None or labels else (asked.condition_on,)
     if apart and apart[0].lower().endswith(ARRAY):
         if time:
             raise StateError(

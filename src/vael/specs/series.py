@@ -25,7 +25,8 @@ DRAWN, SERIES = "draw", "series"
 
 
 def series_in(known: DataSpec, data: object) -> Sequences:
-    """All series of some data, at a path or in memory; of None those of the run's own data.
+    """All series of some data, at a path or in memory, the test split of those that have their own; of None all those
+    of the run's own data.
 
     Errors: `StateError` for a run on other data.
     """
@@ -34,7 +35,7 @@ def series_in(known: DataSpec, data: object) -> Sequences:
             f"the run was trained on {known.name}, which holds no sequences; train on some (`vael train DATA "
             "--sequence TIME`)"
         )
-    return series_of(known, known.source if data is None else data)
+    return series_of(known, known.source) if data is None else series_of(known, data).tested
 
 
 def channels_of(known: DataSpec, x: Tensor) -> dict[str, pa.Array]:

@@ -16,6 +16,7 @@ SHOWN = 40  # pairs in a picture of reconstructions
 EXPORTED = ("encoder.onnx", "decoder.onnx", "columns.json", "condition.json")
 SCORES = ("combined", "bound", "error", "typicality", "distortion", "divergence", "ratio", "neighbours", "rows")
 USUAL_THRESHOLD = 0.01
+SINGLE = {".npz": ".npy"}  # of files that hold several arrays, what one of them is written as
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +156,8 @@ class ImputeOptions(ResultOptions):
         from vael.tables.as_text.compressed import plain_name
 
         plain = plain_name(self.data)
-        return self.output or self.data.with_name(f"{plain.stem}-filled{plain.suffix}")
+        ending = SINGLE.get(plain.suffix.lower(), plain.suffix)
+        return self.output or self.data.with_name(f"{plain.stem}-filled{ending}")
 
     @property
     def answers(self) -> list[Path]:
