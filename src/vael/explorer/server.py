@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from vael.stored import strict
 
 PAGE = Path(__file__).parent / "page"
 LARGEST = 4_000_000  # bytes of a request
+SECONDS = 30.0  # in which it has to be whole
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -89,7 +91,10 @@ class Answers:
         question = self.questions.get(request.path_params["question"])
         if question is None:
             return trouble(self.unknown(request.url.path), 404)
-        body = await limited(request, LARGEST)
+        try:
+            body = await asyncio.wait_for(limited(request, LARGEST), SECONDS)
+        except TimeoutError:
+            return trouble(f"the request was not whole within {SECONDS:g} seconds; send it again", 408)
         if body is None:
             return trouble(f"the request is larger than {LARGEST:,} bytes; ask for less at once", 413)
         try:

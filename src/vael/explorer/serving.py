@@ -68,8 +68,15 @@ def answering(application: Starlette, connections: int = CONNECTIONS) -> uvicorn
     """What answers for an application."""
     import uvicorn
 
+    from vael.explorer.connections import PromptConnection
+
     config = uvicorn.Config(
-        application, log_level="error", access_log=False, server_header=False, limit_concurrency=connections
+        application,
+        http=PromptConnection,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        limit_concurrency=connections,
     )
     return uvicorn.Server(config)
 
