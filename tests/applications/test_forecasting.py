@@ -54,6 +54,16 @@ def test_means_spreads_and_quantiles_are_those_of_the_kalman_forecast():
                 assert abs(float(end[at]) - mean - score * math.sqrt(variance)) < ERRORS * error
 
 
+@pytest.mark.parametrize("shift", [0.0, 0.4])  # of the means of the posterior: weights are equal, and far from it
+def test_every_draw_is_one_of_its_own_and_the_first_ones_are_like_all(shift):
+    found = future(linear_state_space(shift), windows(), STEPS, samples=DRAWS, seed=1).draws[..., 0]
+    first = found[:100]
+    for window in range(WINDOWS):
+        assert len(found[:, window].unique(dim=0)) == DRAWS
+    error = found.std(0) / math.sqrt(len(first))
+    assert bool(((first.mean(0) - found.mean(0)).abs() < ERRORS * error).all())
+
+
 def test_a_window_has_the_same_future_alone_and_among_others():
     source = windows()
     all_of_them = future(linear_state_space(), source, 2, samples=50)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import Distribution
 
 from vael.applications.sequences import WORTH, refuse_other, window_batches
 from vael.data import Batch, Source
 from vael.errors import StateError
 from vael.inference import tempered, weighed
 from vael.models import CellWise, Continues, LatentModel, Model, Predicts, has, needs, posterior_levels
+from vael.models.core import Levels
 from vael.probability import EachLatent, PerExample, draw
 
 DRAWS = 1000
@@ -82,13 +82,17 @@ def _rollouts(model: Predicts, source: Source, steps: int, samples: int, seed: i
 
 
 def _after(model: LatentModel, batch: Batch, steps: int, samples: int, noise: tuple[PerExample, PerExample]) -> Future:
-    """By noise for the latents of the window, and other noise for what comes later."""
+    """By noise for the latents of the window, and other noise for what comes later: draws that share the latents of
+    the window part after it.
+    """
     now, later = noise
     given = batch if isinstance(model, Continues) else _moved(batch, steps)
     z = posterior_levels(model, given, samples, now)
-    shares = tempered(weighed(model, given, z).log_weight.double(), WORTH)
+    z = _chosen(z, tempered(weighed(model, given, z).log_weight.double(), WORTH), later)
     z = model.after(z, steps, later) if isinstance(model, Continues) else z
-    return _chosen(model.decode(z, batch.context), shares, later, slice(-steps, None))
+    law = model.decode(z, batch.context)
+    x = draw(law, 1, EachLatent(later))[0]
+    return Future(x[:, :, -steps:].cpu(), law.mean.mean(0)[:, -steps:].cpu())
 
 
 def _moved(batch: Batch, steps: int) -> Batch:
@@ -99,11 +103,14 @@ def _moved(batch: Batch, steps: int) -> Batch:
     return Batch(x=x, observed=observed, context=batch.context, index=batch.index)
 
 
-def _chosen(law: Distribution, shares: Float[Tensor, "draws batch"], noise: PerExample, steps: slice) -> Future:
-    """Draws of x at latents that come as often as their shares say (systematic resampling), and the weighted mean."""
-    mean = (shares[..., None, None].to(law.mean.dtype) * law.mean).sum(0)[:, steps]
-    x, count = draw(law, 1, EachLatent(noise))[0][:, :, steps], len(shares)
-    start = noise.uniform((1, shares.shape[1]), shares)
-    points = (torch.arange(count, dtype=shares.dtype, device=shares.device)[:, None] + start) / count
+def _chosen(z: Levels, shares: Float[Tensor, "draws batch"], noise: PerExample) -> Levels:
+    """Latents that come as often as their shares say (systematic resampling), in an order drawn at random: who takes
+    the first few draws takes some of all, not one latent again and again.
+    """
+    count = len(shares)
+    start, order = noise.uniform((1, shares.shape[1]), shares), noise.uniform(shares.shape, shares).argsort(0)
+    points = ((torch.arange(count, dtype=shares.dtype, device=shares.device)[:, None] + start) / count).gather(0, order)
     which = torch.searchsorted(shares.cumsum(0).mT.contiguous(), points.mT.contiguous()).clamp(max=count - 1).mT
-    return Future(x.gather(0, which[..., None, None].expand_as(x)).cpu(), mean.cpu())
+    return tuple(
+        level.gather(0, which.reshape(*which.shape, *[1] * (level.dim() - 2)).expand_as(level)) for level in z
+    )
