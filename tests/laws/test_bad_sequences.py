@@ -97,16 +97,18 @@ def test_what_is_no_fault_is_taken(what, tmp_path, capsys):
 def test_series_of_several_lengths_and_a_channel_that_never_varies_are_taken(tmp_path, capsys):
     lengths = [30, 5, 18, 44]
     rows = [
-        f"{name},{t},{math.sin(t + name):.3f},{t % 3 if t else 0.5},7"
+        f"{name},{t},{math.sin(t + name):.3f},{t % 3 if t else 0.5},7,north"
         for name, n in enumerate(lengths)
         for t in range(n)
     ]
     path = tmp_path / "series.csv"
-    path.write_text("\n".join(["who,t,a,b,same", *rows]) + "\n")
+    path.write_text("\n".join(["who,t,a,b,same,place", *rows]) + "\n")
     run = tmp_path / "run"
     options = ["--sequence", "t", "--id", "who", "--window", "6", "--epochs", "1", "--importance-samples", "2"]
     assert main(["train", str(path), *options, "--run", str(run)]) == 0
-    assert "left out: same" in " ".join(capsys.readouterr().out.split())
+    said = " ".join(capsys.readouterr().out.split())
+    assert "left out: same" in said
+    assert "left out: place (never varies" in said
     for command in ("encode", "reconstruct", "score", "forecast"):
         target = tmp_path / f"{command}.csv"
         assert main([command, str(run), str(path), "-o", str(target)]) == 0

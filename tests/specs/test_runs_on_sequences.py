@@ -1,7 +1,9 @@
 """Runs on sequences: from a table of times or an array through training, loading, evaluation and the report."""
 
+import gzip
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -180,6 +182,10 @@ def test_gaps_are_filled_and_every_other_cell_stays_byte_for_byte(run, tmp_path,
         assert new == old or (old.endswith(",") and new.startswith(old))
         if old.endswith(","):
             assert 7 < float(new.split(",")[2]) < 13
+    packed = tmp_path / "waves.csv.gz"
+    packed.write_bytes(gzip.compress(data.read_bytes()))
+    assert main(["impute", str(run.folder), str(packed), "-o", str(tmp_path / "again.csv")]) == 0
+    assert (tmp_path / "again.csv").read_bytes() == target.read_bytes()
 
 
 def test_gaps_of_an_array_are_filled_and_nothing_else_moves(tmp_path, capsys):
@@ -233,17 +239,26 @@ def test_forecasts_go_on_where_the_series_ends(run, tmp_path, capsys):
     assert np.load(tmp_path / "f.npy").shape == (1, 2, 2)
 
 
-def test_months_are_followed_by_months(tmp_path):
-    months = [f"{2000 + n // 12}-{1 + n % 12:02d}-01" for n in range(150)]
-    lines = [f"{month},{math.sin(n / 3):.4f}" for n, month in enumerate(months)]
-    (tmp_path / "m.csv").write_text("\n".join(["month,a", *lines]) + "\n")
-    options = {**QUICK, "epochs": 1}
-    run = vael.train(tmp_path / "m.csv", sequence="month", window=6, run=tmp_path / "run", **options)
-    target = tmp_path / "f.csv"
-    assert main(["forecast", str(run.folder), "--steps", "8", "-o", str(target)]) == 0
-    assert [line.split(",")[0] for line in target.read_text().splitlines()[1:]] == [
-        f"{2000 + n // 12}-{1 + n % 12:02d}-01" for n in range(150, 158)
-    ]
+@pytest.mark.parametrize("form", ["{year}-{month:02d}", "{month}/{year}", "{year}-{month:02d}-01 00:00:00+02:00"])
+def test_results_are_written_as_the_data_are(form, tmp_path):
+    """Times in their pattern and zone, numbers with their decimals and units."""
+    months = [form.format(year=2000 + n // 12, month=1 + n % 12) for n in range(158)]
+    lines = [f"{month},{math.sin(n / 3):.4f},{n % 5}.{n % 9}5 %" for n, month in enumerate(months[:150])]
+    data = tmp_path / "m.csv"
+    data.write_text("\n".join(["month,a,b", *lines]) + "\n")
+    run = vael.train(data, sequence="month", window=6, run=tmp_path / "run", **{**QUICK, "epochs": 1})
+    wanted = {
+        "forecast": (["--steps", "8"], months[150:]),
+        "sample": (["-n", "2"], [str(step) for step in range(1, 7)] * 2),
+        "reconstruct": ([str(data)], months[:150]),
+    }
+    for command, (options, times) in wanted.items():
+        assert main([command, str(run.folder), *options, "-o", str(tmp_path / "f.csv")]) == 0
+        names, *rows = (line.split(",") for line in (tmp_path / "f.csv").read_text().splitlines())
+        assert [row[names.index("a") - 1] for row in rows] == times
+        assert all(re.fullmatch(r"-?\d+\.\d{4}", row[names.index("a")]) for row in rows)
+        shares = [place for place, name in enumerate(names) if name.startswith("b")]
+        assert all(re.fullmatch(r"-?\d+\.\d\d %", row[place]) for row in rows for place in shares)
 
 
 def test_evaluation_names_the_simplest_ways_beside_the_model(run, capsys):

@@ -257,6 +257,18 @@ def test_first_lines(tmp_path, top, names):
     assert torch.equal(block.x, table.x)
 
 
+@pytest.mark.parametrize("index", ["{year}", "{year}-0{digit}-01", "{year}.083"])
+@pytest.mark.parametrize("top", ["Month,0", ",0", ",0,1", "Month,0,1"])  # pandas, where columns have no names
+def test_the_first_line_of_a_written_index_holds_names(tmp_path, top, index):
+    cells = [index.format(year=1990 + n, digit=1 + n % 9) + f",{n * 7 % 5}" * top.count(",") for n in range(30)]
+    (tmp_path / "t.csv").write_text("\n".join([top, *cells]) + "\n")
+    table = read_table(tmp_path / "t.csv")
+    assert table.layout.named
+    assert len(table.x) == 30
+    (tmp_path / "t.csv").write_text("\n".join([cells[0].replace("1990", "1989"), *cells]) + "\n")
+    assert len(read_table(tmp_path / "t.csv").x) == 31
+
+
 def test_years_in_the_first_row_are_no_names(tmp_path):
     (tmp_path / "t.csv").write_text("".join(f"{1990 + n * 7 % 30},{1991 + n * 7 % 30},{n % 4}\n" for n in range(30)))
     assert read_table(tmp_path / "t.csv").schema.names == ("column 1", "column 2", "column 3")

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vael.applications.sequences import all_terms
+from vael.counting import counted
 from vael.data import Source
 from vael.models import CellWise, LatentModel, Model, has
 
@@ -53,7 +54,7 @@ def comparisons(model: Model, train: Source, source: Source, seed: int = 0) -> t
     x, scale, usual = source.batch(chosen).x, *channel_moments(train)
     at_random = torch.rand(x.shape, generator=torch.Generator().manual_seed(seed)) < HIDDEN
     later = (torch.arange(x.shape[1]) >= x.shape[1] - x.shape[1] // LAST)[None, :, None].expand(x.shape)
-    unit = "root mean squared error of {} hidden elements, in standard deviations of their channels"
+    unit = "root mean squared error of {}, in standard deviations of their channels"
     found = []
     for task, hidden, what, simplest in (
         ("gaps", at_random, "a tenth of all, at random", "a line between neighbours"),
@@ -69,7 +70,7 @@ def comparisons(model: Model, train: Source, source: Source, seed: int = 0) -> t
             float(((one - x) / scale)[hidden].double().square().mean().sqrt()) for one in (filled, lines(shown, usual))
         )
         count = int(hidden.sum())
-        found.append(Comparison(task, f"{unit.format(f'{count:,}')} ({what})", own, other, simplest, count))
+        found.append(Comparison(task, f"{unit.format(counted(count, 'hidden element'))} ({what})", own, other, simplest, count))
     return tuple(found)
 
 

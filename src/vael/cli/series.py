@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -28,12 +29,14 @@ from vael.data.series import Sequences, stored_in
 from vael.domains.sequence import in_conditions
 from vael.errors import FormatError, StateError
 from vael.specs import Run
-from vael.specs.series import channels_of, conditions_of, series_in
+from vael.specs.series import channels_of, conditions_of, series_in, written_as
 from vael.tables import columnwise as pc
 from vael.tables.as_text.output import cell_file, row_file
 from vael.tables.constraints import enforced
-from vael.tables.writing import completed
+from vael.tables.schema import Column
+from vael.tables.writing import completed, written_cells
 
+NOTHING: Mapping[str, Column] = MappingProxyType({})
 ENOUGH = 10  # windows of validation from which p-values are given
 SHOWN = 5  # windows and elements that are named
 SEED = 0  # of the draws that scores come from
@@ -67,19 +70,27 @@ def sample(options: SampleOptions) -> int:
         "step": pa.array(np.tile(np.arange(1, time + 1), count)),
         **conditions_of(run.spec.data, drawn.beside, time),
     }
-    path = target.write(steps(x, beside | channels_of(run.spec.data, torch.nan_to_num(x).flatten(0, 1))))
+    columns = beside | channels_of(run.spec.data, torch.nan_to_num(x).flatten(0, 1))
+    path = target.write(steps(x, columns, written_as(run.spec.data)))
     return said(options.json, {"file": str(path), "examples": count}, f"{path}: {counted(count, 'window')}")
 
 
-def steps(x: Tensor, columns: Mapping[str, pa.Array]) -> Result:
+def steps(x: Tensor, columns: Mapping[str, pa.Array], written: Mapping[str, Column] = NOTHING) -> Result:
     """Numbers, or the same as columns beside what names their lines."""
-    return Result(array=lambda path: write(path, x), table=lambda path: store_columns(path, columns))
+    return Result(array=lambda path: write(path, x), table=lambda path: store_columns(path, columns, written))
 
 
-def store_columns(path: Path, columns: Mapping[str, pa.Array]) -> None:
-    """Columns as .parquet, or as text."""
+def store_columns(path: Path, columns: Mapping[str, pa.Array], written: Mapping[str, Column] = NOTHING) -> None:
+    """Columns as .parquet, or as text: those that `written` has in the form of their column, as the data have it."""
     with cell_file(path) as file:
-        cells = {name: one if file.typed else pc.cast(one, pa.string()) for name, one in columns.items()}
+        cells = {
+            name: one
+            if file.typed
+            else pa.array(written_cells(written[name], one), pa.string())
+            if name in written
+            else pc.cast(one, pa.string())
+            for name, one in columns.items()
+        }
         file.add(pa.table(cells))
 
 
@@ -117,7 +128,8 @@ def reconstruct(options: ReconstructOptions) -> int:
     found, windows = covering(run, options.data, overlap=True)
     _, again = reconstructions(run.model, windows.source)
     x = torch.from_numpy(windows.steps_of(again.numpy()))
-    target.write(steps(x, {**windows.beside(found), **channels_of(run.spec.data, x)}))
+    beside, channels, written = windows.beside(found), channels_of(run.spec.data, x), written_as(run.spec.data)
+    target.write(steps(x, {**beside, **channels}, {name: written[name] for name in channels}))  # times are as they came
     return told(target, len(x), "step", counted(x.shape[1], "channel"), options)
 
 

@@ -13,13 +13,14 @@ from jaxtyping import Float64, Int64, Shaped
 
 from vael.data.keys import ROW
 from vael.data.sequences import starts, windows
-from vael.data.series import CALENDAR, Sequences, Series
+from vael.data.series import CALENDAR, Sequences, Series, rounded, usual_step
 from vael.data.source import Source
 from vael.tables.schema import Column, ColumnKind
 
 STEP = "step"
 MONTHS = (1, 3, 6, 12)  # of each of `CALENDAR`
-EPOCH = np.datetime64("1970-01-01")
+HALF_A_SECOND = 0.5 / 86_400.0  # days: a midnight that was rounded downwards is that of its day
+FORTNIGHT = 10  # working days: so many without a Saturday or a Sunday are no chance
 
 
 @dataclass(frozen=True)
@@ -97,15 +98,33 @@ def last_windows(found: Sequences) -> Source:
 
 
 def following(series: Series, steps: int, column: Column) -> Float64[np.ndarray, " steps"]:
-    """The times after the last one of a series, as far apart as its own are in the middle: of dates also by months."""
+    """The times after the last one of a series, as far apart as its own are in the middle: of dates also by months, on
+    the last days of months where all are, and of days on working days where no other is among them.
+    """
     clock = series.clock if series.clock is not None else np.arange(len(series), dtype=np.float64)
-    usual = float(np.median(np.diff(clock))) if len(clock) > 1 else 1.0
     ahead = np.arange(1, steps + 1)
-    for (low, high), months in zip(CALENDAR, MONTHS, strict=True):
-        if column.kind is ColumnKind.DATE and low <= usual <= high:
-            day = EPOCH + np.timedelta64(round(clock[-1] + column.origin), "D")
-            month = day.astype("datetime64[M]") + months * ahead
-            last = (month + 1).astype("datetime64[D]") - np.timedelta64(1, "D")
-            wanted = month.astype("datetime64[D]") + (day - day.astype("datetime64[M]").astype("datetime64[D]"))
-            return (np.minimum(wanted, last) - EPOCH).astype(np.float64) - column.origin
-    return clock[-1] + usual * ahead
+    if column.kind is not ColumnKind.DATE:
+        if not rounded(clock, column.decimals):
+            return clock[-1] + usual_step(clock) * ahead
+        slope, start = np.polyfit(np.arange(len(clock)), clock - clock[-1], 1)  # rounding has no say in a line
+        return clock[-1] + start + slope * (len(clock) - 1 + ahead)
+    usual, days = usual_step(clock), np.floor(clock + column.origin + HALF_A_SECOND).astype("datetime64[D]")
+    later = _later_days(days, usual, ahead)
+    if later is None:
+        return clock[-1] + usual * ahead
+    return later.astype(np.float64) + clock[-1] - days[-1].astype(np.float64)
+
+
+def _later_days(days: np.ndarray, usual: float, ahead: np.ndarray) -> np.ndarray | None:
+    """The days that many steps after the last one, where a calendar has them; None where they are equally far apart."""
+    months = days.astype("datetime64[M]")
+    for (low, high), length in zip(CALENDAR, MONTHS, strict=True):
+        if low <= usual <= high:
+            later = months[-1] + length * ahead
+            last = (later + 1).astype("datetime64[D]") - np.timedelta64(1, "D")
+            if ((days + np.timedelta64(1, "D")).astype("datetime64[M]") > months).all():
+                return last
+            return np.minimum(later.astype("datetime64[D]") + (days[-1] - months[-1].astype("datetime64[D]")), last)
+    if usual == 1 and len(days) > FORTNIGHT and np.is_busday(days).all():
+        return np.busday_offset(days[-1], ahead)
+    return None

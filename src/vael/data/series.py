@@ -26,7 +26,7 @@ from vael.tables.given import as_table, in_memory
 from vael.tables.inference import Signs, decimal_mark, infer_schema, no_date, told, why_left_out
 from vael.tables.missing import missing_text, nulls
 from vael.tables.reading import Given, Table, exact, given_rows, named, read_table
-from vael.tables.schema import Column, ColumnKind, Schema
+from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
 from vael.tables.schema_file import as_record, from_record
 from vael.tables.values.day_order import day_order
 
@@ -35,6 +35,7 @@ FEWEST = 40  # windows that a series is at least cut into, where none was asked 
 OVERLAP = 8  # windows of training in which a row stands, where no stride was asked for
 MANY = 10  # series from which on whole ones are set aside
 CALENDAR = ((28, 31), (89, 92), (181, 184), (365, 366))  # days of months, quarters, halves and whole years
+SEVERAL = 4  # units of the last place of a step that is told from its rounding
 NEVER = "never varies, so that its likelihood would say nothing"
 ARRAYS = {".npy": read_npy, ".npz": read_npz}
 NUMBERS = frozenset({ColumnKind.REAL, ColumnKind.POSITIVE, ColumnKind.COUNT})
@@ -283,15 +284,15 @@ def schema_of(given: Given, how: Windowing, where: str) -> Schema:
     if not names:
         raise SupportError(f"{where} has no column beside the time; add the numbers that were measured")
     schema, found = infer_schema(given.table.select(names), where, comma=comma, typed=given.typed)
-    wrong = [one.column.name for one in found if not _is_number(one.column)]
+    varying = [one.column for one in found if _varies(given, one.column)]
+    wrong = [one.name for one in varying if not _is_number(one)]
     wrong += [name for name in schema.left_out if _left(given, name).startswith("text")]
     if wrong:
         raise SupportError(
-            f"{where}: {', '.join(map(repr, wrong))} {'is' if len(wrong) == 1 else 'are'} no numbers, as the channels "
-            "of a sequence have to be; name the column that says which series a row belongs to (--id), those that "
-            "the model is to be conditioned on (--condition-on), and take the others out"
+            f"{where}: {', '.join(map(repr, wrong))} {'holds' if len(wrong) == 1 else 'hold'} no numbers, as the "
+            "channels of a sequence have to; name the column that says which series a row belongs to (--id), those "
+            "that the model is to be conditioned on (--condition-on), and take the others out"
         )
-    varying = [one.column for one in found if one.column.minimum is None or one.column.minimum != one.column.maximum]
     if not varying:
         raise SupportError(
             f"{where}: no column beside {how.time!r} ever varies ({', '.join(one.column.name for one in found[:5])}), "
@@ -304,6 +305,12 @@ def schema_of(given: Given, how: Windowing, where: str) -> Schema:
         for one in (first, *map(_channel, varying))
     )
     return Schema(columns)
+
+
+def _varies(given: Given, column: Column) -> bool:
+    if column.kind in LEVELS:
+        return _left(given, column.name) != NEVER
+    return column.minimum is None or column.minimum != column.maximum
 
 
 def _is_number(column: Column) -> bool:
@@ -352,10 +359,12 @@ def _series(table: Table, how: Windowing, where: str) -> Iterator[Series]:
     twice = np.flatnonzero((np.diff(names[order]) == 0) & (np.diff(times[order]) == 0))
     if len(twice):
         one, other = table.rows[order[twice[0]]], table.rows[order[twice[0] + 1]]
+        more = "" if len(twice) == 1 else f", the first of {counted(len(twice), 'pair')}"
         way = "take one of them out" if how.id else "name the column that tells series apart (--id), or take one out"
         raise SupportError(
-            f"{where}: rows {one:,} and {other:,} have the same {how.time} ({cells[int(order[twice[0]])]}), as have "
-            f"{counted(len(twice), 'pair')} of rows; a series has one row for each time: {way}"
+            f"{where}: rows {one:,} and {other:,} have the same {how.time} ({cells[int(order[twice[0]])]}){more}; a "
+            f"series has one row for each time: {way}; where the time stands in several columns (year and month), "
+            "write them as one"
         )
     for number, name in enumerate(called):
         chosen = order[names[order] == number]
@@ -413,6 +422,27 @@ def _settled(how: Windowing, lengths: Sequence[int], where: str) -> Windowing:
     return how.model_copy(update={"window": window, "stride": how.stride or max(1, window // OVERLAP)})
 
 
+def usual_step(clock: Float64[np.ndarray, " time"]) -> float:
+    """How far the times of a series usually are apart: the median; 1 of a single time."""
+    return float(np.median(np.diff(clock))) if len(clock) > 1 else 1.0
+
+
+def rounded(clock: Float64[np.ndarray, " time"], decimals: int | None) -> bool:
+    """Whether the times of a series are equally far apart but for the decimals that they are rounded to, as months
+    are that are written 1949, 1949.083, 1949.167 ...
+    """
+    apart, usual = np.diff(clock), usual_step(clock)
+    return bool((np.abs(apart - usual) <= _rounded_by(usual, decimals)).all()) and len(apart) > 1
+
+
+def _rounded_by(usual: float, decimals: int | None) -> float:
+    """How far steps that are equally long can be from their median where times are rounded: by one in the last place,
+    where a step is several of these. Whole numbers count, and are not rounded.
+    """
+    last = 10.0 ** -(decimals or 0)
+    return 1.001 * last if decimals and usual >= SEVERAL * last * 0.999 else 0.0
+
+
 def irregular(times: np.ndarray, table: Table, how: Windowing, column: Column) -> Iterator[str]:
     """What is to be said of steps that are not equally long."""
     names = pc.cast(table.original.column(how.id), pa.string()).to_numpy() if how.id else np.zeros(len(times))
@@ -421,7 +451,8 @@ def irregular(times: np.ndarray, table: Table, how: Windowing, column: Column) -
     if not len(gaps):
         return
     usual = float(np.median(gaps))
-    apart = np.abs(gaps - usual) > 1e-6 * max(usual, float(np.abs(times).max()) * 1e-9)
+    by_writing = 0.0 if column.kind is ColumnKind.DATE else _rounded_by(usual, column.decimals)
+    apart = np.abs(gaps - usual) > max(1e-6 * max(usual, float(np.abs(times).max()) * 1e-9), by_writing)
     if column.kind is ColumnKind.DATE:
         for low, high in CALENDAR:
             if low <= usual <= high:

@@ -18,6 +18,7 @@ from vael.data.series import Sequences
 from vael.domains import DataSpec
 from vael.domains.sequence import series_of
 from vael.errors import StateError
+from vael.tables.schema import Column
 from vael.tables.schema_file import from_record
 from vael.tables.writing import arrow_cells
 
@@ -44,6 +45,28 @@ def channels_of(known: DataSpec, x: Tensor) -> dict[str, pa.Array]:
     return {name: found.column(name).combine_chunks() for name in found.column_names}
 
 
+def written_as(known: DataSpec, share: float | None = None) -> dict[str, Column]:
+    """How the columns of results that `channels_of`, `conditions_of` and `future_times` make are written as text, by
+    name; with `share` the ends of an interval of each channel among them.
+    """
+    channels = (domains.of(known).columns(known) or Schema(())).columns
+    beside = known.condition.columns.columns if isinstance(known.condition, CellsCondition) else ()
+    ends = () if share is None else interval_of(share)
+    told = {f"{one.name} {end}": one for one in channels for end in ends}
+    return told | {one.name: one for one in (*beside, *channels, *filter(None, (time_of(known),)))}
+
+
+def time_of(known: DataSpec) -> Column | None:
+    """The column of times; None of an array."""
+    written = known.sequence and known.sequence.columns
+    return from_record(written, "run.json").columns[0] if written else None
+
+
+def interval_of(share: float) -> tuple[str, str]:
+    """What the ends of an interval in the middle are called."""
+    return f"{(1 - share) / 2:.3g}", f"{(1 + share) / 2:.3g}"
+
+
 def conditions_of(known: DataSpec, cells: Tensor | None, steps: int) -> dict[str, pa.Array]:
     """The columns that windows are conditioned on, a line for each of so many steps; none where no columns are."""
     if cells is None or not isinstance(known.condition, CellsCondition):
@@ -67,7 +90,7 @@ def forecast_columns(
         low, high = (
             channels_of(known, one.flatten(0, 1)) for one in ahead.quantiles(((1 - share) / 2, (1 + share) / 2))
         )
-        ends = f"{(1 - share) / 2:.3g}", f"{(1 + share) / 2:.3g}"
+        ends = interval_of(share)
         told = {
             f"{name}{end}": values[name]
             for name in channels
@@ -82,10 +105,9 @@ def forecast_columns(
 
 def future_times(known: DataSpec, found: Sequences, steps: int) -> Mapping[str, pa.Array]:
     """The times after the last one of each series, as far apart as its own usually are; of an array step numbers."""
-    written = known.sequence and known.sequence.columns
-    if written is None:
+    column = time_of(known)
+    if column is None:
         return {"step": pa.array(np.concatenate([np.arange(1, steps + 1) + len(one) for one in found.series]))}
-    column = from_record(written, "run.json").columns[0]
     ahead = np.concatenate([following(one, steps, column) for one in found.series])
     cells = arrow_cells(Schema((column,)), torch.from_numpy(ahead)[:, None])
     return {column.name: cells.column(column.name).combine_chunks()}

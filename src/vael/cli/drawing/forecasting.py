@@ -9,7 +9,7 @@ from vael.cli.options.drawing import ForecastOptions
 from vael.cli.results import loaded, target_of
 from vael.cli.telling import said
 from vael.counting import counted
-from vael.specs.series import forecast_columns
+from vael.specs.series import forecast_columns, written_as
 
 
 def forecast(options: ForecastOptions) -> int:
@@ -20,7 +20,9 @@ def forecast(options: ForecastOptions) -> int:
     result = Result(
         array=lambda path: write(path, ahead.mean if options.draws is None else ahead.draws[: options.draws]),
         table=lambda path: series.store_columns(
-            path, forecast_columns(run.spec.data, found, ahead, options.interval, options.draws)
+            path,
+            forecast_columns(run.spec.data, found, ahead, options.interval, options.draws),
+            written_as(run.spec.data, options.interval),
         ),
     )
     steps, means = ahead.mean.shape[1], f"means, and the middle {options.interval:.0%} of draws"

@@ -461,6 +461,8 @@ def numbered(top: list[str], below: list[list[str]]) -> bool:
     words = [(place, cell.strip()) for place, cell in enumerate(top) if cell.strip() and place not in places]
     if any(cell in {row[place].strip() for row in below} for place, cell in words):
         return False
+    if places == list(range(1, len(top))) and values == list(range(len(values))) and indexed(top[0], below):
+        return True
     steps = {second - first for first, second in itertools.pairwise(values)}
     if all(1800 <= value <= 2100 for value in values):
         years = [
@@ -477,6 +479,13 @@ def numbered(top: list[str], below: list[list[str]]) -> bool:
         )
     unlike = len(values) > 4 or any(not cell.strip().isdecimal() for row in below for cell in row)
     return unlike and len(values) > 2 and len(places) >= len(top) - 1 and values[0] in (0, 1) and steps == {1}
+
+
+def indexed(name: str, below: list[list[str]]) -> bool:
+    """Whether a first column is the index of a data frame: numbers or dates, each once, below a word or nothing."""
+    first = [row[0].strip() for row in below]
+    numeric = all(re.match(r"[-+]?\d", cell) for cell in first) and not re.search(r"\d", name)
+    return numeric and len(set(first)) == len(first) > 2
 
 
 def check_names(where: object, names: list[str]) -> None:
