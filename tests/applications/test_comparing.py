@@ -81,6 +81,18 @@ def test_the_exact_model_is_better_and_a_wrong_one_is_said_to_be_worse():
     worse = comparisons(wrong, source(), source())
     assert not worse[1].is_better
     assert "WORSE than the last value" in str(worse[1])
+    assert worse[1].clear
+
+
+@pytest.mark.parametrize("rows", [1, 3, 40, 120])
+def test_few_windows_have_every_element_hidden_once_and_no_window_decides_alone(rows):
+    """A tenth of 12 elements is one, of which nothing follows; 120 windows have a tenth of theirs hidden."""
+    gaps, future = comparisons(linear_state_space(), source(), source(rows))
+    assert gaps.elements == (rows * 12 if rows < 120 else pytest.approx(rows * 1.2, abs=4 * math.sqrt(rows)))
+    assert future.elements == rows * 3
+    assert future.clear or rows < 120
+    assert not ((gaps.clear or future.clear) and rows == 1)
+    assert all(("by less than two standard errors" in str(one)) != one.clear for one in (gaps, future))
 
 
 def test_whole_numbers_have_no_elements_to_hide():

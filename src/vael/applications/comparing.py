@@ -14,10 +14,10 @@ from vael.counting import counted
 from vael.data import Source
 from vael.models import CellWise, LatentModel, Model, has
 
-HIDDEN = 0.1  # of the elements that were seen
 LAST = 4  # the last of so many parts of a window is hidden as its future
 WINDOWS = 200  # that are looked at
 DRAWS = 200
+ENOUGH = 100  # hidden elements; of fewer all others are hidden too, a tenth at a time
 SURE = 0.999  # correlation of neighbours up to which a stationary process is taken
 
 
@@ -31,6 +31,7 @@ class Comparison:
     baseline: float
     simplest: str  # the simplest way, in words
     elements: int
+    clear: bool  # whether the mean squared errors differ by more than two standard errors over windows
 
     @property
     def is_better(self) -> bool:
@@ -39,39 +40,65 @@ class Comparison:
 
     def __str__(self) -> str:
         verdict = "better than" if self.is_better else "WORSE than"
-        return f"{self.model:.3f}, {verdict} {self.simplest} ({self.baseline:.3f}): {self.told}"
+        doubt = "" if self.clear else ", by less than two standard errors"
+        return f"{self.model:.3f}, {verdict} {self.simplest} ({self.baseline:.3f}){doubt}: {self.told}"
 
 
 def comparisons(model: Model, train: Source, source: Source, seed: int = 0) -> tuple[Comparison, ...]:
     """Root mean squared errors of hidden elements, in standard deviations that their channels have in training: a tenth
-    of the elements at random, against lines between their neighbours; the last quarter of every window, against the
-    last value. Nothing for whole numbers, and for models that cannot leave elements out.
+    of the elements at random, or all of them a tenth at a time where a tenth is few, against lines between their
+    neighbours; the last quarter of every window, against the last value. Nothing for whole numbers, and for models
+    that cannot leave elements out.
     """
     can = has(model, LatentModel) and has(model, CellWise)
     if not can or not source.x.is_floating_point() or source.event[0] < LAST:
         return ()
     chosen = torch.linspace(0, len(source) - 1, min(WINDOWS, len(source))).round().long()
     x, scale, usual = source.batch(chosen).x, *channel_moments(train)
-    at_random = torch.rand(x.shape, generator=torch.Generator().manual_seed(seed)) < HIDDEN
+    there, drawn = ~x.isnan(), torch.rand(x.shape, generator=torch.Generator().manual_seed(seed))
+    tenths = [(drawn >= low / 10) & (drawn < (low + 1) / 10) for low in range(10)]
+    few = int((tenths[0] & there).sum()) < ENOUGH
     later = (torch.arange(x.shape[1]) >= x.shape[1] - x.shape[1] // LAST)[None, :, None].expand(x.shape)
-    unit = "root mean squared error of {}, in standard deviations of their channels"
     found = []
     for task, hidden, what, simplest in (
-        ("gaps", at_random, "a tenth of all, at random", "a line between neighbours"),
-        ("future", later, f"the last {x.shape[1] // LAST} of {x.shape[1]} steps of a window", "the last value"),
+        (
+            "gaps",
+            tenths if few else tenths[:1],
+            "all, a tenth at a time" if few else "a tenth of all, at random",
+            "a line between neighbours",
+        ),
+        ("future", [later], f"the last {x.shape[1] // LAST} of {x.shape[1]} steps of a window", "the last value"),
     ):
-        hidden = hidden & ~x.isnan()
-        if not bool(hidden.any()):
+        hidden = [mask & there for mask in hidden if bool((mask & there).any())]
+        if not hidden:
             continue
-        shown = torch.where(hidden, torch.nan, x)
-        given = replace(source.subset(chosen), x=shown, rows=None, gaps=True)
-        filled = all_terms(model, given, samples=DRAWS, seed=seed).mean
-        own, other = (
-            float(((one - x) / scale)[hidden].double().square().mean().sqrt()) for one in (filled, lines(shown, usual))
-        )
-        count = int(hidden.sum())
-        found.append(Comparison(task, f"{unit.format(counted(count, 'hidden element'))} ({what})", own, other, simplest, count))
+        both = [_errors(model, source.subset(chosen), mask, (scale, usual), seed) for mask in hidden]
+        own, other = (torch.stack(parts).sum(0) for parts in zip(*both, strict=True))  # squared, of each window
+        count = sum(int(mask.sum()) for mask in hidden)
+        more = (own - other).double()
+        told = f"root mean squared error of {counted(count, 'hidden element')}, in standard deviations of channels"
+        mine, lined = (float((one.double().sum() / count).sqrt()) for one in (own, other))
+        clear = bool(more.sum().abs() > 2 * more.square().sum().sqrt())
+        found.append(Comparison(task, f"{told} ({what})", mine, lined, simplest, count, clear))
     return tuple(found)
+
+
+def _errors(
+    model: Model,
+    source: Source,
+    hidden: Bool[Tensor, "windows time channels"],
+    moments: tuple[Float[Tensor, " channels"], Float[Tensor, " channels"]],
+    seed: int,
+) -> tuple[Float[Tensor, " windows"], Float[Tensor, " windows"]]:
+    """The sum of the squared errors of hidden elements of each window, in variances of their channels: filled by the
+    model, and by lines.
+    """
+    x, (scale, usual) = source.batch(torch.arange(len(source))).x, moments
+    shown = torch.where(hidden, torch.nan, x)
+    filled = all_terms(model, replace(source, x=shown, rows=None, gaps=True), samples=DRAWS, seed=seed).mean
+    both = (torch.where(hidden, (one - x) / scale, 0.0).square().sum((1, 2)) for one in (filled, lines(shown, usual)))
+    mine, simple = both
+    return mine, simple
 
 
 def channel_moments(train: Source) -> tuple[Float[Tensor, " channels"], Float[Tensor, " channels"]]:

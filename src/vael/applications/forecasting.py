@@ -111,6 +111,4 @@ def _chosen(z: Levels, shares: Float[Tensor, "draws batch"], noise: PerExample) 
     start, order = noise.uniform((1, shares.shape[1]), shares), noise.uniform(shares.shape, shares).argsort(0)
     points = ((torch.arange(count, dtype=shares.dtype, device=shares.device)[:, None] + start) / count).gather(0, order)
     which = torch.searchsorted(shares.cumsum(0).mT.contiguous(), points.mT.contiguous()).clamp(max=count - 1).mT
-    return tuple(
-        level.gather(0, which.reshape(*which.shape, *[1] * (level.dim() - 2)).expand_as(level)) for level in z
-    )
+    return tuple(level.gather(0, which.reshape(*which.shape, *[1] * (level.dim() - 2)).expand_as(level)) for level in z)

@@ -121,7 +121,7 @@ def against_simplest(run: Run, judged: Evaluation | Judgement, shown: JudgedExam
     train = run.splits().train
     domain = domains.of(train)
     compared = domain.compared(run.model, train, shown.source, seed)
-    lines = [f"  {one.task:<12} {'' if one.is_better else 'warning: '}{one}" for one in compared]
+    lines = [f"  {one.task:<12} {'' if one.is_better or not one.clear else 'warning: '}{one}" for one in compared]
     found: dict[str, object] = {"compared": [vars(one) for one in compared]} if compared else {}
     base = domain.simplest(train, shown.source, seed)
     own = judged.log_likelihood if isinstance(judged, Evaluation | PredictionJudgement) else None
