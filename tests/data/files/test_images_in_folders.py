@@ -1,6 +1,7 @@
 """Folders of images as people have them, arrays with words for labels, and what must not be read in silence."""
 
 import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from vael.data import Images, Kind, load
 from vael.data.files.arrays import read_npz
-from vael.data.files.images import read_folder, read_images
+from vael.data.files.images import read_folder, read_images, sizes
 from vael.data.reading import read_path
 from vael.errors import FormatError
 
@@ -83,6 +84,36 @@ def test_sixteen_bits_of_colour_are_not_cut_to_eight(tmp_path):
     assert Image.open(tmp_path / "deep.png").mode == "RGB"  # which is why the mode alone does not tell
     with pytest.raises(FormatError, match="more than 8 bits a channel"):
         read_folder(tmp_path, Images())
+
+
+def chunk(kind, content):
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def no_animation(path):
+    """A PNG that says that it is an animation of no frames."""
+    Image.fromarray(colour(1)[0]).save(path)
+    there = path.read_bytes()
+    path.write_bytes(there[:33] + chunk(b"acTL", struct.pack(">II", 0, 0)) + there[33:])
+
+
+def broken_camera(path):
+    """A JPEG whose camera wrote what cannot be read."""
+    Image.fromarray(colour(1)[0]).save(path, "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + bytes(30))
+
+
+@pytest.mark.parametrize("odd", [no_animation, broken_camera])
+def test_what_decoders_say_to_programmers_is_not_shown(tmp_path, odd, recwarn):
+    warnings.simplefilter("always")
+    odd(tmp_path / "odd.png")
+    with Image.open(tmp_path / "odd.png") as image:
+        image.getexif()
+        image.convert("RGBA")
+    assert len(recwarn) > 0
+    recwarn.clear()
+    assert read_folder(tmp_path, Images()).train.x.shape == (1, 3, 8, 8)
+    assert sizes(tmp_path) == {(8, 8): 1}
+    assert not list(recwarn)
 
 
 def test_other_names_of_splits_and_images_outside_of_them(tmp_path):

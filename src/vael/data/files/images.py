@@ -21,6 +21,7 @@ from vael.data.files.material import Material, MaterialPart
 from vael.data.keys import file_keys
 from vael.data.pictures.patching import Patching
 from vael.errors import FormatError, ShapeError
+from vael.process import ignoring
 
 ENDINGS = {
     ".png",
@@ -237,10 +238,8 @@ def sizes(folder: Path) -> Counter[tuple[int, int]]:
     """
     found: Counter[tuple[int, int]] = Counter()
     for path in image_files(folder):
-        with (
-            suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError),
-            Image.open(path, formats=FORMATS) as image,
-        ):
+        # decoders raise and warn as they like for content that somebody made to break them
+        with suppress(Exception), ignoring(), Image.open(path, formats=formats()) as image:
             lies = image.getexif().get(ORIENTATION, 1) in LYING
             found[image.size if lies else image.size[::-1]] += 1
     return found
@@ -319,9 +318,11 @@ class _Reader:
         return -1 if path.parent == root else names.index(path.relative_to(root).parts[0])
 
     def _decoded(self, files: Sequence[Path], at_once: int = AT_ONCE) -> Iterator[np.ndarray | None]:
-        with ThreadPoolExecutor() as pool:
-            for start in range(0, len(files), at_once):
-                yield from pool.map(self._cells, files[start : start + at_once])
+        for start in range(0, len(files), at_once):
+            # decoders warn of what does not matter here, and of what is an error with the name of the file below
+            with ignoring(), ThreadPoolExecutor() as pool:
+                found = list(pool.map(self._cells, files[start : start + at_once]))
+            yield from found
 
     def _cells(self, path: Path) -> np.ndarray | None:
         if path.suffix.lower() in FOREIGN:
