@@ -47,6 +47,21 @@ def checked(function):
     """The function with its arguments and its result held to their types and shapes."""
     if not function.__annotations__:
         return function
+    known = KNOWN.get(function.__code__)
+    if known is None or not known.is_of(function):
+        twin = twin_of(function)
+        twin.__annotations__ = hints_of(function)
+        known = Known(written(function.__annotations__), function.__globals__, twin.__annotations__, twin, CHECK(twin))
+        if function.__code__.co_flags & inspect.CO_NESTED:  # made anew in every call of the function around it
+            KNOWN[function.__code__] = known
+    call = known.call_of(function)
+    held = functools.wraps(function)(call) if call is not None else function
+    held.is_checked = True
+    return held
+
+
+def twin_of(function):
+    """A copy on which nothing hangs."""
     twin = types.FunctionType(
         function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
     )
@@ -55,15 +70,72 @@ def checked(function):
         function.__qualname__,
         function.__module__,
     )
-    twin.__annotations__ = hints_of(function)
-    call, hints = CHECK(twin), twin.__annotations__
-    if any(map(names_axes, hints.values())):
-        call = scoped(call)
-        if not any(map(names_its_class, hints.values())) and not function.__code__.co_flags & MANY:
-            call = remembering(call, function, hints)
-    held = functools.wraps(function)(call) if call is not twin else function
-    held.is_checked = True
-    return held
+    return twin
+
+
+def written(annotations):
+    """Annotations as something to compare: jaxtyping makes another type each time that the same words are read."""
+    return [(name, as_written(hint)) for name, hint in annotations.items()]
+
+
+def as_written(hint):
+    if inspect.isclass(hint) and issubclass(hint, jaxtyping.AbstractArray):
+        return hint.dtype, hint.array_type, hint.dim_str
+    inside = hint if isinstance(hint, list) else typing.get_args(hint)
+    return type(hint), (typing.get_origin(hint), *map(as_written, inside)) if inside else hint
+
+
+KNOWN = {}
+
+
+@dataclasses.dataclass
+class Known:
+    """What was made to check a function: annotations and globals of it, its hints, its twin, the twin under beartype,
+    and the calls that were taken.
+    """
+
+    annotations: list
+    globals: dict
+    hints: dict
+    twin: types.FunctionType
+    call: types.FunctionType
+    taken: dict = dataclasses.field(default_factory=dict)
+
+    def is_of(self, function):
+        """Whether a function of the same code asks for the same."""
+        return self.globals is function.__globals__ and self.annotations == written(function.__annotations__)
+
+    def call_of(self, function):
+        """Its checked call; None where nothing is to be checked."""
+        if self.call is self.twin:
+            return None
+        call = self._again(function)
+        if self._axes:
+            call = scoped(call)
+            if not self._own_class and not function.__code__.co_flags & MANY:
+                call = remembering(call, function, self.hints, self.taken)
+        return call
+
+    @functools.cached_property
+    def _axes(self):
+        return any(map(names_axes, self.hints.values()))
+
+    @functools.cached_property
+    def _own_class(self):
+        return any(map(names_its_class, self.hints.values()))
+
+    def _again(self, function):
+        """beartype's code around another function of the same code: writing and compiling it anew costs a hundred
+        times as much.
+        """
+        wrapper, twin = self.call, twin_of(function)
+        twin.__annotations__ = self.hints
+        again = types.FunctionType(
+            wrapper.__code__, wrapper.__globals__, wrapper.__name__, wrapper.__defaults__, wrapper.__closure__
+        )
+        again.__kwdefaults__ = {**wrapper.__kwdefaults__, "__beartype_func": twin}
+        again.__dict__.update(wrapper.__dict__)
+        return again
 
 
 def hints_of(function):
@@ -102,9 +174,9 @@ def names_its_class(hint):
     return hint is typing.Self or any(map(names_its_class, typing.get_args(hint)))
 
 
-def remembering(call, function, hints):
-    """A call that is checked unless one that looks alike has been taken."""
-    taken, signature = {}, inspect.signature(function)
+def remembering(call, function, hints, taken):
+    """A call that is checked unless one that looks alike is among those that were taken."""
+    signature = functools.cache(lambda: inspect.signature(function))
 
     def again(*arguments, **named):
         if torch.compiler.is_compiling():  # what is traced has no sizes that could be remembered
@@ -123,7 +195,7 @@ def remembering(call, function, hints):
         found = look(result)
         if not can_be_remembered(found) or found not in results:
             with HOOKED("context"):
-                for name, value in (*signature.bind(*arguments, **named).arguments.items(), ("return", result)):
+                for name, value in (*signature().bind(*arguments, **named).arguments.items(), ("return", result)):
                     if name in hints:
                         die_if_unbearable(value, hints[name], conf=CONFIGURED)
             if can_be_remembered(found):

@@ -16,6 +16,7 @@ from beartype import beartype
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+import checked_calls
 from checked_calls import HOOKED, jaxtyped
 from vael.probability.divergence import divergence
 from vael.training import Settings
@@ -168,6 +169,35 @@ def refuses(call, *words):
     except TypeError:
         return True
     return False
+
+
+def test_a_function_inside_a_function_is_checked_each_time_and_compiled_once(monkeypatch):
+    """Each has the values around it, and the defaults, of its own; another annotation in the same place is another
+    check.
+    """
+    compiled, check = [], checked_calls.CHECK
+    monkeypatch.setattr(checked_calls, "CHECK", lambda twin: compiled.append(twin) or check(twin))
+
+    def outer(factor, start, hint):
+        def inner(a: Float[Tensor, "rows cells"], b: hint = start) -> Float[Tensor, " rows"]:
+            return factor * a.sum(1) + b if factor else a
+
+        return jaxtyped(inner)
+
+    calls = [outer(factor, factor * 10, int) for factor in (1, 2, 0)]
+    assert len(compiled) == 1
+    for _ in range(2):
+        assert [call(ROWS + 1).tolist() for call in calls[:2]] == [[12.0] * 3, [24.0] * 3]
+        with pytest.raises(TypeError):
+            calls[2](ROWS)
+        for call in calls:
+            with pytest.raises(TypeError):
+                call(ROWS, "three")
+            with pytest.raises(TypeError):
+                call(ROWS[None])
+    with pytest.raises(TypeError):
+        outer(1, 0, str)(ROWS, 3)
+    assert len(compiled) == 2
 
 
 def test_a_function_stays_what_it_was():
