@@ -246,13 +246,12 @@ run(algorithm(), splits(), OFTEN, folder=pathlib.Path(sys.argv[1]))
 OFTEN = replace(SETTINGS, checkpoint_every=1e-9)  # seconds: after every step
 
 
-def started(tmp_path, code: str, *words: str, processes: int = 1) -> subprocess.CompletedProcess:
-    """The code in a process of its own, or in several that torchrun starts."""
+def started(tmp_path, code: str, *words: str) -> subprocess.CompletedProcess:
+    """The code in a process of its own."""
     script = tmp_path / "script.py"
     script.write_text(code.format(tests=os.path.dirname(__file__)))
-    several = ["-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--standalone"] if processes > 1 else []
     return subprocess.run(
-        [sys.executable, *several, str(script), *words], capture_output=True, text=True, timeout=180, check=False
+        [sys.executable, str(script), *words], capture_output=True, text=True, timeout=180, check=False
     )
 
 
@@ -439,7 +438,7 @@ def test_settings_that_make_no_sense_are_refused(bad):
 
 
 TWO = """
-import gc, pathlib, sys, torch
+import gc, os, pathlib, socket, sys, torch
 sys.path.insert(0, {tests!r})
 import torch.distributed as dist
 from test_loop import SHORT, algorithm, splits, stripes
@@ -447,6 +446,12 @@ from vael.inference import Moment, World
 from vael.probability import Stream
 from vael.training import run
 folder = pathlib.Path(sys.argv[1])
+# What torchrun sets; the second process is a copy of the first, for which nothing is imported again.
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    os.environ |= dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free.getsockname()[1]), WORLD_SIZE="2")
+second = os.fork()
+os.environ |= dict.fromkeys(("RANK", "LOCAL_RANK"), "0" if second else "1")
 leave, dist.destroy_process_group = dist.destroy_process_group, lambda: None  # the group that the run joins serves what follows too
 run(algorithm(), splits(), SHORT, folder=folder)
 rank = dist.get_rank()
@@ -464,6 +469,8 @@ dist.all_gather(both, weights)
 del ascent, state, weights, both  # a group that somebody still holds ends with the interpreter, which aborts
 gc.collect()
 leave()
+if second:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(second, 0)[1]))
 """
 SHORT = replace(SETTINGS, epochs=30)
 
@@ -471,7 +478,7 @@ SHORT = replace(SETTINGS, epochs=30)
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
-    done = started(folder, TWO, str(folder / "run"), processes=2)
+    done = started(folder, TWO, str(folder / "run"))
     assert done.returncode == 0, done.stderr[-3000:]
     return folder / "run"
 
