@@ -8,6 +8,7 @@ thread. `make test PRECISION=bfloat16 THREADS=2` runs the same tests in the othe
 import contextlib
 import functools
 import gc
+import html
 import io
 import os
 import signal
@@ -18,9 +19,11 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
+from matplotlib.text import Text
 from PIL import Image
 
 import checked_calls
+import slower
 
 
 def pytest_configure(config):
@@ -32,6 +35,7 @@ def pytest_configure(config):
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     os.fsync = lambda descriptor: None  # no test takes the power away; that it is asked for, tests/test_files.py says
     checked_calls.install()
+    config.pluginmanager.register(slower)
     # A shell's `&` and `nohup` have some ignored, which every process that is started inherits.
     names = ("SIGINT", "SIGTERM", "SIGHUP")
     for kind in (getattr(signal, name) for name in names if hasattr(signal, name)):
@@ -49,8 +53,10 @@ SLOWEST = (
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """What takes longest comes first, so that no worker is left with it at the end."""
-    items.sort(key=lambda item: item.path.name not in SLOWEST)
+    """What takes longest comes first, so that no worker is left with it at the end; then what exports graphs, which
+    takes one worker seconds before the first.
+    """
+    items.sort(key=lambda item: (item.path.name not in SLOWEST, "export" not in item.nodeid))
 
 
 def one_pixel():
@@ -60,7 +66,7 @@ def one_pixel():
 
 
 INSTEAD = {"png": one_pixel(), "pdf": b"%PDF-1.4 not drawn"}
-FIGURES = {"whole": True}  # for the test that runs
+FIGURES = {"whole": True, "drawn": True}  # for the test that runs
 
 
 def pytest_collection_finish():
@@ -77,6 +83,7 @@ def pytest_collection_finish():
 def pytest_runtest_setup(item):
     """Before the first fixture: whether every file of a figure is drawn."""
     FIGURES["whole"] = item.get_closest_marker("slow") is not None
+    FIGURES["drawn"] = is_drawn(item)
 
 
 @pytest.fixture(scope="session")
@@ -92,11 +99,35 @@ def figures_whole():
     return drawn
 
 
+DRAWN = (
+    "report",
+    "laws/test_capabilities.py",
+    "laws/test_combinations.py",
+    "laws/test_conditions_of_runs.py",
+    "laws/test_domains.py",
+    "cli/test_sweeping.py",
+)  # where the report of every model, part and kind of data is made: each figure is drawn as the page shows it
+
+
+def is_drawn(item):
+    place = item.path.relative_to(Path(__file__).parent) if item.path.is_relative_to(Path(__file__).parent) else Path()
+    return any(place.is_relative_to(one) for one in DRAWN)
+
+
 def rendered_in_tests(rendered, figure, kind):
-    """A figure as the page shows it; its other files are made of the same figure in two thirds of the time of a
-    report, and are of one pixel or empty.
+    """A figure as the page shows it where tests are about reports, and elsewhere its texts alone: drawing takes as long
+    as the training. Its other files, two thirds of the time of a report, are of one pixel or empty.
     """
-    return rendered(figure, kind) if FIGURES["whole"] or kind == "svg" else INSTEAD[kind]
+    if FIGURES["whole"] or (kind == "svg" and FIGURES["drawn"]):
+        return rendered(figure, kind)
+    return texts_of(figure) if kind == "svg" else INSTEAD[kind]
+
+
+def texts_of(figure):
+    """A file for the page with what is written in the figure."""
+    words = [html.escape(one.get_text()) for one in figure.findobj(Text) if one.get_text()]
+    inside = "".join(f"<text>{word}</text>" for word in words)
+    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">{inside}</svg>'.encode()
 
 
 @pytest.fixture(scope="session")

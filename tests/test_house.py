@@ -3,7 +3,6 @@ a machine.
 """
 
 import ast
-import functools
 import re
 import subprocess
 import sys
@@ -13,14 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from sources import tree_of
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
 FILES = sorted(SOURCE.rglob("*.py"))
-
-
-@functools.cache
-def tree_of(path):
-    return ast.parse(path.read_text())
 
 
 def EACH(rule):
@@ -95,7 +91,7 @@ def imported(path, tree):
             yield from (f"{base}.{alias.name}" for alias in node.names)
         elif (
             isinstance(node, ast.Call)
-            and ast.unparse(node.func).endswith("import_module")
+            and last_name(node.func) == "import_module"
             and isinstance(node.args[0], ast.Constant)
         ):
             yield node.args[0].value
@@ -162,9 +158,14 @@ def test_the_page_on_architecture_has_the_rows():
     assert [set(re.split(r" \| ", line.split("  ")[0])) for line in block.splitlines()] == [row for row in rows if row]
 
 
+CALLS = {}
+
+
 def calls(tree):
     """Every call with its dotted name as written."""
-    return [(ast.unparse(node.func), node) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    if tree not in CALLS:
+        CALLS[tree] = [(ast.unparse(node.func), node) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return CALLS[tree]
 
 
 UNSAFE_MODULES = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "jsonpickle", "random"}
@@ -509,6 +510,7 @@ OF_THE_WHOLE = {
     "named_options",
     "package",
     "reference",
+    "slower",
 }  # beside the package: its pages, its text, its wheel, its types
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import vael
+from sources import tree_of
 from vael.cli.main import COMMANDS, main
 from vael.cli.options.declaring import options_of
 from vael.cli.options.parser import Parser
@@ -65,7 +66,7 @@ def texts(tree):
 def named():
     """(file, line, text, option) wherever one is named."""
     for path in sorted(SOURCE.rglob("*.py")):
-        for line, text in texts(ast.parse(path.read_text())):
+        for line, text in texts(tree_of(path)):
             if path.name == "style.py":
                 continue
             for found in OPTION.finditer(text):
@@ -137,7 +138,7 @@ def lookups(tree):
 
 def test_no_option_is_asked_for_by_a_string():
     door = SOURCE / "cli" / "options" / "declaring.py"
-    found = {path.name: list(lookups(ast.parse(path.read_text()))) for path in CLI if path != door}
+    found = {path.name: list(lookups(tree_of(path))) for path in CLI if path != door}
     assert {name: calls for name, calls in found.items() if calls} == {}
 
 

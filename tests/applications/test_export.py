@@ -183,7 +183,7 @@ WITHOUT_A_VECTOR_OF_LATENTS = {
         (1, 8, 8),
     ),
     "finite-scalar": (lambda: vq_vae((1, 8, 8), BernoulliHead(), FiniteScalar((3, 4)), channels=(4,)), (1, 8, 8)),
-    "hierarchy": (lambda: hierarchy(DenseLadder((1, 8, 8), (1, 8, 8), (2, 3, 4), 8)), (1, 8, 8)),
+    "hierarchy": (lambda: hierarchy(DenseLadder((1, 4, 4), (1, 4, 4), (2, 3), 4)), (1, 4, 4)),
     "hierarchy of images": (lambda: hierarchy(ConvolutionLadder((1, 8, 8), (1, 8, 8), (1, 4), 2, 4)), (1, 8, 8)),
 }
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import vael
+from sources import nodes_of
 from vael.data import Batch, Column, ColumnKind, Schema
 from vael.errors import SupportError
 from vael.estimators.core import dependent_columns
@@ -148,7 +149,7 @@ def test_no_other_room_asks_for_a_decomposition():
     for path in sorted(root.rglob("*.py")):
         if str(path.relative_to(root)) == HOME:
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes_of(path):
             if isinstance(node, ast.Attribute):
                 used = ast.unparse(node)
                 assert ".linalg" not in used, f"{path.name}:{node.lineno} uses {used}; take it from {HOME}"

@@ -16,6 +16,7 @@ import torch
 
 import vael
 from oracles import LinearGaussian
+from sources import nodes_of
 from vael.applications.conditional import conditional_samples
 from vael.applications.generation import samples
 from vael.applications.imputation import impute
@@ -195,9 +196,7 @@ def test_every_use_of_shared_noise_is_listed_and_says_why():
     found = {}
     for path in sorted(root.rglob("*.py")):
         calls = [
-            node
-            for node in ast.walk(ast.parse(path.read_text()))
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Common"
+            node for node in nodes_of(path) if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Common"
         ]
         if calls:
             found[str(path.relative_to(root))] = len(calls)

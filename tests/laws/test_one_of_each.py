@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import vael
+from sources import tree_of
 
 SOURCE = Path(vael.__file__).parent
 ROOMS = (
@@ -66,7 +67,7 @@ def counts(path):
     """(function, noun) of every formatted number that is followed by a plural without passing through `counted`,
     messages of errors left out.
     """
-    tree = ast.parse(path.read_text())
+    tree = tree_of(path)
     raised = {id(node) for one in ast.walk(tree) if isinstance(one, ast.Raise) for node in ast.walk(one)}
     for function in ast.walk(tree):
         if not isinstance(function, ast.FunctionDef):

@@ -78,7 +78,7 @@ def test_a_linear_autoencoder_finds_the_principal_subspace():
 
 def test_training_lowers_the_error_on_validation_data():
     fit = run(
-        climbing(built(lambda: autoencoder((6,), latent=1, hidden=(32,)))), splits(), replace(SETTINGS, epochs=60)
+        climbing(built(lambda: autoencoder((6,), latent=1, hidden=(32,)))), splits(), replace(SETTINGS, epochs=30)
     )
     distortion = [row.distortion for row in fit.history if row.split == "validation"]
     assert distortion[-1] < 0.2 * distortion[0]
@@ -157,18 +157,18 @@ def test_pretraining_gives_fine_tuning_a_better_start():
         return float((unrolled(layers).reconstruct(given) - given.x).square().sum(1).mean())
 
     trained = stack()
-    pretrain(trained, x, climbing, replace(SETTINGS, epochs=40))
+    pretrain(trained, x, climbing, replace(SETTINGS, epochs=15))
     assert validation_error(trained) < 0.5 * validation_error(stack())
-    tuned = run(climbing(unrolled(trained)), x, replace(SETTINGS, epochs=20))
+    tuned = run(climbing(unrolled(trained)), x, replace(SETTINGS, epochs=8))
     assert -tuned.best_elbo < validation_error(trained)
 
 
 def test_pretraining_that_was_killed_goes_on_where_it_stood(tmp_path):
-    whole, halved = stack(), stack()
-    pretrain(whole, splits(), climbing, SETTINGS, folder=tmp_path / "whole")
-    (half,) = pretrain(halved[:1], splits(), climbing, SETTINGS, folder=tmp_path / "half")
+    whole, halved, settings = stack(), stack(), replace(SETTINGS, epochs=2)
+    pretrain(whole, splits(), climbing, settings, folder=tmp_path / "whole")
+    (half,) = pretrain(halved[:1], splits(), climbing, settings, folder=tmp_path / "half")
     again = stack()
-    fits = pretrain(again, splits(), climbing, SETTINGS, folder=tmp_path / "half")
+    fits = pretrain(again, splits(), climbing, settings, folder=tmp_path / "half")
     assert fits[0].history == half.history  # of the steps that it took before
     assert sorted(path.name for path in (tmp_path / "half").iterdir()) == ["layer-1", "layer-2", "layer-3"]
     for one, two in zip(whole, again, strict=True):
