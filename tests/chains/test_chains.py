@@ -86,8 +86,6 @@ NESTED = TypedTable(
 
 @searched(1)
 @example(FOUND_IN_TEXT)
-@example(QUOTED_NOTHING)
-@example(EMPTY_ROWS)
 @given(text_tables)
 def test_tables_of_text(table):
     in_a_folder(lambda chain: of_text(chain, table))
@@ -116,6 +114,8 @@ def test_pictures(case):
 
 @pytest.mark.slow
 @searched(LONG)
+@example(QUOTED_NOTHING)
+@example(EMPTY_ROWS)
 @given(text_tables)
 def test_many_tables_of_text(table):
     in_a_folder(lambda chain: of_text(chain, table, deep=table.seed % 25 == 0))

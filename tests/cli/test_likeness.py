@@ -22,7 +22,7 @@ def runs(tmp_path_factory):
     """A run after one step or so, and one that is trained."""
     folder = tmp_path_factory.mktemp("likeness")
     vael.train("digits", run=folder / "untrained", epochs=1, average=0, **HOW, **PLAIN)
-    vael.train("digits", run=folder / "trained", epochs=40, lr=0.004, average=0, **HOW, **PLAIN)
+    vael.train("digits", run=folder / "trained", epochs=20, lr=0.006, average=0, **HOW, **PLAIN)
     return folder
 
 
@@ -41,14 +41,8 @@ def judged(run, capsys, *words):
     return json.loads(capsys.readouterr().out)["frechet"]
 
 
-def trained_and_kept(*given):
-    """Trained each time, the last one kept for the tests after."""
-    KEPT[:] = [train_classifier(*given)]
-    return KEPT[0]
-
-
 def test_training_brings_draws_nearer_and_real_examples_are_nearest(runs, capsys, monkeypatch):
-    monkeypatch.setattr(module, "train_classifier", trained_and_kept)
+    monkeypatch.setattr(module, "train_classifier", kept_classifier)
     before, after = (judged(runs / name, capsys) for name in ("untrained", "trained"))
     assert before["squared_distance"] > 1.5 * after["squared_distance"]
     assert after["squared_distance"] > after["floor"] > 0

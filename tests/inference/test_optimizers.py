@@ -120,11 +120,10 @@ for optimizer in (AdamW(), RMSprop(), SGD()):
         updates([torch.ones(3)], 0.1, None, None)
 assert "torch._dynamo" not in sys.modules
 folder, how = sys.argv[1], {"epochs": 1, "latent": 2, "callbacks": (), "compile": False}
-for model, small in {"dense": {"hidden": (8,)}, "convolutional": {"set": {"model.network.channels": (4, 8)}}}.items():
-    vael.train("digits", model=model, run=folder + model, **how, **small)
-    assert "torch._dynamo" not in sys.modules, "trained"
-    assert main(["sample", folder + model, "-n", "2", "-o", folder + "x.npy"]) == 0
-    assert "torch._dynamo" not in sys.modules, "loaded"
+vael.train("digits", model="convolutional", run=folder + "run", set={"model.network.channels": (4, 8)}, **how)
+assert "torch._dynamo" not in sys.modules, "trained"
+assert main(["sample", folder + "run", "-n", "2", "-o", folder + "x.npy"]) == 0
+assert "torch._dynamo" not in sys.modules, "loaded"
 """
     command = [sys.executable, "-c", code, f"{tmp_path}/"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)

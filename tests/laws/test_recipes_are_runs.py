@@ -111,9 +111,9 @@ def test_a_paper_changes_what_it_is_about_and_takes_the_rest_from_the_data(name)
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_it_trains_and_is_loaded_as_it_was(name, data, tmp_path):
-    options = {"epochs": 2, "compile": None, "precision": "float32", "set": SMALLER.get(name, {})}
+    options = {"epochs": 1, "compile": None, "precision": "float32", "set": SMALLER.get(name, {})}
     if name in OF_PAPERS:
-        options |= {"epochs": 1, "batch": 512}
+        options |= {"batch": 512}
     if name in NOT_HERE:
         with pytest.raises(VaelError, match=NOT_HERE[name]):
             vael.train("digits", model=name, **options)

@@ -204,9 +204,9 @@ def test_a_target_without_any_relation_is_said_to_have_none_and_is_not_chosen():
         a = r.normal(size=n)
         return torch.from_numpy(np.c_[a, a + 0.3 * r.normal(size=n) > 0, r.integers(0, 3, n)].astype(float))
 
-    train = rows(900)
+    train = rows(500)
     assert learnable_target(schema, train) == "b"
-    skill = efficacy(schema, "c", rows(900), train, rows(900)).skill
+    skill = efficacy(schema, "c", rows(500), train, rows(500)).skill
     assert "Nothing can be learned" in judged_skill(skill, "c", "")[1]
     noise = torch.from_numpy(np.c_[r.normal(size=400), r.integers(0, 2, 400), r.integers(0, 3, 400)].astype(float))
     assert learnable_target(schema, noise) is None
