@@ -12,6 +12,7 @@ import vael
 from vael.errors import StateError
 from vael.explorer import keeping, scene_of
 from vael.explorer.keeping import kept_page
+from vael.explorer.strangeness import Strangeness
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def test_all_examples_are_in_where_they_fit(whole, pictures):
     assert (whole.half, whole.error, whole.drawn, whole.absent) == (False, 0.0, False, ())
     kept = data_of(whole)["examples"]
     assert kept["labels"] == pictures.source.label_texts(torch.arange(len(pictures.source)))
-    assert kept["scores"] == [list(one) for one in pictures.strangeness]
+    assert kept["scores"] == [list(one) for one in pictures.strangeness.scores]
 
 
 def test_nothing_of_this_machine_is_in_it(whole, pictures):
@@ -51,7 +52,7 @@ def test_a_size_that_holds_no_example_is_refused(pictures, monkeypatch):
         StateError, match=r"MB with a single example, and 0\.1 MB were given; allow more \(--size 0\.[1-9] or above"
     ):
         kept_page(pictures, 0.1)
-    monkeypatch.setattr(type(pictures), "strangeness", property(lambda scene: pytest.fail("scored for nothing")))
+    monkeypatch.setattr(Strangeness, "scores", property(lambda judged: pytest.fail("scored for nothing")))
     with pytest.raises(
         StateError, match=r"MB for the weights alone, and 0\.001 MB were given; allow more \(--size 0\.[1-9] or above"
     ):

@@ -112,11 +112,28 @@ def test_the_strangest_rows_are_told_with_reasons(seen, rows):
     page = seen("rows")
     page.click("#judge")
     page.wait_for_selector("#judge", state="detached")
-    first = max(range(len(rows.source)), key=lambda one: rows.strangeness[0][one])
+    first = max(range(len(rows.source)), key=lambda one: rows.strangeness.scores[0][one])
     shown = page.locator("#strange td").first.inner_text()
     assert shown.startswith(f"{first + 1}: p ")
     assert all(reason in shown for reason in rows.reasons([first])["reasons"][0])
     assert "score" in page.locator("#compare").inner_text()
+
+
+def test_strange_pictures_stand_above_the_pixels_that_make_them_so(seen, plane):
+    page = seen("plane")
+    page.click("#judge")
+    page.wait_for_selector("#judge", state="detached")
+    order = sorted(range(len(plane.source)), key=lambda one: -plane.strangeness.scores[0][one])[:24]
+    expected = plane.reasons(order)
+    assert page.locator("#strange figcaption").nth(1).inner_text().endswith(expected["reasons"][1][0])
+    assert f"{expected['most']:.2g} nats more" in page.locator("#strange p").inner_text()
+    bright = page.evaluate(
+        """() => { const c = document.querySelectorAll("#strange canvas")[3];
+        return [...c.getContext("2d").getImageData(0, 0, 8, 8).data].filter((_, i) => i % 4 === 1); }"""
+    )
+    shown = list(bytes.fromhex(expected["maps"][1]))
+    assert np.argmax(bright) == np.argmax(shown)  # green grows with it
+    assert np.corrcoef(bright, shown)[0, 1] > 0.97
 
 
 def test_the_posterior_of_a_drawn_picture_is_that_of_python(seen, plane):
@@ -219,7 +236,7 @@ def test_controls_work_without_a_server(seen, pictures):
     page.click("#judge")
     page.wait_for_selector("#judge", state="detached")
     page.select_option("#colour", "score")
-    assert page.locator("#strange canvas").count() == 24
+    assert page.locator("#strange canvas").count() == 2 * 24
     z = page.evaluate("window.explorer.state.z")
     shown = page.evaluate(
         """() => { const c = document.querySelector("#decoded canvas");

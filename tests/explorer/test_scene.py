@@ -92,7 +92,7 @@ def test_given_columns_are_obeyed(rows):
 
 
 def test_strangeness_is_that_of_score(pictures):
-    score, p_value = pictures.strangeness
+    score, p_value = pictures.strangeness.scores
     detector = AnomalyDetector(pictures.run.model, pictures.splits.train, pictures.splits.validation)
     assert score == detector.scores(pictures.source).tolist()
     assert all(0 < one <= 1 for one in p_value)
@@ -160,11 +160,25 @@ def test_reasons_are_those_of_score(rows):
     """The first reason is the column that `vael score` finds most surprising given the others, with its nats."""
     chosen = [3, 0, 11]
     part = rows.source.subset(torch.tensor(chosen))
-    surprise = rows.detector.explain(part, next(rows.detector.judge(part)).reasons)
+    surprise = rows.strangeness.detector.explain(part, next(rows.strangeness.detector.judge(part)).reasons)
     for told, row in zip(rows.reasons(chosen)["reasons"], surprise, strict=True):
         order = row.argsort(descending=True).tolist()
         expected = [f"{rows.looks.schema.names[one]} +{row[one]:.1f} nats" for one in order if row[one] >= 0.1]
         assert told == expected
+
+
+def test_reasons_of_pictures_are_the_squares_and_pixels_that_score_has(pictures):
+    """Of 8 x 8 pixels each is a square: the map of a picture is its surprise, the first reason its peak."""
+    chosen = [5, 1, 8]
+    part = pictures.source.subset(torch.tensor(chosen))
+    surprise = next(pictures.strangeness.detector.judge(part)).reasons.sum(1)
+    found = pictures.reasons(chosen)
+    assert found["most"] == pytest.approx(float(surprise.max()))
+    shown = np.array([list(bytes.fromhex(one)) for one in found["maps"]])
+    np.testing.assert_allclose(shown / 255 * found["most"], surprise.clamp(min=0).flatten(1), atol=found["most"] / 500)
+    for told, one in zip(found["reasons"], surprise, strict=True):
+        row, column = divmod(int(one.argmax()), 8)
+        assert told[0] == f"row {row + 1}, column {column + 1} +{one.max():.1f} nats"
 
 
 def test_the_posterior_of_a_drawn_picture_is_exact(plane):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from vael.data import Batch, Source
 from vael.errors import ShapeError, StateError
@@ -19,6 +20,7 @@ from vael.probability import Common
 from vael.probability.row_mixture import RowMixture
 
 CELLS_AT_ONCE = 2**17
+PARTS = 8  # into which the longer side of an image is cut to name a region
 
 
 def conditional_surprise(
@@ -53,7 +55,7 @@ def conditional_surprise(
     size = max(1, CELLS_AT_ONCE // (samples * columns * (columns + 1)))
     for batch in row_batches(model.eval(), source, seed):
         for index in torch.arange(len(batch)).split(size):
-            whole = torch.nn.functional.pad(
+            whole = functional.pad(
                 index, (0, size - len(index)), value=int(index[-1])
             )  # blocks of one size, so that all round alike
             with torch.no_grad():
@@ -93,3 +95,24 @@ def _given_the_others(
     log_w = drawn_and_weighed(model, without, q, samples, Common(seed)).log_weight.double()
     log_p = torch.logsumexp(log_w, 0).view(rows, copies)
     return (log_p[:, 1:] - log_p[:, :1]).to(x.dtype).masked_fill(~seen, 0.0)
+
+
+def regional(
+    surprise: Float[Tensor, "images channels height width"],
+) -> tuple[Float[Tensor, "images regions"], tuple[str, ...]]:
+    """The surprise of images summed over squares, rows of squares one after another, and what to call each."""
+    height, width = surprise.shape[2:]
+    side = -(-max(height, width) // PARTS)
+    whole = functional.pad(surprise.sum(1, keepdim=True), (0, -width % side, 0, -height % side))
+    sums = functional.avg_pool2d(whole, side)[:, 0] * side**2
+    down, across = (
+        _spans(what, count, side, size)
+        for what, count, size in zip(("row", "column"), sums.shape[1:], (height, width), strict=True)
+    )
+    return sums.flatten(1), tuple(f"{one}, {other}" for one in down for other in across)
+
+
+def _spans(what: str, count: int, side: int, size: int) -> list[str]:
+    """Lines of pixels from 1 on, in groups: row 3, or rows 5-8."""
+    ends = ((place * side + 1, min((place + 1) * side, size)) for place in range(count))
+    return [f"{what} {first}" if first == last else f"{what}s {first}-{last}" for first, last in ends]

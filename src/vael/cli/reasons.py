@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from vael.applications.anomaly import AnomalyDetector, Verdict
+from vael.applications.attribution import regional
 from vael.applications.synthesis import schema_of
 from vael.data import Column, Schema, Source
 from vael.models import is_likelihood
@@ -20,7 +20,6 @@ from vael.tables.ranges import shown
 from vael.tables.schema import LEVELS
 from vael.tables.stand_ins import SPIKE, apart
 
-PARTS = 8  # into which the longer side of an image is cut to name a region
 LEVELS_NAMED = 3
 LEAST = 0.1  # nats more than usual that a cell must be to be a reason
 ROWS_LOOKED_AT = 5000
@@ -60,7 +59,7 @@ class Reasons:
         if surprise.shape[1:] != self.event:
             return [[] for _ in rows]
         if len(self.event) == 3:
-            found = regions(surprise, self.most)
+            found = ranked(*regional(surprise), (), self.most)
         else:
             found = ranked(surprise, self.names, self.usual, self.most)
         unit = "nats" if is_likelihood(detector.measuring.model) else ""
@@ -76,21 +75,6 @@ def ranked(surprise: Tensor, names: tuple[str, ...], usual: tuple[str, ...], mos
         [Reason(names[cell], value, told[cell]) for value, cell in zip(values, cells, strict=True) if value >= LEAST]
         for values, cells in pairs
     ]
-
-
-def regions(surprise: Tensor, most: int) -> list[list[Reason]]:
-    """The most surprising squares of each image."""
-    height, width = surprise.shape[2:]
-    side = -(-max(height, width) // PARTS)
-    whole = functional.pad(surprise.sum(1, keepdim=True), (0, -width % side, 0, -height % side))
-    sums = functional.avg_pool2d(whole, side)[:, 0] * side**2
-    down, across = (spans(count, side, size) for count, size in zip(sums.shape[1:], (height, width), strict=True))
-    return ranked(sums.flatten(1), tuple(f"rows {one}, columns {other}" for one in down for other in across), (), most)
-
-
-def spans(count: int, side: int, size: int) -> list[str]:
-    """Lines of pixels from 1 on, in groups."""
-    return [f"{place * side + 1}-{min((place + 1) * side, size)}" for place in range(count)]
 
 
 def usual_of(train: Source) -> tuple[str, ...]:

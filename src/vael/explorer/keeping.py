@@ -144,18 +144,21 @@ class Pages:
     def scores(self) -> tuple[list[float], list[float]] | None:
         """Scores of the examples and their p-values, where the model has some; none of draws."""
         try:
-            return None if self.drawn else self.shown.strangeness
+            return None if self.drawn else self.shown.strangeness.scores
         except VaelError:
             return None
 
-    def reasons(self, chosen: Sequence[int]) -> dict[str, list[str]]:
-        """What makes the strangest of some examples strange, by their numbers on the page; of rows and series."""
-        if self.scores is None or not self.shown.rows_of_columns:
+    def reasons(self, chosen: Sequence[int]) -> dict[str, Any]:
+        """What makes the strangest of some examples strange, by their numbers on the page."""
+        if self.scores is None or not self.shown.strangeness.explains:
             return {}
         score = self.scores[0]
         order = sorted(range(len(chosen)), key=lambda place: -score[chosen[place]])[:STRANGEST]
-        told = self.shown.reasons([chosen[place] for place in order])["reasons"]
-        return {str(place): reasons for place, reasons in zip(order, told, strict=True)}
+        told = self.shown.reasons([chosen[place] for place in order])
+        each = ("reasons", "maps")
+        return {
+            key: dict(zip(map(str, order), found, strict=True)) if key in each else found for key, found in told.items()
+        }
 
     @property
     def absent(self) -> list[str]:
@@ -222,7 +225,7 @@ class Pages:
             "context": None if source.context is None else source.context[index].tolist(),
             "scores": None if self.scores is None else [[part[one] for one in chosen] for part in self.scores],
         }
-        found["reasons"] = self.reasons(chosen)
+        found["why"] = self.reasons(chosen)
         if has(shown.model, Codes) or shown.mapped.codes.shape[1] > len(shown.map_facts()["order"]):
             codes = np.array([shown.code(one) for one in chosen], "<f4")
             found["codes"] = text_of(codes.tobytes())

@@ -20,13 +20,13 @@ from torch import Tensor
 
 from vael import domains
 from vael.applications import generation
-from vael.applications.anomaly import AnomalyDetector
 from vael.applications.conditional import conditional_samples
 from vael.applications.level_draws import levels_of_seeds
 from vael.counting import counted
 from vael.data import Batch, Source, Splits
 from vael.errors import ShapeError, StateError, SupportError
 from vael.explorer.looks import Looks, NumberLooks, PictureLooks, RowLooks
+from vael.explorer.strangeness import Strangeness
 from vael.inference import posterior_on_grid, weighed
 from vael.models import CellWise, Codes, Decodes, LatentModel, LatentVector, Samples, Whitens, has, needs
 from vael.models.vae import context_of
@@ -40,7 +40,6 @@ MOST = 100_000  # examples on the map
 SENT = 64  # coordinates of every example that the page gets, the most informative ones
 AT_ONCE = 512  # points that one request may decode, and examples that it may ask for
 DRAWS = 400  # rows that a question about given columns is answered by
-REASONS, LEAST = 3, 0.1  # elements that are told of an example, and nats that each must be above its usual
 SIDE = 61  # places of a posterior on each axis
 REACH = 3.0  # standard deviations of the prior that a slider goes to either side
 
@@ -135,7 +134,7 @@ class Scene:
             "condition": ", ".join(self.source.conditions),
             "asks": self.asks,
             "draws": model.states_likelihood,
-            "reasons": self.rows_of_columns,
+            "reasons": self.strangeness.explains,
             "levelled": self.levelled,
             "exact": self.exact,
             "judges": True,
@@ -359,49 +358,14 @@ class Scene:
         return {"values": columns_of(cells[:, None])[0]}
 
     @cached_property
-    def strangeness(self) -> tuple[list[float], list[float]]:
-        """Score and p-value of every example, as `vael score` has them."""
-        with self.lock:
-            judged = list(self.detector.judge(self.source))
-        score, p_value = (torch.cat([getattr(one, name) for one in judged]) for name in ("score", "p_value"))
-        return score.tolist(), p_value.tolist()
+    def strangeness(self) -> Strangeness:
+        """How strange its examples are, and why."""
+        return Strangeness(self.run.model, self.splits, self.source, self.looks, self.lock)
 
-    @cached_property
-    def detector(self) -> AnomalyDetector:
-        """What `vael score` judges examples by."""
-        with self.lock:
-            return AnomalyDetector(self.run.model, self.splits.train, self.splits.validation)
-
-    def reasons(self, chosen: Sequence[int]) -> dict[str, list[list[str]]]:
-        """The elements of some rows or series that are more surprising than usual, the most surprising first, with by
-        how many nats (or, of a model without likelihood, by how much larger an error).
-
-        Errors: `SupportError` for other kinds of examples.
-        """
+    def reasons(self, chosen: Sequence[int]) -> dict[str, Any]:
+        """As `Strangeness.reasons`."""
         self._known(chosen)
-        looks = self.looks
-        if not isinstance(looks, RowLooks):
-            raise SupportError("reasons are told of rows of columns and of series alone")
-        names, unit = looks.schema.names, " nats" if self.model.states_likelihood else ""
-        part = self.source.subset(torch.tensor(list(chosen)))
-        with self.lock:
-            found = torch.cat([one.reasons for one in self.detector.judge(part)])
-            surprise = self.detector.explain(part, found).flatten(1)
-        if surprise.shape[1] != len(names) * self.steps:
-            return {"reasons": [[] for _ in chosen]}
-        most = surprise.topk(min(REASONS, surprise.shape[1]), 1)
-        pairs = zip(most.values.tolist(), most.indices.tolist(), strict=True)
-        return {
-            "reasons": [
-                [
-                    f"{names[place % len(names)]}{f' at step {place // len(names) + 1}' * (self.steps > 1)} "
-                    f"+{value:.1f}{unit}"
-                    for value, place in zip(values, places, strict=True)
-                    if value >= LEAST
-                ]
-                for values, places in pairs
-            ]
-        }
+        return self.strangeness.reasons(chosen)
 
     def _levels(self, points: Float[Tensor, "points features"]) -> tuple[Tensor, ...]:
         parts = points.split([shape.numel() for shape in self.shapes], 1)

@@ -72,7 +72,7 @@ def questions_of(scene: Scene) -> dict[str, Callable[[Asked], object]]:
         "given": lambda asked: scene.given({str(name): str(value) for name, value in dict(asked["values"]).items()}),
         "column": lambda asked: scene.column(str(asked["name"])),
         "reasons": lambda asked: scene.reasons(numbers(asked["examples"], int)),
-        "strangeness": lambda asked: dict(zip(("score", "p_value"), scene.strangeness, strict=True)),
+        "strangeness": lambda asked: dict(zip(("score", "p_value"), scene.strangeness.scores, strict=True)),
     }
 
 

@@ -1,6 +1,6 @@
 import { answeredBy, ask, coordinates, idle, latest, say } from "./questions.js";
 import { CLASSES, CodeMap, ramp } from "./map.js";
-import { compared, element, plane, show } from "./looks.js";
+import { compared, element, plane, show, surprises } from "./looks.js";
 
 const by = (id) => document.getElementById(id);
 const SLIDERS = 32, STEPS = 9, SHOWN = 24;
@@ -289,9 +289,10 @@ async function judge() {
   try {
     scores = await ask("strangeness");
     const order = scores.score.map((_, number) => number).sort((a, b) => scores.score[b] - scores.score[a]).slice(0, SHOWN);
-    const why = run.reasons ? (await ask("reasons", { examples: order })).reasons : [];
-    const names = order.map((one, rank) => [`${one + 1}: p ${scores.p_value[one].toPrecision(2)}`, ...(why[rank] ?? [])].join("; "));
+    const why = run.reasons ? await ask("reasons", { examples: order }) : { reasons: [] };
+    const names = order.map((one, rank) => [`${one + 1}: p ${scores.p_value[one].toPrecision(2)}`, ...(why.reasons[rank] || []).slice(0, why.maps ? 1 : undefined)].join("; "));
     show(by("strange"), run.looks, await ask("examples", { examples: order }), names, 64);
+    if (why.maps) surprises(by("strange"), run.looks, why, 64);
     by("colour").append(new Option("score of vael score", "score"));
     by("judge").remove();
     compare();

@@ -138,6 +138,12 @@ export function localAnswers({ run, map, graphs, examples: kept }) {
     return { z: Array.from(z), ...drawn(decoded([z])) };
   }
 
+  // Of the strangest alone: so many are kept.
+  function reasons(chosen) {
+    const of = (found) => found && chosen.map((one) => found[one] ?? "");
+    return { ...kept.why, reasons: of(kept.why.reasons) ?? [], maps: of(kept.why.maps) };
+  }
+
   const questions = {
     run: () => run,
     map: () => map,
@@ -152,7 +158,7 @@ export function localAnswers({ run, map, graphs, examples: kept }) {
     read: ({ pixels }) => read(pixels),
     given: ({ values }) => rowsGiven(does, run.looks.columns, values, fresh),
     column: ({ name }) => { const place = run.looks.columns.findIndex((one) => one.name === name); return { values: kept.drawn.numbers.map((row) => row[place]) }; },
-    reasons: ({ examples: chosen }) => ({ reasons: chosen.map((one) => kept.reasons[one] ?? []) }),
+    reasons: ({ examples: chosen }) => reasons(chosen),
     strangeness: () => ({ score: kept.scores[0], p_value: kept.scores[1] }),
   };
   return {

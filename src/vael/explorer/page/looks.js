@@ -11,11 +11,11 @@ function bytes(hex) {
   return found;
 }
 
-function picture(looks, hex, wanted) {
+function picture(looks, rgb, wanted) {
   const canvas = document.createElement("canvas");
   canvas.className = "picture";
   canvas.width = looks.width; canvas.height = looks.height;
-  const shown = canvas.getContext("2d"), image = shown.createImageData(looks.width, looks.height), rgb = typeof hex === "string" ? bytes(hex) : hex;
+  const shown = canvas.getContext("2d"), image = shown.createImageData(looks.width, looks.height);
   for (let pixel = 0; pixel < looks.width * looks.height; pixel++) {
     image.data.set([rgb[3 * pixel], rgb[3 * pixel + 1], rgb[3 * pixel + 2], 255], 4 * pixel);
   }
@@ -76,7 +76,7 @@ export function show(place, looks, found, captions = [], size = 64) {
   place.replaceChildren();
   if (looks.kind === "picture") {
     const row = element("div", "", { class: "pictures" });
-    found.pixels.forEach((hex, number) => row.append(figure(picture(looks, hex, size), captions[number])));
+    found.pixels.forEach((one, number) => row.append(figure(picture(looks, typeof one === "string" ? bytes(one) : one, size), captions[number])));
     place.append(row);
   } else if (looks.kind === "rows" && found.rows > 1) {
     for (let first = 0, number = 0; first < found.numbers.length; first += found.rows, number++) {
@@ -94,6 +94,17 @@ export function show(place, looks, found, captions = [], size = 64) {
     place.append(table(captions.length ? ["", "values"] : ["values"],
       found.numbers.map((row, number) => [...(captions.length ? [captions[number]] : []), row.slice(0, 12).join("  ")])));
   }
+}
+
+// Below each picture that is shown, which of its pixels are more surprising than usual, and above all what that means.
+export function surprises(place, looks, why, size) {
+  place.querySelectorAll("figure").forEach((shown, number) => {
+    const map = picture(looks, Array.from(bytes(why.maps[number])).flatMap((one) => ramp(one / 255)), size);
+    map.setAttribute("role", "img");
+    map.setAttribute("aria-label", `where picture ${number + 1} is more surprising than usual`);
+    shown.firstChild.after(map);
+  });
+  place.prepend(element("p", `Below each picture its pixels: dark ones are as usual or less surprising, yellow ones cost up to ${why.most.toPrecision(2)}${why.unit} more.`, { class: "quiet" }));
 }
 
 // A density over two latents: bright where it is high, z1 to the right and z2 upward.
