@@ -246,7 +246,6 @@ REFUSED = {
     "id": ("columns", {"condition_on": "who"}, "the name of a series"),
     "time": ("columns", {"condition_on": "day"}, "the time"),
     "one series": ("columns", {"id": None, "condition_on": "shape"}, "all rows are one series"),
-    "file of a table": ("columns", {"condition_on": "c.npy"}, "columns with one value for each series"),
     "labels of an array": ("file", {"condition_on": "label"}, "has no labels"),
     "columns of an array": ("file", {"condition_on": "lable"}, "did you mean label"),
     "beliefs": ("columns", {"model": "td-vae", "latent": None}, "is not conditioned on anything"),
@@ -257,8 +256,6 @@ REFUSED = {
 def test_a_condition_that_series_cannot_have_is_refused_before_training(name, place):
     kind, changes, said = REFUSED[name]
     data, how = how_of(place, kind)
-    if changes.get("condition_on") == "c.npy":
-        changes = {**changes, "condition_on": str(place / "c.npy")}
     with pytest.raises((StateError, ShapeError, SupportError), match=said):
         prepare(request(data, **{**how, **changes}))
 

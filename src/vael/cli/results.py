@@ -17,7 +17,8 @@ from vael.applications import generation
 from vael.applications.generation import write
 from vael.cli.formats import Result, Target, format_of
 from vael.cli.options.declaring import formats_of
-from vael.cli.options.shared import CommandOptions, ResultOptions, RunOptions
+from vael.cli.options.parser import UsageError
+from vael.cli.options.shared import BesideOptions, CommandOptions, ResultOptions, RunOptions
 from vael.cli.options.using import ClassifyOptions, EncodeOptions
 from vael.cli.sheets import sheet_of
 from vael.cli.telling import said
@@ -37,8 +38,18 @@ LISTED = 10  # rows that were skipped, on the screen
 
 
 def loaded(options: RunOptions) -> Run:
-    """The run that a command reads."""
-    return specs.load(options.run)
+    """The run that a command reads, with the array of conditions that was given for its data.
+
+    Errors: `UsageError` for one without data that it could be beside; as `Run.beside`.
+    """
+    run = specs.load(options.run)
+    if not isinstance(options, BesideOptions) or options.condition_on is None:
+        return run
+    if not options.has_rows:
+        raise UsageError(
+            "--condition-on FILE stands beside data that are given (DATA); the run finds that of its own data by itself"
+        )
+    return run.beside(options.condition_on)
 
 
 def shows_images(run: Run) -> bool:

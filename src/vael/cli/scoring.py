@@ -162,7 +162,7 @@ def detector_of(run: Run, splits: Splits, options: ScoreOptions) -> AnomalyDetec
     detector = usual_detector(run, splits, Score(options.score or "combined"), options.contamination)
     if options.calibrate is None:
         return detector
-    found = [piece.source for piece in pieces(run.spec, options.calibrate)]
+    found = [piece.source for piece in pieces(run.alone.spec, options.calibrate)]
     given = None if found[0].context is None else torch.cat([one.context for one in found if one.context is not None])
     whole = found[0] if len(found) == 1 else replace(found[0], x=torch.cat([one.x for one in found]), context=given)
     return detector.calibrated(whole, contamination=options.contamination or 0.0)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vael.applications.generation import reconstructions, samples, write
 from vael.applications.sequences import WindowTerms, all_terms, codes_of
-from vael.cli.drawing.conditioning import conditioned
+from vael.cli.drawing.conditioning import as_many, conditioned
 from vael.cli.formats import ARRAY, LAID_OUT, Result, Target, format_of
 from vael.cli.options.declaring import given
 from vael.cli.options.sampling import SampleOptions
@@ -40,7 +40,7 @@ NOTHING: Mapping[str, Column] = MappingProxyType({})
 ENOUGH = 10  # windows of validation from which p-values are given
 SHOWN = 5  # windows and elements that are named
 SEED = 0  # of the draws that scores come from
-ALWAYS = {"run", "data", "output", "json", "seed", "trust"}
+ALWAYS = {"run", "data", "output", "json", "seed", "trust", "condition_on"}
 
 
 def refuse_options(options: ResultOptions, known: set[str], command: str) -> None:
@@ -60,6 +60,7 @@ def opened(options: ResultOptions, known: set[str], command: str, name: str) -> 
 def sample(options: SampleOptions) -> int:
     """New windows: .npy [samples, time, channels], or a table with a line for each step of each."""
     run, target = opened(options, {"count", "where", "class_"}, "sample", "samples")
+    options = as_many(run, options)
     count = options.examples
     drawn = conditioned(run, count, options, film=False)
     refuse_options(drawn.options, {"count", "where"}, "sample")  # a class that is no condition

@@ -16,6 +16,7 @@ import torch
 
 from vael.counting import counted
 from vael.data.cells import fingerprint
+from vael.data.conditioning.arrays import rows_in
 from vael.data.files.material import Material, MaterialPart
 from vael.data.keys import Keys
 from vael.data.series import MANY, Sequences, Series, read_sequences
@@ -34,16 +35,20 @@ def load_sequences(
     seed: int = 0,
     validation: float | int | None = None,
     test: float | int | None = None,
+    beside: Path | None = None,
 ) -> Splits:
     """Windows `[time, channels]` of training, validation and test.
 
     Of at least ten series (examples of an array, values of the id) whole ones are set aside, by a permutation that is a
     function of `seed`; of fewer the end of each: test the last of it, validation what is before. `validation` and
-    `test` are shares, or counts of series or of steps. Errors: `FormatError` for files that cannot be read,
+    `test` are shares, or counts of series or of steps. `beside` is an array with a row for each row of the data (each
+    example of an array), the same for all rows of a series. Errors: `FormatError` for files that cannot be read,
     `ShapeError` for arrays of other axes and columns that there are not, `SupportError` for columns that are no
     numbers and times that are missing or there twice, `StateError` for series that are too short.
     """
     found = read_sequences(data, how)
+    if beside is not None:
+        rows_in(beside).refuse_series(found)
     if not any(np.unique(one.x[~np.isnan(one.x)]).size > 1 for one in found.series):
         refuse_constant(found)
     parts = parted(found, seed, validation, test)
@@ -81,7 +86,7 @@ def by_series(found: Sequences, sizes: Sizes, seed: int) -> tuple[tuple[Series, 
     """Whole series for training, validation and test; splits that the data have stay as they are."""
 
     def own(number: int) -> MaterialPart | None:
-        places = np.array([place for place, one in enumerate(found.series) if one.split == number], np.int64)
+        places = np.array([place for place, one in enumerate(found.series) if one.of_split == number], np.int64)
         return MaterialPart(places[:, None]) if len(places) else None
 
     train = own(0) or MaterialPart(np.zeros((0, 1), np.int64))
@@ -92,7 +97,7 @@ def by_series(found: Sequences, sizes: Sizes, seed: int) -> tuple[tuple[Series, 
 
 def has_splits(found: Sequences) -> bool:
     """Whether the data have splits of their own."""
-    return any(one.split for one in found.series)
+    return any(one.of_split for one in found.series)
 
 
 def by_time(

@@ -52,7 +52,7 @@ class Series:
     clock: Float64[np.ndarray, " time"] | None = None  # of a table, as numbers; dates in days
     beside: tuple[str | None, ...] = ()  # what columns say of the whole series, as it came; None where it is missing
     label: int | None = None  # of an array that has labels
-    split: int = 0  # of data with splits of their own: 0 training, 1 validation, 2 test
+    of_split: int = 0  # of data with splits of their own: 0 training, 1 validation, 2 test
 
     def __len__(self) -> int:
         return len(self.x)
@@ -86,7 +86,7 @@ class Sequences:
     @property
     def tested(self) -> Sequences:
         """The test split of data that have their own, else all series."""
-        return replace(self, series=tuple(one for one in self.series if one.split == 2) or self.series)
+        return replace(self, series=tuple(one for one in self.series if one.of_split == 2) or self.series)
 
     @property
     def window(self) -> int:
@@ -166,7 +166,7 @@ def read_arrays(path: Path, how: Windowing) -> Sequences:
     parts = (material.train, material.validation, material.test)
     splits = np.repeat([0, 1, 2], [0 if part is None else len(part) for part in parts]).tolist()
     series = tuple(
-        Series(str(row), one, np.full(len(one), row), label=label, split=split)
+        Series(str(row), one, np.full(len(one), row), label=label, of_split=split)
         for row, one, label, split in zip(rows, x, labels, splits, strict=True)
     )
     columns = tuple(f"channel {place}" for place in range(1, x.shape[2] + 1))
@@ -212,8 +212,10 @@ def read_series(data: Path | pa.Table, how: Windowing) -> Sequences:
             "or one only where all rows are one series (--id)"
         )
     how = how.model_copy(update={"apart": told_apart(how, given.table.column_names, path)})
-    for name in filter(None, (how.time, how.id, *how.apart)):
+    for name in filter(None, (how.time, how.id)):
         refuse_missing(name, given.table.column_names, path)
+    for name in how.apart:
+        refuse_missing(name, given.table.column_names, path, " to condition on")
     schema, left = (
         (schema_of(given, how, path), ())
         if how.columns is None
@@ -257,13 +259,13 @@ def told_apart(how: Windowing, names: Sequence[str], where: str) -> tuple[str, .
     return found
 
 
-def refuse_missing(name: str, names: Sequence[str], where: str) -> None:
+def refuse_missing(name: str, names: Sequence[str], where: str, why: str = "") -> None:
     """Errors: `ShapeError` for a column that there is not, with the nearest name."""
     if name in names:
         return
     near = nearest(name, names)
     meant = f"did you mean {near!r}? " if near else ""
-    raise ShapeError(f"{where} has no column {name!r}; {meant}there are {', '.join(names[:20])}")
+    raise ShapeError(f"{where} has no column {name!r}{why}; {meant}there are {', '.join(names[:20])}")
 
 
 def schema_of(given: Given, how: Windowing, where: str) -> Schema:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from vael.data import Binarize, Images, Schema, Windowing
+from vael.data.conditioning.arrays import FileCondition
 from vael.data.conditioning.columns import ColumnsCondition
 from vael.data.conditioning.kinds import AnyCondition
 from vael.data.conditioning.labels import AnyLabelling, ColumnLabels
@@ -111,6 +113,7 @@ class DataSpec(SpecSection):
     def reading(self) -> Reading:
         """How the data were read."""
         share = None if self.validation == "test" else self.validation
+        learned = self.condition and self.condition.learned
         return Reading(
             self.source,
             None if self.binarize is None else Binarize(self.binarize),
@@ -124,6 +127,7 @@ class DataSpec(SpecSection):
             self.seed,
             self.whole_schema,
             self.sequence,
+            Path(learned.file) if isinstance(learned, FileCondition) else None,
         )
 
 
@@ -141,6 +145,7 @@ class Reading:
     seed: int = 0
     schema: Schema | None = None
     sequence: Windowing | None = None
+    beside: Path | None = None  # an array with a row for each row of the data, which is their condition
 
 
 def size_of(size: int | tuple[int, int] | None) -> tuple[int, int] | None:

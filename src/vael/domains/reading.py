@@ -13,7 +13,7 @@ import torch
 from vael.data import Kind, OnError, Schema, Source, Splits, Table, load
 from vael.data.blocks import Like, array_blocks
 from vael.data.cells import fingerprint
-from vael.data.conditioning.conditions import FileCondition
+from vael.data.conditioning.arrays import FileCondition, GivenRows
 from vael.data.conditioning.labels import FileLabels
 from vael.data.files.material import Material, MaterialPart
 from vael.data.keys import Keys, table_keys
@@ -93,9 +93,9 @@ def is_plain_array(known: DataSpec, path: Path) -> bool:
     return plain and path.is_file() and path.suffix.lower() == ".npy"
 
 
-def in_condition(known: DataSpec, source: Source, data: str) -> Source:
+def in_condition(known: DataSpec, source: Source, data: str, *, whole: bool = True) -> Source:
     """Examples of data with their conditions, where the model of a run asks for them, and their labels, where they have
-    such: those in a file belong to the data of the run alone.
+    such: those in a file belong to the data of the run alone. `whole` says that these are all examples of the data.
 
     Errors: those of `vael.data.conditioning.conditions.Condition.of`, and `StateError` where an array was beside the
     training data, so that these data have none.
@@ -107,15 +107,17 @@ def in_condition(known: DataSpec, source: Source, data: str) -> Source:
         return source
     if isinstance(condition, FileCondition) and not is_own(known, data):
         raise StateError(
-            f"the model is conditioned on {condition.told}, which stand beside its own data, not beside {data}; use "
-            "its own data, or train on labels or on columns of a table"
+            f"the model is conditioned on {condition.told}, which stand beside its own data, not beside {data}; give "
+            "an .npy array with a row for each row of these (--condition-on FILE.npy)"
         )
+    if whole and isinstance(condition, GivenRows):
+        condition.rows.refuse_length(int(source.named.rows.max()), source.name)
     return condition.of(source)
 
 
 def is_own(known: DataSpec, data: str) -> bool:
     """Whether data are those that the run was trained on, by their name or path."""
-    return data == known.source or str(Path(data).absolute()) == known.source
+    return data == known.source or Path(data).resolve() == Path(known.source).resolve()
 
 
 def set_aside(source: Source, how: Reading) -> Splits:

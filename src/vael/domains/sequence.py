@@ -10,6 +10,7 @@ import torch
 from vael.applications.comparing import Comparison, autoregression, comparisons
 from vael.counting import counted
 from vael.data import Kind, Schema, Source, Splits, Windowing, load_sequences, statistics
+from vael.data.conditioning.arrays import GivenRows
 from vael.data.facts import facts_from
 from vael.data.sequences import windows
 from vael.data.series import Sequences, read_sequences
@@ -52,12 +53,13 @@ class SequenceDomain(Domain):
     def read(self, how: Reading) -> Splits:
         refuse_test_as_validation(how, "sequences have")
         windows = how.sequence or Windowing()
-        return load_sequences(how.source, windows, seed=how.seed, validation=how.validation, test=how.test)
+        shares = {"validation": how.validation, "test": how.test}
+        return load_sequences(how.source, windows, seed=how.seed, beside=how.beside, **shares)
 
     def examples(self, known: DataSpec, data: str, *, clip: bool = False) -> Source:
         """All steps of all series, in windows that do not overlap."""
         found = series_of(known, data).tested
-        return in_condition(known, windows(found, found.series, found.window), data)
+        return in_condition(known, windows(found, found.series, found.window), data, whole=False)
 
     def told(self, known: DataSpec) -> str:
         time, channels = known.event
@@ -116,12 +118,15 @@ def series_of(known: DataSpec, data: object) -> Sequences:
             f"{named(data)} has the channels {', '.join(found.columns)}, but the run was trained on "
             f"{', '.join(known.columns)}; give data with these"
         )
+    if isinstance(known.condition, GivenRows):
+        known.condition.rows.refuse_series(found)
     return found
 
 
 def in_conditions(known: DataSpec, source: Source, data: object) -> Source:
     """Windows of some series (None: of the run's own) with their conditions. Errors: as `in_condition`."""
-    return in_condition(known, source, known.source if data is None else GIVEN if in_memory(data) else str(data))
+    called = known.source if data is None else GIVEN if in_memory(data) else str(data)
+    return in_condition(known, source, called, whole=False)
 
 
 def state_space(source: Source) -> Recommendation:

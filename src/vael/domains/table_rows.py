@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vael.data import Kind, OnError, Schema, Source, Table, read_table
 from vael.data.blocks import Like, table_blocks
+from vael.data.conditioning.arrays import GivenRows
 from vael.data.keys import Keys
 from vael.data.tabular import is_table_file
 from vael.domains.described import DataSpec
@@ -18,19 +19,36 @@ from vael.tables.given import as_table
 
 def by_schema(known: DataSpec, path: Path, schema: Schema, on_error: OnError) -> Iterator[Piece]:
     """The rows of a file by a schema."""
+    last = 0
     for table in table_blocks(path, whole(known, schema), on_error=on_error):
-        source, kept = in_its_condition(known, path.name, table)
+        last = max(last, last_row(table))
+        source, kept = in_its_condition(known, str(path), table)
         yield Piece(source, kept.rows, kept)
+    refuse_length(known, last, path.name)
 
 
 def of_numbers(known: DataSpec, path: Path, columns: Schema, on_error: OnError) -> Iterator[Piece]:
     """The rows of a file of plain numbers."""
     numbers = whole(known, columns)
     like = replace(like_of(known, path.name), event=(len(numbers.columns),), columns=numbers.names)
+    last = 0
     for table in table_blocks(path, numbers, on_error=on_error, like=like):
+        last = max(last, last_row(table))
         if len(table.x) or table.skipped:
-            source, kept = in_its_condition(known, path.name, table, like)
+            source, kept = in_its_condition(known, str(path), table, like)
             yield Piece(source, kept.rows, kept)
+    refuse_length(known, last, path.name)
+
+
+def last_row(table: Table) -> int:
+    """The number of the last row, whether it was taken or left out; 0 of none."""
+    return max([*table.rows[-1:].tolist(), *(one.row for one in table.skipped)], default=0)
+
+
+def refuse_length(known: DataSpec, rows: int, data: str) -> None:
+    """Errors: `ShapeError` for an array of conditions that has not one row for each of so many rows of the data."""
+    if isinstance(known.condition, GivenRows):
+        known.condition.rows.refuse_length(rows, data)
 
 
 def as_source(name: str, table: Table) -> Source:
@@ -43,15 +61,18 @@ def whole(known: DataSpec, schema: Schema) -> Schema:
     return schema if known.set_apart is None else known.set_apart.whole(schema)
 
 
-def in_its_condition(known: DataSpec, name: str, table: Table, like: Like | None = None) -> tuple[Source, Table]:
-    """The rows of a table with their conditions and labels, and the table without the columns that are these.
+def in_its_condition(known: DataSpec, data: str, table: Table, like: Like | None = None) -> tuple[Source, Table]:
+    """Some rows of a table with their conditions and labels, and the table without the columns that are these.
 
     Errors: `SupportError` for a row whose condition is not known.
     """
+    name = Path(data).name
     source = as_source(name, table) if like is None or not len(table.x) else like.source(table.x.numpy())
+    if known.condition is not None or known.set_apart is not None:
+        source = replace(source, keys=Keys(table.rows))
+    given = in_condition(known, source, data, whole=False)
     if known.set_apart is None:
-        return in_condition(known, source, name), table
-    given = in_condition(known, replace(source, keys=Keys(table.rows)), name)
+        return given, table
     kept = [place for place in range(table.x.shape[1]) if place not in known.set_apart.places]
     schema = replace(table.schema, columns=tuple(table.schema.columns[place] for place in kept))
     return given, replace(table, x=table.x[:, kept].contiguous(), schema=schema)
@@ -59,18 +80,22 @@ def in_its_condition(known: DataSpec, name: str, table: Table, like: Like | None
 
 def all_rows(known: DataSpec, data: object, schema: Schema, on_error: OnError) -> tuple[Source, Table]:
     """The rows of a table in a file or in memory, all at once."""
-    if not isinstance(data, Path | str):
-        return in_its_condition(known, "the table", read_table(as_table(data), whole(known, schema), on_error=on_error))
-    refuse_other_files(known, Path(data))
-    table = read_table(Path(data), whole(known, schema), on_error=on_error)
-    return in_its_condition(known, Path(data).name, table)
+    inside = not isinstance(data, Path | str)
+    if not inside:
+        refuse_other_files(known, Path(data))
+    called = "the table" if inside else str(data)
+    table = read_table(as_table(data) if inside else Path(called), whole(known, schema), on_error=on_error)
+    refuse_length(known, last_row(table), Path(called).name)
+    return in_its_condition(known, called, table)
 
 
 def rows_of_numbers(known: DataSpec, data: object, columns: Schema, on_error: OnError) -> tuple[Source, Table]:
     """Rows of plain numbers in memory."""
     numbers = whole(known, columns)
     like = replace(like_of(known, GIVEN), event=(len(numbers.columns),), columns=numbers.names)
-    return in_its_condition(known, GIVEN, read_table(as_table(data), numbers, on_error=on_error), like)
+    table = read_table(as_table(data), numbers, on_error=on_error)
+    refuse_length(known, last_row(table), GIVEN)
+    return in_its_condition(known, GIVEN, table, like)
 
 
 def refuse_other_files(known: DataSpec, path: Path) -> None:

@@ -29,7 +29,7 @@ def reading_for(asked: Request) -> Reading:
 
     Errors: `FormatError` for a binarisation or a split that there is not.
     """
-    binarize, share = asked.binarize, asked.validation
+    binarize, share, on = asked.binarize, asked.validation, asked.condition_on or ""
     by_test = isinstance(share, str) and names.meant(share, ["test"], "split to validate on") == "test"
     return Reading(
         asked.data,
@@ -42,6 +42,7 @@ def reading_for(asked: Request) -> Reading:
         0,
         None if asked.schema is None else read_schema(Path(asked.schema)),
         windowing_of(asked),
+        Path(on) if on.lower().endswith(ARRAY) else None,
     )
 
 
@@ -94,22 +95,16 @@ def windowing_of(asked: Request) -> Windowing | None:
             f"{other[0]} (--{other[0].replace('_', '-')}) is not for sequences (--sequence); leave one of the two out"
         )
     time = "" if asked.sequence is True else str(asked.sequence)
-    labels = asked.condition_on == LABEL and not time  # of an array
-    apart = () if asked.condition_on is None or labels else (asked.condition_on,)
-    if apart and apart[0].lower().endswith(ARRAY):
-        if time:
-            raise StateError(
-                f"{asked.data} is a table of series, so {apart[0]} cannot say which of its rows belongs to which "
-                "series; add columns with one value for each series, and name these (--condition-on COLUMN)"
-            )
-        apart = ()
+    on = asked.condition_on or ""
+    labels = on == LABEL and not time  # of an array
+    apart = () if not on or labels or on.lower().endswith(ARRAY) else (on,)
     return Windowing(time=time, id=asked.id or "", apart=apart, window=asked.window, stride=asked.stride)
 
 
 def splits_of(spec: RunSpec) -> Splits:
     """The data of a run. Errors: `StateError` if they changed since."""
     data = spec.data
-    splits = conditioned(domains.of(data).splits(data.reading), data.condition)
+    splits = conditioned(domains.of(data).splits(data.reading), data.condition and data.condition.learned)
     splits = aligned(labelled_splits(splits, data.labelling), data)
     found = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     known = {"train": data.train, "validation": data.held_out, "test": data.test}

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from vael import domains, files, training
 from vael.data import Source, Splits
+from vael.data.conditioning.arrays import FileCondition, GivenRows, rows_in
+from vael.data.conditioning.conditions import Condition
 from vael.errors import FormatError, StateError
 from vael.models import Model
 from vael.parts import trusting
@@ -81,6 +83,32 @@ class Run(TrainedRun):
         if self.spec.data.condition is None:
             raise StateError("this model is conditioned on nothing; train one with condition_on=")
         return self.spec.data.condition.encode({**(values or {}), **named})
+
+    def beside(self, conditions: object) -> Run:
+        """The run for data whose conditions are in an array beside them, of a model that was conditioned on such.
+
+        `conditions` are the path of an `.npy` file or an array in memory, with a row for each row of the data that
+        `score`, `encode` ... are given then, or of the examples that `sample` draws.
+
+        >>> run.beside("new-conditions.npy").score("new.csv")  # doctest: +SKIP
+
+        Errors: `StateError` for a model that was conditioned on something else, `FormatError` for what is no array of
+        numbers, `ShapeError` for another number of columns.
+        """
+        learned = self.spec.data.condition and self.spec.data.condition.learned
+        if not isinstance(learned, FileCondition):
+            told = f"conditioned on {learned.told}, which data tell themselves" if learned else "conditioned on nothing"
+            raise StateError(f"the model is {told}, so no array of conditions can be given; leave it out")
+        return self._conditioned(GivenRows(own=learned, rows=rows_in(conditions)))
+
+    @property
+    def alone(self) -> Run:
+        """The run without an array of conditions that was given."""
+        return self._conditioned(self.spec.data.condition and self.spec.data.condition.learned)
+
+    def _conditioned(self, condition: Condition | None) -> Run:
+        data = self.spec.data.model_copy(update={"condition": condition})
+        return replace(self, spec=self.spec.model_copy(update={"data": data}))
 
     def splits(self) -> Splits:
         """The data of the run, loaded anew, without the rows that were left out of it.

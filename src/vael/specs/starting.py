@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vael import domains, files
 from vael.data import Splits
-from vael.data.conditioning.conditions import FileCondition
+from vael.data.conditioning.arrays import FileCondition
 from vael.data.conditioning.labels import FileLabels, labelled_splits
 from vael.data.conditioning.learned_conditions import conditioned
 from vael.domains import DataSpec

@@ -26,6 +26,7 @@ from vael.applications.forecasting import Future, future
 from vael.applications.imputation import Imputed, impute
 from vael.applications.synthesis import latent_sampler, synthetic_rows, usual_sampler
 from vael.data import Schema, Source, Splits
+from vael.data.conditioning.arrays import GivenRows
 from vael.data.conditioning.columns import CellsCondition
 from vael.data.covering import last_windows
 from vael.data.series import Sequences
@@ -153,7 +154,7 @@ class Use:
             model = model.at(condition.encode(where))
             beside = condition.row(where).expand(count, -1) if isinstance(condition, CellsCondition) else None
         elif condition is not None:
-            each = training_conditions(self.splits.train, count, seed)
+            each = run.conditions(count, seed)
             beside = condition.cells(each) if isinstance(condition, CellsCondition) else None
         rules = self.rules if data.columns else None
         if rules is None:
@@ -189,6 +190,18 @@ class TrainedRun(ABC):
     def use(self) -> Use:
         """What can be done with the run, on data at a path or in memory; what is measured for it is kept."""
         return Use(self)
+
+    def conditions(self, count: int, seed: int) -> Float[Tensor, "examples features"]:
+        """C of so many examples that are to be drawn: the rows that were given beside, else those of training examples
+        at random.
+
+        Errors: `ShapeError` for another number of rows.
+        """
+        given = self.spec.data.condition
+        if not isinstance(given, GivenRows):
+            return training_conditions(self.splits().train, count, seed)
+        given.rows.refuse_length(count, "what is to be drawn")
+        return given.each
 
     def score(self, data: object) -> Verdict:
         """How strange examples are: score, bound and p-value of each, as `vael score` writes them.

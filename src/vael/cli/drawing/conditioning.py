@@ -14,10 +14,10 @@ from vael.cli.options.declaring import names_given
 from vael.cli.options.parser import UsageError
 from vael.cli.options.sampling import SampleOptions
 from vael.cli.telling import answer
+from vael.data.conditioning.arrays import GivenRows
 from vael.data.conditioning.columns import CellsCondition
 from vael.models import Classifies, has
 from vael.specs import Run
-from vael.specs.using import training_conditions
 from vael.tables.ranges import outside
 
 
@@ -54,6 +54,8 @@ def conditioned(run: Run, count: int, options: SampleOptions, *, film: bool) -> 
     ]
     if refused:
         raise UsageError(f"{refused[0]} knows of no condition, but the model has one ({condition.told}); leave it out")
+    if options.condition_on is not None and options.where:
+        raise UsageError("--where and --condition-on both say what the condition is; leave one of them out")
     found, label = asked(condition.names, options.where), options.latents.class_
     if label is not None and "label" in condition.names and "label" not in found:
         found["label"] = label
@@ -67,6 +69,14 @@ def conditioned(run: Run, count: int, options: SampleOptions, *, film: bool) -> 
     row = condition.row(found)
     warn(condition, row)
     return ConditionedRun(held, options, beside=row.expand(count, -1))
+
+
+def as_many(run: Run, options: SampleOptions) -> SampleOptions:
+    """The options, with as many examples as there are rows of conditions where these were given and no number was."""
+    given = run.spec.data.condition
+    if options.count is not None or not isinstance(given, GivenRows):
+        return options
+    return replace(options, count=len(given.rows))
 
 
 def in_class(run: Run, options: SampleOptions, name: str) -> ConditionedRun:
@@ -90,19 +100,22 @@ def asked(names: tuple[str, ...], where: Sequence[str]) -> dict[str, object]:
 
 
 def of_training_rows(run: Run, count: int, options: SampleOptions, *, film: bool) -> ConditionedRun:
-    """The run with the conditions of training rows, drawn at random from the seed, which is said."""
+    """The run with the conditions of the rows that were given, else of training rows drawn at random from the seed,
+    which is said.
+    """
     condition = run.spec.data.condition
     told = "" if condition is None else condition.told
     one_at_a_time = [*names_given(options.latents), *(["--given"] if options.tables.given else [])]
     clash = [*one_at_a_time, *(["a film"] if film else [])]
     if clash:
         raise UsageError(f"{clash[0]} needs one condition, but none was given for {told}; give it (--where NAME=VALUE)")
-    each = training_conditions(run.splits().train, count, options.seed)
-    answer(
-        f"vael: note: no condition was given, so every example has that of a training row drawn at random ({told}; "
-        "--where)",
-        file=sys.stderr,
-    )
+    each = run.conditions(count, options.seed)
+    if options.condition_on is None:
+        answer(
+            f"vael: note: no condition was given, so every example has that of a training row drawn at random ({told}; "
+            "--where)",
+            file=sys.stderr,
+        )
     beside = condition.cells(each) if isinstance(condition, CellsCondition) else None
     return ConditionedRun(run, options, each, beside)
 

@@ -20,6 +20,7 @@ from vael.tables.schema import Schema
 def sample(options: SampleOptions) -> int:
     """New examples from the prior and the likelihood."""
     run = loaded(options)
+    options = conditioning.as_many(run, options)
     quality.refuse_tables_options(run, options)
     target = target_of(run, options, "samples")
     count = options.count or target.form.many(EXAMPLES, EXAMPLES, FILMED)

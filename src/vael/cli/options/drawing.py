@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from vael.cli.formats import ARRAY, FILMS, PICTURE, ROWS, STILLS
 from vael.cli.options.declaring import argument, flag, option
-from vael.cli.options.shared import ResultOptions, in_run, own_data, result, seed
+from vael.cli.options.shared import BesideOptions, ResultOptions, in_run, own_data, result, seed
 from vael.cli.options.values import natural, number, positive, whole
 
 FRAMES, FILM_FRAMES = 11, 31
@@ -23,7 +23,7 @@ def strip(name: str) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForecastOptions(ResultOptions):
+class ForecastOptions(ResultOptions, BesideOptions):
     """What `vael forecast` takes."""
 
     notes: ClassVar[str] = (
@@ -51,7 +51,7 @@ class ForecastOptions(ResultOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StripOptions(ResultOptions):
+class StripOptions(ResultOptions, BesideOptions):
     """Abstract: what a command takes that changes examples step by step."""
 
     data: str | None = own_data()
@@ -80,7 +80,7 @@ class AttributeOptions(StripOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class InpaintOptions(ResultOptions):
+class InpaintOptions(ResultOptions, BesideOptions):
     """What `vael inpaint` takes."""
 
     output: Path | None = result(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vael.cli.options.declaring import flag, option
-from vael.cli.options.shared import RunOptions, own_data, seed
+from vael.cli.options.shared import BesideOptions, RunOptions, own_data, seed
 from vael.cli.options.values import one_of, whole
 
 IMPORTANCE_SAMPLES = 1000
@@ -18,7 +18,7 @@ PROPOSALS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(RunOptions):
+class EvaluateOptions(RunOptions, BesideOptions):
     """What `vael evaluate` takes."""
 
     data: str | None = own_data()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vael.cli.formats import FILMS, PAGE, STILLS
 from vael.cli.options.declaring import flag, option, repeated, section
-from vael.cli.options.shared import ResultOptions, in_run, result, seed
+from vael.cli.options.shared import BesideOptions, ResultOptions, in_run, result, seed
 from vael.cli.options.values import one_of, temperatures, whole
 
 EXAMPLES, FILMED = 64, 25  # samples unless told, and in a film
@@ -68,7 +68,7 @@ class TableOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleOptions(ResultOptions):
+class SampleOptions(ResultOptions, BesideOptions):
     """Everything that `vael sample` takes."""
 
     output: Path | None = result(
@@ -88,6 +88,11 @@ class SampleOptions(ResultOptions):
     )
     latents: LatentOptions = section(LatentOptions, "where z comes from")
     tables: TableOptions = section(TableOptions, "tables")
+
+    @property
+    def has_rows(self) -> bool:
+        """What is drawn has a row for each."""
+        return True
 
     @property
     def examples(self) -> int:

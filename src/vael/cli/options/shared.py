@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from vael.cli.options.declaring import GENERAL, argument, flag, option, repeated
+from vael.cli.options.declaring import GENERAL, argument, flag, given, option, repeated
 from vael.cli.options.places import RUN_FOLDER
 from vael.cli.options.values import natural, one_of
 
@@ -27,6 +27,23 @@ class RunOptions(CommandOptions):
 
     run: Path = argument("RUN", "run folder", Path, called=RUN_FOLDER)
     trust: tuple[str, ...] = repeated("MODULE", "a module whose parts may be imported; repeatable", title=GENERAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BesideOptions(CommandOptions):
+    """Abstract: what a command takes that looks at data whose conditions may stand in an array beside them."""
+
+    condition_on: str | None = option(
+        "FILE",
+        "of a model that was conditioned on an .npy array: one with a row for each row of DATA, or of what is drawn",
+        called="the conditions themselves",
+        title="conditional models",
+    )
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether there is something that the array can be beside."""
+        return any(one.name == "data" for one, _ in given(self))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vael.cli.formats import ARRAY, LAID_OUT, ROWS, STILLS
 from vael.cli.options.declaring import argument, flag, option, repeated
-from vael.cli.options.shared import ResultOptions, in_run, on_error, own_data, result, seed
+from vael.cli.options.shared import BesideOptions, ResultOptions, in_run, on_error, own_data, result, seed
 from vael.cli.options.values import number, one_of, whole
 
 SHOWN = 40  # pairs in a picture of reconstructions
@@ -20,7 +20,7 @@ SINGLE = {".npz": ".npy"}  # of files that hold several arrays, what one of them
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReconstructOptions(ResultOptions):
+class ReconstructOptions(ResultOptions, BesideOptions):
     """What `vael reconstruct` takes."""
 
     output: Path | None = result(
@@ -36,7 +36,7 @@ class ReconstructOptions(ResultOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncodeOptions(ResultOptions):
+class EncodeOptions(ResultOptions, BesideOptions):
     """What `vael encode` takes."""
 
     output: Path | None = result(
@@ -77,7 +77,7 @@ class ClassifyOptions(ResultOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreOptions(ResultOptions):
+class ScoreOptions(ResultOptions, BesideOptions):
     """What `vael score` takes."""
 
     notes = (
@@ -122,7 +122,7 @@ def picture_of(target: Path) -> Path:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImputeOptions(ResultOptions):
+class ImputeOptions(ResultOptions, BesideOptions):
     """What `vael impute` takes."""
 
     notes = (
@@ -167,7 +167,7 @@ class ImputeOptions(ResultOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompressOptions(ResultOptions):
+class CompressOptions(ResultOptions, BesideOptions):
     """What `vael compress` takes."""
 
     data: str | None = argument(

@@ -10,7 +10,6 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -21,9 +20,8 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from vael.counting import counted
-from vael.data.files.arrays import array_in
 from vael.data.source import Source
-from vael.errors import FormatError, ShapeError, StateError, SupportError
+from vael.errors import StateError, SupportError
 from vael.nearest import hint
 
 LABEL, ARRAY = "label", ".npy"
@@ -51,6 +49,11 @@ class Condition(BaseModel, ABC):
     def told(self) -> str:
         """What the model is conditioned on, in words."""
         return listed(self.names)
+
+    @property
+    def learned(self) -> Condition:
+        """The condition as it was learned from training data, and stands in run.json."""
+        return self
 
     @abstractmethod
     def of(self, source: Source) -> Source:
@@ -178,82 +181,3 @@ class LabelCondition(Condition):
 def class_name(source: Source, code: int) -> str:
     """What a class is called: by its name, else by its number."""
     return source.label_names[code] if code < len(source.label_names) else str(code)
-
-
-# an array beside the data
-
-
-class FileCondition(Condition):
-    """A row of an `.npy` array for each row of the data, brought to mean 0 and deviation 1 of the training rows."""
-
-    kind: Literal["file"] = "file"
-    file: str = Field(max_length=4096, pattern="^[^\0]*$")
-    mean: tuple[Moment, ...] = Field(min_length=1, max_length=2**16)
-    std: tuple[Deviation, ...] = Field(min_length=1, max_length=2**16)
-
-    @model_validator(mode="after")
-    def _fits(self) -> FileCondition:
-        if len(self.mean) != len(self.std):
-            raise ValueError(f"{len(self.mean)} means and {len(self.std)} deviations; expected as many")
-        return self
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(f"c{number}" for number in range(1, len(self.mean) + 1))
-
-    @property
-    def features(self) -> int:
-        return len(self.mean)
-
-    @property
-    def told(self) -> str:
-        return f"{listed(self.names)} (columns of {Path(self.file).name})"
-
-    def of(self, source: Source) -> Source:
-        """The source with the rows of the file beside it. Errors: `ShapeError` for another number of columns."""
-        found = rows_beside(source, Path(self.file))
-        if found.shape[1] != self.features:
-            raise ShapeError(
-                f"{self.file} has {counted(found.shape[1], 'column')}, but the model is conditioned on "
-                f"{self.features:,} numbers; give an array of shape [examples, {self.features}]"
-            )
-        return beside(source, self.numbers(found), self.names)
-
-    def numbers(self, cells: Float[Tensor, "rows features"]) -> Float[Tensor, "rows features"]:
-        """Numbers as they stand in the array, as c."""
-        mean, std = (torch.tensor(values, dtype=torch.float64) for values in (self.mean, self.std))
-        return ((cells.double() - mean) / std).float()
-
-    def encode(self, given: Mapping[str, object]) -> Float[Tensor, " features"]:
-        """The numbers as they are given. Errors: `StateError` for what is no finite number."""
-        known = self.checked(given)
-        try:
-            cells = torch.tensor([[float(value) for value in known.values()]], dtype=torch.float64)
-        except ValueError as error:
-            raise StateError(f"a condition cannot be that: {error}; give a number for each of {self.told}") from error
-        if not bool(cells.isfinite().all()):
-            raise StateError(f"a condition has to be finite; give a number for each of {self.told}")
-        return self.numbers(cells)[0]
-
-
-def rows_beside(source: Source, path: Path) -> Float[Tensor, "examples features"]:
-    """The rows of an array that belong to the examples of a source: by their places in the data.
-
-    Errors: `FormatError` for an array that is none of numbers, `ShapeError` for another number of rows, `SupportError`
-    for numbers that are not finite.
-    """
-    array = array_in(path, mapped=True)
-    if array.ndim not in (1, 2) or array.dtype.kind not in "buif" or 0 in array.shape:
-        raise FormatError(
-            f"{path} holds an array of shape {array.shape} and type {array.dtype}; a condition is an array of numbers "
-            "[examples, features] or [examples]"
-        )
-    rows = source.named.rows - 1
-    if rows.max(initial=0) >= len(array):
-        raise ShapeError(
-            f"{path} has {counted(len(array), 'row')}, but {source.name} has at least {rows.max() + 1:,}; give one row "
-            "for each row of the data, in their order"
-        )
-    found = torch.from_numpy(np.array(array[rows], dtype=np.float64).reshape(len(rows), -1))
-    refuse_gaps(source, ~found.isfinite().all(1), path.name)
-    return found

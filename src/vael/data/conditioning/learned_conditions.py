@@ -11,20 +11,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vael.counting import counted
+from vael.data.conditioning.arrays import FileCondition, rows_in
 from vael.data.conditioning.columns import ColumnsCondition, SeriesCondition
 from vael.data.conditioning.conditions import (
     ARRAY,
     LABEL,
     Condition,
-    FileCondition,
     LabelCondition,
     class_name,
     listed,
-    rows_beside,
 )
-from vael.data.files.arrays import array_in
 from vael.data.source import Source, Splits
-from vael.errors import ShapeError, StateError
+from vael.errors import StateError
 from vael.nearest import hint
 from vael.tables.inference import infer_schema, why_left_out
 from vael.tables.reading import exact, read_table
@@ -128,10 +126,15 @@ def standard(cells: Float[Tensor, " rows"]) -> tuple[float, float]:
 def learned_file(splits: Splits, path: Path) -> FileCondition:
     """The numbers of an array beside the data, with the moments of the training rows.
 
-    Errors: those of `rows_beside`, and `StateError` for data that come in several parts, which no single array is
-    beside.
+    Errors: those of `rows_in` and `ConditionRows.of`, and `StateError` for data that come in several parts, which no
+    single array is beside.
     """
-    windowing = splits.train.windowing
+    windowing, found = splits.train.windowing, rows_in(path)
+    if windowing is not None and windowing.time and not windowing.id:
+        raise StateError(
+            f"{splits.train.name}: all rows are one series, so there is nothing to condition on (--condition-on); name "
+            "the column that tells series apart (--id)"
+        )
     test = () if splits.test is None or splits.test.fingerprint == splits.validation.fingerprint else (splits.test,)
     rows = np.concatenate([part.named.rows for part in (splits.train, splits.validation, *test)])
     if windowing is not None:
@@ -141,13 +144,9 @@ def learned_file(splits: Splits, path: Path) -> FileCondition:
             f"{splits.train.name} comes in parts that are counted each for itself, so {path} cannot say which of its "
             "rows belongs to which example; save the data as one array"
         )
-    found = len(array_in(path, mapped=True))
-    if len(rows) == rows.max() and found != len(rows):
-        raise ShapeError(
-            f"{path} has {counted(found, 'row')}, but {splits.train.name} has {len(rows):,}; "
-            "give one row for each row of the data, in their order"
-        )
-    moments = [standard(column) for column in rows_beside(splits.train, path).unbind(1)]
+    if len(rows) == rows.max():  # of windows of a table only the first rows are known, which reading has looked at
+        found.refuse_length(len(rows), splits.train.name)
+    moments = [standard(column) for column in found.of(splits.train).unbind(1)]
     return FileCondition(
         file=str(path.absolute()), mean=tuple(mean for mean, _ in moments), std=tuple(std for _, std in moments)
     )
