@@ -64,12 +64,25 @@ MOVED = {
             ("explorer/test_keeping.py", "test_a_size_that_holds_no_example_is_refused"),
         ),
     ),
+    "cli/test_compressing_tables.py": (
+        Line("test_files_in_other_forms_come_back_byte_for_byte", ("how[23]",), OTHERS),
+    ),
     "cli/test_sweeping.py": (
         Line(
             "test_every_recipe_is_swept_or_refused_before_anything_is_trained",
             (
                 "hierarchical-gpu",
                 "residual",
+            ),
+            OTHERS,
+        ),
+        Line(
+            "test_every_recipe_is_swept_or_refused_before_anything_is_trained",
+            (
+                "hierarchical-hour",
+                "hierarchical-convolutional",
+                "vq-vae-2",
+                "convolutional",
             ),
             OTHERS,
         ),
@@ -105,6 +118,16 @@ MOVED = {
             ("cli/test_compressing_portably.py", "test_it_comes_back_byte_for_byte_with_other_threads"),
         ),
     ),
+    "compression/test_tiles_of_pictures.py": (
+        Line(
+            "test_pictures_of_any_sizes_come_back",
+            ("pixels in turn",),
+            (
+                "compression/test_tiles_of_pictures.py",
+                "test_what_is_visible_is_coded_in_as_many_bits_as_it_is_improbable",
+            ),
+        ),
+    ),
     "data/files/test_files_from_strangers.py": (
         Line("test_a_table_does_not_unpack_without_end", ("text0-compress1",), OTHERS),
     ),
@@ -120,6 +143,14 @@ MOVED = {
     "evaluation/tabular/test_synthetic_quality.py": (
         Line("test_the_same_law_teaches_as_much_and_a_broken_one_nothing", ("sdgym_learners",), OTHERS),
         Line("test_a_column_of_gaps_is_judged_like_any_other", ("synthetic-0",), OTHERS),
+        Line(
+            "test_classes_and_numbers_are_predicted_too",
+            ("*",),
+            (
+                "evaluation/tabular/test_synthetic_quality.py",
+                "test_the_same_law_teaches_as_much_and_a_broken_one_nothing",
+            ),
+        ),
     ),
     "evaluation/test_evaluate.py": (Line("test_no_number_depends_on_batch_or_memory", ("sizes3",), OTHERS),),
     "evaluation/test_evaluate_in_blocks.py": (
@@ -224,6 +255,13 @@ MOVED = {
         ),
     ),
     "inference/test_memory.py": (Line("test_a_fit_differentiates_no_more_latents_than_memory_holds", ("2",), OTHERS),),
+    "inference/test_optimizers.py": (
+        Line(
+            "test_no_compiler_is_imported_to_train_a_model_or_to_use_it",
+            ("*",),
+            ("inference/test_optimizers.py", "test_no_step_asks_for_the_compiler"),
+        ),
+    ),
     "laws/test_bad_sequences.py": (Line("test_what_is_no_fault_is_taken", ("days that are left out",), OTHERS),),
     "laws/test_climbing.py": (
         Line(
@@ -246,6 +284,7 @@ MOVED = {
             ),
             OTHERS,
         ),
+        Line("test_a_killed_run_goes_on_to_equal_weights", ("state-space",), OTHERS),
     ),
     "laws/test_conditions_of_runs.py": (
         Line(
@@ -272,6 +311,7 @@ MOVED = {
             ("laws/test_independent_rows.py", "test_every_use_of_shared_noise_is_listed_and_says_why"),
         ),
     ),
+    "laws/test_other_devices.py": (Line("test_a_likelihood", ("autoregressive-mixture",), OTHERS),),
     "laws/test_posteriors.py": (Line("test_a_captured_step_is_the_eager_one", ("refined",), OTHERS),),
     "laws/test_recipes_are_runs.py": (
         Line(
@@ -362,6 +402,7 @@ MOVED = {
     "report/tabular/test_synthetic_verdict_rates.py": (
         Line("test_what_several_columns_give_away_together_is_seen", ("[tlwc]*",), OTHERS),
     ),
+    "report/test_style_of_texts.py": (Line("test_other_files_of_a_figure_take_all_of_these_texts", ("pdf",), OTHERS),),
     "specs/test_archives_from_strangers.py": (Line("test_a_hostile_table_is_refused_or_read", ("x.parquet",), OTHERS),),
     "specs/test_composing.py": (
         Line(

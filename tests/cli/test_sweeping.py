@@ -21,7 +21,7 @@ from vael.specs.recipes import RECIPES
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweeps") / "digits"
-    options = ["--hidden", "32", "--epochs", "10", "--betas", "1,8", "--no-compile", "--importance-samples", "20"]
+    options = ["--hidden", "32", "--epochs", "5", "--betas", "1,8", "--no-compile", "--importance-samples", "20"]
     assert main(["sweep", "digits", "--binarize", "threshold", "--run", str(folder), *options]) == 0
     return folder
 

@@ -6,6 +6,8 @@ import sys
 import pytest
 import torch
 
+import vael
+from vael.cli import main
 from vael.errors import StateError
 from vael.inference import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from vael.inference.optimizers import Updates
@@ -104,6 +106,14 @@ def test_a_state_that_is_no_tensor_is_refused():
 
     with pytest.raises(StateError, match="Counting keeps steps"):
         Updates(Optimizer(Counting), {"p": torch.zeros(2)})
+
+
+def test_no_step_asks_for_the_compiler(monkeypatch, tmp_path):
+    """As below, of what this process has not yet called: an import of it fails."""
+    monkeypatch.setitem(sys.modules, "torch._dynamo", None)
+    how = {"epochs": 1, "latent": 2, "callbacks": (), "compile": False}
+    vael.train("digits", model="convolutional", run=tmp_path / "run", set={"model.network.channels": (4, 8)}, **how)
+    assert main(["sample", str(tmp_path / "run"), "-n", "2", "-o", str(tmp_path / "x.npy")]) == 0
 
 
 def test_no_compiler_is_imported_to_train_a_model_or_to_use_it(tmp_path):

@@ -119,7 +119,7 @@ def replaced(text, encoding):
     return text.encode(encoding, "replace").decode(encoding)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(tables())
 def test_what_was_written_is_read(tmp_path_factory, table):
     path = tmp_path_factory.getbasetemp() / "law.csv"
@@ -137,7 +137,7 @@ def test_what_was_written_is_read(tmp_path_factory, table):
     assert [row for piece in pieces for row in piece.rows.tolist()] == block.rows.tolist()
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(tables(), st.sampled_from([7, 1000]))
 def test_a_filled_table_has_the_same_bytes_where_cells_were_seen(tmp_path_factory, table, size):
     folder = tmp_path_factory.getbasetemp()

@@ -10,7 +10,12 @@ from vael.training.checkpoint import read_tensors, write_tensors
 
 def test_a_code_book_that_had_started_loads_to_the_same_codes(tmp_path):
     folder = tmp_path / "run"
-    how = {"epochs": 1, "precision": "float32", "set": {"algorithm.second_epochs": 1}, "callbacks": ()}
+    how = {
+        "epochs": 1,
+        "precision": "float32",
+        "set": {"algorithm.second_epochs": 1, "model.channels": (4, 4)},
+        "callbacks": (),
+    }
     run = vael.train("digits", model="vq-vae", run=folder, **how)
     path = folder / "model.safetensors"
     tensors, facts = read_tensors(path)
