@@ -248,7 +248,6 @@ REFUSED = {
     "one series": ("columns", {"id": None, "condition_on": "shape"}, "all rows are one series"),
     "labels of an array": ("file", {"condition_on": "label"}, "has no labels"),
     "columns of an array": ("file", {"condition_on": "lable"}, "did you mean label"),
-    "beliefs": ("columns", {"model": "td-vae", "latent": None}, "is not conditioned on anything"),
 }
 
 

@@ -128,7 +128,8 @@ def rollouts(record: ReportInput, folder: Path) -> Drawing:
         batch = batch_at(source, index, record.seed, reference(record.model))
         there = None if batch.observed is None else batch.observed[:, :half]
         noise = PerExample(record.seed, index)
-        law = model.ahead(Batch(x=batch.x[:, :half], observed=there), source.event[0] - half, DRAWS, noise)
+        given = Batch(x=batch.x[:, :half], observed=there, context=batch.context)
+        law = model.ahead(given, source.event[0] - half, DRAWS, noise)
         drawn = draw_each(law, noise).float()
     low, high = drawn.quantile(torch.tensor([(1 - BAND) / 2, (1 + BAND) / 2], device=drawn.device), dim=0).cpu()
     mean, times = law.mean.mean(0).float().cpu(), range(1, source.event[0] + 1)

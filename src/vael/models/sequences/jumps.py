@@ -19,8 +19,8 @@ from vael.models.capabilities import Predicts
 from vael.models.core import EVERYTHING, Conditional, Levels, Terms
 from vael.models.likelihoods.heads import Head, Moments, at_least_float32
 from vael.models.sequences.linear_dynamics import frame_scale
-from vael.models.sequences.state_space import ForwardSummary
-from vael.models.vae import filled
+from vael.models.sequences.state_space import ForwardSummary, HeldInput, WithCondition
+from vael.models.vae import as_conditioned, filled
 from vael.networks import Dense, Gaps, Standardize
 from vael.networks.dense import bias_at
 from vael.probability import EachLatent, Noise, as_noise, bounded, diagonal_gaussian, divergence, draw
@@ -111,14 +111,26 @@ class JumpyStateSpace(Predicts):
 
     Elements that were not seen are left out. `size` numbers are what is believed, and `frames` is how many a drawn
     sequence has.
+
+    With `context` numbers of a condition c, one for a whole sequence, all of this is given c: b_0 is a linear function
+    of it, `summary` and `emission` take it beside frames and latents, and from b_t everything else has it. Latents jump
+    alike for every c.
     """
 
-    def __init__(self, parts: JumpyNetworks, head: Head, *, size: int, farthest: int = 4, frames: int = 16) -> None:
+    def __init__(
+        self, parts: JumpyNetworks, head: Head, *, size: int, farthest: int = 4, frames: int = 16, context: int = 0
+    ) -> None:
         super().__init__()
         self.summary, self.belief, self.smoothing = parts.summary, parts.belief, parts.smoothing
         self.transition, self.emission, self.head = parts.transition, parts.emission, head
         self.start = nn.Parameter(torch.zeros(size))  # b_0
+        self.given = nn.Parameter(torch.zeros(size, context)) if context else None  # what is added to it for c
         self.farthest, self.frames = farthest, frames
+
+    @property
+    def context(self) -> int:
+        """How many numbers the model is conditioned on."""
+        return 0 if self.given is None else self.given.shape[1]
 
     # terms
 
@@ -178,7 +190,7 @@ class JumpyStateSpace(Predicts):
         """Log p(x_t | z) of one frame of each sequence, of the elements that were seen."""
         rows = torch.arange(len(batch), device=batch.x.device)
         x = filled(batch.x, batch.observed)[rows, place][:, :, None]
-        cells = self.emitted(z[:, :, None]).log_prob(x)
+        cells = self.emitted(z[:, :, None], batch.context).log_prob(x)
         if batch.observed is not None:
             cells = torch.where(batch.observed[rows, place][:, :, None], cells, torch.zeros_like(cells))
         return cells.flatten(2).sum(2)
@@ -188,12 +200,21 @@ class JumpyStateSpace(Predicts):
         x = filled(batch.x, batch.observed)
         if batch.observed is not None and getattr(self.summary, "sees_gaps", False):
             x = torch.where(batch.observed, batch.x, torch.full_like(x, torch.nan))
-        found = at_least_float32(self.summary(x))
-        return torch.cat((self.start.to(found.dtype).expand(len(found), 1, -1), found), 1)
+        c = as_conditioned(self.context, batch.context)
+        found = at_least_float32(self.summary(x, *(() if c is None else (c,))))
+        return torch.cat((self.first(c).to(found.dtype).expand(len(found), -1)[:, None], found), 1)
 
-    def emitted(self, z: Float[Tensor, "samples batch time features"]) -> Distribution:
-        """p(x_t | z_t) of all steps."""
-        raw = at_least_float32(self.emission(z.flatten(0, 2))).unflatten(0, z.shape[:3])
+    def first(self, context: Tensor | None) -> Float[Tensor, "#batch size"]:
+        """b_0: what is believed before anything was seen."""
+        if self.given is None or context is None:
+            return self.start[None]
+        return self.start + at_least_float32(context).to(self.start.dtype) @ self.given.mT
+
+    def emitted(self, z: Float[Tensor, "samples batch time features"], context: Tensor | None = None) -> Distribution:
+        """p(x_t | z_t, c) of all steps."""
+        c = as_conditioned(self.context, context)
+        each = () if c is None else (c[:, None].expand(*z.shape[:3], -1).flatten(0, 2),)
+        raw = at_least_float32(self.emission(z.flatten(0, 2), *each)).unflatten(0, z.shape[:3])
         return self.head(raw.movedim(3, 2).flatten(2, 3))  # first parameter of all frames, then the second
 
     # what it can do
@@ -212,7 +233,7 @@ class JumpyStateSpace(Predicts):
                 f"{steps} steps by jumps of {jump}; expected at least 1 step and jumps of 1 to {self.farthest}"
             )
         z = draw(self.belief(self.beliefs_of(batch)[:, -1]), samples, noise)
-        return self.emitted(torch.stack(self._rolled(z, steps, noise, jump), 2))
+        return self.emitted(torch.stack(self._rolled(z, steps, noise, jump), 2), batch.context)
 
     def _rolled(self, z: Tensor, steps: int, noise: Noise, jump: int = 1) -> list[Tensor]:
         found = []
@@ -240,20 +261,45 @@ class JumpyStateSpace(Predicts):
         frames: int | None = None,
     ) -> Tensor:
         """New sequences `[samples, frames, *space]`: z_0 from p_B(z | b_0), then jumps of one step."""
-        noise = as_noise(generator)
-        z = draw(self.belief(self.start[None]), samples, noise).transpose(0, 1)
-        return draw(self.emitted(torch.stack(self._rolled(z, frames or self.frames, noise), 2)), 1, noise)[0, 0]
+        noise, c = as_noise(generator), as_conditioned(self.context, context)
+        first = self.belief(self.first(c))
+        z = draw(first, samples, noise).transpose(0, 1) if c is None else draw(first, 1, noise)
+        return draw(self.emitted(torch.stack(self._rolled(z, frames or self.frames, noise), 2), c), 1, noise)[0, 0]
+
+    def at(self, context: Tensor) -> JumpyStateSpace:
+        """The model of sequences at one condition c, `[conditions]`, the same weights.
+
+        Errors: as `vael.models.vae.as_conditioned`.
+        """
+        as_conditioned(self.context, context)
+        c = context.detach().clone()
+        parts = JumpyNetworks(
+            HeldInput(self.summary, c), self.belief, self.smoothing, self.transition, HeldInput(self.emission, c)
+        )
+        size = {"size": len(self.start), "farthest": self.farthest, "frames": self.frames}
+        held = JumpyStateSpace(parts, self.head, **size).train(self.training).to(self.start)
+        with torch.no_grad():
+            held.start.copy_(self.first(c[None])[0])
+        return held
 
 
 WEIGHTS = frozenset({"log_prior", "log_posterior"})
 
 
 def jumpy_state_space(
-    event: Sequence[int], head: Head, *, latent: int, hidden: int, farthest: int, moments: Moments | None = None
+    event: Sequence[int],
+    head: Head,
+    *,
+    latent: int,
+    hidden: int,
+    farthest: int,
+    moments: Moments | None = None,
+    context: int = 0,
 ) -> JumpyStateSpace:
     """Dense parts with one hidden layer, and a GRU for what is believed, of sequences `[time, *space]`.
 
-    `moments` are those of one frame, `[1, *space]`. Weights are drawn from PyTorch's default generator.
+    `moments` are those of one frame, `[1, *space]`; `context` numbers of a condition are read with every frame and
+    stand beside every latent that is emitted. Weights are drawn from PyTorch's default generator.
     """
     frame = tuple(event[1:])
     scale = [] if moments is None else [Standardize(*frame_scale(moments))]
@@ -263,11 +309,14 @@ def jumpy_state_space(
     def network(inputs: int) -> Dense:
         return Dense((inputs,), (2 * latent,), (hidden,), nn.SiLU)
 
+    summary = ForwardSummary(read, hidden, hidden, sees_gaps=True, context=context)
+    belief, smoothing, moves = (network(inputs) for inputs in (hidden, latent + 2 * hidden + 1, latent + 1))
+    emission = bias_at(Dense((latent + context,), (head.channels_per_cell, *frame), (2 * hidden,), nn.SiLU), start)
     parts = JumpyNetworks(
-        summary=ForwardSummary(read, hidden, hidden, sees_gaps=True),
-        belief=Belief(network(hidden)),
-        smoothing=Smoothing(network(latent + 2 * hidden + 1), farthest),
-        transition=Jump(network(latent + 1), farthest),
-        emission=bias_at(Dense((latent,), (head.channels_per_cell, *frame), (2 * hidden,), nn.SiLU), start),
+        summary=summary,
+        belief=Belief(belief),
+        smoothing=Smoothing(smoothing, farthest),
+        transition=Jump(moves, farthest),
+        emission=WithCondition(emission) if context else emission,
     )
-    return JumpyStateSpace(parts, head, size=hidden, farthest=farthest, frames=event[0])
+    return JumpyStateSpace(parts, head, size=hidden, farthest=farthest, frames=event[0], context=context)

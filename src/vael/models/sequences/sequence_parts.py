@@ -9,7 +9,6 @@ from torch import Tensor
 
 from vael.data.facts import Facts, Moments
 from vael.errors import StateError
-from vael.models.autoencoders.autoencoder_parts import unconditional
 from vael.models.core import Model
 from vael.models.families import LikelihoodPart, ModelPart, Size
 from vael.models.likelihoods.parts import BernoulliPart
@@ -109,8 +108,7 @@ class JumpyPart(ModelPart):
         return self.model_copy(update={"likelihood": self.likelihood.settled(facts)})
 
     def build(self, facts: Facts) -> Model:
-        """Errors: `StateError` for jumps longer than a sequence, a likelihood that joins elements, and a condition."""
-        unconditional(self, facts)
+        """Errors: `StateError` for jumps longer than a sequence, and a likelihood that joins elements."""
         moments = sequence_moments(facts)
         if self.farthest > facts.event[0]:
             raise StateError(
@@ -123,7 +121,7 @@ class JumpyPart(ModelPart):
                 f"the likelihood {self.likelihood.name} joins elements, but frames are left out one by one; choose "
                 "another (--likelihood gaussian)"
             )
-        sizes = {"latent": self.latent, "hidden": self.hidden, "farthest": self.farthest}
+        sizes = {"latent": self.latent, "hidden": self.hidden, "farthest": self.farthest, "context": facts.context}
         return jumpy_state_space(facts.event, head, **sizes, moments=moments)
 
 
