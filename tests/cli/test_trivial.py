@@ -64,6 +64,29 @@ def test_worse_is_said_beyond_two_standard_errors(reached, error, said):
     assert bool(lines) == bool(said)
 
 
+def test_a_model_that_overfits_is_not_to_be_trained_longer():
+    said = {fall: Against(-9.0, TrivialModel(-4.3, "independent columns"), 0.1, fall).lines[0] for fall in (None, 3.5)}
+    assert "train longer (--time-limit" in said[None]
+    assert "fallen by 3.50 since its best" in said[3.5]
+    assert "train longer" not in said[3.5]
+
+
+def test_the_curve_of_a_run_decides_what_is_advised(tmp_path, capsys):
+    """`vael evaluate` reads it in the folder: of a bound that rose longer training, of one that fell none."""
+    run = tmp_path / "run"
+    assert main(["train", *data_of("rows", tmp_path), "--run", str(run), *HOW]) == 0
+    spoilt(run)
+    row = next(one for one in map(json.loads, (run / "metrics.jsonl").open()) if one["split"] == "validation")
+    for bounds, wanted in (((-9.0, -5.0), "train longer"), ((-5.0, -9.0), "not longer, as the validation bound")):
+        lines = [json.dumps({**row, "step": step, "elbo": bound}) for step, bound in enumerate(bounds)]
+        (run / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+        capsys.readouterr()
+        assert main(["evaluate", str(run), "--importance-samples", "2"]) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert said.startswith("WORSE THAN NO MODEL")
+        assert wanted in said
+
+
 def spoilt(folder):
     """The same run with weights that are far from any that training gives."""
     from pathlib import Path

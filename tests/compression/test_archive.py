@@ -321,6 +321,10 @@ def test_a_folder_of_images_keeps_pixels_and_names(tmp_path):
     assert "1 image comes back as PNG" in done.layout.note
     with pytest.raises(ShapeError, match="trained on"):
         from_folder(folder, (1, 5, 5))
+    Image.new("L", (7, 5)).save(folder / "other.png")
+    with pytest.raises(ShapeError, match=r"images of 4×4, 5×7, but the run was trained on \(1, 4, 4\).*--patches"):
+        from_folder(folder, EVENT)  # no option of `vael compress` makes them smaller
+    (folder / "other.png").unlink()
     Image.new("L", (4, 4)).save(folder / "cats" / "three.bmp.png")
     with pytest.raises(FormatError, match="both come back"):
         from_folder(folder, EVENT)

@@ -133,6 +133,24 @@ def test_series_shorter_than_a_window_are_filled_up_with_what_was_not_seen(tmp_p
     assert any("shorter than a window" in note for note in short[0].notes)
 
 
+@pytest.mark.parametrize("gap", ["", "NA"])
+def test_a_series_may_be_called_as_other_tables_call_what_is_missing(tmp_path, gap):
+    """Namibia by its code, and a treatment that is none; where numbers have the word for what is missing it is that."""
+    columns = {
+        "land": [name for name in ("NA", "DE", "FR") for _ in range(40)],
+        "drug": [name for name in ("none", "A", "B") for _ in range(40)],
+        "t": [str(t) for _ in range(3) for t in range(40)],
+        "a": [gap if t == 5 else f"{t}.5" for _ in range(3) for t in range(40)],
+    }
+    how = Windowing(time="t", id="land", window=8, apart=("drug",))
+    if gap:
+        with pytest.raises(SupportError, match=r"40 rows .*without 'land'"):
+            read_sequences(table(tmp_path / "s.csv", columns), how)
+        return
+    found = read_sequences(table(tmp_path / "s.csv", columns), how)
+    assert [(one.name, one.beside) for one in found.series] == [("NA", ("none",)), ("DE", ("A",)), ("FR", ("B",))]
+
+
 def test_steps_that_are_not_equal_are_said_and_months_are_equal(tmp_path):
     months = [f"{1990 + n // 12}-{n % 12 + 1:02d}-01" for n in range(200)]
     values = [f"{n * 0.37:.2f}" for n in range(200)]

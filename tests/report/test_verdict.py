@@ -74,6 +74,12 @@ def test_a_loose_bound_is_named_with_its_size():
     assert "10.00 nats" in said(log_likelihood=-80.0)["looseness"].text
 
 
+def test_a_model_that_overfits_is_not_to_be_trained_longer():
+    rising, falling = {"validation": (-200.0, -90.0)}, {"validation": (-200.0, -90.0, -120.0)}
+    assert "train longer" in said(log_likelihood=-207.0, **rising)["baseline"].text
+    assert "Training longer does not help" in said(log_likelihood=-207.0, **falling)["baseline"].text
+
+
 def test_a_small_gain_is_called_small():
     assert "little" in said(log_likelihood=-205.0, elbo=-205.5)["baseline"].text
 

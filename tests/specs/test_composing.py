@@ -70,3 +70,24 @@ def test_levels_are_for_many_pictures_that_are_drawn_anew(pictures):
     for binarize in ("static", "threshold"):
         assert prepared(pictures, binarize=binarize).spec.model == dense.spec.model
     assert prepared(pictures, test=4000).spec.recipe == "dense"  # too few are left to train on
+
+
+ASKED = {
+    "latent": 3,
+    "hidden": (8,),
+    "correlated": True,
+    "prior": "mixture",
+    "set": {"model.network.activation": "relu"},
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_no_reason_is_given_for_a_model_that_is_not_the_recommended_one(name, tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(60, 4)))
+    usual = prepare(request(tmp_path / "x.npy")).reasons
+    asked = prepare(request(tmp_path / "x.npy", **{name: ASKED[name]})).reasons
+    [sizes] = [one for one in usual if one.startswith("Network: two dense hidden layers of 32")]
+    assert sizes not in asked
+    assert usual[0] in asked  # of the likelihood
+    [said] = [one for one in asked if "but for what was asked for" in one]
+    assert (name if name != "set" else "model.network.activation") in said

@@ -143,7 +143,8 @@ def by_codes(run: Run, shown: JudgedExamples) -> AgainstSimplest:
     known = len(train) if train.label is None else int((train.label >= 0).sum())
     line = (
         f"  linear       {found.accuracy:10.2%}   accuracy on {shown.part} of a linear classifier of codes, fitted "
-        f"to those of {counted(known, 'labelled training example')}; the commonest class has {found.baseline:.1%}"
+        f"to those of {counted(known, 'labelled training example')}; always the commonest class of these: "
+        f"{found.baseline:.1%}"
     )
     return AgainstSimplest((line,), {"linear_classifier": vars(found) | {"fitted_to": known}})
 

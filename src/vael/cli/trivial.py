@@ -10,6 +10,7 @@ from vael.data import Source
 from vael.evaluation import Evaluation, Judgement
 from vael.report import ReportInput
 from vael.report.record import TrivialModel
+from vael.report.verdict import fallen
 from vael.specs import Run
 
 CERTAIN = 2.0  # standard errors; the model's own, which is more than that of a difference on the same examples
@@ -23,6 +24,7 @@ class Against:
     reached: float
     trivial: TrivialModel
     error: float | None = None  # standard error of what is reached, over examples, where it is known
+    fall: float | None = None  # of the bound on validation after its best, where the model overfits
 
     @property
     def is_worse(self) -> bool:
@@ -40,8 +42,16 @@ class Against:
         return (
             f"WORSE THAN NO MODEL{'' if certain else WITHIN}: {self.reached:.2f}{told} nats per example, where "
             f"{self.trivial.what} reach "
-            f"{self.trivial.log_likelihood:.2f}; train longer (--time-limit, or --resume with more --epochs), or on "
-            "more data, before anything is done with this model",
+            f"{self.trivial.log_likelihood:.2f}; train {self._how}, before anything is done with this model",
+        )
+
+    @property
+    def _how(self) -> str:
+        if self.fall is None:
+            return "longer (--time-limit, or --resume with more --epochs), or on more data"
+        return (
+            "on more data, or a smaller network (--hidden, --channels), and not longer, as the validation bound has "
+            f"fallen by {self.fall:.2f} since its best"
         )
 
 
@@ -59,7 +69,8 @@ def against_trivial(run: Run, judged: Evaluation | Judgement, shown: Source, see
     if not known or not math.isfinite(reached):
         return None
     error = None if judged.log_likelihood is None else judged.standard_error
-    return Against(reached, max(known, key=lambda one: one.log_likelihood), error)
+    validation = [row.elbo for row in run.history if row.split == "validation"]
+    return Against(reached, max(known, key=lambda one: one.log_likelihood), error, fallen(validation))
 
 
 def uniform(source: Source) -> TrivialModel | None:

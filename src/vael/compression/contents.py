@@ -15,7 +15,7 @@ from vael.compression.level import Symbols
 from vael.counting import counted
 from vael.data import Source
 from vael.data.cells import as_examples
-from vael.data.files.images import Images, read_images
+from vael.data.files.images import Images, read_images, sizes
 from vael.data.pictures.cutting import pictures_in
 from vael.data.pictures.patching import Patching
 from vael.data.pictures.store import Picture
@@ -63,6 +63,15 @@ def from_folder(folder: Path, event: tuple[int, ...], factor: int = 1) -> Conten
     Errors: those of `vael.data.files.images.read_images`; `ShapeError` for images of another size; `FormatError` for
     two that would get one name.
     """
+    found = sizes(folder)
+    if set(found) - {event[1:]}:
+        more = " ..." if len(found) > 3 else ""
+        said = ", ".join(f"{height}×{width}" for height, width in sorted(found)[:3]) + more
+        raise ShapeError(
+            f"{folder} has images of {said}, but the run was trained on {event}, and only images of that shape can be "
+            "given back whole; save them so, or train on patches (`vael train --patches`), whose runs code pictures of "
+            "any size"
+        )
     read = read_images(folder)
     files, x = read.files, read.x
     if x.shape[1:] != event:

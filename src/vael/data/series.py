@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float64, Int64, Shaped
+from jaxtyping import Bool, Float64, Int64, Shaped
 
 from vael.counting import counted
 from vael.data.cells import MOST_LEVELS, checked_numbers, levels_of
@@ -24,7 +24,7 @@ from vael.nearest import hint, nearest
 from vael.tables import columnwise as pc
 from vael.tables.given import as_table, in_memory
 from vael.tables.inference import Signs, decimal_mark, infer_schema, no_date, told, why_left_out
-from vael.tables.missing import missing_text, nulls
+from vael.tables.missing import marks_of, missing_among
 from vael.tables.reading import Given, Table, exact, given_rows, named, read_table
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
 from vael.tables.schema_file import as_record, from_record
@@ -351,8 +351,7 @@ def _series(table: Table, how: Windowing, where: str) -> Iterator[Series]:
     called = [""]
     if how.id:
         ids = pc.cast(table.original.column(how.id), pa.string())
-        absent = nulls(ids) if table.layout is None else missing_text(ids)
-        _refuse_gaps(absent, table.rows, how.id, where)
+        _refuse_gaps(_unnamed(ids, table), table.rows, how.id, where)
         coded = ids.combine_chunks().dictionary_encode()
         coded = coded.unify_dictionaries().combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
         names, called = np.asarray(coded.indices, np.int64), coded.dictionary.to_pylist()
@@ -374,6 +373,15 @@ def _series(table: Table, how: Windowing, where: str) -> Iterator[Series]:
         yield Series(str(name), x[chosen], table.rows[chosen], cells.take(pa.array(chosen)), times[chosen], own)
 
 
+def _unnamed(cells: pa.ChunkedArray, table: Table) -> Bool[np.ndarray, " rows"]:
+    """Where a text names nothing: `NA` is Namibia, and `none` a treatment, unless numbers of the table have the word
+    for what is missing.
+    """
+    typed = table.layout is None
+    numbers = () if typed else (pc.cast(table.original.column(name), pa.string()) for name in table.schema.names)
+    return missing_among(cells, typed, frozenset().union(*map(marks_of, numbers)))
+
+
 def constant_in(
     table: Table, name: str, places: Int64[np.ndarray, " rows"], called: Sequence[str], where: str
 ) -> list[str | None]:
@@ -382,7 +390,7 @@ def constant_in(
     Errors: `SupportError` for a series in which it changes.
     """
     column = pc.cast(table.original.column(name), pa.string())
-    absent = nulls(column) if table.layout is None else missing_text(column)
+    absent = _unnamed(column, table)
     texts = np.asarray(column.to_pylist(), dtype=object)
     texts[absent] = None
     found: list[str | None] = []

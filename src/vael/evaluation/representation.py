@@ -25,8 +25,8 @@ RIDGES = (1e-3, 1e-1, 1e1, 1e3)  # chosen from by leave-one-out error on the tra
 
 @dataclass(frozen=True)
 class ClassProbe:
-    """Multinomial logistic regression on codes (Alain & Bengio 2017): shares of unseen examples it names, and that
-    the commonest class has.
+    """Multinomial logistic regression on codes (Alain & Bengio 2017): the share of unseen examples it names, and that
+    which the commonest class of training has among them.
     """
 
     accuracy: float

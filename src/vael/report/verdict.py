@@ -6,6 +6,7 @@ Every rule is a function from `Findings` to a `Remark` or None and reads nothing
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -84,6 +85,8 @@ def against_baseline(findings: Findings) -> Remark | None:
     facts = f"{name} is {signed(figure)} nats per example; {baseline.what}, reach {signed(baseline.log_likelihood)}"
     if gain <= 0:
         advice = "Something is wrong: train longer, lower the learning rate, or try another likelihood."
+        if fallen(findings.validation) is not None:
+            advice = f"Training longer does not help, as the model overfits. {findings.subject.remedies}"
         return Remark("baseline", Tone.WARNING, f"{facts}: the model is no better than that. {advice}")
     little = " That is little: there is not much structure in the data, or it was not found yet."
     much = "" if gain > LITTLE_GAIN * abs(baseline.log_likelihood) else little
@@ -102,7 +105,8 @@ def against_simplest(findings: Findings) -> Remark | None:
         return Remark("simplest", Tone.GOOD, text)
     if not any(one.clear for one in findings.compared if not one.is_better):
         return Remark("simplest", Tone.PLAIN, text)
-    return Remark("simplest", Tone.WARNING, f"{text} Train longer, or with more data, before it is used for that.")
+    longer = "" if fallen(findings.validation) is not None else "longer, or "
+    return Remark("simplest", Tone.WARNING, f"{text} Train {longer}with more data, before it is used for that.")
 
 
 BLURRED = 0.5  # of the differences between neighbouring pixels, below which samples are seen to be blurred
@@ -159,18 +163,29 @@ def unused(findings: Findings) -> Remark | None:
 OVERFIT_SHARE, FALL_SHARE = 0.05, 0.01  # of the validation bound's size
 
 
+def fallen(validation: Sequence[float]) -> float | None:
+    """By how much what is climbed has fallen on validation since its best; None where that is little, and where a
+    longer training may help.
+    """
+    if not validation:
+        return None
+    best, last = max(validation), validation[-1]
+    return best - last if best - last > FALL_SHARE * max(abs(best), 1.0) else None
+
+
 def overfitting(findings: Findings) -> Remark | None:
     """Whether the bound on training data leaves the one on validation data behind."""
     if not findings.train or not findings.validation:
         return None
     last, best = findings.validation[-1], max(findings.validation)
     gap, size = findings.train[-1] - last, max(abs(best), 1.0)
-    if gap <= OVERFIT_SHARE * size and best - last <= FALL_SHARE * size:
+    fall = fallen(findings.validation)
+    if gap <= OVERFIT_SHARE * size and fall is None:
         return None
     ahead = f"Training is {signed(gap)} {findings.unit}ahead of validation" if gap > OVERFIT_SHARE * size else ""
     fell = (
-        f"the validation {findings.climbed} fell by {signed(best - last)} {findings.unit}after its best"
-        if best - last > FALL_SHARE * size
+        f"the validation {findings.climbed} fell by {signed(fall)} {findings.unit}after its best"
+        if fall is not None
         else ""
     )
     text = " and ".join(part for part in (ahead, fell) if part)

@@ -154,6 +154,16 @@ def model_as_asked(model: ModelPart, asked: Request) -> ModelPart:
     return model
 
 
+def asked_of_model(asked: Request) -> tuple[str, ...]:
+    """How a person names what they asked of the model itself, beside its recipe and its likelihood."""
+    names = [name for name in (*MODEL_PARTS[1:], "correlated") if getattr(asked, name) is not None]
+    names += [
+        name for name, path in LEAVES.items() if path.startswith("model.") and getattr(asked, name, None) is not None
+    ]
+    paths = [path for path, _ in assignments(asked.set) if path.startswith("model.")]
+    return (*dict.fromkeys("--" + name.replace("_", "-") for name in names), *paths)
+
+
 def algorithm_as_asked(algorithm: AlgorithmPart, asked: Request) -> AlgorithmPart:
     """The algorithm with what was asked of it."""
     if isinstance(algorithm, GradientAscentPart):

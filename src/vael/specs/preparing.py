@@ -29,7 +29,7 @@ from vael.parts import trusting
 from vael.probability import Stream
 from vael.specs import names
 from vael.specs.asked import Request
-from vael.specs.composing import composed, heard, recipe_of
+from vael.specs.composing import asked_of_model, composed, heard, recipe_of
 from vael.specs.reading import describe, load_splits, reading_for, splits_of
 from vael.specs.recipes import Composition
 from vael.specs.spec import RunSpec, TrainingSpec, facts_of, fitting
@@ -127,6 +127,10 @@ def reasons(asked: Request, advice: Recommendation, spec: RunSpec) -> tuple[str,
     """Why the model is what it is; what the data are stands in the spec."""
     chosen = (asked.model, asked.likelihood) == (None, None)
     why = advice.reasons[1:] if chosen else (f"{spec.recipe}, {spec.model.likelihood_name}, as asked for",)
+    other = asked_of_model(asked)
+    if chosen and other:  # what is said of sizes is true of the recommended ones
+        kept = () if any(path.startswith("model.likelihood") for path in other) else why[:1]
+        why = (*kept, f"Model: the recommended one, but for what was asked for ({', '.join(other)})")
     twice = (
         f"Trained twice, then without the {asked.contamination:.0%} of the rows with the lowest bound, because so many "
         "do not belong",

@@ -145,7 +145,7 @@ class Training(Generic[M, S]):
         settings, clock = self.resolved.settings, self.clock
         clock.update(self.step)
         if clock.steps and self.step >= clock.steps:
-            return f"all {settings.epochs} epochs are done"
+            return "the one epoch is done" if settings.epochs == 1 else f"all {settings.epochs:,} epochs are done"
         if clock.limit and clock.progress >= 1:
             return f"the time limit of {clock.limit:g} s is reached"
         if clock.agrees(self.step) and distributed.any_of(interrupted.is_set(), self.world.device):

@@ -64,6 +64,17 @@ def cut(moment: dt.datetime, pattern: str) -> dt.datetime:
     return dt.datetime(1, 1, 1) + dt.timedelta(microseconds=past // step * step)
 
 
+@pytest.mark.parametrize(
+    "pattern", ["%Y-%m", "%m/%Y", "%m.%Y", "%m/%y", "%b %Y", "%b-%Y", "%Y %b", "%Y-%b", "%B %Y", "%Y %B", "%b-%y"]
+)
+def test_months_without_a_day_are_told_in_every_form(pattern):
+    months = [dt.datetime(1971 + n // 12, 1 + n % 12, 1) for n in range(400)]
+    cells = [written_date(one, pattern) for one in months]
+    days, told = told_dates(*texts(cells))
+    assert told == pattern
+    assert days.tolist() == [(one - dt.datetime(1970, 1, 1)).days for one in months]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(FORMS), st.lists(ORDINARY, min_size=1, max_size=6), st.lists(st.sampled_from(ENDS), max_size=3))
 def test_every_form_is_told_read_and_written_again(pattern, moments, ends):

@@ -309,8 +309,8 @@ class _Reader:
     def _none_whole(self) -> FormatError:
         return FormatError(
             f"{self.folder} has {counted(len(self.damaged), 'image')} that cannot be decoded: "
-            f"{_some(self.damaged)}; replace or remove them, "
-            "or load with skip_damaged (--skip-damaged), which leaves them out and says so"
+            f"{_some(self.damaged)}; replace or remove them, or train with skip_damaged (`vael train --skip-damaged`), "
+            "which leaves them out and says so"
         )
 
     def label(self, path: Path, root: Path, names: Sequence[str]) -> int:
