@@ -75,6 +75,20 @@ def test_months_without_a_day_are_told_in_every_form(pattern):
     assert days.tolist() == [(one - dt.datetime(1970, 1, 1)).days for one in months]
 
 
+@pytest.mark.parametrize("pattern", ["%m/%y", "%-m/%y", "%b-%y", "%d.%m.%y", "%-d %b %y %H:%M"])
+@pytest.mark.parametrize(("first", "years"), [(1951, 34), (1935, 70), (1971, 30), (1985, 60), (2005, 20), (1960, 99)])
+def test_years_of_two_digits_lie_in_one_stretch(pattern, first, years):
+    """Whatever the century turns at, dates in order come back in order and are written as they came."""
+    months = [dt.datetime(first + n // 12, 1 + n % 12, 1) for n in range(12 * years)]
+    cells = [written_date(one, pattern) for one in months]
+    days, told = told_dates(*texts(cells))
+    assert days.tolist() == [(one - dt.datetime(1970, 1, 1)).days for one in months]
+    written = as_written(pa.chunked_array([pa.array(cells)]), told)
+    assert [written_date(one, written) for one in months] == cells
+    again = parsed_dates(*texts(cells[:5]), written)  # fewer rows, of data that come later
+    assert again.tolist() == days[:5].tolist()
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(FORMS), st.lists(ORDINARY, min_size=1, max_size=6), st.lists(st.sampled_from(ENDS), max_size=3))
 def test_every_form_is_told_read_and_written_again(pattern, moments, ends):

@@ -16,7 +16,9 @@ from vael.tables.values.dates import (
     FIRST,
     NO_DAYS,
     SHORTENED,
+    USUAL_FIRST,
     as_regex,
+    in_century,
     is_dated,
     no_day,
     parsed_dates,
@@ -112,8 +114,32 @@ def _told(column: pa.ChunkedArray, absent: np.ndarray, day_first: bool) -> tuple
             and _four_digits(shown, pattern, days[~absent])
             and _enough(pattern, days[~absent])
         ):
-            return days, with_offset(shown, pattern)
+            return _in_one_stretch(days, with_offset(shown, pattern))
     return None, ""
+
+
+def _in_one_stretch(days: np.ndarray, pattern: str) -> tuple[np.ndarray, str]:
+    """Dates and their pattern, with years of two digits in the hundred years in which they lie closest together: 51 to
+    84 are 1951 to 1984 and not 1969 to 2068, as which strptime has them.
+    """
+    if "%y" not in pattern or np.isnan(days).all():
+        return days, pattern
+    digits = np.unique(days[~np.isnan(days)].astype("datetime64[D]").astype("datetime64[Y]").astype(int) + 1970) % 100
+    digits = np.sort(digits)
+    after = np.diff(np.append(digits, digits[0] + 100))  # years to the next one, around the century
+    later = np.searchsorted(digits, USUAL_FIRST % 100) % len(digits)  # the first from 1969 on
+    widest = int(after.argmax())
+    if after[widest] <= after[later - 1]:
+        return days, pattern
+    begin = int(digits[(widest + 1) % len(digits)])
+    span = 100 - int(after[widest])
+    first = 2000 + begin if 2000 + begin + span < USUAL_FIRST + 100 else 1900 + begin
+    moved = in_century(days, first)
+    return (
+        (days, pattern)
+        if np.isnan(moved).sum() > np.isnan(days).sum()
+        else (moved, pattern.replace("%y", f"%y{{{first}}}"))
+    )
 
 
 def _patterns(cells: list[str], day_first: bool) -> list[str]:

@@ -45,6 +45,8 @@ PARTS = {"%Y": r"\d{4}", "%y": r"\d\d", "%b": "[A-Za-z]+", "%B": "[A-Za-z]+", "%
 NO_DAYS = (0.0, -1.0, *(sign * (10.0**width - 1) for sign in (1, -1) for width in range(2, 18)))  # `NO_DAY` as numbers
 OF_THE_DAY = frozenset({"%Y", "%y", "%m", "%d", "%b", "%B"})  # marks that say which day it is
 QUARTER = re.compile("([Qq])%q")  # a quarter of a year with its letter, which strptime does not know
+CENTURY = re.compile(r"(%y)\{(\d{4})\}")  # years of two digits from another year on than 1969: %m/%y{1951}
+USUAL_FIRST = 1969  # as strptime has it
 SHORTENED = ("%d", "%m", "%H", "%I")  # what may be written without a zero in front, as %-d
 MIDNIGHT = r"(^|[ T])24:00(:00)?([.,]0+)?"
 
@@ -64,8 +66,26 @@ def with_zeros(pattern: str) -> str:
     return pattern.replace("%-", "%").replace("%P", "%p")
 
 
+def first_year(pattern: str) -> int:
+    """The first of the hundred years that two digits stand for in a pattern."""
+    found = CENTURY.search(pattern)
+    return USUAL_FIRST if found is None else int(found[2])
+
+
+def in_century(days: np.ndarray, first: int) -> np.ndarray:
+    """The same days of the hundred years that begin with `first`; NaN for 29 February where there is none."""
+    known = np.nan_to_num(np.floor(days)).astype("datetime64[D]")
+    months = known.astype("datetime64[M]")
+    wrong = (known.astype("datetime64[Y]").astype(np.int64) + 1970 - first) // 100
+    there = months - 1200 * wrong
+    moved = there.astype("datetime64[D]") + (known - months.astype("datetime64[D]"))
+    gone = moved.astype("datetime64[M]") != there
+    return np.where(gone | np.isnan(days), np.nan, days + (moved - known).astype(np.float64))
+
+
 def as_regex(pattern: str, last: str) -> str:
     """Text as a pattern has it up to its mark `last`; groups named d, m, H, I are its numbers."""
+    pattern = CENTURY.sub(r"\1", pattern)
     words = re.split("(%.)", pattern[: pattern.rindex(last) + 2])
     known = PARTS | {mark: rf"(?P<{mark[1:]}>\d\d?)" for mark in SHORTENED}
     return "^" + "".join(known.get(word) or re.sub(r"(\\ )+", r"\\s+", re.escape(word)) for word in words)
@@ -96,7 +116,7 @@ def parsed_dates(column: pa.ChunkedArray, absent: np.ndarray, pattern: str) -> n
     Whole numbers are read by their digits, or from the beginning of an epoch where the pattern says "seconds since
     1970-01-01". A leap second is the second after it, 24:00 the next midnight.
     """
-    pattern = with_zeros(pattern)
+    first, pattern = first_year(pattern), CENTURY.sub(r"\1", with_zeros(pattern))
     epoch = EPOCH.fullmatch(pattern)
     if epoch:
         return _since(column, absent, epoch[1], epoch[2])
@@ -121,6 +141,7 @@ def parsed_dates(column: pa.ChunkedArray, absent: np.ndarray, pattern: str) -> n
     days = np.floor(seconds / DAY) if dated else np.zeros(len(seconds)) + 0.0 * seconds
     if dated:
         days[_misread(shown, plain, days)] = np.nan
+        days = in_century(days, first) if first != USUAL_FIRST and "%y" in pattern else days
     return (
         days
         + (np.remainder(seconds, DAY) + fraction) / DAY
@@ -219,6 +240,7 @@ def written_date(moment: date | time, pattern: str) -> str:
             (past.days * DAY + past.seconds) * SINCE[epoch[1]] // DAY
             + past.microseconds * SINCE[epoch[1]] // (DAY * 10**6)
         )
+    pattern = CENTURY.sub(r"\1", pattern)
     moment = _in_zone(moment, with_zeros(pattern))
     if pattern in ("%-H%M", "%-H%M%S"):  # whole numbers: 28 at 00:28
         return moment.strftime(with_zeros(pattern)).lstrip("0") or "0"
