@@ -178,23 +178,28 @@ def ignoring(category: type[Warning] = Warning, message: str = "") -> AbstractCo
 class _Level:
     """The level of a logger, raised."""
 
-    def __init__(self, name: str) -> None:
-        self.logger = logging.getLogger(name)
+    def __init__(self, name: str, level: int) -> None:
+        self.logger, self.level = logging.getLogger(name), level
 
     def begin(self) -> None:
         self.former = self.logger.level
-        self.logger.setLevel(logging.ERROR)
+        self.logger.setLevel(self.level)
 
     def end(self) -> None:
         self.logger.setLevel(self.former)
 
 
 @cache
-def _raised(name: str) -> Shared:
-    level = _Level(name)
+def _raised(name: str, least: int) -> Shared:
+    level = _Level(name, least)
     return Shared(level.begin, level.end)
 
 
 def errors_only(name: str) -> AbstractContextManager[None]:
     """A block in which the logger of that name reports errors only."""
-    return _raised(name).used()
+    return _raised(name, logging.ERROR).used()
+
+
+def unheard(name: str) -> AbstractContextManager[None]:
+    """A block in which the logger of that name, and those below it, report nothing."""
+    return _raised(name, logging.CRITICAL + 1).used()

@@ -62,6 +62,7 @@ def test_each_warning_comes_with_its_cause_and_takes_the_last_word_away(rule, ch
         ("overfitting", {"train": (-200.0, -86.0)}),
         ("rising", {"validation": (-200.0, -90.1, -90.0, -90.0, -90.0, -90.0)}),
         ("rising", {"validation": (-200.0, -150.0, -90.0)}),
+        ("rising", {"validation": (-91.0, -90.5, -90.2, -90.1, -90.05, -90.0)}),  # of a whole rise that is nothing
         ("skipped", {"skipped": 50}),
         ("looseness", {"log_likelihood": -87.0}),
     ],
@@ -75,9 +76,26 @@ def test_a_loose_bound_is_named_with_its_size():
 
 
 def test_a_model_that_overfits_is_not_to_be_trained_longer():
-    rising, falling = {"validation": (-200.0, -90.0)}, {"validation": (-200.0, -90.0, -120.0)}
+    rising = {"validation": (-200.0, -90.0), "train": (-200.0, -90.0)}
+    falling = {"validation": (-200.0, -90.0, -120.0)}
     assert "train longer" in said(log_likelihood=-207.0, **rising)["baseline"].text
     assert "Training longer does not help" in said(log_likelihood=-207.0, **falling)["baseline"].text
+
+
+@pytest.mark.parametrize("train", [-60.0, -90.0])
+@pytest.mark.parametrize("log_likelihood", [-80.0, -88.0, -207.0])
+@pytest.mark.parametrize(
+    "validation",
+    [(-200.0, -90.0), (-200.0, -90.0, -120.0), (-200.0, -150.0, -120.0, -110.0, -100.0, -90.0)],
+)
+def test_no_verdict_advises_a_thing_and_its_opposite(train, log_likelihood, validation):
+    """Longer training, or a larger part, beside a smaller one for a model that overfits."""
+    found = said(train=(-200.0, train), log_likelihood=log_likelihood, validation=validation, divergence=20.0)
+    texts = " ".join(one.text.lower() for one in found.values())
+    smaller = "smaller network" in texts
+    assert not (
+        smaller and any(word in texts for word in ("train longer", "longer training or", "more epochs", "larger"))
+    )
 
 
 def test_a_small_gain_is_called_small():

@@ -85,7 +85,7 @@ def against_baseline(findings: Findings) -> Remark | None:
     facts = f"{name} is {signed(figure)} nats per example; {baseline.what}, reach {signed(baseline.log_likelihood)}"
     if gain <= 0:
         advice = "Something is wrong: train longer, lower the learning rate, or try another likelihood."
-        if fallen(findings.validation) is not None:
+        if overfitting(findings) is not None:
             advice = f"Training longer does not help, as the model overfits. {findings.subject.remedies}"
         return Remark("baseline", Tone.WARNING, f"{facts}: the model is no better than that. {advice}")
     little = " That is little: there is not much structure in the data, or it was not found yet."
@@ -105,7 +105,7 @@ def against_simplest(findings: Findings) -> Remark | None:
         return Remark("simplest", Tone.GOOD, text)
     if not any(one.clear for one in findings.compared if not one.is_better):
         return Remark("simplest", Tone.PLAIN, text)
-    longer = "" if fallen(findings.validation) is not None else "longer, or "
+    longer = "" if overfitting(findings) is not None else "longer, or "
     return Remark("simplest", Tone.WARNING, f"{text} Train {longer}with more data, before it is used for that.")
 
 
@@ -180,8 +180,8 @@ def overfitting(findings: Findings) -> Remark | None:
     last, best = findings.validation[-1], max(findings.validation)
     gap, size = findings.train[-1] - last, max(abs(best), 1.0)
     fall = fallen(findings.validation)
-    if gap <= OVERFIT_SHARE * size and fall is None:
-        return None
+    if fall is None and (gap <= OVERFIT_SHARE * size or rising(findings) is not None):
+        return None  # what still rises on validation is not hurt by what training has learned by heart
     ahead = f"Training is {signed(gap)} {findings.unit}ahead of validation" if gap > OVERFIT_SHARE * size else ""
     fell = (
         f"the validation {findings.climbed} fell by {signed(fall)} {findings.unit}after its best"
@@ -194,6 +194,7 @@ def overfitting(findings: Findings) -> Remark | None:
 
 
 RISING_SHARE = 0.02  # of the whole rise, still won in the last fifth of training
+RISING_SIZE = 0.005  # of the bound's size, which that is at least
 FEWEST_VALIDATIONS = 5
 
 
@@ -204,7 +205,7 @@ def rising(findings: Findings) -> Remark | None:
         return None
     start = bounds[-1 - max(len(bounds) // 5, 1)]
     won, whole = bounds[-1] - start, bounds[-1] - bounds[0]
-    if whole <= 0 or won < RISING_SHARE * whole:
+    if whole <= 0 or won < max(RISING_SHARE * whole, RISING_SIZE * abs(bounds[-1])):
         return None
     rose = f"The validation {findings.climbed} still rose by {signed(won)} {findings.unit}in the last fifth of training"
     text = f"{rose}: train for more epochs before anything else."
@@ -232,10 +233,10 @@ def looseness(findings: Findings) -> Remark | None:
     gap = findings.log_likelihood - findings.elbo
     if not gap > LOOSE_SHARE * findings.divergence:
         return None
+    more = "An" if overfitting(findings) is not None else "A larger encoder, longer training or an"
     text = (
-        f"The bound is {signed(gap)} nats below log p(x): that is KL(q(z | x) ‖ p(z | x)). A larger encoder, longer "
-        "training or "
-        "an importance-weighted objective would tighten it."
+        f"The bound is {signed(gap)} nats below log p(x): that is KL(q(z | x) ‖ p(z | x)). {more} importance-weighted "
+        "objective would tighten it."
     )
     return Remark("looseness", Tone.PLAIN, text)
 

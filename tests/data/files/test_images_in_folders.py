@@ -116,6 +116,21 @@ def test_what_decoders_say_to_programmers_is_not_shown(tmp_path, odd, recwarn):
     assert not list(recwarn)
 
 
+def test_what_decoders_log_is_not_shown(tmp_path, capsys):
+    """A TIFF that says that its pixels have 65,535 numbers each: named as no whole image, and nothing beside."""
+    Image.fromarray(colour(1)[0]).save(tmp_path / "odd.tif")
+    there, one = (tmp_path / "odd.tif").read_bytes(), struct.pack("<HHIH", 277, 3, 1, 3)
+    assert there.count(one) == 1
+    (tmp_path / "odd.tif").write_bytes(there.replace(one, struct.pack("<HHIH", 277, 3, 1, 65535)))
+    with pytest.raises(Image.UnidentifiedImageError):
+        Image.open(tmp_path / "odd.tif")
+    assert "More samples per pixel" in capsys.readouterr().err
+    with pytest.raises(FormatError, match=r"odd.tif \(not a whole image\)"):
+        read_folder(tmp_path, Images())
+    assert not sizes(tmp_path)
+    assert capsys.readouterr().err == ""
+
+
 def test_other_names_of_splits_and_images_outside_of_them(tmp_path):
     for name, count in (("Training", 5), ("Testing", 3), ("extra", 2)):
         save(tmp_path / name, colour(count))

@@ -21,7 +21,7 @@ from vael.data.files.material import Material, MaterialPart
 from vael.data.keys import file_keys
 from vael.data.pictures.patching import Patching
 from vael.errors import FormatError, ShapeError
-from vael.process import ignoring
+from vael.process import ignoring, unheard
 
 ENDINGS = {
     ".png",
@@ -81,6 +81,7 @@ AS_THEY_ARE = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}  # modes of which no pi
 ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # the entry of EXIF, and its values that exchange height and width
 AT_ONCE, FEW_AT_ONCE = 64, 4  # images, and pictures of any size, decoded side by side
 SHOWN = 5  # files named in a message
+DECODERS = "PIL"  # the logger below which those of all formats are
 
 
 class Resample(Enum):
@@ -239,7 +240,7 @@ def sizes(folder: Path) -> Counter[tuple[int, int]]:
     found: Counter[tuple[int, int]] = Counter()
     for path in image_files(folder):
         # decoders raise and warn as they like for content that somebody made to break them
-        with suppress(Exception), ignoring(), Image.open(path, formats=formats()) as image:
+        with suppress(Exception), ignoring(), unheard(DECODERS), Image.open(path, formats=formats()) as image:
             lies = image.getexif().get(ORIENTATION, 1) in LYING
             found[image.size if lies else image.size[::-1]] += 1
     return found
@@ -320,7 +321,7 @@ class _Reader:
     def _decoded(self, files: Sequence[Path], at_once: int = AT_ONCE) -> Iterator[np.ndarray | None]:
         for start in range(0, len(files), at_once):
             # decoders warn of what does not matter here, and of what is an error with the name of the file below
-            with ignoring(), ThreadPoolExecutor() as pool:
+            with ignoring(), unheard(DECODERS), ThreadPoolExecutor() as pool:
                 found = list(pool.map(self._cells, files[start : start + at_once]))
             yield from found
 
