@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
 from vael import specs
+from vael.applications.gaps import Imputed
 from vael.applications.imputation import impute as fill
 from vael.applications.synthesis import schema_of as made
+from vael.cli.expecting import Expecting
 from vael.cli.formats import LAID_OUT, format_of
 from vael.cli.options.using import ImputeOptions
 from vael.cli.results import add_completed, domain_of, lines_of, loaded
 from vael.cli.telling import said
 from vael.counting import counted
 from vael.data import OnError, Schema
-from vael.data.tabular import is_table_file
+from vael.data.tabular import about_rows, is_table_file
 from vael.errors import FormatError, StateError
 from vael.evaluation import RowKeys
 from vael.specs import Piece, Run
@@ -39,10 +42,10 @@ def impute(options: ImputeOptions) -> int:
     format_of(target, (LAID_OUT,))
     rules = schema_of(run)
     counts = Counts()
-    with ExitStack() as files:
+    with ExitStack() as files, Expecting("Filling", partial(about_rows, path), silent=options.json) as time:
         sheets = Sheets(files, answers, options.uncertainty)
         for piece in specs.pieces(run.spec, str(path), on_error=OnError(options.on_error or "stop"), schema=rules):
-            filled(run, piece, sheets, counts, options)
+            filled(run, piece, sheets, counts, options, time)
     return say(answers, counts, options.json)
 
 
@@ -87,7 +90,7 @@ class Sheets:
             self.sheets[-1].add(unsure)
 
 
-def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: ImputeOptions) -> None:
+def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: ImputeOptions, time: Expecting) -> None:
     """Some rows with their gaps filled."""
     table = piece.table
     if table is None:
@@ -96,7 +99,11 @@ def filled(run: Run, piece: Piece, sheets: Sheets, counts: Counts, options: Impu
     if not len(table.x):
         return
     how = {"samples": options.samples, "draws": options.multiple or 0, "seed": options.seed, "fitted": options.fitted}
-    found = filled_rows(table, list(fill(run.model, piece.source, **how, keys=counts.keys)), options.seed)
+    parts: list[Imputed] = []
+    for part in fill(run.model, piece.source, **how, keys=counts.keys):
+        parts.append(part)
+        time.add(len(part.x))
+    found = filled_rows(table, parts, options.seed)
     deviation = found.deviation.double().numpy()
     unsure = pa.table({name: deviation[:, place] for place, name in enumerate(table.schema.names)})
     sheets.add(list(found.draws or (found.table,)), unsure, table)

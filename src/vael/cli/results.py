@@ -15,15 +15,17 @@ from torch import Tensor
 from vael import domains, specs
 from vael.applications import generation
 from vael.applications.generation import write
+from vael.cli.expecting import Expecting
 from vael.cli.formats import Result, Target, format_of
 from vael.cli.options.declaring import formats_of
 from vael.cli.options.parser import UsageError
 from vael.cli.options.shared import BesideOptions, CommandOptions, ResultOptions, RunOptions
-from vael.cli.options.using import ClassifyOptions, EncodeOptions
+from vael.cli.options.using import ClassifyOptions, EncodeOptions, ScoreOptions
 from vael.cli.sheets import sheet_of
 from vael.cli.telling import said
 from vael.counting import counted
 from vael.data import OnError, Source
+from vael.data.tabular import about_rows
 from vael.domains import Domain
 from vael.report import display_of, save_grid
 from vael.specs import Piece, Prepared, Run, examples_of, pieces
@@ -117,6 +119,17 @@ def rows(run: Run, data: str | None, on_error: str | None = None, *, clip: bool 
     return iter([Piece(source, source.named.rows)])
 
 
+def expecting(what: str, run: Run, options: EncodeOptions | ClassifyOptions | ScoreOptions) -> Expecting:
+    """What says how long the rows of a command will take."""
+
+    def total() -> int | None:
+        return own.examples if options.data is None else about_rows(Path(options.data))
+
+    own = run.spec.data.test or run.spec.data.held_out
+
+    return Expecting(what, total, silent=options.json)
+
+
 def add_completed(file: CellFile, table: Table, answer: pa.Table) -> None:
     """Rows of a table with their gaps filled: cells of text that were seen as they are, or as their schema types
     them.
@@ -133,15 +146,17 @@ def in_lines(
     target: Target,
     names: Sequence[str],
     answers: Callable[[Source], Iterable[np.ndarray]],
+    what: str,
 ) -> int:
     """Write a line of results for each example, as `answers` gives them block by block, and say so."""
     skipped: list[Skipped] = []
-    with sheet_of(target, names) as file:
+    with sheet_of(target, names) as file, expecting(what, run, options) as time:
         for piece in rows(run, options.data, options.on_error):
             skipped, begin = [*skipped, *piece.skipped], 0
             for found in answers(piece.source):
                 file.add(piece, begin, found)
                 begin += len(found)
+                time.add(len(found))
     return done(target.path, file.file.rows, options, None if options.on_error is None else skipped)
 
 

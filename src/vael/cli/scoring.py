@@ -15,7 +15,7 @@ from vael.applications.anomaly import LEAST_HELD_OUT, AnomalyDetector, Score, Ve
 from vael.cli.formats import ARRAY
 from vael.cli.options.using import USUAL_THRESHOLD, ScoreOptions, picture_of
 from vael.cli.reasons import Reason, Reasons
-from vael.cli.results import lines_of, loaded, rows, target_of
+from vael.cli.results import expecting, lines_of, loaded, rows, target_of
 from vael.cli.sheets import Reasoned, sheet_of
 from vael.cli.telling import said, tell
 from vael.cli.wording import climbed
@@ -69,7 +69,7 @@ def score(options: ScoreOptions) -> int:
     most, explain = options.reasons or 0, options.explain
     reasons = Reasons(run, splits.train, max(most, WHY * explain))
     left = 0
-    with sheet_of(target, columns_of(run), numbered=True) as file:
+    with sheet_of(target, columns_of(run), numbered=True) as file, expecting("Scoring", run, options) as time:
         for piece in chain((first,), data):
             skipped, begin = skipped + list(piece.skipped), 0
             notes |= dict.fromkeys(note for note in piece.source.notes if note not in run.spec.data.notes)
@@ -89,6 +89,7 @@ def score(options: ScoreOptions) -> int:
                 if explain:
                     pictures.look(piece.source, begin, verdict, threshold, names)
                 begin += len(verdict.score)
+                time.add(len(verdict.score))
             left += begin
     say(target.path, left, flagged, skipped, detector, threshold, options.json, tuple(notes))
     shown = pictures.written(picture_of(target.path), splits.train)

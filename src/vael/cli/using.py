@@ -60,7 +60,7 @@ def encode(options: EncodeOptions) -> int:
     needs(run.model, Encodes, "encoding examples")
     names = [f"z{number}" for number in range(1, width_of_codes(run) + 1)]
     codes = lambda source: map(Tensor.numpy, generation.code_blocks(run.model, source))  # noqa: E731
-    return in_lines(run, options, target, names, codes)
+    return in_lines(run, options, target, names, codes, "Encoding")
 
 
 def width_of_codes(run: Run) -> int:
@@ -83,7 +83,9 @@ def classify(options: ClassifyOptions) -> int:
             found = shares.numpy()
             yield found if bare else np.column_stack((np.array(names, object)[found.argmax(1)], found.astype(object)))
 
-    return in_lines(run, options, target, names if bare else ["class", *(f"p({name})" for name in names)], told)
+    return in_lines(
+        run, options, target, names if bare else ["class", *(f"p({name})" for name in names)], told, "Classifying"
+    )
 
 
 def export(options: ExportOptions) -> int:

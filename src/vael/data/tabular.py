@@ -13,21 +13,24 @@ from vael.counting import counted
 from vael.data.catalog.finding import folder_of
 from vael.data.catalog.named import known
 from vael.data.cells import fingerprint
+from vael.data.files.arrays import array_in
 from vael.data.files.material import Material, MaterialPart
 from vael.data.keys import table_keys
 from vael.data.source import Kind, Source, Splits
 from vael.data.splitting import Sizes, SplitParts, split
 from vael.tables import columnwise as pc
-from vael.tables.as_text.compressed import plain_name
+from vael.tables.as_text.compressed import content, plain_name
 from vael.tables.as_text.text import TEXT
 from vael.tables.inference import date_notes, why_left_out
 from vael.tables.missing import level_words, taken_for_missing
+from vael.tables.parquet import parquet_file
 from vael.tables.quoting import columns_in_quotes
 from vael.tables.reading import Frame, OnError, Table, named, place_of, read_table
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
 from vael.tables.values.arrow_types import is_number, is_text
 from vael.tables.values.numerals import limits
 
+BYTES = 2**20  # of a file at once
 MOST = 1e15  # numbers of ordinary size
 NUMBERS = frozenset({ColumnKind.REAL, ColumnKind.POSITIVE, ColumnKind.COUNT})
 
@@ -35,6 +38,22 @@ NUMBERS = frozenset({ColumnKind.REAL, ColumnKind.POSITIVE, ColumnKind.COUNT})
 def is_table_file(path: Path) -> bool:
     """Whether a path holds a table, by its ending: of text (perhaps compressed) or Parquet."""
     return path.suffix.lower() == ".parquet" or plain_name(path).suffix.lower() in TEXT
+
+
+def about_rows(path: Path) -> int | None:
+    """How many examples a file has, about: of text its lines but one, which has the names; None for what is no array
+    and no table.
+
+    Errors: as of reading it.
+    """
+    if path.suffix.lower() == ".npy":
+        return len(array_in(path, mapped=True))
+    if not is_table_file(path):
+        return None
+    if path.suffix.lower() == ".parquet":
+        return int(parquet_file(path).metadata.num_rows)
+    with content(path) as file:
+        return max(1, sum(block.count(b"\n") for block in iter(lambda: file.read(BYTES), b"")) - 1)
 
 
 def plain(schema: Schema, x: np.ndarray) -> bool:

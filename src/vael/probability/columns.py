@@ -15,6 +15,7 @@ from torch.distributions import constraints
 
 from vael.probability.observation import Law, softplus
 from vael.probability.sampling import Noise, register_draw
+from vael.probability.totals import summed
 from vael.probability.warp import Warp
 from vael.probability.wide import register_wide
 
@@ -52,6 +53,16 @@ class NumberParameters:
     loc: Float[Tensor, "samples batch numbers components"]
     log_scale: Float[Tensor, "samples batch numbers components"]
     spike_logits: Float[Tensor, "samples batch spiked choices"]  # the first is none of the spikes
+
+
+@dataclass(frozen=True)
+class ColumnVariates:
+    """Uniform variates that a draw of all columns is made of."""
+
+    component: Float[Tensor, "*shape numbers"]  # which logistic
+    value: Float[Tensor, "*shape numbers"]  # where in it
+    choice: Float[Tensor, "*shape spiked"]  # which spike, or none
+    code: Float[Tensor, "*shape levels"]
 
 
 class Columns(Law):
@@ -153,21 +164,26 @@ class Columns(Law):
         at = choice[..., 0] * smooth.index_select(-1, spiked) + (choice[..., 1:] * self._spikes().nan_to_num()).sum(-1)
         return smooth.index_copy(-1, spiked, at)
 
-    def mean_under(self, share: Float[Tensor, "samples batch"]) -> Float[Tensor, "batch columns"]:
+    def mean_under(
+        self, share: Float[Tensor, "samples batch"] | Float[Tensor, "samples batch columns"]
+    ) -> Float[Tensor, "batch columns"]:
         """`mean` of the mixture of the samples' laws with these shares, Σ_k share_k p_k(x): of spikes and levels
-        what is probable on the whole.
+        what is probable on the whole. Shares are those of a row, or of each of its columns.
         """
-        weight, choice = share[..., None], self._spike_shares()
+        weight, choice = share[..., None] if share.dim() == 2 else share, self._spike_shares()
         smooth, spiked = self._smooth_means(), self.numbers.spiked
-        total = (weight * smooth).sum(0)
+        of_numbers = _of(weight, self.numbers.place)
+        total = summed(of_numbers * smooth)
         if len(spiked):  # the mean of the rest counts by how probable the rest is
-            rest = weight * choice[..., 0]
-            average = (rest * smooth.index_select(-1, spiked)).sum(0) / rest.sum(0).clamp(
+            rest = _of(of_numbers, spiked) * choice[..., 0]
+            average = summed(rest * smooth.index_select(-1, spiked)) / summed(rest).clamp(
                 min=torch.finfo(rest.dtype).tiny
             )
             total = total.index_copy(-1, spiked, average)
         return self._settled(
-            total, (weight[..., None] * choice).sum(0), (weight[..., None] * self.log_probs.exp()).sum(0)
+            total,
+            summed(_of(of_numbers, spiked)[..., None] * choice),
+            summed(_of(weight, self.levels)[..., None] * self.log_probs.exp()),
         )
 
     def _settled(self, smooth: Tensor, choice: Tensor, levels: Tensor) -> Tensor:
@@ -195,9 +211,9 @@ class Columns(Law):
     def _smooth_means(self) -> Float[Tensor, "samples batch numbers"]:
         """E[x] of columns of numbers where they are at none of their spikes."""
         given, warp, total = self.given, self._warp(), torch.zeros_like(self.given.loc[..., 0])
-        weight = F.softmax(given.logits, -1)
+        weight, scale = F.softmax(given.logits, -1), given.log_scale.exp()
         for middle in ((torch.arange(QUANTILES, dtype=torch.float64) + 0.5) / QUANTILES).logit().tolist():
-            y = given.loc + middle * given.log_scale.exp()
+            y = given.loc + middle * scale
             total = total + (weight * self._within(warp.inverse(y.movedim(-1, 0))).movedim(0, -1)).sum(-1) / QUANTILES
         return total
 
@@ -212,30 +228,42 @@ class Columns(Law):
 
     def drawn(self, shape: torch.Size, noise: Noise) -> Tensor:
         """Draws `[*shape]`; numbers within the range of the data, whole where they are; no gradient."""
-        found = self.log_probs.new_zeros(shape)
+        return self.made_of(self.variates(shape, noise, self.log_probs))
+
+    def variates(self, shape: torch.Size, noise: Noise, like: Tensor) -> ColumnVariates:
+        """What draws `[*shape]` are made of, with the dtype and device of `like`."""
+        lead, numbers, spiked = shape[:-1], len(self.numbers.place), len(self.numbers.spiked)
+        asked = (numbers, numbers, spiked, len(self.levels))
+        return ColumnVariates(
+            *(noise.uniform((*lead, size), like) if size else like.new_empty((*lead, 0)) for size in asked)
+        )
+
+    def made_of(self, variates: ColumnVariates) -> Float[Tensor, "*shape columns"]:
+        """The draws that these variates give."""
+        found = self.log_probs.new_zeros((*variates.code.shape[:-1], self.batch_shape[-1]))
         if len(self.numbers.place):
-            found = found.index_copy(-1, self.numbers.place, self._draw_numbers(shape, noise))
+            found = found.index_copy(-1, self.numbers.place, self._draw_numbers(variates))
         if len(self.levels):
             cumulative = self.log_probs.exp().cumsum(-1)
-            point = noise.uniform((*shape[:-1], len(self.levels)), cumulative).unsqueeze(-1) * cumulative[..., -1:]
+            point = variates.code.unsqueeze(-1) * cumulative[..., -1:]
             codes = (point >= cumulative).sum(-1).clamp(max=cumulative.shape[-1] - 1)
             found = found.index_copy(-1, self.levels, codes.to(found.dtype))
         return found.detach()
 
-    def _draw_numbers(self, shape: torch.Size, noise: Noise) -> Tensor:
-        given, wanted = self.given, (*shape[:-1], len(self.numbers.place))
-        component = _chosen(given.logits, noise.uniform(wanted, given.loc))
+    def _draw_numbers(self, variates: ColumnVariates) -> Tensor:
+        given = self.given
+        component = _chosen(given.logits, variates.component)
         loc, log_scale = (
             one.expand(*component.shape, -1).gather(-1, component.unsqueeze(-1)).squeeze(-1)
             for one in (given.loc, given.log_scale)
         )
-        uniform = noise.uniform(wanted, loc).clamp(1e-7, 1 - 1e-7)
+        uniform = variates.value.clamp(1e-7, 1 - 1e-7)
         v = self._within(self._warp().inverse(loc + log_scale.exp() * torch.logit(uniform)))
         v = torch.where(self.numbers.whole, v.round(), v)
         spiked = self.numbers.spiked
         if not len(spiked):
             return v
-        choice = _chosen(given.spike_logits, noise.uniform((*shape[:-1], len(spiked)), loc))
+        choice = _chosen(given.spike_logits, variates.choice)
         known = self._spikes()
         spikes = torch.cat((torch.zeros_like(known[:, :1]), known.nan_to_num()), 1)
         at = spikes.expand(*choice.shape, -1).gather(-1, choice.unsqueeze(-1)).squeeze(-1)
@@ -253,6 +281,11 @@ def _edges(numbers: Numbers, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     width = torch.where(numbers.whole, warp(wide + 0.5) - lower, torch.ones_like(lower)).clamp(min=1e-12)
     slope = torch.where(numbers.whole, torch.zeros_like(lower), warp.log_slope(wide))
     return lower.to(v.dtype), width.to(v.dtype), slope.to(v.dtype)
+
+
+def _of(weight: Tensor, columns: Tensor) -> Tensor:
+    """The weights of these columns, or the one that stands for all."""
+    return weight if weight.shape[-1] == 1 else weight.index_select(-1, columns)
 
 
 def _chosen(logits: Tensor, uniform: Tensor) -> Tensor:

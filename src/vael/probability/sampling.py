@@ -134,14 +134,14 @@ class Common(Noise):
         half = (shape[0] + 1) // 2
         first = draw((half, 1, *shape[2:]), generator=self._generator(), dtype=torch.float64)
         both = torch.stack((first, opposite(first)), dim=1).flatten(0, 1)[: shape[0]]
-        return both.to(like.device, like.dtype).expand(tuple(shape))
+        return both.to(like.device, like.dtype)
 
     def normal(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        return self._paired(shape, like, torch.randn, torch.neg)
+        return self._paired(shape, like, torch.randn, torch.neg).expand(tuple(shape))
 
     def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:
         below = 1 - torch.finfo(like.dtype).eps  # 1 itself is no value of U[0, 1)
-        return self._paired(shape, like, torch.rand, lambda u: 1 - u).clamp(max=below)
+        return self._paired(shape, like, torch.rand, lambda u: 1 - u).clamp(max=below).expand(tuple(shape))
 
 
 class EachLatent(Noise):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 SMALLEST = 1e-30  # what stands for 0 under a logarithm
@@ -45,6 +45,12 @@ class Warp:
         u = (v - self.centre) / self.width
         outer = -torch.where(self.logarithmic, v.clamp(min=SMALLEST).log(), self.width.log() + 0.5 * torch.log1p(u * u))
         return outer - self.scale.log()
+
+    def at(self, which: Int64[Tensor, " some"]) -> Warp:
+        """The maps of these columns."""
+        return Warp(
+            self.logarithmic[which], self.centre[which], self.width[which], self.shift[which], self.scale[which]
+        )
 
     def double(self) -> Warp:
         """The same in float64."""

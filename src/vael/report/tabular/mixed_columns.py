@@ -18,10 +18,10 @@ from vael.report.style import INK, MODEL, Drawing, as_label, keep, legend_above,
 from vael.report.tabular.synthetic_figures import (
     LISTED,
     LONGEST,
-    MATRIX,
     SHOWN,
     associations_beside,
     limited,
+    limited_pairs,
     panel,
     panels,
 )
@@ -71,7 +71,7 @@ def associations(record: ReportInput, found: AssociationDistance, folder: Path) 
         "correlation ratio of a number "
         f"given levels (both corrected for chance). Blank on the right is agreement: pairs differ by {found.mean:.3f} "
         "on average."
-        f"{limited(len(found.first.columns), MATRIX)}"
+        f"{limited_pairs(record.shown.event[0], found)}"
     )
     return keep(figure, folder, "correlations", caption)
 

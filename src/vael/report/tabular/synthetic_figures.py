@@ -47,6 +47,13 @@ def limited(count: int, shown: int) -> str:
     return "" if count <= shown else f" The first {shown} of {count} columns are shown."
 
 
+def limited_pairs(columns: int, found: AssociationDistance) -> str:
+    """What a caption says where not the pairs of all columns are shown, or count in a mean."""
+    looked_at = len(found.first.columns)
+    mean = "" if columns <= looked_at else f" The mean is over pairs of the first {looked_at}."
+    return limited(columns, MATRIX) + mean
+
+
 def panels(count: int, height: float = 1.75) -> tuple[Figure, list[Axes]]:
     """A figure of so many panels of that height in inches, `ACROSS` beside each other; what is left of the last row is
     blank.
@@ -176,7 +183,7 @@ def association_maps(quality: SyntheticQuality) -> Drawing:
         "ratio of a number "
         f"given levels (both corrected for chance). Blank on the right is agreement: pairs differ by "
         f"{found.mean:.3f} on average, training from held-out rows by {quality.association_floor.mean:.3f}."
-        f"{limited(len(found.first.columns), MATRIX)}"
+        f"{limited_pairs(len(quality.marginals), found)}"
     )
     return keep(figure, None, "associations", caption)
 
