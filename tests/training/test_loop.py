@@ -445,6 +445,7 @@ from test_loop import SHORT, algorithm, splits, stripes
 from vael.inference import Moment, World
 from vael.probability import Stream
 from vael.training import run
+from vael.training.distributed import summed
 folder = pathlib.Path(sys.argv[1])
 # What torchrun sets; the second process is a copy of the first, for which nothing is imported again.
 with socket.socket() as free:
@@ -466,6 +467,7 @@ weights = torch.cat([p.detach().flatten() for p in state.parameters])
 both = [torch.empty_like(weights) for _ in range(2)]
 dist.all_gather(both, weights)
 (folder / f"rank{{rank}}.txt").write_text(f"{{torch.equal(*both)}} {{bool(torch.isfinite(weights).all())}} {{ascent.skipped(state)}}")
+(folder / f"total{{rank}}.txt").write_text(str(summed(torch.tensor([1.0 + rank, 0.5])).tolist()))
 del ascent, state, weights, both  # a group that somebody still holds ends with the interpreter, which aborts
 gc.collect()
 leave()
@@ -499,6 +501,10 @@ def test_two_processes_train_as_one(two_processes, tmp_path):
 def test_two_processes_skip_a_step_together_when_one_of_them_must(two_processes):
     """Equal weights in both ranks, all finite, and one step skipped in each."""
     assert [(two_processes / f"rank{rank}.txt").read_text() for rank in (0, 1)] == ["True True 1"] * 2
+
+
+def test_totals_of_a_row_are_those_of_both_processes(two_processes):
+    assert [(two_processes / f"total{rank}.txt").read_text() for rank in (0, 1)] == ["[3.0, 1.0]"] * 2
 
 
 def test_weights_are_chosen_by_what_is_climbed():
