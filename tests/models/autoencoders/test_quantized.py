@@ -198,7 +198,7 @@ def same(one, other):
 
 @EVERY
 def test_training_raises_the_bound_and_equal_seeds_give_equal_models(make):
-    first, second = (run(climbing(make()), splits(), replace(SETTINGS, epochs=5)) for _ in range(2))
+    first, second = (run(climbing(make()), splits(), replace(SETTINGS, epochs=8)) for _ in range(2))
     assert same(first.model, second.model)
     bounds = [row.elbo for row in first.history if row.split == "validation"]
     assert bounds[-1] > bounds[0] + 0.5
