@@ -125,7 +125,7 @@ def test_what_makes_no_sense_of_sequences_is_refused(run, tmp_path, capsys):
         with pytest.raises(vael.errors.VaelError) as caught:
             vael.train(data, run=tmp_path / "run", **options, **QUICK)
         assert word in str(caught.value)
-    for command in ("compress", "export", "interpolate"):
+    for command in ("compress", "interpolate"):
         rest = ["x.npy"] if command == "compress" else []
         assert main([command, str(run.folder), *rest]) == 2
         assert "trained on sequences" in capsys.readouterr().err

@@ -7,6 +7,10 @@ x.
 An autoencoder's encoder gives its code and its decoder the reconstruction; those of a VQ-VAE give and take codes as
 whole numbers, the levels side by side, the coarsest first.
 
+Those of a model of sequences are of windows of the length that it was trained on: the means of q step by step (of
+a model that jumps what it believes after each step), `[batch, time, features]`, and every step from its latents; NaN in
+x was not seen. A model of windows with one vector of latents is exported as any other.
+
 A conditional model's graphs take c beside x and z: q(z | x, c) and p(x | z, c). `condition.json`, written beside them,
 says what the numbers of c stand for.
 
@@ -31,6 +35,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
 from vael import files
+from vael.applications.export_series import Stepwise, stepwise
 from vael.data import Batch
 from vael.data.conditioning import AnyCondition
 from vael.errors import StateError, SupportError
@@ -111,10 +116,10 @@ class EncoderGraph(nn.Module):
 class CodeGraph(nn.Module):
     """x `[batch, *event]` in the data's units to its code: a vector, or whole numbers `[batch, positions]`."""
 
-    def __init__(self, model: Decodes) -> None:
+    def __init__(self, model: Decodes | Stepwise) -> None:
         super().__init__()
         self.model = model
-        self.names = ("codes",) if has(model, Codes) else ("code",)
+        self.names = ("codes",) if has(model, Codes) else ("mean",) if isinstance(model, Stepwise) else ("code",)
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor]:
         batch = Batch(x=x, context=c)
@@ -131,7 +136,7 @@ class DecoderGraph(nn.Module):
     latents stand side by side.
     """
 
-    def __init__(self, model: Decodes, grids: Sequence[torch.Size]) -> None:
+    def __init__(self, model: Decodes | Stepwise, grids: Sequence[torch.Size]) -> None:
         super().__init__()
         self.model, self.grids = model, grids
 
@@ -142,6 +147,8 @@ class DecoderGraph(nn.Module):
     def _levels(self, z: Tensor) -> Levels:
         if isinstance(self.model, CodeVector):
             return self.model.in_levels(z[None])
+        if isinstance(self.model, Stepwise):
+            return (z[None],)
         parts = z.split([grid.numel() for grid in self.grids], 1)
         return tuple(part.unflatten(1, grid)[None] for part, grid in zip(parts, self.grids, strict=True))
 
@@ -204,25 +211,22 @@ def export_onnx(
     Errors: `StateError` if the packages for it are not installed, the model cannot be traced, or the graphs do not
     agree with PyTorch.
     """
-    what_for = "exporting an encoder and a decoder"
-    model = needs(model, Decodes, what_for) if has(model, Codes) else needs(model, CodeVector, what_for)
+    features, inside = context_of(model), exportable(model)
     runtime = needed()
-    model = copy.deepcopy(model).cpu().float().eval()
     probe = torch.Generator().manual_seed(0)
-    features = context_of(model)
     with torch.no_grad():
         beside = {"c": torch.randn(max(CHECKED), features, generator=probe)} if features else {}
         empty = Batch(x=torch.zeros(1, *event), context=torch.zeros(1, features) if features else None)
-        if isinstance(model, Codes):
-            decode = DecoderGraph(model, [level.shape[2:] for level in model.latents(empty)])
+        if isinstance(inside, Codes):
+            decode = DecoderGraph(inside, [level.shape[2:] for level in inside.latents(empty)])
             shape = (max(CHECKED), sum(grid.numel() for grid in decode.grids))
-            latents = torch.randint(0, min(model.sizes), shape, generator=probe)
+            latents = torch.randint(0, min(inside.sizes), shape, generator=probe)
         else:
-            decode = DecoderGraph(model, ())
-            latents = torch.randn(max(CHECKED), model.encode(empty).shape[1], generator=probe)
+            decode = DecoderGraph(inside, ())
+            latents = torch.randn(max(CHECKED), *inside.encode(empty).shape[1:], generator=probe)
         # in the data's units, without any data at hand
-        example = _with_gaps(decode.law(latents, *beside.values()).mean[0], model)
-        encode = EncoderGraph(model) if isinstance(model, LatentVector) else CodeGraph(model)
+        example = _with_gaps(decode.law(latents, *beside.values()).mean[0], inside)
+        encode = EncoderGraph(inside) if isinstance(inside, LatentVector) else CodeGraph(inside)
         encode(example, *beside.values())  # a posterior without such outputs is refused before anything takes long
         graphs = (
             traced(encode, {"x": example, **beside}, encode.names),
@@ -241,9 +245,22 @@ def export_onnx(
     return Exported(encoder, decoder, OPSET, columns, told)
 
 
-def _with_gaps(x: Tensor, model: Decodes) -> Tensor:
+def exportable(model: Model) -> Decodes | Stepwise:
+    """A copy of a model that encodes to vectors, codes or a vector for each step, in float32.
+
+    Errors: `StateError` for another.
+    """
+    steps = stepwise(copy.deepcopy(model).cpu().float().eval())
+    if steps is not None:
+        return steps
+    what_for = "exporting an encoder and a decoder"
+    found = needs(model, Decodes, what_for) if has(model, Codes) else needs(model, CodeVector, what_for)
+    return copy.deepcopy(found).cpu().float().eval()
+
+
+def _with_gaps(x: Tensor, model: Decodes | Stepwise) -> Tensor:
     """The same rows with a gap in another column of each but the first, where the encoder takes gaps."""
-    if not (isinstance(model, LatentVector) and model.posterior.sees_gaps):
+    if not (isinstance(model, Stepwise) or (isinstance(model, LatentVector) and model.posterior.sees_gaps)):
         return x
     rows, columns = torch.arange(1, len(x)), torch.arange(len(x) - 1) % x[0].numel()
     return x.flatten(1).index_put((rows, columns), x.new_tensor(math.nan)).reshape(x.shape)

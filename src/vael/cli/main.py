@@ -29,7 +29,7 @@ USED_UP = (
     "failed to map segment",
 )  # in what PyTorch says, and the loader of libraries
 QUIET = {"--quiet", "-q"}
-ALIKE = {"evaluate", "report", "forecast", "serve", "push"}  # commands that take runs on sequences as others
+ALIKE = {"evaluate", "report", "forecast", "serve", "push", "export"}  # commands that take runs on sequences as others
 OF_SEQUENCES = {"sample", "reconstruct", "encode", "score", "impute"}  # those that have a way of their own for them
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 

@@ -202,7 +202,7 @@ class JumpyStateSpace(Predicts):
             x = torch.where(batch.observed, batch.x, torch.full_like(x, torch.nan))
         c = as_conditioned(self.context, batch.context)
         found = at_least_float32(self.summary(x, *(() if c is None else (c,))))
-        return torch.cat((self.first(c).to(found.dtype).expand(len(found), -1)[:, None], found), 1)
+        return torch.cat((self.first(c).to(found.dtype).expand(found.shape[0], -1)[:, None], found), 1)
 
     def first(self, context: Tensor | None) -> Float[Tensor, "#batch size"]:
         """b_0: what is believed before anything was seen."""

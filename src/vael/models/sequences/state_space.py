@@ -201,7 +201,7 @@ class StateSpace(LatentModel, CellWise, Continues):
 
     def _summary(self, x: Tensor, observed: Tensor | None, context: Tensor | None) -> Tensor:
         c = as_conditioned(self.context, context)
-        given = () if c is None else (c.expand(len(x), -1),)
+        given = () if c is None else (c.expand(x.shape[0], -1),)
         if observed is not None and getattr(self.summary, "sees_gaps", False):
             return self.summary(torch.where(observed, x, torch.full_like(x, torch.nan)), *given)
         return self.summary(filled(x, observed), *given)
@@ -256,7 +256,7 @@ class StateSpace(LatentModel, CellWise, Continues):
     def posterior_given(self, batch: Batch) -> Callable[[Levels], Distribution]:
         """The window is read once, so that all steps take a time that grows with their number, not with its square."""
         summary = self.summarized(batch)
-        start = summary.new_zeros(len(batch), *self.latent_shape)
+        start = summary.new_zeros(summary.shape[0], *self.latent_shape)
         return lambda above: self.update(above[-1] if above else start, summary[:, len(above)])
 
     def decode(self, latent: Levels, context: Tensor | None = None) -> Distribution:
@@ -269,7 +269,7 @@ class StateSpace(LatentModel, CellWise, Continues):
         self, summary: Float[Tensor, "batch time hidden"], samples: int, noise: Noise | None
     ) -> tuple[Tensor, ...]:
         """z_1 ... z_T as q moves them, `[samples, batch, features]` each; without noise by the means."""
-        z, found = summary.new_zeros(samples, len(summary), *self.latent_shape), []
+        z, found = summary.new_zeros(samples, summary.shape[0], *self.latent_shape), []
         for t in range(summary.shape[1]):
             z = _step(self.update(z, summary[:, t]), noise)
             found.append(z)
