@@ -48,7 +48,12 @@ def test_the_families_are_found():
         FAMILIES
     )
     assert len(PARTS) > 50
-    assert all(part.__doc__ and kind_of(part) == kind for f in FAMILIES.values() for kind, part in members(f).items())
+    for family in FAMILIES.values():  # other tests add parts of their own
+        own = {kind: part for kind, part in members(family).items() if part.__module__.startswith("vael.")}
+        assert own
+        assert {kind: (kind_of(part), bool(part.__doc__)) for kind, part in own.items()} == {
+            kind: (kind, True) for kind in own
+        }
 
 
 def back(family, part):

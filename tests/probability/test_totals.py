@@ -5,7 +5,7 @@ import torch
 from torch.distributions import Bernoulli, Laplace, Normal
 
 from vael.probability import Common, total_log_prob
-from vael.probability.totals import log_product, summed
+from vael.probability.totals import log_product, shared_out, summed
 
 
 @pytest.mark.parametrize("event", [(1,), (3,), (7, 9), (1, 28, 28), (785,), (131,)])
@@ -83,3 +83,12 @@ def test_a_sum_over_samples_has_the_same_bits_wherever_a_cell_stands(dtype):
         assert torch.equal(summed(values[:, start:stop]), whole[start:stop])
     assert torch.equal(summed(values.unflatten(1, (50, 100))), whole.unflatten(0, (50, 100)))
     assert summed(values[:, :0]).shape == (0,)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_shares_of_samples_have_the_same_bits_wherever_a_cell_stands(dtype):
+    values = torch.randn(200, 5_000, generator=torch.Generator().manual_seed(0)).to(dtype)
+    whole = shared_out(values)
+    torch.testing.assert_close(whole, values.softmax(0))
+    for start, stop in ((0, 1), (7, 8), (3, 70), (0, 52), (4_931, 5_000), (0, 4_999)):
+        assert torch.equal(shared_out(values[:, start:stop]), whole[:, start:stop])

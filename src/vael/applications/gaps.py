@@ -24,7 +24,7 @@ from vael.probability import Common, EachLatent, Noise, PerExample, draw_wide, w
 from vael.probability.column_cells import ChosenCells, parts_of
 from vael.probability.columns import Columns
 from vael.probability.row_mixture import RowMixture
-from vael.probability.totals import summed
+from vael.probability.totals import shared_out, summed
 
 LATENTS_AT_ONCE = 2**15
 NUMBERS_AT_ONCE = 2**26  # parameters of laws: 256 MiB in float32, of which several copies stand at a time
@@ -161,7 +161,7 @@ class Weighing(Filler):
         log_w = found.log_weight.double().nan_to_num(nan=-torch.inf, posinf=-torch.inf)
         # a row so far out that no latent has a density for it says nothing of its gaps: all candidates count alike
         known = torch.where(log_w.isfinite().any(0), log_w, torch.zeros_like(log_w))
-        return found.latent[0], known.softmax(0).to(batch.x.dtype)
+        return found.latent[0], shared_out(known).to(batch.x.dtype)
 
     def _resampled(
         self, batch: Batch, whole: Batch, q: Distribution, keys: Int64[Tensor, " whole"]

@@ -19,6 +19,7 @@ from vael.inference import LogJoint, approximation, can_be_joint, joint_by_prior
 from vael.models import CellWise, LatentModel, LatentVector, Model, needs
 from vael.models.core import Levels
 from vael.probability import Common, EachLatent, Noise, PerExample, draw
+from vael.probability.totals import shared_out
 
 CANDIDATES = 128  # latents for each example
 AT_ONCE = 32  # examples
@@ -115,7 +116,7 @@ def _weighted_latents(
     about: LogJoint, q: Distribution, candidates: int, noise: Noise
 ) -> tuple[Levels, Float[Tensor, "candidates batch"]]:
     vector = draw(q, candidates, noise)
-    return about.levels(vector), about.log_weight(vector, q).softmax(0)
+    return about.levels(vector), shared_out(about.log_weight(vector, q))
 
 
 def _resampled(about: LogJoint, q: Distribution, sizes: tuple[int, int], noise: PerExample) -> Levels:

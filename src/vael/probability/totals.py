@@ -80,3 +80,11 @@ def summed(values: Float[Tensor, "samples cells *more"]) -> Float[Tensor, "cells
     """
     flat = values.flatten(1)
     return F.pad(flat, (0, -flat.shape[1] % LANES)).sum(0)[: flat.shape[1]].reshape(values.shape[1:])
+
+
+def shared_out(log_weights: Float[Tensor, "samples cells"]) -> Float[Tensor, "samples cells"]:
+    """Weights that sum to one over the first axis, their softmax: of a cell the same bits alone and among others, in
+    the way of `summed`.
+    """
+    cells = log_weights.shape[1]
+    return F.pad(log_weights, (0, -cells % LANES)).softmax(0)[:, :cells]
