@@ -156,7 +156,7 @@ def test_a_condition_is_there_for_the_whole_life_of_a_run_or_refused_at_once(kin
     assert moved.log_likelihood_per_example[0] == pytest.approx(float(own.log_likelihood_per_example[0]), rel=1e-5)
 
 
-QUICK = ("table", "array of series")  # with every recipe at each change; the others with all the slow tests
+QUICK = ("table",)  # with every recipe at each change; the others with all the slow tests
 MARKED = [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
 
 

@@ -216,15 +216,16 @@ def test_the_spread_of_the_bound_is_that_of_algebra():
     """p(z) = N(0, 1), p(x|z) = N(z, 1), x = 1, q = N(0.2, 0.8). With u = z - 0.2:
 
     SGVB-B: log p(x|z) = c + 0.8u - u²/2, variance 0.64·0.8 + 0.8²/2. SGVB-A adds -0.2u - u²/2 + u²/1.6: 0.6u - 0.375u².
-    500 draws; the relative standard error of a variance is below 9 %, the tolerance 40 %.
+    1,200 draws; the relative standard error of a variance is below 6 %, the tolerance 25 %.
     """
     oracle = Conjugate()
     batch = oracle.batch()
     by = {
-        type(o): spread(oracle.vae(), o, batch, draws=500, generator=generator()).bound for o in (ELBO(), SampledELBO())
+        type(o): spread(oracle.vae(), o, batch, draws=1200, generator=generator()).bound
+        for o in (ELBO(), SampledELBO())
     }
-    assert float(by[ELBO].variance) == pytest.approx(0.64 * 0.8 + 0.5 * 0.8**2, rel=0.4)
-    assert float(by[SampledELBO].variance) == pytest.approx(0.36 * 0.8 + 2 * 0.375**2 * 0.8**2, rel=0.4)
+    assert float(by[ELBO].variance) == pytest.approx(0.64 * 0.8 + 0.5 * 0.8**2, rel=0.25)
+    assert float(by[SampledELBO].variance) == pytest.approx(0.36 * 0.8 + 2 * 0.375**2 * 0.8**2, rel=0.25)
     for found in by.values():
         assert abs(float(found.mean) - oracle.elbo) < 4.5 * float(found.standard_error)  # false-alarm rate 1.4e-5
 

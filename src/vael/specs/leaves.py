@@ -129,7 +129,7 @@ def in_family(record: BaseModel, name: str) -> str | None:
     family = next(base for base in type(record).__mro__ if kind_of(base) is None and issubclass(base, Part))
     known = {kind: part.model_fields for kind, part in members(family).items()}
     near = nearest(name, {leaf for fields in known.values() for leaf in fields} - {"kind"}, SLIP)
-    return near and f"{near}, which {', '.join(kind for kind in known if near in known[kind])} would have"
+    return near and f"{near}, which {', '.join(sorted(kind for kind in known if near in known[kind]))} would have"
 
 
 def parsed_value(text: str) -> object:
