@@ -14,8 +14,9 @@ from vael.data import Column, ColumnKind, Schema, read_table
 from vael.data.blocks import table_blocks
 from vael.data.tabular import notes_on
 from vael.errors import SupportError
+from vael.tables.as_text.naming import MISSING
 from vael.tables.as_text.output import cell_file
-from vael.tables.as_text.text import MISSING, text_table
+from vael.tables.as_text.text import text_table
 from vael.tables.missing import WORDS
 from vael.tables.writing import completed
 

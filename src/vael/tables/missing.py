@@ -7,7 +7,7 @@ import pyarrow as pa
 from jaxtyping import Bool
 
 from vael.tables import columnwise as pc
-from vael.tables.as_text.text import MISSING
+from vael.tables.as_text.naming import MISSING
 from vael.tables.schema import Column
 
 WORDS = frozenset(

@@ -12,7 +12,7 @@ import pyarrow.parquet
 
 from vael.claims import parsing, refuse_claim
 from vael.stored import check_file
-from vael.tables.as_text.text import check_names
+from vael.tables.as_text.naming import check_names
 from vael.tables.inference import is_text
 
 

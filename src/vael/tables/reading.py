@@ -19,7 +19,8 @@ from torch import Tensor
 from vael.errors import FormatError, ShapeError, SupportError
 from vael.nearest import nearest
 from vael.tables import columnwise as pc
-from vael.tables.as_text.text import Ragged, TextLayout, check_names, read_text
+from vael.tables.as_text.naming import check_names
+from vael.tables.as_text.text import Ragged, TextLayout, read_text
 from vael.tables.inference import INDEX, codes, infer_schema
 from vael.tables.missing import missing_levels, missing_text
 from vael.tables.parquet import whole_parquet

@@ -1,8 +1,9 @@
 """Tables as text: from bytes to cells and back to the same bytes, compressed or not."""
 
 from vael.tables.as_text.compressed import content, plain_name
+from vael.tables.as_text.naming import MISSING, check_names
 from vael.tables.as_text.output import CellFile, RowFile, cell_file, row_file
-from vael.tables.as_text.text import MISSING, TEXT, Ragged, TextLayout, check_names, read_text, text_table
+from vael.tables.as_text.text import TEXT, Ragged, TextLayout, read_text, text_table
 
 __all__ = [
     "MISSING",
