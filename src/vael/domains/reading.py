@@ -110,9 +110,15 @@ def in_condition(known: DataSpec, source: Source, data: str, *, whole: bool = Tr
             f"the model is conditioned on {condition.told}, which stand beside its own data, not beside {data}; give "
             "an .npy array with a row for each row of these (--condition-on FILE.npy)"
         )
-    if whole and isinstance(condition, GivenRows):
-        condition.rows.refuse_length(int(source.named.rows.max()), source.name)
+    if whole:
+        refuse_length(known, int(source.named.rows.max()), source.name)
     return condition.of(source)
+
+
+def refuse_length(known: DataSpec, rows: int, data: str) -> None:
+    """Errors: `ShapeError` for an array of conditions that has not one row for each of so many rows of the data."""
+    if isinstance(known.condition, GivenRows):
+        known.condition.rows.refuse_length(rows, data)
 
 
 def is_own(known: DataSpec, data: str) -> bool:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from vael.data import Kind, OnError, Schema, Source, Table, read_table
 from vael.data.blocks import Like, table_blocks
-from vael.data.conditioning.arrays import GivenRows
 from vael.data.keys import Keys
 from vael.data.tabular import is_table_file
 from vael.domains.described import DataSpec
-from vael.domains.reading import GIVEN, Piece, in_condition, like_of, refuse_missing_table
+from vael.domains.reading import GIVEN, Piece, in_condition, like_of, refuse_length, refuse_missing_table
 from vael.errors import FormatError
 from vael.tables.given import as_table
 
@@ -43,12 +42,6 @@ def of_numbers(known: DataSpec, path: Path, columns: Schema, on_error: OnError) 
 def last_row(table: Table) -> int:
     """The number of the last row, whether it was taken or left out; 0 of none."""
     return max([*table.rows[-1:].tolist(), *(one.row for one in table.skipped)], default=0)
-
-
-def refuse_length(known: DataSpec, rows: int, data: str) -> None:
-    """Errors: `ShapeError` for an array of conditions that has not one row for each of so many rows of the data."""
-    if isinstance(known.condition, GivenRows):
-        known.condition.rows.refuse_length(rows, data)
 
 
 def as_source(name: str, table: Table) -> Source:
