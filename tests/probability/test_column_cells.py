@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from vael.probability import Common, EachLatent, draw_wide, widened
-from vael.probability.column_cells import CELLS_AT_ONCE, parts_of
+from vael.probability.column_cells import CELLS_AT_ONCE, VECTOR, parts_of
 from vael.probability.columns import Columns, NumberParameters, Numbers
-from vael.probability.totals import LANES
 from vael.probability.warp import Warp
 
 SAMPLES, BATCH, NUMBERS, COMPONENTS, LEVELS, CODES = 6, 40, 5, 3, 3, 4
@@ -87,7 +86,7 @@ def test_an_answer_has_the_same_bits_whichever_other_cells_are_asked_for(law, sh
 
 def test_cells_that_nobody_asks_for_cost_nothing(law, monkeypatch):
     """Numbers that go through the inverse of the warp, counted: those of the cells asked for and of what fills them up,
-    less than `LANES` for each of the kinds with spikes and without.
+    less than `VECTOR` for each of the kinds with spikes and without.
     """
     inverse, passed = Warp.inverse, []
     monkeypatch.setattr(Warp, "inverse", lambda warp, y: passed.append(y.numel()) or inverse(warp, y))
@@ -102,12 +101,12 @@ def test_cells_that_nobody_asks_for_cost_nothing(law, monkeypatch):
         counts[rows] = sum(passed) / SAMPLES
     each = 16 * COMPONENTS + 1  # quantiles of components, and a draw
     for rows, count in counts.items():
-        assert rows * NUMBERS * each <= count <= (rows * NUMBERS + 2 * LANES) * each
+        assert rows * NUMBERS * each <= count <= (rows * NUMBERS + 2 * VECTOR) * each
 
 
 def test_a_few_cells_are_taken_at_a_time(law):
     parts = list(parts_of(law, torch.ones(BATCH, COLUMNS, dtype=torch.bool)))
     assert max(len(cells.rows) for cells in parts) <= CELLS_AT_ONCE
-    assert all(len(cells.rows) % LANES == 0 for cells in parts)
+    assert all(len(cells.rows) * SAMPLES % VECTOR == 0 for cells in parts)
     assert sum(len(cells.row) for cells in parts) == BATCH * COLUMNS
     assert len({(int(r), int(c)) for cells in parts for r, c in zip(cells.row, cells.column, strict=True)}) == 320

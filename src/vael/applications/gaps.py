@@ -21,14 +21,13 @@ from vael.inference import drawn_and_weighed
 from vael.models import VAE, Conditional, LatentVector, Likelihood
 from vael.models.vae import context_of, filled
 from vael.probability import Common, EachLatent, Noise, PerExample, draw_wide, widened
-from vael.probability.column_cells import ChosenCells, parts_of
+from vael.probability.column_cells import VECTOR, ChosenCells, parts_of
 from vael.probability.columns import Columns
 from vael.probability.row_mixture import RowMixture
 from vael.probability.totals import shared_out, summed
 
 LATENTS_AT_ONCE = 2**15
 NUMBERS_AT_ONCE = 2**26  # parameters of laws: 256 MiB in float32, of which several copies stand at a time
-VECTOR = 16  # a multiple of the numbers that an instruction of any processor takes at once
 FACTORS_AT_ONCE = 2**25  # numbers of the factors that a mixture has for rows with gaps, 256 MiB in float64
 
 
@@ -129,7 +128,8 @@ class Weighing(Filler):
         super().__init__(how, keys)
         self.model, self.proposer, self.kept, self.size = model, proposer, KeptLaw(model.likelihood), 0
         self.keeping = VAE(model.prior, self.kept, model.posterior, context=context_of(model)).eval()
-        # with so many rows, or a multiple, no loop over vectors has a remainder, which would round otherwise
+        # with so many rows, or a multiple, no loop over vectors has a remainder, which would round otherwise; nor have
+        # matrix products with a multiple of `VECTOR`, which a few rows alone would pay for dearly
         self.even = VECTOR // math.gcd(VECTOR, how.samples, how.draws)
 
     @torch.no_grad()
@@ -143,7 +143,8 @@ class Weighing(Filler):
         return self.size
 
     def filled(self, batch: Batch) -> Imputed:
-        rows = torch.arange(len(batch) + -len(batch) % self.even, device=batch.x.device).clamp(max=len(batch) - 1)
+        even = VECTOR if len(batch) >= VECTOR else self.even
+        rows = torch.arange(len(batch) + -len(batch) % even, device=batch.x.device).clamp(max=len(batch) - 1)
         whole, keys = some(batch, rows), self.keys.of(batch.x)[rows.cpu()] if self.how.draws else rows
         q = self.proposer.infer(whole)
         # one answer for each row, which nobody takes for a draw: variates that rows share leave a row its own answer,

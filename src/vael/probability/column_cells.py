@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
@@ -10,18 +11,18 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from vael.probability.columns import Columns, ColumnVariates, NumberParameters, Numbers
-from vael.probability.totals import LANES
 from vael.probability.wide import widened
 
-CELLS_AT_ONCE = 2 * LANES  # few enough that the intermediate results of all samples stay in the cache
+VECTOR = 16  # a multiple of the numbers that an instruction of any processor takes at once
+CELLS_AT_ONCE = 8 * VECTOR  # few enough that the intermediate results of all samples stay in the cache
 
 
 @dataclass(frozen=True)
 class ChosenCells:
     """Some cells of one kind, by their rows and columns: of numbers with spikes, of numbers without, or of levels.
 
-    Filled up by copies of the last to a multiple of `LANES`, so that PyTorch's loops over vectors treat all alike: an
-    answer then has the same bits whichever other cells are asked for.
+    Filled up by copies of the last until samples times cells are a multiple of `VECTOR`, so that PyTorch's loops over
+    vectors treat all alike: an answer then has the same bits whichever other cells are asked for.
     """
 
     row: Int64[Tensor, " cells"]
@@ -80,9 +81,10 @@ def parts_of(law: Columns, wanted: Bool[Tensor, "batch columns"]) -> Iterator[Ch
         (place[smooth], smooth, none, none),
         (levels, none, none, torch.arange(len(levels), device=place.device)),
     )
+    even = VECTOR // math.gcd(VECTOR, law.batch_shape[0])
     for columns, *own in kinds:
         found = wanted[:, columns].nonzero()
         for part in found.split(CELLS_AT_ONCE) if len(found) else ():
-            filled = torch.cat((part, part[-1:].expand(-len(part) % LANES, 2)))
+            filled = torch.cat((part, part[-1:].expand(-len(part) % even, 2)))
             rows, which = filled.unbind(1)
             yield ChosenCells(part[:, 0], columns[part[:, 1]], rows, *(one[which] if len(one) else none for one in own))
