@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.stats import beta, binomtest
 from torch.distributions import MultivariateNormal
 
 from oracles import linear_state_space
-from vael.applications.comparing import autoregression, chain_log_prob, comparisons, lines
+from vael.applications.comparing import autoregression, chain_log_prob, comparisons, is_clear, lines
 from vael.data import Kind, Source, Windowing
 
 
@@ -93,6 +94,16 @@ def test_few_windows_have_every_element_hidden_once_and_no_window_decides_alone(
     assert future.clear or rows < 120
     assert not ((gaps.clear or future.clear) and rows == 1)
     assert all(("by less than two standard errors" in str(one)) != one.clear for one in (gaps, future))
+
+
+@pytest.mark.parametrize("windows", [4, 5, 10, 200])
+def test_a_difference_is_clear_by_chance_as_often_as_is_said(windows):
+    """Of 4,000 pairs of ways that are equal; false-alarm rate 1e-4 (Binomial)."""
+    expected = beta.sf(4 / windows, 0.5, (windows - 1) / 2)
+    random = torch.Generator().manual_seed(0)
+    said = sum(is_clear(torch.randn(windows, generator=random)) for _ in range(4000))
+    assert binomtest(said, 4000, expected).pvalue > 1e-4
+    assert expected < 0.047
 
 
 def test_whole_numbers_have_no_elements_to_hide():

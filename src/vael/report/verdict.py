@@ -101,7 +101,7 @@ def against_simplest(findings: Findings) -> Remark | None:
     if not findings.compared:
         return None
     text = " ".join(f"{one.task[:1].upper()}{one.task[1:]}: {one}." for one in findings.compared)
-    if all(one.is_better for one in findings.compared):
+    if all(one.is_better and one.clear for one in findings.compared):
         return Remark("simplest", Tone.GOOD, text)
     if not any(one.clear for one in findings.compared if not one.is_better):
         return Remark("simplest", Tone.PLAIN, text)
