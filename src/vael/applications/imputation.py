@@ -40,13 +40,14 @@ def impute(
     With `fitted` latents are proposed by a Gaussian at the mode of p(z | x_seen) instead of by the encoder, which is
     the way for an encoder that was never shown a gap, and is taken for those.
 
-    A row has the same answer alone and among others. Means, deviations and intervals take the same standard variates in
-    all rows (`Common`). Draws do not, as statistics combine them over rows (Rubin 1987, chapter 3): each row has
-    latents and cells of its own, a function of the seed, the cells of the row and how many rows equal to it came
-    before. `keys` counts these over several sources, for data that come in pieces. A model whose elements given others
-    follow in closed form needs no latents: all its answers are exact, and `samples` and `fitted` do nothing. Errors:
-    `StateError` for numbers that make no sense, for data without gaps, and for a model without one vector of latents or
-    whose likelihood joins cells, unless it has a closed form.
+    A row has the same answer alone and among others, but for the rounding of matrix products with few rows. Means,
+    deviations and intervals take the same standard variates in all rows (`Common`). Draws do not, as statistics
+    combine them over rows (Rubin 1987, chapter 3): each row has latents and cells of its own, a function of the
+    seed, the cells of the row and how many rows equal to it came before. `keys` counts these over several sources,
+    for data that come in pieces. A model whose elements given others follow in closed form needs no latents: all
+    its answers are exact, and `samples` and `fitted` do nothing. Errors: `StateError` for numbers that make no
+    sense, for data without gaps, and for a model without one vector of latents or whose likelihood joins cells,
+    unless it has a closed form.
     """
     exact = model if isinstance(model, ClosedForm) and has(model, ClosedForm) else None
     if exact is None:
