@@ -200,6 +200,16 @@ def test_an_array_that_does_not_fit_is_refused_in_training_and_afterwards(kind, 
         list(pieces(trained(kind, "file").beside(tmp_path / "c.npy").spec, str(place / f"other-{KINDS[kind][0]}")))
 
 
+def test_an_array_that_is_not_there_is_refused_with_its_name(place, trained, tmp_path):
+    (tmp_path / "folder.npy").mkdir()
+    for name, said in (("none.npy", "there is no such file"), ("folder.npy", "is a folder")):
+        data, how = asked(place, "table", "file")
+        with pytest.raises(FormatError, match=f"{name}.*{said}"):
+            prepare(request(data, **{**how, "condition_on": str(tmp_path / name)}))
+        with pytest.raises(FormatError, match=f"{name}.*{said}"):
+            trained("table", "file").beside(tmp_path / name)
+
+
 def test_rows_that_are_left_out_take_their_conditions_with_them(place, trained, tmp_path, monkeypatch):
     """By blocks of seven rows, of which some cannot be read: each has the row of the array that stands beside it."""
     monkeypatch.setattr(blocks, "ROWS", 7)

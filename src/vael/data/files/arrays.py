@@ -21,6 +21,7 @@ import numpy as np
 from vael.claims import parsing, refuse_claim
 from vael.data.files.material import Material, MaterialPart
 from vael.errors import FormatError, ShapeError
+from vael.stored import check_file
 
 NPY = b"\x93NUMPY"
 LARGE = 2**30  # bytes from which an .npy file stays on disk
@@ -76,9 +77,10 @@ def named(material: Material) -> Material:
 
 
 def begins(path: Path, with_these: bytes) -> None:
-    """Errors: `FormatError` for a file that is of another kind than its ending says (which NumPy would take for
+    """Errors: `FormatError` for no file, and for one of another kind than its ending says (which NumPy would take for
     Python objects).
     """
+    check_file(path)
     with open(path, "rb") as file:
         found = file.read(len(with_these))
     if found != with_these:
