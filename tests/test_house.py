@@ -58,7 +58,7 @@ ROWS = [  # a row imports only rows below it
     {"tables"},
     {"stored"},
     {"files"},
-    {"claims", "parts"},
+    {"claims", "options", "parts"},
     {"counting", "errors", "moved", "nearest", "process", "signals", "visible"},
 ]
 HEIGHT = {part: -row for row, parts in enumerate(ROWS) for part in parts}

@@ -22,6 +22,7 @@ INSIDE = {  # no page: the command line, whose names are those of `vael --help`;
         "files",
         "moved",
         "nearest",
+        "options",
         "parts",
         "process",
         "signals",

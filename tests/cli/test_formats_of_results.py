@@ -14,8 +14,8 @@ import vael
 from vael.cli import main
 from vael.cli.formats import ARRAY, COLUMNS, FILMS, LAID_OUT, PAGE, PICTURE, STILLS, Result, format_of
 from vael.cli.main import COMMANDS
-from vael.cli.options.declaring import options_of
 from vael.errors import FormatError, SupportError
+from vael.options.declaring import options_of
 
 FREE = {
     "compress",

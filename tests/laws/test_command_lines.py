@@ -3,8 +3,8 @@
 import pytest
 
 from vael.cli.main import COMMANDS
-from vael.cli.options.declaring import options_of
 from vael.cli.options.parser import Parser
+from vael.options.declaring import options_of
 
 
 @pytest.mark.parametrize("name", COMMANDS)

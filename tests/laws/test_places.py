@@ -15,13 +15,14 @@ from PIL import Image
 from vael import files
 from vael.cli import main
 from vael.cli.main import COMMANDS
-from vael.cli.options.declaring import made, options_of, places_of
+from vael.cli.options.places import places_of
 from vael.data.catalog.named import NAMED
 from vael.domains.described import DataSpec, SplitSpec
 from vael.errors import StateError
 from vael.inference.parts import GradientAscentPart
 from vael.models.likelihoods.parts import GaussianPart
 from vael.models.parts import VAEPart
+from vael.options.declaring import made, options_of
 from vael.specs.spec import RunSpec, TrainingSpec, Versions, write_spec
 
 NO_PATHS = set(  # what options take that name no file or folder

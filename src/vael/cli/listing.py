@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vael.cli.options.declaring import argument, option
 from vael.cli.options.parser import UsageError
 from vael.cli.options.shared import CommandOptions
-from vael.cli.options.values import side_or_sides
 from vael.cli.telling import answer, said
 from vael.counting import counted
 from vael.errors import ShapeError, StateError
 from vael.nearest import hint
+from vael.options.declaring import argument, option
+from vael.options.values import side_or_sides
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -241,9 +241,8 @@ def dispatch(arguments: list[str]) -> int:
 
 def carried_out(name: str, rest: list[str]) -> int:
     """Run a command with its words. What reads them is imported now, so that the first page is there at once."""
-    from vael.cli.options.declaring import places_of, refuse_endings
     from vael.cli.options.parser import Parser, UsageError
-    from vael.cli.options.places import kept_apart
+    from vael.cli.options.places import kept_apart, places_of, refuse_endings
     from vael.nearest import hint
 
     if name not in COMMANDS:

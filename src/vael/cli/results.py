@@ -17,8 +17,8 @@ from vael.applications import generation
 from vael.applications.generation import write
 from vael.cli.expecting import Expecting
 from vael.cli.formats import Result, Target, format_of
-from vael.cli.options.declaring import formats_of
 from vael.cli.options.parser import UsageError
+from vael.cli.options.places import formats_of
 from vael.cli.options.shared import BesideOptions, CommandOptions, ResultOptions, RunOptions
 from vael.cli.options.using import ClassifyOptions, EncodeOptions, ScoreOptions
 from vael.cli.sheets import sheet_of

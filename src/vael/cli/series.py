@@ -16,7 +16,6 @@ from vael.applications.generation import reconstructions, samples, write
 from vael.applications.sequences import WindowTerms, all_terms, codes_of
 from vael.cli.drawing.conditioning import as_many, conditioned
 from vael.cli.formats import ARRAY, LAID_OUT, Result, Target, format_of
-from vael.cli.options.declaring import given
 from vael.cli.options.sampling import SampleOptions
 from vael.cli.options.shared import ResultOptions
 from vael.cli.options.using import EncodeOptions, ImputeOptions, ReconstructOptions, ScoreOptions
@@ -28,6 +27,7 @@ from vael.data.sequences import parted
 from vael.data.series import Sequences, stored_in
 from vael.domains.sequence import in_conditions
 from vael.errors import FormatError, StateError
+from vael.options.declaring import given
 from vael.specs import Run
 from vael.specs.series import channels_of, conditions_of, series_in, written_as
 from vael.tables import columnwise as pc

@@ -10,11 +10,11 @@ from typing import Any
 
 from vael import domains, specs
 from vael.cli.judging import judge
-from vael.cli.options.declaring import names_given
 from vael.cli.options.parser import UsageError
 from vael.cli.options.training import SweepOptions
 from vael.cli.training import carried_out, slug, speaker
 from vael.counting import counted
+from vael.options.declaring import names_given
 from vael.report import ReportInput
 from vael.report.sweep import Point, numbers, write
 from vael.specs import Prepared

@@ -3,72 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from vael.errors import StateError
 from vael.nearest import SLIP, did_you_mean
-from vael.parts import Part
+from vael.options.training import FittingOptions, MachineOptions, ModelOptions, ReadingOptions
 from vael.specs.leaves import LEAVES, assignments
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class Request(MachineOptions, FittingOptions, ReadingOptions, ModelOptions):
     """Options of training; None is chosen from the data and the machine, and what was chosen stands in run.json."""
 
     data: str = "digits"  # "" for those of `config` or `from_`
     config: str | None = None  # a run.json, or its folder: the run is that one, but for what is asked for besides
     from_: str | None = None  # the folder of a finished run: its model goes on, with its weights
-    binarize: str | None = None
-    dequantize: bool = False
-    size: int | tuple[int, int] | None = None  # height and width; one number for a square
-    patches: int | tuple[int, int] | None = None  # height and width of patches of pictures, likewise
-    skip_damaged: bool = False
-    levels: int | None = None  # of a pixel, where the cells do not tell
-    validation: int | float | str | None = None  # "test": the test split serves
-    test: int | float | None = None
-    contamination: float = 0.0  # share of the rows that does not belong
-    schema: str | None = None  # a file that says what the columns of a table are
-    sequence: str | bool | None = None  # the column of times; True for an array [examples, time, channels]
-    id: str | None = None  # the column that says which series a row belongs to
-    window: int | None = None  # steps of an example
-    stride: int | None = None  # steps from one window of training to the next
-    condition_on: str | None = None  # label, columns separated by commas, or an .npy file
-    labels: str | None = None  # what a model learns the classes from: label, a column, or a file
-    labelled: int | None = None  # labels of each class that training is given
-    model: str | None = None  # a recipe
-    likelihood: str | Part | None = None  # a part by its name, or itself, here and below
-    prior: str | Part | None = None
-    posterior: str | Part | None = None
-    latent: int | None = None
-    components: int | None = None
-    hidden: tuple[int, ...] | None = None
-    channels: tuple[int, ...] | None = None
-    blocks: int | None = None
-    correlated: bool | None = None
-    objective: str | Part | None = None
-    estimator: str | None = None  # the objective by the name of its estimator
-    samples: int | None = None
-    beta: int | float | None = None
-    terms: str | None = None
-    warmup: int | float | None = None
-    optimizer: str | Part | None = None
-    lr: int | float | None = None
-    weight_decay: int | float | None = None
-    average: int | float | None = None
-    epochs: int | None = None
-    time_limit: int | float | None = None
-    patience: int | None = None
-    batch: int | None = None
-    schedule: str | None = None
-    keep: str | None = None
+    contamination: float = 0.0
     seed: int = 0
-    device: str | None = None
-    precision: str | None = None
-    compile: bool | None = None
-    threads: int | None = None
-    set: tuple[str, ...] | Mapping[str, object] = field(default_factory=tuple)  # leaves of model and algorithm, by path
-    trust: tuple[str, ...] = ()  # modules whose parts may be imported
 
 
 def request(data: str | Path | None = None, **options: object) -> Request:

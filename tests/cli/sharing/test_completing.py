@@ -8,8 +8,8 @@ import pytest
 
 from vael.cli import main
 from vael.cli.main import COMMANDS
-from vael.cli.options.declaring import options_of
 from vael.cli.sharing import completing
+from vael.options.declaring import options_of
 
 pytest.importorskip("shtab", reason="shtab is not installed: pip install 'vael[completion]'")
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from vael.cli.options.declaring import names_given
 from vael.cli.options.parser import UsageError
 from vael.cli.options.sampling import SampleOptions
 from vael.cli.telling import answer
 from vael.data.conditioning.arrays import GivenRows
 from vael.data.conditioning.columns import CellsCondition
 from vael.models import Classifies, has
+from vael.options.declaring import names_given
 from vael.specs import Run
 from vael.tables.ranges import outside
 

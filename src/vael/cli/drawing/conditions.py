@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from vael.applications.conditional import GUESSED, conditional_samples
-from vael.cli.options.declaring import names_given
 from vael.cli.options.parser import UsageError
 from vael.cli.options.sampling import SampleOptions
 from vael.cli.telling import answer
 from vael.nearest import hint
+from vael.options.declaring import names_given
 from vael.process import ignoring
 from vael.specs import Run
 from vael.tables.constraints import enforced

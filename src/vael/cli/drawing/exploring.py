@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vael.cli.formats import PAGE
-from vael.cli.options.declaring import flag, option
 from vael.cli.options.shared import RunOptions
-from vael.cli.options.values import number, one_of, positive
 from vael.cli.telling import said, tell
 from vael.counting import counted
+from vael.options.declaring import flag, option
+from vael.options.values import number, one_of, positive
 
 if TYPE_CHECKING:
     from vael.explorer.keeping import KeptPage

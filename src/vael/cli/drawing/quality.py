@@ -11,7 +11,6 @@ from vael.applications import synthesis
 from vael.applications.generation import mean_samples
 from vael.applications.synthesis import held_out, judge_rows, schema_of, usual_sampler
 from vael.cli.drawing import conditions, latents
-from vael.cli.options.declaring import names_given
 from vael.cli.options.parser import UsageError
 from vael.cli.options.sampling import SampleOptions
 from vael.cli.results import domain_of
@@ -19,6 +18,7 @@ from vael.cli.telling import answer
 from vael.data import Source
 from vael.errors import StateError, VaelError
 from vael.evaluation.tabular.synthetic import SyntheticQuality, SyntheticSettings
+from vael.options.declaring import names_given
 from vael.report.tabular.synthetic import QualityInput, write_quality
 from vael.report.tabular.synthetic_verdict import quality_remarks
 from vael.specs import Run

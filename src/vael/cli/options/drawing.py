@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vael.cli.formats import ARRAY, FILMS, PICTURE, ROWS, STILLS
-from vael.cli.options.declaring import argument, flag, option
 from vael.cli.options.shared import BesideOptions, ResultOptions, in_run, own_data, result, seed
-from vael.cli.options.values import natural, number, positive, whole
+from vael.options.declaring import argument, flag, option
+from vael.options.values import natural, number, positive, whole
 
 FRAMES, FILM_FRAMES = 11, 31
 SHOWN, DRAWS, FILM_DRAWS = 8, 4, 12

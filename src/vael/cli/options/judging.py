@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vael.cli.options.declaring import flag, option
 from vael.cli.options.shared import BesideOptions, RunOptions, own_data, seed
-from vael.cli.options.values import one_of, whole
+from vael.options.declaring import flag, option
+from vael.options.values import one_of, whole
 
 IMPORTANCE_SAMPLES = 1000
 TOGETHER = 256  # examples encoded at once

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Generic, NoReturn, TypeVar
 
-from vael.cli.options.declaring import GENERAL, Declared, Option, made, options_of
 from vael.cli.telling import page_width, paragraph
 from vael.errors import VaelError
 from vael.nearest import nearest
+from vael.options.declaring import GENERAL, Declared, Option, made, options_of
 
 R = TypeVar("R")
 MAIN, REST = "main options", "options"

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vael import files
+from vael.cli.formats import Format, format_of
 from vael.errors import StateError, VaelError
+from vael.options.declaring import valued
 
 RUN_FOLDER = "the run folder"
 
@@ -128,3 +130,28 @@ def _would_join(target: Write, folder: Path) -> bool:
     if target.folder:
         return bool(image_files(folder))  # there are pictures among the results, and all folders below are read
     return target.path.suffix.lower() in ENDINGS | FOREIGN | {".bin"} or is_idx(target.path)
+
+
+def places_of(options: object) -> Places:
+    """What the options of a command line read, and what they would write."""
+    reads, writes = [], []
+    for declared, value in valued(options):
+        how = declared.option
+        if how.called and value is not None:
+            reads.append(Read(Path(str(value)), how.called))
+        if how.written:
+            usual = [] if value is None else [Path(str(value))]
+            writes += [Write(path, how.folder) for path in (how.files(options) if how.files else usual)]
+    return Places(tuple(reads), tuple(writes))
+
+
+def formats_of(options: object, name: str) -> tuple[Format, ...]:
+    """How the file that an option names can be written."""
+    return next(declared.option.formats for declared, _ in valued(options) if declared.name == name)
+
+
+def refuse_endings(options: object) -> None:
+    """Errors: `FormatError` for a file that is not written as its name says."""
+    for declared, value in valued(options):
+        if isinstance(value, Path) and declared.option.formats:
+            format_of(value, declared.option.formats)

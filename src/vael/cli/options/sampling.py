@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vael.cli.formats import FILMS, PAGE, STILLS
-from vael.cli.options.declaring import flag, option, repeated, section
 from vael.cli.options.shared import BesideOptions, ResultOptions, in_run, result, seed
-from vael.cli.options.values import one_of, temperatures, whole
+from vael.options.declaring import flag, option, repeated, section
+from vael.options.values import one_of, temperatures, whole
 
 EXAMPLES, FILMED = 64, 25  # samples unless told, and in a film
 

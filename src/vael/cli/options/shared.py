@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from vael.cli.options.declaring import GENERAL, argument, flag, given, option, repeated
 from vael.cli.options.places import RUN_FOLDER
-from vael.cli.options.values import natural, one_of
+from vael.options.declaring import GENERAL, argument, flag, given, option, repeated
+from vael.options.values import natural, one_of
 
 
 @dataclass(frozen=True, kw_only=True)

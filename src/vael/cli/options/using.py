@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vael.cli.formats import ARRAY, LAID_OUT, ROWS, STILLS
-from vael.cli.options.declaring import argument, flag, option, repeated
 from vael.cli.options.shared import BesideOptions, ResultOptions, in_run, on_error, own_data, result, seed
-from vael.cli.options.values import number, one_of, whole
+from vael.options.declaring import argument, flag, option, repeated
+from vael.options.values import number, one_of, whole
 
 SHOWN = 40  # pairs in a picture of reconstructions
 EXPORTED = ("encoder.onnx", "decoder.onnx", "columns.json", "condition.json")

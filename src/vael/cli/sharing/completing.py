@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from vael.cli.options.declaring import argument, options_of
 from vael.cli.options.parser import Parser, UsageError
 from vael.cli.options.shared import CommandOptions
 from vael.errors import StateError
 from vael.nearest import hint
+from vael.options.declaring import argument, options_of
 
 SHELLS = ("bash", "zsh", "fish")
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vael.cli.options.declaring import argument, flag, option
 from vael.cli.options.parser import UsageError
 from vael.cli.options.shared import CommandOptions, RunOptions
-from vael.cli.options.values import whole
 from vael.cli.telling import said
 from vael.errors import StateError, VaelError
+from vael.options.declaring import argument, flag, option
+from vael.options.values import whole
 
 if TYPE_CHECKING:
     from vael.specs import Run

@@ -7,10 +7,10 @@ import os
 from dataclasses import dataclass
 from typing import ClassVar
 
-from vael.cli.options.declaring import option
 from vael.cli.options.shared import RunOptions
-from vael.cli.options.values import number, positive, whole
 from vael.cli.telling import answer, tell
+from vael.options.declaring import option
+from vael.options.values import number, positive, whole
 
 TOKEN = "VAEL_TOKEN"
 

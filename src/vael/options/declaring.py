@@ -12,9 +12,6 @@ from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vael.cli.formats import Format, format_of
-from vael.cli.options.places import Places, Read, Write
-
 KEY = "option"
 GENERAL = "general"  # the last section of every command
 R = TypeVar("R")
@@ -37,7 +34,7 @@ class Option:
     written: bool = False  # whether it names what is written
     files: Callable[[Any], list[Path]] | None = None  # all that is written, of the whole record; else what was given
     folder: bool = False  # whether that may be a folder of results
-    formats: tuple[Format, ...] = ()  # how it can be written, the usual one first; empty: any ending will do
+    formats: tuple[Any, ...] = ()  # as `Format` has them, the usual one first; empty: any ending will do
 
 
 @dataclass(frozen=True)
@@ -153,28 +150,3 @@ def valued(options: object) -> Iterator[tuple[Declared, object]]:
             yield from valued(value)
         else:
             yield Declared(one.name, _default(one), one.default is MISSING, found), value
-
-
-def places_of(options: object) -> Places:
-    """What the options of a command line read, and what they would write."""
-    reads, writes = [], []
-    for declared, value in valued(options):
-        how = declared.option
-        if how.called and value is not None:
-            reads.append(Read(Path(str(value)), how.called))
-        if how.written:
-            usual = [] if value is None else [Path(str(value))]
-            writes += [Write(path, how.folder) for path in (how.files(options) if how.files else usual)]
-    return Places(tuple(reads), tuple(writes))
-
-
-def formats_of(options: object, name: str) -> tuple[Format, ...]:
-    """How the file that an option names can be written."""
-    return next(declared.option.formats for declared, _ in valued(options) if declared.name == name)
-
-
-def refuse_endings(options: object) -> None:
-    """Errors: `FormatError` for a file that is not written as its name says."""
-    for declared, value in valued(options):
-        if isinstance(value, Path) and declared.option.formats:
-            format_of(value, declared.option.formats)
