@@ -259,7 +259,7 @@ def test_what_is_rare_in_its_column_is_a_reason_where_nothing_else_is(monkeypatc
     detector = AnomalyDetector(made, source, source.subset(torch.arange(100, 300)))
     odd = Source("odd", torch.tensor([[400.0, 0.0], [0.1, 0.0]]), Kind.MIXED, "", schema=schema, columns=schema.names)
     monkeypatch.setattr(
-        anomaly, "conditional_surprise", lambda model, rows, seed: iter([torch.full((len(rows), 2), 0.5)])
+        anomaly, "conditional_surprise", lambda model, rows, seed, usual=None: iter([torch.full((len(rows), 2), 0.5)])
     )
     found = detector.explain(odd, torch.zeros(2, 2))
     assert float(found[0, 0]) > 2

@@ -47,6 +47,25 @@ def test_a_smaller_page_has_fewer_examples_and_is_not_above_its_size(whole, pict
     assert size * 1e6 * 0.9 < len(found.content) <= size * 1e6
 
 
+def test_no_example_is_explained_twice_for_pages_of_several_sizes(whole, pictures, monkeypatch):
+    asked, explained = [], Strangeness.surprise
+    monkeypatch.setattr(
+        Strangeness, "surprise", lambda judged, chosen: asked.extend(chosen) or explained(judged, chosen)
+    )
+    found = kept_page(pictures)
+    assert found.content == whole.content
+    assert len(asked) == len(set(asked)) >= keeping.STRANGEST
+    assert data_of(found)["examples"]["why"] == pictures_why(pictures)
+
+
+def pictures_why(scene):
+    order = sorted(range(len(scene.source)), key=lambda one: -scene.strangeness.scores[0][one])[: keeping.STRANGEST]
+    told = scene.reasons(order)
+    return {
+        key: dict(zip(map(str, order), one, strict=True)) if isinstance(one, list) else one for key, one in told.items()
+    }
+
+
 def test_a_size_that_holds_no_example_is_refused(pictures, monkeypatch):
     with pytest.raises(
         StateError, match=r"MB with a single example, and 0\.1 MB were given; allow more \(--size 0\.[1-9] or above"

@@ -98,3 +98,17 @@ def test_draws_have_the_mean_and_the_covariance_of_the_distribution(mixture):
     scale = spread[:, None] * spread[None, :]
     apart = (drawn[:, gone].mT.cov() - covariance[gone][:, gone]) / scale
     assert apart.abs().max() < 6 * math.sqrt(3 / count) * 2
+
+
+def test_each_element_given_the_others_is_the_density_of_the_row_without_it(mixture):
+    """-log p(x_j | x_-j) = log p(x_-j) - log p(x): of rows with gaps, of one with a single element and of one with
+    none, and beside an element so far off that its own square has no digit left for the others.
+    """
+    g = torch.Generator().manual_seed(1)
+    x, seen = torch.randn(12, 4, generator=g, dtype=torch.float64), torch.rand(12, 4, generator=g) < 0.7
+    seen[:3] = torch.tensor([[False] * 4, [False, True, False, False], [True] * 4])
+    x[2, 0] = 1e9
+    whole = mixture.given(x, seen).log_prob
+    without = [mixture.given(x, seen & (torch.arange(4) != column)).log_prob for column in range(4)]
+    expected = (torch.stack(without, 1) - whole[:, None]).masked_fill(~seen, 0.0)
+    torch.testing.assert_close(mixture.surprise_given_the_others(x, seen), expected, rtol=1e-12, atol=1e-12)

@@ -155,7 +155,8 @@ class Explaining:
             return reasons
         if self._usual_given is None:
             self._usual_given = _usual_of(torch.cat(list(conditional_surprise(model, self.held_out, seed=seed))))
-        given = _beyond(torch.cat(list(conditional_surprise(model, source, seed=seed))), self._usual_given)
+        usual = self._usual_given
+        given = _beyond(torch.cat(list(conditional_surprise(model, source, usual=usual, seed=seed))), usual)
         if not isinstance(self.measuring.head, ColumnsHead):
             return given
         own = self.measuring.column_surprise

@@ -113,6 +113,7 @@ class Pages:
     def __init__(self, scene: Scene, shown: Scene, functions: Functions, *, half: bool) -> None:
         self.scene, self.shown, self.functions, self.half = scene, shown, functions, half
         self.drawn = shown is not scene
+        self.surprise: dict[int, Tensor] = {}  # of examples that were explained
 
     @cached_property
     def graphs(self) -> dict[str, Any]:
@@ -154,7 +155,11 @@ class Pages:
             return {}
         score = self.scores[0]
         order = sorted(range(len(chosen)), key=lambda place: -score[chosen[place]])[:STRANGEST]
-        told = self.shown.reasons([chosen[place] for place in order])
+        strangeness, wanted = self.shown.strangeness, [chosen[place] for place in order]
+        # pages of several sizes are tried, which have many of the strangest in common
+        if new := [one for one in wanted if one not in self.surprise]:
+            self.surprise.update(zip(new, strangeness.surprise(new), strict=True))
+        told = strangeness.of(torch.stack([self.surprise[one] for one in wanted]))
         each = ("reasons", "maps")
         return {
             key: dict(zip(map(str, order), found, strict=True)) if key in each else found for key, found in told.items()

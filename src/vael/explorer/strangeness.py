@@ -63,14 +63,21 @@ class Strangeness:
         Of pictures beside it `maps`, hexadecimal bytes of each, a byte for a pixel: 0 as usual or less, 255 `most` nats
         more, the most that there is in any of them. Errors: `SupportError` for other kinds of examples.
         """
+        return self.of(self.surprise(chosen))
+
+    def surprise(self, chosen: Sequence[int]) -> Float[Tensor, "examples *event"]:
+        """By how much each element of some examples is more surprising than usual. Errors: as `reasons`."""
         if not self.explains:
             raise SupportError("reasons are told of pictures, of rows of columns and of series alone")
         part = self.source.subset(torch.tensor(list(chosen)))
         with self.lock:
             found = torch.cat([one.reasons for one in self.detector.judge(part)])
-            surprise = self.detector.explain(part, found)
+            return self.detector.explain(part, found)
+
+    def of(self, surprise: Float[Tensor, "examples *event"]) -> dict[str, Any]:
+        """What `reasons` tells of examples with this `surprise`."""
         if surprise.shape[1:] != self.source.event:  # of a likelihood that says nothing of single elements
-            return {"reasons": [[] for _ in chosen]}
+            return {"reasons": [[] for _ in surprise]}
         if isinstance(self.looks, PictureLooks):
             return {"reasons": self.told(*regional(surprise)), "unit": self.unit, **mapped(surprise)}
         return {"reasons": self.told(surprise.flatten(1), self.names(surprise))}

@@ -4,15 +4,17 @@ follows from it in closed form.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal
 
 from vael.probability.factorization import lower_factor, solved
 
+HALF_LOG_TWO_PI = math.log(2 * math.pi) / 2
 BISECTIONS = 60  # halvings of an interval: more than float64 has digits
 
 
@@ -113,3 +115,35 @@ class RowMixture:
             deviations[rows[:, None, None], torch.arange(components)[:, None], m] = lower.square().sum(-1).sqrt()
         log_joint = log_joint + self.weight.double().log()
         return MissingGivenSeen(log_joint.logsumexp(1), log_joint.softmax(1), means, deviations, factor, pattern)
+
+    def surprise_given_the_others(
+        self, x: Float[Tensor, "rows features"], seen: Bool[Tensor, "rows features"]
+    ) -> Float64[Tensor, "rows features"]:
+        """-log p(x_j | the other seen elements) of every seen element in nats; 0 elsewhere.
+
+        With Λ = Σ_oo⁻¹ of a component, e = x_o - μ_o but for 0 at j, and s = Λ e: the quadratic form of the others is
+        eᵀ s - s_j² / Λ_jj, and the determinant of their covariance |Σ_oo| Λ_jj (by the inverse of a block matrix). One
+        factorization for each pattern of gaps, not one for each element; an element that is far off enters nothing that
+        is said of the others, so that nothing cancels.
+        """
+        x, found = x.double(), torch.zeros_like(x, dtype=torch.float64)
+        patterns, pattern = torch.unique(seen, dim=0, return_inverse=True)
+        for number, one in enumerate(patterns):
+            o = one.nonzero()[:, 0]
+            if not len(o):
+                continue
+            lower = lower_factor(self.covariance[:, o][:, :, o])
+            precision = torch.cholesky_inverse(lower)  # [components, seen, seen]
+            log_det = 2 * lower.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+            own = precision.diagonal(dim1=-2, dim2=-1)
+            scale = self.weight.double().log() - log_det / 2
+            for row in (pattern == number).nonzero()[:, 0].tolist():
+                e = (x[row, o] - self.mean[:, o])[:, None].repeat(1, len(o), 1)  # [components, left out, seen]
+                e.diagonal(dim1=-2, dim2=-1).zero_()
+                s = e @ precision
+                form = (e * s).sum(-1) - s.diagonal(dim1=-2, dim2=-1).square() / own
+                others = scale[:, None] - own.log() / 2 - form / 2  # but for what all have in common
+                off = x[row, o] - self.mean[:, o]
+                whole = scale - ((off[:, None] @ precision)[:, 0] * off).sum(-1) / 2
+                found[row, o] = others.logsumexp(0) - whole.logsumexp(0) + HALF_LOG_TWO_PI
+        return found
