@@ -6,8 +6,9 @@ fails.
 
 or `make mutants ROOM=objectives SAMPLE=200`. The tests of a
 room are those of the folder that mirrors it, the laws, and the files of `ALSO`. A first run of them in the clean tree
-finds which test runs which line; a mutant is tried by the tests that run its statement, the quickest first and at most
-a minute's worth, until one fails. It is killed if one fails or if they take ten times as long as before. Time is that
+finds which test runs which line (`--lines FILE` keeps it: then only files of tests that are new or were changed run again,
+and lines that were moved take their tests with them); a mutant is tried by the tests that run its statement, those of
+the file that mirrors its own first, then the quickest, and at most a minute's worth, until one fails. It is killed if one fails or if they take ten times as long as before. Time is that
 of the processor, so a busy machine kills nothing. Everything happens in copies of the tree, in processes forked from
 one that has imported the libraries but not the package.
 
@@ -18,7 +19,9 @@ from __future__ import annotations
 
 import argparse
 import ast
+import difflib
 import gc
+import hashlib
 import json
 import os
 import resource
@@ -77,6 +80,7 @@ BESIDE = {  # files with lines that tests run in processes of their own, where t
     "inference/steps.py": TOGETHER,
     "training/distributed.py": TOGETHER,
 }
+READERS = ("tests/laws/test_defaults.py", "tests/laws/test_limits_of_parts.py")  # of defaults, without a call
 IMPORTS = (
     "torch",
     "numpy",
@@ -111,6 +115,14 @@ class Verdict:
     seconds: float
 
 
+def nearest(test: str, path: str) -> bool:
+    """Whether a test stands in the file that mirrors this one of the source, or in one whose name begins alike, or
+    reads all defaults.
+    """
+    name = Path(path)
+    return test.startswith(READERS) or test.startswith(f"tests/{Path(*name.parts[2:]).with_name(f'test_{name.stem}')}")
+
+
 @dataclass(frozen=True)
 class Coverage:
     """Seconds of each test, and the tests that run each line of each file."""
@@ -119,18 +131,18 @@ class Coverage:
     tests: dict[str, dict[int, set[str]]]
 
     def judges(self, mutant: Mutant, longest: float) -> list[str]:
-        """The tests that run a line of the changed statement, the quickest first; all of the room where it is run
-        at import.
+        """The tests that run a line of the changed statement, those of the mirrored file first, then the quickest;
+        where it is run at import, those that run any line of its file, and before them those that read defaults.
         """
         lines = self.tests.get(mutant.path, {})
         found = {test for line in range(mutant.first, mutant.last + 1) for test in lines.get(line, ())}
         if found == {""}:
-            found = set(self.seconds)
+            found = set().union(*lines.values()) | {test for test in self.seconds if test.startswith(READERS)}
         found &= self.seconds.keys()
         if not found:
             return list(BESIDE.get(mutant.path.removeprefix("src/vael/"), ()))
         judges, spent = [], 0.0
-        for test in sorted(found, key=self.seconds.__getitem__):
+        for test in sorted(found, key=lambda test: (not nearest(test, mutant.path), self.seconds[test])):
             spent += self.seconds[test]
             if judges and spent > longest:
                 break
@@ -310,6 +322,85 @@ def covered(tree: Path, places: list[str]) -> Coverage:
     return Coverage(seconds, tests)
 
 
+def digest(name: str) -> str:
+    return hashlib.sha256((ROOT / name).read_bytes()).hexdigest()
+
+
+def moved(tests: dict[int, set[str]], before: list[str], now: list[str]) -> dict[int, set[str]]:
+    """The tests of each line after a file was changed; lines that were written anew have those of what they stand
+    for.
+    """
+    found: dict[int, set[str]] = {}
+    for _, first, last, begin, end in difflib.SequenceMatcher(None, before, now, autojunk=False).get_opcodes():
+        if last - first == end - begin:
+            found |= {line + begin - first: tests[line] for line in range(first + 1, last + 1) if line in tests}
+            continue
+        around = range(first, last + 2)  # with the line before and the one after
+        asked = set().union(*(tests.get(line, set()) for line in around))
+        found |= {line: asked for line in range(begin + 1, end + 1)}
+    return found
+
+
+def kept(file: Path) -> tuple[Coverage, dict[str, str]]:
+    """What `--lines` has kept, as of the source of now, and the digest of each file of tests that it knows."""
+    if not file.exists():
+        return Coverage({}, {}), {}
+    found = json.loads(file.read_text())
+    digests = {name: known for name, known in found["files"].items() if (ROOT / name).exists()}
+    digests = {name: known for name, known in digests.items() if digest(name) == known}
+    stands = {test for test in found["seconds"] if test.partition("::")[0] in digests} | {""}
+    names = list(found["seconds"]) + [""]
+    tests = {}
+    for path, lines in found["tests"].items():
+        if not (ROOT / path).exists():
+            continue
+        of_line = {int(line): {names[number] for number in some} & stands for line, some in lines.items()}
+        now = (ROOT / path).read_text().splitlines()
+        tests[path] = moved(of_line, found["sources"][path], now)
+    return Coverage({test: found["seconds"][test] for test in stands - {""}}, tests), digests
+
+
+def keep(file: Path, coverage: Coverage, digests: dict[str, str]) -> None:
+    number = {test: place for place, test in enumerate([*coverage.seconds, ""])}
+    what = {
+        "files": digests,
+        "seconds": coverage.seconds,
+        "sources": {path: (ROOT / path).read_text().splitlines() for path in coverage.tests},
+        "tests": {
+            path: {line: sorted(number[test] for test in some if test in number) for line, some in lines.items()}
+            for path, lines in coverage.tests.items()
+        },
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(what))
+
+
+def known(tree: Path, places: list[str], file: Path | None) -> Coverage:
+    """Which test runs which line: as kept in a file, but for tests that are new or were changed, which are run."""
+    if file is None:
+        return covered(tree, places)
+    coverage, digests = kept(file)
+    files = {}
+    for place in places:
+        path = ROOT / place.partition("::")[0]
+        for one in sorted(path.rglob("test_*.py")) if path.is_dir() else [path]:
+            files[str(one.relative_to(ROOT))] = digest(str(one.relative_to(ROOT)))
+    new = [name for name in files if name not in digests]
+    if new:
+        fresh = covered(tree, new)
+        tests = {
+            path: {
+                line: coverage.tests.get(path, {}).get(line, set()) | fresh.tests.get(path, {}).get(line, set())
+                for line in coverage.tests.get(path, {}).keys() | fresh.tests.get(path, {}).keys()
+            }
+            for path in coverage.tests.keys() | fresh.tests.keys()
+        }
+        coverage = Coverage(coverage.seconds | fresh.seconds, tests)
+        keep(file, coverage, digests | files)
+    asked = {test: spent for test, spent in coverage.seconds.items() if test.partition("::")[0] in files}
+    return Coverage(asked, coverage.tests)
+
+
 def tried(tree: Path, mutant: Mutant, coverage: Coverage, longest: float) -> Verdict:
     """Write the mutant into the tree, run its judges, put the file back."""
     begun, tests = time.monotonic(), coverage.judges(mutant, longest)
@@ -420,7 +511,8 @@ def run(args: argparse.Namespace, scratch: Path) -> list[Verdict]:
     trees = [copy_of_tree(scratch / str(job)) for job in range(args.jobs)]
     places = args.tests or [f"tests/{args.room}", "tests/laws", *ALSO[args.room]]
     begun = time.monotonic()
-    coverage = covered(trees[0], [place for place in places if (ROOT / place.partition("::")[0]).exists()])
+    places = [place for place in places if (ROOT / place.partition("::")[0]).exists()]
+    coverage = known(trees[0], places, args.lines)
     print(
         f"{len(mutants)} mutants; {len(coverage.seconds)} tests took {time.monotonic() - begun:.0f} s "
         "in the clean tree",
@@ -473,6 +565,7 @@ def main() -> None:
     parser.add_argument(
         "--tests", action="append", help="judge by this file or folder; may be given several times; default the room's"
     )
+    parser.add_argument("--lines", type=Path, help="file that keeps which test runs which line, from run to run")
     parser.add_argument(
         "--longest", type=float, default=LONGEST, help="seconds of judges that a mutant gets; default 60"
     )
@@ -483,7 +576,7 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, default=Path("build/mutants"))
     args = parser.parse_args()
-    args.output = args.output.resolve()
+    args.output, args.lines = args.output.resolve(), args.lines and args.lines.resolve()
     with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
         verdicts = sorted(run(args, Path(scratch)), key=lambda verdict: (verdict.path, verdict.line))
     reasons = tomllib.loads((Path(__file__).parent / "mutants_accepted.toml").read_text()).get("accepted", [])

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from oracles import exact_of_levels, generator, linear_levels
+from oracles import LinearGaussian, exact_of_levels, generator, linear_levels
 from vael.data import Batch, Kind, Source
 from vael.errors import StateError
 from vael.evaluation import evaluate, evaluate_encoder, evaluate_refined
-from vael.inference import DiagonalFit, LogJoint, approximation, can_be_joint, joint_of
+from vael.inference import DiagonalFit, LogJoint, approximation, can_be_joint, joint_by_prior, joint_of
 from vael.models import BernoulliHead, GaussianMixture
 from vael.models.hierarchical import HierarchicalVAE
 from vael.networks.ladder import DenseLadder
@@ -54,10 +54,53 @@ def test_it_is_the_joint_density_of_the_levels_by_change_of_variables():
     torch.testing.assert_close(part.at(u[:, [3, 1]]), about.at(u)[:, [3, 1]], rtol=1e-9, atol=1e-9)
 
 
-def test_of_two_linear_levels_every_weight_is_p_of_x():
+def test_in_units_of_the_prior_it_is_the_joint_density_too():
+    """log p(x, z(u)) + log |dz/du| where z(u) are draws of the prior for standard normal u; at the mean of `own` the
+    levels are the means of the posterior, one given those above, and its deviations are theirs over the prior's.
+    """
+    model, batch = levels()
+    about, u = joint_by_prior(model, batch), torch.randn(2, 5, 9, generator=generator(), dtype=torch.float64)
+    with torch.no_grad():
+        latent = about.levels(u)
+        before = sum(model.prior_at(latent[:n]).log_prob(latent[n]) for n in range(3))
+        told = model.decode(latent).log_prob(batch.x).flatten(2).sum(2)
+        spread = sum(model.prior_at(latent[:n]).stddev.log().sum(-1) for n in range(3))  # the determinant's logarithm
+        torch.testing.assert_close(about.at(u), told + before + spread, rtol=1e-9, atol=1e-9)
+        mean, above = about.levels(about.own.mean[None]), ()
+        for n, width in enumerate(about.own.stddev.split([level.shape[-1] for level in mean], -1)):
+            q, p = model.posterior_at(above, batch), model.prior_at(above)
+            torch.testing.assert_close(mean[n], q.mean.reshape(mean[n].shape))
+            torch.testing.assert_close(width.expand(mean[n].shape), (q.stddev / p.stddev).reshape(mean[n].shape))
+            above = (*above, mean[n])
+        part = about.part(torch.tensor([3, 1]))
+        torch.testing.assert_close(part.at(u[:, [3, 1]]), about.at(u)[:, [3, 1]], rtol=1e-9, atol=1e-9)
+
+
+def test_in_units_of_the_prior_a_cell_that_was_not_seen_says_nothing():
+    model, batch = levels()
+    observed = torch.ones_like(batch.x, dtype=torch.bool)
+    observed[:, 3:7] = False
+    other = torch.where(observed, batch.x, 1 - batch.x)
+    u = torch.randn(2, 5, 9, generator=generator(), dtype=torch.float64)
+    for joint in (joint_by_prior, joint_of):
+        one, two = (joint(model, Batch(x, observed=observed, index=batch.index)) for x in (batch.x, other))
+        torch.testing.assert_close(one.terms(u), two.terms(u))
+    about = joint_by_prior(model, Batch(other, observed=observed))
+    cells = model.decode(about.levels(u)).log_prob(other)
+    torch.testing.assert_close(about.terms(u)[0], torch.where(observed, cells, 0).sum(2))
+
+
+def test_of_one_level_units_of_the_prior_are_those_of_the_latents():
+    model, batch = LinearGaussian.of_size(3, 2).vae(), Batch(rows())
+    z = torch.randn(4, 6, 2, generator=generator(), dtype=torch.float64)
+    torch.testing.assert_close(joint_by_prior(model, batch).at(z), joint_of(model, batch).at(z))
+
+
+@pytest.mark.parametrize("joint", [joint_of, joint_by_prior])
+def test_of_two_linear_levels_every_weight_is_p_of_x(joint):
     """The posterior of both levels is off by 1.5 deviations; the fitted Gaussian over both is exact, to 1e-7."""
     x = rows()
-    about = joint_of(linear_levels(OFF), Batch(x))
+    about = joint(linear_levels(OFF), Batch(x))
     q = approximation(about, steps=60, widen=1.0)
     found = about.log_weight(draw(q, 20, generator(3)), q)
     torch.testing.assert_close(found, exact_of_levels(x).expand(20, 6), rtol=1e-7, atol=1e-7)

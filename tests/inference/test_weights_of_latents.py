@@ -1,9 +1,35 @@
-"""Shares of draws: the weights where they suffice, less of them where few draws would decide alone."""
+"""Draws with their weights, which are p(x) where the proposal is the posterior; shares of draws: the weights where they
+suffice, less of them where few draws would decide alone.
+"""
 
 import pytest
 import torch
+from torch.distributions import MultivariateNormal
 
+from oracles import LinearGaussian, generator
+from vael.data import Batch
 from vael.inference import tempered
+from vael.inference.weights import drawn_and_weighed
+from vael.probability import draw
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_draws_come_with_their_density_their_prior_and_their_weight(whole):
+    """From the exact posterior of what was seen every weight is p(x_seen); draws are those of the same noise."""
+    exact = LinearGaussian.of_size(4, 2)
+    model, x = exact.vae(), exact.sample(5)
+    kept = torch.tensor([0, 1, 2, 3] if whole else [0, 2])
+    observed = torch.zeros_like(x, dtype=torch.bool).index_fill(1, kept, True)
+    part = LinearGaussian(exact.weight[kept], exact.bias[kept], exact.sigma)
+    q = part.posterior(x[:, kept])
+    found = drawn_and_weighed(model, Batch(x, observed=None if whole else observed), q, 6, generator(3))
+    (z,) = found.latent
+    assert torch.equal(z, draw(q, 6, generator(3)))
+    torch.testing.assert_close(found.log_weight, part.log_prob(x[:, kept]).expand(6, -1))
+    cells = MultivariateNormal(z @ part.weight.T + part.bias, exact.sigma**2 * torch.eye(len(kept)).double())
+    torch.testing.assert_close(found.log_likelihood, cells.log_prob(x[:, kept]))
+    standard = MultivariateNormal(torch.zeros(2).double(), torch.eye(2).double())
+    torch.testing.assert_close(found.prior[0].log_prob(z), standard.log_prob(z))
 
 
 def worth(shares):
