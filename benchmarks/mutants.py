@@ -6,11 +6,12 @@ fails.
 
 or `make mutants ROOM=objectives SAMPLE=200`. The tests of a
 room are those of the folder that mirrors it, the laws, and the files of `ALSO`. A first run of them in the clean tree
-finds which test runs which line (`--lines FILE` keeps it: then only files of tests that are new or were changed run again,
-and lines that were moved take their tests with them); a mutant is tried by the tests that run its statement, those of
-the file that mirrors its own first, then the quickest, and at most a minute's worth, until one fails. It is killed if one fails or if they take ten times as long as before. Time is that
-of the processor, so a busy machine kills nothing. Everything happens in copies of the tree, in processes forked from
-one that has imported the libraries but not the package.
+finds which test runs which line (`--lines FILE` keeps it: then only files of tests that are new or were changed run
+again, and lines that were moved take their tests with them); a mutant is tried by the tests that run its statement,
+those of the file that mirrors its own first, then the quickest, and at most a minute's worth, until one fails. It is
+killed if one fails or if they take ten times as long as before. Time is that of the processor, so a busy machine kills
+nothing. Everything happens in copies of the tree, in processes forked from one that has imported the libraries but not
+the package.
 
 Mutants that cannot matter stand in `mutants_accepted.toml` with a reason; they are left out of the second score.
 """
@@ -322,8 +323,8 @@ def covered(tree: Path, places: list[str]) -> Coverage:
     return Coverage(seconds, tests)
 
 
-def digest(name: str) -> str:
-    return hashlib.sha256((ROOT / name).read_bytes()).hexdigest()
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def moved(tests: dict[int, set[str]], before: list[str], now: list[str]) -> dict[int, set[str]]:
@@ -337,35 +338,35 @@ def moved(tests: dict[int, set[str]], before: list[str], now: list[str]) -> dict
             continue
         around = range(first, last + 2)  # with the line before and the one after
         asked = set().union(*(tests.get(line, set()) for line in around))
-        found |= {line: asked for line in range(begin + 1, end + 1)}
+        found |= dict.fromkeys(range(begin + 1, end + 1), asked)
     return found
 
 
-def kept(file: Path) -> tuple[Coverage, dict[str, str]]:
-    """What `--lines` has kept, as of the source of now, and the digest of each file of tests that it knows."""
+def kept(tree: Path, file: Path) -> tuple[Coverage, dict[str, str]]:
+    """What `--lines` has kept, as of the source of the tree, and the digest of each file of tests that it knows."""
     if not file.exists():
         return Coverage({}, {}), {}
     found = json.loads(file.read_text())
-    digests = {name: known for name, known in found["files"].items() if (ROOT / name).exists()}
-    digests = {name: known for name, known in digests.items() if digest(name) == known}
+    digests = {name: known for name, known in found["files"].items() if (tree / name).exists()}
+    digests = {name: known for name, known in digests.items() if digest(tree / name) == known}
     stands = {test for test in found["seconds"] if test.partition("::")[0] in digests} | {""}
-    names = list(found["seconds"]) + [""]
+    names = [*found["seconds"], ""]
     tests = {}
     for path, lines in found["tests"].items():
-        if not (ROOT / path).exists():
+        if not (tree / path).exists():
             continue
         of_line = {int(line): {names[number] for number in some} & stands for line, some in lines.items()}
-        now = (ROOT / path).read_text().splitlines()
+        now = (tree / path).read_text().splitlines()
         tests[path] = moved(of_line, found["sources"][path], now)
     return Coverage({test: found["seconds"][test] for test in stands - {""}}, tests), digests
 
 
-def keep(file: Path, coverage: Coverage, digests: dict[str, str]) -> None:
+def keep(tree: Path, file: Path, coverage: Coverage, digests: dict[str, str]) -> None:
     number = {test: place for place, test in enumerate([*coverage.seconds, ""])}
     what = {
         "files": digests,
         "seconds": coverage.seconds,
-        "sources": {path: (ROOT / path).read_text().splitlines() for path in coverage.tests},
+        "sources": {path: (tree / path).read_text().splitlines() for path in coverage.tests},
         "tests": {
             path: {line: sorted(number[test] for test in some if test in number) for line, some in lines.items()}
             for path, lines in coverage.tests.items()
@@ -379,12 +380,12 @@ def known(tree: Path, places: list[str], file: Path | None) -> Coverage:
     """Which test runs which line: as kept in a file, but for tests that are new or were changed, which are run."""
     if file is None:
         return covered(tree, places)
-    coverage, digests = kept(file)
+    coverage, digests = kept(tree, file)
     files = {}
     for place in places:
-        path = ROOT / place.partition("::")[0]
+        path = tree / place.partition("::")[0]
         for one in sorted(path.rglob("test_*.py")) if path.is_dir() else [path]:
-            files[str(one.relative_to(ROOT))] = digest(str(one.relative_to(ROOT)))
+            files[str(one.relative_to(tree))] = digest(one)
     new = [name for name in files if name not in digests]
     if new:
         fresh = covered(tree, new)
@@ -396,7 +397,7 @@ def known(tree: Path, places: list[str], file: Path | None) -> Coverage:
             for path in coverage.tests.keys() | fresh.tests.keys()
         }
         coverage = Coverage(coverage.seconds | fresh.seconds, tests)
-        keep(file, coverage, digests | files)
+        keep(tree, file, coverage, digests | files)
     asked = {test: spent for test, spent in coverage.seconds.items() if test.partition("::")[0] in files}
     return Coverage(asked, coverage.tests)
 
