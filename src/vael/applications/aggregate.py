@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vael.applications.generation import batches, drawn_rows, parts, seeded
 from vael.applications.latents import aggregate_draws
+from vael.counting import Progress
 from vael.data import Kind, Source, Splits
 from vael.errors import StateError
 from vael.inference import AdamW, ExpectationMaximization, GradientAscent
@@ -105,14 +106,16 @@ SAMPLERS: dict[
 }
 
 
-def aggregate_samples(model: Model, density: Samples, count: int, seed: int = 0) -> Float[Tensor, "examples *event"]:
+def aggregate_samples(
+    model: Model, density: Samples, count: int, seed: int = 0, *, progress: Progress | None = None
+) -> Float[Tensor, "examples *event"]:
     """`count` draws of x from p(x | z), z from a density fitted to codes; the same for the same count and seed.
 
     Errors: `StateError` for fewer than one.
     """
     model, noise = needs(model, CodeVector, "sampling from a density of codes"), seeded(count, seed)
     with torch.no_grad():
-        return torch.cat([_drawn(model, density, len(one), noise) for one, _ in parts(count, None)])
+        return torch.cat([_drawn(model, density, len(one), noise) for one, _ in parts(count, None, progress)])
 
 
 def _drawn(model: CodeVector, density: Samples, size: int, noise: torch.Generator) -> Tensor:

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vael.applications.sequences import WORTH, refuse_other, window_batches
+from vael.counting import Progress
 from vael.data import Batch, Source
 from vael.errors import StateError
 from vael.inference import tempered, weighed
@@ -37,20 +38,28 @@ class Future:
         return torch.cat(parts, 1)
 
 
-def future(model: Model, source: Source, steps: int, *, samples: int = DRAWS, seed: int = 0) -> Future:
+def future(
+    model: Model,
+    source: Source,
+    steps: int,
+    *,
+    samples: int = DRAWS,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Future:
     """`steps` steps after each window, given the window.
 
     A model that `Predicts` goes on from what it believes. One whose latents move on (`Continues`) is let run from draws
     of its last latents; any other takes a window of which the end was not seen, so that steps have to be fewer than a
     window has. Draws of these two are chosen by as much of their importance weights as leaves 50 equal ones. Noise is a
-    function of (seed, window).
+    function of (seed, window). `progress(done, total)` is called as windows are done.
 
     Errors: `StateError` for sizes below 1, for what is no sequence, for a model without latents or whose elements
     cannot be left out, and for more steps than such a window allows.
     """
     refuse_other(source, samples, steps)
     if isinstance(model, Predicts):
-        return _rollouts(model, source, steps, samples, seed)
+        return _rollouts(model, source, steps, samples, seed, progress)
     needs(model, CellWise, "forecasting")
     model = needs(model, LatentModel, "forecasting")
     time = source.event[0]
@@ -63,17 +72,19 @@ def future(model: Model, source: Source, steps: int, *, samples: int = DRAWS, se
     with torch.inference_mode():
         parts = [
             _after(model, batch, steps, samples, (PerExample(seed, index), PerExample(seed, index, skip=LATER)))
-            for index, batch in window_batches(model, source, size, seed)
+            for index, batch in window_batches(model, source, size, seed, progress)
         ]
     return Future(torch.cat([one.draws for one in parts], 1), torch.cat([one.mean for one in parts]))
 
 
-def _rollouts(model: Predicts, source: Source, steps: int, samples: int, seed: int) -> Future:
+def _rollouts(
+    model: Predicts, source: Source, steps: int, samples: int, seed: int, progress: Progress | None
+) -> Future:
     """Draws of what comes next of a model that goes on from what it believes, a step at a time."""
     size = NUMBERS_AT_ONCE // (samples * math.prod(source.event[1:]) * steps)
     draws, means = [], []
     with torch.inference_mode():
-        for index, batch in window_batches(model, source, size, seed):
+        for index, batch in window_batches(model, source, size, seed, progress):
             noise = PerExample(seed, index)
             law = model.ahead(batch, steps, samples, noise)
             draws.append(draw(law, 1, EachLatent(noise))[0].cpu())

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vael.counting import Progress, reported
 from vael.data import Batch, Source
 from vael.errors import StateError
 from vael.evaluation import row_blocks
@@ -25,27 +26,36 @@ ROWS = 3  # axes of a law of rows of a table: samples, rows, columns
 Conditions = Float[Tensor, "examples conditions"] | None
 
 
-def samples(model: Model, count: int, seed: int = 0, context: Conditions = None) -> Float[Tensor, "examples *event"]:
+def samples(
+    model: Model, count: int, seed: int = 0, context: Conditions = None, *, progress: Progress | None = None
+) -> Float[Tensor, "examples *event"]:
     """`count` draws from p(x) = ∫ p(x | z) p(z) dz, the same for the same count and seed; one for each c.
+
+    `progress(done, count)` is called as they are drawn.
 
     Errors: `StateError` for fewer than one, and for a model that cannot sample.
     """
     source, model = seeded(count, seed), needs(model, Samples, "sampling")
     with torch.no_grad():
-        return torch.cat([model.sample(len(one), generator=source, context=c) for one, c in parts(count, context)])
+        return torch.cat(
+            [model.sample(len(one), generator=source, context=c) for one, c in parts(count, context, progress)]
+        )
 
 
-def row_samples(model: Model, count: int, seed: int = 0, context: Conditions = None) -> Float[Tensor, "rows columns"]:
+def row_samples(
+    model: Model, count: int, seed: int = 0, context: Conditions = None, *, progress: Progress | None = None
+) -> Float[Tensor, "rows columns"]:
     """As `samples`, in float64 where the model has latents: the numbers of a column may have more digits than float32.
 
     Errors: as `samples`.
     """
     if not isinstance(model, LatentModel):
-        return samples(model, count, seed, context)
+        return samples(model, count, seed, context, progress=progress)
     source = as_noise(seeded(count, seed))
     with torch.no_grad():
-        found = [(prior_levels(model, len(one), source, context=c), c) for one, c in parts(count, context)]
-        return torch.cat([_drawn(model, z, source, c) for z, c in found])
+        found = [prior_levels(model, len(one), source, context=c) for one, c in parts(count, context)]
+        given = zip(found, parts(count, context, progress), strict=True)
+        return torch.cat([_drawn(model, z, source, c) for z, (_, c) in given])
 
 
 def drawn_rows(model: CodeVector, z: Float[Tensor, "rows features"], noise: torch.Generator | Noise) -> Tensor:
@@ -74,7 +84,7 @@ def _means(model: Decodes, latent: Levels, context: Conditions = None) -> Tensor
 
 
 def mean_samples(
-    model: Model, count: int, seed: int = 0, context: Conditions = None
+    model: Model, count: int, seed: int = 0, context: Conditions = None, *, progress: Progress | None = None
 ) -> Float[Tensor, "examples *event"]:
     """The means of p(x | z) at `count` draws of z from the prior: calmer pictures than samples, and no draws from
     p(x).
@@ -82,7 +92,10 @@ def mean_samples(
     model, source = needs(model, LatentModel, "means of samples"), as_noise(seeded(count, seed))
     with torch.no_grad():
         return torch.cat(
-            [_means(model, prior_levels(model, len(one), source, context=c), c) for one, c in parts(count, context)]
+            [
+                _means(model, prior_levels(model, len(one), source, context=c), c)
+                for one, c in parts(count, context, progress)
+            ]
         )
 
 
@@ -93,25 +106,30 @@ def seeded(count: int, seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def parts(count: int, context: Conditions) -> list[tuple[range, Tensor | None]]:
+def parts(count: int, context: Conditions, progress: Progress | None = None) -> Iterator[tuple[range, Tensor | None]]:
     """`count` examples in parts of at most `AT_ONCE`, each with its conditions."""
     found = [range(first, min(first + AT_ONCE, count)) for first in range(0, count, AT_ONCE)]
-    return [(one, None if context is None else context[one.start : one.stop]) for one in found]
+    for one in reported(found, progress):
+        yield one, None if context is None else context[one.start : one.stop]
 
 
-def batches(source: Source, limit: int | None = None, seed: int = 0) -> Iterator[Batch]:
+def batches(
+    source: Source, limit: int | None = None, seed: int = 0, *, progress: Progress | None = None
+) -> Iterator[Batch]:
     """The examples of a source in order; a stochastic transform gives each the same values every time."""
-    for index in torch.arange(min(len(source), limit or len(source))).split(AT_ONCE):
+    for index in reported(torch.arange(min(len(source), limit or len(source))).split(AT_ONCE), progress):
         yield source.batch(index, PerExample(seed, index))
 
 
 @torch.no_grad()
-def reconstructions(model: Model, source: Source, limit: int | None = None) -> tuple[Tensor, Tensor]:
+def reconstructions(
+    model: Model, source: Source, limit: int | None = None, *, progress: Progress | None = None
+) -> tuple[Tensor, Tensor]:
     """(what went in, the mean of p(x | z) at the mean of q(z | x)) for the first `limit` examples, or all;
-    deterministic.
+    deterministic. `progress(done, total)` is called as they are made.
     """
     model = needs(model, Reconstructs, "reconstruction")
-    pairs = [(batch.x, model.reconstruct(batch)) for batch in batches(source, limit)]
+    pairs = [(batch.x, model.reconstruct(batch)) for batch in batches(source, limit, progress=progress)]
     return torch.cat([x for x, _ in pairs]), torch.cat([y for _, y in pairs])
 
 

@@ -15,6 +15,7 @@ from torch.distributions import Distribution, MultivariateNormal, kl_divergence
 
 from vael.applications.generation import AT_ONCE, batches, drawn_rows, seeded
 from vael.applications.level_draws import levels_at
+from vael.counting import Progress
 from vael.data import Batch, Source
 from vael.errors import ShapeError, StateError
 from vael.inference import LogJoint, can_be_joint, joint_of
@@ -221,14 +222,16 @@ class Reconstructed:
 
 
 def optimized_reconstructions(
-    model: Model, source: Source, limit: int | None = None, *, steps: int = 100
+    model: Model, source: Source, limit: int | None = None, *, steps: int = 100, progress: Progress | None = None
 ) -> Reconstructed:
     """The first `limit` examples, or all, from codes that `optimized` made better one by one; deterministic.
+
+    `progress(done, total)` is called as they are made.
 
     Errors: as `optimized`.
     """
     parts = []
-    for batch in batches(source, limit):
+    for batch in batches(source, limit, progress=progress):
         found = optimized(model, batch, steps=steps)
         latent = needs(model, LatentModel, "making codes better")
         with torch.no_grad():

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from vael.counting import Progress, reported
 from vael.data import Batch, Source
 from vael.errors import StateError
 from vael.evaluation.examples import batch_at, reference
@@ -74,11 +75,11 @@ def window_terms(model: Model, source: Source, *, samples: int = SAMPLES, seed: 
 
 
 def window_batches(
-    model: Model, source: Source, size: int, seed: int
+    model: Model, source: Source, size: int, seed: int, progress: Progress | None = None
 ) -> Iterator[tuple[Int64[Tensor, " batch"], Batch]]:
     """All windows in order, so many at a time (at least one), with their places; the model in evaluation mode."""
     model.eval()
-    for index in torch.arange(len(source)).split(max(1, size)):
+    for index in reported(torch.arange(len(source)).split(max(1, size)), progress):
         yield index, batch_at(source, index, seed, reference(model))
 
 

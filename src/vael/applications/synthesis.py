@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vael.applications.aggregate import SAMPLERS, aggregate_samples
 from vael.applications.generation import row_samples
+from vael.counting import Progress
 from vael.data import Kind, Source, Splits
 from vael.errors import StateError, SupportError
 from vael.evaluation.rows import row_terms
@@ -105,14 +106,17 @@ def synthetic_rows(
     *,
     sampler: Samples | None = None,
     context: Float[Tensor, "rows conditions"] | None = None,
+    progress: Progress | None = None,
 ) -> Float[Tensor, "rows columns"]:
     """`count` complete rows that keep the range, the levels and the decimals of every column.
 
     z comes from the prior, or from `sampler` (see `latent_sampler`); x from p(x | z), moved to the nearest cell that
-    keeps the rules. With `context` one row for each c.
+    keeps the rules. With `context` one row for each c. `progress(done, count)` is called as they are drawn.
     """
     drawn = (
-        row_samples(model, count, seed, context) if sampler is None else aggregate_samples(model, sampler, count, seed)
+        row_samples(model, count, seed, context, progress=progress)
+        if sampler is None
+        else aggregate_samples(model, sampler, count, seed, progress=progress)
     )
     return enforced(schema, drawn.flatten(1))
 

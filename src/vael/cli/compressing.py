@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from vael.cli.drawing.conditioning import asked
+from vael.cli.expecting import Expecting
 from vael.cli.options.parser import UsageError
 from vael.cli.options.shared import ResultOptions
 from vael.cli.options.using import CompressOptions, DecompressOptions
@@ -19,19 +20,19 @@ from vael.specs import archives
 def compress(options: CompressOptions) -> int:
     """Data to a file."""
     target = wanted(options)
-    with CountingLine("compressed and compared", 10.0) as line:
+    with Expecting("Compressing", silent=options.json, line=CountingLine("compressed and compared", 10.0)) as time:
         run = loaded(options)
         condition = run.spec.data.condition
         where = asked(() if condition is None else condition.names, options.where)
-        done = archives.compress(run, options.data, target, level=options.level, where=where, progress=line.tell)
+        done = archives.compress(run, options.data, target, level=options.level, where=where, progress=time.tell)
     return said(options.json, as_json(done, target), *told(done, target), say=answer)
 
 
 def decompress(options: DecompressOptions) -> int:
     """A file to data."""
     target = wanted(options)
-    with CountingLine("decompressed and checked", 10.0) as line:
-        done = archives.decompress(loaded(options), options.file, target, progress=line.tell)
+    with Expecting("Decompressing", silent=options.json, line=CountingLine("decompressed and checked", 10.0)) as time:
+        done = archives.decompress(loaded(options), options.file, target, progress=time.tell)
     speed = done.array.nbytes / 1e6 / done.seconds
     pictures = counted(len(done.layout.names), "picture")
     named = {

@@ -10,20 +10,32 @@ from vael.cli.telling import CountingLine, tell
 from vael.cli.wording import duration
 from vael.counting import counted
 
+ROWS, WINDOWS, SERIES, POINTS = ("row", "rows"), ("window", "windows"), ("series", "series"), ("point", "points")
 KNOWN = 2.0  # seconds of work from which the rest can be told
 LONG = 10.0  # seconds that nobody needs to be told of beforehand
 
 
 class Expecting:
-    """Rows as they are done: says once, on standard error, about how long all will take, where that is long, and counts
-    them on a terminal; `silent` says nothing.
+    """Examples as they are done: says once, on standard error, about how long all will take, where that is long, and
+    counts them on a terminal, unless another line stands there; `silent` says nothing. `nouns` are one and more of what
+    is done, and `line` counts them.
 
-    `total` is asked once, and only then; it may be about right. None: it is not known.
+    `total` is asked once, and only then; it may be about right. None: it is not known, or told with what is done.
     """
 
-    def __init__(self, what: str, total: Callable[[], int | None], *, silent: bool = False) -> None:
-        self.what, self.total, self.silent = what, total, silent
-        self.line, self.begun, self.rows = CountingLine(what.lower()), time.monotonic(), 0
+    def __init__(
+        self,
+        what: str,
+        total: Callable[[], int | None] = lambda: None,
+        *,
+        silent: bool = False,
+        nouns: tuple[str, str] = ("example", "examples"),
+        line: CountingLine | None = None,
+        counts: bool = True,
+    ) -> None:
+        self.what, self.total, self.silent, self.nouns = what, total, silent, nouns
+        self.counts = counts and not silent
+        self.line, self.begun, self.rows = line or CountingLine(what.lower(), nouns=nouns), time.monotonic(), 0
         self.told, self.all = silent, 0
 
     def __enter__(self) -> Expecting:
@@ -39,13 +51,17 @@ class Expecting:
         self.tell(self.rows, None)
 
     def tell(self, done: int, total: int | None) -> None:
-        """So many of all are done."""
+        """So many of all are done; with none the first is begun, and what came before it is not in the time."""
+        if not done:
+            self.begun = time.monotonic()
         seconds = time.monotonic() - self.begun
         if not self.told and done and seconds >= KNOWN:
             self.told, self.all = True, total or self.total() or 0
             expected = seconds * self.all / done
             if self.all > done and expected >= LONG:
-                rows = counted(self.all, "row")
-                tell(f"{self.what} {rows} will take about {duration(expected)}.", file=sys.stderr)
-        if not self.silent and self.all >= done:
+                tell(
+                    f"{self.what} {counted(self.all, *self.nouns)} will take about {duration(expected)}.",
+                    file=sys.stderr,
+                )
+        if self.counts and self.all >= done:
             self.line.tell(done, self.all)

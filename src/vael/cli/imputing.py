@@ -12,7 +12,7 @@ from vael import specs
 from vael.applications.gaps import Imputed
 from vael.applications.imputation import impute as fill
 from vael.applications.synthesis import schema_of as made
-from vael.cli.expecting import Expecting
+from vael.cli.expecting import ROWS, Expecting
 from vael.cli.formats import LAID_OUT, format_of
 from vael.cli.options.using import ImputeOptions
 from vael.cli.results import add_completed, domain_of, lines_of, loaded
@@ -42,7 +42,7 @@ def impute(options: ImputeOptions) -> int:
     format_of(target, (LAID_OUT,))
     rules = schema_of(run)
     counts = Counts()
-    with ExitStack() as files, Expecting("Filling", partial(about_rows, path), silent=options.json) as time:
+    with ExitStack() as files, Expecting("Filling", partial(about_rows, path), silent=options.json, nouns=ROWS) as time:
         sheets = Sheets(files, answers, options.uncertainty)
         for piece in specs.pieces(run.spec, str(path), on_error=OnError(options.on_error or "stop"), schema=rules):
             filled(run, piece, sheets, counts, options, time)

@@ -15,7 +15,7 @@ from torch import Tensor
 from vael import domains, specs
 from vael.applications import generation
 from vael.applications.generation import write
-from vael.cli.expecting import Expecting
+from vael.cli.expecting import ROWS, Expecting
 from vael.cli.formats import Result, Target, format_of
 from vael.cli.options.parser import UsageError
 from vael.cli.options.places import formats_of
@@ -127,7 +127,7 @@ def expecting(what: str, run: Run, options: EncodeOptions | ClassifyOptions | Sc
 
     own = run.spec.data.test or run.spec.data.held_out
 
-    return Expecting(what, total, silent=options.json)
+    return Expecting(what, total, silent=options.json, nouns=ROWS)
 
 
 def add_completed(file: CellFile, table: Table, answer: pa.Table) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from vael.applications.generation import reconstructions, samples, write
 from vael.applications.sequences import WindowTerms, all_terms, codes_of
 from vael.cli.drawing.conditioning import as_many, conditioned
+from vael.cli.expecting import WINDOWS, Expecting
 from vael.cli.formats import ARRAY, LAID_OUT, Result, Target, format_of
 from vael.cli.options.sampling import SampleOptions
 from vael.cli.options.shared import ResultOptions
@@ -64,7 +65,8 @@ def sample(options: SampleOptions) -> int:
     count = options.examples
     drawn = conditioned(run, count, options, film=False)
     refuse_options(drawn.options, {"count", "where"}, "sample")  # a class that is no condition
-    x = samples(drawn.run.model, count, options.seed, drawn.each)
+    with Expecting("Drawing", silent=options.json, nouns=WINDOWS) as expected:
+        x = samples(drawn.run.model, count, options.seed, drawn.each, progress=expected.tell)
     time = x.shape[1]
     beside = {
         "sample": pa.array(np.repeat(np.arange(1, count + 1), time)),
@@ -127,7 +129,8 @@ def reconstruct(options: ReconstructOptions) -> int:
     """The mean of p(x | z) at the means of q(z | x), a line for each step; the times and series beside."""
     run, target = opened(options, set(), "reconstruct", "reconstructions")
     found, windows = covering(run, options.data, overlap=True)
-    _, again = reconstructions(run.model, windows.source)
+    with Expecting("Reconstructing", silent=options.json, nouns=WINDOWS) as expected:
+        _, again = reconstructions(run.model, windows.source, progress=expected.tell)
     x = torch.from_numpy(windows.steps_of(again.numpy()))
     beside, channels, written = windows.beside(found), channels_of(run.spec.data, x), written_as(run.spec.data)
     target.write(steps(x, {**beside, **channels}, {name: written[name] for name in channels}))  # times are as they came

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from vael import domains, specs
+from vael.cli.expecting import POINTS, Expecting
 from vael.cli.judging import judge
 from vael.cli.options.parser import UsageError
 from vael.cli.options.training import SweepOptions
 from vael.cli.training import carried_out, slug, speaker
-from vael.counting import counted
+from vael.counting import counted, reported
 from vael.options.declaring import names_given
 from vael.report import ReportInput
 from vael.report.sweep import Point, numbers, write
@@ -40,7 +41,9 @@ def sweep(options: SweepOptions) -> int:
     prepared = {label: specs.prepare(specs.request(**one)) for label, one in wanted.items()}
     spec = next(iter(prepared.values())).spec
     say(f"Every point is {spec.recipe}, {spec.model.likelihood_name}, with {counted(spec.parameters, 'parameter')}")
-    points = [trained(folder, label, one, samples, say) for label, one in prepared.items()]
+    with Expecting("Training", silent=options.json, nouns=POINTS, counts=False) as time:
+        labels = reported([(label,) for label in prepared], time.tell)
+        points = [trained(folder, label, prepared[label], samples, say) for (label,) in labels]
     page = write(folder, points, f"{points[0].judged.data}: what the terms of the loss do")
     for point in points:
         judged = point.judged

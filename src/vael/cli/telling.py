@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Protocol, runtime_checkable
 
+from vael.counting import counted
 from vael.visible import visible_lines
 
 LEAST = 20  # columns that a line has at least
@@ -204,8 +205,10 @@ class CountingLine:
     so many seconds, or none.
     """
 
-    def __init__(self, what: str, seconds: float = math.inf) -> None:
-        self.what, self.live, self.last = what, sys.stderr.isatty(), time.monotonic()
+    def __init__(
+        self, what: str, seconds: float = math.inf, *, nouns: tuple[str, str] = ("example", "examples")
+    ) -> None:
+        self.what, self.live, self.last, self.nouns = what, sys.stderr.isatty(), time.monotonic(), nouns
         self.seconds = LOOKS if self.live else seconds
 
     def __enter__(self) -> CountingLine:
@@ -220,5 +223,5 @@ class CountingLine:
         now = time.monotonic()
         if is_quiet() or now - self.last < self.seconds:
             return
-        self.last, line = now, f"{self.what}: {done:,} of {examples:,} examples"
+        self.last, line = now, f"{self.what}: {done:,} of {counted(examples, *self.nouns)}"
         print(f"\r{line}\033[K" if self.live else line, end="" if self.live else "\n", file=sys.stderr, flush=True)

@@ -15,11 +15,13 @@ from vael.applications import generation
 from vael.applications.classifying import class_probabilities, class_probabilities_by_bound
 from vael.applications.export import export_onnx
 from vael.applications.latents import optimized_reconstructions
+from vael.cli.expecting import Expecting
 from vael.cli.formats import ARRAY
 from vael.cli.options.using import SHOWN, ClassifyOptions, EncodeOptions, ExportOptions, ReconstructOptions
 from vael.cli.results import done, elements, examples, grid, in_lines, loaded, target_of
 from vael.cli.telling import tell
 from vael.cli.wording import climbed
+from vael.counting import Progress
 from vael.data import Source
 from vael.models import Classifies, Encodes, needs
 from vael.specs import Run
@@ -33,18 +35,21 @@ def reconstruct(options: ReconstructOptions) -> int:
     target = target_of(run, options, "reconstructions")
     source = examples(run, options.data)
     count = options.count or target.form.many(None, SHOWN, SHOWN)
-    if options.optimize is None:
-        x, y = generation.reconstructions(run.model, source, count)
-    else:
-        x, y = improved(run, source, count, options.optimize, quiet=options.json)
+    with Expecting("Reconstructing", silent=options.json) as time:
+        if options.optimize is None:
+            x, y = generation.reconstructions(run.model, source, count, progress=time.tell)
+        else:
+            x, y = improved(run, source, count, options.optimize, time.tell, quiet=options.json)
     columns = min(COLUMNS, len(y))
     pairs = lambda path: grid(run, generation.beside(x, y, columns), path, columns=columns)  # noqa: E731
     return done(target.write(replace(elements(run, y), picture=pairs)), len(y), options)
 
 
-def improved(run: Run, source: Source, count: int | None, steps: int, *, quiet: bool) -> tuple[Tensor, Tensor]:
+def improved(
+    run: Run, source: Source, count: int | None, steps: int, progress: Progress, *, quiet: bool
+) -> tuple[Tensor, Tensor]:
     """Examples and their reconstructions from codes made better one by one; says what that gained."""
-    found = optimized_reconstructions(run.model, source, count, steps=steps)
+    found = optimized_reconstructions(run.model, source, count, steps=steps, progress=progress)
     if not quiet:
         tell(
             f"the {climbed(run.spec)} rises by {float(found.gained.mean()):.2f} nats on average, "

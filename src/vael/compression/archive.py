@@ -22,7 +22,7 @@ from vael.compression.container import MOST_CELLS, BlockFacts, Header, Layout, c
 from vael.compression.contents import Contents, to_cells, to_original
 from vael.compression.given import GivenLevels
 from vael.compression.level import Level
-from vael.counting import counted
+from vael.counting import Progress, counted
 from vael.errors import FormatError, ShapeError, VaelError
 
 BLOCK = 4096  # examples in a block, at most
@@ -33,8 +33,6 @@ FAILURES = (
     OverflowError,
     RuntimeError,
 )  # of a coder that is given bits of another model
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -130,6 +128,8 @@ def compress(
 def _coded(level: Level | GivenLevels, contents: Contents, block: int, progress: Progress | None) -> list[_Block]:
     """The blocks of all examples."""
     done, ready, count = [], 0, len(contents)
+    if progress:
+        progress(0, count)  # what comes before the first block is no measure of the blocks
     for one, rows in level.parts(count) if isinstance(level, GivenLevels) else [(level, np.arange(count))]:
         size = max(1, min(block, MOST_CELLS // one.cells))
         for start in range(0, len(rows), size):
@@ -225,6 +225,8 @@ def decompress(
     parts: list[np.ndarray] = []  # memory grows with what was found to be right, not with what the header says
     first = 0
     of_blocks = levels.of_blocks([one.examples for one in header.blocks]) if isinstance(levels, GivenLevels) else ()
+    if progress:
+        progress(0, header.layout.shape[0])
     for number, (facts, payload) in enumerate(zip(header.blocks, payloads, strict=True), 1):
         level = next(of_blocks, level) if of_blocks else level
         plain = _plain(facts, payload, level, header.layout)

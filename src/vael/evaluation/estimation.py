@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypedDict
 
+from vael.counting import Progress
 from vael.data import Source
 from vael.errors import StateError
 from vael.evaluation.likelihood import Draws
-
-Progress = Callable[[int, int], None]
 
 
 class Proposals(Enum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from vael.compression import decompress as decompress_content
 from vael.compression.archive import fingerprint
 from vael.compression.integers.integer_model import IntegerModel
 from vael.compression.portable import PortableLevel, load_portable, quantise
+from vael.counting import Progress
 from vael.domains.coding import Coding
 from vael.errors import FormatError, StateError, SupportError
 from vael.evaluation.examples import batch_at
@@ -33,8 +34,6 @@ from vael.specs.reading import pieces
 from vael.specs.runs import Run
 from vael.specs.spec import RunSpec
 from vael.tables.reading import Frame
-
-Progress = Callable[[int, int], None]
 
 
 def compress(

@@ -25,6 +25,7 @@ from vael.applications.classifying import class_probabilities
 from vael.applications.forecasting import Future, future
 from vael.applications.imputation import Imputed, impute
 from vael.applications.synthesis import latent_sampler, synthetic_rows, usual_sampler
+from vael.counting import Progress
 from vael.data import Schema, Source, Splits
 from vael.data.conditioning.arrays import GivenRows
 from vael.data.conditioning.columns import CellsCondition
@@ -107,14 +108,18 @@ class Use:
         for piece in pieces(self.run.spec, data):
             yield from class_probabilities(model, piece.source)
 
-    def future(self, data: object, steps: int | None = None, seed: int = 0) -> tuple[Sequences, Future]:
-        """Series, and draws and means of so many steps after the last of each (None: a quarter of a window).
+    def future(
+        self, data: object, steps: int | None = None, seed: int = 0, progress: Progress | None = None
+    ) -> tuple[Sequences, Future]:
+        """Series, and draws and means of so many steps after the last of each (None: a quarter of a window);
+        `progress(done, total)` is called as series are done.
 
         Errors: `StateError` for a run that is not on sequences, or whose model forecasts none.
         """
         found = series_in(self.run.spec.data, data)
         given = in_conditions(self.run.spec.data, last_windows(found), data)
-        return found, future(self.run.model, given, max(1, found.window // 4) if steps is None else steps, seed=seed)
+        ahead = max(1, found.window // 4) if steps is None else steps
+        return found, future(self.run.model, given, ahead, seed=seed, progress=progress)
 
     @cached_property
     def rules(self) -> Schema | None:

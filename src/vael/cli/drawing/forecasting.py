@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vael.applications.generation import write
 from vael.cli import series
+from vael.cli.expecting import SERIES, Expecting
 from vael.cli.formats import Result
 from vael.cli.options.drawing import ForecastOptions
 from vael.cli.results import loaded, target_of
@@ -16,7 +17,8 @@ def forecast(options: ForecastOptions) -> int:
     """Means and quantiles, or draws, of the steps after each series."""
     run = loaded(options)
     target = target_of(run, options, "forecast")
-    found, ahead = run.use.future(options.data, options.steps, options.seed)
+    with Expecting("Forecasting", silent=options.json, nouns=SERIES) as time:
+        found, ahead = run.use.future(options.data, options.steps, options.seed, progress=time.tell)
     result = Result(
         array=lambda path: write(path, ahead.mean if options.draws is None else ahead.draws[: options.draws]),
         table=lambda path: series.store_columns(

@@ -11,6 +11,7 @@ from vael.applications import latents, level_draws, traversal
 from vael.applications.aggregate import SAMPLERS, aggregate_samples
 from vael.cli.options.sampling import LatentOptions, SampleOptions
 from vael.cli.telling import answer
+from vael.counting import Progress
 from vael.errors import StateError
 from vael.models import Whitens, has
 from vael.report import display_of, grid_image, on_white
@@ -43,13 +44,13 @@ def latent_samples(run: Run, count: int, options: SampleOptions) -> Tensor:
     return traversal.decoded(run.model, z) if options.mean else latents.drawn(run.model, z, options.seed + 1)
 
 
-def fitted_samples(run: Run, count: int, options: SampleOptions, name: str) -> Tensor:
+def fitted_samples(run: Run, count: int, options: SampleOptions, name: str, progress: Progress) -> Tensor:
     """Examples from latents under a density that is fitted to codes of the training examples.
 
     Errors: `StateError` for a model without one vector of codes.
     """
     density = SAMPLERS[name](run.model, run.splits().train, options.seed)
-    return aggregate_samples(run.model, density, count, options.seed)
+    return aggregate_samples(run.model, density, count, options.seed, progress=progress)
 
 
 def say_where_from(run: Run, name: str) -> None:

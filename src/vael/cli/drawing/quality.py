@@ -15,6 +15,7 @@ from vael.cli.options.parser import UsageError
 from vael.cli.options.sampling import SampleOptions
 from vael.cli.results import domain_of
 from vael.cli.telling import answer
+from vael.counting import Progress
 from vael.data import Source
 from vael.errors import StateError, VaelError
 from vael.evaluation.tabular.synthetic import SyntheticQuality, SyntheticSettings
@@ -83,7 +84,9 @@ def refuse_tables_options(run: Run, options: SampleOptions) -> None:
         raise UsageError(f"-n {options.count}: too few rows to be judged; ask for at least {FEWEST}, better thousands")
 
 
-def draw_table(run: Run, schema: Schema, options: SampleOptions, context: Tensor | None = None) -> Tensor:
+def draw_table(
+    run: Run, schema: Schema, options: SampleOptions, context: Tensor | None = None, *, progress: Progress | None = None
+) -> Tensor:
     """Complete rows that keep the rules of their columns, by whatever way of drawing was asked for; with `context` one
     for each c.
     """
@@ -93,10 +96,10 @@ def draw_table(run: Run, schema: Schema, options: SampleOptions, context: Tensor
     if options.latents.asked:
         return enforced(schema, latents.latent_samples(run, count, options).flatten(1))
     if options.mean:
-        return enforced(schema, mean_samples(run.model, count, seed, context).flatten(1))
+        return enforced(schema, mean_samples(run.model, count, seed, context, progress=progress).flatten(1))
     train = training_rows(run, options)
     sampler = None if train is None else synthesis.latent_sampler(run.model, train, seed, sampler_of(run, options))
-    return synthesis.synthetic_rows(run.model, schema, count, seed, sampler=sampler, context=context)
+    return synthesis.synthetic_rows(run.model, schema, count, seed, sampler=sampler, context=context, progress=progress)
 
 
 def sampler_of(run: Run, options: SampleOptions) -> str:

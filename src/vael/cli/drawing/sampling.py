@@ -8,11 +8,12 @@ from torch import Tensor
 
 from vael.applications import generation
 from vael.cli.drawing import conditioning, latents, quality
+from vael.cli.expecting import Expecting
 from vael.cli.formats import Result, Target
 from vael.cli.options.sampling import EXAMPLES, FILMED, SampleOptions
 from vael.cli.results import done, elements, loaded, target_of, typed_rows
 from vael.cli.telling import answer, said
-from vael.counting import counted
+from vael.counting import Progress, counted
 from vael.specs.using import with_conditions
 from vael.tables.schema import Schema
 
@@ -28,33 +29,34 @@ def sample(options: SampleOptions) -> int:
     if options.latents.fitted:
         latents.say_where_from(run, options.latents.fitted)
     schema = quality.rules_of(drawn.run, drawn.options)
-    if schema is not None:
-        return sample_table(drawn, schema, target)
-    return done(target.write(samples(drawn, count)), count, drawn.options)
+    with Expecting("Drawing", silent=options.json) as time:
+        if schema is not None:
+            return sample_table(drawn, schema, target, time.tell)
+        return done(target.write(samples(drawn, count, time.tell)), count, drawn.options)
 
 
-def samples(drawn: conditioning.ConditionedRun, count: int) -> Result:
+def samples(drawn: conditioning.ConditionedRun, count: int, progress: Progress) -> Result:
     """Draws, or a film of means on the way from one draw of z to the next."""
     run, options = drawn.run, drawn.options
     return Result(
-        array=lambda path: elements(run, draws(drawn, count)).array(path),
-        table=lambda path: elements(run, draws(drawn, count)).table(path),
-        picture=lambda path: elements(run, draws(drawn, count)).picture(path),
+        array=lambda path: elements(run, draws(drawn, count, progress)).array(path),
+        table=lambda path: elements(run, draws(drawn, count, progress)).table(path),
+        picture=lambda path: elements(run, draws(drawn, count, progress)).picture(path),
         frames=lambda _: latents.film(run, count, options),
         title=f"Samples of {run.spec.data.name}",
     )
 
 
-def draws(drawn: conditioning.ConditionedRun, count: int) -> Tensor:
+def draws(drawn: conditioning.ConditionedRun, count: int, progress: Progress) -> Tensor:
     """Examples in the way that was asked for."""
     run, options = drawn.run, drawn.options
     if options.latents.asked:
         x = latents.latent_samples(run, count, options)
     elif options.latents.fitted:
-        x = latents.fitted_samples(run, count, options, options.latents.fitted)
+        x = latents.fitted_samples(run, count, options, options.latents.fitted, progress)
     else:
         draw = generation.mean_samples if options.mean else generation.samples
-        x = draw(run.model, count, options.seed, drawn.each)
+        x = draw(run.model, count, options.seed, drawn.each, progress=progress)
     if not run.spec.model.is_likelihood and not options.mean:
         answer(
             "vael: note: there is no likelihood of this model to draw from, so the means of the decoder are written",
@@ -63,11 +65,11 @@ def draws(drawn: conditioning.ConditionedRun, count: int) -> Tensor:
     return x
 
 
-def sample_table(drawn: conditioning.ConditionedRun, schema: Schema, target: Target) -> int:
+def sample_table(drawn: conditioning.ConditionedRun, schema: Schema, target: Target, progress: Progress) -> int:
     """Rows that keep the rules of their columns, and the page about them if it was asked for."""
     run, options = drawn.run, drawn.options
     page, seed = options.tables.quality, options.seed
-    x = quality.draw_table(run, schema, options, drawn.each)
+    x = quality.draw_table(run, schema, options, drawn.each, progress=progress)
     if page is None:
         gapped = quality.gapped(run, x, options)
         rules, rows_whole = with_conditions(run, schema, gapped, drawn.beside)
