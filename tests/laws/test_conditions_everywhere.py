@@ -222,7 +222,7 @@ def test_rows_that_are_left_out_take_their_conditions_with_them(place, trained, 
     rows = np.concatenate([piece.rows for piece in found])
     assert len(found) > 3
     assert len(rows) == ROWS - 3
-    wanted = run.spec.data.condition.own.numbers(torch.from_numpy(numbers[rows - 1]))
+    wanted = run.spec.data.condition.numbers(torch.from_numpy(numbers[rows - 1]))
     assert torch.equal(torch.cat([piece.source.context for piece in found]), wanted)
     with pytest.raises(ShapeError, match="one row for each row"):
         list(pieces(run.beside(numbers[:-1]).spec, str(tmp_path / "t.csv"), on_error=OnError.SKIP))

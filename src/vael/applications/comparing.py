@@ -112,7 +112,7 @@ def _errors(
 
 def channel_moments(train: Source) -> tuple[Float[Tensor, " channels"], Float[Tensor, " channels"]]:
     """Standard deviation of each channel over what was seen of it, 1 where it never varies, and its mean."""
-    x = train.x if train.rows is None else train.x[train.rows]
+    x = train.stored
     flat, there = x.flatten(0, 1), ~x.flatten(0, 1).isnan()
     count = there.sum(0).clamp(min=1)
     mean = flat.nan_to_num().double().sum(0) / count

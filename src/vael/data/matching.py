@@ -149,7 +149,7 @@ def joined(splits: Splits) -> Source:
     )  # how `vael.data.splitting` sets rows aside from seed 0
     rows = torch.cat([chosen.sort().values for chosen in order.split(sizes)])
     back = rows.argsort()
-    x = torch.cat([part.x if part.rows is None else part.x[part.rows] for part in parts])[back]
+    x = torch.cat([part.stored for part in parts])[back]
     label = None if splits.train.label is None else torch.cat([part.label for part in parts])[back]  # type: ignore[misc]
     keys = joined_keys([part.named for part in parts])
     context = None if splits.train.context is None else torch.cat([part.context for part in parts])[back]  # type: ignore[misc]

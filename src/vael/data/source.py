@@ -101,6 +101,11 @@ class Source:
         return None if levels is None else float(levels - 1)
 
     @property
+    def stored(self) -> Shaped[Tensor, "examples *event"]:
+        """The stored cells of these examples, in their order."""
+        return self.x if self.rows is None else self.x[self.rows]
+
+    @property
     def has_schema(self) -> bool:
         """Whether examples are rows of columns that a schema tells."""
         return self.schema is not None

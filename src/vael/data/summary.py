@@ -88,7 +88,7 @@ def steps_of(source: Source) -> float | None:
     """Of sequences, at how many times something was seen, mean over windows."""
     if source.windowing is None:
         return None
-    x = source.x if source.rows is None else source.x[source.rows]
+    x = source.stored
     return float((~x.isnan()).any(-1).double().sum(1).mean()) if source.gaps else float(source.event[0])
 
 
@@ -96,5 +96,5 @@ def elements_of(source: Source) -> float:
     """How many elements of an example were seen, mean over examples."""
     if source.windowing is None or not source.gaps:
         return float(math.prod(source.event))
-    x = source.x if source.rows is None else source.x[source.rows]
+    x = source.stored
     return float((~x.isnan()).double().flatten(1).sum(1).mean())

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from vael.data import Binarize, Images, Schema, Windowing
 from vael.data.conditioning.arrays import FileCondition
 from vael.data.conditioning.columns import ColumnsCondition
+from vael.data.conditioning.conditions import ConditionRows
 from vael.data.conditioning.kinds import AnyCondition
 from vael.data.conditioning.labels import AnyLabelling, ColumnLabels
 from vael.data.pictures.patching import Patching
@@ -78,6 +79,11 @@ class DataSpec(SpecSection):
         if isinstance(self.labelling, ColumnLabels):
             return self.labelling
         return self.condition if isinstance(self.condition, ColumnsCondition) else None
+
+    @property
+    def given(self) -> ConditionRows | None:
+        """Rows of conditions that were given beside other data than those of training."""
+        return None if self.condition is None else self.condition.given
 
     @property
     def has_schema(self) -> bool:

@@ -13,7 +13,7 @@ import torch
 from vael.data import Kind, OnError, Schema, Source, Splits, Table, load
 from vael.data.blocks import Like, array_blocks
 from vael.data.cells import fingerprint
-from vael.data.conditioning.arrays import FileCondition, GivenRows
+from vael.data.conditioning.arrays import FileCondition
 from vael.data.conditioning.labels import FileLabels
 from vael.data.files.material import Material, MaterialPart
 from vael.data.keys import Keys, table_keys
@@ -105,7 +105,7 @@ def in_condition(known: DataSpec, source: Source, data: str, *, whole: bool = Tr
         source = known.labelling.of(source)
     if condition is None:
         return source
-    if isinstance(condition, FileCondition) and not is_own(known, data):
+    if isinstance(condition, FileCondition) and known.given is None and not is_own(known, data):
         raise StateError(
             f"the model is conditioned on {condition.told}, which stand beside its own data, not beside {data}; give "
             "an .npy array with a row for each row of these (--condition-on FILE.npy)"
@@ -117,8 +117,8 @@ def in_condition(known: DataSpec, source: Source, data: str, *, whole: bool = Tr
 
 def refuse_length(known: DataSpec, rows: int, data: str) -> None:
     """Errors: `ShapeError` for an array of conditions that has not one row for each of so many rows of the data."""
-    if isinstance(known.condition, GivenRows):
-        known.condition.rows.refuse_length(rows, data)
+    if known.given is not None:
+        known.given.refuse_length(rows, data)
 
 
 def is_own(known: DataSpec, data: str) -> bool:

@@ -10,7 +10,6 @@ import torch
 from vael.applications.comparing import Comparison, autoregression, comparisons
 from vael.counting import counted
 from vael.data import Kind, Schema, Source, Splits, Windowing, load_sequences, statistics
-from vael.data.conditioning.arrays import GivenRows
 from vael.data.facts import facts_from
 from vael.data.sequences import windows
 from vael.data.series import Sequences, read_sequences
@@ -118,8 +117,8 @@ def series_of(known: DataSpec, data: object) -> Sequences:
             f"{named(data)} has the channels {', '.join(found.columns)}, but the run was trained on "
             f"{', '.join(known.columns)}; give data with these"
         )
-    if isinstance(known.condition, GivenRows):
-        known.condition.rows.refuse_series(found)
+    if known.given is not None:
+        known.given.refuse_series(found)
     return found
 
 

@@ -13,6 +13,7 @@ import torch
 from vael.applications.synthesis import schema_of
 from vael.counting import counted
 from vael.data import ColumnKind, OnError, Schema, Source, Splits, Table, load_table, statistics
+from vael.data.blocks import Like
 from vael.data.facts import facts_from
 from vael.data.tabular import is_table_file
 from vael.domains.baselines import independent_columns, independent_elements
@@ -31,7 +32,7 @@ from vael.domains.recommendation import (
     refuse_unfit,
     values,
 )
-from vael.domains.table_rows import all_rows, by_schema, of_numbers, refuse_other_files, rows_of_numbers
+from vael.domains.table_rows import TABLE, all_rows, numbers_like, refuse_other_files, rows_in_file, whole
 from vael.models import ColumnsHead, head_of
 from vael.models.likelihoods.parts import ColumnsPart, GaussianPerChannelPart
 from vael.networks.parts import DensePart
@@ -74,29 +75,33 @@ class TableDomain(Domain):
         return load_table(how.source, schema=how.schema, seed=how.seed, validation=how.validation, test=how.test)
 
     def pieces(self, known: DataSpec, data: str, how: Lenience) -> Iterator[Piece]:
-        path, schema = Path(data), how.schema or known.row_schema
+        path, (schema, like) = Path(data), self._rules(known, Path(data).name, how.schema)
         refuse_other_files(known, path)
-        if path.is_file() and schema is not None:
-            return by_schema(known, path, schema, how.on_error)
-        plain, numbers = known.binarize is None and not known.dequantize, self.columns(known)
-        if plain and path.is_file() and is_table_file(path) and numbers is not None:
-            return of_numbers(known, path, numbers, how.on_error)
-        return super().pieces(known, data, how)
+        fits = like is None or (known.binarize is None and not known.dequantize and is_table_file(path))
+        if schema is None or not path.is_file() or not fits:
+            return super().pieces(known, data, how)
+        return rows_in_file(known, path, schema, how.on_error, like)
+
+    def _rules(self, known: DataSpec, name: str, schema: Schema | None) -> tuple[Schema | None, Like | None]:
+        """The columns of data, those set apart among them, and what their numbers must be where they are plain ones."""
+        columns = schema or self.columns(known)
+        found = None if columns is None else whole(known, columns)
+        plain = found is not None and schema is None and known.row_schema is None
+        return found, numbers_like(known, name, found) if plain else None
 
     def given(self, known: DataSpec, data: object, how: Lenience) -> Piece:
         """Rows: a data frame, columns or one row as a dictionary, a list of rows; of plain numbers an array too."""
-        rules, numbers = how.schema or known.row_schema, self.columns(known)
-        if not in_memory(data) or (rules is None and numbers is None):
+        schema, like = self._rules(known, TABLE, how.schema)
+        if schema is None or not in_memory(data):
             return super().given(known, data, how)
-        if rules is not None:
-            source, table = all_rows(known, data, rules, how.on_error)
-        else:
-            source, table = rows_of_numbers(known, data, numbers or Schema(()), how.on_error)
+        source, table = all_rows(known, data, schema, how.on_error, like)
         return Piece(source, table.rows, table)
 
     def rows(self, known: DataSpec, data: object, schema: Schema | None, on_error: OnError) -> tuple[Source, Table]:
-        rules = schema or known.row_schema
-        return super().rows(known, data, None, on_error) if rules is None else all_rows(known, data, rules, on_error)
+        rules, like = self._rules(known, "", schema)
+        if rules is None or like is not None:
+            return super().rows(known, data, None, on_error)
+        return all_rows(known, data, rules, on_error)
 
     def told(self, known: DataSpec) -> str:
         return counted(known.event[0], "column") if known.row_schema is None else known.row_schema.told

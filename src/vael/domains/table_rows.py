@@ -11,32 +11,41 @@ from vael.data.blocks import Like, table_blocks
 from vael.data.keys import Keys
 from vael.data.tabular import is_table_file
 from vael.domains.described import DataSpec
-from vael.domains.reading import GIVEN, Piece, in_condition, like_of, refuse_length, refuse_missing_table
+from vael.domains.reading import Piece, in_condition, like_of, refuse_length, refuse_missing_table
 from vael.errors import FormatError
 from vael.tables.given import as_table
 
+TABLE = "the table"  # what rows in memory are called
 
-def by_schema(known: DataSpec, path: Path, schema: Schema, on_error: OnError) -> Iterator[Piece]:
-    """The rows of a file by a schema."""
+
+def rows_in_file(
+    known: DataSpec, path: Path, schema: Schema, on_error: OnError, like: Like | None = None
+) -> Iterator[Piece]:
+    """The rows of a file, some at a time, by a schema with the columns that are set apart; `like` of plain numbers."""
     last = 0
-    for table in table_blocks(path, whole(known, schema), on_error=on_error):
+    for table in table_blocks(path, schema, on_error=on_error, like=like):
         last = max(last, last_row(table))
-        source, kept = in_its_condition(known, str(path), table)
+        source, kept = in_its_condition(known, str(path), table, like)
         yield Piece(source, kept.rows, kept)
     refuse_length(known, last, path.name)
 
 
-def of_numbers(known: DataSpec, path: Path, columns: Schema, on_error: OnError) -> Iterator[Piece]:
-    """The rows of a file of plain numbers."""
-    numbers = whole(known, columns)
-    like = replace(like_of(known, path.name), event=(len(numbers.columns),), columns=numbers.names)
-    last = 0
-    for table in table_blocks(path, numbers, on_error=on_error, like=like):
-        last = max(last, last_row(table))
-        if len(table.x) or table.skipped:
-            source, kept = in_its_condition(known, str(path), table, like)
-            yield Piece(source, kept.rows, kept)
-    refuse_length(known, last, path.name)
+def all_rows(
+    known: DataSpec, data: object, schema: Schema, on_error: OnError, like: Like | None = None
+) -> tuple[Source, Table]:
+    """The rows of a table in a file or in memory, all at once, likewise."""
+    inside = not isinstance(data, Path | str)
+    if not inside:
+        refuse_other_files(known, Path(data))
+    called = TABLE if inside else str(data)
+    table = read_table(as_table(data) if inside else Path(called), schema, on_error=on_error)
+    refuse_length(known, last_row(table), Path(called).name)
+    return in_its_condition(known, called, table, like)
+
+
+def numbers_like(known: DataSpec, name: str, schema: Schema) -> Like:
+    """What rows of plain numbers must be."""
+    return replace(like_of(known, name), event=(len(schema.columns),), columns=schema.names)
 
 
 def last_row(table: Table) -> int:
@@ -69,26 +78,6 @@ def in_its_condition(known: DataSpec, data: str, table: Table, like: Like | None
     kept = [place for place in range(table.x.shape[1]) if place not in known.set_apart.places]
     schema = replace(table.schema, columns=tuple(table.schema.columns[place] for place in kept))
     return given, replace(table, x=table.x[:, kept].contiguous(), schema=schema)
-
-
-def all_rows(known: DataSpec, data: object, schema: Schema, on_error: OnError) -> tuple[Source, Table]:
-    """The rows of a table in a file or in memory, all at once."""
-    inside = not isinstance(data, Path | str)
-    if not inside:
-        refuse_other_files(known, Path(data))
-    called = "the table" if inside else str(data)
-    table = read_table(as_table(data) if inside else Path(called), whole(known, schema), on_error=on_error)
-    refuse_length(known, last_row(table), Path(called).name)
-    return in_its_condition(known, called, table)
-
-
-def rows_of_numbers(known: DataSpec, data: object, columns: Schema, on_error: OnError) -> tuple[Source, Table]:
-    """Rows of plain numbers in memory."""
-    numbers = whole(known, columns)
-    like = replace(like_of(known, GIVEN), event=(len(numbers.columns),), columns=numbers.names)
-    table = read_table(as_table(data), numbers, on_error=on_error)
-    refuse_length(known, last_row(table), GIVEN)
-    return in_its_condition(known, GIVEN, table, like)
 
 
 def refuse_other_files(known: DataSpec, path: Path) -> None:

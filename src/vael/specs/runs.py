@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vael import domains, files, training
 from vael.data import Source, Splits
-from vael.data.conditioning.arrays import FileCondition, GivenRows, rows_in
+from vael.data.conditioning.arrays import FileCondition, rows_in
 from vael.data.conditioning.conditions import Condition
 from vael.errors import FormatError, StateError
 from vael.models import Model
@@ -99,7 +99,7 @@ class Run(TrainedRun):
         if not isinstance(learned, FileCondition):
             told = f"conditioned on {learned.told}, which data tell themselves" if learned else "conditioned on nothing"
             raise StateError(f"the model is {told}, so no array of conditions can be given; leave it out")
-        return self._conditioned(GivenRows(own=learned, rows=rows_in(conditions)))
+        return self._conditioned(learned.with_rows(rows_in(conditions)))
 
     @property
     def alone(self) -> Run:

@@ -27,7 +27,7 @@ from vael.applications.imputation import Imputed, impute
 from vael.applications.synthesis import latent_sampler, synthetic_rows, usual_sampler
 from vael.counting import Progress
 from vael.data import Schema, Source, Splits
-from vael.data.conditioning.arrays import GivenRows
+from vael.data.conditioning.arrays import FileCondition
 from vael.data.conditioning.columns import CellsCondition
 from vael.data.covering import last_windows
 from vael.data.series import Sequences
@@ -202,11 +202,11 @@ class TrainedRun(ABC):
 
         Errors: `ShapeError` for another number of rows.
         """
-        given = self.spec.data.condition
-        if not isinstance(given, GivenRows):
+        condition = self.spec.data.condition
+        if not isinstance(condition, FileCondition) or condition.given is None:
             return training_conditions(self.splits().train, count, seed)
-        given.rows.refuse_length(count, "what is to be drawn")
-        return given.each
+        condition.given.refuse_length(count, "what is to be drawn")
+        return condition.numbers(condition.given.everything)
 
     def score(self, data: object) -> Verdict:
         """How strange examples are: score, bound and p-value of each, as `vael score` writes them.

@@ -13,7 +13,6 @@ from torch import Tensor
 from vael.cli.options.parser import UsageError
 from vael.cli.options.sampling import SampleOptions
 from vael.cli.telling import answer
-from vael.data.conditioning.arrays import GivenRows
 from vael.data.conditioning.columns import CellsCondition
 from vael.models import Classifies, has
 from vael.options.declaring import names_given
@@ -73,10 +72,8 @@ def conditioned(run: Run, count: int, options: SampleOptions, *, film: bool) -> 
 
 def as_many(run: Run, options: SampleOptions) -> SampleOptions:
     """The options, with as many examples as there are rows of conditions where these were given and no number was."""
-    given = run.spec.data.condition
-    if options.count is not None or not isinstance(given, GivenRows):
-        return options
-    return replace(options, count=len(given.rows))
+    given = run.spec.data.given
+    return options if options.count is not None or given is None else replace(options, count=len(given))
 
 
 def in_class(run: Run, options: SampleOptions, name: str) -> ConditionedRun:

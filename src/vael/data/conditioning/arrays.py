@@ -3,72 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Shaped
-from pydantic import ConfigDict, Field, model_validator
+from jaxtyping import Float
+from pydantic import Field, PrivateAttr, model_validator
 from torch import Tensor
 
 from vael.counting import counted
-from vael.data.conditioning.conditions import Condition, Deviation, Moment, beside, listed, refuse_gaps
+from vael.data.conditioning.conditions import Condition, ConditionRows, Deviation, Moment, beside, listed
 from vael.data.files.arrays import array_in
-from vael.data.series import Sequences
-from vael.data.source import Kind, Source
-from vael.errors import FormatError, ShapeError, StateError, SupportError
-
-
-@dataclass(frozen=True)
-class ConditionRows:
-    """An array of numbers with a row for each row of some data, in their order."""
-
-    name: str
-    cells: Shaped[np.ndarray, "rows features"]
-
-    def __len__(self) -> int:
-        return len(self.cells)
-
-    def of(self, source: Source) -> Float[Tensor, "examples features"]:
-        """The rows that belong to the examples of a source: by their places in the data.
-
-        Errors: `ShapeError` for too few, `SupportError` for numbers that are not finite.
-        """
-        rows = source.named.rows - 1
-        if rows.max(initial=0) >= len(self):
-            raise self.other_length(f"{source.name} has at least {rows.max() + 1:,}")
-        found = torch.from_numpy(np.array(self.cells[rows], dtype=np.float64))
-        refuse_gaps(source, ~found.isfinite().all(1), self.name)
-        return found
-
-    def refuse_length(self, rows: int, data: str) -> None:
-        """Errors: `ShapeError` unless there is one for each of so many rows of the data."""
-        if rows != len(self):
-            raise self.other_length(f"{data} has {rows:,}")
-
-    def other_length(self, said: str) -> ShapeError:
-        """What to say of an array that has more or fewer rows than the data."""
-        return ShapeError(
-            f"{self.name} has {counted(len(self), 'row')}, but {said}; give one row for each row of the data, in their "
-            "order"
-        )
-
-    def refuse_series(self, found: Sequences) -> None:
-        """Errors: `ShapeError` for another number of rows, `SupportError` for rows that differ within a series."""
-        self.refuse_length(int(max(one.rows.max() for one in found.series)), found.name)
-        for one in found.series:
-            own = np.asarray(self.cells[np.unique(one.rows) - 1], dtype=np.float64)
-            apart = (own != own[0]).any(1)  # a NaN differs from itself
-            if apart.any():
-                row = int(np.unique(one.rows)[apart.argmax()])
-                raise SupportError(
-                    f"{self.name}: row {row:,} is {self.cells[row - 1].tolist()} and row {one.rows.min():,} is "
-                    f"{self.cells[one.rows.min() - 1].tolist()} within the series {one.name!r} of {found.name}, but a "
-                    "condition of series has one value for each, which has to be known; give all rows of a series the "
-                    "same numbers"
-                )
+from vael.data.source import Source
+from vael.errors import FormatError, ShapeError, StateError
 
 
 def rows_in(given: object) -> ConditionRows:
@@ -88,12 +36,16 @@ def rows_in(given: object) -> ConditionRows:
 
 
 class FileCondition(Condition):
-    """A row of an `.npy` array for each row of the data, brought to mean 0 and deviation 1 of the training rows."""
+    """A row of an `.npy` array for each row of the data, brought to mean 0 and deviation 1 of the training rows.
+
+    Of other data than those of training it is `with_rows` of their own, which stand in no run.json.
+    """
 
     kind: Literal["file"] = "file"
     file: str = Field(max_length=4096, pattern="^[^\0]*$")
     mean: tuple[Moment, ...] = Field(min_length=1, max_length=2**16)
     std: tuple[Deviation, ...] = Field(min_length=1, max_length=2**16)
+    _given: ConditionRows | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _fits(self) -> FileCondition:
@@ -113,9 +65,30 @@ class FileCondition(Condition):
     def told(self) -> str:
         return f"{listed(self.names)} (columns of {Path(self.file).name})"
 
+    @property
+    def given(self) -> ConditionRows | None:
+        return self._given
+
+    @property
+    def learned(self) -> FileCondition:
+        return self if self._given is None else FileCondition.model_validate(self.model_dump())
+
+    def with_rows(self, rows: ConditionRows) -> FileCondition:
+        """The condition of other data. Errors: `ShapeError` for another number of columns."""
+        if rows.cells.shape[1] != self.features:
+            raise ShapeError(
+                f"{rows.name} has {counted(rows.cells.shape[1], 'column')}, but the model is conditioned on "
+                f"{self.features:,} numbers; give an array of shape [examples, {self.features}]"
+            )
+        found = self.model_copy()
+        found._given = rows
+        return found
+
     def of(self, source: Source) -> Source:
-        """The source with the rows of the file beside it. Errors: `ShapeError` for another number of columns."""
-        return GivenRows(own=self, rows=rows_in(self.file)).of(source)
+        """The source with the rows beside it. Errors: `ShapeError` for another number of columns."""
+        if self.given is None:
+            return self.with_rows(rows_in(self.file)).of(source)
+        return beside(source, self.numbers(self.given.of(source)), self.names)
 
     def numbers(self, cells: Float[Tensor, "rows features"]) -> Float[Tensor, "rows features"]:
         """Numbers as they stand in the array, as c."""
@@ -132,49 +105,3 @@ class FileCondition(Condition):
         if not bool(cells.isfinite().all()):
             raise StateError(f"a condition has to be finite; give a number for each of {self.told}")
         return self.numbers(cells)[0]
-
-
-class GivenRows(Condition):
-    """Rows beside other data than those of training, in the units of a `FileCondition`; they stand in no run.json."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-    kind: Literal["given"] = "given"
-    own: FileCondition
-    rows: ConditionRows
-
-    @model_validator(mode="after")
-    def _columns_fit(self) -> GivenRows:
-        if self.rows.cells.shape[1] != self.own.features:
-            raise ShapeError(
-                f"{self.rows.name} has {counted(self.rows.cells.shape[1], 'column')}, but the model is conditioned on "
-                f"{self.own.features:,} numbers; give an array of shape [examples, {self.own.features}]"
-            )
-        return self
-
-    @property
-    def learned(self) -> Condition:
-        return self.own
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.own.names
-
-    @property
-    def features(self) -> int:
-        return self.own.features
-
-    @property
-    def told(self) -> str:
-        return self.own.told
-
-    @property
-    def each(self) -> Float[Tensor, "rows features"]:
-        """C of every row. Errors: `SupportError` for numbers that are not finite."""
-        everything = Source(self.rows.name, torch.zeros(len(self.rows), 1), Kind.REAL, "")
-        return self.own.numbers(self.rows.of(everything))
-
-    def of(self, source: Source) -> Source:
-        return beside(source, self.own.numbers(self.rows.of(source)), self.names)
-
-    def encode(self, given: Mapping[str, object]) -> Float[Tensor, " features"]:
-        return self.own.encode(given)

@@ -132,26 +132,17 @@ class ColumnsCondition(CellsCondition):
 
     def of(self, source: Source) -> Source:
         """The source without these columns, which become its context. Errors: `StateError` where one is missing."""
-        known = source.columns if source.schema is None else source.schema.names
+        known = columns_in(source)
         for name in self.names:
             if name not in known:
                 raise StateError(
                     f"{source.name} has no column {name!r}{hint(name, known)}; the model is conditioned on "
                     f"{self.told}: give data with these columns"
                 )
-        places = [known.index(name) for name in self.names]
-        kept = [place for place in range(len(known)) if place not in places]
-        cells = source.x[:, places] if source.rows is None else source.x[source.rows][:, places]
-        for name, missing in zip(self.names, torch.isnan(cells.double()).unbind(1), strict=True):
+        cells, rest = taken_out(source, self.names)
+        for name, missing in zip(self.names, torch.isnan(cells).unbind(1), strict=True):
             refuse_gaps(source, missing, name)
-        rest = replace(
-            source,
-            x=source.x[:, kept].contiguous(),
-            columns=tuple(known[place] for place in kept),
-            schema=without(source.schema, kept),
-            rules=without(source.rules, kept),
-        )
-        return beside(rest, self.numbers(cells.double()), self.names)
+        return beside(rest, self.numbers(cells), self.names)
 
 
 class SeriesCondition(CellsCondition):
@@ -189,6 +180,26 @@ def whole_again(rest: Schema, places: Sequence[int], taken: Sequence[Column]) ->
     for place, column in zip(places, taken, strict=True):
         columns.insert(place, column)
     return replace(rest, columns=tuple(columns))
+
+
+def columns_in(source: Source) -> tuple[str, ...]:
+    """The names of the columns of x; none of data without columns."""
+    return source.columns if source.schema is None else source.schema.names
+
+
+def taken_out(source: Source, names: Sequence[str]) -> tuple[Float[Tensor, "examples taken"], Source]:
+    """The cells of some columns, and the source without these."""
+    known = columns_in(source)
+    places = [known.index(name) for name in names]
+    kept = [place for place in range(len(known)) if place not in places]
+    rest = replace(
+        source,
+        x=source.x[:, kept].contiguous(),
+        columns=tuple(known[place] for place in kept),
+        schema=without(source.schema, kept),
+        rules=without(source.rules, kept),
+    )
+    return source.stored[:, places].double(), rest
 
 
 def without(schema: Schema | None, kept: Sequence[int]) -> Schema | None:

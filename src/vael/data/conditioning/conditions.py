@@ -9,25 +9,81 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 from torch.nn.functional import one_hot
 
 from vael.counting import counted
-from vael.data.source import Source
-from vael.errors import StateError, SupportError
+from vael.data.series import Sequences
+from vael.data.source import Kind, Source
+from vael.errors import ShapeError, StateError, SupportError
 from vael.nearest import hint
 
 LABEL, ARRAY = "label", ".npy"
 SHOWN = 12  # names in a message
 Moment = Annotated[float, Field(ge=-1e300, le=1e300)]
 Deviation = Annotated[float, Field(gt=0, le=1e300)]
+
+
+@dataclass(frozen=True)
+class ConditionRows:
+    """An array of numbers with a row for each row of some data, in their order."""
+
+    name: str
+    cells: Shaped[np.ndarray, "rows features"]
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def of(self, source: Source) -> Float[Tensor, "examples features"]:
+        """The rows that belong to the examples of a source: by their places in the data.
+
+        Errors: `ShapeError` for too few, `SupportError` for numbers that are not finite.
+        """
+        rows = source.named.rows - 1
+        if rows.max(initial=0) >= len(self):
+            raise self.other_length(f"{source.name} has at least {rows.max() + 1:,}")
+        found = torch.from_numpy(np.array(self.cells[rows], dtype=np.float64))
+        refuse_gaps(source, ~found.isfinite().all(1), self.name)
+        return found
+
+    @property
+    def everything(self) -> Float[Tensor, "rows features"]:
+        """All rows. Errors: `SupportError` for numbers that are not finite."""
+        return self.of(Source(self.name, torch.zeros(len(self), 1), Kind.REAL, ""))
+
+    def refuse_length(self, rows: int, data: str) -> None:
+        """Errors: `ShapeError` unless there is one for each of so many rows of the data."""
+        if rows != len(self):
+            raise self.other_length(f"{data} has {rows:,}")
+
+    def other_length(self, said: str) -> ShapeError:
+        """What to say of an array that has more or fewer rows than the data."""
+        return ShapeError(
+            f"{self.name} has {counted(len(self), 'row')}, but {said}; give one row for each row of the data, in their "
+            "order"
+        )
+
+    def refuse_series(self, found: Sequences) -> None:
+        """Errors: `ShapeError` for another number of rows, `SupportError` for rows that differ within a series."""
+        self.refuse_length(int(max(one.rows.max() for one in found.series)), found.name)
+        for one in found.series:
+            own = np.asarray(self.cells[np.unique(one.rows) - 1], dtype=np.float64)
+            apart = (own != own[0]).any(1)  # a NaN differs from itself
+            if apart.any():
+                row = int(np.unique(one.rows)[apart.argmax()])
+                raise SupportError(
+                    f"{self.name}: row {row:,} is {self.cells[row - 1].tolist()} and row {one.rows.min():,} is "
+                    f"{self.cells[one.rows.min() - 1].tolist()} within the series {one.name!r} of {found.name}, but a "
+                    "condition of series has one value for each, which has to be known; give all rows of a series the "
+                    "same numbers"
+                )
 
 
 class Condition(BaseModel, ABC):
@@ -49,6 +105,11 @@ class Condition(BaseModel, ABC):
     def told(self) -> str:
         """What the model is conditioned on, in words."""
         return listed(self.names)
+
+    @property
+    def given(self) -> ConditionRows | None:
+        """Rows that stand beside other data than those of training; None of a condition that data tell themselves."""
+        return None
 
     @property
     def learned(self) -> Condition:
@@ -98,11 +159,14 @@ def listed(names: Sequence[str]) -> str:
 
 def beside(source: Source, context: Float[Tensor, "examples features"], names: tuple[str, ...]) -> Source:
     """The source with c for each example; its fingerprint is that of both."""
-    told = source.fingerprint
-    if told:
-        cells = np.ascontiguousarray(context.float().numpy())
-        told = hashlib.sha256(told.encode() + str(cells.shape).encode() + cells.tobytes()).hexdigest()
+    cells = np.ascontiguousarray(context.float().numpy())
+    told = fingerprint_with(source.fingerprint, str(cells.shape).encode() + cells.tobytes())
     return replace(source, context=context.float(), conditions=names, fingerprint=told)
+
+
+def fingerprint_with(told: str, content: bytes) -> str:
+    """The fingerprint of data and of what stands beside them; none where the data have none."""
+    return hashlib.sha256(told.encode() + content).hexdigest() if told else told
 
 
 def refuse_gaps(source: Source, missing: Bool[Tensor, " examples"], name: str) -> None:

@@ -8,7 +8,6 @@ by them.
 from __future__ import annotations
 
 import csv
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,9 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from vael.counting import counted
-from vael.data.conditioning.columns import whole_again, without
-from vael.data.conditioning.conditions import LABEL, class_name, listed
-from vael.data.conditioning.learned_conditions import columns_of
+from vael.data.conditioning.columns import columns_in, taken_out, whole_again
+from vael.data.conditioning.conditions import LABEL, class_name, fingerprint_with, listed
+from vael.data.conditioning.learned_conditions import columns_of, rows_beside
 from vael.data.files.arrays import array_in
 from vael.data.source import Source, Splits
 from vael.errors import FormatError, ShapeError, StateError, SupportError
@@ -99,9 +98,7 @@ class Labelling(BaseModel, ABC):
 
     def named(self, source: Source, label: Int64[Tensor, " examples"]) -> Source:
         """The source with these labels; its fingerprint is that of both."""
-        told = source.fingerprint
-        if told:
-            told = hashlib.sha256(told.encode() + label.numpy().tobytes()).hexdigest()
+        told = fingerprint_with(source.fingerprint, label.numpy().tobytes())
         return replace(source, label=label, label_names=self.levels, fingerprint=told)
 
     def refuse_unknown(self, source: Source, called: Sequence[str]) -> None:
@@ -166,21 +163,10 @@ class ColumnLabels(Labelling):
         return whole_again(rest, self.places, self.columns.columns)
 
     def of(self, source: Source) -> Source:
-        known, name = source.columns if source.schema is None else source.schema.names, self.columns.names[0]
-        if name not in known:
+        if self.columns.names[0] not in columns_in(source):
             return source
-        place = known.index(name)
-        kept = [one for one in range(len(known)) if one != place]
-        x = source.x if source.rows is None else source.x[source.rows]
-        rest = replace(
-            source,
-            x=x[:, kept].contiguous(),
-            rows=None,
-            columns=tuple(known[one] for one in kept),
-            schema=without(source.schema, kept),
-            rules=without(source.rules, kept),
-        )
-        return self.named(rest, self.labels(source, x[:, place].double()))
+        cells, rest = taken_out(source, self.columns.names)
+        return self.named(rest, self.labels(source, cells[:, 0]))
 
     def labels(self, source: Source, cells: Float[Tensor, " rows"]) -> Int64[Tensor, " rows"]:
         """The classes of the cells of the column."""
@@ -279,7 +265,7 @@ def learned_labelling(splits: Splits, asked: str, each: int | None, seed: int) -
     train = splits.train
     if train.windowing is not None:
         raise StateError(f"{train.name} are windows of sequences, which have no labels yet; leave them out (--labels)")
-    columns = train.columns or (train.schema.names if train.schema else ())
+    columns = columns_in(train)
     how = {"each": each, "seed": seed if each else 0}
     if Path(asked).suffix.lower() in FILES and asked not in columns:
         return learned_file_labels(splits, Path(asked), how)
@@ -316,13 +302,7 @@ def several(names: Sequence[str], train: Source) -> tuple[str, ...]:
 
 def learned_file_labels(splits: Splits, path: Path, how: dict[str, Any]) -> FileLabels:
     """The classes in a file beside the data. Errors: `StateError` for data that come in several parts."""
-    test = () if splits.test is None or splits.test.fingerprint == splits.validation.fingerprint else (splits.test,)
-    rows = np.concatenate([part.named.rows for part in (splits.train, splits.validation, *test)])
-    if len(np.unique(rows)) < len(rows):
-        raise StateError(
-            f"{splits.train.name} comes in parts that are counted each for itself, so {path} cannot say which of its "
-            "labels belongs to which example; save the data as one array"
-        )
+    rows_beside(splits, path, "labels")
     words = {word for word in words_beside(splits.train, path) if word}
     numbers = all(word.isdigit() for word in words)
     names = sorted(words, key=int) if numbers else sorted(words)
@@ -346,7 +326,7 @@ def learned_column(train: Source, asked: str, how: dict[str, Any]) -> ColumnLabe
             "labels in a file of their own (--labels FILE)"
         )
     at = schema.names.index(asked)
-    cells = (train.x if train.rows is None else train.x[train.rows])[:, at].double()
+    cells = train.stored[:, at].double()
     values = cells[~cells.isnan()].unique()[: MOST_CLASSES + 1].tolist()
     column = schema.columns[at]
     names = several([cell_name(column, value) for value in values], train)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vael.counting import counted
 from vael.data.conditioning.arrays import FileCondition, rows_in
-from vael.data.conditioning.columns import ColumnsCondition, SeriesCondition
+from vael.data.conditioning.columns import ColumnsCondition, SeriesCondition, columns_in
 from vael.data.conditioning.conditions import (
     ARRAY,
     LABEL,
@@ -74,9 +75,7 @@ def learned_columns(train: Source, asked: str) -> ColumnsCondition:
             "least one that is left to be modelled"
         )
     columns = tuple(schema.columns[place] for place in places)
-    moments = [
-        (0.0, 1.0) if column.codes else moments_of(train, place) for column, place in zip(columns, places, strict=True)
-    ]
+    moments = moments_of(columns, train.stored[:, places])
     return ColumnsCondition(
         table=as_record(Schema(columns)),
         places=tuple(places),
@@ -99,20 +98,17 @@ def learned_of_series(train: Source, names: tuple[str, ...]) -> SeriesCondition:
             f"{train.name} cannot be conditioned on {name!r}: {why_left_out(table.column(name), name)}; choose a "
             "column of few levels, or of numbers (--condition-on)"
         )
-    cells = exact(read_table(table, schema)).double()
-    moments = [
-        (0.0, 1.0) if column.codes else standard(one[~torch.isnan(one)])
-        for column, one in zip(schema.columns, cells.unbind(1), strict=True)
-    ]
+    cells = exact(read_table(table, schema))
+    moments = moments_of(schema.columns, cells)
     return SeriesCondition(
         table=as_record(schema), mean=tuple(mean for mean, _ in moments), std=tuple(std for _, std in moments)
     )
 
 
-def moments_of(train: Source, place: int) -> tuple[float, float]:
-    """Mean and deviation of a column over the rows that have it; 1 where it is constant."""
-    cells = (train.x if train.rows is None else train.x[train.rows])[:, place].double()
-    return standard(cells[~torch.isnan(cells)])
+def moments_of(columns: Sequence[Column], cells: Float[Tensor, "rows columns"]) -> list[tuple[float, float]]:
+    """Mean and deviation of each column over the rows that have it; 0 and 1 of one with levels."""
+    found = zip(columns, cells.double().unbind(1), strict=True)
+    return [(0.0, 1.0) if column.codes else standard(one[~torch.isnan(one)]) for column, one in found]
 
 
 def standard(cells: Float[Tensor, " rows"]) -> tuple[float, float]:
@@ -121,6 +117,24 @@ def standard(cells: Float[Tensor, " rows"]) -> tuple[float, float]:
         return 0.0, 1.0
     mean, std = float(cells.mean()), float(cells.std(correction=0))
     return mean, std if std > 0 else 1.0
+
+
+def rows_beside(splits: Splits, path: Path, what: str) -> Int64[np.ndarray, " rows"]:
+    """The numbers of all rows of the data, each once, that a file stands beside.
+
+    Errors: `StateError` for data that come in several parts, of which no single file can say to which example its
+    `what` belong.
+    """
+    test = () if splits.test is None or splits.test.fingerprint == splits.validation.fingerprint else (splits.test,)
+    rows = np.concatenate([part.named.rows for part in (splits.train, splits.validation, *test)])
+    if splits.train.windowing is not None:
+        return np.unique(rows)  # several windows of an example have its row
+    if len(np.unique(rows)) < len(rows):
+        raise StateError(
+            f"{splits.train.name} comes in parts that are counted each for itself, so {path} cannot say which of its "
+            f"{what} belongs to which example; save the data as one array"
+        )
+    return rows
 
 
 def learned_file(splits: Splits, path: Path) -> FileCondition:
@@ -135,15 +149,7 @@ def learned_file(splits: Splits, path: Path) -> FileCondition:
             f"{splits.train.name}: all rows are one series, so there is nothing to condition on (--condition-on); name "
             "the column that tells series apart (--id)"
         )
-    test = () if splits.test is None or splits.test.fingerprint == splits.validation.fingerprint else (splits.test,)
-    rows = np.concatenate([part.named.rows for part in (splits.train, splits.validation, *test)])
-    if windowing is not None:
-        rows = np.unique(rows)  # several windows of an example have its row
-    elif len(np.unique(rows)) < len(rows):
-        raise StateError(
-            f"{splits.train.name} comes in parts that are counted each for itself, so {path} cannot say which of its "
-            "rows belongs to which example; save the data as one array"
-        )
+    rows = rows_beside(splits, path, "rows")
     if len(rows) == rows.max():  # of windows of a table only the first rows are known, which reading has looked at
         found.refuse_length(len(rows), splits.train.name)
     moments = [standard(column) for column in found.of(splits.train).unbind(1)]
@@ -157,7 +163,7 @@ def learned(splits: Splits, asked: str) -> LabelCondition | ColumnsCondition | S
 
     Errors: `StateError`, `FormatError`, `ShapeError` or `SupportError` for what these data do not have.
     """
-    columns = splits.train.columns or (splits.train.schema.names if splits.train.schema else ())
+    columns = columns_in(splits.train)
     if splits.train.windowing is not None and splits.train.windowing.apart:
         return learned_of_series(splits.train, splits.train.windowing.apart)
     if asked.lower().endswith(ARRAY) and asked not in columns:

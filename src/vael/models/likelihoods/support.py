@@ -82,7 +82,7 @@ def vectors(source: Source, features: int, components: int, law: str) -> None:
             "(--components), or more data"
         )
     real_numbers(source, law)
-    cells = source.x if source.rows is None else source.x[source.rows]
+    cells = source.stored
     missing = int((~cells.isfinite()).sum())
     if missing:
         raise SupportError(
