@@ -193,7 +193,7 @@ def tables(name: str, given: Path | None, options: argparse.Namespace, folder: P
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from vael.domains.column_coding import ColumnCoding
+    from vael.domains.coding import ColumnCoding
     from vael.tables.writing import write_arrow, written_cells
 
     run = vael.load(given) if given else vael.train(name, run=folder / Path(name).stem, time_limit=options.time_limit)

@@ -47,7 +47,7 @@ SLOWEST = (
     "test_docs.py",
     "test_gradient.py",
     "test_loop.py",
-    "test_sweeping.py",
+    "test_training_sweeps.py",
 )  # whose longest tests take the longest of all
 
 
@@ -113,7 +113,7 @@ DRAWN = (
     "laws/test_combinations.py",
     "laws/test_conditions_of_runs.py",
     "laws/test_domains.py",
-    "cli/test_sweeping.py",
+    "cli/test_training_sweeps.py",
 )  # where the report of every model, part and kind of data is made: each figure is drawn as the page shows it
 
 

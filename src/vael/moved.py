@@ -21,7 +21,7 @@ FOLDERS = {  # of modules that kept their names: where they were, and where they
     ("vael.applications.compression", "vael.compression.integers"): (
         "integer_heads integer_laws integer_network integer_tables quantising"
     ),
-    ("vael.applications.compression", "vael.compression.tabular"): "column_laws grids table_level tables text_form",
+    ("vael.applications.compression", "vael.compression.tabular"): "column_laws grids tables text_form",
     ("vael.data", "vael.data.files"): "arrays cifar idx images",
     ("vael.data", "vael.data.catalog"): "description downloading factors finding named synthetic",
     ("vael.data", "vael.tables"): "constraints inference schema schema_file typed",
@@ -46,6 +46,19 @@ MOVED = {
     "vael.data.tables": "vael.tables.reading",
     "vael.evaluation.refined": "vael.evaluation.evaluate",
     "vael.models.discrete": "vael.models.posteriors.bernoulli",
+    "vael.applications.compression.table_level": "vael.compression.tabular.column_laws",
+    "vael.applications.forecasting": "vael.applications.sequences",
+    "vael.applications.gaps": "vael.applications.imputation",
+    "vael.applications.neighbours": "vael.applications.measuring",
+    "vael.compression.given": "vael.compression.level",
+    "vael.compression.tabular.table_level": "vael.compression.tabular.column_laws",
+    "vael.data.conditioning.arrays": "vael.data.conditioning.conditions",
+    "vael.data.conditioning.kinds": "vael.data.conditioning.columns",
+    "vael.domains.column_coding": "vael.domains.coding",
+    "vael.domains.element_coding": "vael.domains.coding",
+    "vael.domains.patches": "vael.domains.image",
+    "vael.domains.table_rows": "vael.domains.table",
+    "vael.specs.starting": "vael.specs.configuring",
 } | {f"{old}.{name}": f"{new}.{name}" for (old, new), names in FOLDERS.items() for name in names.split()}
 
 

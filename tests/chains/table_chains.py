@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from commands import TINY, Chain, Outcome
 from tables_to_try import TextTable
 
-from vael.domains.column_coding import trimmed
+from vael.domains.coding import trimmed
 from vael.tables.reading import given_rows
 
 FEWEST_SET_ASIDE = 10

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from vael.cli import expecting, main, sweeping
+from vael.cli import expecting, main, training
 from vael.cli.expecting import KNOWN, LONG, ROWS, Expecting
 from vael.counting import reported
 
@@ -134,11 +134,11 @@ def test_forecasts_and_sweeps_say_how_long_they_take(tmp_path, capsys, every_mom
     words = ["--epochs", "1", "--no-compile", "--importance-samples", "2", "--run"]
     run = str(tmp_path / "run")
     assert main(["train", str(tmp_path / "x.npy"), "--sequence", "--model", "kalman", "--no-report", *words, run]) == 0
-    monkeypatch.setattr("vael.applications.forecasting.NUMBERS_AT_ONCE", 2**14)
+    monkeypatch.setattr("vael.applications.sequences.NUMBERS_AT_ONCE", 2**14)
     capsys.readouterr()
     assert main(["forecast", run, str(tmp_path / "x.npy"), "-o", str(tmp_path / "f.npy")]) == 0
     assert "Forecasting 30 series will take about " in capsys.readouterr().err
     np.save(tmp_path / "two.npy", noise.normal(size=(60, 2)))
-    monkeypatch.setattr(sweeping, "write", lambda folder, points, title: folder)
+    monkeypatch.setattr(training, "write", lambda folder, points, title: folder)
     assert main(["sweep", str(tmp_path / "two.npy"), "--betas", "1", *words, str(tmp_path / "all")]) == 0
     assert "Training 3 points will take about " in capsys.readouterr().err

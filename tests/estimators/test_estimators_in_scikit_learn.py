@@ -323,7 +323,7 @@ def test_a_column_or_a_row_without_any_cell():
 
 def test_a_block_that_is_filled_in_parts_is_whole(rows, monkeypatch):
     """Where a block of rows needs more latents than are drawn at once."""
-    monkeypatch.setattr("vael.applications.gaps.LATENTS_AT_ONCE", 10_000)
+    monkeypatch.setattr("vael.applications.imputation.LATENTS_AT_ONCE", 10_000)
     holes = gapped(rows[:70])
     filled = VAEImputer(**QUICK).fit(holes).transform(holes)
     assert np.isfinite(filled).all()

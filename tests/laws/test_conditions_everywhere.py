@@ -13,7 +13,7 @@ import torch
 import vael
 from vael.cli.main import main
 from vael.data import OnError, blocks
-from vael.data.conditioning.arrays import FileCondition
+from vael.data.conditioning.conditions import FileCondition
 from vael.errors import FormatError, ShapeError, StateError, SupportError, VaelError
 from vael.evaluation import evaluate
 from vael.specs import pieces, prepare, request

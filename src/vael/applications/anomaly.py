@@ -17,8 +17,7 @@ from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from vael.applications.attribution import conditional_surprise
-from vael.applications.measuring import Measured, Measuring, few
-from vael.applications.neighbours import Neighbourhood
+from vael.applications.measuring import Measured, Measuring, Neighbourhood, few
 from vael.counting import counted
 from vael.data import Kind, Source
 from vael.errors import StateError

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from vael import specs
-from vael.applications.gaps import Imputed
+from vael.applications.imputation import Imputed
 from vael.applications.imputation import impute as fill
 from vael.applications.synthesis import schema_of as made
 from vael.cli.expecting import ROWS, Expecting

@@ -12,12 +12,11 @@ from pathlib import Path
 import torch
 
 from vael import domains, evaluation
-from vael.cli.likeness import Likeness, likeness
 from vael.cli.options.judging import IMPORTANCE_SAMPLES, PROPOSALS, EvaluateOptions, ReportOptions
 from vael.cli.options.parser import UsageError
 from vael.cli.results import examples, loaded
 from vael.cli.telling import CountingLine, answer, said, tell
-from vael.cli.trivial import against_trivial, as_fields
+from vael.cli.trivial import Likeness, against_trivial, as_fields, likeness
 from vael.cli.wording import duration, model, objective, rate, sentences
 from vael.counting import counted
 from vael.data import Source

@@ -15,8 +15,7 @@ from vael.applications.anomaly import LEAST_HELD_OUT, AnomalyDetector, Score, Ve
 from vael.cli.formats import ARRAY
 from vael.cli.options.using import USUAL_THRESHOLD, ScoreOptions, picture_of
 from vael.cli.reasons import Reason, Reasons
-from vael.cli.results import expecting, lines_of, loaded, rows, target_of
-from vael.cli.sheets import Reasoned, sheet_of
+from vael.cli.results import Reasoned, expecting, lines_of, loaded, rows, sheet_of, target_of
 from vael.cli.telling import said, tell
 from vael.cli.wording import climbed
 from vael.counting import counted

@@ -1,4 +1,4 @@
-"""`vael sample`, `reconstruct`, `encode`, `score` and `impute` for runs on sequences."""
+"""`vael sample`, `reconstruct`, `encode`, `score`, `impute` and `forecast` for runs on sequences."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from torch import Tensor
 
 from vael.applications.generation import reconstructions, samples, write
 from vael.applications.sequences import WindowTerms, all_terms, codes_of
+from vael.cli import series
 from vael.cli.drawing.conditioning import as_many, conditioned
-from vael.cli.expecting import WINDOWS, Expecting
+from vael.cli.expecting import SERIES, WINDOWS, Expecting
 from vael.cli.formats import ARRAY, LAID_OUT, Result, Target, format_of
+from vael.cli.options.drawing import ForecastOptions
 from vael.cli.options.sampling import SampleOptions
 from vael.cli.options.shared import ResultOptions
 from vael.cli.options.using import EncodeOptions, ImputeOptions, ReconstructOptions, ScoreOptions
@@ -30,7 +32,7 @@ from vael.domains.sequence import in_conditions
 from vael.errors import FormatError, StateError
 from vael.options.declaring import given
 from vael.specs import Run
-from vael.specs.series import channels_of, conditions_of, series_in, written_as
+from vael.specs.series import channels_of, conditions_of, forecast_columns, series_in, written_as
 from vael.tables import columnwise as pc
 from vael.tables.as_text.output import cell_file, row_file
 from vael.tables.constraints import enforced
@@ -251,3 +253,27 @@ def write_rows(target: Path, found: Sequences, windows: Covering, filled: np.nda
     x[order, 1:] = torch.where(x[order, 1:].isnan(), torch.from_numpy(filled).to(x.dtype), x[order, 1:])
     with cell_file(target, table.layout) as file:
         add_completed(file, table, completed(table, enforced(table.schema, x), 0))
+
+
+def forecast(options: ForecastOptions) -> int:
+    """Means and quantiles, or draws, of the steps after each series."""
+    run = loaded(options)
+    target = target_of(run, options, "forecast")
+    with Expecting("Forecasting", silent=options.json, nouns=SERIES) as time:
+        found, ahead = run.use.future(options.data, options.steps, options.seed, progress=time.tell)
+    result = Result(
+        array=lambda path: write(path, ahead.mean if options.draws is None else ahead.draws[: options.draws]),
+        table=lambda path: series.store_columns(
+            path,
+            forecast_columns(run.spec.data, found, ahead, options.interval, options.draws),
+            written_as(run.spec.data, options.interval),
+        ),
+    )
+    steps, means = ahead.mean.shape[1], f"means, and the middle {options.interval:.0%} of draws"
+    record = {"file": str(target.write(result)), "series": len(found.series), "steps": steps, "context": found.window}
+    return said(
+        options.json,
+        {**record, "interval": options.interval, "draws": options.draws},
+        f"{target.path}: {counted(steps, 'step')} after {counted(len(found.series), 'series', 'series')}, given the "
+        f"last {found.window} steps of each: {means if options.draws is None else f'{options.draws} drawn futures'}",
+    )

@@ -11,10 +11,9 @@ from vael.compression.contents import (
     pictures_of,
     safe_names,
 )
-from vael.compression.given import GivenLevels, OneCondition, given_levels
-from vael.compression.level import Level
+from vael.compression.level import GivenLevels, Level, OneCondition, given_levels
 from vael.compression.safe import SafeLevel
-from vael.compression.tabular.table_level import TableLevel
+from vael.compression.tabular.column_laws import TableLevel
 from vael.compression.tabular.tables import Original, table_contents
 from vael.compression.tiles import TiledLevel
 

@@ -20,8 +20,7 @@ from vael.claims import refuse_claim
 from vael.compression.bits_back import CodedExamples, decode, encode
 from vael.compression.container import MOST_CELLS, BlockFacts, Header, Layout, checksum, facts_beside, pack, unpack
 from vael.compression.contents import Contents, to_cells, to_original
-from vael.compression.given import GivenLevels
-from vael.compression.level import Level
+from vael.compression.level import GivenLevels, Level
 from vael.counting import Progress, counted
 from vael.errors import FormatError, ShapeError, VaelError
 

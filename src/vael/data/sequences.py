@@ -16,7 +16,7 @@ import torch
 
 from vael.counting import counted
 from vael.data.cells import fingerprint
-from vael.data.conditioning.arrays import rows_in
+from vael.data.conditioning.conditions import rows_in
 from vael.data.files.material import Material, MaterialPart
 from vael.data.keys import Keys
 from vael.data.series import MANY, Sequences, Series, read_sequences

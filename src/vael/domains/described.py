@@ -9,10 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from vael.data import Binarize, Images, Schema, Windowing
-from vael.data.conditioning.arrays import FileCondition
-from vael.data.conditioning.columns import ColumnsCondition
-from vael.data.conditioning.conditions import ConditionRows
-from vael.data.conditioning.kinds import AnyCondition
+from vael.data.conditioning.columns import AnyCondition, ColumnsCondition
+from vael.data.conditioning.conditions import ConditionRows, FileCondition
 from vael.data.conditioning.labels import AnyLabelling, ColumnLabels
 from vael.data.pictures.patching import Patching
 from vael.tables.schema_file import as_record, from_record

@@ -13,7 +13,7 @@ import torch
 from vael.data import Kind, OnError, Schema, Source, Splits, Table, load
 from vael.data.blocks import Like, array_blocks
 from vael.data.cells import fingerprint
-from vael.data.conditioning.arrays import FileCondition
+from vael.data.conditioning.conditions import FileCondition
 from vael.data.conditioning.labels import FileLabels
 from vael.data.files.material import Material, MaterialPart
 from vael.data.keys import Keys, table_keys

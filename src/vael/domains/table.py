@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -12,27 +13,27 @@ import torch
 
 from vael.applications.synthesis import schema_of
 from vael.counting import counted
-from vael.data import ColumnKind, OnError, Schema, Source, Splits, Table, load_table, statistics
-from vael.data.blocks import Like
+from vael.data import ColumnKind, Kind, OnError, Schema, Source, Splits, Table, load_table, read_table, statistics
+from vael.data.blocks import Like, table_blocks
 from vael.data.facts import facts_from
+from vael.data.keys import Keys
 from vael.data.tabular import is_table_file
 from vael.domains.baselines import independent_columns, independent_elements
-from vael.domains.coding import Coding
-from vael.domains.column_coding import ColumnCoding
+from vael.domains.coding import Coding, ColumnCoding, ElementCoding
 from vael.domains.core import Described, Domain
 from vael.domains.described import DataSpec, Reading
-from vael.domains.element_coding import ElementCoding
-from vael.domains.reading import Lenience, Piece, loaded, refuse_test_as_validation
-from vael.domains.recommendation import (
-    Choice,
-    Recommendation,
-    chosen,
-    likelihood,
-    power_of_two,
-    refuse_unfit,
-    values,
+from vael.domains.reading import (
+    Lenience,
+    Piece,
+    in_condition,
+    like_of,
+    loaded,
+    refuse_length,
+    refuse_missing_table,
+    refuse_test_as_validation,
 )
-from vael.domains.table_rows import TABLE, all_rows, numbers_like, refuse_other_files, rows_in_file, whole
+from vael.domains.recommendation import Choice, Recommendation, chosen, likelihood, power_of_two, refuse_unfit, values
+from vael.errors import FormatError
 from vael.models import ColumnsHead, head_of
 from vael.models.likelihoods.parts import ColumnsPart, GaussianPerChannelPart
 from vael.networks.parts import DensePart
@@ -40,7 +41,7 @@ from vael.report.of_examples import Shown, drawings
 from vael.report.record import Encoded, Headed, ReportInput, Subject, TrivialModel
 from vael.report.tabular import columns as number_columns
 from vael.report.tabular import mixed_columns
-from vael.tables.given import in_memory
+from vael.tables.given import as_table, in_memory
 
 FEW = 5000  # rows of numbers with gaps below which one σ serves each column
 ROWS = Subject(
@@ -215,3 +216,85 @@ def gapped_numbers(source: Source) -> Recommendation:
         "are missing.",
     )
     return chosen(Choice("gapped", DensePart(hidden=(128,)), {"latent": 10}, ""), part, reasons)
+
+
+TABLE = "the table"  # what rows in memory are called
+
+
+def rows_in_file(
+    known: DataSpec, path: Path, schema: Schema, on_error: OnError, like: Like | None = None
+) -> Iterator[Piece]:
+    """The rows of a file, some at a time, by a schema with the columns that are set apart; `like` of plain numbers."""
+    last = 0
+    for table in table_blocks(path, schema, on_error=on_error, like=like):
+        last = max(last, last_row(table))
+        source, kept = in_its_condition(known, str(path), table, like)
+        yield Piece(source, kept.rows, kept)
+    refuse_length(known, last, path.name)
+
+
+def all_rows(
+    known: DataSpec, data: object, schema: Schema, on_error: OnError, like: Like | None = None
+) -> tuple[Source, Table]:
+    """The rows of a table in a file or in memory, all at once, likewise."""
+    inside = not isinstance(data, Path | str)
+    if not inside:
+        refuse_other_files(known, Path(data))
+    called = TABLE if inside else str(data)
+    table = read_table(as_table(data) if inside else Path(called), schema, on_error=on_error)
+    refuse_length(known, last_row(table), Path(called).name)
+    return in_its_condition(known, called, table, like)
+
+
+def numbers_like(known: DataSpec, name: str, schema: Schema) -> Like:
+    """What rows of plain numbers must be."""
+    return replace(like_of(known, name), event=(len(schema.columns),), columns=schema.names)
+
+
+def last_row(table: Table) -> int:
+    """The number of the last row, whether it was taken or left out; 0 of none."""
+    return max([*table.rows[-1:].tolist(), *(one.row for one in table.skipped)], default=0)
+
+
+def as_source(name: str, table: Table) -> Source:
+    """The rows of a table with a schema."""
+    return Source(name, table.x, Kind.MIXED, "", schema=table.schema, gaps=True, columns=table.schema.names)
+
+
+def whole(known: DataSpec, schema: Schema) -> Schema:
+    """A schema with the columns that are set apart."""
+    return schema if known.set_apart is None else known.set_apart.whole(schema)
+
+
+def in_its_condition(known: DataSpec, data: str, table: Table, like: Like | None = None) -> tuple[Source, Table]:
+    """Some rows of a table with their conditions and labels, and the table without the columns that are these.
+
+    Errors: `SupportError` for a row whose condition is not known.
+    """
+    name = Path(data).name
+    source = as_source(name, table) if like is None or not len(table.x) else like.source(table.x.numpy())
+    if known.condition is not None or known.set_apart is not None:
+        source = replace(source, keys=Keys(table.rows))
+    given = in_condition(known, source, data, whole=False)
+    if known.set_apart is None:
+        return given, table
+    kept = [place for place in range(table.x.shape[1]) if place not in known.set_apart.places]
+    schema = replace(table.schema, columns=tuple(table.schema.columns[place] for place in kept))
+    return given, replace(table, x=table.x[:, kept].contiguous(), schema=schema)
+
+
+def refuse_other_files(known: DataSpec, path: Path) -> None:
+    """Errors: `FormatError` for what is no table where a run was trained on one, or for one that there is not."""
+    refuse_missing_table(path)
+    columns = known.columns
+    if known.row_schema is not None and path.exists() and not is_table_file(path):
+        what = "a folder" if path.is_dir() else "an array" if path.suffix.lower() in (".npy", ".npz") else "no table"
+        raise FormatError(
+            f"{path} is {what}, but the run was trained on a table with the columns "
+            f"{', '.join(columns[:8])}{' ...' if len(columns) > 8 else ''} "
+            f"({known.name}); give a .csv or .parquet file with these columns"
+        )
+    if columns and path.is_dir():
+        raise FormatError(
+            f"{path} is a folder, but the run was trained on a table ({known.name}); give a .csv, .parquet or .npy file"
+        )

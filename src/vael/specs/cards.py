@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vael import domains, files
-from vael.data.conditioning.arrays import FileCondition
+from vael.data.conditioning.conditions import FileCondition
 from vael.data.conditioning.labels import FileLabels
 from vael.errors import StateError
 from vael.specs.runs import WEIGHTS, Run, load

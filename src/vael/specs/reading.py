@@ -8,8 +8,8 @@ from pathlib import Path
 from vael import domains
 from vael.data import Binarize, Images, OnError, Schema, Source, Splits, Table, Windowing
 from vael.data.catalog.named import is_name
+from vael.data.conditioning.columns import AnyCondition
 from vael.data.conditioning.conditions import ARRAY, LABEL
-from vael.data.conditioning.kinds import AnyCondition
 from vael.data.conditioning.labels import Labelling, labelled_splits
 from vael.data.conditioning.learned_conditions import conditioned
 from vael.data.pictures.patching import Patching

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from vael.data.conditioning.arrays import FileCondition
-from vael.data.conditioning.conditions import LABEL
+from vael.data.conditioning.conditions import LABEL, FileCondition
 from vael.data.conditioning.labels import ColumnLabels, FileLabels
 from vael.domains.described import size_of
 from vael.errors import StateError

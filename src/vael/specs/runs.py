@@ -13,20 +13,18 @@ from torch import Tensor
 
 from vael import domains, files, training
 from vael.data import Source, Splits
-from vael.data.conditioning.arrays import FileCondition, rows_in
-from vael.data.conditioning.conditions import Condition
+from vael.data.conditioning.conditions import Condition, FileCondition, rows_in
 from vael.errors import FormatError, StateError
 from vael.models import Model
 from vael.parts import trusting
 from vael.specs.asked import request
-from vael.specs.configuring import prepare
+from vael.specs.configuring import WEIGHTS, begun_with, load_weights, prepare, refuse_misfit, start_in, write_start
 from vael.specs.contamination import LeftOut, left_out, strangest
 from vael.specs.preparing import Prepared, build_model, prepare_again
 from vael.specs.reading import splits_of
 from vael.specs.resuming import changed, trusted
 from vael.specs.sizes import hollow
 from vael.specs.spec import FILE, RunSpec, read_spec, write_spec
-from vael.specs.starting import WEIGHTS, begun_with, load_weights, refuse_misfit, start_in, write_start
 from vael.specs.using import TrainedRun
 from vael.stored import present, read_bytes
 from vael.tables.as_text.output import cell_file

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vael import domains
-from vael.applications.forecasting import Future
+from vael.applications.sequences import Future
 from vael.data import Schema
 from vael.data.conditioning.columns import CellsCondition
 from vael.data.covering import following

@@ -22,13 +22,13 @@ from vael import domains
 from vael.applications import generation
 from vael.applications.anomaly import AnomalyDetector, Score, Verdict
 from vael.applications.classifying import class_probabilities
-from vael.applications.forecasting import Future, future
 from vael.applications.imputation import Imputed, impute
+from vael.applications.sequences import Future, future
 from vael.applications.synthesis import latent_sampler, synthetic_rows, usual_sampler
 from vael.counting import Progress
 from vael.data import Schema, Source, Splits
-from vael.data.conditioning.arrays import FileCondition
 from vael.data.conditioning.columns import CellsCondition
+from vael.data.conditioning.conditions import FileCondition
 from vael.data.covering import last_windows
 from vael.data.series import Sequences
 from vael.domains.sequence import in_conditions

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from vael.data import Kind, Source, Splits, load_table
-from vael.data.conditioning.arrays import FileCondition
-from vael.data.conditioning.conditions import LabelCondition
+from vael.data.conditioning.conditions import FileCondition, LabelCondition
 from vael.data.conditioning.learned_conditions import conditioned, learned
 from vael.data.windowing import Windowing
 from vael.errors import ShapeError, StateError, SupportError

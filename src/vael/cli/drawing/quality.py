@@ -10,7 +10,7 @@ from torch import Tensor
 from vael.applications import synthesis
 from vael.applications.generation import mean_samples
 from vael.applications.synthesis import held_out, judge_rows, schema_of, usual_sampler
-from vael.cli.drawing import conditions, latents
+from vael.cli.drawing import conditioning, latents
 from vael.cli.options.parser import UsageError
 from vael.cli.options.sampling import SampleOptions
 from vael.cli.results import domain_of
@@ -64,7 +64,7 @@ def refuse_tables_options(run: Run, options: SampleOptions) -> None:
         raise UsageError(
             f"{names[0]} is for tables, but this model is of examples of shape {run.spec.data.event}; leave it out"
         )
-    conditions.refuse_conditions(options)
+    conditioning.refuse_conditions(options)
     if asked.target is not None and asked.quality is None:
         raise UsageError(
             "--target says what is predicted for the quality page; give --quality PAGE.html with it, or leave it out"
@@ -92,7 +92,7 @@ def draw_table(
     """
     count, seed = options.examples, options.seed
     if options.tables.given:
-        return conditions.conditional_rows(run, schema, count, seed, options.tables.given)
+        return conditioning.conditional_rows(run, schema, count, seed, options.tables.given)
     if options.latents.asked:
         return enforced(schema, latents.latent_samples(run, count, options).flatten(1))
     if options.mean:

@@ -1,5 +1,5 @@
 """The cells of a table's rows as a law of whole numbers: first which cells there are, then levels, then numbers by
-halvings.
+halvings; and the default level for tables, cells that are missing or kept beside left out.
 """
 
 from __future__ import annotations
@@ -8,13 +8,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+from torch.distributions import Distribution
 
 from vael.compression.laws import CodingLaw, Question, Questions, Symbols, finite, upper_share
 from vael.compression.reading import coarse, sigmoid
+from vael.compression.safe import FINE_BINS, FloatLevel
 from vael.compression.stack import LIBRARY
-from vael.compression.tabular.grids import WIDEST, CodingGrid
-from vael.errors import FormatError
+from vael.compression.tabular.grids import WIDEST, CodingGrid, grids_of
+from vael.counting import counted
+from vael.data import Batch, Schema
+from vael.errors import FormatError, ShapeError, SupportError
+from vael.models import Model
 from vael.probability.columns import Columns, Numbers
 
 STATES = 3  # of a cell: coded, missing, kept beside
@@ -281,3 +288,55 @@ def log_cells(law: Columns, grids: Sequence[CodingGrid], symbols: Symbols) -> Fl
     each = np.zeros(steps.shape)
     each[seen] = np.log(np.maximum(mass, LEAST))
     return total + each.sum(1)
+
+
+ROWS = 512  # in one call of a network
+
+
+class TableLevel(FloatLevel):
+    """Rows of a table: a symbol a cell (`CodingGrid`), `MISSING` or `ASIDE` where the model is shown a gap; `counts`
+    says how often those are.
+
+    Which cells there are is coded by how often a column has them where the column before has, levels by their
+    probabilities, a number by the mass of its step under the column's law. Errors: `SupportError` for a likelihood that
+    is not one of columns, `ShapeError` for counts of another table and sizes below 1.
+    """
+
+    def __init__(
+        self, model: Model, schema: Schema, counts: Counts, *, batch: int = ROWS, bins: int = FINE_BINS
+    ) -> None:
+        if len(counts) != len(schema.columns):
+            raise ShapeError(
+                f"{counted(len(counts), 'count')} of gaps for {counted(len(schema.columns), 'column')}; expected "
+                "one for each"
+            )
+        self.grids, self.counts = grids_of(schema), counts
+        self.cells, self.levels = len(schema.columns), WIDEST
+        super().__init__(model, batch=batch, bins=bins)
+
+    def _batch(self, x: Symbols) -> Batch:
+        cells = self._shown(x)
+        return Batch(x=cells, observed=~torch.isnan(cells))
+
+    def _shown(self, x: Symbols) -> Tensor:
+        return torch.from_numpy(
+            self._padded(
+                np.stack([grid.shown(x[:, place]) for place, grid in enumerate(self.grids)], axis=1), self.cells
+            )
+        )
+
+    def _law(self, law: Distribution, examples: int) -> CodingLaw:
+        return ColumnRows(columns_of(law), self.grids, self.counts, examples)
+
+    def _log_prob(self, law: Distribution, x: Symbols) -> np.ndarray:
+        return log_cells(columns_of(law), self.grids, x) + States(self.counts, len(x)).log_prob(x)
+
+
+def columns_of(law: Distribution) -> Columns:
+    """Errors: `SupportError` for another law."""
+    if not isinstance(law, Columns):
+        raise SupportError(
+            f"{type(law).__name__} is no law of a table's columns; train with a likelihood for each column "
+            "(--likelihood columns)"
+        )
+    return law

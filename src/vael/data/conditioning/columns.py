@@ -16,6 +16,8 @@ from torch.nn.functional import one_hot
 from vael.data.conditioning.conditions import (
     Condition,
     Deviation,
+    FileCondition,
+    LabelCondition,
     Moment,
     beside,
     listed,
@@ -205,3 +207,8 @@ def taken_out(source: Source, names: Sequence[str]) -> tuple[Float[Tensor, "exam
 def without(schema: Schema | None, kept: Sequence[int]) -> Schema | None:
     """The schema with the columns at these places only."""
     return None if schema is None else replace(schema, columns=tuple(schema.columns[place] for place in kept))
+
+
+AnyCondition = Annotated[
+    LabelCondition | ColumnsCondition | SeriesCondition | FileCondition, Field(discriminator="kind")
+]

@@ -12,15 +12,16 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vael.counting import counted
-from vael.data.conditioning.arrays import FileCondition, rows_in
 from vael.data.conditioning.columns import ColumnsCondition, SeriesCondition, columns_in
 from vael.data.conditioning.conditions import (
     ARRAY,
     LABEL,
     Condition,
+    FileCondition,
     LabelCondition,
     class_name,
     listed,
+    rows_in,
 )
 from vael.data.source import Source, Splits
 from vael.errors import StateError

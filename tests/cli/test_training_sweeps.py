@@ -9,7 +9,7 @@ import torch
 from test_main import SMALL
 
 from vael import specs
-from vael.cli import main, sweeping
+from vael.cli import main, training
 from vael.errors import StateError
 from vael.models import Terms
 from vael.objectives import ELBO, Beta, SampledELBO
@@ -61,9 +61,9 @@ def test_two_latents_are_for_models_of_one_vector(tmp_path):
     grey = np.resize(np.arange(256, dtype=np.uint8), (13_000, 20, 20))
     np.save(tmp_path / "grey.npy", grey)
     asked = {"data": str(tmp_path / "grey.npy"), "binarize": "dynamic"}
-    assert sweeping.sized({"data": "digits"}) == {"data": "digits", "latent": 2}
-    assert sweeping.sized({"data": "digits", "latent": 5}) == {"data": "digits", "latent": 5}
-    found = sweeping.sized(asked)
+    assert training.sized({"data": "digits"}) == {"data": "digits", "latent": 2}
+    assert training.sized({"data": "digits", "latent": 5}) == {"data": "digits", "latent": 5}
+    found = training.sized(asked)
     assert specs.prepare(specs.request(**found)).spec.recipe == "hierarchical"
     assert "latent" not in found
 
@@ -133,7 +133,7 @@ def test_every_recipe_is_swept_or_refused_before_anything_is_trained(model, tmp_
         begun.append(label)
         raise StateError("far enough")
 
-    monkeypatch.setattr(sweeping, "trained", trained)
+    monkeypatch.setattr(training, "trained", trained)
     words = ["--run", str(tmp_path / "run"), "--model", model, "--no-compile", "--betas", "0.5,4"]
     assert main(["sweep", str(tmp_path / "x.npy"), *words]) == 2
     said = capsys.readouterr().err

@@ -15,7 +15,7 @@ import vael
 from vael import specs
 from vael.cli import main
 from vael.errors import FormatError, StateError, SupportError
-from vael.specs.starting import START
+from vael.specs.configuring import START
 from vael.training import Callback
 
 HOW = {"epochs": 2, "batch": 64, "seed": 5, "compile": False, "callbacks": (), "precision": "float32", "threads": 1}

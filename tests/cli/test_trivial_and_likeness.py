@@ -10,8 +10,8 @@ import torch
 
 import vael
 from vael.applications.generation import samples
-from vael.cli import likeness as module
 from vael.cli import main
+from vael.cli import trivial as module
 from vael.evaluation import classifier_features, train_classifier
 
 HOW = {"binarize": "threshold", "latent": 8, "hidden": (64,), "batch": 128, "callbacks": (), "compile": False}

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from vael.applications.gaps import Exact, Wanted, Weighing
-from vael.applications.imputation import impute
+from vael.applications.imputation import Exact, Wanted, Weighing, impute
 from vael.data import Batch, Kind, Source
 from vael.evaluation import RowKeys
 from vael.models import ColumnsHead
@@ -91,7 +90,9 @@ def test_what_was_seen_is_as_it_came_and_certain(model):
 def test_fewer_rows_are_filled_together_where_a_row_has_more_numbers(model, monkeypatch):
     """Memory is that of so many numbers, however many columns there are."""
     whole, x = filled(model, rows(96, 64)), rows(96, 64)
-    monkeypatch.setattr("vael.applications.gaps.NUMBERS_AT_ONCE", 2 * 16 * SAMPLES * model.likelihood.head.raw_numbers)
+    monkeypatch.setattr(
+        "vael.applications.imputation.NUMBERS_AT_ONCE", 2 * 16 * SAMPLES * model.likelihood.head.raw_numbers
+    )
     kept = Weighing(model, model, Wanted(SAMPLES, 0, 0.9, 0), RowKeys())
     assert kept.at_once(Batch(x=x[:1], observed=~x[:1].isnan())) in (16, 32)
     for one, other in zip(filled(model, x), whole, strict=True):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from oracles import A, C, Q, R, linear_state_space
-from vael.applications.forecasting import future
+from vael.applications.sequences import future
 from vael.data import Kind, Source, Windowing
 from vael.errors import StateError
 
