@@ -9,8 +9,10 @@ import torch
 from scipy import stats
 
 from vael.data import Kind, Source
+from vael.data.transforms import DynamicBinarization
 from vael.errors import StateError, SupportError
 from vael.evaluation import judge
+from vael.evaluation.estimation import Estimation
 from vael.evaluation.judgement import CodeJudgement, ErrorJudgement, ExactJudgement
 from vael.evaluation.judging import judge_codes, judge_error, judge_exactly, standard_error
 from vael.evaluation.record import Evaluation
@@ -118,6 +120,29 @@ def test_codes_are_judged_by_a_likelihood_where_there_is_one_and_else_by_their_e
     assert (found.split, found.seed, found.examples) == ("test", 2, 9)
     if isinstance(found, CodeJudgement):
         assert found.found.rate == pytest.approx(codes[0].numel() * math.log(4))
+
+
+@pytest.mark.parametrize("batch", [2, 9])
+def test_what_a_source_draws_is_drawn_by_the_seed_alone(batch):
+    """Grey pictures made black and white by chance: each judge sees those of its seed, in batches of any size."""
+    grey = replace(pictures(Kind.INTEGER, 256), kind=Kind.BINARY, levels=None, transform=DynamicBinarization(255))
+    grid = [CodeGrid(4, 4, 2)]
+    codes = built(lambda: vq_vae((1, 4, 4), BernoulliHead(), CodeBook(4, 2), channels=(4,)))
+    codes.coder.books[0].sums.copy_(0.3 * torch.randn(4, 2, generator=torch.Generator().manual_seed(1)))
+    ways = {
+        judge_exactly: built(lambda: AutoregressiveCodes(grid, features=2, channels=2, layers=1)),
+        judge_codes: codes,
+        judge_error: built(lambda: autoencoder((1, 4, 4), latent=2, hidden=(4,))),
+    }
+    for way, model in ways.items():
+        data = replace(grey, x=grey.x.flatten(1)) if way is judge_exactly else grey
+        one, same, other = (
+            way(model, data, Estimation(seed=seed, batch=size)) for seed, size in ((5, batch), (5, 4), (6, batch))
+        )
+        first, again, fresh = ([figure.value for figure in found.figures] for found in (one, same, other))
+        assert first == pytest.approx(again, rel=1e-6)
+        assert first[0] != fresh[0]
+        assert (one.seed, other.seed) == (5, 6)
 
 
 def test_latents_are_judged_by_draws_as_they_were_asked_for():

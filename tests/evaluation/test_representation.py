@@ -5,10 +5,12 @@ import math
 import pytest
 import torch
 
-from vael.data import load
+from vael.data import Kind, Source, load
+from vael.data.transforms import DynamicBinarization
 from vael.errors import ShapeError, StateError
+from vael.evaluation import representation
 from vael.evaluation.representation import attribute_probe, class_probe, codes_of, strokes
-from vael.models import DiscretizedLogisticHead
+from vael.models import BernoulliHead, DiscretizedLogisticHead
 from vael.recipes import dense
 
 
@@ -60,6 +62,17 @@ def test_codes_are_posterior_means_in_order():
         torch.manual_seed(0)
         model = dense(digits.event, DiscretizedLogisticHead(17), latent=3, hidden=(8,))
     torch.testing.assert_close(codes_of(model, digits)[7:9], model.encode(digits.batch(torch.tensor([7, 8]))))
+
+
+def test_codes_depend_on_the_example_and_the_seed_and_not_on_how_many_are_encoded_together(monkeypatch):
+    """Grey pictures made black and white by chance."""
+    x = torch.randint(0, 256, (9, 1, 4, 4), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    grey = Source("grey", x, Kind.BINARY, "", transform=DynamicBinarization(255))
+    model = dense((1, 4, 4), BernoulliHead(), latent=2, hidden=(4,))
+    whole, other = (codes_of(model, grey, seed) for seed in (3, 4))
+    monkeypatch.setattr(representation, "AT_ONCE", 2)
+    torch.testing.assert_close(codes_of(model, grey, 3), whole)
+    assert not torch.allclose(other, whole)
 
 
 def test_what_cannot_be_probed_is_refused():

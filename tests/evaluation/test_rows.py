@@ -11,6 +11,8 @@ from vael.evaluation.rows import (
     LATENTS_AT_ONCE,
     ROWS_AT_ONCE,
     WIDEST,
+    RowKeys,
+    cell_keys,
     row_blocks,
     row_terms,
     rows_at_once,
@@ -89,6 +91,53 @@ def test_a_block_is_the_largest_power_of_two_that_memory_bears(event, samples):
     allowed = max(1, min(ROWS_AT_ONCE, CELLS_AT_ONCE // cells, LATENTS_AT_ONCE // samples))
     assert size.bit_count() == 1
     assert size <= allowed < 2 * size
+
+
+@pytest.mark.parametrize("rows", [1, 8192, 8200])
+def test_every_block_has_as_many_rows_and_what_fills_it_up_is_its_last_row(rows):
+    source = table(rows)
+    size, blocks = rows_at_once(source.event), list(row_blocks(model_of(table()), source))
+    assert {len(block.batch) for block in blocks} == {size}
+    assert sum(block.rows for block in blocks) == rows
+    x = torch.cat([block.batch.x[: block.rows] for block in blocks])
+    torch.testing.assert_close(x, source.x)
+    for block in blocks:
+        assert (block.batch.x[block.rows :] == block.batch.x[block.rows - 1]).all()
+        assert (block.batch.index[block.rows :] == block.batch.index[block.rows - 1]).all()
+
+
+def test_a_convolution_that_makes_nothing_of_an_example_asks_for_no_smaller_blocks():
+    model = model_of(table())
+    model.unused = torch.nn.Conv2d(1, 4, 3)
+    assert widest_convolution(model, table()) == widest_convolution(model_of(table()), table()) == 0
+
+
+def test_equal_rows_have_equal_keys_and_others_have_not():
+    """Whatever a number is stored as: zeros of both signs, gaps of any bits, float32 and float64; keys are numbers of
+    63 bits that use the whole range.
+    """
+    x = table(500).x
+    keys = cell_keys(x)
+    assert len(set(keys.tolist())) == 500
+    assert 0 <= int(keys.min()) < 2**58 < 2**62 < int(keys.max())
+    assert torch.equal(keys, cell_keys(x.double()))
+    assert torch.equal(keys.flip(0), cell_keys(x.flip(0)))
+    assert torch.equal(cell_keys(x.reshape(500, 5, 1)), keys)
+    gap = torch.tensor([[0.0, torch.nan], [-0.0, -torch.nan]])
+    assert len(set(cell_keys(gap).tolist())) == 1
+    apart = cell_keys(torch.zeros(4, 2), [0, 1, 2, 0])
+    assert len(set(apart.tolist())) == 3
+    assert apart[0] == apart[3] == cell_keys(torch.zeros(1, 2))[0]
+
+
+def test_keys_of_rows_count_equal_rows_before_them_over_all_blocks():
+    x = torch.tensor([[1.0], [2.0], [1.0], [1.0], [2.0]])
+    whole, parts = RowKeys(), RowKeys()
+    keys = whole.of(x)
+    assert len(set(keys.tolist())) == 5
+    assert torch.equal(torch.cat([parts.of(x[:2]), parts.of(x[2:4]), parts.of(x[4:])]), keys)
+    assert torch.equal(RowKeys().of(x[1:2]), keys[1:2])  # alone as among others
+    assert torch.equal(RowKeys().of(x[2:3]), keys[:1])  # and the first of its kind wherever it stands
 
 
 def test_a_block_of_what_convolutions_see_is_no_larger_than_their_widest_result_allows():

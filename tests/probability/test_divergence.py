@@ -1,10 +1,20 @@
 """KL divergences: the closed form where there is one, the mean of log-ratios where there is none."""
 
+import itertools
 import math
 
 import pytest
 import torch
-from torch.distributions import AffineTransform, Independent, Laplace, Normal, TransformedDistribution
+from torch.distributions import (
+    AffineTransform,
+    Categorical,
+    Independent,
+    Laplace,
+    MixtureSameFamily,
+    MultivariateNormal,
+    Normal,
+    TransformedDistribution,
+)
 from torch.distributions.kl import kl_divergence
 
 from vael.probability import bounded, diagonal_gaussian, divergence, draw, has_closed_form, standard_gaussian
@@ -92,3 +102,18 @@ def test_the_standard_gaussian_is_the_gaussian_with_mean_0_and_variance_1():
         assert not law._validate_args
         assert law.base_dist._validate_args is False
         assert law.log_prob(zeros + math.nan).isnan()
+
+
+def test_a_closed_form_is_known_for_pairs_of_gaussians_over_as_many_numbers_and_no_others():
+    """Whichever stands first, with full and with diagonal covariance."""
+    full = MultivariateNormal(torch.zeros(3), scale_tril=torch.eye(3))
+    diagonal = Independent(Normal(torch.zeros(3), torch.ones(3)), 1)
+    laplace = Independent(Laplace(torch.zeros(3), torch.ones(3)), 1)
+    wide = Independent(Normal(torch.zeros(2, 3), torch.ones(2, 3)), 2)
+    mixture = MixtureSameFamily(Categorical(torch.ones(2)), Independent(Normal(torch.zeros(2, 3), torch.ones(2, 3)), 1))
+    for q, p in itertools.product((full, diagonal), repeat=2):
+        assert has_closed_form(q, p)
+    for one, others in ((full, (laplace, wide, mixture)), (diagonal, (mixture,))):
+        for other in others:
+            assert not has_closed_form(one, other)
+            assert not has_closed_form(other, one)

@@ -8,7 +8,13 @@ from torch.distributions import MultivariateNormal
 from torch.distributions.kl import kl_divergence
 
 from vael.errors import ShapeError, SupportError
-from vael.probability import diagonal_gaussian
+from vael.probability import (
+    DiscretizedLogistic,
+    DiscretizedLogisticMixture,
+    ZeroInflatedPoisson,
+    diagonal_gaussian,
+    draw,
+)
 from vael.probability.joint_gaussian import JointGaussian
 from vael.probability.multivariate import ellipse
 from vael.probability.observation import CodeChoice
@@ -72,3 +78,29 @@ def test_values_beside_the_levels_of_a_table_count_as_the_nearest():
     assert torch.equal(law.log_prob(torch.tensor([-3.0, 2.4, 9.0]).double()), inside)
     every = torch.arange(5.0).double()
     torch.testing.assert_close(law.log_prob(every[:, None]).exp().sum(0), torch.ones(FEATURES).double())
+
+
+SCALED = {
+    "discretized-logistic": lambda s: DiscretizedLogistic(torch.tensor([2.3, 0.0]), s, 8),
+    "mixture": lambda s: DiscretizedLogisticMixture(
+        torch.zeros(2, 3), torch.tensor([1.0, 2.0, 5.5]).expand(2, 3), s[:, None].expand(2, 3), 8
+    ),
+    "zero-inflated-poisson": lambda s: ZeroInflatedPoisson(torch.tensor([0.3, -1.0]), s),
+}
+
+
+@pytest.mark.parametrize("make", SCALED.values(), ids=SCALED)
+@pytest.mark.parametrize("end", [-60.0, 60.0])
+def test_scales_and_rates_count_as_the_last_ones_that_float32_bears(make, end):
+    """Logarithms beyond ±60 as ±60, in the density, the mean and the draws; within, they differ."""
+    value = torch.tensor([2.0, 7.0])
+
+    def numbers(s):
+        law = make(torch.full((2,), s))
+        return law.log_prob(value), law.mean, draw(law, 50, torch.Generator().manual_seed(0))
+
+    last = numbers(end)
+    assert all(bool(part.isfinite().all()) for part in last)
+    for beyond in (1.02 * end, 2 * end, 1e6 * end):
+        assert all(torch.equal(one, other) for one, other in zip(numbers(beyond), last, strict=True))
+    assert any(not torch.equal(one, other) for one, other in zip(numbers(0.9 * end), last, strict=True))

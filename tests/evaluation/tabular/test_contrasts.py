@@ -125,6 +125,36 @@ def test_odds_count_what_the_other_tables_half_has():
     same(found["repeated rows"][0].values(asked, 1), np.log([1.5 / 0.5, 1, 1]))
 
 
+def test_a_gap_is_no_number_and_both_zeros_are_one_where_values_and_rows_are_counted():
+    """Rows and single values; a gap, a zero, a number too large for nobody and infinity are four things."""
+    schema = Schema((Column("x", ColumnKind.REAL), Column("y", ColumnKind.REAL)))
+    first = [np.array([0.0, NAN, -0.0, NAN] * 3), np.zeros(12)]
+    second = [np.array([NAN, 0.0, 1.0, 0.0] * 3), np.zeros(12)]
+    found = named(schema, first, second)
+    asked = [np.array([0.0, -0.0, NAN, 1.0]), np.array([0.0, -0.0, 0.0, 0.0])]
+    for name in ("single values of `x`", "repeated rows"):
+        same(found[name][0].values(asked, 0), np.log([6.5 / 0.5, 6.5 / 0.5, 0.5 / 3.5, 0.5 / 3.5]))
+        same(found[name][0].values(asked, 1), np.log([0.5 / 6.5, 0.5 / 6.5, 6.5 / 0.5, 1]))
+
+
+def test_a_contrast_is_of_the_columns_that_it_says_and_of_no_others(made):
+    """It names them, no other column changes it, and each of them does for some rows."""
+    cells, other = table(240, 3), table(240, 1)  # what was learned from, so that its values are known
+    cells[0][:5], cells[5][:5] = NAN, NAN
+    other[2][::3] += 0.125
+    for ones in made.values():
+        for one in ones:
+            known = one.values(cells, 0)
+            foreign = [x if place in one.columns else y for place, (x, y) in enumerate(zip(cells, other, strict=True))]
+            np.testing.assert_array_equal(one.values(foreign, 0), known)
+            named_columns = [place for place, column in enumerate(SCHEMA.columns) if f"`{column.name}`" in one.name]
+            assert set(named_columns) <= set(one.columns)
+            if len(named_columns) == len(one.columns) and " given " not in one.name:  # medians of levels may be equal
+                for place in one.columns:
+                    moved = [y if place == at else x for at, (x, y) in enumerate(zip(cells, other, strict=True))]
+                    assert not np.array_equal(one.values(moved, 0), known, equal_nan=True)
+
+
 def test_combinations_of_levels_are_counted_in_each_half():
     schema = Schema(
         (

@@ -259,6 +259,24 @@ def test_everything_at_once() -> None:
         JudgedTables(SCHEMA, law(200, 1), law(200, 2), law(5, 3))
 
 
+@pytest.mark.parametrize("place", range(3))
+def test_tables_are_of_twenty_rows_or_more_and_as_wide_as_their_schema(place) -> None:
+    """20 rows of each table are taken and 19 of any are not, nor a column more or less than the schema has."""
+    width, name = len(SCHEMA.columns), ("synthetic", "train", "holdout")[place]
+
+    def tables(rows, columns):
+        three = [torch.zeros(20, columns)] * 3
+        three[place] = torch.zeros(rows, columns)
+        return JudgedTables(SCHEMA, *three)
+
+    assert tables(20, width).schema is SCHEMA
+    with pytest.raises(ShapeError, match=rf"the {name} table has shape \(19, {width}\); expected at least 20 rows"):
+        tables(19, width)
+    for columns in (width - 1, width + 1):
+        with pytest.raises(ShapeError, match=rf"has shape \(20, {columns}\); expected .* rows of {width} columns"):
+            tables(20, columns)
+
+
 def test_targets_are_asked_from_the_last_column_with_few_levels_to_the_first_column(monkeypatch) -> None:
     """Columns of 2 to 20 levels before all others, the last first, so many at most; each by one half of the rows
     that the other judges.

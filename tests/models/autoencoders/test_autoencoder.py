@@ -19,6 +19,7 @@ from vael.models import (
     Contraction,
     CrossEntropyHead,
     Decoder,
+    GaussianMixture,
     LogisticContraction,
     SquaredErrorHead,
     unrolled,
@@ -157,6 +158,24 @@ def test_encode_and_reconstruct_see_what_they_are_given():
     model, given = autoencoder(EVENT, latent=3, hidden=(8,), corruption=Masking(1.0)), batch(torch.float32)
     assert not torch.equal(model.encode(given)[0], model.encode(given)[1])
     assert torch.equal(model.reconstruct(given), model.reconstruct(given))
+
+
+def test_a_condition_reaches_whatever_is_decoded():
+    """A decoder z W + c V that is given c beside z: its errors, its reconstruction and its draws are moved by c V."""
+    numbers = generator(3)
+    w, v, e = (torch.randn(size, generator=numbers, dtype=torch.float64) for size in ((3, 5), (2, 5), (5, 3)))
+    encoder, network = (torch.nn.Linear(*size, bias=False).double() for size in ((5, 3), (5, 5)))
+    with torch.no_grad():
+        encoder.weight.copy_(e.T)
+        network.weight.copy_(torch.cat((w, v)).T)
+    model = Autoencoder(encoder, Decoder(network, SquaredErrorHead()), density=GaussianMixture(2, 3))
+    x, c = (torch.randn(4, size, generator=numbers, dtype=torch.float64) for size in (5, 2))
+    given, z = Batch(x=x, context=c, index=torch.arange(4)), torch.randn(1, 4, 3, generator=numbers).double()
+    torch.testing.assert_close(model.decode((z,), c).mean[0], z[0] @ w + c @ v)
+    torch.testing.assert_close(model.reconstruct(given), x @ e @ w + c @ v)
+    torch.testing.assert_close(terms(model, given).log_likelihood[0], -((x - x @ e @ w - c @ v) ** 2).sum(1))
+    one, other = (model.sample(4, generator=generator(1), context=given) for given in (c, torch.zeros_like(c)))
+    torch.testing.assert_close(one - other, c @ v)
 
 
 def test_several_damaged_copies_are_several_samples():

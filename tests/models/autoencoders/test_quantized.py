@@ -168,6 +168,22 @@ def test_codes_are_drawn_as_often_as_their_probability_says():
     assert ((share - p).abs() < 4.5 * (p * (1 - p) / 4000).sqrt()).all()
 
 
+@EVERY
+def test_under_another_prior_a_model_has_the_same_codes_and_errors_and_that_prior(make):
+    model, given = make().eval(), batch(rows=6)
+    prior = built(lambda: AutoregressiveCodes(model.prior.grids, features=2, channels=2, layers=1))
+    other = model.with_prior(prior)
+    assert (other.training, model.train().with_prior(prior).training) == (False, True)
+    model.eval()
+    codes = model.codes(given)
+    assert torch.equal(other.codes(given), codes)
+    one, two = (m(given, generator=generator(), requires=frozenset({"log_prior"})) for m in (model, other))
+    assert torch.equal(one.log_likelihood, two.log_likelihood)
+    torch.testing.assert_close(two.log_prior[:, 0], prior.log_codes(prior.split(codes)))
+    assert not torch.allclose(one.log_prior, two.log_prior)
+    assert other.with_prior(model.prior).prior is model.prior
+
+
 def test_a_prior_over_codes_lowers_the_bits_of_the_whole():
     model, data = fitted(two), splits()
     codes = coded_splits(model, data)

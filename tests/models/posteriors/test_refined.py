@@ -31,6 +31,31 @@ def test_many_steps_reach_the_exact_posterior():
     torch.testing.assert_close(q.stddev, exact.stddev, rtol=0.5, atol=0)
 
 
+def test_a_step_is_clipped_to_its_rate_on_both_sides_and_is_its_formula_within():
+    """Of a decoder that is nearly exact slopes are enormous: one step moves each mean by the rate in deviations,
+    towards the exact one, and each logarithm of a deviation down by the rate. Of one that says little a mean moves by
+    rate σ² (Wᵀ (x - b - W μ) / s² - μ): variates stand beside their opposites, so they cancel.
+    """
+    for sigma, clipped in ((1e-3, True), (50.0, False)):
+        oracle = LinearGaussian.of_size(4, 2, sigma, seed=1, orthogonal=True)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            start = GaussianPosterior(Dense((4,), (4,), ())).double()
+        prior, decoder = StandardNormal(2).double(), oracle.decoder()
+        how = Refinement(steps=1, samples=16)
+        refined = RefinedPosterior(start, 2, prior, decoder, how).double().eval()
+        x = LinearGaussian.of_size(4, 2, seed=1, orthogonal=True).sample(12)
+        before, after = start(x, None), refined(x, None)
+        slope = (x - oracle.bias - before.mean @ oracle.weight.T) @ oracle.weight / sigma**2 - before.mean
+        moved = before.stddev * slope
+        assert (moved.abs() > 1).all() if clipped else (moved.abs() < 1).all()
+        assert {-1.0, 1.0} == set(moved.sign().unique().tolist())
+        torch.testing.assert_close(after.mean - before.mean, how.rate * before.stddev * moved.clamp(-1, 1))
+        if clipped:
+            narrower = torch.full_like(before.stddev, -how.rate)
+            torch.testing.assert_close(after.stddev.log() - before.stddev.log(), narrower)
+
+
 def test_no_example_gets_worse_and_the_bound_stays_one():
     """By 4,000 draws that the steps did not see: nearly every example gains, and none is above log p(x) by 5
     standard errors (false-alarm rate 2e-6).

@@ -201,6 +201,23 @@ def test_shapes_and_independence_of_the_batch():
     torch.testing.assert_close(whole, torch.cat(parts), rtol=1e-5, atol=1e-3)
 
 
+def test_predictions_are_means_of_what_the_latents_may_become():
+    """Of the linear model C A^k E[z_T | x], where nothing is drawn by the means alone, else by the mean of so many
+    draws within 5 standard errors: 6 rows, 3 steps; false-alarm rate 1e-5. Equal seeds give equal draws, others do not.
+    """
+    model, x = linear_state_space(), sequences(6).x
+    exact = posterior_means(model, Batch(x=x))[-1][0, :, 0]
+    expected = torch.stack([C * A**k * exact for k in (1, 2, 3)], 1)
+    torch.testing.assert_close(model.predict(x, 3)[..., 0], expected)
+    numbers = [torch.Generator().manual_seed(seed) for seed in (1, 1, 2)]
+    one, same, other = (model.predict(x, 3, samples=4000, generator=g)[..., 0] for g in numbers)
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    spread = C * (1 + 3 * Q**2) ** 0.5  # at most: a posterior no wider than the prior, and three steps
+    apart = (one - expected).abs()
+    assert 0 < float(apart.min()) <= float(apart.max()) < 5 * abs(spread) / 4000**0.5
+
+
 def test_a_backward_summary_sees_no_past_and_a_prediction_no_future():
     model = small()
     assert isinstance(model.summary, BackwardSummary)
