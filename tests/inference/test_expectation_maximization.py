@@ -129,6 +129,29 @@ def step(em, state, batch, seed=0):
 
 
 @EACH
+def test_a_component_without_weight_says_nothing(name):
+    """log p(x), its share of reconstruction and its divergence are those of the mixture without it."""
+    x = blobs(0)
+    two, three = (GaussianMixture(count, 2, KINDS[name]) for count in (2, 3))
+    em = ExpectationMaximization(two, seed=1)
+    state = em.init(splits(x).train, World())
+    known = two.components
+    more = [torch.cat((part, 0 * part[:1])) for part in (known.weight, known.mean)]
+    whole = known.covariance if name == "tied" else torch.cat((known.covariance, known.covariance[:1]))
+    three.assign(Components(*more, whole))
+    batch = Batch(x=x, weight=torch.linspace(0, 2, len(x)).double())
+    found = [
+        mixture.bound(beginning, batch, Stream(generator())).totals
+        for mixture, beginning in ((em, state), (ExpectationMaximization(three), state))
+    ]
+    torch.testing.assert_close(found[1], found[0])
+    log_p, reconstruction, divergence, count = found[0]
+    torch.testing.assert_close(log_p, (batch.weight * two.log_prob(x)).sum())
+    torch.testing.assert_close(-reconstruction - divergence, log_p)
+    torch.testing.assert_close(count, batch.weight.sum())
+
+
+@EACH
 def test_the_bound_never_falls(name):
     """Full batch, no floor, 1e-10 relative, 6 data sets; each rescue starts the law anew."""
     for seed in range(6):

@@ -131,6 +131,20 @@ def test_the_scan_is_widened_where_the_posterior_is_beyond_the_prior():
     assert float(found.mean) == pytest.approx(float(exact.posterior(x).mean), abs=1e-4)
 
 
+@pytest.mark.parametrize("x", [0.5, 60.0])
+def test_as_many_latents_as_it_says_were_decoded(x):
+    """Also where the first scan is too narrow, as p(z | x) lies 30 deviations of the prior away from it and from q."""
+    exact = LinearGaussian(torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64), 1.0)
+    model = exact.vae(lambda x: diagonal_gaussian(torch.zeros_like(x), torch.ones_like(x)))
+    decoded = []
+    model.likelihood.register_forward_pre_hook(lambda decoder, given: decoded.append(given[0][..., 0].numel()))
+    given = torch.tensor([[x]], dtype=torch.float64)
+    (found,) = posterior_on_grid(model, Batch(x=given))
+    assert found.converged
+    assert found.log_evidence == pytest.approx(float(exact.log_prob(given)), abs=1e-5)
+    assert found.evaluations == sum(decoded)
+
+
 def test_it_says_when_it_has_not_converged():
     (found,) = posterior_on_grid(around(2, 0.01), Batch(x=torch.tensor([[4.0]])), most=20_000)
     assert not found.converged

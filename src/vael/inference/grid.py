@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Float
@@ -55,7 +55,7 @@ class GridPosterior:
     rate: float  # KL(q(z | x) || p(z)), in closed form where there is one
     error: float  # estimate of what the integrals still miss, from what the last halvings changed
     converged: bool  # whether `error` is within the tolerance that was asked for
-    evaluations: int  # latents that were decoded
+    evaluations: int  # latents that were decoded, in scans that were too narrow as well
     latent: Float[Tensor, "points features"]
     log_weight: Float[Tensor, " points"]  # of the nodes: log Δz
     log_joint: Float[Tensor, " points"]  # log p(x, z)
@@ -98,8 +98,8 @@ def posterior_on_grid(
     and finer ones about the mean of q(z | x). A box holds a Gauss-Legendre rule of three points an axis; it is halved
     on every axis as long as that changes an integral by more than its part of `tolerance` (in nats), or as the joint
     density is so steep in it that a mode might hide between its points. Where p(x, z) has not died out at the edge, the
-    whole is widened. A record says `converged=False` where `most` evaluations of the decoder did not suffice. The model
-    is copied to float64 and not changed; memory grows with `most`, not with the batch.
+    whole is widened. A record says `converged=False` where `most` evaluations of the decoder in one scan did not
+    suffice. The model is copied to float64 and not changed; memory grows with `most`, not with the batch.
 
     Errors: `SupportError` for more than three latents, for discrete ones, or a tolerance or number that means nothing;
     `StateError` for a model without prior, likelihood and posterior over one vector of latents.
@@ -327,13 +327,15 @@ def refined(joint: OneExample, edges: list[Tensor], tolerance: float, most: int)
 
 def examined(joint: OneExample, tolerance: float, most: int) -> GridPosterior:
     """The record of one example, from a scan that is wide enough."""
+    decoded = 0
     for widening in range(WIDENINGS + 1):
         edges = joint.edges(2.0**widening)
         found = refined(joint, edges, tolerance, most)
+        decoded += found.evaluations
         beyond = at_the_edge(found.cells, edges)
         if beyond < tolerance:
             break
-    return record(joint, found, beyond, tolerance)
+    return record(joint, replace(found, evaluations=decoded), beyond, tolerance)
 
 
 def at_the_edge(cells: Cells, edges: list[Tensor]) -> float:
