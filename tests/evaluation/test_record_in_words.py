@@ -1,10 +1,11 @@
 """An evaluation as Python shows it: its figures, however many examples there are."""
 
-from dataclasses import fields
+import re
+from dataclasses import fields, replace
 
 import torch
 
-from vael.evaluation.record import Evaluation
+from vael.evaluation.record import Evaluation, untrusted
 
 MANY = 10_000
 JUDGED = Evaluation(
@@ -48,3 +49,46 @@ def test_a_line_says_what_was_found():
         "3.00 divergence) nats, "
         "2 of 2 latents active; 1 warning in .warnings"
     )
+
+
+def cells(shown):
+    """Of the table each row's texts."""
+    return [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in shown.split("<tr>")[1:]]
+
+
+def test_a_notebook_shows_every_figure_with_its_digits_and_what_is_not_known_not_at_all():
+    shown = JUDGED._repr_html_()
+    assert "bits, test split: 10,000 examples, nats per example, K = 500" in shown
+    assert cells(shown) == [
+        ["log p(x)", "-42.00 ± 0.40", "importance-weighted"],
+        ["bound", "-43.00", ""],
+        ["distortion", "40.00", "expected -log p(x | z)"],
+        ["divergence", "3.00", "2 of 2 latents active"],
+        ["warning", "few draws", ""],
+    ]
+    more = {"bits_per_dim": 1.23456, "effective_sample_size": 87.654, "k_hat": 0.456, "notes": ("made up",)}
+    whole = replace(JUDGED, **more, conditioned_on=("class",), standard_error=None, warnings=())
+    assert cells(whole._repr_html_())[0] == ["log p(x | c)", "-42.00", "importance-weighted"]
+    assert cells(whole._repr_html_())[4:] == [
+        ["bits per dimension", "1.2346", ""],
+        ["effective sample size", "87.7", ""],
+        ["k-hat", "0.46", ""],
+        ["note", "made up", ""],
+    ]
+    error = replace(JUDGED, is_bound=False, log_likelihood=None)
+    assert cells(error._repr_html_())[:2] == [["objective", "-43.00", ""], ["distortion", "40.00", ""]]
+    assert "split: 10,000 examples, per example, K = 500" in error._repr_html_()
+
+
+def test_weights_are_not_trusted_where_they_are_worth_few_draws_or_many_tails_are_heavy():
+    for effective, share, doubted in (
+        (None, None, False),
+        (10.0, 0.1, False),
+        (9.99, None, True),
+        (9.99, 0.0, True),
+        (10.0, 0.11, True),
+        (None, 0.11, True),
+        (None, 0.1, False),
+    ):
+        found = replace(JUDGED, effective_sample_size=effective, k_hat_above_limit=share)
+        assert untrusted(found) is doubted

@@ -1,6 +1,7 @@
 """Probes find what was put into the codes, and nothing where nothing is; strokes are measured right."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from vael.data import Kind, Source, load
 from vael.data.transforms import DynamicBinarization
 from vael.errors import ShapeError, StateError
 from vael.evaluation import representation
-from vael.evaluation.representation import attribute_probe, class_probe, codes_of, strokes
+from vael.evaluation.representation import attribute_probe, class_probe, codes_of, linear_classifier, strokes
 from vael.models import BernoulliHead, DiscretizedLogisticHead
 from vael.recipes import dense
 
@@ -73,6 +74,24 @@ def test_codes_depend_on_the_example_and_the_seed_and_not_on_how_many_are_encode
     monkeypatch.setattr(representation, "AT_ONCE", 2)
     torch.testing.assert_close(codes_of(model, grey, 3), whole)
     assert not torch.allclose(other, whole)
+
+
+def test_a_linear_classifier_is_the_probe_of_the_codes_whose_class_is_known():
+    digits = load("digits")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = dense(digits.train.event, DiscretizedLogisticHead(17), latent=4, hidden=(8,))
+    parts = [source.subset(torch.arange(rows)) for source, rows in ((digits.train, 300), (digits.test, 90))]
+    known = [torch.arange(rows) % each != 0 for rows, each in ((300, 3), (90, 5))]
+    some = [replace(a, label=a.label.where(b, -1)) for a, b in zip(parts, known, strict=True)]
+    codes = [codes_of(model, a)[b] for a, b in zip(parts, known, strict=True)]
+    expected = class_probe(codes[0], parts[0].label[known[0]], codes[1], parts[1].label[known[1]])
+    assert linear_classifier(model, *some) == expected
+    assert expected.accuracy > 2 * expected.baseline
+    for place, label in ((0, None), (1, None), (0, torch.full((300,), -1))):
+        wrong = [replace(one, label=label) if n == place else one for n, one in enumerate(parts)]
+        with pytest.raises(StateError, match=r"no example of digits.* has a label"):
+            linear_classifier(model, *wrong)
 
 
 def test_what_cannot_be_probed_is_refused():

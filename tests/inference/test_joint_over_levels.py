@@ -11,6 +11,7 @@ from vael.data import Batch, Kind, Source
 from vael.errors import StateError
 from vael.evaluation import evaluate, evaluate_encoder, evaluate_refined
 from vael.inference import DiagonalFit, LogJoint, approximation, can_be_joint, joint_by_prior, joint_of
+from vael.inference.joint import latents_of
 from vael.models import BernoulliHead, GaussianMixture
 from vael.models.hierarchical import HierarchicalVAE
 from vael.networks.ladder import DenseLadder
@@ -88,6 +89,17 @@ def test_in_units_of_the_prior_a_cell_that_was_not_seen_says_nothing():
     about = joint_by_prior(model, Batch(other, observed=observed))
     cells = model.decode(about.levels(u)).log_prob(other)
     torch.testing.assert_close(about.terms(u)[0], torch.where(observed, cells, 0).sum(2))
+
+
+def test_vectors_stand_for_the_levels_that_the_posterior_makes_of_them():
+    model, batch = levels()
+    u = torch.randn(2, 5, 9, generator=generator(), dtype=torch.float64)
+    for one, other in zip(joint_of(model, batch).levels(u), model.at_variates(batch)(u).latent, strict=True):
+        torch.testing.assert_close(one, other)
+    assert latents_of(model) == joint_of(model, batch).features == 9
+    single, z = LinearGaussian.of_size(3, 2).vae(), torch.randn(4, 6, 2, generator=generator(), dtype=torch.float64)
+    assert latents_of(single) == joint_of(single, Batch(rows())).features == 2
+    assert torch.equal(joint_of(single, Batch(rows())).levels(z)[0], z)
 
 
 def test_of_one_level_units_of_the_prior_are_those_of_the_latents():

@@ -8,7 +8,7 @@ from torch import nn
 from torch.distributions import MultivariateNormal
 
 from vael.data import Batch, Kind, Source
-from vael.errors import ShapeError, StateError
+from vael.errors import ShapeError, StateError, SupportError
 from vael.evaluation import evaluate
 from vael.models import (
     VAE,
@@ -21,7 +21,7 @@ from vael.models import (
     SemiSupervised,
     StandardNormal,
 )
-from vael.models.semi_supervised import CLASSIFICATION
+from vael.models.semi_supervised import CLASSIFICATION, as_rows, for_rows
 from vael.objectives import ELBO, SampledELBO
 from vael.objectives.labelled import LabelledELBO
 from vael.probability import diagonal_gaussian
@@ -227,3 +227,24 @@ def test_shares_follow_labels_and_no_class_has_none():
     shares = ClassShares(3)
     shares.assign(torch.tensor([0, 0, 2, -1, -1]))
     assert torch.allclose(shares.weight, torch.tensor([2.5, 0.5, 1.5]) / 4.5)
+
+
+def test_laws_over_rows_keep_the_density_of_each():
+    """One law for all rows, and laws of samples and rows in one line as a table of them: of a diagonal Gaussian, of one
+    with full covariance, of cells; a discrete one is refused.
+    """
+    numbers = torch.Generator().manual_seed(0)
+    z = torch.randn(2, 3, 4, generator=numbers, dtype=torch.float64)
+    loc, scale = torch.randn(4, generator=numbers).double(), torch.rand(4, generator=numbers).double() + 0.5
+    for law in (diagonal_gaussian(loc, scale), MultivariateNormal(loc, scale_tril=scale.diag())):
+        wide = for_rows(law, (2, 3))
+        assert wide.batch_shape == (2, 3)
+        torch.testing.assert_close(wide.log_prob(z), law.log_prob(z))
+    flat = torch.randn(6, 4, generator=numbers, dtype=torch.float64)
+    low = torch.randn(6, 4, 4, generator=numbers, dtype=torch.float64).tril(-1) + scale.diag()
+    for law in (diagonal_gaussian(flat, scale.expand(6, 4)), MultivariateNormal(flat, scale_tril=low)):
+        table = as_rows(law, (2, 3))
+        assert table.batch_shape == (2, 3)
+        torch.testing.assert_close(table.log_prob(z), law.log_prob(z.flatten(0, 1)).view(2, 3))
+    with pytest.raises(SupportError, match="z given its class is Bernoulli; expected a Gaussian"):
+        as_rows(torch.distributions.Bernoulli(torch.full((6,), 0.5)), (2, 3))

@@ -25,6 +25,7 @@ from vael.models import (
     unrolled,
 )
 from vael.models.autoencoders.penalties import Coded
+from vael.models.autoencoders.stacked import layers_of
 from vael.networks import Dense, TopK
 from vael.objectives import ELBO, Reconstruction
 from vael.probability import PerExample, Stream
@@ -271,6 +272,25 @@ def test_an_unrolled_stack_is_its_layers_inside_each_other_and_has_weights_of_it
         for p in deep.parameters():
             p.add_(1.0)
     assert all(torch.equal(before[name], w) for name, w in stack[0].state_dict().items())
+
+
+def test_the_layers_of_an_unrolled_stack_are_those_that_it_was_made_of():
+    """They share its weights, and one inside the other they are the whole; what was not unrolled has none."""
+    deep = unrolled(stacked(EVENT, features=(5, 4, 3))).double()
+    layers, x = layers_of(deep), batch().x
+    assert [{id(w) for w in part.parameters()} <= {id(w) for w in deep.parameters()} for part in layers] == [True] * 3
+    code = x
+    for layer in layers:
+        code = layer.encoder(code)
+    torch.testing.assert_close(code, deep.encoder(x))
+    back = code
+    for layer in reversed(layers):
+        back = layer.decoder.network(back)
+    torch.testing.assert_close(back, deep.decoder.network(code))
+    assert layers[0].decoder.head is deep.decoder.head
+    assert [type(layer.decoder.head) for layer in layers[1:]] == [SquaredErrorHead] * 2
+    with pytest.raises(TypeError, match="was not unrolled"):
+        layers_of(Autoencoder(torch.nn.Linear(5, 3), Decoder(torch.nn.Linear(3, 5), SquaredErrorHead())))
 
 
 def test_the_units_of_the_data_reach_neither_the_codes_nor_the_training_of_a_stack():
