@@ -6,7 +6,7 @@ import torch
 from vael.data.facts import Facts
 from vael.data.source import Kind
 from vael.models.assembly import decoder, encoder
-from vael.models.likelihoods.parts import ColumnsPart, GaussianPart
+from vael.models.likelihoods.parts import BernoulliPart, ColumnsPart, GaussianPart
 from vael.networks.parts import NetworkPart
 from vael.parts import read
 from vael.tables.schema import Column, ColumnKind, Schema
@@ -15,8 +15,8 @@ from vael.tables.schema import Column, ColumnKind, Schema
 class Known:
     """Another mean and another deviation for each element."""
 
-    def __init__(self, event):
-        self.mean = torch.linspace(-2, 3, torch.Size(event).numel()).view(event)
+    def __init__(self, event, low=-2.0, high=3.0):
+        self.mean = torch.linspace(low, high, torch.Size(event).numel()).view(event)
         self.std = torch.linspace(0.5, 2, event[-1]).expand(event)
         self.by_channel, self.maximum, self.sample = True, 1.0, None
 
@@ -25,15 +25,19 @@ WINDOWS = Facts("x", (6, 2), Kind.REAL, Known((6, 2)), channels_last=True)
 
 
 @pytest.mark.parametrize("network", ["dense", "convolutional-1d"])
-def test_a_decoder_that_has_learned_nothing_gives_the_mean_of_the_data(network):
-    """Whatever the latents, where the weights that take them are zero."""
-    head = GaussianPart().build(WINDOWS)
-    made = decoder(read(NetworkPart, network), WINDOWS, 3, head)
-    for name, weights in made.network.named_parameters():
-        if network == "convolutional-1d" or not name.endswith("bias"):
+@pytest.mark.parametrize("likelihood", [GaussianPart(), BernoulliPart()], ids=lambda part: part.name)
+def test_a_decoder_that_has_learned_nothing_gives_the_mean_of_the_data(network, likelihood):
+    """Whatever the latents, where the weights that take them are zero; by the head's units or by its start."""
+    facts = WINDOWS
+    if likelihood.name == "bernoulli":
+        facts = Facts("x", (6, 2), Kind.BINARY, Known((6, 2), 0.1, 0.9), channels_last=True)
+    head = likelihood.build(facts)
+    made = decoder(read(NetworkPart, network), facts, 3, head)
+    for name, weights in (made.network if network == "dense" else made.network[0]).named_parameters():
+        if network != "dense" or not name.endswith("bias"):  # dense ones start by their last bias
             weights.data.zero_()
     z = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(made(z).mean, WINDOWS.moments.mean.expand(2, 4, 6, 2))
+    torch.testing.assert_close(made(z).mean, facts.moments.mean.expand(2, 4, 6, 2))
 
 
 @pytest.mark.parametrize("network", ["dense", "convolutional-1d"])
