@@ -16,7 +16,7 @@ from types import ModuleType
 
 FOLDERS = {  # of modules that kept their names: where they were, and where they are now
     ("vael.applications.compression", "vael.compression"): (
-        "archive bits_back container contents laws level levels portable reading safe stack"
+        "archive bits_back container contents laws level portable reading safe stack"
     ),
     ("vael.applications.compression", "vael.compression.integers"): (
         "integer_heads integer_laws integer_network integer_tables quantising"
@@ -46,11 +46,14 @@ MOVED = {
     "vael.data.tables": "vael.tables.reading",
     "vael.evaluation.refined": "vael.evaluation.evaluate",
     "vael.models.discrete": "vael.models.posteriors.bernoulli",
+    "vael.applications.compression.levels": "vael.compression.safe",
     "vael.applications.compression.table_level": "vael.compression.tabular.column_laws",
     "vael.applications.forecasting": "vael.applications.sequences",
     "vael.applications.gaps": "vael.applications.imputation",
+    "vael.applications.generation": "vael.applications.generation",
     "vael.applications.neighbours": "vael.applications.measuring",
     "vael.compression.given": "vael.compression.level",
+    "vael.compression.levels": "vael.compression.safe",
     "vael.compression.tabular.table_level": "vael.compression.tabular.column_laws",
     "vael.data.conditioning.arrays": "vael.data.conditioning.conditions",
     "vael.data.conditioning.kinds": "vael.data.conditioning.columns",
@@ -58,6 +61,8 @@ MOVED = {
     "vael.domains.element_coding": "vael.domains.coding",
     "vael.domains.patches": "vael.domains.image",
     "vael.domains.table_rows": "vael.domains.table",
+    "vael.domains.units": "vael.domains.reading",
+    "vael.estimators.steady": "vael.estimators.core",
     "vael.specs.starting": "vael.specs.configuring",
 } | {f"{old}.{name}": f"{new}.{name}" for (old, new), names in FOLDERS.items() for name in names.split()}
 

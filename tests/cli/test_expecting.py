@@ -92,7 +92,7 @@ def every_moment_is_long(monkeypatch):
     """And a block of examples is a few."""
     monkeypatch.setattr(expecting, "KNOWN", -1.0)
     monkeypatch.setattr(expecting, "LONG", 0.0)
-    monkeypatch.setattr("vael.applications.gaps.LATENTS_AT_ONCE", 1)
+    monkeypatch.setattr("vael.applications.imputation.LATENTS_AT_ONCE", 1)
     monkeypatch.setattr("vael.evaluation.rows.ROWS_AT_ONCE", 16)
     monkeypatch.setattr("vael.applications.generation.AT_ONCE", 16)
     monkeypatch.setattr("vael.compression.archive.MOST_CELLS", 48)

@@ -26,7 +26,7 @@ from vael.compression import (
 from vael.compression import archive as archive_module
 from vael.compression.container import FRONT, LONG, SHORT, checksum, pack, unpack
 from vael.compression.contents import to_cells, to_original
-from vael.compression.levels import make_level
+from vael.compression.safe import make_level
 from vael.data import Kind, Source
 from vael.data.facts import UnknownMoments
 from vael.errors import FormatError, ShapeError

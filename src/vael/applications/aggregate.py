@@ -69,11 +69,6 @@ def fit_aggregate(model: Model, source: Source, components: int = COMPONENTS, se
     return mixture
 
 
-def fit_aggregate_gaussian(model: Model, source: Source, seed: int = 0) -> GaussianMixture:
-    """As `fit_aggregate`, a single Gaussian with full covariance."""
-    return fit_aggregate(model, source, 1, seed)
-
-
 def fit_aggregate_flow(model: Model, source: Source, seed: int = 0, steps: int = STEPS) -> FlowDensity:
     """A normalising flow (spline couplings), fitted by about so many steps of gradient ascent to the aggregate
     posterior; kept are the weights that are best for a tenth of the codes that it does not learn from. A sampler, as
@@ -100,7 +95,7 @@ def fit_aggregate_flow(model: Model, source: Source, seed: int = 0, steps: int =
 SAMPLERS: dict[
     str, Callable[[Model, Source, int], Samples]
 ] = {  # densities to draw z from, by name: (model, data, seed)
-    "gaussian": fit_aggregate_gaussian,
+    "gaussian": lambda model, source, seed: fit_aggregate(model, source, 1, seed),
     "mixture": lambda model, source, seed: fit_aggregate(model, source, seed=seed),
     "flow": fit_aggregate_flow,
 }

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from vael.applications.attribution import conditional_surprise
-from vael.applications.measuring import Measured, Measuring, Neighbourhood, few
+from vael.applications.measuring import Measured, Measuring, Neighbourhood
 from vael.counting import counted
 from vael.data import Kind, Source
 from vael.errors import StateError
@@ -207,8 +207,8 @@ class AnomalyDetector:
                 f"{', '.join(kind.value for kind in known)}: choose one of these"
             )
         self.kind = score
-        self.measuring = Measuring(model, few(train, REFERENCE), samples, seed)
-        reference = self.measuring.all(few(train, REFERENCE)).belonging(contamination, LEAST_HELD_OUT)
+        self.measuring = Measuring(model, train.fewer(REFERENCE), samples, seed)
+        reference = self.measuring.all(train.fewer(REFERENCE)).belonging(contamination, LEAST_HELD_OUT)
         _refuse_no_numbers(reference)
         self.neighbourhood = Neighbourhood(reference)
         held = self.measuring.all(held_out).belonging(contamination, LEAST_HELD_OUT)
@@ -220,7 +220,7 @@ class AnomalyDetector:
         own = Score.RATIO if grey else Score.BOUND
         own = own if model.states_likelihood else Score.ERROR
         self.usual = {kind: Usual.of(self._raw(held, kind)) for kind in (own, Score.NEIGHBOURS, Score.ROWS)}
-        self.explaining = Explaining(self.measuring, few(held_out, EXPLAINED))
+        self.explaining = Explaining(self.measuring, held_out.fewer(EXPLAINED))
         self.calibrating = self._calibrated(calibration or held_out, contamination)
 
     def calibrated(self, source: Source, *, contamination: float = 0.0) -> AnomalyDetector:

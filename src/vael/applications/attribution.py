@@ -126,7 +126,7 @@ def _given_the_others(
 
 
 def _seen(batch: Batch) -> Bool[Tensor, "rows columns"]:
-    return torch.ones_like(batch.x, dtype=torch.bool) if batch.observed is None else batch.observed
+    return batch.seen
 
 
 def regional(

@@ -188,7 +188,7 @@ class Exact(Filler):
         return max(1, FACTORS_AT_ONCE // self.rows.covariance.numel())
 
     def filled(self, batch: Batch) -> Imputed:
-        seen, how = _seen(batch), self.how
+        seen, how = batch.seen, self.how
         found = self.rows.given(filled(batch.x, seen), seen)
         low, high = map(found.quantile, how.ends)
         drawn = found.means[:0]
@@ -278,7 +278,7 @@ class Weighing(Filler):
 
 def _gaps(law: Distribution, batch: Batch, noise: Noise) -> _Gaps:
     """The gaps of a batch under a law of its rows, behind which others may stand."""
-    x, gaps = filled(batch.x, _seen(batch)), ~_seen(batch)
+    x, gaps = filled(batch.x, batch.seen), ~batch.seen
     return _OfColumns(law, gaps, x, noise) if isinstance(law, Columns) else _OfElements(law, gaps, x, noise)
 
 
@@ -362,10 +362,6 @@ class _OfElements(_Gaps):
 
     def drawn(self) -> Tensor:
         return torch.where(self.gaps, draw_wide(self.law, 1, self.noise)[0][:, : len(self.x)], self.x)
-
-
-def _seen(batch: Batch) -> Bool[Tensor, "batch columns"]:
-    return torch.ones_like(batch.x, dtype=torch.bool) if batch.observed is None else batch.observed
 
 
 def _quantiles(

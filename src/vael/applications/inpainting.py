@@ -96,7 +96,7 @@ def inpaint(model: Model, batch: Batch, *, draws: int = 1, candidates: int = CAN
 def _inpainted(
     model: LatentModel, batch: Batch, draws: int, candidates: int, seed: int, keys: Int64[Tensor, " batch"]
 ) -> Inpainted:
-    seen = torch.ones_like(batch.x, dtype=torch.bool) if batch.observed is None else batch.observed
+    seen = batch.seen
     about = joint_by_prior(model, batch)
     q = approximation(about, widen=1.0)
     # the mean is an answer for each example, and opposite pairs of variates that examples share make it exact for all

@@ -13,8 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal, kl_divergence
 
-from vael.applications.generation import AT_ONCE, batches, drawn_rows, seeded
-from vael.applications.level_draws import levels_at
+from vael.applications.generation import AT_ONCE, batches, drawn_rows, levels_at, seeded
 from vael.counting import Progress
 from vael.data import Batch, Source
 from vael.errors import ShapeError, StateError

@@ -142,11 +142,6 @@ class RowSpace:
         )
 
 
-def few(source: Source, most: int) -> Source:
-    """At most so many rows, evenly spaced."""
-    return source if len(source) <= most else source.subset((torch.arange(most) * len(source)) // most)
-
-
 NEIGHBOURS = 5
 LOOKED_UP = 256  # rows at once
 FEW_CELLS = 256  # up to which the surprise of every cell is a place in the space of neighbours

@@ -14,6 +14,7 @@ from vael.applications.aggregate import SAMPLERS, aggregate_samples
 from vael.applications.generation import row_samples
 from vael.counting import Progress
 from vael.data import Kind, Source, Splits
+from vael.data.source import few
 from vael.errors import StateError, SupportError
 from vael.evaluation.rows import row_terms
 from vael.evaluation.tabular.synthetic import JudgedTables, SyntheticQuality, SyntheticSettings, judge_synthetic
@@ -39,7 +40,7 @@ def schema_of(source: Source) -> Schema:
             f"{source.name}: examples of shape {source.event} are no rows of a table; synthetic tables need a table"
         )
     names = source.columns or tuple(f"x{place}" for place in range(source.event[0]))
-    cells = rows_of(source, everything(source)).double().numpy()
+    cells = rows_of(source, few(source, 0, MOST)).double().numpy()
     found = tuple(_numeric(name, cells[:, place], source.kind) for place, name in enumerate(names))
     known = () if source.rules is None else source.rules.columns
     return Schema(tuple(map(_as_stored, found, known)) if known else found)
@@ -81,13 +82,6 @@ def _decimals(cells: np.ndarray) -> int | None:
         if np.array_equal(np.round(cells, digits).astype(np.float32), cells.astype(np.float32)):
             return digits
     return None
-
-
-def everything(source: Source, most: int = MOST, seed: int = 0) -> Int64[Tensor, " chosen"]:
-    """All rows, or `most` of them chosen by `seed`, in order."""
-    if len(source) <= most:
-        return torch.arange(len(source))
-    return torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))[:most].sort().values
 
 
 def rows_of(source: Source, index: Int64[Tensor, " chosen"]) -> Float[Tensor, "chosen columns"]:
@@ -158,9 +152,9 @@ def judge_rows(
     """
     how = settings or SyntheticSettings()
     train, held = splits.train, held_out(splits)
-    unseen = torch.cat([rows_of(source, everything(source, seed=how.seed)) for source in held])
+    unseen = torch.cat([rows_of(source, few(source, how.seed, MOST)) for source in held])
     drawn = with_gaps(x, train, how.seed).float()  # as the real rows have it: nobody is told by digits that neither has
-    tables = JudgedTables(schema_of(train), drawn, rows_of(train, everything(train, seed=how.seed)), unseen)
+    tables = JudgedTables(schema_of(train), drawn, rows_of(train, few(train, how.seed, MOST)), unseen)
     bounds = None
     if model.states_likelihood:
         bounds = (_bounds(model, train, how.seed), torch.cat([_bounds(model, source, how.seed) for source in held]))
@@ -181,5 +175,5 @@ def held_out(splits: Splits) -> list[Source]:
 
 
 def _bounds(model: Model, source: Source, seed: int) -> Float[Tensor, " rows"]:
-    chosen = source.subset(everything(source, BOUNDS, seed))
+    chosen = source.subset(few(source, seed, BOUNDS))
     return torch.cat([terms.bound for terms in row_terms(model, chosen, seed=seed)])

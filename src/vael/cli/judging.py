@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 from vael import domains, evaluation
-from vael.cli.options.judging import IMPORTANCE_SAMPLES, PROPOSALS, EvaluateOptions, ReportOptions
 from vael.cli.options.parser import UsageError
+from vael.cli.options.using import IMPORTANCE_SAMPLES, PROPOSALS, EvaluateOptions, ReportOptions
 from vael.cli.results import examples, loaded
 from vael.cli.telling import CountingLine, answer, said, tell
 from vael.cli.trivial import Likeness, against_trivial, as_fields, likeness

@@ -59,11 +59,11 @@ GROUPS = {
     "train and judge": {
         "train": Command("training", "Train a model on data; writes a run folder and a report.", "training", True),
         "sweep": Command("training", "Train with several weights of the divergence, side by side.", "training", True),
-        "evaluate": Command("judging", "Judge a model: bound, log p(x), and how far to trust them.", "judging"),
-        "report": Command("judging", "Write report.html and the figures of a run anew.", "judging"),
+        "evaluate": Command("judging", "Judge a model: bound, log p(x), and how far to trust them.", "using"),
+        "report": Command("judging", "Write report.html and the figures of a run anew.", "using"),
     },
     "draw": {
-        "sample": Command("drawing.sampling", "Draw new examples from a trained model.", "sampling"),
+        "sample": Command("drawing.sampling", "Draw new examples from a trained model.", "drawing"),
         "forecast": Command("series", "Go on from the last step of every series.", "drawing"),
         "interpolate": Command("drawing.generating", "Go from one example to another through the latents.", "drawing"),
         "attribute": Command(

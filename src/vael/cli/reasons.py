@@ -13,6 +13,7 @@ from vael.applications.anomaly import AnomalyDetector, Verdict
 from vael.applications.attribution import regional
 from vael.applications.synthesis import schema_of
 from vael.data import Column, Schema, Source
+from vael.data.source import spread
 from vael.models import is_likelihood
 from vael.specs import Run
 from vael.tables.constraints import decimals
@@ -79,11 +80,7 @@ def ranked(surprise: Tensor, names: tuple[str, ...], usual: tuple[str, ...], mos
 
 def usual_of(train: Source) -> tuple[str, ...]:
     """What is usual in each column: the middle nine tenths of its numbers, or its commonest levels."""
-    index = (
-        torch.arange(len(train))
-        if len(train) <= ROWS_LOOKED_AT
-        else torch.arange(ROWS_LOOKED_AT) * len(train) // ROWS_LOOKED_AT
-    )
+    index = spread(len(train), ROWS_LOOKED_AT)
     rules: Schema = schema_of(train)
     x = train.x.index_select(0, index if train.rows is None else train.rows[index]).double()
     found = []

@@ -83,6 +83,12 @@ def target_of(run: Run, options: ResultOptions, name: str) -> Target:
     return Target(path, format_of(path, possible))
 
 
+def opened(options: ResultOptions, name: str) -> tuple[Run, Target]:
+    """The run of a command and where its result goes. Errors: those of `loaded` and `target_of`."""
+    run = loaded(options)
+    return run, target_of(run, options, name)
+
+
 def elements(run: Run, x: Tensor) -> Result:
     """Examples as numbers, under the names of their columns, and images side by side; rows of a table with a schema
     in the units, types, digits and the range of their columns.

@@ -15,7 +15,7 @@ from vael.applications.anomaly import LEAST_HELD_OUT, AnomalyDetector, Score, Ve
 from vael.cli.formats import ARRAY
 from vael.cli.options.using import USUAL_THRESHOLD, ScoreOptions, picture_of
 from vael.cli.reasons import Reason, Reasons
-from vael.cli.results import Reasoned, expecting, lines_of, loaded, rows, sheet_of, target_of
+from vael.cli.results import Reasoned, expecting, lines_of, opened, rows, sheet_of
 from vael.cli.telling import said, tell
 from vael.cli.wording import climbed
 from vael.counting import counted
@@ -53,8 +53,7 @@ class Line:
 
 def score(options: ScoreOptions) -> int:
     """Scores, p-values and flags of every row."""
-    run = loaded(options)
-    target = target_of(run, options, "scores")
+    run, target = opened(options, "scores")
     if options.reasons is not None and target.form is ARRAY:
         raise FormatError(f"{target.path}: reasons are text, which .npy does not hold; write .csv or .parquet")
     data = rows(run, options.data, options.on_error, clip=True)  # the brightest pixel of all may be what is strange

@@ -18,11 +18,10 @@ from vael.cli import series
 from vael.cli.drawing.conditioning import as_many, conditioned
 from vael.cli.expecting import SERIES, WINDOWS, Expecting
 from vael.cli.formats import ARRAY, LAID_OUT, Result, Target, format_of
-from vael.cli.options.drawing import ForecastOptions
-from vael.cli.options.sampling import SampleOptions
+from vael.cli.options.drawing import ForecastOptions, SampleOptions
 from vael.cli.options.shared import ResultOptions
 from vael.cli.options.using import EncodeOptions, ImputeOptions, ReconstructOptions, ScoreOptions
-from vael.cli.results import add_completed, loaded, target_of
+from vael.cli.results import add_completed, loaded, opened
 from vael.cli.telling import said
 from vael.counting import counted
 from vael.data.covering import Covering, cover
@@ -53,16 +52,15 @@ def refuse_options(options: ResultOptions, known: set[str], command: str) -> Non
         raise StateError(f"`vael {command}` has {other[0]} for images and tables, not for sequences; leave it out")
 
 
-def opened(options: ResultOptions, known: set[str], command: str, name: str) -> tuple[Run, Target]:
+def taken(options: ResultOptions, known: set[str], command: str, name: str) -> tuple[Run, Target]:
     """The run of a command and the file that it writes. Errors: as `refuse_options` and `target_of`."""
     refuse_options(options, known, command)
-    run = loaded(options)
-    return run, target_of(run, options, name)
+    return opened(options, name)
 
 
 def sample(options: SampleOptions) -> int:
     """New windows: .npy [samples, time, channels], or a table with a line for each step of each."""
-    run, target = opened(options, {"count", "where", "class_"}, "sample", "samples")
+    run, target = taken(options, {"count", "where", "class_"}, "sample", "samples")
     options = as_many(run, options)
     count = options.examples
     drawn = conditioned(run, count, options, film=False)
@@ -111,7 +109,7 @@ def covering(run: Run, data: object, *, overlap: bool = False) -> tuple[Sequence
 
 def encode(options: EncodeOptions) -> int:
     """Posterior means of the latents: a line for each step, where every step has its own, else one for each window."""
-    run, target = opened(options, set(), "encode", "codes")
+    run, target = taken(options, set(), "encode", "codes")
     found, windows = covering(run, options.data, overlap=True)
     codes = codes_of(run.model, windows.source)
     each = "step" if codes.dim() == 3 else "window"
@@ -129,7 +127,7 @@ def encode(options: EncodeOptions) -> int:
 
 def reconstruct(options: ReconstructOptions) -> int:
     """The mean of p(x | z) at the means of q(z | x), a line for each step; the times and series beside."""
-    run, target = opened(options, set(), "reconstruct", "reconstructions")
+    run, target = taken(options, set(), "reconstruct", "reconstructions")
     found, windows = covering(run, options.data, overlap=True)
     with Expecting("Reconstructing", silent=options.json, nouns=WINDOWS) as expected:
         _, again = reconstructions(run.model, windows.source, progress=expected.tell)
@@ -147,7 +145,7 @@ def told(target: Target, count: int, what: str, more: str, options: ResultOption
 
 def score(options: ScoreOptions) -> int:
     """How strange each window is, and each element of it."""
-    run, target = opened(options, set(), "score", "scores")
+    run, target = taken(options, set(), "score", "scores")
     found, windows = covering(run, options.data)
     terms = all_terms(run.model, windows.source, seed=SEED)
     p_values = p_values_of(run, terms)
@@ -257,8 +255,7 @@ def write_rows(target: Path, found: Sequences, windows: Covering, filled: np.nda
 
 def forecast(options: ForecastOptions) -> int:
     """Means and quantiles, or draws, of the steps after each series."""
-    run = loaded(options)
-    target = target_of(run, options, "forecast")
+    run, target = opened(options, "forecast")
     with Expecting("Forecasting", silent=options.json, nouns=SERIES) as time:
         found, ahead = run.use.future(options.data, options.steps, options.seed, progress=time.tell)
     result = Result(

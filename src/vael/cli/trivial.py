@@ -12,6 +12,7 @@ import torch
 from vael import domains
 from vael.applications.generation import samples
 from vael.data import Source
+from vael.data.source import spread
 from vael.errors import StateError
 from vael.evaluation import (
     ClassifierSettings,
@@ -26,7 +27,6 @@ from vael.evaluation import (
 from vael.models import Samples, needs
 from vael.probability import PerExample
 from vael.report import ReportInput
-from vael.report.gather import spread
 from vael.report.record import TrivialModel
 from vael.report.verdict import fallen
 from vael.specs import Run

@@ -18,7 +18,7 @@ from vael.applications.latents import optimized_reconstructions
 from vael.cli.expecting import Expecting
 from vael.cli.formats import ARRAY
 from vael.cli.options.using import SHOWN, ClassifyOptions, EncodeOptions, ExportOptions, ReconstructOptions
-from vael.cli.results import done, elements, examples, grid, in_lines, loaded, target_of
+from vael.cli.results import done, elements, examples, grid, in_lines, loaded, opened
 from vael.cli.telling import tell
 from vael.cli.wording import climbed
 from vael.counting import Progress
@@ -31,8 +31,7 @@ COLUMNS = 10
 
 def reconstruct(options: ReconstructOptions) -> int:
     """What the model makes of data."""
-    run = loaded(options)
-    target = target_of(run, options, "reconstructions")
+    run, target = opened(options, "reconstructions")
     source = examples(run, options.data)
     count = options.count or target.form.many(None, SHOWN, SHOWN)
     with Expecting("Reconstructing", silent=options.json) as time:
@@ -60,8 +59,7 @@ def improved(
 
 def encode(options: EncodeOptions) -> int:
     """Posterior means of data."""
-    run = loaded(options)
-    target = target_of(run, options, "codes")
+    run, target = opened(options, "codes")
     needs(run.model, Encodes, "encoding examples")
     names = [f"z{number}" for number in range(1, width_of_codes(run) + 1)]
     codes = lambda source: map(Tensor.numpy, generation.code_blocks(run.model, source))  # noqa: E731
@@ -76,8 +74,7 @@ def width_of_codes(run: Run) -> int:
 
 def classify(options: ClassifyOptions) -> int:
     """The class of every row, with probabilities."""
-    run = loaded(options)
-    target = target_of(run, options, "classes")
+    run, target = opened(options, "classes")
     needs(run.model, Classifies, "telling classes")
     of = class_probabilities_by_bound if options.by == "bound" else class_probabilities
     names = run.use.classes

@@ -33,6 +33,10 @@ class Question:
 Questions = Generator[Question, np.ndarray, np.ndarray]
 
 
+BERNOULLI = LIBRARY.stream.model.Bernoulli(perfect=False)  # with a parameter for each symbol
+CATEGORICAL = LIBRARY.stream.model.Categorical(perfect=False)
+
+
 class CodingLaw(ABC):
     """Abstract: P(symbols) of a few examples side by side, `[examples, symbols]`."""
 
@@ -77,17 +81,15 @@ def finite(*parameters: np.ndarray) -> None:
         )
 
 
-class OneQuestion(CodingLaw, ABC):
-    """Abstract: all symbols are independent, so they are asked for at once."""
+class OneQuestion(CodingLaw):
+    """All symbols are independent, so they are asked for at once; `shape` is that of the answer."""
 
-    @abstractmethod
-    def question(self) -> tuple[Question, tuple[int, int]]:
-        """The question, and the shape of its answer."""
+    def __init__(self, question: Question, shape: tuple[int, ...]) -> None:
+        self.question, self.shape = question, shape
 
     def questions(self) -> Questions:
-        question, shape = self.question()
-        answer = yield question
-        return answer.reshape(shape)
+        answer = yield self.question
+        return answer.reshape(self.shape)
 
     def answers(self, symbols: Symbols) -> Iterator[np.ndarray]:
         yield symbols.ravel()
@@ -98,12 +100,7 @@ class Bits(OneQuestion):
 
     def __init__(self, probability: Reals) -> None:
         finite(probability)
-        self.probability = probability
-
-    def question(self) -> tuple[Question, tuple[int, int]]:
-        return Question(
-            LIBRARY.stream.model.Bernoulli(perfect=False), (self.probability.ravel(),)
-        ), self.probability.shape
+        super().__init__(Question(BERNOULLI, (probability.ravel(),)), probability.shape)
 
 
 class Tables(OneQuestion):
@@ -111,11 +108,8 @@ class Tables(OneQuestion):
 
     def __init__(self, probabilities: Float[np.ndarray, "examples symbols levels"]) -> None:
         finite(probabilities)
-        self.probabilities = probabilities
-
-    def question(self) -> tuple[Question, tuple[int, int]]:
-        rows = self.probabilities.reshape(-1, self.probabilities.shape[-1])
-        return Question(LIBRARY.stream.model.Categorical(perfect=False), (rows,)), self.probabilities.shape[:2]
+        rows = probabilities.reshape(-1, probabilities.shape[-1])
+        super().__init__(Question(CATEGORICAL, (rows,)), probabilities.shape[:2])
 
 
 # P(low ≤ x < high) of every symbol for whole `low` and `high`, `[examples, symbols]`, up to a factor of each symbol's
@@ -162,7 +156,7 @@ class Halvings(CodingLaw):
         for digit in reversed(range(self.depth)):
             middle = low + (1 << digit)
             upper = upper_share(self.mass(low, middle), self.mass(middle, low + (2 << digit)))
-            answer = yield Question(LIBRARY.stream.model.Bernoulli(perfect=False), (upper.ravel(),))
+            answer = yield Question(BERNOULLI, (upper.ravel(),))
             low = low + (answer.reshape(self.shape) << digit).astype(np.int32)
         return low
 

@@ -21,7 +21,7 @@ from vael.compression.level import Level, Symbols
 from vael.compression.reading import LatentGrid, law_of_cells, law_of_latents, prior_of_latents
 from vael.counting import counted
 from vael.data import Batch
-from vael.errors import ShapeError, SupportError
+from vael.errors import FormatError, ShapeError, SupportError
 from vael.models import Head, LatentModel, Model, head_of, needs, posterior_means
 from vael.models.core import Levels
 from vael.probability import diagonal_gaussian, total_log_prob
@@ -251,3 +251,23 @@ def processor() -> str:
     lines = cpuinfo.read_text(errors="replace").splitlines() if cpuinfo.is_file() else []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, platform.processor())
+
+
+def make_level(
+    name: str, model: Model, event: tuple[int, ...], levels: int, settings: Mapping[str, int] | None = None
+) -> Level:
+    """The level of a name for a model whose cells are 0 ... levels - 1; `settings` as a file gives them, None for the
+    usual ones.
+
+    Errors: `FormatError` for a name or settings that are not known; those of the level.
+    """
+    if name != SafeLevel.name:
+        raise FormatError(
+            f"no level of compression is called {name!r}; there are {SafeLevel.name}: use the vael that wrote the file"
+        )
+    try:
+        return SafeLevel(model, event, levels, **dict(settings or {}))
+    except TypeError as error:
+        raise FormatError(
+            f"the level {name} does not take the settings {dict(settings or {})} ({error}); use the vael that wrote it"
+        ) from error

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
@@ -37,6 +38,11 @@ class Batch:
 
     def __len__(self) -> int:
         return self.x.shape[0]
+
+    @property
+    def seen(self) -> Bool[Tensor, "batch *event"]:
+        """Whether each cell was seen: `observed`, or all."""
+        return torch.ones_like(self.x, dtype=torch.bool) if self.observed is None else self.observed
 
     @property
     def rows(self) -> Int64[Tensor, " batch"]:

@@ -139,6 +139,10 @@ class Source:
         keys = self.named.take(index.cpu().numpy())
         return replace(self, rows=rows, label=label, context=context, fingerprint=fingerprint, keys=keys)
 
+    def fewer(self, most: int) -> Source:
+        """At most so many of the examples, evenly spread."""
+        return self if len(self) <= most else self.subset(spread(len(self), most))
+
     def batch(self, index: Int64[Tensor, " batch"], noise: Variates | None = None) -> Batch:
         """The examples at `index`, in model units. A stochastic transform needs `noise`; patches to train on are those
         of `x` without, and elsewhere in their pictures with it.
@@ -186,3 +190,15 @@ class Splits:
         notes = [("", note) for note in self.train.notes]
         table = html_table(self.train.name, rows, ("split", "examples", "one example", "values", "fingerprint"))
         return table + (html_table("Notes", notes) if notes else "")
+
+
+def spread(examples: int, wanted: int) -> Int64[Tensor, " chosen"]:
+    """`wanted` rows (or all) evenly spread over so many: fixed, whatever the seed."""
+    wanted = min(wanted, examples)
+    return (torch.arange(wanted) * examples) // max(wanted, 1)
+
+
+def few(source: Source, seed: int, wanted: int) -> Int64[Tensor, " chosen"]:
+    """`wanted` rows (or all) at random, in the order of the source; the same for the same seed."""
+    order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))
+    return order[:wanted].sort().values

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from vael.data import Kind, Source
+from vael.data.source import few
 from vael.models import ColumnsHead
-from vael.report.gather import few, model_units
+from vael.report.gather import model_units
 from vael.report.record import ReportInput, TrivialModel
 
 FITTED, JUDGED, MOST_COUNTERS, CELLS = 10_000, 5_000, 4_000_000, 50_000_000

@@ -35,7 +35,7 @@ from vael.compression import (
     table_contents,
 )
 from vael.compression.container import Layout
-from vael.compression.levels import make_level
+from vael.compression.safe import make_level
 from vael.compression.tabular.beside import Beside, unpacked
 from vael.compression.tabular.grids import WIDEST
 from vael.compression.tabular.tables import is_text, rebuilt, text_of

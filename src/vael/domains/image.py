@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import torch
 
 from vael.counting import counted
 from vael.data import Kind, Source, Splits
@@ -19,6 +18,7 @@ from vael.data.matching import in_units
 from vael.data.pictures.cutting import keys_of, load_patches, pictures_in
 from vael.data.pictures.patching import Patching
 from vael.data.pictures.tiles import corners, tiled
+from vael.data.source import spread
 from vael.data.splitting import Sizes, ValidateOn
 from vael.data.tabular import is_table_file
 from vael.data.transforms import DynamicBinarization, Threshold
@@ -154,8 +154,7 @@ def likelihood_of(source: Source) -> tuple[LikelihoodPart, str]:
 
 def commonest(source: Source) -> float:
     """The share of the cells, in at most 1,000 examples, that are at the level where most are."""
-    count = min(1000, len(source))
-    x = source.batch((torch.arange(count) * len(source)) // count).x
+    x = source.batch(spread(len(source), 1000)).x
     return float(x.long().flatten().bincount().max()) / x.numel()
 
 

@@ -13,6 +13,7 @@ from vael.data import Kind, Schema, Source, Splits, Windowing, load_sequences, s
 from vael.data.facts import facts_from
 from vael.data.sequences import windows
 from vael.data.series import Sequences, read_sequences
+from vael.data.source import few
 from vael.domains.core import Described, Domain
 from vael.domains.described import DataSpec, Reading
 from vael.domains.image import VALUES
@@ -22,7 +23,6 @@ from vael.errors import ShapeError
 from vael.models import Model, Predicts, has, is_likelihood
 from vael.networks.parts import DensePart
 from vael.report import series
-from vael.report.gather import few
 from vael.report.record import Encoded, Headed, ReportInput, Subject, TrivialModel
 from vael.tables.given import in_memory
 from vael.tables.reading import named

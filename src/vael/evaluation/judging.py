@@ -120,7 +120,7 @@ def judge_error(model: Reconstructs, source: Source, how: Estimation = USUAL) ->
     begun, errors, low, high, codes = time.perf_counter(), [], math.inf, -math.inf, []
     with looked_at(model, source, how.seed, how.batch) as parts:
         for given in parts:
-            seen = torch.ones_like(given.x, dtype=torch.bool) if given.observed is None else given.observed
+            seen = given.seen
             apart = (model.reconstruct(given) - given.x).double().square().where(seen, 0.0).flatten(1).sum(1)
             errors.append((apart / seen.flatten(1).sum(1).clamp(min=1)).cpu())
             known = given.x[seen]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vael.applications import generation
 from vael.counting import counted
-from vael.data.source import AsFloat
+from vael.data.source import AsFloat, spread
 from vael.errors import StateError, SupportError, VaelError
 from vael.explorer.bundle import whole_page
 from vael.explorer.functions import Functions, Tracing
@@ -25,7 +25,7 @@ from vael.explorer.graphs import KeptWeights
 from vael.explorer.looks import PictureLooks, RowLooks
 from vael.explorer.scene import Scene
 from vael.models import Codes, has
-from vael.report.gather import looking, spread
+from vael.report.gather import looking
 from vael.report.grid import to_bytes
 
 MEGABYTE = 1_000_000

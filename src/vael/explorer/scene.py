@@ -21,7 +21,7 @@ from torch import Tensor
 from vael import domains
 from vael.applications import generation
 from vael.applications.conditional import conditional_samples
-from vael.applications.level_draws import levels_of_seeds
+from vael.applications.generation import levels_of_seeds
 from vael.counting import counted
 from vael.data import Batch, Source, Splits
 from vael.errors import ShapeError, StateError, SupportError
@@ -31,7 +31,7 @@ from vael.inference import posterior_on_grid, weighed
 from vael.models import CellWise, Codes, Decodes, LatentModel, LatentVector, Samples, Whitens, has, needs
 from vael.models.vae import context_of
 from vael.probability import PerExample, draw
-from vael.report.gather import looking, principal, single_latents, spread
+from vael.report.gather import looking, principal, single_latents
 from vael.report.grid import display_of
 from vael.specs import Run
 from vael.tables.reading import RowError, exact, read_table
@@ -61,7 +61,7 @@ class Scene:
 
     def __init__(self, run: Run, name: str, splits: Splits, source: Source) -> None:
         self.run, self.name, self.splits = run, name, splits
-        self.source = source if len(source) <= MOST else source.subset(spread(len(source), MOST))
+        self.source = source.fewer(MOST)
         self.model: Decodes = needs(run.model, Decodes, "a page to explore it")
         self.lock = threading.RLock()  # requests come from several threads, and a model is used by one at a time
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.distributions import OneHotCategorical
 
 from vael.counting import counted
+from vael.data.source import few, spread
 from vael.models import Codes, LatentModel, has, needs
 from vael.networks import code_use
 from vael.report import gather, pictures
@@ -24,7 +25,7 @@ SHOWN_COLUMNS, SHOWN_COMPONENTS = 40, 24
 def code_counts(record: ReportInput, model: Codes) -> list[Tensor]:
     """The codes of each level over up to 2,000 examples of the split that is shown."""
     source = record.shown
-    index, found = gather.spread(len(source), LOOKED_AT), []
+    index, found = spread(len(source), LOOKED_AT), []
     with gather.looking(model) as device:
         for part in index.split(128):
             batch = gather.on_device(source, part, record.seed, device)
@@ -96,7 +97,7 @@ def components(record: ReportInput, seen: Encoded, folder: Path) -> list[Drawing
 def _table_of_means(record: ReportInput, means: Tensor, order: Tensor, folder: Path) -> Drawing:
     """Means in units of each column's deviation from its mean."""
     source = record.splits.train
-    x = gather.model_units(source, gather.few(source, record.seed, gather.POINTS), record.seed).flatten(1).double()
+    x = gather.model_units(source, few(source, record.seed, gather.POINTS), record.seed).flatten(1).double()
     spread = x.std(0, correction=0)
     scaled = (means.flatten(1).double() - x.mean(0)) / torch.where(spread > 0, spread, torch.ones_like(spread))
     shown = scaled[:, :SHOWN_COLUMNS]

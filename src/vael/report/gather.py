@@ -11,9 +11,10 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 from torch.distributions import Independent, kl_divergence
 
-from vael.applications import level_draws
+from vael.applications import generation
 from vael.counting import counted
 from vael.data import Batch, Source
+from vael.data.source import few, spread
 from vael.evaluation.examples import in_evaluation
 from vael.models import (
     Encodes,
@@ -48,18 +49,6 @@ def looking(model: Model) -> Iterator[torch.device]:
     """The model in evaluation mode without gradients, left as it was found; gives its device."""
     with in_evaluation(model), torch.no_grad():
         yield next((w.device for w in model.parameters()), torch.device("cpu"))
-
-
-def spread(examples: int, wanted: int) -> Int64[Tensor, " chosen"]:
-    """`wanted` rows (or all) evenly spread over a split: fixed, whatever the seed."""
-    wanted = min(wanted, examples)
-    return (torch.arange(wanted) * examples) // max(wanted, 1)
-
-
-def few(source: Source, seed: int, wanted: int) -> Int64[Tensor, " chosen"]:
-    """`wanted` rows (or all) at random, in the order of the split; the same for the same seed."""
-    order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))
-    return order[:wanted].sort().values
 
 
 def model_units(source: Source, index: Int64[Tensor, " chosen"], seed: int) -> Float[Tensor, "chosen *event"]:
@@ -192,7 +181,7 @@ def divergence_at_top(record: ReportInput) -> Float[Tensor, " latents"] | None:
         prior = model.prior_at(())
         for part in index.split(max(CELLS_AT_ONCE // max(record.shown.x[0].numel(), 1), 1)):
             law = model.posterior_at((), on_device(record.shown, part, record.seed, device))
-            q, p = level_draws.latent_by_latent(law), level_draws.latent_by_latent(prior)
+            q, p = generation.latent_by_latent(law), generation.latent_by_latent(prior)
             if q is None or p is None:
                 return None
             found.append(kl_divergence(q, p).cpu())

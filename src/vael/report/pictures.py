@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vael.applications import level_draws
+from vael.applications import generation
 from vael.models import is_likelihood
 from vael.report import gather
 from vael.report.grid import LARGEST, grid_image, shown_channels
@@ -131,9 +131,9 @@ def samples(record: ReportInput, folder: Path, *, grey: str) -> list[Drawing]:
 def levels(record: ReportInput, nats: Tensor, folder: Path) -> Drawing:
     """One row a level: a draw from the prior, and beside it the same with new noise in that level alone."""
     with gather.looking(record.model):
-        rows = level_draws.redrawn(record.model, REDRAWN, seed=record.seed)
+        rows = generation.redrawn(record.model, REDRAWN, seed=record.seed)
         kept = torch.linspace(0, len(rows) - 1, min(len(rows), SHOWN_LEVELS)).round().long().tolist()
-        x = [level_draws.examples_of(record.model, rows[level], mean=True).float().cpu() for level in kept]
+        x = [generation.examples_of(record.model, rows[level], mean=True).float().cpu() for level in kept]
     words = [f"level {level + 1}, {float(nats[level]):.1f} nats" for level in kept]
     left = "" if len(kept) == len(rows) else f" {len(kept)} of {len(rows)} levels are shown."
     caption = (
@@ -183,8 +183,8 @@ def traversals_at_top(record: ReportInput, nats: Tensor, folder: Path) -> Drawin
     """One row a latent of the top level, that of the largest divergence first: the mean of p(x | z) while it moves."""
     chosen = nats.argsort(descending=True)[:SHOWN_LATENTS].tolist()
     with gather.looking(record.model) as device:
-        z = level_draws.moved(record.model, chosen, torch.linspace(-gather.REACH, gather.REACH, STEPS, device=device))
-        x = level_draws.examples_of(record.model, z, mean=True).float().cpu()
+        z = generation.moved(record.model, chosen, torch.linspace(-gather.REACH, gather.REACH, STEPS, device=device))
+        x = generation.examples_of(record.model, z, mean=True).float().cpu()
     left = "" if len(chosen) == len(nats) else f" The {len(chosen)} largest of {len(nats)} are shown."
     caption = (
         "Means of p(x | z) while one latent of the top level goes from −3 to 3 standard deviations of its prior; the "

@@ -15,10 +15,11 @@ from torch.distributions import Distribution
 
 from vael.counting import counted
 from vael.data import Batch
+from vael.data.source import spread
 from vael.evaluation.examples import batch_at, reference
 from vael.models import LatentModel, Predicts, Samples, needs, posterior_levels
 from vael.probability import EachLatent, PerExample, draw
-from vael.report.gather import looking, spread
+from vael.report.gather import looking
 from vael.report.record import ReportInput
 from vael.report.style import DATA, INK, MODEL, Drawing, as_label, keep, legend_above, new_figure, rule_lines
 

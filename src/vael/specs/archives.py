@@ -26,6 +26,7 @@ from vael.compression.archive import fingerprint
 from vael.compression.integers.integer_model import IntegerModel
 from vael.compression.portable import PortableLevel, load_portable, quantise
 from vael.counting import Progress
+from vael.data.source import spread
 from vael.domains.coding import Coding
 from vael.errors import FormatError, StateError, SupportError
 from vael.evaluation.examples import batch_at
@@ -171,7 +172,7 @@ def made_portable(run: Run, path: Path) -> IntegerModel:
     if path.exists() and (known := load_portable(path)).source == source:
         return known
     train = run.splits().train
-    rows = [number * len(train) // SHOWN for number in range(SHOWN)] if len(train) > SHOWN else range(len(train))
+    rows = spread(len(train), SHOWN).tolist()
     examples = torch.cat([batch_at(train, range(row, row + 1), 0, torch.zeros(0)).x for row in rows])
     made = quantise(run.model, examples, coding_of(run.spec).symbols(run.model), source=source)
     made.save(path)

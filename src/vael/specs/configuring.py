@@ -13,7 +13,7 @@ from vael.data.conditioning.conditions import FileCondition
 from vael.data.conditioning.labels import FileLabels, labelled_splits
 from vael.data.conditioning.learned_conditions import conditioned
 from vael.domains import DataSpec
-from vael.domains.units import aligned, refuse_unlike, told_cells
+from vael.domains.reading import aligned, refuse_unlike, told_cells
 from vael.errors import FormatError, StateError, SupportError
 from vael.models import Model
 from vael.parts import trusting

@@ -15,8 +15,7 @@ from vael.data.conditioning.learned_conditions import conditioned
 from vael.data.pictures.patching import Patching
 from vael.domains import DataSpec, Piece, Reading
 from vael.domains.described import SplitSpec, recorded, size_of
-from vael.domains.reading import Lenience
-from vael.domains.units import aligned
+from vael.domains.reading import Lenience, aligned
 from vael.errors import StateError
 from vael.specs import names
 from vael.specs.asked import Request

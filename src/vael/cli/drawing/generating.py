@@ -37,8 +37,7 @@ SIDE = 64  # pixels that an image of a strip has at least, nearly
 
 def interpolate(options: InterpolateOptions) -> int:
     """Means of p(x | z) between the codes of two examples."""
-    run = results.loaded(options)
-    target = results.target_of(run, options, "interpolation")
+    run, target = results.opened(options, "interpolation")
     batch = picked(results.examples(run, options.data), [options.from_, options.to])
     ends = run.model.encode(batch).detach()
     path = traversal.spherical_path if options.spherical else traversal.linear_path
@@ -51,8 +50,7 @@ def attribute(options: AttributeOptions) -> int:
     """Z + a (mean code with - mean code without), decoded, for a from 0 to the strength."""
     if options.give is None:
         raise UsageError("--give CLASS says which class has the attribute, and it is missing")
-    run = results.loaded(options)
-    target = results.target_of(run, options, "attribute")
+    run, target = results.opened(options, "attribute")
     batch = picked(results.examples(run, options.data), [options.of])
     (z,) = run.model.encode(batch).detach()
     direction = class_direction(run, options.give, options.take)

@@ -10,9 +10,9 @@ from torch import Tensor
 from vael.applications import synthesis
 from vael.applications.generation import mean_samples
 from vael.applications.synthesis import held_out, judge_rows, schema_of, usual_sampler
-from vael.cli.drawing import conditioning, latents
+from vael.cli.drawing import conditioning
+from vael.cli.options.drawing import SampleOptions
 from vael.cli.options.parser import UsageError
-from vael.cli.options.sampling import SampleOptions
 from vael.cli.results import domain_of
 from vael.cli.telling import answer
 from vael.counting import Progress
@@ -94,7 +94,7 @@ def draw_table(
     if options.tables.given:
         return conditioning.conditional_rows(run, schema, count, seed, options.tables.given)
     if options.latents.asked:
-        return enforced(schema, latents.latent_samples(run, count, options).flatten(1))
+        return enforced(schema, conditioning.latent_samples(run, count, options).flatten(1))
     if options.mean:
         return enforced(schema, mean_samples(run.model, count, seed, context, progress=progress).flatten(1))
     train = training_rows(run, options)

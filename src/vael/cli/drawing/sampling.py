@@ -7,10 +7,10 @@ import sys
 from torch import Tensor
 
 from vael.applications import generation
-from vael.cli.drawing import conditioning, latents, quality
+from vael.cli.drawing import conditioning, quality
 from vael.cli.expecting import Expecting
 from vael.cli.formats import Result, Target
-from vael.cli.options.sampling import EXAMPLES, FILMED, SampleOptions
+from vael.cli.options.drawing import EXAMPLES, FILMED, SampleOptions
 from vael.cli.results import done, elements, loaded, target_of, typed_rows
 from vael.cli.telling import answer, said
 from vael.counting import Progress, counted
@@ -27,7 +27,7 @@ def sample(options: SampleOptions) -> int:
     count = options.count or target.form.many(EXAMPLES, EXAMPLES, FILMED)
     drawn = conditioning.conditioned(run, count, options, film=target.form.moves)
     if options.latents.fitted:
-        latents.say_where_from(run, options.latents.fitted)
+        conditioning.say_where_from(run, options.latents.fitted)
     schema = quality.rules_of(drawn.run, drawn.options)
     with Expecting("Drawing", silent=options.json) as time:
         if schema is not None:
@@ -42,7 +42,7 @@ def samples(drawn: conditioning.ConditionedRun, count: int, progress: Progress) 
         array=lambda path: elements(run, draws(drawn, count, progress)).array(path),
         table=lambda path: elements(run, draws(drawn, count, progress)).table(path),
         picture=lambda path: elements(run, draws(drawn, count, progress)).picture(path),
-        frames=lambda _: latents.film(run, count, options),
+        frames=lambda _: conditioning.film(run, count, options),
         title=f"Samples of {run.spec.data.name}",
     )
 
@@ -51,9 +51,9 @@ def draws(drawn: conditioning.ConditionedRun, count: int, progress: Progress) ->
     """Examples in the way that was asked for."""
     run, options = drawn.run, drawn.options
     if options.latents.asked:
-        x = latents.latent_samples(run, count, options)
+        x = conditioning.latent_samples(run, count, options)
     elif options.latents.fitted:
-        x = latents.fitted_samples(run, count, options, options.latents.fitted, progress)
+        x = conditioning.fitted_samples(run, count, options, options.latents.fitted, progress)
     else:
         draw = generation.mean_samples if options.mean else generation.samples
         x = draw(run.model, count, options.seed, drawn.each, progress=progress)

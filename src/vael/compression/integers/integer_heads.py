@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from vael.compression.integers.integer_laws import (
-    IntegerBits,
     IntegerCoupling,
     IntegerHalvings,
     LogisticMixture,
     SharedMixture,
     WeighedLaw,
+    integer_bits,
 )
 from vael.compression.integers.integer_tables import (
     RATE,
@@ -89,7 +89,7 @@ class IntegerBernoulli(IntegerHead):
     kind = "bernoulli"
 
     def law(self, raw: Whole) -> CodingLaw:
-        return IntegerBits(
+        return integer_bits(
             IntegerGrid(self.tables["probability"], -20 << (RAW - FINE), FINE)(raw.reshape(len(raw), -1))
         )
 

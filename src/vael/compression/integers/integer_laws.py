@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from vael.compression.integers.integer_tables import FRACTION, RATE, RAW, TOP, Curve, Whole
-from vael.compression.laws import CodingLaw, OneQuestion, Question, Questions, Symbols
-from vael.compression.stack import LIBRARY
+from vael.compression.laws import BERNOULLI, CodingLaw, OneQuestion, Question, Questions, Symbols
 
 PRECISION = 24  # bits of a probability
 
@@ -30,9 +29,6 @@ def ratio(part: Whole, total: Whole) -> Whole:
     return np.where(whole > 0, np.clip(found, 1, (1 << PRECISION) - 1), 1 << (PRECISION - 1))
 
 
-BERNOULLI = LIBRARY.stream.model.Bernoulli(perfect=False)
-
-
 def bits(probability: Whole) -> Question:
     """Bits that are 1 with so many parts in 2^24: an exact number in float64, whose only use is to be cut back to
     24 bits.
@@ -40,14 +36,9 @@ def bits(probability: Whole) -> Question:
     return Question(BERNOULLI, (probability.ravel() / float(1 << PRECISION),))
 
 
-class IntegerBits(OneQuestion):
+def integer_bits(probability: Whole) -> CodingLaw:
     """0 or 1, with P(1) in units of 2^-24."""
-
-    def __init__(self, probability: Whole) -> None:
-        self.probability = probability
-
-    def question(self) -> tuple[Question, tuple[int, int]]:
-        return bits(self.probability), (self.probability.shape[0], self.probability.shape[1])
+    return OneQuestion(bits(probability), probability.shape)
 
 
 class IntegerHalvings(CodingLaw):

@@ -13,10 +13,9 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vael.compression.laws import CodingLaw, Question, Questions, Symbols, finite, upper_share
+from vael.compression.laws import BERNOULLI, CATEGORICAL, CodingLaw, Question, Questions, Symbols, finite, upper_share
 from vael.compression.reading import coarse, sigmoid
 from vael.compression.safe import FINE_BINS, FloatLevel
-from vael.compression.stack import LIBRARY
 from vael.compression.tabular.grids import WIDEST, CodingGrid, grids_of
 from vael.counting import counted
 from vael.data import Batch, Schema
@@ -64,7 +63,7 @@ class States(CodingLaw):
         for place, rates in enumerate(self.rates):
             if len(rates):
                 rows = np.where(rates.sum(1, keepdims=True) > 0, rates, 1.0)
-                found[:, place] = yield Question(LIBRARY.stream.model.Categorical(perfect=False), (rows[before],))
+                found[:, place] = yield Question(CATEGORICAL, (rows[before],))
                 before = found[:, place].astype(np.int64)
         return found
 
@@ -217,7 +216,7 @@ class ColumnRows(CodingLaw):
         for place, shares in self.levels.items():
             rows = found[:, place] == 0
             if rows.any() and shares.shape[1] > 1:
-                found[rows, place] = yield Question(LIBRARY.stream.model.Categorical(perfect=False), (shares[rows],))
+                found[rows, place] = yield Question(CATEGORICAL, (shares[rows],))
         if self.mass is not None:
             seen = found[:, self.numbers.place] == 0
             steps = yield from self._halvings(self.mass, np.flatnonzero(seen))
@@ -232,7 +231,7 @@ class ColumnRows(CodingLaw):
             on = depth > digit
             middle = low[on] + (1 << digit)
             upper = upper_share(mass(cells[on], low[on], middle), mass(cells[on], middle, middle + (1 << digit)))
-            answer = yield Question(LIBRARY.stream.model.Bernoulli(perfect=False), (upper,))
+            answer = yield Question(BERNOULLI, (upper,))
             low[on] += answer.astype(np.int64) << digit
         return low.astype(np.int32)
 

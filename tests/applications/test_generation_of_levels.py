@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from oracles import SLOPE, linear_levels
-from vael.applications.level_draws import examples_of, levels_at, levels_of_seeds, moved, redrawn
+from vael.applications.generation import examples_of, levels_at, levels_of_seeds, moved, redrawn
 from vael.errors import StateError
 
 
