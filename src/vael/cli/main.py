@@ -236,11 +236,7 @@ def dispatch(arguments: list[str]) -> int:
     if name in ("--version", "-V"):
         print(f"vael {vael.__version__}")
         return DONE
-    return carried_out(name, rest)
-
-
-def carried_out(name: str, rest: list[str]) -> int:
-    """Run a command with its words. What reads them is imported now, so that the first page is there at once."""
+    # what reads the words of a command is imported now, so that the first page is there at once
     from vael.cli.options.parser import Parser, UsageError
     from vael.cli.options.places import kept_apart, places_of, refuse_endings
     from vael.nearest import hint

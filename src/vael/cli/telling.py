@@ -146,7 +146,8 @@ def tell(text: str = "", file: OutputStream | None = None) -> None:
 def answer(text: str = "", file: OutputStream | None = None) -> None:
     """Say what was asked for, or what is wrong."""
     stream = file or sys.stdout
-    width = width_of(stream)
+    # a file or a pipe has no width: its lines stay whole for the program that reads them
+    width = max(LEAST, shutil.get_terminal_size().columns) if stream.isatty() else None
     whole = visible_lines(text).split("\n")
     lines = whole if width is None else [part for line in whole for part in wrapped(line, width)]
     print("\n".join(lines), file=stream, flush=True)
@@ -161,13 +162,6 @@ def said(as_json: bool, record: Mapping[str, object], *lines: str, say: Callable
     for line in () if as_json else lines:
         say(line)
     return 0
-
-
-def width_of(stream: OutputStream) -> int | None:
-    """Columns of the terminal behind a stream; None for a file or a pipe, whose lines stay whole for the program
-    that reads them.
-    """
-    return max(LEAST, shutil.get_terminal_size().columns) if stream.isatty() else None
 
 
 def wrapped(line: str, width: int) -> list[str]:

@@ -17,7 +17,6 @@ from vael.errors import StateError
 from vael.evaluation import (
     ClassifierSettings,
     Evaluation,
-    FrechetDistance,
     Judgement,
     accuracy,
     classifier_features,
@@ -115,45 +114,14 @@ STEPS = 3000  # of the classifier, at least five epochs
 
 
 @dataclass(frozen=True)
-class Likeness:
-    """The distance of draws from data in the features of a classifier, and how good that classifier is."""
+class Beside:
+    """What stands beside the numbers of a model: for a person, and as fields of `--json`."""
 
-    distance: FrechetDistance
-    accuracy: float  # of the classifier, on the examples that the draws are compared with
-    held_out: int  # examples of the floor
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """For a person."""
-        found = self.distance
-        line = (
-            f"  Fréchet {found.squared:15.4g}   squared distance of {found.sampled.examples:,} draws from "
-            f"{found.test.examples:,} examples in {found.features}, {len(found.test.mean)} numbers; "
-            f"{self.held_out:,} real examples that trained neither model are at {found.floor:.4g}; no Inception "
-            "features, so not comparable with published figures"
-        )
-        return (line, *(f"  warning: {one}" for one in found.warnings))
-
-    @property
-    def record(self) -> dict[str, object]:
-        """As fields of `--json`."""
-        found = self.distance
-        return {
-            "frechet": {
-                "features": found.features,
-                "dimensions": len(found.test.mean),
-                "squared_distance": found.squared,
-                "floor": found.floor,
-                "draws": found.sampled.examples,
-                "examples": found.test.examples,
-                "held_out": self.held_out,
-                "classifier_accuracy": self.accuracy,
-                "warnings": list(found.warnings),
-            }
-        }
+    lines: tuple[str, ...]
+    record: dict[str, object]
 
 
-def likeness(run: Run, shown: Source, seed: int) -> Likeness:
+def likeness(run: Run, shown: Source, seed: int) -> Beside:
     """Draws from p(x) against `shown`, in the last hidden layer of a classifier of the training examples, which is
     trained for it; the floor is the validation split against `shown`, as many examples as there are draws.
 
@@ -187,4 +155,22 @@ def likeness(run: Run, shown: Source, seed: int) -> Likeness:
     share = accuracy(classifier, shown, seed)
     sets = (classifier_features(classifier, x) for x in (samples(model, few, seed), real, kept))
     named = f"the last hidden layer of a classifier that is right for {share:.1%} of them"
-    return Likeness(frechet_distance(*sets, features=named), share, few)
+    found = frechet_distance(*sets, features=named)
+    line = (
+        f"  Fréchet {found.squared:15.4g}   squared distance of {found.sampled.examples:,} draws from "
+        f"{found.test.examples:,} examples in {found.features}, {len(found.test.mean)} numbers; {few:,} real examples "
+        f"that trained neither model are at {found.floor:.4g}; no Inception features, so not comparable with published "
+        "figures"
+    )
+    record = {
+        "features": found.features,
+        "dimensions": len(found.test.mean),
+        "squared_distance": found.squared,
+        "floor": found.floor,
+        "draws": found.sampled.examples,
+        "examples": found.test.examples,
+        "held_out": few,
+        "classifier_accuracy": share,
+        "warnings": list(found.warnings),
+    }
+    return Beside((line, *(f"  warning: {one}" for one in found.warnings)), {"frechet": record})

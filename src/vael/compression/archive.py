@@ -159,13 +159,14 @@ def _compressed(level: Level, array: np.ndarray, layout: Layout) -> _Block:
         groups=() if coded is None else coded.groups,
     )
     return _Block(
-        facts, payload, why, coded, encoded, time.perf_counter() - begun - encoded, cells_in(array, layout, level)
+        facts,
+        payload,
+        why,
+        coded,
+        encoded,
+        time.perf_counter() - begun - encoded,
+        int((array >= 0).sum()) if layout.kind == "pictures" else level.cells * len(array),
     )
-
-
-def cells_in(array: np.ndarray, layout: Layout, level: Level) -> int:
-    """How many cells a block has."""
-    return int((array >= 0).sum()) if layout.kind == "pictures" else level.cells * len(array)
 
 
 def _tried(level: Level, array: np.ndarray, layout: Layout) -> tuple[CodedExamples | None, str, float]:

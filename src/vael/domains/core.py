@@ -63,6 +63,8 @@ class Domain(View):
     """Abstract: one kind of data. Its names, words, baseline and figures are those of a `View`."""
 
     channels_last: ClassVar[bool] = False  # whether the last axis of an example is its channels
+    element: ClassVar[str] = "element"  # what is one of those along `axis` of an example, where they have no names
+    axis: ClassVar[int] = 0
     in_arrays: ClassVar[bool] = False  # whether arrays and images hold examples just as a model takes them
 
     def __init_subclass__(cls, **how: object) -> None:
@@ -111,7 +113,7 @@ class Domain(View):
         return Subject()
 
     def names(self, source: Source) -> tuple[str, ...]:
-        return source.columns or tuple(f"element {place + 1}" for place in range(source.event[0]))
+        return source.columns or tuple(f"{self.element} {place + 1}" for place in range(source.event[self.axis]))
 
     def baseline(self, record: ReportInput) -> TrivialModel | None:
         return independent_elements(record)

@@ -62,6 +62,7 @@ class ImageDomain(Domain):
     """Images: pictures side by side, convolutions or, of small grey ones, dense networks."""
 
     pictured: ClassVar[bool] = True
+    element: ClassVar[str] = "channel"
     in_arrays: ClassVar[bool] = True
 
     def holds(self, data: Described) -> bool:
@@ -120,9 +121,6 @@ class ImageDomain(Domain):
     def subject(self, source: Source) -> Subject:
         """Binarising anew at every step is advice for grey values that were cut to 0 and 1 once."""
         return GREY if isinstance(source.transform, Threshold) else PIXELS
-
-    def names(self, source: Source) -> tuple[str, ...]:
-        return tuple(f"channel {place + 1}" for place in range(source.event[0]))
 
     def figures(self, record: ReportInput, seen: Encoded | None, folder: Path) -> Headed:
         binary = record.splits.train.kind is Kind.BINARY

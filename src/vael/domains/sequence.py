@@ -42,6 +42,8 @@ class SequenceDomain(Domain):
 
     maps_codes: ClassVar[bool] = False
     channels_last: ClassVar[bool] = True
+    element: ClassVar[str] = "channel"
+    axis: ClassVar[int] = 1
 
     def holds(self, data: Described) -> bool:
         return not data.domain and data.windowing is not None
@@ -85,9 +87,6 @@ class SequenceDomain(Domain):
 
     def subject(self, source: Source) -> Subject:
         return WINDOWS
-
-    def names(self, source: Source) -> tuple[str, ...]:
-        return source.columns or tuple(f"channel {place + 1}" for place in range(source.event[1]))
 
     def baseline(self, record: ReportInput) -> TrivialModel | None:
         return self.simplest(record.splits.train, record.shown, record.seed)

@@ -62,6 +62,7 @@ class TableDomain(Domain):
     """Rows of columns: dense networks, figures column by column."""
 
     in_arrays: ClassVar[bool] = True
+    element: ClassVar[str] = "column"
 
     def holds(self, data: Described) -> bool:
         return not data.domain and data.windowing is None and (data.has_schema or len(data.event) == 1)
@@ -136,9 +137,6 @@ class TableDomain(Domain):
 
     def subject(self, source: Source) -> Subject:
         return ROWS
-
-    def names(self, source: Source) -> tuple[str, ...]:
-        return source.columns or tuple(f"column {place + 1}" for place in range(source.event[0]))
 
     def baseline(self, record: ReportInput) -> TrivialModel | None:
         head = head_of(record.model)

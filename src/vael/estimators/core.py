@@ -79,7 +79,7 @@ class Fitted:
             lambda part: self._log_weights(part, samples, of_cells(part))[0].logsumexp(0) - math.log(samples),
             self._standard(x),
         )
-        return found - self._log_scale
+        return found - float(np.log(self.scale).sum())
 
     def sampled(self, rows: int, seed: int) -> Matrix:
         """Draws from p(x); a column that never varied does not vary, though its σ is above 0."""
@@ -143,10 +143,6 @@ class Fitted:
         given = batch_of(part)
         found = drawn_and_weighed(self.judge, given, self.judge.infer(given), samples, noise)
         return found.log_weight, found.latent[0]
-
-    @property
-    def _log_scale(self) -> float:
-        return float(np.log(self.scale).sum())
 
     def _standard(self, x: Matrix) -> Matrix:
         return standardised(x, self.shift, self.scale)

@@ -39,14 +39,9 @@ class PictureLayout:
     feet: Words = ()
 
 
-def as_images(x: Tensor) -> Tensor:
-    """`[count, channels, height, width]`, with one channel where the data have no axis of channels."""
-    return x[:, None] if x.dim() == 3 else x
-
-
 def sheet(record: ReportInput, folder: Path, name: str, x: Tensor, caption: str, layout: PictureLayout) -> Drawing:
     """A grid of images with words beside its rows and under its columns, as a figure."""
-    x = as_images(x)
+    x = x[:, None] if x.dim() == 3 else x  # one channel where the data have no axis of channels
     grid = grid_image(
         x, record.scale, columns=layout.columns, gap=layout.gap, largest=SMALL if len(x) > 100 else LARGEST
     )
@@ -95,8 +90,8 @@ def reconstructions(record: ReportInput, folder: Path) -> Drawing:
     blocks = list(zip(x[:whole].split(columns), again[:whole].split(columns), strict=True))
     words = middles(2 * len(blocks), ["original", "reconstruction"] * len(blocks))
     caption = (
-        f"Originals, and below each {record.came_out}: no draw, so fine detail that the {record.kept_by} do not hold "
-        f"is averaged away. Shown: {record.shown_line}."
+        f"Originals, and below each {record.came_out}: no draw, so fine detail that the "
+        f"{'latents' if record.has_latents else 'codes'} do not hold is averaged away. Shown: {record.shown_line}."
     )
     rows = torch.cat([part for block in blocks for part in block])
     return sheet(

@@ -136,19 +136,9 @@ class ReportInput:
         return "the mean of p(x | z) at the mean of q(z | x)" if self.has_latents else "what comes out of the model"
 
     @property
-    def kept_by(self) -> str:
-        """What holds all that a reconstruction is made from."""
-        return "latents" if self.has_latents else "codes"
-
-    @property
     def coordinates(self) -> str:
         """What the numbers of a code are called."""
         return "latents" if self.has_latents else "numbers of each code"
-
-    @property
-    def drawn_by(self) -> str:
-        """How draws from the model are made, after a comma or colon."""
-        return ": z from the prior, x from p(x | z)" if self.has_latents else ""
 
     @property
     def has_latents(self) -> bool:
@@ -169,11 +159,6 @@ class ReportInput:
         return model if self.shown.context is None else model.at(self.shown.context[0])
 
     @property
-    def shown_name(self) -> str:
-        """Name of the split that `shown` is."""
-        return "test" if self.splits.test else "validation"
-
-    @property
     def scale(self) -> Display:
         """Black and white of the pictures."""
         return self.display or display_of(self.splits.train)
@@ -184,7 +169,7 @@ class ReportInput:
 
         What else belongs to them stands once, in `source_line`.
         """
-        return f"the {self.shown_name} split of {counted(len(self.shown), 'example')}"
+        return f"the {'test' if self.splits.test else 'validation'} split of {counted(len(self.shown), 'example')}"
 
     @property
     def source_line(self) -> str:

@@ -255,29 +255,23 @@ def carry_out(
     Errors: `StateError` where another process trains in the folder.
     """
     with held(folder if distributed.rank() == 0 else None):
-        return _carried_out(prepared, folder, resume, callbacks)
-
-
-def _carried_out(
-    prepared: Prepared, folder: Path | None, resume: bool, callbacks: Sequence[Callback]
-) -> tuple[Run, Fit]:
-    gone = None if folder is None else left_out(folder)
-    if prepared.spec.data.contamination and gone is None:
-        fit = training.run(prepared.algorithm, prepared.splits, prepared.resolved, callbacks=callbacks)
-        if fit.interrupted:
-            return Run(prepared.spec, prepared.model.cpu(), fit.history, folder), fit
-        gone = strangest(prepared.model.cpu(), prepared.splits, prepared.spec.data.contamination)
-        if folder is not None and distributed.rank() == 0:
-            gone.write(folder)
-        prepared = afresh(prepared, gone.without(prepared.splits))
-    how, model, data, resolved = prepared.spec.algorithm, prepared.model, prepared.splits, prepared.resolved
-    if not resume and prepared.weights is None:
-        how.before(model, data, resolved)
-    fit = training.run(prepared.algorithm, data, resolved, folder=folder, resume=resume, callbacks=callbacks)
-    if not fit.interrupted and how.after(model, data, resolved) and folder is not None and distributed.rank() == 0:
-        write_tensors(folder / WEIGHTS, model.state_dict(), {"step": fit.kept_step})
-    model.cpu()  # the fit's own model, with the weights that are kept
-    return Run(sealed(prepared.spec, folder), prepared.model, fit.history, folder, gone), fit
+        gone = None if folder is None else left_out(folder)
+        if prepared.spec.data.contamination and gone is None:
+            fit = training.run(prepared.algorithm, prepared.splits, prepared.resolved, callbacks=callbacks)
+            if fit.interrupted:
+                return Run(prepared.spec, prepared.model.cpu(), fit.history, folder), fit
+            gone = strangest(prepared.model.cpu(), prepared.splits, prepared.spec.data.contamination)
+            if folder is not None and distributed.rank() == 0:
+                gone.write(folder)
+            prepared = afresh(prepared, gone.without(prepared.splits))
+        how, model, data, resolved = prepared.spec.algorithm, prepared.model, prepared.splits, prepared.resolved
+        if not resume and prepared.weights is None:
+            how.before(model, data, resolved)
+        fit = training.run(prepared.algorithm, data, resolved, folder=folder, resume=resume, callbacks=callbacks)
+        if not fit.interrupted and how.after(model, data, resolved) and folder is not None and distributed.rank() == 0:
+            write_tensors(folder / WEIGHTS, model.state_dict(), {"step": fit.kept_step})
+        model.cpu()  # the fit's own model, with the weights that are kept
+        return Run(sealed(prepared.spec, folder), prepared.model, fit.history, folder, gone), fit
 
 
 def sealed(spec: RunSpec, folder: Path | None) -> RunSpec:

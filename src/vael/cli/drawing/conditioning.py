@@ -14,12 +14,10 @@ from PIL.Image import Image
 from torch import Tensor
 
 from vael.applications import generation, latents, traversal
-from vael.applications.aggregate import SAMPLERS, aggregate_samples
 from vael.applications.conditional import GUESSED, conditional_samples
 from vael.cli.options.drawing import LatentOptions, SampleOptions
 from vael.cli.options.parser import UsageError
 from vael.cli.telling import answer
-from vael.counting import Progress
 from vael.data.conditioning.columns import CellsCondition
 from vael.errors import StateError
 from vael.models import Classifies, Whitens, has
@@ -240,24 +238,6 @@ def latent_samples(run: Run, count: int, options: SampleOptions) -> Tensor:
         return generation.examples_of(run.model, levels, seed=options.seed + 1, mean=options.mean)
     z = drawn_latents(run, count, options.seed, options.latents)
     return traversal.decoded(run.model, z) if options.mean else latents.drawn(run.model, z, options.seed + 1)
-
-
-def fitted_samples(run: Run, count: int, options: SampleOptions, name: str, progress: Progress) -> Tensor:
-    """Examples from latents under a density that is fitted to codes of the training examples.
-
-    Errors: `StateError` for a model without one vector of codes.
-    """
-    density = SAMPLERS[name](run.model, run.splits().train, options.seed)
-    return aggregate_samples(run.model, density, count, options.seed, progress=progress)
-
-
-def say_where_from(run: Run, name: str) -> None:
-    """That z does not come from the model's own prior."""
-    answer(
-        f"vael: note: z comes from a {name} fitted to codes of {run.spec.data.name} afterwards: these are no draws "
-        "from the model's own p(x), and its bound and log p(x) say nothing about them",
-        file=sys.stderr,
-    )
 
 
 def film(run: Run, count: int, options: SampleOptions) -> list[Image]:

@@ -7,6 +7,7 @@ import sys
 from torch import Tensor
 
 from vael.applications import generation
+from vael.applications.aggregate import SAMPLERS, aggregate_samples
 from vael.cli.drawing import conditioning, quality
 from vael.cli.expecting import Expecting
 from vael.cli.formats import Result, Target
@@ -27,7 +28,11 @@ def sample(options: SampleOptions) -> int:
     count = options.count or target.form.many(EXAMPLES, EXAMPLES, FILMED)
     drawn = conditioning.conditioned(run, count, options, film=target.form.moves)
     if options.latents.fitted:
-        conditioning.say_where_from(run, options.latents.fitted)
+        answer(
+            f"vael: note: z comes from a {options.latents.fitted} fitted to codes of {run.spec.data.name} afterwards: "
+            "these are no draws from the model's own p(x), and its bound and log p(x) say nothing about them",
+            file=sys.stderr,
+        )
     schema = quality.rules_of(drawn.run, drawn.options)
     with Expecting("Drawing", silent=options.json) as time:
         if schema is not None:
@@ -53,7 +58,8 @@ def draws(drawn: conditioning.ConditionedRun, count: int, progress: Progress) ->
     if options.latents.asked:
         x = conditioning.latent_samples(run, count, options)
     elif options.latents.fitted:
-        x = conditioning.fitted_samples(run, count, options, options.latents.fitted, progress)
+        density = SAMPLERS[options.latents.fitted](run.model, run.splits().train, options.seed)
+        x = aggregate_samples(run.model, density, count, options.seed, progress=progress)
     else:
         draw = generation.mean_samples if options.mean else generation.samples
         x = draw(run.model, count, options.seed, drawn.each, progress=progress)

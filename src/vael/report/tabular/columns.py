@@ -75,8 +75,8 @@ def histograms(record: ReportInput, x: Tensor, drawn: Tensor, folder: Path) -> D
     legend_above(figure, places[0])
     caption = (
         f"Share of values in {counted(len(x), 'row')} of data (filled) and in {counted(len(drawn), 'draw')} of x from "
-        f"the model (line{record.drawn_by}); what lies beyond the axes is counted in the outermost "
-        f"bins.{limited(columns, SHOWN)}"
+        f"the model (line{': z from the prior, x from p(x | z)' if record.has_latents else ''}); what lies beyond the "
+        f"axes is counted in the outermost bins.{limited(columns, SHOWN)}"
     )
     return keep(figure, folder, "histograms", caption)
 
