@@ -19,7 +19,7 @@ FOLDERS = {  # of modules that kept their names: where they were, and where they
         "archive bits_back container contents laws level portable reading safe stack"
     ),
     ("vael.applications.compression", "vael.compression.integers"): (
-        "integer_heads integer_laws integer_network integer_tables quantising"
+        "integer_heads integer_laws integer_network quantising"
     ),
     ("vael.applications.compression", "vael.compression.tabular"): "column_laws grids tables text_form",
     ("vael.data", "vael.data.files"): "arrays cifar idx images",
@@ -41,11 +41,13 @@ FOLDERS = {  # of modules that kept their names: where they were, and where they
 MOVED = {
     "vael.applications.compression": "vael.compression",
     "vael.compression.hierarchy": "vael.compression.safe",
+    "vael.report.ticks": "vael.report.tabular.synthetic_figures",
     "vael.report.known": "vael.report.record",
     "vael.report.tabular.matrices": "vael.report.tabular.synthetic_figures",
     "vael.data.tables": "vael.tables.reading",
     "vael.evaluation.refined": "vael.evaluation.evaluate",
     "vael.models.discrete": "vael.models.posteriors.bernoulli",
+    "vael.applications.compression.integer_tables": "vael.compression.integers.integer_laws",
     "vael.applications.compression.levels": "vael.compression.safe",
     "vael.applications.compression.table_level": "vael.compression.tabular.column_laws",
     "vael.applications.forecasting": "vael.applications.sequences",
@@ -53,6 +55,7 @@ MOVED = {
     "vael.applications.generation": "vael.applications.generation",
     "vael.applications.neighbours": "vael.applications.measuring",
     "vael.compression.given": "vael.compression.level",
+    "vael.compression.integers.integer_tables": "vael.compression.integers.integer_laws",
     "vael.compression.levels": "vael.compression.safe",
     "vael.compression.tabular.table_level": "vael.compression.tabular.column_laws",
     "vael.data.conditioning.arrays": "vael.data.conditioning.conditions",

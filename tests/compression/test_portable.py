@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from vael.compression.bits_back import decode, encode
+from vael.compression.integers.integer_laws import logistic_curve, normal_curve
 from vael.compression.integers.integer_network import (
     Affine,
     Convolution,
@@ -21,7 +22,6 @@ from vael.compression.integers.integer_network import (
     Lookup,
     TransposedConvolution,
 )
-from vael.compression.integers.integer_tables import logistic_curve, normal_curve
 from vael.compression.portable import PortableLevel, load_portable, quantise
 from vael.data import Batch
 from vael.errors import FormatError, StateError, SupportError

@@ -14,19 +14,21 @@ from torch import Tensor
 from vael.compression.integers.integer_heads import HEADS, IntegerHead, quantise_head
 from vael.compression.integers.integer_ladder import FINE, HIGH, LOW, LatentUnits, assembled_ladder, quantise_ladder
 from vael.compression.integers.integer_ladder import KIND as LADDER
-from vael.compression.integers.integer_laws import IndependentNormals, Normals, ShearedNormals
-from vael.compression.integers.integer_model import VERSION, IntegerModel, integer, part_of
-from vael.compression.integers.integer_network import read_network
-from vael.compression.integers.integer_tables import (
+from vael.compression.integers.integer_laws import (
     RATE,
     RAW,
     Curve,
+    IndependentNormals,
     IntegerGrid,
+    Normals,
+    ShearedNormals,
     Whole,
     function_grid,
     normal_curve,
     raw_numbers,
 )
+from vael.compression.integers.integer_model import VERSION, IntegerModel, integer, part_of
+from vael.compression.integers.integer_network import read_network
 from vael.compression.integers.quantising import quantise_network
 from vael.compression.laws import CodingLaw
 from vael.compression.level import Level, Symbols

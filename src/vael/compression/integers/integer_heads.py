@@ -15,22 +15,20 @@ import torch
 from torch import Tensor
 
 from vael.compression.integers.integer_laws import (
-    IntegerCoupling,
-    IntegerHalvings,
-    LogisticMixture,
-    SharedMixture,
-    WeighedLaw,
-    integer_bits,
-)
-from vael.compression.integers.integer_tables import (
     RATE,
     RAW,
     TOP,
     Curve,
+    IntegerCoupling,
     IntegerGrid,
+    IntegerHalvings,
+    LogisticMixture,
+    SharedMixture,
+    WeighedLaw,
     Whole,
     exponential,
     function_grid,
+    integer_bits,
     logistic_curve,
     raw_numbers,
     to_whole,

@@ -15,19 +15,19 @@ import torch
 from torch import Tensor, nn
 
 from vael.compression.integers.integer_heads import IntegerHead, quantise_head
-from vael.compression.integers.integer_laws import IndependentNormals
-from vael.compression.integers.integer_model import VERSION, IntegerModel, Symbols, integer, part_of
-from vael.compression.integers.integer_network import Affine, IntegerNetwork, read_network
-from vael.compression.integers.integer_tables import (
+from vael.compression.integers.integer_laws import (
     RATE,
     RAW,
     Curve,
+    IndependentNormals,
     IntegerGrid,
     Whole,
     function_grid,
     normal_curve,
     raw_numbers,
 )
+from vael.compression.integers.integer_model import VERSION, IntegerModel, Symbols, integer, part_of
+from vael.compression.integers.integer_network import Affine, IntegerNetwork, read_network
 from vael.compression.integers.quantising import RESULT_LIMIT, TABLE_BITS, exponent, quantise_network, whole
 from vael.compression.laws import CodingLaw, Parts
 from vael.data import Batch

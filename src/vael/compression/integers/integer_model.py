@@ -14,8 +14,8 @@ from jaxtyping import Int32
 from torch import Tensor, from_numpy, int16, int32, int64
 
 from vael.compression.integers.integer_heads import IntegerHead
+from vael.compression.integers.integer_laws import Whole
 from vael.compression.integers.integer_network import IntegerNetwork
-from vael.compression.integers.integer_tables import Whole
 from vael.compression.laws import CodingLaw
 from vael.training.checkpoint import write_tensors
 

@@ -27,13 +27,16 @@ from vael.report.style import (
     new_figure,
     rule_lines,
 )
-from vael.report.ticks import tick, usual_values
 from vael.tables.constraints import columns_of
 from vael.tables.schema import LEVELS, Column, ColumnKind
+from vael.tables.values.arrow_types import DAY
+from vael.tables.values.dates import EPOCH, moment_of, written_date
+from vael.tables.values.numerals import numeral_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
 
 SHOWN, ACROSS, LISTED, MATRIX = 24, 4, 40, 40
 BARS, LONGEST, LEVEL = 8, 14, 10  # levels in a panel, letters of the name of a column and of a level
@@ -226,3 +229,31 @@ def closest(found: ClosestRecords) -> Drawing:
         "a line to training rows that lies on the left, above all near 0, means that training rows come through."
     )
     return keep(figure, None, "closest", caption)
+
+
+SPANS = (
+    (1000.0, "%Y"),
+    (60.0, "%Y-%m"),
+    (2.0, "%m-%d"),
+    (0.0, "%H:%M"),
+)  # days that an axis spans at least, and how it is written then
+
+
+def tick(column: Column, value: float, span: float) -> str:
+    """A place on the axis of a column of numbers or dates that spans so much: 2019-04, not 17987; 12 %, not 12."""
+    if column.kind is not ColumnKind.DATE:
+        return numeral_of(column).around(f"{value:,.6g}".replace(",", "") if abs(value) < 1e6 else f"{value:.3g}")
+    clock = not any(mark in column.pattern for mark in ("%Y", "%y", "%d")) and not EPOCH.fullmatch(column.pattern)
+    pattern = "%H:%M" if clock else next(form for least, form in SPANS if span >= least)
+    return written_date(moment_of(value, float(DAY if pattern != "%H:%M" else 60)), pattern)
+
+
+def usual_values(column: Column, values: Float[np.ndarray, " rows"]) -> Float[np.ndarray, " usual"]:
+    """The values without stand-ins that lie beyond all others (9999-12-31), which would leave a single bar; all of
+    them where there is none.
+    """
+    if not column.usual:
+        return values
+    room = 1e-6 * max(1.0, *(abs(end - column.origin) for end in column.usual))
+    found = values[(values >= column.usual[0] - room) & (values <= column.usual[1] + room)]
+    return found if len(found) else values

@@ -1,5 +1,7 @@
-"""Networks of a model as boxes, and its graphical model as a plate: sizes and parameters are read off a pass of an
-example through the model itself.
+"""Diagrams of models and of what they made, for pages that teach: drawn from the live objects, on white paper.
+
+Networks of a model are boxes, its graphical model a plate: sizes and parameters are read off a pass of one example.
+Means and variances of the features of samples stand beside those of test data.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from vael.data import Batch
+from vael.evaluation import FrechetDistance
 from vael.models import CodeVector, LatentModel, Model, needs
 from vael.models.vae import context_of
 from vael.report.style import CLASSES, INK, QUIET, new_figure, on_paper, styled
@@ -21,6 +24,9 @@ from vael.report.style import CLASSES, INK, QUIET, new_figure, on_paper, styled
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 NARROW, WIDE = 0.55, 2.3  # inches: heights of the smallest box and of the largest
 BOX_WIDTH, ARROW, ROW = 0.95, 0.62, 3.1  # inches: widths of a box and of an arrow, height of a row
@@ -223,4 +229,25 @@ def plate_figure(model: Model, event: Sequence[int], examples: int) -> Figure:
             axes.text(place, -0.2, f"{words}\n{count:,} parameters", ha="center", va="top", fontsize=7.5)
         _arrow(axes, (1.8, 0.05), (0.12, 0.05), drawn=False)
         _arrow(axes, (-1.8, 0.05), (-0.54, 0.05), drawn=True)
+    return figure
+
+
+def moments_figure(distance: FrechetDistance, samples: str, *, test: str = "test examples") -> Figure:
+    """Above, the mean and the variance of each feature in both sets; below, samples minus test. `samples` and `test`
+    say what the sets are.
+    """
+    order = torch.arange(len(distance.test.mean))
+    with styled():
+        figure = on_paper(new_figure(9.0, 4.6))
+        places = figure.subplots(2, 2, sharex=True)
+        for column, what in enumerate(("mean", "variance")):
+            ours, theirs = getattr(distance.sampled, what), getattr(distance.test, what)
+            above, below = places[0, column], places[1, column]
+            above.plot(order, theirs, ".", ms=4, color=CLASSES[0], label=test)
+            above.plot(order, ours, ".", ms=4, color=CLASSES[1], label=samples)
+            above.set(title=f"{what} of each feature")
+            below.axhline(0, color="grey", lw=0.7)
+            below.plot(order, ours - theirs, ".", ms=4, color=CLASSES[2])
+            below.set(title=f"{samples} minus {test}", xlabel=f"feature ({distance.features})")
+        places[0, 0].legend()
     return figure

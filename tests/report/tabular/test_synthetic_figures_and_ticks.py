@@ -9,8 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from vael.data import Column, ColumnKind
-from vael.report.tabular.synthetic_figures import panel
-from vael.report.ticks import tick, usual_values
+from vael.report.tabular.synthetic_figures import panel, tick, usual_values
 
 DAY = (dt.date(2019, 4, 1) - dt.date(1970, 1, 1)).days
 
