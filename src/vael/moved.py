@@ -52,7 +52,7 @@ MOVED = {
     "vael.applications.compression.table_level": "vael.compression.tabular.column_laws",
     "vael.applications.forecasting": "vael.applications.sequences",
     "vael.applications.gaps": "vael.applications.imputation",
-    "vael.applications.generation": "vael.applications.generation",
+    "vael.applications.level_draws": "vael.applications.generation",
     "vael.applications.neighbours": "vael.applications.measuring",
     "vael.compression.given": "vael.compression.level",
     "vael.compression.integers.integer_tables": "vael.compression.integers.integer_laws",

@@ -16,7 +16,7 @@ from vael.cli.options.parser import UsageError
 from vael.cli.options.using import IMPORTANCE_SAMPLES, PROPOSALS, EvaluateOptions, ReportOptions
 from vael.cli.results import examples, loaded
 from vael.cli.telling import CountingLine, answer, said, tell
-from vael.cli.trivial import Beside, against_trivial, as_fields, likeness
+from vael.cli.trivial import BesideNumbers, against_trivial, as_fields, likeness
 from vael.cli.wording import duration, model, objective, rate, sentences
 from vael.counting import counted
 from vael.data import Source
@@ -60,7 +60,7 @@ def evaluate(options: EvaluateOptions) -> int:
         )
         say = None if options.json else telling
         judged = judge(run, shown, options.importance_samples or IMPORTANCE_SAMPLES, how, say=say)
-        beside: list[Beside] = [against_simplest(run, judged, shown, options.seed)]
+        beside: list[BesideNumbers] = [against_simplest(run, judged, shown, options.seed)]
         beside += [by_codes(run, shown)] if options.linear_classifier else []
         beside += [likeness(run, shown.source, options.seed)] if options.frechet else []
         trivial = against_trivial(run, judged, shown.source, options.seed)
@@ -107,7 +107,7 @@ def shown_by(run: Run, options: EvaluateOptions) -> JudgedExamples:
     return JudgedExamples("", found)
 
 
-def against_simplest(run: Run, judged: Evaluation | Judgement, shown: JudgedExamples, seed: int) -> Beside:
+def against_simplest(run: Run, judged: Evaluation | Judgement, shown: JudgedExamples, seed: int) -> BesideNumbers:
     """The simplest likelihood, and what else is asked of models of such data; of sequences only."""
     train = run.splits().train
     domain = domains.of(train)
@@ -121,10 +121,10 @@ def against_simplest(run: Run, judged: Evaluation | Judgement, shown: JudgedExam
         worse = "" if gain > 0 else "warning: the model is WORSE than this; "
         lines.insert(0, f"  simplest     {base.log_likelihood:10.2f}   {worse}log p(x) of {base.what}")
         found |= {"simplest_log_likelihood": base.log_likelihood, "simplest": base.what}
-    return Beside(tuple(lines), found)
+    return BesideNumbers(tuple(lines), found)
 
 
-def by_codes(run: Run, shown: JudgedExamples) -> Beside:
+def by_codes(run: Run, shown: JudgedExamples) -> BesideNumbers:
     """What a linear classifier of the codes tells.
 
     Errors: `StateError` for a model without codes, or without labels.
@@ -137,7 +137,7 @@ def by_codes(run: Run, shown: JudgedExamples) -> Beside:
         f"to those of {counted(known, 'labelled training example')}; always the commonest class of these: "
         f"{found.baseline:.1%}"
     )
-    return Beside((line,), {"linear_classifier": vars(found) | {"fitted_to": known}})
+    return BesideNumbers((line,), {"linear_classifier": vars(found) | {"fitted_to": known}})
 
 
 def refuse_draws(model: Model, recipe: str, asked: Sequence[str]) -> None:

@@ -114,14 +114,14 @@ STEPS = 3000  # of the classifier, at least five epochs
 
 
 @dataclass(frozen=True)
-class Beside:
+class BesideNumbers:
     """What stands beside the numbers of a model: for a person, and as fields of `--json`."""
 
     lines: tuple[str, ...]
     record: dict[str, object]
 
 
-def likeness(run: Run, shown: Source, seed: int) -> Beside:
+def likeness(run: Run, shown: Source, seed: int) -> BesideNumbers:
     """Draws from p(x) against `shown`, in the last hidden layer of a classifier of the training examples, which is
     trained for it; the floor is the validation split against `shown`, as many examples as there are draws.
 
@@ -173,4 +173,4 @@ def likeness(run: Run, shown: Source, seed: int) -> Beside:
         "classifier_accuracy": share,
         "warnings": list(found.warnings),
     }
-    return Beside((line, *(f"  warning: {one}" for one in found.warnings)), {"frechet": record})
+    return BesideNumbers((line, *(f"  warning: {one}" for one in found.warnings)), {"frechet": record})
