@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from vael.counting import counted
 from vael.data import Batch
 from vael.evaluation import FrechetDistance
 from vael.models import CodeVector, LatentModel, Model, needs
@@ -145,7 +146,9 @@ def architecture_figure(models: Mapping[str, Model], event: Sequence[int]) -> Fi
             axes.set_axis_off()
             axes.set(xlim=(-0.15, longest * BOX_WIDTH + (longest - 1) * ARROW + 0.15), ylim=(-1.45, ROW - 1.45))
             parameters = sum(parameter.numel() for parameter in models[name].parameters())
-            axes.text(-0.05, ROW - 1.55, f"{name}: {parameters:,} parameters", va="top", fontsize=10, weight="bold")
+            axes.text(
+                -0.05, ROW - 1.55, f"{name}: {counted(parameters, 'parameter')}", va="top", fontsize=10, weight="bold"
+            )
             _draw_row(axes, found)
     return figure
 
@@ -218,15 +221,15 @@ def plate_figure(model: Model, event: Sequence[int], examples: int) -> Figure:
         for letter, height, fill in (("z", 0.85, "none"), ("x", -0.75, f"{QUIET}55")):
             axes.add_patch(Circle((0, height), 0.36, fc=fill, ec=INK, lw=1.3))
             axes.text(0, height, letter, ha="center", va="center", fontsize=14, style="italic")
-        axes.text(0.46, 0.85, f"{latent.size:,} numbers", va="center", fontsize=7.5)
-        axes.text(0.46, -0.75, f"{math.prod(event):,} numbers", va="center", fontsize=7.5)
+        axes.text(0.46, 0.85, f"{counted(latent.size, 'number')}", va="center", fontsize=7.5)
+        axes.text(0.46, -0.75, f"{counted(math.prod(event), 'number')}", va="center", fontsize=7.5)
         axes.text(1.23, -1.44, f"n = 1 … {examples:,}", ha="right", va="bottom", fontsize=7.5, color=QUIET)
         _arrow(axes, (0.05, 0.49), (0.05, -0.39), drawn=False)
         _arrow(axes, (-0.25, -0.49), (-0.25, 0.59), drawn=True, bend=-0.45)
         sides = ((2.0, "θ", theta, "decoder p(x | z)"), (-2.0, "φ", phi, "encoder q(z | x)"))
         for place, letter, count, words in sides:
             axes.text(place, 0.05, letter, ha="center", va="center", fontsize=14, style="italic")
-            axes.text(place, -0.2, f"{words}\n{count:,} parameters", ha="center", va="top", fontsize=7.5)
+            axes.text(place, -0.2, f"{words}\n{counted(count, 'parameter')}", ha="center", va="top", fontsize=7.5)
         _arrow(axes, (1.8, 0.05), (0.12, 0.05), drawn=False)
         _arrow(axes, (-1.8, 0.05), (-0.54, 0.05), drawn=True)
     return figure
