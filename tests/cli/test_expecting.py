@@ -1,6 +1,7 @@
 """A command that takes long says so beforehand, once, beside its results; one that does not says nothing."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -76,6 +77,23 @@ def test_what_comes_before_the_first_is_not_in_the_time(clock, capsys):
     assert lines(capsys) == ["Drawing 2,000 examples will take about 2 min."]
 
 
+def test_what_reading_takes_is_shared_out_among_the_rows_of_a_piece(clock, capsys):
+    """A piece of 1,000 rows that took 100 s to read, and 10 s for its first hundred rows: 20 s for a hundred."""
+    piece = SimpleNamespace(source=range(1_000))
+
+    def pieces():
+        for _ in range(4):
+            clock.now += 100
+            yield piece
+
+    with Expecting("Encoding", lambda: 4_000, nouns=ROWS) as time:
+        for _ in time.reading(pieces()):
+            for _ in range(10):
+                clock.now += 10
+                time.add(100)
+    assert lines(capsys) == ["Encoding 4,000 rows will take about 13 min."]  # 800 s
+
+
 LONG_ONES = {
     "impute": ("Filling", ("rows", 60)),
     "score": ("Scoring", ("rows", 60)),
@@ -125,6 +143,17 @@ def test_commands_say_how_long_they_take(run, archive, name, capsys, every_momen
     captured = capsys.readouterr()
     assert command[-1] in str(json.loads(captured.out))
     assert not captured.err
+
+
+def test_a_page_says_how_long_its_scores_take(run, capsys, every_moment_is_long):
+    """Those that others are compared with, held-out rows twice, and the examples of the page."""
+    command = ["explore", str(run / "run"), "--export", str(run / "page.html")]
+    assert main(command) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "will take about" in line]
+    assert len(said) == 1
+    assert said[0].startswith("Scoring 80 examples will take about ")
+    assert main([*command, "--json"]) == 0
+    assert not capsys.readouterr().err
 
 
 def test_forecasts_and_sweeps_say_how_long_they_take(tmp_path, capsys, every_moment_is_long, monkeypatch):

@@ -3,25 +3,28 @@
 import pytest
 import torch
 
-from vael.data import Kind, Source, statistics
+from vael.data import Column, ColumnKind, Kind, Schema, Source, statistics
 from vael.errors import StateError
 from vael.evaluation import evaluate
 from vael.evaluation.rows import (
     CELLS_AT_ONCE,
     LATENTS_AT_ONCE,
+    NUMBERS_AT_ONCE,
     ROWS_AT_ONCE,
     WIDEST,
     RowKeys,
     cell_keys,
+    numbers_of_law,
     row_blocks,
     row_terms,
     rows_at_once,
     widest_convolution,
 )
-from vael.models import BernoulliHead, GaussianHead, GaussianMixture, LearnedScale
+from vael.models import BernoulliHead, CategoricalHead, ColumnsHead, GaussianHead, GaussianMixture, LearnedScale
 from vael.models.likelihoods.autoregressive import AutoregressiveHead
 from vael.networks import seeded
 from vael.recipes import autoencoder, convolutional, dense
+from vael.recipes import table as table_model
 
 
 def table(rows=300, gaps=False):
@@ -138,6 +141,24 @@ def test_keys_of_rows_count_equal_rows_before_them_over_all_blocks():
     assert torch.equal(torch.cat([parts.of(x[:2]), parts.of(x[2:4]), parts.of(x[4:])]), keys)
     assert torch.equal(RowKeys().of(x[1:2]), keys[1:2])  # alone as among others
     assert torch.equal(RowKeys().of(x[2:3]), keys[:1])  # and the first of its kind wherever it stands
+
+
+def test_a_block_of_wide_rows_has_no_more_parameters_of_laws_than_fit():
+    """Of columns with many codes, and of cells with several parameters each; few columns are not cut up for it."""
+    columns = [Column(f"c{place}", ColumnKind.CATEGORICAL, levels=tuple(map(str, range(500)))) for place in range(20)]
+    schema = Schema((*columns, Column("x", ColumnKind.REAL)))
+    with seeded(0):
+        model = table_model((2,), ColumnsHead(schema), latent=2, hidden=(4,))
+        grey = dense((1, 4, 4), CategoricalHead(200), latent=2, hidden=(4,))
+        few = table_model((2,), ColumnsHead(Schema((columns[0],))), latent=2, hidden=(4,))
+    numbers = 20 * 500 + 15
+    assert numbers_of_law(model, (21,)) == numbers
+    x = torch.zeros(3, 21)
+    source = Source("t", x, Kind.MIXED, "", schema=schema, columns=schema.names)
+    (block,) = row_blocks(model, source, samples=4)
+    assert NUMBERS_AT_ONCE // 2 < len(block.batch) * 4 * numbers <= NUMBERS_AT_ONCE
+    assert numbers_of_law(grey, (1, 4, 4)) == 200 * 16
+    assert rows_at_once((1,), 4, 0, numbers_of_law(few, (1,))) == rows_at_once((1,), 4)
 
 
 def test_a_block_of_what_convolutions_see_is_no_larger_than_their_widest_result_allows():

@@ -7,7 +7,7 @@ cells that say why.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -177,9 +177,9 @@ class AnomalyDetector:
     `contamination` is the share of rows in training and held-out data that do not belong: so many of the strangest are
     left out of the neighbours and of the calibration. Declared where there are none, it flags more rows that belong
     than the threshold says. Everything is a function of the rows and the seed; a row scores the same alone and among
-    others. A model without likelihood is asked what its errors cost (`Score.ERROR`). Errors: `StateError` for fewer
-    than 10 held-out rows, a contamination that is not in [0, ½), a score that the model has not, or a model that
-    decodes nothing.
+    others. A model without likelihood is asked what its errors cost (`Score.ERROR`). `watch` is told how many more rows
+    were measured, here and when rows are judged. Errors: `StateError` for fewer than 10 held-out rows, a contamination
+    that is not in [0, ½), a score that the model has not, or a model that decodes nothing.
     """
 
     def __init__(
@@ -193,6 +193,7 @@ class AnomalyDetector:
         contamination: float = 0.0,
         samples: int = 4,
         seed: int = 0,
+        watch: Callable[[int], None] | None = None,
     ) -> None:
         if len(held_out) < LEAST_HELD_OUT or not 0 <= contamination < 0.5:
             raise StateError(
@@ -207,7 +208,7 @@ class AnomalyDetector:
                 f"{', '.join(kind.value for kind in known)}: choose one of these"
             )
         self.kind = score
-        self.measuring = Measuring(model, train.fewer(REFERENCE), samples, seed)
+        self.measuring = Measuring(model, train.fewer(REFERENCE), samples, seed, watch)
         reference = self.measuring.all(train.fewer(REFERENCE)).belonging(contamination, LEAST_HELD_OUT)
         _refuse_no_numbers(reference)
         self.neighbourhood = Neighbourhood(reference)

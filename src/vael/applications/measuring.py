@@ -5,7 +5,7 @@ nearest rows of training are.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,10 +48,14 @@ class Measured:
 
 
 class Measuring:
-    """A model, asked about rows: the same draws for all of them, and each in the space of some rows of training."""
+    """A model, asked about rows: the same draws for all of them, and each in the space of some rows of training.
+    `watch` is told how many more rows were asked about.
+    """
 
-    def __init__(self, model: Decodes, train: Source, samples: int, seed: int) -> None:
-        self.model, self.samples, self.seed = model.eval(), samples, seed
+    def __init__(
+        self, model: Decodes, train: Source, samples: int, seed: int, watch: Callable[[int], None] | None = None
+    ) -> None:
+        self.model, self.samples, self.seed, self.watch = model.eval(), samples, seed, watch
         self.head = head_of(model)
         self.space = RowSpace(train, self.head)
 
@@ -75,6 +79,8 @@ class Measuring:
                     self._background(batch),
                     self.space(batch),
                 )
+            if self.watch is not None:
+                self.watch(block.rows)
             yield Measured(*(part[: block.rows] for part in found))
 
     def column_surprise(self, source: Source) -> Float[Tensor, "rows columns"]:

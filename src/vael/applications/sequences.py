@@ -122,7 +122,7 @@ def all_terms(model: Model, source: Source, *, samples: int = SAMPLES, seed: int
 
 
 DRAWS = 1000
-NUMBERS_AT_ONCE = 2**23  # of all draws of some series
+NUMBERS_AT_ONCE = 2**20  # of all draws of some series: what networks make of more is fresh pages of the system
 LATER = 1 << 40  # numbers of noise between that of the window and that of what comes after it
 
 

@@ -44,7 +44,8 @@ def impute(options: ImputeOptions) -> int:
     counts = Counts()
     with ExitStack() as files, Expecting("Filling", partial(about_rows, path), silent=options.json, nouns=ROWS) as time:
         sheets = Sheets(files, answers, options.uncertainty)
-        for piece in specs.pieces(run.spec, str(path), on_error=OnError(options.on_error or "stop"), schema=rules):
+        pieces = specs.pieces(run.spec, str(path), on_error=OnError(options.on_error or "stop"), schema=rules)
+        for piece in time.reading(pieces):
             filled(run, piece, sheets, counts, options, time)
     return say(answers, counts, options.json)
 

@@ -167,7 +167,7 @@ def in_lines(
     """Write a line of results for each example, as `answers` gives them block by block, and say so."""
     skipped: list[Skipped] = []
     with sheet_of(target, names) as file, expecting(what, run, options) as time:
-        for piece in rows(run, options.data, options.on_error):
+        for piece in time.reading(rows(run, options.data, options.on_error)):
             skipped, begin = [*skipped, *piece.skipped], 0
             for found in answers(piece.source):
                 file.add(piece, begin, found)

@@ -68,7 +68,7 @@ def score(options: ScoreOptions) -> int:
     reasons = Reasons(run, splits.train, max(most, WHY * explain))
     left = 0
     with sheet_of(target, columns_of(run), numbered=True) as file, expecting("Scoring", run, options) as time:
-        for piece in chain((first,), data):
+        for piece in time.reading(chain((first,), data)):
             skipped, begin = skipped + list(piece.skipped), 0
             notes |= dict.fromkeys(note for note in piece.source.notes if note not in run.spec.data.notes)
             for verdict in detector.judge(piece.source):

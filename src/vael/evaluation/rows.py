@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from vael.data import Batch, Source
 from vael.errors import StateError
 from vael.evaluation.examples import batch_at, in_evaluation, reference
-from vael.models import Decodes, ExactLikelihood, Model, has, needs
+from vael.models import ColumnsHead, Decodes, ExactLikelihood, Model, has, head_of, needs
 from vael.models.vae import filled, seen
 from vael.probability import Common
 
@@ -27,6 +27,7 @@ ROWS_AT_ONCE = 2**13  # of narrow examples: enough for the matrix products, few 
 CELLS_AT_ONCE = 2**21
 LATENTS_AT_ONCE = 2**14
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d)
+NUMBERS_AT_ONCE = 2**24  # parameters of laws p(x | z): of more each tensor is fresh pages of the system
 WIDEST = 2**22  # numbers that the widest convolution makes of a block: more leave the cache, and pages come and go
 
 
@@ -104,24 +105,40 @@ class RowBlock:
 
 def row_blocks(model: Model, source: Source, seed: int = 0, samples: int = 1) -> Iterator[RowBlock]:
     """All examples in order in the dtype of the model, in blocks of one size that depends on nothing but their shape,
-    the samples of each and what convolutions of the model make of one.
+    the samples of each, the parameters of the law of one and what convolutions of the model make of one.
 
     A matrix product may round a row otherwise where there are more or fewer rows beside it; among equally many it
     rounds the same (measured with MKL and oneDNN: any place, any neighbours). So what is made of these blocks is a
     function of the row alone.
     """
-    size = rows_at_once(source.event, samples, widest_convolution(model, source))
+    size = size_of_blocks(model, source, samples)
     for batch in _in_order(model, source, seed, size):
         yield RowBlock(_filled_up(batch, size), len(batch))
 
 
-def rows_at_once(event: Sequence[int], samples: int = 1, widest: int = 0) -> int:
+def size_of_blocks(model: Model, source: Source, samples: int) -> int:
+    """How many examples of a source are a block for a model."""
+    return rows_at_once(source.event, samples, widest_convolution(model, source), numbers_of_law(model, source.event))
+
+
+def numbers_of_law(model: Model, event: Sequence[int]) -> int:
+    """Parameters of p(x | z) of one example at one latent, as the decoder's network gives them; 0 where no head makes a
+    law of raw numbers.
+    """
+    head = head_of(model)
+    if isinstance(head, ColumnsHead):
+        return head.raw_numbers
+    return 0 if head is None else head.channels_per_cell * math.prod(event)
+
+
+def rows_at_once(event: Sequence[int], samples: int = 1, widest: int = 0, numbers: int = 0) -> int:
     """The size of all blocks of examples of this shape, of each of which the widest convolution makes so many numbers
-    for a sample: a power of two.
+    for a sample, and the decoder the parameters of its law: a power of two.
     """
     bounds = (ROWS_AT_ONCE, CELLS_AT_ONCE // max(1, math.prod(event)), LATENTS_AT_ONCE // samples)
     convolved = WIDEST // (widest * samples) if widest else ROWS_AT_ONCE
-    return 2 ** int(math.log2(max(1, min(*bounds, convolved))))
+    said = NUMBERS_AT_ONCE // (numbers * samples) if numbers else ROWS_AT_ONCE
+    return 2 ** int(math.log2(max(1, min(*bounds, convolved, said))))
 
 
 def widest_convolution(model: Model, source: Source) -> int:
@@ -152,7 +169,7 @@ def _filled_up(batch: Batch, size: int) -> Batch:
 
 def row_batches(model: Model, source: Source, seed: int = 0, samples: int = 1) -> Iterator[Batch]:
     """All examples in order in the dtype of the model, as many at once as make the best use of the cache."""
-    return _in_order(model, source, seed, rows_at_once(source.event, samples, widest_convolution(model, source)))
+    return _in_order(model, source, seed, size_of_blocks(model, source, samples))
 
 
 def _in_order(model: Model, source: Source, seed: int, size: int) -> Iterator[Batch]:

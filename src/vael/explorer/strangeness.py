@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vael.applications.anomaly import AnomalyDetector
+from vael.applications.anomaly import REFERENCE, AnomalyDetector
 from vael.applications.attribution import regional
 from vael.data import Source, Splits
 from vael.errors import SupportError
@@ -31,12 +31,20 @@ class Strangeness:
     source: Source
     looks: Looks
     lock: threading.RLock
+    watch: Callable[[int], None] | None = None  # told how many more examples were measured
 
     @cached_property
     def detector(self) -> AnomalyDetector:
         """What `vael score` judges examples by."""
         with self.lock:
-            return AnomalyDetector(self.model, self.splits.train, self.splits.validation)
+            if self.watch is not None:
+                self.watch(0)  # what came before takes no part in the time
+            return AnomalyDetector(self.model, self.splits.train, self.splits.validation, watch=self.watch)
+
+    @property
+    def measured(self) -> int:
+        """How many examples are measured for the scores: those that others are compared with, and all of them."""
+        return min(len(self.splits.train), REFERENCE) + 2 * len(self.splits.validation) + len(self.source)
 
     @cached_property
     def scores(self) -> tuple[list[float], list[float]]:

@@ -88,9 +88,14 @@ def _refuse_contradictions(options: ExploreOptions) -> None:
 def export(scene: Scene, options: ExploreOptions, path: Path) -> int:
     """The page in one file, and what is in it."""
     from vael import files
+    from vael.cli.expecting import Expecting
     from vael.explorer.keeping import USUAL, kept_page
 
-    found = kept_page(scene, options.size or USUAL, without_examples=options.without_examples)
+    judging = scene.strangeness
+    with Expecting("Scoring", lambda: judging.measured, silent=options.json) as time:
+        judging.watch = time.add
+        found = kept_page(scene, options.size or USUAL, without_examples=options.without_examples)
+        judging.watch = None
     files.write_bytes(path, found.content)
     record = {key: value for key, value in vars(found).items() if key != "content"}
     return said(options.json, {"path": str(path), "bytes": len(found.content), **record}, *told(scene, found, path))
