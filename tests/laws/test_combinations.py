@@ -45,7 +45,7 @@ OF_CLASSES = {"semi-supervised"}  # needs labels; its whole life stands in the t
 KINDS = {role: [kind for kind in parts if ":" not in kind and kind not in OF_CLASSES] for role, parts in PARTS.items()}
 # the data that a likelihood is for; any other is for real numbers
 DATA = {
-    **dict.fromkeys(("bernoulli", "categorical"), "binary"),
+    **dict.fromkeys(("bernoulli", "autoregressive-bernoulli", "categorical"), "binary"),
     **dict.fromkeys(
         (
             "discretized-logistic",
@@ -233,6 +233,13 @@ LITTLE = {
     "hierarchical-gpu": {"model.ladder.channels": 4, "model.ladder.latents": 2, "model.ladder.repeats": 1},
     "principal": {"model.latent": 4},
     "autoregressive": {"model.network.channels": (4, 8)},
+    "autoregressive-binary": {"model.network.hidden": (16,), "model.latent": 3},
+}
+KINDS_OF = {
+    "bernoulli-latents": "binary",
+    "autoregressive-binary": "binary",
+    "autoregressive": "whole",
+    "principal": "whole",
 }
 
 
@@ -257,10 +264,8 @@ def test_a_killed_run_goes_on_to_equal_weights(name, data, tmp_path):
     if name in SERIES:
         series = np.random.default_rng(0).normal(size=(60, 6, 2)).astype(np.float32)
         np.save(tmp_path / "series.npy", series)
-    kind = tmp_path / "series.npy" if name in SERIES else data["table" if name in ROWS else "real"]
-    kind = {"bernoulli-latents": data["binary"], "principal": data["whole"], "autoregressive": data["whole"]}.get(
-        name, kind
-    )
+    usual = "table" if name in ROWS else "real"
+    kind = tmp_path / "series.npy" if name in SERIES else data[KINDS_OF.get(name, usual)]
     more = {"sequence": True} if name in SERIES else {}
     if name == "semi-supervised":
         kind, more = data["labelled"], {"labelled": 3}

@@ -39,6 +39,7 @@ for name in ("miwae", "piwae"):
     SMALLER[name] |= {"algorithm.samples": 8}
 # why digits are refused
 NOT_HERE = {
+    "autoregressive-binary": "0 or 1",
     "state-space": "over sequences",
     "kalman": "over sequences",
     "td-vae": "over sequences",

@@ -6,27 +6,16 @@ import pytest
 from vael.specs.asked import request
 from vael.specs.preparing import prepare
 
-ONE = {  # what a hierarchy has not, so that the model with one vector of latents is meant
+ASKED_FOR = {  # what leaves the recommended model the one that it is
     "latent": 3,
     "hidden": (8,),
     "prior": "mixture",
     "posterior": "gaussian",
     "correlated": False,
-    "likelihood": "bernoulli",
     "objective": "importance-weighted",
-    "estimator": "sampled",
-    "set": {"model.network.hidden": [8]},
-}
-SEVERAL = {
     "beta": 2.0,
-    "terms": "reconstruction",
-    "warmup": 0.1,
     "lr": 1e-3,
-    "samples": 2,
-    "average": 0.0,
-    "epochs": 3,
-    "optimizer": "adam",
-    "set": {"model.ladder.width": 16, "algorithm.objective.beta": 0.5},
+    "set": {"model.likelihood.width": 8, "model.network.hidden": [8]},
 }
 
 
@@ -43,33 +32,34 @@ def prepared(pictures, **options):
     return prepare(request(pictures, binarize=options.pop("binarize", "dynamic"), **options))
 
 
-@pytest.mark.parametrize("name", ONE)
-def test_what_a_hierarchy_has_not_is_asked_of_one_vector_of_latents(pictures, name):
-    found = prepared(pictures, **{name: ONE[name]})
-    assert found.spec.recipe == "dense"
-    assert not any("levels of" in reason for reason in found.reasons)
+@pytest.mark.parametrize("name", ASKED_FOR)
+def test_what_is_asked_for_beside_it_leaves_the_recommended_recipe(pictures, name):
+    found = prepared(pictures, **{name: ASKED_FOR[name]}).spec
+    assert (found.recipe, found.model.likelihood.name) == ("autoregressive-binary", "autoregressive-bernoulli")
 
 
-@pytest.mark.parametrize("name", SEVERAL)
-def test_what_every_model_has_leaves_the_hierarchy(pictures, name):
-    found = prepared(pictures, **{name: SEVERAL[name]})
-    assert (found.spec.recipe, found.spec.model.name) == ("hierarchical", "hierarchical")
-
-
-def test_levels_are_for_many_pictures_that_are_drawn_anew(pictures):
-    """Sizes that were measured; by its name the recipe has them too, and what is named is taken."""
+def test_pixels_in_turn_are_for_many_pictures_that_are_drawn_anew(pictures):
+    """By its name the recipe has the same sizes; every other recipe has those that are recommended without it."""
     own = prepared(pictures)
-    assert own.spec.model.ladder.latents == (24, 24)
-    assert own.spec.model.ladder.width == 400
-    assert any("two levels of 24 latents" in reason for reason in own.reasons)
-    assert prepared(pictures, model="hierarchical").spec.model == own.spec.model
+    assert (own.spec.recipe, own.spec.model.likelihood.name) == ("autoregressive-binary", "autoregressive-bernoulli")
+    assert any("given those above and left of it" in reason for reason in own.reasons)
+    assert prepared(pictures, model="autoregressive-binary").spec.model == own.spec.model
     dense = prepared(pictures, model="dense")
     assert (dense.spec.recipe, dense.spec.model.latent) == ("dense", 24)
     assert dense.spec.model.posterior.name == "gaussian-full-covariance"
+    assert dense.spec.model.network == own.spec.model.network
+    assert prepared(pictures, likelihood="bernoulli").spec.model == dense.spec.model
     assert prepared(pictures, model="vamp").spec.model.network == dense.spec.model.network
+    assert prepared(pictures, model="vamp").spec.model.likelihood.name == "bernoulli"
     for binarize in ("static", "threshold"):
         assert prepared(pictures, binarize=binarize).spec.model == dense.spec.model
     assert prepared(pictures, test=4000).spec.recipe == "dense"  # too few are left to train on
+
+
+def test_levels_have_the_sizes_that_were_measured_on_such_pictures(pictures):
+    ladder = prepared(pictures, model="hierarchical").spec.model.ladder
+    assert (ladder.latents, ladder.width) == ((24, 24), 400)
+    assert prepared(pictures, model="hierarchical", binarize="static").spec.model.ladder.width != 400
 
 
 ASKED = {

@@ -124,7 +124,7 @@ def test_what_cannot_be_changed_in_a_file_is_refused(run, tmp_path, capsys):
     ("leaf", "said"),
     [
         ("model.prior.componets=3", "did you mean components, which autoregressive, mixture"),
-        ("model.likelihood.chanels=3", "did you mean channels, which autoregressive-mixture, coupled-logistic"),
+        ("model.likelihood.chanels=3", "did you mean channels, which autoregressive-bernoulli, autoregressive-mixture"),
         ("model.latnt=3", "did you mean latent"),
     ],
 )

@@ -178,8 +178,9 @@ def parameters(law: Distribution) -> dict[str, Tensor]:
     }  # a table without levels has no log-probabilities of levels
     if not found:
         raise SupportError(
-            f"a decoder's graph gives the parameters of every element, but {type(law).__name__} joins all elements of "
-            "an example; train with a likelihood without full covariance to export it"
+            f"a decoder's graph gives the parameters of every element, but {type(law).__name__} joins the elements "
+            "of an example; train with a likelihood by which they are independent given the latents to export it "
+            "(--model dense)"
         )
     axes, batch = max(value.ndim for value in found.values()), tuple(law.batch_shape[:2])
 

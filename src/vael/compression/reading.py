@@ -33,11 +33,13 @@ from vael.compression.laws import (
 )
 from vael.errors import SupportError
 from vael.probability import (
-    AutoregressiveMixture,
+    BinaryPixels,
     CodeChoice,
     CoupledLogisticMixture,
     DiscretizedLogistic,
     DiscretizedLogisticMixture,
+    Law,
+    PixelByPixel,
     TabulatedMixture,
 )
 from vael.process import threads
@@ -209,7 +211,7 @@ class PixelsInTurn(CodingLaw):
     Encoder and decoder compute a pixel from the same window by the same operations on arrays of the same shape.
     """
 
-    def __init__(self, law: AutoregressiveMixture, examples: int) -> None:
+    def __init__(self, law: PixelByPixel, examples: int) -> None:
         self.laws, self.examples = law.laws, examples
         self.depth = (law.levels - 1).bit_length()
         self.seen = np.ones((examples, math.prod(self.laws.event[1:])), bool)
@@ -261,19 +263,40 @@ class PixelsInTurn(CodingLaw):
     def _pixel(self, canvas: Tensor, row: int, column: int) -> CodingLaw:
         with threads(1):
             law = self.laws.at(canvas, row, column)
-        logits, loc, log_scale, coupling = (p[None] for p in (law.logits, law.loc, law.log_scale, law.coupling))
-        one = CoupledLogisticMixture(logits, loc, log_scale, coupling, law.levels, space=0)
-        return law_of_cells(one, law.levels, self.examples)
+        return law_of_cells(one_sample(law), self.laws.levels, self.examples)
 
     @torch.inference_mode()
     def _put(self, canvas: Tensor, row: int, column: int, pixel: np.ndarray) -> None:
-        whole = canvas.new_zeros(self.laws.rows, pixel.shape[1])
+        whole = canvas.new_zeros(math.prod(self.laws.shape), pixel.shape[1])
         whole[: self.examples] = torch.from_numpy(pixel).to(canvas.dtype)
         self.laws.put(canvas, row, column, whole)
 
 
+@singledispatch
+def one_sample(law: Law) -> Law:
+    """The law of pixels of a batch, as that of one sample of it: batch shape `[1, batch]`."""
+    raise NotImplementedError(type(law).__name__)
+
+
+@one_sample.register
+def _one_mixture(law: CoupledLogisticMixture) -> CoupledLogisticMixture:
+    logits, loc, log_scale, coupling = (part[None] for part in (law.logits, law.loc, law.log_scale, law.coupling))
+    return CoupledLogisticMixture(logits, loc, log_scale, coupling, law.levels, space=0)
+
+
+@one_sample.register
+def _one_binary(law: BinaryPixels) -> BinaryPixels:
+    return BinaryPixels(law.logits[None], space=0)
+
+
 @law_of_cells.register
-def _in_turn(law: AutoregressiveMixture, levels: int, examples: int) -> CodingLaw:
+def _binary_pixels(law: BinaryPixels, levels: int, examples: int) -> CodingLaw:
+    channels = [Bits(sigmoid(flat(logits, examples))) for logits in law.logits.unbind(law.axis)]
+    return Parts(lambda before: channels[len(before)], len(channels))
+
+
+@law_of_cells.register
+def _in_turn(law: PixelByPixel, levels: int, examples: int) -> CodingLaw:
     return PixelsInTurn(law, examples)
 
 

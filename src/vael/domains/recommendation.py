@@ -30,8 +30,7 @@ class Recommendation:
     network: NetworkPart
     leaves: Mapping[str, object]  # of the recipe's model, besides its likelihood; cannot be changed
     reasons: tuple[str, ...]  # whole sentences, to be read before training; the first says what the data are
-    codes: Recommendation | None = None  # for every other recipe, if that is another model
-    plain: Recommendation | None = None  # where something is asked for that this model has not
+    codes: Recommendation | None = None  # for every other recipe, if that is another model; may itself have such
 
     @property
     def model(self) -> ModelPart:

@@ -6,9 +6,12 @@ from vael.probability.divergence import divergence, has_closed_form
 from vael.probability.gaussian import bounded, deviation, diagonal_gaussian
 from vael.probability.joint_gaussian import JointGaussian
 from vael.probability.mixture import (
+    AutoregressiveBernoulli,
     AutoregressiveMixture,
+    BinaryPixels,
     CoupledLogisticMixture,
     DiscretizedLogisticMixture,
+    PixelByPixel,
     PixelLaws,
 )
 from vael.probability.multivariate import (
@@ -69,8 +72,10 @@ from vael.probability.wasserstein import gaussian_wasserstein
 from vael.probability.wide import draw_wide, register_wide, widened
 
 __all__ = [
+    "AutoregressiveBernoulli",
     "AutoregressiveMixture",
     "Axis",
+    "BinaryPixels",
     "Bit",
     "CodeChoice",
     "Common",
@@ -87,6 +92,7 @@ __all__ = [
     "Law",
     "Noise",
     "PerExample",
+    "PixelByPixel",
     "PixelLaws",
     "Recorded",
     "Replayed",

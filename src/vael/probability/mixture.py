@@ -1,12 +1,12 @@
 """Mixtures of discretised logistics: one for each cell, or one for each pixel with its channels coupled
-(PixelCNN++), by itself or given the pixels before it.
+(PixelCNN++); and images pixel by pixel, each under its distribution given those above it and to the left of it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -136,17 +136,42 @@ def _at(parameters: Tensor, which: Tensor) -> Tensor:
     return parameters.expand(*which.shape, parameters.shape[-1]).gather(-1, which.unsqueeze(-1)).squeeze(-1)
 
 
+class BinaryPixels(Law):
+    """Channels of pixels that are 0 or 1, independent of each other: log p(x) = Σ_c log Bernoulli(x_c | σ(logit_c)).
+
+    `logits` are `[*batch, channels, *space]`; `space` is the number of space axes. A value is of the same shape and its
+    log-probability `[*batch, *space]`.
+    """
+
+    of_arguments: ClassVar[dict[str, constraints.Constraint]] = {"logits": constraints.real}
+    levels = 2
+
+    def __init__(self, logits: Tensor, *, space: int) -> None:
+        self.logits, self.axis = logits, -space - 1
+        shape = logits.shape
+        super().__init__(shape[: self.axis] + shape[self.axis + 1 :], torch.Size((shape[self.axis],)))
+
+    @property
+    def mean(self) -> Tensor:
+        return self.logits.sigmoid()
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        value, logits = torch.broadcast_tensors(value.to(self.logits), self.logits)
+        cells = F.binary_cross_entropy_with_logits(logits, value, reduction="none")
+        return -(cells.squeeze(self.axis) if cells.shape[self.axis] == 1 else cells.sum(self.axis))
+
+
 class PixelLaws(ABC):
-    """Abstract: the distribution of each pixel of a few grids, given the pixels before it."""
+    """Abstract: the distribution of each pixel of some grids, given the pixels before it."""
 
     levels: int
-    rows: int  # grids side by side
+    shape: tuple[int, int]  # samples, batch: grids side by side
     event: tuple[int, int, int]  # channels, height, width
 
     @abstractmethod
-    def whole(self, x: Tensor) -> CoupledLogisticMixture:
-        """Of all pixels of grids `[rows, channels, height, width]` that are known, batch shape `[rows, height,
-        width]`.
+    def whole(self, x: Tensor) -> Law:
+        """Of all pixels of grids `[samples or 1, batch, channels, height, width]` that are known, batch shape
+        `[samples, batch, height, width]`.
         """
 
     @abstractmethod
@@ -154,44 +179,42 @@ class PixelLaws(ABC):
         """A canvas on which nothing is drawn yet."""
 
     @abstractmethod
-    def at(self, canvas: Tensor, row: int, column: int) -> CoupledLogisticMixture:
-        """Of one pixel, given those before it on the canvas, batch shape `[rows]`."""
+    def at(self, canvas: Tensor, row: int, column: int) -> Law:
+        """Of one pixel of all grids, given those before it on the canvas, batch shape `[samples * batch]`."""
 
     @abstractmethod
     def put(self, canvas: Tensor, row: int, column: int, pixel: Tensor) -> None:
-        """Draw a pixel `[rows, channels]` on the canvas."""
+        """Draw a pixel `[samples * batch, channels]` on the canvas."""
 
 
-class AutoregressiveMixture(Law):
-    """log p(x) = Σ log p(x_i | x_<i), i the pixels row by row, each a mixture of discretised logistics with coupled
-    channels (PixelCNN++: Salimans, Karpathy, Chen & Kingma 2017).
+class PixelByPixel(Law):
+    """Abstract: log p(x) = Σ log p(x_i | x_<i), i the pixels row by row.
 
     Batch shape `[samples, batch, height, width]`, a log-probability for each pixel given those before it; they sum to
     log p(x). The density takes one pass; draws and `mean` take one step for each pixel. `mean` puts the mean of earlier
     pixels where their values belong, so it is the course of the means and not exactly E[x].
     """
 
-    of_arguments: ClassVar[dict[str, constraints.Constraint]] = {}
-
-    def __init__(self, laws: PixelLaws, shape: tuple[int, int]) -> None:
-        self.laws, self.shape, self.levels = laws, torch.Size(shape), laws.levels
+    def __init__(self, laws: PixelLaws) -> None:
+        self.laws, self.shape, self.levels = laws, torch.Size(laws.shape), laws.levels
         channels, height, width = laws.event
-        super().__init__(torch.Size((*shape, height, width)), torch.Size((channels,)))
+        super().__init__(torch.Size((*laws.shape, height, width)), torch.Size((channels,)))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        several = value.shape[: max(0, value.dim() - len(self.shape) - len(self.laws.event))]
+        own = len(self.shape) + len(self.laws.event)
+        several = value.shape[: max(0, value.dim() - own)]
         if several:  # draws of the whole batch, one after another: pixels that follow each other fill a batch alone
             flat = value.flatten(0, len(several) - 1)
             return torch.stack([self.log_prob(one) for one in flat]).unflatten(0, several)
-        x = value.expand(*self.shape, *self.laws.event).flatten(0, 1)
-        return self.laws.whole(x).log_prob(x).unflatten(0, self.shape)
+        x = value if value.dim() == own else value[None]
+        return self.laws.whole(x).log_prob(x)
 
     @property
     def mean(self) -> Tensor:
         return self.in_turn(lambda law, row, column: law.mean)
 
     @torch.no_grad()
-    def in_turn(self, pixel_of: Callable[[CoupledLogisticMixture, int, int], Tensor]) -> Tensor:
+    def in_turn(self, pixel_of: Callable[[Law, int, int], Tensor]) -> Tensor:
         """Every pixel by a function of its distribution and its place, `[samples, batch, *event]`."""
         channels, height, width = self.laws.event
         canvas, found = self.laws.blank(), []
@@ -202,18 +225,43 @@ class AutoregressiveMixture(Law):
                 found.append(pixel)
         return torch.stack(found, -1).view(*self.shape, channels, height, width)
 
+    @abstractmethod
+    def drawn(self, noise: Noise) -> Tensor:
+        """One draw, `[samples, batch, *event]`."""
 
-@register_draw(AutoregressiveMixture)
-def _pixel_by_pixel(law: AutoregressiveMixture, shape: torch.Size, noise: Noise) -> Tensor:
-    channels, height, width = law.laws.event
-    like, own = law.laws.blank(), len(law.batch_shape) + 1
-    first = shape[: len(shape) - own]  # of several draws, one after another
 
-    def drawn() -> Tensor:
-        which = noise.uniform((*law.shape, height, width), like).flatten(0, 1)
-        variates = noise.uniform((*law.shape, channels, height, width), like).flatten(0, 1)
-        return law.in_turn(
-            lambda pixel, row, column: coupled_draw(pixel, which[:, row, column], variates[:, :, row, column].unbind(1))
-        )
+class AutoregressiveMixture(PixelByPixel):
+    """Pixels of whole numbers, each a mixture of discretised logistics with coupled channels (PixelCNN++: Salimans,
+    Karpathy, Chen & Kingma 2017).
+    """
 
-    return torch.stack([drawn() for _ in range(first.numel())]).unflatten(0, first) if first else drawn()
+    def drawn(self, noise: Noise) -> Tensor:
+        channels, height, width = self.laws.event
+        like = self.laws.blank()
+        which = noise.uniform((*self.shape, height, width), like).flatten(0, 1)
+        variates = noise.uniform((*self.shape, channels, height, width), like).flatten(0, 1)
+
+        def pixel_of(law: Law, row: int, column: int) -> Tensor:
+            pixel = cast("CoupledLogisticMixture", law)
+            return coupled_draw(pixel, which[:, row, column], variates[:, :, row, column].unbind(1))
+
+        return self.in_turn(pixel_of)
+
+
+class AutoregressiveBernoulli(PixelByPixel):
+    """Pixels of zeros and ones, each a Bernoulli given those before it; channels of a pixel are independent."""
+
+    def drawn(self, noise: Noise) -> Tensor:
+        variates = noise.uniform((*self.shape, *self.laws.event), self.laws.blank()).flatten(0, 1)
+        return self.in_turn(lambda law, row, column: (variates[:, :, row, column] < law.mean).to(variates))
+
+
+def _in_turn(law: PixelByPixel, shape: torch.Size, noise: Noise) -> Tensor:
+    first = shape[: len(shape) - len(law.batch_shape) - 1]  # of several draws, one after another
+    return (
+        torch.stack([law.drawn(noise) for _ in range(first.numel())]).unflatten(0, first) if first else law.drawn(noise)
+    )
+
+
+for _kind in (AutoregressiveMixture, AutoregressiveBernoulli):
+    register_draw(_kind)(_in_turn)

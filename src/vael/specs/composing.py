@@ -26,29 +26,12 @@ def composed(asked: Request, advice: Recommendation | None) -> Composition:
     recipe = known if asked.model is None else recipe_of(asked.model)
     found = RECIPES[recipe]()
     if advice is not None:
-        advice = advice.codes if advice.codes is not None and recipe != advice.recipe else advice
+        while advice.codes is not None and recipe != advice.recipe:
+            advice = advice.codes
         found = advised(found, advice, leaves=recipe == advice.recipe)
     model, algorithm = model_as_asked(found.model, asked), algorithm_as_asked(found.algorithm, asked)
     refuse_unfit(model, algorithm)
     return replace(found, model=model, algorithm=algorithm)
-
-
-ONE_VECTOR = ("likelihood", "prior", "posterior", "correlated", "condition_on", "objective", "estimator")
-
-
-def heard(asked: Request, advice: Recommendation) -> Recommendation:
-    """The advice, or what stands in for it where something is asked for that the model that is advised has not."""
-    if advice.plain is None or asked.model is not None:
-        return advice
-    own = RECIPES[advice.recipe]()
-    paths = [path for path, _ in assignments(asked.set)]
-    paths += [path for name, path in LEAVES.items() if getattr(asked, name, None) is not None]
-    missing = any(
-        (path.startswith("model.") and not has_leaf(own.model, path.removeprefix("model.")))
-        or (path.startswith("algorithm.") and not has_leaf(own.algorithm, path.removeprefix("algorithm.")))
-        for path in paths
-    )
-    return advice.plain if missing or any(getattr(asked, name) is not None for name in ONE_VECTOR) else advice
 
 
 def recipe_of(name: str) -> str:

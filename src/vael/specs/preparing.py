@@ -29,7 +29,7 @@ from vael.parts import trusting
 from vael.probability import Stream
 from vael.specs import names
 from vael.specs.asked import Request
-from vael.specs.composing import asked_of_model, composed, heard, recipe_of
+from vael.specs.composing import asked_of_model, composed, recipe_of
 from vael.specs.reading import describe, load_splits, reading_for, splits_of
 from vael.specs.recipes import Composition
 from vael.specs.spec import RunSpec, TrainingSpec, facts_of, fitting
@@ -76,7 +76,7 @@ def prepare(asked: Request) -> Prepared:
         splits = labelled_splits(conditioned(splits, condition), labelling)
         with fitting():
             data = describe(asked, splits, condition, labelling)
-        advice = heard(asked, recommend(splits))
+        advice = recommend(splits)
         found = composed(asked, advice)
         recipe = advice.recipe if asked.model is None else recipe_of(asked.model)
         facts = facts_of(data, sets.statistics(splits.train))

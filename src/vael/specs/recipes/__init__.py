@@ -14,6 +14,7 @@ GROUPS: dict[str, dict[str, Recipe]] = {  # by what they are for
         "dense": networks.dense,
         "convolutional": networks.convolutional,
         "autoregressive": networks.autoregressive,
+        "autoregressive-binary": networks.autoregressive_binary,
         "residual": networks.residual,
         "table": networks.table,
         "gapped": networks.gapped,

@@ -20,11 +20,12 @@ from vael.models.autoencoders.autoencoder_parts import (
 from vael.models.autoencoders.quantized_parts import VQVAEPart
 from vael.models.families import ModelPart
 from vael.models.hierarchical_parts import HierarchicalVAEPart
-from vael.models.likelihoods.autoregressive import AutoregressiveMixturePart
+from vael.models.likelihoods.autoregressive import AutoregressiveBernoulliPart, AutoregressiveMixturePart
 from vael.models.likelihoods.parts import FullCovariancePart
 from vael.models.mixtures.mixture_parts import BayesianMixturePart, GaussianMixturePart
 from vael.models.parts import VAEPart
 from vael.models.posteriors.bernoulli import BernoulliPosteriorPart
+from vael.models.posteriors.correlated import FullCovariancePosteriorPart
 from vael.models.priors.bernoulli import BernoulliPriorPart
 from vael.models.semi_supervised_parts import SemiSupervisedPart
 from vael.models.sequences.sequence_parts import JumpyPart, KalmanPart, StateSpacePart
@@ -83,6 +84,16 @@ def autoregressive() -> Composition:
     network = ConvolutionalPart(channels=(16, 32, 64))
     model = VAEPart(latent=32, likelihood=AutoregressiveMixturePart(), network=network)
     return Composition(model, ascent(2e-3), batch=16)
+
+
+def autoregressive_binary() -> Composition:
+    """Pictures of 0 and 1, likewise: pixel after pixel.
+
+    `dense`, and a likelihood of each pixel given those above and left of it (Chen et al. 2017).
+    """
+    network, posterior = DensePart(hidden=(300, 300)), FullCovariancePosteriorPart()
+    model = VAEPart(latent=24, posterior=posterior, likelihood=AutoregressiveBernoulliPart(), network=network)
+    return Composition(model, ascent(4e-3, 0.1, 0.2), batch=256)
 
 
 def residual() -> Composition:
