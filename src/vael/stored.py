@@ -71,11 +71,33 @@ def opened(path: Path, most: int) -> Iterator[tuple[BinaryIO, int]]:
 
 
 def check_file(path: Path) -> None:
-    """Errors: `FormatError` for a path where nothing is, or a folder: what a person gave, or what data lay at once."""
+    """Errors: `FormatError` for a path where nothing is, or what is no file: what a person gave, or what data lay at
+    once. A pipe would be waited for without end, and what came through it could not be read again.
+    """
     if path.is_dir():
         raise FormatError(f"{path} is a folder, but a file was expected; give the file itself")
     if not path.exists():
         raise FormatError(f"{path}: there is no such file; check its name and folder, or bring it back to where it was")
+    kind = stat.S_IFMT(path.stat().st_mode)
+    if kind != stat.S_IFREG:
+        raise FormatError(
+            f"{path} is {KINDS.get(kind, 'no file')}, but a file was expected, as data are read more than once; write "
+            "what comes from there to a file, and give that"
+        )
+
+
+def text_name(path: Path) -> Path:
+    """A path whose name is text, so that run.json, tables and pages can hold it. Errors: `FormatError` for names in
+    another encoding than UTF-8, as older disks and archives have them.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise FormatError(
+            f"{os.fsencode(path).decode('utf-8', 'backslashreplace')}: the name is no text in UTF-8, as names that are "
+            "kept must be; rename the file or folder"
+        ) from error
+    return path
 
 
 def read_bytes(path: Path, most: int | None = None) -> bytes:

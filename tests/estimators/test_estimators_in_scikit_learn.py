@@ -422,6 +422,45 @@ def test_gaps_of_a_mixed_frame_are_filled_in_kind(library, tmp_path, quick_laws)
     assert all(alone[name].to_list() == filled[name].to_list()[3:4] for name in frame.columns)
 
 
+def test_columns_of_pandas_keep_the_types_that_arrow_does_not_tell_apart(tmp_path, quick_laws):
+    """Whole numbers, booleans and text that can be missing, text as objects, levels: filled gaps and new rows."""
+    pandas = pytest.importorskip("pandas")
+    noise = np.random.default_rng(0)
+    numbers, marks, words = noise.integers(0, 9, 60), noise.random(60) < 0.5, noise.choice(["x", "y"], 60)
+    whole = pandas.DataFrame(
+        {
+            "height": noise.normal(size=60),
+            "count": pandas.array(numbers, "Int16"),
+            "share": pandas.array(noise.random(60), "Float32"),
+            "mark": pandas.array(marks, "boolean"),
+            "word": pandas.array(words, "string"),
+            "text": words.astype(object),
+            "grade": pandas.Categorical(words, ["z", "y", "x"], ordered=True),
+            "arrow": pandas.array(numbers, "int8[pyarrow]"),
+        },
+    )
+    whole["text"] = whole["text"].astype(object)
+    holes = whole.mask(noise.random(whole.shape) < 0.2)
+    assert list(holes.dtypes) == list(whole.dtypes)
+    imputer = VAEImputer(max_iter=2, random_state=0).fit(holes)
+    imputer.save(tmp_path / "imputer")
+    for filled in (imputer.transform(holes), VAEImputer.load(tmp_path / "imputer").transform(holes)):
+        assert list(filled.dtypes) == list(whole.dtypes)
+        assert not filled.isna().any().any()
+        assert (filled == holes).where(holes.notna(), True).all().all()
+    density = VAEDensity(max_iter=2, random_state=0).fit(whole)
+    density.save(tmp_path / "density")
+    for made in (density.sample(20), VAEDensity.load(tmp_path / "density").sample(20)):
+        assert list(made.dtypes) == list(whole.dtypes)
+        assert not made.isna().any().any()
+
+
+@pytest.mark.parametrize("kind", [VAEDensity, VAEImputer, VAEOutlierDetector, VAETransformer])
+def test_a_row_as_a_dictionary_is_refused_with_the_way_out(kind):
+    with pytest.raises(StateError, match=r"a dictionary was given: pandas.DataFrame\(\[row\]\)"):
+        kind(max_iter=1).fit({"a": 1.0, "b": 2.0})
+
+
 def test_a_mixed_frame_in_a_pipeline_and_a_search(quick_laws):
     pandas = pytest.importorskip("pandas")
     frame = trees(pandas.DataFrame)[["height", "kind", "nests"]]

@@ -24,6 +24,7 @@ from vael.errors import FormatError, StateError
 from vael.evaluation import RowKeys
 from vael.specs import Piece, Run
 from vael.specs.using import Filled, filled_rows
+from vael.stored import check_file
 from vael.tables import ranges, unfilled
 from vael.tables.as_text.output import CellFile, cell_file
 from vael.tables.ranges import Outside
@@ -37,6 +38,8 @@ def impute(options: ImputeOptions) -> int:
     """The table with its gaps filled, a block of rows at a time."""
     path, target, answers = options.data, options.target, options.answers
     run = loaded(options)
+    if options.output is None and path.is_dir():
+        check_file(path)
     if options.output is None and path.is_file() and not is_table_file(path):
         raise FormatError(f"{path} is no table that can be read; save it as .csv or .parquet")
     format_of(target, (LAID_OUT,))

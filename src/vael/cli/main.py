@@ -32,6 +32,7 @@ QUIET = {"--quiet", "-q"}
 ALIKE = {"evaluate", "report", "forecast", "serve", "push", "export"}  # commands that take runs on sequences as others
 OF_SEQUENCES = {"sample", "reconstruct", "encode", "score", "impute"}  # those that have a way of their own for them
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
+SHOWN = 80  # characters of a name that is too long to be one
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def ended(arguments: list[str]) -> int:
     except MemoryError:
         return failed(MEMORY, FAILED, debug)
     except OSError as error:
-        return failed(told(error), FAILED, debug)
+        return failed(told(error), UNUSABLE if error.errno == errno.ENAMETOOLONG else FAILED, debug)
     except Exception as error:
         if came.is_set():
             return failed("interrupted", INTERRUPTED, debug)
@@ -157,6 +158,12 @@ def out_of_memory(error: Exception) -> bool:
 
 def told(error: OSError) -> str:
     """A sentence about what the operating system refused, and the way out."""
+    if error.errno == errno.ENAMETOOLONG:
+        name = os.fsdecode(error.filename or "")
+        return (
+            f"{len(os.fsencode(name)):,} bytes are more than the name of a file or folder can have "
+            f"({name if len(name) <= SHOWN else name[:SHOWN] + '...'}); check what was given"
+        )
     where = f" ({error.filename})" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         full = (

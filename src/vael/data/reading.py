@@ -15,6 +15,7 @@ from vael.data.files.images import ENDINGS, FOREIGN, Images, read_folder, read_i
 from vael.data.files.material import Material, MaterialPart
 from vael.data.tabular import is_table_file, table_material
 from vael.errors import FormatError
+from vael.stored import check_file
 
 EXPECTED = (
     ".npy, .npz, .csv (.tsv, .txt, .data), .parquet, .amat, IDX (.idx, -ubyte, .gz), CIFAR .bin, an image or a folder "
@@ -29,6 +30,7 @@ def read_path(path: Path, images: Images) -> Material:
     """
     if path.is_dir():
         return _folder(path, images)
+    check_file(path)
     if not path.stat().st_size:
         raise FormatError(f"{path} is empty (0 bytes); write or fetch it again")
     ending = path.suffix.lower()

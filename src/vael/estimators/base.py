@@ -94,15 +94,19 @@ class VAEEstimator(BaseEstimator, ABC):
         """
         if not reset:
             check_is_fitted(self)
+        self._refuse_dictionary(X)
+        if not reset and self.form_ is not None:
+            return frames.codes(self._table(X, self.form_))
+        finite = "allow-nan" if self._gaps else True
+        return validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite=finite)
+
+    def _refuse_dictionary(self, X: Any) -> None:
+        """Errors: `StateError` for a row as a dictionary, which scikit-learn's checks do not know."""
         if isinstance(X, Mapping) and not issparse(X):  # some sparse matrices are dictionaries
             raise StateError(
                 f"{type(self).__name__} takes rows as an array or a data frame, but a dictionary was given: "
                 "pandas.DataFrame([row])"
             )
-        if not reset and self.form_ is not None:
-            return frames.codes(self._table(X, self.form_))
-        finite = "allow-nan" if self._gaps else True
-        return validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite=finite)
 
     def _table(self, X: Any, form: frames.FrameForm) -> Table:
         if not isinstance(X, Frame):

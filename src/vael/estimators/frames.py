@@ -7,7 +7,8 @@ from __future__ import annotations
 import base64
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
@@ -36,6 +37,7 @@ class FrameForm:
     schema: Schema  # of the columns that are modelled
     library: str
     types: pa.Schema  # of all columns
+    dtypes: Mapping[str, str] = field(default_factory=dict)  # of pandas, which has several for one of Arrow's
 
     def record(self) -> dict[str, object]:
         """What JSON can hold."""
@@ -43,13 +45,15 @@ class FrameForm:
             "schema": as_record(self.schema),
             "library": self.library,
             "types": base64.b64encode(self.types.serialize()).decode(),
+            "dtypes": dict(self.dtypes),
         }
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> FrameForm:
         """The form that `record` was of."""
         types = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(record["types"])))
-        return cls(from_record(record["schema"], "the file"), str(record["library"]), types)
+        schema = from_record(record["schema"], "the file")
+        return cls(schema, str(record["library"]), types, dict(record.get("dtypes", {})))
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,8 @@ def begin(X: Any, missing: object = None, *, empty: bool = False) -> tuple[Table
         found = _with_empty_rows(table, found.schema)
     for note in date_notes(table, found.schema):
         warnings.warn(note, stacklevel=4)
-    return found, FrameForm(found.schema, library_of(X), table.schema.remove_metadata())
+    dtypes = {name: str(kind) for name, kind in _dtypes(X).items()}
+    return found, FrameForm(found.schema, library_of(X), table.schema.remove_metadata(), dtypes)
 
 
 def read(X: Any, form: FrameForm, missing: object = None, *, empty: bool = False) -> Table:
@@ -183,7 +188,26 @@ def new_rows(form: FrameForm, x: np.ndarray, seed: int) -> Any:
     """Rows of a model as a frame of the types that were trained on, which keeps the rules of its columns."""
     made = arrow_cells(form.schema, enforced(form.schema, torch.from_numpy(x)), seed)
     typed = {name: _cast(made.column(name), form.types.field(name).type) for name in made.column_names}
-    return as_frame(pa.table(typed), form.library)
+    return _in_dtypes(as_frame(pa.table(typed), form.library), form.dtypes)
+
+
+def _dtypes(X: Any) -> dict[str, Any]:
+    """The types that pandas has for the columns of a frame; none of a frame of another library."""
+    return {str(name): X[name].dtype for name in X.columns} if library_of(X) == "pandas" else {}
+
+
+def _in_dtypes(found: Any, dtypes: Mapping[str, Any]) -> Any:
+    """A frame of pandas with its columns in these types, where they hold every cell: Arrow's text, say, is `str`,
+    `string` or `object` there, and its whole numbers `int64` or `Int64`.
+    """
+    for name, kind in dtypes.items():
+        if name not in found or str(found[name].dtype) == str(kind):
+            continue
+        with suppress(TypeError, ValueError):
+            typed = found[name].astype(kind)
+            if typed.isna().equals(found[name].isna()):  # as levels that a type does not have become gaps
+                found = found.assign(**{name: typed})
+    return found
 
 
 def filled(table: Table, x: np.ndarray, like: Any, more: dict[str, np.ndarray], empty: Empty) -> Any:
@@ -203,7 +227,7 @@ def filled(table: Table, x: np.ndarray, like: Any, more: dict[str, np.ndarray], 
     _warn_of(unfilled(table, tuple(done)))
     for name, cells in more.items():
         whole = whole.append_column(name, pa.array(cells))
-    found = as_frame(whole, library_of(like))
+    found = _in_dtypes(as_frame(whole, library_of(like)), _dtypes(like))
     return found.set_axis(like.index, axis=0) if library_of(like) == "pandas" else found
 
 

@@ -84,6 +84,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, VAEEstimator):
         return x
 
     def _read(self, X: Any, *, reset: bool = False) -> np.ndarray:
+        self._refuse_dictionary(X)
         if reset or self.form_ is None:
             finite = "allow-nan" if self._of_nan else True
             if not reset:

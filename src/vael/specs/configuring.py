@@ -25,7 +25,7 @@ from vael.specs.preparing import Prepared, check_support, check_terms, describe_
 from vael.specs.reading import describe, describe_split, load_splits, notes_of, source_of, splits_of
 from vael.specs.sizes import hollow
 from vael.specs.spec import FILE, RunSpec, StartSpec, TrainingSpec, fitting, read_spec, read_spec_file
-from vael.stored import present, read_bytes
+from vael.stored import present, read_bytes, text_name
 from vael.training.checkpoint import misfit, read_header, read_tensors, unlike
 
 SECTIONS = ("model.", "algorithm.", "training.")
@@ -203,7 +203,7 @@ def begun(asked: Request, run: str) -> tuple[RunSpec, Splits, Path]:
     with trusting(*asked.trust):
         known = finished(folder)
         whole, own_data = known.weights_sha256 or "", known.data.train.fingerprint
-        start = StartSpec(run=folder.resolve().name, weights_sha256=whole, fingerprint=own_data)
+        start = StartSpec(run=text_name(folder.resolve()).name, weights_sha256=whole, fingerprint=own_data)
         spec = known.model_copy(update={"weights_sha256": None, "versions": names.versions(), "start": start})
         if has_leaf(spec, WARMUP):  # it keeps latents from collapsing at the start, which is over: it would only undo
             spec = with_leaf(spec, WARMUP, 0.0)

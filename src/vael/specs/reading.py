@@ -20,6 +20,7 @@ from vael.errors import StateError
 from vael.specs import names
 from vael.specs.asked import Request
 from vael.specs.spec import RunSpec, fitting
+from vael.stored import text_name
 from vael.tables.schema_file import read_schema
 
 
@@ -120,9 +121,9 @@ def splits_of(spec: RunSpec) -> Splits:
 
 def source_of(data: str) -> str:
     """A path from the root, so that it is found from anywhere; the name of a data set as it is, also where a folder
-    is called so.
+    is called so. Errors: `FormatError` for a name that is no text in UTF-8.
     """
-    return data if is_name(data) or not Path(data).exists() else str(Path(data).absolute())
+    return data if is_name(data) or not Path(data).exists() else str(text_name(Path(data).absolute()))
 
 
 def describe(

@@ -116,7 +116,7 @@ class ScoreOptions(ResultOptions, BesideOptions):
 
 def picture_of(target: Path) -> Path:
     """The picture beside the scores."""
-    return target.with_name(f"{target.stem}-why.png")
+    return target.parent / f"{target.stem}-why.png"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,13 +155,13 @@ class ImputeOptions(ResultOptions, BesideOptions):
 
         plain = plain_name(self.data)
         ending = SINGLE.get(plain.suffix.lower(), plain.suffix)
-        return self.output or self.data.with_name(f"{plain.stem}-filled{ending}")
+        return self.output or self.data.parent / f"{plain.stem}-filled{ending}"
 
     @property
     def answers(self) -> list[Path]:
         """The filled tables that are written."""
         target, tables = self.target, range(1, (self.multiple or 0) + 1)
-        return [target.with_name(f"{target.stem}-{one}{target.suffix}") for one in tables] or [target]
+        return [target.parent / f"{target.stem}-{one}{target.suffix}" for one in tables] or [target]
 
 
 @dataclass(frozen=True, kw_only=True)

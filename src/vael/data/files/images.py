@@ -22,6 +22,7 @@ from vael.data.keys import file_keys
 from vael.data.pictures.patching import Patching
 from vael.errors import FormatError, ShapeError
 from vael.process import ignoring, unheard
+from vael.stored import text_name
 
 ENDINGS = {
     ".png",
@@ -228,9 +229,9 @@ class PictureNotes:
 
 def image_files(folder: Path) -> list[Path]:
     """Images by their ending at any depth, sorted by path, those among them that cannot be read too; hidden ones
-    are left alone.
+    are left alone. Errors: `FormatError` for a name that is no text in UTF-8.
     """
-    return [path for path in visible(folder) if path.suffix.lower() in ENDINGS | FOREIGN]
+    return [text_name(path) for path in visible(folder) if path.suffix.lower() in ENDINGS | FOREIGN]
 
 
 def sizes(folder: Path) -> Counter[tuple[int, int]]:
