@@ -137,6 +137,41 @@ def test_limits_among_few_numbers_are_levels_and_said(tmp_path):
     assert "'>2' in 20 cells of amount, which is taken for levels" in note
 
 
+@pytest.mark.parametrize("word", ["<LOD", "< LOQ", "<lod", "<MDL", ">RL"])
+def test_limits_of_a_laboratory_are_numbers_that_are_not_known(tmp_path, word):
+    texts = [word if row % 4 == 1 else f"{row * 37 % 89 / 10:.1f}" for row in range(80)]
+    table = read_table(table_of(tmp_path / "t.tsv", texts))
+    assert table.schema.columns[0].kind is ColumnKind.REAL
+    assert torch.equal(table.x[:, 0].isnan(), torch.arange(80) % 4 == 1)
+    assert completed(table, torch.nan_to_num(table.x, nan=1.0)).column("amount").to_pylist() == texts
+    (note,) = load(tmp_path / "t.tsv").train.notes
+    assert f"{word!r} in 20 cells of amount" in note
+
+
+@pytest.mark.parametrize(
+    "word", ["BDL", "trace", "not detected", "~0.5", "0.5*", "0.5 (e)", "[0.5]", "-1.#IND", "tbd", "12 CR"]
+)
+@pytest.mark.parametrize("form", ["{:.1f}", "{:+.2e}", "${:,.2f}", "{:.1f} %"])
+def test_no_column_of_numbers_becomes_levels_or_is_left_out_in_silence(tmp_path, word, form):
+    """Where a tenth of the cells or more are no numbers; fewer are refused."""
+    texts = [
+        f"{word}{row if word == '12 CR' else ''}" if row % 4 == 1 else form.format(row % 50 * 37.1)
+        for row in range(200)
+    ]
+    path = table_of(tmp_path / "t.tsv", texts)
+    (note,) = [note for note in load(path).train.notes if "no numbers among numbers" in note]
+    assert "50 cells of amount" in note
+    assert word.removeprefix("12") in note
+
+
+@pytest.mark.parametrize(
+    "texts", [["12", "12A", "B7"], ["00501", "10115", "x"], ["1", "2", "other"], ["2020-01-01", "2020-02-01"]]
+)
+def test_nothing_is_said_of_columns_that_are_no_numbers(tmp_path, texts):
+    path = table_of(tmp_path / "t.tsv", [texts[row % len(texts)] for row in range(60)])
+    assert not [note for note in load(path).train.notes if "among numbers" in note]
+
+
 @pytest.mark.parametrize(
     "texts",
     [

@@ -21,14 +21,14 @@ from vael.data.splitting import Sizes, SplitParts, split
 from vael.tables import columnwise as pc
 from vael.tables.as_text.compressed import content, plain_name
 from vael.tables.as_text.text import TEXT
-from vael.tables.inference import date_notes, why_left_out
-from vael.tables.missing import level_words, taken_for_missing
+from vael.tables.inference import MANY, date_notes, padded, why_left_out
+from vael.tables.missing import level_words, missing_text, taken_for_missing
 from vael.tables.parquet import parquet_file
 from vael.tables.quoting import columns_in_quotes
 from vael.tables.reading import Frame, OnError, Table, named, place_of, read_table
 from vael.tables.schema import LEVELS, Column, ColumnKind, Schema
 from vael.tables.values.arrow_types import is_number, is_text
-from vael.tables.values.numerals import limits
+from vael.tables.values.numerals import digits_alone, limits
 
 BYTES = 2**20  # of a file at once
 MOST = 1e15  # numbers of ordinary size
@@ -119,8 +119,36 @@ def notes_on(table: Table, given: bool = False) -> tuple[str, ...]:
         () if given else date_notes(table.original, table.schema, table.layout is not None and table.layout.mark == ";")
     )
     first = ("the first line was taken for a row, not for names; columns go by their places",) if nameless else ()
-    codes = () if given else notes_on_codes(table)
+    codes = () if given else (*notes_on_codes(table), *notes_on_mixtures(table))
     return (*left, *notes_on_words(table), *codes, *first, *dates)
+
+
+def notes_on_mixtures(table: Table) -> tuple[str, ...]:
+    """Which columns of text are numbers in most of their cells, and are no numbers in the model because of the others:
+    each with the commonest of these.
+    """
+    levels = {column.name for column in table.schema.columns if column.kind in LEVELS}
+    found = []
+    for name in table.original.column_names:
+        came = table.original.column(name)
+        if not is_text(came.type) or pa.types.is_dictionary(came.type) or name not in {*levels, *table.schema.left_out}:
+            continue
+        cells = pc.utf8_trim_whitespace(pc.cast(came, pa.string()))
+        seen = ~missing_text(cells)
+        numbers = digits_alone(cells) & seen
+        others = cells.filter(pa.array(seen & ~numbers))
+        many = pc.count_distinct(cells.filter(pa.array(numbers))).as_py() > MANY
+        if not len(others) or 2 * numbers.sum() < seen.sum() or not many or padded(cells):
+            continue
+        word = max(pc.value_counts(others).to_pylist(), key=lambda one: one["counts"])["values"]
+        what = "levels" if name in levels else "text that is left out"
+        found.append(f"{counted(len(others), 'cell')} of {name} ({word!r}), which is taken for {what}")
+    if not found:
+        return ()
+    return (
+        f"no numbers among numbers: {_listed(found)}; write numbers there, or leave the cells empty, for a column of "
+        "numbers",
+    )
 
 
 def notes_on_codes(table: Table) -> tuple[str, ...]:

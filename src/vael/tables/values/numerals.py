@@ -109,7 +109,8 @@ NOTHING = frozenset(
 
 
 MINUS = "\u2212\u2012\u2013\ufe63\uff0d"  # signs for a minus beside that of programs
-LIMIT = r"^\s*[<>≤≥]=?\s*[+-]?[.,]?\d[\d.,]*"
+LIMIT = r"^\s*[<>≤≥]=?\s*(?:[+-]?[.,]?\d[\d.,]*|(?i:lo[dq]|m?dl|m?rl|pql)\b)"
+ALONE = r"^[$€£¥]?\s*[+-]?\s*[$€£¥]?\s*(?:\d[\d.,'’\s]*|[.,]\d+)(?:[eE][+-]?\d+)?\s*[%$€£¥]?$"
 ZEROS = "0٠۰०০０"  # of ASCII, Arabic, Persian, Devanagari, Bengali, and of full width
 ASCII = {**{ord(zero) + step: str(step) for zero in ZEROS for step in range(10)}, 0x66B: ".", 0x66C: ","}
 SIGNED = rf"[()]|[{MINUS}]|\d\s*-$|-\s|[^\x00-\x7f]"  # in cells that are to be looked at
@@ -188,8 +189,13 @@ def signed(cells: pa.ChunkedArray, *, known: bool = False) -> pa.ChunkedArray:
 
 
 def limits(cells: pa.ChunkedArray) -> np.ndarray:
-    """Where a cell says only that a number lies below or above a limit: `<0.5`, `> 100`."""
+    """Where a cell says only that a number lies below or above a limit: `<0.5`, `> 100`, `<LOD`."""
     return np.asarray(pc.fill_null(pc.match_substring_regex(cells, LIMIT), False).to_numpy())
+
+
+def digits_alone(cells: pa.ChunkedArray) -> np.ndarray:
+    """Where a cell is a number and no more: digits with marks between them, a sign, an exponent, a currency."""
+    return np.asarray(pc.fill_null(pc.match_substring_regex(signed(cells, known=True), ALONE), False).to_numpy())
 
 
 def is_pattern(text: str) -> bool:
