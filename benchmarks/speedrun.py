@@ -26,11 +26,14 @@ if TYPE_CHECKING:
 
 DATA = ["mnist", "--binarize", "dynamic"]
 CANDIDATES: dict[str, list[str]] = {
-    "one level": ["--model", "dense"],  # the default of before
     "default": [],
+    "independent pixels": ["--model", "dense"],
+    "two levels": ["--model", "hierarchical"],
+    "one weight of a feature": ["--set", "model.likelihood.features=1"],
+    "eight weights of features": ["--set", "model.likelihood.features=8"],
+    "decoder of 128": ["--hidden", "128,300"],
+    "batch 128": ["--batch", "128"],
     "mixture prior": ["--prior", "mixture", "--set", "model.prior.components=500"],
-    "wider": ["--hidden", "500,500"],
-    "wider with mixture prior": ["--hidden", "500,500", "--prior", "mixture", "--set", "model.prior.components=500"],
     "wider hierarchy": ["--model", "hierarchical", "--set", "model.ladder.width=600"],
     "hierarchy of three levels": ["--model", "hierarchical", "--set", "model.ladder.latents=16,16,16"],
     "hierarchy at rate 4e-3": ["--model", "hierarchical", "--lr", "0.004"],

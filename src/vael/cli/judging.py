@@ -34,7 +34,7 @@ from vael.evaluation import (
 )
 from vael.evaluation.representation import linear_classifier
 from vael.inference.joint import can_be_joint, latents_of
-from vael.models import Encodes, Model, needs
+from vael.models import Encodes, Model, head_of, needs
 from vael.process import threads, tuned
 from vael.recipes import flops
 from vael.report import ReportInput, write
@@ -227,6 +227,7 @@ def write_report(run: Run, judged: Evaluation | Judgement, seed: int = 0) -> Pat
     facts = (
         ("model", model(spec)),
         ("likelihood", spec.model.likelihood_name),
+        *told_means(run),
         ("objective", objective(spec)),
         ("precision", f"{spec.training.precision} in networks, float32 in densities"),
         ("seed", str(spec.training.seed)),
@@ -245,6 +246,14 @@ def write_report(run: Run, judged: Evaluation | Judgement, seed: int = 0) -> Pat
         view=domains.of(splits.train),
     )
     return write(run.inside(), record)
+
+
+def told_means(run: Run) -> tuple[tuple[str, str], ...]:
+    """What pictures of means show where pixels follow one another."""
+    head = head_of(run.model)
+    if head is None or not head.in_turn:
+        return ()
+    return (("means", "of pixels in turn: each given the means of those before it, near E[x | z] and not exactly it"),)
 
 
 def told_classes(judged: Evaluation | Judgement) -> tuple[tuple[str, str], ...]:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+import vael
+from vael.cli.judging import told_means
 from vael.compression.reading import law_of_cells
 from vael.compression.stack import Stack
 from vael.data import Kind, Source
@@ -161,3 +163,13 @@ def test_without_neighbours_it_is_the_bernoulli_of_the_latents():
     x = draw(law, 1, Stream(torch.Generator().manual_seed(0)))[0]
     one = torch.distributions.Bernoulli(mean).log_prob(x[0, 0])
     assert torch.allclose(law.log_prob(x)[0, 0], one[0], rtol=0, atol=1e-12)
+
+
+def test_a_report_says_that_means_of_pixels_in_turn_are_a_course_of_means(tmp_path):
+    """In the facts, beside the likelihood; of independent pixels nothing is said."""
+    x = (np.random.default_rng(0).random((40, 1, 4, 4)) < 0.3).astype(np.uint8)
+    np.save(tmp_path / "x.npy", x)
+    how = {"epochs": 1, "callbacks": (), "hidden": (4,), "latent": 2, "compile": False}
+    for name, said in (("autoregressive-bernoulli", True), ("bernoulli", False)):
+        run = vael.train(tmp_path / "x.npy", likelihood=name, run=tmp_path / name, **how)
+        assert any("given the means of those before it" in text for _, text in told_means(run)) is said

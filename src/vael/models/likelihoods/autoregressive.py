@@ -45,6 +45,7 @@ class AutoregressiveHead(Head):
 
     discrete = True
     couples = True
+    in_turn = True
     channels_per_cell = GIVEN
 
     def __init__(
@@ -128,6 +129,7 @@ class AutoregressiveBernoulliHead(Head):
 
     discrete = True
     couples = True
+    in_turn = True
 
     def __init__(
         self, channels: int = 1, *, features: int = 4, reach: int = 3, width: int = 16, layers: int = 0

@@ -57,13 +57,15 @@ class Head(nn.Module, ABC):
     """Abstract: raw numbers to a cell-wise distribution of x.
 
     `discrete`: the law gives probabilities, so that bits per dimension exist. `is_likelihood`: the law is normalised.
-    `couples`: elements depend on each other given z, so that single ones cannot be left out.
+    `couples`: elements depend on each other given z, so that single ones cannot be left out. `in_turn`: they follow one
+    another, so that what the law calls its mean is the course of their means and not exactly E[x | z].
     """
 
     channels_per_cell: int = 1
     discrete: bool = False
     is_likelihood: bool = True
     couples: bool = False
+    in_turn: bool = False
 
     @abstractmethod
     def forward(self, raw: Float[Tensor, "samples batch *raw"]) -> Distribution:
