@@ -16,6 +16,7 @@ from vael.data import Source, Splits
 from vael.data.conditioning.conditions import LABEL
 from vael.data.conditioning.labels import Labelling, labelled_splits, learned_labelling
 from vael.data.conditioning.learned_conditions import conditioned, learned
+from vael.data.summary import Statistics
 from vael.domains import DataSpec, Recommendation, recommend
 from vael.errors import StateError
 from vael.inference.algorithm import Algorithm
@@ -79,7 +80,8 @@ def prepare(asked: Request) -> Prepared:
         advice = recommend(splits)
         found = composed(asked, advice)
         recipe = advice.recipe if asked.model is None else recipe_of(asked.model)
-        facts = facts_of(data, sets.statistics(splits.train))
+        moments = sets.statistics(splits.train)
+        facts = facts_of(data, moments)
         part = found.model.settled(facts)
         batch = asked.batch or (found.batch if len(splits.train) >= MANY else batch_for(len(splits.train)))
         settings, why_long = choose_length(replace(settings, batch=batch), asked, len(splits.train), found)
@@ -99,7 +101,21 @@ def prepare(asked: Request) -> Prepared:
                 parameters=sum(p.numel() for p in model.parameters()),
                 versions=names.versions(),
             )
-        return Prepared(spec, splits, model, resolved, (*reasons(asked, advice, spec), *why_long, *resolved.reasons))
+        why = (*alike(splits.train, moments), *reasons(asked, advice, spec), *why_long, *resolved.reasons)
+        return Prepared(spec, splits, model, resolved, why)
+
+
+def alike(train: Source, found: Statistics) -> tuple[str, ...]:
+    """What is to be known where no element differs between the examples that were looked at."""
+    if found.examples < 2 or bool((found.std > 0).any()):
+        return ()
+    which = f"All {counted(len(train), 'training example')}"
+    if found.examples < len(train):
+        which = f"All of {found.examples:,} training examples that were looked at"
+    return (
+        f"{which} are the same: there is nothing for latents to tell apart, and no number of this run says how good a "
+        "model of other data would be",
+    )
 
 
 def labelling_of(asked: Request, splits: Splits) -> Labelling | None:
