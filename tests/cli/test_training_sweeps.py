@@ -57,15 +57,23 @@ def test_levels_of_latents_are_swept_as_they_are_and_their_rates_told(tmp_path, 
     assert "holds 95 % of the prior" not in page
 
 
-def test_two_latents_are_for_models_of_one_vector(tmp_path):
+def test_two_latents_are_for_models_of_one_vector():
+    assert training.sized({"data": "digits"}) == {"data": "digits", "latent": 2}
+    assert training.sized({"data": "digits", "latent": 5}) == {"data": "digits", "latent": 5}
+    leveled = {"data": "digits", "model": "hierarchical"}
+    assert training.sized(leveled) == leveled
+
+
+def test_a_sweep_is_of_pixels_that_do_not_tell_of_each_other(tmp_path):
+    """But where pixels in turn are asked for."""
     grey = np.resize(np.arange(256, dtype=np.uint8), (13_000, 20, 20))
     np.save(tmp_path / "grey.npy", grey)
     asked = {"data": str(tmp_path / "grey.npy"), "binarize": "dynamic"}
-    assert training.sized({"data": "digits"}) == {"data": "digits", "latent": 2}
-    assert training.sized({"data": "digits", "latent": 5}) == {"data": "digits", "latent": 5}
-    found = training.sized(asked)
-    assert specs.prepare(specs.request(**found)).spec.recipe == "hierarchical"
-    assert "latent" not in found
+    assert specs.prepare(specs.request(**asked)).spec.recipe == "autoregressive-binary"
+    found = specs.prepare(specs.request(**training.sized(asked))).spec
+    assert (found.recipe, found.model.latent, found.model.likelihood.name) == ("dense", 2, "bernoulli")
+    assert training.sized(asked | {"latent": 3})["latent"] == 3
+    assert training.sized(asked | {"model": "autoregressive-binary"})["model"] == "autoregressive-binary"
 
 
 def test_each_term_does_what_the_lecture_says(swept):

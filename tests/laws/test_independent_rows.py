@@ -29,7 +29,7 @@ from vael.recipes import table
 
 ROWS, SETS = 60, 16
 COMMON = {  # every use of noise that examples share, and what it is for
-    "applications/attribution.py": 1,
+    "applications/attribution.py": 2,
     "applications/imputation.py": 1,
     "applications/inpainting.py": 1,
     "applications/latents.py": 2,

@@ -89,6 +89,7 @@ def _by_shared_draws(
     known, by draws for the row without them.
     """
     seen = _seen(batch)
+    # a score that is compared with that of other rows, and nothing that a person combines over rows
     found = drawn_and_weighed(model, batch, proposer.infer(batch), samples, Common(seed))
     cells = model.decode(found.latent, batch.context).log_prob(filled(batch.x, seen)).double()
     log_w = found.log_weight.double()

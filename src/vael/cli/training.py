@@ -236,17 +236,23 @@ def sweep(options: SweepOptions) -> int:
     return 0
 
 
+INDEPENDENT = {"autoregressive": "convolutional", "autoregressive-binary": "dense"}
+
+
 def sized(asked: dict[str, Any]) -> dict[str, Any]:
     """With two latents where their number was not asked for, and the model that the data come to has one vector of
     them; several levels stay as they are recommended.
 
-    Errors: those of `vael.specs.prepare`.
+    A sweep is about what latents say, so where a model is recommended by which pixels tell of each other it is the one
+    beside it by which they do not. Errors: those of `vael.specs.prepare`.
     """
     request = specs.request(**asked)
-    if request.latent is not None:
+    if request.model is not None and request.latent is not None:
         return asked
-    found = specs.prepare(request).spec.model
-    return {"latent": LATENT, **asked} if has_leaf(found, "latent") else asked
+    found = specs.prepare(request).spec
+    if request.model is None and found.recipe in INDEPENDENT:
+        asked = {**asked, "model": INDEPENDENT[found.recipe]}
+    return {"latent": LATENT, **asked} if has_leaf(found.model, "latent") else asked
 
 
 def choices(betas: tuple[float, ...]) -> Iterator[tuple[str, dict[str, object]]]:

@@ -69,6 +69,11 @@ def lower_factor(covariance: Float[Tensor, "*batch d d"]) -> Float[Tensor, "*bat
     return tril.to(covariance.dtype)
 
 
+def inverse_by(factor: Float[Tensor, "*batch d d"]) -> Float[Tensor, "*batch d d"]:
+    """(L Lᵀ)⁻¹ of a lower triangular factor with a positive diagonal, such as `lower_factor` gives."""
+    return torch.cholesky_inverse(factor)
+
+
 def factor_of_precision(precision: Float[Tensor, "*batch d d"]) -> Float[Tensor, "*batch d d"]:
     """L, lower triangular: L Lᵀ = A, for a precision that a prior's is part of, so that no eigenvalue is near zero.
 
@@ -98,7 +103,7 @@ def log_determinant_of(matrix: Float[Tensor, "*batch d d"]) -> Float[Tensor, "*b
 
 def inverse_of(matrix: Float[Tensor, "*batch d d"]) -> Float[Tensor, "*batch d d"]:
     """Σ⁻¹ of a positive definite matrix, by its factor. Errors: as `lower_factor`."""
-    return torch.cholesky_inverse(lower_factor(matrix))
+    return inverse_by(lower_factor(matrix))
 
 
 def solved(

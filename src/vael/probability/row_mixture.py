@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal
 
-from vael.probability.factorization import lower_factor, solved
+from vael.probability.factorization import inverse_by, lower_factor, solved
 
 HALF_LOG_TWO_PI = math.log(2 * math.pi) / 2
 BISECTIONS = 60  # halvings of an interval: more than float64 has digits
@@ -133,7 +133,7 @@ class RowMixture:
             if not len(o):
                 continue
             lower = lower_factor(self.covariance[:, o][:, :, o])
-            precision = torch.cholesky_inverse(lower)  # [components, seen, seen]
+            precision = inverse_by(lower)  # [components, seen, seen]
             log_det = 2 * lower.diagonal(dim1=-2, dim2=-1).log().sum(-1)
             own = precision.diagonal(dim1=-2, dim2=-1)
             scale = self.weight.double().log() - log_det / 2
