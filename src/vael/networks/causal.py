@@ -101,9 +101,13 @@ class CausalPlanes(nn.Module):
         one.
         """
         rows, columns = framed.shape[2] - self.reach, framed.shape[3] - 2 * self.reach
-        shifted = [framed[:, :, row : row + rows, column : column + columns] for row, column in self.places]
-        seen = torch.stack([one[:, :-1] for one in shifted]).movedim(2, 1)  # [places, inputs, batch, rows, columns]
-        inside = torch.stack([one[0, -1] for one in shifted]).flatten(1)
+        if rows == columns == 1:  # the places come first in a window, row by row
+            first = framed.flatten(2)[..., : len(self.places)]
+            seen, inside = first[:, :-1].permute(2, 1, 0), first[0, -1, :, None]
+        else:
+            shifted = [framed[:, :, row : row + rows, column : column + columns] for row, column in self.places]
+            seen = torch.stack([one[:, :-1] for one in shifted]).movedim(2, 1)  # [places, inputs, batch, rows, columns]
+            inside = torch.stack([one[0, -1] for one in shifted]).flatten(1)
         h = _times(self.seen, seen.flatten(0, 1).flatten(1)).unflatten(1, (len(framed), rows * columns))
         h = (h + (self.edge.weight @ inside)[:, None]).flatten(1)
         for layer in self.layers:
