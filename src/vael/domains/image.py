@@ -220,7 +220,7 @@ def many_and_drawn_anew(source: Source) -> bool:
 
 BINARY_IN_TURN = (
     "Likelihood: Bernoulli for each pixel given those above and left of it, because neighbours say much of a pixel: "
-    "3 nats of log p(x) more than without in the same time (docs/lab-book.md). Codes then say less of an image, and a "
+    "on MNIST 3 nats of log p(x) more than without in the same time (docs/lab-book.md). Codes say less then, and a "
     "draw takes a step for each pixel; where codes and reconstructions are what is wanted, choose another model "
     "(--model hierarchical, --model dense)."
 )
